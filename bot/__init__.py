@@ -1,0 +1,1 @@
+"""Speaks Slack, and is the program."""

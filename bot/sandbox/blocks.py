@@ -1,0 +1,323 @@
+"""Judges Block Kit and views by the tables in `limits`, in the words of Slack's own errors.
+
+`judge_*` return the faults found, each a sentence with the JSON pointer of its place; none means
+accepted. `completed` gives blocks the ids and defaults that Slack fills in.
+"""
+
+import copy
+import itertools
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from bot.sandbox import limits
+from bot.sandbox.shapes import (
+    Choice,
+    Flag,
+    Items,
+    Number,
+    Part,
+    Shape,
+    Spec,
+    String,
+    Text,
+    Typed,
+)
+
+__all__ = [
+    "completed",
+    "elements_of",
+    "judge_blocks",
+    "judge_options",
+    "judge_view",
+    "texts",
+    "view_is_too_large",
+]
+
+Json = dict[str, Any]
+Faults = list[str]
+
+
+def judge_blocks(blocks: object, surface: str, at: str = "/blocks") -> Faults:
+    faults: Faults = []
+    if not isinstance(blocks, list):
+        return [_fault("must provide an array", at)]
+    if len(blocks) > limits.BLOCKS_ON[surface]:
+        faults.append(_fault(f"no more than {limits.BLOCKS_ON[surface]} items allowed", at))
+    allowed = limits.SURFACES[surface]
+    for index, block in enumerate(blocks):
+        place = f"{at}/{index}"
+        if shape := _shape_of(block, allowed, limits.BLOCKS, place, faults):
+            _check_shape(shape, block, place, faults)
+    if not faults:
+        faults.extend(_across(blocks, surface, at))
+    return faults
+
+
+def judge_view(view: object, *, kinds: Iterable[str], at: str = "/view") -> Faults:
+    faults: Faults = []
+    shape = _shape_of(view, frozenset(kinds), limits.VIEWS, at, faults)
+    if shape is None or not isinstance(view, dict):
+        return faults
+    _check_shape(shape, {k: v for k, v in view.items() if k != "blocks"}, at, faults)
+    if "blocks" not in view:
+        faults.append(_fault("missing required field: blocks", at))
+    else:
+        faults.extend(judge_blocks(view["blocks"], view["type"], f"{at}/blocks"))
+    if not faults and view["type"] == "modal" and "submit" not in view:
+        faults.extend(
+            _fault("must define `submit` to use an `input` block in modals", f"{at}/blocks/{i}/input")
+            for i, block in enumerate(view["blocks"])
+            if block["type"] == "input"
+        )
+    return faults
+
+
+def judge_options(answer: object) -> Faults:
+    """Judge what an app answers when a person types into an external select."""
+    if not isinstance(answer, dict):
+        return [_fault("must provide an object", "")]
+    given = [key for key in limits.OPTIONS_RESPONSE if key in answer]
+    if len(given) != 1:
+        return [_fault("must provide either options or option_groups", "")]
+    faults: Faults = []
+    _check(limits.OPTIONS_RESPONSE[given[0]], answer[given[0]], f"/{given[0]}", faults)
+    return faults
+
+
+def view_is_too_large(view: Json) -> bool:
+    return len(json.dumps(view, ensure_ascii=False).encode()) > limits.VIEW_BYTES
+
+
+def completed(blocks: list[Json]) -> list[Json]:
+    """Copy the blocks with the ids and text defaults that Slack adds on its side."""
+    done: list[Json] = copy.deepcopy(blocks)
+    for block in done:
+        block.setdefault("block_id", secrets.token_urlsafe(4))
+        for element in elements_of(block):
+            if element["type"] in _INTERACTIVE:
+                element.setdefault("action_id", secrets.token_urlsafe(4))
+    _fill_text_defaults(done)
+    return done
+
+
+def elements_of(block: Json) -> Iterator[Json]:
+    """Yield the elements that a block carries, wherever the block keeps them."""
+    if block["type"] in {"actions", "context"}:
+        yield from block["elements"]
+    for key in ("accessory", "element"):
+        if key in block:
+            yield block[key]
+
+
+def texts(node: object) -> Iterator[str]:
+    """Yield every text that a person reads in blocks, options included."""
+    if isinstance(node, list):
+        for item in node:
+            yield from texts(item)
+    elif isinstance(node, dict):
+        kind = node.get("type")
+        if kind in {"plain_text", "mrkdwn", "markdown", "text", "raw_text", "link"}:
+            yield str(node.get("text") or node.get("url", ""))
+            return
+        if "alt_text" in node:
+            yield node["alt_text"]
+        for value in node.values():
+            if isinstance(value, (dict, list)):
+                yield from texts(value)
+
+
+_INTERACTIVE = frozenset(limits.ELEMENTS) - {"image", "plain_text", "mrkdwn"}
+
+
+def _fault(sentence: str, at: str) -> str:
+    return f"{sentence} [json-pointer:{at}]"
+
+
+def _shape_of(
+    value: object, allowed: frozenset[str], shapes: dict[str, Shape], at: str, faults: Faults
+) -> Shape | None:
+    if not isinstance(value, dict):
+        faults.append(_fault("must provide an object", at))
+        return None
+    kind = value.get("type")
+    if kind is None:
+        faults.append(_fault("missing required field: type", at))
+        return None
+    if not isinstance(kind, str) or kind not in allowed:
+        faults.append(_fault(f"unsupported type: {kind}", f"{at}/type"))
+        return None
+    return shapes[kind]
+
+
+def _check_shape(shape: Shape, value: Json, at: str, faults: Faults) -> None:
+    for key, item in value.items():
+        spec = shape.required.get(key) or shape.optional.get(key)
+        if spec is not None:
+            _check(spec, item, f"{at}/{key}", faults)
+        elif key != "type":
+            faults.append(_fault(f"invalid additional property: {key}", at))
+    faults.extend(
+        _fault(f"missing required field: {key}", at) for key in shape.required if key not in value
+    )
+    if shape.either and not any(key in value for key in shape.either):
+        faults.append(_fault(f"missing required field: {' or '.join(shape.either)}", at))
+    if sum(key in value for key in shape.exclusive) > 1:
+        faults.append(_fault(f"only one of {', '.join(shape.exclusive)} is allowed", at))
+
+
+def _check(spec: Spec, value: object, at: str, faults: Faults) -> None:
+    _CHECKS[type(spec)](spec, value, at, faults)
+
+
+def _check_string(spec: String, value: object, at: str, faults: Faults) -> None:
+    if not isinstance(value, str):
+        faults.append(_fault("must be a string", at))
+        return
+    _check_length(value, spec.least, spec.most, at, faults)
+    if spec.pattern and value and not _pattern(spec.pattern).search(value):
+        faults.append(_fault("failed to match the expected format", at))
+
+
+def _check_length(value: str, least: int, most: int, at: str, faults: Faults) -> None:
+    if len(value) > most:
+        faults.append(_fault(f"must be less than {most + 1} characters", at))
+    elif len(value) < least:
+        faults.append(_fault(f"must be more than {least - 1} characters", at))
+
+
+def _check_number(spec: Number, value: object, at: str, faults: Faults) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        faults.append(_fault("must be an integer", at))
+    elif not spec.least <= value <= spec.most:
+        faults.append(_fault(f"must be between {spec.least} and {spec.most}", at))
+
+
+def _check_flag(_: Flag, value: object, at: str, faults: Faults) -> None:
+    if not isinstance(value, bool):
+        faults.append(_fault("must be a boolean", at))
+
+
+def _check_choice(spec: Choice, value: object, at: str, faults: Faults) -> None:
+    if not isinstance(value, str) or value not in spec.among:
+        faults.append(_fault(f"must be one of {', '.join(sorted(spec.among))}", at))
+
+
+def _check_text(spec: Text, value: object, at: str, faults: Faults) -> None:
+    allowed = _PLAIN if spec.plain else _BOTH
+    if shape := _shape_of(value, allowed, limits.ELEMENTS, at, faults):
+        before = len(faults)
+        _check_shape(shape, value, at, faults)  # type: ignore[arg-type]
+        text = value.get("text")  # type: ignore[union-attr, attr-defined]
+        if len(faults) == before:
+            _check_length(text, 1, spec.most, f"{at}/text", faults)
+
+
+def _check_part(spec: Part, value: object, at: str, faults: Faults) -> None:
+    if isinstance(value, dict):
+        _check_shape(limits.PARTS[spec.name], value, at, faults)
+    else:
+        faults.append(_fault("must provide an object", at))
+
+
+def _check_typed(spec: Typed, value: object, at: str, faults: Faults) -> None:
+    if shape := _shape_of(value, spec.types, limits.SHAPES, at, faults):
+        _check_shape(shape, value, at, faults)  # type: ignore[arg-type]
+
+
+def _check_items(spec: Items, value: object, at: str, faults: Faults) -> None:
+    if not isinstance(value, list):
+        faults.append(_fault("must provide an array", at))
+        return
+    if len(value) > spec.most:
+        faults.append(_fault(f"no more than {spec.most} items allowed", at))
+    elif len(value) < spec.least:
+        faults.append(_fault(f"must provide at least {spec.least} items", at))
+    for index, item in enumerate(value):
+        _check(spec.of, item, f"{at}/{index}", faults)
+
+
+_PLAIN = frozenset({"plain_text"})
+_BOTH = frozenset({"plain_text", "mrkdwn"})
+_CHECKS: dict[type, Callable[[Any, object, str, Faults], None]] = {
+    String: _check_string,
+    Number: _check_number,
+    Flag: _check_flag,
+    Choice: _check_choice,
+    Text: _check_text,
+    Part: _check_part,
+    Typed: _check_typed,
+    Items: _check_items,
+}
+
+
+@lru_cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _across(blocks: list[Json], surface: str, at: str) -> Iterator[str]:
+    """Find what no single object shows: ids used twice, choices outside the options, totals."""
+    seen: set[str] = set()
+    focused = 0
+    for index, block in enumerate(blocks):
+        place = f"{at}/{index}"
+        if block_id := block.get("block_id"):
+            if block_id in seen:
+                yield _fault(f'`block_id` "{block_id}" already exists', f"{place}/block_id")
+            seen.add(block_id)
+        actions: set[str] = set()
+        for element in elements_of(block):
+            if action_id := element.get("action_id"):
+                if action_id in actions:
+                    yield _fault(f'`action_id` "{action_id}" already exists', f"{place}/elements")
+                actions.add(action_id)
+            focused += element.get("focus_on_load", False)
+            yield from _within(element, place)
+    if focused > 1:
+        yield _fault("only one element can have focus_on_load", at)
+    for kind in limits.ONE_PER_MESSAGE:
+        if surface == "message" and sum(block["type"] == kind for block in blocks) > 1:
+            yield _fault(f"only one {kind} block is allowed", at)
+    written = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
+    if written > limits.MARKDOWN_TEXT:
+        yield _fault(f"markdown blocks must be less than {limits.MARKDOWN_TEXT + 1} characters", at)
+
+
+def _within(element: Json, place: str) -> Iterator[str]:
+    offered = element.get("options", []) + list(
+        itertools.chain.from_iterable(g["options"] for g in element.get("option_groups", []))
+    )
+    if offered:
+        chosen = element.get("initial_options", [])
+        if "initial_option" in element:
+            chosen = [element["initial_option"]]
+        known = [_bare(option) for option in offered]
+        if any(_bare(option) not in known for option in chosen):
+            yield _fault("initial option is not among the options", place)
+    if len(element.get("initial_options", [])) > element.get("max_selected_items", limits.OPTIONS):
+        yield _fault("more initial options than max_selected_items", place)
+    if element.get("min_length", 0) > element.get("max_length", 3000):
+        yield _fault("min_length must not be greater than max_length", place)
+
+
+def _bare(option: Json) -> tuple[str, str]:
+    return option["text"]["text"], option["value"]
+
+
+def _fill_text_defaults(node: object) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _fill_text_defaults(item)
+    elif isinstance(node, dict):
+        if node.get("type") == "plain_text":
+            node.setdefault("emoji", True)
+        elif node.get("type") == "mrkdwn":
+            node.setdefault("verbatim", False)
+        else:
+            for value in node.values():
+                if isinstance(value, (dict, list)):
+                    _fill_text_defaults(value)

@@ -1,0 +1,160 @@
+"""The two documents a sandbox is made from: the workspace, and Slack's app manifest."""
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AppManifest",
+    "ChannelDocument",
+    "TeamDocument",
+    "UserDocument",
+    "UsergroupDocument",
+    "WorkspaceDocument",
+    "read",
+]
+
+
+class _Ours(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TeamDocument(_Ours):
+    id: str = "T0SANDBOX"
+    name: str = "Sandbox"
+    domain: str = "sandbox"
+
+
+class UserDocument(_Ours):
+    id: str = Field(pattern=r"^[UW][A-Z0-9]+$")
+    handle: str
+    name: str
+    email: str = ""
+    title: str = ""
+    tz: str = "Etc/UTC"
+    restricted: bool = False
+    ultra_restricted: bool = False
+    deleted: bool = False
+    bot: bool = False
+    email_confirmed: bool = True
+    stranger: bool = False  # of another workspace, seen through Slack Connect
+
+
+class ChannelDocument(_Ours):
+    id: str = Field(pattern=r"^[CG][A-Z0-9]+$")
+    name: str
+    private: bool = False
+    archived: bool = False
+    members: Literal["all"] | list[str] = "all"
+    bot: bool = False  # whether the app is a member
+
+
+class UsergroupDocument(_Ours):
+    id: str = Field(pattern=r"^S[A-Z0-9]+$")
+    handle: str
+    name: str = ""
+    users: list[str] = []
+    disabled: bool = False
+
+
+class WorkspaceDocument(_Ours):
+    team: TeamDocument = TeamDocument()
+    users: list[UserDocument]
+    channels: list[ChannelDocument] = []
+    usergroups: list[UsergroupDocument] = []
+
+
+class _Slacks(BaseModel):
+    """A part of Slack's own format; what the sandbox does not act on is left alone."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Display(_Slacks):
+    name: str = Field(max_length=35)
+    description: str = Field("", max_length=140)
+    long_description: str = Field("", max_length=4000)
+
+
+class SlashCommand(_Slacks):
+    command: str = Field(pattern=r"^/[^\s]{1,31}$")
+    description: str = Field(max_length=2000)
+    usage_hint: str = Field("", max_length=1000)
+    should_escape: bool = False
+
+
+class Shortcut(_Slacks):
+    type: Literal["global", "message"]
+    name: str = Field(max_length=24)
+    callback_id: str = Field(max_length=255)
+    description: str = Field(max_length=150)
+
+
+class _BotUser(_Slacks):
+    display_name: str = Field(max_length=80)
+    always_online: bool = False
+
+
+class _AppHome(_Slacks):
+    home_tab_enabled: bool = False
+    messages_tab_enabled: bool = True
+    messages_tab_read_only_enabled: bool = False
+
+
+class _Features(_Slacks):
+    bot_user: _BotUser
+    app_home: _AppHome = _AppHome()
+    slash_commands: list[SlashCommand] = Field([], max_length=50)
+    shortcuts: list[Shortcut] = Field([], max_length=10)
+
+
+class _Scopes(_Slacks):
+    bot: list[str] = Field(max_length=255)
+
+
+class _OAuth(_Slacks):
+    scopes: _Scopes
+
+
+class _Events(_Slacks):
+    bot_events: list[str] = Field([], max_length=100)
+
+
+class _Interactivity(_Slacks):
+    is_enabled: bool = False
+
+
+class _Settings(_Slacks):
+    event_subscriptions: _Events = _Events()
+    interactivity: _Interactivity = _Interactivity()
+    socket_mode_enabled: bool = False
+
+
+class AppManifest(_Slacks):
+    display_information: _Display
+    features: _Features
+    oauth_config: _OAuth
+    settings: _Settings = _Settings()
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return frozenset(self.oauth_config.scopes.bot)
+
+    @property
+    def events(self) -> frozenset[str]:
+        return frozenset(self.settings.event_subscriptions.bot_events)
+
+    def command(self, name: str) -> SlashCommand | None:
+        return next((c for c in self.features.slash_commands if c.command == name), None)
+
+    def shortcut(self, callback_id: str) -> Shortcut | None:
+        return next((s for s in self.features.shortcuts if s.callback_id == callback_id), None)
+
+
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+def read(kind: type[_Document], path: Path) -> _Document:
+    return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,0 +1,262 @@
+"""What Slack's own client does with interactive elements: it finds them, holds what a person
+chose or typed, refuses a form that is not filled in, and says what an action carries.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any
+
+from bot.sandbox.blocks import elements_of, texts
+from bot.sandbox.errors import NotPossible
+
+__all__ = [
+    "HELD",
+    "Key",
+    "Placed",
+    "State",
+    "action_of",
+    "chosen",
+    "complaint",
+    "find",
+    "initial_state",
+    "placed_in",
+    "state_values",
+]
+
+Json = dict[str, Any]
+Key = tuple[str, str]  # block_id, action_id
+State = dict[Key, Json]
+
+
+class Sort(StrEnum):
+    TEXT = "text"
+    OPTION = "option"
+    PERSON = "person"
+    CHANNEL = "channel"
+    RAW = "raw"  # dates, times, rich text: taken as given
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How an element's value is called in state and in its definition."""
+
+    field: str
+    initial: str
+    sort: Sort
+    many: bool = False
+
+    @property
+    def empty(self) -> object:
+        return [] if self.many else None
+
+
+_TYPED = Held("value", "initial_value", Sort.TEXT)
+_ONE = Held("selected_option", "initial_option", Sort.OPTION)
+_MANY = Held("selected_options", "initial_options", Sort.OPTION, many=True)
+
+HELD: dict[str, Held] = {
+    "plain_text_input": _TYPED,
+    "number_input": _TYPED,
+    "email_text_input": _TYPED,
+    "url_text_input": _TYPED,
+    "rich_text_input": Held("rich_text_value", "initial_value", Sort.RAW),
+    "static_select": _ONE,
+    "external_select": _ONE,
+    "radio_buttons": _ONE,
+    "multi_static_select": _MANY,
+    "multi_external_select": _MANY,
+    "checkboxes": _MANY,
+    "users_select": Held("selected_user", "initial_user", Sort.PERSON),
+    "multi_users_select": Held("selected_users", "initial_users", Sort.PERSON, many=True),
+    "channels_select": Held("selected_channel", "initial_channel", Sort.CHANNEL),
+    "multi_channels_select": Held(
+        "selected_channels", "initial_channels", Sort.CHANNEL, many=True
+    ),
+    "conversations_select": Held(
+        "selected_conversation", "initial_conversation", Sort.CHANNEL
+    ),
+    "multi_conversations_select": Held(
+        "selected_conversations", "initial_conversations", Sort.CHANNEL, many=True
+    ),
+    "datepicker": Held("selected_date", "initial_date", Sort.RAW),
+    "timepicker": Held("selected_time", "initial_time", Sort.RAW),
+    "datetimepicker": Held("selected_date_time", "initial_date_time", Sort.RAW),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An interactive element and the block that it stands in."""
+
+    block: Json
+    element: Json
+
+    @property
+    def key(self) -> Key:
+        return self.block["block_id"], self.element["action_id"]
+
+    @property
+    def in_input(self) -> bool:
+        return bool(self.block["type"] == "input")
+
+    @property
+    def dispatches(self) -> bool:
+        """Whether using the element tells the app at once, not only when the view is sent."""
+        return not self.in_input or bool(self.block.get("dispatch_action"))
+
+
+def placed_in(blocks: list[Json]) -> Iterator[Placed]:
+    for block in blocks:
+        for element in elements_of(block):
+            if "action_id" in element:
+                yield Placed(block, element)
+
+
+def find(blocks: list[Json], action_id: str, block_id: str | None = None) -> Placed:
+    found = [
+        placed
+        for placed in placed_in(blocks)
+        if placed.key[1] == action_id and block_id in {None, placed.key[0]}
+    ]
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(f"{b}/{a}" for b, a in (p.key for p in placed_in(blocks))) or "nothing"
+    trouble = "more than one" if found else "no"
+    raise NotPossible(f"{trouble} element {action_id!r} here; there is: {there}")
+
+
+def initial_state(blocks: list[Json]) -> State:
+    return {
+        placed.key: _entry(held, placed.element, placed.element.get(held.initial, held.empty))
+        for placed in placed_in(blocks)
+        if (held := HELD.get(placed.element["type"]))
+    }
+
+
+def state_values(state: State) -> dict[str, dict[str, Json]]:
+    values: dict[str, dict[str, Json]] = {}
+    for (block_id, action_id), entry in state.items():
+        values.setdefault(block_id, {})[action_id] = entry
+    return values
+
+
+def chosen(
+    placed: Placed,
+    value: object,
+    *,
+    suggested: list[Json],
+    person: Callable[[str], str],
+    channel: Callable[[str], str],
+) -> Json:
+    """Turn what a test says was entered into the entry that the client holds for it."""
+    held = HELD.get(placed.element["type"])
+    if held is None:
+        raise NotPossible(f"a {placed.element['type']} holds no value")
+
+    def one(item: object) -> object:
+        match held.sort:
+            case Sort.OPTION:
+                return _option(placed.element, str(item), suggested)
+            case Sort.PERSON:
+                return person(str(item))
+            case Sort.CHANNEL:
+                return channel(str(item))
+            case Sort.TEXT:
+                return str(item)
+            case Sort.RAW:
+                return item
+
+    if held.many:
+        items = value if isinstance(value, list) else [] if value is None else [value]
+        most = placed.element.get("max_selected_items")
+        if most is not None and len(items) > most:
+            raise NotPossible(f"{placed.key[1]} takes at most {most} items")
+        return _entry(held, placed.element, [one(item) for item in items])
+    return _entry(held, placed.element, None if value is None or value == "" else one(value))
+
+
+def action_of(placed: Placed, entry: Json | None, option: str | None, ts: str) -> Json:
+    """What `actions[0]` of a block_actions payload says about a use of this element."""
+    element = placed.element
+    block_id, action_id = placed.key
+    action: Json = {"type": element["type"], "action_id": action_id, "block_id": block_id}
+    if element["type"] == "button":
+        action["text"] = element["text"]
+        action |= {key: element[key] for key in ("value", "style", "url") if key in element}
+    elif element["type"] == "overflow":
+        if option is None:
+            raise NotPossible(f"say which option of {action_id} is chosen")
+        action["selected_option"] = _option(element, option, [])
+    elif entry is not None:
+        action |= entry
+        for key in ("placeholder", HELD[element["type"]].initial):
+            if key in element:
+                action[key] = element[key]
+    return {**action, "action_ts": ts}
+
+
+def complaint(placed: Placed, entry: Json) -> str | None:
+    """What the client writes under a field that keeps the view from being sent."""
+    held = HELD[placed.element["type"]]
+    value = entry[held.field]
+    if value in (None, "", []):
+        return None if placed.block.get("optional") else "Please complete this required field."
+    check = _CHECKS.get(placed.element["type"])
+    return check(placed.element, value) if check else None
+
+
+def _entry(held: Held, element: Json, value: object) -> Json:
+    return {"type": element["type"], held.field: value}
+
+
+def _option(element: Json, value: str, suggested: list[Json]) -> Json:
+    offered = [*element.get("options", []), *suggested]
+    for group in element.get("option_groups", []):
+        offered += group["options"]
+    offered += [element["initial_option"]] if "initial_option" in element else []
+    offered += element.get("initial_options", [])
+    for option in offered:
+        if option["value"] == value:
+            return option
+    known = ", ".join(f"{o['value']} ({' '.join(texts(o))})" for o in offered) or "nothing"
+    raise NotPossible(f"{value!r} is not offered by {element['action_id']}; it offers: {known}")
+
+
+def _text_complaint(element: Json, value: str) -> str | None:
+    if len(value) < element.get("min_length", 0):
+        return f"Please enter at least {element['min_length']} characters."
+    most = element.get("max_length", 3000)
+    if len(value) > most:
+        return f"Please enter no more than {most} characters."
+    return None
+
+
+def _number_complaint(element: Json, value: str) -> str | None:
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return "Please enter a number."
+    if not element["is_decimal_allowed"] and number != number.to_integral_value():
+        return "Please enter a whole number."
+    if "min_value" in element and number < Decimal(element["min_value"]):
+        return f"Please enter a number of at least {element['min_value']}."
+    if "max_value" in element and number > Decimal(element["max_value"]):
+        return f"Please enter a number of at most {element['max_value']}."
+    return None
+
+
+def _format_complaint(pattern: str, sentence: str) -> Callable[[Json, str], str | None]:
+    return lambda _, value: None if re.fullmatch(pattern, value) else sentence
+
+
+_CHECKS: dict[str, Callable[[Json, str], str | None]] = {
+    "plain_text_input": _text_complaint,
+    "number_input": _number_complaint,
+    "email_text_input": _format_complaint(
+        r"[^@\s]+@[^@\s]+\.[^@\s]+", "Please enter a valid email address."
+    ),
+    "url_text_input": _format_complaint(r"https?://\S+", "Please enter a valid URL."),
+}

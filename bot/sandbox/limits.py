@@ -1,0 +1,417 @@
+"""What Slack allows, as data: Block Kit shapes, sizes, times, rate limits.
+
+Collected from Slack's documentation, the official SDKs' constants and error texts in public
+issues; where sources disagree, the stricter number stands here. `blocks`, `views`, `rates` and
+`delivery` only interpret these tables.
+"""
+
+from bot.sandbox.shapes import (
+    Choice,
+    Flag,
+    Items,
+    Number,
+    Part,
+    Shape,
+    Spec,
+    String,
+    Text,
+    Typed,
+)
+
+# --- Times, in seconds of real time -----------------------------------------------------------
+ACK_SECONDS = 3.0
+TRIGGER_SECONDS = 3.0
+EVENT_RETRY_SECONDS = (0.0, 60.0, 300.0)  # then Slack gives an event up
+RESPONSE_URL_SECONDS = 30 * 60.0
+RESPONSE_URL_USES = 5
+SIGNATURE_VERSION = "v0"
+
+# --- Sizes ------------------------------------------------------------------------------------
+VIEW_BYTES = 250_000
+VIEW_STACK = 3  # opened, and pushed twice
+MESSAGE_TEXT = 40_000  # cut by chat.postMessage without an error
+SHORT_TEXT = 4_000  # refused by chat.update and chat.postEphemeral: msg_too_long
+BLOCKS_TEXT = 13_000  # observed, undocumented (bolt-js#2509): msg_blocks_too_long
+MARKDOWN_TEXT = 12_000  # of all markdown blocks of a message together
+METADATA_BYTES = 16_000  # metadata_too_large; the number is an assumption
+ATTACHMENTS = 100
+OPEN_USERS = 8  # conversations.open
+OPTIONS = 100
+LINKS = 10  # Socket Mode connections of one app
+UPLOAD_BYTES = 1_000_000_000
+
+BLOCKS_ON = {"message": 50, "modal": 100, "home": 100}
+
+# --- Rate limits: at most `calls` in any `seconds`, per method (and channel) ------------------
+# Slack publishes calls a minute per tier. chat.postMessage is "one a second per channel" with
+# short bursts tolerated: three here. apps.connections.open is tier 1 in one source and tier 3
+# in another; tier 1, with room for a bot that opens its links at start.
+RATES: dict[str, tuple[int, float]] = {
+    "tier 1 with burst": (5, 300.0),
+    "tier 2": (20, 60.0),
+    "tier 3": (50, 60.0),
+    "tier 4": (100, 60.0),
+    "channel": (3, 3.0),
+    "special": (600, 60.0),
+}
+
+# --- Block Kit --------------------------------------------------------------------------------
+_URL = r"^(https?|mailto|slack|tel):"
+_IMAGE_URL = r"^https?://"
+_DATE = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
+_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
+_ID = String(255, least=1)
+_FLAG = Flag()
+_PLACEHOLDER = Text(150)
+
+
+def _types(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+_ELEMENT: dict[str, Spec] = {"action_id": _ID}
+_CONFIRMED: dict[str, Spec] = {**_ELEMENT, "confirm": Part("confirm")}
+_FOCUSED: dict[str, Spec] = {**_ELEMENT, "focus_on_load": _FLAG}
+_MENU: dict[str, Spec] = {
+    **_CONFIRMED,
+    "focus_on_load": _FLAG,
+    "placeholder": _PLACEHOLDER,
+}
+_MULTI: dict[str, Spec] = {**_MENU, "max_selected_items": Number(1, 1000)}
+_TYPED_IN: dict[str, Spec] = {
+    **_FOCUSED,
+    "placeholder": _PLACEHOLDER,
+    "dispatch_action_config": Part("dispatch_action_config"),
+}
+_STATIC: dict[str, Spec] = {
+    "options": Items(Part("option"), OPTIONS, least=1),
+    "option_groups": Items(Part("option_group"), OPTIONS, least=1),
+}
+_STATIC_RULE = ("options", "option_groups")
+_USERS = Items(_ID, 1000)
+
+ELEMENTS: dict[str, Shape] = {
+    "button": Shape(
+        {"text": Text(75)},
+        {
+            **_CONFIRMED,
+            "url": String(3000, pattern=_URL),
+            "value": String(2000),
+            "style": Choice(_types("primary", "danger")),
+            "accessibility_label": String(75),
+        },
+    ),
+    "static_select": Shape(
+        {}, {**_MENU, **_STATIC, "initial_option": Part("option")}, _STATIC_RULE, _STATIC_RULE
+    ),
+    "multi_static_select": Shape(
+        {},
+        {**_MULTI, **_STATIC, "initial_options": Items(Part("option"), OPTIONS, least=1)},
+        _STATIC_RULE,
+        _STATIC_RULE,
+    ),
+    "external_select": Shape(
+        {}, {**_MENU, "min_query_length": Number(0, 1000), "initial_option": Part("option")}
+    ),
+    "multi_external_select": Shape(
+        {},
+        {
+            **_MULTI,
+            "min_query_length": Number(0, 1000),
+            "initial_options": Items(Part("option"), OPTIONS, least=1),
+        },
+    ),
+    "users_select": Shape({}, {**_MENU, "initial_user": _ID}),
+    "multi_users_select": Shape({}, {**_MULTI, "initial_users": _USERS}),
+    "conversations_select": Shape(
+        {},
+        {
+            **_MENU,
+            "initial_conversation": _ID,
+            "default_to_current_conversation": _FLAG,
+            "response_url_enabled": _FLAG,
+            "filter": Part("filter"),
+        },
+    ),
+    "multi_conversations_select": Shape(
+        {},
+        {
+            **_MULTI,
+            "initial_conversations": _USERS,
+            "default_to_current_conversation": _FLAG,
+            "filter": Part("filter"),
+        },
+    ),
+    "channels_select": Shape(
+        {}, {**_MENU, "initial_channel": _ID, "response_url_enabled": _FLAG}
+    ),
+    "multi_channels_select": Shape({}, {**_MULTI, "initial_channels": _USERS}),
+    "overflow": Shape({"options": Items(Part("link_option"), 5, least=1)}, _CONFIRMED),
+    "radio_buttons": Shape(
+        {"options": Items(Part("described_option"), 10, least=1)},
+        {**_CONFIRMED, "focus_on_load": _FLAG, "initial_option": Part("described_option")},
+    ),
+    "checkboxes": Shape(
+        {"options": Items(Part("described_option"), 10, least=1)},
+        {
+            **_CONFIRMED,
+            "focus_on_load": _FLAG,
+            "initial_options": Items(Part("described_option"), 10, least=1),
+        },
+    ),
+    "datepicker": Shape({}, {**_MENU, "initial_date": String(10, pattern=_DATE)}),
+    "timepicker": Shape(
+        {}, {**_MENU, "initial_time": String(5, pattern=_TIME), "timezone": String(100)}
+    ),
+    "datetimepicker": Shape(
+        {},
+        {
+            **_CONFIRMED,
+            "focus_on_load": _FLAG,
+            "initial_date_time": Number(1_000_000_000, 9_999_999_999),
+        },
+    ),
+    "plain_text_input": Shape(
+        {},
+        {
+            **_TYPED_IN,
+            "initial_value": String(3000),
+            "multiline": _FLAG,
+            "min_length": Number(0, 3000),
+            "max_length": Number(1, 3000),
+        },
+    ),
+    "number_input": Shape(
+        {"is_decimal_allowed": _FLAG},
+        {
+            **_TYPED_IN,
+            "initial_value": String(100),
+            "min_value": String(100),
+            "max_value": String(100),
+        },
+    ),
+    "email_text_input": Shape({}, {**_TYPED_IN, "initial_value": String(3000)}),
+    "url_text_input": Shape({}, {**_TYPED_IN, "initial_value": String(3000)}),
+    "rich_text_input": Shape({}, {**_TYPED_IN, "initial_value": Typed(_types("rich_text"))}),
+    "image": Shape(
+        {"alt_text": String(2000, least=1)},
+        {"image_url": String(3000, least=1, pattern=_IMAGE_URL), "slack_file": Part("slack_file")},
+        ("image_url", "slack_file"),
+        ("image_url", "slack_file"),
+    ),
+    "plain_text": Shape({"text": String(3000, least=1)}, {"emoji": _FLAG}),
+    "mrkdwn": Shape({"text": String(3000, least=1)}, {"verbatim": _FLAG}),
+}
+
+_SELECTS = _types(
+    "static_select",
+    "external_select",
+    "users_select",
+    "conversations_select",
+    "channels_select",
+)
+_MULTI_SELECTS = frozenset(f"multi_{name}" for name in _SELECTS)
+_PICKERS = _types("datepicker", "timepicker")
+_BOXES = _types("radio_buttons", "checkboxes")
+_TYPING = _types(
+    "plain_text_input", "number_input", "email_text_input", "url_text_input", "rich_text_input"
+)
+
+IN_SECTION = (
+    _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "image")
+)
+IN_ACTIONS = _SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "datetimepicker")
+IN_INPUT = _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _TYPING | _types("datetimepicker")
+IN_CONTEXT = _types("image", "plain_text", "mrkdwn")
+
+_BLOCK: dict[str, Spec] = {"block_id": _ID}
+_RICH = _types(
+    "rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"
+)
+_CELL = _types("raw_text", "rich_text")
+
+BLOCKS: dict[str, Shape] = {
+    "section": Shape(
+        {},
+        {
+            **_BLOCK,
+            "text": Text(3000, plain=False),
+            "fields": Items(Text(2000, plain=False), 10, least=1),
+            "accessory": Typed(IN_SECTION),
+            "expand": _FLAG,
+        },
+        ("text", "fields"),
+    ),
+    "header": Shape({"text": Text(150)}, _BLOCK),
+    "context": Shape({"elements": Items(Typed(IN_CONTEXT), 10, least=1)}, _BLOCK),
+    "divider": Shape({}, _BLOCK),
+    "actions": Shape({"elements": Items(Typed(IN_ACTIONS), 25, least=1)}, _BLOCK),
+    "input": Shape(
+        {"label": Text(2000), "element": Typed(IN_INPUT)},
+        {**_BLOCK, "hint": Text(2000), "optional": _FLAG, "dispatch_action": _FLAG},
+    ),
+    "image": Shape(
+        {"alt_text": String(2000, least=1)},
+        {
+            **_BLOCK,
+            "title": Text(2000),
+            "image_url": String(3000, least=1, pattern=_IMAGE_URL),
+            "slack_file": Part("slack_file"),
+        },
+        ("image_url", "slack_file"),
+        ("image_url", "slack_file"),
+    ),
+    "rich_text": Shape({"elements": Items(Typed(_RICH), 100)}, _BLOCK),
+    "markdown": Shape({"text": String(MARKDOWN_TEXT, least=1)}, _BLOCK),
+    "table": Shape(
+        {"rows": Items(Items(Typed(_CELL), 20, least=1), 100, least=1)},
+        {**_BLOCK, "column_settings": Items(Part("column"), 20)},
+    ),
+    "alert": Shape(
+        {"text": Text(200, plain=False)},
+        {**_BLOCK, "level": Choice(_types("default", "info", "warning", "error", "success"))},
+    ),
+}
+
+_EVERYWHERE = _types(
+    "section",
+    "header",
+    "context",
+    "divider",
+    "actions",
+    "input",
+    "image",
+    "rich_text",
+)
+SURFACES: dict[str, frozenset[str]] = {
+    "message": _EVERYWHERE | _types("markdown", "table"),
+    "modal": _EVERYWHERE | _types("alert"),
+    "home": _EVERYWHERE | _types("table"),
+}
+ONE_PER_MESSAGE = _types("table")
+
+_STYLE: dict[str, Spec] = {"style": Part("rich_text_style")}
+_RICH_LEAF = _types(
+    "text", "link", "emoji", "user", "usergroup", "channel", "broadcast", "date", "color"
+)
+_LEAVES = Items(Typed(_RICH_LEAF), 1000)
+
+RICH_TEXT: dict[str, Shape] = {
+    "rich_text_section": Shape({"elements": _LEAVES}),
+    "rich_text_list": Shape(
+        {
+            "style": Choice(_types("bullet", "ordered")),
+            "elements": Items(Typed(_types("rich_text_section")), 1000),
+        },
+        {"indent": Number(0, 8), "offset": Number(0, 100_000), "border": Number(0, 1)},
+    ),
+    "rich_text_preformatted": Shape({"elements": _LEAVES}, {"border": Number(0, 1)}),
+    "rich_text_quote": Shape({"elements": _LEAVES}, {"border": Number(0, 1)}),
+    "text": Shape({"text": String(3000, least=1)}, _STYLE),
+    "link": Shape(
+        {"url": String(3000, least=1)}, {**_STYLE, "text": String(3000), "unsafe": _FLAG}
+    ),
+    "emoji": Shape({"name": String(255, least=1)}, {**_STYLE, "unicode": String(255)}),
+    "user": Shape({"user_id": _ID}, _STYLE),
+    "usergroup": Shape({"usergroup_id": _ID}, _STYLE),
+    "channel": Shape({"channel_id": _ID}, _STYLE),
+    "broadcast": Shape({"range": Choice(_types("here", "channel", "everyone"))}, _STYLE),
+    "date": Shape(
+        {"timestamp": Number(0, 9_999_999_999), "format": String(255, least=1)},
+        {**_STYLE, "url": String(3000), "fallback": String(3000)},
+    ),
+    "color": Shape({"value": String(7, least=1)}, _STYLE),
+    "raw_text": Shape({"text": String(3000)}),
+}
+
+SHAPES: dict[str, Shape] = {**ELEMENTS, **RICH_TEXT, "rich_text": BLOCKS["rich_text"]}
+
+_OPTION: dict[str, Spec] = {"text": Text(75), "value": String(150, least=1)}
+
+PARTS: dict[str, Shape] = {
+    "option": Shape(_OPTION, {"description": Text(75)}),
+    "described_option": Shape(
+        {"text": Text(75, plain=False), "value": String(150, least=1)},
+        {"description": Text(75, plain=False)},
+    ),
+    "link_option": Shape(
+        _OPTION, {"description": Text(75), "url": String(3000, pattern=_URL)}
+    ),
+    "option_group": Shape(
+        {"label": Text(75), "options": Items(Part("option"), OPTIONS, least=1)}
+    ),
+    "confirm": Shape(
+        {
+            "title": Text(100),
+            "text": Text(300, plain=False),
+            "confirm": Text(30),
+            "deny": Text(30),
+        },
+        {"style": Choice(_types("primary", "danger"))},
+    ),
+    "filter": Shape(
+        {},
+        {
+            "include": Items(Choice(_types("im", "mpim", "private", "public")), 4, least=1),
+            "exclude_external_shared_channels": _FLAG,
+            "exclude_bot_users": _FLAG,
+        },
+    ),
+    "dispatch_action_config": Shape(
+        {},
+        {
+            "trigger_actions_on": Items(
+                Choice(_types("on_enter_pressed", "on_character_entered")), 2, least=1
+            )
+        },
+    ),
+    "slack_file": Shape(
+        {}, {"id": _ID, "url": String(3000, least=1)}, ("id", "url"), ("id", "url")
+    ),
+    "rich_text_style": Shape(
+        {},
+        dict.fromkeys(
+            (
+                "bold",
+                "italic",
+                "strike",
+                "code",
+                "underline",
+                "highlight",
+                "client_highlight",
+                "unlink",
+            ),
+            _FLAG,
+        ),
+    ),
+    "column": Shape(
+        {}, {"align": Choice(_types("left", "center", "right")), "is_wrapped": _FLAG}
+    ),
+}
+
+_VIEW: dict[str, Spec] = {
+    "private_metadata": String(3000),
+    "callback_id": String(255),
+    "external_id": String(255),
+}
+VIEWS: dict[str, Shape] = {
+    "modal": Shape(
+        {"title": Text(24)},
+        {
+            **_VIEW,
+            "submit": Text(24),
+            "close": Text(24),
+            "clear_on_close": _FLAG,
+            "notify_on_close": _FLAG,
+            "submit_disabled": _FLAG,
+        },
+    ),
+    "home": Shape({}, _VIEW),
+}
+
+OPTIONS_RESPONSE: dict[str, Spec] = {
+    "options": Items(Part("option"), OPTIONS),
+    "option_groups": Items(Part("option_group"), OPTIONS),
+}
+
+METADATA_EVENT_TYPE = r"^[A-Za-z0-9_-]{1,255}$"

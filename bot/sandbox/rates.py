@@ -1,0 +1,33 @@
+"""Rate limits: sliding windows per method, and per channel where Slack counts per channel."""
+
+import math
+import time
+from collections import deque
+
+from bot.sandbox import limits
+
+__all__ = ["Rates"]
+
+
+class Rates:
+    """`factor` makes all windows that many times shorter: 1 is Slack, 10 is ten times faster."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = factor
+        self._seen: dict[str, deque[float]] = {}
+
+    def wait(self, key: str, tier: str) -> int:
+        """Count a call and return 0, or return the Retry-After that refuses it."""
+        calls, seconds = limits.RATES[tier]
+        window = seconds / self.factor
+        now = time.monotonic()
+        seen = self._seen.setdefault(key, deque())
+        while seen and seen[0] <= now - window:
+            seen.popleft()
+        if len(seen) >= calls:
+            return max(1, math.ceil(seen[0] + window - now))
+        seen.append(now)
+        return 0
+
+    def forget(self) -> None:
+        self._seen.clear()

@@ -1,0 +1,258 @@
+"""Views: the stack of modals that each person has open, their Home tab, and the triggers that
+let an app open one. Also what a person has typed into them so far, as Slack's client holds it.
+"""
+
+import hashlib
+import itertools
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.sandbox import blocks, elements, limits
+from bot.sandbox.errors import NotPossible, SlackError
+from bot.sandbox.workspace import App
+
+__all__ = ["Trigger", "View", "Views"]
+
+Json = dict[str, Any]
+_TITLE_KEYS = ("title", "submit", "close")
+
+
+@dataclass(slots=True)
+class Trigger:
+    id: str
+    user: str
+    born: float
+    view: str | None  # the view that was on top when it arose, if it arose in one
+    used: bool = False
+
+
+@dataclass(slots=True)
+class View:
+    id: str
+    user: str
+    body: Json
+    blocks: list[Json]
+    root: str
+    previous: str | None
+    hash: str
+    state: elements.State
+    errors: dict[str, str] = field(default_factory=dict)  # by block_id, as the person sees them
+    banner: str = ""
+    suggested: dict[elements.Key, list[Json]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return str(self.body["type"])
+
+    @property
+    def external_id(self) -> str:
+        return str(self.body.get("external_id", ""))
+
+
+class Views:
+    def __init__(self, app: App, team_id: str) -> None:
+        self._app = app
+        self._team_id = team_id
+        self.stacks: dict[str, list[View]] = {}
+        self.homes: dict[str, View] = {}
+        self._triggers: dict[str, Trigger] = {}
+        self._numbers = itertools.count(1)
+
+    # --- triggers -------------------------------------------------------------------------
+
+    def new_trigger(self, user_id: str, view: str | None = None) -> str:
+        number = next(self._numbers)
+        name = f"{number}.{time.time_ns()}.{secrets.token_hex(16)}"
+        self._triggers[name] = Trigger(name, user_id, time.monotonic(), view)
+        return name
+
+    def trigger(self, name: object) -> Trigger:
+        """Look at a trigger that is still good; whoever succeeds marks it used."""
+        trigger = self._triggers.get(name) if isinstance(name, str) else None
+        if trigger is None:
+            raise SlackError("invalid_trigger_id")
+        if trigger.used:
+            raise SlackError("exchanged_trigger_id")
+        if time.monotonic() - trigger.born > limits.TRIGGER_SECONDS:
+            raise SlackError("expired_trigger_id")
+        return trigger
+
+    # --- what an app may do ---------------------------------------------------------------
+
+    def open(self, trigger: Trigger, body: Json) -> View:
+        """Open a modal. One that this person already has open gives way to it."""
+        self._judge(body, "modal")
+        self._refuse_taken_external_id(body, None)
+        trigger.used = True
+        view = self._new(trigger.user, body, previous=None)
+        self.stacks[trigger.user] = [view]
+        return view
+
+    def push(self, trigger: Trigger, body: Json) -> View:
+        self._judge(body, "modal")
+        stack = self.stacks.get(trigger.user, [])
+        if trigger.view is None or not any(view.id == trigger.view for view in stack):
+            raise SlackError("not_found")
+        self._refuse_taken_external_id(body, None)
+        if len(stack) >= limits.VIEW_STACK:
+            raise SlackError("push_limit_reached")
+        trigger.used = True
+        view = self._new(trigger.user, body, previous=stack[-1])
+        stack.append(view)
+        return view
+
+    def update(self, body: Json, *, view_id: str, external_id: str, expected_hash: str) -> View:
+        self._judge(body, "modal")
+        view = self._find(view_id, external_id)
+        if expected_hash and expected_hash != view.hash:
+            raise SlackError("hash_conflict")
+        self._refuse_taken_external_id(body, view)
+        self._replace(view, body)
+        return view
+
+    def publish(self, user_id: str, body: Json, expected_hash: str) -> View:
+        self._judge(body, "home")
+        home = self.homes.get(user_id)
+        if expected_hash and (home is None or expected_hash != home.hash):
+            raise SlackError("hash_conflict")
+        self._refuse_taken_external_id(body, home)
+        if home is None:
+            home = self.homes[user_id] = self._new(user_id, body, previous=None)
+        else:
+            self._replace(home, body)
+        return home
+
+    # --- what an app's answer to a submission does ----------------------------------------
+
+    def replace_by_answer(self, view: View, body: Json) -> None:
+        self._judge(body, "modal")
+        self._refuse_taken_external_id(body, view)
+        self._replace(view, body)
+
+    def push_by_answer(self, view: View, body: Json) -> None:
+        self._judge(body, "modal")
+        stack = self.stacks[view.user]
+        if len(stack) >= limits.VIEW_STACK:
+            raise SlackError("push_limit_reached")
+        self._refuse_taken_external_id(body, None)
+        stack.append(self._new(view.user, body, previous=view))
+
+    # --- what a person sees ---------------------------------------------------------------
+
+    def stack(self, user_id: str) -> list[View]:
+        return self.stacks.get(user_id, [])
+
+    def top(self, user_id: str) -> View:
+        if not self.stack(user_id):
+            raise NotPossible("no view is open")
+        return self.stacks[user_id][-1]
+
+    def of(self, user_id: str, view_id: str | None) -> View:
+        """One of the person's views: the one named, or the one on top."""
+        if view_id is None:
+            return self.top(user_id)
+        home = self.homes.get(user_id)
+        for view in [*self.stack(user_id), *([home] if home else [])]:
+            if view.id == view_id:
+                return view
+        raise NotPossible(f"view {view_id} is not open")
+
+    def drop(self, view: View) -> None:
+        self.stacks[view.user] = [v for v in self.stack(view.user) if v is not view]
+
+    def clear(self, user_id: str) -> None:
+        self.stacks[user_id] = []
+
+    def is_open(self, view: View) -> bool:
+        return any(v is view for v in self.stack(view.user))
+
+    def as_json(self, view: View) -> Json:
+        """The view as payloads and answers carry it."""
+        modal = view.kind == "modal"
+        return {
+            "id": view.id,
+            "team_id": self._team_id,
+            "type": view.kind,
+            "blocks": view.blocks,
+            "private_metadata": view.body.get("private_metadata", ""),
+            "callback_id": view.body.get("callback_id", ""),
+            "state": {"values": elements.state_values(view.state)},
+            "hash": view.hash,
+            "title": view.body.get("title", {"type": "plain_text", "text": "View Title"}),
+            "clear_on_close": view.body.get("clear_on_close", False),
+            "notify_on_close": view.body.get("notify_on_close", False),
+            "close": view.body.get("close"),
+            "submit": view.body.get("submit") if modal else None,
+            "previous_view_id": view.previous,
+            "root_view_id": view.root,
+            "app_id": self._app.id,
+            "external_id": view.external_id,
+            "app_installed_team_id": self._team_id,
+            "bot_id": self._app.bot_id,
+        }
+
+    # --- rules ----------------------------------------------------------------------------
+
+    def _judge(self, body: Json, kind: str) -> None:
+        if isinstance(body, dict) and blocks.view_is_too_large(body):
+            raise SlackError("view_too_large")
+        faults = blocks.judge_view(body, kinds=[kind])
+        if faults:
+            raise SlackError("invalid_arguments", [f"[ERROR] {fault}" for fault in faults])
+
+    def _refuse_taken_external_id(self, body: Json, own: View | None) -> None:
+        wanted = body.get("external_id")
+        if wanted and any(v.external_id == wanted and v is not own for v in self._all()):
+            raise SlackError("duplicate_external_id")
+
+    def _find(self, view_id: str, external_id: str) -> View:
+        for view in self._all():
+            if view.kind == "modal" and (
+                view.id == view_id or (external_id and view.external_id == external_id)
+            ):
+                return view
+        raise SlackError("not_found")
+
+    def _all(self) -> list[View]:
+        return [*itertools.chain.from_iterable(self.stacks.values()), *self.homes.values()]
+
+    def _new(self, user_id: str, body: Json, previous: View | None) -> View:
+        view_id = f"V0SANDBOX{next(self._numbers):04d}"
+        shown = blocks.completed(body["blocks"])
+        return View(
+            id=view_id,
+            user=user_id,
+            body=_head(body),
+            blocks=shown,
+            root=previous.root if previous else view_id,
+            previous=previous.id if previous else None,
+            hash=_new_hash(body),
+            state=elements.initial_state(shown),
+        )
+
+    def _replace(self, view: View, body: Json) -> None:
+        """Show other content. What was entered stays where block_id and action_id stay."""
+        shown = blocks.completed(body["blocks"])
+        kept = view.state
+        view.state = {
+            key: kept[key] if key in kept and kept[key]["type"] == entry["type"] else entry
+            for key, entry in elements.initial_state(shown).items()
+        }
+        view.body, view.blocks, view.hash = _head(body), shown, _new_hash(body)
+        view.errors, view.banner = {}, ""
+
+
+def _head(body: Json) -> Json:
+    head = {key: value for key, value in body.items() if key != "blocks"}
+    for key in _TITLE_KEYS:
+        if key in head:
+            head[key] = {"emoji": True, **head[key]}
+    return head
+
+
+def _new_hash(body: Json) -> str:
+    digest = hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=4).hexdigest()
+    return f"{time.time_ns() // 1_000_000_000}.{digest}{secrets.token_hex(2)}"

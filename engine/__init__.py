@@ -1,0 +1,1 @@
+"""Decides. Imports neither bot nor storage."""

@@ -1,0 +1,99 @@
+"""What can be done to a request: by a person, by the clock, by what a connector saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from engine.connectors.port import Outcome
+from engine.directory import PersonId
+from engine.request import GrantId
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """The grantee proved who they are."""
+
+    by: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    by: PersonId
+    reason: str = ""
+    duration: timedelta | None = None  # shorter than asked for
+    keep_extensions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    by: PersonId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    by: PersonId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """`number` is the extension that the button offered, from 1: pressed twice, it extends once."""
+
+    by: PersonId
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    by: PersonId
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    by: PersonId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed, or a fact has changed: make the request agree with what is true now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A connector is about to be called for the request's grants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the first look found: the grants' access was there before (True), or was not."""
+
+    found: Mapping[GrantId, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """What a connector saw. `end_refused` says why the system kept the old end.
+
+    `newest` False: the order was overtaken, so that it tells nothing about the end.
+    """
+
+    outcomes: Mapping[GrantId, Outcome] = field(default_factory=dict[GrantId, Outcome])
+    end_refused: str = ""
+    newest: bool = True
+
+
+Command = (
+    Verify
+    | Approve
+    | Reject
+    | Cancel
+    | Extend
+    | Return
+    | Revoke
+    | Tick
+    | Attempt
+    | Standing
+    | Observe
+)

@@ -1,0 +1,133 @@
+"""Conditions on people: attribute, comparator, values; joined into groups by AND or OR (SPEC 3)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from engine.directory import Directory, Group, GroupId, Person, PersonId
+
+
+class Comparator(StrEnum):
+    IS = "is"
+    IS_NOT = "is not"
+    CONTAINS = "contains"
+    DOES_NOT_CONTAIN = "does not contain"
+    STARTS_WITH = "starts with"
+
+    @property
+    def negative(self) -> bool:
+        return self in {Comparator.IS_NOT, Comparator.DOES_NOT_CONTAIN}
+
+
+class Join(StrEnum):
+    AND = "and"
+    OR = "or"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison. For `user`, `group` and `manager`, *is* and *is not* compare stable ids."""
+
+    attribute: str
+    comparator: Comparator
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.attribute} {self.comparator} {' or '.join(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionGroup:
+    conditions: tuple[Condition, ...]
+    join: Join = Join.AND
+
+    def __str__(self) -> str:
+        return f" {self.join} ".join(str(c) for c in self.conditions)
+
+
+_IDENTIFIED = frozenset({"user", "group", "manager"})
+_EQUALITY = frozenset({Comparator.IS, Comparator.IS_NOT})
+
+
+def matches(group: ConditionGroup, person: Person, directory: Directory) -> bool:
+    """Tell whether the person fulfils the group. A group without conditions selects nobody."""
+    if not group.conditions:
+        return False
+    results = (_holds(condition, person, directory) for condition in group.conditions)
+    return all(results) if group.join is Join.AND else any(results)
+
+
+def select(group: ConditionGroup, directory: Directory) -> list[Person]:
+    """Return everybody who fulfils the group, in the directory's order."""
+    return [p for p in _candidates(group, directory) if matches(group, p, directory)]
+
+
+def _candidates(group: ConditionGroup, directory: Directory) -> Collection[Person]:
+    """Narrow the people to look at: most groups name users or directory groups by id."""
+    narrowed = [_named(condition, directory) for condition in group.conditions]
+    if group.join is Join.AND:
+        known = [people for people in narrowed if people is not None]
+        return min(known, key=len) if known else directory.people.values()
+    union: dict[PersonId, Person] = {}
+    for people in narrowed:
+        if people is None:
+            return directory.people.values()
+        union.update((p.id, p) for p in people)
+    return union.values()
+
+
+def _named(condition: Condition, directory: Directory) -> Sequence[Person] | None:
+    if condition.comparator is not Comparator.IS:
+        return None
+    if condition.attribute == "user":
+        return [p for v in condition.values if (p := directory.get(PersonId(v)))]
+    if condition.attribute == "group":
+        people = {p.id: p for v in condition.values for p in directory.members.get(GroupId(v), ())}
+        return list(people.values())
+    return None
+
+
+def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
+    texts = _texts(condition, person, directory)
+    if texts is None or not condition.values:
+        return False
+    exact = condition.attribute in _IDENTIFIED and condition.comparator in _EQUALITY
+    compare = str.__eq__ if exact else partial(_compare, condition.comparator)
+    found = any(compare(t, v) for t in texts for v in condition.values)
+    return found is not condition.comparator.negative
+
+
+def _texts(condition: Condition, person: Person, directory: Directory) -> list[str] | None:
+    """Return what the condition looks at; None where the person has no value and so fails it."""
+    by_id = condition.comparator in _EQUALITY
+    match condition.attribute:
+        case "user":
+            return [person.id] if by_id else [person.email, person.name]
+        case "group":
+            return [g if by_id else _group_name(g, directory) for g in person.groups]
+        case "manager":
+            if person.manager is None:
+                return None
+            if by_id:
+                return [person.manager]
+            manager = directory.get(person.manager)
+            return [manager.email, manager.name] if manager else None
+        case attribute:
+            return list(person.attributes.get(attribute, ())) or None
+
+
+def _group_name(group_id: GroupId, directory: Directory) -> str:
+    group: Group | None = directory.groups.get(group_id)
+    return group.name if group else group_id
+
+
+def _compare(comparator: Comparator, text: str, value: str) -> bool:
+    text, value = text.casefold(), value.casefold()
+    match comparator:
+        case Comparator.IS | Comparator.IS_NOT:
+            return text == value
+        case Comparator.CONTAINS | Comparator.DOES_NOT_CONTAIN:
+            return value in text
+        case Comparator.STARTS_WITH:
+            return text.startswith(value)

@@ -1,0 +1,1 @@
+"""I/O at the edge: one port, and one module for each kind of system."""

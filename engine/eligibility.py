@@ -1,0 +1,189 @@
+"""Who may request what, under which flow, and why not. One function answers: `why_not`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from engine.conditions import matches
+from engine.directory import Directory, Person
+from engine.facts import Facts
+from engine.flow import (
+    MAX_JUSTIFICATION,
+    MIN_DURATION,
+    AccessFlow,
+    Join,
+    RequestFor,
+    Revision,
+)
+from engine.inventory import Entitlement
+from engine.outcome import Code, Refusal
+from engine.request import AccessRequest
+
+MAX_ENTITLEMENTS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What somebody is about to submit. `duration` None: indefinite."""
+
+    requestor: Person
+    grantee: Person
+    flow: AccessFlow
+    entitlements: tuple[Entitlement, ...]
+    duration: timedelta | None
+    justification: str = ""
+
+
+def why_not(
+    flow: AccessFlow, requestor: Person, grantee: Person, directory: Directory
+) -> Refusal | None:
+    """Return why this person may not request anything of this flow for that one; None: they may."""
+    if not flow.open:
+        return Refusal(Code.FLOW_CLOSED, f"The access flow “{flow.name}” is switched off.")
+    if not requestor.may_ask:
+        return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
+    if not grantee.may_receive:
+        return Refusal(Code.PERSON_INACTIVE, f"{grantee.name} is not active.")
+    revision = flow.revision
+    if not matches(revision.requestors, requestor, directory):
+        return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open to you.")
+    if not _for_whom(revision, requestor, grantee, directory):
+        return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open for {grantee.name}.")
+    return None
+
+
+def _for_whom(revision: Revision, requestor: Person, grantee: Person, directory: Directory) -> bool:
+    allowed = revision.request_for
+    if requestor.id == grantee.id:
+        return RequestFor.SELF in allowed
+    if RequestFor.DIRECT_REPORTS in allowed and grantee.manager == requestor.id:
+        return True
+    return (
+        RequestFor.OTHERS in allowed
+        and revision.grantees is not None
+        and matches(revision.grantees, grantee, directory)
+    )
+
+
+def usable(
+    flows: Iterable[AccessFlow], requestor: Person, grantee: Person, directory: Directory
+) -> list[AccessFlow]:
+    """Return the flows under which this person may request for that one, the preferred first."""
+    found = [f for f in flows if why_not(f, requestor, grantee, directory) is None]
+    return sorted(found, key=_preference)
+
+
+def offering(flows: Sequence[AccessFlow], entitlement: Entitlement) -> list[AccessFlow]:
+    """Return those of the flows that offer the entitlement, in the order given."""
+    return [f for f in flows if f.revision.selects(entitlement)] if entitlement.available else []
+
+
+def allowing(flows: Sequence[AccessFlow], duration: timedelta | None) -> list[AccessFlow]:
+    """Return those of the flows that allow the duration, in the order given."""
+    return [f for f in flows if _fits(f.revision, duration)]
+
+
+def check(draft: Draft, directory: Directory) -> Refusal | None:
+    """Test everything, as at submission. Return the first thing that is wrong, or None."""
+    flow, revision = draft.flow, draft.flow.revision
+    if refusal := why_not(flow, draft.requestor, draft.grantee, directory):
+        return refusal
+    if not draft.entitlements:
+        return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")
+    if len(draft.entitlements) > MAX_ENTITLEMENTS:
+        return Refusal(
+            Code.TOO_MANY,
+            f"A request has at most {MAX_ENTITLEMENTS} entitlements; "
+            f"this has {len(draft.entitlements)}.",
+            about="entitlement",
+        )
+    for entitlement in draft.entitlements:
+        if not entitlement.available:
+            gone = f"{entitlement.resource.path} no longer exists. Choose something else."
+            return Refusal(Code.RESOURCE_GONE, gone, about="entitlement")
+        if not revision.selects(entitlement):
+            not_offered = f"“{flow.name}” does not offer {entitlement}."
+            return Refusal(Code.NOT_ELIGIBLE, not_offered, about="entitlement")
+    return _bad_duration(draft) or _bad_justification(draft)
+
+
+def _bad_duration(draft: Draft) -> Refusal | None:
+    limit = draft.flow.revision.grant_for
+    if draft.duration is not None and draft.duration < MIN_DURATION:
+        return Refusal(Code.BAD_DURATION, "The shortest time is 5 minutes.", about="duration")
+    if not _fits(draft.flow.revision, draft.duration):
+        longest = in_words(limit) if limit else "without end"
+        return Refusal(
+            Code.BAD_DURATION,
+            f"“{draft.flow.name}” grants for at most {longest}.",
+            about="duration",
+        )
+    return None
+
+
+def _bad_justification(draft: Draft) -> Refusal | None:
+    text = draft.justification.strip()
+    if draft.flow.revision.require_justification and not text:
+        return Refusal(
+            Code.JUSTIFICATION_NEEDED, "Say what you need it for.", about="justification"
+        )
+    if len(text) > MAX_JUSTIFICATION:
+        return Refusal(
+            Code.TEXT_TOO_LONG,
+            f"At most {MAX_JUSTIFICATION:,} characters; this has {len(text):,}.",
+            about="justification",
+        )
+    return None
+
+
+def still_granted(request: AccessRequest, entitlement: Entitlement | None, facts: Facts) -> str:
+    """Return why the entitlement may not be granted after all; empty: it may.
+
+    Asked again just before the connector: the requestor's and the grantee's conditions, and that
+    the entitlement exists and is selected by the revision that the request was made under.
+    """
+    directory, revision = facts.directory, facts.revision
+    requestor, grantee = directory.get(request.requestor), directory.get(request.grantee)
+    if entitlement is None or not entitlement.available:
+        return "It no longer exists."
+    if not revision.selects(entitlement):
+        return f"“{revision.name}” does not offer it."
+    if requestor is None or not requestor.may_ask or grantee is None or not grantee.may_receive:
+        return "Who asked, or who was to have it, is no longer active."
+    if not matches(revision.requestors, requestor, directory):
+        return f"“{revision.name}” is no longer open to {requestor.name}."
+    if not _for_whom(revision, requestor, grantee, directory):
+        return f"“{revision.name}” is no longer open for {grantee.name}."
+    return ""
+
+
+def in_words(duration: timedelta | None) -> str:
+    """Say a duration as people do: `30 min`, `2 h 30`, `3 days`."""
+    if duration is None:
+        return "without end"
+    minutes = round(duration.total_seconds() / 60)
+    days, rest = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(rest, 60)
+    parts = [f"{days} day{'s' if days > 1 else ''}"] if days else []
+    if hours:
+        parts.append(f"{hours} h")
+    if minutes:
+        parts.append(f"{minutes:02}" if hours else f"{minutes} min")
+    return " ".join(parts) or "under a minute"
+
+
+def _fits(revision: Revision, duration: timedelta | None) -> bool:
+    if revision.grant_for is None:
+        return True
+    return duration is not None and duration <= revision.grant_for
+
+
+def _preference(flow: AccessFlow) -> tuple[bool, bool, int, float, int]:
+    """Automatic before approval; without MFA before with; fewer decisions; longest; older."""
+    revision = flow.revision
+    approval = revision.approval
+    decisions = 0
+    if approval is not None:
+        decisions = 1 if approval.join is Join.ANY_OF else len(approval.groups)
+    longest = revision.grant_for.total_seconds() if revision.grant_for else float("inf")
+    return (approval is not None, revision.require_mfa, decisions, -longest, flow.id)

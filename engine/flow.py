@@ -1,0 +1,127 @@
+"""The access flow: who may request what, for how long, approved by whom (SPEC 2)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import NewType
+
+from engine.conditions import ConditionGroup
+from engine.inventory import Entitlement, IntegrationId
+
+FlowId = NewType("FlowId", int)
+
+MIN_DURATION = timedelta(minutes=5)
+MAX_DURATION = timedelta(days=365)
+MAX_REASON = 124
+MAX_JUSTIFICATION = 1000
+
+
+class RequestFor(StrEnum):
+    SELF = "self"
+    DIRECT_REPORTS = "direct reports"
+    OTHERS = "others"
+
+
+class Join(StrEnum):
+    ANY_OF = "any of"
+    ALL_OF = "all of"
+
+
+class TierCounts(StrEnum):
+    WHOLE_REQUEST = "the whole request"
+    OPEN_GROUPS = "the open groups"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Selects entitlements of one integration; an empty part selects all."""
+
+    integration: IntegrationId
+    types: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()  # a resource's name or path, compared without case
+
+    def selects(self, entitlement: Entitlement) -> bool:
+        resource = entitlement.resource
+        return (
+            entitlement.integration.id == self.integration
+            and (not self.types or resource.type in self.types)
+            and (not self.permissions or entitlement.permission.name in self.permissions)
+            and (
+                not self.names
+                or resource.name.casefold() in self.names
+                or resource.path.casefold() in self.names
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ApproverGroup:
+    """People of whom one must approve."""
+
+    name: str
+    conditions: ConditionGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    groups: tuple[ApproverGroup, ...]
+    join: Join = Join.ANY_OF
+    distinct: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    every: timedelta
+    tiers: tuple[ApproverGroup, ...]
+    counts: TierCounts = TierCounts.WHOLE_REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    times: int
+    each: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One immutable state of a flow. `approval` None: automatic; `grant_for` None: indefinite."""
+
+    name: str
+    requestors: ConditionGroup
+    targets: tuple[Selector, ...]
+    request_for: frozenset[RequestFor] = frozenset({RequestFor.SELF})
+    grantees: ConditionGroup | None = None  # for RequestFor.OTHERS
+    grant_for: timedelta | None = timedelta(hours=1)
+    extension: Extension | None = None
+    approval: Approval | None = None
+    escalation: Escalation | None = None
+    lapses_after: timedelta = timedelta(hours=24)
+    require_mfa: bool = False
+    require_justification: bool = True
+    require_reason: bool = False
+    self_approval: bool = False  # whether requestor and grantee may approve their own request
+    labels: tuple[str, ...] = ()
+    description: str = ""
+
+    def selects(self, entitlement: Entitlement) -> bool:
+        return any(selector.selects(entitlement) for selector in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFlow:
+    """A flow and its newest revision. A disabled flow takes no requests and no extensions."""
+
+    id: FlowId
+    number: int  # of the revision, from 1
+    revision: Revision
+    active: bool = True
+    deleted: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.revision.name
+
+    @property
+    def open(self) -> bool:
+        return self.active and not self.deleted

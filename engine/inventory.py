@@ -1,0 +1,69 @@
+"""The inventory: connected systems, the things inside them, and what can be had on each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+IntegrationId = NewType("IntegrationId", str)
+ResourceId = NewType("ResourceId", int)
+EntitlementId = NewType("EntitlementId", int)
+
+Tags = Mapping[str, tuple[str, ...]]
+
+
+class ResourceStatus(StrEnum):
+    ACTIVE = "active"  # offered
+    GONE = "gone"  # the last discovery did not find it any more
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One connected system."""
+
+    id: IntegrationId
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A thing inside an integration. `source_id` is the system's own name for it."""
+
+    id: ResourceId
+    type: str
+    name: str
+    path: str
+    source_id: str
+    risk: int = 5
+    status: ResourceStatus = ResourceStatus.ACTIVE
+    tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What can be had on a resource. Risk is 1 (low) to 10 (critical)."""
+
+    name: str
+    risk: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """One (resource, permission) pair: what is requested, granted and revoked."""
+
+    id: EntitlementId
+    integration: Integration
+    resource: Resource
+    permission: Permission
+
+    @property
+    def available(self) -> bool:
+        return self.resource.status is ResourceStatus.ACTIVE
+
+    @property
+    def risk(self) -> int:
+        return max(self.resource.risk, self.permission.risk)
+
+    def __str__(self) -> str:
+        return f"{self.permission.name} on {self.resource.path}"

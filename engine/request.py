@@ -1,0 +1,231 @@
+"""A request as a value: what was asked, who was asked, what was decided, what was given."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NewType, Self
+
+from engine.directory import PersonId
+from engine.flow import FlowId
+from engine.inventory import EntitlementId
+
+RequestId = NewType("RequestId", int)
+AccountId = NewType("AccountId", int)
+GrantId = NewType("GrantId", int)
+
+OPERATOR = PersonId("operator")  # whoever may use the command line; acts as an admin
+SYSTEM = PersonId("latchkey")  # a rule or the clock, as the audit names it
+
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
+_STRIDE = 0x9E3B5  # odd, so that every id has its own code, and neighbours look unlike
+
+
+def code_of(request: RequestId) -> str:
+    """Return the id as people say it aloud: `AX-7K2M`; longer beyond a million requests."""
+    size = 4
+    while request >= 32**size:
+        size += 1
+    number = request * _STRIDE % 32**size
+    return "AX-" + "".join(_ALPHABET[number // 32**i % 32] for i in reversed(range(size)))
+
+
+def id_of(code: str) -> RequestId | None:
+    """Return the id that a code stands for, in any case, with or without `AX-`; None: no code."""
+    text = code.strip().upper().removeprefix("AX-")
+    text = text.translate(str.maketrans("OIL", "011"))
+    if len(text) < 4 or len(text) > 8 or set(text) - set(_ALPHABET):
+        return None
+    number = sum(_ALPHABET.index(c) * 32**i for i, c in enumerate(reversed(text)))
+    request = number * pow(_STRIDE, -1, 32 ** len(text)) % 32 ** len(text)
+    return RequestId(request) if code_of(RequestId(request)) == f"AX-{text}" else None
+
+
+class State(StrEnum):
+    PENDING_MFA = "pending_mfa"  # the grantee has to verify
+    PENDING = "pending"  # approvers have to decide
+    GRANTING = "granting"  # nothing is confirmed yet
+    ACTIVE = "active"  # at least one entitlement is confirmed
+    REVOKING = "revoking"  # must go; not yet confirmed gone
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    RETURNED = "returned"
+    REVOKED = "revoked"
+
+    @property
+    def final(self) -> bool:
+        return self not in LIVE
+
+    @property
+    def wants_access(self) -> bool:
+        return self in {State.GRANTING, State.ACTIVE}
+
+
+LIVE = frozenset({State.PENDING_MFA, State.PENDING, State.GRANTING, State.ACTIVE, State.REVOKING})
+
+
+class GrantState(StrEnum):
+    WANTED = "wanted"  # to be given
+    HELD = "held"  # seen in the real system
+    REFUSED = "refused"  # will not be given
+    ENDED = "ended"  # seen gone, or left to another request or to its owner
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One entitlement of a request.
+
+    `begun` is stored before the connector is called and cleared when the access is seen absent:
+    while it is set, the real system may hold what Latchkey gave. `standing` is None until the
+    first look; True means that the access was there before and is not ours to end.
+    """
+
+    id: GrantId
+    entitlement: EntitlementId
+    account: AccountId
+    state: GrantState = GrantState.WANTED
+    begun: bool = False
+    standing: bool | None = None
+    note: str = ""
+
+    @property
+    def open(self) -> bool:
+        return self.state in {GrantState.WANTED, GrantState.HELD} or self.begun
+
+    def looked(self, *, found: bool) -> "Grant":
+        return replace(self, standing=found, state=GrantState.HELD if found else self.state)
+
+    def begin(self) -> "Grant":
+        return replace(self, begun=True)
+
+    def held(self) -> "Grant":
+        return replace(self, state=GrantState.HELD, begun=True)
+
+    def absent(self) -> "Grant":
+        return replace(self, begun=False)
+
+    def refused(self, why: str) -> "Grant":
+        return replace(self, state=GrantState.REFUSED, note=why)
+
+    def ended(self, note: str = "") -> "Grant":
+        return replace(self, state=GrantState.ENDED, begun=False, note=note)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Seat:
+    """A place from which one can approve.
+
+    Group None: an approval from here counts for the whole request. Tier None and not admins: the
+    approver group itself sits there; otherwise an escalation tier, or the admins, stand in.
+    """
+
+    group: int | None
+    tier: int | None = None
+    admins: bool = False
+
+    @property
+    def key(self) -> str:
+        by = "admins" if self.admins else "group" if self.tier is None else f"tier{self.tier}"
+        return f"{by}/{'*' if self.group is None else self.group}"
+
+    @classmethod
+    def parse(cls, key: str) -> "Seat":
+        by, _, group = key.partition("/")
+        tier = int(by.removeprefix("tier")) if by.startswith("tier") else None
+        return cls(None if group == "*" else int(group), tier, by == "admins")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One person asked from one seat, and why them. Not open: they no longer match."""
+
+    person: PersonId
+    seat: Seat
+    why: str
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An approval, with the seats that its giver had at the click."""
+
+    person: PersonId
+    seats: frozenset[Seat]
+    at: datetime
+    reason: str = ""
+    duration: timedelta | None = None  # shortened to
+    keep_extensions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How the question, or the access, came to its end, in one place for every message."""
+
+    by: PersonId
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRequest:
+    """One grantee, one flow revision, one or more entitlements, one end. Times are aware UTC.
+
+    `ends_at` is provisional until `confirmed_at` is set. `duration` and `ends_at` None: indefinite.
+    """
+
+    id: RequestId
+    requestor: PersonId
+    grantee: PersonId
+    flow: FlowId
+    revision: int
+    state: State
+    version: int
+    submitted_at: datetime
+    lapses_at: datetime
+    duration: timedelta | None
+    justification: str
+    grants: tuple[Grant, ...]
+    extensions_allowed: int = 0
+    extensions_used: int = 0
+    pending_since: datetime | None = None
+    tiers_asked: int = 0
+    admins_told: bool = False
+    stand_ins: tuple[Seat, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    decided: Settled | None = None  # approved or rejected
+    ends_at: datetime | None = None
+    end_set_at: datetime | None = None
+    end_before: datetime | None = None  # until the systems took the extension
+    confirmed_at: datetime | None = None
+    offers_made: int = 0
+    ending: State | None = None  # while revoking: what it will be called
+    ended: Settled | None = None
+
+    def with_(self, **changes: Any) -> Self:  # noqa: ANN401  (any field)
+        return replace(self, **changes)
+
+    @property
+    def code(self) -> str:
+        return code_of(self.id)
+
+    @property
+    def parties(self) -> tuple[PersonId, ...]:
+        """Requestor and grantee, once each."""
+        return tuple(dict.fromkeys((self.requestor, self.grantee)))
+
+    @property
+    def entitlements(self) -> tuple[EntitlementId, ...]:
+        return tuple(grant.entitlement for grant in self.grants)
+
+    @property
+    def extensions_left(self) -> int:
+        return max(0, self.extensions_allowed - self.extensions_used)
+
+    @property
+    def asked(self) -> tuple[PersonId, ...]:
+        """Everybody who was ever asked, in order, once each."""
+        return tuple(dict.fromkeys(ask.person for ask in self.asks))

@@ -1,0 +1,1 @@
+"""Data that ships with Latchkey: the Slack app, the sample company."""

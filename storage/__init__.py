@@ -1,0 +1,1 @@
+"""Remembers. Imports engine, never bot."""

@@ -1,0 +1,431 @@
+"""The only writer of decisions: request, grants, asks, accounts, messages and audit in one step.
+
+Locks are taken in one order: requests by id, accounts by id, the audit's head last.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_upsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_upsert
+from sqlmodel import SQLModel, col
+
+from engine import lifecycle
+from engine.commands import Command
+from engine.directory import PersonId
+from engine.eligibility import Draft
+from engine.holdings import wants
+from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.request import (
+    AccessRequest,
+    AccountId,
+    Ask,
+    Grant,
+    GrantId,
+    RequestId,
+    State,
+)
+from storage import audit, facts
+from storage.codec import dump_request
+from storage.company import Company
+from storage.database import Write
+from storage.tables import (
+    AccountRow,
+    AskRow,
+    DecisionRow,
+    DeliveryRow,
+    GrantRow,
+    MessageRow,
+    RequestRow,
+)
+
+PRIORITY = {
+    Card.APPROVAL: 1,
+    Card.ALARM: 1,
+    Card.OFFER: 2,
+    Card.REQUEST: 3,
+    Card.ENDED: 3,
+    Card.NOTICE: 4,
+}
+_TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
+
+
+class LostRaceError(Exception):
+    """Somebody else changed the request meanwhile. Load it and decide again."""
+
+
+def carry_out(
+    tx: Write, company: Company, id_: RequestId, command: Command, now: datetime
+) -> Decision | Refusal:
+    """Decide a command on a stored request, and store what was decided."""
+    request = facts.request(tx, id_)
+    if request is None:
+        return Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
+    result = lifecycle.decide(request, command, facts.of_request(tx, company, request), now)
+    if isinstance(result, Decision):
+        store(tx, company, [(request, result)], now)
+    return result
+
+
+def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -> AccessRequest:
+    """Store a new request; `key` is the delivery that it came by, and makes it once.
+
+    Raises IntegrityError where another process stored the same request, or the same delivery, at
+    this moment: look them up with `delivered` and `facts.same`.
+    """
+    revision = draft.flow.revision
+    accounts = _accounts(tx, draft)
+    request = AccessRequest(
+        id=RequestId(0),
+        requestor=draft.requestor.id,
+        grantee=draft.grantee.id,
+        flow=draft.flow.id,
+        revision=draft.flow.number,
+        state=State.PENDING,
+        version=1,
+        submitted_at=now,
+        lapses_at=now + revision.lapses_after,
+        duration=draft.duration,
+        justification=draft.justification.strip(),
+        extensions_allowed=revision.extension.times if revision.extension else 0,
+        grants=tuple(
+            Grant(GrantId(n), e.id, accounts[e.integration.id])
+            for n, e in enumerate(draft.entitlements)
+        ),
+    )
+    id_ = tx.execute(
+        insert(RequestRow).returning(col(RequestRow.id)), _columns(request, fingerprint(draft))
+    ).scalar_one()
+    request = request.with_(id=RequestId(id_ or 0))
+    tx.execute(insert(DeliveryRow), {"key": key, "request_id": request.id})
+    tx.execute(insert(GrantRow), [_grant_columns(request.id, g) for g in request.grants])
+    begun = lifecycle.begin(request, facts.of_request(tx, company, request, others=()), now)
+    store(tx, company, [(request, begun)], now)
+    return begun.request
+
+
+def fingerprint(draft: Draft) -> str:
+    """Name what makes two requests the same: grantee, flow, entitlements."""
+    same = [draft.grantee.id, draft.flow.id, sorted(e.id for e in draft.entitlements)]
+    return hashlib.sha256(json.dumps(same).encode()).hexdigest()
+
+
+def delivered(tx: Write, key: str) -> RequestId | None:
+    """Return the request that a delivery made, if it was here before."""
+    query = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == key)
+    found = tx.execute(query).scalar()
+    return RequestId(found) if found is not None else None
+
+
+def store(
+    tx: Write,
+    company: Company,
+    decisions: Sequence[tuple[AccessRequest, Decision]],
+    now: datetime,
+    extra: Sequence[tuple[RequestId | None, Entry]] = (),
+) -> None:
+    """Store decisions, with all that follows from them. `extra` goes into the audit only."""
+    changed = [(b, d) for b, d in decisions if d.request != b or d.tell or d.audit]
+    quiet = [d.request for b, d in decisions if not (d.request != b or d.tell or d.audit)]
+    for before, decision in changed:
+        _store_request(tx, company, before, decision.request)
+    for request in quiet:
+        _store_wake(tx, company, request)
+    _store_grants(tx, changed)
+    _store_asks(tx, changed)
+    _bump_accounts(tx, changed, now)
+    _store_messages(tx, changed, now)
+    entries = [(d.request.id, e) for _, d in changed for e in d.audit]
+    audit.append(tx, [*entries, *extra], now)
+
+
+def _store_request(
+    tx: Write, company: Company, before: AccessRequest, after: AccessRequest
+) -> None:
+    wake = _wake(company, after)
+    written = tx.execute(
+        update(RequestRow)
+        .where(col(RequestRow.id) == before.id, col(RequestRow.version) == before.version)
+        .values(
+            state=after.state.value,
+            version=before.version + 1,
+            wake_at=wake,
+            attempts=0,
+            body=dump_request(after),
+        )
+    )
+    if written.rowcount != 1:  # type: ignore[attr-defined]
+        raise LostRaceError
+    if wake is not None:
+        tx.wake("clock")
+
+
+def _store_wake(tx: Write, company: Company, request: AccessRequest) -> None:
+    tx.execute(
+        update(RequestRow)
+        .where(col(RequestRow.id) == request.id, col(RequestRow.version) == request.version)
+        .values(wake_at=_wake(company, request), attempts=0)
+    )
+
+
+def _wake(company: Company, request: AccessRequest) -> datetime | None:
+    return lifecycle.next_wake(request, company.revisions[request.flow, request.revision])
+
+
+def _columns(request: AccessRequest, same: str) -> dict[str, object]:
+    return {
+        "state": request.state.value,
+        "version": request.version,
+        "attempts": 0,
+        "requestor_id": request.requestor,
+        "grantee_id": request.grantee,
+        "flow_id": request.flow,
+        "revision": request.revision,
+        "fingerprint": same,
+        "submitted_at": request.submitted_at,
+        "body": dump_request(request),
+    }
+
+
+def _grant_columns(request: RequestId, grant: Grant) -> dict[str, object]:
+    return {
+        "request_id": request,
+        "number": grant.id,
+        "entitlement_id": grant.entitlement,
+        "account_id": grant.account,
+        "state": grant.state.value,
+        "begun": grant.begun,
+        "open": grant.open,
+    }
+
+
+def _store_grants(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) -> None:
+    rows = [
+        {
+            "of": decision.request.id,
+            "n": grant.id,
+            "state": grant.state.value,
+            "begun": grant.begun,
+            "open": grant.open,
+        }
+        for before, decision in changed
+        for old, grant in zip(before.grants, decision.request.grants, strict=True)
+        if grant != old
+    ]
+    if rows:
+        statement = (
+            update(GrantRow)
+            .where(
+                col(GrantRow.request_id) == bindparam("of"), col(GrantRow.number) == bindparam("n")
+            )
+            .values(
+                {
+                    "state": bindparam("state"),
+                    "begun": bindparam("begun"),
+                    "open": bindparam("open"),
+                }
+            )
+        )
+        tx.connection().execute(statement, rows)
+
+
+def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) -> None:
+    asks: list[dict[str, object]] = []
+    decisions: list[dict[str, object]] = []
+    for before, decision in changed:
+        after = decision.request
+        known = set(before.asks)
+        asks += [_ask_columns(after.id, a) for a in after.asks if a not in known]
+        decisions += [
+            _verdict(after.id, a.person, "approved", a.reason, a.at)
+            for a in after.approvals
+            if a not in before.approvals
+        ]
+        if after.state is State.REJECTED and after.decided:
+            by = after.decided
+            decisions.append(_verdict(after.id, by.by, "rejected", by.reason, by.at))
+    _upsert(tx, AskRow, asks, key=("request_id", "person_id", "seat"), change=("why", "open"))
+    _upsert(
+        tx,
+        DecisionRow,
+        decisions,
+        key=("request_id", "person_id"),
+        change=("verdict", "reason", "at"),
+    )
+
+
+def _ask_columns(request: RequestId, ask: Ask) -> dict[str, object]:
+    return {
+        "request_id": request,
+        "person_id": ask.person,
+        "seat": ask.seat.key,
+        "tier": ask.seat.tier,
+        "group": ask.seat.group,
+        "why": ask.why,
+        "open": ask.open,
+    }
+
+
+def _verdict(
+    request: RequestId, person: PersonId, verdict: str, reason: str, at: datetime
+) -> dict[str, object]:
+    return {
+        "request_id": request,
+        "person_id": person,
+        "verdict": verdict,
+        "reason": reason,
+        "at": at,
+    }
+
+
+def _bump_accounts(
+    tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
+) -> None:
+    accounts = {
+        grant.account
+        for before, decision in changed
+        for old, grant in zip(before.grants, decision.request.grants, strict=True)
+        if _needs_a_call(before, old, decision.request, grant)
+    }
+    if accounts:
+        bump(tx, accounts, now)
+
+
+def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
+    """Mark accounts as not being what they should be."""
+    tx.execute(
+        update(AccountRow)
+        .where(col(AccountRow.id).in_(sorted(accounts)))
+        .values(wanted=col(AccountRow.wanted) + 1, due_at=now, attempts=0)
+    )
+    tx.wake("access")
+
+
+def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: Grant) -> bool:
+    wanted, wants_now = wants(before, old), wants(after, new)
+    if wants_now != wanted:
+        return wants_now or new.begun
+    if not wants_now:
+        return new.begun and not old.begun
+    if before.ends_at is None or after.ends_at is None:
+        return before.ends_at is not after.ends_at
+    return abs(after.ends_at - before.ends_at) > _TOLD_END and after.confirmed_at is not None
+
+
+def _store_messages(
+    tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
+) -> None:
+    tells = dict.fromkeys((d.request.id, tell) for _, d in changed for tell in d.tell)
+    rows = [_message_columns(request, tell, now) for request, tell in tells if tell.post]
+    said_once = {Card.NOTICE.value, Card.ALARM.value}
+    cards = [row for row in rows if row["kind"] not in said_once]
+    key = ("request_id", "recipient", "kind", "key")
+    _upsert(
+        tx,
+        MessageRow,
+        cards,
+        key=key,
+        change=("due_at",),
+        add="wanted",
+    )
+    _upsert(tx, MessageRow, [row for row in rows if row["kind"] in said_once], key=key)
+    for request, tell in tells:
+        if not tell.post:
+            _refresh(tx, request, tell, now)
+    if tells:
+        tx.wake("messages")
+
+
+def _refresh(tx: Write, request: RequestId, tell: Tell, now: datetime) -> None:
+    tx.execute(
+        update(MessageRow)
+        .where(
+            col(MessageRow.request_id) == request,
+            col(MessageRow.recipient) == tell.to,
+            col(MessageRow.kind) == tell.card.value,
+            col(MessageRow.key) == tell.key,
+        )
+        .values(wanted=col(MessageRow.wanted) + 1, due_at=now)
+    )
+
+
+def _message_columns(request: RequestId | None, tell: Tell, now: datetime) -> dict[str, object]:
+    return {
+        "request_id": request or 0,
+        "recipient": tell.to,
+        "kind": tell.card.value,
+        "key": tell.key,
+        "detail": tell.detail,
+        "priority": PRIORITY[tell.card],
+        "wanted": 1,
+        "shown": 0,
+        "due_at": now,
+        "attempts": 0,
+    }
+
+
+def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
+    """Say something that belongs to no request: a notice or an alarm, once."""
+    rows = [_message_columns(None, t, now) for t in tells]
+    _upsert(tx, MessageRow, rows, key=("request_id", "recipient", "kind", "key"))
+    tx.wake("messages")
+
+
+def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
+    """Return the grantee's account in each system concerned, made if need be."""
+    systems = sorted({e.integration.id for e in draft.entitlements})
+    rows: list[dict[str, object]] = [
+        {
+            "integration_id": system,
+            "person_id": draft.grantee.id,
+            "login": login_name(draft.grantee.id),
+            "wanted": 0,
+            "acted": 0,
+            "attempts": 0,
+            "made": False,
+            "secret_set": False,
+        }
+        for system in systems
+    ]
+    _upsert(tx, AccountRow, rows, key=("integration_id", "person_id"))
+    found = tx.execute(
+        select(col(AccountRow.integration_id), col(AccountRow.id)).where(
+            col(AccountRow.person_id) == draft.grantee.id,
+            col(AccountRow.integration_id).in_(systems),
+        )
+    )
+    return {system: AccountId(id_ or 0) for system, id_ in found}
+
+
+def login_name(person: PersonId) -> str:
+    """Return the login's name: readable, and its own for each person id (63 bytes at most)."""
+    readable = re.sub(r"[^a-z0-9]+", "_", person.casefold()).strip("_")[:40]
+    return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"
+
+
+def _upsert(
+    tx: Write,
+    table: type[SQLModel],
+    rows: Sequence[dict[str, object]],
+    *,
+    key: Sequence[str],
+    change: Sequence[str] = (),
+    add: str = "",
+) -> None:
+    """Insert rows; where the key exists, take over `change` and add one to `add`, or do nothing."""
+    if not rows:
+        return
+    make = sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
+    statement = make(table)
+    if change or add:
+        columns = {name: statement.excluded[name] for name in change}
+        if add:
+            columns[add] = table.__table__.c[add] + 1  # type: ignore[attr-defined]
+        statement = statement.on_conflict_do_update(index_elements=list(key), set_=columns)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    tx.connection().execute(statement, list(rows))

@@ -1,0 +1,64 @@
+"""The audit log: append-only, each line bound to the one before by its hash."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlmodel import Session, col
+
+from engine.outcome import Entry
+from engine.request import RequestId
+from storage.tables import AuditHead, AuditRow
+
+
+def append(
+    session: Session, entries: Sequence[tuple[RequestId | None, Entry]], now: datetime
+) -> None:
+    """Append entries. Call it last: the head stays locked until the commit."""
+    if not entries:
+        return
+    head = session.execute(select(col(AuditHead.seq), col(AuditHead.hash)).with_for_update()).one()
+    seq, link = head.seq, head.hash
+    rows = []
+    for request, entry in entries:
+        seq += 1
+        body = dict(entry.detail)
+        link = _hash(link, seq, now, entry.actor, entry.action, request, body)
+        rows.append(
+            {
+                "seq": seq,
+                "at": now,
+                "actor": entry.actor,
+                "action": entry.action,
+                "request_id": request,
+                "body": body,
+                "hash": link,
+            }
+        )
+    session.execute(insert(AuditRow), rows)
+    session.execute(update(AuditHead).values(seq=seq, hash=link))
+
+
+def verify(session: Session) -> Iterator[str]:
+    """Yield what is wrong with the chain, one sentence each; nothing: it is whole."""
+    link, expected = "", 0
+    for row in session.execute(select(AuditRow).order_by(col(AuditRow.seq))).scalars():
+        expected += 1
+        if row.seq != expected:
+            yield f"entry {expected} is missing: the next is {row.seq}"
+            expected = row.seq
+        link = _hash(link, row.seq, row.at, row.actor, row.action, row.request_id, row.body)
+        if row.hash != link:
+            yield f"entry {row.seq} ({row.action}) was changed, or one before it"
+            link = row.hash
+    head = session.execute(select(col(AuditHead.seq), col(AuditHead.hash))).one()
+    if (head.seq, head.hash) != (expected, link):
+        yield f"the log ends at {expected}, its head says {head.seq}"
+
+
+def _hash(link: str, *fields: object) -> str:
+    plain = [f.isoformat() if isinstance(f, datetime) else f for f in fields]
+    line = json.dumps([link, *plain], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(line.encode()).hexdigest()

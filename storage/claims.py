@@ -1,0 +1,71 @@
+"""Instances and their leases: who works on which row, and what a dead instance leaves behind."""
+
+import fcntl
+from pathlib import Path
+from typing import IO, Any, NewType
+
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlmodel import Session, col
+
+from storage.database import Database, Write
+from storage.tables import InstanceRow
+from storage.types import db_now
+
+InstanceId = NewType("InstanceId", int)
+
+BEAT = 1.0  # seconds between heartbeats
+DEAD_AFTER = 3.0  # seconds without one
+
+
+class NotAloneError(RuntimeError):
+    """Another Latchkey runs on this SQLite file. Stop it, or use PostgreSQL for several."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+def lock_file(database: Database) -> IO[str] | None:
+    """Prove, on SQLite, that this process is alone; the lock falls with the process.
+
+    Raises NotAloneError. Keep the returned file open as long as the process works.
+    """
+    if database.file is None:
+        return None
+    held = Path(f"{database.file}.lock").open("w")  # noqa: SIM115  (open as long as we live)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise NotAloneError from None
+    with database.write() as tx:
+        tx.execute(delete(InstanceRow))
+    return held
+
+
+def register(tx: Write) -> InstanceId:
+    row = insert(InstanceRow).values(beat=db_now()).returning(col(InstanceRow.id))
+    return InstanceId(tx.execute(row).scalar_one() or 0)
+
+
+def beat(tx: Write, instance: InstanceId) -> bool:
+    """Say that the instance lives. False: it was thought dead and is forgotten; register anew."""
+    alive = update(InstanceRow).where(col(InstanceRow.id) == instance).values(beat=db_now())
+    written: Any = tx.execute(alive)
+    return bool(written.rowcount)
+
+
+def leave(tx: Write, instance: InstanceId) -> None:
+    """Give back all leases at once."""
+    tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))
+
+
+def free(lease: InstrumentedAttribute[int | None] | ColumnElement[int | None]) -> ColumnElement[bool]:
+    """Hold for rows that nobody alive has leased."""
+    living = select(col(InstanceRow.id)).where(col(InstanceRow.beat) > db_now() - DEAD_AFTER)
+    return or_(lease.is_(None), lease.not_in(living))
+
+
+def forget_dead(tx: Session) -> None:
+    """Remove instances that have been silent for an hour."""
+    tx.execute(delete(InstanceRow).where(col(InstanceRow.beat) < db_now() - 3600))

@@ -1,0 +1,85 @@
+"""The company in memory: people, groups, flows, admins. Loaded whole, again when `epoch` moves."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from engine.directory import Directory, Group, GroupId, PersonId
+from engine.flow import AccessFlow, FlowId, Revision
+from storage.codec import load_person, load_revision
+from storage.tables import Company as CompanyRow
+from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
+
+
+@dataclass(frozen=True)
+class Company:
+    """Everybody and every flow, as of one epoch. `paused`: no new access is begun."""
+
+    epoch: int
+    paused: bool
+    admins: frozenset[PersonId]
+    directory: Directory
+    flows: Mapping[FlowId, AccessFlow]
+    revisions: Mapping[tuple[FlowId, int], Revision]
+
+
+class Companies:
+    """Keeps the newest company. One small statement tells whether it still is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: Company | None = None
+
+    def current(self, session: Session) -> Company:
+        """Return the company as this transaction sees it."""
+        epoch, paused, admins = session.execute(
+            select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
+        ).one()
+        with self._lock:
+            newest = self._newest
+        if newest is not None and newest.epoch == epoch:
+            return newest
+        loaded = _load(session, epoch, frozenset(map(PersonId, admins)), paused=paused)
+        with self._lock:
+            if self._newest is None or self._newest.epoch < loaded.epoch:
+                self._newest = loaded
+        return loaded
+
+
+def _load(
+    session: Session,
+    epoch: int,
+    admins: frozenset[PersonId],
+    *,
+    paused: bool,
+) -> Company:
+    people = [
+        load_person(body, slack=slack)
+        for body, slack in session.execute(select(col(PersonRow.body), col(PersonRow.slack)))
+    ]
+    groups = [
+        Group(GroupId(g.id), g.source, g.name) for g in session.execute(select(GroupRow)).scalars()
+    ]
+    revisions = {
+        (FlowId(flow), number): load_revision(body)
+        for flow, number, body in session.execute(
+            select(
+                col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
+            )
+        )
+    }
+    flows = {
+        FlowId(row.id): AccessFlow(
+            FlowId(row.id),
+            row.revision,
+            revisions[FlowId(row.id), row.revision],
+            row.active,
+            row.deleted,
+        )
+        for row in session.execute(select(FlowRow)).scalars()
+        if row.id is not None
+    }
+    return Company(epoch, paused, admins, Directory.of(people, groups), flows, revisions)

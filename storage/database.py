@@ -1,0 +1,121 @@
+"""Opens the database, and gives out transactions: one writer at a time, in order, on SQLite."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlmodel import Session
+
+Topic = str  # a loop's name: "clock", "access", "messages"
+
+
+class Gate:
+    """A first-come-first-served lock.
+
+    SQLite lets one writer in and makes no queue: without this, loops starve listeners for seconds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: deque[threading.Event] = deque()
+        self._held = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._held:
+                self._held = True
+                return
+            turn = threading.Event()
+            self._queue.append(turn)
+        turn.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._queue:
+                self._queue.popleft().set()
+            else:
+                self._held = False
+
+
+class Write(Session):
+    """A writing transaction. `wake(topic)` tells a loop, after the commit, that it has work."""
+
+    topics: set[Topic]
+
+    def wake(self, *topics: Topic) -> None:
+        self.topics.update(topics)
+
+
+class Database:
+    """`url` is SQLAlchemy's: `sqlite:///file` or `postgresql+psycopg://…`.
+
+    `on_commit` is called after each commit with the topics that it woke.
+    """
+
+    def __init__(self, url: str, *, pool: int = 25) -> None:
+        parsed = make_url(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        self.file = parsed.database if self.sqlite else None
+        self.url = url
+        self._gate: AbstractContextManager[None] = Gate() if self.sqlite else nullcontext()
+        self.writer = self._open(url, pool)
+        self.reader = self._open(url, pool)
+        if self.sqlite:
+            event.listen(self.writer, "begin", _begin_immediate)
+        self.reader = self.reader.execution_options(isolation_level="AUTOCOMMIT")
+        self.on_commit: list[Callable[[set[Topic]], None]] = []
+
+    def _open(self, url: str, pool: int) -> Engine:
+        if not self.sqlite:
+            return create_engine(url, pool_size=pool, max_overflow=0, pool_pre_ping=True)
+        engine = create_engine(
+            url, pool_size=pool, max_overflow=0, connect_args={"check_same_thread": False}
+        )
+        event.listen(engine, "connect", _configure_sqlite)
+        return engine
+
+    @contextmanager
+    def write(self) -> Iterator[Write]:
+        """Open a writing transaction: committed at the end of the block, undone by an exception."""
+        with self._gate, Write(self.writer, expire_on_commit=False) as session:
+            session.topics = set()
+            with session.begin():
+                yield session
+                if session.topics and not self.sqlite:
+                    channel = ",".join(sorted(session.topics))
+                    session.connection().exec_driver_sql(
+                        "select pg_notify('latchkey', %s)", (channel,)
+                    )
+        for listener in self.on_commit:
+            listener(session.topics)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session that only reads, each statement for itself."""
+        with Session(self.reader, expire_on_commit=False) as session:
+            yield session
+
+    def close(self) -> None:
+        self.writer.dispose()
+        self.reader.dispose()
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=wal",
+        "synchronous=full",
+        "foreign_keys=on",
+        "busy_timeout=10000",
+    ):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:  # noqa: ANN401  (an event's argument)
+    # The library's default begins late: two processes read, both write, one update is lost.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

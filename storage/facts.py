@@ -1,0 +1,155 @@
+"""Reads: everything that a decision needs, in a few statements."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Select, or_, select, text
+from sqlmodel import Session, col
+
+from engine.directory import PersonId
+from engine.facts import Facts
+from engine.holdings import held_elsewhere
+from engine.inventory import (
+    Entitlement,
+    EntitlementId,
+    Integration,
+    IntegrationId,
+    Permission,
+    Resource,
+    ResourceId,
+    ResourceStatus,
+)
+from engine.request import AccessRequest, AccountId, RequestId, State
+from storage.codec import load_request
+from storage.company import Company
+from storage.tables import (
+    LIVE,
+    EntitlementRow,
+    GrantRow,
+    IntegrationRow,
+    RequestRow,
+    ResourceRow,
+)
+
+EntitlementColumns = tuple[int | None, str, int, ResourceRow, str, str]
+
+_REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body))
+
+
+def request(session: Session, id_: RequestId) -> AccessRequest | None:
+    """Return a request, locked until the transaction ends where it writes; None: no such."""
+    found = _requests(session, _REQUEST.where(col(RequestRow.id) == id_).with_for_update())
+    return found[0] if found else None
+
+
+def requests(session: Session, ids: Iterable[RequestId]) -> list[AccessRequest]:
+    """Return requests in the order of their ids, locked where the transaction writes."""
+    query = _REQUEST.where(col(RequestRow.id).in_(list(ids)))
+    return _requests(session, query.order_by(col(RequestRow.id)).with_for_update())
+
+
+def sharing(session: Session, accounts: Iterable[AccountId]) -> list[AccessRequest]:
+    """Return, locked, in order, the requests that have an open grant on one of the accounts."""
+    touching = select(col(GrantRow.request_id)).where(
+        col(GrantRow.account_id).in_(list(accounts)), col(GrantRow.open)
+    )
+    query = _REQUEST.where(col(RequestRow.id).in_(touching)).order_by(col(RequestRow.id))
+    found = _requests(session, query.with_for_update())
+    return [r for r in found if not r.state.final]
+
+
+def of_person(session: Session, person: PersonId, *, live: bool) -> list[AccessRequest]:
+    """Return the requests that a person made or receives, the newest first, at most 100."""
+    query = _REQUEST.where(
+        or_(col(RequestRow.requestor_id) == person, col(RequestRow.grantee_id) == person)
+    )
+    if live:
+        query = query.where(text(LIVE))
+    return _requests(session, query.order_by(col(RequestRow.id).desc()).limit(100))
+
+
+def find(session: Session, *, live: bool = True, limit: int = 1000) -> list[AccessRequest]:
+    """Return requests for an operator, the newest first."""
+    query = _REQUEST.where(text(LIVE)) if live else _REQUEST
+    return _requests(session, query.order_by(col(RequestRow.id).desc()).limit(limit))
+
+
+def same(session: Session, fingerprint: str) -> RequestId | None:
+    """Return the request that waits or is being granted under this fingerprint."""
+    open_ = [State.PENDING_MFA.value, State.PENDING.value, State.GRANTING.value]
+    found = session.execute(
+        select(col(RequestRow.id)).where(
+            col(RequestRow.fingerprint) == fingerprint, col(RequestRow.state).in_(open_)
+        )
+    ).scalar()
+    return RequestId(found) if found is not None else None
+
+
+def of_request(
+    session: Session,
+    company: Company,
+    request: AccessRequest,
+    *,
+    others: Sequence[AccessRequest] | None = None,
+) -> Facts:
+    """Return what a decision on the request depends on.
+
+    `others` are the requests that share its accounts, if they are known; they are read where the
+    request may end access.
+    """
+    if others is None and request.state in {State.GRANTING, State.ACTIVE, State.REVOKING}:
+        others = sharing(session, {grant.account for grant in request.grants})
+    flow = company.flows[request.flow]
+    return Facts(
+        directory=company.directory,
+        flow=flow,
+        revision=company.revisions[request.flow, request.revision],
+        admins=company.admins,
+        entitlements={e.id: e for e in entitlements(session, request.entitlements)},
+        held_elsewhere=held_elsewhere(request, others or ()),
+    )
+
+
+def entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
+    """Return entitlements, those of resources that are gone included."""
+    query = entitlement_query().where(col(EntitlementRow.id).in_(list(ids)))
+    return [to_entitlement(row) for row in session.execute(query).tuples()]
+
+
+def entitlement_query() -> Select[EntitlementColumns]:
+    return (
+        select(
+            col(EntitlementRow.id),
+            col(EntitlementRow.permission),
+            col(EntitlementRow.risk),
+            ResourceRow,
+            col(IntegrationRow.name),
+            col(IntegrationRow.kind),
+        )
+        .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
+        .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
+    )
+
+
+def to_entitlement(row: EntitlementColumns) -> Entitlement:
+    id_, permission, risk, resource, name, kind = row
+    return Entitlement(
+        EntitlementId(id_ or 0),
+        Integration(IntegrationId(resource.integration_id), name, kind),
+        Resource(
+            ResourceId(resource.id or 0),
+            resource.type,
+            resource.name,
+            resource.path,
+            resource.source_id,
+            resource.risk,
+            ResourceStatus(resource.status),
+            {key: tuple(values) for key, values in resource.body.get("tags", {}).items()},
+        ),
+        Permission(permission, risk),
+    )
+
+
+def _requests(
+    session: Session, query: Select[tuple[int | None, int, dict[str, object]]]
+) -> list[AccessRequest]:
+    return [load_request(id_ or 0, version, body) for id_, version, body in session.execute(query)]

@@ -1,0 +1,62 @@
+"""Encryption at rest: AES-256-GCM, a ring of keys, bound to the row that a secret belongs to."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.connectors.port import Secret
+
+_NONCE = 12  # bytes; NIST SP 800-38D
+_KEY_ID = 4  # bytes; of the key's own hash
+
+
+class BadKeyError(ValueError):
+    """An encryption key is 32 bytes in base64; make one with `latchkey key`."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+def new_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+class KeyRing:
+    """Encrypts with the first key; decrypts with whichever key encrypted.
+
+    `about` is the row's identity: a secret copied to another row does not decrypt there.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = {}
+        for key in keys:
+            try:
+                raw = base64.urlsafe_b64decode(key)
+            except ValueError:
+                raise BadKeyError from None
+            if len(raw) != 32:
+                raise BadKeyError
+            self._keys[hashlib.sha256(raw).digest()[:_KEY_ID]] = AESGCM(raw)
+        if not self._keys:
+            raise BadKeyError
+        self._first = next(iter(self._keys))
+
+    def seal(self, secret: Secret, about: str) -> bytes:
+        nonce = os.urandom(_NONCE)
+        sealed = self._keys[self._first].encrypt(nonce, secret.reveal().encode(), about.encode())
+        return self._first + nonce + sealed
+
+    def open(self, sealed: bytes, about: str) -> Secret | None:
+        """Return the secret; None if no key of the ring opens it for this row."""
+        key = self._keys.get(sealed[:_KEY_ID])
+        if key is None:
+            return None
+        nonce, text = sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
+        try:
+            return Secret(key.decrypt(nonce, text, about.encode()).decode())
+        except InvalidTag:
+            return None

@@ -1,0 +1,252 @@
+"""The tables. A row has the columns that SQL needs; the value itself is in `body`.
+
+Rows do not validate: values come from the engine, documents are checked at the border.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from storage.types import Json, UtcDateTime
+
+OPEN = "state in ('pending_mfa', 'pending', 'granting')"
+LIVE = "state in ('pending_mfa', 'pending', 'granting', 'active', 'revoking')"
+
+
+def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field is untyped)
+    return Field(default=None, sa_column=Column(UtcDateTime, nullable=nullable))
+
+
+def _json() -> Any:  # noqa: ANN401
+    return Field(default=None, sa_column=Column(Json, nullable=False))
+
+
+class Company(SQLModel, table=True):
+    """One row: what is loaded whole and kept in memory while `epoch` stands."""
+
+    id: int = Field(default=1, primary_key=True)
+    epoch: int = 0
+    paused: bool = False  # no new access is begun; revoking goes on
+    admins: list[str] = _json()
+
+
+class PersonRow(SQLModel, table=True):
+    __tablename__ = "person"
+    id: str = Field(primary_key=True)
+    email: str = Field(index=True)
+    status: str
+    slack: str | None = Field(default=None, unique=True)
+    slack_email: str | None = None  # as it was when the account was tied
+    channel: str | None = None  # the direct message with the app
+    body: dict[str, Any] = _json()
+
+
+class GroupRow(SQLModel, table=True):
+    __tablename__ = "people_group"
+    id: str = Field(primary_key=True)
+    source: str
+    name: str
+
+
+class IntegrationRow(SQLModel, table=True):
+    __tablename__ = "integration"
+    id: str = Field(primary_key=True)
+    name: str
+    kind: str
+    body: dict[str, Any] = _json()  # settings; secrets only as references
+
+
+class ResourceRow(SQLModel, table=True):
+    __tablename__ = "resource"
+    __table_args__ = (
+        UniqueConstraint("integration_id", "source_id"),
+        Index("resource_search", "path", "integration_id", "status"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    integration_id: str = Field(foreign_key="integration.id")
+    source_id: str
+    type: str
+    name: str
+    path: str
+    status: str
+    risk: int
+    body: dict[str, Any] = _json()  # tags
+
+
+class EntitlementRow(SQLModel, table=True):
+    __tablename__ = "entitlement"
+    __table_args__ = (UniqueConstraint("resource_id", "permission"),)
+    id: int | None = Field(default=None, primary_key=True)
+    resource_id: int = Field(foreign_key="resource.id")
+    permission: str
+    risk: int
+
+
+class FlowRow(SQLModel, table=True):
+    __tablename__ = "flow"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)  # casefolded
+    revision: int
+    active: bool = True
+    deleted: bool = False
+
+
+class FlowRevisionRow(SQLModel, table=True):
+    __tablename__ = "flow_revision"
+    flow_id: int = Field(foreign_key="flow.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    saved_at: datetime = _moment(nullable=False)
+    body: dict[str, Any] = _json()
+
+
+class RequestRow(SQLModel, table=True):
+    __tablename__ = "request"
+    __table_args__ = (
+        Index("request_same", "fingerprint", unique=True, sqlite_where=text(OPEN),
+              postgresql_where=text(OPEN)),
+        Index("request_due", "wake_at", sqlite_where=text("wake_at is not null"),
+              postgresql_where=text("wake_at is not null")),
+        Index("request_grantee", "grantee_id", "state"),
+        Index("request_requestor", "requestor_id", "state"),
+    )  # fmt: skip
+    id: int | None = Field(default=None, primary_key=True)
+    state: str
+    version: int = 1
+    wake_at: datetime | None = _moment()
+    attempts: int = 0
+    requestor_id: str
+    grantee_id: str
+    flow_id: int = Field(foreign_key="flow.id")
+    revision: int
+    fingerprint: str
+    submitted_at: datetime = _moment(nullable=False)
+    body: dict[str, Any] = _json()
+
+
+class GrantRow(SQLModel, table=True):
+    __tablename__ = "access_grant"
+    request_id: int = Field(foreign_key="request.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    entitlement_id: int = Field(foreign_key="entitlement.id")
+    account_id: int = Field(foreign_key="account.id", index=True)
+    state: str
+    begun: bool
+    open: bool
+
+
+class AccountRow(SQLModel, table=True):
+    """One person in one system: what it should be is `wanted`, what was made so is `acted`."""
+
+    __tablename__ = "account"
+    __table_args__ = (
+        UniqueConstraint("integration_id", "person_id"),
+        Index("account_due", "due_at", sqlite_where=text("acted < wanted"),
+              postgresql_where=text("acted < wanted")),
+    )  # fmt: skip
+    id: int | None = Field(default=None, primary_key=True)
+    integration_id: str = Field(foreign_key="integration.id")
+    person_id: str
+    login: str
+    wanted: int = 0
+    acted: int = 0
+    due_at: datetime | None = _moment()
+    attempts: int = 0
+    lease: int | None = None
+    unknown_until: datetime | None = _moment()
+    made: bool = False  # the login exists in the system
+    secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    secret_set: bool = False  # the system has it
+    shown_at: datetime | None = _moment()
+
+
+class AskRow(SQLModel, table=True):
+    __tablename__ = "ask"
+    request_id: int = Field(foreign_key="request.id", primary_key=True)
+    person_id: str = Field(primary_key=True, index=True)
+    seat: str = Field(primary_key=True)
+    tier: int | None = None
+    group: int | None = None
+    why: str
+    open: bool
+
+
+class DecisionRow(SQLModel, table=True):
+    __tablename__ = "decision"
+    request_id: int = Field(foreign_key="request.id", primary_key=True)
+    person_id: str = Field(primary_key=True)
+    verdict: str
+    reason: str
+    at: datetime = _moment(nullable=False)
+
+
+class MessageRow(SQLModel, table=True):
+    """What one person should see (`wanted`), and what Slack has (`shown`)."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("request_id", "recipient", "kind", "key"),
+        Index("message_due", "due_at", sqlite_where=text("shown < wanted"),
+              postgresql_where=text("shown < wanted")),
+    )  # fmt: skip
+    id: int | None = Field(default=None, primary_key=True)
+    request_id: int = Field(index=True)
+    recipient: str
+    kind: str
+    key: str = ""
+    detail: str = ""
+    priority: int = 5
+    wanted: int = 1
+    shown: int = 0
+    due_at: datetime | None = _moment()
+    attempts: int = 0
+    lease: int | None = None
+    attempted_at: datetime | None = _moment()  # a send whose outcome is not known
+    channel: str | None = None
+    ts: str | None = None
+
+
+class AuditRow(SQLModel, table=True):
+    __tablename__ = "audit"
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = _moment(nullable=False)
+    actor: str
+    action: str
+    request_id: int | None = Field(default=None, index=True)
+    body: dict[str, Any] = _json()
+    hash: str
+
+
+class AuditHead(SQLModel, table=True):
+    __tablename__ = "audit_head"
+    id: int = Field(default=1, primary_key=True)
+    seq: int = 0
+    hash: str = ""
+
+
+class DeliveryRow(SQLModel, table=True):
+    """What was delivered once, by the key that Slack gives it, and which request came of it."""
+
+    __tablename__ = "delivery"
+    key: str = Field(primary_key=True)
+    request_id: int
+
+
+class JobRow(SQLModel, table=True):
+    __tablename__ = "job"
+    __table_args__ = (UniqueConstraint("kind", "subject"),)
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    subject: str
+    due_at: datetime = _moment(nullable=False)
+    attempts: int = 0
+    lease: int | None = None
+
+
+class InstanceRow(SQLModel, table=True):
+    """One running process. It lives while its heartbeat, by the database's clock, is fresh."""
+
+    __tablename__ = "instance"
+    id: int | None = Field(default=None, primary_key=True)
+    beat: float
