@@ -29,7 +29,7 @@ def wish(account: AccountId, requests: Iterable[AccessRequest]) -> Wish:
     begun: set[EntitlementId] = set()
     ends: list[datetime | None] = []
     for request, grant in _grants(account, requests):
-        if not grant.begun:
+        if not grant.begun or grant.standing:
             continue
         begun.add(grant.entitlement)
         if wants(request, grant):

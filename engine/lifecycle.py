@@ -352,10 +352,13 @@ def _provisional_end(request: AccessRequest, now: datetime) -> AccessRequest:
 def _attempt(
     request: AccessRequest, _command: Attempt, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    """Ask once more who may have what; from here on the real system may hold it."""
+    """Ask once more who may have what; from here on the real system may hold it.
+
+    What was never looked at waits: it might be standing, and then it is not ours to end.
+    """
     grants, refused = [], []
     for grant in request.grants:
-        if grant.state is not GrantState.WANTED:
+        if grant.state is not GrantState.WANTED or grant.standing is None:
             grants.append(grant)
             continue
         why_not = still_granted(request, facts.entitlements.get(grant.entitlement), facts)

@@ -1,21 +1,32 @@
 """The access loop's reads and writes: which account is not what it should be, and what was seen."""
 
 import secrets as random
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select
 from sqlmodel import col
 
-from engine import lifecycle
-from engine.commands import Attempt, Command, Observe, Standing, Tick
-from engine.connectors.port import Holding, Login, Order, Outcome, Presence, Report, Secret, Target
+from engine.commands import Attempt, Observe, Standing, Tick
+from engine.connectors.port import (
+    Holding,
+    Login,
+    Order,
+    Outcome,
+    Presence,
+    Report,
+    Secret,
+    Target,
+    Unavailable,
+)
+from engine.directory import PersonId
 from engine.holdings import Wish, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Card, Decision, Tell
-from engine.request import AccessRequest, AccountId, GrantId, RequestId, State
+from engine.outcome import Card, Entry, Tell
+from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
 from storage import apply, claims, facts
+from storage.book import Book
 from storage.claims import InstanceId
 from storage.company import Company
 from storage.database import Database, Write
@@ -24,44 +35,16 @@ from storage.tables import AccountRow, GrantRow
 
 ALARM_AFTER = 3  # failures in a row
 LONGEST_PAUSE = timedelta(minutes=5)
+PASSWORD_BYTES = 24  # 192 bits, 32 characters
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What the loop must know of an integration's connector before it calls it."""
 
+    name: str
     generates_login: bool
     deadline: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One leased account: first `look` (if there is something to look at), then `order`."""
-
-    account: AccountId
-    integration: IntegrationId
-    version: int
-    order: Order
-    look: tuple[Target, ...]
-    targets: Mapping[EntitlementId, Target]
-    grants: tuple[tuple[RequestId, GrantId, EntitlementId], ...]
-    doubtful: bool  # a dead instance may still change the system
-
-
-def due(database: Database, now: datetime, limit: int) -> list[AccountId]:
-    """Return accounts that are due and not leased, the longest waiting first. No transaction."""
-    query = (
-        select(col(AccountRow.id))
-        .where(
-            col(AccountRow.acted) < col(AccountRow.wanted),
-            col(AccountRow.due_at) <= now,
-            claims.free(col(AccountRow.lease)),
-        )
-        .order_by(col(AccountRow.due_at))
-        .limit(limit)
-    )
-    with database.read() as session:
-        return [AccountId(id_ or 0) for id_ in session.execute(query).scalars()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,43 +56,358 @@ class Desk:
     kinds: Mapping[IntegrationId, Kind]
 
 
-def claim(
-    tx: Write, company: Company, desk: Desk, ids: Iterable[AccountId], now: datetime
-) -> list[Work]:
-    """Lease those of the accounts that are still due, and store that access is about to begin."""
-    wanted = list(ids)
-    requests = facts.sharing(tx, wanted)
-    rows = _lock(tx, wanted, now)
-    seen = {r.id for r in requests}
-    late = _newcomers(tx, [row.id or 0 for row in rows], seen)
-    works = []
-    for row in rows:
-        if row.id in late or row.integration_id not in desk.kinds:
-            continue
-        works.append(_take(tx, company, desk, row, requests, now))
-        touched = {r.id: r for r in facts.sharing(tx, [AccountId(row.id or 0)])} if len(rows) > 1 else {}
-        requests = [touched.get(r.id, r) for r in requests]
-    return works
+Item = tuple[RequestId, GrantId, EntitlementId]
 
 
-def _lock(tx: Write, ids: list[AccountId], now: datetime) -> list[AccountRow]:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One leased account. There is something to `look` at first, or an `order` to carry out."""
+
+    account: AccountId
+    integration: IntegrationId
+    version: int
+    login: Login
+    look: Mapping[EntitlementId, Target]
+    order: Order | None
+    targets: Mapping[EntitlementId, Target]
+    items: tuple[Item, ...]  # the grants that the order speaks of
+    secret: bytes | None  # as sealed when the order was made
+
+
+Seen = Mapping[Target, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a piece of work: what the look saw, or the connector's report, or a fault."""
+
+    work: Work
+    result: Seen | Report | Unavailable
+
+
+def due(database: Database, now: datetime, limit: int) -> list[AccountId]:
+    """Return accounts that are due and not leased, the longest waiting first. No transaction."""
     query = (
-        select(AccountRow)
-        .where(
-            col(AccountRow.id).in_(ids),
-            col(AccountRow.acted) < col(AccountRow.wanted),
-            col(AccountRow.due_at) <= now,
-            claims.free(col(AccountRow.lease)),
-        )
-        .order_by(col(AccountRow.id))
-        .with_for_update(skip_locked=True)
+        select(col(AccountRow.id))
+        .where(*_is_due(now))
+        .order_by(col(AccountRow.due_at))
+        .limit(limit)
     )
-    return list(tx.execute(query).scalars())
+    with database.read() as session:
+        return [AccountId(id_ or 0) for id_ in session.execute(query).scalars()]
 
 
-def _newcomers(tx: Write, accounts: list[int], seen: set[RequestId]) -> set[int]:
+def next_due(database: Database, now: datetime) -> datetime | None:
+    """Return when the next account is due that is not yet."""
+    query = (
+        select(col(AccountRow.due_at))
+        .where(col(AccountRow.acted) < col(AccountRow.wanted), col(AccountRow.due_at) > now)
+        .order_by(col(AccountRow.due_at))
+        .limit(1)
+    )
+    with database.read() as session:
+        return session.execute(query).scalar()
+
+
+def turn(
+    tx: Write,
+    company: Company,
+    desk: Desk,
+    now: datetime,
+    *,
+    done: Sequence[Done] = (),
+    ids: Iterable[AccountId] = (),
+) -> list[Work]:
+    """Store what was seen, and lease what is to be done next: one transaction for both."""
+    mine = [d.work.account for d in done]
+    wanted = [id_ for id_ in ids if id_ not in mine]
+    book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
+    rows = {AccountId(row.id or 0): row for row in _lock(tx, mine, wanted, now)}
+    late = _newcomers(tx, list(rows), {r.id for r in book.requests})
+    step = _Turn(book, company, desk, now)
+    works = [step.take_in(rows[d.work.account], d, late) for d in done]
+    works += [step.take(rows[id_]) for id_ in wanted if id_ in rows and id_ not in late]
+    book.store()
+    apply.tell(tx, step.tells, now)
+    return [work for work in works if work]
+
+
+def reset(tx: Write, desk: Desk, account: AccountId, now: datetime) -> Secret | None:
+    """Give the login a new password, which the next order sets; None: there is no such login."""
+    row = tx.execute(
+        select(AccountRow).where(col(AccountRow.id) == account).with_for_update()
+    ).scalar()
+    if row is None or not row.made:
+        return None
+    secret = _new_secret(row, desk.keys)
+    apply.bump(tx, [account], now)
+    return secret
+
+
+def forget_secret(tx: Write, account: AccountId) -> None:
+    """Delete the password: the person has saved it, or has had time enough."""
+    row = tx.execute(
+        select(AccountRow).where(col(AccountRow.id) == account).with_for_update()
+    ).scalar()
+    if row is not None and row.secret_set:
+        row.secret = None
+
+
+def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:
+    """Return the password that is kept for the account's owner to see."""
+    return keys.open(row.secret, _about(row)) if row.secret else None
+
+
+def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(AccountRow.acted) < col(AccountRow.wanted),
+        col(AccountRow.due_at) <= now,
+        claims.free(col(AccountRow.lease)),
+    )
+
+
+def _lock(
+    tx: Write, mine: Sequence[AccountId], wanted: Sequence[AccountId], now: datetime
+) -> list[AccountRow]:
+    rows: list[AccountRow] = []
+    by_id = select(AccountRow).order_by(col(AccountRow.id))
+    if mine:
+        rows += tx.execute(by_id.where(col(AccountRow.id).in_(mine)).with_for_update()).scalars()
+    if wanted:
+        free = by_id.where(col(AccountRow.id).in_(wanted), *_is_due(now))
+        rows += tx.execute(free.with_for_update(skip_locked=True)).scalars()
+    return rows
+
+
+def _newcomers(tx: Write, accounts: list[AccountId], known: set[RequestId]) -> set[AccountId]:
     """Return accounts that a request joined after the requests were locked: their turn comes."""
+    if not accounts:
+        return set()
     query = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
         col(GrantRow.account_id).in_(accounts), col(GrantRow.open)
     )
-    return {account for account, request in tx.execute(query) if request not in seen}
+    return {AccountId(account) for account, request in tx.execute(query) if request not in known}
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    book: Book
+    company: Company
+    desk: Desk
+    now: datetime
+    tells: list[Tell] = field(default_factory=list[Tell])
+
+    def take_in(self, row: AccountRow, done: Done, late: Collection[AccountId]) -> Work | None:
+        """Store what a piece of work saw; after a look, go on with the order."""
+        if row.lease != self.desk.instance:
+            # This process was thought dead. What it did may cross what its successor does.
+            row.wanted += 1
+            self._doubt(row)
+        elif not isinstance(done.result, Mapping):
+            self._settle(row, done.work, done.result)
+        elif self._looked(row, done.work, done.result):
+            row.lease = None
+            return None if AccountId(row.id or 0) in late else self.take(row)
+        return None
+
+    def take(self, row: AccountRow) -> Work | None:
+        """Lease the account and say what is to be done: a look first, or the order at once."""
+        kind = self._kind(row)
+        if kind is None:
+            row.due_at = self.now + LONGEST_PAUSE
+            return None
+        if row.lease is not None:
+            self._doubt(row)
+        account = AccountId(row.id or 0)
+        for request in self.book.requests:
+            if request.state is State.REVOKING:
+                self.book.decide(request.id, Tick())
+        ours, new = unlooked(account, self.book.requests)
+        self._stand(account, dict.fromkeys(ours, False))
+        if kind.generates_login and not row.made:
+            self._stand(account, dict.fromkeys(new, False))
+        elif new and not self.company.paused:
+            return self._work(row, look=new)
+        return self._begin(row, kind)
+
+    def _looked(self, row: AccountRow, work: Work, seen: Seen) -> bool:
+        unclear = [
+            seen[t].reason for t in work.look.values() if seen[t].presence is Presence.UNKNOWN
+        ]
+        if unclear:
+            self._fail(row, unclear[0])
+            return False
+        found = {e: seen[t].presence is Presence.HELD for e, t in work.look.items()}
+        self._stand(AccountId(row.id or 0), found)
+        return True
+
+    def _stand(self, account: AccountId, found: Mapping[EntitlementId, bool]) -> None:
+        for request in self.book.requests:
+            mine = {
+                g.id: found[g.entitlement]
+                for g in request.grants
+                if g.account == account
+                and g.entitlement in found
+                and g.standing is None
+                and wants(request, g)
+            }
+            if mine:
+                self.book.decide(request.id, Standing(mine))
+
+    def _begin(self, row: AccountRow, kind: Kind) -> Work | None:
+        """Store, before the connector is called, that access is about to begin."""
+        account = AccountId(row.id or 0)
+        for request in self.book.requests if not self.company.paused else ():
+            if any(g.account == account and g.state is GrantState.WANTED for g in request.grants):
+                self.book.decide(request.id, Attempt())
+        wished = wish(account, self.book.requests)
+        password_due = row.made and row.secret is not None and not row.secret_set
+        if not (wished.wanted or wished.unwanted or password_due):
+            self._finish(row, row.wanted)
+            return None
+        if kind.generates_login and wished.wanted:
+            never_seen = row.secret is None and (not row.made or row.shown_at is None)
+            if never_seen or (row.secret and open_secret(row, self.desk.keys) is None):
+                _new_secret(row, self.desk.keys)
+        return self._work(row, wished=wished)
+
+    def _work(
+        self, row: AccountRow, *, look: Iterable[EntitlementId] = (), wished: Wish | None = None
+    ) -> Work:
+        account = AccountId(row.id or 0)
+        named = [*wished.wanted, *wished.unwanted] if wished else list(look)
+        targets = {e: _target(self.book.entitlements[e]) for e in sorted(named)}
+        password = None if row.secret_set else open_secret(row, self.desk.keys)
+        login = Login(row.login, row.person_id, password)
+        order = None
+        if wished:
+            remaining = max(wished.until - self.now, timedelta()) if wished.until else None
+            holdings = [Holding(target, e in wished.wanted) for e, target in targets.items()]
+            order = Order(login, holdings, remaining)
+        items = tuple(
+            (r.id, g.id, g.entitlement)
+            for r in self.book.requests
+            for g in r.grants
+            if g.account == account and g.entitlement in targets and g.begun and not g.standing
+        )
+        row.lease = self.desk.instance
+        integration = IntegrationId(row.integration_id)
+        look_at = {} if wished else targets
+        return Work(
+            account, integration, row.wanted, login, look_at, order, targets, items, row.secret
+        )
+
+    def _settle(self, row: AccountRow, work: Work, result: Report | Unavailable) -> None:
+        if isinstance(result, Unavailable):
+            self._fail(row, str(result))
+            return
+        if result.login_missing:
+            row.made = False
+            _new_secret(row, self.desk.keys)
+            self._fail(row, f"the login {row.login} is missing")
+            return
+        doubted = row.unknown_until is not None and self.now < row.unknown_until
+        fault = self._observe(row, work, result, doubted=doubted)
+        if work.login.password and row.secret == work.secret:
+            row.secret_set = True
+            row.made = row.made or bool(work.order and work.order.wanted)
+        for note in result.notes:
+            self.book.note(Entry("noted", SYSTEM, {"account": row.login, "note": note}))
+        if fault:
+            self._fail(row, fault)
+            return
+        self._finish(row, work.version)
+        if not doubted:
+            row.unknown_until = None
+        elif row.wanted == work.version:
+            # What a dead instance began may still take effect: see to it once more, after that.
+            row.wanted += 1
+            row.due_at = row.unknown_until
+
+    def _observe(self, row: AccountRow, work: Work, report: Report, *, doubted: bool) -> str:
+        """Tell the requests what was seen; return what is not yet as it should be."""
+        wanted = frozenset(work.order.wanted if work.order else ())
+        faults: list[str] = []
+        for request in self.book.requests:
+            seen: dict[GrantId, Outcome] = {}
+            for of, grant, entitlement in work.items:
+                target = work.targets[entitlement]
+                if of == request.id:
+                    outcome, fault = _judge(
+                        target, report.outcomes[target], wanted=target in wanted, doubted=doubted
+                    )
+                    seen[grant] = outcome
+                    faults += [fault] if fault else []
+            extended = any(g.account == row.id and g.begun for g in request.grants)
+            if seen or (extended and request.end_before):
+                newest = work.version == row.wanted
+                self.book.decide(request.id, Observe(seen, report.deadline_refused, newest))
+        return "; ".join(dict.fromkeys(faults))
+
+    def _finish(self, row: AccountRow, version: int) -> None:
+        row.acted, row.attempts, row.lease, row.due_at = version, 0, None, self.now
+        if not any(g.account == row.id and g.open for r in self.book.requests for g in r.grants):
+            row.secret, row.secret_set = None, False
+
+    def _fail(self, row: AccountRow, why: str) -> None:
+        """Try again later, with growing pauses, for ever; at three failures the admins are told."""
+        row.attempts += 1
+        row.lease = None
+        pause = timedelta(seconds=2 ** min(row.attempts - 1, 10))
+        row.due_at = self.now + min(LONGEST_PAUSE, pause)
+        self.book.note(Entry("delayed", SYSTEM, {"account": row.login, "why": why}))
+        if row.attempts != ALARM_AFTER:
+            return
+        person = self.company.directory.get(PersonId(row.person_id))
+        kind = self._kind(row)
+        sentence = (
+            f"{kind.name if kind else row.integration_id}: the access of "
+            f"{person.name if person else row.person_id} could not be brought in line "
+            f"{ALARM_AFTER} times in a row: {why}. It is being tried again, without end."
+        )
+        key = f"account/{row.id}/{row.wanted}"
+        self.tells.extend(
+            Tell(admin, Card.ALARM, key, sentence) for admin in sorted(self.company.admins)
+        )
+
+    def _doubt(self, row: AccountRow) -> None:
+        kind = self._kind(row)
+        row.unknown_until = self.now + (kind.deadline if kind else LONGEST_PAUSE)
+
+    def _kind(self, row: AccountRow) -> Kind | None:
+        return self.desk.kinds.get(IntegrationId(row.integration_id))
+
+
+def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tuple[Outcome, str]:
+    """Return what may be believed of an outcome, and what is at fault with it.
+
+    While a dead instance may still change the system, nothing is called gone.
+    """
+    match seen.presence:
+        case Presence.ABSENT if wanted:
+            why = seen.reason or f"{target} is not there yet"
+        case Presence.ABSENT if doubted:
+            return Outcome(Presence.UNKNOWN), ""
+        case Presence.HELD if not wanted:
+            why = seen.reason or f"{target} is still there"
+        case Presence.UNKNOWN:
+            why = seen.reason
+        case _:
+            return seen, ""
+    return Outcome(Presence.UNKNOWN, why), why
+
+
+def _target(entitlement: Entitlement) -> Target:
+    resource = entitlement.resource
+    return Target(resource.type, resource.source_id, resource.path, entitlement.permission.name)
+
+
+def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
+    secret = Secret(random.token_urlsafe(PASSWORD_BYTES))
+    row.secret = keys.seal(secret, _about(row))
+    row.secret_set, row.shown_at = False, None
+    return secret
+
+
+def _about(row: AccountRow) -> str:
+    return f"account/{row.id}/secret"

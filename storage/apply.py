@@ -8,18 +8,19 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_upsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_upsert
 from sqlmodel import SQLModel, col
 
 from engine import lifecycle
-from engine.commands import Command
 from engine.directory import PersonId
 from engine.eligibility import Draft
+from engine.facts import Facts
 from engine.holdings import wants
-from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.outcome import Card, Decision, Entry, Tell
 from engine.request import (
     AccessRequest,
     AccountId,
@@ -29,7 +30,7 @@ from engine.request import (
     RequestId,
     State,
 )
-from storage import audit, facts
+from storage import audit
 from storage.codec import dump_request
 from storage.company import Company
 from storage.database import Write
@@ -56,19 +57,6 @@ _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a cal
 
 class LostRaceError(Exception):
     """Somebody else changed the request meanwhile. Load it and decide again."""
-
-
-def carry_out(
-    tx: Write, company: Company, id_: RequestId, command: Command, now: datetime
-) -> Decision | Refusal:
-    """Decide a command on a stored request, and store what was decided."""
-    request = facts.request(tx, id_)
-    if request is None:
-        return Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
-    result = lifecycle.decide(request, command, facts.of_request(tx, company, request), now)
-    if isinstance(result, Decision):
-        store(tx, company, [(request, result)], now)
-    return result
 
 
 def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -> AccessRequest:
@@ -103,9 +91,19 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     request = request.with_(id=RequestId(id_ or 0))
     tx.execute(insert(DeliveryRow), {"key": key, "request_id": request.id})
     tx.execute(insert(GrantRow), [_grant_columns(request.id, g) for g in request.grants])
-    begun = lifecycle.begin(request, facts.of_request(tx, company, request, others=()), now)
+    begun = lifecycle.begin(request, _facts(company, draft), now)
     store(tx, company, [(request, begun)], now)
     return begun.request
+
+
+def _facts(company: Company, draft: Draft) -> Facts:
+    return Facts(
+        directory=company.directory,
+        flow=draft.flow,
+        revision=draft.flow.revision,
+        admins=company.admins,
+        entitlements={e.id: e for e in draft.entitlements},
+    )
 
 
 def fingerprint(draft: Draft) -> str:
@@ -320,7 +318,7 @@ def _store_messages(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
 ) -> None:
     tells = dict.fromkeys((d.request.id, tell) for _, d in changed for tell in d.tell)
-    rows = [_message_columns(request, tell, now) for request, tell in tells if tell.post]
+    rows = [_message_columns(tx, request, tell, now) for request, tell in tells if tell.post]
     said_once = {Card.NOTICE.value, Card.ALARM.value}
     cards = [row for row in rows if row["kind"] not in said_once]
     key = ("request_id", "recipient", "kind", "key")
@@ -331,6 +329,7 @@ def _store_messages(
         key=key,
         change=("due_at",),
         add="wanted",
+        keep=("lease",),
     )
     _upsert(tx, MessageRow, [row for row in rows if row["kind"] in said_once], key=key)
     for request, tell in tells:
@@ -349,11 +348,17 @@ def _refresh(tx: Write, request: RequestId, tell: Tell, now: datetime) -> None:
             col(MessageRow.kind) == tell.card.value,
             col(MessageRow.key) == tell.key,
         )
-        .values(wanted=col(MessageRow.wanted) + 1, due_at=now)
+        .values(
+            wanted=col(MessageRow.wanted) + 1,
+            due_at=now,
+            lease=func.coalesce(col(MessageRow.lease), tx.instance),
+        )
     )
 
 
-def _message_columns(request: RequestId | None, tell: Tell, now: datetime) -> dict[str, object]:
+def _message_columns(
+    tx: Write, request: RequestId | None, tell: Tell, now: datetime
+) -> dict[str, object]:
     return {
         "request_id": request or 0,
         "recipient": tell.to,
@@ -365,14 +370,16 @@ def _message_columns(request: RequestId | None, tell: Tell, now: datetime) -> di
         "shown": 0,
         "due_at": now,
         "attempts": 0,
+        "lease": tx.instance,
     }
 
 
 def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     """Say something that belongs to no request: a notice or an alarm, once."""
-    rows = [_message_columns(None, t, now) for t in tells]
+    rows = [_message_columns(tx, None, t, now) for t in tells]
     _upsert(tx, MessageRow, rows, key=("request_id", "recipient", "kind", "key"))
-    tx.wake("messages")
+    if rows:
+        tx.wake("messages")
 
 
 def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
@@ -415,16 +422,22 @@ def _upsert(
     key: Sequence[str],
     change: Sequence[str] = (),
     add: str = "",
+    keep: Sequence[str] = (),
 ) -> None:
-    """Insert rows; where the key exists, take over `change` and add one to `add`, or do nothing."""
+    """Insert rows; where the key exists, take over `change`, add one to `add`, or do nothing.
+
+    `keep` is taken over only where there is nothing yet.
+    """
     if not rows:
         return
     make = sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
     statement = make(table)
     if change or add:
-        columns = {name: statement.excluded[name] for name in change}
+        columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
+        own = table.__table__.c  # type: ignore[attr-defined]
+        columns |= {name: func.coalesce(own[name], statement.excluded[name]) for name in keep}
         if add:
-            columns[add] = table.__table__.c[add] + 1  # type: ignore[attr-defined]
+            columns[add] = own[add] + 1
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=columns)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))

@@ -4,8 +4,7 @@ import fcntl
 from pathlib import Path
 from typing import IO, Any, NewType
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, insert, or_, select, update
 from sqlmodel import Session, col
 
 from storage.database import Database, Write
@@ -60,7 +59,7 @@ def leave(tx: Write, instance: InstanceId) -> None:
     tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))
 
 
-def free(lease: InstrumentedAttribute[int | None] | ColumnElement[int | None]) -> ColumnElement[bool]:
+def free(lease: SQLColumnExpression[int | None]) -> ColumnElement[bool]:
     """Hold for rows that nobody alive has leased."""
     living = select(col(InstanceRow.id)).where(col(InstanceRow.beat) > db_now() - DEAD_AFTER)
     return or_(lease.is_(None), lease.not_in(living))

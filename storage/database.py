@@ -41,9 +41,13 @@ class Gate:
 
 
 class Write(Session):
-    """A writing transaction. `wake(topic)` tells a loop, after the commit, that it has work."""
+    """A writing transaction. `wake(topic)` tells a loop, after the commit, that it has work.
+
+    `instance` is the process that writes, once it is registered (`storage.claims`).
+    """
 
     topics: set[Topic]
+    instance: int | None
 
     def wake(self, *topics: Topic) -> None:
         self.topics.update(topics)
@@ -66,6 +70,7 @@ class Database:
         if self.sqlite:
             event.listen(self.writer, "begin", _begin_immediate)
         self.reader = self.reader.execution_options(isolation_level="AUTOCOMMIT")
+        self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
     def _open(self, url: str, pool: int) -> Engine:
@@ -81,7 +86,7 @@ class Database:
     def write(self) -> Iterator[Write]:
         """Open a writing transaction: committed at the end of the block, undone by an exception."""
         with self._gate, Write(self.writer, expire_on_commit=False) as session:
-            session.topics = set()
+            session.topics, session.instance = set(), self.instance
             with session.begin():
                 yield session
                 if session.topics and not self.sqlite:

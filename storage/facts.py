@@ -1,13 +1,12 @@
 """Reads: everything that a decision needs, in a few statements."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import Select, or_, select, text
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from engine.directory import PersonId
-from engine.facts import Facts
-from engine.holdings import held_elsewhere
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -20,7 +19,7 @@ from engine.inventory import (
 )
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage.codec import load_request
-from storage.company import Company
+from storage.database import Write
 from storage.tables import (
     LIVE,
     EntitlementRow,
@@ -36,24 +35,37 @@ _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.bo
 
 
 def request(session: Session, id_: RequestId) -> AccessRequest | None:
-    """Return a request, locked until the transaction ends where it writes; None: no such."""
-    found = _requests(session, _REQUEST.where(col(RequestRow.id) == id_).with_for_update())
+    """Return a request, to look at; None: no such."""
+    found = _requests(session, _REQUEST.where(col(RequestRow.id) == id_))
     return found[0] if found else None
 
 
 def requests(session: Session, ids: Iterable[RequestId]) -> list[AccessRequest]:
-    """Return requests in the order of their ids, locked where the transaction writes."""
+    """Return requests, to look at, in the order of their ids."""
     query = _REQUEST.where(col(RequestRow.id).in_(list(ids)))
-    return _requests(session, query.order_by(col(RequestRow.id)).with_for_update())
+    return _requests(session, query.order_by(col(RequestRow.id)))
 
 
-def sharing(session: Session, accounts: Iterable[AccountId]) -> list[AccessRequest]:
+def together(tx: Write, ids: Iterable[RequestId]) -> list[AccessRequest]:
+    """Return, locked, in order, the requests and all that share an account with one of them."""
+    wanted = list(ids)
+    mine, other = aliased(GrantRow), aliased(GrantRow)
+    sharing = (
+        select(col(other.request_id))
+        .join(mine, col(mine.account_id) == col(other.account_id))
+        .where(col(mine.request_id).in_(wanted), col(other.open))
+    )
+    query = _REQUEST.where(or_(col(RequestRow.id).in_(wanted), col(RequestRow.id).in_(sharing)))
+    return _requests(tx, query.order_by(col(RequestRow.id)).with_for_update())
+
+
+def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
     """Return, locked, in order, the requests that have an open grant on one of the accounts."""
     touching = select(col(GrantRow.request_id)).where(
         col(GrantRow.account_id).in_(list(accounts)), col(GrantRow.open)
     )
     query = _REQUEST.where(col(RequestRow.id).in_(touching)).order_by(col(RequestRow.id))
-    found = _requests(session, query.with_for_update())
+    found = _requests(tx, query.with_for_update())
     return [r for r in found if not r.state.final]
 
 
@@ -84,38 +96,13 @@ def same(session: Session, fingerprint: str) -> RequestId | None:
     return RequestId(found) if found is not None else None
 
 
-def of_request(
-    session: Session,
-    company: Company,
-    request: AccessRequest,
-    *,
-    others: Sequence[AccessRequest] | None = None,
-) -> Facts:
-    """Return what a decision on the request depends on.
-
-    `others` are the requests that share its accounts, if they are known; they are read where the
-    request may end access.
-    """
-    if others is None and request.state in {State.GRANTING, State.ACTIVE, State.REVOKING}:
-        others = sharing(session, {grant.account for grant in request.grants})
-    flow = company.flows[request.flow]
-    return Facts(
-        directory=company.directory,
-        flow=flow,
-        revision=company.revisions[request.flow, request.revision],
-        admins=company.admins,
-        entitlements={e.id: e for e in entitlements(session, request.entitlements)},
-        held_elsewhere=held_elsewhere(request, others or ()),
-    )
-
-
 def entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
     """Return entitlements, those of resources that are gone included."""
     query = entitlement_query().where(col(EntitlementRow.id).in_(list(ids)))
     return [to_entitlement(row) for row in session.execute(query).tuples()]
 
 
-def entitlement_query() -> Select[EntitlementColumns]:
+def entitlement_query() -> Select[*EntitlementColumns]:
     return (
         select(
             col(EntitlementRow.id),

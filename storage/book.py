@@ -1,0 +1,82 @@
+"""The requests that one transaction has locked, decided on one after another, stored together."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from engine import lifecycle
+from engine.commands import Command
+from engine.facts import Facts
+from engine.holdings import held_elsewhere
+from engine.outcome import Code, Decision, Entry, Refusal
+from engine.request import AccessRequest, RequestId
+from storage import apply, facts
+from storage.company import Company
+from storage.database import Write
+
+
+class Book:
+    """Each command is decided on the newest value of its request; `store` writes the outcome.
+
+    Open it with every request that shares an account with those to be decided (`facts.together`,
+    `facts.sharing`): what one of them may take away depends on what another still wants.
+    """
+
+    def __init__(
+        self, tx: Write, company: Company, requests: Iterable[AccessRequest], now: datetime
+    ) -> None:
+        self._tx, self._company, self._now = tx, company, now
+        self._before = {r.id: r for r in requests}
+        self._after = {id_: Decision(r) for id_, r in self._before.items()}
+        self._extra: list[tuple[RequestId | None, Entry]] = []
+        wanted = {e for r in self._before.values() for e in r.entitlements}
+        self.entitlements = {e.id: e for e in facts.entitlements(tx, wanted)} if wanted else {}
+
+    @property
+    def requests(self) -> list[AccessRequest]:
+        """The newest values, in the order of their ids."""
+        return [decision.request for decision in self._after.values()]
+
+    def decide(self, id_: RequestId, command: Command) -> Decision | Refusal:
+        """Decide a command; a refusal changes nothing."""
+        if id_ not in self._after:
+            return Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
+        so_far = self._after[id_]
+        result = lifecycle.decide(so_far.request, command, self._facts(so_far.request), self._now)
+        if isinstance(result, Decision):
+            self._after[id_] = Decision(
+                result.request, (*so_far.tell, *result.tell), (*so_far.audit, *result.audit)
+            )
+        return result
+
+    def note(self, entry: Entry) -> None:
+        """Put a line into the audit that belongs to no request."""
+        self._extra.append((None, entry))
+
+    def store(self, only: Sequence[RequestId] | None = None) -> None:
+        """Write what was decided. `only`: those that a wake-up was spent on, changed or not."""
+        changed = [
+            (self._before[id_], d)
+            for id_, d in self._after.items()
+            if d.request != self._before[id_] or d.tell or d.audit or (only and id_ in only)
+        ]
+        apply.store(self._tx, self._company, changed, self._now, self._extra)
+
+    def _facts(self, request: AccessRequest) -> Facts:
+        return Facts(
+            directory=self._company.directory,
+            flow=self._company.flows[request.flow],
+            revision=self._company.revisions[request.flow, request.revision],
+            admins=self._company.admins,
+            entitlements=self.entitlements,
+            held_elsewhere=held_elsewhere(request, self.requests),
+        )
+
+
+def carry_out(
+    tx: Write, company: Company, id_: RequestId, command: Command, now: datetime
+) -> Decision | Refusal:
+    """Decide a command on a stored request, and store what was decided."""
+    book = Book(tx, company, facts.together(tx, [id_]), now)
+    result = book.decide(id_, command)
+    book.store()
+    return result

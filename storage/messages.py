@@ -1,0 +1,203 @@
+"""The message loop's reads and writes: which card Slack does not show yet, and what came of it.
+
+A row is born leased to the process that stored it, which sends it without another transaction.
+A lease whose process is dead means that nobody knows whether the card was posted.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
+from sqlmodel import Session, col
+
+from engine.directory import PersonId
+from engine.outcome import Card
+from engine.request import RequestId
+from storage import claims
+from storage.claims import InstanceId
+from storage.database import Database, Write
+from storage.tables import MessageRow, PersonRow
+
+LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows in the history
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One card to bring up to date. `doubtful`: it may stand in Slack already, posted since then.
+
+    `request` None: it belongs to no request.
+    """
+
+    id: int
+    request: RequestId | None
+    recipient: PersonId
+    kind: Card
+    key: str
+    detail: str
+    version: int
+    channel: str | None
+    ts: str | None
+    attempts: int
+    doubtful: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Slack shows it, at `ts` in the channel; both None: there is nothing (more) to show."""
+
+    parcel: Parcel
+    channel: str | None = None
+    ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """It was not sent, or (`doubtful`) nobody knows whether it was. Try again at `at`."""
+
+    parcel: Parcel
+    at: datetime
+    doubtful: bool = False
+    anew: bool = False  # the old message cannot be changed any more
+
+
+Result = Shown | Later
+
+
+def ready(
+    database: Database,
+    instance: InstanceId,
+    now: datetime,
+    *,
+    busy: Collection[int] = (),
+    limit: int = 50,
+) -> tuple[list[Parcel], list[int]]:
+    """Return what this process has leased and may send, and the ids of what it may claim.
+
+    Urgent first. `busy` are those that are being sent. No transaction.
+    """
+    query = (
+        select(MessageRow)
+        .where(
+            col(MessageRow.shown) < col(MessageRow.wanted),
+            col(MessageRow.due_at) <= now,
+            or_(
+                col(MessageRow.attempted_at).is_(None),
+                col(MessageRow.attempted_at) <= now - LOOK_AFTER,
+            ),
+            or_(col(MessageRow.lease) == instance, claims.free(col(MessageRow.lease))),
+        )
+        .order_by(col(MessageRow.priority), col(MessageRow.due_at), col(MessageRow.id))
+        .limit(limit)
+    )
+    if busy:
+        query = query.where(col(MessageRow.id).not_in(busy))
+    with database.read() as session:
+        rows = session.execute(query).scalars().all()
+    mine = [_parcel(row) for row in rows if row.lease == instance]
+    return mine, [row.id or 0 for row in rows if row.lease != instance]
+
+
+def next_due(database: Database, now: datetime) -> datetime | None:
+    """Return when the next message is due that is not yet."""
+    query = (
+        select(func.min(col(MessageRow.due_at)), func.min(col(MessageRow.attempted_at)))
+        .where(col(MessageRow.shown) < col(MessageRow.wanted))
+        .where(or_(col(MessageRow.due_at) > now, col(MessageRow.attempted_at) > now - LOOK_AFTER))
+    )
+    with database.read() as session:
+        due, attempted = session.execute(query).one()
+    moments = [m for m in (due, attempted and attempted + LOOK_AFTER) if m and m > now]
+    return min(moments, default=None)
+
+
+def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Parcel]:
+    """Lease messages that nobody alive has; of a dead process's, it is not known what was sent."""
+    free = (
+        select(col(MessageRow.id))
+        .where(
+            col(MessageRow.id).in_(list(ids)),
+            col(MessageRow.shown) < col(MessageRow.wanted),
+            claims.free(col(MessageRow.lease)),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    was_sent = and_(col(MessageRow.lease).is_not(None), col(MessageRow.ts).is_(None))
+    attempted = case(
+        (was_sent, func.coalesce(col(MessageRow.attempted_at), bindparam("now", now))),
+        else_=col(MessageRow.attempted_at),
+    )
+    taken = (
+        update(MessageRow)
+        .where(col(MessageRow.id).in_(free))
+        .values(lease=instance, attempted_at=attempted)
+        .returning(MessageRow)
+        .execution_options(synchronize_session=False)
+    )
+    rows = tx.execute(taken).scalars().all()
+    settled = [r for r in rows if not r.attempted_at or r.attempted_at <= now - LOOK_AFTER]
+    return [_parcel(row) for row in settled]
+
+
+def settle(tx: Write, instance: InstanceId, results: Sequence[Result], now: datetime) -> None:
+    """Store what came of sending. Where the card was bumped meanwhile, it stays leased."""
+    mine = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == instance)
+    shown = [
+        {"of": r.parcel.id, "version": r.parcel.version, "in": r.channel, "at": r.ts}
+        for r in results
+        if isinstance(r, Shown)
+    ]
+    if shown:
+        newer = col(MessageRow.wanted) > bindparam("version")
+        tx.connection().execute(
+            update(MessageRow)
+            .where(mine)
+            .values(
+                shown=bindparam("version"),
+                channel=bindparam("in"),
+                ts=bindparam("at"),
+                attempts=0,
+                attempted_at=None,
+                lease=case((newer, instance), else_=None),
+            ),
+            shown,
+        )
+    for later in (r for r in results if isinstance(r, Later)):
+        values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
+        if later.doubtful and later.parcel.ts is None:
+            values["attempted_at"] = later.parcel.doubtful or now
+        if later.anew:
+            values |= {"ts": None, "attempted_at": None}
+        tx.execute(
+            update(MessageRow)
+            .where(col(MessageRow.id) == later.parcel.id, col(MessageRow.lease) == instance)
+            .values(values)
+        )
+
+
+def channels(session: Session, people: Iterable[PersonId]) -> dict[PersonId, str]:
+    """Return the direct-message channels that are known."""
+    query = select(col(PersonRow.id), col(PersonRow.channel)).where(
+        col(PersonRow.id).in_(list(people)), col(PersonRow.channel).is_not(None)
+    )
+    return {PersonId(id_): channel for id_, channel in session.execute(query) if channel}
+
+
+def remember_channel(tx: Write, person: PersonId, channel: str) -> None:
+    tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(channel=channel))
+
+
+def _parcel(row: MessageRow) -> Parcel:
+    return Parcel(
+        row.id or 0,
+        RequestId(row.request_id) if row.request_id else None,
+        PersonId(row.recipient),
+        Card(row.kind),
+        row.key,
+        row.detail,
+        row.wanted,
+        row.channel,
+        row.ts,
+        row.attempts,
+        row.attempted_at,
+    )
