@@ -246,8 +246,8 @@ def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) ->
         if after.state is State.REJECTED and after.decided:
             by = after.decided
             decisions.append(_verdict(after.id, by.by, "rejected", by.reason, by.at))
-    _upsert(tx, AskRow, asks, key=("request_id", "person_id", "seat"), change=("why", "open"))
-    _upsert(
+    upsert(tx, AskRow, asks, key=("request_id", "person_id", "seat"), change=("why", "open"))
+    upsert(
         tx,
         DecisionRow,
         decisions,
@@ -322,7 +322,7 @@ def _store_messages(
     said_once = {Card.NOTICE.value, Card.ALARM.value}
     cards = [row for row in rows if row["kind"] not in said_once]
     key = ("request_id", "recipient", "kind", "key")
-    _upsert(
+    upsert(
         tx,
         MessageRow,
         cards,
@@ -331,7 +331,7 @@ def _store_messages(
         add="wanted",
         keep=("lease",),
     )
-    _upsert(tx, MessageRow, [row for row in rows if row["kind"] in said_once], key=key)
+    upsert(tx, MessageRow, [row for row in rows if row["kind"] in said_once], key=key)
     for request, tell in tells:
         if not tell.post:
             _refresh(tx, request, tell, now)
@@ -377,7 +377,7 @@ def _message_columns(
 def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     """Say something that belongs to no request: a notice or an alarm, once."""
     rows = [_message_columns(tx, None, t, now) for t in tells]
-    _upsert(tx, MessageRow, rows, key=("request_id", "recipient", "kind", "key"))
+    upsert(tx, MessageRow, rows, key=("request_id", "recipient", "kind", "key"))
     if rows:
         tx.wake("messages")
 
@@ -398,7 +398,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
         }
         for system in systems
     ]
-    _upsert(tx, AccountRow, rows, key=("integration_id", "person_id"))
+    upsert(tx, AccountRow, rows, key=("integration_id", "person_id"))
     found = tx.execute(
         select(col(AccountRow.integration_id), col(AccountRow.id)).where(
             col(AccountRow.person_id) == draft.grantee.id,
@@ -414,7 +414,7 @@ def login_name(person: PersonId) -> str:
     return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"
 
 
-def _upsert(
+def upsert(
     tx: Write,
     table: type[SQLModel],
     rows: Sequence[dict[str, object]],

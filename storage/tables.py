@@ -62,7 +62,7 @@ class ResourceRow(SQLModel, table=True):
     __tablename__ = "resource"
     __table_args__ = (
         UniqueConstraint("integration_id", "source_id"),
-        Index("resource_search", "path", "integration_id", "status"),
+        Index("resource_search", "path_key", "integration_id", "status"),
     )
     id: int | None = Field(default=None, primary_key=True)
     integration_id: str = Field(foreign_key="integration.id")
@@ -70,6 +70,8 @@ class ResourceRow(SQLModel, table=True):
     type: str
     name: str
     path: str
+    name_key: str  # casefolded
+    path_key: str  # casefolded
     status: str
     risk: int
     body: dict[str, Any] = _json()  # tags

@@ -1,0 +1,1 @@
+"""Core values to Block Kit: pure functions, without I/O, session or clock."""

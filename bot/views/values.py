@@ -1,0 +1,82 @@
+"""What views are drawn from, where it is more than one core value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.connectors.port import Secret
+from engine.directory import Directory, PersonId
+from engine.flow import AccessFlow, Join, Revision
+from engine.inventory import Entitlement, EntitlementId, ResourceId
+from engine.request import AccessRequest, AccountId
+
+Block = dict[str, Any]
+View = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`text` is what notifications and screen readers say; never empty."""
+
+    text: str
+    blocks: list[Block]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One request, as one person is to see it. `key` tells cards of one kind apart."""
+
+    request: AccessRequest
+    flow: AccessFlow
+    revision: Revision  # the one that the request was made under
+    directory: Directory
+    entitlements: Mapping[EntitlementId, Entitlement]
+    viewer: PersonId
+    key: str = ""
+    has_login: bool = False  # some of it is used with a login that Latchkey makes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What would happen on submission."""
+
+    flow: str
+    longest: timedelta | None  # None: without end
+    extensions: int
+    each: timedelta | None
+    approvers: Sequence[tuple[str, int]]  # group's name and how many would be asked; none: automatic
+    join: Join
+    requires_justification: bool
+    requires_mfa: bool
+    risk: int
+    held: Sequence[tuple[str, datetime | None]] = ()  # codes of requests that hold it, until when
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The request modal, as far as it is filled in.
+
+    `prefill` is what the duration field was given; a new one replaces what stands in the field.
+    """
+
+    resource: tuple[ResourceId, str] | None = None  # and its label
+    permissions: Sequence[tuple[EntitlementId, str]] = ()
+    permission: EntitlementId | None = None
+    prefill: str = "1h"
+    justification: str = ""
+    preview: Preview | None = None
+    notes: Sequence[str] = ()  # what was not understood, or is no longer so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """The login to one system. `password` None: it is not kept any more (or not made yet)."""
+
+    account: AccountId
+    system: str
+    instructions: Mapping[str, str]  # label → value
+    password: Secret | None
+    pending: bool = False  # being set right now
+    valid_until: datetime | None = None

@@ -1,0 +1,109 @@
+"""What runs by time and is no request: one row a job, leased like everything else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import delete, select, update
+from sqlmodel import col
+
+from storage import apply, claims
+from storage.claims import InstanceId
+from storage.database import Database, Write
+from storage.tables import JobRow
+
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+class JobKind(StrEnum):
+    DISCOVER = "discover"  # an integration's resources; the subject is its id
+    SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
+    FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
+    SWEEP = "sweep"  # forget instances that are long dead
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    id: int
+    kind: JobKind
+    subject: str
+    attempts: int
+
+
+def schedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
+    """Have the job run at that time; one that is planned already keeps its time."""
+    row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
+    apply.upsert(tx, JobRow, [row], key=("kind", "subject"))
+    tx.wake("jobs")
+
+
+def reschedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
+    """Have the job run at that time and at no other."""
+    row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
+    apply.upsert(tx, JobRow, [row], key=("kind", "subject"), change=("due_at", "attempts"))
+    tx.wake("jobs")
+
+
+def due(database: Database, now: datetime, limit: int) -> list[int]:
+    """Return the ids of jobs that are due and not leased. No transaction."""
+    query = (
+        select(col(JobRow.id))
+        .where(col(JobRow.due_at) <= now, claims.free(col(JobRow.lease)))
+        .order_by(col(JobRow.due_at))
+        .limit(limit)
+    )
+    with database.read() as session:
+        return [id_ or 0 for id_ in session.execute(query).scalars()]
+
+
+def next_due(database: Database, now: datetime) -> datetime | None:
+    query = (
+        select(col(JobRow.due_at))
+        .where(col(JobRow.due_at) > now)
+        .order_by(col(JobRow.due_at))
+        .limit(1)
+    )
+    with database.read() as session:
+        return session.execute(query).scalar()
+
+
+def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Job]:
+    """Lease those of the jobs that are still due."""
+    free = (
+        select(col(JobRow.id))
+        .where(
+            col(JobRow.id).in_(list(ids)),
+            col(JobRow.due_at) <= now,
+            claims.free(col(JobRow.lease)),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        update(JobRow)
+        .where(col(JobRow.id).in_(free))
+        .values(lease=instance)
+        .returning(JobRow)
+        .execution_options(synchronize_session=False)
+    )
+    rows = tx.execute(taken).scalars().all()
+    return [Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts) for row in rows]
+
+
+def done(tx: Write, instance: InstanceId, job: Job, again: datetime | None) -> None:
+    """Store that the job ran: it runs `again`, or never."""
+    mine = (col(JobRow.id) == job.id, col(JobRow.lease) == instance)
+    if again is None:
+        tx.execute(delete(JobRow).where(*mine))
+    else:
+        tx.execute(update(JobRow).where(*mine).values(due_at=again, attempts=0, lease=None))
+
+
+def failed(tx: Write, instance: InstanceId, job: Job, now: datetime) -> None:
+    """Try the job again later, with growing pauses."""
+    pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(job.attempts, 10)))
+    tx.execute(
+        update(JobRow)
+        .where(col(JobRow.id) == job.id, col(JobRow.lease) == instance)
+        .values(due_at=now + pause, attempts=job.attempts + 1, lease=None)
+    )

@@ -1,0 +1,90 @@
+"""Searches the inventory for what some flows offer: the flows' targets compiled to SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlmodel import Session, col
+
+from engine.flow import AccessFlow, Selector
+from engine.inventory import Entitlement, ResourceId, ResourceStatus
+from storage import facts
+from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    resource: ResourceId
+    path: str
+    type: str
+    integration: str  # its name
+
+
+def resources(
+    session: Session, flows: Sequence[AccessFlow], words: str, limit: int = 100
+) -> list[Found]:
+    """Return resources on which the flows offer something; every word is in the path or system.
+
+    `%` and `_` are ordinary characters. Case does not count.
+    """
+    systems = session.execute(select(col(IntegrationRow.id), col(IntegrationRow.name))).all()
+    query = (
+        select(
+            col(ResourceRow.id),
+            col(ResourceRow.path),
+            col(ResourceRow.type),
+            col(IntegrationRow.name),
+        )
+        .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
+        .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, _offered(flows))
+        .order_by(col(ResourceRow.path_key), col(ResourceRow.id))
+        .limit(limit)
+    )
+    for word in words.casefold().split():
+        named = [id_ for id_, name in systems if word in name.casefold()]
+        query = query.where(
+            or_(
+                col(ResourceRow.path_key).contains(word, autoescape=True),
+                col(ResourceRow.integration_id).in_(named),
+            )
+        )
+    return [
+        Found(ResourceId(id_ or 0), path, type_, name)
+        for id_, path, type_, name in session.execute(query)
+    ]
+
+
+def entitlements_on(session: Session, resource: ResourceId) -> list[Entitlement]:
+    """Return what can be had on a resource, the least first."""
+    query = (
+        facts.entitlement_query()
+        .where(col(ResourceRow.id) == resource)
+        .order_by(col(EntitlementRow.risk), col(EntitlementRow.permission))
+    )
+    return [facts.to_entitlement(row) for row in session.execute(query).tuples()]
+
+
+def _offered(flows: Sequence[AccessFlow]) -> ColumnElement[bool]:
+    selectors = dict.fromkeys(s for flow in flows for s in flow.revision.targets)
+    return or_(false(), *(_selects(s) for s in selectors))
+
+
+def _selects(selector: Selector) -> ColumnElement[bool]:
+    conditions = [col(ResourceRow.integration_id) == selector.integration]
+    if selector.types:
+        conditions.append(col(ResourceRow.type).in_(sorted(selector.types)))
+    if selector.names:
+        names = sorted(selector.names)
+        conditions.append(
+            or_(col(ResourceRow.name_key).in_(names), col(ResourceRow.path_key).in_(names))
+        )
+    if selector.permissions:
+        conditions.append(
+            select(col(EntitlementRow.id))
+            .where(
+                col(EntitlementRow.resource_id) == col(ResourceRow.id),
+                col(EntitlementRow.permission).in_(sorted(selector.permissions)),
+            )
+            .exists()
+        )
+    return and_(*conditions)

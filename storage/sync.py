@@ -1,0 +1,309 @@
+"""Takes in what other systems say: people, flows, admins from manifests; resources; Slack accounts.
+
+Each function takes a complete reading. What is missing from it is gone, and the requests that
+depend on it wake in the same transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlmodel import col
+
+from engine.connectors.port import Discovered
+from engine.directory import Group, Person, PersonId, PersonStatus
+from engine.flow import Revision
+from engine.inventory import IntegrationId, ResourceStatus
+from engine.outcome import Entry
+from engine.request import SYSTEM
+from storage import apply, audit
+from storage.codec import dump_person, dump_revision
+from storage.database import Write
+from storage.tables import (
+    LIVE,
+    AccountRow,
+    AuditHead,
+    Company,
+    EntitlementRow,
+    FlowRevisionRow,
+    FlowRow,
+    GrantRow,
+    GroupRow,
+    IntegrationRow,
+    PersonRow,
+    RequestRow,
+    ResourceRow,
+)
+
+Log = list[tuple[None, Entry]]
+
+
+class TooMuchError(Exception):
+    """A sync would take away too much at once: more than 5 people and more than 5 %.
+
+    It is held; nothing was changed.
+    """
+
+
+def ensure_rows(tx: Write) -> None:
+    """Make the rows that are there exactly once."""
+    apply.upsert(tx, Company, [{"id": 1, "epoch": 0, "paused": False, "admins": []}], key=("id",))
+    apply.upsert(tx, AuditHead, [{"id": 1, "seq": 0, "hash": ""}], key=("id",))
+
+
+def people(
+    tx: Write,
+    listed: Sequence[Person],
+    groups: Iterable[Group],
+    now: datetime,
+    *,
+    held: bool = True,
+) -> None:
+    """Take in everybody; who is no longer listed becomes inactive. Slack ties stay as they are.
+
+    Raises TooMuchError, unless `held` is False: an admin has confirmed.
+    """
+    rows = {r.id: r for r in tx.execute(select(PersonRow)).scalars()}
+    leaving = [
+        r
+        for r in rows.values()
+        if r.status != PersonStatus.INACTIVE and r.id not in {p.id for p in listed}
+    ]
+    if held and len(leaving) > 5 and len(leaving) * 20 > len(rows):
+        raise TooMuchError(f"{len(leaving)} of {len(rows)} people would be deactivated")
+    changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p)]
+    for row in leaving:
+        row.status = PersonStatus.INACTIVE.value
+        row.body = {**row.body, "status": row.status}
+        changed.append(PersonId(row.id))
+    known = {g.id: (g.source, g.name) for g in tx.execute(select(GroupRow)).scalars()}
+    wanted = {str(g.id): (g.source, g.name) for g in groups}
+    if known != wanted:
+        tx.execute(delete(GroupRow))
+        named = [{"id": id_, "source": s, "name": n} for id_, (s, n) in sorted(wanted.items())]
+        if named:
+            tx.execute(insert(GroupRow), named)
+    if changed or known != wanted:
+        _new_epoch(tx)
+        _wake(tx, now)
+        detail = {"changed": len(changed), "left": [r.id for r in leaving]}
+        audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
+
+
+def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> None:
+    """Tie Slack accounts (person, Slack user id, email there) to people who have none."""
+    log: Log = []
+    for person, slack, email in ties:
+        tied = tx.execute(
+            update(PersonRow)
+            .where(col(PersonRow.id) == person, col(PersonRow.slack).is_(None))
+            .values(slack=slack, slack_email=email)
+            .returning(col(PersonRow.id))
+        ).scalar()
+        if tied:
+            log.append((None, Entry("tied", SYSTEM, {"person": person, "slack": slack})))
+    if log:
+        _new_epoch(tx)
+        _wake(tx, now)
+        audit.append(tx, log, now)
+
+
+def untie(tx: Write, person: PersonId, why: str, now: datetime) -> None:
+    """Suspend a tie: until an admin has looked, the Slack account is no one."""
+    tx.execute(
+        update(PersonRow).where(col(PersonRow.id) == person).values(slack=None, channel=None)
+    )
+    _new_epoch(tx)
+    _wake(tx, now)
+    audit.append(tx, [(None, Entry("untied", SYSTEM, {"person": person, "why": why}))], now)
+
+
+def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
+    wanted = sorted(admins)
+    if tx.execute(select(col(Company.admins))).scalar_one() == wanted:
+        return
+    tx.execute(update(Company).values(admins=wanted))
+    _new_epoch(tx)
+    _wake(tx, now)
+    audit.append(tx, [(None, Entry("admins_changed", SYSTEM, {"admins": wanted}))], now)
+
+
+def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
+    """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
+    if tx.execute(select(col(Company.paused))).scalar_one() == paused:
+        return False
+    tx.execute(update(Company).values(paused=paused))
+    _new_epoch(tx)
+    if not paused:
+        waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted")
+        tx.execute(
+            update(AccountRow)
+            .where(col(AccountRow.id).in_(waiting))
+            .values(wanted=col(AccountRow.wanted) + 1, due_at=now)
+        )
+        tx.wake("access")
+    action = "paused" if paused else "resumed"
+    audit.append(tx, [(None, Entry(action, by))], now)
+    return True
+
+
+def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
+    """Take in flows by name: each change makes a revision; what is not listed is deleted."""
+    rows = {r.name: r for r in tx.execute(select(FlowRow)).scalars()}
+    log: Log = []
+    seen: set[str] = set()
+    for revision, active in listed:
+        name = revision.name.casefold()
+        seen.add(name)
+        row = rows.get(name)
+        body = dump_revision(revision)
+        if row is None:
+            row = FlowRow(name=name, revision=1, active=active)
+            tx.add(row)
+            tx.flush()
+            log += _save_revision(tx, row, body, now)
+            continue
+        stored = tx.get_one(FlowRevisionRow, (row.id, row.revision)).body
+        if stored != body or row.deleted:
+            row.revision += 1
+            log += _save_revision(tx, row, body, now)
+        if (row.active, row.deleted) != (active, False):
+            row.active, row.deleted = active, False
+            action = "flow_enabled" if active else "flow_disabled"
+            log.append((None, Entry(action, SYSTEM, {"flow": name})))
+    for name, row in rows.items():
+        if name not in seen and not row.deleted:
+            row.deleted = True
+            log.append((None, Entry("flow_deleted", SYSTEM, {"flow": name})))
+    if log:
+        _new_epoch(tx)
+        _wake(tx, now)
+        tx.flush()
+        audit.append(tx, log, now)
+
+
+def integrations(tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
+    """Take in connected systems: id, name, kind, settings (secrets only as references)."""
+    rows: list[dict[str, object]] = [
+        {"id": id_, "name": name, "kind": kind, "body": dict(settings)}
+        for id_, name, kind, settings in listed
+    ]
+    apply.upsert(tx, IntegrationRow, rows, key=("id",), change=("name", "kind", "body"))
+
+
+def inventory(
+    tx: Write, integration: IntegrationId, found: Sequence[Discovered], now: datetime
+) -> None:
+    """Take in all resources of one system. What is not found is gone, until its id comes back."""
+    known = {
+        r.source_id: r
+        for r in tx.execute(
+            select(ResourceRow).where(col(ResourceRow.integration_id) == integration)
+        ).scalars()
+    }
+    have: dict[int, dict[str, EntitlementRow]] = {}
+    for entitlement in tx.execute(
+        select(EntitlementRow)
+        .join(ResourceRow, col(ResourceRow.id) == col(EntitlementRow.resource_id))
+        .where(col(ResourceRow.integration_id) == integration)
+    ).scalars():
+        have.setdefault(entitlement.resource_id, {})[entitlement.permission] = entitlement
+    gone = {source for source, row in known.items() if row.status == ResourceStatus.ACTIVE}
+    fresh: list[ResourceRow] = []
+    for item in found:
+        gone.discard(item.source_id)
+        row = known.get(item.source_id)
+        body = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
+        if row is None:
+            fresh.append(
+                ResourceRow(
+                    integration_id=integration,
+                    source_id=item.source_id,
+                    type=item.type,
+                    name=item.name,
+                    path=item.path,
+                    name_key=item.name.casefold(),
+                    path_key=item.path.casefold(),
+                    status=ResourceStatus.ACTIVE.value,
+                    risk=item.risk,
+                    body=body,
+                )
+            )
+            continue
+        row.type, row.name, row.path, row.risk = item.type, item.name, item.path, item.risk
+        row.name_key, row.path_key = item.name.casefold(), item.path.casefold()
+        row.status = ResourceStatus.ACTIVE.value
+        if row.body != body:
+            row.body = body
+    for source in gone:
+        known[source].status = ResourceStatus.GONE.value
+    tx.add_all(fresh)
+    tx.flush()
+    _store_permissions(tx, found, {**known, **{r.source_id: r for r in fresh}}, have)
+    if gone:
+        _wake(tx, now)
+    if gone or fresh:
+        detail = {"integration": integration, "new": len(fresh), "gone": len(gone)}
+        audit.append(tx, [(None, Entry("discovered", SYSTEM, detail))], now)
+
+
+def _store_permissions(
+    tx: Write,
+    found: Sequence[Discovered],
+    rows: Mapping[str, ResourceRow],
+    have: Mapping[int, Mapping[str, EntitlementRow]],
+) -> None:
+    new = []
+    for item in found:
+        resource = rows[item.source_id].id or 0
+        for permission, risk in item.permissions.items():
+            row = have.get(resource, {}).get(permission)
+            if row is None:
+                new.append({"resource_id": resource, "permission": permission, "risk": risk})
+            else:
+                row.risk = risk
+    if new:
+        tx.execute(insert(EntitlementRow), new)
+
+
+def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime) -> Log:
+    tx.add(FlowRevisionRow(flow_id=row.id or 0, number=row.revision, saved_at=now, body=body))
+    detail = {"flow": row.name, "revision": row.revision}
+    return [(None, Entry("flow_saved", SYSTEM, detail))]
+
+
+def _store_person(tx: Write, row: PersonRow | None, person: Person) -> bool:
+    body = dump_person(replace(person, slack=None))
+    if row is None:
+        row = PersonRow(id=person.id, email=person.email, status=person.status.value, body=body)
+        tx.add(row)
+        return True
+    if row.body == body:
+        return False
+    if row.slack and row.email.casefold() != person.email.casefold():
+        # A changed address might be somebody else's: who it is has to be confirmed again.
+        row.slack, row.channel = None, None
+    row.email, row.status, row.body = person.email, person.status.value, body
+    return True
+
+
+def _new_epoch(tx: Write) -> None:
+    tx.execute(update(Company).values(epoch=col(Company.epoch) + 1))
+
+
+def _wake(tx: Write, now: datetime) -> None:
+    """Have every live request look again at what is true."""
+    later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
+    tx.execute(update(RequestRow).where(text(LIVE), later).values(wake_at=now))
+    tx.wake("clock")
+
+
+def counts(tx: Write) -> dict[str, int]:
+    """Return how many people, flows and resources are stored."""
+    tables = {"people": PersonRow, "flows": FlowRow, "resources": ResourceRow}
+    return {
+        name: tx.execute(select(func.count()).select_from(table)).scalar_one()
+        for name, table in tables.items()
+    }
