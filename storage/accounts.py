@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlmodel import col
 
 from engine.commands import Attempt, Observe, Standing, Tick
@@ -85,28 +85,27 @@ class Done:
     result: Seen | Report | Unavailable
 
 
-def due(database: Database, now: datetime, limit: int) -> list[AccountId]:
-    """Return accounts that are due and not leased, the longest waiting first. No transaction."""
+def due(
+    database: Database,
+    instance: InstanceId,
+    now: datetime,
+    *,
+    busy: Collection[AccountId] = (),
+    limit: int = 50,
+) -> list[AccountId]:
+    """Return accounts that are due and that nobody works on, the longest waiting first.
+
+    `busy` are those that this process works on; what else it has leased was left by a write-back
+    that failed. No transaction.
+    """
     query = (
         select(col(AccountRow.id))
-        .where(*_is_due(now))
+        .where(*_is_due(instance, now), col(AccountRow.id).not_in(busy))
         .order_by(col(AccountRow.due_at))
         .limit(limit)
     )
     with database.read() as session:
         return [AccountId(id_ or 0) for id_ in session.execute(query).scalars()]
-
-
-def next_due(database: Database, now: datetime) -> datetime | None:
-    """Return when the next account is due that is not yet."""
-    query = (
-        select(col(AccountRow.due_at))
-        .where(col(AccountRow.acted) < col(AccountRow.wanted), col(AccountRow.due_at) > now)
-        .order_by(col(AccountRow.due_at))
-        .limit(1)
-    )
-    with database.read() as session:
-        return session.execute(query).scalar()
 
 
 def turn(
@@ -122,7 +121,7 @@ def turn(
     mine = [d.work.account for d in done]
     wanted = [id_ for id_ in ids if id_ not in mine]
     book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
-    rows = {AccountId(row.id or 0): row for row in _lock(tx, mine, wanted, now)}
+    rows = {AccountId(row.id or 0): row for row in _lock(tx, desk.instance, mine, wanted, now)}
     late = _newcomers(tx, list(rows), {r.id for r in book.requests})
     step = _Turn(book, company, desk, now)
     works = [step.take_in(rows[d.work.account], d, late) for d in done]
@@ -158,23 +157,27 @@ def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.secret, _about(row)) if row.secret else None
 
 
-def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _is_due(instance: InstanceId, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         col(AccountRow.acted) < col(AccountRow.wanted),
         col(AccountRow.due_at) <= now,
-        claims.free(col(AccountRow.lease)),
+        or_(col(AccountRow.lease) == instance, claims.free(col(AccountRow.lease))),
     )
 
 
 def _lock(
-    tx: Write, mine: Sequence[AccountId], wanted: Sequence[AccountId], now: datetime
+    tx: Write,
+    instance: InstanceId,
+    mine: Sequence[AccountId],
+    wanted: Sequence[AccountId],
+    now: datetime,
 ) -> list[AccountRow]:
     rows: list[AccountRow] = []
     by_id = select(AccountRow).order_by(col(AccountRow.id))
     if mine:
         rows += tx.execute(by_id.where(col(AccountRow.id).in_(mine)).with_for_update()).scalars()
     if wanted:
-        free = by_id.where(col(AccountRow.id).in_(wanted), *_is_due(now))
+        free = by_id.where(col(AccountRow.id).in_(wanted), *_is_due(instance, now))
         rows += tx.execute(free.with_for_update(skip_locked=True)).scalars()
     return rows
 

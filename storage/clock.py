@@ -31,18 +31,6 @@ def due(database: Database, now: datetime, limit: int) -> list[RequestId]:
         return [RequestId(id_ or 0) for id_ in session.execute(query).scalars()]
 
 
-def next_due(database: Database, now: datetime) -> datetime | None:
-    """Return when the next request is due that is not yet."""
-    query = (
-        select(col(RequestRow.wake_at))
-        .where(col(RequestRow.wake_at).is_not(None), col(RequestRow.wake_at) > now)
-        .order_by(col(RequestRow.wake_at))
-        .limit(1)
-    )
-    with database.read() as session:
-        return session.execute(query).scalar()
-
-
 def tick(tx: Write, company: Company, ids: Sequence[RequestId], now: datetime) -> None:
     """Let time pass for the requests. Who else ticked them meanwhile did no harm."""
     book = Book(tx, company, facts.together(tx, ids), now)

@@ -22,6 +22,7 @@ from storage.codec import load_request
 from storage.database import Write
 from storage.tables import (
     LIVE,
+    AskRow,
     EntitlementRow,
     GrantRow,
     IntegrationRow,
@@ -77,6 +78,15 @@ def of_person(session: Session, person: PersonId, *, live: bool) -> list[AccessR
     if live:
         query = query.where(text(LIVE))
     return _requests(session, query.order_by(col(RequestRow.id).desc()).limit(100))
+
+
+def waiting_for(session: Session, person: PersonId) -> list[AccessRequest]:
+    """Return the pending requests that this person is asked about: the oldest 100."""
+    asked = select(col(AskRow.request_id)).where(col(AskRow.person_id) == person, col(AskRow.open))
+    query = _REQUEST.where(
+        col(RequestRow.state) == State.PENDING.value, col(RequestRow.id).in_(asked)
+    )
+    return _requests(session, query.order_by(col(RequestRow.id)).limit(100))
 
 
 def find(session: Session, *, live: bool = True, limit: int = 1000) -> list[AccessRequest]:

@@ -57,17 +57,6 @@ def due(database: Database, now: datetime, limit: int) -> list[int]:
         return [id_ or 0 for id_ in session.execute(query).scalars()]
 
 
-def next_due(database: Database, now: datetime) -> datetime | None:
-    query = (
-        select(col(JobRow.due_at))
-        .where(col(JobRow.due_at) > now)
-        .order_by(col(JobRow.due_at))
-        .limit(1)
-    )
-    with database.read() as session:
-        return session.execute(query).scalar()
-
-
 def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Job]:
     """Lease those of the jobs that are still due."""
     free = (

@@ -98,19 +98,6 @@ def ready(
     return mine, [row.id or 0 for row in rows if row.lease != instance]
 
 
-def next_due(database: Database, now: datetime) -> datetime | None:
-    """Return when the next message is due that is not yet."""
-    query = (
-        select(func.min(col(MessageRow.due_at)), func.min(col(MessageRow.attempted_at)))
-        .where(col(MessageRow.shown) < col(MessageRow.wanted))
-        .where(or_(col(MessageRow.due_at) > now, col(MessageRow.attempted_at) > now - LOOK_AFTER))
-    )
-    with database.read() as session:
-        due, attempted = session.execute(query).one()
-    moments = [m for m in (due, attempted and attempted + LOOK_AFTER) if m and m > now]
-    return min(moments, default=None)
-
-
 def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Parcel]:
     """Lease messages that nobody alive has; of a dead process's, it is not known what was sent."""
     free = (

@@ -93,12 +93,23 @@ def people(
 
 
 def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> None:
-    """Tie Slack accounts (person, Slack user id, email there) to people who have none."""
+    """Tie Slack accounts (person, Slack user id, email there) to people who have none.
+
+    A tie that was suspended waits for an admin, on both sides.
+    """
     log: Log = []
+    suspended = select(col(PersonRow.suspended)).where(col(PersonRow.suspended).is_not(None))
+    waiting = set(tx.execute(suspended).scalars())
     for person, slack, email in ties:
+        if slack in waiting:
+            continue
         tied = tx.execute(
             update(PersonRow)
-            .where(col(PersonRow.id) == person, col(PersonRow.slack).is_(None))
+            .where(
+                col(PersonRow.id) == person,
+                col(PersonRow.slack).is_(None),
+                col(PersonRow.suspended).is_(None),
+            )
             .values(slack=slack, slack_email=email)
             .returning(col(PersonRow.id))
         ).scalar()
@@ -113,11 +124,19 @@ def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> 
 def untie(tx: Write, person: PersonId, why: str, now: datetime) -> None:
     """Suspend a tie: until an admin has looked, the Slack account is no one."""
     tx.execute(
-        update(PersonRow).where(col(PersonRow.id) == person).values(slack=None, channel=None)
+        update(PersonRow)
+        .where(col(PersonRow.id) == person, col(PersonRow.slack).is_not(None))
+        .values(suspended=col(PersonRow.slack), slack=None, channel=None)
     )
     _new_epoch(tx)
     _wake(tx, now)
     audit.append(tx, [(None, Entry("untied", SYSTEM, {"person": person, "why": why}))], now)
+
+
+def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
+    """Let a suspended tie be made anew: an admin has looked who it is."""
+    tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(suspended=None))
+    audit.append(tx, [(None, Entry("tie_confirmed", by, {"person": person}))], now)
 
 
 def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
@@ -284,7 +303,7 @@ def _store_person(tx: Write, row: PersonRow | None, person: Person) -> bool:
         return False
     if row.slack and row.email.casefold() != person.email.casefold():
         # A changed address might be somebody else's: who it is has to be confirmed again.
-        row.slack, row.channel = None, None
+        row.suspended, row.slack, row.channel = row.slack, None, None
     row.email, row.status, row.body = person.email, person.status.value, body
     return True
 

@@ -39,6 +39,7 @@ class PersonRow(SQLModel, table=True):
     status: str
     slack: str | None = Field(default=None, unique=True)
     slack_email: str | None = None  # as it was when the account was tied
+    suspended: str | None = None  # the Slack account that was tied, until an admin has looked
     channel: str | None = None  # the direct message with the app
     body: dict[str, Any] = _json()
 

@@ -110,6 +110,7 @@ def upgrade() -> None:
     sa.Column('status', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('slack', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('slack_email', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('suspended', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('channel', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('body', sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), 'postgresql'), nullable=False),
     sa.PrimaryKeyConstraint('id'),

@@ -1,0 +1,267 @@
+"""The message loop's hands: brings what Slack shows in line with what each person should see."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from http.client import HTTPException
+from typing import Any
+
+import structlog
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.services import Services
+from bot.usecases import look
+from bot.views import cards
+from bot.views.values import Message, Scene
+from engine import lifecycle
+from engine.directory import PersonId
+from engine.outcome import Card
+from engine.request import State
+from storage import messages
+from storage.messages import Later, Parcel, Result, Shown
+
+METADATA = "latchkey_card"
+LONGEST_PAUSE = timedelta(minutes=5)
+PAGES = 3  # of history, to look for a card that may have been posted
+
+log = structlog.get_logger()
+
+
+class Cure(Enum):
+    """What to do about an error of Slack's."""
+
+    RETRY = "try again, with growing pauses"
+    ANEW = "this message cannot be changed any more: post another"
+    DROP = "this person cannot be told: give up, and log it"
+
+
+CURES: Mapping[str, Cure] = {
+    "message_not_found": Cure.ANEW,
+    "cant_update_message": Cure.ANEW,
+    "edit_window_closed": Cure.ANEW,
+    "channel_not_found": Cure.ANEW,
+    "is_archived": Cure.ANEW,
+    "user_disabled": Cure.DROP,
+    "user_not_found": Cure.DROP,
+    "user_not_visible": Cure.DROP,
+    "cannot_dm_bot": Cure.DROP,
+    "messages_tab_disabled": Cure.DROP,
+    "invalid_blocks": Cure.DROP,
+    "invalid_blocks_format": Cure.DROP,
+    "msg_too_long": Cure.DROP,
+    "msg_blocks_too_long": Cure.DROP,
+    "no_text": Cure.DROP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    result: Result
+    opened: tuple[PersonId, str] | None = None  # a direct message that was opened for it
+
+
+class MessageLoop:
+    """Sends what is due, urgent first, several at once; stores what came of it in batches."""
+
+    def __init__(self, services: Services, client: WebClient, workers: int = 8) -> None:
+        self._services = services
+        self._client = client
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="messages")
+        self._lock = threading.Lock()
+        self._busy: set[int] = set()
+        self._sent: list[_Sent] = []
+        self._stopping = False
+        self.wake: Callable[[], None] = lambda: None
+
+    def drain(self) -> None:
+        self._settle()
+        if self._stopping:
+            return
+        services, now = self._services, self._services.clock.now()
+        with self._lock:
+            busy = set(self._busy)
+        mine, free = messages.ready(services.database, services.instance, now, busy=busy, limit=200)
+        if free:
+            mine += services.write(lambda tx, _: messages.claim(tx, services.instance, free, now))
+        if not mine:
+            return
+        drawn = self._draw(mine)
+        with self._lock:
+            self._busy.update(p.id for p in mine)
+        for parcel in mine:
+            self._pool.submit(self._deliver, parcel, drawn[parcel.id])
+
+    def stop(self) -> None:
+        """Send nothing more, and store what was sent."""
+        self._stopping = True
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._settle()
+
+    def _settle(self) -> None:
+        with self._lock:
+            sent, self._sent = self._sent, []
+        if not sent:
+            return
+        services = self._services
+        now = services.clock.now()
+
+        def change(tx: Any, _: object) -> None:  # noqa: ANN401
+            for opened in dict.fromkeys(s.opened for s in sent if s.opened):
+                messages.remember_channel(tx, *opened)
+            messages.settle(tx, services.instance, [s.result for s in sent], now)
+
+        try:
+            services.write(change)
+        except Exception:
+            with self._lock:
+                self._sent = [*sent, *self._sent]
+            raise
+        with self._lock:
+            self._busy -= {s.result.parcel.id for s in sent}
+
+    def _draw(self, parcels: Sequence[Parcel]) -> Mapping[int, "_Drawn"]:
+        """Draw each card from what is true now, which is at least what was wanted."""
+        services = self._services
+        with services.database.read() as session:
+            company = services.companies.current(session)
+            scenes = look.scenes(
+                session, services, company, {p.request for p in parcels if p.request}
+            )
+            known = messages.channels(session, {p.recipient for p in parcels})
+        drawn: dict[int, _Drawn] = {}
+        for parcel in parcels:
+            person = company.directory.get(parcel.recipient)
+            scene = scenes.get(parcel.request) if parcel.request else None
+            if scene:
+                scene = look.seen_by(scene, parcel.recipient, parcel.key)
+            drawn[parcel.id] = _Drawn(
+                _message(parcel, scene),
+                person.slack if person else None,
+                parcel.channel or known.get(parcel.recipient),
+            )
+        return drawn
+
+    def _deliver(self, parcel: Parcel, drawn: "_Drawn") -> None:
+        now = self._services.clock.now()
+        try:
+            sent = self._send(parcel, drawn)
+        except SlackApiError as fault:
+            sent = _Sent(_after(parcel, fault, now))
+        except (OSError, HTTPException, SlackClientError) as fault:
+            # Whether Slack did it before the connection broke, nobody knows.
+            log.warning("slack unreachable", why=type(fault).__name__, message=parcel.id)
+            sent = _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
+        except Exception:
+            log.exception("delivery failed", message=parcel.id)
+            sent = _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
+        with self._lock:
+            self._sent.append(sent)
+        self.wake()
+
+    def _send(self, parcel: Parcel, drawn: "_Drawn") -> _Sent:
+        if drawn.message is None or drawn.slack is None:
+            return _Sent(Shown(parcel, parcel.channel, parcel.ts))
+        channel, opened = drawn.channel, None
+        if channel is None:
+            answer: Any = self._client.conversations_open(users=drawn.slack)
+            channel = str(answer["channel"]["id"])
+            opened = (parcel.recipient, channel)
+        ts = parcel.ts or (self._find(channel, parcel) if parcel.doubtful else None)
+        text, blocks = drawn.message.text, drawn.message.blocks
+        if ts:
+            self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
+        else:
+            posted = self._client.chat_postMessage(
+                channel=channel,
+                text=text,
+                blocks=blocks,
+                metadata={"event_type": METADATA, "event_payload": {"id": _identity(parcel)}},
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+            ts = str(posted["ts"])
+        return _Sent(Shown(parcel, channel, ts), opened)
+
+    def _find(self, channel: str, parcel: Parcel) -> str | None:
+        """Look for a card that an attempt with an unknown outcome may have posted."""
+        cursor = ""
+        for _ in range(PAGES):
+            page: Any = self._client.conversations_history(
+                channel=channel, include_all_metadata=True, limit=100, cursor=cursor or None
+            )
+            for message in page["messages"]:
+                payload = message.get("metadata", {}).get("event_payload", {})
+                if payload.get("id") == _identity(parcel):
+                    return str(message["ts"])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    message: Message | None  # None: there is nothing to show (any more)
+    slack: str | None
+    channel: str | None
+
+
+def _message(parcel: Parcel, scene: Scene | None) -> Message | None:
+    if parcel.request and scene is None:
+        return None
+    if scene and parcel.ts is None and not _worth_posting(parcel, scene):
+        return None
+    return cards.card(parcel.kind, scene, parcel.detail)
+
+
+def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
+    """A question that is settled before it was ever asked is not asked."""
+    if parcel.kind is Card.APPROVAL:
+        return scene.request.state is State.PENDING
+    if parcel.kind is Card.OFFER:
+        current = lifecycle.offer_key(scene.request) == parcel.key
+        return current and scene.request.state is State.ACTIVE
+    return True
+
+
+def _identity(parcel: Parcel) -> str:
+    return f"{parcel.request or 0}/{parcel.kind}/{parcel.recipient}/{parcel.key}"
+
+
+def _after(parcel: Parcel, fault: SlackApiError, now: datetime) -> Result:
+    response: Any = fault.response
+    status = getattr(response, "status_code", 0)
+    code = response.get("error") if hasattr(response, "get") else None
+    if status == 429 or code in {"ratelimited", "rate_limited"}:
+        wait = int(response.headers.get("Retry-After", response.headers.get("retry-after", 1)))
+        return Later(parcel, now + timedelta(seconds=wait))
+    if status >= 500 or code is None:
+        return Later(parcel, now + _pause(parcel), doubtful=True)
+    match CURES.get(code, Cure.RETRY):
+        case Cure.ANEW if parcel.ts:
+            return Later(parcel, now, anew=True)
+        case Cure.DROP:
+            log.error("message dropped", error=code, message=parcel.id, kind=parcel.kind)
+            return Shown(parcel, parcel.channel, parcel.ts)
+        case _:
+            log.warning("message refused", error=code, message=parcel.id, kind=parcel.kind)
+            return Later(parcel, now + _pause(parcel))
+
+
+def _pause(parcel: Parcel) -> timedelta:
+    return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(parcel.attempts, 10)))
+
+
+def profiles(client: WebClient) -> Iterable[Mapping[str, Any]]:
+    """Yield every account of the workspace. Raises slack_sdk's errors."""
+    cursor = ""
+    while True:
+        page: Any = client.users_list(limit=200, cursor=cursor or None)
+        yield from page["members"]
+        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            return

@@ -1,0 +1,1 @@
+"""One module for each conversation that a person has with Latchkey."""

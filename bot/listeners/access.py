@@ -1,0 +1,50 @@
+"""`/access`: help, request, my, tasks."""
+
+from difflib import get_close_matches
+
+from slack_bolt import Ack, App
+
+from bot.listeners import request
+from bot.listeners.common import Body, Visitor
+from bot.services import Services
+from bot.usecases import look
+from bot.views import lists
+from bot.views.values import Message
+from engine.directory import Person
+from engine.outcome import Refusal
+
+COMMANDS = ("request", "my", "tasks", "help")
+
+
+def register(app: App, services: Services) -> None:
+    def access(ack: Ack, body: Body) -> None:
+        visitor = Visitor(services, app.client)
+        word, _, rest = str(body.get("text") or "").strip().partition(" ")
+        command = word.casefold() or "help"
+        if command == "help":
+            _answer(ack, lists.help_text())
+            return
+        if command not in COMMANDS:
+            nearest = get_close_matches(command, COMMANDS, n=1)
+            _answer(ack, lists.unknown_command(word, nearest[0] if nearest else None))
+            return
+        person = visitor.who(body)
+        if isinstance(person, Refusal):
+            ack(text=lists.refusal(person))
+        elif command == "request":
+            refusal = request.open_form(visitor, person, body, rest.strip())
+            ack(text=lists.refusal(refusal)) if refusal else ack()
+        else:
+            _answer(ack, _list(services, person, command))
+
+    app.command("/access")(access)
+
+
+def _list(services: Services, person: Person, command: str) -> Message:
+    if command == "my":
+        return lists.my_access(look.my_access(services, person))
+    return lists.tasks(look.tasks(services, person))
+
+
+def _answer(ack: Ack, message: Message) -> None:
+    ack(text=message.text, blocks=message.blocks)

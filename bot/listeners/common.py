@@ -1,0 +1,74 @@
+"""What every conversation needs: who it is with, and where to answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_bolt import BoltContext
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from bot.services import Services
+from bot.usecases import identity
+from bot.usecases.identity import Profile, Unknown
+from bot.views import credentials, lists
+from bot.views.values import View
+from engine.directory import Person
+from engine.outcome import Refusal
+from engine.request import RequestId
+
+Body = dict[str, Any]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who pressed, and the client to open a modal with while the trigger is fresh (3 s)."""
+
+    services: Services
+    client: WebClient
+
+    def who(self, body: Body) -> Person | Refusal:
+        return identity.who(self.services, _user(body), self._profile)
+
+    def open(self, body: Body, view: View) -> None:
+        """Open a modal; on top of the one that was clicked in, if any."""
+        how = self.client.views_push if body.get("view") else self.client.views_open
+        try:
+            how(trigger_id=body["trigger_id"], view=view)
+        except SlackApiError as fault:
+            # The trigger is too old, or was used: the person sees nothing and presses again.
+            log.warning("modal not opened", error=fault.response.get("error"))
+
+    def refuse(self, body: Body, refusal: Refusal, title: str = "Not done") -> None:
+        """Say no in a modal: a click's acknowledgement carries no text."""
+        self.open(body, credentials.notice_modal(title, lists.refusal(refusal)))
+
+    def _profile(self, slack: str) -> Profile:
+        try:
+            answer: Any = self.client.users_info(user=slack)
+        except (SlackApiError, SlackClientError, OSError) as fault:
+            log.warning("profile not read", why=type(fault).__name__)
+            raise Unknown from None
+        return dict(answer["user"])
+
+
+def request_id(value: str) -> RequestId:
+    """Read the request's id from a button's value or a modal's metadata; 0 is no request's."""
+    text = value.split("/", maxsplit=1)[0]
+    return RequestId(int(text) if text.isdecimal() and len(text) < 16 else 0)
+
+
+def clicked(body: Body) -> str:
+    """Return the value of the button that was pressed."""
+    return str(body["actions"][0].get("value") or "")
+
+
+def _user(body: Body) -> str:
+    return str(body.get("user_id") or body["user"]["id"])
+
+
+Ack = Callable[..., Any]
+Context = BoltContext

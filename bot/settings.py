@@ -1,0 +1,165 @@
+"""Everything that can be set, from the environment or a `.env` file, checked at start."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.secrets import BadKeyError, KeyRing
+
+SLACK = "https://slack.com/api/"
+
+
+class BadSettingsError(Exception):
+    """The settings cannot be used. The text names every fault and its cure, one a line."""
+
+
+class Settings(BaseSettings):
+    """What each field is for stands beside it; `docs/settings.md` is printed from here."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+
+    slack_bot_token: SecretStr = Field(
+        alias="SLACK_BOT_TOKEN",
+        description="The bot's token, xoxb-…: OAuth & Permissions, after installing the app.",
+    )
+    slack_app_token: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_APP_TOKEN",
+        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
+    )
+    slack_signing_secret: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_SIGNING_SECRET",
+        description="The signing secret: Basic Information. For events by HTTP.",
+    )
+    slack_api_url: str = Field(
+        default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
+    )
+    database_url: str = Field(
+        default="sqlite:///latchkey.db",
+        alias="LATCHKEY_DATABASE_URL",
+        description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
+    )
+    keys: Annotated[list[SecretStr], NoDecode] = Field(
+        alias="LATCHKEY_KEYS",
+        description="Encryption keys, comma separated, the one to encrypt with first: "
+        "`latchkey key` makes one.",
+    )
+    manifests: Path = Field(
+        default=Path("manifests"),
+        alias="LATCHKEY_MANIFESTS",
+        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
+    )
+    installation: str = Field(
+        default="latchkey",
+        alias="LATCHKEY_INSTALLATION",
+        pattern=r"^[a-z][a-z0-9-]{0,30}$",
+        description="Names this installation in the systems that it works on.",
+    )
+    clock_file: Path | None = Field(
+        default=None,
+        alias="LATCHKEY_CLOCK_FILE",
+        description="The sandbox's clock. Refused unless Slack's address is loopback.",
+    )
+    discover_minutes: int = Field(
+        default=60,
+        ge=1,
+        alias="LATCHKEY_DISCOVER_MINUTES",
+        description="How often resources are discovered, in minutes.",
+    )
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401  (not yet validated)
+        return [k.strip() for k in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("keys")
+    @classmethod
+    def _usable_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
+        try:
+            KeyRing([key.get_secret_value() for key in value])
+        except BadKeyError as fault:
+            raise ValueError(str(fault)) from None
+        return value
+
+    @field_validator("slack_bot_token")
+    @classmethod
+    def _bot_token(cls, value: SecretStr) -> SecretStr:
+        return _starting(value, "xoxb-")
+
+    @field_validator("slack_app_token")
+    @classmethod
+    def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and _starting(value, "xapp-")
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _api_url(cls, value: str) -> str:
+        if urlsplit(value).scheme not in {"http", "https"}:
+            raise ValueError("give a URL that begins with https://")
+        return value if value.endswith("/") else f"{value}/"
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        try:
+            name = make_url(value).drivername
+        except ArgumentError:
+            raise ValueError("give a URL like sqlite:///latchkey.db") from None
+        if name == "postgresql":
+            return value.replace("postgresql://", "postgresql+psycopg://", 1)
+        if name not in {"sqlite", "postgresql+psycopg"}:
+            raise ValueError(f"{name} is not supported: use sqlite or postgresql")
+        return value
+
+    @field_validator("manifests")
+    @classmethod
+    def _there(cls, value: Path) -> Path:
+        if not value.is_dir():
+            raise ValueError(f"there is no folder {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.slack_app_token is None:
+            raise ValueError("SLACK_APP_TOKEN is missing: Basic Information, App-Level Tokens")
+        if self.clock_file is not None and not self.loopback:
+            raise ValueError("LATCHKEY_CLOCK_FILE is for the sandbox: Slack's address is not local")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        return urlsplit(self.slack_api_url).hostname in {"127.0.0.1", "localhost", "::1"}
+
+    @property
+    def key_ring(self) -> KeyRing:
+        return KeyRing([key.get_secret_value() for key in self.keys])
+
+
+def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
+    """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
+    try:
+        return Settings(**given)
+    except ValidationError as faults:
+        lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
+        raise BadSettingsError("\n".join(lines)) from None
+
+
+def _in_words(place: tuple[int | str, ...], message: str) -> str:
+    name = str(place[0]) if place else ""
+    field = next((f for f in Settings.model_fields.values() if f.alias == name), None)
+    if message == "Field required" and field:
+        return f"{name} is missing. {field.description}"
+    text = message.removeprefix("Value error, ")
+    return f"{name}: {text}" if name else text
+
+
+def _starting(value: SecretStr, prefix: str) -> SecretStr:
+    if not value.get_secret_value().startswith(prefix):
+        raise ValueError(f"begins with {prefix}")
+    return value

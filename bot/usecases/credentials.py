@@ -1,0 +1,132 @@
+"""Showing the login that a grantee was given: to them alone, for ten minutes, until saved."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from bot.services import Services
+from bot.views.values import Credentials
+from engine.connectors.port import Login, Target
+from engine.directory import Person
+from engine.inventory import Entitlement, IntegrationId
+from engine.outcome import Code, Entry, Refusal
+from engine.request import AccessRequest, AccountId, GrantState, RequestId, State
+from storage import accounts, audit, facts, jobs
+from storage.company import Company
+from storage.database import Write
+from storage.jobs import JobKind
+from storage.tables import AccountRow
+
+SHOWN_FOR = timedelta(minutes=10)
+
+NOT_YOURS = Refusal(Code.NOT_YOURS, "Only who has the access can see how to log in.")
+NOT_RUNNING = Refusal(Code.NOT_RUNNING, "This access is not running, so there is no login to show.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    account: AccountId
+    integration: IntegrationId
+    entitlements: list[Entitlement]
+
+
+def show(
+    services: Services, person: Person, id_: RequestId
+) -> tuple[AccessRequest, list[Credentials]] | Refusal:
+    """Return the logins of a running request. The first look starts the ten minutes."""
+
+    def change(tx: Write, _company: Company) -> tuple[AccessRequest, list[Credentials]] | Refusal:
+        request = facts.request(tx, id_)
+        if request is None or request.grantee != person.id:
+            return NOT_YOURS
+        if request.state is not State.ACTIVE:
+            return NOT_RUNNING
+        held = [h for h in _held(tx, request) if services.generates_login(h.integration)]
+        shown = [_show(tx, services, request, h) for h in held]
+        accounts_ = sorted(h.account for h in held)
+        entry = Entry("credentials_shown", person.id, {"accounts": accounts_})
+        audit.append(tx, [(request.id, entry)], services.clock.now())
+        return request, shown
+
+    return services.write(change)
+
+
+def saved(services: Services, person: Person, account: AccountId) -> Refusal | None:
+    """Delete the password: the person says that they have it."""
+
+    def change(tx: Write, _company: Company) -> Refusal | None:
+        row = tx.get(AccountRow, account)
+        if row is None or row.person_id != person.id:
+            return NOT_YOURS
+        accounts.forget_secret(tx, account)
+        entry = Entry("credentials_saved", person.id, {"account": account})
+        audit.append(tx, [(None, entry)], services.clock.now())
+        return None
+
+    return services.write(change)
+
+
+def reset(services: Services, person: Person, account: AccountId) -> list[Credentials] | Refusal:
+    """Give the login a new password and show it."""
+
+    def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
+        row = tx.get(AccountRow, account)
+        if row is None or row.person_id != person.id:
+            return NOT_YOURS
+        now = services.clock.now()
+        mine = [
+            r
+            for r in facts.of_person(tx, person.id, live=True)
+            if r.grantee == person.id
+            and r.state is State.ACTIVE
+            and any(g.account == account for g in r.grants)
+        ]
+        if not mine or accounts.reset(tx, services.desk, account, now) is None:
+            return NOT_RUNNING
+        del company
+        held = [h for h in _held(tx, mine[0]) if h.account == account]
+        entry = Entry("credentials_reset", person.id, {"account": account})
+        shown = [_show(tx, services, mine[0], h) for h in held]
+        audit.append(tx, [(mine[0].id, entry)], now)
+        return shown
+
+    return services.write(change)
+
+
+def _held(session: Session, request: AccessRequest) -> list[_Held]:
+    held = {g.entitlement: g.account for g in request.grants if g.state is GrantState.HELD}
+    found: dict[AccountId, _Held] = {}
+    for entitlement in facts.entitlements(session, held):
+        account = held[entitlement.id]
+        start = _Held(account, entitlement.integration.id, [])
+        found.setdefault(account, start).entitlements.append(entitlement)
+    return list(found.values())
+
+
+def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) -> Credentials:
+    row = tx.execute(
+        select(AccountRow).where(col(AccountRow.id) == held.account).with_for_update()
+    ).scalar_one()
+    now = services.clock.now()
+    password = accounts.open_secret(row, services.keys)
+    if password and row.shown_at and now - row.shown_at >= SHOWN_FOR:
+        row.secret, password = None, None
+    if password and row.shown_at is None:
+        row.shown_at = now
+        jobs.reschedule(tx, JobKind.FORGET_SECRET, str(held.account), now + SHOWN_FOR)
+    connected = services.connected[held.integration]
+    targets = [
+        Target(e.resource.type, e.resource.source_id, e.resource.path, e.permission.name)
+        for e in held.entitlements
+    ]
+    login = Login(row.login, row.person_id)
+    return Credentials(
+        account=held.account,
+        system=connected.integration.name,
+        instructions=connected.connector.instructions(login, targets),
+        password=password,
+        pending=not row.secret_set and password is not None,
+        valid_until=request.ends_at,
+    )

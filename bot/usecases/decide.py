@@ -1,0 +1,46 @@
+"""What people do to a request that exists: one click, one command, one decision."""
+
+from bot.services import Services
+from bot.usecases import look
+from bot.views.values import Scene
+from engine import lifecycle
+from engine.commands import Approve, Command, Reject
+from engine.directory import Person
+from engine.facts import Facts
+from engine.outcome import Code, Decision, Refusal
+from engine.request import RequestId
+from storage.book import carry_out
+
+NO_SUCH = Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
+
+
+def do(services: Services, request: RequestId, command: Command) -> Decision | Refusal:
+    """Carry out a command; who may is asked inside, of the facts of this moment."""
+    return services.write(
+        lambda tx, company: carry_out(tx, company, request, command, services.clock.now())
+    )
+
+
+def question(
+    services: Services, id_: RequestId, person: Person, kind: type[Approve] | type[Reject]
+) -> Scene | Refusal:
+    """Return the request to decide on, or what the decision would be refused for.
+
+    It decides nothing: nobody shall type a reason for a request that is settled.
+    """
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        scene = look.scenes(session, services, company, [id_]).get(id_)
+    if scene is None:
+        return NO_SUCH
+    facts = Facts(
+        directory=company.directory,
+        flow=scene.flow,
+        revision=scene.revision,
+        admins=company.admins,
+        entitlements=scene.entitlements,
+    )
+    trial = lifecycle.decide(scene.request, kind(person.id), facts, services.clock.now())
+    if isinstance(trial, Refusal) and not trial.about:
+        return trial
+    return look.seen_by(scene, person.id)

@@ -1,0 +1,80 @@
+"""What people see: scenes of requests, their own access, what waits for them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from bot.services import Services
+from bot.views.values import Scene
+from engine.directory import Person, PersonId
+from engine.request import SYSTEM, AccessRequest, RequestId, State
+from storage import facts
+from storage.company import Company
+
+
+def scenes(
+    session: Session, services: Services, company: Company, ids: Iterable[RequestId]
+) -> Mapping[RequestId, Scene]:
+    """Return the requests with all that it takes to draw them, seen by nobody yet."""
+    return {r.id: s for r, s in _scenes(session, services, company, facts.requests(session, ids))}
+
+
+def scene(services: Services, id_: RequestId, viewer: PersonId) -> Scene | None:
+    """Return one request as one person is to see it; None: no such."""
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        found = scenes(session, services, company, [id_])
+    return seen_by(found[id_], viewer) if id_ in found else None
+
+
+def seen_by(scene: Scene, viewer: PersonId, key: str = "") -> Scene:
+    return replace(scene, viewer=viewer, key=key)
+
+
+def my_access(services: Services, person: Person) -> list[Scene]:
+    """Return the requests, not yet over, that this person made or receives, the newest first."""
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        found = facts.of_person(session, person.id, live=True)
+        drawn = _scenes(session, services, company, found)
+        return [seen_by(scene, person.id) for _, scene in drawn]
+
+
+def tasks(services: Services, person: Person) -> list[Scene]:
+    """Return the requests that wait for this person's decision, the oldest first."""
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        found = [
+            r
+            for r in facts.waiting_for(session, person.id)
+            if r.state is State.PENDING and person.id not in {a.person for a in r.approvals}
+        ]
+        drawn = _scenes(session, services, company, found)
+        return [seen_by(scene, person.id) for _, scene in drawn]
+
+
+def _scenes(
+    session: Session, services: Services, company: Company, requests: list[AccessRequest]
+) -> list[tuple[AccessRequest, Scene]]:
+    wanted = {e for r in requests for e in r.entitlements}
+    entitlements = {e.id: e for e in facts.entitlements(session, wanted)} if wanted else {}
+    return [
+        (
+            r,
+            Scene(
+                request=r,
+                flow=company.flows[r.flow],
+                revision=company.revisions[r.flow, r.revision],
+                directory=company.directory,
+                entitlements={e: entitlements[e] for e in r.entitlements if e in entitlements},
+                viewer=SYSTEM,
+                has_login=any(
+                    services.generates_login(entitlements[e].integration.id)
+                    for e in r.entitlements
+                    if e in entitlements
+                ),
+            ),
+        )
+        for r in requests
+    ]

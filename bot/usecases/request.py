@@ -1,0 +1,247 @@
+"""Asking for access: what can be asked for, the form as it fills, the submission."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
+
+from bot.services import Services
+from bot.views.values import Form, Preview
+from engine import approval, duration, eligibility
+from engine.approval import Case
+from engine.directory import Person
+from engine.eligibility import Draft
+from engine.flow import AccessFlow, Join
+from engine.inventory import Entitlement, EntitlementId, ResourceId
+from engine.outcome import Code, Refusal
+from engine.request import AccessRequest, GrantState, RequestId, State
+from storage import apply, facts, search
+from storage.company import Company
+from storage.database import Write
+from storage.search import Found
+
+USUAL = timedelta(hours=1)
+
+NOTHING_REQUESTABLE = Refusal(
+    Code.NOT_ELIGIBLE,
+    "There is nothing that you can request: no access flow is open to you. Ask an administrator.",
+)
+GONE = Refusal(
+    Code.RESOURCE_GONE,
+    "This no longer exists, or is no longer offered to you. Choose something else.",
+    about="entitlement",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The flow that the form named. Empty: it has named none yet."""
+
+    text: str = ""
+
+    @classmethod
+    def of(cls, flow: AccessFlow) -> "Promise":
+        return cls(f"{flow.id}/{flow.number}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """The form as it came back."""
+
+    resource: ResourceId | None
+    permission: EntitlementId | None
+    duration: str
+    justification: str
+    promise: Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    request: AccessRequest
+    existing: bool = False  # an identical one waits already
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What the form promised is no longer so: this is what is."""
+
+    form: Form
+    promise: Promise
+
+
+def blank(services: Services, person: Person, notes: Sequence[str] = ()) -> Form | Refusal:
+    """Return the form to begin with, or why there is nothing to ask for."""
+    if not _usable(services.company(), person):
+        return NOTHING_REQUESTABLE
+    return Form(notes=notes)
+
+
+def options(services: Services, person: Person, words: str) -> list[Found]:
+    """Return the resources that this person may request something on, at most 100."""
+    with services.database.read() as session:
+        flows = _usable(services.companies.current(session), person)
+        return search.resources(session, flows, words) if flows else []
+
+
+def fill(services: Services, person: Person, filled: Filled) -> tuple[Form, Promise]:
+    """Return the form brought up to date with what was chosen, and the flow that it names."""
+    with services.database.read() as session:
+        return _Filling(session, services.companies.current(session), person, filled).form()
+
+
+def submit(
+    services: Services, person: Person, filled: Filled, key: str
+) -> Submitted | Changed | Refusal:
+    """Test everything and store the request. `key` is the delivery's: it is stored once."""
+
+    def change(tx: Write, company: Company) -> Submitted | Changed | Refusal:
+        if before := apply.delivered(tx, key):
+            return _existing(tx, before, existing=False)
+        requestor = company.directory.get(person.id)
+        if requestor is None or not requestor.may_ask:
+            return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
+        filling = _Filling(tx, company, requestor, filled)
+        draft = filling.draft()
+        if isinstance(draft, Refusal):
+            return draft
+        if refusal := eligibility.check(draft, company.directory):
+            return refusal
+        if Promise.of(draft.flow) != filled.promise:
+            return filling.changed(draft)
+        if same := facts.same(tx, apply.fingerprint(draft)):
+            return _existing(tx, same, existing=True)
+        return Submitted(apply.submit(tx, company, draft, key, services.clock.now()))
+
+    try:
+        return services.write(change)
+    except IntegrityError:
+        # Another process stored the same request, or the same delivery, at this moment.
+        return services.write(change)
+
+
+def _existing(tx: Write, id_: RequestId, *, existing: bool) -> Submitted | Refusal:
+    found = facts.request(tx, id_)
+    return Submitted(found, existing) if found else GONE
+
+
+def _usable(company: Company, person: Person) -> list[AccessFlow]:
+    return eligibility.usable(company.flows.values(), person, person, company.directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    session: Session
+    company: Company
+    person: Person
+    filled: Filled
+
+    def form(self) -> tuple[Form, Promise]:
+        filled = self.filled
+        if filled.resource is None:
+            return Form(justification=filled.justification), Promise()
+        flows = _usable(self.company, self.person)
+        offered = {
+            e.id: (e, flows_of)
+            for e in search.entitlements_on(self.session, filled.resource)
+            if (flows_of := eligibility.offering(flows, e))
+        }
+        if not offered:
+            return Form(notes=[GONE.sentence], justification=filled.justification), Promise()
+        first, _ = next(iter(offered.values()))
+        form = Form(
+            resource=(first.resource.id, f"{first.integration.name} · {first.resource.path}"),
+            permissions=[(e.id, e.permission.name) for e, _ in offered.values()],
+            justification=filled.justification,
+        )
+        only = first.id if len(offered) == 1 else None
+        permission = filled.permission if filled.permission in offered else only
+        if permission is None:
+            return form, Promise()
+        entitlement, flows_of = offered[permission]
+        wanted = duration.parse(filled.duration)
+        known = wanted if isinstance(wanted, timedelta) else USUAL
+        flow = (eligibility.allowing(flows_of, known) or flows_of)[0]
+        return self._promising(form, flow, entitlement), Promise.of(flow)
+
+    def draft(self) -> Draft | Refusal:
+        entitlement = self._chosen()
+        wanted = duration.parse(self.filled.duration)
+        if isinstance(entitlement, Refusal):
+            return entitlement
+        if isinstance(wanted, Refusal):
+            return wanted
+        flow = self._flow(entitlement, wanted)
+        if flow is None:
+            return GONE
+        return Draft(
+            requestor=self.person,
+            grantee=self.person,
+            flow=flow,
+            entitlements=(entitlement,),
+            duration=wanted,
+            justification=self.filled.justification,
+        )
+
+    def changed(self, draft: Draft) -> Changed:
+        form, _ = self.form()
+        note = (
+            f"For this, the access flow “{draft.flow.name}” applies. Look at what it says below, "
+            "and submit again if that is what you want."
+        )
+        form = self._promising(form, draft.flow, draft.entitlements[0])
+        form = replace(form, prefill=self.filled.duration, notes=[note])
+        return Changed(form, Promise.of(draft.flow))
+
+    def _chosen(self) -> Entitlement | Refusal:
+        if self.filled.resource is None:
+            return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")
+        if self.filled.permission is None:
+            what_for = "Choose what you want to do with it."
+            return Refusal(Code.NOTHING_SELECTED, what_for, about="permission")
+        found = facts.entitlements(self.session, [self.filled.permission])
+        if not found or found[0].resource.id != self.filled.resource or not found[0].available:
+            return GONE
+        return found[0]
+
+    def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
+        """Return the preferred flow that allows it; else the one to say what is not allowed."""
+        offering = eligibility.offering(_usable(self.company, self.person), entitlement)
+        if allowing := eligibility.allowing(offering, wanted):
+            return allowing[0]
+        return max(offering, key=lambda f: f.revision.grant_for or timedelta.max, default=None)
+
+    def _promising(self, form: Form, flow: AccessFlow, entitlement: Entitlement) -> Form:
+        longest = flow.revision.grant_for
+        usual = USUAL if longest is None or longest >= USUAL else longest
+        return replace(
+            form,
+            permission=entitlement.id,
+            prefill=eligibility.in_words(usual),
+            preview=self._preview(flow, entitlement),
+        )
+
+    def _preview(self, flow: AccessFlow, entitlement: Entitlement) -> Preview:
+        revision, me = flow.revision, self.person.id
+        case = Case(revision, me, me, self.company.directory, self.company.admins)
+        held = [
+            (r.code, r.ends_at)
+            for r in facts.of_person(self.session, me, live=True)
+            if r.grantee == me and r.state is State.ACTIVE
+            for g in r.grants
+            if g.entitlement == entitlement.id and g.state is GrantState.HELD
+        ]
+        return Preview(
+            flow=flow.name,
+            longest=revision.grant_for,
+            extensions=revision.extension.times if revision.extension else 0,
+            each=revision.extension.each if revision.extension else None,
+            approvers=approval.preview(case),
+            join=revision.approval.join if revision.approval else Join.ANY_OF,
+            requires_justification=revision.require_justification,
+            requires_mfa=revision.require_mfa,
+            risk=entitlement.risk,
+            held=held,
+            description=revision.description,
+        )
