@@ -46,7 +46,7 @@ def build(settings: Settings, services: Services) -> App:
 
 def _answer_anyway(error: Exception, body: dict[str, Any]) -> BoltResponse:
     """Acknowledge what broke, with a sentence: nothing was stored, so it can be tried again."""
-    log.exception("listener failed", exc_info=error, type=body.get("type") or body.get("command"))
+    log.error("listener failed", exc_info=error, type=body.get("type") or body.get("command"))
     sentence = "Something went wrong here, and nothing was changed. Please try again."
     if body.get("command"):
         return BoltResponse(status=200, body={"text": sentence})

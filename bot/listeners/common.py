@@ -1,11 +1,9 @@
 """What every conversation needs: who it is with, and where to answer."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from slack_bolt import BoltContext
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
@@ -42,6 +40,13 @@ class Visitor:
             # The trigger is too old, or was used: the person sees nothing and presses again.
             log.warning("modal not opened", error=fault.response.get("error"))
 
+    def update(self, shown: View, view: View) -> None:
+        """Redraw a modal that is open; one that was closed meanwhile stays closed."""
+        try:
+            self.client.views_update(view_id=shown["id"], hash=shown["hash"], view=view)
+        except SlackApiError as fault:
+            log.warning("modal not updated", error=fault.response.get("error"))
+
     def refuse(self, body: Body, refusal: Refusal, title: str = "Not done") -> None:
         """Say no in a modal: a click's acknowledgement carries no text."""
         self.open(body, credentials.notice_modal(title, lists.refusal(refusal)))
@@ -68,7 +73,3 @@ def clicked(body: Body) -> str:
 
 def _user(body: Body) -> str:
     return str(body.get("user_id") or body["user"]["id"])
-
-
-Ack = Callable[..., Any]
-Context = BoltContext

@@ -1,5 +1,6 @@
 """Asking for access: the modal, its search, its submission."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from slack_bolt import Ack, App
@@ -10,7 +11,7 @@ from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import Changed, Filled, Promise
 from bot.views import credentials, ids, lists, request_modal
-from bot.views.values import Form, View
+from bot.views.values import Form, Scene, View
 from engine.directory import Person
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Refusal
@@ -24,76 +25,68 @@ FIELDS = {
 }
 
 
-def register(app: App, services: Services) -> None:
-    visitor = Visitor(services, app.client)
+@dataclass(frozen=True, slots=True)
+class Asking:
+    visitor: Visitor
 
-    def search(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
+    def search(self, ack: Ack, body: Body) -> None:
+        person = self.visitor.who(body)
         if isinstance(person, Refusal):
             ack(options=[])
             return
-        found = usecase.options(services, person, str(body.get("value") or ""))
+        found = usecase.options(self.visitor.services, person, str(body.get("value") or ""))
         ack(request_modal.resource_options(found))
 
-    def choose(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
+    def choose(self, ack: Ack, body: Body) -> None:
+        person, view = self.visitor.who(body), body["view"]
         if not isinstance(person, Refusal):
-            form, promise = usecase.fill(services, person, _filled(body["view"]))
-            view = _view(form, promise)
-            app.client.views_update(
-                view_id=body["view"]["id"], hash=body["view"]["hash"], view=view
-            )
+            drawn = _view(*usecase.fill(self.visitor.services, person, _filled(view)))
+            self.visitor.update(view, drawn)
         ack()
 
-    def submit(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
-        view = body["view"]
+    def submit(self, ack: Ack, body: Body) -> None:
+        person, view = self.visitor.who(body), body["view"]
         if isinstance(person, Refusal):
-            ack(response_action="update", view=_notice("Not requested", person))
+            ack(response_action="update", view=_notice("Not requested", lists.refusal(person)))
             return
-        outcome = usecase.submit(services, person, _filled(view), view["id"])
+        outcome = usecase.submit(self.visitor.services, person, _filled(view), view["id"])
         if isinstance(outcome, Refusal):
             _show_refusal(ack, view, outcome)
         elif isinstance(outcome, Changed):
             ack(response_action="update", view=_view(outcome.form, outcome.promise))
         elif outcome.existing:
             sentence = f"{outcome.request.code} asks for the same already. Nothing new was sent."
-            ack(response_action="update", view=credentials.notice_modal("Already asked", sentence))
+            ack(response_action="update", view=_notice("Asked already", sentence))
         else:
             ack()
 
-    def again(ack: Ack, body: Body) -> None:
+    def again(self, ack: Ack, body: Body) -> None:
         """Open the form filled in with what an earlier request asked for."""
-        person = visitor.who(body)
+        person = self.visitor.who(body)
         if isinstance(person, Refusal):
-            visitor.refuse(body, person)
+            self.visitor.refuse(body, person)
         else:
-            scene = look.scene(services, request_id(clicked(body)), person.id)
-            mine = scene is not None and person.id in scene.request.parties
-            known = list(scene.entitlements.values()) if scene and mine else []
-            filled = Filled(
-                resource=known[0].resource.id if known else None,
-                permission=known[0].id if known else None,
-                duration="",
-                justification=scene.request.justification if scene and mine else "",
-                promise=Promise(),
-            )
-            visitor.open(body, _view(*usecase.fill(services, person, filled)))
+            scene = look.scene(self.visitor.services, request_id(clicked(body)), person.id)
+            filled = _as_before(scene if scene and person.id in scene.request.parties else None)
+            self.visitor.open(body, _view(*usecase.fill(self.visitor.services, person, filled)))
         ack()
 
-    def ask(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
-        refusal = person if isinstance(person, Refusal) else open_form(visitor, person, body)
+    def ask(self, ack: Ack, body: Body) -> None:
+        person = self.visitor.who(body)
+        refusal = person if isinstance(person, Refusal) else open_form(self.visitor, person, body)
         if refusal:
-            visitor.refuse(body, refusal)
+            self.visitor.refuse(body, refusal)
         ack()
 
-    app.options(ids.RESOURCE)(search)
-    app.action(ids.RESOURCE)(choose)
-    app.action(ids.PERMISSION)(choose)
-    app.view(ids.REQUEST_MODAL)(submit)
-    app.action(ids.AGAIN)(again)
-    app.action(ids.REQUEST_ACCESS)(ask)
+
+def register(app: App, services: Services) -> None:
+    asking = Asking(Visitor(services, app.client))
+    app.options(ids.RESOURCE)(asking.search)
+    app.action(ids.RESOURCE)(asking.choose)
+    app.action(ids.PERMISSION)(asking.choose)
+    app.view(ids.REQUEST_MODAL)(asking.submit)
+    app.action(ids.AGAIN)(asking.again)
+    app.action(ids.REQUEST_ACCESS)(asking.ask)
 
 
 def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> Refusal | None:
@@ -138,5 +131,16 @@ def _show_refusal(ack: Ack, view: View, refusal: Refusal) -> None:
     ack(response_action="errors", errors={block: lists.refusal(refusal)})
 
 
-def _notice(title: str, refusal: Refusal) -> View:
-    return credentials.notice_modal(title, lists.refusal(refusal))
+def _as_before(scene: Scene | None) -> Filled:
+    known = next(iter(scene.entitlements.values()), None) if scene else None
+    return Filled(
+        resource=known.resource.id if known else None,
+        permission=known.id if known else None,
+        duration="",
+        justification=scene.request.justification if scene else "",
+        promise=Promise(),
+    )
+
+
+def _notice(title: str, sentence: str) -> View:
+    return credentials.notice_modal(title, sentence)

@@ -1,6 +1,7 @@
 """What people do with what they asked for: cancel, extend, return, log in."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from slack_bolt import Ack, App
 
@@ -9,74 +10,84 @@ from bot.services import Services
 from bot.usecases import credentials as usecase
 from bot.usecases import decide
 from bot.views import credentials, ids, lists
-from bot.views.values import View
+from bot.views.values import Credentials, View
 from engine.commands import Cancel, Command, Extend, Return
 from engine.directory import Person
 from engine.outcome import Refusal
 from engine.request import AccountId
 
+Listener = Callable[[Ack, Body], None]
 
-def register(app: App, services: Services) -> None:
-    visitor = Visitor(services, app.client)
 
-    def button(title: str, command: Callable[[Person, str], Command]) -> Callable[..., None]:
+@dataclass(frozen=True, slots=True)
+class Running:
+    visitor: Visitor
+
+    def button(self, title: str, command: Callable[[Person, str], Command]) -> Listener:
+        """Return the listener of a button that is a command to its request."""
+
         def press(ack: Ack, body: Body) -> None:
-            person, value = visitor.who(body), clicked(body)
+            person, value = self.visitor.who(body), clicked(body)
             outcome = (
                 person
                 if isinstance(person, Refusal)
-                else decide.do(services, request_id(value), command(person, value))
+                else decide.do(self.visitor.services, request_id(value), command(person, value))
             )
             if isinstance(outcome, Refusal):
-                visitor.refuse(body, outcome, title)
+                self.visitor.refuse(body, outcome, title)
             ack()
 
         return press
 
-    def show(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
-        if isinstance(person, Refusal):
-            visitor.refuse(body, person)
-        else:
-            shown = usecase.show(services, person, request_id(clicked(body)))
-            if isinstance(shown, Refusal):
-                visitor.refuse(body, shown, "Credentials")
-            else:
-                visitor.open(body, credentials.credentials_modal(shown[1]))
-        ack()
-
-    def saved(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
-        account = AccountId(request_id(clicked(body)))
-        done = person if isinstance(person, Refusal) else usecase.saved(services, person, account)
-        view = credentials.saved_modal() if done is None else _refused(done)
-        app.client.views_update(view_id=body["view"]["id"], view=view)
-        ack()
-
-    def reset(ack: Ack, body: Body) -> None:
-        person = visitor.who(body)
-        account = AccountId(request_id(clicked(body)))
-        outcome = (
-            person if isinstance(person, Refusal) else usecase.reset(services, person, account)
+    def show(self, ack: Ack, body: Body) -> None:
+        person = self.visitor.who(body)
+        shown = (
+            person
+            if isinstance(person, Refusal)
+            else usecase.show(self.visitor.services, person, request_id(clicked(body)))
         )
-        view = (
-            _refused(outcome)
-            if isinstance(outcome, Refusal)
-            else credentials.credentials_modal(outcome)
-        )
-        app.client.views_update(view_id=body["view"]["id"], view=view)
+        self.visitor.open(body, _credentials(shown))
         ack()
 
-    app.action(ids.CANCEL)(button("Not cancelled", lambda p, _: Cancel(p.id)))
-    app.action(ids.EXTEND)(button("Not extended", lambda p, value: Extend(p.id, _number(value))))
-    app.action(ids.RETURN)(button("Not returned", lambda p, _: Return(p.id)))
-    app.action(ids.CREDENTIALS)(show)
-    app.action(ids.SAVED)(saved)
-    app.action(ids.RESET)(reset)
+    def saved(self, ack: Ack, body: Body) -> None:
+        person, account = self.visitor.who(body), AccountId(request_id(clicked(body)))
+        refusal = (
+            person
+            if isinstance(person, Refusal)
+            else usecase.saved(self.visitor.services, person, account)
+        )
+        drawn = _credentials(refusal) if refusal else credentials.saved_modal()
+        self.visitor.update(body["view"], drawn)
+        ack()
+
+    def reset(self, ack: Ack, body: Body) -> None:
+        person, account = self.visitor.who(body), AccountId(request_id(clicked(body)))
+        shown = (
+            person
+            if isinstance(person, Refusal)
+            else usecase.reset(self.visitor.services, person, account)
+        )
+        self.visitor.update(body["view"], _credentials(shown))
+        ack()
 
 
-def _refused(refusal: Refusal) -> View:
-    return credentials.notice_modal("Credentials", lists.refusal(refusal))
+def register(app: App, services: Services) -> None:
+    running = Running(Visitor(services, app.client))
+    cancel = running.button("Not cancelled", lambda p, _: Cancel(p.id))
+    extend = running.button("Not extended", lambda p, value: Extend(p.id, _number(value)))
+    return_ = running.button("Not returned", lambda p, _: Return(p.id))
+    app.action(ids.CANCEL)(cancel)
+    app.action(ids.EXTEND)(extend)
+    app.action(ids.RETURN)(return_)
+    app.action(ids.CREDENTIALS)(running.show)
+    app.action(ids.SAVED)(running.saved)
+    app.action(ids.RESET)(running.reset)
+
+
+def _credentials(shown: list[Credentials] | Refusal) -> View:
+    if isinstance(shown, Refusal):
+        return credentials.notice_modal("Credentials", lists.refusal(shown))
+    return credentials.credentials_modal(shown)
 
 
 def _number(value: str) -> int:

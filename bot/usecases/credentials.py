@@ -32,12 +32,10 @@ class _Held:
     entitlements: list[Entitlement]
 
 
-def show(
-    services: Services, person: Person, id_: RequestId
-) -> tuple[AccessRequest, list[Credentials]] | Refusal:
+def show(services: Services, person: Person, id_: RequestId) -> list[Credentials] | Refusal:
     """Return the logins of a running request. The first look starts the ten minutes."""
 
-    def change(tx: Write, _company: Company) -> tuple[AccessRequest, list[Credentials]] | Refusal:
+    def change(tx: Write, _company: Company) -> list[Credentials] | Refusal:
         request = facts.request(tx, id_)
         if request is None or request.grantee != person.id:
             return NOT_YOURS
@@ -48,7 +46,7 @@ def show(
         accounts_ = sorted(h.account for h in held)
         entry = Entry("credentials_shown", person.id, {"accounts": accounts_})
         audit.append(tx, [(request.id, entry)], services.clock.now())
-        return request, shown
+        return shown
 
     return services.write(change)
 
@@ -71,7 +69,7 @@ def saved(services: Services, person: Person, account: AccountId) -> Refusal | N
 def reset(services: Services, person: Person, account: AccountId) -> list[Credentials] | Refusal:
     """Give the login a new password and show it."""
 
-    def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
+    def change(tx: Write, _company: Company) -> list[Credentials] | Refusal:
         row = tx.get(AccountRow, account)
         if row is None or row.person_id != person.id:
             return NOT_YOURS
@@ -85,7 +83,6 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         ]
         if not mine or accounts.reset(tx, services.desk, account, now) is None:
             return NOT_RUNNING
-        del company
         held = [h for h in _held(tx, mine[0]) if h.account == account]
         entry = Entry("credentials_reset", person.id, {"account": account})
         shown = [_show(tx, services, mine[0], h) for h in held]

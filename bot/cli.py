@@ -1,0 +1,246 @@
+"""The command line: run Latchkey, look after it, and work on requests when Slack is down."""
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bot import doctor, operate, settings
+from bot.manifests import BadManifestsError
+from bot.settings import BadSettingsError, Settings
+from engine.eligibility import in_words
+from engine.outcome import Refusal
+from engine.request import AccessRequest
+from storage import schema, secrets
+from storage.claims import NotAloneError
+from storage.database import Database
+
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
+)
+requests = typer.Typer(no_args_is_help=True, help="Look at requests.")
+pausing = typer.Typer(no_args_is_help=True, help="Begin no new access; revoking goes on.")
+resuming = typer.Typer(no_args_is_help=True, help="Begin new access again.")
+people = typer.Typer(no_args_is_help=True, help="Look after who is who.")
+db = typer.Typer(no_args_is_help=True, help="Look after the database.")
+for name, group in {
+    "requests": requests,
+    "pause": pausing,
+    "resume": resuming,
+    "people": people,
+    "db": db,
+}.items():
+    cli.add_typer(group, name=name)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    cli()
+
+
+@cli.command()
+def run() -> None:
+    """Run Latchkey on Socket Mode until SIGTERM or Ctrl-C."""
+    from bot.program import NeedsUpgradeError, Program
+
+    given = _settings()
+    _log_json()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        program = Program(given)
+        if not schema.current(program.database):
+            schema.upgrade(program.database)
+        program.start()
+    except (BadManifestsError, NotAloneError, NeedsUpgradeError, operate.SetUpError) as fault:
+        _fail(str(fault) or str(fault.__doc__))
+    stopping.wait()
+    program.stop()
+
+
+@cli.command(name="doctor")
+def examine() -> None:
+    """Check tokens, scopes, database, clock and connectors. Status 1 if something is wrong."""
+    table = Table("", "what", "found", box=None, show_header=False)
+    bad = False
+    for check in doctor.examine(_settings()):
+        bad = bad or not check.ok
+        table.add_row("✓" if check.ok else "✗", check.name, check.detail)
+    out.print(table)
+    raise typer.Exit(1 if bad else 0)
+
+
+@cli.command()
+def key() -> None:
+    """Make a key for LATCHKEY_KEYS."""
+    typer.echo(secrets.new_key())
+
+
+@requests.command("list")
+def list_requests(
+    everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+) -> None:
+    """List requests, the newest first."""
+    with operate.opened(_settings()) as desk:
+        table = Table("request", "state", "for", "what", "until")
+        for request in desk.requests(live=not everything):
+            table.add_row(
+                request.code,
+                request.state.value,
+                desk.name(request.grantee),
+                ", ".join(desk.what(request)),
+                f"{request.ends_at:%Y-%m-%d %H:%M} UTC" if request.ends_at else "",
+            )
+        out.print(table)
+
+
+@requests.command("show")
+def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> None:
+    """Show one request, and all that happened to it."""
+    with operate.opened(_settings()) as desk:
+        request = desk.request(code)
+        if request is None:
+            _fail(f"There is no request {code}.")
+        _print_request(desk, request)
+
+
+def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
+    out.print(f"[bold]{request.code}[/] {request.state.value}")
+    facts = {
+        "for": desk.name(request.grantee),
+        "asked by": desk.name(request.requestor),
+        "flow": f"{desk.flow(request)} (revision {request.revision})",
+        "how long": in_words(request.duration),
+        "why": request.justification,
+        "until": f"{request.ends_at:%Y-%m-%d %H:%M:%S} UTC" if request.ends_at else "",
+    }
+    table = Table(box=None, show_header=False)
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, value)
+    for grant, what in zip(request.grants, desk.what(request), strict=True):
+        standing = ", was there before" if grant.standing else ""
+        table.add_row(grant.state.value, f"{what}{standing} {grant.note}".rstrip())
+    out.print(table)
+    for line in desk.history(request):
+        out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.action}  {line.actor}  {line.detail}")
+
+
+@cli.command()
+def revoke(
+    code: Annotated[str | None, typer.Argument(help="Like AX-7K2M.")] = None,
+    person: Annotated[str | None, typer.Option(help="All of this person's, by email.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All access there is.")] = False,
+    reason: Annotated[str, typer.Option(help="For the people concerned and the audit.")] = "",
+) -> None:
+    """Take access away, and cancel what waits. It is gone when the real system has confirmed."""
+    if sum([code is not None, person is not None, everything]) != 1:
+        _fail("Give one of: a request's code, --person EMAIL, --all.")
+    with operate.opened(_settings()) as desk:
+        chosen = desk.chosen(code, person)
+        if isinstance(chosen, Refusal):
+            _fail(chosen.sentence)
+        for request, outcome in desk.revoke(chosen, reason):
+            refused = isinstance(outcome, Refusal)
+            said = outcome.sentence if isinstance(outcome, Refusal) else outcome.request.state.value
+            out.print(f"{request.code}  {'not revoked: ' if refused else ''}{said}")
+        if not chosen:
+            out.print("There is nothing to revoke.")
+
+
+@pausing.command("grants")
+def pause_grants() -> None:
+    """Begin no new access until `latchkey resume grants`."""
+    _pause(paused=True)
+
+
+@resuming.command("grants")
+def resume_grants() -> None:
+    """Begin what waited meanwhile."""
+    _pause(paused=False)
+
+
+def _pause(*, paused: bool) -> None:
+    with operate.opened(_settings()) as desk:
+        changed = desk.pause(paused=paused)
+    word = "paused" if paused else "going on"
+    out.print(f"Granting is {word}{'' if changed else ' already'}; revoking goes on.")
+
+
+@people.command("confirm")
+def confirm_tie(email: str) -> None:
+    """Let a person be tied to a Slack account again after an address has changed."""
+    with operate.opened(_settings()) as desk:
+        refusal = desk.confirm(email)
+    if refusal:
+        _fail(refusal.sentence)
+    out.print(f"{email} is tied at the next contact.")
+
+
+@db.command("upgrade")
+def upgrade() -> None:
+    """Bring the database's schema to this program's."""
+    database = Database(_settings().database_url)
+    before = schema.current(database)
+    schema.upgrade(database)
+    out.print(f"schema {before or 'none'} → {schema.current(database)}")
+    database.close()
+
+
+@cli.command(name="settings")
+def print_settings() -> None:
+    """List what can be set."""
+    table = Table("setting", "default", "what for", box=None)
+    for field in Settings.model_fields.values():
+        default = "" if field.is_required() else str(field.default or "")
+        table.add_row(field.alias, default, field.description)
+    out.print(table)
+
+
+@cli.command()
+def demo() -> None:
+    """Play the main job in the terminal, on a sandbox of its own."""
+    from bot.sandbox import demo
+
+    raise typer.Exit(demo.play(out, Path.cwd()))
+
+
+def _settings() -> Settings:
+    try:
+        return settings.load()
+    except BadSettingsError as fault:
+        _fail(f"These settings cannot be used:\n{fault}")
+
+
+def _log_json() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def _fail(sentence: str) -> NoReturn:
+    err.print(sentence, style="red", markup=False)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

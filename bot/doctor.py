@@ -1,0 +1,114 @@
+"""Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import manifests
+from bot.app import DELIVERY_TIMEOUT, client
+from bot.connected import BadReferenceError, connect, integration
+from bot.manifests import BadManifestsError
+from bot.settings import Settings
+from engine.connectors.port import Check, Unavailable
+from storage import schema
+from storage.database import Database
+from storage.types import db_now
+
+SCOPES = frozenset(
+    {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}
+)
+SKEW = 5.0  # seconds that clocks may differ by
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Yield one line for each thing that was looked at."""
+    yield from _bot(settings)
+    yield _guarded("app token", lambda: _app(settings))
+    yield from _database(settings)
+    yield from _integrations(settings)
+
+
+def _bot(settings: Settings) -> Iterator[Check]:
+    try:
+        answer: Any = client(settings, DELIVERY_TIMEOUT).auth_test()
+    except (SlackApiError, SlackClientError, OSError) as fault:
+        yield Check("bot token", ok=False, detail=_why(fault))
+        return
+    yield Check("bot token", ok=True, detail=f"{answer['user']} in {answer['team']}")
+    headers = {k.lower(): v for k, v in answer.headers.items()}
+    held = {s.strip() for s in str(headers.get("x-oauth-scopes", "")).split(",")}
+    missing = SCOPES - held
+    detail = f"missing: {', '.join(sorted(missing))}" if missing else "all there"
+    yield Check("scopes", ok=not missing, detail=detail)
+    if date := headers.get("date"):
+        skew = abs((datetime.now(UTC) - parsedate_to_datetime(str(date))).total_seconds())
+        yield Check("clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from Slack's")
+
+
+def _app(settings: Settings) -> Check:
+    token = settings.slack_app_token
+    web = WebClient(base_url=settings.slack_api_url, timeout=DELIVERY_TIMEOUT, retry_handlers=[])
+    web.apps_connections_open(app_token=token.get_secret_value() if token else "")
+    return Check("app token", ok=True, detail="Socket Mode can be opened")
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    database = Database(settings.database_url, pool=1)
+    try:
+        found, newest = schema.current(database), schema.newest()
+        detail = f"schema {found}" if found == newest else "run `latchkey db upgrade`"
+        yield Check("database", ok=found == newest, detail=detail)
+        with database.read() as session:
+            skew = abs(
+                session.execute(select(db_now())).scalar_one() - datetime.now(UTC).timestamp()
+            )
+        yield Check("database's clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from ours")
+    except SQLAlchemyError as fault:
+        yield Check("database", ok=False, detail=str(fault).splitlines()[0])
+    finally:
+        database.close()
+
+
+def _integrations(settings: Settings) -> Iterator[Check]:
+    try:
+        listed = manifests.load(settings.manifests)
+    except BadManifestsError as faults:
+        yield Check("manifests", ok=False, detail=str(faults))
+        return
+    yield Check(
+        "manifests", ok=True, detail=f"{len(listed.people)} people, {len(listed.flows)} flows"
+    )
+    for m in listed.integrations:
+        try:
+            connected = connect(
+                integration(m.id, m.name, m.kind), m.settings, settings.installation
+            )
+        except BadReferenceError as fault:
+            yield Check(m.name, ok=False, detail=str(fault))
+            continue
+        try:
+            for check in connected.connector.check():
+                yield Check(f"{m.name}: {check.name}", check.ok, check.detail)
+        except Unavailable as fault:
+            yield Check(m.name, ok=False, detail=str(fault))
+        finally:
+            connected.connector.close()
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except (SlackApiError, SlackClientError, OSError) as fault:
+        return Check(name, ok=False, detail=_why(fault))
+
+
+def _why(fault: Exception) -> str:
+    if isinstance(fault, SlackApiError):
+        return str(fault.response.get("error"))
+    return f"Slack cannot be reached ({type(fault).__name__})"

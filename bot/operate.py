@@ -1,0 +1,136 @@
+"""What an operator can do without Slack, straight on the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from bot.clock import Clock, MovedClock, SystemClock
+from bot.settings import Settings
+from engine.commands import Cancel, Revoke
+from engine.directory import PersonId
+from engine.outcome import Code, Decision, Refusal
+from engine.request import OPERATOR, AccessRequest, State, id_of
+from storage import facts, sync
+from storage.book import carry_out
+from storage.company import Companies
+from storage.database import Database
+from storage.tables import AuditRow
+
+
+class SetUpError(Exception):
+    """Something that Latchkey needs to start is missing. The text says what, and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    at: datetime
+    action: str
+    actor: str
+    detail: str
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator["Desk"]:
+    database = Database(settings.database_url, pool=2)
+    clock = MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
+    try:
+        yield Desk(database, Companies(), clock)
+    finally:
+        database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    database: Database
+    companies: Companies
+    clock: Clock
+
+    def requests(self, *, live: bool) -> list[AccessRequest]:
+        with self.database.read() as session:
+            return facts.find(session, live=live)
+
+    def request(self, code: str) -> AccessRequest | None:
+        id_ = id_of(code)
+        with self.database.read() as session:
+            return facts.request(session, id_) if id_ else None
+
+    def chosen(self, code: str | None, person: str | None) -> list[AccessRequest] | Refusal:
+        """Return one request, those of one person, or (neither given) all that are not over."""
+        if code is not None:
+            found = self.request(code)
+            none = Refusal(Code.NO_SUCH_REQUEST, f"There is no request {code}.")
+            return [found] if found else none
+        live = self.requests(live=True)
+        if person is None:
+            return live
+        grantee = self._person(person)
+        if isinstance(grantee, Refusal):
+            return grantee
+        return [r for r in live if r.grantee == grantee]
+
+    def revoke(
+        self, requests: list[AccessRequest], reason: str
+    ) -> Iterator[tuple[AccessRequest, Decision | Refusal]]:
+        """Revoke each, or cancel it while it waits."""
+        waiting = {State.PENDING_MFA, State.PENDING}
+        for request in requests:
+            kind = Cancel if request.state in waiting else Revoke
+            command = kind(OPERATOR, reason)
+            with self.database.write() as tx:
+                company = self.companies.current(tx)
+                yield request, carry_out(tx, company, request.id, command, self.clock.now())
+
+    def pause(self, *, paused: bool) -> bool:
+        with self.database.write() as tx:
+            return sync.pause(tx, OPERATOR, self.clock.now(), paused=paused)
+
+    def confirm(self, email: str) -> Refusal | None:
+        person = self._person(email)
+        if isinstance(person, Refusal):
+            return person
+        with self.database.write() as tx:
+            sync.confirm(tx, person, OPERATOR, self.clock.now())
+        return None
+
+    def name(self, person: PersonId) -> str:
+        with self.database.read() as session:
+            found = self.companies.current(session).directory.get(person)
+        return found.name if found else person
+
+    def flow(self, request: AccessRequest) -> str:
+        with self.database.read() as session:
+            return self.companies.current(session).flows[request.flow].name
+
+    def what(self, request: AccessRequest) -> list[str]:
+        with self.database.read() as session:
+            found = {e.id: str(e) for e in facts.entitlements(session, request.entitlements)}
+        return [found.get(e, "something that is gone") for e in request.entitlements]
+
+    def history(self, request: AccessRequest) -> list[Line]:
+        query = (
+            select(AuditRow)
+            .where(col(AuditRow.request_id) == request.id)
+            .order_by(col(AuditRow.seq))
+        )
+        with self.database.read() as session:
+            rows = session.execute(query).scalars().all()
+        return [
+            Line(
+                row.at,
+                row.action,
+                self.name(PersonId(row.actor)),
+                ", ".join(f"{key}: {value}" for key, value in sorted(row.body.items())),
+            )
+            for row in rows
+        ]
+
+    def _person(self, email: str) -> PersonId | Refusal:
+        with self.database.read() as session:
+            found = self.companies.current(session).directory.by_email.get(email.casefold(), ())
+        if len(found) == 1:
+            return found[0].id
+        return Refusal(Code.UNKNOWN_PERSON, f"Nobody in the directory has the address {email}.")
