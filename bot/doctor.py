@@ -65,9 +65,8 @@ def _database(settings: Settings) -> Iterator[Check]:
         detail = f"schema {found}" if found == newest else "run `latchkey db upgrade`"
         yield Check("database", ok=found == newest, detail=detail)
         with database.read() as session:
-            skew = abs(
-                session.execute(select(db_now())).scalar_one() - datetime.now(UTC).timestamp()
-            )
+            theirs = session.execute(select(db_now())).scalar_one()
+        skew = abs(theirs - datetime.now(UTC).timestamp())
         yield Check("database's clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from ours")
     except SQLAlchemyError as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from engine.conditions import matches
 from engine.directory import Directory, Person
+from engine.duration import in_words
 from engine.facts import Facts
 from engine.flow import (
     MAX_JUSTIFICATION,
@@ -155,21 +156,6 @@ def still_granted(request: AccessRequest, entitlement: Entitlement | None, facts
     if not _for_whom(revision, requestor, grantee, directory):
         return f"“{revision.name}” is no longer open for {grantee.name}."
     return ""
-
-
-def in_words(duration: timedelta | None) -> str:
-    """Say a duration as people do: `30 min`, `2 h 30`, `3 days`."""
-    if duration is None:
-        return "without end"
-    minutes = round(duration.total_seconds() / 60)
-    days, rest = divmod(minutes, 24 * 60)
-    hours, minutes = divmod(rest, 60)
-    parts = [f"{days} day{'s' if days > 1 else ''}"] if days else []
-    if hours:
-        parts.append(f"{hours} h")
-    if minutes:
-        parts.append(f"{minutes:02}" if hours else f"{minutes} min")
-    return " ".join(parts) or "under a minute"
 
 
 def _fits(revision: Revision, duration: timedelta | None) -> bool:

@@ -109,7 +109,7 @@ def same(session: Session, fingerprint: str) -> RequestId | None:
 def entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
     """Return entitlements, those of resources that are gone included."""
     query = entitlement_query().where(col(EntitlementRow.id).in_(list(ids)))
-    return [to_entitlement(row) for row in session.execute(query).tuples()]
+    return [to_entitlement(row) for row in session.execute(query)]
 
 
 def entitlement_query() -> Select[*EntitlementColumns]:

@@ -61,7 +61,7 @@ def entitlements_on(session: Session, resource: ResourceId) -> list[Entitlement]
         .where(col(ResourceRow.id) == resource)
         .order_by(col(EntitlementRow.risk), col(EntitlementRow.permission))
     )
-    return [facts.to_entitlement(row) for row in session.execute(query).tuples()]
+    return [facts.to_entitlement(row) for row in session.execute(query)]
 
 
 def _offered(flows: Sequence[AccessFlow]) -> ColumnElement[bool]:

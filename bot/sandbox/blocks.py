@@ -9,6 +9,7 @@ import itertools
 import json
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -47,29 +48,26 @@ def judge_blocks(blocks: object, surface: str, at: str = "/blocks") -> Faults:
         return [_fault("must provide an array", at)]
     if len(blocks) > limits.BLOCKS_ON[surface]:
         faults.append(_fault(f"no more than {limits.BLOCKS_ON[surface]} items allowed", at))
-    allowed = limits.SURFACES[surface]
     for index, block in enumerate(blocks):
-        place = f"{at}/{index}"
-        if shape := _shape_of(block, allowed, limits.BLOCKS, place, faults):
-            _check_shape(shape, block, place, faults)
+        _check_one_of(block, limits.SURFACES[surface], limits.BLOCKS, f"{at}/{index}", faults)
     if not faults:
         faults.extend(_across(blocks, surface, at))
     return faults
 
 
-def judge_view(view: object, *, kinds: Iterable[str], at: str = "/view") -> Faults:
+def judge_view(view: object, kind: str, at: str = "/view") -> Faults:
     faults: Faults = []
-    shape = _shape_of(view, frozenset(kinds), limits.VIEWS, at, faults)
-    if shape is None or not isinstance(view, dict):
-        return faults
-    _check_shape(shape, {k: v for k, v in view.items() if k != "blocks"}, at, faults)
-    if "blocks" not in view:
-        faults.append(_fault("missing required field: blocks", at))
+    if not isinstance(view, dict):
+        return [_fault("must provide an object", at)]
+    head = {key: value for key, value in view.items() if key != "blocks"}
+    _check_one_of(head, frozenset({kind}), limits.VIEWS, at, faults)
+    if "blocks" in view:
+        faults.extend(judge_blocks(view["blocks"], kind, f"{at}/blocks"))
     else:
-        faults.extend(judge_blocks(view["blocks"], view["type"], f"{at}/blocks"))
-    if not faults and view["type"] == "modal" and "submit" not in view:
+        faults.append(_fault("missing required field: blocks", at))
+    if not faults and kind == "modal" and "submit" not in view:
         faults.extend(
-            _fault("must define `submit` to use an `input` block in modals", f"{at}/blocks/{i}/input")
+            _fault("must define `submit` to use an `input` block in modals", f"{at}/blocks/{i}")
             for i, block in enumerate(view["blocks"])
             if block["type"] == "input"
         )
@@ -137,20 +135,20 @@ def _fault(sentence: str, at: str) -> str:
     return f"{sentence} [json-pointer:{at}]"
 
 
-def _shape_of(
+def _check_one_of(
     value: object, allowed: frozenset[str], shapes: dict[str, Shape], at: str, faults: Faults
-) -> Shape | None:
+) -> None:
+    """Check an object by the shape that its `type` names."""
     if not isinstance(value, dict):
         faults.append(_fault("must provide an object", at))
-        return None
+        return
     kind = value.get("type")
     if kind is None:
         faults.append(_fault("missing required field: type", at))
-        return None
-    if not isinstance(kind, str) or kind not in allowed:
+    elif not isinstance(kind, str) or kind not in allowed:
         faults.append(_fault(f"unsupported type: {kind}", f"{at}/type"))
-        return None
-    return shapes[kind]
+    else:
+        _check_shape(shapes[kind], value, at, faults)
 
 
 def _check_shape(shape: Shape, value: Json, at: str, faults: Faults) -> None:
@@ -163,10 +161,11 @@ def _check_shape(shape: Shape, value: Json, at: str, faults: Faults) -> None:
     faults.extend(
         _fault(f"missing required field: {key}", at) for key in shape.required if key not in value
     )
-    if shape.either and not any(key in value for key in shape.either):
-        faults.append(_fault(f"missing required field: {' or '.join(shape.either)}", at))
-    if sum(key in value for key in shape.exclusive) > 1:
-        faults.append(_fault(f"only one of {', '.join(shape.exclusive)} is allowed", at))
+    either = shape.any_of or shape.one_of
+    if either and not any(key in value for key in either):
+        faults.append(_fault(f"missing required field: {' or '.join(either)}", at))
+    if sum(key in value for key in shape.one_of) > 1:
+        faults.append(_fault(f"only one of {', '.join(shape.one_of)} is allowed", at))
 
 
 def _check(spec: Spec, value: object, at: str, faults: Faults) -> None:
@@ -207,13 +206,10 @@ def _check_choice(spec: Choice, value: object, at: str, faults: Faults) -> None:
 
 
 def _check_text(spec: Text, value: object, at: str, faults: Faults) -> None:
-    allowed = _PLAIN if spec.plain else _BOTH
-    if shape := _shape_of(value, allowed, limits.ELEMENTS, at, faults):
-        before = len(faults)
-        _check_shape(shape, value, at, faults)  # type: ignore[arg-type]
-        text = value.get("text")  # type: ignore[union-attr, attr-defined]
-        if len(faults) == before:
-            _check_length(text, 1, spec.most, f"{at}/text", faults)
+    before = len(faults)
+    _check_one_of(value, _PLAIN if spec.plain else _BOTH, limits.ELEMENTS, at, faults)
+    if len(faults) == before and isinstance(value, dict):
+        _check_length(value["text"], 1, spec.most, f"{at}/text", faults)
 
 
 def _check_part(spec: Part, value: object, at: str, faults: Faults) -> None:
@@ -224,8 +220,7 @@ def _check_part(spec: Part, value: object, at: str, faults: Faults) -> None:
 
 
 def _check_typed(spec: Typed, value: object, at: str, faults: Faults) -> None:
-    if shape := _shape_of(value, spec.types, limits.SHAPES, at, faults):
-        _check_shape(shape, value, at, faults)  # type: ignore[arg-type]
+    _check_one_of(value, spec.types, limits.SHAPES, at, faults)
 
 
 def _check_items(spec: Items, value: object, at: str, faults: Faults) -> None:
@@ -261,23 +256,16 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 def _across(blocks: list[Json], surface: str, at: str) -> Iterator[str]:
     """Find what no single object shows: ids used twice, choices outside the options, totals."""
-    seen: set[str] = set()
-    focused = 0
+    for block_id in _twice(block.get("block_id") for block in blocks):
+        yield _fault(f'`block_id` "{block_id}" already exists', at)
     for index, block in enumerate(blocks):
         place = f"{at}/{index}"
-        if block_id := block.get("block_id"):
-            if block_id in seen:
-                yield _fault(f'`block_id` "{block_id}" already exists', f"{place}/block_id")
-            seen.add(block_id)
-        actions: set[str] = set()
+        for action_id in _twice(element.get("action_id") for element in elements_of(block)):
+            yield _fault(f'`action_id` "{action_id}" already exists', f"{place}/elements")
         for element in elements_of(block):
-            if action_id := element.get("action_id"):
-                if action_id in actions:
-                    yield _fault(f'`action_id` "{action_id}" already exists', f"{place}/elements")
-                actions.add(action_id)
-            focused += element.get("focus_on_load", False)
             yield from _within(element, place)
-    if focused > 1:
+    everything = itertools.chain.from_iterable(elements_of(block) for block in blocks)
+    if sum(element.get("focus_on_load", False) for element in everything) > 1:
         yield _fault("only one element can have focus_on_load", at)
     for kind in limits.ONE_PER_MESSAGE:
         if surface == "message" and sum(block["type"] == kind for block in blocks) > 1:
@@ -285,6 +273,10 @@ def _across(blocks: list[Json], surface: str, at: str) -> Iterator[str]:
     written = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
     if written > limits.MARKDOWN_TEXT:
         yield _fault(f"markdown blocks must be less than {limits.MARKDOWN_TEXT + 1} characters", at)
+
+
+def _twice(ids: Iterable[str | None]) -> Iterator[str]:
+    return (name for name, times in Counter(ids).items() if name is not None and times > 1)
 
 
 def _within(element: Json, place: str) -> Iterator[str]:

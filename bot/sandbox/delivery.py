@@ -9,35 +9,47 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
 
 from bot.sandbox import limits
-from bot.sandbox.faults import DeliveryFault, Faults
+from bot.sandbox.faults import Faults
 from bot.sandbox.journal import Delivery, Journal
 from bot.sandbox.sockets import Links
 
 __all__ = ["Courier", "Outcome", "signature"]
 
 Json = dict[str, Any]
-_ANSWERED = frozenset({"block_suggestion", "view_submission"})
+Type = Literal["slash_commands", "interactive", "events_api"]
+_ANSWERED = frozenset({"slash_commands", "block_suggestion", "view_submission"})
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`body` is what the acknowledgement carried: decoded JSON, plain text, or None."""
+    """`body` is what the acknowledgement carried: decoded JSON, plain text, or None.
 
-    acked: bool
+    `reason` is `acked`, or why it was not: timeout, no_link, connection_failed, http_503 ...
+    """
+
+    reason: str
     body: object = None
-    reason: str = ""
-    retry: bool = True
+    seconds: float | None = None
+    final: bool = False  # the app asked not to be told again
+
+    @property
+    def acked(self) -> bool:
+        return self.reason == "acked"
 
 
 class Courier:
+    """`events_url` is where requests go; empty, envelopes go over the links.
+
+    `factor` scales the pauses before an event is delivered again.
+    """
+
     def __init__(
         self,
         links: Links,
@@ -45,157 +57,144 @@ class Courier:
         journal: Journal,
         signing_secret: str,
         *,
-        request_url: str = "",
-        event_retry_seconds: Sequence[float] = limits.EVENT_RETRY_SECONDS,
+        events_url: str,
+        factor: float,
     ) -> None:
-        self.request_url = request_url  # empty: Socket Mode
         self._links = links
         self._faults = faults
         self._journal = journal
         self._secret = signing_secret
-        self._event_retry_seconds = event_retry_seconds
+        self._url = events_url
+        self._factor = factor
         self._http = httpx.AsyncClient(timeout=limits.ACK_SECONDS, trust_env=False)
-        self._publishing: set[asyncio.Task[None]] = set()
+        self._behind: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
-        for task in self._publishing:
+        for task in self._behind:
             task.cancel()
-        await asyncio.gather(*self._publishing, return_exceptions=True)
+        await asyncio.gather(*self._behind, return_exceptions=True)
         await self._http.aclose()
 
-    def publish(self, event: Json) -> None:
-        """Deliver an event in the background, again and again while it is not acknowledged."""
-        task = asyncio.create_task(self._publish(event))
-        self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
-
     async def deliver(
-        self, envelope_type: str, payload: Json, *, retry: int = 0, reason: str = ""
+        self, type_: Type, payload: Json, *, retry: int = 0, reason: str = ""
     ) -> Outcome:
-        """Deliver once, misbehaving if told to, and wait for the acknowledgement."""
-        kind = _kind(envelope_type, payload)
-        fault = self._faults.of_delivery(kind)
-        if fault and fault.do == "delay":
-            await asyncio.sleep(fault.seconds)
-        record = Delivery(
+        """Deliver once, or twice if told to, and wait for the first one's acknowledgement."""
+        if self._faults.duplicate_next():
+            first = asyncio.create_task(self._deliver(type_, payload, retry, reason))
+            self._in_background(asyncio.create_task(self._deliver(type_, payload, retry, reason)))
+            return await first
+        return await self._deliver(type_, payload, retry, reason)
+
+    async def publish(self, event: Json) -> Outcome:
+        """Deliver an event; go on in the background while it is not acknowledged."""
+        outcome = await self.deliver("events_api", event)
+        if not outcome.acked:
+            self._in_background(asyncio.create_task(self._repeat(event, outcome)))
+        return outcome
+
+    async def _repeat(self, event: Json, outcome: Outcome) -> None:
+        for attempt, pause in enumerate(limits.EVENT_RETRY_SECONDS, start=1):
+            if outcome.acked or outcome.final:
+                return
+            await asyncio.sleep(pause * self._factor)
+            reason = _RETRY_REASONS.get(outcome.reason, "http_error")
+            outcome = await self.deliver("events_api", event, retry=attempt, reason=reason)
+
+    def _in_background(self, task: asyncio.Task[Any]) -> None:
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def _deliver(self, type_: Type, payload: Json, retry: int, reason: str) -> Outcome:
+        record = self._journal.delivery(
+            type_,
+            _what(type_, payload),
+            payload,
             id=str(uuid.uuid4()),
-            type=envelope_type,
-            kind=kind,
-            payload=payload,
-            at=time.monotonic(),
-            wall=time.time(),
             retry=retry,
+            retry_reason=reason,
         )
-        self._journal.start_delivery(record)
-        copies = 2 if fault and fault.do == "duplicate" else 1
-        if self.request_url:
-            outcome = await self._by_http(record, copies, reason)
-        else:
-            outcome = await self._by_link(record, copies, reason)
-        if outcome.acked:
-            record.latency, record.ack = time.monotonic() - record.at, outcome.body
-            outcome = await _dropping(fault, record, outcome)
-        record.outcome = outcome.reason
+        outcome = await (self._by_http(record) if self._url else self._by_link(record))
+        record.outcome, record.ack, record.seconds = outcome.reason, outcome.body, outcome.seconds
         self._journal.touch()
         return outcome
 
-    async def verify_url(self) -> bool:
-        """Challenge the request URL, as Slack does when it is entered."""
-        challenge = uuid.uuid4().hex
-        response = await self._post(
-            json.dumps({"type": "url_verification", "challenge": challenge, "token": ""}),
-            {"content-type": "application/json"},
-        )
-        return response.status_code == 200 and challenge in response.text  # noqa: PLR2004
-
-    async def _publish(self, event: Json) -> None:
-        reason = ""
-        for attempt, pause in enumerate((0.0, *self._event_retry_seconds)):
-            await asyncio.sleep(pause)
-            outcome = await self.deliver("events_api", event, retry=attempt, reason=reason)
-            if outcome.acked or not outcome.retry:
-                return
-            reason = "timeout" if outcome.reason == "timeout" else "http_error"
-
-    async def _by_link(self, record: Delivery, copies: int, reason: str) -> Outcome:
-        link = self._links.choose()
-        if link is None:
-            return Outcome(acked=False, reason="no_link")
-        record.link = link.number
-        envelope = _envelope(record, reason)
-        answer = self._links.expect(record.id)
+    async def _by_link(self, record: Delivery) -> Outcome:
+        ack = self._links.expect(record.id)
+        record.at = time.perf_counter()
         try:
-            for _ in range(copies):
-                await self._links.send(link, envelope)
-                link = self._links.choose() or link
+            record.link = await self._links.send(_envelope(record))
+            if record.link is None:
+                return Outcome("no_link")
             async with asyncio.timeout(limits.ACK_SECONDS):
-                return Outcome(acked=True, body=await answer, reason="acked")
+                came, body = await ack
         except TimeoutError:
-            return Outcome(acked=False, reason="timeout")
+            return Outcome("timeout")
         finally:
             self._links.forget(record.id)
+        return Outcome("acked", body, came - record.at)
 
-    async def _by_http(self, record: Delivery, copies: int, reason: str) -> Outcome:
+    async def _by_http(self, record: Delivery) -> Outcome:
         body, headers = _http_form(record)
-        if record.retry:
-            headers |= {
-                "x-slack-retry-num": str(record.retry),
-                "x-slack-retry-reason": "http_timeout" if reason == "timeout" else reason,
-            }
-        sending = [self._post(body, dict(headers)) for _ in range(copies)]
-        try:
-            response, *_ = await asyncio.gather(*sending)
-        except httpx.TimeoutException:
-            return Outcome(acked=False, reason="timeout")
-        except httpx.TransportError:
-            return Outcome(acked=False, reason="connection_failed")
-        if response.status_code != 200:  # noqa: PLR2004
-            retry = response.headers.get("x-slack-no-retry") != "1"
-            return Outcome(acked=False, reason=f"http_{response.status_code}", retry=retry)
-        return Outcome(acked=True, body=_decoded(response.text), reason="acked")
-
-    async def _post(self, body: str, headers: dict[str, str]) -> httpx.Response:
         stamp = str(int(time.time()))
         headers |= {
             "user-agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
             "x-slack-request-timestamp": stamp,
             "x-slack-signature": signature(self._secret, stamp, body),
         }
-        return await self._http.post(self.request_url, content=body.encode(), headers=headers)
+        record.at = time.perf_counter()
+        try:
+            async with asyncio.timeout(limits.ACK_SECONDS):
+                answer = await self._http.post(self._url, content=body.encode(), headers=headers)
+        except (TimeoutError, httpx.TimeoutException):
+            return Outcome("timeout")
+        except httpx.TransportError:
+            return Outcome("connection_failed")
+        if answer.status_code != 200:
+            final = answer.headers.get("x-slack-no-retry") == "1"
+            return Outcome(f"http_{answer.status_code}", final=final)
+        return Outcome("acked", _decoded(answer.text), time.perf_counter() - record.at)
 
 
 def signature(secret: str, stamp: str, body: str) -> str:
-    version = limits.SIGNATURE_VERSION
-    signed = f"{version}:{stamp}:{body}".encode()
-    return f"{version}={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
+    signed = f"v0:{stamp}:{body}".encode()
+    return f"v0={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def _kind(envelope_type: str, payload: Json) -> str:
-    """What faults and the journal call it: an interaction's or event's own type."""
-    match envelope_type:
-        case "interactive":
-            return str(payload["type"])
+_RETRY_REASONS = {
+    "timeout": "http_timeout",
+    "connection_failed": "connection_failed",
+    "no_link": "connection_failed",
+}
+
+
+def _what(type_: Type, payload: Json) -> str:
+    match type_:
+        case "slash_commands":
+            return str(payload["command"])
         case "events_api":
             return str(payload["event"]["type"])
-    return envelope_type
+    return str(payload["type"])
 
 
-def _envelope(record: Delivery, reason: str) -> Json:
-    answered = record.type == "slash_commands" or record.kind in _ANSWERED
+def _envelope(record: Delivery) -> Json:
     envelope: Json = {
         "envelope_id": record.id,
         "payload": record.payload,
         "type": record.type,
-        "accepts_response_payload": answered,
+        "accepts_response_payload": bool(_ANSWERED & {record.type, record.what}),
     }
     if record.type == "events_api":
-        envelope |= {"retry_attempt": record.retry, "retry_reason": reason}
+        envelope |= {"retry_attempt": record.retry, "retry_reason": record.retry_reason}
     return envelope
 
 
 def _http_form(record: Delivery) -> tuple[str, dict[str, str]]:
     if record.type == "events_api":
-        return json.dumps(record.payload), {"content-type": "application/json"}
+        headers = {"content-type": "application/json"}
+        if record.retry:
+            headers["x-slack-retry-num"] = str(record.retry)
+            headers["x-slack-retry-reason"] = record.retry_reason
+        return json.dumps(record.payload), headers
     fields = record.payload
     if record.type == "interactive":
         fields = {"payload": json.dumps(record.payload)}
@@ -208,11 +207,3 @@ def _decoded(text: str) -> object:
     with contextlib.suppress(ValueError):
         return json.loads(text)
     return text
-
-
-async def _dropping(fault: DeliveryFault | None, record: Delivery, outcome: Outcome) -> Outcome:
-    """Lose the acknowledgement if told to: the app is sure, the person waits in vain."""
-    if fault is None or fault.do != "drop_ack":
-        return outcome
-    await asyncio.sleep(max(0.0, record.at + limits.ACK_SECONDS - time.monotonic()))
-    return Outcome(acked=False, reason="timeout")

@@ -6,15 +6,7 @@ from typing import Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "AppManifest",
-    "ChannelDocument",
-    "TeamDocument",
-    "UserDocument",
-    "UsergroupDocument",
-    "WorkspaceDocument",
-    "read",
-]
+__all__ = ["AppManifest", "ChannelDocument", "TeamDocument", "User", "WorkspaceDocument", "read"]
 
 
 class _Ours(BaseModel):
@@ -27,43 +19,37 @@ class TeamDocument(_Ours):
     domain: str = "sandbox"
 
 
-class UserDocument(_Ours):
+class User(_Ours):
+    """A person, as the workspace file describes them; bots too. `name` is the handle."""
+
     id: str = Field(pattern=r"^[UW][A-Z0-9]+$")
-    handle: str
     name: str
+    real_name: str
     email: str = ""
     title: str = ""
     tz: str = "Etc/UTC"
-    restricted: bool = False
-    ultra_restricted: bool = False
+    is_bot: bool = False
     deleted: bool = False
-    bot: bool = False
-    email_confirmed: bool = True
-    stranger: bool = False  # of another workspace, seen through Slack Connect
+    is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    is_email_confirmed: bool = True
+    is_stranger: bool = False  # of another workspace, seen through Slack Connect
 
 
 class ChannelDocument(_Ours):
+    """`members` are ids, handles or emails; `app` among them means the app itself."""
+
     id: str = Field(pattern=r"^[CG][A-Z0-9]+$")
     name: str
-    private: bool = False
-    archived: bool = False
-    members: Literal["all"] | list[str] = "all"
-    bot: bool = False  # whether the app is a member
-
-
-class UsergroupDocument(_Ours):
-    id: str = Field(pattern=r"^S[A-Z0-9]+$")
-    handle: str
-    name: str = ""
-    users: list[str] = []
-    disabled: bool = False
+    members: list[str] = []
+    is_private: bool = False
+    is_archived: bool = False
 
 
 class WorkspaceDocument(_Ours):
     team: TeamDocument = TeamDocument()
-    users: list[UserDocument]
+    users: list[User]
     channels: list[ChannelDocument] = []
-    usergroups: list[UsergroupDocument] = []
 
 
 class _Slacks(BaseModel):
@@ -79,35 +65,27 @@ class _Display(_Slacks):
 
 
 class SlashCommand(_Slacks):
+    """Only `should_escape: false` is known here; a manifest that wants the other is refused."""
+
     command: str = Field(pattern=r"^/[^\s]{1,31}$")
     description: str = Field(max_length=2000)
     usage_hint: str = Field("", max_length=1000)
-    should_escape: bool = False
-
-
-class Shortcut(_Slacks):
-    type: Literal["global", "message"]
-    name: str = Field(max_length=24)
-    callback_id: str = Field(max_length=255)
-    description: str = Field(max_length=150)
+    should_escape: Literal[False] = False
 
 
 class _BotUser(_Slacks):
     display_name: str = Field(max_length=80)
-    always_online: bool = False
 
 
 class _AppHome(_Slacks):
     home_tab_enabled: bool = False
     messages_tab_enabled: bool = True
-    messages_tab_read_only_enabled: bool = False
 
 
 class _Features(_Slacks):
     bot_user: _BotUser
     app_home: _AppHome = _AppHome()
     slash_commands: list[SlashCommand] = Field([], max_length=50)
-    shortcuts: list[Shortcut] = Field([], max_length=10)
 
 
 class _Scopes(_Slacks):
@@ -146,11 +124,8 @@ class AppManifest(_Slacks):
     def events(self) -> frozenset[str]:
         return frozenset(self.settings.event_subscriptions.bot_events)
 
-    def command(self, name: str) -> SlashCommand | None:
-        return next((c for c in self.features.slash_commands if c.command == name), None)
-
-    def shortcut(self, callback_id: str) -> Shortcut | None:
-        return next((s for s in self.features.shortcuts if s.callback_id == callback_id), None)
+    def has_command(self, name: str) -> bool:
+        return any(command.command == name for command in self.features.slash_commands)
 
 
 _Document = TypeVar("_Document", bound=BaseModel)

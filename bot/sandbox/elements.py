@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
-from bot.sandbox.blocks import elements_of, texts
+from bot.sandbox.blocks import elements_of
 from bot.sandbox.errors import NotPossible
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "complaint",
     "find",
     "initial_state",
+    "offered",
+    "pick",
     "placed_in",
     "state_values",
 ]
@@ -72,12 +74,8 @@ HELD: dict[str, Held] = {
     "users_select": Held("selected_user", "initial_user", Sort.PERSON),
     "multi_users_select": Held("selected_users", "initial_users", Sort.PERSON, many=True),
     "channels_select": Held("selected_channel", "initial_channel", Sort.CHANNEL),
-    "multi_channels_select": Held(
-        "selected_channels", "initial_channels", Sort.CHANNEL, many=True
-    ),
-    "conversations_select": Held(
-        "selected_conversation", "initial_conversation", Sort.CHANNEL
-    ),
+    "multi_channels_select": Held("selected_channels", "initial_channels", Sort.CHANNEL, many=True),
+    "conversations_select": Held("selected_conversation", "initial_conversation", Sort.CHANNEL),
     "multi_conversations_select": Held(
         "selected_conversations", "initial_conversations", Sort.CHANNEL, many=True
     ),
@@ -212,17 +210,28 @@ def _entry(held: Held, element: Json, value: object) -> Json:
     return {"type": element["type"], held.field: value}
 
 
-def _option(element: Json, value: str, suggested: list[Json]) -> Json:
-    offered = [*element.get("options", []), *suggested]
+def offered(element: Json, suggested: list[Json]) -> list[Json]:
+    """The options of a menu, groups flattened; `suggested` are those that the app sent for it."""
+    options: list[Json] = [*element.get("options", []), *suggested]
     for group in element.get("option_groups", []):
-        offered += group["options"]
-    offered += [element["initial_option"]] if "initial_option" in element else []
-    offered += element.get("initial_options", [])
-    for option in offered:
-        if option["value"] == value:
-            return option
-    known = ", ".join(f"{o['value']} ({' '.join(texts(o))})" for o in offered) or "nothing"
-    raise NotPossible(f"{value!r} is not offered by {element['action_id']}; it offers: {known}")
+        options += group["options"]
+    options += [element["initial_option"]] if "initial_option" in element else []
+    return options + list(element.get("initial_options", []))
+
+
+def pick(options: list[Json], wanted: str) -> Json | None:
+    """Choose by value, or by the text that a person sees."""
+    by_value = (option for option in options if option["value"] == wanted)
+    by_text = (option for option in options if option["text"]["text"] == wanted)
+    return next(by_value, None) or next(by_text, None)
+
+
+def _option(element: Json, wanted: str, suggested: list[Json]) -> Json:
+    options = offered(element, suggested)
+    if option := pick(options, wanted):
+        return option
+    known = ", ".join(f"{o['value']} ({o['text']['text']})" for o in options) or "nothing"
+    raise NotPossible(f"{wanted!r} is not offered by {element['action_id']}; it offers: {known}")
 
 
 def _text_complaint(element: Json, value: str) -> str | None:

@@ -1,8 +1,4 @@
-"""How the sandbox refuses.
-
-    SlackError      to the app: what Slack's Web API answers with `ok: false`
-    NotPossible     to a person, or a test: what Slack's own client would not let one do
-"""
+"""How the sandbox refuses: the app with Slack's error codes, people with a plain sentence."""
 
 from collections.abc import Sequence
 
@@ -20,4 +16,4 @@ class SlackError(Exception):
 
 
 class NotPossible(Exception):  # noqa: N818 - it says what it is
-    """There is no such button, view, person or channel for this person to act on."""
+    """Slack's own client gives this person no such button, view, command or channel."""

@@ -1,74 +1,64 @@
-"""Misbehaviour on demand: which calls and deliveries go wrong, and how."""
+"""Misbehaviour on demand: which Web API calls go wrong, how, and how many deliveries come twice."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["CallFault", "DeliveryFault", "Faults", "When"]
+__all__ = ["KINDS", "Fault", "Faults", "Kind"]
 
-When = Literal["before", "after"]
+Kind = Literal[
+    "rate_limited",  # 429 with Retry-After; not done
+    "error",  # an HTTP status of 5xx; not done
+    "slack_error",  # ok: false with a code; not done
+    "slow",  # done, and answered, seconds later
+    "done_but_timeout",  # done; never answered
+    "hang",  # not done; never answered
+    "kill_before",  # a process is killed; not done
+    "kill_after",  # done; a process is killed before the answer
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(slots=True)
-class _Occasion:
-    """The occasions of a rule: the `nth` match, every `every`-th, at most `count` in all."""
+class Fault:
+    """Strikes `times` calls (None: all) of a method (`*`: every one), after letting `skip` pass."""
 
-    nth: int | None = None
-    every: int | None = None
-    count: int | None = None
-    matched: int = field(default=0, init=False)
-    struck: int = field(default=0, init=False)
+    method: str
+    kind: Kind
+    times: int | None = 1
+    skip: int = 0
+    retry_after: int = 1
+    status: int = 503
+    code: str = "internal_error"
+    seconds: float = 1.0
+    pid: int = 0
 
-    def strikes(self) -> bool:
-        self.matched += 1
-        if self.nth is not None and self.matched != self.nth:
+    def strikes(self, method: str) -> bool:
+        if self.method not in {"*", method} or self.times == 0:
             return False
-        if self.every is not None and self.matched % self.every:
+        if self.skip:
+            self.skip -= 1
             return False
-        if self.count is not None and self.struck >= self.count:
-            return False
-        self.struck += 1
+        if self.times is not None:
+            self.times -= 1
         return True
 
 
 @dataclass(slots=True)
-class CallFault(_Occasion):
-    """A Web API call gone wrong, before its effect or after it. `*` is every method."""
-
-    method: str = "*"
-    when: When = "before"
-    do: Literal["ratelimit", "status", "slow", "drop", "kill", "error"] = "drop"
-    retry_after: int = 1
-    status: int = 503
-    seconds: float = 1.0
-    pid: int = 0
-    error: str = "internal_error"
-
-
-@dataclass(slots=True)
-class DeliveryFault(_Occasion):
-    """A delivery gone wrong. `kind` is slash_commands, an interaction's or event's type, or `*`."""
-
-    kind: str = "*"
-    do: Literal["duplicate", "delay", "drop_ack"] = "duplicate"
-    seconds: float = 1.0
-
-
-@dataclass(slots=True)
 class Faults:
-    calls: list[CallFault] = field(default_factory=list)
-    deliveries: list[DeliveryFault] = field(default_factory=list)
-    down: bool = False
-    refuse_links: bool = False
+    """`duplicates` is how many coming deliveries are made twice."""
 
-    def of_call(self, method: str) -> CallFault | None:
-        matching = [rule for rule in self.calls if rule.method in {"*", method}]
-        return next((rule for rule in matching if rule.strikes()), None)
+    calls: list[Fault] = field(default_factory=list)
+    duplicates: int = 0
 
-    def of_delivery(self, kind: str) -> DeliveryFault | None:
-        matching = [rule for rule in self.deliveries if rule.kind in {"*", kind}]
-        return next((rule for rule in matching if rule.strikes()), None)
+    def of_call(self, method: str) -> Fault | None:
+        return next((fault for fault in self.calls if fault.strikes(method)), None)
 
-    def reset(self) -> None:
+    def duplicate_next(self) -> bool:
+        if self.duplicates == 0:
+            return False
+        self.duplicates -= 1
+        return True
+
+    def clear(self) -> None:
         self.calls.clear()
-        self.deliveries.clear()
-        self.down = self.refuse_links = False
+        self.duplicates = 0

@@ -3,6 +3,7 @@ token, rate, scope, arguments. Every call is entered in the journal with its ans
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -15,11 +16,11 @@ from starlette.responses import Response
 
 from bot.sandbox.api import METHODS, Method, Site
 from bot.sandbox.errors import SlackError
-from bot.sandbox.faults import CallFault, Faults
+from bot.sandbox.faults import Fault, Faults
 from bot.sandbox.journal import Call, Journal
 from bot.sandbox.rates import Rates
 
-__all__ = ["Gateway", "drop"]
+__all__ = ["Gateway"]
 
 Json = dict[str, Any]
 
@@ -31,66 +32,81 @@ class Gateway:
         self._faults = faults
         self._journal = journal
         app = site.workspace.app
-        self._tokens = {app.bot_token: "bot", app.app_token: "app"}
+        self._callers = {app.bot_token: "bot", app.app_token: "app"}
         self._scopes = ",".join(sorted(app.manifest.scopes))
 
-    async def __call__(self, request: Request) -> Response:
-        method = request.path_params["method"]
-        call = self._journal.start_call(method, {})
+    async def answer(self, request: Request) -> Response:
+        call = self._journal.call(request.path_params["method"])
+        body = await request.body()
+        fault = self._faults.of_call(call.method)
         try:
-            return await self._handle(request, method, call)
+            if fault is None:
+                return self._perform(request, body, call)
+            call.fault = fault.kind
+            return await self._misbehave(request, body, call, fault)
         finally:
-            call.took = time.monotonic() - call.at
+            if call.status is not None:
+                call.seconds = time.perf_counter() - call.at
             self._journal.touch()
 
-    async def _handle(self, request: Request, method: str, call: Call) -> Response:
-        if self._faults.down:
-            call.fault, call.done = "down", False
-            return _plain(call, 503)
-        fault = self._faults.of_call(method)
-        try:
-            call.args = _arguments(request, await request.body())
-        except SlackError as refusal:
-            return self._refused(call, "arguments", refusal)
-        token = _token(request, call.args)
-        if fault is None:
-            return self._answer(method, token, call)
-        call.fault = f"{fault.do} {fault.when}"
-        if fault.when == "after":
-            done = self._answer(method, token, call)
-            return await self._misbehave(request, fault, call, done)
-        if fault.do == "slow":
-            await asyncio.sleep(fault.seconds)
-            return self._answer(method, token, call)
-        call.done = False
-        return await self._misbehave(request, fault, call, None)
+    async def _misbehave(self, request: Request, body: bytes, call: Call, fault: Fault) -> Response:
+        match fault.kind:
+            case "rate_limited":
+                return self._limited(call, "fault", fault.retry_after)
+            case "slack_error":
+                return self._refused(call, "fault", SlackError(fault.code))
+            case "error":
+                call.rule, call.status = "fault", fault.status
+                return Response("upstream connect error", fault.status, media_type="text/plain")
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+                return self._perform(request, body, call)
+            case "kill_before":
+                _kill(fault.pid)
+            case "kill_after":
+                self._perform(request, body, call)
+                _kill(fault.pid)
+            case "done_but_timeout":
+                self._perform(request, body, call)
+            case "hang":
+                pass
+        call.status = None
+        self._journal.touch()
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        return Response()  # goes nowhere
 
-    def _answer(self, name: str, token: str, call: Call) -> Response:
-        rule = "auth"
+    def _perform(self, request: Request, body: bytes, call: Call) -> Response:
+        rule = "arguments"
         try:
-            method = METHODS.get(name)
+            call.arguments = _arguments(request, body)
+            rule = "auth"
+            method = METHODS.get(call.method)
             if method is None:
-                raise SlackError("unknown_method", req_method=name)  # noqa: TRY301
-            self._authenticate(method, token)
-            if wait := self._rate_limit(name, method, call.args):
-                return self._limited(call, wait)
+                raise SlackError("unknown_method", req_method=call.method)  # noqa: TRY301
+            self._authenticate(method, _token(request, call.arguments))
+            if wait := self._rate_limit(call.method, method, call.arguments):
+                return self._limited(call, "rate", wait)
             rule = "scope"
             self._need_any_scope(method)
             rule = "arguments"
-            _need(method, call.args)
-            rule = "rule"
-            answer = method.run(self._site, call.args)
+            _need(method, call.arguments)
+            rule = "state"
+            answer = method.run(self._site, call.arguments)
         except SlackError as refusal:
             return self._refused(call, rule, refusal)
+        call.done = True
         return self._say(call, {"ok": True, **answer})
 
     def _authenticate(self, method: Method, token: str) -> None:
+        if method.caller == "anyone":
+            return
         if not token:
             raise SlackError("not_authed")
-        kind = self._tokens.get(token)
-        if kind is None:
+        caller = self._callers.get(token)
+        if caller is None:
             raise SlackError("invalid_auth")
-        if kind != method.token:
+        if caller != method.caller:
             raise SlackError("not_allowed_token_type")
 
     def _rate_limit(self, name: str, method: Method, args: Json) -> int:
@@ -116,56 +132,26 @@ class Gateway:
         )
 
     def _refused(self, call: Call, rule: str, refusal: SlackError) -> Response:
-        call.refused_by, call.done = rule, False
+        call.rule, call.error = rule, refusal.code
         answer: Json = {"ok": False, "error": refusal.code, **refusal.extra}
         if refusal.messages:
             answer["errors"] = [m.removeprefix("[ERROR] ") for m in refusal.messages]
             answer["response_metadata"] = {"messages": refusal.messages}
         return self._say(call, answer)
 
-    def _limited(self, call: Call, wait: int) -> Response:
-        call.refused_by, call.done = "rate", False
+    def _limited(self, call: Call, rule: str, wait: int) -> Response:
+        call.rule, call.error = rule, "ratelimited"
         headers = {"retry-after": str(wait)}
         return self._say(call, {"ok": False, "error": "ratelimited"}, 429, **headers)
 
-    async def _misbehave(
-        self, request: Request, fault: CallFault, call: Call, done: Response | None
-    ) -> Response:
-        """Answer otherwise than Slack would have; `done` is what it would have answered."""
-        match fault.do:
-            case "ratelimit":
-                headers = {"retry-after": str(fault.retry_after)}
-                answer = {"ok": False, "error": "ratelimited"}
-                return self._say(call, answer, 429, **headers)
-            case "status":
-                return _plain(call, fault.status)
-            case "error":
-                return self._say(call, {"ok": False, "error": fault.error})
-            case "slow":
-                await asyncio.sleep(fault.seconds)
-                return done or _plain(call, 200)
-            case "kill":
-                os.kill(fault.pid, signal.SIGKILL)
-            case "drop":
-                pass
-        call.status = 0
-        return await drop(request)
 
-
-async def drop(request: Request) -> Response:
-    """End the connection without an answer; the response returned goes nowhere."""
-    request.state.transport.abort()
-    while not await request.is_disconnected():
-        await asyncio.sleep(0)
-    return Response()
-
-
-def _plain(call: Call, status: int) -> Response:
-    call.status = status
-    return Response("upstream connect error", status, media_type="text/plain")
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _arguments(request: Request, body: bytes) -> Json:
+    """Read the query, and a body that is JSON or a form; an empty one may call itself either."""
     args: Json = dict(request.query_params)
     if request.method == "GET" or not body.strip():
         return args
@@ -191,14 +177,13 @@ def _json_arguments(request: Request, body: bytes) -> Json:
 
 
 def _token(request: Request, args: Json) -> str:
+    in_body = str(args.pop("token", ""))
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    return str(args.pop("token", ""))
+    return token.strip() if scheme.lower() == "bearer" and token else in_body
 
 
 def _need(method: Method, args: Json) -> None:
-    missing = [name for name in method.required if args.get(name) in (None, "")]  # noqa: PLR6201
+    missing = [name for name in method.required if args.get(name) in (None, "")]
     if missing:
         faults = [f"[ERROR] missing required field: {name}" for name in missing]
         raise SlackError("invalid_arguments", faults)

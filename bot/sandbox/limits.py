@@ -1,8 +1,8 @@
 """What Slack allows, as data: Block Kit shapes, sizes, times, rate limits.
 
 Collected from Slack's documentation, the official SDKs' constants and error texts in public
-issues; where sources disagree, the stricter number stands here. `blocks`, `views`, `rates` and
-`delivery` only interpret these tables.
+issues; where sources disagree, the stricter number stands here. Other modules only interpret
+these tables.
 """
 
 from bot.sandbox.shapes import (
@@ -24,7 +24,8 @@ TRIGGER_SECONDS = 3.0
 EVENT_RETRY_SECONDS = (0.0, 60.0, 300.0)  # then Slack gives an event up
 RESPONSE_URL_SECONDS = 30 * 60.0
 RESPONSE_URL_USES = 5
-SIGNATURE_VERSION = "v0"
+PING_SECONDS = 5.0  # between the pings that a Socket Mode link gets
+LINK_SECONDS = 18_060  # how long a link will live, as its greeting says
 
 # --- Sizes ------------------------------------------------------------------------------------
 VIEW_BYTES = 250_000
@@ -37,8 +38,8 @@ METADATA_BYTES = 16_000  # metadata_too_large; the number is an assumption
 ATTACHMENTS = 100
 OPEN_USERS = 8  # conversations.open
 OPTIONS = 100
+MIN_QUERY_LENGTH = 3  # of an external select that does not say
 LINKS = 10  # Socket Mode connections of one app
-UPLOAD_BYTES = 1_000_000_000
 
 BLOCKS_ON = {"message": 50, "modal": 100, "home": 100}
 
@@ -89,6 +90,11 @@ _STATIC: dict[str, Spec] = {
 }
 _STATIC_RULE = ("options", "option_groups")
 _USERS = Items(_ID, 1000)
+# No file can be uploaded to the sandbox, so an image of a slack_file would have none behind it.
+_PICTURE: dict[str, Spec] = {
+    "alt_text": String(2000, least=1),
+    "image_url": String(3000, least=1, pattern=_IMAGE_URL),
+}
 
 ELEMENTS: dict[str, Shape] = {
     "button": Shape(
@@ -102,13 +108,12 @@ ELEMENTS: dict[str, Shape] = {
         },
     ),
     "static_select": Shape(
-        {}, {**_MENU, **_STATIC, "initial_option": Part("option")}, _STATIC_RULE, _STATIC_RULE
+        {}, {**_MENU, **_STATIC, "initial_option": Part("option")}, one_of=_STATIC_RULE
     ),
     "multi_static_select": Shape(
         {},
         {**_MULTI, **_STATIC, "initial_options": Items(Part("option"), OPTIONS, least=1)},
-        _STATIC_RULE,
-        _STATIC_RULE,
+        one_of=_STATIC_RULE,
     ),
     "external_select": Shape(
         {}, {**_MENU, "min_query_length": Number(0, 1000), "initial_option": Part("option")}
@@ -142,9 +147,7 @@ ELEMENTS: dict[str, Shape] = {
             "filter": Part("filter"),
         },
     ),
-    "channels_select": Shape(
-        {}, {**_MENU, "initial_channel": _ID, "response_url_enabled": _FLAG}
-    ),
+    "channels_select": Shape({}, {**_MENU, "initial_channel": _ID, "response_url_enabled": _FLAG}),
     "multi_channels_select": Shape({}, {**_MULTI, "initial_channels": _USERS}),
     "overflow": Shape({"options": Items(Part("link_option"), 5, least=1)}, _CONFIRMED),
     "radio_buttons": Shape(
@@ -193,12 +196,7 @@ ELEMENTS: dict[str, Shape] = {
     "email_text_input": Shape({}, {**_TYPED_IN, "initial_value": String(3000)}),
     "url_text_input": Shape({}, {**_TYPED_IN, "initial_value": String(3000)}),
     "rich_text_input": Shape({}, {**_TYPED_IN, "initial_value": Typed(_types("rich_text"))}),
-    "image": Shape(
-        {"alt_text": String(2000, least=1)},
-        {"image_url": String(3000, least=1, pattern=_IMAGE_URL), "slack_file": Part("slack_file")},
-        ("image_url", "slack_file"),
-        ("image_url", "slack_file"),
-    ),
+    "image": Shape(_PICTURE),
     "plain_text": Shape({"text": String(3000, least=1)}, {"emoji": _FLAG}),
     "mrkdwn": Shape({"text": String(3000, least=1)}, {"verbatim": _FLAG}),
 }
@@ -217,17 +215,13 @@ _TYPING = _types(
     "plain_text_input", "number_input", "email_text_input", "url_text_input", "rich_text_input"
 )
 
-IN_SECTION = (
-    _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "image")
-)
+IN_SECTION = _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "image")
 IN_ACTIONS = _SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "datetimepicker")
 IN_INPUT = _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _TYPING | _types("datetimepicker")
 IN_CONTEXT = _types("image", "plain_text", "mrkdwn")
 
 _BLOCK: dict[str, Spec] = {"block_id": _ID}
-_RICH = _types(
-    "rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"
-)
+_RICH = _types("rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote")
 _CELL = _types("raw_text", "rich_text")
 
 BLOCKS: dict[str, Shape] = {
@@ -240,7 +234,7 @@ BLOCKS: dict[str, Shape] = {
             "accessory": Typed(IN_SECTION),
             "expand": _FLAG,
         },
-        ("text", "fields"),
+        any_of=("text", "fields"),
     ),
     "header": Shape({"text": Text(150)}, _BLOCK),
     "context": Shape({"elements": Items(Typed(IN_CONTEXT), 10, least=1)}, _BLOCK),
@@ -250,17 +244,7 @@ BLOCKS: dict[str, Shape] = {
         {"label": Text(2000), "element": Typed(IN_INPUT)},
         {**_BLOCK, "hint": Text(2000), "optional": _FLAG, "dispatch_action": _FLAG},
     ),
-    "image": Shape(
-        {"alt_text": String(2000, least=1)},
-        {
-            **_BLOCK,
-            "title": Text(2000),
-            "image_url": String(3000, least=1, pattern=_IMAGE_URL),
-            "slack_file": Part("slack_file"),
-        },
-        ("image_url", "slack_file"),
-        ("image_url", "slack_file"),
-    ),
+    "image": Shape(_PICTURE, {**_BLOCK, "title": Text(2000)}),
     "rich_text": Shape({"elements": Items(Typed(_RICH), 100)}, _BLOCK),
     "markdown": Shape({"text": String(MARKDOWN_TEXT, least=1)}, _BLOCK),
     "table": Shape(
@@ -334,12 +318,8 @@ PARTS: dict[str, Shape] = {
         {"text": Text(75, plain=False), "value": String(150, least=1)},
         {"description": Text(75, plain=False)},
     ),
-    "link_option": Shape(
-        _OPTION, {"description": Text(75), "url": String(3000, pattern=_URL)}
-    ),
-    "option_group": Shape(
-        {"label": Text(75), "options": Items(Part("option"), OPTIONS, least=1)}
-    ),
+    "link_option": Shape(_OPTION, {"description": Text(75), "url": String(3000, pattern=_URL)}),
+    "option_group": Shape({"label": Text(75), "options": Items(Part("option"), OPTIONS, least=1)}),
     "confirm": Shape(
         {
             "title": Text(100),
@@ -365,9 +345,6 @@ PARTS: dict[str, Shape] = {
             )
         },
     ),
-    "slack_file": Shape(
-        {}, {"id": _ID, "url": String(3000, least=1)}, ("id", "url"), ("id", "url")
-    ),
     "rich_text_style": Shape(
         {},
         dict.fromkeys(
@@ -384,9 +361,7 @@ PARTS: dict[str, Shape] = {
             _FLAG,
         ),
     ),
-    "column": Shape(
-        {}, {"align": Choice(_types("left", "center", "right")), "is_wrapped": _FLAG}
-    ),
+    "column": Shape({}, {"align": Choice(_types("left", "center", "right")), "is_wrapped": _FLAG}),
 }
 
 _VIEW: dict[str, Spec] = {

@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import Any
 
-from bot.sandbox import elements, render
+from bot.sandbox import elements, objects
 from bot.sandbox.views import View, Views
 from bot.sandbox.workspace import Channel, Kind, Message, User, Workspace
 
@@ -29,7 +29,7 @@ class Payloads:
             "channel_id": channel.id,
             "channel_name": _shown_name(channel),
             "user_id": user.id,
-            "user_name": user.handle,
+            "user_name": user.name,
             "command": command,
             "text": text,
             "api_app_id": app.id,
@@ -46,7 +46,7 @@ class Payloads:
         state: elements.State,
         response_url: str,
     ) -> Json:
-        payload = {
+        payload: Json = {
             **self._interaction("block_actions", user),
             **self._in_message(message),
             "trigger_id": self._views.new_trigger(user.id),
@@ -57,6 +57,19 @@ class Payloads:
         if message.only_for:  # Slack does not repeat an ephemeral message
             del payload["message"]
         return payload
+
+    def bare_action(self, user: User) -> Json:
+        """A block_actions of nothing in particular, in the person's direct messages."""
+        channel = self._workspace.dm(user)
+        return {
+            **self._interaction("block_actions", user),
+            "container": {"type": "message", "message_ts": "", "channel_id": channel.id},
+            "channel": {"id": channel.id, "name": _shown_name(channel)},
+            "trigger_id": self._views.new_trigger(user.id),
+            "state": {"values": {}},
+            "response_url": "",
+            "actions": [],
+        }
 
     def view_action(self, user: User, view: View, action: Json) -> Json:
         shown = self._views.as_json(view)
@@ -103,28 +116,17 @@ class Payloads:
             "value": query,
         }
 
-    def shortcut(self, user: User, callback_id: str) -> Json:
-        return {
-            **self._interaction("shortcut", user),
-            "callback_id": callback_id,
-            "action_ts": self._workspace.next_ts(),
-            "trigger_id": self._views.new_trigger(user.id),
+    def home_opened(self, user: User, channel: Channel, home: View | None) -> Json:
+        event = {
+            "type": "app_home_opened",
+            "user": user.id,
+            "channel": channel.id,
+            "tab": "home",
+            "event_ts": self._workspace.next_ts(),
         }
+        return self._event(event | ({"view": self._views.as_json(home)} if home else {}))
 
-    def message_shortcut(
-        self, user: User, callback_id: str, message: Message, response_url: str
-    ) -> Json:
-        return {
-            **self._interaction("message_action", user),
-            **self._in_message(message),
-            "callback_id": callback_id,
-            "action_ts": self._workspace.next_ts(),
-            "message_ts": message.ts,
-            "response_url": response_url,
-            "trigger_id": self._views.new_trigger(user.id),
-        }
-
-    def event(self, event: Json) -> Json:
+    def _event(self, event: Json) -> Json:
         app, team = self._workspace.app, self._workspace.team
         return {
             "token": app.verification_token,
@@ -152,9 +154,9 @@ class Payloads:
             "type": kind,
             "user": {
                 "id": user.id,
-                "username": user.handle,
-                "name": user.handle,
-                "team_id": render.user(self._workspace, user, email=False)["team_id"],
+                "username": user.name,
+                "name": user.name,
+                "team_id": objects.team_of(self._workspace, user),
             },
             "api_app_id": app.id,
             "token": app.verification_token,
@@ -173,7 +175,7 @@ class Payloads:
                 "is_ephemeral": message.only_for is not None,
             },
             "channel": {"id": channel.id, "name": _shown_name(channel)},
-            "message": render.message(self._workspace, message),
+            "message": objects.message(self._workspace, message),
         }
 
 

@@ -10,7 +10,7 @@ __all__ = ["Rates"]
 
 
 class Rates:
-    """`factor` makes all windows that many times shorter: 1 is Slack, 10 is ten times faster."""
+    """`factor` scales all windows: 1 is Slack, 0.1 forgets ten times sooner, 0 limits nothing."""
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = factor
@@ -18,8 +18,10 @@ class Rates:
 
     def wait(self, key: str, tier: str) -> int:
         """Count a call and return 0, or return the Retry-After that refuses it."""
+        if self.factor == 0:
+            return 0
         calls, seconds = limits.RATES[tier]
-        window = seconds / self.factor
+        window = seconds * self.factor
         now = time.monotonic()
         seen = self._seen.setdefault(key, deque())
         while seen and seen[0] <= now - window:
@@ -28,6 +30,3 @@ class Rates:
             return max(1, math.ceil(seen[0] + window - now))
         seen.append(now)
         return 0
-
-    def forget(self) -> None:
-        self._seen.clear()

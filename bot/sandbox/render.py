@@ -1,148 +1,194 @@
-"""Workspace objects in the JSON in which Slack's answers and payloads carry them."""
+"""What a person reads: the visible text of messages and views, markup resolved as Slack's client
+resolves it. Times are in UTC.
+"""
 
-from datetime import datetime
+import html
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from bot.sandbox.workspace import Channel, File, Kind, Message, User, Usergroup, Workspace
+from bot.sandbox.elements import HELD
 
-__all__ = ["channel", "file", "message", "user", "usergroup"]
+__all__ = ["blocks_text", "message_text", "mrkdwn_text", "view_text"]
 
 Json = dict[str, Any]
-_NO_TEXT = "This content can't be displayed."
-_STRANGERS_TEAM = "T0ELSEWHERE"
+Names = Mapping[str, str]  # the names of people and channels, by id
+
+_SPECIAL = re.compile(r"<([^<>\n]+)>")
+_CODE = re.compile(r"(`[^`\n]+`)")
+_STYLED = re.compile(r"(?<![\w*_~])([*_~])(?! )([^\n]+?)(?<! )\1(?![\w*_~])")
+_DATE_TOKENS = {
+    "date_num": "%Y-%m-%d",
+    "date_slash": "%m/%d/%Y",
+    "date_long": "%A, %B %-d, %Y",
+    "date_long_full": "%B %-d, %Y",
+    "date_long_pretty": "%A, %B %-d, %Y",
+    "date": "%B %-d, %Y",
+    "date_pretty": "%B %-d, %Y",
+    "date_short": "%b %-d, %Y",
+    "date_short_pretty": "%b %-d, %Y",
+    "day_divider_pretty": "%A, %B %-d",
+    "time": "%H:%M",
+    "time_secs": "%H:%M:%S",
+    "ago": "%Y-%m-%d %H:%M",
+}
 
 
-def user(workspace: Workspace, person: User, *, email: bool) -> Json:
-    profile: Json = {
-        "title": person.title,
-        "real_name": person.name,
-        "real_name_normalized": person.name,
-        "display_name": person.handle,
-        "display_name_normalized": person.handle,
-        "first_name": person.name.partition(" ")[0],
-        "last_name": person.name.partition(" ")[2],
-        "team": _team_of(workspace, person),
-    }
-    if email and person.email:
-        profile["email"] = person.email
-    if person.bot:
-        profile |= {"api_app_id": workspace.app.id, "bot_id": workspace.app.bot_id}
-    shown: Json = {
-        "id": person.id,
-        "team_id": _team_of(workspace, person),
-        "name": person.handle,
-        "deleted": person.deleted,
-        "profile": profile,
-        "is_bot": person.bot,
-        "is_app_user": False,
-        "updated": person.updated,
-    }
-    if person.stranger:
-        shown["is_stranger"] = True
-    if person.deleted:
-        return shown
-    return shown | {
-        "real_name": person.name,
-        "tz": person.tz,
-        "tz_label": person.tz,
-        "tz_offset": _offset(person.tz),
-        "is_admin": False,
-        "is_owner": False,
-        "is_primary_owner": False,
-        "is_restricted": person.restricted,
-        "is_ultra_restricted": person.ultra_restricted,
-        "is_email_confirmed": person.email_confirmed,
-        "who_can_share_contact_card": "EVERYONE",
-    }
+def message_text(message: Json, names: Names) -> str:
+    """The blocks, where there are any: Slack shows `text` only in notifications then."""
+    if message.get("blocks"):
+        return blocks_text(message["blocks"], names)
+    return mrkdwn_text(message.get("text", ""), names)
 
 
-def message(workspace: Workspace, shown: Message, *, metadata: bool = False) -> Json:
-    out: Json = {
-        "type": "message",
-        "user": shown.user,
-        "text": shown.text or (_NO_TEXT if shown.blocks and shown.by_app else ""),
-        "ts": shown.ts,
-        "team": workspace.team.id,
-    }
-    if shown.by_app:
-        out |= {
-            "bot_id": workspace.app.bot_id,
-            "app_id": workspace.app.id,
-            "bot_profile": {
-                "id": workspace.app.bot_id,
-                "app_id": workspace.app.id,
-                "name": workspace.app.manifest.display_information.name,
-                "deleted": False,
-                "team_id": workspace.team.id,
-            },
-        }
-    if shown.blocks:
-        out["blocks"] = shown.blocks
-    if shown.attachments:
-        out["attachments"] = shown.attachments
-    if shown.thread_ts:
-        out["thread_ts"] = shown.thread_ts
-    if shown.edited:
-        out["edited"] = {"user": shown.user, "ts": shown.edited}
-    if shown.files:
-        out["files"] = [file(workspace.files[file_id]) for file_id in shown.files]
-    if metadata and shown.metadata:
-        out["metadata"] = shown.metadata
-    return out
+def view_text(view: Json, names: Names) -> str:
+    heads = [view[key]["text"] for key in ("title", "submit", "close") if view.get(key)]
+    title, *buttons = heads if view["type"] == "modal" else [""]
+    body = blocks_text(view["blocks"], names, view.get("state", {}).get("values"))
+    return "\n".join(part for part in (title, body, *buttons) if part)
 
 
-def channel(workspace: Workspace, shown: Channel) -> Json:
-    out: Json = {
-        "id": shown.id,
-        "created": shown.created,
-        "is_archived": shown.archived,
-        "is_im": shown.kind is Kind.DM,
-        "is_channel": shown.kind is Kind.PUBLIC,
-        "is_group": shown.kind is Kind.PRIVATE,
-        "is_mpim": False,
-        "is_private": shown.kind is not Kind.PUBLIC,
-        "context_team_id": workspace.team.id,
-    }
-    if shown.kind is Kind.DM:
-        partner = workspace.dm_partner(shown)
-        return out | {"user": partner.id, "is_user_deleted": partner.deleted}
-    return out | {
-        "name": shown.name,
-        "name_normalized": shown.name,
-        "is_general": shown.name == "general",
-        "is_member": workspace.app.user_id in shown.members,
-        "num_members": len(shown.members),
-    }
+def blocks_text(blocks: list[Json], names: Names, values: Json | None = None) -> str:
+    """Read blocks from top to bottom, a line each. `values` are what fields hold by now."""
+    held = values or {}
+    return "\n".join(
+        line for block in blocks for line in _lines(block, names, held.get(block["block_id"], {}))
+    )
 
 
-def usergroup(workspace: Workspace, group: Usergroup, *, users: bool) -> Json:
-    out: Json = {
-        "id": group.id,
-        "team_id": workspace.team.id,
-        "is_usergroup": True,
-        "name": group.name,
-        "handle": group.handle,
-        "date_delete": int(group.disabled),
-        "user_count": len(group.users),
-    }
-    return out | ({"users": group.users} if users else {})
+def mrkdwn_text(text: str, names: Names) -> str:
+    resolved = _SPECIAL.sub(lambda found: _special(found[1], names), text)
+    parts = _CODE.split(resolved)
+    parts[::2] = [_unstyled(part) for part in parts[::2]]
+    parts[1::2] = [part.strip("`") for part in parts[1::2]]
+    return html.unescape("".join(parts))
 
 
-def file(shown: File) -> Json:
-    return {
-        "id": shown.id,
-        "name": shown.name,
-        "title": shown.title or shown.name,
-        "size": shown.length,
-        "mode": "hosted",
-    }
+def _unstyled(text: str) -> str:
+    while (plain := _STYLED.sub(r"\2", text)) != text:
+        text = plain
+    return text
 
 
-def _offset(zone: str) -> int:
-    offset = datetime.now(ZoneInfo(zone)).utcoffset()
-    return int(offset.total_seconds()) if offset else 0
+def _special(inside: str, names: Names) -> str:
+    body, _, label = inside.partition("|")
+    match body[0]:
+        case "@":
+            return f"@{names.get(body[1:], label or body[1:])}"
+        case "#":
+            return f"#{names.get(body[1:], label or body[1:])}"
+        case "!":
+            return _command(body[1:], label)
+    return label or body
 
 
-def _team_of(workspace: Workspace, person: User) -> str:
-    return _STRANGERS_TEAM if person.stranger else workspace.team.id
+def _command(body: str, label: str) -> str:
+    name, *rest = body.split("^")
+    if name == "date":
+        return _date(*rest[:2], fallback=label)
+    return label or f"@{name}"
+
+
+def _date(stamp: str = "", form: str = "", *, fallback: str = "") -> str:
+    if not stamp.isdecimal() or not form:
+        return fallback
+    when = datetime.fromtimestamp(int(stamp), UTC)
+
+    def fill(found: re.Match[str]) -> str:
+        token = _DATE_TOKENS.get(found[1])
+        return when.strftime(token) if token else found[0]
+
+    return re.sub(r"\{(\w+)\}", fill, form)
+
+
+def _lines(node: object, names: Names, held: Json) -> Iterator[str]:
+    """Yield the texts of a block or any part of it, in the order in which they are shown."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _lines(item, names, held)
+    elif isinstance(node, dict):
+        yield from _READERS.get(node.get("type", ""), _parts)(node, names, held)
+
+
+def _parts(node: Json, names: Names, held: Json) -> Iterator[str]:
+    if "alt_text" in node:
+        yield node["alt_text"]
+    for key in _SHOWN:
+        if key in node:
+            yield from _lines(node[key], names, held)
+
+
+def _mrkdwn(node: Json, names: Names, _: Json) -> Iterator[str]:
+    yield mrkdwn_text(node["text"], names)
+
+
+def _plain(node: Json, _: Names, __: Json) -> Iterator[str]:
+    yield node["text"]
+
+
+def _rich(node: Json, names: Names, _: Json) -> Iterator[str]:
+    yield "".join(_leaf(leaf, names) for leaf in node["elements"])
+
+
+def _boxes(node: Json, names: Names, held: Json) -> Iterator[str]:
+    yield from _lines(node["options"], names, held)
+
+
+def _field(element: Json, names: Names, held: Json) -> Iterator[str]:
+    """What a field holds, or else its placeholder."""
+    how = HELD[element["type"]]
+    value = held.get(element["action_id"], {}).get(how.field, element.get(how.initial))
+    if value in (None, "", []):
+        yield from _lines(element.get("placeholder"), names, {})
+        return
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            yield from _lines(item.get("text", item.get("elements")), names, {})
+        else:
+            yield str(names.get(item, item))
+
+
+def _closed_menu(_: Json, __: Names, ___: Json) -> Iterator[str]:
+    return iter(())
+
+
+_SHOWN = (
+    "label",
+    "title",
+    "text",
+    "fields",
+    "description",
+    "elements",
+    "element",
+    "accessory",
+    "rows",
+    "hint",
+)
+_READERS: dict[str, Callable[[Json, Names, Json], Iterator[str]]] = {
+    **dict.fromkeys(HELD, _field),
+    **dict.fromkeys(("plain_text", "raw_text", "markdown"), _plain),
+    **dict.fromkeys(("rich_text_section", "rich_text_preformatted", "rich_text_quote"), _rich),
+    **dict.fromkeys(("radio_buttons", "checkboxes"), _boxes),
+    "mrkdwn": _mrkdwn,
+    "overflow": _closed_menu,
+}
+
+
+def _leaf(leaf: Json, names: Names) -> str:
+    match leaf["type"]:
+        case "text":
+            return str(leaf["text"])
+        case "link":
+            return str(leaf.get("text") or leaf["url"])
+        case "user":
+            return f"@{names.get(leaf['user_id'], leaf['user_id'])}"
+        case "channel":
+            return f"#{names.get(leaf['channel_id'], leaf['channel_id'])}"
+        case "broadcast":
+            return f"@{leaf['range']}"
+        case "emoji":
+            return f":{leaf['name']}:"
+        case "date":
+            return _date(str(leaf["timestamp"]), leaf["format"], fallback=leaf.get("fallback", ""))
+    return str(leaf.get("value", ""))

@@ -15,11 +15,10 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """An integer. `text` also accepts one written as a string, as Slack does for number inputs."""
+    """An integer."""
 
     least: int
     most: int
-    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ Spec = String | Number | Flag | Choice | Text | Part | Typed | Items
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`either` names fields of which at least one stands; `exclusive`, of which at most one does."""
+    """Of the fields `any_of`, at least one stands; of those in `one_of`, exactly one."""
 
     required: Mapping[str, Spec] = field(default_factory=dict)
     optional: Mapping[str, Spec] = field(default_factory=dict)
-    either: tuple[str, ...] = ()
-    exclusive: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()

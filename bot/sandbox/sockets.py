@@ -1,10 +1,12 @@
-"""Socket Mode: links opened with one-use addresses, each envelope to exactly one of them."""
+"""Socket Mode: the app's links, opened with one-use addresses, each envelope to exactly one."""
 
 import asyncio
 import contextlib
 import itertools
 import json
 import secrets
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -15,13 +17,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from bot.sandbox import limits
-from bot.sandbox.faults import Faults
-from bot.sandbox.journal import Journal
+from bot.sandbox.changes import Changes
 
-__all__ = ["Link", "Links"]
+__all__ = ["Ack", "Links"]
 
 Json = dict[str, Any]
-_LIFETIME_SECONDS = 18_060  # what Slack announces in its greeting
+Ack = asyncio.Future[tuple[float, object]]  # when it came (perf_counter), and its payload
 
 
 class _Connection(ServerConnection):
@@ -34,36 +35,26 @@ class _Connection(ServerConnection):
             super().data_received(data)
 
 
-@dataclass(slots=True)
-class Link:
+@dataclass(eq=False, slots=True)
+class _Link:
     number: int
     connection: _Connection
     leaving: bool = False  # told to disconnect, still open
 
-    @property
-    def deaf(self) -> bool:
-        return self.connection.deaf
-
 
 class Links:
-    """The app's open links. `ping_seconds` is how often each is pinged, as Slack does."""
-
-    def __init__(
-        self, app_id: str, faults: Faults, journal: Journal, ping_seconds: float
-    ) -> None:
+    def __init__(self, app_id: str, changes: Changes) -> None:
         self._app_id = app_id
-        self._faults = faults
-        self._journal = journal
-        self._ping_seconds = ping_seconds
+        self._changes = changes
         self._tickets: set[str] = set()
         self._numbers = itertools.count(1)
         self._turn = 0
-        self._acks: dict[str, asyncio.Future[object]] = {}
+        self._acks: dict[str, Ack] = {}
         self._address = ""
-        self.open: list[Link] = []
+        self._open: list[_Link] = []
 
     @contextlib.asynccontextmanager
-    async def serve(self, host: str) -> Any:  # noqa: ANN401
+    async def serve(self, host: str) -> AsyncIterator[None]:
         async with serve(
             self._talk,
             host,
@@ -77,108 +68,117 @@ class Links:
             self._address = _address(server, host)
             yield
 
+    def __len__(self) -> int:
+        """Count the links that Slack would use: neither leaving nor deaf."""
+        return sum(not (link.leaving or link.connection.deaf) for link in self._open)
+
     def new_url(self) -> str:
         ticket = secrets.token_urlsafe(16)
         self._tickets.add(ticket)
         return f"{self._address}/link/?ticket={ticket}&app_id={self._app_id}"
 
-    def choose(self) -> Link | None:
-        """Pick the link whose turn it is; one that is leaving only when there is no other."""
-        candidates = [link for link in self.open if not link.leaving] or self.open
+    async def send(self, envelope: Json) -> int | None:
+        """Send over the link whose turn it is and return its number; None when there is no link.
+
+        A link that is leaving is used only when there is no other. A deaf one swallows its turn.
+        """
+        candidates = [link for link in self._open if not link.leaving] or self._open
         if not candidates:
             return None
         self._turn += 1
-        return candidates[self._turn % len(candidates)]
+        link = candidates[self._turn % len(candidates)]
+        await self._say(link, envelope)
+        return link.number
 
-    async def send(self, link: Link, envelope: Json) -> None:
-        """Send, or, through a deaf link, believe to have sent."""
-        if not link.deaf:
-            with contextlib.suppress(ConnectionClosed):
-                await link.connection.send(json.dumps(envelope, ensure_ascii=False))
-
-    def expect(self, envelope_id: str) -> asyncio.Future[object]:
+    def expect(self, envelope_id: str) -> Ack:
         """The acknowledgement to come, whichever link it comes through."""
-        return self._acks.setdefault(envelope_id, asyncio.get_running_loop().create_future())
+        ack: Ack = asyncio.get_running_loop().create_future()
+        self._acks[envelope_id] = ack
+        return ack
 
     def forget(self, envelope_id: str) -> None:
         self._acks.pop(envelope_id, None)
 
-    async def disconnect(self, reason: str, *, number: int | None, close: bool) -> int:
-        """Tell links to disconnect; return how many were told."""
-        links = [link for link in self.open if number in {None, link.number}]
-        for link in links:
+    async def disconnect(self, reason: str, *, close_old: bool) -> None:
+        """Tell all links to disconnect; close them, or leave that to the app."""
+        leaving = list(self._open)
+        host = {"host": "applink-sandbox"}
+        for link in leaving:
             link.leaving = True
-            host = {"host": "applink-sandbox"}
-            await self.send(link, {"type": "disconnect", "reason": reason, "debug_info": host})
-            if close:
-                await link.connection.close()
-        return len(links)
+            await self._say(link, {"type": "disconnect", "reason": reason, "debug_info": host})
+        if close_old:
+            await asyncio.gather(*(link.connection.close() for link in leaving))
+        self._changes.touch()
 
-    async def close_all(self) -> None:
-        for link in list(self.open):
+    def deafen(self, number: int | None) -> None:
+        """Make one link deaf and mute, or all: it stays open and nothing passes any more."""
+        for link in self._open:
+            if number in {None, link.number}:
+                link.connection.deaf = True
+        self._changes.touch()
+
+    def close_all(self) -> None:
+        for link in list(self._open):
             link.connection.transport.abort()
 
-    def deafen(self, number: int | None) -> int:
-        links = [link for link in self.open if number in {None, link.number}]
-        for link in links:
-            link.connection.deaf = True
-        return len(links)
+    async def _say(self, link: _Link, said: Json) -> None:
+        if not link.connection.deaf:
+            with contextlib.suppress(ConnectionClosed):
+                await link.connection.send(json.dumps(said, ensure_ascii=False))
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self._faults.down or self._faults.refuse_links:
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable\n")
         ticket = parse_qs(urlsplit(request.path).query).get("ticket", [""])[0]
         if ticket not in self._tickets:
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "this address was used or never given\n")
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "used, or never given out\n")
         self._tickets.discard(ticket)
         return None
 
     async def _talk(self, connection: ServerConnection) -> None:
         if not isinstance(connection, _Connection):
             raise TypeError(connection)
-        link = Link(next(self._numbers), connection)
-        if len(self.open) >= limits.LINKS:
-            await self.send(link, {"type": "disconnect", "reason": "too_many_websockets"})
+        link = _Link(next(self._numbers), connection)
+        if len(self._open) >= limits.LINKS:
+            await self._say(link, {"type": "disconnect", "reason": "too_many_websockets"})
             return
-        self.open.append(link)
-        self._journal.touch()
+        self._open.append(link)
         pinging = asyncio.create_task(self._ping(link))
         try:
-            await self.send(link, self._greeting())
+            await self._say(link, self._greeting())
+            self._changes.touch()
             async for frame in connection:
                 self._heard(frame)
         except ConnectionClosed:
             pass
         finally:
             pinging.cancel()
-            self.open.remove(link)
-            self._journal.touch()
+            self._open.remove(link)
+            self._changes.touch()
 
-    async def _ping(self, link: Link) -> None:
+    async def _ping(self, link: _Link) -> None:
         with contextlib.suppress(ConnectionClosed):
-            while True:
-                await asyncio.sleep(self._ping_seconds)
-                if not link.deaf:
-                    await link.connection.ping(b"Ping from applink-sandbox")
+            while not link.connection.deaf:
+                await link.connection.ping(b"Ping from applink-sandbox")
+                await asyncio.sleep(limits.PING_SECONDS)
 
     def _greeting(self) -> Json:
         return {
             "type": "hello",
-            "num_connections": len(self.open),
+            "num_connections": len(self._open),
             "debug_info": {
                 "host": "applink-sandbox",
                 "build_number": 1,
-                "approximate_connection_time": _LIFETIME_SECONDS,
+                "approximate_connection_time": limits.LINK_SECONDS,
             },
             "connection_info": {"app_id": self._app_id},
         }
 
     def _heard(self, frame: str | bytes) -> None:
+        now = time.perf_counter()
         with contextlib.suppress(ValueError):
             said = json.loads(frame)
-            if isinstance(said, dict) and (ack := self._acks.get(str(said.get("envelope_id")))):
-                if not ack.done():
-                    ack.set_result(said.get("payload"))
+            ack = self._acks.get(str(said.get("envelope_id"))) if isinstance(said, dict) else None
+            if ack is not None and not ack.done():
+                ack.set_result((now, said.get("payload")))
 
 
 def _address(server: Server, host: str) -> str:

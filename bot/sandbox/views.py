@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.sandbox import blocks, elements, limits
+from bot.sandbox.changes import Changes
 from bot.sandbox.errors import NotPossible, SlackError
 from bot.sandbox.workspace import App
 
@@ -18,11 +19,11 @@ __all__ = ["Trigger", "View", "Views"]
 
 Json = dict[str, Any]
 _TITLE_KEYS = ("title", "submit", "close")
+_TRIGGERS_KEPT = 10_000
 
 
 @dataclass(slots=True)
 class Trigger:
-    id: str
     user: str
     born: float
     view: str | None  # the view that was on top when it arose, if it arose in one
@@ -53,8 +54,9 @@ class View:
 
 
 class Views:
-    def __init__(self, app: App, team_id: str) -> None:
+    def __init__(self, app: App, team_id: str, changes: Changes) -> None:
         self._app = app
+        self._changes = changes
         self._team_id = team_id
         self.stacks: dict[str, list[View]] = {}
         self.homes: dict[str, View] = {}
@@ -66,7 +68,9 @@ class Views:
     def new_trigger(self, user_id: str, view: str | None = None) -> str:
         number = next(self._numbers)
         name = f"{number}.{time.time_ns()}.{secrets.token_hex(16)}"
-        self._triggers[name] = Trigger(name, user_id, time.monotonic(), view)
+        self._triggers[name] = Trigger(user_id, time.monotonic(), view)
+        if len(self._triggers) > _TRIGGERS_KEPT:
+            del self._triggers[next(iter(self._triggers))]
         return name
 
     def trigger(self, name: object) -> Trigger:
@@ -82,63 +86,52 @@ class Views:
 
     # --- what an app may do ---------------------------------------------------------------
 
-    def open(self, trigger: Trigger, body: Json) -> View:
+    def open(self, trigger: Trigger, view: object) -> View:
         """Open a modal. One that this person already has open gives way to it."""
-        self._judge(body, "modal")
-        self._refuse_taken_external_id(body, None)
+        body = self._judged(view, "modal")
         trigger.used = True
-        view = self._new(trigger.user, body, previous=None)
-        self.stacks[trigger.user] = [view]
-        return view
+        opened = self._new(trigger.user, body, previous=None)
+        self.stacks[trigger.user] = [opened]
+        self.changed(opened)
+        return opened
 
-    def push(self, trigger: Trigger, body: Json) -> View:
-        self._judge(body, "modal")
-        stack = self.stacks.get(trigger.user, [])
-        if trigger.view is None or not any(view.id == trigger.view for view in stack):
+    def push(self, trigger: Trigger, view: object) -> View:
+        """Push a modal onto the stack in which the trigger arose."""
+        body = self._judged(view, "modal")
+        stack = self.stack(trigger.user)
+        if not any(one.id == trigger.view for one in stack):
             raise SlackError("not_found")
-        self._refuse_taken_external_id(body, None)
-        if len(stack) >= limits.VIEW_STACK:
-            raise SlackError("push_limit_reached")
+        pushed = self._push(stack, body)
         trigger.used = True
-        view = self._new(trigger.user, body, previous=stack[-1])
-        stack.append(view)
-        return view
+        return pushed
 
-    def update(self, body: Json, *, view_id: str, external_id: str, expected_hash: str) -> View:
-        self._judge(body, "modal")
-        view = self._find(view_id, external_id)
-        if expected_hash and expected_hash != view.hash:
+    def update(self, view: object, *, view_id: str, external_id: str, expected_hash: str) -> View:
+        found = self._find(view_id, external_id)
+        body = self._judged(view, "modal", found)
+        if found is None:
+            raise SlackError("not_found")
+        if expected_hash and expected_hash != found.hash:
             raise SlackError("hash_conflict")
-        self._refuse_taken_external_id(body, view)
-        self._replace(view, body)
-        return view
+        return self._replace(found, body)
 
-    def publish(self, user_id: str, body: Json, expected_hash: str) -> View:
-        self._judge(body, "home")
+    def publish(self, user_id: str, view: object, expected_hash: str) -> View:
         home = self.homes.get(user_id)
+        body = self._judged(view, "home", home)
         if expected_hash and (home is None or expected_hash != home.hash):
             raise SlackError("hash_conflict")
-        self._refuse_taken_external_id(body, home)
-        if home is None:
-            home = self.homes[user_id] = self._new(user_id, body, previous=None)
-        else:
-            self._replace(home, body)
+        if home is not None:
+            return self._replace(home, body)
+        home = self.homes[user_id] = self._new(user_id, body, previous=None)
+        self.changed(home)
         return home
 
     # --- what an app's answer to a submission does ----------------------------------------
 
-    def replace_by_answer(self, view: View, body: Json) -> None:
-        self._judge(body, "modal")
-        self._refuse_taken_external_id(body, view)
-        self._replace(view, body)
+    def replace_by_answer(self, view: View, body: object) -> None:
+        self._replace(view, self._judged(body, "modal", view))
 
-    def push_by_answer(self, view: View, body: Json) -> None:
-        self._judge(body, "modal")
-        stack = self.stacks[view.user]
-        if len(stack) >= limits.VIEW_STACK:
-            raise SlackError("push_limit_reached")
-        self._refuse_taken_external_id(body, None)
-        stack.append(self._new(view.user, body, previous=view))
+    def push_by_answer(self, view: View, body: object) -> None:
+        self._push(self.stack(view.user), self._judged(body, "modal"))
 
     # --- what a person sees ---------------------------------------------------------------
 
@@ -162,9 +155,15 @@ class Views:
 
     def drop(self, view: View) -> None:
         self.stacks[view.user] = [v for v in self.stack(view.user) if v is not view]
+        self.changed(view)
 
-    def clear(self, user_id: str) -> None:
-        self.stacks[user_id] = []
+    def clear(self, view: View) -> None:
+        """Close the whole stack that the view is in."""
+        self.stacks[view.user] = []
+        self.changed(view)
+
+    def changed(self, view: View) -> None:
+        self._changes.touch(view.user)
 
     def is_open(self, view: View) -> bool:
         return any(v is view for v in self.stack(view.user))
@@ -196,25 +195,25 @@ class Views:
 
     # --- rules ----------------------------------------------------------------------------
 
-    def _judge(self, body: Json, kind: str) -> None:
+    def _judged(self, body: object, kind: str, own: View | None = None) -> Json:
+        """Return the view if Slack takes it; `own` is the one that it is to replace."""
         if isinstance(body, dict) and blocks.view_is_too_large(body):
             raise SlackError("view_too_large")
-        faults = blocks.judge_view(body, kinds=[kind])
-        if faults:
+        faults = blocks.judge_view(body, kind)
+        if faults or not isinstance(body, dict):
             raise SlackError("invalid_arguments", [f"[ERROR] {fault}" for fault in faults])
-
-    def _refuse_taken_external_id(self, body: Json, own: View | None) -> None:
         wanted = body.get("external_id")
         if wanted and any(v.external_id == wanted and v is not own for v in self._all()):
             raise SlackError("duplicate_external_id")
+        return body
 
-    def _find(self, view_id: str, external_id: str) -> View:
+    def _find(self, view_id: str, external_id: str) -> View | None:
         for view in self._all():
             if view.kind == "modal" and (
                 view.id == view_id or (external_id and view.external_id == external_id)
             ):
                 return view
-        raise SlackError("not_found")
+        return None
 
     def _all(self) -> list[View]:
         return [*itertools.chain.from_iterable(self.stacks.values()), *self.homes.values()]
@@ -233,7 +232,15 @@ class Views:
             state=elements.initial_state(shown),
         )
 
-    def _replace(self, view: View, body: Json) -> None:
+    def _push(self, stack: list[View], body: Json) -> View:
+        if len(stack) >= limits.VIEW_STACK:
+            raise SlackError("push_limit_reached")
+        pushed = self._new(stack[-1].user, body, previous=stack[-1])
+        stack.append(pushed)
+        self.changed(pushed)
+        return pushed
+
+    def _replace(self, view: View, body: Json) -> View:
         """Show other content. What was entered stays where block_id and action_id stay."""
         shown = blocks.completed(body["blocks"])
         kept = view.state
@@ -242,7 +249,9 @@ class Views:
             for key, entry in elements.initial_state(shown).items()
         }
         view.body, view.blocks, view.hash = _head(body), shown, _new_hash(body)
-        view.errors, view.banner = {}, ""
+        view.errors, view.banner, view.suggested = {}, "", {}
+        self.changed(view)
+        return view
 
 
 def _head(body: Json) -> Json:

@@ -1,20 +1,20 @@
-"""The workspace: people, channels, messages, files. State and Slack's rules about it; no HTTP.
+"""The workspace: people, channels, messages. State and Slack's rules about it; no HTTP.
 
-Time here is real time: timestamps, triggers and limits are Slack's, not the sandbox's clock.
+Time here is real time: timestamps, triggers and limits are Slack's, not the product's clock.
 """
 
-import itertools
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bot.sandbox.documents import AppManifest, ChannelDocument, UserDocument, WorkspaceDocument
+from bot.sandbox.changes import Changes
+from bot.sandbox.documents import AppManifest, ChannelDocument, User, WorkspaceDocument
 from bot.sandbox.errors import NotPossible, SlackError
 
-__all__ = ["App", "Channel", "File", "Kind", "Message", "User", "Usergroup", "Workspace"]
+__all__ = ["App", "Channel", "Kind", "Message", "User", "Workspace"]
 
 Json = dict[str, Any]
 
@@ -26,24 +26,9 @@ class Kind(StrEnum):
 
 
 @dataclass(slots=True)
-class User:
-    id: str
-    handle: str
-    name: str
-    email: str
-    title: str
-    tz: str
-    restricted: bool = False
-    ultra_restricted: bool = False
-    deleted: bool = False
-    bot: bool = False
-    email_confirmed: bool = True
-    stranger: bool = False
-    updated: int = field(default_factory=lambda: int(time.time()))
-
-
-@dataclass(slots=True)
 class Message:
+    """`only_for` is the one person who sees an ephemeral message."""
+
     ts: str
     channel: str
     user: str
@@ -52,10 +37,8 @@ class Message:
     attachments: list[Json] = field(default_factory=list)
     metadata: Json | None = None
     thread_ts: str | None = None
-    by_app: bool = False
     edited: str | None = None
-    only_for: str | None = None  # an ephemeral message is seen by this one person
-    files: list[str] = field(default_factory=list)
+    only_for: str | None = None
 
 
 @dataclass(slots=True)
@@ -67,26 +50,6 @@ class Channel:
     archived: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
     created: int = field(default_factory=lambda: int(time.time()))
-
-
-@dataclass(slots=True)
-class Usergroup:
-    id: str
-    handle: str
-    name: str
-    users: list[str]
-    disabled: bool = False
-
-
-@dataclass(slots=True)
-class File:
-    id: str
-    name: str
-    length: int
-    content: bytes | None = None
-    complete: bool = False
-    deleted: bool = False
-    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,40 +65,31 @@ class App:
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     verification_token: str = field(default_factory=lambda: secrets.token_hex(12))
 
+    @property
+    def name(self) -> str:
+        return self.manifest.features.bot_user.display_name
+
 
 class Workspace:
-    def __init__(self, document: WorkspaceDocument, app: App) -> None:
+    def __init__(self, document: WorkspaceDocument, app: App, changes: Changes) -> None:
+        self._changes = changes
         self.team = document.team
         self.app = app
-        self.users = {u.id: _user(u) for u in document.users}
+        self.users = {user.id: user for user in document.users}
         self.users[app.user_id] = User(
-            id=app.user_id,
-            handle=app.manifest.features.bot_user.display_name.lower(),
-            name=app.manifest.features.bot_user.display_name,
-            email="",
-            title="",
-            tz="Etc/UTC",
-            bot=True,
+            id=app.user_id, name=app.name.lower(), real_name=app.name, is_bot=True
         )
-        self.channels = {c.id: self._channel(c) for c in document.channels}
-        self.usergroups = {
-            g.id: Usergroup(
-                g.id, g.handle, g.name or g.handle, [self.find_user(u).id for u in g.users],
-                g.disabled,
-            )
-            for g in document.usergroups
-        }
-        self.files: dict[str, File] = {}
+        self.channels = {channel.id: self._channel(channel) for channel in document.channels}
         self.history_lag = 0.0  # seconds that conversations.history is behind
         self._last_ts = 0
-        self._file_numbers = itertools.count(1)
 
     # --- people ---------------------------------------------------------------------------
 
     def find_user(self, who: str) -> User:
         """Find a person by id, handle or email, as a test names them."""
+        wanted = who.lower()
         for user in self.users.values():
-            if who == user.id or who.lower() in {user.handle.lower(), user.email.lower() or None}:
+            if who == user.id or (wanted and wanted in (user.name.lower(), user.email.lower())):
                 return user
         raise NotPossible(f"nobody here is called {who!r}")
 
@@ -148,7 +102,7 @@ class Workspace:
         """Find as users.lookupByEmail does: without case, never a deactivated person or a bot."""
         wanted = email.lower()
         for user in self.users.values():
-            if wanted and user.email.lower() == wanted and not user.deleted and not user.bot:
+            if wanted and user.email.lower() == wanted and not user.deleted and not user.is_bot:
                 return user
         raise SlackError("users_not_found")
 
@@ -164,11 +118,12 @@ class Workspace:
     def channel(self, channel_id: str) -> Channel:
         """The channel as the app may know it: private ones only from inside."""
         channel = self.channels.get(channel_id)
-        if channel is None:
-            raise SlackError("channel_not_found")
-        if channel.kind is not Kind.PUBLIC and self.app.user_id not in channel.members:
+        if channel is None or (channel.kind is not Kind.PUBLIC and not self.app_is_in(channel)):
             raise SlackError("channel_not_found")
         return channel
+
+    def app_is_in(self, channel: Channel) -> bool:
+        return self.app.user_id in channel.members
 
     def dm(self, user: User) -> Channel:
         """The app's direct messages with a person, opened when first needed."""
@@ -186,14 +141,14 @@ class Workspace:
         """Where chat.* posts: a channel that the app is in, or a person, meaning their DM."""
         if channel_id in self.users:
             user = self.users[channel_id]
-            if user.deleted or user.bot:
+            if user.deleted or user.is_bot:
                 raise SlackError("channel_not_found")
             channel = self.dm(user)
         else:
             channel = self.channel(channel_id)
         if channel.archived or (channel.kind is Kind.DM and self.dm_partner(channel).deleted):
             raise SlackError("is_archived")
-        if self.app.user_id not in channel.members:
+        if not self.app_is_in(channel):
             raise SlackError("not_in_channel")
         if channel.kind is Kind.DM and not self.app.manifest.features.app_home.messages_tab_enabled:
             raise SlackError("messages_tab_disabled")
@@ -209,17 +164,22 @@ class Workspace:
         self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000)
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
-    def post(self, message: Message) -> Message:
-        self.channels[message.channel].messages[message.ts] = message
+    def post(self, channel: Channel, text: str, **more: Any) -> Message:  # noqa: ANN401
+        """Add a message of the app's."""
+        message = Message(self.next_ts(), channel.id, self.app.user_id, text, **more)
+        channel.messages[message.ts] = message
+        self.changed(channel)
         return message
 
-    def own_message(self, channel: Channel, ts: str, refusal: str) -> Message:
-        """The app's own message, or the refusal that the method has for another's."""
+    def changed(self, channel: Channel) -> None:
+        for member in channel.members:
+            self._changes.touch(member)
+
+    def own_message(self, channel: Channel, ts: str) -> Message:
+        """The app's own message, as chat.update and chat.delete find it: never an ephemeral one."""
         message = channel.messages.get(ts)
         if message is None or message.only_for:
             raise SlackError("message_not_found")
-        if not message.by_app:
-            raise SlackError(refusal)
         return message
 
     def history(self, channel: Channel) -> Iterator[Message]:
@@ -229,50 +189,16 @@ class Workspace:
             if message.only_for is None and float(message.ts) <= newest:
                 yield message
 
-    def seen_by(self, user: User, channel: Channel) -> list[Message]:
-        return [m for m in channel.messages.values() if m.only_for in {None, user.id}]
-
-    # --- files ----------------------------------------------------------------------------
-
-    def new_file(self, name: str, length: int) -> File:
-        file = File(f"F0SANDBOX{next(self._file_numbers):04d}", name, length)
-        self.files[file.id] = file
-        return file
-
-    def file(self, file_id: str) -> File:
-        file = self.files.get(file_id)
-        if file is None:
-            raise SlackError("file_not_found")
-        if file.deleted:
-            raise SlackError("file_deleted")
-        return file
-
-    def missing_files(self, node: object) -> Iterator[str]:
-        """Yield the ids of slack_file images that no finished upload backs."""
-        if isinstance(node, dict):
-            if isinstance(named := node.get("slack_file"), dict) and "id" in named:
-                file = self.files.get(named["id"])
-                if file is None or not file.complete or file.deleted:
-                    yield named["id"]
-            for value in node.values():
-                yield from self.missing_files(value)
-        elif isinstance(node, list):
-            for item in node:
-                yield from self.missing_files(item)
+    def seen_by(self, user: User, channel: Channel) -> Iterator[Message]:
+        return (m for m in channel.messages.values() if m.only_for in {None, user.id})
 
     def _channel(self, document: ChannelDocument) -> Channel:
-        people: Iterable[str] = (
-            (u.id for u in self.users.values() if not u.bot and not u.deleted)
-            if document.members == "all"
-            else (self.find_user(m).id for m in document.members)
-        )
-        members = set(people) | ({self.app.user_id} if document.bot else set())
-        kind = Kind.PRIVATE if document.private else Kind.PUBLIC
-        return Channel(document.id, document.name, kind, members, document.archived)
-
-
-def _user(document: UserDocument) -> User:
-    return User(**document.model_dump())
+        members = {
+            self.app.user_id if name == "app" else self.find_user(name).id
+            for name in document.members
+        }
+        kind = Kind.PRIVATE if document.is_private else Kind.PUBLIC
+        return Channel(document.id, document.name, kind, members, document.is_archived)
 
 
 def _digits(count: int) -> str:

@@ -45,7 +45,9 @@ class Preview:
     longest: timedelta | None  # None: without end
     extensions: int
     each: timedelta | None
-    approvers: Sequence[tuple[str, int]]  # group's name and how many would be asked; none: automatic
+    approvers: Sequence[
+        tuple[str, int]
+    ]  # group's name and how many would be asked; none: automatic
     join: Join
     requires_justification: bool
     requires_mfa: bool

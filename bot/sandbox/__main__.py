@@ -1,0 +1,23 @@
+"""`python -m bot.sandbox`: Slack on loopback."""
+
+import argparse
+from pathlib import Path
+
+from bot.sandbox.server import Options, serve
+
+
+def _options() -> Options:
+    parser = argparse.ArgumentParser(prog="python -m bot.sandbox", description=__doc__)
+    parser.add_argument("--manifest", type=Path, required=True, help="Slack's app manifest")
+    parser.add_argument("--workspace", type=Path, required=True, help="people and channels")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--clock", type=Path, help="file for the product's clock")
+    parser.add_argument(
+        "--rate-factor", type=float, default=1.0, help="scales rate limit windows; 0: no limits"
+    )
+    parser.add_argument("--events-url", default="", help="signed HTTP instead of Socket Mode")
+    return Options(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    serve(_options())

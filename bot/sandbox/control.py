@@ -1,0 +1,207 @@
+"""The control API under /sandbox/: acting as people, seeing what they see, moving the product's
+clock, and misbehaving. `bot.sandbox.client` is its other end.
+
+Reading takes `since` and `wait`: the answer then comes when something changed after `since`, or
+when `wait` seconds are over, and carries the new counter.
+"""
+
+import json
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bot.sandbox.changes import ANYWHERE, Changes
+from bot.sandbox.errors import NotPossible
+from bot.sandbox.faults import KINDS, Fault, Faults
+from bot.sandbox.journal import Journal
+from bot.sandbox.people import People, Place
+from bot.sandbox.sockets import Links
+from bot.sandbox.workspace import User, Workspace
+
+__all__ = ["Clock", "Control"]
+
+Json = dict[str, Any]
+
+
+class Clock:
+    """The product's clock: a file with the seconds that it is ahead of real time."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.offset = 0.0
+        if path:
+            self.offset = float(path.read_text()) if path.exists() else self._write(path, 0.0)
+
+    def advance(self, seconds: float) -> None:
+        if seconds < 0:
+            raise NotPossible("the clock never goes back")
+        self._set(self.offset + seconds)
+
+    def reset(self) -> None:
+        self._set(0.0)
+
+    def _set(self, offset: float) -> None:
+        if self._path is None:
+            raise NotPossible("the sandbox was started without --clock")
+        self.offset = self._write(self._path, offset)
+
+    @staticmethod
+    def _write(path: Path, offset: float) -> float:
+        """Replace the file in one step: a reader never sees half a number."""
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(str(offset))
+        Path(file.name).replace(path)
+        return offset
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """`identity` is what the sandbox said of itself when it started."""
+
+    identity: Json
+    workspace: Workspace
+    people: People
+    links: Links
+    faults: Faults
+    journal: Journal
+    changes: Changes
+    clock: Clock
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/sandbox/", self._reading(self._status)),
+            Route("/sandbox/journal", self._reading(self._journal_since)),
+            Route("/sandbox/people/{who}", self._reading(self._person)),
+            Route("/sandbox/people/{who}/{what}", self._reading(self._seen)),
+            Route("/sandbox/people/{who}/{act}", self._doing(self._act), methods=["POST"]),
+            Route("/sandbox/{what}", self._doing(self._misbehave), methods=["POST"]),
+        ]
+
+    # --- reading --------------------------------------------------------------------------
+
+    def _status(self, _: Request) -> object:
+        return {
+            **self.identity,
+            "links": len(self.links),
+            "clock": self.clock.offset,
+            "faults": [asdict(fault) for fault in self.faults.calls if fault.times != 0],
+        }
+
+    def _journal_since(self, request: Request) -> object:
+        return self.journal.since(int(request.query_params.get("n", 0)))
+
+    def _person(self, request: Request) -> object:
+        return self._user(request).model_dump()
+
+    def _seen(self, request: Request) -> object:
+        user = self._user(request)
+        match request.path_params["what"]:
+            case "views":
+                return self.people.views(user)
+            case "home":
+                return self.people.home(user)
+            case "messages":
+                return self.people.messages(user, request.query_params.get("channel"))
+            case "notices":
+                return self.people.notices(user)
+        raise NotPossible("there is views, home, messages and notices")
+
+    # --- doing ----------------------------------------------------------------------------
+
+    async def _act(self, request: Request, said: Json) -> object:
+        user, people = self._user(request), self.people
+        where = Place(said.get("view_id"), said.get("ts"), said.get("channel"))
+        block_id = said.get("block_id")
+        match request.path_params["act"]:
+            case "command":
+                text = str(said.get("text", ""))
+                return await people.command(user, said["command"], text, said.get("channel"))
+            case "click":
+                return await people.click(user, where, said["target"], said.get("value"), block_id)
+            case "enter":
+                action_id, value = said["action_id"], said.get("value")
+                return await people.enter(user, where, action_id, value, block_id)
+            case "options":
+                query = str(said.get("query", ""))
+                return await people.options(user, where, said["action_id"], query, block_id)
+            case "submit":
+                return await people.submit(user, where.view_id)
+            case "close":
+                everything = bool(said.get("everything"))
+                return await people.close(user, where.view_id, everything=everything)
+            case "home":
+                return await people.open_home(user)
+            case "forge":
+                return await people.forge(user, said)
+        raise NotPossible("people do not do that here")
+
+    async def _misbehave(self, request: Request, said: Json) -> object:
+        match request.path_params["what"]:
+            case "fault":
+                if said.get("kind") not in KINDS:
+                    raise NotPossible(f"the kinds of faults are {', '.join(KINDS)}")
+                self.faults.calls.append(Fault(**said))
+            case "clear-faults":
+                self.faults.clear()
+                self.workspace.history_lag = 0.0
+            case "duplicate":
+                self.faults.duplicates += int(said["times"])
+            case "lag-history":
+                self.workspace.history_lag = float(said["seconds"])
+            case "disconnect":
+                close_old = bool(said["close_old"])
+                await self.links.disconnect(str(said["reason"]), close_old=close_old)
+            case "deafen":
+                self.links.deafen(said.get("link"))
+            case "advance":
+                self.clock.advance(float(said["seconds"]))
+            case "reset-clock":
+                self.clock.reset()
+            case _:
+                raise NotPossible("the sandbox cannot do that")
+        return self._status(request)
+
+    # --- plumbing -------------------------------------------------------------------------
+
+    def _user(self, request: Request) -> User:
+        return self.workspace.find_user(request.path_params["who"])
+
+    def _reading(
+        self, read: Callable[[Request], object]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                who = "who" in request.path_params
+                place = self._user(request).id if who else ANYWHERE
+                if since := request.query_params.get("since"):
+                    seconds = float(request.query_params.get("wait", 0))
+                    await self.changes.wait(place, int(since), seconds)
+                changes = self.changes.count(place)
+                return _said({"changes": changes, "value": read(request)})
+            except NotPossible as refusal:
+                return _said({"refused": str(refusal)}, 409)
+
+        return answer
+
+    def _doing(
+        self, do: Callable[[Request, Json], Awaitable[object]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                return _said({"value": await do(request, json.loads(await request.body() or "{}"))})
+            except NotPossible as refusal:
+                return _said({"refused": str(refusal)}, 409)
+            except (KeyError, TypeError, ValueError) as fault:
+                return _said({"refused": f"{type(fault).__name__}: {fault}"}, 400)
+
+        return answer
+
+
+def _said(body: object, status: int = 200) -> Response:
+    return JSONResponse(body, status)

@@ -1,0 +1,417 @@
+"""What people do, and what they see: the part that Slack's own client plays.
+
+Acts return plain JSON for the control API. What Slack would show when the app fails is kept as
+notices, and as the banner of the view in which it happened.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from bot.sandbox import blocks as block_kit
+from bot.sandbox import elements, objects, render
+from bot.sandbox.api import message_content
+from bot.sandbox.delivery import Courier, Outcome
+from bot.sandbox.elements import Placed
+from bot.sandbox.errors import NotPossible, SlackError
+from bot.sandbox.limits import MIN_QUERY_LENGTH
+from bot.sandbox.payloads import Payloads
+from bot.sandbox.responses import Responses
+from bot.sandbox.views import View, Views
+from bot.sandbox.workspace import Channel, Message, User, Workspace
+
+__all__ = ["People", "Place"]
+
+Json = dict[str, Any]
+_Suggested = dict[elements.Key, list[Json]]
+TROUBLE = "We had some trouble connecting. Try again?"
+_COMMAND_ERRORS = {"timeout": "operation_timeout", "no_link": "dispatch_failed"}
+_EXTERNAL = frozenset({"external_select", "multi_external_select"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is used: a view (the top one, if not named), or a message."""
+
+    view_id: str | None = None
+    ts: str | None = None
+    channel: str | None = None  # of the message; the direct messages with the app, if not named
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """Blocks before one person's eyes, and what that person entered there."""
+
+    source: View | Message
+    blocks: list[Json]
+    state: elements.State
+    suggested: _Suggested
+
+
+class People:
+    def __init__(
+        self,
+        workspace: Workspace,
+        views: Views,
+        payloads: Payloads,
+        courier: Courier,
+        responses: Responses,
+    ) -> None:
+        self._workspace = workspace
+        self._views = views
+        self._payloads = payloads
+        self._courier = courier
+        self._responses = responses
+        self._notices: defaultdict[str, list[str]] = defaultdict(list)
+        self._on_messages: dict[tuple[str, str, str], tuple[elements.State, _Suggested]] = {}
+
+    # --- what a person sees ---------------------------------------------------------------
+
+    def views(self, user: User) -> list[Json]:
+        return [self._shown_view(view) for view in self._views.stack(user.id)]
+
+    def home(self, user: User) -> Json | None:
+        home = self._views.homes.get(user.id)
+        return self._shown_view(home) if home else None
+
+    def messages(self, user: User, channel: str | None) -> list[Json]:
+        place = self._channel(user, channel)
+        names = self._names()
+        shown = []
+        for message in self._workspace.seen_by(user, place):
+            raw = objects.message(self._workspace, message, metadata=True)
+            raw |= {"channel": place.id, "is_ephemeral": message.only_for is not None}
+            shown.append({"raw": raw, "text": render.message_text(raw, names)})
+        return shown
+
+    def notices(self, user: User) -> list[str]:
+        return self._notices[user.id]
+
+    # --- what a person does ---------------------------------------------------------------
+
+    async def command(self, user: User, command: str, text: str, channel: str | None) -> Json:
+        self._need_to_be_here(user)
+        if not self._workspace.app.manifest.has_command(command):
+            raise NotPossible(f"{command} is not a valid command")
+        place = self._channel(user, channel)
+        url = self._responses.new(user, place)
+        outcome = await self._courier.deliver(
+            "slash_commands", self._payloads.command(user, place, command, text, url)
+        )
+        error, reply = _command_error(outcome), None
+        if not error:
+            try:
+                reply = self._command_reply(user, place, outcome.body)
+            except SlackError:
+                error = "invalid_command_response"
+        if error:
+            self._notice(user, f'{command} failed with the error "{error}"')
+        shown = render.message_text(reply, self._names()) if reply else ""
+        blocks = reply.get("blocks", []) if reply else []
+        return _answer(outcome, error) | {"text": shown, "blocks": blocks}
+
+    async def click(
+        self, user: User, place: Place, target: str, value: str | None, block_id: str | None
+    ) -> Json:
+        """Use a button, a menu or anything else that tells the app at once."""
+        sheet = self._sheet(user, place)
+        placed = _clickable(sheet.blocks, target, value, block_id)
+        return await self._use(user, sheet, placed, value)
+
+    async def enter(
+        self, user: User, place: Place, action_id: str, value: object, block_id: str | None
+    ) -> Json:
+        """Fill in a field or choose from a menu; the app is told if it wants to be."""
+        sheet = self._sheet(user, place)
+        placed = elements.find(sheet.blocks, action_id, block_id)
+        return await self._use(user, sheet, placed, value)
+
+    async def options(
+        self, user: User, place: Place, action_id: str, query: str, block_id: str | None
+    ) -> Json:
+        """Open a menu and type into it; return what it offers."""
+        sheet = self._sheet(user, place)
+        placed = elements.find(sheet.blocks, action_id, block_id)
+        if placed.element["type"] in _EXTERNAL:
+            return await self._suggest(user, sheet, placed, query)
+        offered = elements.offered(placed.element, [])
+        found = [o for o in offered if query.lower() in o["text"]["text"].lower()]
+        return {"ok": True, "error": "", "seconds": None, "options": found}
+
+    async def submit(self, user: User, view_id: str | None) -> Json:
+        view = self._top(user, view_id)
+        if not view.body.get("submit"):
+            raise NotPossible(f"view {view.id} has no submit button")
+        view.banner = ""
+        view.errors = {
+            placed.block["block_id"]: complaint
+            for placed in elements.placed_in(view.blocks)
+            if placed.in_input and (complaint := elements.complaint(placed, view.state[placed.key]))
+        }
+        self._views.changed(view)
+        if view.errors:
+            return _submission(None, errors=view.errors)
+        outcome = await self._courier.deliver(
+            "interactive", self._payloads.view_submission(user, view)
+        )
+        if not outcome.acked:
+            return self._submission_failed(user, view, outcome)
+        try:
+            action = self._follow(view, outcome.body)
+        except SlackError:
+            return self._submission_failed(user, view, outcome)
+        return _submission(outcome, action=action, errors=view.errors)
+
+    async def close(self, user: User, view_id: str | None, *, everything: bool) -> Json:
+        """Press the close button of a view, or the ✕ that closes all that are open."""
+        view = self._top(user, view_id)
+        everything = everything or bool(view.body.get("clear_on_close"))
+        closed = list(reversed(self._views.stack(user.id))) if everything else [view]
+        for one in closed:
+            self._views.drop(one)
+        outcome = Outcome("acked")
+        for one in closed:
+            if one.body.get("notify_on_close"):
+                payload = self._payloads.view_closed(user, one, cleared=everything)
+                outcome = await self._courier.deliver("interactive", payload)
+        return _answer(outcome)
+
+    async def open_home(self, user: User) -> Json:
+        self._need_to_be_here(user)
+        manifest = self._workspace.app.manifest
+        if not manifest.features.app_home.home_tab_enabled:
+            raise NotPossible("the app has no Home tab")
+        if "app_home_opened" not in manifest.events:
+            return _answer(Outcome("acked"))
+        home = self._views.homes.get(user.id)
+        event = self._payloads.home_opened(user, self._workspace.dm(user), home)
+        return _answer(await self._courier.publish(event))
+
+    async def forge(self, user: User, overrides: Json) -> Json:
+        """Send a block_actions that no button made; `overrides` are laid over its payload."""
+        payload = _laid_over(self._payloads.bare_action(user), overrides)
+        for action in payload["actions"]:
+            action.setdefault("type", "button")
+            action.setdefault("block_id", "forged")
+            action.setdefault("action_ts", self._workspace.next_ts())
+        return _answer(await self._courier.deliver("interactive", payload))
+
+    # --- elements -------------------------------------------------------------------------
+
+    async def _use(self, user: User, sheet: _Sheet, placed: Placed, value: object) -> Json:
+        if isinstance(sheet.source, View):
+            sheet.source.banner = ""
+        kind = placed.element["type"]
+        entry = None
+        if kind in elements.HELD:
+            if kind in _EXTERNAL:
+                await self._search(user, sheet, placed, value)
+            entry = self._chosen(sheet, placed, value)
+            sheet.state[placed.key] = entry
+            if isinstance(sheet.source, View):
+                sheet.source.errors.pop(placed.block["block_id"], None)
+                self._views.changed(sheet.source)
+            if not placed.dispatches:
+                return _answer(Outcome("acked"))
+        option = None if value is None else str(value)
+        action = elements.action_of(placed, entry, option, self._workspace.next_ts())
+        outcome = await self._courier.deliver("interactive", self._action(user, sheet, action))
+        if not outcome.acked:
+            self._fail(user, sheet.source)
+        return _answer(outcome)
+
+    def _action(self, user: User, sheet: _Sheet, action: Json) -> Json:
+        source = sheet.source
+        if isinstance(source, View):
+            return self._payloads.view_action(user, source, action)
+        url = self._responses.new(user, self._workspace.channels[source.channel], source)
+        return self._payloads.message_action(user, source, action, sheet.state, url)
+
+    def _chosen(self, sheet: _Sheet, placed: Placed, value: object) -> Json:
+        return elements.chosen(
+            placed,
+            value,
+            suggested=sheet.suggested.get(placed.key, []),
+            person=lambda who: self._workspace.find_user(who).id,
+            channel=lambda name: self._workspace.find_channel(name).id,
+        )
+
+    async def _search(self, user: User, sheet: _Sheet, placed: Placed, value: object) -> None:
+        """Look for what is to be chosen as a person would: in what is offered, then by typing."""
+        wanted = value if isinstance(value, list) else [value]
+        for one in [str(item) for item in wanted if item]:
+            for query in ("", one):
+                offered = elements.offered(placed.element, sheet.suggested.get(placed.key, []))
+                if elements.pick(offered, one):
+                    break
+                if len(query) >= placed.element.get("min_query_length", MIN_QUERY_LENGTH):
+                    before = sheet.suggested.get(placed.key, [])
+                    await self._suggest(user, sheet, placed, query)
+                    sheet.suggested[placed.key] = [*sheet.suggested.get(placed.key, []), *before]
+
+    async def _suggest(self, user: User, sheet: _Sheet, placed: Placed, query: str) -> Json:
+        least = placed.element.get("min_query_length", MIN_QUERY_LENGTH)
+        if len(query) < least:
+            raise NotPossible(f"{placed.key[1]} asks the app only from {least} characters on")
+        payload = self._payloads.suggestion(user, sheet.source, placed, query)
+        outcome = await self._courier.deliver("interactive", payload)
+        faults = block_kit.judge_options(outcome.body) if outcome.acked else []
+        if faults or not outcome.acked:
+            self._fail(user, sheet.source)
+            error = "; ".join(faults) or outcome.reason
+            return _answer(outcome, error) | {"options": []}
+        found = elements.offered(outcome.body, []) if isinstance(outcome.body, dict) else []
+        sheet.suggested[placed.key] = found
+        return _answer(outcome) | {"options": found}
+
+    # --- the app's answers ----------------------------------------------------------------
+
+    def _command_reply(self, user: User, channel: Channel, body: object) -> Json | None:
+        said = {"text": body} if isinstance(body, str) else body
+        if said in (None, {}, {"text": ""}):
+            return None
+        if not isinstance(said, dict):
+            raise SlackError("invalid_command_response")
+        only_for = None if said.get("response_type") == "in_channel" else user.id
+        message = self._workspace.post(channel, **message_content(said), only_for=only_for)
+        return objects.message(self._workspace, message)
+
+    def _follow(self, view: View, body: object) -> str:
+        """Do what the app's answer to a submission says; return its name."""
+        if body in (None, "", {}):
+            self._views.drop(view)
+            return "close"
+        if not isinstance(body, dict):
+            raise SlackError("invalid_response")
+        action = body.get("response_action")
+        if action == "errors":
+            view.errors = _field_errors(view, body.get("errors"))
+            self._views.changed(view)
+        elif action == "clear":
+            self._views.clear(view)
+        elif action == "update":
+            self._views.replace_by_answer(view, body.get("view"))
+        elif action == "push":
+            self._views.push_by_answer(view, body.get("view"))
+        else:
+            raise SlackError("invalid_response")
+        return str(action)
+
+    def _submission_failed(self, user: User, view: View, outcome: Outcome) -> Json:
+        self._fail(user, view)
+        return _submission(outcome, failed=TROUBLE)
+
+    def _fail(self, user: User, source: View | Message) -> None:
+        if isinstance(source, View):
+            source.banner = TROUBLE
+        self._notice(user, TROUBLE)
+
+    def _notice(self, user: User, sentence: str) -> None:
+        self._notices[user.id].append(sentence)
+        self._workspace.changed(self._workspace.dm(user))
+
+    # --- finding things -------------------------------------------------------------------
+
+    def _need_to_be_here(self, user: User) -> None:
+        if user.deleted or user.is_bot:
+            raise NotPossible(f"{user.name} cannot use Slack")
+
+    def _sheet(self, user: User, place: Place) -> _Sheet:
+        self._need_to_be_here(user)
+        if not self._workspace.app.manifest.settings.interactivity.is_enabled:
+            raise NotPossible("interactivity is off in the app's manifest")
+        if place.ts is None:
+            view = self._views.of(user.id, place.view_id)
+            return _Sheet(view, view.blocks, view.state, view.suggested)
+        channel = self._channel(user, place.channel)
+        for message in self._workspace.seen_by(user, channel):
+            if message.ts == place.ts:
+                key = (user.id, channel.id, message.ts)
+                entered, suggested = self._on_messages.setdefault(key, ({}, {}))
+                for name, entry in elements.initial_state(message.blocks).items():
+                    entered.setdefault(name, entry)
+                return _Sheet(message, message.blocks, entered, suggested)
+        raise NotPossible(f"there is no message {place.ts} to be seen in {channel.id}")
+
+    def _top(self, user: User, view_id: str | None) -> View:
+        self._need_to_be_here(user)
+        view = self._views.top(user.id)
+        if view_id not in {None, view.id}:
+            raise NotPossible(f"view {view_id} is not on top")
+        return view
+
+    def _channel(self, user: User, name: str | None) -> Channel:
+        dm = self._workspace.dm(user)
+        channel = dm if name in {None, dm.id} else self._workspace.find_channel(str(name))
+        if user.id not in channel.members:
+            raise NotPossible(f"{user.name} is not in {channel.name}")
+        return channel
+
+    def _names(self) -> dict[str, str]:
+        people = {user.id: user.real_name for user in self._workspace.users.values()}
+        return people | {c.id: c.name for c in self._workspace.channels.values()}
+
+    def _shown_view(self, view: View) -> Json:
+        raw = self._views.as_json(view)
+        return {
+            "raw": raw,
+            "text": render.view_text(raw, self._names()),
+            "errors": view.errors,
+            "banner": view.banner,
+        }
+
+
+def _answer(outcome: Outcome, error: str = "") -> Json:
+    """Tell how an act went. `seconds` is None if the app was not asked, or never answered."""
+    error = error or ("" if outcome.acked else outcome.reason)
+    return {"ok": not error, "error": error, "seconds": outcome.seconds}
+
+
+def _submission(
+    outcome: Outcome | None,
+    *,
+    action: str = "",
+    errors: dict[str, str] | None = None,
+    failed: str = "",
+) -> Json:
+    seconds = outcome.seconds if outcome else None
+    return {"action": action, "errors": errors or {}, "failed": failed, "seconds": seconds}
+
+
+def _command_error(outcome: Outcome) -> str:
+    return "" if outcome.acked else _COMMAND_ERRORS.get(outcome.reason, "http_service_error")
+
+
+def _field_errors(view: View, errors: object) -> dict[str, str]:
+    inputs = {block["block_id"] for block in view.blocks if block["type"] == "input"}
+    if not isinstance(errors, dict) or not errors or not inputs.issuperset(errors):
+        raise SlackError("invalid_response")
+    if not all(isinstance(text, str) and text for text in errors.values()):
+        raise SlackError("invalid_response")
+    return errors
+
+
+def _clickable(blocks: list[Json], target: str, value: str | None, block_id: str | None) -> Placed:
+    """Find what is meant: by action_id or by its text, among several by a button's value."""
+    there = [p for p in elements.placed_in(blocks) if p.dispatches]
+    named = [
+        p
+        for p in there
+        if target in {p.key[1], p.element.get("text", {}).get("text")}
+        and block_id in {None, p.key[0]}
+    ]
+    exact = [p for p in named if p.element["type"] != "button" or p.element.get("value") == value]
+    found = exact if value is not None else named
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{p.key[1]}={p.element.get('value')}" for p in there) or "nothing"
+    trouble = "more than one" if found else "no"
+    raise NotPossible(f"{trouble} element {target!r} to click here; there is: {listed}")
+
+
+def _laid_over(base: Json, over: Json) -> Json:
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(out.get(key), dict)
+        out[key] = _laid_over(out[key], value) if both else value
+    return out

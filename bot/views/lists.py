@@ -1,0 +1,126 @@
+"""Answers to commands: what I have, what waits for me, help, and what was not understood."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from bot.views import ids, phrases
+from bot.views.blocks import actions, button, context, header, message, section, weight
+from bot.views.text import capital, code, quote, refusal
+from bot.views.values import Block, Message, Scene
+from engine.request import State
+
+__all__ = ["help_text", "my_access", "refusal", "tasks", "unknown_command"]
+
+_BLOCKS = 50
+_WEIGHT = 11_000  # of all blocks; what Slack refuses begins somewhere above 12,000
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+_COMMANDS = (
+    ("request", "ask for access, for example `/access request read on orders for 2h: INC-42`"),
+    ("my", "what you have and what you wait for"),
+    ("tasks", "requests that wait for your decision"),
+    ("help", "this list"),
+)
+
+_WAITS = {
+    State.PENDING_MFA: "🔐 waits for verification",
+    State.PENDING: "⏳ waits for approval",
+    State.GRANTING: "⚙️ being set up",
+    State.REVOKING: "🔄 being taken away",
+}
+
+
+def my_access(scenes: Sequence[Scene]) -> Message:
+    """List what the viewer has, the soonest end first, and what they wait for."""
+    active = [s for s in scenes if s.request.state is State.ACTIVE]
+    waiting = [s for s in scenes if s.request.state in _WAITS]
+    if not active and not waiting:
+        return _nothing("🔒 You have no access through Latchkey right now.")
+    active.sort(key=lambda s: s.request.ends_at or _NEVER)
+    parts = (("🔓 Active access", active, _active), ("⏳ On its way", waiting, _on_its_way))
+    text = f"Active access: {len(active)}. On its way: {len(waiting)}."
+    return message(text, _listed((head, map(draw, found)) for head, found, draw in parts if found))
+
+
+def tasks(scenes: Sequence[Scene]) -> Message:
+    """List the requests that wait for the viewer's decision."""
+    mine = [s for s in scenes if phrases.may_decide(s)]
+    if not mine:
+        return _nothing("✅ Nothing waits for your decision.")
+    text = f"Waiting for your decision: {len(mine)}."
+    return message(text, _listed([("🔔 Waiting for your decision", map(_task, mine))]))
+
+
+def help_text() -> Message:
+    said = "\n".join(f"• `/access {word}`: {does}" for word, does in _COMMANDS)
+    intro = "Ask for the access that you need, for as long as you need it."
+    blocks = [header("🔑 Latchkey"), section(f"{intro}\n\n{said}"), *_ask_button()]
+    return message(f"{intro} Try /access request, my, tasks or help.", blocks)
+
+
+def unknown_command(word: str, nearest: str | None) -> Message:
+    """Say that the word is no command. `nearest` is the one that was probably meant."""
+    guess = f" Did you mean {code(f'/access {nearest}')}?" if nearest else ""
+    said = f"🤔 I do not know {code(word, 80)}.{guess} {code('/access help')} lists what there is."
+    return message(said, [section(said)])
+
+
+def _active(scene: Scene) -> list[Block]:
+    request = scene.request
+    what, ends = phrases.what_in_short(scene), phrases.until(request)
+    lasts = f"until {ends}" if request.ends_at else ends
+    return _item(scene, f"🔓 *{what}*{_theirs(scene)}\n{capital(lasts)}")
+
+
+def _on_its_way(scene: Scene) -> list[Block]:
+    what = phrases.what_in_short(scene)
+    waits = _WAITS[scene.request.state]
+    return _item(scene, f"*{what}*{_theirs(scene)}\n{waits} · {phrases.how_long(scene)}")
+
+
+def _item(scene: Scene, text: str) -> list[Block]:
+    blocks = [section(f"{text} · {scene.request.code}")]
+    return [*blocks, *actions(phrases.party_buttons(scene))]
+
+
+def _theirs(scene: Scene) -> str:
+    grantee = scene.request.grantee
+    return "" if grantee == scene.viewer else f" for {phrases.who(scene, grantee)}"
+
+
+def _task(scene: Scene) -> list[Block]:
+    request = scene.request
+    facts = (phrases.how_long(scene), phrases.risk(scene), request.code)
+    asks = f"{capital(phrases.who(scene, request.requestor))} asks for"
+    lines = [
+        f"{asks} *{phrases.what_in_short(scene)}*{phrases.for_whom(scene)}",
+        " · ".join(facts),
+        quote(request.justification, 300),
+    ]
+    return [section("\n".join(filter(None, lines))), *actions(phrases.decide_buttons(scene))]
+
+
+def _listed(parts: Iterable[tuple[str, Iterable[list[Block]]]]) -> list[Block]:
+    """Show of each part what fits, and count the rest."""
+    shown: list[Block] = []
+    for head, items in parts:
+        shown.append(header(head))
+        hidden = 0
+        for item in items:
+            # Room is kept for the counts, and for the other part's header.
+            fits = len(shown) + len(item) <= _BLOCKS - 3 and weight([*shown, *item]) <= _WEIGHT
+            if hidden or not fits:
+                hidden += 1
+            else:
+                shown += item
+        if hidden:
+            shown.append(context(f"… and {hidden} more"))
+    return shown
+
+
+def _nothing(sentence: str) -> Message:
+    return message(sentence, [section(sentence), *_ask_button()])
+
+
+def _ask_button() -> list[Block]:
+    return actions([button("Request access", ids.REQUEST_ACCESS, "new", style="primary")])

@@ -1,0 +1,372 @@
+"""What is said of a request, in the same words wherever it is said, and the buttons that go with it.
+
+Every phrase is mrkdwn, and within a size that lets a whole card stay within Slack's limits.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from bot.views import ids
+from bot.views.blocks import button, confirm
+from bot.views.text import capital, code, cut, escape, in_a_row, mention, quote, rows, when
+from bot.views.values import Block, Scene
+from engine.approval import Case, missing
+from engine.directory import PersonId
+from engine.duration import in_words
+from engine.flow import Join
+from engine.request import SYSTEM, AccessRequest, Approval, Ask, Grant, GrantState, Settled, State
+
+__all__ = [
+    "again_button",
+    "approved_so_far",
+    "asked",
+    "cancel_button",
+    "credentials_button",
+    "decide_buttons",
+    "decision",
+    "ending",
+    "escalation",
+    "extend_button",
+    "for_whom",
+    "how_long",
+    "may_decide",
+    "origin",
+    "party_buttons",
+    "return_button",
+    "risk",
+    "risk_of",
+    "still_needed",
+    "system",
+    "until",
+    "what",
+    "what_in_short",
+    "who",
+    "whose",
+    "why",
+    "why_me",
+]
+
+_ENDINGS = {
+    State.CANCELLED: "Cancelled",
+    State.TIMED_OUT: "It lapsed",
+    State.FAILED: "It could not be given",
+    State.EXPIRED: "Its time was up",
+    State.RETURNED: "Returned",
+    State.REVOKED: "Revoked",
+}
+
+
+def who(scene: Scene, person: PersonId) -> str:
+    return mention(person, scene.directory, scene.viewer)
+
+
+# --- what was asked ------------------------------------------------------------------------------
+
+
+def what(scene: Scene) -> str:
+    """List the entitlements, those with a remark first."""
+    grants = sorted(scene.request.grants, key=lambda g: not _remark(g))
+    if len(grants) == 1:
+        return f"*{_entitlement(scene, grants[0], 500)}*{_remarked(grants[0])}"
+    return rows(
+        (f"• {_entitlement(scene, g, 90)}{_remarked(g)}" for g in grants), limit=1600, most=8
+    )
+
+
+def what_in_short(scene: Scene) -> str:
+    """Name the first entitlement and count the others, within one line."""
+    first, *others = scene.request.grants
+    more = f" and {len(others)} more" if others else ""
+    return f"{_entitlement(scene, first, 150)}{more}"
+
+
+def system(scene: Scene) -> str:
+    """Name the systems that it is about."""
+    names = (e.integration.name for e in scene.entitlements.values())
+    return in_a_row([cut(escape(n), 80) for n in dict.fromkeys(names)], most=3) or "unknown"
+
+
+def _entitlement(scene: Scene, grant: Grant, limit: int) -> str:
+    found = scene.entitlements.get(grant.entitlement)
+    if found is None:
+        return "something that no longer exists"
+    return f"{code(found.permission.name, 80)} on {code(found.resource.path, limit)}"
+
+
+def _remark(grant: Grant) -> str:
+    note = cut(escape(grant.note), 200).rstrip(".")
+    if grant.state is GrantState.REFUSED:
+        return f"⚠️ not given: {note}" if note else "⚠️ not given"
+    if grant.state is GrantState.ENDED:
+        return f"📌 {note}" if note else ""
+    return "📌 was there before, and stays at the end" if grant.standing else ""
+
+
+def _remarked(grant: Grant) -> str:
+    return f"  {remark}" if (remark := _remark(grant)) else ""
+
+
+def for_whom(scene: Scene) -> str:
+    """Say “ for …” where the access is not for the one who asks."""
+    request = scene.request
+    return "" if request.requestor == request.grantee else f" for {who(scene, request.grantee)}"
+
+
+def whose(scene: Scene) -> str:
+    """Say whose access it is, to begin a sentence with."""
+    grantee = scene.request.grantee
+    return "Your" if scene.viewer == grantee else f"{who(scene, grantee)}’s"
+
+
+def how_long(scene: Scene) -> str:
+    """Say the duration, and how far it can be extended."""
+    request, extension = scene.request, scene.revision.extension
+    said = in_words(request.duration)
+    if request.duration is None or extension is None or not request.extensions_allowed:
+        return said
+    longest = request.duration + request.extensions_allowed * extension.each
+    return f"{said}, extendable to {in_words(longest)}"
+
+
+def until(request: AccessRequest) -> str:
+    if request.ends_at is None:
+        return "without end"
+    if request.end_before:
+        return f"{when(request.ends_at)} (the system is being told)"
+    return when(request.ends_at)
+
+
+def why(request: AccessRequest, limit: int = 1200) -> str:
+    """Quote the justification; empty: none was given."""
+    quoted = quote(request.justification, limit)
+    return f"*Why*\n{quoted}" if quoted else ""
+
+
+def risk(scene: Scene) -> str:
+    return risk_of(max((e.risk for e in scene.entitlements.values()), default=5))
+
+
+def risk_of(score: int) -> str:
+    """Say a score of 1 to 10 as its level."""
+    if score >= 10:
+        return "🔴 Critical"
+    if score >= 7:
+        return "🟠 High"
+    return "🟡 Medium" if score >= 4 else "🟢 Low"
+
+
+def origin(scene: Scene) -> tuple[str, ...]:
+    """Say where the request comes from: its code, its flow, who asked when."""
+    request = scene.request
+    return (
+        request.code,
+        cut(escape(scene.revision.name), 160),
+        f"asked by {who(scene, request.requestor)} {when(request.submitted_at)}",
+    )
+
+
+# --- who decides ---------------------------------------------------------------------------------
+
+
+def may_decide(scene: Scene) -> bool:
+    """Tell whether the viewer's approval is wanted: asked, still matching, not yet given."""
+    request = scene.request
+    given = {s for a in request.approvals if a.person == scene.viewer for s in a.seats}
+    return request.state is State.PENDING and any(a.seat not in given for a in _open(scene))
+
+
+def why_me(scene: Scene) -> str:
+    """Say what the viewer is asked as; empty: they are not, any more."""
+    return in_a_row([cut(escape(a.why), 150) for a in _open(scene)], most=2)
+
+
+def _open(scene: Scene) -> list[Ask]:
+    return [a for a in scene.request.asks if a.open and a.person == scene.viewer]
+
+
+def asked(scene: Scene) -> str:
+    """Name those who were asked, by what they were asked for."""
+    groups: dict[str, list[str]] = {}
+    for ask in scene.request.asks:
+        if ask.open:
+            groups.setdefault(ask.why, []).append(who(scene, ask.person))
+    if not groups:
+        return "⏳ Nobody can be asked at the moment."
+    return rows(
+        (f"• *{cut(escape(why), 200)}*: {in_a_row(names)}" for why, names in groups.items()),
+        limit=1200,
+    )
+
+
+def approved_so_far(scene: Scene) -> str:
+    """List the approvals, each with its reason and what it shortened."""
+    return rows((_approval(scene, a) for a in scene.request.approvals), limit=1200, most=5)
+
+
+def _approval(scene: Scene, given: Approval) -> str:
+    shorter = f", for {in_words(given.duration)}" if given.duration else ""
+    reason = f": {cut(escape(given.reason), 300)}" if given.reason else ""
+    return f"👍 {capital(who(scene, given.person))} approved{shorter}{reason}"
+
+
+def still_needed(scene: Scene) -> str:
+    """Name the groups whose approval is missing."""
+    request, revision = scene.request, scene.revision
+    case = Case(
+        revision,
+        request.requestor,
+        request.grantee,
+        scene.directory,
+        frozenset(),
+        request.tiers_asked,
+        request.stand_ins,
+        request.approvals,
+    )
+    names = [f"*{cut(escape(group.name), 100)}*" for group in missing(case)]
+    either = revision.approval is not None and revision.approval.join is Join.ANY_OF
+    return in_a_row(names, last="or" if either else "and")
+
+
+def escalation(scene: Scene) -> str:
+    """Say what happens next if nobody decides."""
+    request, plan = scene.request, scene.revision.escalation
+    lapse = f"It lapses {when(request.lapses_at)}."
+    if plan is None or request.pending_since is None or request.admins_told:
+        return lapse
+    due = request.pending_since + plan.every * (request.tiers_asked + 1)
+    if due >= request.lapses_at:
+        return lapse
+    if request.tiers_asked < len(plan.tiers):
+        tier = cut(escape(plan.tiers[request.tiers_asked].name), 100)
+        return f"If nobody decides by {when(due)}, *{tier}* will be asked too. {lapse}"
+    return f"If nobody decides by {when(due)}, the administrators will be told. {lapse}"
+
+
+# --- what became of it ---------------------------------------------------------------------------
+
+
+def decision(scene: Scene) -> str:
+    """Say who decided, when and with what reason; empty: nobody has."""
+    request = scene.request
+    decided = request.decided
+    if decided is None:
+        return ""
+    if request.state is State.REJECTED:
+        return _settled(scene, "Rejected", decided)
+    if decided.by == SYSTEM:
+        return f"Approved automatically {when(decided.at)}."
+    if len(request.approvals) > 1:
+        return f"Approved {when(decided.at)}.\n{approved_so_far(scene)}"
+    return _settled(scene, "Approved", decided)
+
+
+def ending(scene: Scene) -> str:
+    """Say how the request, or the access, came to its end; empty: it has not."""
+    request = scene.request
+    if request.state is State.REJECTED:
+        return decision(scene)
+    if request.ended is None:
+        return ""
+    return _settled(scene, _ENDINGS.get(request.ending or request.state, "Ended"), request.ended)
+
+
+def _settled(scene: Scene, word: str, settled: Settled) -> str:
+    if settled.by == SYSTEM:
+        reason = f": {cut(escape(settled.reason), 400).rstrip('.')}" if settled.reason else ""
+        return f"{word} {when(settled.at)}{reason}."
+    said = f"{word} by {who(scene, settled.by)} {when(settled.at)}."
+    return "\n".join(filter(None, (said, quote(settled.reason, 800))))
+
+
+# --- buttons -------------------------------------------------------------------------------------
+
+
+def party_buttons(scene: Scene) -> list[Block]:
+    """Return what requestor and grantee can do now."""
+    state = scene.request.state
+    if state in {State.PENDING, State.PENDING_MFA}:
+        return [cancel_button(scene)]
+    if state is State.GRANTING:
+        return [return_button(scene)]
+    if state is State.ACTIVE:
+        first = (credentials_button(scene), extend_button(scene))
+        return [*filter(None, first), return_button(scene)]
+    return [again_button(scene)] if state.final else []
+
+
+def decide_buttons(scene: Scene) -> list[Block]:
+    request = scene.request
+    value, code_ = str(request.id), request.code
+    return [
+        button("Approve", ids.APPROVE, value, says=f"Approve {code_}", style="primary"),
+        button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger"),
+    ]
+
+
+def cancel_button(scene: Scene) -> Block:
+    request = scene.request
+    declines = scene.viewer != request.requestor
+    word = "Decline" if declines else "Cancel request"
+    sure = "You will not get this access." if declines else "Nobody will be asked any more."
+    return button(
+        word,
+        ids.CANCEL,
+        str(request.id),
+        says=f"{word} {request.code}",
+        asks=confirm(f"{word}?", sure, word, "Keep it"),
+        style="danger",
+    )
+
+
+def extend_button(scene: Scene) -> Block | None:
+    """Return the button while there is an extension left and the flow still gives any."""
+    request, extension = scene.request, scene.revision.extension
+    left = request.extensions_left
+    if extension is None or not left or request.ends_at is None or not scene.flow.open:
+        return None
+    each = in_words(extension.each)
+    return button(
+        f"Extend (+{each}, {left} left)",
+        ids.EXTEND,
+        f"{request.id}/{request.extensions_used + 1}",
+        says=f"Extend {request.code} by {each}, {left} left",
+    )
+
+
+def credentials_button(scene: Scene) -> Block | None:
+    request = scene.request
+    if not scene.has_login or scene.viewer != request.grantee:
+        return None
+    return button(
+        "Show credentials",
+        ids.CREDENTIALS,
+        str(request.id),
+        says=f"Show credentials for {request.code}",
+    )
+
+
+def return_button(scene: Scene) -> Block:
+    request = scene.request
+    return button(
+        "Return now",
+        ids.RETURN,
+        str(request.id),
+        says=f"Return the access of {request.code} now",
+        style="danger",
+        asks=confirm(
+            "Return this access?",
+            f"{whose(scene)} access ends at once, and open sessions may be cut off.",
+            "Return now",
+            "Keep it",
+        ),
+    )
+
+
+def again_button(scene: Scene) -> Block:
+    request = scene.request
+    return button(
+        "Request again",
+        ids.AGAIN,
+        str(request.id),
+        says=f"Request the access of {request.code} again",
+    )

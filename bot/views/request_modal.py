@@ -1,0 +1,211 @@
+"""The form by which access is asked for, and the answers to what is typed into its search."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from bot.views import ids
+from bot.views.blocks import (
+    context,
+    divider,
+    fields,
+    input_,
+    modal,
+    option,
+    plain_text,
+    section,
+)
+from bot.views.phrases import risk_of
+from bot.views.text import cut, escape, in_a_row, prose, rows, when
+from bot.views.values import Block, Form, Preview, View
+from engine.duration import HINT, in_words
+from engine.flow import MAX_JUSTIFICATION, Join
+from engine.inventory import ResourceId
+
+__all__ = [
+    "block_of",
+    "duration_block",
+    "nothing_requestable",
+    "permission_block",
+    "request_modal",
+    "resource_options",
+]
+
+# Slack's own limit. At a lower one its client would count otherwise than `MAX_JUSTIFICATION` does,
+# and refuse emoji that are allowed. What passes here and is too long, the engine says; what does
+# not, Slack says at the field. Either way the text stays.
+_TYPED = 3000
+
+
+def request_modal(form: Form, *, metadata: str = "") -> View:
+    """Draw the form as far as it is filled in. What is typed stays, but for a new prefill."""
+    blocks = [*_notes(form.notes), _resource(form)]
+    if form.resource:
+        blocks.append(_permission(form))
+    blocks += [_duration(form), _justification(form)]
+    blocks += _preview(form.preview) if form.preview else [context(_next_step(form))]
+    return modal(
+        "Request access",
+        blocks,
+        submit="Request",
+        close="Cancel",
+        callback=ids.REQUEST_MODAL,
+        metadata=metadata,
+    )
+
+
+def permission_block(resource: ResourceId) -> str:
+    """Name the block: another resource's is another one, so that Slack keeps no stale choice."""
+    return f"{ids.PERMISSION}/{resource}"
+
+
+def duration_block(prefill: str) -> str:
+    """Name the block: a new prefill makes a new one, since Slack keeps what stands in the old."""
+    return f"{ids.DURATION}/{prefill[:200]}"
+
+
+def block_of(blocks: Sequence[Block], action: str) -> str | None:
+    """Find the input by its action id; errors are told by the id of its block."""
+    found = (b for b in blocks if b.get("element", {}).get("action_id") == action)
+    return next((str(b["block_id"]) for b in found), None)
+
+
+def resource_options(
+    found: Sequence[tuple[ResourceId, str, str]], systems: Mapping[ResourceId, str] | None = None
+) -> Block:
+    """Answer a search with (id, label, description), at most 100; grouped where systems are known.
+
+    Of a long label the end is shown.
+    """
+    offered = [(r, option(label, str(r), description)) for r, label, description in found[:100]]
+    if not systems or not offered:
+        return {"options": [chosen for _, chosen in offered]}
+    groups: dict[str, list[Block]] = {}
+    for resource, chosen in offered:
+        groups.setdefault(systems.get(resource, ""), []).append(chosen)
+    return {
+        "option_groups": [
+            {"label": plain_text(name or "Other", 75), "options": chosen}
+            for name, chosen in groups.items()
+        ]
+    }
+
+
+def nothing_requestable() -> View:
+    said = "🔒 *There is nothing that you can request.*\nNo access flow is open to you."
+    hint = "An administrator can say who may ask for what."
+    return modal("Request access", [section(said), context(hint)])
+
+
+def _notes(notes: Sequence[str]) -> Iterable[Block]:
+    if notes:
+        yield section(rows((f"⚠️ {cut(prose(note), 400)}" for note in notes), limit=2500))
+
+
+def _resource(form: Form) -> Block:
+    element: Block = {
+        "type": "external_select",
+        "action_id": ids.RESOURCE,
+        "min_query_length": 0,
+        "placeholder": plain_text("Search by name, path or system", 150),
+    }
+    if form.resource:
+        resource, label = form.resource
+        element["initial_option"] = option(label, str(resource))
+    return input_(ids.RESOURCE, "What do you need access to?", element, dispatch=True)
+
+
+def _permission(form: Form) -> Block:
+    """A resource without permissions is a mistake elsewhere; Slack refuses a menu without any."""
+    assert form.resource
+    options = {id_: option(label, str(id_)) for id_, label in form.permissions[:100]}
+    block_id = permission_block(form.resource[0])
+    if not options:
+        return section("🚫 Nothing on it can be requested. Choose something else.")
+    element: Block = {
+        "type": "static_select",
+        "action_id": ids.PERMISSION,
+        "placeholder": plain_text("Choose a permission", 150),
+        "options": list(options.values()),
+    }
+    if form.permission in options:
+        element["initial_option"] = options[form.permission]
+    return input_(block_id, "What do you want to do with it?", element, dispatch=True)
+
+
+def _duration(form: Form) -> Block:
+    element: Block = {
+        "type": "plain_text_input",
+        "action_id": ids.DURATION,
+        "max_length": 100,
+        "placeholder": plain_text("For example 90 min", 150),
+    }
+    if form.prefill:
+        element["initial_value"] = form.prefill[:100]
+    longest = f" At most {in_words(form.preview.longest)}." if _limited(form.preview) else ""
+    return input_(duration_block(form.prefill), "For how long?", element, hint=f"{HINT}{longest}")
+
+
+def _limited(preview: Preview | None) -> bool:
+    return preview is not None and preview.longest is not None
+
+
+def _justification(form: Form) -> Block:
+    element: Block = {
+        "type": "plain_text_input",
+        "action_id": ids.JUSTIFICATION,
+        "multiline": True,
+        "max_length": _TYPED,
+        "placeholder": plain_text("For example: INC-42, checking a customer’s order", 150),
+    }
+    if form.justification:
+        element["initial_value"] = form.justification[:_TYPED]
+    optional = form.preview is None or not form.preview.requires_justification
+    hint = f"Whoever decides reads this. At most {MAX_JUSTIFICATION:,} characters."
+    return input_(ids.JUSTIFICATION, "Why do you need it?", element, hint=hint, optional=optional)
+
+
+def _next_step(form: Form) -> str:
+    missing = "a permission" if form.resource else "what you need"
+    return f"Choose {missing}, and you will see here who approves it and for how long you get it."
+
+
+def _preview(preview: Preview) -> Iterable[Block]:
+    yield divider()
+    yield fields(_facts(preview))
+    if preview.held:
+        yield section(rows(map(_held, preview.held), limit=1500, most=5))
+    about = cut(prose(preview.description), 600)
+    yield context(f"Access flow *{cut(escape(preview.flow), 200)}*", about)
+
+
+def _facts(preview: Preview) -> Iterator[tuple[str, str]]:
+    yield "Who approves", _approvers(preview)
+    yield "How long", _lasting(preview)
+    yield "Risk", risk_of(preview.risk)
+    if preview.requires_mfa:
+        yield "Verification", "🔐 You will verify with a code first"
+
+
+def _approvers(preview: Preview) -> str:
+    if not preview.approvers:
+        return "✅ Automatic: nobody needs to approve"
+    named = [f"{cut(escape(name), 60)} ({_people(count)})" for name, count in preview.approvers]
+    last = "or" if preview.join is Join.ANY_OF else "and"
+    return f"{preview.join.value}: {in_a_row(named, most=4, last=last)}"
+
+
+def _people(count: int) -> str:
+    return {0: "nobody at the moment", 1: "1 person"}.get(count, f"{count} people")
+
+
+def _lasting(preview: Preview) -> str:
+    said = f"at most {in_words(preview.longest)}" if preview.longest else "no limit"
+    if preview.extensions and preview.each:
+        said += f", extendable {preview.extensions} × {in_words(preview.each)}"
+    return said
+
+
+def _held(held: tuple[str, datetime | None]) -> str:
+    code, ends = held
+    lasts = f"until {when(ends)}" if ends else "without end"
+    return f"📌 You hold this already, under {escape(code)}, {lasts}."

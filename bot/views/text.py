@@ -1,0 +1,186 @@
+"""Text for Slack: what people typed made harmless, everything cut to size.
+
+Text that people typed goes through `escape`, `prose`, `quote` or `code`. From there on it is
+mrkdwn, in which every `<…>` is Latchkey's own; `cut` may be used on mrkdwn at any time.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from engine.directory import Directory, PersonId
+from engine.outcome import Refusal
+from engine.request import OPERATOR, SYSTEM
+
+__all__ = [
+    "capital",
+    "code",
+    "cut",
+    "cut_front",
+    "escape",
+    "in_a_row",
+    "mention",
+    "plain",
+    "prose",
+    "quote",
+    "refusal",
+    "refusal_in_plain_text",
+    "rows",
+    "size",
+    "when",
+]
+
+MORE = "… more"
+
+_NEWLINE = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Marks that turn text around, so that it reads otherwise than it is.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# An address behind `<` or `|` is somebody's attempt at markup of their own: it stays dead text.
+_ADDRESS = re.compile(r"((?<![<|])\bhttps?://[^\s<>|]+)")
+_TOKEN = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|.", re.DOTALL)
+
+
+def escape(text: str) -> str:
+    """Make mrkdwn in which the text pings nobody and links nowhere."""
+    return _clean(text).translate(_ENTITIES)
+
+
+def prose(text: str) -> str:
+    """Escape the text. Bare web addresses become links, which show where they lead."""
+    parts = _ADDRESS.split(_clean(text))
+    parts = [part.translate(_ENTITIES) for part in parts]
+    parts[1::2] = [f"<{address}>" for address in parts[1::2]]
+    return "".join(parts)
+
+
+def quote(text: str, limit: int) -> str:
+    """Quote what somebody wrote, on as many lines as they used; empty text stays empty."""
+    said = re.sub(r"\s*\n\s*", "\n", prose(text))
+    marked = said.replace("\n", "\n> ")
+    return f"> {cut(marked, limit - 2)}" if said else ""
+
+
+def code(text: str, limit: int = 120) -> str:
+    """Show a name as code; of a long one the end, which tells it apart from its neighbours."""
+    inside = re.sub(r"\s+", " ", escape(text)).replace("`", "'")
+    return f"`{cut_front(inside, limit - 2) or '?'}`"
+
+
+def cut(text: str, limit: int) -> str:
+    """Cut mrkdwn to the limit, never within an entity or a `<…>`."""
+    if size(text) <= limit:
+        return text
+    return "".join(_first(_TOKEN.findall(text), limit - size(MORE))).rstrip() + MORE
+
+
+def cut_front(text: str, limit: int) -> str:
+    """Cut mrkdwn to the limit, leaving out its beginning."""
+    if size(text) <= limit:
+        return text
+    return "…" + "".join(reversed(_first(_TOKEN.findall(text)[::-1], limit - 1))).lstrip()
+
+
+def plain(text: str, limit: int, *, keep_end: bool = False) -> str:
+    """Make plain text of one line, within the limit, never empty."""
+    text = re.sub(r"\s+", " ", _clean(text)) or "?"
+    if size(text) <= limit:
+        return text
+    if keep_end:
+        return "…" + "".join(reversed(_first(text[::-1], limit - 1))).lstrip()
+    return "".join(_first(text, limit - 1)).rstrip() + "…"
+
+
+def size(text: str) -> int:
+    """Count characters as strictly as Slack may: UTF-16 units, quotes and newlines twice."""
+    return len(text) + sum(c in '"\\\n\t' or ord(c) > 0xFFFF for c in text)
+
+
+def when(moment: datetime) -> str:
+    """Say a moment in the reader's own time zone."""
+    utc = moment.astimezone(UTC)
+    return f"<!date^{int(utc.timestamp())}^{{date_short_pretty}} at {{time}}|{_in_utc(utc)}>"
+
+
+def mention(person: PersonId, directory: Directory, viewer: PersonId | None = None) -> str:
+    """Name a person, so that Slack shows who it is; whoever reads it is “you”."""
+    if person == viewer:
+        return "you"
+    if person == SYSTEM:
+        return "Latchkey"
+    if person == OPERATOR:
+        return "an operator"
+    found = directory.get(person)
+    if found is None:
+        return "somebody"
+    return f"<@{found.slack}>" if found.slack else cut(escape(found.name), 100) or "somebody"
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def in_a_row(things: Sequence[str], most: int = 5, *, last: str = "and") -> str:
+    """Join as people do: `a, b and c`; of too many the rest is counted."""
+    shown = list(things[:most])
+    if hidden := len(things) - len(shown):
+        shown.append(f"{hidden} more")
+    return f" {last} ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""
+
+
+def rows(lines: Iterable[str], limit: int, most: int = 10) -> str:
+    """Put one under the other what fits, whole, and count the rest."""
+    lines = list(lines)
+    shown: list[str] = []
+    room = limit - 20  # for the count
+    for line in lines[:most]:
+        room -= size(line) + 2
+        if room < 0:
+            break
+        shown.append(line)
+    if hidden := len(lines) - len(shown):
+        shown.append(f"… and {hidden} more")
+    return "\n".join(shown)
+
+
+def refusal(refused: Refusal) -> str:
+    """Say a refusal in mrkdwn, with its moment."""
+    moment = when(refused.at) if refused.at else ""
+    return _sentence(cut(prose(refused.sentence), 1500), moment)
+
+
+def refusal_in_plain_text(refused: Refusal) -> str:
+    """Say a refusal where Slack shows no mrkdwn: at a field of a form."""
+    moment = _in_utc(refused.at.astimezone(UTC)) if refused.at else ""
+    return _sentence(plain(refused.sentence, 1500), moment)
+
+
+def _sentence(said: str, moment: str) -> str:
+    if not moment:
+        return said if said.endswith((".", "!", "?", "…", MORE)) else f"{said}."
+    return f"{said} ({moment})" if said.endswith(".") else f"{said} {moment}."
+
+
+def _in_utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _clean(text: str) -> str:
+    """Keep what can be shown, with newlines of one kind."""
+    text = _NEWLINE.sub("\n", text)
+    return "".join(c for c in text if c in "\n\t" or _shows(c)).strip()
+
+
+def _shows(char: str) -> bool:
+    return char not in _TURNING and unicodedata.category(char) not in {"Cc", "Cs"}
+
+
+def _first(tokens: Iterable[str], limit: int) -> list[str]:
+    kept: list[str] = []
+    for token in tokens:
+        limit -= size(token)
+        if limit < 0:
+            break
+        kept.append(token)
+    return kept

@@ -1,0 +1,94 @@
+"""How PostgreSQL's things are named outside it: paths for people, ids for the ledger, risks."""
+
+import re
+from typing import NamedTuple
+
+__all__ = ["Place", "names_in", "path_of", "permission_risk", "place_of", "resource_risk"]
+
+_PLAIN = re.compile(r'[^\s/"]([^/"\x00-\x1f]*[^\s/"])?')
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^/"]+)')
+_SOURCE_ID = re.compile(r"db:(\d+)(?:/(ns|rel):(\d+))?")
+_TYPES = {None: "database", "ns": "schema", "rel": "table"}
+
+
+def path_of(*names: str) -> str:
+    """Join names as people read them; one that would mislead is quoted as SQL does."""
+    return "/".join(
+        name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"' for name in names
+    )
+
+
+def names_in(path: str) -> list[str]:
+    """Split what `path_of` joined."""
+    return [
+        match[1].replace('""', '"') if match[1] is not None else match[2]
+        for match in _PART.finditer(path)
+    ]
+
+
+class Place(NamedTuple):
+    """Where a target is: ids that stay when names change, and are new when a thing is re-made."""
+
+    database: int
+    schema: int = 0
+    relation: int = 0
+
+    def __str__(self) -> str:
+        if self.relation:
+            return f"db:{self.database}/rel:{self.relation}"
+        return f"db:{self.database}/ns:{self.schema}" if self.schema else f"db:{self.database}"
+
+
+def place_of(type_: str, source_id: str) -> Place | None:
+    """Read a source id; None if it is none of ours, or of another type."""
+    match = _SOURCE_ID.fullmatch(source_id)
+    if match is None or _TYPES[match[2]] != type_:
+        return None
+    number = int(match[3] or 0)
+    return Place(
+        int(match[1]),
+        schema=number if type_ == "schema" else 0,
+        relation=number if type_ == "table" else 0,
+    )
+
+
+# --- Risk: 1 (low) to 10 (critical). docs/postgresql.md prints these tables ---------------------
+_BASE = {
+    ("database", "connect"): 2,
+    ("table", "read"): 4,
+    ("schema", "read"): 5,
+    ("table", "read-write"): 6,
+    ("schema", "read-write"): 7,
+}
+_RESOURCE = 4
+_WORDS = {
+    3: """bank card cards cc credential credentials cvv iban key keys passport password passwords
+        payment payments payout payouts payroll pin salaries salary secret secrets ssn token
+        tokens""",
+    2: """account accounts address addresses birth customer customers email emails employee
+        employees health medical member members patient patients people person personal persons
+        phone phones pii profile profiles user users""",
+    -2: """demo dev development example examples fixture fixtures playground sample samples sandbox
+        scratch staging temp test testing tests tmp""",
+}
+_WEIGHTS = {word: weight for weight, words in _WORDS.items() for word in words.split()}
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
+
+
+def resource_risk(*names: str) -> int:
+    return _clamp(_RESOURCE + _weight(names))
+
+
+def permission_risk(type_: str, permission: str, *names: str) -> int:
+    return _clamp(_BASE[type_, permission] + _weight(names))
+
+
+def _weight(names: tuple[str, ...]) -> int:
+    """The gravest sensitive word counts; a harmless one counts against it."""
+    words = (word.casefold() for name in names for word in _WORD.findall(name))
+    weights = [0, *(_WEIGHTS.get(word, 0) for word in words)]
+    return max(weights) + min(weights)
+
+
+def _clamp(risk: int) -> int:
+    return min(10, max(1, risk))

@@ -1,0 +1,117 @@
+"""What the processes of a race do. Each function gets ready, yields, and then does it."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from engine.commands import Approve
+from engine.directory import PersonId
+from engine.outcome import Refusal
+from engine.request import RequestId
+from storage import book, facts, jobs, schema
+from storage.database import Database
+from storage.tables import AccountRow, JobRow
+from tests.support.stored import START, Stored
+
+Task = Iterator[Any]
+
+
+def increment(url: str, *, seconds: float) -> Task:
+    """Read, change, commit, as often as there is time for."""
+    database, commits = Database(url), 0
+    yield "ready"
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with database.write() as tx:
+            job = tx.execute(select(JobRow).with_for_update()).scalar_one()
+            job.attempts += 1
+        commits += 1
+    database.close()
+    yield commits
+
+
+def upgrade(url: str) -> Task:
+    database = Database(url)
+    yield "ready"
+    schema.upgrade(database)
+    yield schema.current(database)
+    database.close()
+
+
+def approve(url: str, *, by: str, request: int) -> Task:
+    """Press Approve; say what came of it."""
+    stored = Stored.open(url)
+    stored.company()
+    command = Approve(PersonId(by))
+    yield "ready"
+    result = stored.write(
+        lambda tx, c: book.carry_out(tx, c, RequestId(request), command, START)
+    )
+    yield result.code if isinstance(result, Refusal) else "decided"
+    stored.close()
+
+
+def submit(url: str, *, key: str) -> Task:
+    """Submit the same as everybody else; say which request came of it."""
+    stored = Stored.open(url)
+    draft = stored.draft()
+    yield "ready"
+    try:
+        yield ["made", stored.submit(key=key).id]
+    except IntegrityError:
+        from storage.apply import fingerprint
+
+        with stored.database.read() as session:
+            yield ["found", facts.same(session, fingerprint(draft))]
+    stored.close()
+
+
+def lease(url: str) -> Task:
+    """Take every account that is due."""
+    stored = Stored.open(url)
+    ids = stored.due()
+    yield "ready"
+    taken = [work.account for id_ in ids for work in stored.turn(id_)]
+    with stored.database.read() as session:
+        leases = select(col(AccountRow.id)).where(col(AccountRow.lease) == stored.instance)
+        assert sorted(session.execute(leases).scalars()) == sorted(taken)
+    yield taken
+    stored.close()
+
+
+def run_jobs(url: str) -> Task:
+    """Claim every job that is due, a few at a time."""
+    stored = Stored.open(url)
+    yield "ready"
+    claimed: list[str] = []
+    while ids := jobs.due(stored.database, START, 3):
+        found = stored.write(lambda tx, _, ids=ids: jobs.claim(tx, stored.instance, ids, START))
+        claimed += [job.subject for job in found]
+    yield claimed
+    stored.close()
+
+
+TASKS: dict[str, Callable[..., Task]] = {
+    f.__name__: f for f in (increment, upgrade, approve, submit, lease, run_jobs)
+}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        name, url, arguments = json.loads(line)
+        task = TASKS[name](url, **arguments)
+        print(json.dumps(next(task)), flush=True)
+        sys.stdin.readline()
+        print(json.dumps(next(task)), flush=True)
+        for _ in task:
+            pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""A small company in a database, and short words for what happens to its requests.
+
+Written through `storage.sync`, as the product does. Time stands still until a test moves it.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Self, TypeVar
+
+from sqlalchemy import select
+from sqlmodel import SQLModel
+
+from engine.commands import Approve, Command, Reject
+from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.connectors.port import (
+    Discovered,
+    Login,
+    Order,
+    Outcome,
+    Presence,
+    Report,
+    Secret,
+    Target,
+    Unavailable,
+)
+from engine.directory import Group, GroupId, Person, PersonId
+from engine.eligibility import Draft
+from engine.flow import (
+    AccessFlow,
+    Approval,
+    ApproverGroup,
+    Escalation,
+    Extension,
+    RequestFor,
+    Revision,
+    Selector,
+)
+from engine.inventory import Entitlement, IntegrationId
+from engine.outcome import Decision, Refusal
+from engine.request import AccessRequest, AccountId, RequestId
+from storage import accounts, apply, book, claims, clock, facts, messages, sync
+from storage.accounts import Desk, Done, Kind, Work
+from storage.claims import InstanceId
+from storage.company import Companies, Company
+from storage.database import Database, Write
+from storage.messages import Shown
+from storage.secrets import KeyRing, new_key
+from storage.tables import AccountRow, FlowRow
+
+T = TypeVar("T")
+
+START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+PG, WIKI = IntegrationId("pg"), IntegrationId("wiki")
+READING, WRITING = "Reading", "Writing"
+DEADLINE = timedelta(seconds=30)
+KINDS = {PG: Kind("Production", True, DEADLINE), WIKI: Kind("Wiki", False, DEADLINE)}
+
+ENGINEERS, DBAS, SRES = (GroupId(f"file:{n}") for n in ("engineers", "dbas", "sres"))
+GROUPS = tuple(Group(g, "file", g.partition(":")[2]) for g in (ENGINEERS, DBAS, SRES))
+
+
+def person(name: str, *groups: GroupId, manager: str = "mia") -> Person:
+    boss = None if manager == name else PersonId(manager)
+    return Person(
+        PersonId(name), f"{name}@example.com", name.title(), manager=boss, groups=frozenset(groups)
+    )
+
+
+PEOPLE = (
+    person("ada", manager="ada"),
+    person("mia", manager="ada"),
+    person("alice", ENGINEERS),
+    person("bob", ENGINEERS),
+    person("dan", DBAS),
+    person("dora", DBAS, ENGINEERS),
+    person("sam", SRES),
+)
+ADA, MIA, ALICE, BOB, DAN, DORA, SAM = (p.id for p in PEOPLE)
+
+
+def is_in(*groups: GroupId) -> ConditionGroup:
+    return ConditionGroup((Condition("group", Comparator.IS, tuple(groups)),))
+
+
+def reading(**changes: object) -> Revision:
+    """Return a flow without approval, on everything that can be read."""
+    return Revision(**{
+        "name": READING,
+        "requestors": is_in(ENGINEERS),
+        "targets": (Selector(PG, permissions=frozenset({"read"})), Selector(WIKI)),
+        "request_for": frozenset({RequestFor.SELF, RequestFor.DIRECT_REPORTS}),
+        "grant_for": 4 * HOUR,
+        "extension": Extension(2, 30 * MINUTE),
+    } | changes)  # fmt: skip
+
+
+def writing(**changes: object) -> Revision:
+    """Return a flow that a DBA approves, or an SRE after a quarter of an hour."""
+    return Revision(**{
+        "name": WRITING,
+        "requestors": is_in(ENGINEERS),
+        "targets": (Selector(PG), Selector(WIKI)),
+        "grant_for": 4 * HOUR,
+        "extension": Extension(1, 30 * MINUTE),
+        "approval": Approval((ApproverGroup("DBAs", is_in(DBAS)),)),
+        "escalation": Escalation(15 * MINUTE, (ApproverGroup("SREs", is_in(SRES)),)),
+    } | changes)  # fmt: skip
+
+
+def table(path: str, *permissions: str, type_: str = "table", source: str = "") -> Discovered:
+    wanted = permissions or ("read", "write")
+    risks = {p: 3 * n for n, p in enumerate(wanted, 1)}
+    return Discovered(type_, path.rpartition(".")[2], path, source or f"id:{path}", risks)
+
+
+TABLES = (table("shop.orders"), table("shop.customers"), table("ledger.entries"))
+PAGES = (table("handbook", "edit", type_="page"), table("runbook", "edit", type_="page"))
+
+
+class System:
+    """A real system in memory: what each login holds. `faults` are raised, one a call."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, set[Target]] = {}
+        self.passwords: dict[str, str] = {}
+        self.calls: list[str] = []
+        self.remaining: timedelta | None = None
+        self.faults: list[Exception] = []
+        self.refused: set[str] = set()  # permissions that it does not give
+        self.end_refused = ""
+
+    def inspect(self, login: Login, targets: Sequence[Target]) -> dict[Target, Outcome]:
+        self._called("inspect")
+        held = self.held.get(login.name, set())
+        return {t: Outcome(Presence.HELD if t in held else Presence.ABSENT) for t in targets}
+
+    def apply(self, order: Order, *, creates: bool = True) -> Report:
+        self._called("apply")
+        name, password = order.login.name, order.login.password
+        missing = creates and bool(order.wanted) and name not in self.held
+        if missing and password is None:
+            gone = Outcome(Presence.UNKNOWN, "no login")
+            return Report({h.target: gone for h in order.holdings}, login_missing=True)
+        if password and (order.wanted or name in self.held):
+            self.passwords[name] = password.reveal()
+        mine = self.held.setdefault(name, set())
+        mine |= {t for t in order.wanted if t.permission not in self.refused}
+        mine -= set(order.unwanted)
+        self.remaining = order.remaining
+        outcomes = {}
+        for target in (h.target for h in order.holdings):
+            presence = Presence.HELD if target in mine else Presence.ABSENT
+            outcomes[target] = Outcome(presence)
+            if target in order.wanted and target.permission in self.refused:
+                outcomes[target] = Outcome(Presence.REFUSED, "It may not be given.")
+        return Report(outcomes, deadline_refused=self.end_refused)
+
+    def _called(self, what: str) -> None:
+        self.calls.append(what)
+        if self.faults:
+            raise self.faults.pop(0)
+
+
+def found(url: str) -> None:
+    """Write the company into a database that has the schema."""
+    database = Database(url, pool=5)
+    with database.write() as tx:
+        sync.people(tx, PEOPLE, GROUPS, START)
+        sync.tie(tx, [(p.id, f"U-{p.id}", p.email) for p in PEOPLE], START)
+        sync.administrators(tx, [ADA], START)
+        sync.flows(tx, [(reading(), True), (writing(), True)], START)
+        sync.integrations(tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})])
+        sync.inventory(tx, PG, TABLES, START)
+        sync.inventory(tx, WIKI, PAGES, START)
+    database.close()
+
+
+KEY = new_key()
+
+
+@dataclass
+class Stored:
+    """One process that works on the company's database, at `now`."""
+
+    database: Database
+    instance: InstanceId
+    now: datetime = START
+    companies: Companies = field(default_factory=Companies)
+    keys: KeyRing = field(default_factory=lambda: KeyRing([KEY]))
+    systems: Mapping[IntegrationId, System] = field(
+        default_factory=lambda: {PG: System(), WIKI: System()}
+    )
+    kinds: Mapping[IntegrationId, Kind] = field(default_factory=lambda: KINDS)
+    _sent: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def open(cls, url: str, **more: object) -> Self:
+        """Join the company as a process of one's own."""
+        database = Database(url)
+        with database.write() as tx:
+            instance = claims.register(tx)
+        database.instance = instance
+        return cls(database, instance, **more)
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.instance, self.keys, self.kinds)
+
+    def write(self, change: Callable[[Write, Company], T]) -> T:
+        with self.database.write() as tx:
+            return change(tx, self.companies.current(tx))
+
+    def company(self) -> Company:
+        with self.database.read() as session:
+            return self.companies.current(session)
+
+    def flow(self, name: str) -> AccessFlow:
+        with self.database.read() as session:
+            ids = dict(session.execute(select(FlowRow.name, FlowRow.id)).all())
+        return self.company().flows[ids[name.casefold()]]
+
+    def entitlement(self, named: str) -> Entitlement:
+        """Return one by its words: `read on shop.orders`."""
+        with self.database.read() as session:
+            query = facts.entitlement_query()
+            all_ = [facts.to_entitlement(r) for r in session.execute(query)]
+        return next(e for e in all_ if str(e) == named and e.available)
+
+    def draft(
+        self,
+        what: Iterable[str] = ("read on shop.orders",),
+        *,
+        by: PersonId = ALICE,
+        to: PersonId | None = None,
+        flow: str = READING,
+        duration: timedelta | None = HOUR,
+    ) -> Draft:
+        people = self.company().directory.people
+        return Draft(
+            requestor=people[by],
+            grantee=people[to or by],
+            flow=self.flow(flow),
+            entitlements=tuple(self.entitlement(w) for w in what),
+            duration=duration,
+            justification="INC-42",
+        )
+
+    def submit(self, *what: str, key: str = "", **more: object) -> AccessRequest:
+        draft = self.draft(what or ("read on shop.orders",), **more)
+        with self._lock:
+            self._sent += 1
+            key = key or f"view/{self.instance}/{self._sent}"
+        return self.write(lambda tx, c: apply.submit(tx, c, draft, key, self.now))
+
+    def do(self, request: AccessRequest, command: Command) -> Decision | Refusal:
+        return self.write(lambda tx, c: book.carry_out(tx, c, request.id, command, self.now))
+
+    def approve(self, request: AccessRequest, by: PersonId = DAN) -> Decision | Refusal:
+        return self.do(request, Approve(by))
+
+    def reject(self, request: AccessRequest, by: PersonId = DAN) -> Decision | Refusal:
+        return self.do(request, Reject(by))
+
+    def again(self, request: AccessRequest) -> AccessRequest:
+        """Return the request as it is stored now."""
+        with self.database.read() as session:
+            found = facts.request(session, request.id)
+        assert found is not None
+        return found
+
+    def pass_(self, time: timedelta) -> None:
+        self.now += time
+
+    def tick(self) -> list[RequestId]:
+        """Do what the clock loop does once; return whom it woke."""
+        ids = clock.due(self.database, self.now, 50)
+        if ids:
+            self.write(lambda tx, c: clock.tick(tx, c, ids, self.now))
+        return ids
+
+    def turn(self, *ids: AccountId, done: Sequence[Done] = ()) -> list[Work]:
+        return self.write(
+            lambda tx, c: accounts.turn(tx, c, self.desk, self.now, done=done, ids=ids)
+        )
+
+    def due(self) -> list[AccountId]:
+        return accounts.due(self.database, self.instance, self.now)
+
+    def call(self, work: Work) -> Done:
+        """Call the system, as the access loop does."""
+        system = self.systems[work.integration]
+        try:
+            if work.order is None:
+                return Done(work, system.inspect(work.login, list(work.look.values())))
+            creates = self.kinds[work.integration].generates_login
+            return Done(work, system.apply(work.order, creates=creates))
+        except Unavailable as fault:
+            return Done(work, fault)
+
+    def converge(self) -> None:
+        """Do what the access loop does until nothing is due."""
+        for _ in range(50):
+            ids = self.due()
+            if not ids:
+                return
+            for id_ in ids:
+                works = self.turn(id_)
+                while works:
+                    works = self.turn(done=[self.call(w) for w in works])
+        raise AssertionError("the accounts do not come to rest")
+
+    def send(self) -> list[str]:
+        """Do what the message loop does once, in one batch; return the recipients and kinds."""
+        mine, free = messages.ready(self.database, self.instance, self.now)
+        if free:
+            mine += self.write(lambda tx, _: messages.claim(tx, self.instance, free, self.now))
+        results = [Shown(p, f"D-{p.recipient}", p.ts or f"{p.id}.0") for p in mine]
+        if results:
+            self.write(lambda tx, _: messages.settle(tx, self.instance, results, self.now))
+        return [f"{p.recipient}/{p.kind}" for p in mine]
+
+    def rows(self, table: type[SQLModel]) -> list[SQLModel]:
+        with self.database.read() as session:
+            return list(session.execute(select(table)).scalars())
+
+    def account(self, system: IntegrationId = PG, of: PersonId = ALICE) -> AccountRow:
+        """Return the account's row as it is stored now."""
+        return next(
+            r
+            for r in self.rows(AccountRow)
+            if (r.integration_id, r.person_id) == (system, of)
+        )
+
+    def secret(self, row: AccountRow) -> Secret | None:
+        return accounts.open_secret(row, self.keys)
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self.database.close()
