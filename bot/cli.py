@@ -4,7 +4,6 @@ import logging
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import structlog
@@ -15,7 +14,7 @@ from rich.table import Table
 from bot import doctor, operate, settings
 from bot.manifests import BadManifestsError
 from bot.settings import BadSettingsError, Settings
-from engine.eligibility import in_words
+from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
 from storage import schema, secrets
@@ -212,7 +211,7 @@ def demo() -> None:
     """Play the main job in the terminal, on a sandbox of its own."""
     from bot.sandbox import demo
 
-    raise typer.Exit(demo.play(out, Path.cwd()))
+    raise typer.Exit(demo.play(out))
 
 
 def _settings() -> Settings:

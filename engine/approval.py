@@ -86,6 +86,11 @@ def seat_stand_ins(case: Case) -> Case:
     return case
 
 
+def stuck(case: Case) -> bool:
+    """Tell whether even everybody who can be asked could not approve."""
+    return bool(_stuck_groups(case))
+
+
 def asks(case: Case, before: Iterable[Ask]) -> tuple[Ask, ...]:
     """Return who is asked now. Nobody is forgotten: who no longer matches is kept, not open."""
     now = {
@@ -144,11 +149,13 @@ def _named_manager(case: Case, condition: Condition) -> Condition:
     """`manager` without a value: the grantee's, or the requestor's where that is the requestor."""
     if condition.attribute != "manager" or condition.values:
         return condition
+    if condition.comparator not in {Comparator.IS, Comparator.IS_NOT}:
+        return condition
     grantee, requestor = case.directory.get(case.grantee), case.directory.get(case.requestor)
     manager = grantee.manager if grantee else None
     if manager == case.requestor:
         manager = requestor.manager if requestor else None
-    return Condition("user", Comparator.IS, (manager,) if manager else ())
+    return Condition("user", condition.comparator, (manager,) if manager else ())
 
 
 def _why(case: Case, seat: Seat) -> str:

@@ -59,7 +59,7 @@ def matches(group: ConditionGroup, person: Person, directory: Directory) -> bool
 
 
 def select(group: ConditionGroup, directory: Directory) -> list[Person]:
-    """Return everybody who fulfils the group, in the directory's order."""
+    """Return everybody who fulfils the group, once each."""
     return [p for p in _candidates(group, directory) if matches(group, p, directory)]
 
 
@@ -81,7 +81,7 @@ def _named(condition: Condition, directory: Directory) -> Sequence[Person] | Non
     if condition.comparator is not Comparator.IS:
         return None
     if condition.attribute == "user":
-        return [p for v in condition.values if (p := directory.get(PersonId(v)))]
+        return [p for v in dict.fromkeys(condition.values) if (p := directory.get(PersonId(v)))]
     if condition.attribute == "group":
         people = {p.id: p for v in condition.values for p in directory.members.get(GroupId(v), ())}
         return list(people.values())
@@ -90,7 +90,7 @@ def _named(condition: Condition, directory: Directory) -> Sequence[Person] | Non
 
 def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
     texts = _texts(condition, person, directory)
-    if texts is None or not condition.values:
+    if texts is None or not condition.values or not all(condition.values):
         return False
     exact = condition.attribute in _IDENTIFIED and condition.comparator in _EQUALITY
     compare = str.__eq__ if exact else partial(_compare, condition.comparator)

@@ -30,7 +30,8 @@ from engine.connectors.port import Outcome, Presence
 from engine.directory import Person, PersonId
 from engine.eligibility import still_granted
 from engine.facts import Facts
-from engine.flow import MAX_REASON, MIN_DURATION, Revision
+from engine.flow import MAX_DURATION, MAX_REASON, MIN_DURATION, Revision
+from engine.holdings import wants
 from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
 from engine.request import (
     OPERATOR,
@@ -80,7 +81,7 @@ def next_wake(request: AccessRequest, revision: Revision) -> datetime | None:
         case State.PENDING_MFA:
             return request.lapses_at
         case State.PENDING:
-            return _earliest(request.lapses_at, _next_tier_at(request, revision))
+            return _earliest(request.lapses_at, next_tier_at(request, revision))
         case State.GRANTING:
             return _earliest(request.lapses_at, request.ends_at)
         case State.ACTIVE:
@@ -121,9 +122,20 @@ def _verify(
 ) -> Decision | Refusal:
     if command.by != request.grantee:
         return Refusal(Code.NOT_YOURS, "Only the person who is to have the access can verify it.")
+    if closed := _no_longer_open(request, facts, now):
+        return closed
+    return _await_approval(request, facts, now, audit=(Entry("verified", command.by),))
+
+
+def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refusal | None:
+    """Ask again, at the click, what the clock might not have got round to."""
     if now >= request.lapses_at:
         return _refused(Code.LAPSED, request, facts)
-    return _await_approval(request, facts, now, audit=(Entry("verified", command.by),))
+    if facts.flow.deleted:
+        return Refusal(Code.FLOW_CLOSED, "The access flow of this request was deleted.")
+    if gone := _inactive_party(request, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{_name(gone, facts)} is no longer active.")
+    return None
 
 
 def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tell, ...]]:
@@ -132,8 +144,11 @@ def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tel
     before = {(a.person, a.seat): a.open for a in request.asks}
     asked = approval.asks(case, request.asks)
     changed = dict.fromkeys(a.person for a in asked if before.get((a.person, a.seat)) is not a.open)
-    request = request.with_(asks=asked, stand_ins=case.stand_ins)
-    return request, tuple(Tell(person, Card.APPROVAL) for person in changed)
+    tells = tuple(Tell(person, Card.APPROVAL) for person in changed)
+    if (changed or case.stand_ins != request.stand_ins) and approval.stuck(case):
+        sentence = f"{request.code} waits, and there is nobody left who could approve it."
+        tells += _alarm(facts, "stuck", sentence)
+    return request.with_(asks=asked, stand_ins=case.stand_ins), tells
 
 
 def _approve(
@@ -144,6 +159,7 @@ def _approve(
         return person
     if bad := _bad_approval(request, command, facts):
         return bad
+    request, void = _void(request, facts)
     seats = approval.seats(_case(request, facts), person)
     mine = next((a for a in request.approvals if a.person == person.id), None)
     if mine and seats <= mine.seats:
@@ -167,8 +183,17 @@ def _approve(
         request, tells = _ask(request, facts)
         mine_told = Tell(person.id, Card.APPROVAL)
         parties = _to_parties(request, Card.REQUEST)
-        return Decision(request, (*dict.fromkeys((mine_told, *tells)), *parties), (entry,))
-    return _grant(request, now, by=person.id, audit=(entry,), reason=given.reason)
+        return Decision(request, (*dict.fromkeys((mine_told, *tells)), *parties), (*void, entry))
+    return _grant(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
+
+
+def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
+    """Drop approvals whose giver was deactivated before the decision: they do not come back."""
+    valid = _case(request, facts).valid
+    lost = tuple(
+        Entry("void", SYSTEM, {"of": a.person}) for a in request.approvals if a not in valid
+    )
+    return request.with_(approvals=valid), lost
 
 
 def _reject(
@@ -188,12 +213,8 @@ def _reject(
 
 def _decider(request: AccessRequest, by: PersonId, facts: Facts, now: datetime) -> Person | Refusal:
     """Ask again, at the click, all that must still hold for this person to decide."""
-    if now >= request.lapses_at:
-        return _refused(Code.LAPSED, request, facts)
-    if facts.flow.deleted:
-        return Refusal(Code.FLOW_CLOSED, "The access flow of this request was deleted.")
-    if gone := _inactive_party(request, facts):
-        return Refusal(Code.PERSON_INACTIVE, f"{_name(gone, facts)} is no longer active.")
+    if closed := _no_longer_open(request, facts, now):
+        return closed
     person = facts.directory.get(by)
     if person is None or not person.may_ask:
         return Refusal(Code.NOT_APPROVER, "You cannot approve requests.")
@@ -212,7 +233,7 @@ def _bad_approval(request: AccessRequest, command: Approve, facts: Facts) -> Ref
         return None
     if command.duration < MIN_DURATION:
         return Refusal(Code.BAD_DURATION, "The shortest time is 5 minutes.", about="duration")
-    if request.duration is not None and command.duration > request.duration:
+    if command.duration > (request.duration or MAX_DURATION):
         return Refusal(
             Code.BAD_DURATION, "You can shorten the time, not lengthen it.", about="duration"
         )
@@ -239,6 +260,8 @@ def _cancel(
 ) -> Decision | Refusal:
     if command.by not in request.parties and not _is_admin(command.by, facts):
         return Refusal(Code.NOT_YOURS, "Only who asked, who is to have it, or an admin can cancel.")
+    if bad := _too_long(command.reason):
+        return bad
     return _close(request, State.CANCELLED, command.by, now, command.reason)
 
 
@@ -272,9 +295,10 @@ def _tick_pending(
     tells = _to_parties(request, Card.REQUEST) if lost else ()
     if request.state is State.PENDING_MFA:
         return Decision(request, tells, lost)
+    request, void = _void(request, facts)
     escalated = _escalate(request, facts, now)
     asked, more = _ask(escalated.request, facts)
-    return Decision(asked, (*tells, *escalated.tell, *more), (*lost, *escalated.audit))
+    return Decision(asked, (*tells, *escalated.tell, *more), (*lost, *void, *escalated.audit))
 
 
 def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
@@ -282,29 +306,27 @@ def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     tells: list[Tell] = []
     audit: list[Entry] = []
     escalation = facts.revision.escalation
-    while escalation and (due := _next_tier_at(request, facts.revision)) and due <= now:
-        tier = request.tiers_asked
-        if tier == len(escalation.tiers):
+    while escalation and (due := next_tier_at(request, facts.revision)) and due <= now:
+        request = request.with_(rungs=request.rungs + 1)
+        somebody = False
+        while request.tiers_asked < len(escalation.tiers) and not somebody:
+            somebody = approval.tier_has_somebody(_case(request, facts), request.tiers_asked)
+            request = request.with_(tiers_asked=request.tiers_asked + 1)
+            audit.append(Entry("escalated", SYSTEM, {"tier": request.tiers_asked}))
+        if not somebody:
             request = request.with_(admins_told=True)
             sentence = f"Nobody has decided {request.code}; every tier was asked."
             tells += _alarm(facts, "undecided", sentence)
             audit.append(Entry("admins_told", SYSTEM))
-            continue
-        request = request.with_(tiers_asked=tier + 1)
-        audit.append(Entry("escalated", SYSTEM, {"tier": tier + 1}))
-        while request.tiers_asked < len(escalation.tiers) and not approval.tier_has_somebody(
-            _case(request, facts), request.tiers_asked - 1
-        ):
-            request = request.with_(tiers_asked=request.tiers_asked + 1)
-            audit.append(Entry("escalated", SYSTEM, {"tier": request.tiers_asked}))
     return Decision(request, tuple(tells), tuple(audit))
 
 
-def _next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:
+def next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:
+    """Return when the next tier, or after the last the admins, are told; None: no more."""
     escalation = revision.escalation
     if escalation is None or request.pending_since is None or request.admins_told:
         return None
-    return request.pending_since + escalation.every * (request.tiers_asked + 1)
+    return request.pending_since + escalation.every * (request.rungs + 1)
 
 
 def _drop_gone(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
@@ -332,7 +354,12 @@ def _grant(
     reason: str = "",
 ) -> Decision:
     """Approved: store what should be, with a provisional end, before anything is called."""
-    if shortened := [(a.duration, a.keep_extensions) for a in request.approvals if a.duration]:
+    shortened = [
+        (a.duration, a.keep_extensions)
+        for a in request.approvals
+        if a.duration is not None and a.duration != request.duration
+    ]
+    if shortened:
         keep = all(keeps for _, keeps in shortened)
         request = request.with_(
             duration=min(duration for duration, _ in shortened),
@@ -354,8 +381,11 @@ def _attempt(
 ) -> Decision | Refusal:
     """Ask once more who may have what; from here on the real system may hold it.
 
-    What was never looked at waits: it might be standing, and then it is not ours to end.
+    What was never looked at waits: it might be standing, and then it is not ours to end. After
+    the end nothing is begun, even where the clock has not got round to ending it.
     """
+    if _is_over(request, now):
+        return Decision(request)
     grants, refused = [], []
     for grant in request.grants:
         if grant.state is not GrantState.WANTED or grant.standing is None:
@@ -379,7 +409,9 @@ def _standing(
 ) -> Decision | Refusal:
     """Store the first look. Access that was there before counts as given and is never ended."""
     grants = tuple(
-        g.looked(found=command.found[g.id]) if g.id in command.found and g.standing is None else g
+        g.looked(found=command.found[g.id])
+        if g.id in command.found and g.standing is None and g.state is GrantState.WANTED
+        else g
         for g in request.grants
     )
     found = [
@@ -389,6 +421,7 @@ def _standing(
     told = Decision(request)
     if found:
         named = ", ".join(_what(g, facts) for g in found)
+        key = f"standing/{found[0].id}"
         sentence = (
             f"{request.code}: {_name(request.grantee, facts)} already held {named}, not through "
             "Latchkey. It stays when the request ends."
@@ -396,8 +429,8 @@ def _standing(
         told = Decision(
             request,
             (
-                Tell(request.grantee, Card.NOTICE, "standing", sentence),
-                *_alarm(facts, "standing", sentence),
+                Tell(request.grantee, Card.NOTICE, key, sentence),
+                *_alarm(facts, key, sentence),
             ),
             (Entry("standing", SYSTEM, {"entitlements": [g.entitlement for g in found]}),),
         )
@@ -417,7 +450,7 @@ def _observe(
     request = request.with_(grants=grants)
     told = _refusals(request, facts, refused)
     if request.end_before is not None and request.state is State.ACTIVE and command.newest:
-        told = _end_taken(request, command, now, told)
+        told = _end_taken(request, command, facts.revision, now, told)
     return _settle(told.request, facts, now, told)
 
 
@@ -431,20 +464,28 @@ def _seen(request: AccessRequest, grant: Grant, outcome: Outcome | None) -> Gran
             return grant.absent()
         case Presence.REFUSED if grant.state is GrantState.WANTED:
             return grant.absent().refused(outcome.reason)
-        case Presence.REFUSED:
+        case Presence.REFUSED if grant.state is GrantState.REFUSED:
             return grant.absent()
         case _:
             return grant
 
 
-def _end_taken(request: AccessRequest, command: Observe, now: datetime, told: Decision) -> Decision:
+def _end_taken(
+    request: AccessRequest, command: Observe, revision: Revision, now: datetime, told: Decision
+) -> Decision:
+    """The extension stands once every system took it; one that refuses brings the old end back."""
     if not command.end_refused:
-        return Decision(request.with_(end_before=None), told.tell, told.audit)
+        heard = {g.account for g in request.grants if g.id in command.outcomes}
+        awaits = tuple(a for a in request.end_awaits if heard and a not in heard)
+        before = request.end_before if awaits else None
+        return Decision(request.with_(end_before=before, end_awaits=awaits), told.tell, told.audit)
     request = request.with_(
         ends_at=request.end_before,
         end_before=None,
+        end_awaits=(),
         end_set_at=now,
-        extensions_used=request.extensions_used - 1,
+        extensions_used=request.extensions_used - _unconfirmed(request, revision),
+        offers_made=0,
     )
     sentence = f"{request.code} could not be extended: {command.end_refused}. The old end stands."
     tells = tuple(
@@ -456,6 +497,13 @@ def _end_taken(request: AccessRequest, command: Observe, now: datetime, told: De
         (*told.tell, *tells, *_to_parties(request, Card.REQUEST)),
         (*told.audit, entry),
     )
+
+
+def _unconfirmed(request: AccessRequest, revision: Revision) -> int:
+    """Return how many extensions the systems have not taken yet."""
+    if revision.extension is None or request.ends_at is None or request.end_before is None:
+        return 0
+    return round((request.ends_at - request.end_before) / revision.extension.each)
 
 
 def _settle(request: AccessRequest, facts: Facts, now: datetime, told: Decision) -> Decision:
@@ -529,11 +577,15 @@ def _tick_granting(
     end = partial(_revoke_all, request, facts, now, by=SYSTEM)
     if gone := _inactive_grantee(request, facts):
         return end(ending=State.REVOKED, reason=f"{_name(gone, facts)} is no longer active")
-    if request.ends_at is not None and now >= request.ends_at:
-        return end(ending=State.FAILED, reason="it could not be granted in time")
-    if now >= request.lapses_at:
+    if _is_over(request, now):
         return end(ending=State.FAILED, reason="it could not be granted in time")
     return Decision(request)
+
+
+def _is_over(request: AccessRequest, now: datetime) -> bool:
+    """Tell whether the end has come; for what nothing is confirmed of, also that it has lapsed."""
+    lapsed = request.state is State.GRANTING and now >= request.lapses_at
+    return lapsed or (request.ends_at is not None and now >= request.ends_at)
 
 
 # --- running and ending --------------------------------------------------------------------------
@@ -597,7 +649,9 @@ def _extend(
         return Refusal(Code.NOT_YOURS, "Only who asked, or who has the access, can extend it.")
     if gone := _inactive_grantee(request, facts):
         return Refusal(Code.PERSON_INACTIVE, f"{_name(gone, facts)} is no longer active.")
-    if request.ends_at is None or now >= request.ends_at:
+    if request.ends_at is None:
+        return Refusal(Code.NOTHING_TO_DO, "This access has no end. There is nothing to extend.")
+    if now >= request.ends_at:
         return _refused(Code.NOT_RUNNING, request, facts)
     if command.number <= request.extensions_used:
         return Refusal(Code.ALREADY_EXTENDED, "This was extended already. It ends", request.ends_at)
@@ -613,10 +667,14 @@ def _extend(
     if not facts.flow.open:
         return Refusal(Code.FLOW_CLOSED, "Its access flow takes no extensions any more.")
     before = _stale_offers(request)
+    awaits = tuple(
+        dict.fromkeys(g.account for g in request.grants if g.begun and wants(request, g))
+    )
     request = request.with_(
         ends_at=request.ends_at + extension.each,
         end_set_at=now,
-        end_before=request.end_before or request.ends_at,
+        end_before=(request.end_before or request.ends_at) if awaits else None,
+        end_awaits=awaits,
         extensions_used=request.extensions_used + 1,
         offers_made=0,
     )
@@ -646,7 +704,7 @@ def _return(
 def _revoke(
     request: AccessRequest, command: Revoke, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    decided_it = command.by in {a.person for a in request.approvals}
+    decided_it = command.by in {a.person for a in _case(request, facts).valid}
     if not decided_it and not _is_admin(command.by, facts):
         return Refusal(Code.NOT_YOURS, "Only an admin, or who approved it, can revoke it.")
     if bad := _too_long(command.reason):
@@ -677,6 +735,7 @@ def _revoke_all(
         grants=grants,
         ending=ending,
         end_before=None,
+        end_awaits=(),
         ended=Settled(by, now, reason.strip()),
     )
     entry = Entry("revoking", by, {"ending": ending.value, **_said(reason)})
@@ -846,11 +905,11 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _refused(code: Code, request: AccessRequest, facts: Facts) -> Refusal:
     """Say what is true of the request, to somebody who came too late or too early."""
+    if code is Code.LAPSED:
+        return Refusal(code, "This request has lapsed", request.lapses_at)
     match request.state:
         case State.PENDING_MFA:
             return Refusal(code, f"{_name(request.grantee, facts)} has to verify first.")
-        case State.PENDING if code is Code.LAPSED:
-            return Refusal(code, "This request has lapsed", request.lapses_at)
         case State.PENDING:
             return Refusal(code, "This request still waits for a decision.")
         case State.GRANTING:
@@ -861,6 +920,8 @@ def _refused(code: Code, request: AccessRequest, facts: Facts) -> Refusal:
             return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
         case State.REJECTED:
             return Refusal(code, _decided_by(request, facts, "rejected"), _decided_at(request))
+        case _ if code is Code.SETTLED and request.decided:
+            return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
         case State.REVOKING:
             return Refusal(code, "This access is being taken away", _ended_at(request))
         case _:

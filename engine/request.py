@@ -192,6 +192,7 @@ class AccessRequest:
     extensions_used: int = 0
     pending_since: datetime | None = None
     tiers_asked: int = 0
+    rungs: int = 0  # how often the escalation's time has come
     admins_told: bool = False
     stand_ins: tuple[Seat, ...] = ()
     asks: tuple[Ask, ...] = ()
@@ -200,6 +201,7 @@ class AccessRequest:
     ends_at: datetime | None = None
     end_set_at: datetime | None = None
     end_before: datetime | None = None  # until the systems took the extension
+    end_awaits: tuple[AccountId, ...] = ()  # those whose system has not taken it yet
     confirmed_at: datetime | None = None
     offers_made: int = 0
     ending: State | None = None  # while revoking: what it will be called

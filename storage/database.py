@@ -1,11 +1,13 @@
 """Opens the database, and gives out transactions: one writer at a time, in order, on SQLite."""
 
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import stamina
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlmodel import Session
 
@@ -111,13 +113,14 @@ class Database:
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=wal",
-        "synchronous=full",
-        "foreign_keys=on",
-        "busy_timeout=10000",
-    ):
+    for pragma in ("busy_timeout=10000", "synchronous=full", "foreign_keys=on"):
         cursor.execute(f"pragma {pragma}")
+    # A file that several processes open for the first time: SQLite does not wait its turn here.
+    for attempt in stamina.retry_context(
+        on=sqlite3.OperationalError, attempts=None, timeout=10, wait_initial=0.01, wait_max=0.1
+    ):
+        with attempt:
+            cursor.execute("pragma journal_mode=wal")
     cursor.close()
 
 

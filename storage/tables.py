@@ -251,5 +251,6 @@ class InstanceRow(SQLModel, table=True):
     """One running process. It lives while its heartbeat, by the database's clock, is fresh."""
 
     __tablename__ = "instance"
+    __table_args__ = {"sqlite_autoincrement": True}  # a dead one's id is not given again
     id: int | None = Field(default=None, primary_key=True)
     beat: float

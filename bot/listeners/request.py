@@ -35,7 +35,10 @@ class Asking:
             ack(options=[])
             return
         found = usecase.options(self.visitor.services, person, str(body.get("value") or ""))
-        ack(request_modal.resource_options(found))
+        systems = {f.resource: f.integration for f in found}
+        several = systems if len(set(systems.values())) > 1 else None
+        offered = [(f.resource, f.path, f.type) for f in found]
+        ack(request_modal.resource_options(offered, several))
 
     def choose(self, ack: Ack, body: Body) -> None:
         person, view = self.visitor.who(body), body["view"]
@@ -90,29 +93,28 @@ def register(app: App, services: Services) -> None:
 
 
 def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> Refusal | None:
-    """Open an empty form, or return why there is nothing to ask for."""
-    notes = [f"Not understood: “{text[:200]}”. Please choose below."] if text else []
-    form = usecase.blank(visitor.services, person, notes)
-    if isinstance(form, Refusal):
-        return form
-    visitor.open(body, _view(form, Promise()))
+    """Open the form, filled in as far as the text allows, or return why there is none."""
+    opened = usecase.begin(visitor.services, person, text)
+    if isinstance(opened, Refusal):
+        return opened
+    visitor.open(body, _view(*opened))
     return None
 
 
 def _view(form: Form, promise: Promise) -> View:
-    return {**request_modal.request_modal(form), "private_metadata": promise.text}
+    return request_modal.request_modal(form, metadata=promise.text)
 
 
 def _filled(view: View) -> Filled:
-    state: dict[str, Any] = {
-        action: value
-        for block in view["state"]["values"].values()
-        for action, value in block.items()
-    }
+    entered: dict[str, Any] = view["state"]["values"]
+    state = {action: value for block in entered.values() for action, value in block.items()}
+    given = next((b.partition("/")[2] for b in entered if b.startswith(ids.DURATION)), "")
+    typed = str(state.get(ids.DURATION, {}).get("value") or "")
     return Filled(
         resource=_choice(state, ids.RESOURCE, ResourceId),
         permission=_choice(state, ids.PERMISSION, EntitlementId),
-        duration=str(state.get(ids.DURATION, {}).get("value") or ""),
+        duration=typed,
+        prefilled=typed == given,
         justification=str(state.get(ids.JUSTIFICATION, {}).get("value") or ""),
         promise=Promise(str(view.get("private_metadata") or "")),
     )
@@ -125,9 +127,8 @@ def _choice(state: dict[str, Any], action: str, kind: Any) -> Any:  # noqa: ANN4
 
 def _show_refusal(ack: Ack, view: View, refusal: Refusal) -> None:
     """Say it at the field that it speaks of, so that nothing that was typed is lost."""
-    blocks = [b["block_id"] for b in view["blocks"] if b["type"] == "input"]
-    field = FIELDS.get(refusal.about, "")
-    block = next((b for b in blocks if field and b.split("/")[0] == field), blocks[0])
+    named = request_modal.block_of(view["blocks"], FIELDS.get(refusal.about, ids.RESOURCE))
+    block = named or request_modal.block_of(view["blocks"], ids.RESOURCE) or ""
     ack(response_action="errors", errors={block: lists.refusal(refusal)})
 
 
@@ -137,6 +138,7 @@ def _as_before(scene: Scene | None) -> Filled:
         resource=known.resource.id if known else None,
         permission=known.id if known else None,
         duration="",
+        prefilled=True,
         justification=scene.request.justification if scene else "",
         promise=Promise(),
     )

@@ -1,6 +1,6 @@
 """Asking for access: what can be asked for, the form as it fills, the submission."""
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -23,6 +23,9 @@ from storage.database import Write
 from storage.search import Found
 
 USUAL = timedelta(hours=1)
+_SAID = re.compile(
+    r"(?P<what>.+?)(?:\s+for\s+(?P<long>[^:]+?))?(?:\s*:\s*(?P<why>.*))?$", re.DOTALL
+)
 
 NOTHING_REQUESTABLE = Refusal(
     Code.NOT_ELIGIBLE,
@@ -53,6 +56,7 @@ class Filled:
     resource: ResourceId | None
     permission: EntitlementId | None
     duration: str
+    prefilled: bool  # the duration is what the form itself had put there
     justification: str
     promise: Promise
 
@@ -71,11 +75,49 @@ class Changed:
     promise: Promise
 
 
-def blank(services: Services, person: Person, notes: Sequence[str] = ()) -> Form | Refusal:
-    """Return the form to begin with, or why there is nothing to ask for."""
+def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise] | Refusal:
+    """Return the form to begin with, filled in as far as the text allows.
+
+    The text is like `read on orders for 2h: INC-42`; what was not understood is in the notes.
+    """
     if not _usable(services.company(), person):
         return NOTHING_REQUESTABLE
-    return Form(notes=notes)
+    if not text:
+        return Form(), Promise()
+    said = _SAID.match(text)
+    what, long, why = said.group("what", "long", "why") if said else (text, None, None)
+    permission, on, words = what.rpartition(" on ")
+    notes: list[str] = []
+    found = options(services, person, words)
+    exact = [f for f in found if f.path.casefold() == words.strip().casefold()] or found
+    if len(exact) != 1:
+        many = f"{len(exact)} resources match" if exact else "Nothing that you can request matches"
+        notes.append(f"{many} “{words[:100]}”. Please search below.")
+    resource = exact[0].resource if len(exact) == 1 else None
+    chosen = None
+    if resource and on:
+        chosen = _named(services, resource, permission)
+        if chosen is None:
+            notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
+    if long and isinstance(wanted := duration.parse(long), Refusal):
+        notes.append(wanted.sentence)
+        long = None
+    filled = Filled(
+        resource=resource,
+        permission=chosen,
+        duration=long or "",
+        prefilled=not long,
+        justification=why or "",
+        promise=Promise(),
+    )
+    form, promise = fill(services, person, filled)
+    return replace(form, notes=[*notes, *form.notes]), promise
+
+
+def _named(services: Services, resource: ResourceId, permission: str) -> EntitlementId | None:
+    with services.database.read() as session:
+        on = {e.permission.name.casefold(): e.id for e in search.entitlements_on(session, resource)}
+    return on.get(permission.strip().casefold())
 
 
 def options(services: Services, person: Person, words: str) -> list[Found]:
@@ -140,7 +182,7 @@ class _Filling:
     def form(self) -> tuple[Form, Promise]:
         filled = self.filled
         if filled.resource is None:
-            return Form(justification=filled.justification), Promise()
+            return self._kept(Form(justification=filled.justification)), Promise()
         flows = _usable(self.company, self.person)
         offered = {
             e.id: (e, flows_of)
@@ -151,14 +193,14 @@ class _Filling:
             return Form(notes=[GONE.sentence], justification=filled.justification), Promise()
         first, _ = next(iter(offered.values()))
         form = Form(
-            resource=(first.resource.id, f"{first.integration.name} · {first.resource.path}"),
+            resource=(first.resource.id, first.resource.path),
             permissions=[(e.id, e.permission.name) for e, _ in offered.values()],
             justification=filled.justification,
         )
         only = first.id if len(offered) == 1 else None
         permission = filled.permission if filled.permission in offered else only
         if permission is None:
-            return form, Promise()
+            return self._kept(form), Promise()
         entitlement, flows_of = offered[permission]
         wanted = duration.parse(filled.duration)
         known = wanted if isinstance(wanted, timedelta) else USUAL
@@ -218,9 +260,13 @@ class _Filling:
         return replace(
             form,
             permission=entitlement.id,
-            prefill=eligibility.in_words(usual),
+            prefill=duration.in_words(usual) if self.filled.prefilled else self.filled.duration,
             preview=self._preview(flow, entitlement),
         )
+
+    def _kept(self, form: Form) -> Form:
+        """Leave what the person typed where nothing is known that would change it."""
+        return form if self.filled.prefilled else replace(form, prefill=self.filled.duration)
 
     def _preview(self, flow: AccessFlow, entitlement: Entitlement) -> Preview:
         revision, me = flow.revision, self.person.id

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from bot.views import phrases
 from bot.views.blocks import actions, context, fields, header, message, section
 from bot.views.text import capital, cut, prose
-from bot.views.values import Block, Message, Scene
+from bot.views.values import Message, Scene
 from engine.lifecycle import offer_key
 from engine.outcome import Card
 from engine.request import State
@@ -163,7 +163,7 @@ def _overtaken(scene: Scene) -> tuple[str, str]:
     if request.state is not State.ACTIVE:
         return _HEADS[request.state], phrases.ending(scene)
     if scene.key.partition("/")[0] != str(request.extensions_used):
-        return "➕ Access was extended", f"It now ends {phrases.until(request)}."
+        return "⏩ Access was extended", f"It now ends {phrases.until(request)}."
     return "⏰ Access ends soon", f"It ends {phrases.until(request)}. There is a newer reminder."
 
 
@@ -180,7 +180,7 @@ def ended_card(scene: Scene) -> Message:
 
 def notice(detail: str) -> Message:
     """A sentence, said once."""
-    return _sentence("ℹ️", detail)
+    return _sentence("💬", detail)
 
 
 def alarm(detail: str) -> Message:

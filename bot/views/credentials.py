@@ -58,7 +58,7 @@ def _row(label: str, value: str) -> Block:
         "type": "rich_text_section",
         "elements": [
             {"type": "text", "text": f"{plain_text(label, 60)['text']}: "},
-            {"type": "text", "text": value[:_VALUE] or "–", "style": {"code": True}},
+            {"type": "text", "text": value[:_VALUE] or "-", "style": {"code": True}},
         ],
     }
 

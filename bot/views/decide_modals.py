@@ -74,7 +74,7 @@ def _shorter(scene: Scene) -> list[Block]:
     hint = f"Leave it empty for {in_words(request.duration)}, as asked. {HINT}"
     blocks = [input_(ids.SHORTER, "For a shorter time", element, hint=hint, optional=True)]
     if extension and request.extensions_allowed:
-        offered = f"{request.extensions_allowed} × {in_words(extension.each)}"
+        offered = phrases.times(request.extensions_allowed, extension.each)
         keep: Block = {
             "text": mrkdwn(f"Keep the extensions ({offered})", 75),
             "description": mrkdwn("Otherwise a shorter time cannot be extended.", 75),

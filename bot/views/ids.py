@@ -17,7 +17,7 @@ REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 
-# inputs: block id and action id are the same, but for the duration (see request_modal)
+# inputs: block id and action id are the same, but for DURATION and PERMISSION (see request_modal)
 RESOURCE = "resource"
 PERMISSION = "permission"
 DURATION = "duration"

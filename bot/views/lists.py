@@ -22,23 +22,23 @@ _COMMANDS = (
     ("help", "this list"),
 )
 
-_WAITS = {
-    State.PENDING_MFA: "🔐 waits for verification",
-    State.PENDING: "⏳ waits for approval",
-    State.GRANTING: "⚙️ being set up",
-    State.REVOKING: "🔄 being taken away",
+_UNDER_WAY = {
+    State.PENDING_MFA: ("🔐", "Waiting for verification"),
+    State.PENDING: ("⏳", "Waiting for approval"),
+    State.GRANTING: ("⚙️", "Being set up"),
+    State.REVOKING: ("🔄", "Being taken away"),
 }
 
 
 def my_access(scenes: Sequence[Scene]) -> Message:
     """List what the viewer has, the soonest end first, and what they wait for."""
     active = [s for s in scenes if s.request.state is State.ACTIVE]
-    waiting = [s for s in scenes if s.request.state in _WAITS]
+    waiting = [s for s in scenes if s.request.state in _UNDER_WAY]
     if not active and not waiting:
         return _nothing("🔒 You have no access through Latchkey right now.")
     active.sort(key=lambda s: s.request.ends_at or _NEVER)
-    parts = (("🔓 Active access", active, _active), ("⏳ On its way", waiting, _on_its_way))
-    text = f"Active access: {len(active)}. On its way: {len(waiting)}."
+    parts = (("🔓 Active access", active, _active), ("⏳ Under way", waiting, _under_way))
+    text = f"Active access: {len(active)}. Under way: {len(waiting)}."
     return message(text, _listed((head, map(draw, found)) for head, found, draw in parts if found))
 
 
@@ -69,13 +69,13 @@ def _active(scene: Scene) -> list[Block]:
     request = scene.request
     what, ends = phrases.what_in_short(scene), phrases.until(request)
     lasts = f"until {ends}" if request.ends_at else ends
-    return _item(scene, f"🔓 *{what}*{_theirs(scene)}\n{capital(lasts)}")
+    return _item(scene, f"🔓 {what}{_theirs(scene)}\n{capital(lasts)}")
 
 
-def _on_its_way(scene: Scene) -> list[Block]:
+def _under_way(scene: Scene) -> list[Block]:
     what = phrases.what_in_short(scene)
-    waits = _WAITS[scene.request.state]
-    return _item(scene, f"*{what}*{_theirs(scene)}\n{waits} · {phrases.how_long(scene)}")
+    emoji, says = _UNDER_WAY[scene.request.state]
+    return _item(scene, f"{emoji} {what}{_theirs(scene)}\n{says} · {phrases.how_long(scene)}")
 
 
 def _item(scene: Scene, text: str) -> list[Block]:
@@ -93,7 +93,7 @@ def _task(scene: Scene) -> list[Block]:
     facts = (phrases.how_long(scene), phrases.risk(scene), request.code)
     asks = f"{capital(phrases.who(scene, request.requestor))} asks for"
     lines = [
-        f"{asks} *{phrases.what_in_short(scene)}*{phrases.for_whom(scene)}",
+        f"{asks} {phrases.what_in_short(scene)}{phrases.for_whom(scene)}",
         " · ".join(facts),
         quote(request.justification, 300),
     ]

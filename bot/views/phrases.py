@@ -1,10 +1,9 @@
-"""What is said of a request, in the same words wherever it is said, and the buttons that go with it.
+"""What is said of a request, in the same words wherever it is said, and the buttons for it.
 
 Every phrase is mrkdwn, and within a size that lets a whole card stay within Slack's limits.
 """
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot.views import ids
 from bot.views.blocks import button, confirm
@@ -37,6 +36,7 @@ __all__ = [
     "risk_of",
     "still_needed",
     "system",
+    "times",
     "until",
     "what",
     "what_in_short",
@@ -67,7 +67,7 @@ def what(scene: Scene) -> str:
     """List the entitlements, those with a remark first."""
     grants = sorted(scene.request.grants, key=lambda g: not _remark(g))
     if len(grants) == 1:
-        return f"*{_entitlement(scene, grants[0], 500)}*{_remarked(grants[0])}"
+        return f"{_entitlement(scene, grants[0], 500)}{_remarked(grants[0])}"
     return rows(
         (f"• {_entitlement(scene, g, 90)}{_remarked(g)}" for g in grants), limit=1600, most=8
     )
@@ -115,7 +115,7 @@ def for_whom(scene: Scene) -> str:
 def whose(scene: Scene) -> str:
     """Say whose access it is, to begin a sentence with."""
     grantee = scene.request.grantee
-    return "Your" if scene.viewer == grantee else f"{who(scene, grantee)}’s"
+    return "Your" if scene.viewer == grantee else f"{who(scene, grantee)}'s"
 
 
 def how_long(scene: Scene) -> str:
@@ -126,6 +126,10 @@ def how_long(scene: Scene) -> str:
         return said
     longest = request.duration + request.extensions_allowed * extension.each
     return f"{said}, extendable to {in_words(longest)}"
+
+
+def times(count: int, each: timedelta) -> str:
+    return f"{count} \N{MULTIPLICATION SIGN} {in_words(each)}"
 
 
 def until(request: AccessRequest) -> str:
@@ -177,6 +181,8 @@ def may_decide(scene: Scene) -> bool:
 
 def why_me(scene: Scene) -> str:
     """Say what the viewer is asked as; empty: they are not, any more."""
+    if scene.request.state is not State.PENDING:
+        return ""
     return in_a_row([cut(escape(a.why), 150) for a in _open(scene)], most=2)
 
 
@@ -257,7 +263,9 @@ def decision(scene: Scene) -> str:
         return f"Approved automatically {when(decided.at)}."
     if len(request.approvals) > 1:
         return f"Approved {when(decided.at)}.\n{approved_so_far(scene)}"
-    return _settled(scene, "Approved", decided)
+    shortened = [a.duration for a in request.approvals if a.duration]
+    word = f"Approved for {in_words(shortened[0])}" if shortened else "Approved"
+    return _settled(scene, word, decided)
 
 
 def ending(scene: Scene) -> str:

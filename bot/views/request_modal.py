@@ -14,11 +14,11 @@ from bot.views.blocks import (
     plain_text,
     section,
 )
-from bot.views.phrases import risk_of
-from bot.views.text import cut, escape, in_a_row, prose, rows, when
+from bot.views.phrases import risk_of, times
+from bot.views.text import cut, escape, prose, rows, when
 from bot.views.values import Block, Form, Preview, View
 from engine.duration import HINT, in_words
-from engine.flow import MAX_JUSTIFICATION, Join
+from engine.flow import MAX_JUSTIFICATION
 from engine.inventory import ResourceId
 
 __all__ = [
@@ -40,7 +40,7 @@ def request_modal(form: Form, *, metadata: str = "") -> View:
     """Draw the form as far as it is filled in. What is typed stays, but for a new prefill."""
     blocks = [*_notes(form.notes), _resource(form)]
     if form.resource:
-        blocks.append(_permission(form))
+        blocks.append(_permission(form, form.resource[0]))
     blocks += [_duration(form), _justification(form)]
     blocks += _preview(form.preview) if form.preview else [context(_next_step(form))]
     return modal(
@@ -114,12 +114,9 @@ def _resource(form: Form) -> Block:
     return input_(ids.RESOURCE, "What do you need access to?", element, dispatch=True)
 
 
-def _permission(form: Form) -> Block:
-    """A resource without permissions is a mistake elsewhere; Slack refuses a menu without any."""
-    assert form.resource
+def _permission(form: Form, resource: ResourceId) -> Block:
     options = {id_: option(label, str(id_)) for id_, label in form.permissions[:100]}
-    block_id = permission_block(form.resource[0])
-    if not options:
+    if not options:  # Slack refuses a menu without any
         return section("🚫 Nothing on it can be requested. Choose something else.")
     element: Block = {
         "type": "static_select",
@@ -129,7 +126,9 @@ def _permission(form: Form) -> Block:
     }
     if form.permission in options:
         element["initial_option"] = options[form.permission]
-    return input_(block_id, "What do you want to do with it?", element, dispatch=True)
+    return input_(
+        permission_block(resource), "What do you want to do with it?", element, dispatch=True
+    )
 
 
 def _duration(form: Form) -> Block:
@@ -141,12 +140,9 @@ def _duration(form: Form) -> Block:
     }
     if form.prefill:
         element["initial_value"] = form.prefill[:100]
-    longest = f" At most {in_words(form.preview.longest)}." if _limited(form.preview) else ""
-    return input_(duration_block(form.prefill), "For how long?", element, hint=f"{HINT}{longest}")
-
-
-def _limited(preview: Preview | None) -> bool:
-    return preview is not None and preview.longest is not None
+    longest = form.preview.longest if form.preview else None
+    hint = f"{HINT} At most {in_words(longest)}." if longest else HINT
+    return input_(duration_block(form.prefill), "For how long?", element, hint=hint)
 
 
 def _justification(form: Form) -> Block:
@@ -155,7 +151,7 @@ def _justification(form: Form) -> Block:
         "action_id": ids.JUSTIFICATION,
         "multiline": True,
         "max_length": _TYPED,
-        "placeholder": plain_text("For example: INC-42, checking a customer’s order", 150),
+        "placeholder": plain_text("For example: INC-42, checking a customer's order", 150),
     }
     if form.justification:
         element["initial_value"] = form.justification[:_TYPED]
@@ -190,8 +186,8 @@ def _approvers(preview: Preview) -> str:
     if not preview.approvers:
         return "✅ Automatic: nobody needs to approve"
     named = [f"{cut(escape(name), 60)} ({_people(count)})" for name, count in preview.approvers]
-    last = "or" if preview.join is Join.ANY_OF else "and"
-    return f"{preview.join.value}: {in_a_row(named, most=4, last=last)}"
+    more = f" and {len(named) - 4} more" if len(named) > 4 else ""
+    return f"{preview.join.value}: {', '.join(named[:4])}{more}"
 
 
 def _people(count: int) -> str:
@@ -201,7 +197,7 @@ def _people(count: int) -> str:
 def _lasting(preview: Preview) -> str:
     said = f"at most {in_words(preview.longest)}" if preview.longest else "no limit"
     if preview.extensions and preview.each:
-        said += f", extendable {preview.extensions} × {in_words(preview.each)}"
+        said += f", extendable {times(preview.extensions, preview.each)}"
     return said
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bot.sandbox.client import Sandbox
-from tests.sandbox.kit import MANIFEST, Api, button, modal, section
+from tests.sandbox.kit import MANIFEST, Api, section
 
 
 def error(answer):
@@ -339,15 +339,3 @@ def test_the_list_of_people_is_paged(api):
             break
 
     assert len(seen) == len(set(seen)) == 406  # everybody, and the app
-
-
-# --- views that the door alone refuses --------------------------------------------------------
-
-
-def test_a_view_has_at_most_250_kilobytes(api):
-    blocks = [{"type": "actions", "elements": [button(value="ü" * 2000)]}] * 70
-
-    assert error(api("views.open", trigger_id="1", view=modal(*blocks))) in {
-        "view_too_large",
-        "invalid_trigger_id",
-    }

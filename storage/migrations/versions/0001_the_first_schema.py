@@ -56,7 +56,8 @@ def upgrade() -> None:
     op.create_table('instance',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('beat', sa.Float(), nullable=False),
-    sa.PrimaryKeyConstraint('id')
+    sa.PrimaryKeyConstraint('id'),
+    sqlite_autoincrement=True
     )
     op.create_table('integration',
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),

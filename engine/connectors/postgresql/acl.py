@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from engine.connectors.port import Target
-from engine.connectors.postgresql_names import names_in, path_of, place_of
+from engine.connectors.postgresql.names import names_in, path_of, place_of
 
 __all__ = [
     "Catalog",
@@ -87,7 +87,7 @@ class Thing:
 class Needs:
     """What one target comes to. `future` helps it along but is no condition of holding it."""
 
-    core: frozenset[Entry]
+    core: frozenset[Entry] = frozenset()
     path: frozenset[Entry] = frozenset()
     future: frozenset[Entry] = frozenset()
 
@@ -135,7 +135,7 @@ class Catalog:
                 for thing in self.things.values()
                 if thing.kind is Kind.SCHEMA and thing.names == (names[1],)
             }
-        return Needs(frozenset(), frozenset(path))
+        return Needs(path=frozenset(path))
 
     def path_of(self, entry: Entry) -> str:
         if entry.kind is Kind.DATABASE:

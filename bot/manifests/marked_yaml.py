@@ -177,9 +177,7 @@ class _Reading:
             if isinstance(merged, dict):
                 data = {**merged, **data}
             else:
-                self._add(
-                    source, place, "`<<` takes an alias of a mapping: `<<: *base`."
-                )
+                self._add(source, place, "`<<` takes an alias of a mapping: `<<: *base`.")
         return data
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> str | None:

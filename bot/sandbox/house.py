@@ -1,0 +1,150 @@
+"""Everything on one machine: the Slack sandbox, a PostgreSQL to protect, and the bot beside them.
+
+The bot runs as in production, in its own process; only addresses and keys are given to it.
+"""
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bot.sandbox.client import Sandbox
+from bot.sandbox.postgres import Cluster
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+COMPANY = MANIFESTS / "sandbox"
+STOP_SECONDS = 12.0
+
+
+class Bot:
+    """`latchkey run` as a process that can be killed and started again."""
+
+    def __init__(self, env: dict[str, str], log: Path) -> None:
+        self._env = {**os.environ, **env}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the bot was not started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bot.cli", "run"],
+                env=self._env,
+                cwd=Path(__file__).parents[2],
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the process to end by itself, or by somebody's signal."""
+        if self._process is None:
+            raise RuntimeError("the bot was not started")
+        return self._process.wait(timeout)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another of Latchkey's commands with the same settings."""
+        return subprocess.run(  # noqa: S603  (our own program)
+            [sys.executable, "-m", "bot.cli", *arguments],
+            env={**self._env, "COLUMNS": "200"},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+
+class House:
+    """Opens all of it in a directory; leaving the block closes it. Data stays in the directory.
+
+    `database` is where Latchkey keeps its own state: SQLite in the directory, if none is given.
+    `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        company: Path = COMPANY,
+        rate_factor: float = 1.0,
+        cluster: Cluster | None = None,
+        database: str | None = None,
+        dsn: str | None = None,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        clock = directory / "clock"
+        self._own_cluster = cluster is None
+        self.cluster = cluster or Cluster.start(directory / "postgresql")
+        self.sandbox = Sandbox.start(
+            manifest=MANIFESTS / "slack-app.yaml",
+            workspace=company / "workspace.yaml",
+            clock=clock,
+            rate_factor=rate_factor,
+        )
+        self.database = database or f"sqlite:///{directory / 'latchkey.db'}"
+        self.bot = Bot(
+            {
+                **self.sandbox.env(),
+                "LATCHKEY_DATABASE_URL": self.database,
+                "LATCHKEY_KEYS": _key(directory / "key"),
+                "LATCHKEY_MANIFESTS": str(company),
+                "LATCHKEY_CLOCK_FILE": str(clock),
+                "LATCHKEY_INSTALLATION": "sandbox",
+                "LATCHKEY_SANDBOX_PG": dsn or self.cluster.latchkey_dsn(),
+            },
+            directory / "latchkey.log",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.bot.stop()
+        self.sandbox.stop()
+        if self._own_cluster:
+            self.cluster.stop()
+
+
+def _key(file: Path) -> str:
+    if not file.exists():
+        file.touch(0o600)
+        file.write_text(base64.urlsafe_b64encode(os.urandom(32)).decode())
+    return file.read_text()

@@ -1,0 +1,257 @@
+"""One PostgreSQL server as Latchkey speaks to it: connections, locks, roles, its words."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from engine.connectors.port import Login, Outcome, Presence, Secret, Target, Unavailable
+from engine.connectors.postgresql.acl import Database
+from engine.connectors.postgresql.names import path_of, place_of
+
+__all__ = [
+    "ABSENT",
+    "HELD",
+    "LOCK",
+    "OLDEST",
+    "REFUSALS",
+    "Connection",
+    "Role",
+    "Server",
+    "by_database",
+    "closed",
+    "databases",
+    "gone",
+    "ident",
+    "insist",
+    "said",
+    "stranger",
+    "unknown",
+]
+
+T = TypeVar("T")
+
+OLDEST = 14  # the first server that waits for a session to end, and ends idle ones itself
+TRIES = 10  # for one transaction that others get in the way of
+LOCK = int.from_bytes(b"LKEY")  # the first half of our advisory locks
+
+HELD = Outcome(Presence.HELD)
+ABSENT = Outcome(Presence.ABSENT)
+
+# The server says no, and would say it again.
+REFUSALS = (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError)
+
+# Somebody else changed or dropped the same thing at the same moment: look again, try again.
+_RACES = (
+    errors.InternalError_,  # “tuple concurrently updated” has no code of its own
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,
+    errors.DuplicateObject,
+    errors.UndefinedObject,
+    errors.UndefinedTable,
+    errors.InvalidSchemaName,
+)
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection of one call. When the call's time is up it begins nothing any more.
+
+    That, and the server's own limits, make `Server.deadline` true. Nor does it wait for ever for
+    a server that hangs.
+    """
+
+    until = float("inf")
+    patience = 0.0
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise psycopg.OperationalError("the time for this call is up")
+        if left < float("inf"):
+            timeout = min(left + self.patience, timeout or float("inf"))
+        return super().wait(gen, interval, timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A grantee's login as the server has it."""
+
+    oid: int
+    can_login: bool
+    ours: bool  # its comment names this installation
+
+
+class Server:
+    """Opens connections whose every statement, lock and pause the server itself limits."""
+
+    def __init__(
+        self, dsn: Secret, *, installation: str, connect_timeout: int, statement_timeout: int
+    ) -> None:
+        try:
+            self.address = conninfo_to_dict(dsn.reveal())
+        except psycopg.ProgrammingError:  # whose words would quote the password
+            raise ValueError("the address of the PostgreSQL server cannot be read") from None
+        self._installation = installation
+        self._seconds = statement_timeout
+        # The last statement begins within the call's time, after at most one pause, and ends.
+        self.deadline = timedelta(seconds=3 * statement_timeout)
+        self._patience_ms = statement_timeout * 1000 // 3
+        settings: dict[str, str | int] = {
+            "statement_timeout": statement_timeout * 1000,
+            "idle_session_timeout": statement_timeout * 1000,
+            "idle_in_transaction_session_timeout": statement_timeout * 1000,
+            "lock_timeout": self._patience_ms,
+            "datestyle": "ISO",
+            "timezone": "UTC",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self._parts: dict[str, Any] = self.address | {
+            "connect_timeout": connect_timeout,
+            "tcp_user_timeout": statement_timeout * 1000,
+            "application_name": "latchkey",
+            "options": f"{self.address.get('options') or ''} {options}".strip(),
+        }
+
+    @contextmanager
+    def main(self) -> Iterator[Connection]:
+        """Open the connection that a call begins with. Its faults are `Unavailable`."""
+        try:
+            with self.session(time.monotonic() + self._seconds) as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise Unavailable(said(error)) from error
+
+    @contextmanager
+    def session(self, until: float, dbname: str | None = None) -> Iterator[Connection]:
+        """Open a connection, to the address's own database or another, for the rest of a call."""
+        parts = self._parts | ({"dbname": dbname} if dbname else {})
+        connection = Connection.connect(
+            make_conninfo(**parts), autocommit=True, prepare_threshold=None
+        )
+        connection.until = until
+        connection.patience = 2.0 * self._seconds
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def signature(self) -> str:
+        """Return what the comment of every role that this installation makes begins with."""
+        return f"Latchkey {json.dumps(self._installation, ensure_ascii=False)}: login of "
+
+    def lock(self, main: Connection, login: Login) -> None:
+        """Keep others from the same login until the connection ends."""
+        main.execute("select pg_advisory_lock(%s, hashtext(%s))", [LOCK, login.name])
+
+    def find(self, main: Connection, login: Login) -> Role | None:
+        row = main.execute(
+            "select oid, rolcanlogin, coalesce(shobj_description(oid, 'pg_authid'), '')"
+            " from pg_roles where rolname = %s",
+            [login.name],
+        ).fetchone()
+        return Role(row[0], row[1], row[2].startswith(self.signature())) if row else None
+
+    def made(self, main: Connection) -> list[tuple[str, bool]]:
+        """Return the roles of this installation, and whether Latchkey is a member of each."""
+        return main.execute(
+            "select rolname, pg_has_role(oid, 'USAGE') from pg_roles where starts_with("
+            "coalesce(shobj_description(oid, 'pg_authid'), ''), %s) order by 1",
+            [self.signature()],
+        ).fetchall()
+
+    def end_sessions(self, main: Connection, role: int, database: int | None = None) -> str:
+        """End the role's sessions, in one database or all. Say so if one will not go."""
+        values = {"role": role, "database": database, "patience": self._patience_ms}
+        try:
+            # All at once first; then wait for each.
+            if not main.execute(_END, values).rowcount:
+                return ""
+            main.execute(_END_AND_WAIT, values)
+        except errors.InsufficientPrivilege as error:
+            return f"Open sessions could not be ended: {said(error)}."
+        left = main.execute(_SESSIONS, values).rowcount
+        return f"Open sessions that do not end: {left}." if left else ""
+
+
+_THEIRS = sql.SQL(
+    "from pg_stat_activity where usesysid = %(role)s"
+    " and (%(database)s::oid is null or datid = %(database)s)"
+)
+_SESSIONS = sql.SQL("select pid {}").format(_THEIRS)
+_END = sql.SQL("select pg_terminate_backend(pid) {}").format(_THEIRS)
+_END_AND_WAIT = sql.SQL("select pg_terminate_backend(pid, %(patience)s) {}").format(_THEIRS)
+
+
+def insist(work: Callable[[], T]) -> T:
+    """Do it again, at once, if others got in the way."""
+    for _ in range(TRIES - 1):
+        try:
+            return work()
+        except _RACES:
+            continue
+    return work()
+
+
+def databases(main: Connection, *, templates: bool = False) -> list[Database]:
+    rows = main.execute(
+        "select d.oid, datname, rolname, pg_has_role(datdba, 'USAGE'), rolsuper,"
+        " datallowconn and has_database_privilege(d.oid, 'CONNECT')"
+        " from pg_database d join pg_roles r on r.oid = datdba"
+        " where %s or not datistemplate order by datname",
+        [templates],
+    )
+    return [Database(*row) for row in rows]
+
+
+def by_database(targets: Iterable[Target]) -> dict[int, list[Target]]:
+    """Sort by the database's id. Those whose source id says nothing come under 0, which is none."""
+    found = defaultdict[int, list[Target]](list)
+    for target in targets:
+        place = place_of(target.type, target.source_id)
+        found[place.database if place else 0].append(target)
+    return found
+
+
+# --- Words ----------------------------------------------------------------------------------------
+
+
+def ident(name: str) -> str:
+    return sql.Identifier(name).as_string()
+
+
+def said(error: psycopg.Error) -> str:
+    """Return the server's words, in one line, without a full stop."""
+    lines = (error.diag.message_primary or str(error)).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
+
+
+def unknown(reason: str) -> Outcome:
+    return Outcome(Presence.UNKNOWN, reason)
+
+
+def gone(target: Target) -> Outcome:
+    reason = f"{target.path} is gone, or “{target.permission}” cannot be had on it."
+    return Outcome(Presence.REFUSED, reason)
+
+
+def stranger(login: Login) -> str:
+    return f"The login “{login.name}” is there, but this installation of Latchkey did not make it."
+
+
+def closed(database: Database, me: str) -> str:
+    reason = f"Latchkey may not connect to the database {path_of(database.name)}."
+    if database.mine:
+        return f"{reason} It takes no connections."
+    if database.superuser:
+        return f"{reason} Cure: give it another owner than the superuser {ident(database.owner)}."
+    return f"{reason} Cure: GRANT {ident(database.owner)} TO {ident(me)};"

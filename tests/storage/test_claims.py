@@ -1,0 +1,141 @@
+"""Instances and their leases."""
+
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
+
+from storage import claims
+from storage.jobs import JobKind, schedule
+from storage.tables import InstanceRow, JobRow
+from storage.types import db_now
+from tests.support.stored import START
+
+LOCK = """
+import sys
+from storage import claims
+from storage.database import Database
+
+try:
+    held = claims.lock_file(Database(sys.argv[1]))
+except claims.NotAloneError as fault:
+    print(fault)
+else:
+    print("alone")
+"""
+
+
+def fall_silent(database, instance, seconds=3.1) -> None:
+    """Set the last heartbeat back, which waits for nothing."""
+    with database.write() as tx:
+        tx.execute(
+            update(InstanceRow)
+            .where(col(InstanceRow.id) == instance)
+            .values(beat=db_now() - seconds)
+        )
+
+
+@pytest.fixture
+def leased(database):
+    """An instance that has leased a job."""
+    with database.write() as tx:
+        instance = claims.register(tx)
+        schedule(tx, JobKind.SWEEP, "", START)
+        tx.execute(update(JobRow).values(lease=instance))
+    return instance
+
+
+def is_free(database) -> bool:
+    with database.read() as session:
+        return bool(session.execute(select(JobRow).where(claims.free(col(JobRow.lease)))).all())
+
+
+def test_lease_of_a_living_instance_holds(database, leased):
+    assert not is_free(database)
+
+
+def test_row_that_nobody_leased_is_free(database):
+    with database.write() as tx:
+        schedule(tx, JobKind.SWEEP, "", START)
+
+    assert is_free(database)
+
+
+def test_lease_of_a_silent_instance_is_free(database, leased):
+    fall_silent(database, leased, 2.0)
+    assert not is_free(database)
+
+    fall_silent(database, leased)
+    assert is_free(database)
+
+
+def test_heartbeat_keeps_the_lease(database, leased):
+    fall_silent(database, leased)
+    with database.write() as tx:
+        assert claims.beat(tx, leased)
+
+    assert not is_free(database)
+
+
+def test_instance_that_leaves_gives_its_leases_back(database, leased):
+    with database.write() as tx:
+        claims.leave(tx, leased)
+
+    assert is_free(database)
+    with database.write() as tx:
+        assert not claims.beat(tx, leased)
+
+
+def test_instances_long_dead_are_forgotten(database, leased):
+    fall_silent(database, leased, 3500)
+    with database.write() as tx:
+        claims.forget_dead(tx)
+    assert len(rows(database)) == 1
+
+    fall_silent(database, leased, 3700)
+    with database.write() as tx:
+        claims.forget_dead(tx)
+    assert rows(database) == []
+
+
+def rows(database) -> list[object]:
+    with database.read() as session:
+        return list(session.execute(select(col(InstanceRow.id))).scalars())
+
+
+def test_successor_never_takes_a_dead_instance_for_itself(database, leased):
+    """SQLite gave the number of a deleted row again: what the dead one had leased was taken for
+    the new one's own, its jobs never ran again and its messages were sent twice."""
+    with database.write() as tx:
+        claims.leave(tx, leased)
+        successor = claims.register(tx)
+
+    assert successor != leased
+    assert is_free(database)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_file_lets_one_process_in(kind, database, leased, url):
+    held = claims.lock_file(database)
+    second = [sys.executable, "-c", LOCK, url]
+
+    refused = subprocess.run(second, capture_output=True, text=True, check=True)
+    assert refused.stdout.startswith("Another Latchkey runs on this SQLite file.")
+
+    held.close()
+    alone = subprocess.run(second, capture_output=True, text=True, check=True)
+    assert alone.stdout == "alone\n"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_lock_on_the_file_voids_old_leases(kind, database, leased):
+    with claims.lock_file(database):
+        assert is_free(database)
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_postgresql_needs_no_lock(kind, database, leased):
+    assert claims.lock_file(database) is None
+    assert not is_free(database)

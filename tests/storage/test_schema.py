@@ -1,0 +1,111 @@
+"""The schema: its revisions up and down, and an upgrade with live access in the database."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+from sqlmodel import SQLModel
+
+import storage.tables
+from engine.request import State
+from storage import schema, sync
+from storage.database import Database
+from tests.support import stored as support
+from tests.support.stored import ALICE, BOB, HOUR, WRITING, Stored
+
+assert storage.tables
+
+
+@pytest.fixture
+def empty(empty_url):
+    database = Database(empty_url, pool=5)
+    yield database
+    database.close()
+
+
+def tables(database: Database) -> set[str]:
+    with database.reader.connect() as connection:
+        return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+
+def test_revisions_go_up_down_and_up_again(empty):
+    schema.upgrade(empty, "0001")
+    assert schema.current(empty) == "0001"
+
+    schema.upgrade(empty)
+    assert schema.current(empty) == schema.newest()
+    assert tables(empty) == set(SQLModel.metadata.tables)
+
+    schema.downgrade(empty, "base")
+    assert tables(empty) == set()
+
+    schema.upgrade(empty)
+    assert schema.current(empty) == schema.newest()
+
+
+def test_upgrade_twice_is_upgrade_once(empty):
+    schema.upgrade(empty)
+    schema.upgrade(empty)
+
+    assert schema.current(empty) == schema.newest()
+
+
+def test_migrations_make_what_the_tables_say(empty):
+    schema.upgrade(empty)
+
+    def compared(_object, name, *_):
+        return name != "resource_trigram"  # PostgreSQL's alone, and not in the tables
+
+    with empty.reader.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_object": compared}
+        )
+        difference = compare_metadata(context, SQLModel.metadata)
+
+    assert difference == []
+
+
+def test_access_that_lives_through_an_upgrade_still_ends(empty, empty_url):
+    """Elsewhere an upgrade broke every pending revoke: access stayed for ever."""
+    schema.upgrade(empty, "0001")
+    with empty.write() as tx:
+        sync.ensure_rows(tx)
+    support.found(empty_url)
+    before = Stored.open(empty_url)
+    active = before.submit()
+    before.converge()
+    pending = before.submit("write on shop.orders", by=BOB, flow=WRITING)
+    granting = before.submit("read on shop.customers", by=BOB)
+    assert before.again(active).state is State.ACTIVE
+    assert before.again(pending).state is State.PENDING
+    assert before.again(granting).state is State.GRANTING
+    before.close()
+
+    schema.upgrade(empty)
+
+    after = Stored.open(empty_url, systems=before.systems, now=before.now)
+    after.converge()
+    assert after.again(granting).state is State.ACTIVE
+    after.pass_(25 * HOUR)
+    after.tick()
+    after.converge()
+    ends = [after.again(r).state for r in (active, pending, granting)]
+    assert ends == [State.EXPIRED, State.TIMED_OUT, State.EXPIRED]
+    assert set(map(len, after.systems[support.PG].held.values())) == {0}
+    after.close()
+
+
+def test_processes_that_upgrade_at_once_do_not_collide(crew, empty, empty_url):
+    """On a new SQLite file a third of them died of “database is locked”: the switch to WAL does
+    not wait."""
+    assert crew.race("upgrade", empty_url) == [schema.newest()] * 3
+    assert tables(empty) == set(SQLModel.metadata.tables)
+
+
+def test_upgraded_database_has_the_rows_that_are_there_once(empty, empty_url):
+    schema.upgrade(empty)
+
+    support.found(empty_url)
+    stored = Stored.open(empty_url)
+    assert ALICE in stored.company().directory.people
+    stored.close()
