@@ -74,11 +74,16 @@ def take_in(services: Services, listed: Manifests) -> None:
 class Program:
     """Start it, and stop it within 10 s. Access ends on time while Slack is down."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        connectors: Mapping[IntegrationId, Connected] | None = None,
+    ) -> None:
+        """`connectors`: instead of those that the manifests name."""
         self._settings = settings
         self._listed = manifests.load(settings.manifests)
         self.database = Database(settings.database_url)
-        self.services = open_services(settings, self.database, self._listed)
+        self.services = open_services(settings, self.database, self._listed, connectors)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
@@ -119,7 +124,7 @@ class Program:
         self._stopping.set()
         for handler in self._links:
             with suppress(Exception):
-                handler.close()
+                handler.close()  # type: ignore[no-untyped-call]  # Bolt's
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         if self._listener:
@@ -209,7 +214,7 @@ class Program:
         self._links.append(handler)
         while not self._stopping.is_set():
             try:
-                handler.connect()
+                handler.connect()  # type: ignore[no-untyped-call]  # Bolt's
             except (SlackClientError, OSError) as fault:
                 log.warning("slack cannot be reached", why=type(fault).__name__)
                 self._stopping.wait(2)

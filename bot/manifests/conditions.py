@@ -64,7 +64,8 @@ class _Reader:
             self._notes.add(f"{_EXAMPLE}; found an empty list.", *place)
         else:
             for i, item in enumerate(items):
-                conditions += self._item(item, join, place if items is not raw else (i,))
+                alone = isinstance(raw, dict) and not place
+                conditions += self._item(item, join, () if alone else (*place, i))
         self._notes.settle()
         if self._approvers and not _says_who(conditions, join):
             self._notes.add(
@@ -108,7 +109,7 @@ class _Reader:
         known = {"user", "group", "manager", *self._house.directory.attributes}
         if attribute in {"owner", "on_call"}:
             self._notes.add(not_yet(attribute), *place)
-        elif attribute not in known and self._house.whole:
+        elif attribute not in known and self._house.people_known:
             near = nearest(attribute, known)
             self._notes.add(f"People have no attribute {shown(attribute)}. {near}", *place)
         else:
@@ -139,7 +140,7 @@ class _Reader:
         try:
             return find(text, self._house.directory)
         except ValueError as fault:
-            if self._house.whole:
+            if self._house.people_known:
                 self._notes.add(str(fault), *place)
         return text
 
@@ -183,12 +184,10 @@ def _written(condition: Condition, directory: Directory) -> dict[str, Any]:
 
 def _name(attribute: str, id_: str, directory: Directory) -> str:
     """Return what people call it, where that is read back as the same."""
-    if attribute == "group":
-        group = directory.groups.get(GroupId(id_))
-        name, find = group.name if group else id_, find_group
-        same = group is not None and _reads_as(id_, name, directory, find)
-    else:
-        person = directory.get(PersonId(id_))
-        name, find = person.email if person else id_, find_person
-        same = person is not None and _reads_as(id_, name, directory, find)
-    return name if same else id_
+    find = find_group if attribute == "group" else find_person
+    group, person = directory.groups.get(GroupId(id_)), directory.get(PersonId(id_))
+    name = (group.name if group else "") if attribute == "group" else person.email if person else ""
+    try:
+        return name if find(name, directory) == id_ else id_
+    except ValueError:
+        return id_

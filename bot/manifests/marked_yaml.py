@@ -48,9 +48,16 @@ class Document:
     lines: Mapping[Place, int]
 
     def fault(self, place: Place, sentence: str) -> Fault:
-        """Make a fault; what is missing has the line of what it is missing from."""
-        known = next(p for n in range(len(place), -1, -1) if (p := place[:n]) in self.lines)
-        return Fault(self.file, self.lines[known], place, sentence)
+        return Fault(self.file, self._line(place), place, sentence)
+
+    def where(self, place: Place) -> str:
+        return f"{self.file}:{self._line(place)}"
+
+    def _line(self, place: Place) -> int:
+        """What is missing has the line of what it is missing from."""
+        return next(
+            self.lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in self.lines
+        )
 
 
 def read(path: Path, name: str) -> tuple[list[Document], list[Fault]]:

@@ -61,16 +61,17 @@ KINDS = {
 class House:
     """What flows may speak of: people, and what kind of system each integration is.
 
-    Not `whole`: parts were faulty, so an unknown name is no fault of its own.
+    Where parts were faulty, not all is known, and an unknown name is no fault of its own.
     """
 
     directory: Directory = field(default_factory=lambda: Directory.of(()))
     kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
-    whole: bool = True
+    people_known: bool = True
+    systems_known: bool = True
 
 
 def house(info: ValidationInfo) -> House:
-    return info.context if isinstance(info.context, House) else House(whole=False)
+    return info.context if isinstance(info.context, House) else House()
 
 
 class Ours(BaseModel):
@@ -130,49 +131,48 @@ def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
         yield details["loc"], _sentence(details, model)
 
 
+_KEYS = "Write keys and values, such as `name: …`; found {found}."
+_WHOLE = "Write a whole number; found {found}."
+_TRUTH = "Write true or false; found {found}."
+_CHOICE = "Write {expected}; found {found}."
+_SENTENCES = {
+    "manifest": "{sentence}",
+    "value_error": "{error}",
+    "missing": "`{key}` is missing.",
+    "extra_forbidden": "There is no `{key}` here. {cure}",
+    "string_type": "Write text; found {found}.",
+    "list_type": "Write a list, each item after a dash; found {found}.",
+    "dict_type": _KEYS,
+    "model_type": _KEYS,
+    "bool_type": _TRUTH,
+    "bool_parsing": _TRUTH,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "greater_than_equal": "At least {ge}; found {found}.",
+    "less_than_equal": "At most {le}; found {found}.",
+    "string_too_short": "The text is empty.",
+    "string_too_long": "At most {max_length} characters; this has {length}.",
+    "too_short": "The list is empty. Name at least one.",
+    "too_long": "At most {max_length}; this has {length}.",
+    "enum": _CHOICE,
+    "literal_error": _CHOICE,
+}
+
+
 def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
-    found, limits = shown(details["input"]), details.get("ctx", {})
-    key = next((step for step in reversed(details["loc"]) if isinstance(step, str)), "")
-    match details["type"]:
-        case "manifest":
-            return str(limits["sentence"])
-        case "value_error":
-            return str(limits["error"])
-        case "extra_forbidden" | "literal_error" if key in NOT_YET:
-            return not_yet(key)
-        case "too_long" if key in NOT_YET:
-            return not_yet(key)
-        case "extra_forbidden":
-            return f"There is no `{key}` here. {nearest(key, _keys_at(model, details['loc']))}"
-        case "missing":
-            return f"`{key}` is missing."
-        case "string_type":
-            return f"Write text; found {found}."
-        case "list_type":
-            return f"Write a list, each item after a dash; found {found}."
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return f"Write keys and values, such as `name: …`; found {found}."
-        case "bool_type" | "bool_parsing":
-            return f"Write true or false; found {found}."
-        case "int_type" | "int_parsing" | "int_parsing_size" | "int_from_float":
-            return f"Write a whole number; found {found}."
-        case "greater_than_equal":
-            return f"At least {limits['ge']}; found {found}."
-        case "less_than_equal":
-            return f"At most {limits['le']}; found {found}."
-        case "string_too_short":
-            return "The text is empty."
-        case "string_too_long":
-            length = len(str(details["input"]).strip())
-            return f"At most {limits['max_length']} characters; this has {length}."
-        case "too_short":
-            return "The list is empty. Name at least one."
-        case "too_long":
-            return f"At most {limits['max_length']}; this has {limits['actual_length']}."
-        case "enum" | "literal_error":
-            return f"Found {found}; write {limits['expected']}."
-        case _:
-            return f"{details['msg']}; found {found}."
+    kind, place, value = details["type"], details["loc"], details["input"]
+    key = next((step for step in reversed(place) if isinstance(step, str)), "")
+    if key in NOT_YET and kind in {"extra_forbidden", "literal_error", "too_long"}:
+        return not_yet(key)
+    words = {
+        "key": key,
+        "found": shown(value),
+        "length": len(value.strip() if isinstance(value, str) else value or ()),
+        "cure": nearest(key, _keys_at(model, place)) if kind == "extra_forbidden" else "",
+    }
+    template = _SENTENCES.get(kind, details["msg"].replace("{", "{{").replace("}", "}}"))
+    return template.format(**words, **details.get("ctx", {}))
 
 
 def _keys_at(model: type[BaseModel], place: Place) -> list[str]:

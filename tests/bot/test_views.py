@@ -308,3 +308,532 @@ def test_every_state_says_what_happened_and_what_can_be_done(state, head, said, 
     assert read(drawn).startswith(head)
     assert said in read(drawn)
     assert list(buttons(drawn)) == ([offered] if offered else [])
+
+
+# --- the approver's card -------------------------------------------------------------------------
+
+
+def test_approver_sees_all_that_a_decision_needs():
+    drawn = approval_card(seen(begun(), BEN))
+
+    assert read(drawn).splitlines() == [
+        "🔔 Your approval is needed",
+        "@Ann asks for access:",
+        "read on orders/t1",
+        "System",
+        "Orders",
+        "How long",
+        "1 h, extendable to 2 h",
+        "Risk",
+        "🟡 Medium",
+        "Why you",
+        "DBAs",
+        "Why",
+        "> INC-42",
+        "Approve",
+        "Reject",
+        "AX-KRXN · Read orders · asked by @Ann Mar 2, 2026 at 09:00",
+    ]
+    assert buttons(drawn)["Approve"]["style"] == "primary"
+    assert buttons(drawn)["Reject"]["style"] == "danger"
+    assert drawn.text == (
+        "🔔 Your approval is needed. <@UANN> asks for access: `read` on `orders/t1`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("risk", "level"),
+    [(1, "🟢 Low"), (4, "🟡 Medium"), (6, "🟡 Medium"), (9, "🟠 High"), (10, "🔴 Critical")],
+)
+def test_risk_is_said_in_words(risk, level):
+    risky = replace(seen(begun(), BEN), entitlements={EntitlementId(1): entitlement(1, risk=risk)})
+    harmless = replace(risky.entitlements[EntitlementId(1)].permission, risk=1)
+    known = replace(risky.entitlements[EntitlementId(1)], permission=harmless)
+
+    assert level in read(approval_card(replace(risky, entitlements={known.id: known})))
+
+
+def test_who_approved_half_has_no_buttons_and_sees_what_is_missing():
+    half = begun(BOTH)
+    half.do(Approve(BEN))
+
+    mine, other = approval_card(seen(half, BEN)), approval_card(seen(half, DAN))
+
+    assert "👍 You approved this; others still have to" in read(mine)
+    assert "Still needed: Security." in read(mine)
+    assert not buttons(mine)
+    assert list(buttons(other)) == ["Approve", "Reject"]
+    assert "👍 @Ben approved" in read(other)
+
+
+def test_who_approved_for_a_group_may_approve_again_for_the_tier():
+    """An escalation tier's approval counts for more than the group's that was given before."""
+    plan = flow(
+        approval=Approval((approvers(BEN), approvers(DAN)), Join.ALL_OF),
+        escalation=Escalation(15 * MINUTE, (approvers(BEN, name="Leads"),)),
+    )
+    asked = begun(plan)
+    asked.do(Approve(BEN))
+    assert not buttons(approval_card(seen(asked, BEN)))
+
+    asked.tick(15 * MINUTE)
+
+    assert list(buttons(approval_card(seen(asked, BEN)))) == ["Approve", "Reject"]
+
+
+def test_who_no_longer_matches_is_told_and_has_no_buttons():
+    asked = begun()
+    asked.know(person("ben"))
+    asked.tick(MINUTE)
+
+    drawn = approval_card(seen(asked, BEN))
+
+    assert "You are no longer among those who may decide" in read(drawn)
+    assert not buttons(drawn)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            Approve(CAT, "For the audit."),
+            "Approved by @Cat Mar 2, 2026 at 09:00.\n> For the audit.",
+        ),
+        (Reject(CAT, "Ask Dan."), "Rejected by @Cat Mar 2, 2026 at 09:00.\n> Ask Dan."),
+        (Approve(CAT, duration=30 * MINUTE), "Approved for 30 min by @Cat"),
+    ],
+    ids=["approved", "rejected", "shortened"],
+)
+def test_after_the_decision_every_copy_shows_it_without_buttons(command, said):
+    decided = begun()
+    decided.do(command)
+
+    for viewer in (BEN, ANN):
+        draw = approval_card if viewer == BEN else request_card
+        assert said in read(draw(seen(decided, viewer)))
+    assert not buttons(approval_card(seen(decided, BEN)))
+
+
+# --- before the end, and after it ----------------------------------------------------------------
+
+
+def offered():
+    running = life(State.ACTIVE)
+    running.tick(55 * MINUTE)
+    return running, lifecycle.offer_key(running.request)
+
+
+def test_offer_says_what_ends_and_when():
+    running, key = offered()
+
+    drawn = offer_card(seen(running, ANN, key))
+
+    assert read(drawn).splitlines()[:3] == [
+        "⏰ Access ends soon",
+        "read on orders/t1",
+        "Your access ends Mar 2, 2026 at 10:00.",
+    ]
+    assert list(buttons(drawn)) == ["Extend (+30 min, 2 left)", "Return now"]
+
+
+def test_offer_that_was_taken_says_so():
+    running, key = offered()
+    running.do(Extend(ANN, 1))
+    running.do(Observe())
+
+    drawn = offer_card(seen(running, ANN, key))
+
+    assert "⏩ Access was extended" in read(drawn)
+    assert "It now ends Mar 2, 2026 at 10:30." in read(drawn)
+    assert not buttons(drawn)
+
+
+def test_offer_after_the_end_says_what_happened():
+    running, key = offered()
+    running.do(Return(ANN))
+    running.see(ABSENT)
+
+    drawn = offer_card(seen(running, ANN, key))
+
+    assert read(drawn).startswith("↩️ Access was returned")
+    assert not buttons(drawn)
+
+
+def test_ended_access_can_be_asked_for_again():
+    drawn = ended_card(seen(life(State.EXPIRED), ANN))
+
+    assert read(drawn).startswith("🔒 Access has ended\nread on orders/t1\nIts time was up")
+    assert buttons(drawn)["Request again"]["value"] == "1"
+
+
+def test_notices_and_alarms_are_their_sentence():
+    assert read(notice("AX-1: <!here> is gone.")) == "💬 AX-1: <!here> is gone."
+    assert "<!here>" not in notice("<!here>").text
+    assert read(alarm("Nobody decided.")) == "🚨 Nobody decided."
+
+
+@pytest.mark.parametrize("kind", Card, ids=str)
+def test_every_kind_of_card_is_drawn(kind):
+    assert card(kind, seen(begun(), ANN), "A sentence.").text
+
+
+# --- the request form ----------------------------------------------------------------------------
+
+FILLED = Form(
+    resource=(ResourceId(7), "Orders · orders/t7"),
+    permissions=[(EntitlementId(1), "read"), (EntitlementId(2), "read-write")],
+    permission=EntitlementId(1),
+    prefill="1 h",
+    preview=Preview(
+        flow="Read orders",
+        longest=4 * HOUR,
+        extensions=2,
+        each=30 * MINUTE,
+        approvers=[("DBA on call", 2)],
+        join=Join.ANY_OF,
+        requires_justification=True,
+        requires_mfa=False,
+        risk=8,
+        held=[("AX-KRXN", NOW)],
+    ),
+)
+
+
+def block(view: View, action: str) -> Block:
+    block_id = block_of(view["blocks"], action)
+    return next(b for b in view["blocks"] if b.get("block_id") == block_id)
+
+
+def test_empty_form_asks_what_is_needed():
+    drawn = request_modal(Form(notes=["I did not understand “fnord”."]))
+
+    assert "⚠️ I did not understand “fnord”." in read(drawn)
+    assert "Choose what you need, and you will see here who approves it" in read(drawn)
+    assert block_of(drawn["blocks"], ids.PERMISSION) is None
+    assert block(drawn, ids.RESOURCE)["element"]["min_query_length"] == 0
+
+
+def test_filled_form_says_what_will_happen():
+    text = read(request_modal(FILLED, metadata="1/1"))
+
+    assert "Who approves\nany of: DBA on call (2 people)" in text
+    assert "How long\nat most 4 h, extendable 2 × 30 min" in text  # noqa: RUF001
+    assert "Risk\n🟠 High" in text
+    assert "📌 You hold this already, under AX-KRXN, until Mar 2, 2026 at 09:00." in text
+    assert "Access flow Read orders" in text
+
+
+def test_automatic_flow_says_that_nobody_has_to_approve():
+    automatic = replace(FILLED, preview=replace(FILLED.preview, approvers=[]))
+
+    assert "✅ Automatic: nobody needs to approve" in read(request_modal(automatic))
+
+
+def test_choosing_redraws_the_form():
+    drawn = request_modal(FILLED)
+
+    assert block(drawn, ids.RESOURCE)["dispatch_action"]
+    assert block(drawn, ids.PERMISSION)["dispatch_action"]
+    assert block(drawn, ids.PERMISSION)["element"]["initial_option"]["value"] == "1"
+
+
+def test_another_prefill_or_resource_leaves_no_stale_input():
+    """Slack keeps what stands in a block as long as its id stays."""
+    drawn = request_modal(FILLED)
+
+    assert block_of(drawn["blocks"], ids.DURATION) == duration_block("1 h") != duration_block("2 h")
+    assert block_of(drawn["blocks"], ids.PERMISSION) == permission_block(ResourceId(7))
+
+
+def test_justification_is_optional_unless_the_flow_wants_it():
+    assert not block(request_modal(FILLED), ids.JUSTIFICATION)["optional"]
+    assert block(request_modal(Form()), ids.JUSTIFICATION)["optional"]
+
+
+def test_too_long_a_justification_gets_past_slack_to_the_engines_sentence():
+    element = block(request_modal(FILLED), ids.JUSTIFICATION)["element"]
+
+    assert element["max_length"] == 3000
+
+
+def test_found_resources_are_grouped_by_system():
+    found = [(ResourceId(1), "eu/orders", "table"), (ResourceId(2), "us/orders", "")]
+
+    answer = resource_options(found, {ResourceId(1): "Orders", ResourceId(2): "Orders"})
+
+    assert [g["label"]["text"] for g in answer["option_groups"]] == ["Orders"]
+    first, second = answer["option_groups"][0]["options"]
+    assert (first["value"], first["description"]["text"]) == ("1", "table")
+    assert "description" not in second
+
+
+def test_of_a_long_path_the_distinguishing_end_is_offered():
+    found = [(ResourceId(1), "warehouse/" * 20 + "orders", "table")]
+
+    label = resource_options(found)["options"][0]["text"]["text"]
+
+    assert label.startswith("…")
+    assert label.endswith("warehouse/orders")
+    assert len(label) == 75
+
+
+# --- the other modals ----------------------------------------------------------------------------
+
+
+def test_approving_says_once_more_what_is_approved():
+    drawn = approve_modal(seen(begun(), BEN))
+
+    assert drawn["private_metadata"] == "1"
+    assert "@Ann asks for access:\nread on orders/t1" in read(drawn)
+    assert "> INC-42" in read(drawn)
+    assert "Keep the extensions (2 × 30 min)" in read(drawn)  # noqa: RUF001
+    assert block(drawn, ids.REASON)["optional"]
+    assert block(drawn, ids.SHORTER)["optional"]
+
+
+def test_extensions_can_be_kept_only_where_there_are_any():
+    drawn = approve_modal(seen(begun(flow(extension=None)), BEN))
+
+    assert block_of(drawn["blocks"], ids.KEEP) is None
+
+
+@pytest.mark.parametrize("draw", [approve_modal, reject_modal])
+def test_reason_is_wanted_where_the_flow_wants_it(draw):
+    drawn = draw(seen(begun(flow(require_reason=True)), BEN))
+
+    assert not block(drawn, ids.REASON)["optional"]
+    assert block(drawn, ids.REASON)["element"]["max_length"] == 124
+
+
+LOGIN = Credentials(
+    account=AccountId(3),
+    system="Orders",
+    instructions={"Host": "db.internal", "User": "lk_ann"},
+    password=SECRET,
+)
+
+
+def test_credentials_are_shown_letter_by_letter():
+    drawn = credentials_modal([LOGIN])
+
+    assert f"Password: {SECRET.reveal()}" in read(drawn)
+    assert "for 10 minutes at most" in read(drawn)
+    assert buttons(drawn)["I have saved it"]["value"] == "3"
+
+
+def test_a_password_that_is_gone_can_be_reset():
+    drawn = credentials_modal([replace(LOGIN, password=None)])
+
+    assert "Password:" not in read(drawn)
+    assert list(buttons(drawn)) == ["Reset password"]
+
+
+def test_a_login_in_the_making_says_so():
+    drawn = credentials_modal([replace(LOGIN, password=None, pending=True)])
+
+    assert "being set up right now" in read(drawn)
+    assert not buttons(drawn)
+
+
+# --- answers to commands -------------------------------------------------------------------------
+
+
+def test_my_access_shows_what_i_have_before_what_i_wait_for():
+    lines = read(my_access([seen(life(s), ANN) for s in State])).splitlines()
+
+    assert lines[:3] == [
+        "🔓 Active access",
+        "🔓 read on orders/t1",
+        "Until Mar 2, 2026 at 10:00 · AX-KRXN",
+    ]
+    assert "⏳ Under way" in lines
+    assert "Waiting for approval · 1 h, extendable to 2 h · AX-KRXN" in lines
+
+
+def test_what_does_not_fit_is_counted():
+    many = my_access([seen(life(State.ACTIVE), ANN)] * 40 + [seen(begun(), ANN)] * 40)
+
+    counts = [int(n) for n in re.findall(r"… and (\d+) more", read(many))]
+    assert len(counts) == 2
+    shown = read(many).count("read on orders/t1")
+    assert shown + sum(counts) == 80
+    assert "⏳ Waiting for approval" not in counts
+
+
+def test_tasks_are_what_i_may_decide():
+    half = begun(BOTH)
+    half.do(Approve(BEN))
+
+    drawn = tasks([seen(begun(), BEN), seen(half, BEN), seen(life(State.ACTIVE), BEN)])
+
+    assert read(drawn).splitlines() == [
+        "🔔 Waiting for your decision",
+        "@Ann asks for read on orders/t1",
+        "1 h, extendable to 2 h · 🟡 Medium · AX-KRXN",
+        "> INC-42",
+        "Approve",
+        "Reject",
+    ]
+
+
+@pytest.mark.parametrize("draw", [my_access, tasks])
+def test_nothing_is_said_in_words(draw):
+    assert list(buttons(draw([]))) == ["Request access"]
+
+
+def test_unknown_command_names_the_nearest():
+    assert read(unknown_command("reqest", "request")) == (
+        "🤔 I do not know reqest. Did you mean /access request? /access help lists what there is."
+    )
+    assert "Did you mean" not in read(unknown_command("<!here>", None))
+
+
+# --- whatever comes ------------------------------------------------------------------------------
+
+_OURS = re.compile(
+    r"<@U(?:ANN|BEN|CAT|DAN|P?\d+|Q\d+)>"
+    r"|<!date\^\d+\^\{date_short_pretty\} at \{time\}\|[-\d: ]+UTC>"
+    r"|<https?://[^<>|\s]+>"
+)
+
+
+def mrkdwn_in(node: object) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from mrkdwn_in(item)
+    elif isinstance(node, dict):
+        if node.get("type") == "mrkdwn":
+            assert node["verbatim"], "Slack would look for names in it"
+            yield node["text"]
+        else:
+            yield from mrkdwn_in(list(node.values()))
+
+
+def assert_harmless(text: str) -> None:
+    left = _OURS.sub("", text)
+    assert "<" not in left, left
+    assert ">" not in re.sub(r"^> ", "", left, flags=re.MULTILINE), left
+    assert not re.search(r"&(?!amp;|lt;|gt;)", left), left
+
+
+def assert_sound(blocks: list[Block]) -> None:
+    for text in mrkdwn_in(blocks):
+        assert_harmless(text)
+    for text in texts(blocks):
+        assert text.strip()
+        assert size(text) <= 3000
+    json.dumps(blocks, ensure_ascii=False).encode()
+
+
+def assert_message(drawn: Message) -> None:
+    assert not judge_blocks(drawn.blocks, "message")
+    assert len(json.dumps(drawn.blocks, ensure_ascii=False)) < 12_000
+    assert 0 < size(drawn.text) <= 4000
+    assert_harmless(drawn.text)
+    assert_sound(drawn.blocks)
+
+
+def assert_modal(view: View) -> None:
+    assert not judge_view(view, "modal")
+    assert not view_is_too_large(view)
+    assert_sound(view["blocks"])
+
+
+at_length = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@at_length
+@given(scenes())
+def test_every_card_of_every_request_is_within_slacks_limits(scene: Scene):
+    for draw in (request_card, approval_card, offer_card, ended_card):
+        assert_message(draw(scene))
+    for ask in (approve_modal, reject_modal):
+        assert_modal(ask(scene))
+
+
+@at_length
+@given(st.lists(scenes(), max_size=3), st.integers(1, 30))
+def test_every_list_is_within_slacks_limits(some: list[Scene], times: int):
+    assert_message(my_access(some * times))
+    assert_message(tasks(some * times))
+
+
+@at_length
+@given(nasty(10_000), nasty(300), nasty(300))
+def test_every_form_is_within_slacks_limits(long: str, label: str, name: str):
+    form = Form(
+        resource=(ResourceId(1), label),
+        permissions=[(EntitlementId(n), name) for n in range(120)],
+        permission=EntitlementId(119),
+        prefill=long,
+        justification=long,
+        notes=[long] * 30,
+        preview=Preview(
+            flow=name,
+            longest=None,
+            extensions=10,
+            each=timedelta(days=365),
+            approvers=[(label, 1)] * 10,
+            join=Join.ALL_OF,
+            requires_justification=True,
+            requires_mfa=True,
+            risk=10,
+            held=[(name, None)] * 50,
+            description=long,
+        ),
+    )
+
+    assert_modal(request_modal(form))
+    assert_modal(request_modal(replace(form, permissions=[], preview=None)))
+
+
+@at_length
+@given(st.lists(st.tuples(nasty(300), nasty(300), nasty(100)), max_size=120))
+def test_every_search_is_answered_within_slacks_limits(found: list[tuple[str, str, str]]):
+    options = [(ResourceId(n), path, kind) for n, (path, kind, _) in enumerate(found)]
+    systems = {ResourceId(n): system for n, (_, _, system) in enumerate(found)}
+
+    assert not judge_options(resource_options(options))
+    assert not judge_options(resource_options(options, systems))
+
+
+@at_length
+@given(nasty(5000), nasty(200), st.integers(0, 20))
+def test_everything_else_is_within_slacks_limits(long: str, name: str, count: int):
+    said = Refusal(Code.SETTLED, long, NOW)
+    login = Credentials(
+        account=AccountId(1),
+        system=name,
+        instructions={f"{n}{name}": long for n in range(count)},
+        password=Secret(long),
+        valid_until=datetime(2026, 3, 2, tzinfo=UTC),
+    )
+
+    for drawn in (notice(long), alarm(long), help_text(), unknown_command(long, name)):
+        assert_message(drawn)
+    for view in (
+        credentials_modal([login] * count),
+        notice_modal(name, refusal(said)),
+        loading_modal(name),
+        saved_modal(),
+        nothing_requestable(),
+    ):
+        assert not judge_view(view, "modal")
+        assert not view_is_too_large(view)
+    assert size(refusal_in_plain_text(said)) <= 2000
+
+
+@given(nasty(300), st.integers(12, 100))
+def test_cut_text_is_never_longer_than_the_limit(text: str, limit: int):
+    for made in (
+        cut(prose(text), limit),
+        cut_front(escape(text), limit),
+        quote(text, limit),
+        plain(text, limit),
+        plain(text, limit, keep_end=True),
+    ):
+        assert size(made) <= limit

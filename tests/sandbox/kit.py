@@ -13,7 +13,7 @@ MANIFEST = Path(__file__).parents[2] / "manifests" / "slack-app.yaml"
 SILENCE = object()  # an app's answer that is none
 
 
-def company(people=400):
+def company(people=250):
     named = [
         {"id": "U0GUEST", "name": "guest", "real_name": "Gil Guest", "is_restricted": True},
         {"id": "U0GONE", "name": "gone", "real_name": "Gus Gone", "deleted": True},
@@ -77,7 +77,7 @@ class App:
     def link(self):
         """Open one more link; return its messages other than envelopes, as they come."""
         opened = self.api("apps.connections.open", token=self.sandbox.app_token)
-        link = self._open.enter_context(connect(opened["url"], open_timeout=5))
+        link = self._open.enter_context(connect(opened["url"], open_timeout=5, close_timeout=0.5))
         hello = json.loads(link.recv(timeout=5))
         assert hello["type"] == "hello"
         heard = [hello]

@@ -11,11 +11,11 @@ from bot.sandbox.faults import KINDS
 
 @pytest.fixture
 def post(api, person):
-    """Post a message, giving up after half a second."""
+    """Post a message, giving up after a moment."""
 
     def post(text="x"):
         arguments = {"channel": person.id, "text": text}
-        return api.post("chat.postMessage", json=arguments, timeout=0.5)
+        return api.post("chat.postMessage", json=arguments, timeout=0.3)
 
     return post
 
@@ -61,9 +61,9 @@ def test_slack_error(sandbox, post, person):
 
 
 def test_slow(sandbox, post, person):
-    sandbox.fault("chat.postMessage", "slow", seconds=0.2)
+    sandbox.fault("chat.postMessage", "slow", seconds=0.1)
 
-    assert post().elapsed.total_seconds() >= 0.2
+    assert post().elapsed.total_seconds() >= 0.1
 
     assert len(person.messages()) == 1
 

@@ -24,7 +24,16 @@ from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.port import Outcome, Presence
 from engine.directory import Directory, Group, GroupId, Person, PersonId
 from engine.facts import Facts
-from engine.flow import AccessFlow, Approval, ApproverGroup, Extension, FlowId, Revision, Selector
+from engine.flow import (
+    AccessFlow,
+    Approval,
+    ApproverGroup,
+    Extension,
+    FlowId,
+    RequestFor,
+    Revision,
+    Selector,
+)
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -130,11 +139,14 @@ def gone(number: int = 1) -> Entitlement:
 
 
 def revision(**values: object) -> Revision:
-    """Build a revision: engineers, for themselves, an hour, twice 30 min more, any DBA approves."""
+    """Build a revision: engineers, for themselves and their reports, an hour, extendable by
+    twice 30 min, approved by any DBA.
+    """
     made = Revision(
         name="Read orders",
         requestors=members_of("eng"),
         targets=(Selector(ORDERS),),
+        request_for=frozenset({RequestFor.SELF, RequestFor.DIRECT_REPORTS}),
         extension=Extension(2, 30 * MINUTE),
         approval=Approval((DBAS,)),
     )

@@ -1,8 +1,8 @@
-"""Scenes to draw, read back as a person reads them; and whatever people could type, at its worst."""
+"""Scenes to draw, read back as people read them; and whatever could be typed, at its worst."""
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+
 
 from hypothesis import strategies as st
 
@@ -12,7 +12,7 @@ from bot.views.values import Block, Message, Scene, View
 from engine.connectors.port import Secret
 from engine.directory import Directory, PersonId
 from engine.flow import Approval as Approvals
-from engine.flow import ApproverGroup, Escalation, Extension, Join
+from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Join
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -164,7 +164,7 @@ def _entitlements(draw: st.DrawFn) -> list[Entitlement]:
 @st.composite
 def _requests(
     draw: st.DrawFn,
-    plan: Any,  # noqa: ANN401
+    plan: AccessFlow,
     entitlements: Mapping[EntitlementId, Entitlement],
     anybody: st.SearchStrategy[PersonId],
     crowd: list[PersonId],

@@ -252,7 +252,9 @@ class Stored:
         )
 
     def submit(self, *what: str, key: str = "", **more: object) -> AccessRequest:
-        draft = self.draft(what or ("read on shop.orders",), **more)
+        return self.submit_draft(self.draft(what or ("read on shop.orders",), **more), key)
+
+    def submit_draft(self, draft: Draft, key: str = "") -> AccessRequest:
         with self._lock:
             self._sent += 1
             key = key or f"view/{self.instance}/{self._sent}"

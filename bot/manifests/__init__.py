@@ -1,0 +1,26 @@
+"""The company as files: people, administrators, connected systems, access flows (SPEC 13).
+
+`load` reads a folder and returns engine values, or raises with all that is wrong in it at once.
+`revision_document` is the way back: a flow as flows.yaml writes it.
+"""
+
+from bot.manifests.company import (
+    BadManifestsError,
+    FlowManifest,
+    IntegrationManifest,
+    Manifests,
+    load,
+)
+from bot.manifests.flows import flow_schema, revision_document
+from bot.manifests.marked_yaml import Fault
+
+__all__ = [
+    "BadManifestsError",
+    "Fault",
+    "FlowManifest",
+    "IntegrationManifest",
+    "Manifests",
+    "flow_schema",
+    "load",
+    "revision_document",
+]
