@@ -478,7 +478,9 @@ def _end_taken(
         heard = {g.account for g in request.grants if g.id in command.outcomes}
         awaits = tuple(a for a in request.end_awaits if heard and a not in heard)
         before = request.end_before if awaits else None
-        return Decision(request.with_(end_before=before, end_awaits=awaits), told.tell, told.audit)
+        cards = () if awaits else _to_parties(request, Card.REQUEST)
+        request = request.with_(end_before=before, end_awaits=awaits)
+        return Decision(request, (*told.tell, *cards), told.audit)
     request = request.with_(
         ends_at=request.end_before,
         end_before=None,

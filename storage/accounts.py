@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import col
 
 from engine.commands import Attempt, Observe, Standing, Tick
@@ -121,8 +121,10 @@ def turn(
     mine = [d.work.account for d in done]
     wanted = [id_ for id_ in ids if id_ not in mine]
     book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
-    rows = {AccountId(row.id or 0): row for row in _lock(tx, desk.instance, mine, wanted, now)}
-    late = _newcomers(tx, list(rows), {r.id for r in book.requests})
+    touched = {g.account for r in book.requests for g in r.grants}
+    rows = _lock(tx, desk.instance, mine, wanted, touched, now)
+    goes_on = bool(wanted) or any(isinstance(d.result, Mapping) for d in done)
+    late = _newcomers(tx, list(rows), {r.id for r in book.requests}) if goes_on else set()
     step = _Turn(book, company, desk, now)
     works = [step.take_in(rows[d.work.account], d, late) for d in done]
     works += [step.take(rows[id_]) for id_ in wanted if id_ in rows and id_ not in late]
@@ -168,18 +170,23 @@ def _is_due(instance: InstanceId, now: datetime) -> tuple[ColumnElement[bool], .
 def _lock(
     tx: Write,
     instance: InstanceId,
-    mine: Sequence[AccountId],
-    wanted: Sequence[AccountId],
+    mine: Collection[AccountId],
+    wanted: Collection[AccountId],
+    touched: Collection[AccountId],
     now: datetime,
-) -> list[AccountRow]:
-    rows: list[AccountRow] = []
-    by_id = select(AccountRow).order_by(col(AccountRow.id))
-    if mine:
-        rows += tx.execute(by_id.where(col(AccountRow.id).in_(mine)).with_for_update()).scalars()
-    if wanted:
-        free = by_id.where(col(AccountRow.id).in_(wanted), *_is_due(instance, now))
-        rows += tx.execute(free.with_for_update(skip_locked=True)).scalars()
-    return rows
+) -> dict[AccountId, AccountRow]:
+    """Return, locked, the accounts `mine`, and those `wanted` that are still due.
+
+    Locked with them, in one order, is each that a decision on the requests may touch.
+    """
+    query = (
+        select(AccountRow, and_(*_is_due(instance, now)))
+        .where(col(AccountRow.id).in_(sorted({*mine, *wanted, *touched})))
+        .order_by(col(AccountRow.id))
+        .with_for_update(key_share=True, of=AccountRow)  # a new grant may point to it meanwhile
+    )
+    found = [(AccountId(row.id or 0), row, is_due) for row, is_due in tx.execute(query)]
+    return {id_: row for id_, row, is_due in found if id_ in mine or (id_ in wanted and is_due)}
 
 
 def _newcomers(tx: Write, accounts: list[AccountId], known: set[RequestId]) -> set[AccountId]:

@@ -1,6 +1,6 @@
 """The only writer of decisions: request, grants, asks, accounts, messages and audit in one step.
 
-Locks are taken in one order: requests by id, accounts by id, the audit's head last.
+Locks are taken in one order: requests by id, accounts by id, messages by id, the audit's head last.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_upsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_upsert
 from sqlmodel import SQLModel, col
@@ -52,6 +52,8 @@ PRIORITY = {
     Card.ENDED: 3,
     Card.NOTICE: 4,
 }
+_SAID_ONCE = {Card.NOTICE, Card.ALARM}
+_MESSAGE = ("request_id", "recipient", "kind", "key")
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 
 
@@ -158,8 +160,6 @@ def _store_request(
     )
     if written.rowcount != 1:  # type: ignore[attr-defined]
         raise LostRaceError
-    if wake is not None:
-        tx.wake("clock")
 
 
 def _store_wake(tx: Write, company: Company, request: AccessRequest) -> None:
@@ -295,10 +295,11 @@ def _bump_accounts(
 
 def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
     """Mark accounts as not being what they should be."""
-    tx.execute(
+    tx.connection().execute(
         update(AccountRow)
-        .where(col(AccountRow.id).in_(sorted(accounts)))
-        .values(wanted=col(AccountRow.wanted) + 1, due_at=now, attempts=0)
+        .where(col(AccountRow.id) == bindparam("of"))
+        .values(wanted=col(AccountRow.wanted) + 1, due_at=now, attempts=0),
+        [{"of": id_} for id_ in sorted(accounts)],  # one after another: an order of locks
     )
     tx.wake("access")
 
@@ -317,43 +318,47 @@ def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: 
 def _store_messages(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
 ) -> None:
-    tells = dict.fromkeys((d.request.id, tell) for _, d in changed for tell in d.tell)
-    rows = [_message_columns(tx, request, tell, now) for request, tell in tells if tell.post]
-    said_once = {Card.NOTICE.value, Card.ALARM.value}
-    cards = [row for row in rows if row["kind"] not in said_once]
-    key = ("request_id", "recipient", "kind", "key")
-    upsert(
-        tx,
-        MessageRow,
-        cards,
-        key=key,
-        change=("due_at",),
-        add="wanted",
-        keep=("lease",),
+    tells = list(dict.fromkeys((d.request.id, tell) for _, d in changed for tell in d.tell))
+    if not tells:
+        return
+    new = {before.id for before, _ in changed if before.version == 1}
+    cards = [t for t in tells if t[0] not in new and t[1].card not in _SAID_ONCE]
+    there = _bump_messages(tx, {_key(*t) for t in cards}, now) if cards else set()
+    fresh = [t for t in tells if t[1].post and _key(*t) not in there]
+    rows = [_message_columns(tx, request, tell, now) for request, tell in fresh]
+    upsert(tx, MessageRow, rows, key=_MESSAGE)
+    tx.wake("messages")
+
+
+_Key = tuple[int, str, str, str]
+
+
+def _key(request: RequestId, tell: Tell) -> _Key:
+    return (request, tell.to, tell.card.value, tell.key)
+
+
+def _bump_messages(tx: Write, keys: set[_Key], now: datetime) -> set[_Key]:
+    """Have cards brought up to date; return those that exist."""
+    columns = [col(MessageRow.request_id), col(MessageRow.recipient), col(MessageRow.kind)]
+    columns.append(col(MessageRow.key))
+    in_order = (
+        select(col(MessageRow.id))
+        .where(tuple_(*columns).in_(sorted(keys)))
+        .order_by(col(MessageRow.id))
+        .with_for_update()
     )
-    upsert(tx, MessageRow, [row for row in rows if row["kind"] in said_once], key=key)
-    for request, tell in tells:
-        if not tell.post:
-            _refresh(tx, request, tell, now)
-    if tells:
-        tx.wake("messages")
-
-
-def _refresh(tx: Write, request: RequestId, tell: Tell, now: datetime) -> None:
-    tx.execute(
+    bumped = tx.execute(
         update(MessageRow)
-        .where(
-            col(MessageRow.request_id) == request,
-            col(MessageRow.recipient) == tell.to,
-            col(MessageRow.kind) == tell.card.value,
-            col(MessageRow.key) == tell.key,
-        )
+        .where(col(MessageRow.id).in_(in_order))
         .values(
             wanted=col(MessageRow.wanted) + 1,
             due_at=now,
             lease=func.coalesce(col(MessageRow.lease), tx.instance),
         )
+        .returning(*columns)
+        .execution_options(synchronize_session=False)
     )
+    return {(request, to, kind, key) for request, to, kind, key in bumped}
 
 
 def _message_columns(
@@ -377,7 +382,7 @@ def _message_columns(
 def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     """Say something that belongs to no request: a notice or an alarm, once."""
     rows = [_message_columns(tx, None, t, now) for t in tells]
-    upsert(tx, MessageRow, rows, key=("request_id", "recipient", "kind", "key"))
+    upsert(tx, MessageRow, rows, key=_MESSAGE)
     if rows:
         tx.wake("messages")
 
@@ -421,23 +426,14 @@ def upsert(
     *,
     key: Sequence[str],
     change: Sequence[str] = (),
-    add: str = "",
-    keep: Sequence[str] = (),
 ) -> None:
-    """Insert rows; where the key exists, take over `change`, add one to `add`, or do nothing.
-
-    `keep` is taken over only where there is nothing yet.
-    """
+    """Insert rows; where the key exists, take over `change`, or do nothing."""
     if not rows:
         return
     make = sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
     statement = make(table)
-    if change or add:
+    if change:
         columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
-        own = table.__table__.c  # type: ignore[attr-defined]
-        columns |= {name: func.coalesce(own[name], statement.excluded[name]) for name in keep}
-        if add:
-            columns[add] = own[add] + 1
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=columns)
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))

@@ -1,12 +1,14 @@
 """The requests that one transaction has locked, decided on one after another, stored together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 
 from engine import lifecycle
 from engine.commands import Command
 from engine.facts import Facts
 from engine.holdings import held_elsewhere
+from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import AccessRequest, RequestId
 from storage import apply, facts
@@ -29,7 +31,7 @@ class Book:
         self._after = {id_: Decision(r) for id_, r in self._before.items()}
         self._extra: list[tuple[RequestId | None, Entry]] = []
         wanted = {e for r in self._before.values() for e in r.entitlements}
-        self.entitlements = {e.id: e for e in facts.entitlements(tx, wanted)} if wanted else {}
+        self.entitlements: Mapping[EntitlementId, Entitlement] = _Inventory(tx, wanted)
 
     @property
     def requests(self) -> list[AccessRequest]:
@@ -62,6 +64,8 @@ class Book:
         apply.store(self._tx, self._company, changed, self._now, self._extra)
 
     def _facts(self, request: AccessRequest) -> Facts:
+        if (request.flow, request.revision) not in self._company.revisions:
+            raise apply.LostRaceError  # the flow was saved after the company was loaded
         return Facts(
             directory=self._company.directory,
             flow=self._company.flows[request.flow],
@@ -70,6 +74,26 @@ class Book:
             entitlements=self.entitlements,
             held_elsewhere=held_elsewhere(request, self.requests),
         )
+
+
+class _Inventory(Mapping[EntitlementId, Entitlement]):
+    """Entitlements, read when the first of them is asked for: most decisions need none."""
+
+    def __init__(self, tx: Write, wanted: set[EntitlementId]) -> None:
+        self._tx, self._wanted = tx, wanted
+
+    @cached_property
+    def _read(self) -> dict[EntitlementId, Entitlement]:
+        return {e.id: e for e in facts.entitlements(self._tx, self._wanted)}
+
+    def __getitem__(self, id_: EntitlementId) -> Entitlement:
+        return self._read[id_]
+
+    def __iter__(self) -> Iterator[EntitlementId]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 def carry_out(

@@ -54,6 +54,11 @@ class Write(Session):
     def wake(self, *topics: Topic) -> None:
         self.topics.update(topics)
 
+    @property
+    def shared_topics(self) -> set[Topic]:
+        """What other processes hear of. Messages are born leased to the one that wrote them."""
+        return self.topics - {"messages"} if self.instance else self.topics
+
 
 class Database:
     """`url` is SQLAlchemy's: `sqlite:///file` or `postgresql+psycopg://…`.
@@ -91,10 +96,9 @@ class Database:
             session.topics, session.instance = set(), self.instance
             with session.begin():
                 yield session
-                if session.topics and not self.sqlite:
-                    channel = ",".join(sorted(session.topics))
+                if not self.sqlite and (topics := session.shared_topics):
                     session.connection().exec_driver_sql(
-                        "select pg_notify('latchkey', %s)", (channel,)
+                        "select pg_notify('latchkey', %s)", (",".join(sorted(topics)),)
                     )
         for listener in self.on_commit:
             listener(session.topics)

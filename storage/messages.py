@@ -129,6 +129,11 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) ->
 def settle(tx: Write, instance: InstanceId, results: Sequence[Result], now: datetime) -> None:
     """Store what came of sending. Where the card was bumped meanwhile, it stays leased."""
     mine = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == instance)
+    results = sorted(results, key=lambda r: r.parcel.id)  # as all locks on messages are taken
+    if len({type(r) for r in results}) > 1:
+        ids = [r.parcel.id for r in results]
+        locked = select(col(MessageRow.id)).where(col(MessageRow.id).in_(ids))
+        tx.execute(locked.order_by(col(MessageRow.id)).with_for_update())
     shown = [
         {"of": r.parcel.id, "version": r.parcel.version, "in": r.channel, "at": r.ts}
         for r in results
@@ -152,7 +157,7 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], now: date
     for later in (r for r in results if isinstance(r, Later)):
         values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
         if later.doubtful and later.parcel.ts is None:
-            values["attempted_at"] = later.parcel.doubtful or now
+            values["attempted_at"] = now
         if later.anew:
             values |= {"ts": None, "attempted_at": None}
         tx.execute(

@@ -17,13 +17,12 @@ from engine.directory import Group, Person, PersonId, PersonStatus
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
-from engine.request import SYSTEM
+from engine.request import SYSTEM, AccountId
 from storage import apply, audit
 from storage.codec import dump_person, dump_revision
 from storage.database import Write
 from storage.tables import (
     LIVE,
-    AccountRow,
     AuditHead,
     Company,
     EntitlementRow,
@@ -156,13 +155,9 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     tx.execute(update(Company).values(paused=paused))
     _new_epoch(tx)
     if not paused:
-        waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted")
-        tx.execute(
-            update(AccountRow)
-            .where(col(AccountRow.id).in_(waiting))
-            .values(wanted=col(AccountRow.wanted) + 1, due_at=now)
-        )
-        tx.wake("access")
+        waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted").distinct()
+        if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
+            apply.bump(tx, accounts, now)
     action = "paused" if paused else "resumed"
     audit.append(tx, [(None, Entry(action, by))], now)
     return True
@@ -315,6 +310,8 @@ def _new_epoch(tx: Write) -> None:
 def _wake(tx: Write, now: datetime) -> None:
     """Have every live request look again at what is true."""
     later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
+    asleep = select(col(RequestRow.id)).where(text(LIVE), later)
+    tx.execute(asleep.order_by(col(RequestRow.id)).with_for_update())  # an order of locks
     tx.execute(update(RequestRow).where(text(LIVE), later).values(wake_at=now))
     tx.wake("clock")
 

@@ -1,7 +1,7 @@
 """Access flows as written (SPEC 2): the documents, their JSON Schema, and the way back."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -183,7 +183,7 @@ class FlowDocument(Ours):
         list[_Self],
         BeforeValidator(listed, json_schema_input_type=_Self | list[_Self]),
         Field(min_length=1),
-    ] = Field(default_factory=lambda: ["self"])
+    ] = Field(default_factory=lambda: list(get_args(_Self)))
     targets: list[TargetDocument] = Field(min_length=1, description="What can be had.")
     grant_for: _Grant = Field(
         HOUR,

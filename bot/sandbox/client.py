@@ -37,7 +37,10 @@ _ACT_SECONDS = 30.0  # an act lasts as long as Slack waits for the app: 3 s, sev
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an act went. `error` is what Slack says when the app fails, such as operation_timeout.
+    """How an act went. `error` is what Slack says when the app fails.
+
+    That is a code such as operation_timeout after a command, and a sentence after a click. What
+    went wrong in detail is in the journal.
 
     `seconds` is from sending until the acknowledgement, measured in the sandbox; None when the app
     was not asked, or never answered. `text` and `blocks` are a command's reply.

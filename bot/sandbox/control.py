@@ -88,7 +88,7 @@ class Control:
     def _status(self, _: Request) -> object:
         return {
             **self.identity,
-            "links": len(self.links),
+            "links": self.links.live(),
             "clock": self.clock.offset,
             "faults": [asdict(fault) for fault in self.faults.calls if fault.times != 0],
         }

@@ -24,8 +24,7 @@ __all__ = ["People", "Place"]
 
 Json = dict[str, Any]
 _Suggested = dict[elements.Key, list[Json]]
-TROUBLE = "We had some trouble connecting. Try again?"
-_COMMAND_ERRORS = {"timeout": "operation_timeout", "no_link": "dispatch_failed"}
+_TROUBLE = "We had some trouble connecting. Try again?"
 _EXTERNAL = frozenset({"external_select", "multi_external_select"})
 
 
@@ -216,9 +215,10 @@ class People:
         option = None if value is None else str(value)
         action = elements.action_of(placed, entry, option, self._workspace.next_ts())
         outcome = await self._courier.deliver("interactive", self._action(user, sheet, action))
-        if not outcome.acked:
-            self._fail(user, sheet.source)
-        return _answer(outcome)
+        if outcome.acked:
+            return _answer(outcome)
+        self._fail(user, sheet.source)
+        return _answer(outcome, _TROUBLE)
 
     def _action(self, user: User, sheet: _Sheet, action: Json) -> Json:
         source = sheet.source
@@ -299,12 +299,12 @@ class People:
 
     def _submission_failed(self, user: User, view: View, outcome: Outcome) -> Json:
         self._fail(user, view)
-        return _submission(outcome, failed=TROUBLE)
+        return _submission(outcome, failed=_TROUBLE)
 
     def _fail(self, user: User, source: View | Message) -> None:
         if isinstance(source, View):
-            source.banner = TROUBLE
-        self._notice(user, TROUBLE)
+            source.banner = _TROUBLE
+        self._notice(user, _TROUBLE)
 
     def _notice(self, user: User, sentence: str) -> None:
         self._notices[user.id].append(sentence)
@@ -379,7 +379,11 @@ def _submission(
 
 
 def _command_error(outcome: Outcome) -> str:
-    return "" if outcome.acked else _COMMAND_ERRORS.get(outcome.reason, "http_service_error")
+    if outcome.acked:
+        return ""
+    if outcome.reason == "timeout":
+        return "operation_timeout"
+    return "http_service_error" if outcome.reason.startswith("http_") else "dispatch_failed"
 
 
 def _field_errors(view: View, errors: object) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -109,7 +110,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: Starlette, greeting: str) -> None:
         config = uvicorn.Config(
             app,
-            log_level="critical",
+            log_level="error",
             access_log=False,
             lifespan="off",
             ws="none",
@@ -131,4 +132,5 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self) -> None:
+        logging.disable()  # of those that still wait, none is worth a traceback
         self.should_exit = self.force_exit = True

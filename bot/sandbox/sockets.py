@@ -68,8 +68,8 @@ class Links:
             self._address = _address(server, host)
             yield
 
-    def __len__(self) -> int:
-        """Count the links that Slack would use: neither leaving nor deaf."""
+    def live(self) -> int:
+        """Count the links that are neither leaving nor deaf."""
         return sum(not (link.leaving or link.connection.deaf) for link in self._open)
 
     def new_url(self) -> str:

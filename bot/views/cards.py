@@ -163,7 +163,7 @@ def _overtaken(scene: Scene) -> tuple[str, str]:
     if request.state is not State.ACTIVE:
         return _HEADS[request.state], phrases.ending(scene)
     if scene.key.partition("/")[0] != str(request.extensions_used):
-        return "⏩ Access was extended", f"It now ends {phrases.until(request)}."
+        return "⏩ Access was extended", "Its card says when it ends now."
     return "⏰ Access ends soon", f"It ends {phrases.until(request)}. There is a newer reminder."
 
 

@@ -54,11 +54,12 @@ def _login(login: Credentials) -> Iterable[Block]:
 
 def _row(label: str, value: str) -> Block:
     """Rich text is taken letter by letter: what is copied is what was meant."""
+    shown = value[:_VALUE].encode(errors="replace").decode()
     return {
         "type": "rich_text_section",
         "elements": [
             {"type": "text", "text": f"{plain_text(label, 60)['text']}: "},
-            {"type": "text", "text": value[:_VALUE] or "-", "style": {"code": True}},
+            {"type": "text", "text": shown or "-", "style": {"code": True}},
         ],
     }
 

@@ -47,7 +47,7 @@ from engine.directory import PersonId
 from engine.flow import Approval, Escalation, Join
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Card, Code, Refusal
-from engine.request import OPERATOR, SYSTEM, AccountId, GrantState, State
+from engine.request import OPERATOR, SYSTEM, AccountId, State
 from tests.support.builders import (
     ABSENT,
     ANN,
@@ -68,7 +68,6 @@ from tests.support.builders import (
     entitlement,
     flow,
     life,
-    members_of,
     person,
 )
 from tests.support.scenes import SECRET, buttons, nasty, read, scenes, seen
@@ -740,7 +739,7 @@ def assert_modal(view: View) -> None:
 
 
 at_length = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

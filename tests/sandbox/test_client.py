@@ -1,5 +1,9 @@
 """The client's own manners: connecting, waiting, the clock."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 import pytest
 
 from bot.sandbox.client import NotPossible, Sandbox
@@ -38,6 +42,18 @@ def test_a_sandbox_started_again_goes_on_with_its_clock(files, tmp_path):
     for expected in (60, 120):
         with Sandbox.start(**files, clock=clock) as sandbox:
             assert sandbox.advance(60) == expected
+
+
+def test_a_sandbox_stops_at_once_whatever_waits(files):
+    with Sandbox.start(**files) as sandbox, ThreadPoolExecutor() as pool:
+        sandbox.fault("api.test", "hang")
+        pool.submit(httpx.post, f"{sandbox.api_url}api.test", timeout=10, trust_env=False)
+        sandbox.wait_journal(lambda entry: entry["fault"] == "hang")
+        started = time.monotonic()
+
+        sandbox.stop()
+
+        assert time.monotonic() - started < 3
 
 
 def test_without_a_clock_file_time_cannot_be_moved(files):

@@ -112,7 +112,7 @@ def test_an_app_that_does_not_answer_is_reported_after_three_seconds(app, sandbo
     with ThreadPoolExecutor() as pool:
         answers = list(pool.map(lambda act: act(), acts))
 
-    assert (answers[0].error, answers[1].error) == ("operation_timeout", "timeout")
+    assert (answers[0].error, answers[1].error) == ("operation_timeout", TROUBLE)
     assert answers[2].failed == TROUBLE
     assert answers[3] == []
     assert commander.notices() == ['/access failed with the error "operation_timeout"']
@@ -511,6 +511,18 @@ def test_only_what_was_offered_is_chosen(app, show):
 
     chosen = view.raw["state"]["values"]["what"]["menu"]["selected_option"]
     assert (chosen["text"]["text"], chosen["value"]) == ("orders", "1")
+
+
+def test_an_external_menu_in_a_message_asks_too(app, api, person):
+    menu = {"type": "external_select", "action_id": "menu", "min_query_length": 0}
+    api("chat.postMessage", channel=person.id, text="x", blocks=card(menu))
+    app.on("block_suggestion", lambda _: {"option_groups": GROUPS}).on("block_actions")
+
+    person.messages()[0].click("menu", "web")
+
+    suggestion, action = (envelope["payload"] for envelope in app.seen[-2:])
+    assert suggestion["container"]["type"] == "message"
+    assert action["actions"][0]["selected_option"]["value"] == "3"
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,14 @@ def test_json_and_forms_say_the_same(api, person):
     assert [message.text for message in person.messages()] == ["as JSON"] * 2
 
 
+def test_reading_methods_take_a_query(api):
+    bearer = {"authorization": f"Bearer {api.sandbox.bot_token}"}
+
+    answer = api.http.get("users.info", params={"user": "U0GUEST"}, headers=bearer)
+
+    assert answer.json()["user"]["name"] == "guest"
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "code"),
     [

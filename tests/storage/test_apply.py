@@ -418,9 +418,7 @@ def test_nobody_deadlocks_over_accounts_that_requests_share(kind, stored, other)
             faults.append(fault)
             first.set()
 
-    workers = [
-        threading.Thread(target=guarded, args=(people_work, number)) for number in range(4)
-    ]
+    workers = [threading.Thread(target=guarded, args=(people_work, number)) for number in range(4)]
     others = [
         threading.Thread(target=guarded, args=(work, at))
         for work in (systems_work, time_works, messages_work)

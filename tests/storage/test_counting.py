@@ -23,7 +23,8 @@ def counted(database):
     count = Count()
 
     def statement(*_):
-        count.statements += 1; print("   ", _[2][:110].replace("\n", " "), _[5])
+        count.statements += 1
+        print("   ", _[2][:110].replace("\n", " "), _[5])
 
     def begin(_connection):
         count.transactions += 1

@@ -50,9 +50,7 @@ def approve(url: str, *, by: str, request: int) -> Task:
     stored.company()
     command = Approve(PersonId(by))
     yield "ready"
-    result = stored.write(
-        lambda tx, c: book.carry_out(tx, c, RequestId(request), command, START)
-    )
+    result = stored.write(lambda tx, c: book.carry_out(tx, c, RequestId(request), command, START))
     yield result.code if isinstance(result, Refusal) else "decided"
     stored.close()
 

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-
 from hypothesis import strategies as st
 
 from bot.sandbox.blocks import completed
 from bot.sandbox.render import message_text, view_text
 from bot.views.values import Block, Message, Scene, View
 from engine.connectors.port import Secret
-from engine.directory import Directory, PersonId
-from engine.flow import Approval as Approvals
+from engine.directory import Directory, Person, PersonId
 from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Join
+from engine.flow import Approval as Approvals
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -22,6 +21,7 @@ from engine.inventory import (
     Resource,
     ResourceId,
 )
+from engine.lifecycle import offer_key
 from engine.request import (
     SYSTEM,
     AccessRequest,
@@ -103,95 +103,88 @@ _NASTY = st.sampled_from(
 )
 
 
-def nasty(most: int, least: int = 0) -> st.SearchStrategy[str]:
+_BITS = st.lists(st.one_of(_NASTY, st.text(max_size=5)), max_size=20).map("".join)
+_BY_THE_METRE = _NASTY.map(lambda bit: bit * 10_000)
+_TEXT = st.one_of(_BITS, _BY_THE_METRE)
+
+
+def nasty(most: int) -> st.SearchStrategy[str]:
     """Text that somebody typed to do harm, or by the metre: up to `most` characters."""
-    bits = st.lists(st.one_of(_NASTY, st.text(max_size=5)), max_size=30).map("".join)
-    metres = st.tuples(_NASTY, st.integers(1, most)).map(lambda t: t[0] * t[1])
-    return st.one_of(bits, metres).map(lambda text: text[:most].ljust(least, "x"))
+    return _TEXT.map(lambda text: text[:most])
 
 
 @st.composite
 def scenes(draw: st.DrawFn) -> Scene:
     """Any request at all, as large as one can be, in any state, seen by anybody."""
+    said = st.sampled_from(draw(st.lists(_TEXT, min_size=3, max_size=5)))
+    crowded, many = draw(st.booleans()), draw(st.sampled_from([0, 1, 2, 50]))
     people = [
-        person(f"p{n}", name=draw(nasty(200)), slack=draw(st.sampled_from([None, f"U{n}"])))
-        for n in range(draw(st.integers(1, 6)))
+        person(f"p{n}", name=draw(said)[:200], slack=f"U{n}" if draw(_EITHER) else None)
+        for n in range(5)
     ]
-    crowd = [person(f"q{n}", name=draw(nasty(200))) for n in range(draw(st.sampled_from([0, 30])))]
-    directory = Directory.of([*people, *crowd])
-    anybody = st.sampled_from([p.id for p in people] + [SYSTEM, PersonId("gone")])
+    people += [person(f"q{n}", name=draw(said)[:200]) for n in range(30 if crowded else 0)]
+    anybody = st.sampled_from([*(p.id for p in people[:5]), SYSTEM, PersonId("gone")])
     groups = tuple(
-        ApproverGroup(draw(nasty(200)), flow().revision.requestors)
-        for _ in range(draw(st.integers(1, 10)))
+        ApproverGroup(draw(said)[:200], flow().revision.requestors)
+        for _ in range(10 if crowded else 2)
     )
     plan = flow(
-        name=draw(nasty(80)),
-        description=draw(nasty(3000)),
-        require_reason=draw(st.booleans()),
+        name=draw(said)[:80],
+        require_reason=draw(_EITHER),
         approval=Approvals(groups, draw(st.sampled_from(Join))),
-        extension=draw(st.sampled_from([None, Extension(10, timedelta(days=365))])),
-        escalation=draw(st.sampled_from([None, Escalation(HOUR, groups[:5])])),
+        extension=Extension(10, timedelta(days=365)) if draw(_EITHER) else None,
+        escalation=Escalation(HOUR, groups[:5]) if draw(_EITHER) else None,
     )
-    entitlements = {e.id: e for e in draw(_entitlements())}
-    made = draw(_requests(plan, entitlements, anybody, [p.id for p in crowd]))
+    entitlements = {e.id: e for e in (_entitlement(n, draw(said), draw(said)) for n in range(many))}
+    made = draw(_requests(plan, many, people, said, anybody))
     return Scene(
         request=made,
         flow=plan,
         revision=plan.revision,
-        directory=directory,
+        directory=Directory.of(people),
         entitlements=entitlements,
         viewer=draw(anybody),
-        key=draw(st.sampled_from(["", "0/0", "1/1", f"{made.extensions_used}/{made.offers_made}"])),
-        has_login=draw(st.booleans()),
+        key=draw(st.sampled_from(["", "0/0", "1/1", offer_key(made)])),
+        has_login=draw(_EITHER),
     )
 
 
-@st.composite
-def _entitlements(draw: st.DrawFn) -> list[Entitlement]:
-    count = draw(st.sampled_from([0, 1, 2, 50]))
-    path, name, permission = draw(nasty(255)), draw(nasty(80)), draw(nasty(80))
-    return [
-        Entitlement(
-            EntitlementId(n),
-            Integration(IntegrationId("i"), f"{n % 5}{name}", "postgresql"),
-            Resource(ResourceId(n), "table", name, f"{path}{n}", name, risk=n % 10 + 1),
-            Permission(permission, risk=1),
-        )
-        for n in range(count)
-    ]
+_EITHER = st.booleans()
+
+
+def _entitlement(number: int, path: str, name: str) -> Entitlement:
+    return Entitlement(
+        EntitlementId(number),
+        Integration(IntegrationId("i"), f"{number % 5}{name[:200]}", "postgresql"),
+        Resource(ResourceId(number), "table", "t", path[:255], "t", risk=number % 10 + 1),
+        Permission(name[:80], risk=1),
+    )
 
 
 @st.composite
 def _requests(
     draw: st.DrawFn,
     plan: AccessFlow,
-    entitlements: Mapping[EntitlementId, Entitlement],
+    many: int,
+    people: list[Person],
+    said: st.SearchStrategy[str],
     anybody: st.SearchStrategy[PersonId],
-    crowd: list[PersonId],
 ) -> AccessRequest:
-    seats = st.builds(
-        Seat, st.one_of(st.none(), st.integers(0, 9)), st.one_of(st.none(), st.integers(0, 4))
-    )
-    settled = st.builds(Settled, anybody, st.just(NOW), nasty(124))
-    note = draw(nasty(500))
+    def reason() -> str:
+        return draw(said)[:124]
+
+    seats = st.builds(Seat, st.sampled_from([None, 0, 1, 9]), st.sampled_from([None, 0, 4]))
     grants = tuple(
-        Grant(GrantId(n), e, AccountId(1), draw(st.sampled_from(GrantState)), note=note)
-        for n, e in enumerate([*entitlements, EntitlementId(999)][: max(1, len(entitlements))])
+        Grant(GrantId(n), EntitlementId(n), AccountId(1), state, note=reason())
+        for n, state in enumerate(draw(st.permutations(list(GrantState) * 13))[: max(1, many)])
     )
-    why = draw(nasty(300))
-    asks = [
-        *draw(st.lists(st.builds(Ask, anybody, seats, nasty(300), st.booleans()), max_size=6)),
-        *(Ask(p, Seat(0), why) for p in crowd),
-    ]
-    approvals = st.builds(
-        Approval,
-        anybody,
-        st.frozensets(seats, max_size=3),
-        st.just(NOW),
-        nasty(124),
-        st.sampled_from([None, 5 * MINUTE]),
+    asks = tuple(Ask(p.id, draw(seats), draw(said)[:300], draw(_EITHER)) for p in people)
+    approvals = tuple(
+        Approval(
+            p.id, frozenset({draw(seats)}), NOW, reason(), 5 * MINUTE if draw(_EITHER) else None
+        )
+        for p in people[: draw(st.sampled_from([0, 1, 10]))]
     )
-    extension = plan.revision.extension
     return request(
         plan,
         id=RequestId(draw(st.integers(1, 2**40))),
@@ -199,20 +192,19 @@ def _requests(
         grantee=draw(anybody),
         state=draw(st.sampled_from(State)),
         duration=draw(st.sampled_from([None, HOUR, timedelta(days=364, hours=23, minutes=59)])),
-        justification=draw(nasty(1000)),
+        justification=draw(said)[:1000],
         grants=grants,
-        extensions_allowed=extension.times if extension else 0,
-        extensions_used=draw(st.integers(0, 2)),
+        extensions_used=draw(st.sampled_from([0, 1, 2])),
         pending_since=NOW,
-        tiers_asked=draw(st.integers(0, 5)),
-        asks=tuple(asks),
-        approvals=tuple(draw(st.lists(approvals, max_size=10))),
-        decided=draw(st.one_of(st.none(), settled)),
-        ends_at=draw(st.sampled_from([None, NOW + HOUR])),
-        end_before=draw(st.sampled_from([None, NOW])),
+        tiers_asked=draw(st.sampled_from([0, 1, 5])),
+        asks=asks,
+        approvals=approvals,
+        decided=Settled(draw(anybody), NOW, reason()) if draw(_EITHER) else None,
+        ends_at=NOW + HOUR if draw(_EITHER) else None,
+        end_before=NOW if draw(_EITHER) else None,
         ending=draw(st.sampled_from([None, State.EXPIRED, State.RETURNED])),
-        ended=draw(st.one_of(st.none(), settled)),
-        offers_made=draw(st.integers(0, 2)),
+        ended=Settled(draw(anybody), NOW, draw(said)[:300]) if draw(_EITHER) else None,
+        offers_made=draw(st.sampled_from([0, 1, 2])),
     )
 
 

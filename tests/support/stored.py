@@ -334,9 +334,7 @@ class Stored:
     def account(self, system: IntegrationId = PG, of: PersonId = ALICE) -> AccountRow:
         """Return the account's row as it is stored now."""
         return next(
-            r
-            for r in self.rows(AccountRow)
-            if (r.integration_id, r.person_id) == (system, of)
+            r for r in self.rows(AccountRow) if (r.integration_id, r.person_id) == (system, of)
         )
 
     def secret(self, row: AccountRow) -> Secret | None:
