@@ -12,7 +12,7 @@ FILES = {"architecture.md": "states", "running.md": "settings"}
 
 
 def states() -> str:
-    """Print the table of state × command: what leads where, what is refused, what changes nothing."""
+    """Print what each state does with each command."""
     head = ["state", *(command.__name__ for command in TABLE)]
     rows = [[state.value, *(_cell(TABLE[c][state], state) for c in TABLE)] for state in State]
     return _table(head, rows)

@@ -122,7 +122,7 @@ def turn(
     wanted = [id_ for id_ in ids if id_ not in mine]
     book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
     touched = {g.account for r in book.requests for g in r.grants}
-    rows = _lock(tx, desk.instance, mine, wanted, touched, now)
+    rows = _lock(tx, desk.instance, mine, wanted, touched=touched, now=now)
     goes_on = bool(wanted) or any(isinstance(d.result, Mapping) for d in done)
     late = _newcomers(tx, list(rows), {r.id for r in book.requests}) if goes_on else set()
     step = _Turn(book, company, desk, now)
@@ -172,6 +172,7 @@ def _lock(
     instance: InstanceId,
     mine: Collection[AccountId],
     wanted: Collection[AccountId],
+    *,
     touched: Collection[AccountId],
     now: datetime,
 ) -> dict[AccountId, AccountRow]:

@@ -202,6 +202,10 @@ class Sandbox:
         """
         return list(self._read("/sandbox/journal", n=since)["value"])
 
+    def mark(self) -> int:
+        """The number of the newest entry: `journal(since=mark)` then reads what came after."""
+        return int(self._read("/sandbox/")["value"]["journal"])
+
     def wait_journal(
         self, where: Callable[[Json], bool], *, since: int = 0, timeout: float = 5.0
     ) -> Json:

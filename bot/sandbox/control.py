@@ -88,6 +88,7 @@ class Control:
     def _status(self, _: Request) -> object:
         return {
             **self.identity,
+            "journal": self.journal.last,
             "links": self.links.live(),
             "clock": self.clock.offset,
             "faults": [asdict(fault) for fault in self.faults.calls if fault.times != 0],

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -15,8 +16,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
+from bot import settings
+from bot.operate import Desk, opened
 from bot.sandbox.client import Message, Person, View
 from bot.sandbox.house import House
+from engine.request import AccessRequest
 
 ASKS, APPROVES = "marta@harbourpine.example", "priya@harbourpine.example"
 TABLE = "orders/shop/customers"
@@ -38,7 +42,8 @@ def play(console: Console) -> int:
             house = House(folder)
             house.bot.start()
         try:
-            _Story(console, house).tell()
+            with opened(settings.load(**house.bot.settings)) as desk:
+                _Story(console, house, desk).tell()
         except (NotSeenError, TimeoutError, psycopg.Error) as fault:
             console.print(f"\n[bold red]Not seen:[/] {escape(str(fault))}")
             console.print(house.bot.log[-4000:], markup=False, style="dim")
@@ -54,6 +59,7 @@ def play(console: Console) -> int:
 class _Story:
     console: Console
     house: House
+    desk: Desk
     steps: int = 0
 
     def tell(self) -> None:
@@ -63,9 +69,8 @@ class _Story:
         self.step(
             "The company",
             slack=f"{asks.real_name} asks, {approves.real_name} approves; 40 people in all",
-            database=self.cli("requests", "list").splitlines()[0].strip(),
-            postgresql=f"port {cluster.port}: {self.count('pg_database')} databases, "
-            f"{self.logins()} logins made by Latchkey",
+            database=f"{len(self.desk.requests(live=False))} requests so far",
+            postgresql=f"on port {cluster.port}, with {self.logins()} logins made by Latchkey",
         )
         code = self.ask(asks)
         card = approves.wait_message(code, timeout=PATIENCE)
@@ -121,8 +126,9 @@ class _Story:
         card.click("credentials")
         modal = asks.wait_view(timeout=PATIENCE)
         login = _login(modal)
+        shown = modal.text.replace(login["password"], "•" * 12)
         modal.click("credentials_saved")
-        self.step("The credentials", slack=modal.text.replace(login["password"], "•" * 12))
+        self.step("The credentials", slack=f"{shown}\n\n{modal.text}")
         return login
 
     def extend(self, asks: Person, code: str, session: psycopg.Connection) -> None:
@@ -135,7 +141,7 @@ class _Story:
         self.step(
             "The extension",
             slack=self.fresh(asks, code, lambda m: "active" in m.text).text,
-            database=f"{self.state(code)}",
+            database=self.state(code),
             postgresql=f"the same session still reads: {_one(session, QUERY)}",
         )
 
@@ -179,21 +185,19 @@ class _Story:
             Panel("\n".join(lines), title=f"{self.steps}. {title}", title_align="left")
         )
 
-    def cli(self, *arguments: str) -> str:
-        done = self.house.bot.run(*arguments)
-        _must(done.returncode == 0, f"latchkey {' '.join(arguments)}: {done.stderr}")
-        return done.stdout
+    def request(self, code: str) -> AccessRequest:
+        found = self.desk.request(code)
+        if found is None:
+            raise NotSeenError(f"{code} is not in the database")
+        return found
 
     def state(self, code: str) -> str:
-        return self.cli("requests", "show", code).splitlines()[0].strip()
+        request = self.request(code)
+        until = f" until {request.ends_at:%H:%M:%S} UTC" if request.ends_at else ""
+        return f"{code} is {request.state}{until}"
 
-    def ends(self, code: str) -> str:
-        lines = self.cli("requests", "show", code).splitlines()
-        return next((line for line in lines if line.strip().startswith("until")), "")
-
-    def count(self, table: str) -> int:
-        with self.superuser() as connection:
-            return int(_one(connection, f"select count(*) from {table}"))
+    def ends(self, code: str) -> datetime | None:
+        return self.request(code).ends_at
 
     def logins(self) -> int:
         with self.superuser() as connection:

@@ -23,6 +23,7 @@ class Bot:
     """`latchkey run` as a process that can be killed and started again."""
 
     def __init__(self, env: dict[str, str], log: Path) -> None:
+        self.settings = env
         self._env = {**os.environ, **env}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None

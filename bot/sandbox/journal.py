@@ -5,7 +5,6 @@ they began.
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from typing import Any
 
 from bot.sandbox.changes import Changes
@@ -64,15 +63,15 @@ class Journal:
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._entries: deque[Call | Delivery] = deque(maxlen=_KEPT)
-        self._numbers = count(1)
+        self.last = 0  # the number of the newest entry
 
     def call(self, method: str) -> Call:
-        call = Call(next(self._numbers), method)
+        call = Call(self._next(), method)
         self._entries.append(call)
         return call
 
     def delivery(self, type_: str, what: str, payload: Json, **more: Any) -> Delivery:  # noqa: ANN401
-        delivery = Delivery(next(self._numbers), type=type_, what=what, payload=payload, **more)
+        delivery = Delivery(self._next(), type=type_, what=what, payload=payload, **more)
         self._entries.append(delivery)
         self.touch()
         return delivery
@@ -80,6 +79,10 @@ class Journal:
     def touch(self) -> None:
         """Say that an entry has got its answer."""
         self._changes.touch()
+
+    def _next(self) -> int:
+        self.last += 1
+        return self.last
 
     def since(self, n: int) -> list[Json]:
         return [asdict(entry) for entry in self._entries if entry.n > n]

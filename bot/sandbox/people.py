@@ -138,7 +138,7 @@ class People:
         return {"ok": True, "error": "", "seconds": None, "options": found}
 
     async def submit(self, user: User, view_id: str | None) -> Json:
-        view = self._top(user, view_id)
+        view = self._modal(user, view_id)
         if not view.body.get("submit"):
             raise NotPossible(f"view {view.id} has no submit button")
         view.banner = ""
@@ -163,7 +163,7 @@ class People:
 
     async def close(self, user: User, view_id: str | None, *, everything: bool) -> Json:
         """Press the close button of a view, or the ✕ that closes all that are open."""
-        view = self._top(user, view_id)
+        view = self._modal(user, view_id)
         everything = everything or bool(view.body.get("clear_on_close"))
         closed = list(reversed(self._views.stack(user.id))) if everything else [view]
         for one in closed:
@@ -333,11 +333,11 @@ class People:
                 return _Sheet(message, message.blocks, entered, suggested)
         raise NotPossible(f"there is no message {place.ts} to be seen in {channel.id}")
 
-    def _top(self, user: User, view_id: str | None) -> View:
+    def _modal(self, user: User, view_id: str | None) -> View:
         self._need_to_be_here(user)
-        view = self._views.top(user.id)
-        if view_id not in {None, view.id}:
-            raise NotPossible(f"view {view_id} is not on top")
+        view = self._views.of(user.id, view_id)
+        if view.kind != "modal":
+            raise NotPossible("the Home tab is neither sent nor closed")
         return view
 
     def _channel(self, user: User, name: str | None) -> Channel:

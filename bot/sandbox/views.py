@@ -128,9 +128,11 @@ class Views:
     # --- what an app's answer to a submission does ----------------------------------------
 
     def replace_by_answer(self, view: View, body: object) -> None:
+        self._need_open(view)
         self._replace(view, self._judged(body, "modal", view))
 
     def push_by_answer(self, view: View, body: object) -> None:
+        self._need_open(view)
         self._push(self.stack(view.user), self._judged(body, "modal"))
 
     # --- what a person sees ---------------------------------------------------------------
@@ -138,20 +140,17 @@ class Views:
     def stack(self, user_id: str) -> list[View]:
         return self.stacks.get(user_id, [])
 
-    def top(self, user_id: str) -> View:
-        if not self.stack(user_id):
-            raise NotPossible("no view is open")
-        return self.stacks[user_id][-1]
-
     def of(self, user_id: str, view_id: str | None) -> View:
-        """One of the person's views: the one named, or the one on top."""
-        if view_id is None:
-            return self.top(user_id)
+        """What the person can act on: the modal on top, or the Home tab if it is named."""
         home = self.homes.get(user_id)
-        for view in [*self.stack(user_id), *([home] if home else [])]:
-            if view.id == view_id:
-                return view
-        raise NotPossible(f"view {view_id} is not open")
+        if home and home.id == view_id:
+            return home
+        stack = self.stack(user_id)
+        if not stack:
+            raise NotPossible("no view is open")
+        if view_id not in {None, stack[-1].id}:
+            raise NotPossible(f"view {view_id} is not on top")
+        return stack[-1]
 
     def drop(self, view: View) -> None:
         self.stacks[view.user] = [v for v in self.stack(view.user) if v is not view]
@@ -164,9 +163,6 @@ class Views:
 
     def changed(self, view: View) -> None:
         self._changes.touch(view.user)
-
-    def is_open(self, view: View) -> bool:
-        return any(v is view for v in self.stack(view.user))
 
     def as_json(self, view: View) -> Json:
         """The view as payloads and answers carry it."""
@@ -194,6 +190,11 @@ class Views:
         }
 
     # --- rules ----------------------------------------------------------------------------
+
+    def _need_open(self, view: View) -> None:
+        """The person may have closed the view while the app was answering."""
+        if not any(one is view for one in self.stack(view.user)):
+            raise SlackError("not_found")
 
     def _judged(self, body: object, kind: str, own: View | None = None) -> Json:
         """Return the view if Slack takes it; `own` is the one that it is to replace."""
@@ -243,13 +244,14 @@ class Views:
     def _replace(self, view: View, body: Json) -> View:
         """Show other content. What was entered stays where block_id and action_id stay."""
         shown = blocks.completed(body["blocks"])
-        kept = view.state
-        view.state = {
-            key: kept[key] if key in kept and kept[key]["type"] == entry["type"] else entry
-            for key, entry in elements.initial_state(shown).items()
-        }
+        kept = dict(view.state)
+        view.state.clear()
+        for key, entry in elements.initial_state(shown).items():
+            same = kept.get(key, {}).get("type") == entry["type"]
+            view.state[key] = kept[key] if same else entry
+        view.suggested.clear()
         view.body, view.blocks, view.hash = _head(body), shown, _new_hash(body)
-        view.errors, view.banner, view.suggested = {}, "", {}
+        view.errors, view.banner = {}, ""
         self.changed(view)
         return view
 

@@ -516,7 +516,7 @@ def test_server_that_is_down_is_unavailable(cluster: Cluster, login: Login, meth
 def test_server_that_hangs_is_not_waited_for_ever(cluster: Cluster, login: Login):
     with Proxy(cluster.host, cluster.port) as proxy:
         connector = _through(proxy, cluster, statement_timeout=1)
-        proxy.on(3, action="stall")
+        proxy.on(2, action="stall")
 
         with pytest.raises(Unavailable):
             connector.apply(order(login))

@@ -42,8 +42,8 @@ MINUTE = timedelta(minutes=1)
         ("2 Std. 30 Min.", 150),
         ("3 Tage", 4320),
         ("٩٠", 90),
-        ("٢٫٥ h", 150),
-        ("９０ｍｉｎ", 90),
+        ("٢٫٥ h", 150),  # noqa: RUF001  (Arabic digits)
+        ("９０ｍｉｎ", 90),  # noqa: RUF001  (full width)
         ("१ h", 60),
         ("000090", 90),
         ("365 days", 365 * 1440),
@@ -82,8 +82,8 @@ def test_what_people_write_is_understood(text, minutes):
         ("1.33h", "“1.33h” is not a whole number of minutes. Try 1 h 19."),
         ("366d", "“366d” is too long: the longest time is 365 days."),
         ("99999999999999999999 weeks", "is too long: the longest time is 365 days."),
-        (str(10**400), "1000000000…” is too long: the longest time is 365 days."),
-        ("9" * 10_000, "is too long"),
+        pytest.param(str(10**400), "0000…” is too long: the longest", id="10 to the 400"),
+        pytest.param("9" * 10_000, "is too long", id="10,000 digits"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_own_sentence(text, part):
@@ -127,7 +127,7 @@ def test_what_is_said_is_understood(duration):
     assert parse(in_words(duration), least=MINUTE) == duration
 
 
-_TYPED = st.text("0123456789٣９.,:-+ hmdwinHMD²½\n", max_size=12)
+_TYPED = st.text("0123456789٣９.,:-+ hmdwinHMD²½\n", max_size=12)  # noqa: RUF001
 
 
 @given(st.text() | _TYPED)

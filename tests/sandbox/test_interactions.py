@@ -281,6 +281,22 @@ def test_a_push_onto_a_full_stack_is_trouble(app, show, person):
     assert view.is_open
 
 
+@pytest.mark.parametrize("action", ["update", "push"])
+def test_an_answer_to_a_view_that_was_closed_meanwhile_is_trouble(app, show, person, action):
+    view = show(form())
+    view.set("text", "because")
+
+    def answer(_):
+        view.close()
+        return {"response_action": action, "view": modal()}
+
+    app.on("view_submission", answer)
+
+    assert view.submit().failed == TROUBLE
+
+    assert person.views() == []
+
+
 def test_only_a_view_with_a_submit_button_on_top_is_sent(show):
     view = show(modal())
 

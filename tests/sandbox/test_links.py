@@ -88,7 +88,7 @@ def test_a_disconnect_with_the_old_link_left_open(unlinked, sandbox, person):
 
 def test_a_deaf_link_swallows_its_turn(unlinked, sandbox, person):
     good, deaf = unlinked.link(), unlinked.link()
-    last = sandbox.journal()[-1]["n"]
+    last = sandbox.mark()
     assert person.command("/access").ok
     assert person.command("/access").ok
     numbers = {entry["link"] for entry in sandbox.journal(last)}
@@ -115,7 +115,7 @@ def test_a_duplicate_has_an_envelope_of_its_own(app, sandbox, person):
     app.on("/access")
     sandbox.duplicate(1)
 
-    last = sandbox.journal()[-1]["n"]
+    last = sandbox.mark()
     assert person.command("/access", "twice").ok
     assert person.command("/access", "once").ok
     for n in range(last + 1, last + 4):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bot.sandbox.client import NotPossible
+
 from tests.sandbox.kit import button, field, form, modal, plain, section
 
 
@@ -108,6 +110,15 @@ def test_opening_again_replaces_what_is_open(show, click, person):
 
     assert [view["title"]["text"] for view in person.views()] == ["other"]
     assert not root.is_open
+
+
+def test_only_the_view_on_top_can_be_used(show, click):
+    root = show(modal(STEP, title="one"))
+    click(root, "views.push", modal(title="two"))
+
+    for act in (lambda: root.click("go"), root.close, root.submit):
+        with pytest.raises(NotPossible, match="not on top"):
+            act()
 
 
 def test_closing_shows_what_is_beneath(show, click, person):

@@ -324,7 +324,8 @@ class Stored:
             mine += self.write(lambda tx, _: messages.claim(tx, self.instance, free, self.now))
         results = [Shown(p, f"D-{p.recipient}", p.ts or f"{p.id}.0") for p in mine]
         if results:
-            self.write(lambda tx, _: messages.settle(tx, self.instance, results, self.now))
+            with self.database.write() as tx:
+                messages.settle(tx, self.instance, results, self.now)
         return [f"{p.recipient}/{p.kind}" for p in mine]
 
     def rows(self, table: type[SQLModel]) -> list[SQLModel]:

@@ -55,7 +55,8 @@ class Seen:
     """What is known of an entry that is there."""
 
     schema: int  # that the object is in, or 0
-    revocable: bool  # given in the owner's name, as Latchkey gives; not by somebody else
+    revocable: bool  # given in the owner's name, as Latchkey gives
+    others: bool  # given by somebody else, too or only
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +251,12 @@ found (kind, oid, schema, owner, acl, maker) as (
     from named join pg_default_acl f on classid = 'pg_default_acl'::regclass and f.oid = objid
     where defaclobjtype in ('r', 'S') and defaclnamespace <> 0
 )
-select kind, oid, privilege_type, maker, schema,
-    bool_or(grantor = owner
-        or not pg_has_role(owner, 'USAGE') and pg_has_role(grantor, 'USAGE')),
+select kind, oid, privilege_type, maker, schema, bool_or(revocable), bool_or(not revocable),
     pg_get_userbyid(maker), coalesce(pg_has_role(maker, 'USAGE'), false)
-from found cross join lateral aclexplode(acl)
+from found cross join lateral aclexplode(acl) cross join lateral (
+    -- REVOKE acts in the owner's name if it can, else in that of a role with a grant option
+    select grantor = owner or not pg_has_role(owner, 'USAGE') and pg_has_role(grantor, 'USAGE')
+) as by (revocable)
 where grantee = %(role)s
 group by kind, oid, privilege_type, maker, schema
 """
@@ -300,8 +302,8 @@ def entries(connection: Connection, catalog: Catalog, role: int) -> dict[Entry, 
     """Read which entries name the role in this database."""
     found = {}
     for row in connection.execute(_ENTRIES, {"role": role}):
-        kind, oid, privilege, maker, schema, revocable, maker_name, mine = row
-        found[Entry(Kind(kind), oid, privilege, maker)] = Seen(schema, revocable)
+        kind, oid, privilege, maker, schema, revocable, others, maker_name, mine = row
+        found[Entry(Kind(kind), oid, privilege, maker)] = Seen(schema, revocable, others)
         if maker:
             catalog.makers.setdefault(oid, {}).setdefault(maker, (maker_name, mine))
     return found
@@ -338,12 +340,13 @@ def change(
     ours = {entry for entry, seen in have.items() if seen.revocable}
     give = keep - ours
     take = {e for needs in listed for e in (*needs.core, *needs.future)} & ours - keep
-    left = {entry: seen for entry, seen in have.items() if entry not in take}
+    left = {entry: seen for entry, seen in have.items() if entry not in take or seen.others}
     path = {entry for needs in listed for entry in needs.path} & left.keys() & ours - keep
     for entry in sorted(path, key=lambda e: e.kind is Kind.DATABASE):  # the deepest first
         if not any(_leads_to(entry, other, seen) for other, seen in left.items()):
             take.add(entry)
-            del left[entry]
+            if not left[entry].others:
+                del left[entry]
     return give, take
 
 

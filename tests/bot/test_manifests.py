@@ -1,0 +1,1104 @@
+"""The company as files: what is read, and what is said of every fault."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.manifests import BadManifestsError, flow_schema, load, revision_document
+from bot.sandbox.documents import WorkspaceDocument
+from bot.sandbox.documents import read as read_document
+from engine.conditions import Comparator, Condition, ConditionGroup, Join, select
+from engine.directory import Directory, PersonStatus
+from engine.flow import (
+    Approval,
+    ApproverGroup,
+    Escalation,
+    Extension,
+    RequestFor,
+    Revision,
+    Selector,
+    TierCounts,
+)
+from engine.flow import Join as GroupJoin
+
+ROOT = Path(__file__).parents[2]
+SANDBOX = ROOT / "manifests" / "sandbox"
+
+PEOPLE = """\
+groups:
+  dba: DBA
+  eng: Engineering
+people:
+  - {id: ada, email: ada@a.example, name: Ada Stone, groups: [dba, Engineering]}
+  - {id: bo, email: Bo@A.example, name: Bo Reed, manager: ADA@a.example, groups: eng}
+  - {id: cy, email: cy@a.example, name: Sam Lee, manager: bo, attributes: {city: [Oslo, Rome]}}
+  - {id: di, email: di@a.example, name: sam lee, status: inactive}
+"""
+COMPANY = "admins: {user: ada@a.example}\n"
+INTEGRATIONS = """\
+integrations:
+  - id: shop
+    name: The shop
+    kind: postgresql
+    settings: {dsn: "env:SHOP", connect_timeout: 3}
+"""
+FLOW = """\
+flows:
+  - name: Read
+    requestors: {group: Engineering}
+    targets: [{integration: shop}]
+"""
+FILES = {
+    "people.yaml": PEOPLE,
+    "company.yaml": COMPANY,
+    "integrations.yaml": INTEGRATIONS,
+    "flows.yaml": FLOW,
+}
+
+
+@pytest.fixture
+def company(tmp_path):
+    """Load a small company, with some of its files replaced; None takes a file away."""
+
+    def build(**files):
+        given_files = {name.replace("_", "/"): text for name, text in files.items()}
+        for name, text in (FILES | {f"{n}.yaml": t for n, t in given_files.items()}).items():
+            path = tmp_path / name
+            path.unlink(missing_ok=True)
+            if text is not None:
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load(tmp_path)
+
+    return build
+
+
+@pytest.fixture
+def faults(company):
+    """Load it, and return what is wrong, in words."""
+
+    def build(**files):
+        with pytest.raises(BadManifestsError) as raised:
+            company(**files)
+        assert str(raised.value).splitlines() == [str(fault) for fault in raised.value.faults]
+        return [str(fault) for fault in raised.value.faults]
+
+    return build
+
+
+def flow(**parts):
+    """Write flows.yaml with one flow."""
+    plain = {
+        "name": "Read",
+        "requestors": {"group": "Engineering"},
+        "targets": [{"integration": "shop"}],
+    }
+    document = {k: v for k, v in (plain | parts).items() if v is not ...}
+    return yaml.safe_dump({"flows": [document]}, allow_unicode=True, sort_keys=False)
+
+
+def revision(company, **parts):
+    (found,) = company(flows=flow(**parts)).flows
+    return found.revision
+
+
+def group(*conditions, join=Join.AND):
+    return ConditionGroup(conditions, join)
+
+
+def condition(attribute, *values, comparator=Comparator.IS):
+    return Condition(attribute, comparator, values)
+
+
+DBA = {"name": "DBA", "people": {"group": "DBA"}}
+APPROVAL = {"any_of": [DBA]}
+
+# --- What is read ------------------------------------------------------------------------------
+
+
+def test_people_have_their_groups_managers_and_attributes(company):
+    people = {person.id: person for person in company().people}
+
+    assert people["ada"].groups == {"file:dba", "file:eng"}
+    assert (people["bo"].manager, people["cy"].manager) == ("ada", "bo")
+    assert people["cy"].attributes == {"city": ("Oslo", "Rome")}
+    assert people["di"].status is PersonStatus.INACTIVE
+
+
+def test_integrations_keep_references_not_secrets(company):
+    (shop,) = company().integrations
+
+    assert (shop.id, shop.name, shop.kind) == ("shop", "The shop", "postgresql")
+    assert shop.settings == {"dsn": "env:SHOP", "connect_timeout": 3}
+
+
+@pytest.mark.parametrize(
+    ("written", "admins"),
+    [("{user: ada@a.example}", {"ada"}), ("{group: Engineering}", {"ada", "bo"})],
+)
+def test_administrators_are_people_or_a_group(company, written, admins):
+    assert company(company=f"admins: {written}").admins == admins
+
+
+def test_who_is_inactive_administers_nothing(company):
+    text = "admins: {user: [ada@a.example, di@a.example]}"
+
+    assert company(company=text).admins == {"ada"}
+
+
+def test_what_a_flow_leaves_out_is_the_product_s_default(company):
+    assert revision(company) == Revision(
+        name="Read",
+        requestors=group(condition("group", "file:eng")),
+        targets=(Selector("shop"),),
+    )
+
+
+def test_a_flow_says_everything(company):
+    found = revision(
+        company,
+        name="  Read it ",
+        description="For now.",
+        labels=["prod"],
+        request_for="self",
+        targets=[
+            {"integration": "shop", "types": "table", "permissions": ["read"], "names": "A/Straße"}
+        ],
+        grant_for="1 h 30",
+        extension={"times": 2, "each": "45 min"},
+        approval={"all_of": [DBA], "distinct": False},
+        escalation={"every": "1 min", "tiers": [DBA], "counts": "the open groups"},
+        lapses_after=90,
+        require_justification="no",
+        require_reason="yes",
+        self_approval=True,
+        require_mfa="no",
+        break_glass=False,
+        when="always",
+        space="global",
+        notify="direct messages",
+    )
+
+    dba = ApproverGroup("DBA", group(condition("group", "file:dba")))
+    assert found == Revision(
+        name="Read it",
+        description="For now.",
+        labels=("prod",),
+        requestors=group(condition("group", "file:eng")),
+        targets=(
+            Selector("shop", frozenset({"table"}), frozenset({"read"}), frozenset({"a/strasse"})),
+        ),
+        grant_for=timedelta(minutes=90),
+        extension=Extension(2, timedelta(minutes=45)),
+        approval=Approval((dba,), GroupJoin.ALL_OF, distinct=False),
+        escalation=Escalation(timedelta(minutes=1), (dba,), TierCounts.OPEN_GROUPS),
+        lapses_after=timedelta(minutes=90),
+        require_justification=False,
+        require_reason=True,
+        self_approval=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("grant_for", "each"), [("10 min", timedelta(minutes=10)), ("4 h", timedelta(minutes=30))]
+)
+def test_an_extension_is_half_an_hour_or_the_whole_time_if_less(company, grant_for, each):
+    found = revision(company, grant_for=grant_for, extension={"times": 1})
+
+    assert found.extension == Extension(1, each)
+
+
+def test_words_for_nothing_of_it(company):
+    found = revision(
+        company, grant_for="Indefinite", extension="off", approval="automatic", escalation="off"
+    )
+
+    assert (found.grant_for, found.extension, found.approval, found.escalation) == (None,) * 4
+
+
+def test_a_disabled_flow_is_listed(company):
+    assert [f.active for f in company(flows=flow(active="no")).flows] == [False]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"user": "BO@a.example"}, group(condition("user", "bo"))),
+        ({"user": "bo reed"}, group(condition("user", "bo"))),
+        ({"user": "bo"}, group(condition("user", "bo"))),
+        ({"manager": {"is not": "ada@a.example"}}, None),
+        ({"group": ["dba", "file:eng"]}, group(condition("group", "file:dba", "file:eng"))),
+        ({"city": {"starts with": " Os "}}, None),
+        ({"group": "DBA", "city": "Oslo"}, None),
+        ([{"group": "DBA"}, {"city": "Oslo"}], None),
+        ({"all": [{"group": "DBA"}, {"city": "Oslo"}]}, None),
+        ({"any": [{"group": "DBA"}, {"city": {"contains": ["Os", "Ro"]}}]}, None),
+    ],
+    ids=str,
+)
+def test_conditions(company, written, read):
+    both = group(condition("group", "file:dba"), condition("city", "Oslo"))
+    expected = {
+        "manager": group(condition("manager", "ada", comparator=Comparator.IS_NOT)),
+        "city": group(condition("city", "Os", comparator=Comparator.STARTS_WITH)),
+        "any": group(
+            condition("group", "file:dba"),
+            condition("city", "Os", "Ro", comparator=Comparator.CONTAINS),
+            join=Join.OR,
+        ),
+    }
+    key = next(iter(written)) if isinstance(written, dict) and len(written) == 1 else ""
+
+    assert revision(company, requestors=written).requestors == (read or expected.get(key, both))
+
+
+def test_approvers_may_be_the_grantee_s_manager(company):
+    found = revision(company, approval={"any_of": [{"name": "M", "people": {"manager": None}}]})
+
+    assert found.approval.groups[0].conditions == group(condition("manager"))
+
+
+def test_flows_may_be_several_files_and_documents(company):
+    second = "flows:\n- &a {name: Two, requestors: {group: DBA}, targets: [{integration: shop}]}\n"
+    third = "flows:\n- {<<: *a, name: Three}\n"
+    found = company(
+        flows_b=second + third.removeprefix("flows:\n"), flows_a="---\nflows: []\n---\n"
+    )
+
+    assert [f.revision.name for f in found.flows] == ["Read", "Two", "Three"]
+    assert found.flows[2].revision.requestors == group(condition("group", "file:dba"))
+
+
+def test_a_name_of_several_sources_is_told_apart_by_its_source(company):
+    people = f"{PEOPLE}---\nsource: hr\ngroups: {{dba: DBA}}\npeople: []\n"
+
+    found = company(people=people, flows=flow(requestors={"group": "hr:dba"}))
+
+    assert found.flows[0].revision.requestors == group(condition("group", "hr:dba"))
+
+
+def test_words_that_yaml_takes_for_something_else_stay_words(company):
+    people = "people:\n- {id: 1, email: n@a.example, name: NO, attributes: {code: 1:30}}\n"
+
+    found = company(
+        people=people, company="admins: {user: NO}", flows=flow(requestors={"code": "1:30"})
+    )
+
+    assert (found.people[0].name, found.people[0].attributes) == ("NO", {"code": ("1:30",)})
+
+
+# --- What is wrong with the files ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (None, "flows.yaml: The file is missing."),
+        ("", "flows.yaml: The file is empty."),
+        ("# nothing\n---\n", "flows.yaml: The file is empty."),
+        ("flows:\n\t- a\n", "flows.yaml:2: This is not YAML: a tab stands where only spaces may."),
+        (
+            "flows: [\n",
+            "flows.yaml:2: This is not YAML: expected the node content, but found '<stream end>' "
+            "(while parsing a flow node).",
+        ),
+        ("a: b: c", "flows.yaml:1: This is not YAML: mapping values are not allowed here."),
+        (b"flows: []\n# caf\xe9", "flows.yaml:2: Byte 0xe9 is not UTF-8. Save the file as UTF-8."),
+        ("a: 1\n\x07", "flows.yaml:2: A control character stands here. Take it out."),
+        (
+            'flows: []\n"a\\0b": 1',
+            "flows.yaml:2: A control character stands in this text. Take it out.",
+        ),
+        (
+            '"\\UFFFFFFFF"',
+            "flows.yaml: This is not YAML: an escape or a number in it is out of range.",
+        ),
+        ("#" * 1_000_001, "flows.yaml: The file is over 1,000,000 bytes. Split it."),
+        (
+            "flows: []\nflows: []\n",
+            "flows.yaml:2: flows: The key `flows` stands on lines 1 and 2. Keep one.",
+        ),
+        (
+            "flows: !!python/name:os.system x",
+            "flows.yaml:1: flows: The tag `tag:yaml.org,2002:python/name:os.system` is not "
+            "understood. Take it out.",
+        ),
+        (
+            "flows: []\n? [a]\n: b\n",
+            "flows.yaml:2: A key has to be one word, not a list or more keys.",
+        ),
+        ("flows: []\n<<: b\n", "flows.yaml:2: `<<` takes an alias of a mapping: `<<: *base`."),
+        (
+            "flows: &a [*a]\n",
+            "flows.yaml:1: It is nested more than 50 deep, or an alias holds itself.",
+        ),
+        ("[" * 5000, "flows.yaml: It is nested more than 50 deep."),
+        (
+            "[" * 60 + "]" * 60,
+            "flows.yaml:1: It is nested more than 50 deep, or an alias holds itself.",
+        ),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(
+                f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcde", "bcdef")
+            ),
+            "flows.yaml:1: With its aliases written out the file has over 250,000 values.",
+        ),
+        ("*a", "flows.yaml:1: This is not YAML: found undefined alias 'a'."),
+        ("- a", "flows.yaml:1: Write keys and values, such as `name: …`; found a list."),
+        ("a", "flows.yaml:1: Write keys and values, such as `name: …`; found “a”."),
+        ("flows: a", "flows.yaml:1: flows: Write a list, each item after a dash; found “a”."),
+        ("flows:", "flows.yaml:1: flows: Write a list, each item after a dash; found nothing."),
+    ],
+    ids=lambda value: "" if value is None or len(value) > 40 else None,
+)
+def test_a_file_that_cannot_be_read(faults, text, fault):
+    assert fault in faults(flows=text)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(BadManifestsError) as raised:
+        load(tmp_path / "nowhere")
+
+    assert [str(fault) for fault in raised.value.faults] == [
+        f"{name}: The file is missing." for name in sorted(FILES)
+    ]
+
+
+def test_a_file_that_is_a_folder(faults, tmp_path):
+    (tmp_path / "company.yaml").mkdir()
+
+    with pytest.raises(BadManifestsError, match="company.yaml: The file cannot be read: Is a dir"):
+        load(tmp_path)
+
+
+# --- What is wrong with people, administrators, integrations -------------------------------------
+
+ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("people:\n- {id: x}", "people.yaml:2: people[0].email: `email` is missing."),
+        (
+            f"{ADA}, emial: x}}",
+            "people.yaml:2: people[0].emial: There is no `emial` here. Did you mean `email`?",
+        ),
+        (
+            f"{ADA}, zodiac: x}}",
+            "people.yaml:2: people[0].zodiac: There is no `zodiac` here. Known here: attributes, "
+            "email, groups, guest, id, manager, name, status.",
+        ),
+        (
+            "people:\n- ada",
+            "people.yaml:2: people[0]: Write keys and values, such as `name: …`; found “ada”.",
+        ),
+        (
+            f"{ADA}}}\n- {{id: ADA, email: b@a.example, name: B}}",
+            "people.yaml:3: people[1].id: “ADA” is taken: people.yaml:2 has it already.",
+        ),
+        (
+            f"{ADA}}}\n- {{id: b, email: ADA@a.example, name: B}}",
+            "people.yaml:3: people[1].email: “ADA@a.example” is taken: people.yaml:2 has it "
+            "already.",
+        ),
+        (
+            f"{ADA}}}\n- {{id: ada@a.example, email: b@a.example, name: B}}",
+            "people.yaml:3: people[1].id: “ada@a.example” is taken: people.yaml:2 has it already.",
+        ),
+        (
+            f"{ADA}, manager: adda@a.example}}",
+            "people.yaml:2: people[0].manager: Nobody in the directory is “adda@a.example”. Did "
+            "you mean `ada@a.example`?",
+        ),
+        (
+            f"{ADA}, manager: ada}}",
+            "people.yaml:2: people[0].manager: Nobody manages their own manager: ada → ada.",
+        ),
+        (
+            f"{ADA}, manager: bo}}\n- {{id: bo, email: b@a.example, name: B, manager: ada}}",
+            "people.yaml:2: people[0].manager: Nobody manages their own manager: ada → bo → ada.",
+        ),
+        (
+            f"groups: {{eng: Engineers}}\n{ADA}, groups: [emg]}}",
+            "people.yaml:3: people[0].groups[0]: There is no group “emg”. Did you mean `eng`?",
+        ),
+        (
+            f"groups: {{eng: E, e2: e}}\n{ADA}}}",
+            "people.yaml:1: groups.e2: “e” is taken: people.yaml:1 has it already.",
+        ),
+        (
+            f"groups: {{eng: E}}\npeople: []\n---\ngroups: {{eng: F}}\n{ADA}}}",
+            "people.yaml:4: groups.eng: The group file:eng is here twice. Keep one.",
+        ),
+        (
+            f"groups: {{Eng Team: E}}\n{ADA}}}",
+            "people.yaml:1: groups.Eng Team.[key]: “Eng Team” will not do: a key is up to 40 "
+            "small letters, digits and . _ -.",
+        ),
+        (
+            f"source: slack\n{ADA}}}",
+            "people.yaml:1: source: `slack` is the source of Slack's own user groups. Choose "
+            "another name.",
+        ),
+        (
+            f"{ADA}, status: gone}}",
+            "people.yaml:2: people[0].status: Write 'active', 'pre-boarding' or 'inactive'; "
+            "found “gone”.",
+        ),
+        (
+            f"{ADA}, guest: perhaps}}",
+            "people.yaml:2: people[0].guest: Write true or false; found “perhaps”.",
+        ),
+        (
+            f"{ADA}, attributes: {{group: x}}}}",
+            "people.yaml:2: people[0].attributes.group.[key]: `group` means something of its own "
+            "in conditions. Call it otherwise.",
+        ),
+        (
+            f"{ADA}, attributes: {{city: ' '}}}}",
+            "people.yaml:2: people[0].attributes.city[0]: The text is empty.",
+        ),
+        (
+            "people:\n- {id: Operator, email: a@a.example, name: A}",
+            "people.yaml:2: people[0].id: “Operator” is Latchkey's own name for itself. Choose "
+            "another id.",
+        ),
+        (
+            "people:\n- {id: a b, email: a@a.example, name: A}",
+            "people.yaml:2: people[0].id: “a b” will not do: an id is 1 to 64 letters, digits "
+            "and . _ @ + -.",
+        ),
+        (
+            "people:\n- {id: a, email: a.example, name: A}",
+            "people.yaml:2: people[0].email: “a.example” will not do: an address is "
+            "name@company.example.",
+        ),
+        (
+            'people:\n- {id: a, email: a@a.example, name: "A\\nB"}',
+            "people.yaml:2: people[0].name: Write it on one line.",
+        ),
+    ],
+)
+def test_a_fault_in_people(faults, text, fault):
+    assert fault in faults(people=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{}", "company.yaml:1: admins: `admins` is missing."),
+        (
+            "admins: {user: dda@a.example}",
+            "company.yaml:1: admins.user: Nobody in the directory is “dda@a.example”. Did you "
+            "mean `ada@a.example`?",
+        ),
+        (
+            "admins: {user: di@a.example}",
+            "company.yaml:1: admins: This selects nobody who is active.",
+        ),
+        (
+            "admins: []",
+            "company.yaml:1: admins: Write conditions, such as `group: DBA`; found an empty list.",
+        ),
+        (
+            "admins: ada",
+            "company.yaml:1: admins: Write conditions, such as `group: DBA`; found “ada”.",
+        ),
+    ],
+)
+def test_a_fault_in_the_company(faults, text, fault):
+    assert faults(company=text) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("parts", "fault"),
+    [
+        (
+            {"kind": "oracle"},
+            "integrations.yaml:4: integrations[0].kind: Write 'postgresql'; found “oracle”.",
+        ),
+        (
+            {"settings": "{dsn: 'postgresql://u:hunter2@db/x'}"},
+            "integrations.yaml:5: integrations[0].settings.dsn: A secret does not stand in a file. "
+            "Write `env:NAME` or `file:PATH`.",
+        ),
+        (
+            {"settings": "{dns: 'env:X'}"},
+            "integrations.yaml:5: integrations[0].settings.dns: There is no `dns` here. Did you "
+            "mean `dsn`?",
+        ),
+        (
+            {"settings": "{dsn: 'env:X', connect_timeout: soon}"},
+            "integrations.yaml:5: integrations[0].settings.connect_timeout: Write a whole number; "
+            "found “soon”.",
+        ),
+        (
+            {"settings": "{dsn: 'env:X', connect_timeout: 0}"},
+            "integrations.yaml:5: integrations[0].settings.connect_timeout: At least 1; found “0”.",
+        ),
+        (
+            {"id": "The Shop"},
+            "integrations.yaml:2: integrations[0].id: “The Shop” will not do: a key is up to 40 "
+            "small letters, digits and . _ -.",
+        ),
+    ],
+)
+def test_a_fault_in_integrations(faults, parts, fault):
+    plain = {"id": "shop", "name": "Shop", "kind": "postgresql", "settings": "{dsn: 'env:X'}"}
+    lines = [f"{key}: {value}" for key, value in (plain | parts).items()]
+    text = "integrations:\n  - " + "\n    ".join(lines)
+
+    found = faults(integrations=text)
+
+    assert fault in found
+    assert "hunter2" not in "".join(found)
+
+
+def test_integrations_that_are_there_twice(faults):
+    assert faults(integrations=INTEGRATIONS + INTEGRATIONS.partition("\n")[2]) == [
+        "integrations.yaml:6: integrations[1].id: “shop” is taken: integrations.yaml:2 has it "
+        "already.",
+        "integrations.yaml:7: integrations[1].name: “The shop” is taken: integrations.yaml:3 has "
+        "it already.",
+    ]
+
+
+# --- What is wrong with flows --------------------------------------------------------------------
+
+NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "place", "sentence"),
+    [
+        ({"name": ...}, "name", "`name` is missing."),
+        ({"name": " "}, "name", "The text is empty."),
+        ({"name": "x" * 81}, "name", "At most 80 characters; this has 81."),
+        ({"grantfor": "1 h"}, "grantfor", "There is no `grantfor` here. Did you mean `grant_for`?"),
+        ({"labels": ["x" * 41]}, "labels[0]", "At most 40 characters; this has 41."),
+        ({"labels": ["a"] * 2}, "labels[1]", "“a” is here twice. Keep one."),
+        ({"labels": [str(i) for i in range(21)]}, "labels", "At most 20; this has 21."),
+        ({"targets": []}, "targets", "The list is empty. Name at least one."),
+        (
+            {"targets": [{"integration": "shpo"}]},
+            "targets[0].integration",
+            "There is no integration “shpo”. Did you mean `shop`?",
+        ),
+        (
+            {"targets": [{"integration": "shop", "permissions": ["read", "reed"]}]},
+            "targets[0].permissions[1]",
+            "The system knows no “reed”. Did you mean `read`?",
+        ),
+        (
+            {"targets": [{"integration": "shop", "types": "queue"}]},
+            "targets[0].types[0]",
+            "The system knows no “queue”. Known here: database, schema, table.",
+        ),
+        (
+            {"targets": [{"integration": "shop", "names": []}]},
+            "targets[0].names",
+            "The list is empty. Name at least one.",
+        ),
+        (
+            {"targets": [{"integration": "shop", "name": "x"}]},
+            "targets[0].name",
+            "There is no `name` here. Did you mean `names`?",
+        ),
+        ({"grant_for": "4 min"}, "grant_for", "“4 min” is too short: the shortest time is 5 min."),
+        (
+            {"grant_for": "2 years"},
+            "grant_for",
+            "“2 years” is not a time. Write minutes, or "
+            "something like 90 min, 1.5 h, 2 h 30 or 3 days.",
+        ),
+        (
+            {"grant_for": "400 days"},
+            "grant_for",
+            "“400 days” is too long: the longest time is 365 days.",
+        ),
+        ({"grant_for": ["1 h"]}, "grant_for", "Write a duration, such as 4 h; found a list."),
+        ({"grant_for": None}, "grant_for", "Write a duration, such as 4 h; found nothing."),
+        ({"extension": {"times": 0}}, "extension.times", "At least 1; found “0”."),
+        ({"extension": {"times": 11}}, "extension.times", "At most 10; found “11”."),
+        (
+            {"extension": {"times": "many"}},
+            "extension.times",
+            "Write a whole number; found “many”.",
+        ),
+        ({"extension": {}}, "extension.times", "`times` is missing."),
+        (
+            {"extension": "2 times"},
+            "extension",
+            "Write keys and values, such as `name: …`; found “2 times”.",
+        ),
+        (
+            {"extension": {"times": 1, "each": "2 h"}},
+            "extension",
+            "Each extension is 2 h, longer than grant_for. At most 1 h.",
+        ),
+        (
+            {"extension": {"times": 1}, "grant_for": "indefinite"},
+            "extension",
+            "Access without end cannot be extended. Take the extension out.",
+        ),
+        (
+            {"lapses_after": "14 min"},
+            "lapses_after",
+            "“14 min” is too short: the shortest time is 15 min.",
+        ),
+        (
+            {"lapses_after": "31 days"},
+            "lapses_after",
+            "“31 days” is too long: the longest time is 30 days.",
+        ),
+        ({"approval": {"any_of": []}}, "approval.any_of", "The list is empty. Name at least one."),
+        ({"approval": {"any_of": [DBA] * 11}}, "approval.any_of", "At most 10; this has 11."),
+        (
+            {"approval": {}},
+            "approval",
+            "Write either any_of or all_of, with a list of approver groups.",
+        ),
+        (
+            {"approval": {"any_of": [{"people": {"group": "DBA"}}]}},
+            "approval.any_of[0].name",
+            "`name` is missing.",
+        ),
+        (
+            {"approval": {"any_of": [{"naem": "A", "people": {"group": "DBA"}}]}},
+            "approval.any_of[0].naem",
+            "There is no `naem` here. Did you mean `name`?",
+        ),
+        (
+            {"approval": {"any_of": [NOT_ANYONE]}},
+            "approval.any_of[0].people",
+            "Say who approves, not only who does not.",
+        ),
+        (
+            {"approval": APPROVAL, "escalation": {"tiers": [NOT_ANYONE]}},
+            "escalation.tiers[0].people",
+            "Say who approves, not only who does not.",
+        ),
+        (
+            {
+                "approval": {
+                    "any_of": [
+                        {
+                            "name": "A",
+                            "people": {"any": [{"group": "DBA"}, {"group": {"is not": "DBA"}}]},
+                        }
+                    ]
+                }
+            },
+            "approval.any_of[0].people",
+            "Say who approves, not only who does not, in every item of `any`.",
+        ),
+        (
+            {"escalation": {"tiers": [DBA]}},
+            "escalation",
+            "An automatic flow has nothing to escalate. Add an approval.",
+        ),
+        (
+            {"approval": APPROVAL, "escalation": {"tiers": []}},
+            "escalation.tiers",
+            "The list is empty. Name at least one.",
+        ),
+        (
+            {"approval": APPROVAL, "escalation": {"tiers": [DBA] * 6}},
+            "escalation.tiers",
+            "At most 5; this has 6.",
+        ),
+        (
+            {"approval": APPROVAL, "escalation": {"every": "8 days", "tiers": [DBA]}},
+            "escalation.every",
+            "“8 days” is too long: the longest time is 7 days.",
+        ),
+        (
+            {"approval": APPROVAL, "escalation": {"every": "12 h", "tiers": [DBA] * 2}},
+            "escalation",
+            "1 day of escalation reach lapses_after, 1 day. Escalate sooner, or let requests lapse "
+            "later.",
+        ),
+        (
+            {"approval": APPROVAL, "escalation": {"tiers": [DBA], "counts": "all"}},
+            "escalation.counts",
+            "Write 'the whole request' or 'the open groups'; found “all”.",
+        ),
+    ],
+)
+def test_a_fault_in_a_flow(faults, parts, place, sentence):
+    found = faults(flows=flow(**parts))
+
+    assert any(
+        re.fullmatch(r"flows.yaml:\d+: flows\[0\]\." + re.escape(f"{place}: {sentence}"), f)
+        for f in found
+    ), found
+
+
+def test_flow_names_are_unique_without_case(faults):
+    more = FLOW.partition("\n")[2].replace("Read", "READ")
+
+    assert faults(flows_more=f"flows:\n{more}") == [
+        "flows/more.yaml:2: flows[0].name: “READ” is taken: flows.yaml:2 has it already."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("requestors", "place", "sentence"),
+    [
+        (..., "", "`requestors` is missing."),
+        (None, "", "Write conditions, such as `group: DBA`; found nothing."),
+        ({}, "", "Write conditions, such as `group: DBA`; found nothing."),
+        (["DBA"], "[0]", "Write conditions, such as `group: DBA`; found “DBA”."),
+        ({"any": "DBA"}, ".any", "Write conditions, such as `group: DBA`; found “DBA”."),
+        (
+            {"any": [{"group": "DBA", "city": "Oslo"}]},
+            ".any[0]",
+            "Write one condition in each item of `any`.",
+        ),
+        (
+            {"group": "Enginering"},
+            ".group",
+            "There is no group “Enginering”. Did you mean `Engineering`?",
+        ),
+        (
+            {"user": ["ada", "Sam Lee"]},
+            ".user[1]",
+            "“Sam Lee” fits 2 people. Write cy@a.example or di@a.example.",
+        ),
+        (
+            {"all": [{"user": {"is not": "Ada Ston"}}]},
+            ".all[0].user.is not",
+            "Nobody in the directory is “Ada Ston”. Did you mean `Ada Stone`?",
+        ),
+        ({"ctiy": "Oslo"}, ".ctiy", "People have no attribute “ctiy”. Did you mean `city`?"),
+        (
+            {"city": {"ends with": "o"}},
+            ".city.ends with",
+            "There is no comparator “ends with”. Did you mean `starts with`?",
+        ),
+        (
+            {"city": {"is": "a", "is not": "b"}},
+            ".city",
+            "Write one of: is, is not, contains, does not contain, starts with; found 2 keys.",
+        ),
+        ({"city": ""}, ".city", "The value is empty."),
+        ({"city": {"contains": [" "]}}, ".city.contains[0]", "The value is empty."),
+        ({"city": []}, ".city", "The list of values is empty. Name at least one."),
+        (
+            {"city": [["a"]]},
+            ".city[0]",
+            "Write a text, or a list of texts; found a list.",
+        ),
+        ({"manager": None}, ".manager", "The value is empty."),
+    ],
+)
+def test_a_fault_in_conditions(faults, requestors, place, sentence):
+    (found,) = faults(flows=flow(requestors=requestors))
+
+    assert found.partition(": ")[2] == f"flows[0].requestors{place}: {sentence}"
+
+
+def test_a_group_of_several_sources_needs_its_source(faults):
+    people = f"{PEOPLE}---\nsource: hr\ngroups: {{dba: DBA}}\npeople: []\n"
+
+    (found,) = faults(people=people, flows=flow(requestors={"group": "dba"}))
+
+    assert found.endswith("“dba” fits several groups. Write file:dba or hr:dba.")
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"require_mfa": True}, "MFA is not supported yet. Leave `require_mfa` out."),
+        ({"break_glass": "yes"}, "Break-glass is not supported yet. Leave `break_glass` out."),
+        (
+            {"approval": {"all_of": [DBA, DBA]}},
+            "Approval by all of several groups is not supported yet. Leave `all_of` out.",
+        ),
+        ({"notify": "#dba"}, "Approval in a channel is not supported yet. Leave `notify` out."),
+        ({"space": "data"}, "A space is not supported yet. Leave `space` out."),
+        (
+            {"request_for": ["self", "direct reports"]},
+            "Asking for others is not supported yet. Leave `request_for` out.",
+        ),
+        ({"when": {"days": "Mon"}}, "A time window is not supported yet. Leave `when` out."),
+        (
+            {"requestors": {"on_call": "dba"}},
+            "A condition on who is on call is not supported yet. Leave `on_call` out.",
+        ),
+        (
+            {"approval": {"any_of": [{"name": "O", "people": {"owner": None}}]}},
+            "A condition on the owner is not supported yet. Leave `owner` out.",
+        ),
+        *(
+            (
+                {"targets": [{"integration": "shop", key: "x"}]},
+                f"{what} as target is not supported yet. Leave `{key}` out.",
+            )
+            for key, what in {
+                "bundle": "A bundle",
+                "scope": "An access scope",
+                "query": "A query",
+            }.items()
+        ),
+    ],
+)
+def test_a_flow_that_needs_what_is_not_there_yet(faults, parts, sentence):
+    (found,) = faults(flows=flow(**parts))
+
+    assert found.endswith(f": {sentence}")
+
+
+def test_every_fault_of_every_file_is_named_at_once(faults):
+    found = faults(
+        people=f"{PEOPLE}  - {{id: ed, email: ada@a.example, name: Ed, statsu: x}}\n",
+        company="admin: {user: nobody@a.example}",
+        integrations=INTEGRATIONS.replace("env:", "").replace("kind", "knid"),
+        flows=flow(name="", grant_for="soon", extension={"times": 20}, requestors={"any": []}),
+    )
+
+    assert [line.partition(": ")[2].partition(":")[0] for line in found] == [
+        "admin",
+        "admins",
+        "flows[0].name",
+        "flows[0].requestors.any",
+        "flows[0].grant_for",
+        "flows[0].extension.times",
+        "integrations[0].kind",
+        "integrations[0].knid",
+        "integrations[0].settings.dsn",
+        "people[4].statsu",
+    ] or found
+
+
+def test_what_a_faulty_entry_would_have_named_is_no_second_fault(faults):
+    people = PEOPLE.replace("id: ada", "idd: ada")
+    systems = INTEGRATIONS.replace("kind", "knid")
+
+    found = faults(people=people, integrations=systems)
+
+    assert {line.partition(":")[0] for line in found} == {"people.yaml", "integrations.yaml"}
+
+
+# --- The way back --------------------------------------------------------------------------------
+
+_DIRECTORY = load(SANDBOX).directory
+_MINUTES = st.integers(5, 10_000).map(lambda n: timedelta(minutes=n))
+_TEXTS = (
+    st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20)
+    .map(str.strip)
+    .filter(bool)
+)
+
+
+def _conditions(*, approvers):
+    some = lambda values: st.lists(values, min_size=1, max_size=3).map(tuple)  # noqa: E731
+    people, groups = sorted(_DIRECTORY.people), sorted(_DIRECTORY.groups)
+    positive = st.sampled_from([c for c in Comparator if not c.negative])
+    equal = (
+        st.just(Comparator.IS) if approvers else st.sampled_from(["is", "is not"]).map(Comparator)
+    )
+    texts = positive if approvers else st.sampled_from(Comparator)
+    fuzzy = texts.filter(lambda c: c not in {Comparator.IS, Comparator.IS_NOT})
+    one = st.one_of(
+        st.builds(Condition, st.just("user"), equal, some(st.sampled_from(people))),
+        st.builds(Condition, st.just("manager"), equal, some(st.sampled_from(people))),
+        st.builds(Condition, st.just("group"), equal, some(st.sampled_from(groups))),
+        st.builds(Condition, st.sampled_from(["user", "group"]), fuzzy, some(_TEXTS)),
+        st.builds(Condition, st.sampled_from(["city", "title"]), texts, some(_TEXTS)),
+        *([st.just(Condition("manager", Comparator.IS, ()))] if approvers else []),
+    )
+    return st.builds(ConditionGroup, some(one), st.sampled_from(Join))
+
+
+_GROUPS = st.builds(ApproverGroup, _TEXTS, _conditions(approvers=True))
+_SELECTORS = st.builds(
+    Selector,
+    st.just("orders-db"),
+    st.frozensets(st.sampled_from(["database", "schema", "table"])),
+    st.frozensets(st.sampled_from(["connect", "read", "read-write"])),
+    st.frozensets(_TEXTS.map(str.casefold).map(str.strip), max_size=3),
+)
+
+
+@st.composite
+def _revisions(draw):
+    grant_for = draw(st.none() | _MINUTES)
+    each = st.integers(5, 10_000).map(lambda n: min(timedelta(minutes=n), grant_for))
+    extension = st.builds(Extension, st.integers(1, 10), each) if grant_for else st.none()
+    approval = draw(
+        st.none()
+        | st.builds(
+            Approval, st.lists(_GROUPS, min_size=1, max_size=3).map(tuple), distinct=st.booleans()
+        )
+        | st.builds(Approval, st.tuples(_GROUPS), st.just(GroupJoin.ALL_OF))
+    )
+    tiers = st.lists(_GROUPS, min_size=1, max_size=5).map(tuple)
+    every = st.integers(1, 200).map(lambda n: timedelta(minutes=n))
+    return Revision(
+        name=draw(_TEXTS),
+        requestors=draw(_conditions(approvers=False)),
+        targets=draw(st.lists(_SELECTORS, min_size=1, max_size=3).map(tuple)),
+        grant_for=grant_for,
+        extension=draw(st.none() | extension),
+        approval=approval,
+        escalation=draw(
+            st.none() | st.builds(Escalation, every, tiers, st.sampled_from(TierCounts))
+        )
+        if approval
+        else None,
+        lapses_after=timedelta(minutes=draw(st.integers(1001, 43_200))),
+        require_justification=draw(st.booleans()),
+        require_reason=draw(st.booleans()),
+        self_approval=draw(st.booleans()),
+        labels=tuple(draw(st.lists(_TEXTS, max_size=3, unique_by=str.casefold))),
+        description=draw(_TEXTS | st.just("")),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The sandbox's company, without flows."""
+    folder = tmp_path_factory.mktemp("company")
+    for name in ("people.yaml", "company.yaml", "integrations.yaml"):
+        (folder / name).write_bytes((SANDBOX / name).read_bytes())
+    return folder
+
+
+@given(_revisions())
+def test_what_is_exported_is_loaded_again_as_it_was(folder, revision):
+    document = revision_document(revision, _DIRECTORY)
+    text = yaml.safe_dump({"flows": [document]}, allow_unicode=True, sort_keys=False)
+    (folder / "flows.yaml").write_text(text, encoding="utf-8")
+
+    (found,) = load(folder).flows
+
+    assert found.revision == revision
+
+
+def test_an_export_names_people_and_groups(company):
+    loaded = company(flows=flow(requestors={"any": [{"group": "DBA"}, {"user": "bo"}]}))
+
+    document = revision_document(loaded.flows[0].revision, loaded.directory)
+
+    assert document == {
+        "name": "Read",
+        "requestors": {"any": [{"group": "DBA"}, {"user": "Bo@A.example"}]},
+        "targets": [{"integration": "shop"}],
+    }
+
+
+def test_an_export_leaves_nothing_out_that_cannot_be_loaded_yet():
+    everyone = group(condition("group", "file:sre"))
+    found = Revision(
+        name="A",
+        requestors=everyone,
+        targets=(Selector("x"),),
+        request_for=frozenset(RequestFor),
+        grantees=everyone,
+        require_mfa=True,
+    )
+
+    document = revision_document(found, Directory.of(()))
+
+    assert document["request_for"] == ["direct reports", "others", "self"]
+    assert (document["grantees"], document["require_mfa"]) == ({"group": "file:sre"}, True)
+
+
+_WORDS = st.sampled_from(
+    ["flows", "people", "admins", "name", "group", "any", "requestors", "targets", "approval",
+     "any_of", "null", "yes", "1", "4 h", "DBA", "&a", "*a", "<<", "!!x", "|", ">", "'", '"']
+)  # fmt: skip
+_YAMLISH = st.lists(
+    _WORDS
+    | st.sampled_from([": ", "\n", "\n  ", "\n- ", "- ", "[", "]", "{", "}", ", ", "\t", "?"]),
+    max_size=30,
+).map("".join)
+_DATA = st.recursive(
+    st.none() | st.text(max_size=5) | st.booleans() | st.integers() | _WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_WORDS, inner, max_size=4),
+    max_leaves=20,
+).map(lambda data: yaml.safe_dump({"flows": data, "people": data, "admins": data}))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(sorted(FILES)), text=st.binary() | (_YAMLISH | _DATA).map(str.encode))
+def test_whatever_a_file_holds_it_loads_or_every_fault_has_a_sentence(tmp_path, name, text):
+    for file, usual in FILES.items():
+        (tmp_path / file).write_text(usual)
+    (tmp_path / name).write_bytes(text)
+
+    try:
+        load(tmp_path)
+    except BadManifestsError as error:
+        assert error.faults
+        assert all(fault.sentence and fault.file for fault in error.faults)
+
+
+# --- What is published ---------------------------------------------------------------------------
+
+
+def test_the_published_schema_is_current():
+    published = ROOT / "manifests" / "flow.schema.json"
+
+    assert json.loads(published.read_text(encoding="utf-8")) == flow_schema()
+
+
+def test_the_sandbox_s_company_loads():
+    company = load(SANDBOX)
+
+    assert (len(company.people), len(company.admins), len(company.integrations)) == (40, 2, 1)
+    assert [f.active for f in company.flows] == [True] * 5 + [False]
+    for found in company.flows:
+        assert select(found.revision.requestors, company.directory)
+
+
+def test_the_sandbox_s_flows_show_what_flows_can_do():
+    flows = [f.revision for f in load(SANDBOX).flows]
+
+    assert any(f.approval is None and f.grant_for <= timedelta(minutes=30) for f in flows)
+    assert any(f.approval and len(f.approval.groups) == 1 and f.extension for f in flows)
+    assert any(
+        f.escalation and len(f.escalation.tiers) == len(f.approval.groups) == 2 for f in flows
+    )
+    assert any("read-write" in f.targets[0].permissions and f.require_reason for f in flows)
+
+
+def test_the_sandbox_s_flows_name_what_its_databases_hold():
+    script = (ROOT / "bot" / "sandbox" / "seed.sql").read_text(encoding="utf-8")
+    held: set[str] = set()
+    for database, part in re.findall(r"\\connect (\w+)\n(.*?)(?=\\connect|\Z)", script, re.DOTALL):
+        schemas = re.findall(r"^create schema (\w+)", part, re.MULTILINE)
+        tables = re.findall(r"^create (?:table|(?:materialized )?view) (\w+)\.(\w+)", part, re.M)
+        held |= {database, *(f"{database}/{s}" for s in schemas)}
+        held |= {f"{database}/{schema}/{table}" for schema, table in tables}
+
+    for found in load(SANDBOX).flows:
+        for target in found.revision.targets:
+            assert target.names <= held
+
+
+def test_the_sandbox_s_workspace_has_everybody_but_who_has_not_come_yet():
+    company = load(SANDBOX)
+    workspace = read_document(WorkspaceDocument, SANDBOX / "workspace.yaml")
+    users = {u.email.casefold(): u for u in workspace.users if u.email}
+    people = {p.email.casefold(): p for p in company.people}
+
+    assert len({u.id for u in workspace.users}) == len({u.name for u in workspace.users})
+    assert {people[e].status for e in people.keys() - users} == {PersonStatus.PRE_BOARDING}
+    assert [u.is_stranger for e, u in users.items() if e not in people] == [False, True]
+    assert [p.guest for e, p in people.items() if e in users and users[e].is_restricted] == [True]
+    assert [p.active for e, p in people.items() if e in users and users[e].deleted] == [False]
+    assert sum(u.is_bot for u in workspace.users) == 1
+    assert sum(not u.is_email_confirmed for u in workspace.users) == 1
+    assert [u.email for e, u in users.items() if e in people and u.email != people[e].email] == [
+        "Priya@HarbourPine.example"
+    ]
