@@ -125,7 +125,7 @@ class AccessLoop:
     def _work(self) -> None:
         done: list[Done] = []
         while True:
-            ids = self._next()
+            ids = self._next(idle=not done)
             if not done and not ids:
                 return
             finished = {d.work.account for d in done}
@@ -139,10 +139,12 @@ class AccessLoop:
                 self._busy -= {*finished, *ids} - {w.account for w in works}
             done = [Done(work, self._call(work)) for work in works]
 
-    def _next(self) -> list[AccountId]:
+    def _next(self, *, idle: bool) -> list[AccountId]:
+        """Return what to take up next; a worker who has nothing else to do leaves without it."""
         with self._lock:
             if self._waiting and not self._stopping:
                 return [self._waiting.popleft()]
+            self._running -= idle
             return []
 
     def _turn(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
@@ -157,7 +159,8 @@ class AccessLoop:
         connector = self._services.connected[work.integration].connector
         try:
             if work.order is None:
-                return connector.inspect(work.login, list(work.look.values()))
+                looked_at = list(work.look.values())
+                return connector.inspect(work.login, looked_at, given=work.given)
             return connector.apply(work.order)
         except Unavailable as fault:
             log.warning("system unavailable", integration=work.integration, why=str(fault))

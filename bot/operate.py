@@ -11,7 +11,7 @@ from sqlmodel import col
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.settings import Settings
 from engine.commands import Cancel, Revoke
-from engine.directory import PersonId
+from engine.directory import Person, PersonId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
 from storage import facts, sync
@@ -96,9 +96,12 @@ class Desk:
             sync.confirm(tx, person, OPERATOR, self.clock.now())
         return None
 
-    def name(self, person: PersonId) -> str:
+    def person(self, person: PersonId) -> Person | None:
         with self.database.read() as session:
-            found = self.companies.current(session).directory.get(person)
+            return self.companies.current(session).directory.get(person)
+
+    def name(self, person: PersonId) -> str:
+        found = self.person(person)
         return found.name if found else person
 
     def flow(self, request: AccessRequest) -> str:

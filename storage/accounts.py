@@ -72,6 +72,7 @@ class Work:
     targets: Mapping[EntitlementId, Target]
     items: tuple[Item, ...]  # the grants that the order speaks of
     secret: bytes | None  # as sealed when the order was made
+    given: tuple[Target, ...] = ()  # what the account holds by Latchkey's doing, when looking
 
 
 Seen = Mapping[Target, Outcome]
@@ -303,9 +304,18 @@ class _Turn:
         )
         row.lease = self.desk.instance
         integration = IntegrationId(row.integration_id)
-        look_at = {} if wished else targets
+        begun = [] if wished else sorted(wish(account, self.book.requests).wanted)
         return Work(
-            account, integration, row.wanted, login, look_at, order, targets, items, row.secret
+            account,
+            integration,
+            row.wanted,
+            login,
+            {} if wished else targets,
+            order,
+            targets,
+            items,
+            row.secret,
+            tuple(_target(self.book.entitlements[e]) for e in begun),
         )
 
     def _settle(self, row: AccountRow, work: Work, result: Report | Unavailable) -> None:

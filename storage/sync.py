@@ -310,9 +310,9 @@ def _new_epoch(tx: Write) -> None:
 def _wake(tx: Write, now: datetime) -> None:
     """Have every live request look again at what is true."""
     later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
-    asleep = select(col(RequestRow.id)).where(text(LIVE), later)
-    tx.execute(asleep.order_by(col(RequestRow.id)).with_for_update())  # an order of locks
-    tx.execute(update(RequestRow).where(text(LIVE), later).values(wake_at=now))
+    asleep = select(col(RequestRow.id)).where(text(LIVE), later).order_by(col(RequestRow.id))
+    in_order = asleep.with_for_update()  # as everybody locks requests
+    tx.execute(update(RequestRow).where(col(RequestRow.id).in_(in_order)).values(wake_at=now))
     tx.wake("clock")
 
 

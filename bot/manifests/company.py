@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 
 from bot.manifests.conditions import RESERVED, Requestors
 from bot.manifests.flows import FlowDocument
 from bot.manifests.marked_yaml import Document, Fault, Place, read
 from bot.manifests.parts import (
     KINDS,
+    ONE_LINE,
     House,
     Line,
     Name,
@@ -132,7 +133,9 @@ def _reference(text: str) -> str:
 _Id = Annotated[Line, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
 _Key = Annotated[Line, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
 _Email = Annotated[Line, _matching(_EMAIL, "an address is name@company.example")]
-_PersonName = Annotated[Line, Field(max_length=200)]
+_PersonName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), ONE_LINE
+]
 
 
 class PersonDocument(Ours):

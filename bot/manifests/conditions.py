@@ -126,7 +126,7 @@ class _Reader:
         for i, item in enumerate(items):
             at = (*place, i) if items is raw else place
             if not isinstance(item, str | None):
-                self._notes.add(f"Write a text, or a list of texts; found {shown(item)}.", *at)
+                self._notes.add(f"Write text, or a list of texts; found {shown(item)}.", *at)
             elif not item or not item.strip():
                 self._notes.add("The value is empty.", *at)
             else:

@@ -8,6 +8,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
+    StringConstraints,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -15,6 +16,7 @@ from pydantic import (
 
 from bot.manifests.conditions import Approvers, Requestors, written
 from bot.manifests.parts import (
+    ONE_LINE,
     Line,
     Name,
     Notes,
@@ -74,7 +76,9 @@ _Grant = Annotated[timedelta | None, PlainValidator(_until, json_schema_input_ty
 _Each = Annotated[timedelta, between(MIN_DURATION, MAX_DURATION)]
 _Every = Annotated[timedelta, between(timedelta(minutes=1), 7 * DAY)]
 _Lapse = Annotated[timedelta, between(timedelta(minutes=15), 30 * DAY)]
-_Label = Annotated[Line, Field(max_length=40)]
+_Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE
+]
 _No = Annotated[Literal[False], BeforeValidator(_false)]
 _Self = Literal["self"]
 

@@ -128,7 +128,8 @@ def not_yet(key: str) -> str:
 def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
     """Yield place and sentence of all that pydantic, and our validators, found."""
     for details in error.errors(include_url=False):
-        yield details["loc"], _sentence(details, model)
+        place = tuple(step for step in details["loc"] if step != "[key]")
+        yield place, _sentence(details, place, model)
 
 
 _KEYS = "Write keys and values, such as `name: …`; found {found}."
@@ -160,8 +161,8 @@ _SENTENCES = {
 }
 
 
-def _sentence(details: ErrorDetails, model: type[BaseModel]) -> str:
-    kind, place, value = details["type"], details["loc"], details["input"]
+def _sentence(details: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
+    kind, value = details["type"], details["input"]
     key = next((step for step in reversed(place) if isinstance(step, str)), "")
     if key in NOT_YET and kind in {"extra_forbidden", "literal_error", "too_long"}:
         return not_yet(key)
@@ -264,9 +265,12 @@ def none_for(*words: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Line = Annotated[Text, AfterValidator(_one_line)]
-Name = Annotated[Line, Field(max_length=80)]
+ONE_LINE = AfterValidator(_one_line)
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ONE_LINE]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), ONE_LINE
+]
 Words = Annotated[
     list[Line],
     BeforeValidator(listed, json_schema_input_type=Line | list[Line]),

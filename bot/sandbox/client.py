@@ -67,18 +67,62 @@ class Submission:
     seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """The control API from one of its paths on."""
+
+    http: httpx.Client
+    base: str
+
+    def at(self, path: str) -> "_Wire":
+        return _Wire(self.http, f"{self.base}{path}")
+
+    def read(self, path: str, **params: Any) -> Any:  # noqa: ANN401
+        return self._ask(path, params)["value"]
+
+    def do(self, path: str, /, **said: Any) -> Json:  # noqa: ANN401
+        value: Json = _accepted(self.http.post(f"{self.base}{path}", json=said))["value"]
+        return value
+
+    def wait(
+        self,
+        path: str,
+        find: Callable[[Any], _Found | None],
+        timeout: float,
+        complaint: str,
+        **params: Any,  # noqa: ANN401
+    ) -> _Found:
+        """Read again after every change until `find` finds something."""
+        deadline, since = time.monotonic() + timeout, -1
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            wait = min(left, _ACT_SECONDS / 2)
+            got = self._ask(path, params | {"since": since, "wait": wait})
+            if (found := find(got["value"])) is not None:
+                return found
+            if left == 0:
+                seen = json.dumps(got["value"], ensure_ascii=False)[:2000]
+                raise TimeoutError(f"{complaint} within {timeout} s; seen: {seen}")
+            since = got["changes"]
+
+    def _ask(self, path: str, params: Json) -> Json:
+        known = {key: value for key, value in params.items() if value is not None}
+        return _accepted(self.http.get(f"{self.base}{path}", params=known))
+
+
 class Sandbox:
     """A running sandbox; one that `start` began ends with `stop`, or with the `with` block."""
 
     def __init__(self, url: str, process: subprocess.Popen[str] | None = None) -> None:
         self._process = process
-        self._http = httpx.Client(
+        http = httpx.Client(
             base_url=url,
             timeout=_ACT_SECONDS,
             trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
-        identity = self._read("/sandbox/")["value"]
+        self._wire = _Wire(http, "/sandbox")
+        identity = self._wire.read("/")
         self.url: str = identity["url"]
         self.api_url = f"{self.url}/api/"
         self.bot_token: str = identity["bot_token"]
@@ -127,7 +171,7 @@ class Sandbox:
         self.stop()
 
     def stop(self) -> None:
-        self._http.close()
+        self._wire.http.close()
         if self._process:
             _end(self._process)
 
@@ -142,17 +186,18 @@ class Sandbox:
 
     def person(self, who: str) -> "Person":
         """Find a person by id, email or handle."""
-        found = self._read(f"/sandbox/people/{who}")["value"]
-        return Person(self, found["id"], found["name"], found["real_name"], found["email"])
+        found = self._wire.read(f"/people/{who}")
+        wire = self._wire.at(f"/people/{found['id']}")
+        return Person(found["id"], found["name"], found["real_name"], found["email"], wire)
 
     # --- the product's clock --------------------------------------------------------------
 
     def advance(self, seconds: float) -> float:
         """Move the clock on, never back; return how far it is ahead of real time by now."""
-        return float(self._do("/sandbox/advance", seconds=seconds)["clock"])
+        return float(self._wire.do("/advance", seconds=seconds)["clock"])
 
     def reset_clock(self) -> None:
-        self._do("/sandbox/reset-clock")
+        self._wire.do("/reset-clock")
 
     # --- misbehaviour ---------------------------------------------------------------------
 
@@ -171,27 +216,27 @@ class Sandbox:
         kill_before and kill_after pid.
         """
         rule = {"method": method, "kind": kind, "times": times, "skip": skip, **args}
-        self._do("/sandbox/fault", **rule)
+        self._wire.do("/fault", **rule)
 
     def clear_faults(self) -> None:
         """Behave again: no faults of calls, no duplicates, no lag. Deaf links stay deaf."""
-        self._do("/sandbox/clear-faults")
+        self._wire.do("/clear-faults")
 
     def duplicate(self, times: int = 1) -> None:
         """Deliver each of the next envelopes twice, with an envelope id of its own each time."""
-        self._do("/sandbox/duplicate", times=times)
+        self._wire.do("/duplicate", times=times)
 
     def disconnect(self, reason: str = "warning", *, close_old: bool = True) -> None:
         """Tell all links to go, as Slack does every few hours; close them, or leave them open."""
-        self._do("/sandbox/disconnect", reason=reason, close_old=close_old)
+        self._wire.do("/disconnect", reason=reason, close_old=close_old)
 
     def deafen(self, link: int | None = None) -> None:
         """Let one link, or all, stay open with nothing passing: no envelope, ack, ping or pong."""
-        self._do("/sandbox/deafen", link=link)
+        self._wire.do("/deafen", link=link)
 
     def lag_history(self, seconds: float) -> None:
         """Let conversations.history not show what is younger than this."""
-        self._do("/sandbox/lag-history", seconds=seconds)
+        self._wire.do("/lag-history", seconds=seconds)
 
     # --- what happened --------------------------------------------------------------------
 
@@ -200,11 +245,11 @@ class Sandbox:
 
         `kind` is call or delivery; `seconds` is None while there is no answer.
         """
-        return list(self._read("/sandbox/journal", n=since)["value"])
+        return list(self._wire.read("/journal", n=since))
 
     def mark(self) -> int:
         """The number of the newest entry: `journal(since=mark)` then reads what came after."""
-        return int(self._read("/sandbox/")["value"]["journal"])
+        return int(self._wire.read("/")["journal"])
 
     def wait_journal(
         self, where: Callable[[Json], bool], *, since: int = 0, timeout: float = 5.0
@@ -212,13 +257,11 @@ class Sandbox:
         def find(entries: list[Json]) -> Json | None:
             return next((entry for entry in entries if where(entry)), None)
 
-        return self._wait(
-            "/sandbox/journal", find, timeout, "no such entry in the journal", n=since
-        )
+        return self._wire.wait("/journal", find, timeout, "no such entry", n=since)
 
     def links(self) -> int:
         """Count the live Socket Mode links: neither deaf nor told to leave."""
-        return int(self._read("/sandbox/")["value"]["links"])
+        return int(self._wire.read("/")["links"])
 
     def wait_links(self, n: int, timeout: float = 10.0) -> None:
         """Wait until there are exactly `n` live links."""
@@ -226,61 +269,32 @@ class Sandbox:
         def find(status: Json) -> bool | None:
             return True if status["links"] == n else None
 
-        self._wait("/sandbox/", find, timeout, f"there were never {n} links")
-
-    # --- transport ------------------------------------------------------------------------
-
-    def _read(self, path: str, **params: Any) -> Json:  # noqa: ANN401
-        known = {key: value for key, value in params.items() if value is not None}
-        return _value(self._http.get(path, params=known))
-
-    def _do(self, path: str, **said: Any) -> Json:  # noqa: ANN401
-        value: Json = _value(self._http.post(path, json=said))["value"]
-        return value
-
-    def _wait(
-        self,
-        path: str,
-        find: Callable[[Any], _Found | None],
-        timeout: float,
-        complaint: str,
-        **params: Any,  # noqa: ANN401
-    ) -> _Found:
-        deadline, since = time.monotonic() + timeout, -1
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            got = self._read(path, since=since, wait=min(left, _ACT_SECONDS / 2), **params)
-            if (found := find(got["value"])) is not None:
-                return found
-            if left == 0:
-                seen = json.dumps(got["value"], ensure_ascii=False)[:2000]
-                raise TimeoutError(f"{complaint} within {timeout} s; seen: {seen}")
-            since = got["changes"]
+        self._wire.wait("/", find, timeout, f"there were never {n} links")
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
     """Someone in the workspace. Messages are those with the app, if no channel is named."""
 
-    sandbox: Sandbox
     id: str
     name: str
     real_name: str
     email: str
+    _wire: _Wire = field(repr=False, compare=False)
 
     def command(self, command: str, text: str = "", *, channel: str | None = None) -> Answer:
-        return Answer(**self._do("command", command=command, text=text, channel=channel))
+        return Answer(**self._wire.do("/command", command=command, text=text, channel=channel))
 
     def views(self) -> list[Json]:
         """The open modals as Slack's view objects, the top one last."""
-        return [view["raw"] for view in self._see("views")]
+        return [view["raw"] for view in self._wire.read("/views")]
 
     def view(self) -> "View":
         """Look at the modal on top."""
-        open_views = self._see("views")
+        open_views = self._wire.read("/views")
         if not open_views:
             raise NotPossible(f"{self.name} has no view open")
-        return View(self, open_views[-1])
+        return View(self, self._wire, open_views[-1])
 
     def wait_view(
         self,
@@ -295,14 +309,17 @@ class Person:
             for shown in open_views[-1:]:
                 raw = shown["raw"]
                 if title in {None, raw["title"]["text"]} and (where is None or where(raw)):
-                    return View(self, shown)
+                    return View(self, self._wire, shown)
             return None
 
-        return self._wait("views", find, timeout, f"{self.name} saw no view {title or ''}")
+        return self._wire.wait("/views", find, timeout, f"{self.name} saw no view {title or ''}")
 
     def messages(self, channel: str | None = None) -> list["Message"]:
         """What stands there now, oldest first, ephemeral messages to this person included."""
-        return [Message(self, shown) for shown in self._see("messages", channel=channel)]
+        return [
+            Message(self, self._wire, shown)
+            for shown in self._wire.read("/messages", channel=channel)
+        ]
 
     def wait_message(
         self,
@@ -317,60 +334,44 @@ class Person:
         def find(shown: list[Json]) -> Message | None:
             for one in reversed(shown):
                 if contains in one["text"] and (where is None or where(one["raw"])):
-                    return Message(self, one)
+                    return Message(self, self._wire, one)
             return None
 
         complaint = f"{self.name} saw no message with {contains!r}"
-        return self._wait("messages", find, timeout, complaint, channel=channel)
+        return self._wire.wait("/messages", find, timeout, complaint, channel=channel)
 
     def open_home(self) -> Answer:
-        return Answer(**self._do("home"))
+        return Answer(**self._wire.do("/home"))
 
     def home(self) -> Json | None:
         """The Home tab's view object, if the app has published one."""
-        shown = self._see("home")
+        shown = self._wire.read("/home")
         return shown["raw"] if shown else None
 
     def wait_home(self, contains: str = "", *, timeout: float = 5.0) -> "View":
         def find(shown: Json | None) -> View | None:
-            return View(self, shown) if shown and contains in shown["text"] else None
+            return View(self, self._wire, shown) if shown and contains in shown["text"] else None
 
-        return self._wait("home", find, timeout, f"{self.name}'s Home never had {contains!r}")
+        return self._wire.wait("/home", find, timeout, f"{self.name}'s Home never had {contains!r}")
 
     def notices(self) -> list[str]:
         """What Slack told this person about failures of the app, oldest first."""
-        return list(self._see("notices"))
+        return list(self._wire.read("/notices"))
 
     def raw_action(self, payload_overrides: Json) -> Answer:
         """Send the app a block_actions that no button made, signed by Slack as from this person.
 
         The overrides are laid over an otherwise well-formed payload, objects key by key.
         """
-        return Answer(**self._do("forge", **payload_overrides))
-
-    def _see(self, what: str, **params: Any) -> Any:  # noqa: ANN401
-        return self.sandbox._read(f"/sandbox/people/{self.id}/{what}", **params)["value"]  # noqa: SLF001
-
-    def _do(self, act: str, **said: Any) -> Json:  # noqa: ANN401
-        return self.sandbox._do(f"/sandbox/people/{self.id}/{act}", **said)  # noqa: SLF001
-
-    def _wait(
-        self,
-        what: str,
-        find: Callable[[Any], _Found | None],
-        timeout: float,
-        complaint: str,
-        **params: Any,  # noqa: ANN401
-    ) -> _Found:
-        path = f"/sandbox/people/{self.id}/{what}"
-        return self.sandbox._wait(path, find, timeout, complaint, **params)  # noqa: SLF001
+        return Answer(**self._wire.do("/forge", **payload_overrides))
 
 
 class View:
     """A modal, or a Home tab, as it was when last looked at; every act looks again."""
 
-    def __init__(self, person: Person, shown: Json) -> None:
+    def __init__(self, person: Person, wire: _Wire, shown: Json) -> None:
         self.person = person
+        self._wire = wire
         self._shown = shown
 
     @property
@@ -414,7 +415,7 @@ class View:
         self, action_id: str, query: str = "", *, block_id: str | None = None
     ) -> list[Json]:
         """Open a menu and type: what it offers then, option groups flattened."""
-        said = self._do("options", action_id=action_id, query=query, block_id=block_id)
+        said = self._do("/options", action_id=action_id, query=query, block_id=block_id)
         return list(said["options"])
 
     def set(self, action_id: str, value: Any, *, block_id: str | None = None) -> Answer:  # noqa: ANN401
@@ -423,7 +424,7 @@ class View:
         An external menu is searched for the value if it has not yet offered it. The app is told at
         once if the element does that, and then `seconds` is set.
         """
-        said = self._do("enter", action_id=action_id, value=value, block_id=block_id)
+        said = self._do("/enter", action_id=action_id, value=value, block_id=block_id)
         self.refresh()
         return Answer(**said)
 
@@ -433,33 +434,34 @@ class View:
         """Use an element by its action_id or text; `value` tells equal buttons apart, or is the
         option to choose.
         """
-        said = self._do("click", target=target, value=value, block_id=block_id)
+        said = self._do("/click", target=target, value=value, block_id=block_id)
         self.refresh()
         return Answer(**said)
 
     def submit(self) -> Submission:
-        said = self._do("submit")
+        said = self._do("/submit")
         self.refresh()
         return Submission(**said)
 
     def close(self, *, everything: bool = False) -> Answer:
         """Press the close button, or the ✕ that closes all open views."""
-        return Answer(**self._do("close", everything=everything))
+        return Answer(**self._do("/close", everything=everything))
 
     def _do(self, act: str, **said: Any) -> Json:  # noqa: ANN401
-        return self.person._do(act, view_id=self.id, **said)  # noqa: SLF001
+        return self._wire.do(act, view_id=self.id, **said)
 
     def _find(self) -> Json | None:
-        home = self.person._see("home") if self.raw["type"] == "home" else None  # noqa: SLF001
-        shown = [home] if home else self.person._see("views")  # noqa: SLF001
+        home = self._wire.read("/home") if self.raw["type"] == "home" else None
+        shown = [home] if home else self._wire.read("/views")
         return next((one for one in shown if one["raw"]["id"] == self.id), None)
 
 
 class Message:
     """A message as it was when last looked at; clicking looks again."""
 
-    def __init__(self, person: Person, shown: Json) -> None:
+    def __init__(self, person: Person, wire: _Wire, shown: Json) -> None:
         self.person = person
+        self._wire = wire
         self._shown = shown
 
     @property
@@ -495,18 +497,18 @@ class Message:
     ) -> Answer:
         """Use an element by its action_id or text, as `View.click` does."""
         where = {"ts": self.ts, "channel": self.raw["channel"], "block_id": block_id}
-        said = self.person._do("click", target=target, value=value, **where)  # noqa: SLF001
+        said = self._wire.do("/click", target=target, value=value, **where)
         self.refresh()
         return Answer(**said)
 
     def refresh(self) -> Self:
         """Look again; a message that was deleted stays as it was."""
-        shown = self.person._see("messages", channel=self.raw["channel"])  # noqa: SLF001
+        shown = self._wire.read("/messages", channel=self.raw["channel"])
         self._shown = next((one for one in shown if one["raw"]["ts"] == self.ts), self._shown)
         return self
 
 
-def _value(response: httpx.Response) -> Json:
+def _accepted(response: httpx.Response) -> Json:
     said: Json = response.json()
     if response.is_success:
         return said

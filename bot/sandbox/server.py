@@ -19,7 +19,7 @@ from starlette.routing import Route
 from bot.sandbox.api import Site
 from bot.sandbox.changes import Changes
 from bot.sandbox.control import Clock, Control
-from bot.sandbox.delivery import Courier
+from bot.sandbox.delivery import Carrier, Courier
 from bot.sandbox.documents import AppManifest, WorkspaceDocument, read
 from bot.sandbox.faults import Faults
 from bot.sandbox.gateway import Gateway
@@ -76,14 +76,8 @@ async def _serve(options: Options) -> None:
         workspace = Workspace(read(WorkspaceDocument, options.workspace), app, changes)
         views = Views(app, workspace.team.id, changes)
         links = Links(app.id, changes)
-        courier = Courier(
-            links,
-            faults,
-            journal,
-            app.signing_secret,
-            events_url=options.events_url,
-            factor=options.rate_factor,
-        )
+        carrier = _requests(options.events_url, app) if options.events_url else links
+        courier = Courier(carrier, faults, journal, options.rate_factor)
         responses = Responses(workspace, journal, url)
         people = People(workspace, views, Payloads(workspace, views), courier, responses)
         gateway = Gateway(
@@ -102,6 +96,12 @@ async def _serve(options: Options) -> None:
             await server.serve(sockets=[listening])
             links.close_all()
             await courier.close()
+
+
+def _requests(url: str, app: App) -> Carrier:
+    from bot.sandbox.signed import Requests
+
+    return Requests(url, app.signing_secret)
 
 
 class _Server(uvicorn.Server):

@@ -18,11 +18,14 @@ from websockets.http11 import Request, Response
 
 from bot.sandbox import limits
 from bot.sandbox.changes import Changes
+from bot.sandbox.delivery import Outcome
+from bot.sandbox.journal import Delivery
 
-__all__ = ["Ack", "Links"]
+__all__ = ["Links"]
 
 Json = dict[str, Any]
-Ack = asyncio.Future[tuple[float, object]]  # when it came (perf_counter), and its payload
+_ANSWERED = frozenset({"slash_commands", "block_suggestion", "view_submission"})
+_Ack = asyncio.Future[tuple[float, object]]  # when it came (perf_counter), and its payload
 
 
 class _Connection(ServerConnection):
@@ -49,7 +52,7 @@ class Links:
         self._tickets: set[str] = set()
         self._numbers = itertools.count(1)
         self._turn = 0
-        self._acks: dict[str, Ack] = {}
+        self._acks: dict[str, _Ack] = {}
         self._address = ""
         self._open: list[_Link] = []
 
@@ -77,27 +80,22 @@ class Links:
         self._tickets.add(ticket)
         return f"{self._address}/link/?ticket={ticket}&app_id={self._app_id}"
 
-    async def send(self, envelope: Json) -> int | None:
-        """Send over the link whose turn it is and return its number; None when there is no link.
-
-        A link that is leaving is used only when there is no other. A deaf one swallows its turn.
-        """
-        candidates = [link for link in self._open if not link.leaving] or self._open
-        if not candidates:
-            return None
-        self._turn += 1
-        link = candidates[self._turn % len(candidates)]
-        await self._say(link, envelope)
-        return link.number
-
-    def expect(self, envelope_id: str) -> Ack:
-        """The acknowledgement to come, whichever link it comes through."""
-        ack: Ack = asyncio.get_running_loop().create_future()
-        self._acks[envelope_id] = ack
-        return ack
-
-    def forget(self, envelope_id: str) -> None:
-        self._acks.pop(envelope_id, None)
+    async def carry(self, record: Delivery) -> Outcome:
+        """Send over the link whose turn it is; the acknowledgement may come through any."""
+        ack: _Ack = asyncio.get_running_loop().create_future()
+        self._acks[record.id] = ack
+        record.at = time.perf_counter()
+        try:
+            record.link = await self._send(_envelope(record))
+            if record.link is None:
+                return Outcome("no_link")
+            async with asyncio.timeout(limits.ACK_SECONDS):
+                came, body = await ack
+        except TimeoutError:
+            return Outcome("timeout")
+        finally:
+            del self._acks[record.id]
+        return Outcome("acked", body, came - record.at)
 
     async def disconnect(self, reason: str, *, close_old: bool) -> None:
         """Tell all links to disconnect; close them, or leave that to the app."""
@@ -120,6 +118,19 @@ class Links:
     def close_all(self) -> None:
         for link in list(self._open):
             link.connection.transport.abort()
+
+    async def _send(self, envelope: Json) -> int | None:
+        """Return the number of the link; None when there is none.
+
+        A link that is leaving is used only when there is no other. A deaf one swallows its turn.
+        """
+        candidates = [link for link in self._open if not link.leaving] or self._open
+        if not candidates:
+            return None
+        self._turn += 1
+        link = candidates[self._turn % len(candidates)]
+        await self._say(link, envelope)
+        return link.number
 
     async def _say(self, link: _Link, said: Json) -> None:
         if not link.connection.deaf:
@@ -184,3 +195,15 @@ class Links:
 def _address(server: Server, host: str) -> str:
     port = next(iter(server.sockets)).getsockname()[1]
     return f"ws://{host}:{port}"
+
+
+def _envelope(record: Delivery) -> Json:
+    envelope: Json = {
+        "envelope_id": record.id,
+        "payload": record.payload,
+        "type": record.type,
+        "accepts_response_payload": bool(_ANSWERED & {record.type, record.what}),
+    }
+    if record.type == "events_api":
+        envelope |= {"retry_attempt": record.retry, "retry_reason": record.retry_reason}
+    return envelope

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.views import ids
 from bot.views.blocks import actions, button, confirm, context, modal, plain_text, section
-from bot.views.text import cut, escape, when
+from bot.views.text import cut, escape, verbatim, when
 from bot.views.values import Block, Credentials, View
 
 __all__ = ["credentials_modal", "loading_modal", "notice_modal", "saved_modal"]
@@ -54,7 +54,7 @@ def _login(login: Credentials) -> Iterable[Block]:
 
 def _row(label: str, value: str) -> Block:
     """Rich text is taken letter by letter: what is copied is what was meant."""
-    shown = value[:_VALUE].encode(errors="replace").decode()
+    shown = verbatim(value, _VALUE)
     return {
         "type": "rich_text_section",
         "elements": [

@@ -15,7 +15,7 @@ from bot.views.blocks import (
     section,
 )
 from bot.views.phrases import risk_of, times
-from bot.views.text import cut, escape, prose, rows, when
+from bot.views.text import cut, escape, prose, rows, verbatim, when
 from bot.views.values import Block, Form, Preview, View
 from engine.duration import HINT, in_words
 from engine.flow import MAX_JUSTIFICATION
@@ -60,7 +60,7 @@ def permission_block(resource: ResourceId) -> str:
 
 def duration_block(prefill: str) -> str:
     """Name the block: a new prefill makes a new one, since Slack keeps what stands in the old."""
-    return f"{ids.DURATION}/{prefill[:200]}"
+    return f"{ids.DURATION}/{verbatim(prefill, 200)}"
 
 
 def block_of(blocks: Sequence[Block], action: str) -> str | None:
@@ -139,7 +139,7 @@ def _duration(form: Form) -> Block:
         "placeholder": plain_text("For example 90 min", 150),
     }
     if form.prefill:
-        element["initial_value"] = form.prefill[:100]
+        element["initial_value"] = verbatim(form.prefill, 100)
     longest = form.preview.longest if form.preview else None
     hint = f"{HINT} At most {in_words(longest)}." if longest else HINT
     return input_(duration_block(form.prefill), "For how long?", element, hint=hint)
@@ -154,7 +154,7 @@ def _justification(form: Form) -> Block:
         "placeholder": plain_text("For example: INC-42, checking a customer's order", 150),
     }
     if form.justification:
-        element["initial_value"] = form.justification[:_TYPED]
+        element["initial_value"] = verbatim(form.justification, _TYPED)
     optional = form.preview is None or not form.preview.requires_justification
     hint = f"Whoever decides reads this. At most {MAX_JUSTIFICATION:,} characters."
     return input_(ids.JUSTIFICATION, "Why do you need it?", element, hint=hint, optional=optional)

@@ -5,7 +5,6 @@ mrkdwn, in which every `<…>` is Latchkey's own; `cut` may be used on mrkdwn at
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -28,14 +27,16 @@ __all__ = [
     "refusal_in_plain_text",
     "rows",
     "size",
+    "verbatim",
     "when",
 ]
 
 MORE = "… more"
 
 _NEWLINE = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# Marks that turn text around, so that it reads otherwise than it is.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control characters, halves of characters, and marks that turn text around, so that it reads
+# otherwise than it is.
+_HIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # An address behind `<` or `|` is somebody's attempt at markup of their own: it stays dead text.
 _ADDRESS = re.compile(r"((?<![<|])\bhttps?://[^\s<>|]+)")
@@ -59,7 +60,8 @@ def quote(text: str, limit: int) -> str:
     """Quote what somebody wrote, on as many lines as they used; empty text stays empty."""
     said = re.sub(r"\s*\n\s*", "\n", prose(text))
     marked = said.replace("\n", "\n> ")
-    return f"> {cut(marked, limit - 2)}" if said else ""
+    kept = cut(marked, limit - 2).replace(f"\n>{MORE}", MORE)  # no line of the mark alone
+    return f"> {kept}" if said else ""
 
 
 def code(text: str, limit: int = 120) -> str:
@@ -72,7 +74,8 @@ def cut(text: str, limit: int) -> str:
     """Cut mrkdwn to the limit, never within an entity or a `<…>`."""
     if size(text) <= limit:
         return text
-    return "".join(_first(_TOKEN.findall(text), limit - size(MORE))).rstrip() + MORE
+    tokens = (found[0] for found in _TOKEN.finditer(text))
+    return "".join(_first(tokens, limit - size(MORE))).rstrip() + MORE
 
 
 def cut_front(text: str, limit: int) -> str:
@@ -92,9 +95,15 @@ def plain(text: str, limit: int, *, keep_end: bool = False) -> str:
     return "".join(_first(text, limit - 1)).rstrip() + "…"
 
 
+def verbatim(text: str, limit: int) -> str:
+    """Leave the text as it is, letter by letter, but for halves of characters and the limit."""
+    return text[:limit].encode(errors="replace").decode()
+
+
 def size(text: str) -> int:
     """Count characters as strictly as Slack may: UTF-16 units, quotes and newlines twice."""
-    return len(text) + sum(c in '"\\\n\t' or ord(c) > 0xFFFF for c in text)
+    units = len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+    return units + sum(map(text.count, '"\\\n\t'))
 
 
 def when(moment: datetime) -> str:
@@ -168,12 +177,7 @@ def _in_utc(moment: datetime) -> str:
 
 def _clean(text: str) -> str:
     """Keep what can be shown, with newlines of one kind."""
-    text = _NEWLINE.sub("\n", text)
-    return "".join(c for c in text if c in "\n\t" or _shows(c)).strip()
-
-
-def _shows(char: str) -> bool:
-    return char not in _TURNING and unicodedata.category(char) not in {"Cc", "Cs"}
+    return _HIDDEN.sub("", _NEWLINE.sub("\n", text)).strip()
 
 
 def _first(tokens: Iterable[str], limit: int) -> list[str]:

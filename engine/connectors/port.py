@@ -147,8 +147,13 @@ class Connector(Protocol):
         """Yield all resources. Raise `Unavailable` rather than leave some out."""
         ...
 
-    def inspect(self, login: Login, targets: Sequence[Target]) -> dict[Target, Outcome]:
-        """Tell which targets the login holds now, changing nothing."""
+    def inspect(
+        self, login: Login, targets: Sequence[Target], *, given: Sequence[Target] = ()
+    ) -> dict[Target, Outcome]:
+        """Tell which targets the login holds now, changing nothing.
+
+        `given` is what Latchkey gave it: what is there only because of that counts as absent.
+        """
         ...
 
     def apply(self, order: Order) -> Report:

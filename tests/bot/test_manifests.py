@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -305,8 +306,10 @@ def test_words_that_yaml_takes_for_something_else_stay_words(company):
         ("flows:\n\t- a\n", "flows.yaml:2: This is not YAML: a tab stands where only spaces may."),
         (
             "flows: [\n",
-            "flows.yaml:2: This is not YAML: expected the node content, but found '<stream end>' "
-            "(while parsing a flow node).",
+            (
+                "flows.yaml:2: This is not YAML: expected the node content, but found '<stream "
+                "end>' (while parsing a flow node)."
+            ),
         ),
         ("a: b: c", "flows.yaml:1: This is not YAML: mapping values are not allowed here."),
         (b"flows: []\n# caf\xe9", "flows.yaml:2: Byte 0xe9 is not UTF-8. Save the file as UTF-8."),
@@ -326,8 +329,10 @@ def test_words_that_yaml_takes_for_something_else_stay_words(company):
         ),
         (
             "flows: !!python/name:os.system x",
-            "flows.yaml:1: flows: The tag `tag:yaml.org,2002:python/name:os.system` is not "
-            "understood. Take it out.",
+            (
+                "flows.yaml:1: flows: The tag `tag:yaml.org,2002:python/name:os.system` is not "
+                "understood. Take it out."
+            ),
         ),
         (
             "flows: []\n? [a]\n: b\n",
@@ -345,9 +350,7 @@ def test_words_that_yaml_takes_for_something_else_stay_words(company):
         ),
         (
             "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-            + "".join(
-                f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcde", "bcdef")
-            ),
+            + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdef")),
             "flows.yaml:1: With its aliases written out the file has over 250,000 values.",
         ),
         ("*a", "flows.yaml:1: This is not YAML: found undefined alias 'a'."),
@@ -371,10 +374,10 @@ def test_a_folder_that_is_not_there(tmp_path):
     ]
 
 
-def test_a_file_that_is_a_folder(faults, tmp_path):
+def test_a_file_that_is_a_folder(tmp_path):
     (tmp_path / "company.yaml").mkdir()
 
-    with pytest.raises(BadManifestsError, match="company.yaml: The file cannot be read: Is a dir"):
+    with pytest.raises(BadManifestsError, match=r"company\.yaml: The file cannot be read: Is a d"):
         load(tmp_path)
 
 
@@ -393,8 +396,10 @@ ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
         ),
         (
             f"{ADA}, zodiac: x}}",
-            "people.yaml:2: people[0].zodiac: There is no `zodiac` here. Known here: attributes, "
-            "email, groups, guest, id, manager, name, status.",
+            (
+                "people.yaml:2: people[0].zodiac: There is no `zodiac` here. Known here: "
+                "attributes, email, groups, guest, id, manager, name, status."
+            ),
         ),
         (
             "people:\n- ada",
@@ -406,8 +411,10 @@ ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
         ),
         (
             f"{ADA}}}\n- {{id: b, email: ADA@a.example, name: B}}",
-            "people.yaml:3: people[1].email: “ADA@a.example” is taken: people.yaml:2 has it "
-            "already.",
+            (
+                "people.yaml:3: people[1].email: “ADA@a.example” is taken: people.yaml:2 has it "
+                "already."
+            ),
         ),
         (
             f"{ADA}}}\n- {{id: ada@a.example, email: b@a.example, name: B}}",
@@ -415,8 +422,10 @@ ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
         ),
         (
             f"{ADA}, manager: adda@a.example}}",
-            "people.yaml:2: people[0].manager: Nobody in the directory is “adda@a.example”. Did "
-            "you mean `ada@a.example`?",
+            (
+                "people.yaml:2: people[0].manager: Nobody in the directory is “adda@a.example”. "
+                "Did you mean `ada@a.example`?"
+            ),
         ),
         (
             f"{ADA}, manager: ada}}",
@@ -440,18 +449,24 @@ ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
         ),
         (
             f"groups: {{Eng Team: E}}\n{ADA}}}",
-            "people.yaml:1: groups.Eng Team.[key]: “Eng Team” will not do: a key is up to 40 "
-            "small letters, digits and . _ -.",
+            (
+                "people.yaml:1: groups.Eng Team: “Eng Team” will not do: a key is up to 40 "
+                "small letters, digits and . _ -."
+            ),
         ),
         (
             f"source: slack\n{ADA}}}",
-            "people.yaml:1: source: `slack` is the source of Slack's own user groups. Choose "
-            "another name.",
+            (
+                "people.yaml:1: source: `slack` is the source of Slack's own user groups. Choose "
+                "another name."
+            ),
         ),
         (
             f"{ADA}, status: gone}}",
-            "people.yaml:2: people[0].status: Write 'active', 'pre-boarding' or 'inactive'; "
-            "found “gone”.",
+            (
+                "people.yaml:2: people[0].status: Write 'active', 'pre-boarding' or 'inactive'; "
+                "found “gone”."
+            ),
         ),
         (
             f"{ADA}, guest: perhaps}}",
@@ -459,8 +474,10 @@ ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
         ),
         (
             f"{ADA}, attributes: {{group: x}}}}",
-            "people.yaml:2: people[0].attributes.group.[key]: `group` means something of its own "
-            "in conditions. Call it otherwise.",
+            (
+                "people.yaml:2: people[0].attributes.group: `group` means something of its own "
+                "in conditions. Call it otherwise."
+            ),
         ),
         (
             f"{ADA}, attributes: {{city: ' '}}}}",
@@ -468,18 +485,24 @@ ADA = "people:\n- {id: ada, email: ada@a.example, name: Ada Stone"
         ),
         (
             "people:\n- {id: Operator, email: a@a.example, name: A}",
-            "people.yaml:2: people[0].id: “Operator” is Latchkey's own name for itself. Choose "
-            "another id.",
+            (
+                "people.yaml:2: people[0].id: “Operator” is Latchkey's own name for itself. Choose "
+                "another id."
+            ),
         ),
         (
             "people:\n- {id: a b, email: a@a.example, name: A}",
-            "people.yaml:2: people[0].id: “a b” will not do: an id is 1 to 64 letters, digits "
-            "and . _ @ + -.",
+            (
+                "people.yaml:2: people[0].id: “a b” will not do: an id is 1 to 64 letters, digits "
+                "and . _ @ + -."
+            ),
         ),
         (
             "people:\n- {id: a, email: a.example, name: A}",
-            "people.yaml:2: people[0].email: “a.example” will not do: an address is "
-            "name@company.example.",
+            (
+                "people.yaml:2: people[0].email: “a.example” will not do: an address is "
+                "name@company.example."
+            ),
         ),
         (
             'people:\n- {id: a, email: a@a.example, name: "A\\nB"}',
@@ -497,8 +520,10 @@ def test_a_fault_in_people(faults, text, fault):
         ("{}", "company.yaml:1: admins: `admins` is missing."),
         (
             "admins: {user: dda@a.example}",
-            "company.yaml:1: admins.user: Nobody in the directory is “dda@a.example”. Did you "
-            "mean `ada@a.example`?",
+            (
+                "company.yaml:1: admins.user: Nobody in the directory is “dda@a.example”. Did you "
+                "mean `ada@a.example`?"
+            ),
         ),
         (
             "admins: {user: di@a.example}",
@@ -527,18 +552,24 @@ def test_a_fault_in_the_company(faults, text, fault):
         ),
         (
             {"settings": "{dsn: 'postgresql://u:hunter2@db/x'}"},
-            "integrations.yaml:5: integrations[0].settings.dsn: A secret does not stand in a file. "
-            "Write `env:NAME` or `file:PATH`.",
+            (
+                "integrations.yaml:5: integrations[0].settings.dsn: A secret does not stand in a "
+                "file. Write `env:NAME` or `file:PATH`."
+            ),
         ),
         (
             {"settings": "{dns: 'env:X'}"},
-            "integrations.yaml:5: integrations[0].settings.dns: There is no `dns` here. Did you "
-            "mean `dsn`?",
+            (
+                "integrations.yaml:5: integrations[0].settings.dns: There is no `dns` here. Did "
+                "you mean `dsn`?"
+            ),
         ),
         (
             {"settings": "{dsn: 'env:X', connect_timeout: soon}"},
-            "integrations.yaml:5: integrations[0].settings.connect_timeout: Write a whole number; "
-            "found “soon”.",
+            (
+                "integrations.yaml:5: integrations[0].settings.connect_timeout: Write a whole "
+                "number; found “soon”."
+            ),
         ),
         (
             {"settings": "{dsn: 'env:X', connect_timeout: 0}"},
@@ -546,8 +577,10 @@ def test_a_fault_in_the_company(faults, text, fault):
         ),
         (
             {"id": "The Shop"},
-            "integrations.yaml:2: integrations[0].id: “The Shop” will not do: a key is up to 40 "
-            "small letters, digits and . _ -.",
+            (
+                "integrations.yaml:2: integrations[0].id: “The Shop” will not do: a key is up to "
+                "40 small letters, digits and . _ -."
+            ),
         ),
     ],
 )
@@ -564,10 +597,14 @@ def test_a_fault_in_integrations(faults, parts, fault):
 
 def test_integrations_that_are_there_twice(faults):
     assert faults(integrations=INTEGRATIONS + INTEGRATIONS.partition("\n")[2]) == [
-        "integrations.yaml:6: integrations[1].id: “shop” is taken: integrations.yaml:2 has it "
-        "already.",
-        "integrations.yaml:7: integrations[1].name: “The shop” is taken: integrations.yaml:3 has "
-        "it already.",
+        (
+            "integrations.yaml:6: integrations[1].id: “shop” is taken: integrations.yaml:2 has it "
+            "already."
+        ),
+        (
+            "integrations.yaml:7: integrations[1].name: “The shop” is taken: integrations.yaml:3 "
+            "has it already."
+        ),
     ]
 
 
@@ -616,8 +653,10 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
         (
             {"grant_for": "2 years"},
             "grant_for",
-            "“2 years” is not a time. Write minutes, or "
-            "something like 90 min, 1.5 h, 2 h 30 or 3 days.",
+            (
+                "“2 years” is not a time. Write minutes, or "
+                "something like 90 min, 1.5 h, 2 h 30 or 3 days."
+            ),
         ),
         (
             {"grant_for": "400 days"},
@@ -723,8 +762,10 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
         (
             {"approval": APPROVAL, "escalation": {"every": "12 h", "tiers": [DBA] * 2}},
             "escalation",
-            "1 day of escalation reach lapses_after, 1 day. Escalate sooner, or let requests lapse "
-            "later.",
+            (
+                "1 day of escalation reach lapses_after, 1 day. Escalate sooner, or let requests "
+                "lapse later."
+            ),
         ),
         (
             {"approval": APPROVAL, "escalation": {"tiers": [DBA], "counts": "all"}},
@@ -795,7 +836,7 @@ def test_flow_names_are_unique_without_case(faults):
         (
             {"city": [["a"]]},
             ".city[0]",
-            "Write a text, or a list of texts; found a list.",
+            "Write text, or a list of texts; found a list.",
         ),
         ({"manager": None}, ".manager", "The value is empty."),
     ],
@@ -866,8 +907,8 @@ def test_every_fault_of_every_file_is_named_at_once(faults):
     )
 
     assert [line.partition(": ")[2].partition(":")[0] for line in found] == [
-        "admin",
         "admins",
+        "admin",
         "flows[0].name",
         "flows[0].requestors.any",
         "flows[0].grant_for",
@@ -876,7 +917,7 @@ def test_every_fault_of_every_file_is_named_at_once(faults):
         "integrations[0].knid",
         "integrations[0].settings.dsn",
         "people[4].statsu",
-    ] or found
+    ]
 
 
 def test_what_a_faulty_entry_would_have_named_is_no_second_fault(faults):
@@ -890,7 +931,7 @@ def test_what_a_faulty_entry_would_have_named_is_no_second_fault(faults):
 
 # --- The way back --------------------------------------------------------------------------------
 
-_DIRECTORY = load(SANDBOX).directory
+_PEOPLE, _GROUP_IDS = ["ada", "bo", "cy"], ["file:dba", "file:eng"]
 _MINUTES = st.integers(5, 10_000).map(lambda n: timedelta(minutes=n))
 _TEXTS = (
     st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20)
@@ -901,7 +942,6 @@ _TEXTS = (
 
 def _conditions(*, approvers):
     some = lambda values: st.lists(values, min_size=1, max_size=3).map(tuple)  # noqa: E731
-    people, groups = sorted(_DIRECTORY.people), sorted(_DIRECTORY.groups)
     positive = st.sampled_from([c for c in Comparator if not c.negative])
     equal = (
         st.just(Comparator.IS) if approvers else st.sampled_from(["is", "is not"]).map(Comparator)
@@ -909,11 +949,11 @@ def _conditions(*, approvers):
     texts = positive if approvers else st.sampled_from(Comparator)
     fuzzy = texts.filter(lambda c: c not in {Comparator.IS, Comparator.IS_NOT})
     one = st.one_of(
-        st.builds(Condition, st.just("user"), equal, some(st.sampled_from(people))),
-        st.builds(Condition, st.just("manager"), equal, some(st.sampled_from(people))),
-        st.builds(Condition, st.just("group"), equal, some(st.sampled_from(groups))),
+        st.builds(Condition, st.just("user"), equal, some(st.sampled_from(_PEOPLE))),
+        st.builds(Condition, st.just("manager"), equal, some(st.sampled_from(_PEOPLE))),
+        st.builds(Condition, st.just("group"), equal, some(st.sampled_from(_GROUP_IDS))),
         st.builds(Condition, st.sampled_from(["user", "group"]), fuzzy, some(_TEXTS)),
-        st.builds(Condition, st.sampled_from(["city", "title"]), texts, some(_TEXTS)),
+        st.builds(Condition, st.just("city"), texts, some(_TEXTS)),
         *([st.just(Condition("manager", Comparator.IS, ()))] if approvers else []),
     )
     return st.builds(ConditionGroup, some(one), st.sampled_from(Join))
@@ -922,7 +962,7 @@ def _conditions(*, approvers):
 _GROUPS = st.builds(ApproverGroup, _TEXTS, _conditions(approvers=True))
 _SELECTORS = st.builds(
     Selector,
-    st.just("orders-db"),
+    st.just("shop"),
     st.frozensets(st.sampled_from(["database", "schema", "table"])),
     st.frozensets(st.sampled_from(["connect", "read", "read-write"])),
     st.frozensets(_TEXTS.map(str.casefold).map(str.strip), max_size=3),
@@ -964,22 +1004,13 @@ def _revisions(draw):
     )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The sandbox's company, without flows."""
-    folder = tmp_path_factory.mktemp("company")
-    for name in ("people.yaml", "company.yaml", "integrations.yaml"):
-        (folder / name).write_bytes((SANDBOX / name).read_bytes())
-    return folder
-
-
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_revisions())
-def test_what_is_exported_is_loaded_again_as_it_was(folder, revision):
-    document = revision_document(revision, _DIRECTORY)
+def test_what_is_exported_is_loaded_again_as_it_was(company, revision):
+    document = revision_document(revision, company().directory)
     text = yaml.safe_dump({"flows": [document]}, allow_unicode=True, sort_keys=False)
-    (folder / "flows.yaml").write_text(text, encoding="utf-8")
 
-    (found,) = load(folder).flows
+    (found,) = company(flows=text).flows
 
     assert found.revision == revision
 
@@ -1029,18 +1060,21 @@ _DATA = st.recursive(
 ).map(lambda data: yaml.safe_dump({"flows": data, "people": data, "admins": data}))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(sorted(FILES)), text=st.binary() | (_YAMLISH | _DATA).map(str.encode))
 def test_whatever_a_file_holds_it_loads_or_every_fault_has_a_sentence(tmp_path, name, text):
     for file, usual in FILES.items():
         (tmp_path / file).write_text(usual)
     (tmp_path / name).write_bytes(text)
 
+    said = ["all is well"]
     try:
         load(tmp_path)
     except BadManifestsError as error:
-        assert error.faults
-        assert all(fault.sentence and fault.file for fault in error.faults)
+        said = [fault.sentence for fault in error.faults]
+
+    assert said
+    assert all(said)
 
 
 # --- What is published ---------------------------------------------------------------------------
@@ -1077,7 +1111,9 @@ def test_the_sandbox_s_flows_name_what_its_databases_hold():
     held: set[str] = set()
     for database, part in re.findall(r"\\connect (\w+)\n(.*?)(?=\\connect|\Z)", script, re.DOTALL):
         schemas = re.findall(r"^create schema (\w+)", part, re.MULTILINE)
-        tables = re.findall(r"^create (?:table|(?:materialized )?view) (\w+)\.(\w+)", part, re.M)
+        tables = re.findall(
+            r"^create (?:table|(?:materialized )?view) (\w+)\.(\w+)", part, re.MULTILINE
+        )
         held |= {database, *(f"{database}/{s}" for s in schemas)}
         held |= {f"{database}/{schema}/{table}" for schema, table in tables}
 

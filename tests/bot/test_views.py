@@ -44,10 +44,11 @@ from engine import lifecycle
 from engine.commands import Approve, Extend, Observe, Reject, Return
 from engine.connectors.port import Secret
 from engine.directory import PersonId
-from engine.flow import Approval, Escalation, Join
+from engine.flow import Approval, Escalation, Extension, Join
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Card, Code, Refusal
-from engine.request import OPERATOR, SYSTEM, AccountId, State
+from engine.request import OPERATOR, SYSTEM, AccountId, Ask, Seat, Settled, State
+from engine.request import Approval as GivenApproval
 from tests.support.builders import (
     ABSENT,
     ANN,
@@ -189,8 +190,10 @@ def test_waiting_request_says_who_was_asked_and_what_comes_next():
         "> INC-42",
         "Who was asked",
         "• DBAs: @Ben and @Cat",
-        "If nobody decides by Mar 2, 2026 at 09:15, Security will be asked too. "
-        "It lapses Mar 3, 2026 at 09:00.",
+        (
+            "If nobody decides by Mar 2, 2026 at 09:15, Security will be asked too. "
+            "It lapses Mar 3, 2026 at 09:00."
+        ),
         "Cancel request",
         "AX-KRXN · Read orders · asked by you Mar 2, 2026 at 09:00",
     ]
@@ -443,7 +446,6 @@ def test_offer_that_was_taken_says_so():
     drawn = offer_card(seen(running, ANN, key))
 
     assert "⏩ Access was extended" in read(drawn)
-    assert "It now ends Mar 2, 2026 at 10:30." in read(drawn)
     assert not buttons(drawn)
 
 
@@ -656,7 +658,6 @@ def test_what_does_not_fit_is_counted():
     assert len(counts) == 2
     shown = read(many).count("read on orders/t1")
     assert shown + sum(counts) == 80
-    assert "⏳ Waiting for approval" not in counts
 
 
 def test_tasks_are_what_i_may_decide():
@@ -754,6 +755,68 @@ def test_every_card_of_every_request_is_within_slacks_limits(scene: Scene):
         assert_modal(ask(scene))
 
 
+def at_its_largest(bit: str, state: State) -> Scene:
+    """Fifty entitlements, thirty approvers, ten groups and reasons, all text of one kind."""
+    text = bit * 1000
+    crowd = [person(f"q{n}", name=text[:200], slack=None) for n in range(32)]
+    groups = tuple(approvers(name=text[:80]) for _ in range(10))
+    plan = flow(
+        name=text[:80],
+        approval=Approval(groups, Join.ALL_OF),
+        escalation=Escalation(15 * MINUTE, groups[:5]),
+        extension=Extension(10, timedelta(days=364, hours=23, minutes=59)),
+    )
+    things = [entitlement(n, text[:80], path=text[:255]) for n in range(50)]
+    systems = [
+        replace(e, integration=replace(e.integration, name=f"{n}{text[:80]}"))
+        for n, e in enumerate(things)
+    ]
+    request = life(State.ACTIVE, None, *range(50)).request
+    approvals = [
+        GivenApproval(p.id, frozenset({Seat(0)}), NOW, text[:124], HOUR) for p in crowd[:10]
+    ]
+    return Scene(
+        request=request.with_(
+            requestor=crowd[30].id,
+            grantee=crowd[31].id,
+            state=state,
+            justification=text[:1000],
+            grants=tuple(g.refused(text[:500]) for g in request.grants),
+            asks=tuple(
+                Ask(p.id, Seat(n % 10), f"{n % 10}{text[:80]}") for n, p in enumerate(crowd)
+            ),
+            approvals=tuple(approvals),
+            decided=Settled(crowd[0].id, NOW, text[:124]),
+            ended=Settled(crowd[1].id, NOW, text[:124]),
+            extensions_allowed=10,
+            extensions_used=0,
+            end_before=NOW,
+        ),
+        flow=plan,
+        revision=plan.revision,
+        directory=company(*crowd),
+        entitlements={e.id: e for e in systems},
+        viewer=crowd[31].id,
+        key="0/0",
+        has_login=True,
+    )
+
+
+@pytest.mark.parametrize("state", State, ids=str)
+@pytest.mark.parametrize("bit", ["&", '"', "\\", "\n<", "🙂", "`", "x ", "https://a.example/ "])
+def test_the_largest_request_is_within_slacks_limits(bit, state):
+    scene = at_its_largest(bit, state)
+
+    for viewer in (scene.viewer, PersonId("q3"), PersonId("q20")):
+        seen_by = replace(scene, viewer=viewer)
+        for draw in (request_card, approval_card, offer_card, ended_card):
+            assert_message(draw(seen_by))
+        for ask in (approve_modal, reject_modal):
+            assert_modal(ask(seen_by))
+        assert_message(my_access([seen_by] * 60))
+        assert_message(tasks([seen_by] * 60))
+
+
 @at_length
 @given(st.lists(scenes(), max_size=3), st.integers(1, 30))
 def test_every_list_is_within_slacks_limits(some: list[Scene], times: int):
@@ -762,15 +825,16 @@ def test_every_list_is_within_slacks_limits(some: list[Scene], times: int):
 
 
 @at_length
-@given(nasty(10_000), nasty(300), nasty(300))
-def test_every_form_is_within_slacks_limits(long: str, label: str, name: str):
+@given(nasty(1000), nasty(300), nasty(300))
+def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
+    long = typed * 10
     form = Form(
         resource=(ResourceId(1), label),
         permissions=[(EntitlementId(n), name) for n in range(120)],
         permission=EntitlementId(119),
         prefill=long,
         justification=long,
-        notes=[long] * 30,
+        notes=[long] * 12,
         preview=Preview(
             flow=name,
             longest=None,
@@ -801,8 +865,9 @@ def test_every_search_is_answered_within_slacks_limits(found: list[tuple[str, st
 
 
 @at_length
-@given(nasty(5000), nasty(200), st.integers(0, 20))
-def test_everything_else_is_within_slacks_limits(long: str, name: str, count: int):
+@given(nasty(1000), nasty(200), st.integers(0, 20))
+def test_everything_else_is_within_slacks_limits(typed: str, name: str, count: int):
+    long = typed * 5
     said = Refusal(Code.SETTLED, long, NOW)
     login = Credentials(
         account=AccountId(1),

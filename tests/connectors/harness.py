@@ -8,7 +8,7 @@ from typing import Protocol
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.sandbox.postgres import Cluster
 from engine.connectors import memory
@@ -26,6 +26,7 @@ from engine.connectors.port import (
 )
 from engine.connectors.postgresql import PostgreSQL
 from engine.connectors.postgresql.names import Place, path_of
+from tests.support.proxy import Proxy
 
 INSTALLATION = 'test "one"'
 _numbers = itertools.count(1)
@@ -253,3 +254,16 @@ class PostgreSQLHarness:
             [login.name],
         )
         return [what for (what,) in rows]
+
+
+def valid_for(harness: PostgreSQLHarness, login: Login) -> timedelta | None:
+    """How long the server would still let the login in; None: for ever."""
+    query = "select nullif(rolvaliduntil, 'infinity') - now() from pg_roles where rolname = %s"
+    (left,) = harness.one(query, login.name)
+    return left
+
+
+def through(proxy: Proxy, cluster: Cluster, **settings: int) -> PostgreSQL:
+    """A connector whose connections all pass the proxy."""
+    parts = conninfo_to_dict(cluster.latchkey_dsn()) | {"port": proxy.port}
+    return PostgreSQL(Secret(make_conninfo(**parts)), installation=INSTALLATION, **settings)

@@ -17,10 +17,11 @@ from tests.connectors.harness import (
     INSTALLATION,
     PostgreSQLHarness,
     known,
-    new_login,
     order,
     presences,
+    through,
     unique,
+    valid_for,
 )
 from tests.support.proxy import Proxy
 
@@ -111,8 +112,8 @@ def test_materialised_view_can_only_be_read(postgresql: PostgreSQLHarness, login
     for kind in ("materialized view", "view"):
         name = sql.Identifier(postgresql.schema, kind)
         base = sql.Identifier(postgresql.schema, "base")
-        postgresql.run(f"create {kind} {{}} as select note from {{}}", name, base)
-        postgresql.run(f"alter {kind} {{}} owner to orders_owner", name)
+        postgresql.run("create {} {} as select note from {}", sql.SQL(kind), name, base)
+        postgresql.run("alter {} {} owner to orders_owner", sql.SQL(kind), name)
 
     found = {
         resource.name: (resource.tags["kind"], [*resource.permissions])
@@ -242,12 +243,6 @@ def test_same_right_given_by_somebody_else_stays(postgresql: PostgreSQLHarness, 
 # --- The login and its end ------------------------------------------------------------------------
 
 
-def _valid_for(postgresql: PostgreSQLHarness, login: Login) -> timedelta | None:
-    query = "select nullif(rolvaliduntil, 'infinity') - now() from pg_roles where rolname = %s"
-    (left,) = postgresql.one(query, login.name)
-    return left
-
-
 def test_login_is_valid_until_the_servers_now_and_what_remains(
     postgresql: PostgreSQLHarness, login: Login
 ):
@@ -255,13 +250,13 @@ def test_login_is_valid_until_the_servers_now_and_what_remains(
     for remaining in (HOUR, timedelta(days=2), timedelta(minutes=5)):
         report = postgresql.connector.apply(order(login, target, remaining=remaining))
 
-        left = _valid_for(postgresql, login)
+        left = valid_for(postgresql, login)
         assert left
         assert remaining - timedelta(minutes=1) < left <= remaining
         assert not report.deadline_refused
 
     postgresql.connector.apply(order(known(login), target, remaining=None))
-    assert _valid_for(postgresql, login) is None
+    assert valid_for(postgresql, login) is None
     assert postgresql.log_in(login)
 
 
@@ -283,7 +278,7 @@ def test_end_that_the_server_refuses_leaves_the_old_one(
 
     assert "out of range" in report.deadline_refused
     assert presences(report) == {target: HELD}
-    left = _valid_for(postgresql, login)
+    left = valid_for(postgresql, login)
     assert left
     assert left <= HOUR
 
@@ -486,12 +481,6 @@ def test_dropped_while_it_is_granted_is_refused(
 # --- Faults ---------------------------------------------------------------------------------------
 
 
-def _through(proxy: Proxy, cluster: Cluster, **settings: int) -> PostgreSQL:
-    parts = psycopg.conninfo.conninfo_to_dict(cluster.latchkey_dsn())
-    dsn = psycopg.conninfo.make_conninfo(**parts | {"port": proxy.port})
-    return PostgreSQL(Secret(dsn), installation=INSTALLATION, **settings)
-
-
 @pytest.mark.parametrize("method", ["discover", "inspect", "apply", "cleanup", "logins"])
 def test_server_that_is_down_is_unavailable(cluster: Cluster, login: Login, method: str):
     calls = {
@@ -502,7 +491,7 @@ def test_server_that_is_down_is_unavailable(cluster: Cluster, login: Login, meth
         "logins": lambda connector: connector.logins(),
     }
     with Proxy(cluster.host, cluster.port) as proxy:
-        connector = _through(proxy, cluster)
+        connector = through(proxy, cluster)
         proxy.down = True
 
         with pytest.raises(Unavailable):
@@ -515,7 +504,7 @@ def test_server_that_is_down_is_unavailable(cluster: Cluster, login: Login, meth
 
 def test_server_that_hangs_is_not_waited_for_ever(cluster: Cluster, login: Login):
     with Proxy(cluster.host, cluster.port) as proxy:
-        connector = _through(proxy, cluster, statement_timeout=1)
+        connector = through(proxy, cluster, statement_timeout=1)
         proxy.on(2, action="stall")
 
         with pytest.raises(Unavailable):
@@ -528,7 +517,7 @@ def test_call_whose_time_is_up_changes_nothing_more(cluster: Cluster, login: Log
     target = harness.make()
     harness.close()
     with Proxy(cluster.host, cluster.port) as proxy:
-        connector = _through(proxy, cluster, statement_timeout=1)
+        connector = through(proxy, cluster, statement_timeout=1)
         began = time.monotonic()
         asleep = connector.deadline.total_seconds()
 
@@ -540,74 +529,7 @@ def test_call_whose_time_is_up_changes_nothing_more(cluster: Cluster, login: Log
         with pytest.raises(Unavailable):
             connector.apply(order(login, target))
 
-    assert login.name not in connector_of(cluster).logins()
-
-
-def connector_of(cluster: Cluster) -> PostgreSQL:
-    return PostgreSQL(Secret(cluster.latchkey_dsn()), installation=INSTALLATION)
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", ["grant", "extend", "end"])
-def test_cut_at_any_statement_and_applied_again_comes_to_the_same(
-    postgresql: PostgreSQLHarness, cluster: Cluster, step: str, when: str
-):
-    keep, go = postgresql.make(permission="read-write"), postgresql.make()
-
-    def prepare() -> Login:
-        login = new_login()
-        if step != "grant":
-            postgresql.connector.apply(order(login, keep, go))
-        return login
-
-    def ordered(login: Login):
-        if step == "grant":
-            return order(login, keep, go)
-        if step == "extend":
-            return order(known(login), keep, end=[go], remaining=timedelta(hours=3))
-        return order(known(login), end=[keep, go])
-
-    def check(login: Login) -> None:
-        if step == "end":
-            assert postgresql.left(login) == []
-            assert postgresql.log_in(login) is None
-            return
-        session = postgresql.log_in(login)
-        assert session
-        session.connection.close()
-        assert postgresql.can(login, keep)
-        assert postgresql.can(login, go) == (step == "grant")
-        left = _valid_for(postgresql, login)
-        assert left
-        assert (left > 2 * HOUR) == (step == "extend")
-
-    with Proxy(cluster.host, cluster.port) as proxy:
-        connector = _through(proxy, cluster)
-        whole = prepare()
-        proxy.reset()
-        expected = presences(connector.apply(ordered(whole)))
-        statements = proxy.count
-        check(whole)
-        assert statements > 10
-        for n in range(1, statements + 1):
-            login = prepare()
-            session = postgresql.log_in(login) if step != "grant" else None
-            proxy.reset()
-            proxy.on(n, action="cut", when=when)
-            try:
-                cut = presences(connector.apply(ordered(login)))
-            except Unavailable:
-                cut = {}
-            assert all(p in {UNKNOWN, expected[t]} for t, p in cut.items())
-            proxy.reset()
-
-            again = connector.apply(ordered(login))
-
-            assert presences(again) == expected, f"statement {n}"
-            check(login)
-            if session:
-                assert session.alive == (step == "extend")
-                session.connection.close()
+    assert login.name not in harness.connector.logins()
 
 
 def _table(harness: PostgreSQLHarness, target: Target) -> sql.Identifier:

@@ -21,7 +21,7 @@ from engine.commands import (
 )
 from engine.directory import PersonId, PersonStatus
 from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts
-from engine.request import OPERATOR, SYSTEM, GrantId
+from engine.request import OPERATOR, SYSTEM, GrantId, State
 from tests.support.builders import (
     ABSENT,
     ADA,
@@ -47,6 +47,7 @@ from tests.support.builders import (
     gone,
     these,
 )
+from tests.support.builders import life as lived
 
 BOTH = Approval((DBAS, SECURITY), Join.ALL_OF)
 TIERS = (approvers(), approvers(EVE, name="leads"), approvers(ADA, name="admins"))
@@ -70,6 +71,10 @@ FLOWS = {
     "for others": flow(request_for=frozenset({RequestFor.DIRECT_REPORTS})),
     "lapses soon": flow(lapses_after=15 * MINUTE, require_reason=True),
 }
+
+# The flows whose requests BEN alone can let through, and the states that this leads to.
+GIVING = ["any of", "automatic", "escalated", "indefinite", "a month", "5 minutes", "no extension"]
+FURTHER = [State.GRANTING, State.ACTIVE, State.ACTIVE, State.REVOKING]
 
 people = st.sampled_from([ANN, BOB, EVE, BEN, CAT, DAN, ADA, OPERATOR, SYSTEM, PersonId("nobody")])
 reasons = st.sampled_from(["", "INC-42", "x" * 124, "x" * 125])
@@ -125,9 +130,14 @@ _progress: st.SearchStrategy[Command] = st.sampled_from(
 @st.composite
 def lives(draw: st.DrawFn) -> Life:
     """Draw a life somewhere on its way: any flow, people come and go, all in any order."""
-    named = draw(st.sampled_from(sorted(FLOWS)))
-    parties = {"requestor": EVE, "grantee": ANN} if named == "for others" else {}
-    life = begun(FLOWS[named], *range(1, draw(st.integers(1, 3)) + 1), **parties)
+    wanted = range(1, draw(st.integers(1, 3)) + 1)
+    if draw(st.booleans()):
+        state, named = draw(st.sampled_from(FURTHER)), draw(st.sampled_from(GIVING))
+        life = lived(state, FLOWS[named], *wanted)
+    else:
+        named = draw(st.sampled_from(sorted(FLOWS)))
+        parties = {"requestor": EVE, "grantee": ANN} if named == "for others" else {}
+        life = begun(FLOWS[named], *wanted, **parties)
     for step, command, news in draw(
         st.lists(st.tuples(steps, commands | _progress | _progress, st.integers(0, 30)), max_size=9)
     ):

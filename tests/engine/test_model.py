@@ -8,6 +8,7 @@ come in between. Whatever happens, nothing may be left behind, and nothing taken
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -378,4 +379,6 @@ def _plus(now: datetime, of: AccessRequest) -> datetime | None:
 Overlapping.TestCase.settings = settings(
     max_examples=150, stateful_step_count=50, deadline=None, database=None
 )
-test_overlapping_requests_on_a_system_that_fails = Overlapping.TestCase
+test_overlapping_requests_on_a_system_that_fails = pytest.mark.timeout(400)(  # it shrinks slowly
+    Overlapping.TestCase
+)

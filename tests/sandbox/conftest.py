@@ -6,23 +6,28 @@ import pytest
 import yaml
 
 from bot.sandbox.client import Sandbox
-from tests.sandbox.kit import MANIFEST, Api, App, company, opening
+from tests.sandbox.kit import MANIFEST, PEOPLE, Api, App, company, opening
 
 _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    """The manifest, and a workspace file of many people."""
-    path = tmp_path_factory.mktemp("sandbox") / "workspace.yaml"
-    path.write_text(yaml.safe_dump(company()))
-    return {"manifest": MANIFEST, "workspace": path}
+    """What a sandbox with a handful of people is started with."""
+    return _files(tmp_path_factory.mktemp("small"), people=9)
 
 
 @pytest.fixture(scope="session")
-def shared(files):
-    with Sandbox.start(**files, clock=files["workspace"].with_name("clock"), rate_factor=0) as it:
+def shared(tmp_path_factory):
+    files = _files(tmp_path_factory.mktemp("shared"), people=PEOPLE)
+    with Sandbox.start(**files, rate_factor=0) as it:
         yield it
+
+
+def _files(folder, people):
+    workspace = folder / "workspace.yaml"
+    workspace.write_text(yaml.safe_dump(company(people)))
+    return {"manifest": MANIFEST, "workspace": workspace}
 
 
 @pytest.fixture
@@ -31,11 +36,17 @@ def sandbox(shared):
     shared.clear_faults()
 
 
-@pytest.fixture
-def api(sandbox):
-    api = Api(sandbox)
+@pytest.fixture(scope="session")
+def caller(shared):
+    api = Api(shared)
     yield api
     api.http.close()
+
+
+@pytest.fixture
+def api(sandbox, caller):
+    assert caller.sandbox is sandbox
+    return caller
 
 
 @pytest.fixture

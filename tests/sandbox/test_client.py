@@ -24,17 +24,17 @@ def test_people_are_found_by_id_handle_and_address(sandbox):
         sandbox.person("who")
 
 
-def test_the_clock_goes_on_and_never_back(sandbox, files):
-    file = files["workspace"].with_name("clock")
-    sandbox.reset_clock()
-
-    assert sandbox.advance(900) == 900
-    assert sandbox.advance(0.5) == 900.5
-    assert float(file.read_text()) == 900.5
-    with pytest.raises(NotPossible, match="never goes back"):
-        sandbox.advance(-1)
-    sandbox.reset_clock()
-    assert float(file.read_text()) == 0
+def test_the_clock_goes_on_and_never_back(files, tmp_path):
+    clock = tmp_path / "clock"
+    with Sandbox.start(**files, clock=clock) as sandbox:
+        assert float(clock.read_text()) == 0
+        assert sandbox.advance(900) == 900
+        assert sandbox.advance(0.5) == 900.5
+        assert float(clock.read_text()) == 900.5
+        with pytest.raises(NotPossible, match="never goes back"):
+            sandbox.advance(-1)
+        sandbox.reset_clock()
+        assert float(clock.read_text()) == 0
 
 
 def test_a_sandbox_started_again_goes_on_with_its_clock(files, tmp_path):

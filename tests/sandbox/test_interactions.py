@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from bot.sandbox.client import NotPossible
-from tests.sandbox.kit import SILENCE, button, field, form, modal, opening, plain, section
+from tests.sandbox.kit import PEOPLE, SILENCE, button, field, form, modal, opening, plain, section
 
 TROUBLE = "We had some trouble connecting. Try again?"
 
@@ -90,7 +90,7 @@ def test_without_a_link_a_command_fails_at_once(sandbox, person):
 
 
 def test_an_app_that_does_not_answer_is_reported_after_three_seconds(app, sandbox, api):
-    people = [sandbox.person(f"p{n}") for n in range(246, 250)]
+    people = [sandbox.person(f"p{n}") for n in range(PEOPLE - 3, PEOPLE + 1)]
     commander, clicker, submitter, searcher = people
     for one in people:
         api("chat.postMessage", channel=one.id, text="x", blocks=[

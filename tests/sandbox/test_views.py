@@ -3,7 +3,6 @@
 import pytest
 
 from bot.sandbox.client import NotPossible
-
 from tests.sandbox.kit import button, field, form, modal, plain, section
 
 

@@ -1,4 +1,8 @@
-"""Every storage test runs on SQLite and on PostgreSQL, each on a database of its own."""
+"""Every storage test runs on SQLite and on PostgreSQL, on a database that holds the company.
+
+On SQLite it is a copy of one file. On PostgreSQL, where a copy takes longer than most tests, it is
+one database, whose rows are put back before each test from a schema beside them.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -6,27 +10,28 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
+from sqlalchemy.engine import make_url
+from sqlmodel import SQLModel
 
 from storage import schema
 from storage.database import Database
 from tests.storage.crew import Crew
+from tests.support import postgres
 from tests.support import stored as support
-from tests.support.postgres import cluster as cluster
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import Stored
 
-KINDS = ("sqlite", "postgresql")
+cluster = postgres.cluster
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["sqlite", "postgresql"])
 def kind(request) -> str:
     return request.param
 
 
 @pytest.fixture(scope="session")
 def company_on(request, tmp_path_factory) -> Callable[[str], str]:
-    """Return, for each kind, the address of a database with the company, made once to copy."""
+    """Return, for each kind, the address of a database with the company, made once."""
     made: dict[str, str] = {}
 
     def company(kind: str) -> str:
@@ -39,6 +44,8 @@ def company_on(request, tmp_path_factory) -> Callable[[str], str]:
             schema.upgrade(database)
             database.close()
             support.found(url)
+            if kind == "postgresql":
+                _run(url, _keep())
             made[kind] = url
         return made[kind]
 
@@ -58,22 +65,15 @@ def empty_url(request, kind, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(request, kind, tmp_path, company_on) -> Iterator[str]:
-    """A database with the schema and the company."""
-    template = company_on(kind)
-    if kind == "sqlite":
-        file = tmp_path / "latchkey.db"
-        shutil.copy(template.removeprefix("sqlite:///"), file)
-        yield f"sqlite:///{file}"
-        return
-    cluster = request.getfixturevalue("cluster")
-    url = fresh_database(cluster)
-    names = [sql.Identifier(u.rpartition("/")[2]) for u in (url, template)]
-    with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database {}").format(names[0]))
-        connection.execute(sql.SQL("create database {} template {}").format(*names))
-    yield url
-    drop_database(cluster, url)
+def url(kind, tmp_path, company_on) -> str:
+    """A database with the schema and the company, and nothing of another test."""
+    company = company_on(kind)
+    if kind == "postgresql":
+        _run(company, _put_back())
+        return company
+    file = tmp_path / "latchkey.db"
+    shutil.copy(company.removeprefix("sqlite:///"), file)
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture
@@ -104,3 +104,31 @@ def crew() -> Iterator[Crew]:
     """Three processes that run the functions of `workers.py` at the same moment."""
     with Crew(3, root=Path(__file__).parents[2]) as started:
         yield started
+
+
+def _keep() -> list[str]:
+    kept = [f"create table kept.{t} as table public.{t}" for t in _tables()]
+    numbers = "create table kept.numbers as select sequencename, last_value from pg_sequences"
+    return ["create schema kept", *kept, numbers]
+
+
+def _put_back() -> list[str]:
+    ended = "select pg_terminate_backend(pid) from pg_stat_activity where datname ="
+    return [
+        f"{ended} current_database() and pid <> pg_backend_pid()",
+        "set session_replication_role = replica",  # no foreign keys, so in any order
+        *(f"delete from public.{t}" for t in _tables()),
+        *(f"insert into public.{t} table kept.{t}" for t in _tables()),
+        "select setval(sequencename::text, coalesce(last_value, 1), last_value is not null)"
+        " from kept.numbers",
+    ]
+
+
+def _tables() -> list[str]:
+    return sorted(SQLModel.metadata.tables)
+
+
+def _run(url: str, statements: list[str]) -> None:
+    address = make_url(url).set(drivername="postgresql")
+    with psycopg.connect(address.render_as_string(hide_password=False)) as connection:
+        connection.execute("; ".join(statements).encode())

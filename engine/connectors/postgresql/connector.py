@@ -114,7 +114,7 @@ class PostgreSQL:
                 return ()
             if not role.ours:
                 return (f"{stranger(login)} It was left alone.",)
-            return tuple(self._drop(main, role, sql.Identifier(login.name)))
+            return tuple(self._drop(main, role))
 
     def logins(self) -> list[str]:
         """Names of all roles whose comment says that this installation made them."""
@@ -158,12 +158,12 @@ class PostgreSQL:
             return database.name in self._named
         return database.reachable and database.name != _SERVERS_OWN
 
-    def _drop(self, main: Connection, role: Role, who: sql.Identifier) -> Iterator[str]:
+    def _drop(self, main: Connection, role: Role) -> Iterator[str]:
         """Close the role, empty it database by database, drop it."""
-        if main.execute("select pg_has_role(%s::oid, 'USAGE')", [role.oid]).fetchone() != (True,):
-            main.execute(sql.SQL("grant {} to current_user").format(who))
+        who = sql.Identifier(role.name)
+        self._server.join(main, role)
         insist(lambda: main.execute(sql.SQL("alter role {} nologin").format(who)))
-        if trouble := self._server.end_sessions(main, role.oid):
+        if trouble := self._server.end_sessions(main, role):
             raise Unavailable(trouble)
         rows = main.execute(
             "select distinct dbid from pg_shdepend"
@@ -175,13 +175,13 @@ class PostgreSQL:
             # What all databases share (0), such as CONNECT, can be dropped from any of them.
             if {database.oid, 0 if database.name == main.info.dbname else -1} & concerned:
                 with self._server.session(main.until, database.name) as connection:
-                    yield from _disown(connection, database, role, who)
+                    yield from _disown(connection, database, role)
         insist(lambda: main.execute(sql.SQL("drop role if exists {}").format(who)))
 
 
-def _disown(
-    connection: Connection, database: Database, role: Role, who: sql.Identifier
-) -> list[str]:
+def _disown(connection: Connection, database: Database, role: Role) -> list[str]:
+    who = sql.Identifier(role.name)
+
     def disown() -> list[str]:
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s, 0)", [LOCK])

@@ -1,10 +1,10 @@
 """One PostgreSQL server as Latchkey speaks to it: connections, locks, roles, its words."""
 
+import contextlib
 import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -86,9 +86,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 class Role:
     """A grantee's login as the server has it."""
 
+    name: str
     oid: int
     can_login: bool
     ours: bool  # its comment names this installation
+    member: bool  # Latchkey is one of it: who is not cannot end its sessions
 
 
 class Server:
@@ -122,7 +124,7 @@ class Server:
             "options": f"{self.address.get('options') or ''} {options}".strip(),
         }
 
-    @contextmanager
+    @contextlib.contextmanager
     def main(self) -> Iterator[Connection]:
         """Open the connection that a call begins with. Its faults are `Unavailable`."""
         try:
@@ -131,7 +133,7 @@ class Server:
         except psycopg.Error as error:
             raise Unavailable(said(error)) from error
 
-    @contextmanager
+    @contextlib.contextmanager
     def session(self, until: float, dbname: str | None = None) -> Iterator[Connection]:
         """Open a connection, to the address's own database or another, for the rest of a call."""
         parts = self._parts | ({"dbname": dbname} if dbname else {})
@@ -155,11 +157,18 @@ class Server:
 
     def find(self, main: Connection, login: Login) -> Role | None:
         row = main.execute(
-            "select oid, rolcanlogin, coalesce(shobj_description(oid, 'pg_authid'), '')"
-            " from pg_roles where rolname = %s",
-            [login.name],
+            "select rolname, oid, rolcanlogin,"
+            " starts_with(coalesce(shobj_description(oid, 'pg_authid'), ''), %s),"
+            " pg_has_role(oid, 'USAGE') from pg_roles where rolname = %s",
+            [self.signature(), login.name],
         ).fetchone()
-        return Role(row[0], row[1], row[2].startswith(self.signature())) if row else None
+        return Role(*row) if row else None
+
+    def join(self, main: Connection, role: Role) -> None:
+        """Make Latchkey a member again, if it may; who made the role may."""
+        if not role.member:
+            with contextlib.suppress(errors.InsufficientPrivilege):
+                main.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role.name)))
 
     def made(self, main: Connection) -> list[tuple[str, bool]]:
         """Return the roles of this installation, and whether Latchkey is a member of each."""
@@ -169,16 +178,17 @@ class Server:
             [self.signature()],
         ).fetchall()
 
-    def end_sessions(self, main: Connection, role: int, database: int | None = None) -> str:
+    def end_sessions(self, main: Connection, role: Role, database: int | None = None) -> str:
         """End the role's sessions, in one database or all. Say so if one will not go."""
-        values = {"role": role, "database": database, "patience": self._patience_ms}
+        values = {"role": role.oid, "database": database, "patience": self._patience_ms}
         try:
             # All at once first; then wait for each.
             if not main.execute(_END, values).rowcount:
                 return ""
             main.execute(_END_AND_WAIT, values)
         except errors.InsufficientPrivilege as error:
-            return f"Open sessions could not be ended: {said(error)}."
+            cure = f"GRANT {ident(role.name)} TO {ident(main.info.user)};"
+            return f"Open sessions could not be ended: {said(error)}. Cure: {cure}"
         left = main.execute(_SESSIONS, values).rowcount
         return f"Open sessions that do not end: {left}." if left else ""
 

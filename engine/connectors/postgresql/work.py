@@ -108,10 +108,11 @@ class Work:
             self.settle(order.unwanted, ABSENT)
             return self._report()
 
+        server.join(self.main, role)
         trouble = "" if wanted else self._shut_out()
         self._visit(role, wanted)
         if not any(self._may_hold(target) for target in wanted):
-            trouble = trouble or self._shut_out() or server.end_sessions(self.main, role.oid)
+            trouble = trouble or self._shut_out() or server.end_sessions(self.main, role)
         self._doubt(order.unwanted, Presence.ABSENT, trouble)
         self._doubt(wanted, Presence.HELD, refusal)
         return self._report()
@@ -268,7 +269,7 @@ class _Visit:
         trouble = ""
         if not self.wanted:  # an open cursor outlives REVOKE
             work = self.work
-            trouble = work.server.end_sessions(work.main, self.role.oid, database.oid)
+            trouble = work.server.end_sessions(work.main, self.role, database.oid)
         self._judge(connection, catalog, trouble)
 
     def _change(self, connection: Connection, database: acl.Database) -> acl.Catalog:

@@ -1,0 +1,168 @@
+"""Approving and rejecting: who may, when, and what everybody sees afterwards."""
+
+from datetime import timedelta
+
+import pytest
+
+from engine.request import State
+from tests.support.story import CUSTOMERS, ORDERS
+
+
+def test_an_approval_shows_on_every_copy_with_its_reason_and_without_buttons(told):
+    marta, priya, sam = (told.person(n) for n in ("marta", "priya", "sam.leigh"))
+    code = told.ask(marta).code
+    told.card(sam, code, button="approve")
+    assert not told.decide(priya, code, reason="Checked with Noor & co").errors
+    told.wait(code, State.ACTIVE)
+    for who in (marta, sam, priya):
+        card = told.card(who, code, "Checked with Noor & co", without="approve")
+        assert "pproved by" in card.text
+    assert not told.card(sam, code, "approved", without="approve").buttons
+
+
+def test_one_rejection_ends_the_request_and_says_why(told):
+    marta, priya, sam = (told.person(n) for n in ("marta", "priya", "sam.leigh"))
+    code = told.ask(marta).code
+    told.decide(priya, code, "reject", reason="use the replica")
+    told.wait(code, State.REJECTED)
+    assert "use the replica" in told.card(marta, code, "rejected").text
+    assert not told.card(sam, code, "rejected", without="approve").buttons
+
+
+def test_a_second_click_comes_too_late_and_is_told_who_decided(told):
+    marta, priya, sam = (told.person(n) for n in ("marta", "priya", "sam.leigh"))
+    code = told.ask(marta).code
+    card = told.card(sam, code, button="approve")
+    card.click("approve")
+    late = sam.wait_view("Approve access")
+    told.decide(priya, code)
+    told.wait(code, State.ACTIVE)
+    late.submit()
+    said = sam.view().text
+    assert "Priya Venkataraman approved this request" in said
+    assert sum(line.action == "approved" for line in told.desk.history(told.request(code))) == 1
+
+
+def test_a_click_on_an_old_card_is_told_who_decided(told):
+    marta, priya, sam = (told.person(n) for n in ("marta", "priya", "sam.leigh"))
+    request = told.ask(marta)
+    told.card(sam, request.code, button="approve")
+    told.decide(priya, request.code, "reject", reason="no")
+    told.wait(request.code, State.REJECTED)
+    sam.raw_action({"actions": [{"action_id": "approve", "value": str(request.id)}]})
+    assert "Priya Venkataraman rejected this request" in sam.wait_view("Not decided").text
+
+
+@pytest.mark.parametrize("who", ["marta", "kofi", "casey"])
+def test_a_forged_click_by_no_approver_decides_nothing(told, who):
+    """Slack lets anybody's client send an action; who may decide is asked at the click."""
+    request = told.ask(told.person("marta"))
+    person = told.person(who)
+    person.raw_action({"actions": [{"action_id": "approve", "value": str(request.id)}]})
+    assert person.wait_view("Not decided")
+    assert told.request(request.code).state is State.PENDING
+
+
+@pytest.mark.parametrize("value", ["", "0", "99999", "-1", "x", "1/2/3", "9" * 400, "٣"])
+def test_a_click_for_a_request_that_does_not_exist_gets_a_sentence(told, value):
+    priya = told.person("priya")
+    for action in ("approve", "reject", "cancel", "extend", "return", "credentials"):
+        priya.raw_action({"actions": [{"action_id": action, "value": value}]})
+        assert priya.wait_view().text
+        priya.view().close()
+    assert not priya.notices()
+
+
+def test_nobody_approves_their_own_request(told):
+    priya, sam = told.person("priya"), told.person("sam.leigh")
+    request = told.ask(priya, path=ORDERS)
+    told.card(sam, request.code, button="approve")
+    assert not any("approve" in [a for a, _, _ in m.buttons] for m in priya.messages())
+    priya.raw_action({"actions": [{"action_id": "approve", "value": str(request.id)}]})
+    assert "own request" in priya.wait_view("Not decided").text
+    assert told.request(request.code).state is State.PENDING
+
+
+def test_a_flow_that_wants_a_reason_does_not_approve_without(told):
+    jonas, amara = told.person("jonas"), told.person("amara")
+    code = told.ask(jonas, path=ORDERS, permission="read-write").code
+    told.card(amara, code, button="approve").click("approve")
+    modal = amara.wait_view("Approve access")
+    assert list(modal.submit().errors) == ["reason"]
+    modal.set("reason", "go")
+    assert not modal.submit().errors
+    told.wait(code, State.ACTIVE)
+
+
+def test_a_shorter_time_holds_and_takes_the_extensions_with_it(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta, duration="2h").code
+    assert not told.decide(priya, code, shorter="20 min").errors
+    request = told.wait(code, State.ACTIVE)
+    assert request.duration == timedelta(minutes=20)
+    assert request.extensions_left == 0
+
+
+@pytest.mark.parametrize("typed", ["5h", "1 min", "tomorrow", "-3"])
+def test_a_time_that_is_not_shorter_is_said_at_its_field(told, typed):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta).code
+    assert list(told.decide(priya, code, shorter=typed).errors) == ["shorter"]
+    assert told.request(code).state is State.PENDING
+
+
+def test_an_approver_who_is_one_no_more_cannot_decide(told):
+    """Deactivated between the card and the click: the modal that is open decides nothing."""
+    marta, sam = told.person("marta"), told.person("sam.leigh")
+    code = told.ask(marta).code
+    told.card(sam, code, button="approve").click("approve")
+    modal = sam.wait_view("Approve access")
+    with told.deactivated("samleigh"):
+        modal.submit()
+        assert "not active" in sam.view().text
+        assert told.request(code).state is State.PENDING
+        told.card(sam, code, "no longer", without="approve")
+
+
+def test_a_requestor_who_leaves_takes_the_request_along(told):
+    ravi, priya = told.person("ravi"), told.person("priya")
+    code = told.ask(ravi).code
+    told.card(priya, code, button="approve")
+    with told.deactivated("ravi"):
+        told.wait(code, State.CANCELLED)
+        told.card(priya, code, "cancelled", without="approve")
+
+
+def test_when_nobody_answers_the_next_tier_is_asked_and_its_approval_counts(told):
+    anil, jonas = told.person("anil"), told.person("jonas")
+    code = told.ask(anil, path="ledger/accounts/payments").code
+    assert not any(code in m.text for m in jonas.messages())
+    told.house.sandbox.advance(16 * 60)
+    card = told.card(jonas, code, button="approve")
+    assert "escalation" in card.text
+    told.decide(jonas, code)
+    told.wait(code, State.ACTIVE)
+
+
+def test_a_request_that_nobody_decides_lapses(told):
+    anil, selin = told.person("anil"), told.person("selin")
+    code = told.ask(anil, path="ledger/accounts/cards").code
+    told.card(selin, code, button="approve")
+    told.house.sandbox.advance(8 * 3600 + 60)
+    told.wait(code, State.TIMED_OUT)
+    told.card(selin, code, "timed out", without="approve")
+    told.card(anil, code, "timed out")
+
+
+def test_an_approval_by_two_at_the_same_moment_is_one_decision(told):
+    marta, priya, sam = (told.person(n) for n in ("marta", "priya", "sam.leigh"))
+    code = told.ask(marta, path=CUSTOMERS).code
+    modals = []
+    for who in (priya, sam):
+        told.card(who, code, button="approve").click("approve")
+        modals.append(who.wait_view("Approve access"))
+    told.at_once([modal.submit for modal in modals])
+    told.wait(code, State.ACTIVE)
+    history = [line.action for line in told.desk.history(told.request(code))]
+    assert history.count("approved") == 1
+    assert history.count("granted") == 1

@@ -1,0 +1,172 @@
+"""Asking: what the form says, what it refuses, what comes of it."""
+
+import pytest
+
+from engine.request import State
+from tests.support.story import CUSTOMERS, ORDERS, STOCK
+
+PASTED = "Why? " * 2000  # 10,000 characters
+
+
+def test_the_form_says_before_submission_who_approves_and_for_how_long(told):
+    form = told.fill(told.person("marta"))
+    assert "any of: Database administrators (2 people)" in form.text
+    assert "at most 2 h, extendable 2 × 30 min" in form.text
+    assert "Read the shop's orders" in form.text
+
+
+def test_a_request_shows_on_both_cards_and_in_both_lists(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta, why="INC-42: the total is wrong").code
+    mine, theirs = told.card(marta, code, "Waiting"), told.card(priya, code, button="approve")
+    for seen in (mine.text, theirs.text):
+        assert "read on orders/shop/customers" in seen
+        assert "INC-42: the total is wrong" in seen
+    assert "Database administrators" in theirs.text
+    assert code in marta.command("/access", "my").text
+    assert "customers" in priya.command("/access", "tasks").text
+    assert "Nothing waits" in marta.command("/access", "tasks").text
+
+
+def test_the_search_offers_only_what_some_flow_gives_this_person(told):
+    support, engineer = told.person("kofi"), told.person("marta")
+    seen_by_support = {o["text"]["text"] for o in told.form(support).options("resource", "")}
+    seen_by_engineer = {o["text"]["text"] for o in told.form(engineer).options("resource", "")}
+    assert CUSTOMERS in seen_by_support
+    assert ORDERS not in seen_by_support
+    assert {CUSTOMERS, ORDERS, STOCK} <= seen_by_engineer
+    assert not any("payroll" in path for path in seen_by_engineer | seen_by_support)
+
+
+@pytest.mark.parametrize("typed", ["100%", "orders_shop", "*", "[", "'; drop table x", "\\", "🦊"])
+def test_signs_that_mean_something_elsewhere_are_ordinary_in_the_search(told, typed):
+    assert told.form(told.person("marta")).options("resource", typed) == []
+
+
+def test_an_automatic_flow_grants_without_anybody(told):
+    anil = told.person("anil")
+    code = told.ask(anil, path=STOCK, why="").code
+    told.wait(code, State.ACTIVE)
+    assert "automatic" in told.card(anil, code, "active").text.casefold()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("soon", "soon"),
+        ("0", "5 min"),
+        ("-1h", ""),
+        ("4 min", "the shortest time is 5 min"),
+        ("3h", "at most 2 h"),
+        ("1e9", ""),
+        ("9" * 400, ""),
+    ],
+)
+def test_a_bad_duration_is_said_at_its_field_and_nothing_is_lost(told, typed, said):
+    marta = told.person("marta")
+    form = told.fill(marta, duration=typed, why="a long and careful text")
+    sent = form.submit()
+    assert [block.split("/")[0] for block in sent.errors] == ["duration"]
+    assert said in next(iter(sent.errors.values()))
+    assert "a long and careful text" in marta.view().text
+    assert not told.desk.requests(live=True)
+
+
+def test_a_missing_justification_is_said_at_its_field(told):
+    sent = told.fill(told.person("marta"), why="   ").submit()
+    assert list(sent.errors) == ["justification"]
+
+
+def test_a_text_of_ten_thousand_characters_is_said_to_be_too_long_and_stays(told):
+    marta = told.person("marta")
+    form = told.fill(marta, why=PASTED[:2900])
+    sent = form.submit()
+    assert "1,000" in sent.errors["justification"]
+    assert PASTED[:2900].strip() in marta.view().text
+
+
+def test_nothing_chosen_is_said_at_the_field(told):
+    sent = told.form(told.person("marta")).submit()
+    assert list(sent.errors) == ["resource"]
+
+
+def test_text_from_people_pings_nobody_and_fakes_no_link(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta, why="<!channel> <@U0001> <https://evil.example|our wiki> *b* `c`").code
+    card = told.card(priya, code, button="approve")
+    assert "<!channel>" not in str(card.raw)
+    assert "&lt;!channel&gt;" in str(card.raw)
+    assert "<https://evil.example" not in str(card.raw)
+
+
+def test_submitting_the_same_twice_makes_one_request(told):
+    marta = told.person("marta")
+    code = told.ask(marta).code
+    sent = told.fill(marta, why="another reason, another time", duration="30 min").submit()
+    assert sent.action == "update"
+    assert code in marta.view().text
+    assert [r.code for r in told.desk.requests(live=True)] == [code]
+
+
+def test_a_delivery_that_slack_repeats_makes_one_request(told):
+    marta = told.person("marta")
+    form = told.fill(marta)
+    told.house.sandbox.duplicate(1)
+    form.submit()
+    found = told.until(lambda: told.desk.requests(live=True), "the request")
+    assert len(found) == 1
+
+
+def test_a_table_dropped_between_opening_and_submitting_is_said(told):
+    marta = told.person("marta")
+    form = told.fill(marta, path=ORDERS)
+    with told.desk.database.write() as tx:
+        tx.connection().exec_driver_sql(
+            f"update resource set status = 'gone' where path = '{ORDERS}'"
+        )
+    try:
+        sent = form.submit()
+        assert "no longer" in sent.errors["resource"]
+    finally:
+        with told.desk.database.write() as tx:
+            tx.connection().exec_driver_sql(
+                f"update resource set status = 'active' where path = '{ORDERS}'"
+            )
+
+
+def test_the_command_fills_in_what_it_understands(told):
+    marta = told.person("marta")
+    told.form(marta, f"request read on {CUSTOMERS} for 90 min: INC-7")
+    form = marta.wait_view(where=lambda v: "Access flow" in str(v["blocks"]))
+    assert "INC-7" in form.text
+    sent = form.submit()
+    assert sent.action == "close", sent
+    request = told.desk.requests(live=True)[0]
+    assert request.justification == "INC-7"
+    assert request.duration.total_seconds() == 90 * 60
+
+
+def test_the_command_says_what_it_did_not_understand(told):
+    form = told.form(told.person("marta"), "request write on the moon for ever")
+    assert "the moon" in form.text
+
+
+def test_a_cancelled_request_loses_all_its_buttons(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta).code
+    told.card(priya, code, button="approve")
+    told.card(marta, code, button="cancel").click("cancel")
+    told.wait(code, State.CANCELLED)
+    assert not told.card(priya, code, "cancelled", without="approve").buttons
+    assert told.card(marta, code, "cancelled", without="cancel")
+
+
+def test_asking_again_opens_the_form_filled_in(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta, why="INC-9").code
+    told.decide(priya, code, "reject", reason="not today")
+    told.card(marta, code, button="request_again").click("request_again")
+    form = marta.wait_view("Request access")
+    assert CUSTOMERS in form.text
+    assert "INC-9" in form.text
+    assert form.submit().action == "close"

@@ -1,0 +1,184 @@
+"""Running access: credentials, extension, return, end."""
+
+import psycopg
+import pytest
+
+from engine.request import State
+from tests.support.story import CUSTOMERS, ORDERS
+
+
+def test_the_credentials_open_what_was_granted_and_nothing_else(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    with told.log_in(told.credentials(marta, request.code)) as session:
+        assert session.execute("select count(*) from shop.customers").fetchone() == (200,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("select * from shop.orders")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("update shop.customers set name = 'x'")
+
+
+def test_a_saved_password_is_shown_to_nobody_again(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    password = told.credentials(marta, request.code)["password"]
+    told.card(marta, request.code, button="credentials").click("credentials")
+    modal = marta.wait_view("How to log in")
+    assert password not in modal.text
+    assert "not kept" in modal.text
+    everywhere = str(told.house.sandbox.journal()) + told.house.bot.log
+    told_in = [e for e in told.house.sandbox.journal() if password in str(e)]
+    assert all(e.get("method") in {"views.open", "views.push"} for e in told_in if "method" in e)
+    assert password not in told.house.bot.log
+    assert everywhere
+
+
+def test_a_password_that_is_lost_can_be_reset(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    old = told.credentials(marta, request.code)
+    told.card(marta, request.code, button="credentials").click("credentials")
+    modal = marta.wait_view("How to log in")
+    modal.click("credentials_reset")
+    modal = marta.wait_view(where=lambda v: "credentials_saved" in str(v))
+    lines = (line.partition(":") for line in modal.text.splitlines())
+    new = next(value.strip() for label, _, value in lines if label == "Password")
+
+    def works():
+        try:
+            told.log_in({**old, "password": new}).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    told.until(works, "the new password works")
+    with pytest.raises(psycopg.OperationalError):
+        told.log_in(old)
+
+
+def test_only_the_grantee_sees_credentials(told):
+    request = told.active(told.person("marta"), told.person("priya"))
+    for name in ("priya", "diego"):
+        who = told.person(name)
+        who.raw_action({"actions": [{"action_id": "credentials", "value": str(request.id)}]})
+        assert "Only who has the access" in who.wait_view().text
+
+
+def test_another_persons_reset_button_does_nothing(told):
+    marta, diego = told.person("marta"), told.person("diego")
+    request = told.active(marta, told.person("priya"))
+    login = told.credentials(marta, request.code)
+    account = request.grants[0].account
+    told.card(marta, request.code, button="credentials").click("credentials")
+    view = marta.wait_view("How to log in").raw
+    forged = {"actions": [{"action_id": "credentials_reset", "value": str(account)}], "view": view}
+    diego.raw_action(forged)
+    told.log_in(login).close()
+
+
+def test_an_extension_keeps_user_password_and_session(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    login = told.credentials(marta, request.code)
+    with told.log_in(login) as session:
+        told.card(marta, request.code, button="extend").click("extend")
+        told.card(marta, request.code, "1 left")
+        longer = told.until(
+            lambda: (r := told.request(request.code)).ends_at > request.ends_at and r, "the end"
+        )
+        assert (longer.ends_at - request.ends_at).total_seconds() == 30 * 60
+        assert session.execute("select 1").fetchone() == (1,)
+        told.log_in(login).close()
+
+
+def test_a_button_pressed_twice_extends_once(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    click = {"actions": [{"action_id": "extend", "value": f"{request.id}/1"}]}
+    told.at_once([lambda: marta.raw_action(click)] * 3)
+    told.until(lambda: told.request(request.code).extensions_used == 1, "one extension")
+    assert told.request(request.code).extensions_used == 1
+    assert "extended already" in marta.wait_view("Not extended").text
+
+
+def test_extensions_run_out(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    for number in (1, 2):
+        click = {"actions": [{"action_id": "extend", "value": f"{request.id}/{number}"}]}
+        marta.raw_action(click)
+    card = told.card(marta, request.code, "active", without="extend")
+    assert told.request(request.code).extensions_left == 0
+    marta.raw_action({"actions": [{"action_id": "extend", "value": f"{request.id}/3"}]})
+    assert "no extension left" in marta.wait_view("Not extended").text
+    assert card.text
+
+
+def test_returned_access_is_gone_with_its_sessions(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    login = told.credentials(marta, request.code)
+    with told.log_in(login) as session:
+        told.card(marta, request.code, button="return").click("return")
+        told.wait(request.code, State.RETURNED)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("select 1")
+    with pytest.raises(psycopg.OperationalError):
+        told.log_in(login)
+    assert not {p for p in told.privileges() if p[0] == login["user"]}
+    assert told.card(marta, request.code, "returned", button="request_again")
+
+
+def test_overlapping_access_stays_until_the_last_of_it_ends(told):
+    """F12: the first of two to end took the access away for both."""
+    marta, priya = told.person("marta"), told.person("priya")
+    first = told.active(marta, priya, path=CUSTOMERS)
+    second = told.active(marta, priya, path=CUSTOMERS, duration="2h")
+    login = told.credentials(marta, second.code)
+    with told.log_in(login) as session:
+        told.card(marta, first.code, button="return").click("return")
+        told.wait(first.code, State.RETURNED)
+        assert session.execute("select count(*) from shop.customers").fetchone() == (200,)
+        assert second.code in told.card(marta, first.code, "still held").text
+        told.card(marta, second.code, button="return").click("return")
+        told.wait(second.code, State.RETURNED)
+    assert not {p for p in told.privileges() if p[0] == login["user"]}
+
+
+def test_one_of_two_accesses_ends_and_the_session_keeps_the_other(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    first = told.active(marta, priya, path=CUSTOMERS)
+    second = told.active(marta, priya, path=ORDERS)
+    with told.log_in(told.credentials(marta, second.code)) as session:
+        told.card(marta, first.code, button="return").click("return")
+        told.wait(first.code, State.RETURNED)
+        assert session.execute("select count(*) from shop.orders").fetchone() == (500,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            session.execute("select * from shop.customers")
+
+
+def test_who_leaves_loses_what_they_have(told):
+    henrik = told.person("henrik")
+    request = told.active(henrik, told.person("priya"))
+    login = told.credentials(henrik, request.code)
+    with told.deactivated("henrik"):
+        told.wait(request.code, State.REVOKED)
+        with pytest.raises(psycopg.OperationalError):
+            told.log_in(login)
+
+
+def test_access_that_was_there_before_stays_when_the_request_ends(told):
+    """Latchkey ends only what it gave."""
+    chloe, priya = told.person("chloe"), told.person("priya")
+    first = told.active(chloe, priya, path=CUSTOMERS)
+    login = told.credentials(chloe, first.code)["user"]
+    with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
+        admin.execute(f'grant select on shop.orders to "{login}"')
+        admin.execute(f'grant usage on schema shop to "{login}"')
+        request = told.active(chloe, priya, path=ORDERS)
+        assert request.grants[0].standing
+        chloe.wait_message("already held")
+        told.card(chloe, request.code, button="return").click("return")
+        told.wait(request.code, State.RETURNED)
+        assert (login, "orders", "SELECT") in told.privileges()
+        admin.execute(f'revoke all on shop.orders from "{login}"')

@@ -1,0 +1,110 @@
+"""A connection that dies at any statement: the next plain apply comes to the same end."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from bot.sandbox.postgres import Cluster
+from engine.connectors.port import Login, Order, Presence, Target, Unavailable
+from engine.connectors.postgresql import PostgreSQL
+from tests.connectors.harness import (
+    PostgreSQLHarness,
+    known,
+    new_login,
+    order,
+    presences,
+    through,
+    valid_for,
+)
+from tests.support.proxy import Proxy, When
+
+
+@dataclass
+class Story:
+    """Two targets: what was before, what is ordered, and what must come of it."""
+
+    system: PostgreSQLHarness
+    keep: Target
+    go: Target
+
+    def before(self) -> Login:
+        return new_login()
+
+    def ordered(self, login: Login) -> Order:
+        return order(login, self.keep, self.go)
+
+    def check(self, login: Login) -> None:
+        self.check_open(login, timedelta(hours=1), go=True)
+
+    def check_open(self, login: Login, remaining: timedelta, *, go: bool) -> None:
+        session = self.system.log_in(login)
+        assert session
+        session.connection.close()
+        assert self.system.can(login, self.keep)
+        assert self.system.can(login, self.go) is go
+        left = valid_for(self.system, login)
+        assert left
+        assert remaining - timedelta(minutes=1) < left <= remaining
+
+
+class Extend(Story):
+    """One target goes on, one ends."""
+
+    def before(self) -> Login:
+        login = new_login()
+        self.system.connector.apply(order(login, self.keep, self.go))
+        return login
+
+    def ordered(self, login: Login) -> Order:
+        return order(known(login), self.keep, end=[self.go], remaining=timedelta(hours=3))
+
+    def check(self, login: Login) -> None:
+        self.check_open(login, timedelta(hours=3), go=False)
+
+
+class End(Extend):
+    def before(self) -> Login:
+        login = super().before()
+        assert self.system.log_in(login)
+        return login
+
+    def ordered(self, login: Login) -> Order:
+        return order(known(login), end=[self.keep, self.go])
+
+    def check(self, login: Login) -> None:
+        assert self.system.left(login) == []
+        assert self.system.log_in(login) is None
+        query = "select count(*) from pg_stat_activity where usename = %s"
+        assert self.system.one(query, login.name) == (0,)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", [Story, Extend, End], ids=["grant", "extend", "end"])
+def test_cut_at_any_statement_and_applied_again_is_the_same(
+    postgresql: PostgreSQLHarness, cluster: Cluster, kind: type[Story], when: When
+):
+    story = kind(postgresql, postgresql.make(permission="read-write"), postgresql.make())
+    with Proxy(cluster.host, cluster.port) as proxy:
+        connector = through(proxy, cluster)
+        whole = story.before()
+        expected = presences(connector.apply(story.ordered(whole)))
+        statements = proxy.count
+        story.check(whole)
+
+        for n in range(1, statements + 1):
+            login = story.before()
+            proxy.reset()
+            proxy.on(n, action="cut", when=when)
+            cut = _try(connector, story.ordered(login))
+            assert all(p in {Presence.UNKNOWN, expected[t]} for t, p in cut.items()), n
+
+            assert presences(connector.apply(story.ordered(login))) == expected, n
+            story.check(login)
+
+
+def _try(connector: PostgreSQL, ordered: Order) -> dict[Target, Presence]:
+    try:
+        return presences(connector.apply(ordered))
+    except Unavailable:
+        return {}

@@ -1,0 +1,355 @@
+"""Who may request what for whom, under which flow, for how long; and in which words not."""
+
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.directory import Person, PersonStatus
+from engine.eligibility import (
+    MAX_ENTITLEMENTS,
+    Draft,
+    allowing,
+    check,
+    in_words,
+    offering,
+    still_granted,
+    usable,
+    why_not,
+)
+from engine.flow import AccessFlow, Approval, Join, RequestFor, Selector
+from engine.inventory import IntegrationId
+from engine.outcome import Code
+from tests.support.builders import (
+    ANN,
+    BEN,
+    BOB,
+    DAN,
+    DAY,
+    DBAS,
+    EVE,
+    HOUR,
+    MINUTE,
+    ORDERS,
+    SECOND,
+    SECURITY,
+    company,
+    entitlement,
+    facts,
+    flow,
+    gone,
+    members_of,
+    person,
+    request,
+    these,
+)
+
+HERE = company()
+SELF, REPORTS, OTHERS = RequestFor.SELF, RequestFor.DIRECT_REPORTS, RequestFor.OTHERS
+
+
+def draft(of: AccessFlow | None = None, who: str = ANN, whom: str = "", **values: object) -> Draft:
+    made = Draft(
+        requestor=HERE.people[who],
+        grantee=HERE.people[whom or who],
+        flow=of or flow(),
+        entitlements=(entitlement(),),
+        duration=HOUR,
+        justification="INC-42",
+    )
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def code(of: Draft) -> Code | None:
+    refusal = check(of, HERE)
+    assert refusal is None or refusal.sentence
+    return refusal.code if refusal else None
+
+
+def may(of: AccessFlow, who: str, whom: str) -> bool:
+    return why_not(of, HERE.people[who], HERE.people[whom], HERE) is None
+
+
+# --- who, for whom -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allowed", "whom", "expected"),
+    [
+        ({SELF}, EVE, True),
+        ({SELF}, ANN, False),
+        ({REPORTS}, ANN, True),
+        ({REPORTS}, EVE, False),
+        ({REPORTS}, BEN, False),
+        ({OTHERS}, BEN, True),
+        ({OTHERS}, DAN, False),
+        ({OTHERS}, EVE, False),
+        ({SELF, REPORTS, OTHERS}, EVE, True),
+        ({REPORTS, OTHERS}, EVE, False),
+    ],
+)
+def test_for_whom_is_exactly_what_the_flow_names(allowed, whom, expected):
+    """Reports and others never include oneself, even where their conditions would."""
+    of = flow(request_for=frozenset(allowed), grantees=these(BEN, EVE))
+
+    assert may(of, EVE, whom) is expected
+
+
+def test_others_without_conditions_are_nobody():
+    of = flow(request_for=frozenset({OTHERS}))
+
+    assert not any(may(of, EVE, whom) for whom in HERE.people)
+
+
+def test_the_requestors_conditions_hold_in_every_case():
+    of = flow(request_for=frozenset({SELF, OTHERS}), grantees=members_of("eng"))
+
+    assert may(of, ANN, BOB)
+    assert not may(of, BEN, BOB)
+    assert not may(of, BEN, BEN)
+
+
+@pytest.mark.parametrize(
+    ("requestor", "grantee", "expected"),
+    [
+        ({}, {}, None),
+        ({"status": PersonStatus.INACTIVE}, {}, Code.PERSON_INACTIVE),
+        ({"status": PersonStatus.PRE_BOARDING}, {}, Code.PERSON_INACTIVE),
+        ({"guest": True}, {}, Code.PERSON_INACTIVE),
+        ({}, {"status": PersonStatus.INACTIVE}, Code.PERSON_INACTIVE),
+        ({}, {"status": PersonStatus.PRE_BOARDING, "slack": None}, None),
+        ({}, {"guest": True}, None),
+    ],
+)
+def test_who_asks_is_active_and_who_receives_may_still_be_boarding(requestor, grantee, expected):
+    asks, receives = replace(HERE.people[EVE], **requestor), replace(HERE.people[ANN], **grantee)
+
+    refusal = why_not(flow(), asks, receives, HERE)
+
+    assert (refusal.code if refusal else None) is expected
+
+
+@pytest.mark.parametrize("closed", [{"active": False}, {"deleted": True}])
+def test_a_closed_flow_takes_no_requests(closed):
+    assert code(draft(flow(**closed))) is Code.FLOW_CLOSED
+    assert usable([flow(**closed)], HERE.people[ANN], HERE.people[ANN], HERE) == []
+
+
+# --- what ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        (Selector(ORDERS), True),
+        (Selector(IntegrationId("other")), False),
+        (Selector(ORDERS, types=frozenset({"table"})), True),
+        (Selector(ORDERS, types=frozenset({"schema"})), False),
+        (Selector(ORDERS, permissions=frozenset({"read"})), True),
+        (Selector(ORDERS, permissions=frozenset({"write"})), False),
+        (Selector(ORDERS, names=frozenset({"t1"})), True),
+        (Selector(ORDERS, names=frozenset({"orders/t1"})), True),
+        (Selector(ORDERS, names=frozenset({"t"})), False),
+    ],
+)
+def test_a_selector_selects_by_every_part_that_it_has(selector, expected):
+    assert selector.selects(entitlement()) is expected
+    assert flow(targets=(selector,)).revision.selects(entitlement()) is expected
+
+
+def test_names_are_compared_without_case():
+    loud = entitlement(name="STRASSE", path="x")
+
+    assert Selector(ORDERS, names=frozenset({"straße".casefold()})).selects(loud)
+
+
+def test_several_selectors_add_up():
+    targets = (
+        Selector(ORDERS, names=frozenset({"t1"})),
+        Selector(ORDERS, permissions=frozenset({"write"})),
+    )
+    of = flow(targets=targets).revision
+
+    assert of.selects(entitlement(1))
+    assert of.selects(entitlement(2, "write"))
+    assert not of.selects(entitlement(2))
+
+
+def test_what_is_gone_is_offered_by_nobody():
+    assert offering([flow()], entitlement()) == [flow()]
+    assert offering([flow()], gone()) == []
+
+
+@pytest.mark.parametrize(
+    ("entitlements", "expected"),
+    [
+        ((), Code.NOTHING_SELECTED),
+        ((gone(),), Code.RESOURCE_GONE),
+        ((entitlement(1), gone(2)), Code.RESOURCE_GONE),
+        ((entitlement(1), entitlement(2, "write")), Code.NOT_ELIGIBLE),
+        (tuple(entitlement(n) for n in range(MAX_ENTITLEMENTS)), None),
+        (tuple(entitlement(n) for n in range(MAX_ENTITLEMENTS + 1)), Code.TOO_MANY),
+    ],
+    ids=["nothing", "gone", "one gone", "not offered", "50", "51"],
+)
+def test_everything_selected_is_tested_at_submission(entitlements, expected):
+    reads = flow(targets=(Selector(ORDERS, permissions=frozenset({"read"})),))
+
+    assert code(draft(reads, entitlements=entitlements)) is expected
+
+
+# --- how long, why -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "duration", "expected"),
+    [
+        (HOUR, HOUR, None),
+        (HOUR, HOUR + SECOND, Code.BAD_DURATION),
+        (HOUR, 5 * MINUTE, None),
+        (HOUR, 5 * MINUTE - SECOND, Code.BAD_DURATION),
+        (HOUR, timedelta(), Code.BAD_DURATION),
+        (HOUR, -HOUR, Code.BAD_DURATION),
+        (HOUR, None, Code.BAD_DURATION),
+        (None, None, None),
+        (None, 365 * DAY, None),
+        (None, MINUTE, Code.BAD_DURATION),
+        (5 * MINUTE, 5 * MINUTE, None),
+        (365 * DAY, 365 * DAY, None),
+    ],
+)
+def test_a_duration_lies_between_5_minutes_and_the_flows_limit(limit, duration, expected):
+    assert code(draft(flow(grant_for=limit), duration=duration)) is expected
+    if duration is None or duration >= 5 * MINUTE:
+        assert bool(allowing([flow(grant_for=limit)], duration)) is (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Code.JUSTIFICATION_NEEDED),
+        (" \n\t\u00a0", Code.JUSTIFICATION_NEEDED),
+        ("x" * 1000, None),
+        (" " + "x" * 1000 + "\n", None),
+        ("x" * 1001, Code.TEXT_TOO_LONG),
+        ("\N{GRINNING FACE}" * 1000, None),
+        ("e\u0301" * 500, None),
+        ("e\u0301" * 501, Code.TEXT_TOO_LONG),
+    ],
+    ids=["none", "blank", "1000", "trimmed", "1001", "emoji", "combined", "combined too long"],
+)
+def test_a_justification_is_counted_in_code_points_after_trimming(text, expected):
+    assert code(draft(justification=text)) is expected
+
+
+def test_an_optional_justification_may_be_missing_but_not_endless():
+    of = flow(require_justification=False)
+
+    assert code(draft(of, justification="")) is None
+    assert code(draft(of, justification="x" * 1001)) is Code.TEXT_TOO_LONG
+
+
+def test_a_refusal_names_the_field_that_it_is_about():
+    refusals = [
+        check(draft(entitlements=()), HERE),
+        check(draft(duration=DAY), HERE),
+        check(draft(justification=""), HERE),
+    ]
+
+    assert [r.about for r in refusals if r] == ["entitlement", "duration", "justification"]
+
+
+# --- which flow ----------------------------------------------------------------------------------
+
+BOTH = Approval((DBAS, SECURITY), Join.ALL_OF)
+ANY = Approval((DBAS, SECURITY))
+IN_ORDER = (
+    flow(9, approval=None, grant_for=5 * MINUTE),
+    flow(8, approval=None, require_mfa=True),
+    flow(7, approval=ANY, grant_for=None),
+    flow(6, approval=ANY, grant_for=2 * HOUR),
+    flow(3, approval=ANY),
+    flow(4, approval=ANY),
+    flow(2, approval=BOTH),
+    flow(1, approval=ANY, require_mfa=True, grant_for=None),
+)
+
+
+@given(st.permutations(IN_ORDER))
+def test_the_preferred_flow_comes_first(shuffled):
+    """Automatic; without MFA; fewer decisions; longest; older."""
+    found = usable(shuffled, HERE.people[ANN], HERE.people[ANN], HERE)
+
+    assert [f.id for f in found] == [f.id for f in IN_ORDER]
+
+
+def test_preference_survives_offering_and_allowing():
+    found = usable(IN_ORDER, HERE.people[ANN], HERE.people[ANN], HERE)
+
+    assert [f.id for f in allowing(offering(found, entitlement()), 2 * HOUR)] == [7, 6, 1]
+
+
+def test_flows_add_up_and_none_restricts_another():
+    narrow = flow(1, requestors=members_of("sec"))
+
+    for flows in itertools.permutations([narrow, flow(2)]):
+        found = usable(flows, HERE.people[ANN], HERE.people[ANN], HERE)
+        assert [f.id for f in found] == [2]
+
+
+# --- at the grant --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "people", "known", "why"),
+    [
+        ({}, (), entitlement(), ""),
+        ({}, (), None, "no longer exists"),
+        ({}, (), gone(), "no longer exists"),
+        ({"targets": (Selector(ORDERS, names=frozenset({"t9"})),)}, (), entitlement(), "not offer"),
+        ({}, (person("ann"),), entitlement(), "no longer open to Ann"),
+        ({}, (person("ann", "eng", guest=True),), entitlement(), "no longer active"),
+        (
+            {"request_for": frozenset({REPORTS})},
+            (),
+            entitlement(),
+            "no longer open for Ann",
+        ),
+    ],
+)
+def test_asked_again_at_the_grant(values: dict, people: tuple[Person, ...], known, why):
+    of = flow(**values)
+
+    said = still_granted(request(of), known, facts(of, *people))
+
+    assert why in said
+    assert bool(said) is bool(why)
+
+
+def test_a_flow_that_closed_meanwhile_does_not_stop_the_grant():
+    """What was approved is given: only new requests need an open flow."""
+    of = flow(active=False, deleted=True)
+
+    assert not still_granted(request(of), entitlement(), facts(of))
+
+
+@pytest.mark.parametrize(
+    ("duration", "words"),
+    [
+        (None, "without end"),
+        (timedelta(), "under a minute"),
+        (5 * MINUTE, "5 min"),
+        (HOUR, "1 h"),
+        (HOUR + 5 * MINUTE, "1 h 05"),
+        (2 * HOUR + 30 * MINUTE, "2 h 30"),
+        (DAY, "1 day"),
+        (DAY + 30 * MINUTE, "1 day 30 min"),
+        (3 * DAY + HOUR, "3 days 1 h"),
+        (365 * DAY, "365 days"),
+    ],
+)
+def test_a_duration_is_said_as_people_say_it(duration, words):
+    assert in_words(duration) == words

@@ -1,0 +1,159 @@
+"""What an account should hold: the sum of its requests, against the plainest reading of it."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.holdings import held_elsewhere, unlooked, wants, wish
+from engine.inventory import EntitlementId
+from engine.request import AccountId, Grant, GrantId, GrantState, RequestId, State
+from tests.support.builders import DAY, HOUR, NOW, life, request
+
+MINE = AccountId(1)
+WANTS = {State.GRANTING, State.ACTIVE}
+OPEN = {GrantState.WANTED, GrantState.HELD}
+
+
+@st.composite
+def a_grant(draw, number: int) -> Grant:
+    standing = draw(st.sampled_from([None, False, False, True]))
+    return Grant(
+        GrantId(number),
+        EntitlementId(draw(st.integers(1, 3))),
+        AccountId(draw(st.sampled_from([1, 1, 2]))),
+        draw(st.sampled_from(GrantState)),
+        begun=standing is False and draw(st.booleans()),
+        standing=standing,
+    )
+
+
+@st.composite
+def several(draw):
+    return [
+        request(
+            id=RequestId(number),
+            state=draw(st.sampled_from([*State, *WANTS, *WANTS])),
+            grants=tuple(draw(a_grant(n)) for n in range(draw(st.integers(1, 3)))),
+            ends_at=draw(st.sampled_from([NOW, NOW + HOUR, NOW + DAY, None])),
+        )
+        for number in range(1, draw(st.integers(0, 4)) + 1)
+    ]
+
+
+def holders(requests, entitlement):
+    """Return those who want it now and have begun it: request and grant."""
+    return [
+        (r, g)
+        for r in requests
+        for g in r.grants
+        if g.account == MINE
+        and g.entitlement == entitlement
+        and g.begun
+        and g.state in OPEN
+        and r.state in WANTS
+    ]
+
+
+@given(several())
+@settings(max_examples=150)
+def test_a_holding_should_be_while_anybody_wants_it(requests):
+    wished = wish(MINE, requests)
+
+    begun = {g.entitlement for r in requests for g in r.grants if g.account == MINE and g.begun}
+    assert wished.wanted == {e for e in begun if holders(requests, e)}
+    assert wished.unwanted == {e for e in begun if not holders(requests, e)}
+
+
+@given(several())
+@settings(max_examples=150)
+def test_the_account_lasts_as_long_as_its_longest_wish(requests):
+    ends = [r.ends_at for e in (1, 2, 3) for r, _ in holders(requests, e)]
+
+    expected: datetime | None = None
+    if ends and None not in ends:
+        expected = max(ends)
+    assert wish(MINE, requests).until == expected
+
+
+@given(several())
+@settings(max_examples=120)
+def test_order_does_not_matter(requests):
+    assert wish(MINE, requests) == wish(MINE, requests[::-1])
+    assert unlooked(MINE, requests) == unlooked(MINE, requests[::-1])
+
+
+@given(several())
+@settings(max_examples=150)
+def test_only_what_was_never_looked_at_is_looked_at_and_ours_is_known(requests):
+    ours, new = unlooked(MINE, requests)
+
+    blank = {
+        g.entitlement
+        for r in requests
+        for g in r.grants
+        if g.account == MINE and wants(r, g) and g.standing is None
+    }
+    given_by_us = {
+        g.entitlement
+        for r in requests
+        for g in r.grants
+        if g.account == MINE and g.begun and g.standing is False
+    }
+    assert ours | new == blank
+    assert not ours & new
+    assert ours == blank & given_by_us
+
+
+@given(several())
+@settings(max_examples=150)
+def test_the_duty_to_take_away_passes_only_to_another_who_has_begun(requests):
+    for mine in requests:
+        elsewhere = held_elsewhere(mine, requests)
+        for entitlement, code in elsewhere.items():
+            assert entitlement in mine.entitlements
+            other = next(r for r in requests if r.code == code)
+            assert other.id != mine.id
+            assert any(
+                g.entitlement == entitlement and g.begun and wants(other, g) for g in other.grants
+            )
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_granting_and_active_requests_want(state):
+    made = life(state).request
+
+    assert any(wants(made, g) for g in made.grants) == (state in WANTS)
+
+
+def test_standing_access_is_in_no_order():
+    made = life(State.GRANTING)
+    made.look(standing=[1])
+
+    wished = wish(MINE, [made.request])
+
+    assert not wished.wanted | wished.unwanted
+
+
+def test_an_end_of_nothing_wanted_is_no_end_of_anything():
+    ended = life(State.REVOKING).request
+
+    assert wish(MINE, [ended]).until is None
+    assert wish(MINE, [ended]).unwanted == {1}
+
+
+def test_two_overlapping_requests_each_answer_for_the_other():
+    one = life(State.ACTIVE).request
+    other = replace(one, id=RequestId(2))
+
+    assert held_elsewhere(one, [one, other]) == {1: other.code}
+    assert held_elsewhere(other, [one, other]) == {1: one.code}
+
+
+def test_the_same_entitlement_in_another_account_is_another_thing():
+    one = life(State.ACTIVE).request
+    elsewhere = tuple(replace(g, account=AccountId(2)) for g in one.grants)
+
+    assert held_elsewhere(one, [replace(one, id=RequestId(2), grants=elsewhere)]) == {}

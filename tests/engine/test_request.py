@@ -1,0 +1,95 @@
+"""Codes that people say aloud, and the keys under which seats are stored."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.request import RequestId, Seat, State, code_of, id_of
+from tests.support.builders import ANN, BEN, CAT, EVE, begun, request
+
+ids = st.integers(1, 32**6 - 1).map(RequestId)
+
+
+@given(ids)
+def test_a_code_leads_back_to_its_request(id_):
+    assert id_of(code_of(id_)) == id_
+
+
+@given(ids, ids)
+def test_two_requests_never_share_a_code(one, other):
+    assert (code_of(one) == code_of(other)) == (one == other)
+
+
+def test_the_first_thousand_codes_are_short_and_all_different():
+    codes = {code_of(RequestId(n)) for n in range(1, 1001)}
+
+    assert len(codes) == 1000
+    assert {len(code) for code in codes} == {len("AX-7K2M")}
+
+
+@given(st.integers(1, 32**4 - 2))
+def test_neighbours_look_unlike(number):
+    """Who mishears one letter shall not land at the next request."""
+    one, next_ = code_of(RequestId(number)), code_of(RequestId(number + 1))
+
+    assert sum(a != b for a, b in zip(one, next_, strict=True)) >= 2
+
+
+@pytest.mark.parametrize("size", [4, 5, 6])
+def test_a_code_grows_only_when_it_must(size):
+    assert len(code_of(RequestId(32**size - 1))) == len("AX-") + size
+    assert len(code_of(RequestId(32**size))) == len("AX-") + size + 1
+
+
+@given(ids)
+def test_a_code_is_understood_as_people_type_it(id_):
+    code = code_of(id_)
+    misread = code.replace("0", "o").replace("1", "l").lower()
+
+    assert id_of(f" {code.lower()} ") == id_of(code.removeprefix("AX-")) == id_
+    assert id_of(misread) == id_
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_code_or_none(text):
+    found = id_of(text)
+
+    assert found is None or id_of(code_of(found)) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AX-", "AX-7K2", "AX-7K2U", "AX-7K2M-", "AX-000000000", "é4z9"]
+)
+def test_what_is_no_code_is_none(text):
+    assert id_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("seat", "key"),
+    [
+        (Seat(0), "group/0"),
+        (Seat(2, 1), "tier1/2"),
+        (Seat(None, 0), "tier0/*"),
+        (Seat(1, admins=True), "admins/1"),
+    ],
+)
+def test_a_seat_and_its_key_are_one(seat, key):
+    assert seat.key == key
+    assert Seat.parse(key) == seat
+
+
+def test_final_states_are_those_that_nothing_leads_out_of():
+    assert {s.value for s in State if not s.final} == {
+        "pending_mfa",
+        "pending",
+        "granting",
+        "active",
+        "revoking",
+    }
+    assert {s for s in State if s.wants_access} == {State.GRANTING, State.ACTIVE}
+
+
+def test_parties_and_asked_name_everybody_once():
+    assert request().parties == (ANN,)
+    assert request(requestor=EVE).parties == (EVE, ANN)
+    assert begun().request.asked == (BEN, CAT)

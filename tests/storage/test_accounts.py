@@ -1,0 +1,723 @@
+"""The access loop's turn: lease, look, order, and what is made of what the system says."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from engine.commands import Extend, Return, Revoke
+from engine.connectors.port import Outcome, Presence, Report, Target, Unavailable
+from engine.request import GrantState, State
+from storage import accounts, claims, sync
+from storage.accounts import Done, Kind
+from storage.secrets import KeyRing, new_key
+from storage.tables import AccountRow, AuditRow, GrantRow, InstanceRow, MessageRow
+from storage.types import db_now
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    BOB,
+    DEADLINE,
+    ENGINEERS,
+    GROUPS,
+    HOUR,
+    KEY,
+    MINUTE,
+    PEOPLE,
+    PG,
+    WIKI,
+    WRITING,
+    Stored,
+    table,
+)
+
+ORDERS = Target("table", "id:shop.orders", "shop.orders", "read")
+HANDBOOK = Target("page", "id:handbook", "handbook", "edit")
+SECOND = timedelta(seconds=1)
+
+
+def login(stored, of=ALICE) -> str:
+    return stored.account(of=of).login
+
+
+def held(stored, system=PG) -> set[str]:
+    return {str(t) for targets in stored.systems[system].held.values() for t in targets}
+
+
+def notices(stored, kind="notice") -> list[tuple[str, str]]:
+    return [(m.recipient, m.detail) for m in stored.rows(MessageRow) if m.kind == kind]
+
+
+def dies(stored) -> None:
+    """The process falls silent: its heartbeat is set back, which waits for nothing."""
+    with stored.database.write() as tx:
+        mine = col(InstanceRow.id) == stored.instance
+        tx.execute(update(InstanceRow).where(mine).values(beat=db_now() - 3.5))
+
+
+def begin(stored, system=PG):
+    """Lease the account that is due there, and return what is to be done."""
+    ids = [i for i in stored.due() if i == stored.account(system).id]
+    (work,) = stored.turn(*ids)
+    return work
+
+
+# --- a life --------------------------------------------------------------------------------------
+
+
+def test_access_is_given_extended_and_taken_away(stored):
+    system = stored.systems[PG]
+    request = stored.submit()
+
+    stored.converge()
+    assert held(stored) == {"read on shop.orders"}
+    assert system.remaining == HOUR
+    assert stored.again(request).state is State.ACTIVE
+
+    stored.pass_(50 * MINUTE)
+    stored.do(request, Extend(ALICE, 1))
+    assert stored.again(request).end_before is not None
+    stored.converge()
+    assert system.remaining == 40 * MINUTE
+    assert stored.again(request).end_before is None
+
+    stored.pass_(40 * MINUTE)
+    stored.tick()
+    assert stored.again(request).state is State.REVOKING
+    stored.converge()
+    assert held(stored) == set()
+    assert stored.again(request).state is State.EXPIRED
+    assert system.calls == ["apply"] * 3
+    assert stored.due() == []
+
+
+def test_ledger_is_written_before_the_system_is_called(stored):
+    """Elsewhere the end was noted after the access was given: some of it never ended."""
+    request = stored.submit()
+
+    work = begin(stored)
+
+    (grant,) = stored.rows(GrantRow)
+    assert grant.begun
+    assert stored.again(request).ends_at == stored.now + HOUR
+    assert stored.account().lease == stored.instance
+    assert stored.secret(stored.account()).reveal() == work.login.password.reveal()
+
+
+def test_late_confirmation_does_not_eat_the_time(stored):
+    request = stored.submit()
+    work = begin(stored)
+    stored.pass_(10 * MINUTE)
+
+    stored.turn(done=[stored.call(work)])
+
+    assert stored.again(request).ends_at == stored.now + HOUR
+
+
+def test_several_systems_of_a_request_are_each_brought_in_line(stored):
+    request = stored.submit("read on shop.orders", "edit on handbook")
+    stored.converge()
+    assert (held(stored), held(stored, WIKI)) == ({"read on shop.orders"}, {"edit on handbook"})
+
+    stored.do(request, Return(ALICE))
+    stored.converge()
+
+    assert (held(stored), held(stored, WIKI)) == (set(), set())
+    assert stored.again(request).state is State.RETURNED
+
+
+def test_revoke_while_a_call_is_in_flight_takes_effect_after_it(stored):
+    request = stored.submit()
+    work = begin(stored)
+    stored.do(request, Revoke(ADA))
+    assert stored.due() == [] or stored.turn(*[]) == []
+
+    stored.turn(done=[stored.call(work)])
+    assert held(stored) == {"read on shop.orders"}
+    assert stored.again(request).state is State.REVOKING
+    stored.converge()
+
+    assert held(stored) == set()
+    assert stored.again(request).state is State.REVOKED
+
+
+def test_refused_extension_keeps_the_old_end(stored):
+    request = stored.submit()
+    stored.converge()
+    end = stored.again(request).ends_at
+    stored.systems[PG].end_refused = "the account is locked"
+
+    stored.do(request, Extend(ALICE, 1))
+    stored.converge()
+
+    assert stored.again(request).ends_at == end
+    assert stored.again(request).extensions_used == 0
+    assert [to for to, _ in notices(stored)] == [ALICE]
+
+
+# --- overlaps and what was there before ----------------------------------------------------------
+
+
+def test_first_of_two_requests_ends_without_a_call(stored):
+    """Elsewhere the first of two overlapping grants to end took the access from both."""
+    first = stored.submit()
+    stored.converge()
+    stored.pass_(30 * MINUTE)
+    second = stored.submit(duration=2 * HOUR)
+    stored.converge()
+    calls = len(stored.systems[PG].calls)
+
+    stored.pass_(30 * MINUTE)
+    stored.tick()
+
+    ended = stored.again(first)
+    assert ended.state is State.EXPIRED
+    assert ended.grants[0].note == f"still held under {second.code}"
+    stored.converge()
+    assert held(stored) == {"read on shop.orders"}
+    assert len(stored.systems[PG].calls) - calls <= 1  # to tell the login's end, if at all
+
+    stored.pass_(2 * HOUR)
+    stored.tick()
+    stored.converge()
+    assert held(stored) == set()
+
+
+def test_end_that_another_request_takes_over_needs_no_call(stored):
+    first = stored.submit()
+    stored.converge()
+    second = stored.submit(duration=2 * HOUR)
+    stored.converge()
+    calls = list(stored.systems[PG].calls)
+
+    stored.do(first, Return(ALICE))
+    stored.tick()
+
+    assert stored.again(first).state is State.RETURNED
+    assert stored.again(second).state is State.ACTIVE
+    assert stored.systems[PG].calls == calls
+
+
+def test_access_that_was_there_before_stays(stored):
+    request = stored.submit("edit on handbook")
+    stored.systems[WIKI].held[login(stored) if False else stored.account(WIKI).login] = {HANDBOOK}
+
+    stored.converge()
+    assert stored.again(request).state is State.ACTIVE
+    assert stored.again(request).grants[0].standing is True
+    assert stored.systems[WIKI].calls == ["inspect"]
+    assert [to for to, _ in notices(stored)] == [ALICE]
+    assert [to for to, _ in notices(stored, "alarm")] == [ADA]
+
+    stored.pass_(HOUR)
+    stored.tick()
+    stored.converge()
+    assert held(stored, WIKI) == {"edit on handbook"}
+    assert stored.again(request).grants[0].note == "It was there before, and stays."
+    assert stored.systems[WIKI].calls == ["inspect"]
+
+
+def test_what_latchkey_gave_is_not_looked_at_again(stored):
+    """A second request must not find the first one's access and take it for standing."""
+    stored.submit("edit on handbook")
+    stored.converge()
+    second = stored.submit("edit on handbook", duration=2 * HOUR)
+    stored.converge()
+
+    assert stored.again(second).grants[0].standing is False
+    assert stored.systems[WIKI].calls.count("inspect") == 1
+
+
+def test_look_that_saw_nothing_is_repeated(stored):
+    request = stored.submit("edit on handbook")
+    work = begin(stored, WIKI)
+    assert work.order is None
+
+    unclear = {HANDBOOK: Outcome(Presence.UNKNOWN, "half an answer")}
+    assert stored.turn(done=[Done(work, unclear)]) == []
+
+    assert stored.again(request).grants[0].standing is None
+    assert stored.account(WIKI).attempts == 1
+    stored.pass_(SECOND)
+    stored.converge()
+    assert stored.again(request).state is State.ACTIVE
+
+
+def test_newcomer_between_look_and_begin_waits_for_its_turn(stored, other):
+    """Somebody asks for the same account after the requests were locked, before the account."""
+    first = stored.submit("edit on handbook")
+    work = begin(stored, WIKI)
+    look = stored.call(work)
+    second = stored.submit("edit on runbook")
+
+    works = stored.turn(done=[look])
+    assert stored.again(first).grants[0].standing is False
+    assert stored.again(second).grants[0].standing is None
+    while works:
+        works = stored.turn(done=[stored.call(w) for w in works])
+    stored.converge()
+
+    assert held(stored, WIKI) == {"edit on handbook", "edit on runbook"}
+    assert stored.again(second).grants[0].standing is False
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+def test_refused_entitlement_fails_and_the_rest_works(stored):
+    stored.systems[PG].refused = {"write"}
+    request = stored.submit("read on shop.orders", "write on shop.orders", flow=WRITING)
+    stored.approve(request)
+
+    stored.converge()
+
+    now = stored.again(request)
+    assert now.state is State.ACTIVE
+    assert [g.state for g in now.grants] == [GrantState.HELD, GrantState.REFUSED]
+    assert [to for to, _ in notices(stored)] == [ALICE]
+    assert [to for to, _ in notices(stored, "alarm")] == [ADA]
+
+
+def test_request_of_which_all_is_refused_fails(stored):
+    stored.systems[PG].refused = {"read"}
+    request = stored.submit()
+
+    stored.converge()
+
+    assert stored.again(request).state is State.FAILED
+
+
+def test_system_that_is_down_is_tried_with_growing_pauses_and_one_alarm(stored):
+    stored.submit()
+    stored.systems[PG].faults = [Unavailable("connection refused")] * 12
+    pauses = []
+
+    for _ in range(12):
+        stored.converge()
+        assert len(notices(stored, "alarm")) == (1 if len(pauses) >= 2 else 0)
+        pauses.append((stored.account().due_at - stored.now).total_seconds())
+        stored.pass_(timedelta(seconds=pauses[-1]))
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    assert "connection refused" in notices(stored, "alarm")[0][1]
+    stored.converge()
+    assert held(stored) == {"read on shop.orders"}
+    assert stored.account().attempts == 0
+
+
+def test_end_is_reached_however_long_the_system_is_down(stored):
+    """Elsewhere the revoker gave up after six tries, and the access stayed."""
+    request = stored.submit()
+    stored.converge()
+    stored.systems[PG].faults = [Unavailable("down")] * 30
+    stored.pass_(HOUR)
+    stored.tick()
+
+    for _ in range(31):
+        stored.converge()
+        assert stored.again(request).state in {State.REVOKING, State.EXPIRED}
+        stored.pass_(5 * MINUTE)
+
+    assert held(stored) == set()
+    assert stored.again(request).state is State.EXPIRED
+
+
+def test_access_that_is_still_there_is_not_called_ended(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    work = begin(stored)
+
+    stored.turn(done=[Done(work, Report({ORDERS: Outcome(Presence.HELD)}))])
+
+    assert stored.again(request).state is State.REVOKING
+    assert stored.account().attempts == 1
+
+
+def test_login_dropped_by_hand_is_made_anew(stored):
+    first = stored.submit()
+    stored.converge()
+    before = stored.secret(stored.account()).reveal()
+    stored.systems[PG].held.clear()
+    stored.systems[PG].passwords.clear()
+
+    stored.submit("read on shop.customers")
+    stored.converge()
+    assert stored.account().made is False
+    stored.pass_(SECOND)
+    stored.converge()
+
+    assert held(stored) == {"read on shop.orders", "read on shop.customers"}
+    after = stored.secret(stored.account()).reveal()
+    assert stored.systems[PG].passwords == {login(stored): after}
+    assert after != before
+    assert stored.again(first).state is State.ACTIVE
+
+
+def test_requestor_who_no_longer_qualifies_is_refused_at_the_grant(stored):
+    request = stored.submit()
+    people = [replace(p, groups=p.groups - {ENGINEERS}) for p in PEOPLE]
+    stored.write(lambda tx, _: sync.people(tx, people, GROUPS, stored.now))
+
+    stored.converge()
+
+    now = stored.again(request)
+    assert now.state is State.FAILED
+    assert "no longer open to Alice" in now.grants[0].note
+    assert stored.systems[PG].calls == []
+
+
+def test_resource_that_has_gone_is_refused_at_the_grant(stored):
+    request = stored.submit()
+    stored.write(lambda tx, _: sync.inventory(tx, PG, [table("shop.customers")], stored.now))
+
+    stored.converge()
+
+    assert stored.again(request).state is State.FAILED
+    assert stored.systems[PG].calls == []
+
+
+def test_system_that_is_not_connected_is_put_off(stored):
+    stored.submit()
+    stored.kinds = {}
+
+    stored.converge()
+
+    assert stored.account().lease is None
+    assert stored.account().due_at == stored.now + 5 * MINUTE
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def test_password_is_made_once_and_kept_through_a_life(stored):
+    stored.submit()
+    work = begin(stored)
+    password = work.login.password.reveal()
+    assert len(password) == 32
+    stored.turn(done=[stored.call(work)])
+    assert stored.account().secret_set
+
+    stored.submit("read on shop.customers")
+    again = begin(stored)
+
+    assert again.login.password is None
+    stored.turn(done=[stored.call(again)])
+    assert stored.systems[PG].passwords == {login(stored): password}
+    assert stored.secret(stored.account()).reveal() == password
+
+
+def test_password_is_given_again_until_the_system_has_confirmed_it(stored):
+    stored.submit()
+    stored.systems[PG].faults = [Unavailable("it broke off")]
+    first = begin(stored)
+    stored.turn(done=[stored.call(first)])
+    stored.pass_(SECOND)
+
+    second = begin(stored)
+
+    assert second.login.password.reveal() == first.login.password.reveal()
+    assert not stored.account().secret_set
+
+
+def seen(stored, of=ALICE) -> None:
+    """The grantee has looked at the password."""
+    with stored.database.write() as tx:
+        mine = col(AccountRow.id) == stored.account(of=of).id
+        tx.execute(update(AccountRow).where(mine).values(shown_at=stored.now))
+
+
+def test_regrant_sets_no_password_that_the_grantee_knows(stored):
+    request = stored.submit()
+    stored.converge()
+    seen(stored)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.account().secret is None
+    passwords = dict(stored.systems[PG].passwords)
+
+    stored.submit()
+    work = begin(stored)
+    assert work.login.password is None
+    stored.turn(done=[stored.call(work)])
+
+    assert stored.account().secret is None
+    assert stored.systems[PG].passwords == passwords
+
+
+def test_regrant_sets_a_password_that_was_never_shown(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.account().secret is None
+
+    stored.submit()
+    stored.converge()
+
+    password = stored.secret(stored.account()).reveal()
+    assert stored.systems[PG].passwords == {login(stored): password}
+
+
+def test_saved_password_is_forgotten_and_not_replaced(stored):
+    stored.submit()
+    stored.converge()
+    seen(stored)
+    stored.write(lambda tx, _: accounts.forget_secret(tx, stored.account().id))
+    assert stored.account().secret is None
+
+    stored.submit("read on shop.customers")
+    work = begin(stored)
+
+    assert work.login.password is None
+    assert stored.account().secret is None
+
+
+def test_password_that_the_system_lacks_is_not_forgotten(stored):
+    stored.submit()
+    begin(stored)
+
+    stored.write(lambda tx, _: accounts.forget_secret(tx, stored.account().id))
+
+    assert stored.account().secret is not None
+
+
+def test_reset_sets_a_new_password_and_leaves_the_access(stored):
+    stored.submit()
+    stored.converge()
+    seen(stored)
+    old = stored.secret(stored.account()).reveal()
+
+    made = stored.write(
+        lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now)
+    )
+    stored.converge()
+
+    assert stored.systems[PG].passwords == {login(stored): made.reveal()}
+    assert made.reveal() != old
+    assert stored.account().secret_set
+    assert stored.account().shown_at is None
+    assert held(stored) == {"read on shop.orders"}
+
+
+def test_reset_during_a_call_is_not_lost(stored):
+    stored.submit()
+    stored.converge()
+    stored.submit("read on shop.customers")
+    work = begin(stored)
+    made = stored.write(
+        lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now)
+    )
+
+    stored.turn(done=[stored.call(work)])
+    assert not stored.account().secret_set
+    stored.converge()
+
+    assert stored.systems[PG].passwords == {login(stored): made.reveal()}
+
+
+def test_login_that_does_not_exist_has_nothing_to_reset(stored):
+    stored.submit()
+
+    made = stored.write(
+        lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now)
+    )
+
+    assert made is None
+
+
+def test_password_under_a_lost_key_is_made_anew(stored):
+    stored.submit()
+    stored.systems[PG].faults = [Unavailable("down")]
+    stored.converge()
+    stored.keys = KeyRing([new_key()])
+    assert stored.secret(stored.account()) is None
+    stored.pass_(SECOND)
+
+    stored.converge()
+
+    password = stored.secret(stored.account()).reveal()
+    assert stored.systems[PG].passwords == {login(stored): password}
+
+
+def test_password_under_an_older_key_of_the_ring_stays(stored):
+    stored.submit()
+    stored.converge()
+    before = stored.secret(stored.account()).reveal()
+
+    stored.keys = KeyRing([new_key(), KEY])
+
+    assert stored.secret(stored.account()).reveal() == before
+
+
+# --- paused --------------------------------------------------------------------------------------
+
+
+def pause(stored, *, paused) -> None:
+    stored.write(lambda tx, _: sync.pause(tx, ADA, stored.now, paused=paused))
+
+
+@pytest.mark.parametrize("what", ["read on shop.orders", "edit on handbook"])
+def test_paused_begins_nothing_until_it_is_resumed(stored, what):
+    request = stored.submit(what)
+    pause(stored, paused=True)
+
+    stored.converge()
+    assert all(s.calls == [] for s in stored.systems.values())
+    assert stored.again(request).state is State.GRANTING
+    pause(stored, paused=False)
+    stored.converge()
+
+    assert stored.again(request).state is State.ACTIVE
+
+
+def test_paused_still_takes_access_away(stored):
+    request = stored.submit()
+    stored.converge()
+    waiting = stored.submit("read on shop.customers")
+    pause(stored, paused=True)
+
+    stored.do(request, Return(ALICE))
+    stored.converge()
+
+    assert held(stored) == set()
+    assert stored.again(request).state is State.RETURNED
+    assert stored.again(waiting).state is State.GRANTING
+
+
+# --- several processes ---------------------------------------------------------------------------
+
+
+def test_account_in_work_is_nobody_elses(stored, other):
+    stored.submit()
+    begin(stored)
+
+    assert other.due() == []
+    assert other.turn(stored.account().id) == []
+
+
+def test_account_of_a_dead_process_is_taken_over_in_doubt(stored, other):
+    """Nothing is called ended before the dead one's call can no longer change the system."""
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    begin(stored)
+    dies(stored)
+
+    other.converge()
+    assert other.again(request).state is State.REVOKING
+    assert other.due() == []
+    stored.systems[PG].held[login(stored)].add(ORDERS)  # the dead one's call takes effect late
+    other.pass_(DEADLINE - SECOND)
+    assert other.due() == []
+
+    other.pass_(SECOND)
+    other.converge()
+    assert held(stored) == set()
+    assert other.again(request).state is State.RETURNED
+    assert other.account().unknown_until is None
+
+
+def test_grant_of_a_dead_process_is_finished(stored, other):
+    request = stored.submit()
+    work = begin(stored)
+    dies(stored)
+
+    other.converge()
+    assert other.again(request).state is State.ACTIVE
+    assert other.systems[PG].passwords == {login(stored): work.login.password.reveal()}
+
+    other.pass_(DEADLINE)
+    other.converge()
+    assert other.due() == []
+    assert other.account().unknown_until is None
+
+
+def test_own_lease_that_nobody_works_on_is_taken_up_in_doubt(stored):
+    """A write-back failed: what the call did, nobody has stored."""
+    stored.submit()
+    begin(stored)
+    account = stored.account()
+    assert accounts.due(stored.database, stored.instance, stored.now, busy=[account.id]) == []
+    assert stored.due() == [account.id]
+
+    stored.turn(account.id)
+
+    assert stored.account().unknown_until == stored.now + DEADLINE
+
+
+def test_work_of_a_process_thought_dead_changes_nothing_but_doubt(stored, other):
+    request = stored.submit()
+    work = begin(stored)
+    dies(stored)
+    (taken,) = other.turn(*other.due())
+    before = stored.account()
+
+    stored.turn(done=[stored.call(work)])
+
+    row = stored.account()
+    assert row.lease == other.instance
+    assert row.wanted == before.wanted + 1
+    assert row.unknown_until == stored.now + DEADLINE
+    assert stored.again(request).state is State.GRANTING
+    other.turn(done=[other.call(taken)])
+    other.converge()
+    other.pass_(DEADLINE)
+    other.converge()
+    assert other.again(request).state is State.ACTIVE
+    assert other.due() == []
+
+
+def test_look_of_a_process_thought_dead_is_not_believed(stored, other):
+    stored.submit("edit on handbook")
+    work = begin(stored, WIKI)
+    dies(stored)
+    other.turn(*other.due())
+
+    assert stored.turn(done=[stored.call(work)]) == []
+
+    assert stored.account(WIKI).lease == other.instance
+
+
+def test_of_three_processes_one_leases_an_account(crew, stored, url):
+    for by in (ALICE, BOB):
+        stored.submit(by=by)
+        stored.submit("edit on handbook", by=by)
+    due = stored.due()
+    assert len(due) == 4
+
+    taken = crew.race("lease", url)
+
+    assert sorted(id_ for ids in taken for id_ in ids) == sorted(due)
+
+
+def test_two_who_store_at_once_wait_for_each_other(stored, other):
+    """A turn with several accounts: two locks each, one order."""
+    stored.submit("read on shop.orders", "edit on handbook")
+    works = stored.turn(*stored.due())
+    assert {w.integration for w in works} == {PG, WIKI}
+    while works:
+        works = stored.turn(done=[stored.call(w) for w in works])
+
+    assert (held(stored), held(stored, WIKI)) == ({"read on shop.orders"}, {"edit on handbook"})
+
+
+def test_notes_for_the_operator_are_in_the_audit(stored):
+    stored.submit()
+    work = begin(stored)
+    report = Report({ORDERS: Outcome(Presence.HELD)}, notes=("3 tables went to their owner",))
+
+    stored.turn(done=[Done(work, report)])
+
+    (noted,) = [r for r in stored.rows(AuditRow) if r.action == "noted"]
+    assert noted.body == {"account": login(stored), "note": "3 tables went to their owner"}
+
+
+def test_desk_of_several_kinds_names_each(url):
+    stored = Stored.open(url, kinds={PG: Kind("Only", True, DEADLINE)})
+    assert set(stored.desk.kinds) == {PG}
+    with stored.database.write() as tx:
+        claims.leave(tx, stored.instance)
+    stored.close()

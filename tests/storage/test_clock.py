@@ -1,0 +1,199 @@
+"""The clock loop: requests are woken when their moment has come, or a fact has changed."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from engine import lifecycle
+from engine.commands import Verify
+from engine.directory import PersonStatus
+from engine.request import State
+from storage import clock, sync
+from storage.tables import MessageRow, RequestRow
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    GROUPS,
+    HOUR,
+    MINUTE,
+    PEOPLE,
+    PG,
+    SAM,
+    WRITING,
+    reading,
+    table,
+    writing,
+)
+
+
+def wake_of(stored, request):
+    return next(r.wake_at for r in stored.rows(RequestRow) if r.id == request.id)
+
+
+def test_request_is_woken_at_its_moment_and_not_before(stored):
+    request = stored.submit(flow=WRITING)
+    assert wake_of(stored, request) == stored.now + 15 * MINUTE
+
+    stored.pass_(15 * MINUTE - MINUTE / 60)
+    assert stored.tick() == []
+    stored.pass_(MINUTE / 60)
+    assert stored.tick() == [request.id]
+
+    assert SAM in stored.again(request).asked
+
+
+def test_after_a_tick_the_next_moment_is_ahead(stored):
+    """A whole life by the clock alone: at each stop there is something to do, and then none."""
+    stored.write(lambda tx, _: sync.flows(tx, [(writing(grant_for=None), True)], stored.now))
+    request = stored.submit(flow=WRITING, duration=26 * HOUR)
+    approved = False
+    stops = 0
+    while (wake := wake_of(stored, request)) is not None:
+        stored.now = wake
+        assert stored.tick() == [request.id]
+        stored.converge()
+        if stops == 1 and not approved:
+            stored.approve(request)
+            stored.converge()
+            approved = True
+        stops += 1
+        after = wake_of(stored, request)
+        assert after is None or after > stored.now
+        assert stored.tick() == []
+
+    assert stored.again(request).state is State.EXPIRED
+    assert stops == 6  # a tier, the admins, a day and an hour and ten minutes ahead, the end
+
+
+def test_waking_for_nothing_puts_the_moment_back(stored):
+    request = stored.submit(flow=WRITING)
+    wake, version = wake_of(stored, request), stored.again(request).version
+    stored.write(lambda tx, _: sync._wake(tx, stored.now))
+    assert wake_of(stored, request) == stored.now
+
+    stored.tick()
+
+    assert wake_of(stored, request) == wake
+    assert stored.again(request).version == version
+
+
+def test_longest_waiting_come_first(stored):
+    first = stored.submit(flow=WRITING)
+    stored.pass_(MINUTE)
+    second = stored.submit("read on shop.customers", flow=WRITING)
+    stored.pass_(HOUR)
+
+    assert clock.due(stored.database, stored.now, 1) == [first.id]
+    assert clock.due(stored.database, stored.now, 9) == [first.id, second.id]
+
+
+def test_poisoned_request_backs_off_and_the_others_go_on(stored):
+    """What cannot be read stops nobody, is counted, and the admins are told once."""
+    poisoned = stored.submit(flow=WRITING)
+    healthy = stored.submit("edit on handbook", by="bob", flow=WRITING)
+    with stored.database.write() as tx:
+        broken = update(RequestRow).where(col(RequestRow.id) == poisoned.id)
+        tx.execute(broken.values(body={"state": "pending"}))
+    stored.pass_(15 * MINUTE)
+
+    def drain():
+        ids = clock.due(stored.database, stored.now, 50)
+        with pytest.raises(ValueError, match="validation"):
+            stored.write(lambda tx, c: clock.tick(tx, c, ids, stored.now))
+        for id_ in ids:
+            if id_ != poisoned.id:
+                stored.write(lambda tx, c, i=id_: clock.tick(tx, c, [i], stored.now))
+        stored.write(lambda tx, c: clock.fail(tx, c, poisoned.id, "ValueError", stored.now))
+
+    pauses = []
+    for _ in range(10):
+        drain()
+        pauses.append((wake_of(stored, poisoned) - stored.now).total_seconds())
+        stored.now = wake_of(stored, poisoned)
+
+    assert SAM in stored.again(healthy).asked
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    alarms = [m for m in stored.rows(MessageRow) if m.key == f"poisoned/{poisoned.id}"]
+    assert [m.recipient for m in alarms] == [ADA]
+
+
+def test_deactivated_grantee_loses_what_waits_and_what_runs(stored):
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+    running = stored.submit()
+    stored.converge()
+    people = [replace(p, status=PersonStatus.INACTIVE) if p.id == ALICE else p for p in PEOPLE]
+    stored.write(lambda tx, _: sync.people(tx, people, GROUPS, stored.now))
+
+    assert set(stored.tick()) == {waiting.id, running.id}
+    stored.converge()
+
+    assert stored.again(waiting).state is State.CANCELLED
+    assert stored.again(running).state is State.REVOKED
+    assert not any(stored.systems[PG].held.values())
+
+
+def test_deleted_flow_cancels_what_waits_and_lets_access_run(stored):
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+    running = stored.submit()
+    stored.converge()
+
+    stored.write(lambda tx, _: sync.flows(tx, [(reading(), True)], stored.now))
+    stored.tick()
+    assert stored.again(waiting).state is State.CANCELLED
+    assert stored.again(running).state is State.ACTIVE
+
+    stored.write(lambda tx, _: sync.flows(tx, [], stored.now))
+    stored.tick()
+    assert stored.again(running).state is State.ACTIVE
+
+
+def test_resource_that_is_gone_leaves_what_waits(stored):
+    both = stored.submit("write on shop.orders", "write on shop.customers", flow=WRITING)
+    alone = stored.submit("read on shop.orders", flow=WRITING)
+    left = [table("shop.customers"), table("ledger.entries")]
+
+    stored.write(lambda tx, _: sync.inventory(tx, PG, left, stored.now))
+    stored.tick()
+
+    assert [g.open for g in stored.again(both).grants] == [False, True]
+    assert stored.again(alone).state is State.CANCELLED
+    new = [*left, table("shop.orders", source="id:another")]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, new, stored.now))
+    stored.tick()
+    assert [g.open for g in stored.again(both).grants] == [False, True]
+
+
+def test_undecided_request_lapses(stored):
+    request = stored.submit(flow=WRITING)
+
+    stored.pass_(24 * HOUR)
+    stored.tick()
+
+    assert stored.again(request).state is State.TIMED_OUT
+    assert wake_of(stored, request) is None
+
+
+def test_unverified_request_lapses_and_a_verified_one_goes_on(stored):
+    stored.write(
+        lambda tx, _: sync.flows(tx, [(writing(require_mfa=True), True)], stored.now)
+    )
+    late = stored.submit("read on shop.orders", flow=WRITING)
+    verified = stored.submit("read on shop.customers", flow=WRITING)
+    assert stored.again(late).state is State.PENDING_MFA
+
+    stored.do(verified, Verify(ALICE))
+    assert stored.again(verified).state is State.PENDING
+    stored.pass_(24 * HOUR)
+    stored.tick()
+
+    assert stored.again(late).state is State.TIMED_OUT
+
+
+def test_stored_moment_is_what_the_engine_says(stored):
+    request = stored.again(stored.submit())
+    company = stored.company()
+
+    expected = lifecycle.next_wake(request, company.revisions[request.flow, request.revision])
+    assert wake_of(stored, request) == expected

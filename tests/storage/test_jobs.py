@@ -1,0 +1,101 @@
+"""Jobs: what runs by time and is no request."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from storage import jobs
+from storage.jobs import JobKind
+from storage.tables import JobRow
+from tests.support.stored import MINUTE
+
+
+def schedule(stored, *subjects, after=timedelta()) -> None:
+    for subject in subjects:
+        stored.write(
+            lambda tx, _, s=subject: jobs.schedule(tx, JobKind.DISCOVER, s, stored.now + after)
+        )
+
+
+def claim(stored):
+    ids = jobs.due(stored.database, stored.now, 10)
+    return stored.write(lambda tx, _: jobs.claim(tx, stored.instance, ids, stored.now))
+
+
+def test_job_runs_at_its_time(stored):
+    schedule(stored, "pg", after=MINUTE)
+    assert claim(stored) == []
+
+    stored.pass_(MINUTE)
+    (job,) = claim(stored)
+
+    assert (job.kind, job.subject, job.attempts) == (JobKind.DISCOVER, "pg", 0)
+    assert claim(stored) == []
+
+
+def test_planned_job_keeps_its_time_unless_it_is_planned_anew(stored):
+    schedule(stored, "pg", after=MINUTE)
+    schedule(stored, "pg")
+    assert claim(stored) == []
+
+    stored.write(lambda tx, _: jobs.reschedule(tx, JobKind.DISCOVER, "pg", stored.now))
+
+    assert [job.subject for job in claim(stored)] == ["pg"]
+
+
+def test_finished_job_runs_again_or_never(stored):
+    schedule(stored, "once", "again")
+    for job in claim(stored):
+        next_ = stored.now + MINUTE if job.subject == "again" else None
+        stored.write(lambda tx, _, j=job, n=next_: jobs.done(tx, stored.instance, j, n))
+
+    assert claim(stored) == []
+    stored.pass_(MINUTE)
+    assert [job.subject for job in claim(stored)] == ["again"]
+    assert [r.subject for r in stored.rows(JobRow)] == ["again"]
+
+
+def test_failed_job_is_tried_with_growing_pauses(stored):
+    schedule(stored, "pg")
+    pauses = []
+    for _ in range(11):
+        (job,) = claim(stored)
+        stored.write(lambda tx, _, j=job: jobs.failed(tx, stored.instance, j, stored.now))
+        (row,) = stored.rows(JobRow)
+        pauses.append((row.due_at - stored.now).total_seconds())
+        stored.now = row.due_at
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+@pytest.mark.parametrize("finish", [jobs.done, jobs.failed])
+def test_who_lost_the_lease_changes_nothing(stored, other, finish):
+    schedule(stored, "pg")
+    (job,) = claim(stored)
+    with stored.database.write() as tx:
+        tx.execute(update(JobRow).values(lease=other.instance))
+
+    stored.write(lambda tx, _: finish(tx, stored.instance, job, stored.now + MINUTE))
+
+    (row,) = stored.rows(JobRow)
+    assert (row.lease, row.attempts, row.due_at) == (other.instance, 0, stored.now)
+
+
+def test_job_of_a_kind_not_known_yet_stops_nobody(stored):
+    """During an upgrade a newer process may plan what this one cannot run."""
+    schedule(stored, "new", "pg")
+    with stored.database.write() as tx:
+        tx.execute(update(JobRow).where(col(JobRow.subject) == "new").values(kind="rotate"))
+
+    assert [job.subject for job in claim(stored)] == ["pg"]
+
+
+def test_of_three_processes_one_runs_a_job(crew, stored, url):
+    subjects = [f"s{n}" for n in range(20)]
+    schedule(stored, *subjects)
+
+    claimed = crew.race("run_jobs", url)
+
+    assert sorted(s for mine in claimed for s in mine) == sorted(subjects)

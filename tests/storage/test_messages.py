@@ -1,0 +1,339 @@
+"""Messages: born leased, sent urgent first, bumped while under way, in doubt after a death."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from engine.commands import Cancel, Return
+from engine.outcome import Card, Tell
+from storage import apply, messages
+from storage.messages import LOOK_AFTER, Later, Shown
+from storage.tables import InstanceRow, MessageRow
+from storage.types import db_now
+from tests.support.stored import ADA, ALICE, DAN, DORA, WRITING
+
+SECOND = timedelta(seconds=1)
+
+
+def ready(stored, **more):
+    return messages.ready(stored.database, stored.instance, stored.now, **more)
+
+
+def claim(stored, ids):
+    return stored.write(lambda tx, _: messages.claim(tx, stored.instance, ids, stored.now))
+
+
+def settle(stored, *results) -> None:
+    stored.write(lambda tx, _: messages.settle(tx, stored.instance, results, stored.now))
+
+
+def dies(stored) -> None:
+    with stored.database.write() as tx:
+        mine = col(InstanceRow.id) == stored.instance
+        tx.execute(update(InstanceRow).where(mine).values(beat=db_now() - 3.5))
+
+
+def rows(stored) -> dict[tuple[str, str], MessageRow]:
+    return {(r.recipient, r.kind): r for r in stored.rows(MessageRow)}
+
+
+def one(stored, recipient=ALICE, kind="request"):
+    """Return the parcel of one card, which this process has leased."""
+    mine, _ = ready(stored)
+    return next(p for p in mine if (p.recipient, p.kind) == (recipient, kind))
+
+
+def test_message_is_sent_by_who_wrote_it_without_a_claim(stored, other):
+    request = stored.submit(flow=WRITING)
+
+    mine, free = ready(stored)
+
+    assert free == []
+    assert [(p.recipient, p.kind) for p in mine] == [
+        (DAN, Card.APPROVAL),
+        (DORA, Card.APPROVAL),
+        (ALICE, Card.REQUEST),
+    ]
+    assert {(p.request, p.version, p.ts, p.doubtful) for p in mine} == {
+        (request.id, 1, None, None)
+    }
+    assert ready(other) == ([], [])
+
+
+def test_message_of_a_process_without_a_number_is_anybodys(stored, other):
+    stored.database.instance = None
+    stored.submit()
+
+    mine, free = ready(other)
+    assert mine == []
+    (parcel,) = claim(other, free)
+
+    assert parcel.recipient == ALICE
+    assert parcel.doubtful is None
+    assert ready(stored) == ([], [])
+
+
+def test_urgent_ones_go_first_and_the_rest_in_order(stored):
+    now = stored.now
+    for n, card in enumerate([Card.NOTICE, Card.REQUEST, Card.OFFER, Card.APPROVAL, Card.NOTICE]):
+        tells = [Tell(ALICE, card, f"k{n}")]
+        stored.write(lambda tx, _, tells=tells, n=n: apply.tell(tx, tells, now - n * SECOND))
+
+    mine, _ = ready(stored)
+
+    assert [p.key for p in mine] == ["k3", "k2", "k1", "k4", "k0"]
+    assert [p.key for p in ready(stored, limit=2)[0]] == ["k3", "k2"]
+    assert [p.key for p in ready(stored, busy=[mine[0].id])[0]] == ["k2", "k1", "k4", "k0"]
+
+
+def test_shown_message_is_done(stored):
+    stored.submit()
+    settle(stored, Shown(one(stored), "D1", "17.1"))
+
+    row = rows(stored)[ALICE, "request"]
+    assert (row.shown, row.channel, row.ts, row.lease) == (1, "D1", "17.1", None)
+    assert ready(stored) == ([], [])
+
+
+def test_change_after_it_was_shown_updates_the_same_message(stored):
+    request = stored.submit(flow=WRITING)
+    stored.send()
+
+    stored.do(request, Cancel(ALICE))
+
+    parcel = one(stored)
+    assert (parcel.version, parcel.channel, parcel.doubtful) == (2, f"D-{ALICE}", None)
+    assert parcel.ts == rows(stored)[ALICE, "request"].ts
+
+
+def test_change_while_it_is_sent_keeps_it_due(stored):
+    request = stored.submit(flow=WRITING)
+    parcel = one(stored)
+    stored.do(request, Cancel(ALICE))
+
+    settle(stored, Shown(parcel, "D1", "17.1"))
+
+    again = one(stored)
+    assert (again.version, again.ts) == (2, "17.1")
+    settle(stored, Shown(again, "D1", "17.1"))
+    assert rows(stored)[ALICE, "request"].lease is None
+
+
+def test_ten_changes_become_one_update(stored):
+    stored.submit(flow=WRITING)
+    stored.send()
+    request = stored.again(stored.submit("read on shop.customers", flow=WRITING))
+    for _ in range(5):
+        tells = [Tell(ALICE, Card.REQUEST)]
+        stored.write(
+            lambda tx, _: apply._bump_messages(
+                tx, {apply._key(request.id, t) for t in tells}, stored.now
+            )
+        )
+
+    assert [p.version for p in ready(stored)[0] if p.recipient == ALICE] == [6]
+
+
+def test_copy_that_was_never_posted_is_not_made_to_say_that_it_is_over(stored):
+    """Who was never asked hears nothing; the cards of who was are all brought up to date."""
+    request = stored.submit(flow=WRITING)
+    stored.send()
+    stored.approve(request)
+
+    assert sorted(p.recipient for p in ready(stored)[0]) == [ALICE, DAN, DORA]
+    assert (ADA, "approval") not in rows(stored)
+
+
+def test_later_waits_and_keeps_the_lease(stored, other):
+    stored.submit()
+    settle(stored, Later(one(stored), stored.now + 30 * SECOND))
+
+    assert ready(stored) == ([], [])
+    stored.pass_(30 * SECOND)
+    parcel = one(stored)
+    assert (parcel.attempts, parcel.doubtful) == (1, None)
+    other.now = stored.now
+    assert ready(other) == ([], [])
+
+
+def test_doubt_waits_until_it_would_show(stored):
+    stored.submit()
+    settle(stored, Later(one(stored), stored.now, doubtful=True))
+
+    stored.pass_(LOOK_AFTER - SECOND)
+    assert ready(stored) == ([], [])
+    stored.pass_(SECOND)
+    assert one(stored).doubtful == stored.now - LOOK_AFTER
+
+
+def test_second_doubt_waits_as_long_as_the_first(stored):
+    """The wait ran from the first attempt: what a second one posted was not seen yet, and it was
+    posted a third time."""
+    stored.submit()
+    settle(stored, Later(one(stored), stored.now, doubtful=True))
+    stored.pass_(LOOK_AFTER)
+
+    settle(stored, Later(one(stored), stored.now + SECOND, doubtful=True))
+
+    stored.pass_(2 * SECOND)
+    assert ready(stored) == ([], [])
+    stored.pass_(SECOND)
+    assert one(stored).attempts == 2
+
+
+def test_doubt_about_an_update_is_none(stored):
+    """To update twice is to update once."""
+    request = stored.submit(flow=WRITING)
+    stored.send()
+    stored.do(request, Cancel(ALICE))
+
+    settle(stored, Later(one(stored), stored.now, doubtful=True))
+
+    assert one(stored).doubtful is None
+
+
+def test_message_that_cannot_be_changed_any_more_is_posted_anew(stored):
+    request = stored.submit(flow=WRITING)
+    stored.send()
+    stored.do(request, Cancel(ALICE))
+
+    settle(stored, Later(one(stored), stored.now, anew=True))
+
+    parcel = one(stored)
+    assert (parcel.ts, parcel.doubtful, parcel.version) == (None, None, 2)
+
+
+def test_message_of_a_dead_process_is_doubtful_and_waits(stored, other):
+    stored.submit()
+    dies(stored)
+    mine, free = ready(other)
+    assert mine == []
+
+    assert claim(other, free) == []
+    other.pass_(LOOK_AFTER - SECOND)
+    assert ready(other) == ([], [])
+    other.pass_(SECOND)
+
+    (parcel,) = ready(other)[0]
+    assert parcel.doubtful == other.now - LOOK_AFTER
+
+
+def test_posted_message_of_a_dead_process_is_updated_at_once(stored, other):
+    request = stored.submit(flow=WRITING)
+    stored.send()
+    stored.do(request, Cancel(ALICE))
+    dies(stored)
+
+    claimed = claim(other, ready(other)[1])
+
+    assert {p.recipient for p in claimed} == {ALICE, DAN, DORA}
+    assert {p.doubtful for p in claimed} == {None}
+
+
+def test_doubt_of_a_dead_process_keeps_its_time(stored, other):
+    stored.submit()
+    settle(stored, Later(one(stored), stored.now, doubtful=True))
+    dies(stored)
+    other.pass_(LOOK_AFTER)
+
+    (parcel,) = claim(other, ready(other)[1])
+
+    assert parcel.doubtful == stored.now
+
+
+def test_claimed_message_is_claimed_once(stored, other):
+    stored.database.instance = None
+    stored.submit()
+    _, free = ready(other)
+
+    assert len(claim(other, free)) == 1
+    assert claim(stored, free) == []
+
+
+def test_settling_without_the_lease_changes_nothing(stored, other):
+    stored.submit()
+    parcel = one(stored)
+    dies(stored)
+    claim(other, ready(other)[1])
+    before = rows(stored)[ALICE, "request"]
+
+    settle(stored, Shown(parcel, "D1", "17.1"))
+    settle(stored, Later(parcel, stored.now, anew=True))
+
+    assert rows(stored)[ALICE, "request"] == before
+
+
+def test_shown_and_later_are_settled_together(stored):
+    stored.submit(flow=WRITING)
+    mine, _ = ready(stored)
+
+    settle(stored, *(Shown(p, "D", "1.1") for p in mine[:1]), *(Later(p, stored.now) for p in mine[1:]))
+
+    left, _ = ready(stored)
+    assert [p.id for p in left] == [p.id for p in mine[1:]]
+    assert {p.attempts for p in left} == {1}
+
+
+def test_card_that_has_nobody_to_see_it_is_done(stored):
+    stored.submit()
+    settle(stored, Shown(one(stored)))
+
+    row = rows(stored)[ALICE, "request"]
+    assert (row.shown, row.ts) == (1, None)
+    assert ready(stored) == ([], [])
+
+
+def test_sentence_is_said_once(stored):
+    tells = [Tell(ADA, Card.ALARM, "k", "It is down.")]
+    for _ in range(2):
+        stored.write(lambda tx, _: apply.tell(tx, tells, stored.now))
+        stored.send()
+
+    assert [(r.detail, r.wanted) for r in stored.rows(MessageRow)] == [("It is down.", 1)]
+
+
+def test_card_of_a_kind_not_known_yet_stops_nobody(stored):
+    """During an upgrade a newer process may write kinds that this one cannot draw."""
+    stored.submit()
+    tells = [Tell(ALICE, Card.NOTICE, "k", "?")]
+    stored.write(lambda tx, _: apply.tell(tx, tells, stored.now))
+    with stored.database.write() as tx:
+        unknown = update(MessageRow).where(col(MessageRow.kind) == "notice")
+        tx.execute(unknown.values(kind="poll", priority=0))
+
+    assert [p.kind for p in ready(stored)[0]] == [Card.REQUEST]
+
+
+@pytest.mark.parametrize("known", [{}, {ALICE: "D-9"}])
+def test_direct_messages_are_remembered(stored, known):
+    for person, channel in known.items():
+        stored.write(
+            lambda tx, _, p=person, c=channel: messages.remember_channel(tx, p, c)
+        )
+
+    with stored.database.read() as session:
+        assert messages.channels(session, [ALICE, DAN]) == known
+
+
+def test_times_in_other_zones_mean_the_same_moment(stored, other):
+    from datetime import timezone
+
+    stored.submit()
+    dies(stored)
+    other.now = other.now.astimezone(timezone(timedelta(hours=9)))
+
+    claim(other, ready(other)[1])
+
+    assert rows(stored)[ALICE, "request"].attempted_at == stored.now
+
+
+def test_end_of_a_request_shows_on_every_card(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.send()
+    stored.do(request, Return(ALICE))
+    stored.converge()
+
+    assert sorted(stored.send()) == [f"{ALICE}/ended", f"{ALICE}/request"]

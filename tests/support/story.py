@@ -1,0 +1,254 @@
+"""What people do and see, in one line each: a house with a Slack, a PostgreSQL and the bot."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import func, select
+
+from bot import settings
+from bot.operate import Desk, opened
+from bot.sandbox.client import Message, Person, Submission, View
+from bot.sandbox.house import House
+from bot.sandbox.postgres import Cluster
+from engine.directory import PersonStatus
+from engine.request import AccessRequest, State
+from storage import sync
+from storage.tables import EntitlementRow
+
+PATIENCE = 15.0
+CUSTOMERS, ORDERS = "orders/shop/customers", "orders/shop/orders"
+STOCK = "orders/warehouse/stock"
+
+
+T = TypeVar("T")
+
+
+class Failed(AssertionError):
+    """What a test waited for was not to be seen."""
+
+
+@dataclass
+class Story:
+    house: House
+    desk: Desk
+
+    def person(self, name: str) -> Person:
+        return self.house.sandbox.person(f"{name}@harbourpine.example")
+
+    # --- asking ------------------------------------------------------------------------------
+
+    def form(self, who: Person, text: str = "request") -> View:
+        answer = who.command("/access", text)
+        if not answer.ok or answer.text:
+            raise Failed(f"no form: {answer}")
+        return who.wait_view("Request access")
+
+    def fill(
+        self,
+        who: Person,
+        *,
+        path: str = CUSTOMERS,
+        permission: str = "read",
+        duration: str | None = None,
+        why: str = "INC-42",
+    ) -> View:
+        form = self.form(who)
+        offered = form.options("resource", path)
+        form.set("resource", next(o["value"] for o in offered if o["text"]["text"] == path))
+        who.wait_view(where=lambda v: "permission/" in str(v["blocks"]))
+        who.view().set("permission", permission)
+        who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]))
+        form = who.view()
+        if duration is not None:
+            form.set("duration", duration)
+        if why:
+            form.set("justification", why)
+        return form
+
+    def ask(self, who: Person, **wanted: Any) -> AccessRequest:
+        known = {r.id for r in self.desk.requests(live=False)}
+        sent = self.fill(who, **wanted).submit()
+        if sent.errors or sent.failed or sent.action != "close":
+            raise Failed(f"not submitted: {sent}")
+        return next(r for r in self.desk.requests(live=False) if r.id not in known)
+
+    # --- deciding ----------------------------------------------------------------------------
+
+    def card(
+        self, who: Person, code: str, contains: str = "", *, button: str = "", without: str = ""
+    ) -> Message:
+        """Wait for the newest card of a request that says this, with or without a button."""
+
+        def find() -> Message | None:
+            for message in reversed(who.messages()):
+                buttons = [action for action, _, _ in message.buttons]
+                said = code in message.text and contains in message.text
+                if said and (not button or button in buttons) and without not in buttons:
+                    return message
+            return None
+
+        what = f"{who.name}: a card of {code} with “{contains}” {button}"
+        return self.until(find, what, lambda: [m.text for m in who.messages()])
+
+    def decide(self, who: Person, code: str, button: str = "approve", **entered: Any) -> Submission:
+        self.card(who, code, button=button).click(button)
+        modal = who.wait_view("Approve access" if button == "approve" else "Reject request")
+        for field, value in entered.items():
+            modal.set(field, value)
+        return modal.submit()
+
+    def active(self, who: Person, approver: Person, **wanted: Any) -> AccessRequest:
+        """Ask, have it approved, and wait until it is there."""
+        code = self.ask(who, **wanted).code
+        sent = self.decide(approver, code)
+        if sent.errors or sent.failed:
+            raise Failed(f"not approved: {sent}")
+        return self.wait(code, State.ACTIVE)
+
+    # --- looking -----------------------------------------------------------------------------
+
+    def request(self, code: str) -> AccessRequest:
+        found = self.desk.request(code)
+        if found is None:
+            raise Failed(f"{code} is not in the database")
+        return found
+
+    def wait(self, code: str, *states: State, timeout: float = PATIENCE) -> AccessRequest:
+        def find() -> AccessRequest | None:
+            found = self.request(code)
+            return found if found.state in states else None
+
+        return self.until(
+            find, f"{code} in {states}", lambda: self.request(code).state, timeout=timeout
+        )
+
+    def until(
+        self,
+        find: Callable[[], T | None],
+        what: str,
+        seen: Callable[[], Any] = lambda: "",
+        *,
+        timeout: float = PATIENCE,
+    ) -> T:
+        deadline = time.monotonic() + timeout
+        while True:
+            if found := find():
+                return found
+            if time.monotonic() > deadline:
+                raise Failed(f"never seen: {what}; instead {seen()}\n{self.house.bot.log[-3000:]}")
+            time.sleep(0.02)
+
+    # --- the real system ---------------------------------------------------------------------
+
+    def credentials(self, who: Person, code: str) -> dict[str, str]:
+        """Read the login off the modal, and say that it is saved."""
+        self.card(who, code, button="credentials").click("credentials")
+        modal = who.wait_view("How to log in")
+        lines = (line.partition(":") for line in modal.text.splitlines())
+        shown = {label.strip().casefold(): value.strip() for label, _, value in lines}
+        modal.click("credentials_saved")
+        who.view().close()
+        keys = ("host", "port", "user", "password")
+        return {"dbname": shown["database"], **{key: shown[key] for key in keys}}
+
+    def log_in(self, login: dict[str, str]) -> psycopg.Connection:
+        return psycopg.connect(make_conninfo("", **login), autocommit=True)
+
+    def privileges(self, *, database: str = "orders") -> set[tuple[str, str, str]]:
+        """Return (login, object, privilege) of everything that Latchkey's logins hold there."""
+        query = """
+            select r.rolname, c.relname, a.privilege_type
+            from pg_class c, aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
+            where r.rolname like 'lk\\_%'
+            union all
+            select r.rolname, n.nspname, a.privilege_type
+            from pg_namespace n, aclexplode(n.nspacl) a join pg_roles r on r.oid = a.grantee
+            where r.rolname like 'lk\\_%'
+            union all
+            select r.rolname, d.datname, a.privilege_type
+            from pg_database d, aclexplode(d.datacl) a join pg_roles r on r.oid = a.grantee
+            where r.rolname like 'lk\\_%'
+        """
+        with psycopg.connect(self.house.cluster.superuser_dsn(database)) as connection:
+            return {(a, b, c) for a, b, c in connection.execute(query)}
+
+    def sessions(self, login: str) -> int:
+        query = "select count(*) from pg_stat_activity where usename = %s"
+        with psycopg.connect(self.house.cluster.superuser_dsn()) as connection:
+            row = connection.execute(query, (login,)).fetchone()
+        return row[0] if row else 0
+
+    # --- the directory -----------------------------------------------------------------------
+
+    @contextmanager
+    def deactivated(self, person: str) -> Iterator[None]:
+        """Let somebody leave the company, and come back."""
+        self._status(person, "inactive")
+        try:
+            yield
+        finally:
+            self._status(person, "active")
+
+    def _status(self, person: str, status: str) -> None:
+        with self.desk.database.write() as tx:
+            listed = self.desk.companies.current(tx).directory
+            people = [
+                replace(p, status=PersonStatus(status)) if p.id == person else p
+                for p in listed.people.values()
+            ]
+            sync.people(tx, people, listed.groups.values(), self.desk.clock.now())
+
+    def at_once(self, acts: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Let several things happen at the same moment."""
+        with ThreadPoolExecutor(len(acts)) as pool:
+            return [f.result() for f in [pool.submit(act) for act in acts]]
+
+    # --- between tests -----------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """End all that is open, so that the next test finds nobody asking for anything."""
+        sandbox = self.house.sandbox
+        sandbox.clear_faults()
+        live = [r for r in self.desk.requests(live=True) if r.state is not State.REVOKING]
+        list(self.desk.revoke(live, "the test is over"))
+        sandbox.advance(120)  # past any deadline that a dead instance has left
+        self.until(lambda: not self.desk.requests(live=True), "everything has ended")
+        for name in {r.requestor for r in live} | {a for r in live for a in r.asked}:
+            found = self.desk.person(name)
+            if found and found.slack:
+                person = sandbox.person(found.slack)
+                while person.views():
+                    person.view().close(everything=True)
+
+
+@contextmanager
+def story(cluster: Cluster, **given: Any) -> Iterator[Story]:
+    """Open a house with a bot that is linked to Slack and knows everybody."""
+    with tempfile.TemporaryDirectory(prefix="latchkey-test-") as folder:
+        with House(Path(folder), cluster=cluster, rate_factor=0, **given) as house:
+            house.bot.start()
+            with opened(settings.load(**house.bot.settings)) as desk:
+                told = Story(house, desk)
+                ready(told)
+                yield told
+
+
+def ready(told: Story) -> None:
+    """Wait until the bot takes clicks and has found people and resources."""
+    told.house.sandbox.wait_links(1, timeout=PATIENCE)
+
+    def known() -> bool:
+        with told.desk.database.read() as session:
+            tied = len(told.desk.companies.current(session).directory.by_slack)
+            found = session.execute(select(func.count()).select_from(EntitlementRow)).scalar_one()
+        return tied > 30 and found > 0
+
+    told.until(known, "people tied and resources discovered")
