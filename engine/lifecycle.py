@@ -289,7 +289,8 @@ def _tick_pending(
         return _close(request, State.CANCELLED, SYSTEM, now, "its access flow was deleted")
     request, lost = _drop_gone(request, facts)
     if not any(g.open for g in request.grants):
-        return _close(request, State.CANCELLED, SYSTEM, now, "what it asked for no longer exists")
+        closed = _close(request, State.CANCELLED, SYSTEM, now, "what it asked for no longer exists")
+        return Decision(closed.request, closed.tell, (*lost, *closed.audit))
     if now >= request.lapses_at:
         return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
     tells = _to_parties(request, Card.REQUEST) if lost else ()

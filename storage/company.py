@@ -63,6 +63,8 @@ def _load(
     groups = [
         Group(GroupId(g.id), g.source, g.name) for g in session.execute(select(GroupRow)).scalars()
     ]
+    # Flows before revisions: what is saved in between is one revision more, not one too few.
+    rows = session.execute(select(FlowRow)).scalars().all()
     revisions = {
         (FlowId(flow), number): load_revision(body)
         for flow, number, body in session.execute(
@@ -79,7 +81,7 @@ def _load(
             row.active,
             row.deleted,
         )
-        for row in session.execute(select(FlowRow)).scalars()
+        for row in rows
         if row.id is not None
     }
     return Company(epoch, paused, admins, Directory.of(people, groups), flows, revisions)

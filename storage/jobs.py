@@ -23,6 +23,9 @@ class JobKind(StrEnum):
     SWEEP = "sweep"  # forget instances that are long dead
 
 
+_KNOWN = [kind.value for kind in JobKind]  # during an upgrade there may be others
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     id: int
@@ -49,7 +52,11 @@ def due(database: Database, now: datetime, limit: int) -> list[int]:
     """Return the ids of jobs that are due and not leased. No transaction."""
     query = (
         select(col(JobRow.id))
-        .where(col(JobRow.due_at) <= now, claims.free(col(JobRow.lease)))
+        .where(
+            col(JobRow.due_at) <= now,
+            col(JobRow.kind).in_(_KNOWN),
+            claims.free(col(JobRow.lease)),
+        )
         .order_by(col(JobRow.due_at))
         .limit(limit)
     )

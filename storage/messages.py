@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, literal, or_, select, update
 from sqlmodel import Session, col
 
 from engine.directory import PersonId
@@ -18,7 +18,9 @@ from storage import claims
 from storage.claims import InstanceId
 from storage.database import Database, Write
 from storage.tables import MessageRow, PersonRow
+from storage.types import UtcDateTime
 
+_KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
 LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows in the history
 
 
@@ -81,6 +83,7 @@ def ready(
         .where(
             col(MessageRow.shown) < col(MessageRow.wanted),
             col(MessageRow.due_at) <= now,
+            col(MessageRow.kind).in_(_KNOWN),
             or_(
                 col(MessageRow.attempted_at).is_(None),
                 col(MessageRow.attempted_at) <= now - LOOK_AFTER,
@@ -111,7 +114,7 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) ->
     )
     was_sent = and_(col(MessageRow.lease).is_not(None), col(MessageRow.ts).is_(None))
     attempted = case(
-        (was_sent, func.coalesce(col(MessageRow.attempted_at), bindparam("now", now))),
+        (was_sent, func.coalesce(col(MessageRow.attempted_at), literal(now, UtcDateTime))),
         else_=col(MessageRow.attempted_at),
     )
     taken = (

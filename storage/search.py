@@ -78,13 +78,10 @@ def _selects(selector: Selector) -> ColumnElement[bool]:
         conditions.append(
             or_(col(ResourceRow.name_key).in_(names), col(ResourceRow.path_key).in_(names))
         )
+    offered = select(col(EntitlementRow.id)).where(
+        col(EntitlementRow.resource_id) == col(ResourceRow.id)
+    )
     if selector.permissions:
-        conditions.append(
-            select(col(EntitlementRow.id))
-            .where(
-                col(EntitlementRow.resource_id) == col(ResourceRow.id),
-                col(EntitlementRow.permission).in_(sorted(selector.permissions)),
-            )
-            .exists()
-        )
+        offered = offered.where(col(EntitlementRow.permission).in_(sorted(selector.permissions)))
+    conditions.append(offered.exists())
     return and_(*conditions)

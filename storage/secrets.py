@@ -58,5 +58,5 @@ class KeyRing:
         nonce, text = sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
         try:
             return Secret(key.decrypt(nonce, text, about.encode()).decode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # not ours, or cut short
             return None

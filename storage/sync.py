@@ -19,7 +19,7 @@ from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
 from engine.request import SYSTEM, AccountId
 from storage import apply, audit
-from storage.codec import dump_person, dump_revision
+from storage.codec import dump_person, dump_revision, load_revision
 from storage.database import Write
 from storage.tables import (
     LIVE,
@@ -65,13 +65,14 @@ def people(
     Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
     rows = {r.id: r for r in tx.execute(select(PersonRow)).scalars()}
-    leaving = [
-        r
-        for r in rows.values()
-        if r.status != PersonStatus.INACTIVE and r.id not in {p.id for p in listed}
-    ]
-    if held and len(leaving) > 5 and len(leaving) * 20 > len(rows):
-        raise TooMuchError(f"{len(leaving)} of {len(rows)} people would be deactivated")
+    stays = {p.id for p in listed}
+    active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
+    leaving = [r for r in active if r.id not in stays]
+    losing = len(leaving) + sum(_loses(rows[p.id], p) for p in listed if p.id in rows)
+    if held and losing > 5 and losing * 20 > len(active):
+        raise TooMuchError(
+            f"{losing} of {len(active)} people would be deactivated or dropped from groups"
+        )
     changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p)]
     for row in leaving:
         row.status = PersonStatus.INACTIVE.value
@@ -94,13 +95,16 @@ def people(
 def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> None:
     """Tie Slack accounts (person, Slack user id, email there) to people who have none.
 
-    A tie that was suspended waits for an admin, on both sides.
+    A tie that was suspended waits for an admin, on both sides. An account has one person.
     """
     log: Log = []
-    suspended = select(col(PersonRow.suspended)).where(col(PersonRow.suspended).is_not(None))
-    waiting = set(tx.execute(suspended).scalars())
-    for person, slack, email in ties:
-        if slack in waiting:
+    taken = {
+        account
+        for accounts in tx.execute(select(col(PersonRow.suspended), col(PersonRow.slack)))
+        for account in accounts
+    }
+    for person, slack, email in sorted(ties):
+        if slack in taken:
             continue
         tied = tx.execute(
             update(PersonRow)
@@ -122,11 +126,13 @@ def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> 
 
 def untie(tx: Write, person: PersonId, why: str, now: datetime) -> None:
     """Suspend a tie: until an admin has looked, the Slack account is no one."""
-    tx.execute(
+    untied: Any = tx.execute(
         update(PersonRow)
         .where(col(PersonRow.id) == person, col(PersonRow.slack).is_not(None))
         .values(suspended=col(PersonRow.slack), slack=None, channel=None)
     )
+    if not untied.rowcount:
+        return
     _new_epoch(tx)
     _wake(tx, now)
     audit.append(tx, [(None, Entry("untied", SYSTEM, {"person": person, "why": why}))], now)
@@ -180,7 +186,8 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
             log += _save_revision(tx, row, body, now)
             continue
         stored = tx.get_one(FlowRevisionRow, (row.id, row.revision)).body
-        if stored != body or row.deleted:
+        # As values: a set has another order in each process.
+        if load_revision(stored) != revision or row.deleted:
             row.revision += 1
             log += _save_revision(tx, row, body, now)
         if (row.active, row.deleted) != (active, False):
@@ -301,6 +308,13 @@ def _store_person(tx: Write, row: PersonRow | None, person: Person) -> bool:
         row.suspended, row.slack, row.channel = row.slack, None, None
     row.email, row.status, row.body = person.email, person.status.value, body
     return True
+
+
+def _loses(row: PersonRow, person: Person) -> bool:
+    if row.status == PersonStatus.INACTIVE:
+        return False
+    dropped = set(row.body["groups"]) - person.groups
+    return person.status is PersonStatus.INACTIVE or bool(dropped)
 
 
 def _new_epoch(tx: Write) -> None:

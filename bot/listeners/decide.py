@@ -9,6 +9,7 @@ from bot.listeners.common import Body, Visitor, clicked, request_id
 from bot.services import Services
 from bot.usecases import decide
 from bot.views import credentials, decide_modals, ids, lists
+from bot.views.text import refusal_in_plain_text
 from bot.views.values import View
 from engine import duration
 from engine.commands import Approve, Command, Reject
@@ -34,7 +35,7 @@ def register(app: App, services: Services) -> None:
         text = str(values.get(ids.SHORTER, {}).get("value") or "").strip()
         shorter = duration.parse(text) if text else None
         if isinstance(shorter, Refusal):
-            ack(response_action="errors", errors={ids.SHORTER: lists.refusal(shorter)})
+            ack(response_action="errors", errors={ids.SHORTER: refusal_in_plain_text(shorter)})
             return
         keep = bool(values.get(ids.KEEP, {}).get("selected_options"))
         _decide(visitor, ack, body, lambda p: Approve(p.id, _reason(values), shorter, keep))
@@ -72,7 +73,7 @@ def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], 
     if not isinstance(outcome, Refusal):
         ack()
     elif outcome.about in FIELDS:
-        ack(response_action="errors", errors={FIELDS[outcome.about]: lists.refusal(outcome)})
+        ack(response_action="errors", errors={FIELDS[outcome.about]: refusal_in_plain_text(outcome)})
     else:
         notice = credentials.notice_modal("Not decided", lists.refusal(outcome))
         ack(response_action="update", view=notice)

@@ -11,6 +11,7 @@ from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import Changed, Filled, Promise
 from bot.views import credentials, ids, lists, request_modal
+from bot.views.text import refusal_in_plain_text
 from bot.views.values import Form, Scene, View
 from engine.directory import Person
 from engine.inventory import EntitlementId, ResourceId
@@ -129,7 +130,7 @@ def _show_refusal(ack: Ack, view: View, refusal: Refusal) -> None:
     """Say it at the field that it speaks of, so that nothing that was typed is lost."""
     named = request_modal.block_of(view["blocks"], FIELDS.get(refusal.about, ids.RESOURCE))
     block = named or request_modal.block_of(view["blocks"], ids.RESOURCE) or ""
-    ack(response_action="errors", errors={block: lists.refusal(refusal)})
+    ack(response_action="errors", errors={block: refusal_in_plain_text(refusal)})
 
 
 def _as_before(scene: Scene | None) -> Filled:

@@ -167,7 +167,7 @@ class Cluster:
             password.unlink()
 
     def _furnish(self, *, seed: bool) -> None:
-        """Make Latchkey's login and the sample data. Keeping the passwords says that all is done."""
+        """Make Latchkey's login and the sample data. Keeping the passwords ends the making."""
         with psycopg.connect(self.superuser_dsn(), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("create role {} login createrole password {}").format(
@@ -266,7 +266,8 @@ class Cluster:
 def _sections(script: str) -> Iterator[tuple[str, list[str]]]:
     """Split a psql script into the parts for each database, and those into statements.
 
-    A part begins with `connect NAME` after a backslash. A statement ends with a semicolon at the end of a line.
+    A part begins with `connect NAME` after a backslash; a semicolon at the end of a line ends a
+    statement.
     """
     first, *parts = script.split("\n\\connect ")
     yield SUPERUSER, _statements(first)

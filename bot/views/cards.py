@@ -147,7 +147,8 @@ def offer_card(scene: Scene) -> Message:
             [*filter(None, (phrases.extend_button(scene),)), phrases.return_button(scene)]
         )
     blocks.append(context(*phrases.origin(scene)))
-    return message(f"{head}: {phrases.what_in_short(scene)}. {said}", blocks)
+    first_line = said.partition("\n")[0]
+    return message(f"{head}: {phrases.what_in_short(scene)}. {first_line}", blocks)
 
 
 def _offered(scene: Scene) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Answers to commands: what I have, what waits for me, help, and what was not understood."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from bot.views import ids, phrases
@@ -13,6 +13,9 @@ __all__ = ["help_text", "my_access", "refusal", "tasks", "unknown_command"]
 
 _BLOCKS = 50
 _WEIGHT = 11_000  # of all blocks; what Slack refuses begins somewhere above 12,000
+
+Part = tuple[str, Sequence[Scene], Callable[[Scene], list[Block]]]  # its header, and what it lists
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _COMMANDS = (
@@ -39,7 +42,7 @@ def my_access(scenes: Sequence[Scene]) -> Message:
     active.sort(key=lambda s: s.request.ends_at or _NEVER)
     parts = (("🔓 Active access", active, _active), ("⏳ Under way", waiting, _under_way))
     text = f"Active access: {len(active)}. Under way: {len(waiting)}."
-    return message(text, _listed((head, map(draw, found)) for head, found, draw in parts if found))
+    return message(text, _listed(*parts))
 
 
 def tasks(scenes: Sequence[Scene]) -> Message:
@@ -48,7 +51,7 @@ def tasks(scenes: Sequence[Scene]) -> Message:
     if not mine:
         return _nothing("✅ Nothing waits for your decision.")
     text = f"Waiting for your decision: {len(mine)}."
-    return message(text, _listed([("🔔 Waiting for your decision", map(_task, mine))]))
+    return message(text, _listed(("🔔 Waiting for your decision", mine, _task)))
 
 
 def help_text() -> Message:
@@ -100,21 +103,20 @@ def _task(scene: Scene) -> list[Block]:
     return [section("\n".join(filter(None, lines))), *actions(phrases.decide_buttons(scene))]
 
 
-def _listed(parts: Iterable[tuple[str, Iterable[list[Block]]]]) -> list[Block]:
+def _listed(*parts: Part) -> list[Block]:
     """Show of each part what fits, and count the rest."""
     shown: list[Block] = []
-    for head, items in parts:
+    for head, scenes, draw in parts:
+        if not scenes:
+            continue
         shown.append(header(head))
-        hidden = 0
-        for item in items:
+        for index, scene in enumerate(scenes):
+            item = draw(scene)
             # Room is kept for the counts, and for the other part's header.
-            fits = len(shown) + len(item) <= _BLOCKS - 3 and weight([*shown, *item]) <= _WEIGHT
-            if hidden or not fits:
-                hidden += 1
-            else:
-                shown += item
-        if hidden:
-            shown.append(context(f"… and {hidden} more"))
+            if len(shown) + len(item) > _BLOCKS - 3 or weight([*shown, *item]) > _WEIGHT:
+                shown.append(context(f"… and {len(scenes) - index} more"))
+                break
+            shown += item
     return shown
 
 

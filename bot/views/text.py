@@ -60,8 +60,7 @@ def quote(text: str, limit: int) -> str:
     """Quote what somebody wrote, on as many lines as they used; empty text stays empty."""
     said = re.sub(r"\s*\n\s*", "\n", prose(text))
     marked = said.replace("\n", "\n> ")
-    kept = cut(marked, limit - 2).replace(f"\n>{MORE}", MORE)  # no line of the mark alone
-    return f"> {kept}" if said else ""
+    return f"> {cut(marked, limit - 2)}" if said else ""
 
 
 def code(text: str, limit: int = 120) -> str:
@@ -75,7 +74,8 @@ def cut(text: str, limit: int) -> str:
     if size(text) <= limit:
         return text
     tokens = (found[0] for found in _TOKEN.finditer(text))
-    return "".join(_first(tokens, limit - size(MORE))).rstrip() + MORE
+    kept = "".join(_first(tokens, limit - size(MORE))).rstrip()
+    return kept.removesuffix("\n>") + MORE  # no line of a quote that is its mark alone
 
 
 def cut_front(text: str, limit: int) -> str:

@@ -740,7 +740,7 @@ def assert_modal(view: View) -> None:
 
 
 at_length = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -802,7 +802,7 @@ def at_its_largest(bit: str, state: State) -> Scene:
     )
 
 
-@pytest.mark.parametrize("state", State, ids=str)
+@pytest.mark.parametrize("state", [State.PENDING, State.ACTIVE, State.REVOKED], ids=str)
 @pytest.mark.parametrize("bit", ["&", '"', "\\", "\n<", "🙂", "`", "x ", "https://a.example/ "])
 def test_the_largest_request_is_within_slacks_limits(bit, state):
     scene = at_its_largest(bit, state)

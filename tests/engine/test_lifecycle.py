@@ -533,8 +533,9 @@ def test_a_resource_that_is_gone_leaves_a_pending_request():
     assert made.request.state is State.PENDING
     assert [g.state for g in made.request.grants] == [GrantState.REFUSED, GrantState.WANTED]
     made.know(entitlements={1: entitlement(1)})
-    made.tick()
+    closed = made.tick()
     assert made.request.state is State.CANCELLED
+    assert [e.action for e in closed.audit] == ["dropped", "cancelled"]
 
 
 def test_waiting_too_long_times_out():
@@ -916,6 +917,18 @@ def test_extending_moves_the_end_by_the_flows_step(by):
     assert made.request.ends_at == end + 30 * MINUTE
     assert made.request.extensions_left == 1
     assert made.request.state is State.ACTIVE
+
+
+def test_the_card_is_renewed_when_the_system_has_taken_the_extension():
+    """It went on saying that the system is being told, until something else happened."""
+    made = life(State.ACTIVE)
+    made.do(Extend(ANN, 1))
+    made.tells.clear()
+
+    made.see(HELD)
+
+    assert made.request.end_before is None
+    assert [t.to for t in told(made, Card.REQUEST)] == [ANN]
 
 
 def test_an_extension_starts_a_new_stretch_with_offers_of_its_own():

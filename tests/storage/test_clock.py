@@ -176,9 +176,7 @@ def test_undecided_request_lapses(stored):
 
 
 def test_unverified_request_lapses_and_a_verified_one_goes_on(stored):
-    stored.write(
-        lambda tx, _: sync.flows(tx, [(writing(require_mfa=True), True)], stored.now)
-    )
+    stored.write(lambda tx, _: sync.flows(tx, [(writing(require_mfa=True), True)], stored.now))
     late = stored.submit("read on shop.orders", flow=WRITING)
     verified = stored.submit("read on shop.customers", flow=WRITING)
     assert stored.again(late).state is State.PENDING_MFA

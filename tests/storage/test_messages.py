@@ -56,9 +56,7 @@ def test_message_is_sent_by_who_wrote_it_without_a_claim(stored, other):
         (DORA, Card.APPROVAL),
         (ALICE, Card.REQUEST),
     ]
-    assert {(p.request, p.version, p.ts, p.doubtful) for p in mine} == {
-        (request.id, 1, None, None)
-    }
+    assert {(p.request, p.version, p.ts, p.doubtful) for p in mine} == {(request.id, 1, None, None)}
     assert ready(other) == ([], [])
 
 
@@ -269,7 +267,9 @@ def test_shown_and_later_are_settled_together(stored):
     stored.submit(flow=WRITING)
     mine, _ = ready(stored)
 
-    settle(stored, *(Shown(p, "D", "1.1") for p in mine[:1]), *(Later(p, stored.now) for p in mine[1:]))
+    settle(
+        stored, *(Shown(p, "D", "1.1") for p in mine[:1]), *(Later(p, stored.now) for p in mine[1:])
+    )
 
     left, _ = ready(stored)
     assert [p.id for p in left] == [p.id for p in mine[1:]]
@@ -309,9 +309,7 @@ def test_card_of_a_kind_not_known_yet_stops_nobody(stored):
 @pytest.mark.parametrize("known", [{}, {ALICE: "D-9"}])
 def test_direct_messages_are_remembered(stored, known):
     for person, channel in known.items():
-        stored.write(
-            lambda tx, _, p=person, c=channel: messages.remember_channel(tx, p, c)
-        )
+        stored.write(lambda tx, _, p=person, c=channel: messages.remember_channel(tx, p, c))
 
     with stored.database.read() as session:
         assert messages.channels(session, [ALICE, DAN]) == known

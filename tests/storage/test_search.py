@@ -1,0 +1,152 @@
+"""The search: SQL finds what the engine's own rule offers, on both databases alike."""
+
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, update
+from sqlmodel import col
+
+from engine import eligibility
+from engine.connectors.port import Discovered
+from engine.flow import AccessFlow, FlowId, Selector
+from storage import facts, search, sync
+from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from tests.support.stored import PG, WIKI, reading, table
+
+NAMES = ["orders", "Orders", "ORDERS_1", "100%", "straße", "STRASSE", "Ärger", "İstanbul", "a\\b"]
+PERMISSIONS = ["read", "write", "own"]
+TYPES = ["table", "schema"]
+
+
+def flow(*selectors) -> AccessFlow:
+    return AccessFlow(FlowId(1), 1, reading(targets=selectors))
+
+
+def found(stored, flows, words="", **more) -> list[str]:
+    with stored.database.read() as session:
+        return [f.path for f in search.resources(session, flows, words, **more)]
+
+
+def discover(stored, *items, system=PG) -> None:
+    stored.write(lambda tx, _: sync.inventory(tx, system, items, stored.now))
+
+
+items = st.builds(
+    lambda name, type_, permissions: (name, type_, permissions),
+    st.sampled_from(NAMES),
+    st.sampled_from(TYPES),
+    st.sets(st.sampled_from(PERMISSIONS)),
+)
+subsets = [st.frozensets(st.sampled_from(c), max_size=2) for c in (TYPES, PERMISSIONS)]
+selectors = st.builds(
+    Selector,
+    st.sampled_from([PG, WIKI]),
+    *subsets,
+    st.frozensets(st.sampled_from([n.casefold() for n in NAMES]), max_size=3),
+)
+numbers = itertools.count(1)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(inventory=st.lists(items, max_size=6), targets=st.lists(selectors, min_size=1, max_size=3),
+       gone=st.integers(0, 2))  # fmt: skip
+def test_search_finds_what_the_flows_offer(stored, inventory, targets, gone):
+    with stored.database.write() as tx:
+        tx.execute(delete(EntitlementRow))
+        tx.execute(delete(ResourceRow))
+    found_there = [
+        Discovered(type_, name, f"db.{name}.{n}", str(next(numbers)), dict.fromkeys(had, 5))
+        for n, (name, type_, had) in enumerate(inventory)
+    ]
+    discover(stored, *found_there)
+    discover(stored, *found_there[gone:])
+    flows = [flow(*targets)]
+
+    with stored.database.read() as session:
+        all_ = [facts.to_entitlement(r) for r in session.execute(facts.entitlement_query())]
+    offered = {e.resource.path for e in all_ if eligibility.offering(flows, e)}
+
+    assert set(found(stored, flows)) == offered
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ["100%", "100x", "a_b", "axb", "straße.Ä"]),
+        ("100%", ["100%"]),
+        ("%", ["100%"]),
+        ("_", ["a_b"]),
+        ("A_B", ["a_b"]),
+        ("/", []),
+        ("\\", []),
+        ("STRASSE", ["straße.Ä"]),
+        ("ä straße", ["straße.Ä"]),
+        ("  ä   ", ["straße.Ä"]),
+        ("100 %", ["100%"]),
+        ("PRODUCT", ["100%", "100x", "a_b", "axb", "straße.Ä"]),
+        ("production 100", ["100%", "100x"]),
+        ("wiki", []),
+        ("nothing", []),
+    ],
+)
+def test_words_are_plain_and_case_does_not_count(stored, words, expected):
+    discover(stored, *(table(p) for p in ("straße.Ä", "100%", "100x", "a_b", "axb")))
+
+    assert found(stored, [flow(Selector(PG))], words) == expected
+
+
+def test_names_are_matched_by_name_or_whole_path(stored):
+    by = {
+        name: found(stored, [flow(Selector(PG, names=frozenset({name})))])
+        for name in ("orders", "shop.orders", "order", "shop")
+    }
+
+    assert by == {
+        "orders": ["shop.orders"],
+        "shop.orders": ["shop.orders"],
+        "order": [],
+        "shop": [],
+    }
+
+
+def test_nothing_is_found_without_flows(stored):
+    assert found(stored, []) == []
+
+
+def test_resource_on_which_nothing_can_be_had_is_not_found(stored):
+    """A resource without permissions was listed, and led to a form with nothing to choose."""
+    discover(stored, Discovered("schema", "empty", "empty", "1", {}))
+
+    assert found(stored, [flow(Selector(PG))]) == []
+
+
+def test_list_has_its_limit(stored):
+    discover(stored, *(table(f"t{n:03}") for n in range(120)))
+
+    assert len(found(stored, [flow(Selector(PG))])) == 100
+    assert found(stored, [flow(Selector(PG))], limit=2) == ["t000", "t001"]
+
+
+def test_permissions_on_a_resource_come_with_the_least_first(stored):
+    with stored.database.write() as tx:
+        tx.execute(
+            update(EntitlementRow).values(risk=1).where(EntitlementRow.permission == "write")
+        )
+        query = select(col(ResourceRow.id)).where(col(ResourceRow.path) == "shop.orders")
+        id_ = tx.execute(query).scalar_one()
+
+    with stored.database.read() as session:
+        on = search.entitlements_on(session, id_)
+
+    assert [e.permission.name for e in on] == ["write", "read"]
+
+
+def test_system_is_found_by_its_name_whatever_its_case(stored):
+    with stored.database.write() as tx:
+        tx.execute(update(IntegrationRow).values(name="GROẞE_DB").where(IntegrationRow.id == PG))
+
+    assert len(found(stored, [flow(Selector(PG))], "grosse_db")) == 3

@@ -1,0 +1,83 @@
+"""Encryption at rest: bound to a row, by a ring of keys, and never shown by accident."""
+
+import base64
+import traceback
+
+import pytest
+
+from engine.connectors.port import Secret
+from storage.secrets import BadKeyError, KeyRing, new_key
+
+WORD = "correct horse battery staple ß"
+ROW, OTHER = "account/1/secret", "account/2/secret"
+
+
+def test_sealed_secret_opens_for_its_row_only():
+    ring = KeyRing([new_key()])
+
+    sealed = ring.seal(Secret(WORD), ROW)
+
+    assert ring.open(sealed, ROW).reveal() == WORD
+    assert ring.open(sealed, OTHER) is None
+    assert WORD.encode() not in sealed
+
+
+def test_same_secret_is_never_sealed_the_same():
+    ring = KeyRing([new_key()])
+
+    assert len({ring.seal(Secret(WORD), ROW) for _ in range(100)}) == 100
+
+
+def test_ring_opens_what_older_keys_sealed_and_seals_with_the_first():
+    old, new = new_key(), new_key()
+    sealed = KeyRing([old]).seal(Secret(WORD), ROW)
+
+    ring = KeyRing([new, old])
+
+    assert ring.open(sealed, ROW).reveal() == WORD
+    assert KeyRing([new]).open(ring.seal(Secret(WORD), ROW), ROW).reveal() == WORD
+    assert KeyRing([new]).open(sealed, ROW) is None
+
+
+@pytest.mark.parametrize("cut", [0, 1, 4, 6, 12, 16, 30])
+def test_what_was_cut_short_does_not_open(cut):
+    """A few bytes too few ended in a ValueError, which stopped the account's turn."""
+    ring = KeyRing([new_key()])
+
+    assert ring.open(ring.seal(Secret(WORD), ROW)[:cut], ROW) is None
+
+
+def test_changed_byte_does_not_open():
+    ring = KeyRing([new_key()])
+    sealed = ring.seal(Secret(WORD), ROW)
+
+    for place in range(len(sealed)):
+        changed = bytes(b ^ 1 if n == place else b for n, b in enumerate(sealed))
+        assert ring.open(changed, ROW) is None
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[], [""], ["short"], ["ä" * 44], [base64.urlsafe_b64encode(b"x" * 31).decode()]],
+    ids=["none", "empty", "no base64", "no ASCII", "31 bytes"],
+)
+def test_bad_key_is_refused_with_what_to_do(keys):
+    with pytest.raises(BadKeyError, match="32 bytes in base64; make one with `latchkey key`"):
+        KeyRing(keys)
+
+
+def test_secret_never_shows():
+    secret = Secret(WORD)
+    try:
+        raise ValueError(secret)
+    except ValueError as fault:
+        shown = "".join(traceback.format_exception(fault))
+
+    assert WORD not in f"{secret} {secret!r} {[secret]} {shown}"
+
+
+def test_work_in_hand_shows_no_password(stored):
+    stored.submit()
+    (work,) = stored.turn(*stored.due())
+
+    assert work.login.password.reveal() not in repr(work)
