@@ -193,6 +193,10 @@ def _run_job(services: Services, runner: Runner, job: Job) -> None:
     now = services.clock.now()
     try:
         again = runner(job)
+    except Unavailable as fault:
+        log.warning("job put off", job=job.kind, subject=job.subject, why=str(fault))
+        services.write(lambda tx, _: jobs.failed(tx, services.instance, job, now))
+        return
     except Exception:
         log.exception("job failed", job=job.kind, subject=job.subject)
         services.write(lambda tx, _: jobs.failed(tx, services.instance, job, now))

@@ -20,6 +20,7 @@ from bot.manifests import Manifests
 from bot.services import Connected, Services
 from bot.settings import Settings
 from bot.usecases import identity
+from engine.connectors.port import Unavailable
 from engine.inventory import IntegrationId
 from storage import claims, jobs, schema, sync
 from storage.company import Companies
@@ -187,7 +188,11 @@ class Program:
         return timedelta(minutes=self._settings.discover_minutes)
 
     def _tie(self, _job: Job) -> timedelta:
-        tied = identity.tie_all(self.services, delivery.profiles(self._client))
+        try:
+            found = list(delivery.profiles(self._client))
+        except (SlackClientError, OSError) as fault:
+            raise Unavailable(f"Slack's people cannot be read: {type(fault).__name__}") from None
+        tied = identity.tie_all(self.services, found)
         log.info("slack accounts tied", new=tied)
         return TIE_EVERY
 

@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 from engine.directory import Directory, Group, GroupId, PersonId
 from engine.flow import AccessFlow, FlowId, Revision
 from storage.codec import load_person, load_revision
+from storage.database import Write
 from storage.tables import Company as CompanyRow
 from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 
@@ -34,10 +35,15 @@ class Companies:
         self._newest: Company | None = None
 
     def current(self, session: Session) -> Company:
-        """Return the company as this transaction sees it."""
-        epoch, paused, admins = session.execute(
-            select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
-        ).one()
+        """Return the company as this transaction sees it.
+
+        It stays so while the transaction writes: else a sync could wake a request, and a decision
+        made of what was true before it would put the request to sleep again.
+        """
+        query = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
+        if isinstance(session, Write):
+            query = query.with_for_update(read=True)
+        epoch, paused, admins = session.execute(query).one()
         with self._lock:
             newest = self._newest
         if newest is not None and newest.epoch == epoch:

@@ -73,7 +73,9 @@ def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], 
     if not isinstance(outcome, Refusal):
         ack()
     elif outcome.about in FIELDS:
-        ack(response_action="errors", errors={FIELDS[outcome.about]: refusal_in_plain_text(outcome)})
+        ack(
+            response_action="errors", errors={FIELDS[outcome.about]: refusal_in_plain_text(outcome)}
+        )
     else:
         notice = credentials.notice_modal("Not decided", lists.refusal(outcome))
         ack(response_action="update", view=notice)

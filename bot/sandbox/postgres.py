@@ -39,8 +39,7 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
     "shared_buffers": "32MB",
-    "fsync": "off",
-    "synchronous_commit": "off",
+    "fsync": "off",  # a crash of the server loses nothing; one of the machine may
     "full_page_writes": "off",
     "log_line_prefix": "%m [%p] %u@%d ",
 }

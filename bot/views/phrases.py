@@ -13,6 +13,7 @@ from engine.approval import Case, missing
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import Join
+from engine.lifecycle import next_tier_at
 from engine.request import SYSTEM, AccessRequest, Approval, Ask, Grant, GrantState, Settled, State
 
 __all__ = [
@@ -237,10 +238,8 @@ def escalation(scene: Scene) -> str:
     """Say what happens next if nobody decides."""
     request, plan = scene.request, scene.revision.escalation
     lapse = f"It lapses {when(request.lapses_at)}."
-    if plan is None or request.pending_since is None or request.admins_told:
-        return lapse
-    due = request.pending_since + plan.every * (request.tiers_asked + 1)
-    if due >= request.lapses_at:
+    due = next_tier_at(request, scene.revision)
+    if plan is None or due is None or due >= request.lapses_at:
         return lapse
     if request.tiers_asked < len(plan.tiers):
         tier = cut(escape(plan.tiers[request.tiers_asked].name), 100)

@@ -1,14 +1,16 @@
 """One whole life of a request, told step by step, so that something can happen at each step."""
 
+from contextlib import suppress
+
 import psycopg
 from sqlalchemy import select
 from sqlmodel import col
 
-from bot.sandbox.client import Person
+from bot.sandbox.client import NotPossible, Person
 from engine.request import AccessRequest, State
 from storage import audit
 from storage.tables import MessageRow
-from tests.support.story import CUSTOMERS, Story
+from tests.support.story import CUSTOMERS, NotSeenError, Story
 
 STEPS = ("ask", "approve", "offer", "extend", "end")
 
@@ -20,6 +22,32 @@ class Life:
         self.told, self.asks, self.approver = told, asks, approver
         self.code = ""
         self.until = 0.0
+
+    def take(self, step: str) -> None:
+        """Take a step; the bot may die under it, and then the person sees that it did not work."""
+        with suppress(NotSeenError, NotPossible, TimeoutError):
+            getattr(self, step)()
+
+    def take_again(self, step: str) -> None:
+        """Do again what had no effect, as its person would on seeing so."""
+        undone = {
+            "ask": lambda: not self._find(),
+            "approve": lambda: self.request.state is State.PENDING,
+            "extend": lambda: self.request.extensions_used == 0,
+        }
+        if undone.get(step, lambda: False)():
+            for who in (self.asks, self.approver):
+                while who.views():
+                    who.view().close(everything=True)
+            getattr(self, step)()
+
+    def _find(self) -> str:
+        mine = [r for r in self.told.desk.requests(live=True) if r.requestor == self._person()]
+        self.code = mine[0].code if mine else ""
+        return self.code
+
+    def _person(self) -> str:
+        return self.asks.email.partition("@")[0]
 
     @property
     def request(self) -> AccessRequest:
@@ -50,7 +78,11 @@ class Life:
         self.told.card(self.asks, self.code, "ends soon", button="extend").click("extend")
 
     def extended(self) -> None:
-        self.told.until(lambda: self.request.extensions_used == 1, "the extension")
+        self.told.until(
+            lambda: self.request.extensions_used == 1,
+            "the extension",
+            lambda: self.told.desk.history(self.request),
+        )
         self.told.until(lambda: self.request.end_before is None, "the system took it")
         self.told.card(self.asks, self.code, "active", button="extend")
 
@@ -80,7 +112,10 @@ class Life:
         for who, cards in ((self.asks, 3), (self.approver, 1)):
             seen = [m.text.splitlines()[0] for m in who.messages() if code in m.text]
             assert len(seen) == cards, seen
-        with told.desk.database.read() as session:
+        self.chain()
+
+    def chain(self) -> None:
+        with self.told.desk.database.read() as session:
             assert not list(audit.verify(session))
 
     def _unsent(self) -> list[str]:
@@ -92,6 +127,6 @@ class Life:
         with psycopg.connect(self.told.house.cluster.superuser_dsn()) as connection:
             row = connection.execute(
                 "select rolname from pg_roles where rolname like %s",
-                (f"lk\\_{self.asks.email.partition('@')[0]}\\_%",),
+                (f"lk\\_{self._person()}\\_%",),
             ).fetchone()
         return row[0] if row else ""

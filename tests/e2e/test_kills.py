@@ -38,11 +38,12 @@ def live(worst, arm):
     life = Life(told, told.person(next(PEOPLE)), told.person("priya"))
     for step in STEPS:
         armed = arm(step)
-        getattr(life, step)()
+        life.take(step)
         if armed:
             revive(worst)
         told.house.sandbox.clear_faults()
         worst.proxy.reset()
+        life.take_again(step)
         getattr(life, SEEN[step])()
     life.check()
     told.clear()
@@ -76,8 +77,10 @@ def test_killed_while_a_direct_message_is_opened(worst, when):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("statement", [2, 5, 8, 11, 14, 17])
+@pytest.mark.parametrize(
+    ("statement", "when"),
+    [(2, "before"), (5, "after"), (8, "before"), (11, "after"), (14, "before"), (17, "after")],
+)
 def test_killed_at_a_statement_of_the_grant_the_extension_and_the_end(worst, statement, when):
     def arm(step):
         if step not in {"approve", "extend", "end"}:

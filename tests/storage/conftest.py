@@ -23,6 +23,17 @@ from tests.support.stored import Stored
 
 cluster = postgres.cluster
 
+END_OTHERS = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
+"""
+EMPTY = "delete from public.{0}"
+PUT_BACK = "insert into public.{0} table kept.{0}"
+SET_NUMBERS = """
+select setval(sequencename::text, coalesce(last_value, 1), last_value is not null)
+from kept.numbers
+"""
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def kind(request) -> str:
@@ -113,14 +124,12 @@ def _keep() -> list[str]:
 
 
 def _put_back() -> list[str]:
-    ended = "select pg_terminate_backend(pid) from pg_stat_activity where datname ="
     return [
-        f"{ended} current_database() and pid <> pg_backend_pid()",
+        END_OTHERS,
         "set session_replication_role = replica",  # no foreign keys, so in any order
-        *(f"delete from public.{t}" for t in _tables()),
-        *(f"insert into public.{t} table kept.{t}" for t in _tables()),
-        "select setval(sequencename::text, coalesce(last_value, 1), last_value is not null)"
-        " from kept.numbers",
+        *(EMPTY.format(t) for t in _tables()),
+        *(PUT_BACK.format(t) for t in _tables()),
+        SET_NUMBERS,
     ]
 
 

@@ -30,7 +30,7 @@ class Crew:
         for process in self._processes:
             process.communicate()  # the end of its input is the end of its work
 
-    def race(self, task: str, url: str, **arguments: Any) -> list[Any]:  # noqa: ANN401
+    def race(self, task: str, url: str, **arguments: Any) -> list[Any]:
         """Run the task in all processes at once; `arguments` are lists, one value for each."""
         for number, process in enumerate(self._processes):
             mine = {name: values[number] for name, values in arguments.items()}
@@ -44,7 +44,7 @@ class Crew:
     def _say(self, process: subprocess.Popen[str], what: object) -> None:
         print(json.dumps(what), file=process.stdin, flush=True)
 
-    def _hear(self, process: subprocess.Popen[str]) -> Any:  # noqa: ANN401
+    def _hear(self, process: subprocess.Popen[str]) -> Any:
         line = process.stdout.readline()
         assert line, "a worker has died; its standard error says why"
         return json.loads(line)

@@ -31,7 +31,8 @@ def log(stored):
     return max(r.seq for r in stored.rows(AuditRow))
 
 
-def test_whole_chain_is_found_whole(stored, log):
+@pytest.mark.usefixtures("log")
+def test_whole_chain_is_found_whole(stored):
     assert wrong(stored) == []
 
 
@@ -82,7 +83,8 @@ def test_line_that_is_missing_shows(stored, log, back):
 
 
 @pytest.mark.parametrize("change", [{"hash": "0" * 64}, {"seq": 3}, {"seq": 99}])
-def test_changed_head_shows(stored, log, change):
+@pytest.mark.usefixtures("log")
+def test_changed_head_shows(stored, change):
     with stored.database.write() as tx:
         tx.execute(update(AuditHead).values(change))
 
@@ -99,7 +101,8 @@ def test_line_beyond_the_head_shows(stored, log):
     assert len(wrong(stored)) == 1
 
 
-def test_line_that_comes_while_the_log_is_read_is_no_fault(stored, other, log):
+@pytest.mark.usefixtures("log")
+def test_line_that_comes_while_the_log_is_read_is_no_fault(stored, other):
     """Whoever verified a log in use was told that it had been tampered with."""
     came = []
 

@@ -52,7 +52,8 @@ def is_free(database) -> bool:
         return bool(session.execute(select(JobRow).where(claims.free(col(JobRow.lease)))).all())
 
 
-def test_lease_of_a_living_instance_holds(database, leased):
+@pytest.mark.usefixtures("leased")
+def test_lease_of_a_living_instance_holds(database):
     assert not is_free(database)
 
 
@@ -117,7 +118,7 @@ def test_successor_never_takes_a_dead_instance_for_itself(database, leased):
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_file_lets_one_process_in(kind, database, leased, url):
+def test_file_lets_one_process_in(database, url):
     held = claims.lock_file(database)
     second = [sys.executable, "-c", LOCK, url]
 
@@ -130,12 +131,14 @@ def test_file_lets_one_process_in(kind, database, leased, url):
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_lock_on_the_file_voids_old_leases(kind, database, leased):
+@pytest.mark.usefixtures("leased")
+def test_lock_on_the_file_voids_old_leases(database):
     with claims.lock_file(database):
         assert is_free(database)
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
-def test_postgresql_needs_no_lock(kind, database, leased):
+@pytest.mark.usefixtures("leased")
+def test_postgresql_needs_no_lock(database):
     assert claims.lock_file(database) is None
     assert not is_free(database)

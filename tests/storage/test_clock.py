@@ -1,16 +1,17 @@
 """The clock loop: requests are woken when their moment has come, or a fact has changed."""
 
+import threading
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col
 
 from engine import lifecycle
-from engine.commands import Verify
+from engine.commands import Extend, Verify
 from engine.directory import PersonStatus
 from engine.request import State
-from storage import clock, sync
+from storage import book, clock, sync
 from storage.tables import MessageRow, RequestRow
 from tests.support.stored import (
     ADA,
@@ -77,6 +78,40 @@ def test_waking_for_nothing_puts_the_moment_back(stored):
 
     assert wake_of(stored, request) == wake
     assert stored.again(request).version == version
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_fact_that_changes_during_a_decision_still_wakes(stored, other):
+    """A decision made of what was true before a sync put the request to sleep again: somebody who
+    had left kept their access until its end."""
+    request = stored.submit()
+    stored.converge()
+    left = [replace(p, status=PersonStatus.INACTIVE) if p.id == ALICE else p for p in PEOPLE]
+    sync_people = threading.Thread(
+        target=other.write, args=(lambda tx, _: sync.people(tx, left, GROUPS, other.now),)
+    )
+
+    def decide(tx, company):
+        sync_people.start()
+        while sync_people.is_alive() and not waiting(stored):
+            pass
+        book.carry_out(tx, company, request.id, Extend(ALICE, 1), stored.now)
+
+    stored.write(decide)
+    sync_people.join()
+
+    assert stored.tick() == [request.id]
+    assert stored.again(request).ending is State.REVOKED
+
+
+def waiting(stored) -> bool:
+    """Tell whether a session of the database waits for another's lock."""
+    query = text(
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    with stored.database.read() as session:
+        return bool(session.execute(query).scalar_one())
 
 
 def test_longest_waiting_come_first(stored):

@@ -84,7 +84,7 @@ def test_a_whole_life_costs_few_transactions(stored, kind):
         with step("show the end"):
             stored.send()
 
-    print(f"\n{kind}: {total}", *costs, sep="\n")
+    print(f"\n{kind}: {total}", *costs, sep="\n")  # noqa: T201  (shown with -s)
     assert stored.again(request).state is State.EXPIRED
     assert total.transactions <= 14
     assert total.statements <= 90

@@ -87,9 +87,13 @@ def test_transaction_that_fails_leaves_nothing(database):
     woken = []
     database.on_commit.append(woken.append)
 
-    with pytest.raises(ZeroDivisionError), database.write() as tx:
-        schedule(tx, JobKind.SWEEP, "", START)
-        raise ZeroDivisionError
+    def plan_and_fail():
+        with database.write() as tx:
+            schedule(tx, JobKind.SWEEP, "", START)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        plan_and_fail()
 
     assert woken == []
     with database.write() as tx:
@@ -113,7 +117,7 @@ def test_topics_are_told_after_the_commit(database):
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
-def test_topics_are_told_to_other_processes(kind, database):
+def test_topics_are_told_to_other_processes(database):
     parts = make_url(database.url)
     address = parts.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address, autocommit=True) as connection:

@@ -1,6 +1,6 @@
 """Messages: born leased, sent urgent first, bumped while under way, in doubt after a death."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 from sqlalchemy import update
@@ -123,13 +123,9 @@ def test_ten_changes_become_one_update(stored):
     stored.submit(flow=WRITING)
     stored.send()
     request = stored.again(stored.submit("read on shop.customers", flow=WRITING))
+    card = {apply._key(request.id, Tell(ALICE, Card.REQUEST))}
     for _ in range(5):
-        tells = [Tell(ALICE, Card.REQUEST)]
-        stored.write(
-            lambda tx, _: apply._bump_messages(
-                tx, {apply._key(request.id, t) for t in tells}, stored.now
-            )
-        )
+        stored.write(lambda tx, _: apply._bump_messages(tx, card, stored.now))
 
     assert [p.version for p in ready(stored)[0] if p.recipient == ALICE] == [6]
 
@@ -316,8 +312,6 @@ def test_direct_messages_are_remembered(stored, known):
 
 
 def test_times_in_other_zones_mean_the_same_moment(stored, other):
-    from datetime import timezone
-
     stored.submit()
     dies(stored)
     other.now = other.now.astimezone(timezone(timedelta(hours=9)))

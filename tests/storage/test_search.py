@@ -50,7 +50,7 @@ numbers = itertools.count(1)
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(inventory=st.lists(items, max_size=6), targets=st.lists(selectors, min_size=1, max_size=3),
        gone=st.integers(0, 2))  # fmt: skip

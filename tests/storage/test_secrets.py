@@ -68,10 +68,7 @@ def test_bad_key_is_refused_with_what_to_do(keys):
 
 def test_secret_never_shows():
     secret = Secret(WORD)
-    try:
-        raise ValueError(secret)
-    except ValueError as fault:
-        shown = "".join(traceback.format_exception(fault))
+    shown = "".join(traceback.format_exception(ValueError(secret)))
 
     assert WORD not in f"{secret} {secret!r} {[secret]} {shown}"
 

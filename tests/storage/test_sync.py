@@ -231,6 +231,7 @@ stored.close()
 """
 
 
+@pytest.mark.parametrize("kind", ["sqlite"])
 def test_restart_makes_no_revision(url, stored):
     """A set came out in another order in each process: every start made new revisions."""
     for seed in ("1", "2"):

@@ -14,7 +14,7 @@ from engine.commands import Approve
 from engine.directory import PersonId
 from engine.outcome import Refusal
 from engine.request import RequestId
-from storage import book, facts, jobs, schema
+from storage import apply, book, facts, jobs, schema
 from storage.database import Database
 from storage.tables import AccountRow, JobRow
 from tests.support.stored import START, Stored
@@ -63,10 +63,8 @@ def submit(url: str, *, key: str) -> Task:
     try:
         yield ["made", stored.submit(key=key).id]
     except IntegrityError:
-        from storage.apply import fingerprint
-
         with stored.database.read() as session:
-            yield ["found", facts.same(session, fingerprint(draft))]
+            yield ["found", facts.same(session, apply.fingerprint(draft))]
     stored.close()
 
 
@@ -100,13 +98,18 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
+def _say(what: object) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     for line in sys.stdin:
         name, url, arguments = json.loads(line)
         task = TASKS[name](url, **arguments)
-        print(json.dumps(next(task)), flush=True)
+        _say(next(task))
         sys.stdin.readline()
-        print(json.dumps(next(task)), flush=True)
+        _say(next(task))
         for _ in task:
             pass
 

@@ -78,7 +78,8 @@ class Proxy:
         all goes on.
         """
         with self._lock:
-            self._actions[n, when] = action
+            # Bound to this reset: one that comes before the statement releases it, too.
+            self._actions[n, when] = self._released.wait if action == "stall" else action
 
     def reset(self) -> None:
         """Count from nothing, forget all actions, let stalled connections go on."""
@@ -202,12 +203,11 @@ class Proxy:
             link.client.sendall(held)
             held = b""
 
-    def _act(self, action: Action) -> None:
+    @staticmethod
+    def _act(action: Action) -> None:
         if action == "cut":
             raise _Cut
-        if action == "stall":
-            self._released.wait()
-        elif callable(action):
+        if callable(action):
             action()
 
 

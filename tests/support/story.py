@@ -31,7 +31,7 @@ STOCK = "orders/warehouse/stock"
 T = TypeVar("T")
 
 
-class Failed(AssertionError):
+class NotSeenError(AssertionError):
     """What a test waited for was not to be seen."""
 
 
@@ -48,7 +48,7 @@ class Story:
     def form(self, who: Person, text: str = "request") -> View:
         answer = who.command("/access", text)
         if not answer.ok or answer.text:
-            raise Failed(f"no form: {answer}")
+            raise NotSeenError(f"no form: {answer}")
         return who.wait_view("Request access")
 
     def fill(
@@ -77,13 +77,20 @@ class Story:
         known = {r.id for r in self.desk.requests(live=False)}
         sent = self.fill(who, **wanted).submit()
         if sent.errors or sent.failed or sent.action != "close":
-            raise Failed(f"not submitted: {sent}")
+            raise NotSeenError(f"not submitted: {sent}")
         return next(r for r in self.desk.requests(live=False) if r.id not in known)
 
     # --- deciding ----------------------------------------------------------------------------
 
     def card(
-        self, who: Person, code: str, contains: str = "", *, button: str = "", without: str = ""
+        self,
+        who: Person,
+        code: str,
+        contains: str = "",
+        *,
+        button: str = "",
+        without: str = "",
+        timeout: float = PATIENCE,
     ) -> Message:
         """Wait for the newest card of a request that says this, with or without a button."""
 
@@ -96,7 +103,7 @@ class Story:
             return None
 
         what = f"{who.name}: a card of {code} with “{contains}” {button}"
-        return self.until(find, what, lambda: [m.text for m in who.messages()])
+        return self.until(find, what, lambda: [m.text for m in who.messages()], timeout=timeout)
 
     def decide(self, who: Person, code: str, button: str = "approve", **entered: Any) -> Submission:
         self.card(who, code, button=button).click(button)
@@ -110,7 +117,7 @@ class Story:
         code = self.ask(who, **wanted).code
         sent = self.decide(approver, code)
         if sent.errors or sent.failed:
-            raise Failed(f"not approved: {sent}")
+            raise NotSeenError(f"not approved: {sent}")
         return self.wait(code, State.ACTIVE)
 
     # --- looking -----------------------------------------------------------------------------
@@ -118,7 +125,7 @@ class Story:
     def request(self, code: str) -> AccessRequest:
         found = self.desk.request(code)
         if found is None:
-            raise Failed(f"{code} is not in the database")
+            raise NotSeenError(f"{code} is not in the database")
         return found
 
     def wait(self, code: str, *states: State, timeout: float = PATIENCE) -> AccessRequest:
@@ -143,7 +150,9 @@ class Story:
             if found := find():
                 return found
             if time.monotonic() > deadline:
-                raise Failed(f"never seen: {what}; instead {seen()}\n{self.house.bot.log[-3000:]}")
+                raise NotSeenError(
+                    f"never seen: {what}; instead {seen()}\n{self.house.bot.log[-3000:]}"
+                )
             time.sleep(0.02)
 
     # --- the real system ---------------------------------------------------------------------
@@ -245,13 +254,15 @@ class Story:
 @contextmanager
 def story(cluster: Cluster, **given: Any) -> Iterator[Story]:
     """Open a house with a bot that is linked to Slack and knows everybody."""
-    with tempfile.TemporaryDirectory(prefix="latchkey-test-") as folder:
-        with House(Path(folder), cluster=cluster, rate_factor=0, **given) as house:
-            house.bot.start()
-            with opened(settings.load(**house.bot.settings)) as desk:
-                told = Story(house, desk)
-                ready(told)
-                yield told
+    with (
+        tempfile.TemporaryDirectory(prefix="latchkey-test-") as folder,
+        House(Path(folder), cluster=cluster, rate_factor=0, **given) as house,
+        opened(settings.load(**house.bot.settings)) as desk,
+    ):
+        house.bot.start()
+        told = Story(house, desk)
+        ready(told)
+        yield told
 
 
 def ready(told: Story) -> None:
