@@ -76,7 +76,9 @@ def held_elsewhere(
         grant.entitlement: other.code
         for mine in request.grants
         for other, grant in _grants(mine.account, others)
-        if other.id != request.id and grant.entitlement == mine.entitlement and grant.begun
+        if other.id != request.id
+        and grant.entitlement == mine.entitlement
+        and grant.begun
         and wants(other, grant)
     }
 

@@ -1,1 +1,3 @@
-from tests.support.postgres import cluster as cluster
+from tests.support.postgres import cluster
+
+__all__ = ["cluster"]

@@ -105,7 +105,7 @@ class Report:
     """What `apply` saw when it was done, one outcome for each holding of the order.
 
     `login_missing`: the login does not exist and no password was given to create it with.
-    `deadline_refused`: the system kept the old end (a sentence); privileges are as the outcomes say.
+    `deadline_refused`: the system kept the old end (a sentence); the outcomes hold all the same.
     `notes`: what an operator should know, e.g. objects handed to the database's owner.
     """
 

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlmodel import col
 
 from bot import settings
 from bot.operate import Desk, opened
@@ -19,9 +20,10 @@ from bot.sandbox.client import Message, Person, Submission, View
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
 from engine.directory import PersonStatus
+from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
 from storage import sync
-from storage.tables import EntitlementRow
+from storage.tables import EntitlementRow, ResourceRow
 
 PATIENCE = 15.0
 CUSTOMERS, ORDERS = "orders/shop/customers", "orders/shop/orders"
@@ -227,6 +229,20 @@ class Story:
                 for p in listed.people.values()
             ]
             sync.people(tx, people, listed.groups.values(), self.desk.clock.now())
+
+    @contextmanager
+    def gone(self, path: str) -> Iterator[None]:
+        """Let a resource be found no more, and be found again."""
+        self._resource(path, ResourceStatus.GONE)
+        try:
+            yield
+        finally:
+            self._resource(path, ResourceStatus.ACTIVE)
+
+    def _resource(self, path: str, status: ResourceStatus) -> None:
+        change = update(ResourceRow).where(col(ResourceRow.path) == path)
+        with self.desk.database.write() as tx:
+            tx.execute(change.values(status=status.value))
 
     def at_once(self, acts: Sequence[Callable[[], Any]]) -> list[Any]:
         """Let several things happen at the same moment."""
