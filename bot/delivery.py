@@ -1,9 +1,10 @@
 """The message loop's hands: brings what Slack shows in line with what each person should see."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from http.client import HTTPException
@@ -22,10 +23,12 @@ from engine.directory import PersonId
 from engine.outcome import Card
 from engine.request import State
 from storage import messages
+from storage.database import Write
 from storage.messages import Later, Parcel, Result, Shown
 
 METADATA = "latchkey_card"
 LONGEST_PAUSE = timedelta(minutes=5)
+GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
 log = structlog.get_logger()
@@ -62,6 +65,7 @@ CURES: Mapping[str, Cure] = {
 class _Sent:
     result: Result
     opened: tuple[PersonId, str] | None = None  # a direct message that was opened for it
+    at: float = field(default_factory=time.monotonic)
 
 
 class MessageLoop:
@@ -86,7 +90,9 @@ class MessageLoop:
             busy = set(self._busy)
         mine, free = messages.ready(services.database, services.instance, now, busy=busy, limit=200)
         if free:
-            mine += services.write(lambda tx, _: messages.claim(tx, services.instance, free, now))
+            mine += services.transaction(
+                lambda tx: messages.claim(tx, services.instance, free, now)
+            )
         if not mine:
             return
         drawn = self._draw(mine)
@@ -99,23 +105,27 @@ class MessageLoop:
         """Send nothing more, and store what was sent."""
         self._stopping = True
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._settle()
+        self._settle(gather=False)
 
-    def _settle(self) -> None:
+    def _settle(self, *, gather: bool = True) -> None:
         with self._lock:
+            under_way = len(self._busy) > len(self._sent)
+            fresh = self._sent and time.monotonic() - self._sent[0].at < GATHER
+            if gather and under_way and fresh:
+                return  # what is under way is stored with it, in one transaction
             sent, self._sent = self._sent, []
         if not sent:
             return
         services = self._services
         now = services.clock.now()
 
-        def change(tx: Any, _: object) -> None:  # noqa: ANN401
+        def change(tx: Write) -> None:
             for opened in dict.fromkeys(s.opened for s in sent if s.opened):
                 messages.remember_channel(tx, *opened)
             messages.settle(tx, services.instance, [s.result for s in sent], now)
 
         try:
-            services.write(change)
+            services.transaction(change)
         except Exception:
             with self._lock:
                 self._sent = [*sent, *self._sent]

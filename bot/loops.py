@@ -186,7 +186,7 @@ def _claim_jobs(services: Services) -> list[Job]:
     ids = jobs.due(services.database, now, BATCH)
     if not ids:
         return []
-    return services.write(lambda tx, _: jobs.claim(tx, services.instance, ids, now))
+    return services.transaction(lambda tx: jobs.claim(tx, services.instance, ids, now))
 
 
 def _run_job(services: Services, runner: Runner, job: Job) -> None:
@@ -195,22 +195,22 @@ def _run_job(services: Services, runner: Runner, job: Job) -> None:
         again = runner(job)
     except Unavailable as fault:
         log.warning("job put off", job=job.kind, subject=job.subject, why=str(fault))
-        services.write(lambda tx, _: jobs.failed(tx, services.instance, job, now))
+        services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
         return
     except Exception:
         log.exception("job failed", job=job.kind, subject=job.subject)
-        services.write(lambda tx, _: jobs.failed(tx, services.instance, job, now))
+        services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
         return
     at = now + again if again is not None else None
-    services.write(lambda tx, _: jobs.done(tx, services.instance, job, at))
+    services.transaction(lambda tx: jobs.done(tx, services.instance, job, at))
 
 
 def discover(services: Services, integration: IntegrationId) -> None:
     """Read all resources of one system and take them in."""
     found = list(services.connected[integration].connector.discover())
-    services.write(lambda tx, _: sync.inventory(tx, integration, found, services.clock.now()))
+    services.transaction(lambda tx: sync.inventory(tx, integration, found, services.clock.now()))
 
 
 def forget_secret(services: Services, job: Job) -> None:
     """Delete a password that has been shown for long enough."""
-    services.write(lambda tx, _: accounts.forget_secret(tx, AccountId(int(job.subject))))
+    services.transaction(lambda tx: accounts.forget_secret(tx, AccountId(int(job.subject))))

@@ -45,18 +45,22 @@ class Services:
             return self.companies.current(session)
 
     def write(self, change: Callable[[Write, Company], T]) -> T:
+        """Run a change that depends on people or flows, in one transaction."""
+        return self.transaction(lambda tx: change(tx, self.companies.current(tx)))
+
+    def transaction(self, change: Callable[[Write], T]) -> T:
         """Run a change in one transaction; who lost a race decides again, on what is true now."""
         for _ in range(TRIES):
             try:
                 with self.database.write() as tx:
-                    return change(tx, self.companies.current(tx))
+                    return change(tx)
             except LostRaceError:
                 continue
             except OperationalError as fault:
                 if not _deadlock(fault):
                     raise
         with self.database.write() as tx:
-            return change(tx, self.companies.current(tx))
+            return change(tx)
 
     def generates_login(self, integration: IntegrationId) -> bool:
         found = self.connected.get(integration)

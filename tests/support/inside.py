@@ -1,0 +1,118 @@
+"""The bot inside the test's own process, its loops driven by hand: its work can be counted."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import event
+
+from bot import app, settings
+from bot.program import Program, take_in
+from bot.sandbox.client import Sandbox
+from bot.services import Connected
+from engine.connectors.memory import Memory
+from engine.connectors.port import Discovered
+from engine.inventory import Integration, IntegrationId
+from storage import claims, schema
+from storage.database import Database
+from storage.secrets import new_key
+
+ROOT = Path(__file__).parents[2]
+COMPANY = ROOT / "manifests" / "sandbox"
+SYSTEM = IntegrationId("orders-db")
+TABLE = Discovered(
+    "table", "customers", "orders/shop/customers", "t1", {"read": 4, "read-write": 7}
+)
+
+
+class Count:
+    """What a database was asked. BEGIN and COMMIT are the transaction; a batch is one statement."""
+
+    transactions = 0
+    statements = 0
+
+    def __str__(self) -> str:
+        return f"{self.transactions} transactions, {self.statements} statements"
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[Count]:
+    count = Count()
+
+    def statement(_connection, _cursor, words, *_):
+        count.statements += not words.startswith("BEGIN")
+        import os
+        if os.environ.get("TRACE"): print(_cursor.__class__.__name__, " ".join(words.split())[:170])
+
+    def begin(_connection):
+        count.transactions += 1
+
+    heard = [(database.writer, "begin", begin)]
+    heard += [(e, "before_cursor_execute", statement) for e in (database.writer, database.reader)]
+    for each in heard:
+        event.listen(*each)
+    try:
+        yield count
+    finally:
+        for each in heard:
+            event.remove(*each)
+
+
+class Inside:
+    """A program whose loops run when the test says so, until all is quiet."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, database_url: str) -> None:
+        self.sandbox = sandbox
+        self.system = Memory([TABLE])
+        integration = Integration(SYSTEM, "Production PostgreSQL", "postgresql")
+        given = settings.load(
+            **sandbox.env(),
+            LATCHKEY_DATABASE_URL=database_url,
+            LATCHKEY_KEYS=new_key(),
+            LATCHKEY_MANIFESTS=str(COMPANY),
+            LATCHKEY_CLOCK_FILE=str(folder / "clock"),
+        )
+        self.program = Program(given, {SYSTEM: Connected(integration, self.system)})
+        self.database = self.program.database
+        schema.upgrade(self.database)
+        take_in(self.program.services, self.program._listed)
+        with self.database.write() as tx:
+            self.database.instance = claims.register(tx)
+        self.program._plan_jobs()
+        self.run(set(self.program._loops))
+        self.link = app.link(app.build(given, self.program.services), given)
+        self.link.connect()
+        sandbox.wait_links(1)
+
+    def close(self) -> None:
+        self.link.close()
+        self.program._access.stop()
+        self.program._messages.stop()
+        self.database.close()
+
+    @contextmanager
+    def watched(self) -> Iterator[set[str]]:
+        """Collect what is woken while people act, for `run`."""
+        woken: set[str] = set()
+        self.database.on_commit[:] = [woken.update]
+        yield woken
+
+    def run(self, woken: set[str]) -> None:
+        """Let the loops that were woken run, and those that they wake."""
+        loops, access, sending = self.program._loops, self.program._access, self.program._messages
+        self.database.on_commit[:] = [woken.update]
+        while woken or sending._sent:
+            if sending._sent:
+                woken.add("messages")
+            loops[woken.pop()]._drain()
+            wait_until(lambda: access._running == 0)
+            wait_until(lambda: len(sending._busy) == len(sending._sent))
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not seen():
+        if time.monotonic() > deadline:
+            raise AssertionError("the loops never came to rest")
+        time.sleep(0.001)
