@@ -79,23 +79,34 @@ class MessageLoop:
         self._busy: set[int] = set()
         self._sent: list[_Sent] = []
         self._stopping = False
+        self._due = threading.Event()  # there may be something to send
+        self._due.set()
+        self._missed = False  # the last look left out what was being sent
         self.wake: Callable[[], None] = lambda: None
+
+    def look(self) -> None:
+        """Have the next drain look for what is due: somebody committed, or time has passed."""
+        self._due.set()
+        self.wake()
 
     def drain(self) -> None:
         self._settle()
-        if self._stopping:
+        if self._stopping or not self._due.is_set():
             return
+        self._due.clear()
         services, now = self._services, self._services.clock.now()
         with self._lock:
             busy = set(self._busy)
-        mine, free = messages.ready(services.database, services.instance, now, busy=busy, limit=200)
-        if free:
+        self._missed = bool(busy)
+        found = messages.ready(services.database, services.instance, now, busy=busy, limit=200)
+        mine = found.mine
+        if found.free:
             mine += services.transaction(
-                lambda tx: messages.claim(tx, services.instance, free, now)
+                lambda tx: messages.claim(tx, services.instance, found.free, now)
             )
         if not mine:
             return
-        drawn = self._draw(mine)
+        drawn = self._draw(mine, found.epoch)
         with self._lock:
             self._busy.update(p.id for p in mine)
         for parcel in mine:
@@ -120,8 +131,7 @@ class MessageLoop:
         now = services.clock.now()
 
         def change(tx: Write) -> None:
-            for opened in dict.fromkeys(s.opened for s in sent if s.opened):
-                messages.remember_channel(tx, *opened)
+            messages.remember_channels(tx, [s.opened for s in sent if s.opened])
             messages.settle(tx, services.instance, [s.result for s in sent], now)
 
         try:
@@ -132,16 +142,19 @@ class MessageLoop:
             raise
         with self._lock:
             self._busy -= {s.result.parcel.id for s in sent}
+        if self._missed:
+            self._due.set()  # some of them may have been wanted anew while they were sent
 
-    def _draw(self, parcels: Sequence[Parcel]) -> Mapping[int, "_Drawn"]:
+    def _draw(self, parcels: Sequence[Parcel], epoch: int) -> Mapping[int, "_Drawn"]:
         """Draw each card from what is true now, which is at least what was wanted."""
         services = self._services
         with services.database.read() as session:
-            company = services.companies.current(session)
+            company = services.companies.at(epoch, session)
             scenes = look.scenes(
                 session, services, company, {p.request for p in parcels if p.request}
             )
-            known = messages.channels(session, {p.recipient for p in parcels})
+            strangers = {p.recipient for p in parcels if not (p.channel or p.direct)}
+            known = messages.channels(session, strangers) if strangers else {}
         drawn: dict[int, _Drawn] = {}
         for parcel in parcels:
             person = company.directory.get(parcel.recipient)
@@ -151,7 +164,7 @@ class MessageLoop:
             drawn[parcel.id] = _Drawn(
                 _message(parcel, scene),
                 person.slack if person else None,
-                parcel.channel or known.get(parcel.recipient),
+                parcel.channel or parcel.direct or known.get(parcel.recipient),
             )
         return drawn
 

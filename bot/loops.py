@@ -65,9 +65,12 @@ class Loop:
 
 def drain_clock(services: Services) -> None:
     """Let time pass for every request whose moment has come."""
-    while ids := clock.due(services.database, services.clock.now(), BATCH):
+    ids = [RequestId(0)] * BATCH
+    while len(ids) == BATCH:
+        ids = clock.due(services.database, services.clock.now(), BATCH)
         try:
-            _tick(services, ids)
+            if ids:
+                _tick(services, ids)
         except Exception:
             log.exception("batch failed", loop="clock", requests=len(ids))
             for id_ in ids:

@@ -110,8 +110,9 @@ class Desk:
 
     def what(self, request: AccessRequest) -> list[str]:
         with self.database.read() as session:
-            found = {e.id: str(e) for e in facts.entitlements(session, request.entitlements)}
-        return [found.get(e, "something that is gone") for e in request.entitlements]
+            company = self.companies.current(session)
+            found = facts.entitlements(session, company, request.entitlements)
+        return [str(found.get(e, "something that is gone")) for e in request.entitlements]
 
     def history(self, request: AccessRequest) -> list[Line]:
         query = (

@@ -95,6 +95,8 @@ class Program:
             "jobs": Loop("jobs", lambda: loops.drain_jobs(self.services, self._runners())),
         }
         self._messages.wake = self._loops["messages"].wake
+        self._wakers = {name: loop.wake for name, loop in self._loops.items()}
+        self._wakers["messages"] = self._messages.look
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: list[SocketModeHandler] = []
         self._lock: IO[str] | None = None
@@ -113,9 +115,9 @@ class Program:
         if not self.database.sqlite:
             self._listener = Listener(self._settings.database_url, self._wake)
             self._listener.start()
-        for loop in self._loops.values():
+        for name, loop in self._loops.items():
             loop.start()
-            self._every_second(loop.wake)
+            self._every_second(self._wakers[name])
         self._every_second(self._beat)
         self._scheduler.start()
         self._connect()
@@ -144,8 +146,8 @@ class Program:
             self._lock.close()
 
     def _wake(self, topics: set[str]) -> None:
-        for topic in topics & self._loops.keys():
-            self._loops[topic].wake()
+        for topic in topics & self._wakers.keys():
+            self._wakers[topic]()
 
     def _every_second(self, run: Callable[[], None]) -> None:
         self._scheduler.add_job(

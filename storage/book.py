@@ -31,7 +31,7 @@ class Book:
         self._after = {id_: Decision(r) for id_, r in self._before.items()}
         self._extra: list[tuple[RequestId | None, Entry]] = []
         wanted = {e for r in self._before.values() for e in r.entitlements}
-        self.entitlements: Mapping[EntitlementId, Entitlement] = _Inventory(tx, wanted)
+        self.entitlements: Mapping[EntitlementId, Entitlement] = _Inventory(tx, company, wanted)
 
     @property
     def requests(self) -> list[AccessRequest]:
@@ -79,12 +79,12 @@ class Book:
 class _Inventory(Mapping[EntitlementId, Entitlement]):
     """Entitlements, read when the first of them is asked for: most decisions need none."""
 
-    def __init__(self, tx: Write, wanted: set[EntitlementId]) -> None:
-        self._tx, self._wanted = tx, wanted
+    def __init__(self, tx: Write, company: Company, wanted: set[EntitlementId]) -> None:
+        self._tx, self._company, self._wanted = tx, company, wanted
 
     @cached_property
     def _read(self) -> dict[EntitlementId, Entitlement]:
-        return {e.id: e for e in facts.entitlements(self._tx, self._wanted)}
+        return facts.entitlements(self._tx, self._company, self._wanted)
 
     def __getitem__(self, id_: EntitlementId) -> Entitlement:
         return self._read[id_]

@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
 from engine.directory import Directory, Group, GroupId, PersonId
 from engine.flow import AccessFlow, FlowId, Revision
+from engine.inventory import Entitlement, EntitlementId
 from storage.codec import load_person, load_revision
 from storage.database import Write
 from storage.tables import Company as CompanyRow
@@ -25,6 +26,9 @@ class Company:
     directory: Directory
     flows: Mapping[FlowId, AccessFlow]
     revisions: Mapping[tuple[FlowId, int], Revision]
+    inventory: dict[EntitlementId, Entitlement] = field(
+        default_factory=dict[EntitlementId, Entitlement]
+    )  # as far as it was asked for: the whole may be large
 
 
 class Companies:
@@ -33,6 +37,12 @@ class Companies:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: Company | None = None
+
+    def at(self, epoch: int, session: Session) -> Company:
+        """Return the company of an epoch that was just read."""
+        with self._lock:
+            newest = self._newest
+        return newest if newest and newest.epoch == epoch else self.current(session)
 
     def current(self, session: Session) -> Company:
         """Return the company as this transaction sees it.

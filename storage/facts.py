@@ -19,6 +19,7 @@ from engine.inventory import (
 )
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage.codec import load_request
+from storage.company import Company
 from storage.database import Write
 from storage.tables import (
     LIVE,
@@ -106,8 +107,17 @@ def same(session: Session, fingerprint: str) -> RequestId | None:
     return RequestId(found) if found is not None else None
 
 
-def entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
-    """Return entitlements, those of resources that are gone included."""
+def entitlements(
+    session: Session, company: Company, ids: Iterable[EntitlementId]
+) -> dict[EntitlementId, Entitlement]:
+    """Return entitlements, those of resources that are gone included; read once an epoch."""
+    wanted = list(ids)
+    if unread := [id_ for id_ in wanted if id_ not in company.inventory]:
+        company.inventory.update({e.id: e for e in _entitlements(session, unread)})
+    return {id_: company.inventory[id_] for id_ in wanted if id_ in company.inventory}
+
+
+def _entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
     query = entitlement_query().where(col(EntitlementRow.id).in_(list(ids)))
     return [to_entitlement(row) for row in session.execute(query)]
 

@@ -17,7 +17,7 @@ from engine.request import RequestId
 from storage import claims
 from storage.claims import InstanceId
 from storage.database import Database, Write
-from storage.tables import MessageRow, PersonRow
+from storage.tables import Company, MessageRow, PersonRow
 from storage.types import UtcDateTime
 
 _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
@@ -42,6 +42,7 @@ class Parcel:
     ts: str | None
     attempts: int
     doubtful: datetime | None
+    direct: str | None = None  # the recipient's direct message, if it is known already
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,15 @@ class Later:
 Result = Shown | Later
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is leased to this process, the ids of what it may claim, and the company's epoch."""
+
+    mine: list[Parcel]
+    free: list[int]
+    epoch: int
+
+
 def ready(
     database: Database,
     instance: InstanceId,
@@ -73,13 +83,11 @@ def ready(
     *,
     busy: Collection[int] = (),
     limit: int = 50,
-) -> tuple[list[Parcel], list[int]]:
-    """Return what this process has leased and may send, and the ids of what it may claim.
-
-    Urgent first. `busy` are those that are being sent. No transaction.
-    """
+) -> Ready:
+    """Return what may be sent, urgent first. `busy` is being sent already. No transaction."""
     query = (
-        select(MessageRow)
+        select(MessageRow, col(PersonRow.channel), select(col(Company.epoch)).scalar_subquery())
+        .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
         .where(
             col(MessageRow.shown) < col(MessageRow.wanted),
             col(MessageRow.due_at) <= now,
@@ -96,9 +104,12 @@ def ready(
     if busy:
         query = query.where(col(MessageRow.id).not_in(busy))
     with database.read() as session:
-        rows = session.execute(query).scalars().all()
-    mine = [_parcel(row) for row in rows if row.lease == instance]
-    return mine, [row.id or 0 for row in rows if row.lease != instance]
+        rows = session.execute(query).all()
+    return Ready(
+        [_parcel(row, direct) for row, direct, _ in rows if row.lease == instance],
+        [row.id or 0 for row, _, _ in rows if row.lease != instance],
+        rows[0][2] if rows else 0,
+    )
 
 
 def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Parcel]:
@@ -178,11 +189,18 @@ def channels(session: Session, people: Iterable[PersonId]) -> dict[PersonId, str
     return {PersonId(id_): channel for id_, channel in session.execute(query) if channel}
 
 
-def remember_channel(tx: Write, person: PersonId, channel: str) -> None:
-    tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(channel=channel))
+def remember_channels(tx: Write, opened: Iterable[tuple[PersonId, str]]) -> None:
+    rows = [{"of": person, "in": channel} for person, channel in sorted(set(opened))]
+    if rows:
+        tx.connection().execute(
+            update(PersonRow)
+            .where(col(PersonRow.id) == bindparam("of"))
+            .values(channel=bindparam("in")),
+            rows,
+        )
 
 
-def _parcel(row: MessageRow) -> Parcel:
+def _parcel(row: MessageRow, direct: str | None = None) -> Parcel:
     return Parcel(
         row.id or 0,
         RequestId(row.request_id) if row.request_id else None,
@@ -195,4 +213,5 @@ def _parcel(row: MessageRow) -> Parcel:
         row.ts,
         row.attempts,
         row.attempted_at,
+        direct,
     )

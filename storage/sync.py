@@ -260,9 +260,12 @@ def inventory(
             row.body = body
     for source in gone:
         known[source].status = ResourceStatus.GONE.value
+    changed = bool(fresh) or any(tx.is_modified(row) for row in known.values())
     tx.add_all(fresh)
     tx.flush()
-    _store_permissions(tx, found, {**known, **{r.source_id: r for r in fresh}}, have)
+    rows = {**known, **{r.source_id: r for r in fresh}}
+    if _store_permissions(tx, found, rows, have) or changed:
+        _new_epoch(tx)
     if gone:
         _wake(tx, now)
     if gone or fresh:
@@ -275,8 +278,9 @@ def _store_permissions(
     found: Sequence[Discovered],
     rows: Mapping[str, ResourceRow],
     have: Mapping[int, Mapping[str, EntitlementRow]],
-) -> None:
-    new = []
+) -> bool:
+    """Store what can be had on each resource; tell whether anything is different."""
+    new, changed = [], False
     for item in found:
         resource = rows[item.source_id].id or 0
         for permission, risk in item.permissions.items():
@@ -284,9 +288,11 @@ def _store_permissions(
             if row is None:
                 new.append({"resource_id": resource, "permission": permission, "risk": risk})
             else:
+                changed = changed or row.risk != risk
                 row.risk = risk
     if new:
         tx.execute(insert(EntitlementRow), new)
+    return changed or bool(new)
 
 
 def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime) -> Log:

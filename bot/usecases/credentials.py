@@ -35,13 +35,13 @@ class _Held:
 def show(services: Services, person: Person, id_: RequestId) -> list[Credentials] | Refusal:
     """Return the logins of a running request. The first look starts the ten minutes."""
 
-    def change(tx: Write, _company: Company) -> list[Credentials] | Refusal:
+    def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
         request = facts.request(tx, id_)
         if request is None or request.grantee != person.id:
             return NOT_YOURS
         if request.state is not State.ACTIVE:
             return NOT_RUNNING
-        held = [h for h in _held(tx, request) if services.generates_login(h.integration)]
+        held = [h for h in _held(tx, company, request) if services.generates_login(h.integration)]
         shown = [_show(tx, services, request, h) for h in held]
         accounts_ = sorted(h.account for h in held)
         entry = Entry("credentials_shown", person.id, {"accounts": accounts_})
@@ -69,7 +69,7 @@ def saved(services: Services, person: Person, account: AccountId) -> Refusal | N
 def reset(services: Services, person: Person, account: AccountId) -> list[Credentials] | Refusal:
     """Give the login a new password and show it."""
 
-    def change(tx: Write, _company: Company) -> list[Credentials] | Refusal:
+    def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
         row = tx.get(AccountRow, account)
         if row is None or row.person_id != person.id:
             return NOT_YOURS
@@ -83,7 +83,7 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         ]
         if not mine or accounts.reset(tx, services.desk, account, now) is None:
             return NOT_RUNNING
-        held = [h for h in _held(tx, mine[0]) if h.account == account]
+        held = [h for h in _held(tx, company, mine[0]) if h.account == account]
         entry = Entry("credentials_reset", person.id, {"account": account})
         shown = [_show(tx, services, mine[0], h) for h in held]
         audit.append(tx, [(mine[0].id, entry)], now)
@@ -92,10 +92,10 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
     return services.write(change)
 
 
-def _held(session: Session, request: AccessRequest) -> list[_Held]:
+def _held(session: Session, company: Company, request: AccessRequest) -> list[_Held]:
     held = {g.entitlement: g.account for g in request.grants if g.state is GrantState.HELD}
     found: dict[AccountId, _Held] = {}
-    for entitlement in facts.entitlements(session, held):
+    for entitlement in facts.entitlements(session, company, held).values():
         account = held[entitlement.id]
         start = _Held(account, entitlement.integration.id, [])
         found.setdefault(account, start).entitlements.append(entitlement)

@@ -58,7 +58,7 @@ def _scenes(
     session: Session, services: Services, company: Company, requests: list[AccessRequest]
 ) -> list[tuple[AccessRequest, Scene]]:
     wanted = {e for r in requests for e in r.entitlements}
-    entitlements = {e.id: e for e in facts.entitlements(session, wanted)} if wanted else {}
+    entitlements = facts.entitlements(session, company, wanted)
     return [
         (
             r,

@@ -242,10 +242,11 @@ class _Filling:
         if self.filled.permission is None:
             what_for = "Choose what you want to do with it."
             return Refusal(Code.NOTHING_SELECTED, what_for, about="permission")
-        found = facts.entitlements(self.session, [self.filled.permission])
-        if not found or found[0].resource.id != self.filled.resource or not found[0].available:
+        wanted = self.filled.permission
+        found = facts.entitlements(self.session, self.company, [wanted]).get(wanted)
+        if found is None or found.resource.id != self.filled.resource or not found.available:
             return GONE
-        return found[0]
+        return found
 
     def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
         """Return the preferred flow that allows it; else the one to say what is not allowed."""

@@ -42,7 +42,6 @@ def test_a_whole_life_takes_at_most_14_transactions_and_90_statements(inside):
     form = marta.wait_view("Request access")
 
     def step(name, act):
-        print("=====",name)
         with counted(inside.database) as cost, inside.watched() as woken:
             act()
             inside.run(woken)

@@ -42,8 +42,6 @@ def counted(database: Database) -> Iterator[Count]:
 
     def statement(_connection, _cursor, words, *_):
         count.statements += not words.startswith("BEGIN")
-        import os
-        if os.environ.get("TRACE"): print(_cursor.__class__.__name__, " ".join(words.split())[:170])
 
     def begin(_connection):
         count.transactions += 1
@@ -102,10 +100,11 @@ class Inside:
         """Let the loops that were woken run, and those that they wake."""
         loops, access, sending = self.program._loops, self.program._access, self.program._messages
         self.database.on_commit[:] = [woken.update]
-        while woken or sending._sent:
-            if sending._sent:
-                woken.add("messages")
-            loops[woken.pop()]._drain()
+        while woken or sending._sent or sending._due.is_set():
+            topic = woken.pop() if woken else ""
+            if topic == "messages":
+                sending._due.set()
+            loops[topic or "messages"]._drain()
             wait_until(lambda: access._running == 0)
             wait_until(lambda: len(sending._busy) == len(sending._sent))
 

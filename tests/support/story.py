@@ -23,7 +23,7 @@ from engine.directory import PersonStatus
 from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
 from storage import sync
-from storage.tables import EntitlementRow, ResourceRow
+from storage.tables import Company, EntitlementRow, ResourceRow
 
 PATIENCE = 15.0
 CUSTOMERS, ORDERS = "orders/shop/customers", "orders/shop/orders"
@@ -243,6 +243,7 @@ class Story:
         change = update(ResourceRow).where(col(ResourceRow.path) == path)
         with self.desk.database.write() as tx:
             tx.execute(change.values(status=status.value))
+            tx.execute(update(Company).values(epoch=col(Company.epoch) + 1))
 
     def at_once(self, acts: Sequence[Callable[[], Any]]) -> list[Any]:
         """Let several things happen at the same moment."""
