@@ -24,7 +24,7 @@ from engine.outcome import Card
 from engine.request import State
 from storage import messages
 from storage.database import Write
-from storage.messages import Later, Parcel, Result, Shown
+from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -106,7 +106,7 @@ class MessageLoop:
             )
         if not mine:
             return
-        drawn = self._draw(mine, found.epoch)
+        drawn = self._draw(mine, found)
         with self._lock:
             self._busy.update(p.id for p in mine)
         for parcel in mine:
@@ -145,16 +145,13 @@ class MessageLoop:
         if self._missed:
             self._due.set()  # some of them may have been wanted anew while they were sent
 
-    def _draw(self, parcels: Sequence[Parcel], epoch: int) -> Mapping[int, "_Drawn"]:
+    def _draw(self, parcels: Sequence[Parcel], found: Ready) -> Mapping[int, "_Drawn"]:
         """Draw each card from what is true now, which is at least what was wanted."""
         services = self._services
         with services.database.read() as session:
-            company = services.companies.at(epoch, session)
-            scenes = look.scenes(
-                session, services, company, {p.request for p in parcels if p.request}
-            )
-            strangers = {p.recipient for p in parcels if not (p.channel or p.direct)}
-            known = messages.channels(session, strangers) if strangers else {}
+            company = services.companies.at(found.epoch, session)
+            drawable = look.drawable(session, services, company, found.requests.values())
+        scenes = {request.id: scene for request, scene in drawable}
         drawn: dict[int, _Drawn] = {}
         for parcel in parcels:
             person = company.directory.get(parcel.recipient)
@@ -164,7 +161,7 @@ class MessageLoop:
             drawn[parcel.id] = _Drawn(
                 _message(parcel, scene),
                 person.slack if person else None,
-                parcel.channel or parcel.direct or known.get(parcel.recipient),
+                parcel.channel or found.direct.get(parcel.recipient),
             )
         return drawn
 

@@ -88,15 +88,16 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
             for n, e in enumerate(draft.entitlements)
         ),
     )
-    id_ = tx.execute(
-        insert(RequestRow).returning(col(RequestRow.id)), _columns(request, fingerprint(draft))
-    ).scalar_one()
+    # How it begins does not depend on its id, which the database gives: only what is said does.
+    begun = lifecycle.begin(request, _facts(company, draft), now).request
+    columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun)}
+    id_ = tx.execute(insert(RequestRow).returning(col(RequestRow.id)), columns).scalar_one()
     request = request.with_(id=RequestId(id_ or 0))
     tx.execute(insert(DeliveryRow), {"key": key, "request_id": request.id})
     tx.execute(insert(GrantRow), [_grant_columns(request.id, g) for g in request.grants])
-    begun = lifecycle.begin(request, _facts(company, draft), now)
-    store(tx, company, [(request, begun)], now)
-    return begun.request
+    decision = lifecycle.begin(request, _facts(company, draft), now)
+    _project(tx, [(request, decision)], now)
+    return decision.request
 
 
 def _facts(company: Company, draft: Draft) -> Facts:
@@ -137,6 +138,16 @@ def store(
     for request in quiet:
         _store_wake(tx, company, request)
     _store_grants(tx, changed)
+    _project(tx, changed, now, extra)
+
+
+def _project(
+    tx: Write,
+    changed: Sequence[tuple[AccessRequest, Decision]],
+    now: datetime,
+    extra: Sequence[tuple[RequestId | None, Entry]] = (),
+) -> None:
+    """Store what follows from requests that are stored: who is asked, told, to be served."""
     _store_asks(tx, changed)
     _bump_accounts(tx, changed, now)
     _store_messages(tx, changed, now)
@@ -390,7 +401,6 @@ def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
 
 def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
     """Return the grantee's account in each system concerned, made if need be."""
-    systems = sorted({e.integration.id for e in draft.entitlements})
     rows: list[dict[str, object]] = [
         {
             "integration_id": system,
@@ -402,15 +412,13 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
             "made": False,
             "secret_set": False,
         }
-        for system in systems
+        for system in sorted({e.integration.id for e in draft.entitlements})
     ]
-    upsert(tx, AccountRow, rows, key=("integration_id", "person_id"))
-    found = tx.execute(
-        select(col(AccountRow.integration_id), col(AccountRow.id)).where(
-            col(AccountRow.person_id) == draft.grantee.id,
-            col(AccountRow.integration_id).in_(systems),
-        )
+    make = _inserting(tx)(AccountRow).values(rows)
+    known = make.on_conflict_do_update(
+        index_elements=["integration_id", "person_id"], set_={"login": make.excluded.login}
     )
+    found = tx.execute(known.returning(col(AccountRow.integration_id), col(AccountRow.id)))
     return {system: AccountId(id_ or 0) for system, id_ in found}
 
 
@@ -418,6 +426,10 @@ def login_name(person: PersonId) -> str:
     """Return the login's name: readable, and its own for each person id (63 bytes at most)."""
     readable = re.sub(r"[^a-z0-9]+", "_", person.casefold()).strip("_")[:40]
     return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"
+
+
+def _inserting(tx: Write) -> Any:  # noqa: ANN401  (two dialects' inserts, of one shape)
+    return sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
 
 
 def upsert(
@@ -431,8 +443,7 @@ def upsert(
     """Insert rows; where the key exists, take over `change`, or do nothing."""
     if not rows:
         return
-    make = sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
-    statement = make(table)
+    statement = _inserting(tx)(table)
     if change:
         columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=columns)

@@ -38,6 +38,12 @@ class Companies:
         self._lock = threading.Lock()
         self._newest: Company | None = None
 
+    @property
+    def newest(self) -> Company | None:
+        """The company as it was last read here: others may have changed it since."""
+        with self._lock:
+            return self._newest
+
     def at(self, epoch: int, session: Session) -> Company:
         """Return the company of an epoch that was just read."""
         with self._lock:

@@ -4,20 +4,21 @@ A row is born leased to the process that stored it, which sends it without anoth
 A lease whose process is dead means that nobody knows whether the card was posted.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, bindparam, case, func, literal, or_, select, update
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from engine.directory import PersonId
 from engine.outcome import Card
-from engine.request import RequestId
+from engine.request import AccessRequest, RequestId
 from storage import claims
 from storage.claims import InstanceId
+from storage.codec import load_request
 from storage.database import Database, Write
-from storage.tables import Company, MessageRow, PersonRow
+from storage.tables import Company, MessageRow, PersonRow, RequestRow
 from storage.types import UtcDateTime
 
 _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
@@ -42,7 +43,6 @@ class Parcel:
     ts: str | None
     attempts: int
     doubtful: datetime | None
-    direct: str | None = None  # the recipient's direct message, if it is known already
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,16 @@ Result = Shown | Later
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What is leased to this process, the ids of what it may claim, and the company's epoch."""
+    """What is leased to this process, and the ids of what it may claim; with all it takes to draw.
+
+    `direct` are the recipients' direct messages that are known.
+    """
 
     mine: list[Parcel]
     free: list[int]
-    epoch: int
+    requests: Mapping[RequestId, AccessRequest]
+    direct: Mapping[PersonId, str]
+    epoch: int  # the company's
 
 
 def ready(
@@ -86,8 +91,15 @@ def ready(
 ) -> Ready:
     """Return what may be sent, urgent first. `busy` is being sent already. No transaction."""
     query = (
-        select(MessageRow, col(PersonRow.channel), select(col(Company.epoch)).scalar_subquery())
+        select(
+            MessageRow,
+            col(PersonRow.channel),
+            col(RequestRow.version),
+            col(RequestRow.body),
+            select(col(Company.epoch)).scalar_subquery(),
+        )
         .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
+        .outerjoin(RequestRow, col(RequestRow.id) == col(MessageRow.request_id))
         .where(
             col(MessageRow.shown) < col(MessageRow.wanted),
             col(MessageRow.due_at) <= now,
@@ -106,9 +118,16 @@ def ready(
     with database.read() as session:
         rows = session.execute(query).all()
     return Ready(
-        [_parcel(row, direct) for row, direct, _ in rows if row.lease == instance],
-        [row.id or 0 for row, _, _ in rows if row.lease != instance],
-        rows[0][2] if rows else 0,
+        [_parcel(row) for row, *_ in rows if row.lease == instance],
+        [row.id or 0 for row, *_ in rows if row.lease != instance],
+        {
+            RequestId(id_): load_request(id_, version, body)
+            for id_, (version, body) in {
+                row.request_id: (version, body) for row, _, version, body, _ in rows if body
+            }.items()
+        },
+        {PersonId(row.recipient): direct for row, direct, *_ in rows if direct},
+        rows[0][-1] if rows else 0,
     )
 
 
@@ -181,14 +200,6 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], now: date
         )
 
 
-def channels(session: Session, people: Iterable[PersonId]) -> dict[PersonId, str]:
-    """Return the direct-message channels that are known."""
-    query = select(col(PersonRow.id), col(PersonRow.channel)).where(
-        col(PersonRow.id).in_(list(people)), col(PersonRow.channel).is_not(None)
-    )
-    return {PersonId(id_): channel for id_, channel in session.execute(query) if channel}
-
-
 def remember_channels(tx: Write, opened: Iterable[tuple[PersonId, str]]) -> None:
     rows = [{"of": person, "in": channel} for person, channel in sorted(set(opened))]
     if rows:
@@ -200,7 +211,7 @@ def remember_channels(tx: Write, opened: Iterable[tuple[PersonId, str]]) -> None
         )
 
 
-def _parcel(row: MessageRow, direct: str | None = None) -> Parcel:
+def _parcel(row: MessageRow) -> Parcel:
     return Parcel(
         row.id or 0,
         RequestId(row.request_id) if row.request_id else None,
@@ -213,5 +224,4 @@ def _parcel(row: MessageRow, direct: str | None = None) -> Parcel:
         row.ts,
         row.attempts,
         row.attempted_at,
-        direct,
     )

@@ -35,15 +35,18 @@ def register(app: App, services: Services) -> None:
             refusal = request.open_form(visitor, person, body, rest.strip())
             ack(text=lists.refusal(refusal)) if refusal else ack()
         else:
-            _answer(ack, _list(services, person, command))
+            _list(ack, services, person, command)
 
     app.command("/access")(access)
 
 
-def _list(services: Services, person: Person, command: str) -> Message:
-    if command == "my":
-        return lists.my_access(look.my_access(services, person))
-    return lists.tasks(look.tasks(services, person))
+def _list(ack: Ack, services: Services, person: Person, command: str) -> None:
+    find, draw = (look.my_access, lists.my_access) if command == "my" else (look.tasks, lists.tasks)
+    found = find(services, person)
+    if isinstance(found, Refusal):
+        ack(text=lists.refusal(found))
+    else:
+        _answer(ack, draw(found))
 
 
 def _answer(ack: Ack, message: Message) -> None:

@@ -68,7 +68,9 @@ def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], 
     person = visitor.who(body)
     id_ = request_id(str(body["view"].get("private_metadata") or ""))
     outcome = (
-        person if isinstance(person, Refusal) else decide.do(visitor.services, id_, command(person))
+        person
+        if isinstance(person, Refusal)
+        else decide.do(visitor.services, person, id_, command(person))
     )
     if not isinstance(outcome, Refusal):
         ack()

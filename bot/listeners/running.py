@@ -31,7 +31,9 @@ class Running:
             outcome = (
                 person
                 if isinstance(person, Refusal)
-                else decide.do(self.visitor.services, request_id(value), command(person, value))
+                else decide.do(
+                    self.visitor.services, person, request_id(value), command(person, value)
+                )
             )
             if isinstance(outcome, Refusal):
                 self.visitor.refuse(body, outcome, title)

@@ -31,9 +31,11 @@ from bot.sandbox.shapes import (
 __all__ = [
     "completed",
     "elements_of",
+    "every_block",
     "judge_blocks",
     "judge_options",
     "judge_view",
+    "slack_files",
     "texts",
     "view_is_too_large",
 ]
@@ -93,7 +95,7 @@ def view_is_too_large(view: Json) -> bool:
 def completed(blocks: list[Json]) -> list[Json]:
     """Copy the blocks with the ids and text defaults that Slack adds on its side."""
     done: list[Json] = copy.deepcopy(blocks)
-    for block in done:
+    for block in every_block(done):
         block.setdefault("block_id", secrets.token_urlsafe(4))
         for element in elements_of(block):
             if element["type"] in _INTERACTIVE:
@@ -102,13 +104,25 @@ def completed(blocks: list[Json]) -> list[Json]:
     return done
 
 
+def every_block(blocks: list[Json]) -> Iterator[Json]:
+    """Yield the blocks, and those within a container, a carousel or a plan after their own."""
+    for block in blocks:
+        yield block
+        for within in _WITHIN.get(block["type"], ()):
+            yield from every_block(block.get(within, []))
+
+
 def elements_of(block: Json) -> Iterator[Json]:
-    """Yield the elements that a block carries, wherever the block keeps them."""
-    if block["type"] in {"actions", "context"}:
-        yield from block["elements"]
+    """Yield the elements that a block itself carries, wherever it keeps them."""
+    yield from block.get(_ELEMENTS.get(block["type"], ""), [])
     for key in ("accessory", "element"):
         if key in block:
             yield block[key]
+
+
+def slack_files(blocks: list[Json]) -> Iterator[Json]:
+    """Yield each reference to a file of Slack's, wherever an image shows one."""
+    yield from _found_under(blocks, "slack_file")
 
 
 def texts(node: object) -> Iterator[str]:
@@ -118,7 +132,7 @@ def texts(node: object) -> Iterator[str]:
             yield from texts(item)
     elif isinstance(node, dict):
         kind = node.get("type")
-        if kind in {"plain_text", "mrkdwn", "markdown", "text", "raw_text", "link"}:
+        if kind in _READ:
             yield str(node.get("text") or node.get("url", ""))
             return
         if "alt_text" in node:
@@ -128,7 +142,30 @@ def texts(node: object) -> Iterator[str]:
                 yield from texts(value)
 
 
-_INTERACTIVE = frozenset(limits.ELEMENTS) - {"image", "plain_text", "mrkdwn"}
+_INTERACTIVE = frozenset(limits.ELEMENTS) - {"image", "plain_text", "mrkdwn", "url"}
+_ELEMENTS = {
+    "actions": "elements",
+    "context": "elements",
+    "context_actions": "elements",
+    "card": "actions",
+}
+_WITHIN = {"container": ("child_blocks",), "carousel": ("elements",), "plan": ("tasks",)}
+
+
+def _found_under(node: object, key: str) -> Iterator[Json]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _found_under(item, key)
+    elif isinstance(node, dict):
+        if isinstance(node.get(key), dict):
+            yield node[key]
+        for value in node.values():
+            yield from _found_under(value, key)
+
+
+_READ = frozenset(
+    {"plain_text", "mrkdwn", "markdown", "text", "raw_text", "raw_number", "link", "url"}
+)
 
 
 def _fault(sentence: str, at: str) -> str:
@@ -189,8 +226,8 @@ def _check_length(value: str, least: int, most: int, at: str, faults: Faults) ->
 
 
 def _check_number(spec: Number, value: object, at: str, faults: Faults) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        faults.append(_fault("must be an integer", at))
+    if isinstance(value, bool) or not isinstance(value, int if spec.whole else (int, float)):
+        faults.append(_fault("must be an integer" if spec.whole else "must be a number", at))
     elif not spec.least <= value <= spec.most:
         faults.append(_fault(f"must be between {spec.least} and {spec.most}", at))
 
@@ -256,23 +293,74 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 def _across(blocks: list[Json], surface: str, at: str) -> Iterator[str]:
     """Find what no single object shows: ids used twice, choices outside the options, totals."""
-    for block_id in _twice(block.get("block_id") for block in blocks):
+    everything = list(every_block(blocks))
+    for block_id in _twice(block.get("block_id") for block in everything):
         yield _fault(f'`block_id` "{block_id}" already exists', at)
-    for index, block in enumerate(blocks):
+    for index, top in enumerate(blocks):
         place = f"{at}/{index}"
-        for action_id in _twice(element.get("action_id") for element in elements_of(block)):
-            yield _fault(f'`action_id` "{action_id}" already exists', f"{place}/elements")
-        for element in elements_of(block):
-            yield from _within(element, place)
-    everything = itertools.chain.from_iterable(elements_of(block) for block in blocks)
-    if sum(element.get("focus_on_load", False) for element in everything) > 1:
+        for block in every_block([top]):
+            yield from _in_block(block, surface, place)
+        if top["type"] == "task_card" and top["status"] == "pending":
+            yield _fault("a task_card outside a plan must not be pending", f"{place}/status")
+    elements = itertools.chain.from_iterable(elements_of(block) for block in everything)
+    if sum(element.get("focus_on_load", False) for element in elements) > 1:
         yield _fault("only one element can have focus_on_load", at)
-    for kind in limits.ONE_PER_MESSAGE:
-        if surface == "message" and sum(block["type"] == kind for block in blocks) > 1:
-            yield _fault(f"only one {kind} block is allowed", at)
+    for kind, most in limits.PER_MESSAGE.items():
+        if surface == "message" and sum(block["type"] == kind for block in everything) > most:
+            yield _fault(f"no more than {most} {kind} blocks are allowed", at)
     written = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
     if written > limits.MARKDOWN_TEXT:
         yield _fault(f"markdown blocks must be less than {limits.MARKDOWN_TEXT + 1} characters", at)
+
+
+def _in_block(block: Json, surface: str, place: str) -> Iterator[str]:
+    for action_id in _twice(element.get("action_id") for element in elements_of(block)):
+        yield _fault(f'`action_id` "{action_id}" already exists', f"{place}/elements")
+    for element in elements_of(block):
+        if element["type"] in limits.MODAL_ONLY and surface != "modal":
+            yield _fault(f"unsupported type: {element['type']}", f"{place}/element/type")
+        if element.get("response_url_enabled") and (surface, block["type"]) != ("modal", "input"):
+            yield _fault("response_url_enabled needs an input block of a modal", place)
+        yield from _within(element, place)
+    if check := _BLOCK_RULES.get(block["type"]):
+        yield from (_fault(sentence, place) for sentence in check(block))
+
+
+def _table_rules(block: Json) -> Iterator[str]:
+    if len({len(row) for row in block["rows"]}) > 1:
+        yield "rows must all have the same number of cells"
+
+
+def _data_table_rules(block: Json) -> Iterator[str]:
+    yield from _table_rules(block)
+    if sum(map(len, texts(block["rows"]))) > limits.DATA_TABLE_TEXT:
+        yield f"cells must be less than {limits.DATA_TABLE_TEXT + 1} characters together"
+    if block.get("row_header_column_index", 0) >= len(block["rows"][0]):
+        yield "row_header_column_index must be a column"
+
+
+def _chart_rules(block: Json) -> Iterator[str]:
+    chart = block["chart"]
+    names = [series["name"] for series in chart.get("series", [])]
+    if any(_twice(names)):
+        yield "series must have different names"
+    categories = chart.get("axis_config", {}).get("categories")
+    for series in chart.get("series", []):
+        if [point["label"] for point in series["data"]] != categories:
+            yield f"labels of series {series['name']} must be the categories"
+
+
+def _container_rules(block: Json) -> Iterator[str]:
+    if block.get("default_collapsed") and not block.get("is_collapsible"):
+        yield "default_collapsed needs is_collapsible"
+
+
+_BLOCK_RULES: dict[str, Callable[[Json], Iterator[str]]] = {
+    "table": _table_rules,
+    "data_table": _data_table_rules,
+    "data_visualization": _chart_rules,
+    "container": _container_rules,
+}
 
 
 def _twice(ids: Iterable[str | None]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
-from bot.sandbox.blocks import elements_of
+from bot.sandbox.blocks import elements_of, every_block
 from bot.sandbox.errors import NotPossible
 
 __all__ = [
@@ -107,7 +107,7 @@ class Placed:
 
 
 def placed_in(blocks: list[Json]) -> Iterator[Placed]:
-    for block in blocks:
+    for block in every_block(blocks):
         for element in elements_of(block):
             if "action_id" in element:
                 yield Placed(block, element)

@@ -40,6 +40,14 @@ OPEN_USERS = 8  # conversations.open
 OPTIONS = 100
 MIN_QUERY_LENGTH = 3  # of an external select that does not say
 LINKS = 10  # Socket Mode connections of one app
+TABLE_ROWS = 100
+TABLE_COLUMNS = 20
+DATA_TABLE_ROWS = 201
+DATA_TABLE_TEXT = 20_000  # of all cells together
+CHART_SERIES = 6  # Slack's page says 6, two libraries say 12
+CHART_POINTS = 20
+INPUT_FILES = 10  # of one file_input
+INPUT_FILE_BYTES = 10_000_000
 
 BLOCKS_ON = {"message": 50, "modal": 100, "home": 100}
 
@@ -59,11 +67,14 @@ RATES: dict[str, tuple[int, float]] = {
 # --- Block Kit --------------------------------------------------------------------------------
 _URL = r"^(https?|mailto|slack|tel):"
 _IMAGE_URL = r"^https?://"
+_HTTPS = r"^https://"
 _DATE = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
 _TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
 _ID = String(255, least=1)
 _FLAG = Flag()
 _PLACEHOLDER = Text(150)
+_MANY = 10**15
+_REAL = Number(-_MANY, _MANY, whole=False)
 
 
 def _types(*names: str) -> frozenset[str]:
@@ -90,11 +101,12 @@ _STATIC: dict[str, Spec] = {
 }
 _STATIC_RULE = ("options", "option_groups")
 _USERS = Items(_ID, 1000)
-# No file can be uploaded to the sandbox, so an image of a slack_file would have none behind it.
-_PICTURE: dict[str, Spec] = {
-    "alt_text": String(2000, least=1),
+_PICTURE: dict[str, Spec] = {"alt_text": String(2000, least=1)}
+_PICTURED: dict[str, Spec] = {
     "image_url": String(3000, least=1, pattern=_IMAGE_URL),
+    "slack_file": Part("slack_file"),
 }
+_PICTURE_RULE = ("image_url", "slack_file")
 
 ELEMENTS: dict[str, Shape] = {
     "button": Shape(
@@ -196,7 +208,29 @@ ELEMENTS: dict[str, Shape] = {
     "email_text_input": Shape({}, {**_TYPED_IN, "initial_value": String(3000)}),
     "url_text_input": Shape({}, {**_TYPED_IN, "initial_value": String(3000)}),
     "rich_text_input": Shape({}, {**_TYPED_IN, "initial_value": Typed(_types("rich_text"))}),
-    "image": Shape(_PICTURE),
+    "file_input": Shape(
+        {},
+        {
+            **_ELEMENT,
+            "filetypes": Items(String(50, least=1), 100, least=1),
+            "max_files": Number(1, INPUT_FILES),
+        },
+    ),
+    "feedback_buttons": Shape(
+        {"positive_button": Part("feedback_button"), "negative_button": Part("feedback_button")},
+        _ELEMENT,
+    ),
+    "icon_button": Shape(
+        {"icon": Choice(_types("trash")), "text": Text(75)},
+        {
+            **_CONFIRMED,
+            "value": String(2000),
+            "accessibility_label": String(75),
+            "visible_to_user_ids": Items(_ID, 1000),
+        },
+    ),
+    "image": Shape(_PICTURE, _PICTURED, one_of=_PICTURE_RULE),
+    "url": Shape({"url": String(3000, least=1, pattern=_URL), "text": String(3000, least=1)}),
     "plain_text": Shape({"text": String(3000, least=1)}, {"emoji": _FLAG}),
     "mrkdwn": Shape({"text": String(3000, least=1)}, {"verbatim": _FLAG}),
 }
@@ -217,12 +251,22 @@ _TYPING = _types(
 
 IN_SECTION = _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "image")
 IN_ACTIONS = _SELECTS | _PICKERS | _BOXES | _types("button", "overflow", "datetimepicker")
-IN_INPUT = _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _TYPING | _types("datetimepicker")
+IN_INPUT = (
+    _SELECTS | _MULTI_SELECTS | _PICKERS | _BOXES | _TYPING | _types("datetimepicker", "file_input")
+)
 IN_CONTEXT = _types("image", "plain_text", "mrkdwn")
+IN_CONTEXT_ACTIONS = _types("feedback_buttons", "icon_button")
+MODAL_ONLY = _types("file_input")
 
 _BLOCK: dict[str, Spec] = {"block_id": _ID}
 _RICH = _types("rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote")
-_CELL = _types("raw_text", "rich_text")
+_CELL = Items(Typed(_types("raw_text", "raw_number", "rich_text")), TABLE_COLUMNS, least=1)
+_RICH_TEXT = Typed(_types("rich_text"))
+_IMAGE = Typed(_types("image"))
+# What two sources agree on: the one lists rich_text, input and file too, the other leaves them out.
+_IN_CONTAINER = _types(
+    "actions", "context", "divider", "header", "image", "section", "table", "video"
+)
 
 BLOCKS: dict[str, Shape] = {
     "section": Shape(
@@ -244,12 +288,90 @@ BLOCKS: dict[str, Shape] = {
         {"label": Text(2000), "element": Typed(IN_INPUT)},
         {**_BLOCK, "hint": Text(2000), "optional": _FLAG, "dispatch_action": _FLAG},
     ),
-    "image": Shape(_PICTURE, {**_BLOCK, "title": Text(2000)}),
+    "image": Shape(_PICTURE, {**_BLOCK, **_PICTURED, "title": Text(2000)}, one_of=_PICTURE_RULE),
     "rich_text": Shape({"elements": Items(Typed(_RICH), 100)}, _BLOCK),
     "markdown": Shape({"text": String(MARKDOWN_TEXT, least=1)}, _BLOCK),
     "table": Shape(
-        {"rows": Items(Items(Typed(_CELL), 20, least=1), 100, least=1)},
-        {**_BLOCK, "column_settings": Items(Part("column"), 20)},
+        {"rows": Items(_CELL, TABLE_ROWS, least=1)},
+        {**_BLOCK, "column_settings": Items(Part("column"), TABLE_COLUMNS)},
+    ),
+    "data_table": Shape(
+        {"rows": Items(_CELL, DATA_TABLE_ROWS, least=2), "caption": String(255, least=1)},
+        {
+            **_BLOCK,
+            "page_size": Number(1, 100),
+            "row_header_column_index": Number(0, TABLE_COLUMNS - 1),
+        },
+    ),
+    "data_visualization": Shape(
+        {"title": String(50, least=1), "chart": Typed(_types("pie", "bar", "line", "area"))},
+        _BLOCK,
+    ),
+    "context_actions": Shape(
+        {"elements": Items(Typed(IN_CONTEXT_ACTIONS), 5, least=1)},
+        _BLOCK,
+    ),
+    "task_card": Shape(
+        {
+            "task_id": String(255, least=1),
+            "title": String(3000, least=1),
+            "status": Choice(_types("pending", "in_progress", "complete", "error")),
+        },
+        {
+            **_BLOCK,
+            "details": _RICH_TEXT,
+            "output": _RICH_TEXT,
+            "sources": Items(Typed(_types("url")), 100),
+        },
+    ),
+    "plan": Shape(
+        {"title": String(3000, least=1)},
+        {**_BLOCK, "tasks": Items(Typed(_types("task_card")), 50)},
+    ),
+    "card": Shape(
+        {},
+        {
+            **_BLOCK,
+            "hero_image": _IMAGE,
+            "icon": _IMAGE,
+            "title": Text(150, plain=False),
+            "subtitle": Text(150, plain=False),
+            "body": Text(200, plain=False),
+            "actions": Items(Typed(_types("button")), 3, least=1),
+        },
+        any_of=("hero_image", "title", "actions", "body"),
+    ),
+    "carousel": Shape({"elements": Items(Typed(_types("card")), 10, least=1)}, _BLOCK),
+    "container": Shape(
+        {"child_blocks": Items(Typed(_IN_CONTAINER), 10, least=1)},
+        {
+            **_BLOCK,
+            "title": Text(150),
+            "rich_text_title": _RICH_TEXT,
+            "subtitle": Text(150, plain=False),
+            "width": Choice(_types("narrow", "standard", "wide", "full")),
+            "icon": _IMAGE,
+            "is_collapsible": _FLAG,
+            "default_collapsed": _FLAG,
+            "has_header_divider": _FLAG,
+        },
+        any_of=("title", "rich_text_title"),
+    ),
+    "video": Shape(
+        {
+            "video_url": String(3000, least=1, pattern=_HTTPS),
+            "thumbnail_url": String(3000, least=1, pattern=_IMAGE_URL),
+            "alt_text": String(2000, least=1),
+            "title": Text(199),
+        },
+        {
+            **_BLOCK,
+            "title_url": String(3000, pattern=_HTTPS),
+            "author_name": String(49),
+            "provider_name": String(255),
+            "provider_icon_url": String(3000, pattern=_IMAGE_URL),
+            "description": Text(200),
+        },
     ),
     "alert": Shape(
         {"text": Text(200, plain=False)},
@@ -266,13 +388,19 @@ _EVERYWHERE = _types(
     "input",
     "image",
     "rich_text",
+    "card",
+    "video",
 )
+_TABLES = _types("table", "data_table", "data_visualization", "carousel")
+# A container in Home: one source has it, Slack's own page has not.
 SURFACES: dict[str, frozenset[str]] = {
-    "message": _EVERYWHERE | _types("markdown", "table"),
+    "message": _EVERYWHERE
+    | _TABLES
+    | _types("markdown", "context_actions", "task_card", "plan", "container"),
     "modal": _EVERYWHERE | _types("alert"),
-    "home": _EVERYWHERE | _types("table"),
+    "home": _EVERYWHERE | _TABLES,
 }
-ONE_PER_MESSAGE = _types("table")
+PER_MESSAGE = {"table": 1, "data_visualization": 2}
 
 _STYLE: dict[str, Spec] = {"style": Part("rich_text_style")}
 _RICH_LEAF = _types(
@@ -305,10 +433,22 @@ RICH_TEXT: dict[str, Shape] = {
         {**_STYLE, "url": String(3000), "fallback": String(3000)},
     ),
     "color": Shape({"value": String(7, least=1)}, _STYLE),
-    "raw_text": Shape({"text": String(3000)}),
+    "raw_text": Shape({"text": String(3000, least=1)}),
+    "raw_number": Shape({"value": _REAL, "text": String(3000, least=1)}),
 }
 
-SHAPES: dict[str, Shape] = {**ELEMENTS, **RICH_TEXT, "rich_text": BLOCKS["rich_text"]}
+_POINT: dict[str, Spec] = {"label": String(20, least=1), "value": _REAL}
+_PLOT = Shape({"series": Items(Part("series"), CHART_SERIES, least=1), "axis_config": Part("axes")})
+CHARTS: dict[str, Shape] = {
+    "pie": Shape({"segments": Items(Part("segment"), CHART_SERIES, least=1)}),
+    "bar": _PLOT,
+    "line": _PLOT,
+    "area": _PLOT,
+}
+
+# What stands within something else and says its type. An image is the same as a block, but for
+# the title.
+SHAPES: dict[str, Shape] = {**BLOCKS, **RICH_TEXT, **CHARTS, **ELEMENTS}
 
 _OPTION: dict[str, Spec] = {"text": Text(75), "value": String(150, least=1)}
 
@@ -328,6 +468,22 @@ PARTS: dict[str, Shape] = {
             "deny": Text(30),
         },
         {"style": Choice(_types("primary", "danger"))},
+    ),
+    "slack_file": Shape({}, {"id": _ID, "url": String(3000, least=1)}, one_of=("id", "url")),
+    "feedback_button": Shape(
+        {"text": Text(75), "value": String(2000, least=1)}, {"accessibility_label": String(75)}
+    ),
+    "segment": Shape({"label": String(20, least=1), "value": Number(0, _MANY, whole=False)}),
+    "series": Shape(
+        {
+            "name": String(20, least=1),
+            "data": Items(Part("point"), CHART_POINTS, least=1),
+        }
+    ),
+    "point": Shape(_POINT),
+    "axes": Shape(
+        {"categories": Items(String(20, least=1), CHART_POINTS, least=1)},
+        {"x_label": String(50), "y_label": String(50)},
     ),
     "filter": Shape(
         {},

@@ -15,10 +15,9 @@ class String:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """An integer."""
-
     least: int
     most: int
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from bot.services import Services
+from bot.usecases.identity import still
 from bot.views.values import Credentials
 from engine.connectors.port import Login, Target
 from engine.directory import Person
@@ -36,6 +37,9 @@ def show(services: Services, person: Person, id_: RequestId) -> list[Credentials
     """Return the logins of a running request. The first look starts the ten minutes."""
 
     def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
+        as_of_now = still(company, person)
+        if isinstance(as_of_now, Refusal):
+            return as_of_now
         request = facts.request(tx, id_)
         if request is None or request.grantee != person.id:
             return NOT_YOURS
@@ -54,7 +58,10 @@ def show(services: Services, person: Person, id_: RequestId) -> list[Credentials
 def saved(services: Services, person: Person, account: AccountId) -> Refusal | None:
     """Delete the password: the person says that they have it."""
 
-    def change(tx: Write, _company: Company) -> Refusal | None:
+    def change(tx: Write, company: Company) -> Refusal | None:
+        as_of_now = still(company, person)
+        if isinstance(as_of_now, Refusal):
+            return as_of_now
         row = tx.get(AccountRow, account)
         if row is None or row.person_id != person.id:
             return NOT_YOURS
@@ -70,6 +77,9 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
     """Give the login a new password and show it."""
 
     def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
+        as_of_now = still(company, person)
+        if isinstance(as_of_now, Refusal):
+            return as_of_now
         row = tx.get(AccountRow, account)
         if row is None or row.person_id != person.id:
             return NOT_YOURS

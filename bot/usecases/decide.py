@@ -2,6 +2,7 @@
 
 from bot.services import Services
 from bot.usecases import look
+from bot.usecases.identity import still
 from bot.views.values import Scene
 from engine import lifecycle
 from engine.commands import Approve, Command, Reject
@@ -10,15 +11,24 @@ from engine.facts import Facts
 from engine.outcome import Code, Decision, Refusal
 from engine.request import RequestId
 from storage.book import carry_out
+from storage.company import Company
+from storage.database import Write
 
 NO_SUCH = Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
 
 
-def do(services: Services, request: RequestId, command: Command) -> Decision | Refusal:
-    """Carry out a command; who may is asked inside, of the facts of this moment."""
-    return services.write(
-        lambda tx, company: carry_out(tx, company, request, command, services.clock.now())
-    )
+def do(
+    services: Services, person: Person, request: RequestId, command: Command
+) -> Decision | Refusal:
+    """Carry out a person's command; who may is asked inside, of the facts of this moment."""
+
+    def change(tx: Write, company: Company) -> Decision | Refusal:
+        now = still(company, person)
+        if isinstance(now, Refusal):
+            return now
+        return carry_out(tx, company, request, command, services.clock.now())
+
+    return services.write(change)
 
 
 def question(
@@ -30,6 +40,9 @@ def question(
     """
     with services.database.read() as session:
         company = services.companies.current(session)
+        now = still(company, person)
+        if isinstance(now, Refusal):
+            return now
         scene = look.scenes(session, services, company, [id_]).get(id_)
     if scene is None:
         return NO_SUCH

@@ -35,10 +35,25 @@ INACTIVE = Refusal(Code.PERSON_INACTIVE, "You are not active in the company's di
 
 
 def who(services: Services, slack: str, profiles: Profiles) -> Person | Refusal:
-    """Return the person behind a Slack account; at first contact the two are tied."""
-    known = services.company().directory.by_slack.get(slack)
-    person = known or _first_contact(services, slack, profiles)
-    return INACTIVE if isinstance(person, Person) and not person.active else person
+    """Return the person behind a Slack account; at first contact the two are tied.
+
+    It is looked up in what is known here; a use case asks `still` of what is true when it decides.
+    """
+    known = services.companies.newest
+    person = known.directory.by_slack.get(slack) if known else None
+    if person and person.active:
+        return person
+    person = services.company().directory.by_slack.get(slack)
+    found = person or _first_contact(services, slack, profiles)
+    return INACTIVE if isinstance(found, Person) and not found.active else found
+
+
+def still(company: Company, person: Person) -> Person | Refusal:
+    """Return the person as they are now; a refusal: the tie or the person is active no more."""
+    now = company.directory.get(person.id)
+    if now is None or now.slack != person.slack:
+        return NO_ONE
+    return now if now.active else INACTIVE
 
 
 def _first_contact(services: Services, slack: str, profiles: Profiles) -> Person | Refusal:

@@ -1,13 +1,15 @@
 """What people see: scenes of requests, their own access, what waits for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from sqlmodel import Session
 
 from bot.services import Services
+from bot.usecases.identity import still
 from bot.views.values import Scene
 from engine.directory import Person, PersonId
+from engine.outcome import Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
 from storage import facts
 from storage.company import Company
@@ -17,7 +19,8 @@ def scenes(
     session: Session, services: Services, company: Company, ids: Iterable[RequestId]
 ) -> Mapping[RequestId, Scene]:
     """Return the requests with all that it takes to draw them, seen by nobody yet."""
-    return {r.id: s for r, s in _scenes(session, services, company, facts.requests(session, ids))}
+    found = facts.requests(session, ids)
+    return {r.id: s for r, s in drawable(session, services, company, found)}
 
 
 def scene(services: Services, id_: RequestId, viewer: PersonId) -> Scene | None:
@@ -32,31 +35,38 @@ def seen_by(scene: Scene, viewer: PersonId, key: str = "") -> Scene:
     return replace(scene, viewer=viewer, key=key)
 
 
-def my_access(services: Services, person: Person) -> list[Scene]:
+def my_access(services: Services, person: Person) -> list[Scene] | Refusal:
     """Return the requests, not yet over, that this person made or receives, the newest first."""
     with services.database.read() as session:
         company = services.companies.current(session)
+        now = still(company, person)
+        if isinstance(now, Refusal):
+            return now
         found = facts.of_person(session, person.id, live=True)
-        drawn = _scenes(session, services, company, found)
+        drawn = drawable(session, services, company, found)
         return [seen_by(scene, person.id) for _, scene in drawn]
 
 
-def tasks(services: Services, person: Person) -> list[Scene]:
+def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
     """Return the requests that wait for this person's decision, the oldest first."""
     with services.database.read() as session:
         company = services.companies.current(session)
+        now = still(company, person)
+        if isinstance(now, Refusal):
+            return now
         found = [
             r
             for r in facts.waiting_for(session, person.id)
             if r.state is State.PENDING and person.id not in {a.person for a in r.approvals}
         ]
-        drawn = _scenes(session, services, company, found)
+        drawn = drawable(session, services, company, found)
         return [seen_by(scene, person.id) for _, scene in drawn]
 
 
-def _scenes(
-    session: Session, services: Services, company: Company, requests: list[AccessRequest]
+def drawable(
+    session: Session, services: Services, company: Company, requests: Collection[AccessRequest]
 ) -> list[tuple[AccessRequest, Scene]]:
+    """Add to requests what it takes to draw them."""
     wanted = {e for r in requests for e in r.entitlements}
     entitlements = facts.entitlements(session, company, wanted)
     return [

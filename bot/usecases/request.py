@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from bot.services import Services
+from bot.usecases.identity import still
 from bot.views.values import Form, Preview
 from engine import approval, duration, eligibility
 from engine.approval import Case
@@ -141,9 +142,9 @@ def submit(
     def change(tx: Write, company: Company) -> Submitted | Changed | Refusal:
         if before := apply.delivered(tx, key):
             return _existing(tx, before, existing=False)
-        requestor = company.directory.get(person.id)
-        if requestor is None or not requestor.may_ask:
-            return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
+        requestor = still(company, person)
+        if isinstance(requestor, Refusal):
+            return requestor
         filling = _Filling(tx, company, requestor, filled)
         draft = filling.draft()
         if isinstance(draft, Refusal):
@@ -169,7 +170,10 @@ def _existing(tx: Write, id_: RequestId, *, existing: bool) -> Submitted | Refus
 
 
 def _usable(company: Company, person: Person) -> list[AccessFlow]:
-    return eligibility.usable(company.flows.values(), person, person, company.directory)
+    now = still(company, person)
+    if isinstance(now, Refusal):
+        return []
+    return eligibility.usable(company.flows.values(), now, now, company.directory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,17 @@ def inside(request, sandbox, tmp_path):
 
 
 def test_a_whole_life_takes_at_most_14_transactions_and_90_statements(inside):
-    """From pressing Request to the last card: approval, grant, offer, end."""
+    """From pressing Request to the last card: approval, grant, offer, end.
+
+    Of people whom Latchkey has written to before: the first message to each costs one more.
+    """
     sandbox, costs = inside.sandbox, []
     marta, priya = (sandbox.person(f"{n}@harbourpine.example") for n in ("marta", "priya"))
+    marta.command("/access", "request read on orders/shop/customers: INC-0")
+    marta.wait_view("Request access").submit()
+    inside.run({"messages"})
+    marta.wait_message("INC-0").click("cancel")
+    inside.run({"messages"})
     marta.command("/access", "request read on orders/shop/customers: INC-1")
     form = marta.wait_view("Request access")
 
