@@ -96,7 +96,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     tx.execute(insert(DeliveryRow), {"key": key, "request_id": request.id})
     tx.execute(insert(GrantRow), [_grant_columns(request.id, g) for g in request.grants])
     decision = lifecycle.begin(request, _facts(company, draft), now)
-    _project(tx, [(request, decision)], now)
+    _project(tx, [(request, decision)], now, new=True)
     return decision.request
 
 
@@ -146,11 +146,16 @@ def _project(
     changed: Sequence[tuple[AccessRequest, Decision]],
     now: datetime,
     extra: Sequence[tuple[RequestId | None, Entry]] = (),
+    *,
+    new: bool = False,
 ) -> None:
-    """Store what follows from requests that are stored: who is asked, told, to be served."""
+    """Store what follows from requests that are stored: who is asked, told, to be served.
+
+    `new`: of requests that were just made, nobody has a card yet.
+    """
     _store_asks(tx, changed)
     _bump_accounts(tx, changed, now)
-    _store_messages(tx, changed, now)
+    _store_messages(tx, changed, now, new=new)
     entries = [(d.request.id, e) for _, d in changed for e in d.audit]
     audit.append(tx, [*entries, *extra], now)
 
@@ -328,13 +333,12 @@ def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: 
 
 
 def _store_messages(
-    tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
+    tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime, *, new: bool
 ) -> None:
     tells = list(dict.fromkeys((d.request.id, tell) for _, d in changed for tell in d.tell))
     if not tells:
         return
-    new = {before.id for before, _ in changed if before.version == 1}
-    cards = [t for t in tells if t[0] not in new and t[1].card not in _SAID_ONCE]
+    cards = [t for t in tells if not new and t[1].card not in _SAID_ONCE]
     there = _bump_messages(tx, {_key(*t) for t in cards}, now) if cards else set()
     fresh = [t for t in tells if t[1].post and _key(*t) not in there]
     rows = [_message_columns(tx, request, tell, now) for request, tell in fresh]
@@ -401,35 +405,41 @@ def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
 
 def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
     """Return the grantee's account in each system concerned, made if need be."""
-    rows: list[dict[str, object]] = [
-        {
-            "integration_id": system,
-            "person_id": draft.grantee.id,
-            "login": login_name(draft.grantee.id),
-            "wanted": 0,
-            "acted": 0,
-            "attempts": 0,
-            "made": False,
-            "secret_set": False,
-        }
-        for system in sorted({e.integration.id for e in draft.entitlements})
-    ]
-    make = _inserting(tx)(AccountRow).values(rows)
-    known = make.on_conflict_do_update(
-        index_elements=["integration_id", "person_id"], set_={"login": make.excluded.login}
+    systems = sorted({e.integration.id for e in draft.entitlements})
+    known = select(col(AccountRow.integration_id), col(AccountRow.id)).where(
+        col(AccountRow.person_id) == draft.grantee.id,
+        col(AccountRow.integration_id).in_(systems),
     )
-    found = tx.execute(known.returning(col(AccountRow.integration_id), col(AccountRow.id)))
+    found = tx.execute(known).all()
+    if len(found) < len(systems):
+        # Never an update: it would lock the rows in another order than everybody else does.
+        upsert(
+            tx,
+            AccountRow,
+            [_account_columns(system, draft.grantee.id) for system in systems],
+            key=("integration_id", "person_id"),
+        )
+        found = tx.execute(known).all()
     return {system: AccountId(id_ or 0) for system, id_ in found}
+
+
+def _account_columns(system: str, person: PersonId) -> dict[str, object]:
+    return {
+        "integration_id": system,
+        "person_id": person,
+        "login": login_name(person),
+        "wanted": 0,
+        "acted": 0,
+        "attempts": 0,
+        "made": False,
+        "secret_set": False,
+    }
 
 
 def login_name(person: PersonId) -> str:
     """Return the login's name: readable, and its own for each person id (63 bytes at most)."""
     readable = re.sub(r"[^a-z0-9]+", "_", person.casefold()).strip("_")[:40]
     return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"
-
-
-def _inserting(tx: Write) -> Any:  # noqa: ANN401  (two dialects' inserts, of one shape)
-    return sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
 
 
 def upsert(
@@ -443,7 +453,8 @@ def upsert(
     """Insert rows; where the key exists, take over `change`, or do nothing."""
     if not rows:
         return
-    statement = _inserting(tx)(table)
+    make = sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
+    statement = make(table)
     if change:
         columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=columns)

@@ -73,6 +73,10 @@ class Courier:
             self._in_background(asyncio.create_task(self._repeat(event, outcome)))
         return outcome
 
+    def announce(self, event: Json) -> None:
+        """Deliver an event behind the back of whoever caused it."""
+        self._in_background(asyncio.create_task(self.publish(event)))
+
     async def _repeat(self, event: Json, outcome: Outcome) -> None:
         for attempt, pause in enumerate(limits.EVENT_RETRY_SECONDS, start=1):
             if outcome.acked or outcome.final:

@@ -6,7 +6,16 @@ from typing import Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["AppManifest", "ChannelDocument", "TeamDocument", "User", "WorkspaceDocument", "read"]
+__all__ = [
+    "AppManifest",
+    "ChannelDocument",
+    "Shortcut",
+    "TeamDocument",
+    "User",
+    "UserGroupDocument",
+    "WorkspaceDocument",
+    "read",
+]
 
 
 class _Ours(BaseModel):
@@ -17,6 +26,7 @@ class TeamDocument(_Ours):
     id: str = "T0SANDBOX"
     name: str = "Sandbox"
     domain: str = "sandbox"
+    plan: Literal["free", "pro"] = "pro"  # user groups are not for nothing
 
 
 class User(_Ours):
@@ -46,10 +56,22 @@ class ChannelDocument(_Ours):
     is_archived: bool = False
 
 
+class UserGroupDocument(_Ours):
+    """`members` are ids, handles or emails."""
+
+    id: str = Field(pattern=r"^S[A-Z0-9]+$")
+    name: str
+    handle: str
+    description: str = ""
+    members: list[str] = []
+    is_disabled: bool = False
+
+
 class WorkspaceDocument(_Ours):
     team: TeamDocument = TeamDocument()
     users: list[User]
     channels: list[ChannelDocument] = []
+    usergroups: list[UserGroupDocument] = []
 
 
 class _Slacks(BaseModel):
@@ -73,6 +95,13 @@ class SlashCommand(_Slacks):
     should_escape: Literal[False] = False
 
 
+class Shortcut(_Slacks):
+    name: str = Field(max_length=24)
+    type: Literal["global", "message"]
+    callback_id: str = Field(max_length=255)
+    description: str = Field(max_length=150)
+
+
 class _BotUser(_Slacks):
     display_name: str = Field(max_length=80)
 
@@ -80,12 +109,14 @@ class _BotUser(_Slacks):
 class _AppHome(_Slacks):
     home_tab_enabled: bool = False
     messages_tab_enabled: bool = True
+    messages_tab_read_only_enabled: bool = False
 
 
 class _Features(_Slacks):
     bot_user: _BotUser
     app_home: _AppHome = _AppHome()
     slash_commands: list[SlashCommand] = Field([], max_length=50)
+    shortcuts: list[Shortcut] = Field([], max_length=10)
 
 
 class _Scopes(_Slacks):
@@ -123,6 +154,12 @@ class AppManifest(_Slacks):
     @property
     def events(self) -> frozenset[str]:
         return frozenset(self.settings.event_subscriptions.bot_events)
+
+    def shortcut(self, type_: str, callback_id: str) -> Shortcut | None:
+        for shortcut in self.features.shortcuts:
+            if (shortcut.type, shortcut.callback_id) == (type_, callback_id):
+                return shortcut
+        return None
 
     def has_command(self, name: str) -> bool:
         return any(command.command == name for command in self.features.slash_commands)

@@ -1,6 +1,7 @@
 """How the sandbox refuses: the app with Slack's error codes, people with a plain sentence."""
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["NotPossible", "SlackError"]
 
@@ -8,7 +9,7 @@ __all__ = ["NotPossible", "SlackError"]
 class SlackError(Exception):
     """Slack's error code, with the sentences that it puts into `response_metadata.messages`."""
 
-    def __init__(self, code: str, messages: Sequence[str] = (), **extra: str) -> None:
+    def __init__(self, code: str, messages: Sequence[str] = (), **extra: Any) -> None:  # noqa: ANN401
         super().__init__(code, *messages)
         self.code = code
         self.messages = list(messages)

@@ -46,6 +46,18 @@ DATA_TABLE_ROWS = 201
 DATA_TABLE_TEXT = 20_000  # of all cells together
 CHART_SERIES = 6  # Slack's page says 6, two libraries say 12
 CHART_POINTS = 20
+FILE_BYTES = 1_000_000_000
+FILE_ALT_TEXT = 1_000
+FILE_SECONDS = 0.2  # until a completed file is looked at; Slack takes its time too
+SNIPPET_BYTES = 1_000_000
+PICTURES = frozenset({"image/png", "image/jpeg", "image/gif"})  # for slack_file
+PAGE = 1_000
+USERS_UNPAGED = 1_000  # more in users.list without a limit: limit_required; an assumption
+CHANNEL_NAME = 80
+GENERAL = "general"  # the channel that nobody is kicked from
+INVITE_USERS = 1_000  # conversations.invite, at once
+EMOJI_OF_ONE = 23  # different reactions of one person to one message: too_many_reactions
+EMOJI_OF_ALL = 50  # different reactions to one message: too_many_emoji
 INPUT_FILES = 10  # of one file_input
 INPUT_FILE_BYTES = 10_000_000
 
@@ -62,6 +74,31 @@ RATES: dict[str, tuple[int, float]] = {
     "tier 4": (100, 60.0),
     "channel": (3, 3.0),
     "special": (600, 60.0),
+}
+
+# --- Events: what an app may subscribe to, and the scopes of which it needs one -----------------
+EVENTS: dict[str, tuple[str, ...]] = {
+    "app_home_opened": (),
+    "app_mention": ("app_mentions:read",),
+    "member_joined_channel": ("channels:read", "groups:read"),
+    "member_left_channel": ("channels:read", "groups:read"),
+    "message.channels": ("channels:history",),
+    "message.groups": ("groups:history",),
+    "message.im": ("im:history",),
+    "message.mpim": ("mpim:history",),
+    "reaction_added": ("reactions:read",),
+    "reaction_removed": ("reactions:read",),
+    "subteam_created": ("usergroups:read",),
+    "subteam_members_changed": ("usergroups:read",),
+    "subteam_updated": ("usergroups:read",),
+    "team_join": ("users:read",),
+    "user_change": ("users:read",),
+}
+MESSAGE_EVENTS = {
+    "channel": "message.channels",
+    "group": "message.groups",
+    "im": "message.im",
+    "mpim": "message.mpim",
 }
 
 # --- Block Kit --------------------------------------------------------------------------------

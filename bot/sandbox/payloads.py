@@ -82,12 +82,12 @@ class Payloads:
             "actions": [action],
         }
 
-    def view_submission(self, user: User, view: View) -> Json:
+    def view_submission(self, user: User, view: View, response_urls: list[Json]) -> Json:
         return {
             **self._interaction("view_submission", user),
             "trigger_id": self._views.new_trigger(user.id, view.id),
             "view": self._views.as_json(view),
-            "response_urls": [],
+            "response_urls": response_urls,
         }
 
     def view_closed(self, user: User, view: View, *, cleared: bool) -> Json:
@@ -116,17 +116,17 @@ class Payloads:
             "value": query,
         }
 
-    def home_opened(self, user: User, channel: Channel, home: View | None) -> Json:
+    def home_opened(self, user: User, channel: Channel, home: View | None, tab: str) -> Json:
         event = {
             "type": "app_home_opened",
             "user": user.id,
             "channel": channel.id,
-            "tab": "home",
+            "tab": tab,
             "event_ts": self._workspace.next_ts(),
         }
-        return self._event(event | ({"view": self._views.as_json(home)} if home else {}))
+        return self.event(event | ({"view": self._views.as_json(home)} if home else {}))
 
-    def _event(self, event: Json) -> Json:
+    def event(self, event: Json) -> Json:
         app, team = self._workspace.app, self._workspace.team
         return {
             "token": app.verification_token,
@@ -146,6 +146,29 @@ class Payloads:
                 }
             ],
             "is_ext_shared_channel": False,
+        }
+
+    def shortcut(self, user: User, callback_id: str) -> Json:
+        return {
+            **self._interaction("shortcut", user),
+            "callback_id": callback_id,
+            "trigger_id": self._views.new_trigger(user.id),
+            "action_ts": self._workspace.next_ts(),
+        }
+
+    def message_shortcut(
+        self, user: User, callback_id: str, message: Message, response_url: str
+    ) -> Json:
+        where = self._in_message(message)
+        return {
+            **self._interaction("message_action", user),
+            "callback_id": callback_id,
+            "trigger_id": self._views.new_trigger(user.id),
+            "action_ts": self._workspace.next_ts(),
+            "message_ts": message.ts,
+            "channel": where["channel"],
+            "message": where["message"],
+            "response_url": response_url,
         }
 
     def _interaction(self, kind: str, user: User) -> Json:
@@ -180,4 +203,4 @@ class Payloads:
 
 
 def _shown_name(channel: Channel) -> str:
-    return "privategroup" if channel.kind is Kind.PRIVATE else channel.name
+    return "privategroup" if channel.kind in {Kind.PRIVATE, Kind.GROUP_DM} else channel.name

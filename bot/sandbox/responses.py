@@ -12,6 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 from bot.sandbox import limits
 from bot.sandbox.api import message_content
 from bot.sandbox.errors import SlackError
+from bot.sandbox.events import Events
+from bot.sandbox.files import Files
 from bot.sandbox.journal import Call, Journal
 from bot.sandbox.workspace import Channel, Message, User, Workspace
 
@@ -32,8 +34,12 @@ class _Address:
 class Responses:
     """`base` is the sandbox's own address."""
 
-    def __init__(self, workspace: Workspace, journal: Journal, base: str) -> None:
+    def __init__(
+        self, workspace: Workspace, files: Files, events: Events, journal: Journal, base: str
+    ) -> None:
         self._workspace = workspace
+        self._files = files
+        self._events = events
         self._journal = journal
         self._base = base
         self._addresses: dict[str, _Address] = {}
@@ -69,13 +75,18 @@ class Responses:
         if args.get("delete_original") and old:
             channel.messages.pop(old.ts, None)
         else:
-            content = message_content(args)
+            content = message_content(args, self._files)
             if args.get("replace_original") and old:
                 old.text, old.blocks = content["text"], content["blocks"]
             else:
                 aloud = args.get("response_type") == "in_channel"
                 only_for = None if aloud else address.user.id
-                self._workspace.post(channel, **content, only_for=only_for)
+                parent = self._workspace.thread(channel, args.get("thread_ts"))
+                thread_ts = parent.ts if parent else None
+                said = self._workspace.post(
+                    channel, **content, only_for=only_for, thread_ts=thread_ts
+                )
+                self._events.posted(said)
         self._workspace.changed(channel)
 
     def _said(self, call: Call, error: str, status: int) -> Response:

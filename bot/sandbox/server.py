@@ -21,7 +21,9 @@ from bot.sandbox.changes import Changes
 from bot.sandbox.control import Clock, Control
 from bot.sandbox.delivery import Carrier, Courier
 from bot.sandbox.documents import AppManifest, WorkspaceDocument, read
+from bot.sandbox.events import Events
 from bot.sandbox.faults import Faults
+from bot.sandbox.files import Files
 from bot.sandbox.gateway import Gateway
 from bot.sandbox.journal import Journal
 from bot.sandbox.payloads import Payloads
@@ -74,21 +76,25 @@ async def _serve(options: Options) -> None:
         changes, faults = Changes(), Faults()
         journal = Journal(changes)
         workspace = Workspace(read(WorkspaceDocument, options.workspace), app, changes)
-        views = Views(app, workspace.team.id, changes)
+        files = Files(workspace, url)
+        views = Views(app, workspace.team.id, changes, files)
+        payloads = Payloads(workspace, views)
         links = Links(app.id, changes)
         carrier = _requests(options.events_url, app) if options.events_url else links
         courier = Courier(carrier, faults, journal, options.rate_factor)
-        responses = Responses(workspace, journal, url)
-        people = People(workspace, views, Payloads(workspace, views), courier, responses)
-        gateway = Gateway(
-            Site(workspace, views, links.new_url), Rates(options.rate_factor), faults, journal
-        )
+        events = Events(workspace, payloads, courier)
+        responses = Responses(workspace, files, events, journal, url)
+        people = People(workspace, views, payloads, courier, responses, files, events)
+        site = Site(workspace, views, files, events, links.new_url)
+        gateway = Gateway(site, Rates(options.rate_factor), faults, journal)
         control = Control(
             identity, workspace, people, links, faults, journal, changes, Clock(options.clock)
         )
         routes = [
             Route("/api/{method}", gateway.answer, methods=["GET", "POST"]),
             Route("/response/{name}", responses.answer, methods=["POST"]),
+            Route("/upload/v1/{ticket}", files.receive, methods=["POST"]),
+            Route("/files-pri/{file}/{name:path}", files.serve),
             *control.routes(),
         ]
         async with links.serve(_HOST):

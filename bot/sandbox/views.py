@@ -13,6 +13,7 @@ from typing import Any
 from bot.sandbox import blocks, elements, limits
 from bot.sandbox.changes import Changes
 from bot.sandbox.errors import NotPossible, SlackError
+from bot.sandbox.files import Files
 from bot.sandbox.workspace import App
 
 __all__ = ["Trigger", "View", "Views"]
@@ -54,8 +55,9 @@ class View:
 
 
 class Views:
-    def __init__(self, app: App, team_id: str, changes: Changes) -> None:
+    def __init__(self, app: App, team_id: str, changes: Changes, files: Files) -> None:
         self._app = app
+        self._files = files
         self._changes = changes
         self._team_id = team_id
         self.stacks: dict[str, list[View]] = {}
@@ -200,13 +202,21 @@ class Views:
         """Return the view if Slack takes it; `own` is the one that it is to replace."""
         if isinstance(body, dict) and blocks.view_is_too_large(body):
             raise SlackError("view_too_large")
-        faults = blocks.judge_view(body, kind)
+        faults = blocks.judge_view(body, kind) or self._missing(body)
         if faults or not isinstance(body, dict):
             raise SlackError("invalid_arguments", [f"[ERROR] {fault}" for fault in faults])
         wanted = body.get("external_id")
         if wanted and any(v.external_id == wanted and v is not own for v in self._all()):
             raise SlackError("duplicate_external_id")
         return body
+
+    def _missing(self, body: object) -> list[str]:
+        """Find what a well-formed view needs and the app has not: files, or a scope for them."""
+        shown: list[Json] = body["blocks"] if isinstance(body, dict) else []
+        asks = any(p.element["type"] == "file_input" for p in elements.placed_in(shown))
+        if asks and "files:read" not in self._app.manifest.scopes:
+            return ["file_input needs the scope files:read"]
+        return self._files.faults(shown)
 
     def _find(self, view_id: str, external_id: str) -> View | None:
         for view in self._all():

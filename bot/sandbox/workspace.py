@@ -3,6 +3,7 @@
 Time here is real time: timestamps, triggers and limits are Slack's, not the product's clock.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -11,10 +12,17 @@ from enum import StrEnum
 from typing import Any
 
 from bot.sandbox.changes import Changes
-from bot.sandbox.documents import AppManifest, ChannelDocument, User, WorkspaceDocument
+from bot.sandbox import limits
+from bot.sandbox.documents import (
+    AppManifest,
+    ChannelDocument,
+    User,
+    UserGroupDocument,
+    WorkspaceDocument,
+)
 from bot.sandbox.errors import NotPossible, SlackError
 
-__all__ = ["App", "Channel", "Kind", "Message", "User", "Workspace"]
+__all__ = ["App", "Channel", "Kind", "Message", "User", "UserGroup", "Workspace"]
 
 Json = dict[str, Any]
 
@@ -23,11 +31,15 @@ class Kind(StrEnum):
     PUBLIC = "channel"
     PRIVATE = "group"
     DM = "im"
+    GROUP_DM = "mpim"
 
 
 @dataclass(slots=True)
 class Message:
-    """`only_for` is the one person who sees an ephemeral message."""
+    """`only_for` is the one person who sees an ephemeral message.
+
+    `broadcast` replies stand in the channel too. `reactions` are the people by emoji, `files` ids.
+    """
 
     ts: str
     channel: str
@@ -39,6 +51,13 @@ class Message:
     thread_ts: str | None = None
     edited: str | None = None
     only_for: str | None = None
+    broadcast: bool = False
+    reactions: dict[str, list[str]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def is_reply(self) -> bool:
+        return self.thread_ts is not None
 
 
 @dataclass(slots=True)
@@ -49,6 +68,17 @@ class Channel:
     members: set[str]
     archived: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+
+@dataclass(slots=True)
+class UserGroup:
+    id: str
+    name: str
+    handle: str
+    description: str = ""
+    users: list[str] = field(default_factory=list)
+    disabled: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
 
 
@@ -80,6 +110,7 @@ class Workspace:
             id=app.user_id, name=app.name.lower(), real_name=app.name, is_bot=True
         )
         self.channels = {channel.id: self._channel(channel) for channel in document.channels}
+        self.usergroups = {group.id: self._usergroup(group) for group in document.usergroups}
         self.history_lag = 0.0  # seconds that conversations.history is behind
         self._last_ts = 0
 
@@ -105,6 +136,19 @@ class Workspace:
             if wanted and user.email.lower() == wanted and not user.deleted and not user.is_bot:
                 return user
         raise SlackError("users_not_found")
+
+    def put_user(self, user: User) -> None:
+        """Add a person, or change one. Who leaves the workspace leaves its channels."""
+        self.users[user.id] = user
+        for channel in self.channels.values():
+            if user.deleted and channel.kind in {Kind.PUBLIC, Kind.PRIVATE}:
+                channel.members.discard(user.id)
+        self._changes.touch(user.id)
+
+    def new_usergroup(self, *, name: str, handle: str, description: str) -> UserGroup:
+        group = UserGroup(f"S{secrets.token_hex(5).upper()}", name, handle, description)
+        self.usergroups[group.id] = group
+        return group
 
     # --- conversations --------------------------------------------------------------------
 
@@ -134,6 +178,24 @@ class Workspace:
             )
         return self.channels[channel_id]
 
+    def group_dm(self, users: list[User]) -> Channel:
+        """The app's direct messages with several people, opened when first needed."""
+        members = {self.app.user_id, *(user.id for user in users)}
+        for channel in self.channels.values():
+            if channel.kind is Kind.GROUP_DM and channel.members == members:
+                return channel
+        handles = sorted(self.users[member].name for member in members)
+        return self.new_channel(f"mpdm-{'--'.join(handles)}-1", Kind.GROUP_DM, members)
+
+    def new_channel(self, name: str, kind: Kind, members: set[str]) -> Channel:
+        channel = Channel(f"C{secrets.token_hex(5).upper()}", name, kind, members)
+        self.channels[channel.id] = channel
+        self.changed(channel)
+        return channel
+
+    def channels_of(self, user: User) -> list[Channel]:
+        return [channel for channel in self.channels.values() if user.id in channel.members]
+
     def dm_partner(self, channel: Channel) -> User:
         return self.users[next(iter(channel.members - {self.app.user_id}))]
 
@@ -146,6 +208,13 @@ class Workspace:
             channel = self.dm(user)
         else:
             channel = self.channel(channel_id)
+        return self._open_for_app(channel)
+
+    def shared_channel(self, channel_id: str) -> Channel:
+        """Where files go: as `destination`, but a person's id is none."""
+        return self._open_for_app(self.channel(channel_id))
+
+    def _open_for_app(self, channel: Channel) -> Channel:
         if channel.archived or (channel.kind is Kind.DM and self.dm_partner(channel).deleted):
             raise SlackError("is_archived")
         if not self.app_is_in(channel):
@@ -164,9 +233,16 @@ class Workspace:
         self._last_ts = max(self._last_ts + 1, time.time_ns() // 1000)
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
-    def post(self, channel: Channel, text: str, **more: Any) -> Message:  # noqa: ANN401
-        """Add a message of the app's."""
-        message = Message(self.next_ts(), channel.id, self.app.user_id, text, **more)
+    def post(
+        self,
+        channel: Channel,
+        text: str,
+        user: str | None = None,
+        **more: Any,  # noqa: ANN401
+    ) -> Message:
+        """Add a message: the app's own, unless it is said to be a person's."""
+        author = user or self.app.user_id
+        message = Message(self.next_ts(), channel.id, author, text, **more)
         channel.messages[message.ts] = message
         self.changed(channel)
         return message
@@ -175,22 +251,76 @@ class Workspace:
         for member in channel.members:
             self._changes.touch(member)
 
-    def own_message(self, channel: Channel, ts: str) -> Message:
-        """The app's own message, as chat.update and chat.delete find it: never an ephemeral one."""
+    def own_message(self, channel: Channel, ts: str, refusal: str) -> Message:
+        """The app's own message, as chat.update and chat.delete find it: never an ephemeral one.
+
+        `refusal` is the code for somebody else's.
+        """
         message = channel.messages.get(ts)
         if message is None or message.only_for:
             raise SlackError("message_not_found")
+        if message.user != self.app.user_id:
+            raise SlackError(refusal)
         return message
+
+    def thread(self, channel: Channel, ts: object) -> Message | None:
+        """The message that a new one replies to; None when it names none."""
+        if not ts:
+            return None
+        parent = channel.messages.get(str(ts))
+        if parent is None or parent.only_for or parent.is_reply:
+            raise SlackError("cannot_reply_to_message")
+        return parent
+
+    def replies(self, channel: Channel, ts: str) -> list[Message]:
+        """A thread, oldest first, its first message before its replies; empty if there is none."""
+        return [
+            message
+            for message in channel.messages.values()
+            if ts in {message.ts, message.thread_ts} and not message.only_for
+        ] if ts in channel.messages else []
+
+    def react(self, message: Message, user: str, name: str) -> None:
+        self._need_emoji(name)
+        if user in message.reactions.get(name, []):
+            raise SlackError("already_reacted")
+        if name not in message.reactions and len(message.reactions) >= limits.EMOJI_OF_ALL:
+            raise SlackError("too_many_emoji")
+        if sum(user in users for users in message.reactions.values()) >= limits.EMOJI_OF_ONE:
+            raise SlackError("too_many_reactions")
+        message.reactions.setdefault(name, []).append(user)
+        self.changed(self.channels[message.channel])
+
+    def unreact(self, message: Message, user: str, name: str) -> None:
+        self._need_emoji(name)
+        if user not in message.reactions.get(name, []):
+            raise SlackError("no_reaction")
+        message.reactions[name].remove(user)
+        if not message.reactions[name]:
+            del message.reactions[name]
+        self.changed(self.channels[message.channel])
+
+    @staticmethod
+    def _need_emoji(name: str) -> None:
+        if not re.fullmatch(r"[a-z0-9_+'-]+(::skin-tone-[2-6])?", name):
+            raise SlackError("invalid_name")
 
     def history(self, channel: Channel) -> Iterator[Message]:
         """Yield what conversations.history would, newest first."""
         newest = time.time() - self.history_lag
         for message in reversed(channel.messages.values()):
-            if message.only_for is None and float(message.ts) <= newest:
+            hidden = message.only_for or (message.is_reply and not message.broadcast)
+            if not hidden and float(message.ts) <= newest:
                 yield message
 
     def seen_by(self, user: User, channel: Channel) -> Iterator[Message]:
+        """Yield everything that stands there for a person, replies in threads too."""
         return (m for m in channel.messages.values() if m.only_for in {None, user.id})
+
+    def _usergroup(self, document: UserGroupDocument) -> UserGroup:
+        users = [self.find_user(name).id for name in document.members]
+        about = (document.id, document.name, document.handle, document.description)
+        return UserGroup(*about, users, document.is_disabled)
 
     def _channel(self, document: ChannelDocument) -> Channel:
         members = {

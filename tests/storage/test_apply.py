@@ -269,7 +269,7 @@ def test_refused_command_writes_nothing(stored):
 
     assert isinstance(refusal, Refusal)
     assert refusal.code is Code.OWN_REQUEST
-    assert stored.again(request).version == 2
+    assert stored.again(request).version == 1
     assert len(stored.rows(AuditRow)) == before
 
 

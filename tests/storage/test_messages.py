@@ -18,7 +18,8 @@ SECOND = timedelta(seconds=1)
 
 
 def ready(stored, **more):
-    return messages.ready(stored.database, stored.instance, stored.now, **more)
+    found = messages.ready(stored.database, stored.instance, stored.now, **more)
+    return found.mine, found.free
 
 
 def claim(stored, ids):
@@ -304,11 +305,18 @@ def test_card_of_a_kind_not_known_yet_stops_nobody(stored):
 
 @pytest.mark.parametrize("known", [{}, {ALICE: "D-9"}])
 def test_direct_messages_are_remembered(stored, known):
-    for person, channel in known.items():
-        stored.write(lambda tx, _, p=person, c=channel: messages.remember_channel(tx, p, c))
+    stored.submit()
+    stored.write(lambda tx, _: messages.remember_channels(tx, list(known.items())))
 
-    with stored.database.read() as session:
-        assert messages.channels(session, [ALICE, DAN]) == known
+    found = messages.ready(stored.database, stored.instance, stored.now)
+    assert found.direct == known
+
+
+def test_what_is_ready_comes_with_its_requests(stored):
+    request = stored.submit()
+    found = messages.ready(stored.database, stored.instance, stored.now)
+    assert found.requests == {request.id: stored.again(request)}
+    assert found.epoch == stored.company().epoch
 
 
 def test_times_in_other_zones_mean_the_same_moment(stored, other):

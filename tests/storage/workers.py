@@ -99,8 +99,12 @@ TASKS: dict[str, Callable[..., Task]] = {
 
 
 def _say(what: object) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    _SAID.write(json.dumps(what) + "\n")
+    _SAID.flush()
+
+
+# Whatever else is printed here goes to standard error: what is said is a protocol.
+_SAID, sys.stdout = sys.stdout, sys.stderr
 
 
 def main() -> None:

@@ -319,7 +319,8 @@ class Stored:
 
     def send(self) -> list[str]:
         """Do what the message loop does once, in one batch; return the recipients and kinds."""
-        mine, free = messages.ready(self.database, self.instance, self.now)
+        found = messages.ready(self.database, self.instance, self.now)
+        mine, free = found.mine, found.free
         if free:
             mine += self.write(lambda tx, _: messages.claim(tx, self.instance, free, self.now))
         results = [Shown(p, f"D-{p.recipient}", p.ts or f"{p.id}.0") for p in mine]

@@ -14,7 +14,6 @@ __all__ = [
     "flag",
     "integer",
     "listed",
-    "missing_scope",
     "need_one_of",
     "need_scope",
     "paged",
@@ -38,7 +37,7 @@ def decoded(value: object, refusal: str) -> object:
 def listed(value: object) -> list[str]:
     """A list may come as one, as JSON within a string, or with commas."""
     if isinstance(value, str):
-        value = json.loads(value) if value.startswith("[") else value.split(",")
+        value = decoded(value, "invalid_arguments") if value[:1] == "[" else value.split(",")
     items = [str(item).strip() for item in value] if isinstance(value, list) else []
     return [item for item in items if item]
 
@@ -99,9 +98,5 @@ def need_one_of(args: Json, *names: str) -> None:
 def need_scope(site: Site, *scopes: str) -> None:
     """Refuse an app that has none of these scopes."""
     if site.workspace.app.manifest.scopes.isdisjoint(scopes):
-        raise missing_scope(site, ",".join(scopes))
-
-
-def missing_scope(site: Site, needed: str) -> SlackError:
-    provided = ",".join(sorted(site.workspace.app.manifest.scopes))
-    return SlackError("missing_scope", needed=needed, provided=provided)
+        provided = ",".join(sorted(site.workspace.app.manifest.scopes))
+        raise SlackError("missing_scope", needed=",".join(scopes), provided=provided)

@@ -1,0 +1,261 @@
+"""Socket Mode: links to Slack, each replaced before it goes, and at once when it has gone deaf.
+
+slack_sdk's own clients close the old link before they read the new one, which loses what is under
+way, and need 24 s to see that a link is deaf. Here the old one stays until Slack closes it, and an
+acknowledgement whose link is gone travels over another.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from typing import Any
+
+import structlog
+from slack_bolt import App, BoltRequest, BoltResponse
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+LINKS = 2
+APART = 60.0  # seconds between the first openings: two links are never renewed together
+PING_EVERY = 3.0  # seconds
+PONG_WITHIN = 4.0  # seconds; a link that takes longer is deaf
+LINGER = 15.0  # seconds that a link that was told to go is still listened to
+ACK_WITHIN = 3.0  # seconds that Slack waits for an acknowledgement
+LONGEST_PAUSE = 10.0  # seconds between tries to open a link
+SHORT_LIFE = 1.0  # seconds; what goes sooner counts as not opened
+CONCURRENCY = 20  # listeners at once
+
+Json = dict[str, Any]
+
+log = structlog.get_logger()
+
+
+class Link:
+    """One connection, from its opening to its end. `gone`: another is needed in its place."""
+
+    def __init__(self, connection: ClientConnection, take: Callable[["Link", Json], None]) -> None:
+        self.gone = threading.Event()
+        self.born = self.heard = time.monotonic()
+        self._connection = connection
+        self._take = take
+        self._closed = threading.Event()
+        threading.Thread(target=self._listen, name="link", daemon=True).start()
+
+    @property
+    def lives(self) -> bool:
+        """Whether it was heard of as lately as a link should be."""
+        silent = time.monotonic() - self.heard
+        return not self.gone.is_set() and silent <= PING_EVERY + PONG_WITHIN
+
+    def watch(self) -> str:
+        """Return when it goes or is found deaf, and which of the two."""
+        while not self.gone.wait(PING_EVERY):
+            if not self._answers():
+                self.gone.set()
+                return "deaf"
+        return "gone"
+
+    def say(self, said: Json) -> bool:
+        """Return whether it could be sent."""
+        try:
+            self._connection.send(json.dumps(said))
+        except (ConnectionClosed, OSError):
+            return False
+        return True
+
+    def leave(self, after: float) -> None:
+        """Close it when the other side has, at the latest `after` so many seconds."""
+        self._closed.wait(after)
+        self._connection.close()
+
+    def _answers(self) -> bool:
+        try:
+            # A link that closes meanwhile is no deaf one.
+            answered = self._connection.ping(ack_on_close=True).wait(PONG_WITHIN)
+        except ConnectionClosed:
+            return True
+        if answered:
+            self.heard = time.monotonic()
+        return answered
+
+    def _listen(self) -> None:
+        try:
+            for frame in self._connection:
+                said = json.loads(frame)
+                if said.get("type") == "disconnect":
+                    self.gone.set()
+                elif "envelope_id" in said:
+                    self._take(self, said)
+        except (ConnectionClosed, OSError):
+            pass
+        except Exception:
+            log.exception("link failed")
+        finally:
+            self._closed.set()
+            self.gone.set()
+
+
+class Links:
+    """Keeps the links open, and runs the app on what they bring.
+
+    `client` opens them; its token is the app's.
+    """
+
+    def __init__(self, app: App, client: WebClient, *, apart: float = APART) -> None:
+        self._app = app
+        self._client = client
+        self._apart = apart
+        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="listener")
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._links: dict[int, Link] = {}
+        self._leaving: list[threading.Thread] = []
+        self._linked = False
+
+    def start(self) -> None:
+        """Open the links in the background, and keep on trying: Slack may be down."""
+        for place in range(LINKS):
+            threading.Thread(
+                target=self._keep, args=(place,), name=f"links-{place}", daemon=True
+            ).start()
+
+    def stop(self) -> None:
+        """Take nothing more; what was taken is acknowledged before the links close."""
+        self._stopping.set()
+        self._pool.shutdown(wait=True)
+        with self._changed:
+            links, self._links = list(self._links.values()), {}
+        for link in links:
+            link.gone.set()
+            link.leave(after=0)
+
+    @property
+    def live(self) -> int:
+        """How many links are alive, by their last answer to a ping."""
+        with self._changed:
+            return sum(link.lives for link in self._links.values())
+
+    def _keep(self, place: int) -> None:
+        """Keep one link; when it goes, open another before the old one is closed."""
+        failures = 0
+        if self._stopping.wait(place * self._apart):
+            return
+        while not self._stopping.is_set():
+            try:
+                link = self._open()
+            except (SlackClientError, WebSocketException, HTTPException, OSError) as fault:
+                failures += 1
+                self._tell(fault)
+                self._stopping.wait(_pause(failures, fault))
+                continue
+            self._place(place, link)
+            why = link.watch()
+            if self._stopping.is_set():
+                return
+            log.info("link replaced", link=place, why=why)
+            failures = failures + 1 if time.monotonic() - link.born < SHORT_LIFE else 0
+            if why == "deaf":
+                self._retire(link, 0)
+            else:
+                self._retire(link, LINGER)
+            if failures:
+                self._stopping.wait(_pause(failures, None))
+
+    def _open(self) -> Link:
+        answer = self._client.apps_connections_open(app_token=self._client.token or "")
+        connection = connect(
+            str(answer["url"]),
+            compression=None,
+            open_timeout=10,
+            close_timeout=1,
+            ping_interval=None,  # `Link.watch` asks, and remembers the answer
+        )
+        return Link(connection, self._take)
+
+    def _place(self, place: int, link: Link) -> None:
+        with self._changed:
+            self._links[place] = link
+            first, self._linked = not self._linked, True
+            self._changed.notify_all()
+        if first:
+            log.info("linked to slack")
+
+    def _tell(self, fault: Exception) -> None:
+        """Say once that there is no link at all."""
+        with self._changed:
+            alone = self._linked or not self._links
+            lost = alone and not any(link.lives for link in self._links.values())
+            if lost:
+                self._linked = False
+                # An entry that is not alive stands for “this was said”.
+        if lost:
+            log.warning("no link to slack", why=_why(fault))
+
+    def _retire(self, link: Link, linger: float) -> None:
+        threading.Thread(target=link.leave, args=(linger,), name="link-leaves", daemon=True).start()
+
+    def _take(self, link: Link, envelope: Json) -> None:
+        self._pool.submit(self._answer, link, envelope)
+
+    def _answer(self, link: Link, envelope: Json) -> None:
+        request = BoltRequest(
+            mode="socket_mode", body=envelope["payload"], headers=_headers(envelope)
+        )
+        with structlog.contextvars.bound_contextvars(delivery=envelope["envelope_id"]):
+            response = self._app.dispatch(request)
+            if response.status == 200:
+                self._acknowledge(link, envelope["envelope_id"], _payload(response))
+            else:
+                log.warning("nobody listens to this", type=envelope.get("type"))
+
+    def _acknowledge(self, link: Link | None, envelope: str, payload: Json | None) -> None:
+        said = {"envelope_id": envelope} | ({"payload": payload} if payload else {})
+        until = time.monotonic() + ACK_WITHIN
+        while link and not link.say(said):
+            link = self._another(link, until)
+        if link is None:
+            log.warning("not acknowledged: there is no link")
+
+    def _another(self, than: Link, until: float) -> Link | None:
+        """Return a living link, waiting for one if there is none."""
+
+        def found() -> Link | None:
+            return next((n for n in self._links.values() if n is not than and n.lives), None)
+
+        with self._changed:
+            self._changed.wait_for(found, until - time.monotonic())
+            return found()
+
+
+def _pause(failures: int, fault: Exception | None) -> float:
+    if isinstance(fault, SlackApiError):
+        asked = getattr(fault.response, "headers", {}).get("Retry-After")
+        if asked:
+            return float(asked)
+    return min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))
+
+
+def _why(fault: Exception) -> str:
+    if isinstance(fault, SlackApiError):
+        return str(fault.response.get("error"))
+    return type(fault).__name__
+
+
+def _headers(envelope: Json) -> Mapping[str, str]:
+    given = {"num": envelope.get("retry_attempt"), "reason": envelope.get("retry_reason")}
+    return {f"x-slack-retry-{name}": str(value) for name, value in given.items() if value}
+
+
+def _payload(response: BoltResponse) -> Json | None:
+    if not response.body:
+        return None
+    kind = response.headers.get("content-type", [""])[0]
+    if kind.startswith("application/json"):
+        payload: Json = json.loads(response.body)
+        return payload
+    return {"text": response.body}

@@ -1,0 +1,139 @@
+"""The house that chaos is let loose in: Slack, the protected PostgreSQL, one to three bots."""
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.exc import DBAPIError
+
+from bot import settings
+from bot.operate import opened
+from bot.sandbox.house import Bot, House
+from bot.sandbox.postgres import Cluster
+from tests.chaos.plan import Plan
+from tests.support.postgres import fresh_database, own_cluster
+from tests.support.proxy import Proxy
+from tests.support.story import Story, ready
+
+HAND_MADE = ("priya", "samleigh")  # whose logins somebody else gives something to
+START = 20.0  # seconds that a bot may take to be linked
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a person was told to have done: the click, or the form, was acknowledged."""
+
+    who: str
+    code: str
+    action: str  # as the audit names it
+
+
+@dataclass
+class Said:
+    """What was acknowledged, and when who was away. Filled by many threads."""
+
+    tried: list[str] = field(default_factory=list)  # marks of forms that were sent
+    taken: list[str] = field(default_factory=list)  # those that Slack showed to be taken
+    words: list[Word] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)  # seen on the way, and never right
+    counts: Counter[str] = field(default_factory=Counter)
+    away: set[str] = field(default_factory=set)  # who was away at some time
+
+    def count(self, what: str) -> None:
+        self.counts[what] += 1
+
+
+@dataclass
+class World:
+    plan: Plan
+    told: Story
+    proxy: Proxy
+    bots: list[Bot]
+    own: Cluster | None  # where Latchkey keeps its state, if that is PostgreSQL
+    said: Said = field(default_factory=Said)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def calm(self, read: Callable[[], T], *, patience: float = 20.0) -> T:
+        """Read Latchkey's database, which may be restarting."""
+        give_up = time.monotonic() + patience
+        while True:
+            try:
+                return read()
+            except (DBAPIError, psycopg.Error):
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.2)
+
+    def wait(self, seconds: float) -> bool:
+        """Let time pass; True: it is all over."""
+        return self.over.wait(seconds)
+
+    def start(self, bot: Bot) -> None:
+        bot.start()
+        self.said.count("starts")
+
+    def kill(self, bot: Bot) -> None:
+        bot.kill()
+        self.said.count("kills")
+
+    def pause(self, bot: Bot, seconds: float) -> None:
+        """Stop the process where it stands, for longer than its leases hold."""
+        os.kill(bot.pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(bot.pid, signal.SIGCONT)
+        self.said.count("pauses")
+
+    @property
+    def log(self) -> str:
+        return "\n".join(bot.log for bot in self.bots)
+
+
+@contextmanager
+def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
+    """Open it, with everybody known and every bot linked. `folder`: where logs are to stay."""
+    with ExitStack() as stack:
+        here = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        cluster = stack.enter_context(own_cluster())
+        proxy = stack.enter_context(Proxy(cluster.host, cluster.port))
+        own, given = None, {}
+        if plan.database == "postgresql":
+            own = stack.enter_context(own_cluster(seed=False))
+            given["database"] = fresh_database(own)
+        dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
+        house = stack.enter_context(House(here, cluster=cluster, rate_factor=0, dsn=dsn, **given))
+        desk = stack.enter_context(opened(settings.load(**house.bot.settings)))
+        told = Story(house, desk)
+        house.bot.start()
+        ready(told)
+        bots = [house.bot]
+        for number in range(1, plan.replicas):
+            bot = Bot(house.bot.settings, here / f"latchkey-{number}.log")
+            bots.append(bot)
+            stack.callback(bot.stop)
+            bot.start()
+        house.sandbox.wait_links(plan.replicas, timeout=START)
+        made = World(plan, told, proxy, bots, own)
+        stack.callback(made.over.set)
+        yield made
+
+
+def anyhow(act: Callable[[], Any], *, ignoring: tuple[type[Exception], ...]) -> Any:  # noqa: ANN401
+    """Do it; what goes wrong, as it will in chaos, is not the point."""
+    try:
+        return act()
+    except ignoring:
+        return None
