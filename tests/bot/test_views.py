@@ -518,7 +518,7 @@ def test_filled_form_says_what_will_happen():
     text = read(request_modal(FILLED, metadata="1/1"))
 
     assert "Who approves\nany of: DBA on call (2 people)" in text
-    assert "How long\nat most 4 h, extendable 2 × 30 min" in text  # noqa: RUF001
+    assert "How long\nat most 4 h, extendable 2 × 30 min" in text
     assert "Risk\n🟠 High" in text
     assert "📌 You hold this already, under AX-KRXN, until Mar 2, 2026 at 09:00." in text
     assert "Access flow Read orders" in text
@@ -587,7 +587,7 @@ def test_approving_says_once_more_what_is_approved():
     assert drawn["private_metadata"] == "1"
     assert "@Ann asks for access:\nread on orders/t1" in read(drawn)
     assert "> INC-42" in read(drawn)
-    assert "Keep the extensions (2 × 30 min)" in read(drawn)  # noqa: RUF001
+    assert "Keep the extensions (2 × 30 min)" in read(drawn)
     assert block(drawn, ids.REASON)["optional"]
     assert block(drawn, ids.SHORTER)["optional"]
 

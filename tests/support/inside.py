@@ -60,7 +60,7 @@ def counted(database: Database) -> Iterator[Count]:
 class Inside:
     """A program whose loops run when the test says so, until all is quiet."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, database_url: str) -> None:
+    def __init__(self, sandbox: Sandbox, clock: Path, database_url: str) -> None:
         self.sandbox = sandbox
         self.system = Memory([TABLE])
         integration = Integration(SYSTEM, "Production PostgreSQL", "postgresql")
@@ -69,7 +69,7 @@ class Inside:
             LATCHKEY_DATABASE_URL=database_url,
             LATCHKEY_KEYS=new_key(),
             LATCHKEY_MANIFESTS=str(COMPANY),
-            LATCHKEY_CLOCK_FILE=str(folder / "clock"),
+            LATCHKEY_CLOCK_FILE=str(clock),
         )
         self.program = Program(given, {SYSTEM: Connected(integration, self.system)})
         self.database = self.program.database
@@ -109,6 +109,45 @@ class Inside:
             loops[topic or "messages"]._drain()
             wait_until(lambda: access._running == 0)
             wait_until(lambda: len(sending._busy) == len(sending._sent))
+
+
+def whole_life(inside: Inside) -> dict[str, Count]:
+    """Live from pressing Request to the last card, and return what each step cost.
+
+    Of people whom Latchkey has written to before: the first message to each costs one more.
+    """
+    sandbox, costs = inside.sandbox, dict[str, Count]()
+    marta, priya = (sandbox.person(f"{n}@harbourpine.example") for n in ("marta", "priya"))
+    marta.command("/access", "request read on orders/shop/customers: INC-0")
+    marta.wait_view("Request access").submit()
+    inside.run({"messages"})
+    marta.wait_message("INC-0").click("cancel")
+    inside.run({"messages"})
+    marta.command("/access", "request read on orders/shop/customers: INC-1")
+    form = marta.wait_view("Request access")
+
+    def step(name: str, act: Callable[[], object]) -> None:
+        with counted(inside.database) as cost, inside.watched() as woken:
+            act()
+            inside.run(woken)
+        costs[name] = cost
+
+    def approve() -> None:
+        priya.wait_message("Your approval is needed").click("approve")
+        assert not priya.wait_view("Approve access").submit().errors
+
+    def time_passes(seconds: float) -> None:
+        sandbox.advance(seconds)
+        inside.program._loops["clock"]._drain()
+
+    step("submit", form.submit)
+    step("approve", approve)
+    assert marta.wait_message("Access is active")
+    step("offer", lambda: time_passes(51 * 60))
+    assert marta.wait_message("Access ends soon")
+    step("end", lambda: time_passes(60 * 60))
+    assert marta.wait_message("Access has ended")
+    return costs
 
 
 def wait_until(seen: Callable[[], bool]) -> None:
