@@ -9,9 +9,11 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bot import doctor, operate, settings
+from bot.connected import BadReferenceError
 from bot.manifests import BadManifestsError
 from bot.settings import BadSettingsError, Settings
 from engine.duration import in_words
@@ -61,7 +63,7 @@ def run() -> None:
         if not schema.current(program.database):
             schema.upgrade(program.database)
         program.start()
-    except (BadManifestsError, NotAloneError, NeedsUpgradeError, operate.SetUpError) as fault:
+    except (BadManifestsError, BadReferenceError, NotAloneError, NeedsUpgradeError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     stopping.wait()
     program.stop()
@@ -74,7 +76,7 @@ def examine() -> None:
     bad = False
     for check in doctor.examine(_settings()):
         bad = bad or not check.ok
-        table.add_row("✓" if check.ok else "✗", check.name, check.detail)
+        table.add_row("✓" if check.ok else "✗", escape(check.name), escape(check.detail))
     out.print(table)
     raise typer.Exit(1 if bad else 0)
 
@@ -96,8 +98,8 @@ def list_requests(
             table.add_row(
                 request.code,
                 request.state.value,
-                desk.name(request.grantee),
-                ", ".join(desk.what(request)),
+                escape(desk.name(request.grantee)),
+                escape(", ".join(desk.what(request))),
                 f"{request.ends_at:%Y-%m-%d %H:%M} UTC" if request.ends_at else "",
             )
         out.print(table)
@@ -126,13 +128,14 @@ def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
     table = Table(box=None, show_header=False)
     for name, value in facts.items():
         if value:
-            table.add_row(name, value)
+            table.add_row(name, escape(value))
     for grant, what in zip(request.grants, desk.what(request), strict=True):
         standing = ", was there before" if grant.standing else ""
-        table.add_row(grant.state.value, f"{what}{standing} {grant.note}".rstrip())
+        table.add_row(grant.state.value, escape(f"{what}{standing} {grant.note}".rstrip()))
     out.print(table)
     for line in desk.history(request):
-        out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.action}  {line.actor}  {line.detail}")
+        said = f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.action}  {line.actor}  {line.detail}"
+        out.print(said, markup=False)
 
 
 @cli.command()
@@ -152,7 +155,7 @@ def revoke(
         for request, outcome in desk.revoke(chosen, reason):
             refused = isinstance(outcome, Refusal)
             said = outcome.sentence if isinstance(outcome, Refusal) else outcome.request.state.value
-            out.print(f"{request.code}  {'not revoked: ' if refused else ''}{said}")
+            out.print(f"{request.code}  {'not revoked: ' if refused else ''}{said}", markup=False)
         if not chosen:
             out.print("There is nothing to revoke.")
 

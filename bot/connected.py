@@ -34,7 +34,10 @@ def secret(reference: str) -> Secret:
 
 def connect(integration: Integration, settings: Mapping[str, Any], installation: str) -> Connected:
     """Return an integration with its connector. Raises BadReferenceError."""
-    return Connected(integration, _connector(integration, settings, installation))
+    try:
+        return Connected(integration, _connector(integration, settings, installation))
+    except BadReferenceError as fault:
+        raise BadReferenceError(f"integrations.yaml: {integration.id}: {fault}") from None
 
 
 def _connector(

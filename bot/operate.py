@@ -21,10 +21,6 @@ from storage.database import Database
 from storage.tables import AuditRow
 
 
-class SetUpError(Exception):
-    """Something that Latchkey needs to start is missing. The text says what, and the cure."""
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     at: datetime

@@ -85,6 +85,16 @@ def test_a_text_of_ten_thousand_characters_is_said_to_be_too_long_and_stays(told
     assert PASTED[:2900].strip() in marta.view().text
 
 
+def test_what_slack_itself_holds_back_stays_in_the_field(told):
+    """Slack lets nobody send more than 3,000 characters: it says so at the field."""
+    marta = told.person("marta")
+    form = told.fill(marta)
+    form.set("justification", PASTED)
+    sent = form.submit()
+    assert list(sent.errors) == ["justification"]
+    assert not told.desk.requests(live=True)
+
+
 def test_nothing_chosen_is_said_at_the_field(told):
     sent = told.form(told.person("marta")).submit()
     assert list(sent.errors) == ["resource"]

@@ -1,0 +1,167 @@
+"""The command line: what an operator has when Slack is down, and what is checked at start."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bot.sandbox.house import COMPANY, MANIFESTS
+from engine.request import State
+from storage.secrets import KeyRing, new_key
+from tests.support.story import CUSTOMERS, STOCK
+
+
+def latchkey(*arguments, cwd=None, **env):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "bot.cli", *arguments],
+        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **env},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_fault_of_the_settings_is_named_at_once(tmp_path):
+    done = latchkey(
+        "run",
+        cwd=tmp_path,
+        SLACK_APP_TOKEN="xoxb-wrong",
+        LATCHKEY_DATABASE_URL="mysql://x",
+        LATCHKEY_MANIFESTS="nowhere",
+        LATCHKEY_DISCOVER_MINUTES="0",
+    )
+    assert done.returncode == 1
+    for name in (
+        "SLACK_BOT_TOKEN is missing",
+        "LATCHKEY_KEYS is missing",
+        "SLACK_APP_TOKEN: begins with xapp-",
+        "LATCHKEY_DATABASE_URL",
+        "LATCHKEY_MANIFESTS",
+        "LATCHKEY_DISCOVER_MINUTES",
+    ):
+        assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sandboxs_clock_is_refused_beside_the_real_slack(tmp_path):
+    done = latchkey(
+        "run",
+        cwd=tmp_path,
+        SLACK_BOT_TOKEN="xoxb-1",
+        SLACK_APP_TOKEN="xapp-1",
+        LATCHKEY_KEYS=new_key(),
+        LATCHKEY_MANIFESTS=str(COMPANY),
+        LATCHKEY_CLOCK_FILE="clock",
+    )
+    assert done.returncode == 1
+    assert "LATCHKEY_CLOCK_FILE" in done.stderr
+
+
+def test_a_missing_secret_is_named_before_anything_starts(told, tmp_path):
+    env = {k: v for k, v in told.house.bot.settings.items() if k != "LATCHKEY_SANDBOX_PG"}
+    database = f"sqlite:///{tmp_path}/other.db"
+    done = latchkey("run", **{**env, "LATCHKEY_DATABASE_URL": database})
+    assert done.returncode == 1
+    assert "LATCHKEY_SANDBOX_PG" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_manifests_are_named_by_file_and_line(told, tmp_path):
+    (tmp_path / "people.yaml").write_text("source: file\npeople:\n  - id: 7\n    nam: x\n")
+    env = {**told.house.bot.settings, "LATCHKEY_MANIFESTS": str(tmp_path)}
+    env["LATCHKEY_DATABASE_URL"] = f"sqlite:///{tmp_path}/other.db"
+    done = latchkey("run", **env)
+    assert done.returncode == 1
+    assert "people.yaml:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_bot_on_the_same_sqlite_file_is_refused(told):
+    done = latchkey("run", **told.house.bot.settings)
+    assert done.returncode == 1
+    assert "Another Latchkey runs on this SQLite file" in done.stderr
+
+
+def test_a_new_key_is_one():
+    KeyRing([latchkey("key").stdout.strip()])
+
+
+def test_the_doctor_finds_everything_well(told):
+    done = told.house.bot.run("doctor")
+    assert done.returncode == 0, done.stdout
+    for what in ("bot token", "scopes", "app token", "database", "manifests", "Production"):
+        assert what in done.stdout
+
+
+def test_the_doctor_says_what_is_wrong(told):
+    wrong = {**told.house.bot.settings, "SLACK_BOT_TOKEN": "xoxb-0"}
+    wrong["LATCHKEY_SANDBOX_PG"] = "host=127.0.0.1 port=1 user=x password=hunter2 dbname=y"
+    done = latchkey("doctor", **wrong)
+    assert done.returncode == 1
+    assert "invalid_auth" in done.stdout
+    assert "Production PostgreSQL" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_requests_are_listed_and_shown_with_their_history(told):
+    request = told.active(told.person("marta"), told.person("priya"), why="INC-77 [b]x[/b]")
+    listed = told.house.bot.run("requests", "list").stdout
+    assert request.code in listed
+    assert "Marta" in listed
+    shown = told.house.bot.run("requests", "show", request.code.lower()).stdout
+    for word in ("INC-77 [b]x[/b]", "submitted", "approved", "granted", "Priya", CUSTOMERS):
+        assert word in shown
+    unknown = told.house.bot.run("requests", "show", "AX-0000")
+    assert unknown.returncode == 1
+    assert "no request AX-0000" in unknown.stderr
+
+
+def test_an_operator_revokes_one_without_slack(told):
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    login = told.credentials(marta, request.code)
+    told.house.sandbox.fault("*", "error", times=None, status=503)
+    done = told.house.bot.run("revoke", request.code, "--reason", "incident 9")
+    assert done.returncode == 0, done.stderr
+    told.wait(request.code, State.REVOKED)
+    assert not told.works(login)
+    told.house.sandbox.clear_faults()
+    told.house.sandbox.advance(600)
+    assert "incident 9" in told.card(marta, request.code, "revoked").text
+
+
+def test_an_operator_revokes_all_of_one_person(told):
+    marta, diego, priya = (told.person(n) for n in ("marta", "diego", "priya"))
+    mine = told.active(marta, priya)
+    waiting = told.ask(marta, path=STOCK.replace("stock", "deliveries"), why="")
+    theirs = told.active(diego, priya)
+    told.house.bot.run("revoke", "--person", "MARTA@harbourpine.example")
+    told.wait(mine.code, State.REVOKED)
+    told.wait(waiting.code, State.REVOKED)
+    assert told.request(theirs.code).state is State.ACTIVE
+
+
+@pytest.mark.parametrize("arguments", [(), ("AX-0000",), ("--person", "no@body.example")])
+def test_a_revocation_of_nothing_says_so(told, arguments):
+    done = told.house.bot.run("revoke", *arguments)
+    assert done.returncode == 1
+    assert done.stderr
+
+
+def test_paused_grants_wait_and_revoking_goes_on(told):
+    marta, diego, priya = (told.person(n) for n in ("marta", "diego", "priya"))
+    running = told.active(marta, priya)
+    assert "paused" in told.house.bot.run("pause", "grants").stdout
+    try:
+        waiting = told.ask(diego)
+        told.decide(priya, waiting.code)
+        told.card(marta, running.code, button="return").click("return")
+        told.wait(running.code, State.RETURNED)
+        assert told.request(waiting.code).state is State.GRANTING
+    finally:
+        told.house.bot.run("resume", "grants")
+    told.wait(waiting.code, State.ACTIVE)
