@@ -1,77 +1,117 @@
-"""Builds the Bolt app: its one error middleware, its listeners, its links to Slack."""
+"""Builds the Bolt app: its listeners, and what it says when one of them breaks."""
 
+import logging
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from slack_bolt import App, BoltResponse
-from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_sdk import WebClient
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.errors import SlackApiError, SlackClientError
 
-from bot.listeners import access, decide, request, running
+from bot.links import Links
+from bot.listeners import access, decide, home, request, running
 from bot.services import Services
 from bot.settings import Settings
+from bot.slack import Client
+from bot.views import credentials
+from bot.vitals import Vitals
+from storage.database import AWAY
 
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
 DELIVERY_TIMEOUT = 10  # seconds
-CONCURRENCY = 20  # listeners at once
+
+BROKEN = "Something went wrong here, and nothing was changed. Please try again."
+# Whether the last word of a transaction arrived may be unknown: both must be true then.
+NO_DATABASE = (
+    "Latchkey's database does not answer just now. Please try again in a minute: nothing is done "
+    "twice."
+)
 
 log = structlog.get_logger()
 
 
-def client(settings: Settings, timeout: int) -> WebClient:
-    """Return a client that never tries again by itself: the SDK's own retries post twice."""
-    return WebClient(
-        token=settings.slack_bot_token.get_secret_value(),
-        base_url=settings.slack_api_url,
-        timeout=timeout,
-        retry_handlers=[],
-    )
+def client(settings: Settings, timeout: int, vitals: Vitals | None = None) -> Client:
+    token = settings.slack_bot_token.get_secret_value()
+    return Client(token, settings.slack_api_url, timeout, vitals or Vitals())
+
+
+def links(app: App, settings: Settings, vitals: Vitals) -> Links:
+    """Return the links to Slack by Socket Mode, not yet open."""
+    token = settings.slack_app_token
+    if token is None:
+        raise ValueError("Socket Mode needs SLACK_APP_TOKEN")
+    opening = Client(token.get_secret_value(), settings.slack_api_url, DELIVERY_TIMEOUT, vitals)
+    return Links(app, opening)
 
 
 def build(settings: Settings, services: Services) -> App:
     """Return the app. It calls nobody: Slack may be down while Latchkey starts."""
     secret = settings.slack_signing_secret
+    mine = client(settings, LISTENER_TIMEOUT, services.vitals)
+    # What Bolt warns of is that SLACK_BOT_TOKEN is set, and whole bodies that nobody listens to.
+    bolt_log = logging.getLogger("slack_bolt")
+    bolt_log.setLevel(logging.ERROR)
     app = App(
-        client=client(settings, LISTENER_TIMEOUT),
+        client=mine,
+        logger=bolt_log,
         signing_secret=secret.get_secret_value() if secret else "socket mode only",
+        # Else the first click after the start waits for auth.test, and fails with it.
+        authorize=lambda: AuthorizeResult(
+            enterprise_id=None, team_id=None, bot_token=settings.slack_bot_token.get_secret_value()
+        ),
         token_verification_enabled=False,
         # Without it the runner looks for the acknowledgement only every 10 ms.
         process_before_response=True,
     )
-    for conversation in (access, request, decide, running):
+    for conversation in (access, request, decide, running, home):
         conversation.register(app, services)
-    app.error(_answer_anyway)
+    app.error(_Apology(mine, services.vitals).answer)
     return app
 
 
-def _answer_anyway(error: Exception, body: dict[str, Any]) -> BoltResponse:
-    """Acknowledge what broke, with a sentence: nothing was stored, so it can be tried again."""
-    log.error("listener failed", exc_info=error, type=body.get("type") or body.get("command"))
-    sentence = "Something went wrong here, and nothing was changed. Please try again."
-    if body.get("command"):
-        return BoltResponse(status=200, body={"text": sentence})
-    if body.get("type") == "view_submission":
-        blocks = [b["block_id"] for b in body["view"]["blocks"] if b["type"] == "input"]
-        if blocks:
-            errors = {blocks[0]: sentence}
-            return BoltResponse(status=200, body={"response_action": "errors", "errors": errors})
-    return BoltResponse(status=200, body="")
+@dataclass(frozen=True, slots=True)
+class _Apology:
+    client: Client
+    vitals: Vitals
+
+    def answer(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
+        """Acknowledge what broke, with a sentence, in whatever place there is for one."""
+        sentence = self._sentence(error, str(body.get("type") or body.get("command")))
+        if body.get("command"):
+            return BoltResponse(status=200, body={"text": sentence})
+        match body.get("type"):
+            case "view_submission":
+                return BoltResponse(status=200, body=_in_the_view(body["view"], sentence))
+            case "block_suggestion":
+                return BoltResponse(status=200, body={"options": []})
+            case "block_actions":
+                self._over_it(body, sentence)
+        return BoltResponse(status=200, body="")
+
+    def _sentence(self, error: Exception, type_: str) -> str:
+        if isinstance(error, AWAY):
+            self.vitals.database.bad(type(error).__name__)
+            return NO_DATABASE
+        log.error("listener failed", exc_info=error, type=type_)
+        return BROKEN
+
+    def _over_it(self, body: dict[str, Any], sentence: str) -> None:
+        """A click's acknowledgement carries no text: a modal does."""
+        how = self.client.views_push if body.get("view") else self.client.views_open
+        try:
+            how(trigger_id=body["trigger_id"], view=_notice(sentence))
+        except (SlackApiError, SlackClientError, OSError) as fault:
+            log.warning("nobody could be told", why=type(fault).__name__)
 
 
-def link(app: App, settings: Settings) -> SocketModeHandler:
-    """Return one link to Slack by Socket Mode, not yet connected."""
-    token = settings.slack_app_token
-    if token is None:
-        raise ValueError("Socket Mode needs SLACK_APP_TOKEN")
-    return SocketModeHandler(
-        app,
-        token.get_secret_value(),
-        web_client=WebClient(
-            token.get_secret_value(),
-            base_url=settings.slack_api_url,
-            timeout=DELIVERY_TIMEOUT,
-            retry_handlers=[],
-        ),
-        concurrency=CONCURRENCY,
-        ping_interval=5,
-    )
+def _in_the_view(view: dict[str, Any], sentence: str) -> dict[str, Any]:
+    """Say it at the first field, so that nothing that was typed is lost."""
+    fields = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
+    if fields:
+        return {"response_action": "errors", "errors": {fields[0]: sentence}}
+    return {"response_action": "update", "view": _notice(sentence)}
+
+
+def _notice(sentence: str) -> dict[str, Any]:
+    return credentials.notice_modal("Not done", sentence)

@@ -33,7 +33,8 @@ class Visitor:
 
     def open(self, body: Body, view: View) -> None:
         """Open a modal; on top of the one that was clicked in, if any."""
-        how = self.client.views_push if body.get("view") else self.client.views_open
+        in_modal = body.get("view", {}).get("type") == "modal"
+        how = self.client.views_push if in_modal else self.client.views_open
         try:
             how(trigger_id=body["trigger_id"], view=view)
         except SlackApiError as fault:

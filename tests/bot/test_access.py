@@ -2,6 +2,8 @@
 
 import pytest
 
+from engine.request import State
+
 
 def test_help_lists_the_commands(told):
     marta = told.person("marta")
@@ -34,6 +36,25 @@ def test_who_is_not_surely_somebody_of_the_directory_is_no_one(told, handle):
 def test_a_contractor_who_is_a_guest_can_ask_for_nothing(told):
     answer = told.person("casey").command("/access", "request")
     assert "nothing that you can request" in answer.text
+
+
+def test_home_shows_what_i_have_and_what_waits_for_me(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta).code
+    marta.open_home()
+    assert code in marta.wait_home(code).text
+    told.card(priya, code, button="approve")
+    priya.open_home()
+    home = priya.wait_home("customers")
+    home.click("approve")
+    assert not priya.wait_view("Approve access").submit().errors
+    told.wait(code, State.ACTIVE)
+
+
+def test_home_is_closed_to_who_is_no_one(told):
+    terry = told.house.sandbox.person("terry")
+    terry.open_home()
+    assert "does not know you" in terry.wait_home().text
 
 
 def test_somebody_whom_no_flow_knows_is_told_so(told):
