@@ -83,7 +83,7 @@ def next_wake(request: AccessRequest, revision: Revision) -> datetime | None:
         case State.PENDING:
             return _earliest(request.lapses_at, next_tier_at(request, revision))
         case State.GRANTING:
-            return _earliest(request.lapses_at, request.ends_at)
+            return _earliest(request.lapses_at, _running_end(request))
         case State.ACTIVE:
             return _earliest(request.ends_at, *_offers(request)[request.offers_made :])
         case _:
@@ -586,9 +586,16 @@ def _tick_granting(
 
 
 def _is_over(request: AccessRequest, now: datetime) -> bool:
-    """Tell whether the end has come; for what nothing is confirmed of, also that it has lapsed."""
+    """Tell whether the end has come. While nothing was begun there is no end, only the lapse."""
+    ends = _running_end(request)
     lapsed = request.state is State.GRANTING and now >= request.lapses_at
-    return lapsed or (request.ends_at is not None and now >= request.ends_at)
+    return lapsed or (ends is not None and now >= ends)
+
+
+def _running_end(request: AccessRequest) -> datetime | None:
+    """Return the end of what may be there; what was approved and not begun has its time yet."""
+    waits = request.state is State.GRANTING and not any(g.begun for g in request.grants)
+    return None if waits else request.ends_at
 
 
 # --- running and ending --------------------------------------------------------------------------

@@ -800,6 +800,7 @@ def test_after_the_end_nothing_is_begun_even_if_the_clock_is_late():
     active.request = active.request.with_(
         grants=(*active.request.grants, replace(granting.request.grants[0], id=GrantId(1)))
     )
+    granting.attempt()
     for made in (granting, active):
         made.look()
         before = made.request
@@ -807,6 +808,23 @@ def test_after_the_end_nothing_is_begun_even_if_the_clock_is_late():
         made.do(Attempt(), HOUR)
 
         assert made.request == before
+
+
+def test_what_was_approved_and_not_begun_keeps_its_time_until_it_lapses():
+    """While granting was paused, a request of an hour failed after an hour, at its lapse it may."""
+    waiting = life(State.GRANTING)
+    ends = waiting.request.ends_at
+
+    waiting.tick(2 * HOUR)
+    assert waiting.request.state is State.GRANTING
+
+    waiting.look()
+    waiting.attempt()
+    assert waiting.request.ends_at > ends + HOUR
+
+    late = life(State.GRANTING)
+    late.tick(25 * HOUR)
+    assert late.request.state is State.FAILED
 
 
 def test_a_deactivated_grantee_gets_nothing_and_keeps_nothing():
