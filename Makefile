@@ -13,11 +13,12 @@ help: ## list the commands
 		|| { echo "Latchkey needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv (once, about a minute) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[sandbox,test]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 setup: .venv/ready ## install everything into .venv
 	@.ci/postgresql $(BIN)
+	@.ci/node
 
 demo: setup ## play the main job in the terminal, against a real PostgreSQL
 	@$(BIN)/latchkey demo
@@ -35,4 +36,4 @@ bench: setup ## measure, side by side, in one run
 	@$(BIN)/python -m tests.benchmarks
 
 clean: ## remove what was set up
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv tests/sandbox/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

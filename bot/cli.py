@@ -1,18 +1,16 @@
 """The command line: run Latchkey, look after it, and work on requests when Slack is down."""
 
-import logging
+import os
 import signal
-import sys
 import threading
 from typing import Annotated, NoReturn
 
-import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bot import doctor, operate, settings
+from bot import doctor, logs, manifests, operate, settings
 from bot.connected import BadReferenceError
 from bot.manifests import BadManifestsError
 from bot.settings import BadSettingsError, Settings
@@ -21,7 +19,7 @@ from engine.outcome import Refusal
 from engine.request import AccessRequest
 from storage import schema, secrets
 from storage.claims import NotAloneError
-from storage.database import Database
+from storage.database import AWAY, Database
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -49,24 +47,39 @@ def main() -> None:
 
 
 @cli.command()
-def run() -> None:
-    """Run Latchkey on Socket Mode until SIGTERM or Ctrl-C."""
+def run(
+    http: Annotated[
+        bool,
+        typer.Option(
+            "--http",
+            help="Take Slack's events by HTTP; by Socket Mode, too, if there is a SLACK_APP_TOKEN.",
+        ),
+    ] = False,
+) -> None:
+    """Run Latchkey until SIGTERM or Ctrl-C."""
     from bot.program import NeedsUpgradeError, Program
 
     given = _settings()
-    _log_json()
+    if missing := given.missing_to_run(http=http):
+        _fail("\n".join(missing))
+    logs.configure()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        program = Program(given)
+        program = Program(given, http=http)
         if not schema.current(program.database):
             schema.upgrade(program.database)
         program.start()
+    except AWAY as fault:
+        _fail(f"The database cannot be used: {str(fault).splitlines()[0]}")
+    except OSError as fault:
+        _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
     except (BadManifestsError, BadReferenceError, NotAloneError, NeedsUpgradeError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     stopping.wait()
-    program.stop()
+    if not program.stop():
+        os._exit(0)  # what still runs would be waited for
 
 
 @cli.command(name="doctor")
@@ -189,6 +202,22 @@ def confirm_tie(email: str) -> None:
     out.print(f"{email} is tied at the next contact.")
 
 
+@people.command("accept")
+def accept_people() -> None:
+    """Take in people.yaml although many are to be deactivated or to leave groups at once."""
+    given = _settings()
+    try:
+        listed = manifests.load(given.manifests)
+    except BadManifestsError as fault:
+        _fail(str(fault))
+    with operate.opened(given) as desk:
+        losing = desk.accept(listed)
+    if losing:
+        out.print(f"Taken in. Deactivated or dropped from groups: {', '.join(losing)}.")
+    else:
+        out.print("Nothing was held back.")
+
+
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
@@ -222,21 +251,6 @@ def _settings() -> Settings:
         return settings.load()
     except BadSettingsError as fault:
         _fail(f"These settings cannot be used:\n{fault}")
-
-
-def _log_json() -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
 def _fail(sentence: str) -> NoReturn:

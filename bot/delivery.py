@@ -2,10 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from http.client import HTTPException
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 import structlog
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
+from structlog.contextvars import bound_contextvars
 
+from bot.pool import Pool
 from bot.services import Services
 from bot.usecases import look
 from bot.views import cards
@@ -21,7 +22,7 @@ from bot.views.values import Message, Scene
 from engine import lifecycle
 from engine.directory import PersonId
 from engine.outcome import Card
-from engine.request import State
+from engine.request import State, code_of
 from storage import messages
 from storage.database import Write
 from storage.messages import Later, Parcel, Ready, Result, Shown
@@ -68,13 +69,17 @@ class _Sent:
     at: float = field(default_factory=time.monotonic)
 
 
+class _LapsedError(Exception):
+    """This process was silent for so long that another may be sending the same."""
+
+
 class MessageLoop:
     """Sends what is due, urgent first, several at once; stores what came of it in batches."""
 
     def __init__(self, services: Services, client: WebClient, workers: int = 8) -> None:
         self._services = services
         self._client = client
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="messages")
+        self._pool = Pool(workers, "messages")
         self._lock = threading.Lock()
         self._busy: set[int] = set()
         self._sent: list[_Sent] = []
@@ -94,29 +99,43 @@ class MessageLoop:
         if self._stopping or not self._due.is_set():
             return
         self._due.clear()
-        services, now = self._services, self._services.clock.now()
         with self._lock:
             busy = set(self._busy)
         self._missed = bool(busy)
-        found = messages.ready(services.database, services.instance, now, busy=busy, limit=200)
-        mine = found.mine
+        leased, found = time.monotonic(), self._ready(busy)
         if found.free:
-            mine += services.transaction(
-                lambda tx: messages.claim(tx, services.instance, found.free, now)
-            )
-        if not mine:
+            self._claim(found.free)
+            # Somebody may have changed a request since: what is drawn must be what is stored.
+            leased, found = time.monotonic(), self._ready(busy)
+        if not found.mine:
             return
-        drawn = self._draw(mine, found)
+        drawn = self._draw(found.mine, found)
         with self._lock:
-            self._busy.update(p.id for p in mine)
-        for parcel in mine:
-            self._pool.submit(self._deliver, parcel, drawn[parcel.id])
+            self._busy.update(p.id for p in found.mine)
+        for parcel in found.mine:
+            self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
 
-    def stop(self) -> None:
-        """Send nothing more, and store what was sent."""
+    def _ready(self, busy: Collection[int]) -> Ready:
+        services = self._services
+        return messages.ready(
+            services.database,
+            services.instance,
+            services.clock.now(),
+            real=datetime.now(UTC),
+            busy=busy,
+            limit=200,
+        )
+
+    def _claim(self, ids: Collection[int]) -> None:
+        services, real = self._services, datetime.now(UTC)
+        services.transaction(lambda tx: messages.claim(tx, services.instance, ids, real))
+
+    def stop(self, within: float = 10.0) -> bool:
+        """Send nothing more, store what was sent. Return whether all that was begun is stored."""
         self._stopping = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        finished = self._pool.stop(within)
         self._settle(gather=False)
+        return finished
 
     def _settle(self, *, gather: bool = True) -> None:
         with self._lock:
@@ -128,11 +147,11 @@ class MessageLoop:
         if not sent:
             return
         services = self._services
-        now = services.clock.now()
 
         def change(tx: Write) -> None:
             messages.remember_channels(tx, [s.opened for s in sent if s.opened])
-            messages.settle(tx, services.instance, [s.result for s in sent], now)
+            results = [s.result for s in sent]
+            messages.settle(tx, services.instance, results, datetime.now(UTC))
 
         try:
             services.transaction(change)
@@ -160,30 +179,42 @@ class MessageLoop:
                 scene = look.seen_by(scene, parcel.recipient, parcel.key)
             drawn[parcel.id] = _Drawn(
                 _message(parcel, scene),
+                scene is None or _worth_posting(parcel, scene),
                 person.slack if person else None,
                 parcel.channel or found.direct.get(parcel.recipient),
             )
         return drawn
 
-    def _deliver(self, parcel: Parcel, drawn: "_Drawn") -> None:
+    def _deliver(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> None:
+        request = code_of(parcel.request) if parcel.request else ""
+        with bound_contextvars(message=parcel.id, kind=parcel.kind.value, request=request):
+            sent = self._outcome(parcel, drawn, leased)
+        with self._lock:
+            if sent:
+                self._sent.append(sent)
+            else:
+                self._busy.discard(parcel.id)
+        (self.wake if sent else self.look)()
+
+    def _outcome(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent | None:
+        """Return what came of it; None: it was left to whoever has it leased now."""
         now = self._services.clock.now()
         try:
-            sent = self._send(parcel, drawn)
+            return self._send(parcel, drawn, leased)
+        except _LapsedError:
+            return None
         except SlackApiError as fault:
-            sent = _Sent(_after(parcel, fault, now))
+            return _Sent(_after(parcel, fault, now))
         except (OSError, HTTPException, SlackClientError) as fault:
             # Whether Slack did it before the connection broke, nobody knows.
-            log.warning("slack unreachable", why=type(fault).__name__, message=parcel.id)
-            sent = _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
+            log.info("not known whether sent", why=type(fault).__name__)
         except Exception:
-            log.exception("delivery failed", message=parcel.id)
-            sent = _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
-        with self._lock:
-            self._sent.append(sent)
-        self.wake()
+            log.exception("delivery failed")
+        return _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
 
-    def _send(self, parcel: Parcel, drawn: "_Drawn") -> _Sent:
-        if drawn.message is None or drawn.slack is None:
+    def _send(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent:
+        there = parcel.ts or parcel.doubtful
+        if drawn.message is None or drawn.slack is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.channel, parcel.ts))
         channel, opened = drawn.channel, None
         if channel is None:
@@ -192,9 +223,11 @@ class MessageLoop:
             opened = (parcel.recipient, channel)
         ts = parcel.ts or (self._find(channel, parcel) if parcel.doubtful else None)
         text, blocks = drawn.message.text, drawn.message.blocks
+        if not self._services.pulse.holds(leased):
+            raise _LapsedError
         if ts:
             self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
-        else:
+        elif drawn.worth_posting:
             posted = self._client.chat_postMessage(
                 channel=channel,
                 text=text,
@@ -226,14 +259,13 @@ class MessageLoop:
 @dataclass(frozen=True, slots=True)
 class _Drawn:
     message: Message | None  # None: there is nothing to show (any more)
+    worth_posting: bool
     slack: str | None
     channel: str | None
 
 
 def _message(parcel: Parcel, scene: Scene | None) -> Message | None:
     if parcel.request and scene is None:
-        return None
-    if scene and parcel.ts is None and not _worth_posting(parcel, scene):
         return None
     return cards.card(parcel.kind, scene, parcel.detail)
 
@@ -265,10 +297,10 @@ def _after(parcel: Parcel, fault: SlackApiError, now: datetime) -> Result:
         case Cure.ANEW if parcel.ts:
             return Later(parcel, now, anew=True)
         case Cure.DROP:
-            log.error("message dropped", error=code, message=parcel.id, kind=parcel.kind)
+            log.error("message dropped", error=code)
             return Shown(parcel, parcel.channel, parcel.ts)
         case _:
-            log.warning("message refused", error=code, message=parcel.id, kind=parcel.kind)
+            log.warning("message refused", error=code)
             return Later(parcel, now + _pause(parcel))
 
 

@@ -29,7 +29,8 @@ SKEW = 5.0  # seconds that clocks may differ by
 def examine(settings: Settings) -> Iterator[Check]:
     """Yield one line for each thing that was looked at."""
     yield from _bot(settings)
-    yield _guarded("app token", lambda: _app(settings))
+    if settings.slack_app_token:
+        yield _guarded("app token", lambda: _app(settings))
     yield from _database(settings)
     yield from _integrations(settings)
 

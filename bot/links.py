@@ -8,8 +8,8 @@ acknowledgement whose link is gone travels over another.
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from http.client import HTTPException
 from typing import Any
 
@@ -18,7 +18,10 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+
+from bot import door
+from bot.pool import Pool
 
 LINKS = 2
 APART = 60.0  # seconds between the first openings: two links are never renewed together
@@ -38,10 +41,19 @@ log = structlog.get_logger()
 class Link:
     """One connection, from its opening to its end. `gone`: another is needed in its place."""
 
-    def __init__(self, connection: ClientConnection, take: Callable[["Link", Json], None]) -> None:
+    def __init__(self, url: str, take: Callable[["Link", Json], None]) -> None:
         self.gone = threading.Event()
+        self._open = ExitStack()
+        self._connection = self._open.enter_context(
+            connect(
+                url,
+                compression=None,
+                open_timeout=10,
+                close_timeout=1,
+                ping_interval=None,  # `watch` asks, and remembers the answer
+            )
+        )
         self.born = self.heard = time.monotonic()
-        self._connection = connection
         self._take = take
         self._closed = threading.Event()
         threading.Thread(target=self._listen, name="link", daemon=True).start()
@@ -71,7 +83,7 @@ class Link:
     def leave(self, after: float) -> None:
         """Close it when the other side has, at the latest `after` so many seconds."""
         self._closed.wait(after)
-        self._connection.close()
+        self._open.close()
 
     def _answers(self) -> bool:
         try:
@@ -110,12 +122,12 @@ class Links:
         self._app = app
         self._client = client
         self._apart = apart
-        self._pool = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="listener")
+        self._pool = Pool(CONCURRENCY, "listener")
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._links: dict[int, Link] = {}
-        self._leaving: list[threading.Thread] = []
-        self._linked = False
+        self._all: set[Link] = set()  # those that leave, too
+        self._linked: bool | None = None  # None: not yet said either way
 
     def start(self) -> None:
         """Open the links in the background, and keep on trying: Slack may be down."""
@@ -124,15 +136,16 @@ class Links:
                 target=self._keep, args=(place,), name=f"links-{place}", daemon=True
             ).start()
 
-    def stop(self) -> None:
+    def stop(self, within: float = 5.0) -> bool:
         """Take nothing more; what was taken is acknowledged before the links close."""
         self._stopping.set()
-        self._pool.shutdown(wait=True)
+        finished = self._pool.stop(within, finish=True)
         with self._changed:
-            links, self._links = list(self._links.values()), {}
+            links = list(self._all)
         for link in links:
             link.gone.set()
             link.leave(after=0)
+        return finished
 
     @property
     def live(self) -> int:
@@ -157,61 +170,54 @@ class Links:
             why = link.watch()
             if self._stopping.is_set():
                 return
-            log.info("link replaced", link=place, why=why)
+            log.info("link goes", link=place, why=why)
+            linger = 0 if why == "deaf" else LINGER
+            threading.Thread(target=self._retire, args=(link, linger), daemon=True).start()
             failures = failures + 1 if time.monotonic() - link.born < SHORT_LIFE else 0
-            if why == "deaf":
-                self._retire(link, 0)
-            else:
-                self._retire(link, LINGER)
             if failures:
                 self._stopping.wait(_pause(failures, None))
 
     def _open(self) -> Link:
         answer = self._client.apps_connections_open(app_token=self._client.token or "")
-        connection = connect(
-            str(answer["url"]),
-            compression=None,
-            open_timeout=10,
-            close_timeout=1,
-            ping_interval=None,  # `Link.watch` asks, and remembers the answer
-        )
-        return Link(connection, self._take)
+        return Link(str(answer["url"]), self._take)
 
     def _place(self, place: int, link: Link) -> None:
         with self._changed:
             self._links[place] = link
-            first, self._linked = not self._linked, True
+            self._all.add(link)
+            if self._stopping.is_set():
+                link.gone.set()
+            new, self._linked = not self._linked, True
             self._changed.notify_all()
-        if first:
+        if new:
             log.info("linked to slack")
 
     def _tell(self, fault: Exception) -> None:
         """Say once that there is no link at all."""
         with self._changed:
-            alone = self._linked or not self._links
-            lost = alone and not any(link.lives for link in self._links.values())
+            lost = self._linked is not False and not any(n.lives for n in self._links.values())
             if lost:
                 self._linked = False
-                # An entry that is not alive stands for “this was said”.
         if lost:
             log.warning("no link to slack", why=_why(fault))
 
     def _retire(self, link: Link, linger: float) -> None:
-        threading.Thread(target=link.leave, args=(linger,), name="link-leaves", daemon=True).start()
+        link.leave(linger)
+        with self._changed:
+            self._all.discard(link)
 
     def _take(self, link: Link, envelope: Json) -> None:
-        self._pool.submit(self._answer, link, envelope)
+        with suppress(RuntimeError):  # the pool is closed: what comes now is not acknowledged
+            self._pool.submit(self._answer, link, envelope)
 
     def _answer(self, link: Link, envelope: Json) -> None:
         request = BoltRequest(
             mode="socket_mode", body=envelope["payload"], headers=_headers(envelope)
         )
-        with structlog.contextvars.bound_contextvars(delivery=envelope["envelope_id"]):
-            response = self._app.dispatch(request)
-            if response.status == 200:
-                self._acknowledge(link, envelope["envelope_id"], _payload(response))
-            else:
-                log.warning("nobody listens to this", type=envelope.get("type"))
+        name = str(envelope["envelope_id"])
+        response = door.dispatch(self._app, request, name)
+        if response.status == 200:
+            self._acknowledge(link, name, _payload(response))
 
     def _acknowledge(self, link: Link | None, envelope: str, payload: Json | None) -> None:
         said = {"envelope_id": envelope} | ({"payload": payload} if payload else {})
@@ -246,7 +252,7 @@ def _why(fault: Exception) -> str:
     return type(fault).__name__
 
 
-def _headers(envelope: Json) -> Mapping[str, str]:
+def _headers(envelope: Json) -> dict[str, str | Sequence[str]]:
     given = {"num": envelope.get("retry_attempt"), "reason": envelope.get("retry_reason")}
     return {f"x-slack-retry-{name}": str(value) for name, value in given.items() if value}
 

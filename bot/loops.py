@@ -5,19 +5,23 @@ or down, changes nothing but lateness.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
+from bot.pool import Pool
 from bot.services import Services
+from bot.vitals import Vitals
 from engine.connectors.port import Report, Unavailable
 from engine.inventory import IntegrationId
-from engine.request import AccountId, RequestId
+from engine.request import AccountId, RequestId, code_of
 from storage import accounts, clock, jobs, sync
 from storage.accounts import Done, Work
+from storage.database import AWAY
 from storage.jobs import Job, JobKind
 
 BATCH = 50
@@ -29,25 +33,44 @@ log = structlog.get_logger()
 class Loop:
     """A thread that drains what is due, whenever it is woken. A fault is logged, and it goes on."""
 
-    def __init__(self, name: str, drain: Callable[[], None]) -> None:
+    def __init__(self, name: str, drain: Callable[[], None], vitals: Vitals) -> None:
         self.name = name
         self._drain = drain
+        self._vitals = vitals
+        self._behind_since: float | None = None  # woken then, and not through since
+        vitals.loop_lag.labels(name).set_function(lambda: self.lag)
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"loop-{name}", daemon=True)
 
+    @property
+    def lag(self) -> float:
+        """For how many seconds it has been woken and not come to its end."""
+        since = self._behind_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def wake(self) -> None:
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
         self._woken.set()
 
     def start(self) -> None:
         self._thread.start()
         self.wake()
 
-    def stop(self) -> None:
-        """Begin nothing new, and wait for what is under way (at most 10 s)."""
+    def end(self) -> None:
+        """Begin nothing new."""
         self._stopping.set()
         self.wake()
-        self._thread.join(timeout=10)
+
+    def join(self, within: float) -> bool:
+        """Return whether what was under way came to its end."""
+        self._thread.join(within)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
@@ -57,10 +80,18 @@ class Loop:
             self._woken.clear()
             try:
                 self._drain()
+            except AWAY as fault:
+                self._vitals.database.bad(type(fault).__name__)
+                self._again()
             except Exception:
                 log.exception("loop failed", loop=self.name)
-                self._stopping.wait(PAUSE_AFTER_FAULT)
-                self.wake()
+                self._again()
+            else:
+                self._behind_since = time.monotonic() if self._woken.is_set() else None
+
+    def _again(self) -> None:
+        self._stopping.wait(PAUSE_AFTER_FAULT)
+        self.wake()
 
 
 def drain_clock(services: Services) -> None:
@@ -71,6 +102,8 @@ def drain_clock(services: Services) -> None:
         try:
             if ids:
                 _tick(services, ids)
+        except AWAY:
+            raise
         except Exception:
             log.exception("batch failed", loop="clock", requests=len(ids))
             for id_ in ids:
@@ -85,8 +118,10 @@ def _tick_one(services: Services, id_: RequestId) -> None:
     """A poisoned request stops nobody: it is put off, the others go on."""
     try:
         _tick(services, [id_])
+    except AWAY:
+        raise
     except Exception as fault:
-        log.exception("request failed", request=id_)
+        log.exception("request failed", request=code_of(id_))
         why = type(fault).__name__
         services.write(lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()))
 
@@ -96,7 +131,7 @@ class AccessLoop:
 
     def __init__(self, services: Services, workers: int = 8) -> None:
         self._services = services
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="access")
+        self._pool = Pool(workers, "access")
         self._workers = workers
         self._lock = threading.Lock()
         self._busy: set[AccountId] = set()
@@ -120,10 +155,10 @@ class AccessLoop:
         for _ in range(needed):
             self._pool.submit(self._work)
 
-    def stop(self) -> None:
-        """Claim nothing more; what is under way is finished and stored."""
+    def stop(self, within: float = 10.0) -> bool:
+        """Claim nothing more. Return whether what was under way was finished, and stored."""
         self._stopping = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        return self._pool.stop(within)
 
     def _work(self) -> None:
         done: list[Done] = []
@@ -131,16 +166,21 @@ class AccessLoop:
             ids = self._next(idle=not done)
             if not done and not ids:
                 return
-            finished = {d.work.account for d in done}
+            finished, leased = {d.work.account for d in done}, time.monotonic()
             try:
                 works = self._turn(done, ids)
-            except Exception:
+            except Exception as fault:
                 # The leases stay ours: the next drain takes these accounts up again, in doubt.
-                log.exception("turn failed", loop="access")
+                if isinstance(fault, AWAY):
+                    self._services.vitals.database.bad(type(fault).__name__)
+                else:
+                    log.exception("turn failed", loop="access")
                 works = []
+            if not self._services.pulse.holds(leased):
+                works = []  # stopped for so long that others may be at it: the same
             with self._lock:
                 self._busy -= {*finished, *ids} - {w.account for w in works}
-            done = [Done(work, self._call(work)) for work in works]
+            done = [Done(work, self._call_as(work)) for work in works]
 
     def _next(self, *, idle: bool) -> list[AccountId]:
         """Return what to take up next; a worker who has nothing else to do leaves without it."""
@@ -158,20 +198,39 @@ class AccessLoop:
             )
         )
 
+    def _call_as(self, work: Work) -> accounts.Seen | Report | Unavailable:
+        requests = sorted({code_of(request) for request, _, _ in work.items})
+        with bound_contextvars(
+            integration=work.integration, login=work.login.name, request=",".join(requests)
+        ):
+            return self._call(work)
+
     def _call(self, work: Work) -> accounts.Seen | Report | Unavailable:
         connector = self._services.connected[work.integration].connector
         try:
             if work.order is None:
                 looked_at = list(work.look.values())
                 return connector.inspect(work.login, looked_at, given=work.given)
-            return connector.apply(work.order)
+            report = connector.apply(work.order)
         except Unavailable as fault:
-            log.warning("system unavailable", integration=work.integration, why=str(fault))
+            log.warning("system unavailable", why=str(fault))
+            self._count(work, None)
             return fault
         except Exception as fault:
             # A defect in a connector: nothing is known of what it did, so it is tried again.
-            log.exception("connector failed", integration=work.integration)
+            log.exception("connector failed")
+            self._count(work, None)
             return Unavailable(f"unexpected {type(fault).__name__}")
+        self._count(work, report)
+        return report
+
+    def _count(self, work: Work, report: Report | None) -> None:
+        vitals = self._services.vitals
+        for holding in work.order.holdings if work.order else ():
+            seen = report.outcomes.get(holding.target) if report else None
+            outcome = seen.presence.value if seen else "unavailable"
+            told = vitals.grants if holding.wanted else vitals.revokes
+            told.labels(work.integration, outcome).inc()
 
 
 Runner = Callable[[Job], timedelta | None]
@@ -181,15 +240,17 @@ def drain_jobs(services: Services, runners: Mapping[JobKind, Runner]) -> None:
     """Run what is due; a runner returns after how long its job runs again, None for never."""
     while claimed := _claim_jobs(services):
         for job in claimed:
-            _run_job(services, runners[job.kind], job)
+            with bound_contextvars(job=job.kind.value, subject=job.subject):
+                _run_job(services, runners[job.kind], job)
 
 
 def _claim_jobs(services: Services) -> list[Job]:
     now = services.clock.now()
-    ids = jobs.due(services.database, now, BATCH)
+    instance = services.instance
+    ids = jobs.due(services.database, now, BATCH, idle=instance)
     if not ids:
         return []
-    return services.transaction(lambda tx: jobs.claim(tx, services.instance, ids, now))
+    return services.transaction(lambda tx: jobs.claim(tx, instance, ids, now, idle=True))
 
 
 def _run_job(services: Services, runner: Runner, job: Job) -> None:
@@ -197,11 +258,13 @@ def _run_job(services: Services, runner: Runner, job: Job) -> None:
     try:
         again = runner(job)
     except Unavailable as fault:
-        log.warning("job put off", job=job.kind, subject=job.subject, why=str(fault))
+        log.warning("job put off", why=str(fault))
         services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
         return
+    except AWAY:
+        raise
     except Exception:
-        log.exception("job failed", job=job.kind, subject=job.subject)
+        log.exception("job failed")
         services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
         return
     at = now + again if again is not None else None

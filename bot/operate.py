@@ -9,15 +9,17 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from bot.clock import Clock, MovedClock, SystemClock
+from bot.manifests import Manifests
 from bot.settings import Settings
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
-from engine.outcome import Code, Decision, Refusal
+from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
-from storage import facts, sync
+from storage import audit, facts, sync
 from storage.book import carry_out
 from storage.company import Companies
 from storage.database import Database
+from storage.sync import TooMuchError
 from storage.tables import AuditRow
 
 
@@ -91,6 +93,19 @@ class Desk:
         with self.database.write() as tx:
             sync.confirm(tx, person, OPERATOR, self.clock.now())
         return None
+
+    def accept(self, listed: Manifests) -> tuple[str, ...]:
+        """Take in all people of the manifests; return who loses something, where it was held."""
+        now = self.clock.now()
+        with self.database.write() as tx:
+            try:
+                sync.people(tx, listed.people, listed.groups, now)
+            except TooMuchError as fault:
+                sync.people(tx, listed.people, listed.groups, now, held=False)
+                detail = {"people": list(fault.losing)}
+                audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
+                return fault.losing
+        return ()
 
     def person(self, person: PersonId) -> Person | None:
         with self.database.read() as session:

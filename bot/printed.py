@@ -1,14 +1,20 @@
 """The parts of `docs/` that are printed from the code: `python -m bot.printed` writes them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from bot.sandbox import rules
 from bot.settings import Settings
 from engine.lifecycle import TABLE, Do, Row
 from engine.request import State
 
 DOCS = Path(__file__).parents[1] / "docs"
-FILES = {"architecture.md": "states", "running.md": "settings"}
+FILES = {
+    "architecture.md": ("states",),
+    "running.md": ("settings",),
+    "sandbox.md": ("methods", "sizes", "events", "blocks", "elements", "parts"),
+}
 
 
 def states() -> str:
@@ -37,8 +43,10 @@ def put(text: str, name: str, printed: str) -> str:
 
 def current(name: str) -> str:
     """Return the file of `docs/` as it should be."""
-    part = FILES[name]
-    return put((DOCS / name).read_text(), part, {"states": states, "settings": settings}[part]())
+    text = (DOCS / name).read_text()
+    for part in FILES[name]:
+        text = put(text, part, PARTS[part]())
+    return text
 
 
 def _cell(row: Row, state: State) -> str:
@@ -51,6 +59,21 @@ def _cell(row: Row, state: State) -> str:
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _of_sandbox(rows: Callable[[], list[list[str]]]) -> Callable[[], str]:
+    def printed() -> str:
+        head, *body = rows()
+        return _table(head, body)
+
+    return printed
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": states,
+    "settings": settings,
+    **{name: _of_sandbox(getattr(rules, name)) for name in FILES["sandbox.md"]},
+}
 
 
 if __name__ == "__main__":

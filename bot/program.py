@@ -1,34 +1,39 @@
 """Latchkey as a running program: opens everything, runs the loops, keeps its links to Slack."""
 
-import threading
+import hashlib
+import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_sdk.errors import SlackClientError
 
 from bot import app, delivery, loops, manifests
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect, integration
 from bot.delivery import MessageLoop
+from bot.health import Health, Stored
+from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.services import Connected, Services
 from bot.settings import Settings
 from bot.usecases import identity
+from bot.web import Events, Server, site
 from engine.connectors.port import Unavailable
 from engine.inventory import IntegrationId
-from storage import claims, jobs, schema, sync
-from storage.company import Companies
-from storage.database import Database
+from engine.outcome import Card, Tell
+from storage import apply, claims, jobs, schema, sync
+from storage.company import Companies, Company
+from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
+from storage.sync import TooMuchError
 
-SECOND_LINK_AFTER = 60  # seconds: two links are never renewed together
+STOP_WITHIN = 6.0  # seconds for what is under way
+PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 TIE_EVERY = timedelta(hours=1)
 SWEEP_EVERY = timedelta(hours=1)
 
@@ -60,16 +65,34 @@ def open_services(
 
 
 def take_in(services: Services, listed: Manifests) -> None:
-    """Store what the manifests say: people, admins, integrations, flows."""
+    """Store what the manifests say: people, admins, integrations, flows.
+
+    People that would lose too much at once stay as they are, until an admin says that it is right.
+    """
     now = services.clock.now()
 
-    def change(tx: Any, _: object) -> None:  # noqa: ANN401
-        sync.people(tx, listed.people, listed.groups, now)
+    def change(tx: Write, company: Company) -> None:
+        try:
+            sync.people(tx, listed.people, listed.groups, now)
+        except TooMuchError as fault:
+            log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
+            _ask_admins(tx, company, fault, now)
         sync.administrators(tx, listed.admins, now)
         sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
         sync.flows(tx, [(f.revision, f.active) for f in listed.flows], now)
 
     services.write(change)
+
+
+def _ask_admins(tx: Write, company: Company, held: TooMuchError, now: datetime) -> None:
+    """Tell the admins, once, however often it is tried."""
+    sentence = (
+        f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
+        "and groups that it knows. If that is what you want: latchkey people accept."
+    )
+    key = f"held/{hashlib.sha256(','.join(held.losing).encode()).hexdigest()[:16]}"
+    alarms = [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(company.admins)]
+    apply.tell(tx, alarms, now)
 
 
 class Program:
@@ -79,32 +102,41 @@ class Program:
         self,
         settings: Settings,
         connectors: Mapping[IntegrationId, Connected] | None = None,
+        *,
+        http: bool = False,
     ) -> None:
-        """`connectors`: instead of those that the manifests name."""
+        """`connectors`: instead of those that the manifests name. `http`: Slack posts its events.
+
+        Without `http`, and beside it where there is a token for it, Socket Mode is used.
+        """
         self._settings = settings
+        self._http = http
         self._listed = manifests.load(settings.manifests)
-        self.database = Database(settings.database_url)
+        self.database = Database(settings.database_url, patience=PATIENCE)
         self.services = open_services(settings, self.database, self._listed, connectors)
-        self._client = app.client(settings, app.DELIVERY_TIMEOUT)
+        self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
-        self._loops = {
-            "access": Loop("access", self._access.drain),
-            "clock": Loop("clock", lambda: loops.drain_clock(self.services)),
-            "messages": Loop("messages", self._messages.drain),
-            "jobs": Loop("jobs", lambda: loops.drain_jobs(self.services, self._runners())),
+        drains = {
+            "access": self._access.drain,
+            "clock": lambda: loops.drain_clock(self.services),
+            "messages": self._messages.drain,
+            "jobs": lambda: loops.drain_jobs(self.services, self._runners()),
         }
+        vitals = self.services.vitals
+        self._loops = {name: Loop(name, drain, vitals) for name, drain in drains.items()}
         self._messages.wake = self._loops["messages"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()}
         self._wakers["messages"] = self._messages.look
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        self._links: list[SocketModeHandler] = []
+        self._links: Links | None = None
+        self._server: Server | None = None
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
-        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
+        self._build_doors()
         self._lock = claims.lock_file(self.database)
         if schema.current(self.database) != schema.newest():
             raise NeedsUpgradeError
@@ -120,30 +152,46 @@ class Program:
             self._every_second(self._wakers[name])
         self._every_second(self._beat)
         self._scheduler.start()
-        self._connect()
+        for door in (self._server, self._links):
+            if door:
+                door.start()
 
-    def stop(self) -> None:
-        """No new claims; finish or release what is under way; close."""
-        self._stopping.set()
-        for handler in self._links:
-            with suppress(Exception):
-                handler.close()  # type: ignore[no-untyped-call]  # Bolt's
+    def stop(self) -> bool:
+        """No new claims; finish or release what is under way; close. It takes 8 s at most.
+
+        Return whether all was finished; else threads are left that only the end of the process
+        ends, and what they had leased is anybody's.
+        """
+        until = time.monotonic() + STOP_WITHIN
+
+        def left() -> float:
+            return max(0.0, until - time.monotonic())
+
+        finished = [door.stop(left() / 2) for door in (self._server, self._links) if door]
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         if self._listener:
             self._listener.stop()
-        for loop in self._loops.values():
-            loop.stop()
-        self._access.stop()
-        self._messages.stop()
-        if self.database.instance:
-            with self.database.write() as tx:
-                claims.leave(tx, self.services.instance)
-        for connected in self.services.connected.values():
-            connected.connector.close()
-        self.database.close()
+        running = [loop for loop in self._loops.values() if loop.alive]
+        for loop in running:
+            loop.end()
+        finished += [loop.join(left() / 2) for loop in running]
+        try:
+            finished += [self._access.stop(left()), self._messages.stop(left())]
+            if self.database.instance:
+                with self.database.write() as tx:
+                    claims.leave(tx, self.services.instance)
+        except AWAY:
+            log.warning("stopped without the database: leases last until they are found dead")
+        if all(finished):
+            for connected in self.services.connected.values():
+                connected.connector.close()
+            self.database.close()
+        else:
+            log.warning("stopped with work under way: it is taken up again at the next start")
         if self._lock:
             self._lock.close()
+        return all(finished)
 
     def _wake(self, topics: set[str]) -> None:
         for topic in topics & self._wakers.keys():
@@ -159,11 +207,18 @@ class Program:
             self.database.instance = claims.register(tx)
 
     def _beat(self) -> None:
-        with self.database.write() as tx:
-            alive = claims.beat(tx, self.services.instance)
-        if not alive:
-            log.error("thought dead by the others; registering anew")
-            self._register()
+        begun = time.monotonic()
+        try:
+            with self.database.write() as tx:
+                alive = claims.beat(tx, self.services.instance)
+            self.services.pulse.beaten(begun)
+            if not alive:
+                log.error("thought dead by the others; registering anew")
+                self._register()
+        except AWAY as fault:
+            self.services.vitals.database.bad(type(fault).__name__)
+        else:
+            self.services.vitals.database.good()
 
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
@@ -203,28 +258,16 @@ class Program:
             claims.forget_dead(tx)
         return SWEEP_EVERY
 
-    def _connect(self) -> None:
-        """Open the links in the background, and keep on trying: Slack may be down."""
-        bolt = app.build(self._settings, self.services)
-        for number in range(2):
-            threading.Thread(
-                target=self._open_link,
-                args=(bolt, number * SECOND_LINK_AFTER),
-                name=f"link-{number}",
-                daemon=True,
-            ).start()
-
-    def _open_link(self, bolt: Any, after: float) -> None:  # noqa: ANN401
-        if self._stopping.wait(after):
-            return
-        handler = app.link(bolt, self._settings)
-        self._links.append(handler)
-        while not self._stopping.is_set():
-            try:
-                handler.connect()  # type: ignore[no-untyped-call]  # Bolt's
-            except (SlackClientError, OSError) as fault:
-                log.warning("slack cannot be reached", why=type(fault).__name__)
-                self._stopping.wait(2)
-            else:
-                log.info("linked to slack")
-                return
+    def _build_doors(self) -> None:
+        """Make what people come in by. Raises OSError if the address to listen on is not free."""
+        settings, services = self._settings, self.services
+        bolt = app.build(settings, services)
+        if settings.slack_app_token:
+            self._links = app.links(bolt, settings, services.vitals)
+        if settings.listen:
+            links = self._links
+            services.vitals.registry.register(Stored(services))
+            health = Health(services, self._loops, (lambda: links.live) if links else None)
+            secret = settings.slack_signing_secret if self._http else None
+            events = Events(bolt, secret.get_secret_value()) if secret else None
+            self._server = Server(site(health, events), *settings.listen)

@@ -1,18 +1,19 @@
 """What every use case and loop works with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
 from bot.clock import Clock
+from bot.vitals import Vitals
 from engine.connectors.port import Connector
 from engine.inventory import Integration, IntegrationId
 from storage.accounts import Desk, Kind
 from storage.apply import LostRaceError
-from storage.claims import InstanceId
+from storage.claims import InstanceId, Pulse
 from storage.company import Companies, Company
 from storage.database import Database, Write
 from storage.secrets import KeyRing
@@ -38,6 +39,8 @@ class Services:
     clock: Clock
     keys: KeyRing
     connected: Mapping[IntegrationId, Connected]
+    vitals: Vitals = field(default_factory=Vitals)
+    pulse: Pulse = field(default_factory=Pulse)
 
     def company(self) -> Company:
         """Return the company as it is now."""

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         default="sqlite:///latchkey.db",
+        repr=False,  # it holds a password
         alias="LATCHKEY_DATABASE_URL",
         description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
     )
@@ -71,6 +72,13 @@ class Settings(BaseSettings):
         ge=1,
         alias="LATCHKEY_DISCOVER_MINUTES",
         description="How often resources are discovered, in minutes.",
+    )
+
+    http: str | None = Field(
+        default=None,
+        alias="LATCHKEY_HTTP",
+        description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
+        "`run --http` for Slack's events at /slack/events. Off if not set.",
     )
 
     @field_validator("keys", mode="before")
@@ -124,13 +132,45 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no folder {value}")
         return value
 
+    @field_validator("http")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            _, colon, port = value.rpartition(":")
+            if not (colon and port.isdecimal() and int(port) < 65536):
+                raise ValueError("give host:port, like 127.0.0.1:8080")
+        return value
+
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.slack_app_token is None:
-            raise ValueError("SLACK_APP_TOKEN is missing: Basic Information, App-Level Tokens")
+        if self.slack_app_token is None and self.slack_signing_secret is None:
+            raise ValueError(
+                "SLACK_APP_TOKEN is missing: Basic Information, App-Level Tokens. (For events by "
+                "HTTP: SLACK_SIGNING_SECRET)"
+            )
         if self.clock_file is not None and not self.loopback:
             raise ValueError("LATCHKEY_CLOCK_FILE is for the sandbox: Slack's address is not local")
         return self
+
+    @property
+    def listen(self) -> tuple[str, int] | None:
+        if self.http is None:
+            return None
+        host, _, port = self.http.rpartition(":")
+        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
+
+    def missing_to_run(self, *, http: bool) -> list[str]:
+        """Return what this way of receiving events still needs, a sentence each."""
+        given: dict[str, object]
+        if http:
+            given = {
+                "SLACK_SIGNING_SECRET is missing: Basic Information": self.slack_signing_secret,
+                "LATCHKEY_HTTP is missing: where to listen, like 0.0.0.0:8080": self.listen,
+            }
+        else:
+            sentence = "SLACK_APP_TOKEN is missing; or take events by HTTP: `latchkey run --http`"
+            given = {sentence: self.slack_app_token}
+        return [sentence for sentence, value in given.items() if value is None]
 
     @property
     def loopback(self) -> bool:

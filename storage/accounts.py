@@ -288,7 +288,7 @@ class _Turn:
     ) -> Work:
         account = AccountId(row.id or 0)
         named = [*wished.wanted, *wished.unwanted] if wished else list(look)
-        targets = {e: _target(self.book.entitlements[e]) for e in sorted(named)}
+        targets = {e: target_of(self.book.entitlements[e]) for e in sorted(named)}
         password = None if row.secret_set else open_secret(row, self.desk.keys)
         login = Login(row.login, row.person_id, password)
         order = None
@@ -315,7 +315,7 @@ class _Turn:
             targets,
             items,
             row.secret,
-            tuple(_target(self.book.entitlements[e]) for e in begun),
+            tuple(target_of(self.book.entitlements[e]) for e in begun),
         )
 
     def _settle(self, row: AccountRow, work: Work, result: Report | Unavailable) -> None:
@@ -418,7 +418,7 @@ def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tup
     return Outcome(Presence.UNKNOWN, why), why
 
 
-def _target(entitlement: Entitlement) -> Target:
+def target_of(entitlement: Entitlement) -> Target:
     resource = entitlement.resource
     return Target(resource.type, resource.source_id, resource.path, entitlement.permission.name)
 

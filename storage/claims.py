@@ -1,6 +1,7 @@
 """Instances and their leases: who works on which row, and what a dead instance leaves behind."""
 
 import fcntl
+import time
 from pathlib import Path
 from typing import IO, Any, NewType
 
@@ -57,6 +58,30 @@ def beat(tx: Write, instance: InstanceId) -> bool:
 def leave(tx: Write, instance: InstanceId) -> None:
     """Give back all leases at once."""
     tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))
+
+
+class Pulse:
+    """How long this process may act on its leases: others take them when it was silent for long.
+
+    A process that was stopped and goes on does not notice; the gap between its heartbeats tells.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._since = time.monotonic()
+
+    def beaten(self, begun: float) -> None:
+        """Take in that a heartbeat was stored, which was `begun` at that `time.monotonic()`."""
+        now = time.monotonic()
+        if self._last is not None and now - self._last >= DEAD_AFTER:
+            self._since = now
+        self._last = begun
+
+    def holds(self, leased: float) -> bool:
+        """Tell whether what was leased at that moment is ours for certain."""
+        if self._last is None:
+            return True
+        return leased >= self._since and time.monotonic() - self._last < DEAD_AFTER
 
 
 def free(lease: SQLColumnExpression[int | None]) -> ColumnElement[bool]:

@@ -9,18 +9,29 @@ from typing import Any
 
 import stamina
 from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlmodel import Session
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
 
+class BusyError(Exception):
+    """Others have written for longer than this process would wait."""
+
+
+# The database does not answer, or is busy: what was begun is undone, and can be tried again.
+AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError)
+
+
 class Gate:
-    """A first-come-first-served lock.
+    """A first-come-first-served lock. Raises BusyError when one's turn does not come in time.
 
     SQLite lets one writer in and makes no queue: without this, loops starve listeners for seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = 10.0) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._queue: deque[threading.Event] = deque()
         self._held = False
@@ -32,7 +43,12 @@ class Gate:
                 return
             turn = threading.Event()
             self._queue.append(turn)
-        turn.wait()
+        if turn.wait(self._patience):
+            return
+        with self._lock:
+            if turn in self._queue:
+                self._queue.remove(turn)
+                raise BusyError
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -63,29 +79,40 @@ class Write(Session):
 class Database:
     """`url` is SQLAlchemy's: `sqlite:///file` or `postgresql+psycopg://…`.
 
-    `on_commit` is called after each commit with the topics that it woke.
+    `on_commit` is called after each commit with the topics that it woke. `patience`: the seconds to
+    wait for one's turn in this process, then for others' locks, and for a connection.
     """
 
-    def __init__(self, url: str, *, pool: int = 25) -> None:
+    def __init__(self, url: str, *, pool: int = 25, patience: float = 10.0) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.file = parsed.database if self.sqlite else None
         self.url = url
-        self._gate: AbstractContextManager[None] = Gate() if self.sqlite else nullcontext()
-        self.writer = self._open(url, pool)
-        self.reader = self._open(url, pool)
+        self._gate: AbstractContextManager[None] = Gate(patience) if self.sqlite else nullcontext()
+        self.writer = self._open(url, pool, patience)
+        self.reader = self._open(url, pool, patience)
         if self.sqlite:
             event.listen(self.writer, "begin", _begin_immediate)
         self.reader = self.reader.execution_options(isolation_level="AUTOCOMMIT")
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
-    def _open(self, url: str, pool: int) -> Engine:
+    def _open(self, url: str, pool: int, patience: float) -> Engine:
+        # What people wrote, and what is sealed, stays out of the text of errors.
+        common: dict[str, Any] = {
+            "pool_size": pool,
+            "max_overflow": 0,
+            "pool_timeout": patience,
+            "hide_parameters": True,
+        }
         if not self.sqlite:
-            return create_engine(url, pool_size=pool, max_overflow=0, pool_pre_ping=True)
-        engine = create_engine(
-            url, pool_size=pool, max_overflow=0, connect_args={"check_same_thread": False}
-        )
+            whole = {"connect_timeout": max(2, round(patience))}  # libpq's least is two
+            engine = create_engine(url, pool_pre_ping=True, connect_args=whole, **common)
+            event.listen(engine, "connect", _configure_postgresql(patience))
+            return engine
+        # The driver waits for others' locks for as long as `timeout` says.
+        there = {"check_same_thread": False, "timeout": patience}
+        engine = create_engine(url, connect_args=there, **common)
         event.listen(engine, "connect", _configure_sqlite)
         return engine
 
@@ -114,10 +141,19 @@ class Database:
         self.reader.dispose()
 
 
+def _configure_postgresql(patience: float) -> Callable[[Any, object], None]:
+    def configure(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
+        connection.autocommit = True
+        connection.execute(f"set lock_timeout = {round(patience * 1000)}")
+        connection.autocommit = False
+
+    return configure
+
+
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "synchronous=full", "foreign_keys=on"):
+    for pragma in ("synchronous=full", "foreign_keys=on"):
         cursor.execute(f"pragma {pragma}")
     # A file that several processes open for the first time: SQLite does not wait its turn here.
     for attempt in stamina.retry_context(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlmodel import col
 
 from storage import apply, claims
@@ -48,14 +48,19 @@ def reschedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
     tx.wake("jobs")
 
 
-def due(database: Database, now: datetime, limit: int) -> list[int]:
-    """Return the ids of jobs that are due and not leased. No transaction."""
+def due(
+    database: Database, now: datetime, limit: int, *, idle: InstanceId | None = None
+) -> list[int]:
+    """Return the ids of jobs that are due and not leased. No transaction.
+
+    `idle` runs none at the moment: what it has leased is left from a run that could not be stored.
+    """
     query = (
         select(col(JobRow.id))
         .where(
             col(JobRow.due_at) <= now,
             col(JobRow.kind).in_(_KNOWN),
-            claims.free(col(JobRow.lease)),
+            _free(idle),
         )
         .order_by(col(JobRow.due_at))
         .limit(limit)
@@ -64,14 +69,16 @@ def due(database: Database, now: datetime, limit: int) -> list[int]:
         return [id_ or 0 for id_ in session.execute(query).scalars()]
 
 
-def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Job]:
-    """Lease those of the jobs that are still due."""
+def claim(
+    tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime, *, idle: bool = False
+) -> list[Job]:
+    """Lease those of the jobs that are still due; `idle` as for `due`."""
     free = (
         select(col(JobRow.id))
         .where(
             col(JobRow.id).in_(list(ids)),
             col(JobRow.due_at) <= now,
-            claims.free(col(JobRow.lease)),
+            _free(instance if idle else None),
         )
         .with_for_update(skip_locked=True)
     )
@@ -84,6 +91,11 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) ->
     )
     rows = tx.execute(taken).scalars().all()
     return [Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts) for row in rows]
+
+
+def _free(idle: InstanceId | None) -> ColumnElement[bool]:
+    free = claims.free(col(JobRow.lease))
+    return free if idle is None else or_(free, col(JobRow.lease) == idle)
 
 
 def done(tx: Write, instance: InstanceId, job: Job, again: datetime | None) -> None:

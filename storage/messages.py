@@ -86,10 +86,14 @@ def ready(
     instance: InstanceId,
     now: datetime,
     *,
+    real: datetime | None = None,
     busy: Collection[int] = (),
     limit: int = 50,
 ) -> Ready:
-    """Return what may be sent, urgent first. `busy` is being sent already. No transaction."""
+    """Return what may be sent, urgent first. `busy` is being sent already. No transaction.
+
+    `real` is the time that Slack's history goes by, if the product's clock was moved.
+    """
     query = (
         select(
             MessageRow,
@@ -106,7 +110,7 @@ def ready(
             col(MessageRow.kind).in_(_KNOWN),
             or_(
                 col(MessageRow.attempted_at).is_(None),
-                col(MessageRow.attempted_at) <= now - LOOK_AFTER,
+                col(MessageRow.attempted_at) <= (real or now) - LOOK_AFTER,
             ),
             or_(col(MessageRow.lease) == instance, claims.free(col(MessageRow.lease))),
         )
@@ -131,7 +135,7 @@ def ready(
     )
 
 
-def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) -> list[Parcel]:
+def claim(tx: Write, instance: InstanceId, ids: Iterable[int], real: datetime) -> list[Parcel]:
     """Lease messages that nobody alive has; of a dead process's, it is not known what was sent."""
     free = (
         select(col(MessageRow.id))
@@ -144,7 +148,7 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) ->
     )
     was_sent = and_(col(MessageRow.lease).is_not(None), col(MessageRow.ts).is_(None))
     attempted = case(
-        (was_sent, func.coalesce(col(MessageRow.attempted_at), literal(now, UtcDateTime))),
+        (was_sent, func.coalesce(col(MessageRow.attempted_at), literal(real, UtcDateTime))),
         else_=col(MessageRow.attempted_at),
     )
     taken = (
@@ -155,11 +159,11 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime) ->
         .execution_options(synchronize_session=False)
     )
     rows = tx.execute(taken).scalars().all()
-    settled = [r for r in rows if not r.attempted_at or r.attempted_at <= now - LOOK_AFTER]
+    settled = [r for r in rows if not r.attempted_at or r.attempted_at <= real - LOOK_AFTER]
     return [_parcel(row) for row in settled]
 
 
-def settle(tx: Write, instance: InstanceId, results: Sequence[Result], now: datetime) -> None:
+def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: datetime) -> None:
     """Store what came of sending. Where the card was bumped meanwhile, it stays leased."""
     mine = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == instance)
     results = sorted(results, key=lambda r: r.parcel.id)  # as all locks on messages are taken
@@ -190,7 +194,7 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], now: date
     for later in (r for r in results if isinstance(r, Later)):
         values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
         if later.doubtful and later.parcel.ts is None:
-            values["attempted_at"] = now
+            values["attempted_at"] = real
         if later.anew:
             values |= {"ts": None, "attempted_at": None}
         tx.execute(

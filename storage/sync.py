@@ -42,8 +42,14 @@ Log = list[tuple[None, Entry]]
 class TooMuchError(Exception):
     """A sync would take away too much at once: more than 5 people and more than 5 %.
 
-    It is held; nothing was changed.
+    It is held; nothing was changed. `losing` are those concerned.
     """
+
+    def __init__(self, losing: Sequence[str], active: int) -> None:
+        self.losing = tuple(losing)
+        super().__init__(
+            f"{len(losing)} of {active} people would be deactivated or dropped from groups"
+        )
 
 
 def ensure_rows(tx: Write) -> None:
@@ -68,11 +74,10 @@ def people(
     stays = {p.id for p in listed}
     active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
     leaving = [r for r in active if r.id not in stays]
-    losing = len(leaving) + sum(_loses(rows[p.id], p) for p in listed if p.id in rows)
-    if held and losing > 5 and losing * 20 > len(active):
-        raise TooMuchError(
-            f"{losing} of {len(active)} people would be deactivated or dropped from groups"
-        )
+    dropped = [p.id for p in listed if p.id in rows and _loses(rows[p.id], p)]
+    losing = sorted([*(row.id for row in leaving), *dropped])
+    if held and len(losing) > 5 and len(losing) * 20 > len(active):
+        raise TooMuchError(losing, len(active))
     changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p)]
     for row in leaving:
         row.status = PersonStatus.INACTIVE.value

@@ -16,6 +16,7 @@ def _options() -> Options:
         "--rate-factor", type=float, default=1.0, help="scales rate limit windows; 0: no limits"
     )
     parser.add_argument("--events-url", default="", help="signed HTTP instead of Socket Mode")
+    parser.add_argument("--state", type=Path, help="directory in which the workspace is kept")
     return Options(**vars(parser.parse_args()))
 
 

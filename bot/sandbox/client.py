@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 
-from bot.sandbox.blocks import elements_of
+from bot.sandbox.blocks import elements_of, every_block
 from bot.sandbox.errors import NotPossible
 from bot.sandbox.faults import Kind
 
@@ -141,6 +141,7 @@ class Sandbox:
         rate_factor: float = 1.0,
         port: int = 0,
         events_url: str | None = None,
+        state: Path | None = None,
     ) -> Self:
         command = [
             *(sys.executable, "-m", "bot.sandbox"),
@@ -150,6 +151,7 @@ class Sandbox:
             *("--rate-factor", str(rate_factor)),
             *(("--clock", str(clock.absolute())) if clock else ()),
             *(("--events-url", events_url) if events_url else ()),
+            *(("--state", str(state.absolute())) if state else ()),
         ]
         root = Path(__file__).parents[2]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603
@@ -189,6 +191,15 @@ class Sandbox:
         found = self._wire.read(f"/people/{who}")
         wire = self._wire.at(f"/people/{found['id']}")
         return Person(found["id"], found["name"], found["real_name"], found["email"], wire)
+
+    def add_person(self, id: str, **about: Any) -> "Person":  # noqa: A002, ANN401
+        """Let somebody come to the workspace, described as in the workspace file."""
+        self._wire.do("/person", id=id, **about)
+        return self.person(id)
+
+    def change_person(self, who: str, **changes: Any) -> None:  # noqa: ANN401
+        """Change what Slack knows of a person: `deleted=True` deactivates them."""
+        self._wire.do("/person", id=self.person(who).id, **changes)
 
     # --- the product's clock --------------------------------------------------------------
 
@@ -315,7 +326,10 @@ class Person:
         return self._wire.wait("/views", find, timeout, f"{self.name} saw no view {title or ''}")
 
     def messages(self, channel: str | None = None) -> list["Message"]:
-        """What stands there now, oldest first, ephemeral messages to this person included."""
+        """What stands there now, oldest first, ephemeral messages to this person included.
+
+        Replies stand in their threads, see `Message.replies`.
+        """
         return [
             Message(self, self._wire, shown)
             for shown in self._wire.read("/messages", channel=channel)
@@ -340,8 +354,41 @@ class Person:
         complaint = f"{self.name} saw no message with {contains!r}"
         return self._wire.wait("/messages", find, timeout, complaint, channel=channel)
 
-    def open_home(self) -> Answer:
-        return Answer(**self._wire.do("/home"))
+    def post(
+        self, text: str, *, channel: str | None = None, thread_ts: str | None = None
+    ) -> "Message":
+        """Write a message; @handle and #channel become mentions."""
+        said = self._wire.do("/post", text=text, channel=channel, ts=thread_ts)
+        return Message(self, self._wire, said)
+
+    def upload(self, name: str, content: bytes, *, channel: str | None = None) -> "Message":
+        """Share a file."""
+        chosen = {"name": name, "content": content.decode("latin-1")}
+        said = self._wire.do("/upload", channel=channel, file=chosen)
+        return Message(self, self._wire, said)
+
+    def shortcut(self, callback_id: str) -> Answer:
+        """Use one of the app's global shortcuts."""
+        return Answer(**self._wire.do("/shortcut", callback_id=callback_id))
+
+    def message_shortcut(self, callback_id: str, message: "Message") -> Answer:
+        """Use one of the app's shortcuts on a message."""
+        where = {"ts": message.ts, "channel": message.raw["channel"]}
+        return Answer(**self._wire.do("/shortcut", callback_id=callback_id, **where))
+
+    def join(self, channel: str) -> None:
+        self._wire.do("/join", channel=channel)
+
+    def leave(self, channel: str) -> None:
+        self._wire.do("/leave", channel=channel)
+
+    def invite(self, whom: str, channel: str) -> None:
+        """Bring somebody into a channel that this person is in; `app` is the app itself."""
+        self._wire.do("/invite", whom=whom, channel=channel)
+
+    def open_home(self, tab: Literal["home", "messages"] = "home") -> Answer:
+        """Open the app's Home tab, or its direct messages."""
+        return Answer(**self._wire.do("/home", tab=tab))
 
     def home(self) -> Json | None:
         """The Home tab's view object, if the app has published one."""
@@ -421,9 +468,11 @@ class View:
     def set(self, action_id: str, value: Any, *, block_id: str | None = None) -> Answer:  # noqa: ANN401
         """Fill in a field, or choose by value or text; a list where several can be chosen.
 
-        An external menu is searched for the value if it has not yet offered it. The app is told at
-        once if the element does that, and then `seconds` is set.
+        An external menu is searched for the value if it has not yet offered it. A file is its name
+        and its bytes: `("a.txt", b"...")`. The app is told at once if the element does that, and
+        then `seconds` is set.
         """
+        value = [_chosen(one) for one in value] if isinstance(value, list) else _chosen(value)
         said = self._do("/enter", action_id=action_id, value=value, block_id=block_id)
         self.refresh()
         return Answer(**said)
@@ -487,7 +536,7 @@ class Message:
         """The action_id, text and value of each button."""
         return [
             (element["action_id"], element["text"]["text"], element.get("value", ""))
-            for block in self.raw.get("blocks", [])
+            for block in every_block(self.raw.get("blocks", []))
             for element in elements_of(block)
             if element["type"] == "button"
         ]
@@ -501,11 +550,49 @@ class Message:
         self.refresh()
         return Answer(**said)
 
+    def reply(self, text: str, *, broadcast: bool = False) -> "Message":
+        """Answer in this message's thread, and with `broadcast` in the channel too."""
+        said = self._wire.do("/post", text=text, broadcast=broadcast, **self._where)
+        self.refresh()
+        return Message(self.person, self._wire, said)
+
+    def replies(self) -> list["Message"]:
+        """The answers in this message's thread, oldest first."""
+        shown = self._wire.read("/messages", channel=self.raw["channel"], thread=self.ts)
+        return [
+            Message(self.person, self._wire, one) for one in shown if one["raw"]["ts"] != self.ts
+        ]
+
+    def react(self, name: str) -> None:
+        """Put an emoji under it."""
+        self._shown = self._wire.do("/react", name=name, **self._where)
+
+    def unreact(self, name: str) -> None:
+        self._shown = self._wire.do("/react", name=name, added=False, **self._where)
+
+    @property
+    def reactions(self) -> dict[str, list[str]]:
+        """The ids of those who reacted, by emoji."""
+        return {one["name"]: one["users"] for one in self.raw.get("reactions", [])}
+
+    @property
+    def _where(self) -> Json:
+        return {"ts": self.ts, "channel": self.raw["channel"]}
+
     def refresh(self) -> Self:
         """Look again; a message that was deleted stays as it was."""
-        shown = self._wire.read("/messages", channel=self.raw["channel"])
+        thread = self.raw.get("thread_ts")
+        shown = self._wire.read("/messages", channel=self.raw["channel"], thread=thread)
         self._shown = next((one for one in shown if one["raw"]["ts"] == self.ts), self._shown)
         return self
+
+
+def _chosen(value: object) -> object:
+    """Make JSON of a file that a person chooses; leave everything else."""
+    match value:
+        case (str(name), bytes(content)):
+            return {"name": name, "content": content.decode("latin-1")}
+    return value
 
 
 def _accepted(response: httpx.Response) -> Json:

@@ -77,9 +77,11 @@ class Control:
         return [
             Route("/sandbox/", self._reading(self._status)),
             Route("/sandbox/journal", self._reading(self._journal_since)),
+            Route("/sandbox/files/{file}", self._file),
             Route("/sandbox/people/{who}", self._reading(self._person)),
             Route("/sandbox/people/{who}/{what}", self._reading(self._seen)),
             Route("/sandbox/people/{who}/{act}", self._doing(self._act), methods=["POST"]),
+            Route("/sandbox/person", self._doing(self._put_person), methods=["POST"]),
             Route("/sandbox/{what}", self._doing(self._misbehave), methods=["POST"]),
         ]
 
@@ -108,7 +110,8 @@ class Control:
             case "home":
                 return self.people.home(user)
             case "messages":
-                return self.people.messages(user, request.query_params.get("channel"))
+                where = request.query_params
+                return self.people.messages(user, where.get("channel"), where.get("thread"))
             case "notices":
                 return self.people.notices(user)
         raise NotPossible("there is views, home, messages and notices")
@@ -118,29 +121,36 @@ class Control:
     async def _act(self, request: Request, said: Json) -> object:
         user, people = self._user(request), self.people
         where = Place(said.get("view_id"), said.get("ts"), said.get("channel"))
-        block_id = said.get("block_id")
-        match request.path_params["act"]:
-            case "command":
-                text = str(said.get("text", ""))
-                return await people.command(user, said["command"], text, said.get("channel"))
-            case "click":
-                return await people.click(user, where, said["target"], said.get("value"), block_id)
-            case "enter":
-                action_id, value = said["action_id"], said.get("value")
-                return await people.enter(user, where, action_id, value, block_id)
-            case "options":
-                query = str(said.get("query", ""))
-                return await people.options(user, where, said["action_id"], query, block_id)
-            case "submit":
-                return await people.submit(user, where.view_id)
-            case "close":
-                everything = bool(said.get("everything"))
-                return await people.close(user, where.view_id, everything=everything)
-            case "home":
-                return await people.open_home(user)
-            case "forge":
-                return await people.forge(user, said)
-        raise NotPossible("people do not do that here")
+        block_id, value = said.get("block_id"), said.get("value")
+        text, query = str(said.get("text", "")), str(said.get("query", ""))
+        acts: dict[str, Callable[[], object]] = {
+            "command": lambda: people.command(user, said["command"], text, where.channel),
+            "click": lambda: people.click(user, where, said["target"], value, block_id),
+            "enter": lambda: people.enter(user, where, said["action_id"], value, block_id),
+            "options": lambda: people.options(user, where, said["action_id"], query, block_id),
+            "submit": lambda: people.submit(user, where.view_id),
+            "close": lambda: people.close(
+                user, where.view_id, everything=bool(said.get("everything"))
+            ),
+            "home": lambda: people.open_home(user, str(said.get("tab", "home"))),
+            "shortcut": lambda: people.shortcut(user, said["callback_id"], where),
+            "forge": lambda: people.forge(user, said),
+            "post": lambda: people.post(user, where, text, broadcast=bool(said.get("broadcast"))),
+            "upload": lambda: people.upload(user, where, said["file"]),
+            "react": lambda: people.react(user, where, said["name"], added=said.get("added", True)),
+            "join": lambda: people.join(user, said["channel"]),
+            "leave": lambda: people.leave(user, said["channel"]),
+            "invite": lambda: people.invite(user, said["channel"], said["whom"]),
+        }
+        act = acts.get(request.path_params["act"])
+        if act is None:
+            raise NotPossible("people do not do that here")
+        done = act()
+        return await done if isinstance(done, Awaitable) else done
+
+    async def _put_person(self, request: Request, said: Json) -> object:
+        self.people.put(said)
+        return self._status(request)
 
     async def _misbehave(self, request: Request, said: Json) -> object:
         match request.path_params["what"]:
@@ -167,6 +177,13 @@ class Control:
             case _:
                 raise NotPossible("the sandbox cannot do that")
         return self._status(request)
+
+    async def _file(self, request: Request) -> Response:
+        """Give the bytes of a file as Slack's own client would show them."""
+        file = self.workspace.files.get(request.path_params["file"])
+        if file is None or file.content is None:
+            return _said({"refused": "there is no such file"}, 404)
+        return Response(file.content, media_type=file.mimetype or "application/octet-stream")
 
     # --- plumbing -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "AppManifest",
     "ChannelDocument",
+    "HintDocument",
     "Shortcut",
     "TeamDocument",
     "User",
@@ -67,11 +68,19 @@ class UserGroupDocument(_Ours):
     is_disabled: bool = False
 
 
+class HintDocument(_Ours):
+    """Whom to be first on the page, and what for. `who` is an id, a handle or an email."""
+
+    who: str
+    does: str
+
+
 class WorkspaceDocument(_Ours):
     team: TeamDocument = TeamDocument()
     users: list[User]
     channels: list[ChannelDocument] = []
     usergroups: list[UserGroupDocument] = []
+    guide: list[HintDocument] = []
 
 
 class _Slacks(BaseModel):

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
+from bot.sandbox import limits
 from bot.sandbox.blocks import elements_of, every_block
 from bot.sandbox.errors import NotPossible
 
@@ -38,6 +39,7 @@ class Sort(StrEnum):
     OPTION = "option"
     PERSON = "person"
     CHANNEL = "channel"
+    FILE = "file"
     RAW = "raw"  # dates, times, rich text: taken as given
 
 
@@ -81,6 +83,7 @@ HELD: dict[str, Held] = {
     ),
     "datepicker": Held("selected_date", "initial_date", Sort.RAW),
     "timepicker": Held("selected_time", "initial_time", Sort.RAW),
+    "file_input": Held("files", "initial_files", Sort.FILE, many=True),
     "datetimepicker": Held("selected_date_time", "initial_date_time", Sort.RAW),
 }
 
@@ -148,28 +151,26 @@ def chosen(
     suggested: list[Json],
     person: Callable[[str], str],
     channel: Callable[[str], str],
+    file: Callable[[Json], Json],
 ) -> Json:
     """Turn what a test says was entered into the entry that the client holds for it."""
     held = HELD.get(placed.element["type"])
     if held is None:
         raise NotPossible(f"a {placed.element['type']} holds no value")
 
-    def one(item: object) -> object:
-        match held.sort:
-            case Sort.OPTION:
-                return _option(placed.element, str(item), suggested)
-            case Sort.PERSON:
-                return person(str(item))
-            case Sort.CHANNEL:
-                return channel(str(item))
-            case Sort.TEXT:
-                return str(item)
-            case Sort.RAW:
-                return item
-
+    readers: dict[Sort, Callable[[object], object]] = {
+        Sort.OPTION: lambda item: _option(placed.element, str(item), suggested),
+        Sort.PERSON: lambda item: person(str(item)),
+        Sort.CHANNEL: lambda item: channel(str(item)),
+        Sort.FILE: lambda item: file(_acceptable(placed.element, item)),
+        Sort.TEXT: str,
+        Sort.RAW: lambda item: item,
+    }
+    one = readers[held.sort]
     if held.many:
         items = value if isinstance(value, list) else [] if value is None else [value]
-        most = placed.element.get("max_selected_items")
+        files = limits.INPUT_FILES if held.sort is Sort.FILE else None
+        most = placed.element.get("max_selected_items", placed.element.get("max_files", files))
         if most is not None and len(items) > most:
             raise NotPossible(f"{placed.key[1]} takes at most {most} items")
         return _entry(held, placed.element, [one(item) for item in items])
@@ -181,7 +182,9 @@ def action_of(placed: Placed, entry: Json | None, option: str | None, ts: str) -
     element = placed.element
     block_id, action_id = placed.key
     action: Json = {"type": element["type"], "action_id": action_id, "block_id": block_id}
-    if element["type"] == "button":
+    if element["type"] == "feedback_buttons":
+        action |= _feedback(element, option)
+    elif element["type"] in {"button", "icon_button"}:
         action["text"] = element["text"]
         action |= {key: element[key] for key in ("value", "style", "url") if key in element}
     elif element["type"] == "overflow":
@@ -224,6 +227,25 @@ def pick(options: list[Json], wanted: str) -> Json | None:
     by_value = (option for option in options if option["value"] == wanted)
     by_text = (option for option in options if option["text"]["text"] == wanted)
     return next(by_value, None) or next(by_text, None)
+
+
+def _acceptable(element: Json, item: object) -> Json:
+    """Take a file as Slack's client would: of a kind that the field accepts, and not too large."""
+    if not isinstance(item, dict):
+        raise NotPossible("a file has a name and content")
+    kinds = element.get("filetypes")
+    if kinds and str(item["name"]).rpartition(".")[2].lower() not in kinds:
+        raise NotPossible(f"only {', '.join(kinds)} can be chosen")
+    if len(item["content"]) > limits.INPUT_FILE_BYTES:
+        raise NotPossible(f"a file has at most {limits.INPUT_FILE_BYTES} bytes")
+    return item
+
+
+def _feedback(element: Json, wanted: str | None) -> Json:
+    for button in (element["positive_button"], element["negative_button"]):
+        if wanted in {button["value"], button["text"]["text"]}:
+            return {"text": button["text"], "value": button["value"]}
+    raise NotPossible(f"say which button of {element['action_id']} is clicked")
 
 
 def _option(element: Json, wanted: str, suggested: list[Json]) -> Json:

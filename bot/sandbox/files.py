@@ -59,12 +59,9 @@ class File:
 
 
 class Files:
-    """`base` is the sandbox's own address."""
-
-    def __init__(self, workspace: Workspace, base: str) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self.base = base
-        self._files: dict[str, File] = {}
+        self._files = workspace.files
         self._tickets: dict[str, File] = {}
 
     # --- three steps ----------------------------------------------------------------------
@@ -75,7 +72,7 @@ class Files:
     def upload_url(self, file: File) -> str:
         ticket = secrets.token_urlsafe(16)
         self._tickets[ticket] = file
-        return f"{self.base}/upload/v1/{ticket}"
+        return f"{self._workspace.base}/upload/v1/{ticket}"
 
     async def receive(self, request: Request) -> Response:
         """Take the bytes: as they are, or as the one file of a form. An address works once."""
@@ -98,10 +95,9 @@ class Files:
 
     # --- people's -------------------------------------------------------------------------
 
-    def give(self, name: str, content: bytes, user: str) -> File:
-        """Add what a person chose in a file_input: the app may see it."""
+    def add(self, name: str, content: bytes, user: str) -> File:
         file = self._new(name, len(content), user)
-        file.content, file.completed, file.given = content, time.monotonic(), True
+        file.content, file.completed = content, time.monotonic()
         return file
 
     # --- finding --------------------------------------------------------------------------

@@ -5,6 +5,7 @@ The bot runs as in production, in its own process; only addresses and keys are g
 
 import base64
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +18,15 @@ from bot.sandbox.postgres import Cluster
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 COMPANY = MANIFESTS / "sandbox"
 STOP_SECONDS = 12.0
+_SOCKETS = "SLACK_APP_TOKEN"
 
 
 class Bot:
     """`latchkey run` as a process that can be killed and started again."""
 
-    def __init__(self, env: dict[str, str], log: Path) -> None:
+    def __init__(self, env: dict[str, str], log: Path, *, http: bool = False) -> None:
         self.settings = env
+        self._command = ["run", "--http"] if http else ["run"]
         self._env = {**os.environ, **env}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +44,7 @@ class Bot:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bot.cli", "run"],
+                [sys.executable, "-m", "bot.cli", *self._command],
                 env=self._env,
                 cwd=Path(__file__).parents[2],
                 stdout=log,
@@ -89,7 +92,8 @@ class House:
     """Opens all of it in a directory; leaving the block closes it. Data stays in the directory.
 
     `database` is where Latchkey keeps its own state: SQLite in the directory, if none is given.
-    `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight.
+    `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight. `http`: Slack posts its
+    events, and there is no Socket Mode. Either way the bot tells at `url` how it fares.
     """
 
     def __init__(
@@ -101,21 +105,26 @@ class House:
         cluster: Cluster | None = None,
         database: str | None = None,
         dsn: str | None = None,
+        http: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         clock = directory / "clock"
         self._own_cluster = cluster is None
         self.cluster = cluster or Cluster.start(directory / "postgresql")
+        listen = f"127.0.0.1:{_free_port()}"
+        self.url = f"http://{listen}"
         self.sandbox = Sandbox.start(
             manifest=MANIFESTS / "slack-app.yaml",
             workspace=company / "workspace.yaml",
             clock=clock,
             rate_factor=rate_factor,
+            events_url=f"{self.url}/slack/events" if http else None,
         )
         self.database = database or f"sqlite:///{directory / 'latchkey.db'}"
         self.bot = Bot(
             {
-                **self.sandbox.env(),
+                **{k: v for k, v in self.sandbox.env().items() if not http or k != _SOCKETS},
+                "LATCHKEY_HTTP": listen,
                 "LATCHKEY_DATABASE_URL": self.database,
                 "LATCHKEY_KEYS": _key(directory / "key"),
                 "LATCHKEY_MANIFESTS": str(company),
@@ -124,6 +133,7 @@ class House:
                 "LATCHKEY_SANDBOX_PG": dsn or self.cluster.latchkey_dsn(),
             },
             directory / "latchkey.log",
+            http=http,
         )
 
     def __enter__(self) -> Self:
@@ -142,6 +152,12 @@ class House:
         self.sandbox.stop()
         if self._own_cluster:
             self.cluster.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _key(file: Path) -> str:

@@ -2,6 +2,7 @@
 they began.
 """
 
+import itertools
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -55,6 +56,7 @@ class Delivery(_Entry):
     retry_reason: str = ""
     link: int | None = None
     ack: object = None
+    refused: str = ""  # why Slack does not take what the app answered
     outcome: str = "waiting"  # acked, timeout, no_link, connection_failed, http_4xx ...
     kind: str = "delivery"
 
@@ -83,6 +85,15 @@ class Journal:
     def _next(self) -> int:
         self.last += 1
         return self.last
+
+    def entry(self, n: int) -> Call | Delivery | None:
+        first = self._entries[0].n if self._entries else 0
+        return self._entries[n - first] if 0 <= n - first < len(self._entries) else None
+
+    def newest(self, n: int) -> list[Call | Delivery]:
+        """Return the entries whose number is above `n`, oldest first."""
+        found = list(itertools.takewhile(lambda entry: entry.n > n, reversed(self._entries)))
+        return found[::-1]
 
     def since(self, n: int) -> list[Json]:
         return [asdict(entry) for entry in self._entries if entry.n > n]

@@ -75,7 +75,7 @@ def message(
     if shown.attachments:
         out["attachments"] = shown.attachments
     if shown.files:
-        out["files"] = [{"id": file_id} for file_id in shown.files]
+        out["files"] = [_attached(workspace, file_id) for file_id in shown.files]
     if shown.edited:
         out["edited"] = {"user": shown.user, "ts": shown.edited}
     if metadata and shown.metadata:
@@ -86,9 +86,15 @@ def message(
             for name, users in shown.reactions.items()
         ]
     out |= _threaded(workspace, shown)
-    return out if as_written else out | {
-        "text": escaped(text), **({"blocks": _escaped_within(out["blocks"])} if shown.blocks else {})
-    }
+    return (
+        out
+        if as_written
+        else out
+        | {
+            "text": escaped(text),
+            **({"blocks": _escaped_within(out["blocks"])} if shown.blocks else {}),
+        }
+    )
 
 
 def _author(workspace: Workspace) -> Json:
@@ -101,6 +107,11 @@ def _author(workspace: Workspace) -> Json:
         "team_id": workspace.team.id,
     }
     return {"bot_id": app.bot_id, "app_id": app.id, "bot_profile": profile}
+
+
+def _attached(workspace: Workspace, file_id: str) -> Json:
+    shown = workspace.files[file_id]
+    return {"id": file_id, "mode": "tombstone"} if shown.deleted else file(workspace, shown)
 
 
 def _threaded(workspace: Workspace, shown: Message) -> Json:
@@ -146,9 +157,9 @@ def _escaped_within(node: Any) -> Any:  # noqa: ANN401
     return {key: _escaped_within(value) for key, value in node.items()}
 
 
-def file(workspace: Workspace, shown: "File", base: str) -> Json:
+def file(workspace: Workspace, shown: "File") -> Json:
     kind = shown.mimetype
-    address = f"{base}/files-pri/{workspace.team.id}-{shown.id}"
+    address = f"{workspace.base}/files-pri/{workspace.team.id}-{shown.id}"
     places: dict[Kind, list[str]] = {one: [] for one in Kind}
     for channel_id in shown.channels:
         places[workspace.channels[channel_id].kind].append(channel_id)

@@ -4,6 +4,7 @@ Acts return plain JSON for the control API. What Slack would show when the app f
 notices, and as the banner of the view in which it happened.
 """
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,13 @@ from bot.sandbox.api import message_content
 from bot.sandbox.delivery import Courier, Outcome
 from bot.sandbox.elements import Placed
 from bot.sandbox.errors import NotPossible, SlackError
+from bot.sandbox.events import Events
+from bot.sandbox.files import Files
 from bot.sandbox.limits import MIN_QUERY_LENGTH
 from bot.sandbox.payloads import Payloads
 from bot.sandbox.responses import Responses
 from bot.sandbox.views import View, Views
-from bot.sandbox.workspace import Channel, Message, User, Workspace
+from bot.sandbox.workspace import Channel, Kind, Message, User, Workspace
 
 __all__ = ["People", "Place"]
 
@@ -54,9 +57,14 @@ class People:
         views: Views,
         payloads: Payloads,
         courier: Courier,
+        *,
         responses: Responses,
+        files: Files,
+        events: Events,
     ) -> None:
         self._workspace = workspace
+        self._files = files
+        self._events = events
         self._views = views
         self._payloads = payloads
         self._courier = courier
@@ -73,15 +81,15 @@ class People:
         home = self._views.homes.get(user.id)
         return self._shown_view(home) if home else None
 
-    def messages(self, user: User, channel: str | None) -> list[Json]:
+    def messages(self, user: User, channel: str | None, thread: str | None = None) -> list[Json]:
+        """What stands in a channel, or in one of its threads, oldest first."""
         place = self._channel(user, channel)
         names = self._names()
-        shown = []
-        for message in self._workspace.seen_by(user, place):
-            raw = objects.message(self._workspace, message, metadata=True)
-            raw |= {"channel": place.id, "is_ephemeral": message.only_for is not None}
-            shown.append({"raw": raw, "text": render.message_text(raw, names)})
-        return shown
+        return [
+            self._shown_message(message, names)
+            for message in self._workspace.seen_by(user, place)
+            if (thread in {message.ts, message.thread_ts} if thread else _is_in_channel(message))
+        ]
 
     def notices(self, user: User) -> list[str]:
         return self._notices[user.id]
@@ -115,6 +123,9 @@ class People:
         """Use a button, a menu or anything else that tells the app at once."""
         sheet = self._sheet(user, place)
         placed = _clickable(sheet.blocks, target, value, block_id)
+        shown_to = placed.element.get("visible_to_user_ids", [user.id])
+        if user.id not in shown_to:
+            raise NotPossible(f"{placed.key[1]} is not shown to {user.name}")
         return await self._use(user, sheet, placed, value)
 
     async def enter(
@@ -124,6 +135,22 @@ class People:
         sheet = self._sheet(user, place)
         placed = elements.find(sheet.blocks, action_id, block_id)
         return await self._use(user, sheet, placed, value)
+
+    def hold(
+        self, user: User, place: Place, action_id: str, value: object, block_id: str | None
+    ) -> None:
+        """Keep what a person has typed so far; the app is not told of it yet."""
+        sheet = self._sheet(user, place)
+        placed = elements.find(sheet.blocks, action_id, block_id)
+        sheet.state[placed.key] = self._chosen(sheet, placed, value)
+        if isinstance(sheet.source, View):
+            sheet.source.errors.pop(placed.block["block_id"], None)
+            self._views.changed(sheet.source)
+
+    def entered(self, user: User, message: Message) -> elements.State:
+        """What a person has chosen in a message's menus and fields by now."""
+        held, _ = self._on_messages.get((user.id, message.channel, message.ts), ({}, {}))
+        return elements.initial_state(message.blocks) | held
 
     async def options(
         self, user: User, place: Place, action_id: str, query: str, block_id: str | None
@@ -151,7 +178,8 @@ class People:
         if view.errors:
             return _submission(None, errors=view.errors)
         outcome = await self._courier.deliver(
-            "interactive", self._payloads.view_submission(user, view)
+            "interactive",
+            self._payloads.view_submission(user, view, self._response_urls(user, view)),
         )
         if not outcome.acked:
             return self._submission_failed(user, view, outcome)
@@ -175,16 +203,115 @@ class People:
                 outcome = await self._courier.deliver("interactive", payload)
         return _answer(outcome)
 
-    async def open_home(self, user: User) -> Json:
+    async def open_home(self, user: User, tab: str) -> Json:
+        """Open one of the app's own tabs, home or messages."""
         self._need_to_be_here(user)
-        manifest = self._workspace.app.manifest
-        if not manifest.features.app_home.home_tab_enabled:
-            raise NotPossible("the app has no Home tab")
-        if "app_home_opened" not in manifest.events:
+        app_home = self._workspace.app.manifest.features.app_home
+        enabled = {
+            "home": app_home.home_tab_enabled,
+            "messages": app_home.messages_tab_enabled,
+        }
+        if not enabled.get(tab):
+            raise NotPossible(f"the app has no {tab} tab")
+        if not self._events.wants("app_home_opened"):
             return _answer(Outcome("acked"))
-        home = self._views.homes.get(user.id)
-        event = self._payloads.home_opened(user, self._workspace.dm(user), home)
+        home = self._views.homes.get(user.id) if tab == "home" else None
+        event = self._payloads.home_opened(user, self._workspace.dm(user), home, tab)
         return _answer(await self._courier.publish(event))
+
+    async def shortcut(self, user: User, callback_id: str, place: Place) -> Json:
+        """Use a shortcut: a message's own if the place names a message, else a global one."""
+        self._need_to_be_here(user)
+        message = self._message(user, place) if place.ts else None
+        if not self._workspace.app.manifest.settings.interactivity.is_enabled:
+            raise NotPossible("interactivity is off in the app's manifest")
+        kind = "message" if message else "global"
+        if self._workspace.app.manifest.shortcut(kind, callback_id) is None:
+            raise NotPossible(f"the app's manifest has no {kind} shortcut {callback_id}")
+        if message is None:
+            payload = self._payloads.shortcut(user, callback_id)
+        elif message.only_for:
+            raise NotPossible("an ephemeral message has no shortcuts")
+        else:
+            channel = self._workspace.channels[message.channel]
+            url = self._responses.new(user, channel, message)
+            payload = self._payloads.message_shortcut(user, callback_id, message, url)
+        outcome = await self._courier.deliver("interactive", payload)
+        if outcome.acked:
+            return _answer(outcome)
+        self._notice(user, _TROUBLE)
+        return _answer(outcome, _TROUBLE)
+
+    def post(self, user: User, place: Place, text: str, *, broadcast: bool = False) -> Json:
+        """Write into a channel, or as a reply if the place names a message."""
+        channel = self._writable(user, place.channel)
+        parent = self._message(user, place) if place.ts else None
+        if parent and (parent.only_for or parent.is_reply):
+            raise NotPossible("there is no thread here")
+        if not text.strip():
+            raise NotPossible("an empty message is not sent")
+        message = self._workspace.post(
+            channel,
+            self._as_sent(text),
+            user.id,
+            thread_ts=parent.ts if parent else None,
+            broadcast=bool(parent) and broadcast,
+        )
+        self._events.posted(message)
+        return self._shown_message(message, self._names())
+
+    def upload(self, user: User, place: Place, chosen: Json) -> Json:
+        """Share a file in a channel."""
+        channel = self._writable(user, place.channel)
+        file = self._files.add(str(chosen["name"]), chosen["content"].encode("latin-1"), user.id)
+        self._files.share([file], channel)
+        message = self._workspace.post(channel, "", user.id, files=[file.id])
+        self._events.posted(message)
+        return self._shown_message(message, self._names())
+
+    def react(self, user: User, place: Place, name: str, *, added: bool) -> Json:
+        """Put an emoji under a message, or take it away."""
+        message = self._message(user, place)
+        if message.only_for:
+            raise NotPossible("nobody reacts to an ephemeral message")
+        change = self._workspace.react if added else self._workspace.unreact
+        try:
+            change(message, user.id, name.strip(":"))
+        except SlackError as refusal:
+            raise NotPossible(refusal.code) from None
+        self._events.reacted(message, user.id, name.strip(":"), added=added)
+        return self._shown_message(message, self._names())
+
+    def join(self, user: User, name: str) -> Json:
+        self._need_to_be_here(user)
+        channel = self._workspace.find_channel(name)
+        if channel.kind is not Kind.PUBLIC or channel.archived or user.is_restricted:
+            raise NotPossible(f"{user.name} cannot join {channel.name}")
+        return self._let_in(channel, user.id)
+
+    def leave(self, user: User, name: str) -> Json:
+        channel = self._channel(user, name)
+        self._workspace.changed(channel)
+        channel.members.discard(user.id)
+        self._events.left(user.id, channel)
+        return {"channel": channel.id}
+
+    def invite(self, user: User, name: str, whom: str) -> Json:
+        """Bring somebody into a channel; `app` is the app itself."""
+        self._need_to_be_here(user)
+        channel = self._channel(user, name)
+        app = self._workspace.app.user_id
+        invited = app if whom == "app" else self._workspace.find_user(whom).id
+        if channel.kind not in {Kind.PUBLIC, Kind.PRIVATE} or channel.archived:
+            raise NotPossible(f"nobody is invited to {channel.name}")
+        return self._let_in(channel, invited, inviter=user.id)
+
+    def _let_in(self, channel: Channel, user_id: str, inviter: str = "") -> Json:
+        if user_id not in channel.members:
+            channel.members.add(user_id)
+            self._workspace.changed(channel)
+            self._events.joined(user_id, channel, inviter)
+        return {"channel": channel.id}
 
     async def forge(self, user: User, overrides: Json) -> Json:
         """Send a block_actions that no button made; `overrides` are laid over its payload."""
@@ -194,6 +321,13 @@ class People:
             action.setdefault("block_id", "forged")
             action.setdefault("action_ts", self._workspace.next_ts())
         return _answer(await self._courier.deliver("interactive", payload))
+
+    def put(self, changes: Json) -> None:
+        """Let a person come, or change: `id` says who, the rest is as in the workspace file."""
+        known = self._workspace.users.get(changes["id"])
+        person = User.model_validate((known.model_dump() if known else {}) | changes)
+        self._workspace.put_user(person)
+        self._events.person(person, "user_change" if known else "team_join")
 
     # --- elements -------------------------------------------------------------------------
 
@@ -234,7 +368,34 @@ class People:
             suggested=sheet.suggested.get(placed.key, []),
             person=lambda who: self._workspace.find_user(who).id,
             channel=lambda name: self._workspace.find_channel(name).id,
+            file=lambda chosen: self._file(sheet, chosen),
         )
+
+    def _file(self, sheet: _Sheet, chosen: Json) -> Json:
+        """Upload what a person chose in a view; the app may see it from then on."""
+        content = chosen["content"].encode("latin-1")
+        file = self._files.add(str(chosen["name"]), content, sheet.source.user)
+        file.given = True
+        return objects.file(self._workspace, file)
+
+    def _response_urls(self, user: User, view: View) -> list[Json]:
+        """Make the addresses that menus of conversations ask for with response_url_enabled."""
+        urls = []
+        for placed in elements.placed_in(view.blocks):
+            chosen = view.state.get(placed.key, {})
+            channel_id = chosen.get("selected_conversation") or chosen.get("selected_channel")
+            if placed.element.get("response_url_enabled") and channel_id:
+                block_id, action_id = placed.key
+                url = self._responses.new(user, self._workspace.channels[channel_id])
+                urls.append(
+                    {
+                        "block_id": block_id,
+                        "action_id": action_id,
+                        "channel_id": channel_id,
+                        "response_url": url,
+                    }
+                )
+        return urls
 
     async def _search(self, user: User, sheet: _Sheet, placed: Placed, value: object) -> None:
         """Look for what is to be chosen as a person would: in what is offered, then by typing."""
@@ -260,9 +421,10 @@ class People:
             self._fail(user, sheet.source)
             error = "; ".join(faults) or outcome.reason
             return _answer(outcome, error) | {"options": []}
-        found = elements.offered(outcome.body, []) if isinstance(outcome.body, dict) else []
+        body = outcome.body if isinstance(outcome.body, dict) else {}
+        found = elements.offered(body, [])
         sheet.suggested[placed.key] = found
-        return _answer(outcome) | {"options": found}
+        return _answer(outcome) | {"options": found, "groups": _groups(body)}
 
     # --- the app's answers ----------------------------------------------------------------
 
@@ -273,8 +435,10 @@ class People:
         if not isinstance(said, dict):
             raise SlackError("invalid_command_response")
         only_for = None if said.get("response_type") == "in_channel" else user.id
-        message = self._workspace.post(channel, **message_content(said), only_for=only_for)
-        return objects.message(self._workspace, message)
+        content = message_content(said, self._files)
+        message = self._workspace.post(channel, **content, only_for=only_for)
+        self._events.posted(message)
+        return objects.message(self._workspace, message, as_written=True)
 
     def _follow(self, view: View, body: object) -> str:
         """Do what the app's answer to a submission says; return its name."""
@@ -323,14 +487,19 @@ class People:
         if place.ts is None:
             view = self._views.of(user.id, place.view_id)
             return _Sheet(view, view.blocks, view.state, view.suggested)
+        message = self._message(user, place)
+        key = (user.id, message.channel, message.ts)
+        entered, suggested = self._on_messages.setdefault(key, ({}, {}))
+        for name, entry in elements.initial_state(message.blocks).items():
+            entered.setdefault(name, entry)
+        return _Sheet(message, message.blocks, entered, suggested)
+
+    def _message(self, user: User, place: Place) -> Message:
+        self._need_to_be_here(user)
         channel = self._channel(user, place.channel)
         for message in self._workspace.seen_by(user, channel):
             if message.ts == place.ts:
-                key = (user.id, channel.id, message.ts)
-                entered, suggested = self._on_messages.setdefault(key, ({}, {}))
-                for name, entry in elements.initial_state(message.blocks).items():
-                    entered.setdefault(name, entry)
-                return _Sheet(message, message.blocks, entered, suggested)
+                return message
         raise NotPossible(f"there is no message {place.ts} to be seen in {channel.id}")
 
     def _modal(self, user: User, view_id: str | None) -> View:
@@ -347,9 +516,38 @@ class People:
             raise NotPossible(f"{user.name} is not in {channel.name}")
         return channel
 
+    def _writable(self, user: User, name: str | None) -> Channel:
+        self._need_to_be_here(user)
+        channel = self._channel(user, name)
+        app_home = self._workspace.app.manifest.features.app_home
+        if channel.archived:
+            raise NotPossible(f"{channel.name} is archived")
+        if channel.kind is Kind.DM and (
+            app_home.messages_tab_read_only_enabled or not app_home.messages_tab_enabled
+        ):
+            raise NotPossible("nobody can write to this app")
+        return channel
+
     def _names(self) -> dict[str, str]:
         people = {user.id: user.real_name for user in self._workspace.users.values()}
-        return people | {c.id: c.name for c in self._workspace.channels.values()}
+        channels = {c.id: c.name for c in self._workspace.channels.values()}
+        return people | channels | {g.id: g.handle for g in self._workspace.usergroups.values()}
+
+    def _as_sent(self, text: str) -> str:
+        """What Slack's client makes of what was typed: mentions, and & < > escaped."""
+        handles = {user.name: user.id for user in self._workspace.users.values()}
+        channels = {channel.name: channel.id for channel in self._workspace.channels.values()}
+
+        def mention(found: re.Match[str]) -> str:
+            known = handles if found[1] == "@" else channels
+            return f"<{found[1]}{known[found[2]]}>" if found[2] in known else found[0]
+
+        return re.sub(r"(?<!\S)([@#])([\w-]+)", mention, objects.escaped(text, plain=True))
+
+    def _shown_message(self, message: Message, names: dict[str, str]) -> Json:
+        raw = objects.message(self._workspace, message, metadata=True, as_written=True)
+        raw |= {"channel": message.channel, "is_ephemeral": message.only_for is not None}
+        return {"raw": raw, "text": render.message_text(raw, names)}
 
     def _shown_view(self, view: View) -> Json:
         raw = self._views.as_json(view)
@@ -378,6 +576,13 @@ def _submission(
     return {"action": action, "errors": errors or {}, "failed": failed, "seconds": seconds}
 
 
+def _groups(body: Json) -> list[str]:
+    """Name the group that each option of an answer is in, in the order of `elements.offered`."""
+    grouped = [(g["label"]["text"], len(g["options"])) for g in body.get("option_groups", [])]
+    names = [name for name, count in grouped for _ in range(count)]
+    return [""] * len(body.get("options", [])) + names
+
+
 def _command_error(outcome: Outcome) -> str:
     if outcome.acked:
         return ""
@@ -404,13 +609,21 @@ def _clickable(blocks: list[Json], target: str, value: str | None, block_id: str
         if target in {p.key[1], p.element.get("text", {}).get("text")}
         and block_id in {None, p.key[0]}
     ]
-    exact = [p for p in named if p.element["type"] != "button" or p.element.get("value") == value]
+    exact = [
+        p
+        for p in named
+        if p.element["type"] not in {"button", "icon_button"} or p.element.get("value") == value
+    ]
     found = exact if value is not None else named
     if len(found) == 1:
         return found[0]
     listed = ", ".join(f"{p.key[1]}={p.element.get('value')}" for p in there) or "nothing"
     trouble = "more than one" if found else "no"
     raise NotPossible(f"{trouble} element {target!r} to click here; there is: {listed}")
+
+
+def _is_in_channel(message: Message) -> bool:
+    return message.broadcast or not message.is_reply
 
 
 def _laid_over(base: Json, over: Json) -> Json:

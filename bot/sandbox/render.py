@@ -2,13 +2,12 @@
 resolves it. Times are in UTC.
 """
 
-import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.sandbox.elements import HELD
+from bot.sandbox.elements import HELD, Sort
 
 __all__ = ["blocks_text", "message_text", "mrkdwn_text", "view_text"]
 
@@ -51,10 +50,7 @@ def view_text(view: Json, names: Names) -> str:
 
 def blocks_text(blocks: list[Json], names: Names, values: Json | None = None) -> str:
     """Read blocks from top to bottom, a line each. `values` are what fields hold by now."""
-    held = values or {}
-    return "\n".join(
-        line for block in blocks for line in _lines(block, names, held.get(block["block_id"], {}))
-    )
+    return "\n".join(_block_lines(blocks, names, values or {}))
 
 
 def mrkdwn_text(text: str, names: Names) -> str:
@@ -62,7 +58,12 @@ def mrkdwn_text(text: str, names: Names) -> str:
     parts = _CODE.split(resolved)
     parts[::2] = [_unstyled(part) for part in parts[::2]]
     parts[1::2] = [part.strip("`") for part in parts[1::2]]
-    return html.unescape("".join(parts))
+    return _unescaped("".join(parts))
+
+
+def _unescaped(text: str) -> str:
+    """Read the three entities that Slack knows, and no others."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def _unstyled(text: str) -> str:
@@ -79,12 +80,14 @@ def _special(inside: str, names: Names) -> str:
         case "#":
             return f"#{names.get(body[1:], label or body[1:])}"
         case "!":
-            return _command(body[1:], label)
+            return _command(body[1:], label, names)
     return label or body
 
 
-def _command(body: str, label: str) -> str:
+def _command(body: str, label: str, names: Names) -> str:
     name, *rest = body.split("^")
+    if name == "subteam":
+        return f"@{names.get(rest[0], label or rest[0])}"
     if name == "date":
         return _date(*rest[:2], fallback=label)
     return label or f"@{name}"
@@ -102,6 +105,12 @@ def _date(stamp: str = "", form: str = "", *, fallback: str = "") -> str:
     return re.sub(r"\{(\w+)\}", fill, form)
 
 
+def _block_lines(blocks: list[Json], names: Names, values: Json) -> Iterator[str]:
+    for block in blocks:
+        yield from _lines(block, names, values.get(block["block_id"], {}))
+        yield from _block_lines(block.get("child_blocks", []), names, values)
+
+
 def _lines(node: object, names: Names, held: Json) -> Iterator[str]:
     """Yield the texts of a block or any part of it, in the order in which they are shown."""
     if isinstance(node, list):
@@ -115,7 +124,9 @@ def _parts(node: Json, names: Names, held: Json) -> Iterator[str]:
     if "alt_text" in node:
         yield node["alt_text"]
     for key in _SHOWN:
-        if key in node:
+        if isinstance(node.get(key), str):
+            yield _unescaped(node[key])
+        elif key in node:
             yield from _lines(node[key], names, held)
 
 
@@ -124,11 +135,25 @@ def _mrkdwn(node: Json, names: Names, _: Json) -> Iterator[str]:
 
 
 def _plain(node: Json, _: Names, __: Json) -> Iterator[str]:
-    yield node["text"]
+    yield _unescaped(node["text"])
+
+
+def _pie(node: Json, _: Names, __: Json) -> Iterator[str]:
+    yield from (f"{segment['label']}: {segment['value']}" for segment in node["segments"])
+
+
+def _plot(node: Json, _: Names, __: Json) -> Iterator[str]:
+    for series in node["series"]:
+        points = ", ".join(f"{point['label']} {point['value']}" for point in series["data"])
+        yield f"{series['name']}: {points}"
 
 
 def _rich(node: Json, names: Names, _: Json) -> Iterator[str]:
     yield "".join(_leaf(leaf, names) for leaf in node["elements"])
+
+
+def _icon(node: Json, names: Names, _: Json) -> Iterator[str]:
+    yield from _lines(node["text"], names, {})
 
 
 def _boxes(node: Json, names: Names, held: Json) -> Iterator[str]:
@@ -143,7 +168,9 @@ def _field(element: Json, names: Names, held: Json) -> Iterator[str]:
         yield from _lines(element.get("placeholder"), names, {})
         return
     for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, dict):
+        if isinstance(item, dict) and how.sort is Sort.FILE:
+            yield item["name"]
+        elif isinstance(item, dict):
             yield from _lines(item.get("text", item.get("elements")), names, {})
         else:
             yield str(names.get(item, item))
@@ -154,20 +181,39 @@ def _closed_menu(_: Json, __: Names, ___: Json) -> Iterator[str]:
 
 
 _SHOWN = (
+    "hero_image",
+    "icon",
     "label",
+    "caption",
+    "rich_text_title",
     "title",
+    "subtitle",
     "text",
+    "body",
     "fields",
     "description",
+    "author_name",
+    "provider_name",
     "elements",
     "element",
     "accessory",
+    "actions",
+    "positive_button",
+    "negative_button",
     "rows",
+    "chart",
+    "tasks",
+    "details",
+    "output",
+    "sources",
     "hint",
 )
 _READERS: dict[str, Callable[[Json, Names, Json], Iterator[str]]] = {
     **dict.fromkeys(HELD, _field),
-    **dict.fromkeys(("plain_text", "raw_text", "markdown"), _plain),
+    **dict.fromkeys(("plain_text", "raw_text", "raw_number", "markdown"), _plain),
+    **dict.fromkeys(("bar", "line", "area"), _plot),
+    "pie": _pie,
+    "icon_button": _icon,
     **dict.fromkeys(("rich_text_section", "rich_text_preformatted", "rich_text_quote"), _rich),
     **dict.fromkeys(("radio_buttons", "checkboxes"), _boxes),
     "mrkdwn": _mrkdwn,

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from bot.sandbox.access import Access
 from bot.sandbox.api import Site
 from bot.sandbox.changes import Changes
 from bot.sandbox.control import Clock, Control
@@ -26,11 +27,14 @@ from bot.sandbox.faults import Faults
 from bot.sandbox.files import Files
 from bot.sandbox.gateway import Gateway
 from bot.sandbox.journal import Journal
+from bot.sandbox.kept import Kept
+from bot.sandbox.page import Page
 from bot.sandbox.payloads import Payloads
 from bot.sandbox.people import People
 from bot.sandbox.rates import Rates
 from bot.sandbox.responses import Responses
 from bot.sandbox.sockets import Links
+from bot.sandbox.standing import Standing
 from bot.sandbox.views import Views
 from bot.sandbox.workspace import App, Workspace
 
@@ -47,6 +51,7 @@ class Options:
     clock: Path | None = None
     rate_factor: float = 1.0
     events_url: str = ""
+    state: Path | None = None
 
 
 def serve(options: Options) -> None:
@@ -75,8 +80,8 @@ async def _serve(options: Options) -> None:
             sys.stderr.write(f"{said}\n")
         changes, faults = Changes(), Faults()
         journal = Journal(changes)
-        workspace = Workspace(read(WorkspaceDocument, options.workspace), app, changes)
-        files = Files(workspace, url)
+        workspace = Workspace(read(WorkspaceDocument, options.workspace), app, changes, url)
+        files = Files(workspace)
         views = Views(app, workspace.team.id, changes, files)
         payloads = Payloads(workspace, views)
         links = Links(app.id, changes)
@@ -84,11 +89,16 @@ async def _serve(options: Options) -> None:
         courier = Courier(carrier, faults, journal, options.rate_factor)
         events = Events(workspace, payloads, courier)
         responses = Responses(workspace, files, events, journal, url)
-        people = People(workspace, views, payloads, courier, responses, files, events)
+        people = People(
+            workspace, views, payloads, courier, responses=responses, files=files, events=events
+        )
         site = Site(workspace, views, files, events, links.new_url)
         gateway = Gateway(site, Rates(options.rate_factor), faults, journal)
-        control = Control(
-            identity, workspace, people, links, faults, journal, changes, Clock(options.clock)
+        clock = Clock(options.clock)
+        control = Control(identity, workspace, people, links, faults, journal, changes, clock)
+        access, standing = Access(changes), Standing(options.state)
+        page = Page(
+            workspace, people, views, links, faults, journal, changes, clock, access, standing
         )
         routes = [
             Route("/api/{method}", gateway.answer, methods=["GET", "POST"]),
@@ -96,12 +106,29 @@ async def _serve(options: Options) -> None:
             Route("/upload/v1/{ticket}", files.receive, methods=["POST"]),
             Route("/files-pri/{file}/{name:path}", files.serve),
             *control.routes(),
+            *page.routes(),
         ]
-        async with links.serve(_HOST):
+        async with links.serve(_HOST), _keeping(options.state, workspace, views, page, changes):
             server = _Server(Starlette(routes=routes), json.dumps(identity))
             await server.serve(sockets=[listening])
             links.close_all()
             await courier.close()
+            await access.close_all()
+
+
+@contextlib.asynccontextmanager
+async def _keeping(
+    directory: Path | None, workspace: Workspace, views: Views, page: Page, changes: Changes
+) -> AsyncIterator[None]:
+    if directory is None:
+        yield
+        return
+    kept = Kept(directory / "slack.json", workspace, views, page.marks, changes)
+    kept.load()
+    keeping = asyncio.create_task(kept.keep())
+    yield
+    keeping.cancel()
+    kept.save()
 
 
 def _requests(url: str, app: App) -> Carrier:
@@ -119,7 +146,7 @@ class _Server(uvicorn.Server):
             log_level="error",
             access_log=False,
             lifespan="off",
-            ws="none",
+            ws="websockets-sansio",
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)

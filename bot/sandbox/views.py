@@ -63,7 +63,8 @@ class Views:
         self.stacks: dict[str, list[View]] = {}
         self.homes: dict[str, View] = {}
         self._triggers: dict[str, Trigger] = {}
-        self._numbers = itertools.count(1)
+        # Ids are told apart over restarts too: an app may remember those that it has answered.
+        self._numbers = itertools.count(time.time_ns() // 1_000_000)
 
     # --- triggers -------------------------------------------------------------------------
 

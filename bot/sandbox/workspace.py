@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.changes import Changes
 from bot.sandbox import limits
+from bot.sandbox.changes import Changes
 from bot.sandbox.documents import (
     AppManifest,
     ChannelDocument,
@@ -21,6 +21,9 @@ from bot.sandbox.documents import (
     WorkspaceDocument,
 )
 from bot.sandbox.errors import NotPossible, SlackError
+
+if TYPE_CHECKING:
+    from bot.sandbox.files import File
 
 __all__ = ["App", "Channel", "Kind", "Message", "User", "UserGroup", "Workspace"]
 
@@ -101,9 +104,14 @@ class App:
 
 
 class Workspace:
-    def __init__(self, document: WorkspaceDocument, app: App, changes: Changes) -> None:
+    """`base` is the sandbox's own address."""
+
+    def __init__(self, document: WorkspaceDocument, app: App, changes: Changes, base: str) -> None:
         self._changes = changes
+        self.base = base
+        self.files: dict[str, File] = {}
         self.team = document.team
+        self.guide = document.guide
         self.app = app
         self.users = {user.id: user for user in document.users}
         self.users[app.user_id] = User(
@@ -274,11 +282,15 @@ class Workspace:
 
     def replies(self, channel: Channel, ts: str) -> list[Message]:
         """A thread, oldest first, its first message before its replies; empty if there is none."""
-        return [
-            message
-            for message in channel.messages.values()
-            if ts in {message.ts, message.thread_ts} and not message.only_for
-        ] if ts in channel.messages else []
+        return (
+            [
+                message
+                for message in channel.messages.values()
+                if ts in {message.ts, message.thread_ts} and not message.only_for
+            ]
+            if ts in channel.messages
+            else []
+        )
 
     def react(self, message: Message, user: str, name: str) -> None:
         self._need_emoji(name)

@@ -1,9 +1,12 @@
 """What people do to a request that exists: one click, one command, one decision."""
 
+import structlog
+
 from bot.services import Services
 from bot.usecases import look
 from bot.usecases.identity import still
 from bot.views.values import Scene
+from bot.vitals import Vitals
 from engine import lifecycle
 from engine.commands import Approve, Command, Reject
 from engine.directory import Person
@@ -13,6 +16,10 @@ from engine.request import RequestId
 from storage.book import carry_out
 from storage.company import Company
 from storage.database import Write
+
+DECISIONS = frozenset({"approved", "rejected"})  # the audit's words
+
+log = structlog.get_logger()
 
 NO_SUCH = Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
 
@@ -28,7 +35,25 @@ def do(
             return now
         return carry_out(tx, company, request, command, services.clock.now())
 
-    return services.write(change)
+    outcome = services.write(change)
+    command_name = type(command).__name__.casefold()
+    if isinstance(outcome, Refusal):
+        log.info("command refused", command=command_name, person=person.id, why=outcome.code.value)
+    else:
+        log.info(
+            "command done", command=command_name, person=person.id, state=outcome.request.state
+        )
+        _count(services.vitals, person, outcome)
+    return outcome
+
+
+def _count(vitals: Vitals, person: Person, outcome: Decision) -> None:
+    made = [e.action for e in outcome.audit if e.actor == person.id and e.action in DECISIONS]
+    for action in made:
+        vitals.decisions.labels(action).inc()
+    if made and (settled := outcome.request.decided):
+        waited = settled.at - outcome.request.submitted_at
+        vitals.time_to_decision.observe(waited.total_seconds())
 
 
 def question(

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
@@ -22,6 +23,8 @@ from storage import apply, facts, search
 from storage.company import Company
 from storage.database import Write
 from storage.search import Found
+
+log = structlog.get_logger()
 
 USUAL = timedelta(hours=1)
 _SAID = re.compile(
@@ -158,10 +161,13 @@ def submit(
         return Submitted(apply.submit(tx, company, draft, key, services.clock.now()))
 
     try:
-        return services.write(change)
+        outcome = services.write(change)
     except IntegrityError:
         # Another process stored the same request, or the same delivery, at this moment.
-        return services.write(change)
+        outcome = services.write(change)
+    if isinstance(outcome, Submitted) and not outcome.existing:
+        log.info("submitted", request=outcome.request.code, person=person.id)
+    return outcome
 
 
 def _existing(tx: Write, id_: RequestId, *, existing: bool) -> Submitted | Refusal:

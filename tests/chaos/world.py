@@ -131,7 +131,7 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
         yield made
 
 
-def anyhow(act: Callable[[], Any], *, ignoring: tuple[type[Exception], ...]) -> Any:  # noqa: ANN401
+def anyhow(act: Callable[[], Any], *, ignoring: tuple[type[Exception], ...]) -> Any:
     """Do it; what goes wrong, as it will in chaos, is not the point."""
     try:
         return act()

@@ -6,7 +6,17 @@ import pytest
 import yaml
 
 from bot.sandbox.client import Sandbox
-from tests.sandbox.kit import MANIFEST, PEOPLE, Api, App, company, opening
+from tests.sandbox.kit import (
+    MANIFEST,
+    PEOPLE,
+    Api,
+    App,
+    Wide,
+    company,
+    everything,
+    opening,
+    refused_as_declared,
+)
 
 _NUMBERS = itertools.count(1)
 
@@ -22,6 +32,20 @@ def shared(tmp_path_factory):
     files = _files(tmp_path_factory.mktemp("shared"), people=PEOPLE)
     with Sandbox.start(**files, rate_factor=0) as it:
         yield it
+        refused_as_declared(it)
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory):
+    """A sandbox whose app has asked for everything that there is."""
+    folder = tmp_path_factory.mktemp("wide")
+    files = _files(folder, people=PEOPLE) | {"manifest": folder / "manifest.yaml"}
+    files["manifest"].write_text(yaml.safe_dump(everything()))
+    with Sandbox.start(**files, rate_factor=0) as it:
+        wide = Wide(it, files)
+        yield wide
+        refused_as_declared(it)
+        wide.api.http.close()
 
 
 def _files(folder, people):

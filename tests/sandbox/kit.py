@@ -1,13 +1,18 @@
 """A company, an app that answers as told, and the shapes that Slack wants."""
 
+import itertools
 import json
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import yaml
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from bot.sandbox import limits
+from bot.sandbox.api import COMMON_ERRORS, METHODS
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "slack-app.yaml"
 PEOPLE = 250  # each test takes one or two for itself
@@ -21,6 +26,13 @@ def company(people):
         {"id": "U0ROBOT", "name": "robot", "real_name": "Robot", "is_bot": True},
         {"id": "U0OTHER", "name": "other", "real_name": "Otto Other", "is_stranger": True},
         {"id": "U0NEW", "name": "new", "real_name": "Nia New", "is_email_confirmed": False},
+        {
+            "id": "U0SINGLE",
+            "name": "single",
+            "real_name": "Sue Single",
+            "is_restricted": True,
+            "is_ultra_restricted": True,
+        },
     ]
     for user in named:
         user["email"] = f"{user['name']}@acme.example"
@@ -34,12 +46,50 @@ def company(people):
         for n in range(1, people + 1)
     ]
     channels = [
-        {"id": "C0IN", "name": "general", "members": ["app", "guest", "p1"]},
+        {"id": "C0IN", "name": "general", "members": ["app", "guest", "single", "p1"]},
         {"id": "C0OUT", "name": "random", "members": ["p1"]},
         {"id": "C0SECRET", "name": "secret", "members": ["p1"], "is_private": True},
+        {"id": "C0LATER", "name": "later", "members": ["p1"], "is_private": True},
         {"id": "C0OLD", "name": "old", "members": ["app"], "is_archived": True},
+        {"id": "C0VAULT", "name": "vault", "members": ["app", "p1"], "is_private": True},
     ]
-    return {"team": {"id": "T0ACME", "name": "Acme"}, "users": named + many, "channels": channels}
+    groups = [
+        {"id": "S0OPS", "name": "Operators", "handle": "ops", "members": ["p1", "p2"]},
+        {"id": "S0OFF", "name": "Off", "handle": "off", "members": ["p1"], "is_disabled": True},
+    ]
+    return {
+        "team": {"id": "T0ACME", "name": "Acme"},
+        "users": named + many,
+        "channels": channels,
+        "usergroups": groups,
+    }
+
+
+def everything():
+    """The product's manifest, with every scope, event and kind of shortcut."""
+    manifest = yaml.safe_load(MANIFEST.read_text())
+    scopes = {scope for method in METHODS.values() for scope in method.scopes}
+    scopes |= {scope for alternatives in limits.EVENTS.values() for scope in alternatives}
+    manifest["oauth_config"]["scopes"]["bot"] = sorted({"commands", *scopes})
+    manifest["settings"]["event_subscriptions"]["bot_events"] = sorted(limits.EVENTS)
+    manifest["features"]["shortcuts"] = [
+        {"name": "Ask", "type": "global", "callback_id": "ask", "description": "Ask"},
+        {"name": "About", "type": "message", "callback_id": "about", "description": "About"},
+    ]
+    return manifest
+
+
+class Wide:
+    """A sandbox, what it was started with, and people who are not yet taken."""
+
+    def __init__(self, sandbox, files):
+        self.sandbox = sandbox
+        self.files = files
+        self.api = Api(sandbox)
+        self._numbers = itertools.count(3)
+
+    def fresh(self):
+        return f"p{next(self._numbers)}"
 
 
 class Api:
@@ -112,6 +162,24 @@ class App:
         if answer is not SILENCE:
             said = {"envelope_id": envelope["envelope_id"]}
             link.send(json.dumps(said | ({} if answer is None else {"payload": answer})))
+
+
+def refused_as_declared(sandbox):
+    """Whatever happened there: no method refused with a code that its table does not name."""
+    for entry in sandbox.journal():
+        method = METHODS.get(entry["method"]) if entry["kind"] == "call" else None
+        if method and entry["error"] and entry["rule"] != "fault" and entry["method"] != "api.test":
+            assert entry["error"] in {*method.errors, *COMMON_ERRORS}, entry
+
+
+def upload(api, content, name="a.txt", *, complete=True, **more):
+    """Upload a file as the app, in its three steps, and return its id."""
+    reserved = api.form("files.getUploadURLExternal", filename=name, length=len(content))
+    assert httpx.post(reserved["upload_url"], content=content, trust_env=False).status_code == 200
+    if complete:
+        files = [{"id": reserved["file_id"]}]
+        assert api("files.completeUploadExternal", files=files, **more)["ok"]
+    return reserved["file_id"]
 
 
 def plain(text):

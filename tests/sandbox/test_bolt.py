@@ -1,137 +1,93 @@
-"""A whole conversation with a real Bolt app over Socket Mode, as Latchkey runs it."""
+"""Slack's own frameworks hold a conversation with the sandbox, and hear nothing strange in it."""
 
 import pytest
-from slack_bolt import App
-from slack_bolt.adapter.socket_mode import SocketModeHandler
-from slack_sdk import WebClient
 
-SERVERS = [
-    {"text": {"type": "plain_text", "text": name}, "value": f"db-{name}"}
-    for name in ("orders", "orders-test", "people")
-]
+from bot.sandbox.client import Sandbox
+from tests.sandbox import bolts
 
-
-def request_view(approver):
-    return {
-        "type": "modal",
-        "private_metadata": approver,
-        "callback_id": "request",
-        "title": {"type": "plain_text", "text": "Request access"},
-        "submit": {"type": "plain_text", "text": "Request"},
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": "what",
-                "label": {"type": "plain_text", "text": "What"},
-                "element": {
-                    "type": "external_select",
-                    "action_id": "database",
-                    "min_query_length": 0,
-                },
-            },
-            {
-                "type": "input",
-                "block_id": "why",
-                "label": {"type": "plain_text", "text": "Why"},
-                "element": {"type": "plain_text_input", "action_id": "reason"},
-            },
-        ],
-    }
+SOCKET_MODE = {
+    "Python, built-in": bolts.python_builtin,
+    "Python, aiohttp": bolts.python_aiohttp,
+    "JavaScript": bolts.javascript,
+}
 
 
-def card(text, *buttons):
-    section = {"type": "section", "text": {"type": "mrkdwn", "text": text}}
-    return [section, {"type": "actions", "elements": list(buttons)}] if buttons else [section]
+@pytest.fixture(scope="module", params=[*SOCKET_MODE, "Python, signed HTTP"])
+def slack(request, wide):
+    """A sandbox that talks to one of the frameworks."""
+    if request.param not in SOCKET_MODE:
+        server = bolts.server()
+        with (
+            Sandbox.start(**wide.files, rate_factor=0, events_url=server.url) as sandbox,
+            bolts.python_http(sandbox, server),
+        ):
+            yield sandbox
+        return
+    with SOCKET_MODE[request.param](wide.sandbox):
+        wide.sandbox.wait_links(1, timeout=20)
+        yield wide.sandbox
+    wide.sandbox.wait_links(0)
 
 
-def bolt_app(sandbox):
-    client = WebClient(sandbox.bot_token, base_url=sandbox.api_url, retry_handlers=[])
-    app = App(client=client, token_verification_enabled=False, process_before_response=True)
-
-    @app.command("/access")
-    def request(ack, body, client):
-        client.views_open(trigger_id=body["trigger_id"], view=request_view(body["text"]))
-        ack()
-
-    @app.options("database")
-    def find(ack, payload):
-        ack(options=[s for s in SERVERS if payload["value"] in s["text"]["text"]])
-
-    @app.view("request")
-    def submit(ack, body, view, client):
-        values = view["state"]["values"]
-        reason = values["why"]["reason"]["value"]
-        if len(reason) < 5:
-            ack(response_action="errors", errors={"why": "Say a little more."})
-            return
-        database = values["what"]["database"]["selected_option"]["value"]
-        approve = {
-            "type": "button",
-            "action_id": "approve",
-            "style": "primary",
-            "text": {"type": "plain_text", "text": "Approve"},
-            "value": body["user"]["id"],
-        }
-        text = f"<@{body['user']['id']}> asks for *{database}*: {reason}"
-        client.chat_postMessage(
-            channel=view["private_metadata"], text=text, blocks=card(text, approve)
-        )
-        ack()
-
-    @app.action("approve")
-    def approve(ack, action, body, client):
-        text = f"Approved by <@{body['user']['id']}>"
-        where = {"channel": body["channel"]["id"], "ts": body["message"]["ts"]}
-        client.chat_update(**where, text=text, blocks=card(text))
-        client.chat_postMessage(channel=action["value"], text="You have it.")
-        ack()
-
-    @app.event("app_home_opened")
-    def home(event, client):
-        client.views_publish(user_id=event["user"], view={"type": "home", "blocks": card("Hi")})
-
-    return app
+@pytest.fixture
+def anna(slack, wide):
+    return slack.person(wide.fresh())
 
 
-@pytest.fixture(scope="module")
-def running(shared):
-    web = WebClient(shared.app_token, base_url=shared.api_url, retry_handlers=[])
-    handler = SocketModeHandler(bolt_app(shared), shared.app_token, web_client=web)
-    handler.connect()
-    shared.wait_links(1)
-    yield
-    handler.close()
-    shared.wait_links(0)
+@pytest.fixture
+def bert(slack, wide):
+    return slack.person(wide.fresh())
 
 
-@pytest.mark.usefixtures("running")
-def test_a_whole_conversation(person, colleague):
-    answer = person.command("/access", colleague.id)
-    assert answer.ok
-    assert answer.seconds < 1
-
-    view = person.wait_view("Request access")
-    assert [o["value"] for o in view.options("database", "ord")] == ["db-orders", "db-orders-test"]
+def request(view, reason):
     view.set("database", "orders")
-    view.set("reason", "go")
-    assert view.submit().errors == {"why": "Say a little more."}
-    view.set("reason", "incident 7")
-    assert view.submit().action == "close"
-    assert person.views() == []
-
-    request = colleague.wait_message("incident 7")
-    assert request.text.startswith(f"@{person.real_name} asks for db-orders: incident 7")
-    assert request.buttons == [("approve", "Approve", person.id)]
-    assert request.click("Approve").ok
-    assert request.text == f"Approved by @{colleague.real_name}"
-    assert request.buttons == []
-    assert person.wait_message("You have it.").raw["bot_id"]
+    view.set("reason", reason)
+    return view.submit()
 
 
-@pytest.mark.usefixtures("running")
-def test_home_is_published_when_opened(person):
-    assert person.home() is None
+def test_from_the_command_to_the_updated_card(anna, bert):
+    answer = anna.command("/access", bert.id)
+    assert answer.ok
+    assert answer.seconds < 2
 
-    assert person.open_home().ok
+    view = anna.wait_view("Request access")
+    assert [o["value"] for o in view.options("database", "ord")] == ["db-orders", "db-orders-test"]
+    assert request(view, "go").errors == {"why": "Say a little more."}
+    assert request(view, "incident 7 & 8").action == "close"
+    assert anna.views() == []
 
-    assert person.wait_home("Hi").raw["type"] == "home"
+    card = bert.wait_message("incident 7")
+    assert card.text.startswith(f"@{anna.real_name} asks for db-orders: incident 7 & 8")
+    assert card.buttons == [("approve", "Approve", anna.id)]
+    assert card.click("Approve").ok
+    assert card.text == f"Approved by @{bert.real_name}"
+    assert card.buttons == []
+    assert anna.wait_message("You have it.").raw["bot_id"]
+
+
+def test_shortcuts_do_what_commands_do(anna):
+    assert anna.shortcut("ask").ok
+    assert request(anna.wait_view("Request access"), "by shortcut").action == "close"
+    card = anna.wait_message("by shortcut")
+
+    assert anna.message_shortcut("about", card).ok
+
+    card = anna.wait_message("by shortcut", where=lambda raw: raw.get("reply_count") == 1)
+    (reply,) = card.replies()
+    assert reply.text == f"About: {card.text.splitlines()[0]}"
+
+
+def test_messages_are_heard_and_answered_in_their_thread(anna):
+    hello = anna.post("hello there")
+
+    anna.wait_message("hello there", where=lambda raw: raw.get("reply_count") == 1)
+
+    assert [reply.text for reply in hello.replies()] == [f"Hello @{anna.real_name}"]
+
+
+def test_home_is_published_when_opened(anna):
+    assert anna.home() is None
+
+    assert anna.open_home().ok
+
+    assert anna.wait_home("Hi").raw["type"] == "home"

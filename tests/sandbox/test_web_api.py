@@ -346,4 +346,4 @@ def test_the_list_of_people_is_paged(api):
         if not cursor:
             break
 
-    assert len(seen) == len(set(seen)) == PEOPLE + 5 + 1  # the special ones, and the app
+    assert len(seen) == len(set(seen)) == PEOPLE + 6 + 1  # the special ones, and the app

@@ -79,12 +79,13 @@ class Inside:
             self.database.instance = claims.register(tx)
         self.program._plan_jobs()
         self.run(set(self.program._loops))
-        self.link = app.link(app.build(given, self.program.services), given)
-        self.link.connect()
+        services = self.program.services
+        self.links = app.links(app.build(given, services), given, services.vitals)
+        self.links.start()
         sandbox.wait_links(1)
 
     def close(self) -> None:
-        self.link.close()
+        self.links.stop()
         self.program._access.stop()
         self.program._messages.stop()
         self.database.close()

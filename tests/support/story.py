@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import func, select, update
@@ -284,7 +285,13 @@ def story(cluster: Cluster, **given: Any) -> Iterator[Story]:
 
 def ready(told: Story) -> None:
     """Wait until the bot takes clicks and has found people and resources."""
-    told.house.sandbox.wait_links(1, timeout=PATIENCE)
+    def taken() -> bool:
+        try:
+            return httpx.get(f"{told.house.url}/readyz", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    told.until(taken, "the bot is ready")
 
     def known() -> bool:
         with told.desk.database.read() as session:

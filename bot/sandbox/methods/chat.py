@@ -46,6 +46,7 @@ def message_content(args: Json, files: Files) -> Json:
 
 
 def _post(site: Site, args: Json) -> Json:
+    _refuse_as_user(args)
     content, metadata = message_content(args, site.files), _metadata(args)
     channel = site.workspace.destination(str(args["channel"]))
     content["text"] = content["text"][: limits.MESSAGE_TEXT]
@@ -76,10 +77,13 @@ def _post_ephemeral(site: Site, args: Json) -> Json:
 
 
 def _update(site: Site, args: Json) -> Json:
+    _refuse_as_user(args)
     channel = site.workspace.channel(str(args["channel"]))
     message = site.workspace.own_message(channel, str(args["ts"]), "cant_update_message")
     content, metadata = message_content(args, site.files), _metadata(args)
     _refuse_long_text(content["text"])
+    if flag(args.get("reply_broadcast")) and not message.is_reply:
+        raise SlackError("cant_broadcast_message")
     before = objects.message(site.workspace, message)
     # Only the text is lost when a call does not name it: "previous blocks will be retained".
     message.text = content["text"]
@@ -89,6 +93,7 @@ def _update(site: Site, args: Json) -> Json:
         message.attachments = content["attachments"]
     if "metadata" in args:
         message.metadata = metadata
+    message.broadcast = message.broadcast or flag(args.get("reply_broadcast"))
     message.edited = site.workspace.next_ts()
     site.workspace.changed(channel)
     site.events.changed(message, before)
@@ -115,6 +120,12 @@ def _permalink(site: Site, args: Json) -> Json:
     if message.thread_ts and message.thread_ts != message.ts:
         link += f"?thread_ts={message.thread_ts}&cid={channel.id}"
     return {"channel": channel.id, "permalink": link}
+
+
+def _refuse_as_user(args: Json) -> None:
+    """A bot's token posts as the bot."""
+    if flag(args.get("as_user")):
+        raise SlackError("as_user_not_supported")
 
 
 def _refuse_long_text(text: str) -> None:
@@ -181,7 +192,7 @@ METHODS: dict[str, Method] = {
         "special",
         ("channel",),
         _WRITE,
-        errors=(*_PLACE, *_CONTENT, *_METADATA),
+        errors=("as_user_not_supported", *_PLACE, *_CONTENT, *_METADATA),
         per_channel=True,
     ),
     "chat.update": Method(
@@ -189,6 +200,13 @@ METHODS: dict[str, Method] = {
         "tier 3",
         ("channel", "ts"),
         _WRITE,
-        errors=("cant_update_message", *_THERE, *_CONTENT, *_METADATA),
+        errors=(
+            "as_user_not_supported",
+            "cant_broadcast_message",
+            "cant_update_message",
+            *_THERE,
+            *_CONTENT,
+            *_METADATA,
+        ),
     ),
 }

@@ -1,7 +1,7 @@
 """conversations.*: which channels there are, who is in them, and what was said."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bot.sandbox import limits, objects
@@ -255,7 +255,7 @@ def _kick(site: Site, args: Json) -> Json:
     return {}
 
 
-def _manageable(site: Site, args: Json, scopes: dict[Kind, tuple[str, ...]]) -> Channel:
+def _manageable(site: Site, args: Json, scopes: Mapping[Kind, tuple[str, ...]]) -> Channel:
     channel = site.workspace.channel(str(args["channel"]))
     if channel.kind not in scopes:
         raise SlackError("method_not_supported_for_channel_type")

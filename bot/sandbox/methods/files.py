@@ -17,7 +17,9 @@ Json = dict[str, Any]
 def _upload_url(site: Site, args: Json) -> Json:
     length = integer(args["length"], "invalid_arguments")
     if length < 1:
-        raise SlackError("invalid_arguments", ["[ERROR] must be greater than 0 [json-pointer:/length]"])
+        raise SlackError(
+            "invalid_arguments", ["[ERROR] must be greater than 0 [json-pointer:/length]"]
+        )
     if length > limits.FILE_BYTES:
         raise SlackError("file_upload_size_restricted")
     if args.get("snippet_type") and length > limits.SNIPPET_BYTES:
@@ -34,7 +36,9 @@ def _complete(site: Site, args: Json) -> Json:
     content: Json = {"text": str(args.get("initial_comment") or ""), "blocks": []}
     if args.get("blocks"):
         content = message_content({"blocks": args["blocks"]}, site.files)
-    channel = site.workspace.shared_channel(str(args["channel_id"])) if args.get("channel_id") else None
+    channel = (
+        site.workspace.shared_channel(str(args["channel_id"])) if args.get("channel_id") else None
+    )
     parent = site.workspace.thread(channel, args.get("thread_ts")) if channel else None
     for file, title in files:
         site.files.complete(file, title)
@@ -47,13 +51,15 @@ def _complete(site: Site, args: Json) -> Json:
         )
         site.files.share([file for file, _ in files], channel)
         site.events.posted(message)
-    return {"files": [objects.file(site.workspace, file, site.files.base) for file, _ in files]}
+    return {"files": [objects.file(site.workspace, file) for file, _ in files]}
 
 
 def _listed(site: Site, args: Json) -> list[tuple[File, str]]:
     named = decoded(args["files"], "invalid_arguments")
     if not isinstance(named, list) or not named or not all(isinstance(n, dict) for n in named):
-        raise SlackError("invalid_arguments", ["[ERROR] must provide an array of objects [json-pointer:/files]"])
+        raise SlackError(
+            "invalid_arguments", ["[ERROR] must provide an array of objects [json-pointer:/files]"]
+        )
     files = [(site.files.own(str(one.get("id"))), str(one.get("title") or "")) for one in named]
     if any(file.content is None or file.completed is not None for file, _ in files):
         raise SlackError("file_update_failed")
@@ -62,7 +68,7 @@ def _listed(site: Site, args: Json) -> list[tuple[File, str]]:
 
 def _info(site: Site, args: Json) -> Json:
     file = site.files.known(str(args["file"]))
-    shown = objects.file(site.workspace, file, site.files.base)
+    shown = objects.file(site.workspace, file)
     return {"file": shown, "comments": [], "response_metadata": {"next_cursor": ""}}
 
 
@@ -95,7 +101,6 @@ METHODS: dict[str, Method] = {
             "is_archived",
             "messages_tab_disabled",
             "msg_blocks_too_long",
-            "no_text",
             "not_in_channel",
         ),
     ),

@@ -13,9 +13,7 @@ Json = dict[str, Any]
 
 
 def _add(site: Site, args: Json) -> Json:
-    message, name = _message(site, args), str(args["name"])
-    if site.workspace.channels[message.channel].archived:
-        raise SlackError("is_archived")
+    message, name = _message(site, args, adding=True), str(args["name"])
     site.workspace.react(message, site.workspace.app.user_id, name)
     site.events.reacted(message, site.workspace.app.user_id, name)
     return {}
@@ -34,12 +32,14 @@ def _get(site: Site, args: Json) -> Json:
     return {"type": "message", "channel": message.channel, "message": shown}
 
 
-def _message(site: Site, args: Json) -> Message:
+def _message(site: Site, args: Json, *, adding: bool = False) -> Message:
     if not args.get("channel") or not args.get("timestamp"):
         raise SlackError("no_item_specified")
     channel, stamp = site.workspace.channel(str(args["channel"])), str(args["timestamp"])
     if not site.workspace.app_is_in(channel):
         raise SlackError("no_access")
+    if channel.archived and adding:
+        raise SlackError("is_archived")
     if not stamp.replace(".", "", 1).isdecimal():
         raise SlackError("bad_timestamp")
     message = channel.messages.get(stamp)

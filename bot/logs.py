@@ -1,0 +1,52 @@
+"""Logs: one JSON object a line on stderr, of Latchkey and of its libraries alike."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import Processor
+
+
+def configure(stream: TextIO | None = None) -> None:
+    """Send all logs to the stream (stderr, if none is given) from now on."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+
+
+QUIET = {
+    # It logs each failed call, with what was said: `bot.slack` says once that Slack is away.
+    "slack_sdk": logging.CRITICAL,
+    "slack_bolt": logging.ERROR,
+    # A loop that is slow is woken once, not once for each second: `loop_lag` shows it.
+    "apscheduler": logging.ERROR,
+    "websockets": logging.CRITICAL,
+    "uvicorn": logging.WARNING,
+    "alembic": logging.WARNING,
+    "httpx": logging.WARNING,
+}

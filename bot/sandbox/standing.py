@@ -1,0 +1,71 @@
+"""Who has what, and what happens next: read from Latchkey's own database, where the sandbox runs
+the bot itself.
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bot.operate import Desk
+
+__all__ = ["HOUSE", "Standing"]
+
+Json = dict[str, Any]
+HOUSE = "house.json"  # what the house tells the sandbox of the bot, in the sandbox's directory
+_SHOWN = 50
+
+
+@dataclass(slots=True)
+class Standing:
+    """`directory` is the sandbox's; without one, nothing is known."""
+
+    directory: Path | None
+    _desk: "Desk | None" = field(default=None, init=False)
+
+    def house(self) -> Json:
+        file = self.directory / HOUSE if self.directory else None
+        return json.loads(file.read_text()) if file and file.exists() else {}
+
+    def read(self) -> Json:
+        house = self.house()
+        if not house:
+            return {"known": False, "requests": []}
+        if self._desk is None:
+            self._desk = _desk(house["settings"])
+        desk = self._desk
+        shown = sorted(desk.requests(live=False), key=lambda r: r.submitted_at, reverse=True)
+        return {
+            "known": True,
+            "now": desk.clock.now().timestamp(),
+            "pid": house["pid"],
+            "requests": [
+                {
+                    "code": request.code,
+                    "state": request.state.value,
+                    "live": not request.state.final,
+                    "who": desk.name(request.grantee),
+                    "what": desk.what(request),
+                    "until": _stamp(request.ends_at or request.lapses_at),
+                }
+                for request in sorted(shown[:_SHOWN], key=lambda r: r.state.final)
+            ],
+        }
+
+
+def _desk(given: Json) -> "Desk":
+    from bot import settings
+    from bot.clock import MovedClock, SystemClock
+    from bot.operate import Desk
+    from storage.company import Companies
+    from storage.database import Database
+
+    known = settings.load(**given)
+    clock = MovedClock(known.clock_file) if known.clock_file else SystemClock()
+    return Desk(Database(known.database_url, pool=2), Companies(), clock)
+
+
+def _stamp(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None

@@ -1,0 +1,59 @@
+"""Calls Slack's Web API, and takes note of how each call went."""
+
+import re
+from http.client import HTTPException
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web import SlackResponse
+
+from bot.vitals import Vitals
+
+# Slack answers, and says that it does not know this token.
+TOKEN_REFUSED = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
+)
+_CODE = re.compile("[a-z_]{1,60}")
+
+
+class Client(WebClient):
+    """A client that never tries again by itself: the SDK's own retries post twice."""
+
+    def __init__(self, token: str, base_url: str, timeout: int, vitals: Vitals) -> None:
+        super().__init__(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
+        self._vitals = vitals
+
+    def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
+        """Call a method. Raises what `slack_sdk` raises."""
+        try:
+            answer = super().api_call(api_method, **given)
+        except SlackApiError as fault:
+            code = error_code(fault)
+            self._count(api_method, code)
+            self._stand(fault, code)
+            raise
+        except (SlackClientError, HTTPException, OSError) as fault:
+            self._count(api_method, "no_answer")
+            self._vitals.slack.bad(type(fault).__name__)
+            raise
+        self._count(api_method, "ok")
+        self._vitals.slack.good()
+        return answer
+
+    def _count(self, method: str, outcome: str) -> None:
+        self._vitals.slack_calls.labels(method, outcome).inc()
+
+    def _stand(self, fault: SlackApiError, code: str) -> None:
+        if code in TOKEN_REFUSED or getattr(fault.response, "status_code", 0) >= 500:
+            self._vitals.slack.bad(code)
+        else:
+            self._vitals.slack.good()
+
+
+def error_code(fault: SlackApiError) -> str:
+    """Return Slack's code for what is wrong, or the HTTP status where there is none."""
+    response: Any = fault.response
+    code = str(response.get("error") if hasattr(response, "get") else "")
+    # What is no JSON is put there whole by the SDK.
+    return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"

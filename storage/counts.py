@@ -1,0 +1,49 @@
+"""What an operator watches: how many requests there are, and which access should have ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from engine.request import State
+from storage.codec import load_request
+from storage.tables import AuditRow, GrantRow, RequestRow
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Accounts that hold, or may hold, what has ended, and since when the oldest of them does."""
+
+    accounts: int
+    since: datetime | None
+
+
+def requests_by_state(session: Session) -> Mapping[State, int]:
+    query = select(col(RequestRow.state), func.count()).group_by(col(RequestRow.state))
+    found = {State(state): number for state, number in session.execute(query).tuples()}
+    return {state: found.get(state, 0) for state in State}
+
+
+def overdue(session: Session, now: datetime) -> Overdue:
+    """Count what is being revoked, and what runs although its end has passed."""
+    revoking = select(col(RequestRow.id)).where(col(RequestRow.state) == State.REVOKING.value)
+    began = select(func.min(col(AuditRow.at))).where(
+        col(AuditRow.request_id).in_(revoking), col(AuditRow.action) == "revoking"
+    )
+    since = [session.execute(began).scalar()]
+    active = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
+        col(RequestRow.state) == State.ACTIVE.value, col(RequestRow.wake_at) <= now
+    )
+    running = [load_request(*row) for row in session.execute(active).tuples()]
+    ended = {r.id: r.ends_at for r in running if r.ends_at is not None and r.ends_at <= now}
+    holding = select(func.count(col(GrantRow.account_id).distinct())).where(
+        col(GrantRow.open),
+        col(GrantRow.request_id).in_(revoking) | col(GrantRow.request_id).in_(ended),
+    )
+    since += ended.values()
+    return Overdue(
+        accounts=session.execute(holding).scalar_one(),
+        since=min((moment for moment in since if moment is not None), default=None),
+    )

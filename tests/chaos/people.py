@@ -1,0 +1,308 @@
+"""What people do all day: ask, decide, cancel, extend, return, press twice, press what is old."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx
+import psycopg
+from sqlalchemy import select
+from sqlmodel import col
+
+from bot.sandbox.client import Answer, NotPossible, Person, View
+from engine.outcome import Card
+from engine.request import AccessRequest, State
+from storage import facts
+from storage.tables import MessageRow
+from tests.chaos.world import Word, World
+from tests.support.story import CUSTOMERS, ORDERS, STOCK
+
+SHOP, EVENTS = "orders/shop", "orders/shop/events"
+PAYMENTS, CARDS = "ledger/accounts/payments", "ledger/accounts/cards"
+DURATIONS = ("5m", "7m", "10m", "20m", "30m")
+AT_ONCE = 4  # requests that one person has under way
+GLANCE = 2.0  # seconds that somebody looks at a screen where nothing happens
+HAND_MADE = "chloe"  # has had ORDERS since before Latchkey came, by hand
+
+Want = tuple[str, str]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cast:
+    """People of one team: who asks, for what, and who of them decides."""
+
+    asking: tuple[str, ...]
+    approver: str
+    wants: tuple[Want, ...]
+
+
+CASTS = (
+    Cast(("marta", "diego"), "priya", ((CUSTOMERS, "read"), (SHOP, "read"), (STOCK, "read"))),
+    Cast(
+        (HAND_MADE, "henrik"), "samleigh", ((CUSTOMERS, "read"), (ORDERS, "read"), (STOCK, "read"))
+    ),
+    Cast(("kofi", "lucia"), "noor", ((CUSTOMERS, "read"), (STOCK, "read"))),
+    Cast(("aisha", "anil"), "selin", ((PAYMENTS, "read"), (CARDS, "read"), (EVENTS, "read"))),
+    Cast(
+        ("jonas", "yuki"),
+        "tomasz",
+        ((ORDERS, "read-write"), (STOCK, "read-write"), (STOCK, "read"), (ORDERS, "read")),
+    ),
+)
+EVERYBODY = tuple(name for cast in CASTS for name in (*cast.asking, cast.approver))
+
+_PASSING = (NotPossible, TimeoutError, httpx.HTTPError, StopIteration, psycopg.OperationalError)
+
+
+class Team:
+    """One thread, one cast. What goes wrong under the hands of its people, they try again."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world, self.cast = world, CASTS[number]
+        self.chance = world.plan.random(f"team {number}")
+        self.forms = 0
+        self._people: dict[str, Person] = {}
+        self._sessions = ExitStack()  # of people who stay logged in
+        self._acts: list[tuple[int, Callable[[], None]]] = [
+            (8, self.ask),
+            (8, self.approve),
+            (2, self.reject),
+            (2, self.cancel),
+            (3, self.extend),
+            (4, self.give_back),
+            (2, self.press_what_is_old),
+            (1, self.log_in),
+        ]
+
+    def live(self) -> None:
+        weights, acts = zip(*self._acts, strict=True)
+        while not self.world.over.is_set():
+            act = self.chance.choices(acts, weights)[0]
+            try:
+                act()
+            except _PASSING:
+                self.world.said.count("acts that failed")
+            self.world.wait(self.chance.uniform(0, 0.1))
+
+    def leave(self) -> None:
+        self._sessions.close()
+
+    def person(self, name: str) -> Person:
+        """Find somebody in Slack by their id in the directory."""
+        if name not in self._people:
+            known = self.world.calm(lambda: self.world.told.desk.person(name))
+            if known is None or known.slack is None:
+                raise NotPossible(f"{name} is not tied")
+            self._people[name] = self.world.told.house.sandbox.person(known.slack)
+        return self._people[name]
+
+    # --- asking ------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        name = self.chance.choice(self.cast.asking)
+        want = self.chance.choice(self.cast.wants)
+        duration, twice = self.chance.choice(DURATIONS), self.chance.random() < 0.2
+        if len(self._requests(name)) >= AT_ONCE:
+            return
+        who, self.forms = self.person(name), self.forms + 1
+        mark = f"chaos {self.cast.approver} {self.forms}"
+        form = self._form(who, want, duration, mark)
+        self.world.said.tried.append(mark)
+        answers = self._twice(form.submit) if twice else [form.submit()]
+        if any(a.action == "close" for a in answers):
+            self.world.said.taken.append(mark)
+            self.world.said.count("requests taken")
+        elif any(a.action == "update" for a in answers):
+            self.world.said.count("requests answered otherwise")
+        self._clear(who)
+
+    def _form(self, who: Person, want: Want, duration: str, mark: str) -> View:
+        path, permission = want
+        self._clear(who)
+        answer = who.command("/access", "request")
+        if not answer.ok:
+            raise TimeoutError(answer.error)
+        form = who.wait_view("Request access", timeout=GLANCE)
+        offered = form.options("resource", path)
+        form.set("resource", next(o["value"] for o in offered if o["text"]["text"] == path))
+        who.wait_view(where=lambda v: "permission/" in str(v["blocks"]), timeout=GLANCE)
+        form = who.view()
+        form.set("permission", permission)
+        who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]), timeout=GLANCE)
+        form = who.view()
+        form.set("duration", duration)
+        form.set("justification", mark)
+        return form
+
+    # --- deciding ----------------------------------------------------------------------------
+
+    def approve(self) -> None:
+        self._decide("approve", "Approve access", "approved")
+
+    def reject(self) -> None:
+        self._decide("reject", "Reject request", "rejected")
+
+    def _decide(self, button: str, title: str, action: str) -> None:
+        request = self._choose(State.PENDING)
+        if request is None:
+            return
+        who, twice = self.person(self.cast.approver), self.chance.random() < 0.2
+        self._clear(who)
+        self._press(self.cast.approver, request, Card.APPROVAL, button)
+        modal = who.wait_view(title, timeout=GLANCE)
+        modal.set("reason", f"so says {self.cast.approver}")
+        answers = self._twice(modal.submit) if twice else [modal.submit()]
+        if any(a.action == "close" for a in answers):
+            self._told(self.cast.approver, request, action)
+        self._clear(who)
+
+    # --- the rest of its life ----------------------------------------------------------------
+
+    def cancel(self) -> None:
+        self._button(State.PENDING, "cancel", {State.PENDING})
+
+    def give_back(self) -> None:
+        self._button(State.ACTIVE, "return", {State.GRANTING, State.ACTIVE})
+
+    def _button(self, state: State, button: str, not_after: set[State]) -> None:
+        """Press, perhaps twice. Once it is acknowledged, the request is in another state."""
+        request = self._choose(state)
+        if request is None:
+            return
+        who = self.person(request.requestor)
+        answers = self._pressed(request, Card.REQUEST, button)
+        now = self._look(request)
+        if any(a.ok for a in answers):
+            self.world.said.count(f"{button} acknowledged")
+            if now.state in not_after and request.requestor not in self.world.said.away:
+                self.world.said.wrong.append(
+                    f"{now.code}: {button} acknowledged, still {now.state}"
+                )
+        self._clear(who)
+
+    def extend(self) -> None:
+        request = self._choose(State.ACTIVE)
+        if request is None or not request.extensions_left:
+            return
+        who = self.person(request.requestor)
+        offered = self.chance.random() < 0.5 and request.offers_made
+        card = Card.OFFER if offered else Card.REQUEST
+        answers = self._pressed(request, card, "extend")
+        if any(a.ok for a in answers):
+            self.world.said.count("extend acknowledged")
+        self._clear(who)
+
+    def press_what_is_old(self) -> None:
+        """Press buttons that Slack does not show any more, of anybody's request."""
+        known = self.world.calm(lambda: self.world.told.desk.requests(live=False))
+        if not known:
+            return
+        request = self.chance.choice(known)
+        action = self.chance.choice(["approve", "reject", "cancel", "return", "extend"])
+        name = self.chance.choice((self.cast.approver, *self.cast.asking))
+        if name == request.requestor and not request.state.final:
+            return  # that would be a fresh one
+        who = self.person(name)
+        value = f"{request.id}/1" if action == "extend" else str(request.id)
+        self._clear(who)
+        who.raw_action({"actions": [{"action_id": action, "value": value}]})
+        self.world.said.count("old buttons pressed")
+        self._clear(who)
+
+    def log_in(self) -> None:
+        """Read the credentials, log in, and stay."""
+        request = self._choose(State.ACTIVE)
+        if request is None:
+            return
+        who = self.person(request.grantee)
+        self._clear(who)
+        self._press(request.grantee, request, Card.REQUEST, "credentials")
+        modal = who.wait_view("How to log in", timeout=GLANCE)
+        if "Password:" not in modal.text:
+            modal.click("credentials_reset")
+            modal = who.wait_view(where=lambda v: "credentials_saved" in str(v), timeout=GLANCE)
+        lines = (line.partition(":") for line in modal.text.splitlines())
+        shown = {label.strip().casefold(): value.strip() for label, _, value in lines}
+        modal.click("credentials_saved")
+        self._clear(who)
+        login = {key: shown[key] for key in ("host", "port", "user", "password")}
+        time.sleep(0.3)  # the new password is on its way
+        session = self.world.told.log_in(login | {"dbname": shown["database"].split(",")[0]})
+        self._sessions.callback(session.close)
+        self.world.said.count("logins")
+
+    # --- hands -------------------------------------------------------------------------------
+
+    def _requests(self, name: str) -> list[AccessRequest]:
+        def read() -> list[AccessRequest]:
+            with self.world.told.desk.database.read() as session:
+                return facts.of_person(session, name, live=True)
+
+        return self.world.calm(read)
+
+    def _choose(self, state: State) -> AccessRequest | None:
+        found = [r for name in self.cast.asking for r in self._requests(name) if r.state is state]
+        return self.chance.choice(found) if found else None
+
+    def _look(self, request: AccessRequest) -> AccessRequest:
+        return self.world.calm(lambda: self.world.told.request(request.code))
+
+    def _press(self, name: str, request: AccessRequest, card: Card, button: str) -> Answer:
+        """Press a button of a person's card: where it stands is read from the ledger."""
+        query = (
+            select(MessageRow)
+            .where(
+                col(MessageRow.request_id) == request.id,
+                col(MessageRow.recipient) == name,
+                col(MessageRow.kind) == card.value,
+                col(MessageRow.ts).is_not(None),
+            )
+            .order_by(col(MessageRow.id).desc())
+        )
+
+        def read() -> MessageRow | None:
+            with self.world.told.desk.database.read() as session:
+                return session.execute(query).scalars().first()
+
+        row = self.world.calm(read)
+        if row is None:
+            raise NotPossible("the card is not there yet")
+        place = {"channel": row.channel, "ts": row.ts, "value": None, "block_id": None}
+        return Answer(**self.person(name)._wire.do("/click", target=button, **place))
+
+    def _pressed(self, request: AccessRequest, card: Card, button: str) -> list[Answer]:
+        twice, name = self.chance.random() < 0.3, request.requestor
+        self._clear(self.person(name))
+        if twice:
+            return self._twice(lambda: self._press(name, request, card, button))
+        return [self._press(name, request, card, button)]
+
+    def _twice(self, act: Callable[[], T]) -> list[T]:
+        """Do it twice at the same moment, as an impatient finger does."""
+        answers: list[T] = []
+
+        def one() -> None:
+            with suppress(*_PASSING):
+                answers.append(act())
+
+        both = [threading.Thread(target=one) for _ in range(2)]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+        self.world.said.count("double clicks")
+        return answers
+
+    def _told(self, who: str, request: AccessRequest, action: str) -> None:
+        self.world.said.words.append(Word(who, request.code, action))
+        self.world.said.count(f"{action} acknowledged")
+
+    @staticmethod
+    def _clear(who: Person) -> None:
+        with suppress(*_PASSING):
+            while who.views():
+                who.view().close(everything=True)

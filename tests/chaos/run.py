@@ -1,0 +1,80 @@
+"""One run: people and troubles at once, then rest, then the verdict."""
+
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+
+import httpx
+import psycopg
+
+from bot.sandbox.client import NotPossible
+from tests.chaos import trouble, verdict
+from tests.chaos.people import CASTS, HAND_MADE, Team
+from tests.chaos.plan import Plan
+from tests.chaos.verdict import Verdict
+from tests.chaos.world import START, World, world
+from tests.support.story import CUSTOMERS
+
+
+def run(plan: Plan) -> tuple[Verdict, World]:
+    """Play the plan; what must hold is in the verdict."""
+    with world(plan) as here:
+        _make_standing(here)
+        teams = [Team(here, number) for number in range(len(CASTS))]
+        threads = [_thread(here, team.live, forever=False) for team in teams]
+        threads += [_thread(here, lambda t=t: t(here), forever=True) for t in trouble.TROUBLES]
+        for thread in threads:
+            thread.start()
+        try:
+            trouble.kills(here)
+        finally:
+            here.over.set()
+            for thread in threads:
+                thread.join(60)
+        _calm_down(here)
+        found = verdict.judge(here)
+        for team in teams:
+            team.leave()
+        found.counts += here.said.counts
+        return found, here
+
+
+def _thread(here: World, act: Callable[[], None], *, forever: bool) -> threading.Thread:
+    def body() -> None:
+        while not here.over.is_set():
+            try:
+                act()
+            except trouble.PASSING:
+                here.said.count("troubles that failed")
+            except Exception:  # noqa: BLE001  (whatever it is, the run has to tell it)
+                here.said.wrong.append(traceback.format_exc())
+                here.wait(1)
+            if not forever:
+                return
+
+    return threading.Thread(target=body, daemon=True)
+
+
+def _make_standing(here: World) -> None:
+    """Give somebody access by hand, before Latchkey is asked for the same."""
+    told = here.told
+    first = told.active(told.person(HAND_MADE), told.person("priya"), path=CUSTOMERS)
+    login = told.credentials(told.person(HAND_MADE), first.code)["user"]
+    with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
+        admin.execute(f'grant connect on database orders to "{login}"')
+        admin.execute(f'grant usage on schema shop to "{login}"')
+        admin.execute(f'grant select on shop.orders to "{login}"')
+
+
+def _calm_down(here: World) -> None:
+    """Everything behaves from here on, and every replica runs."""
+    here.proxy.reset()
+    here.proxy.down = False
+    here.told.house.sandbox.clear_faults()
+    for bot in here.bots:
+        if not bot.running:
+            here.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
+            here.start(bot)
+    with suppress(TimeoutError, NotPossible, httpx.HTTPError):
+        here.told.house.sandbox.wait_links(len(here.bots), timeout=START)

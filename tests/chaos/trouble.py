@@ -1,0 +1,142 @@
+"""What goes wrong: kills and pauses, Slack's moods, cut connections, a directory that changes."""
+
+import itertools
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from random import Random
+
+import httpx
+from sqlalchemy.exc import DBAPIError
+
+from bot.sandbox.client import NotPossible
+from bot.sandbox.house import Bot
+from engine.directory import GroupId, Person, PersonStatus
+from storage import sync
+from tests.chaos.world import World
+
+LAG = 2.0  # seconds that the history of a channel may be behind: less than Latchkey waits
+PAUSE = 4.5  # seconds; a lease holds for 3
+LEAVERS = ("henrik", "lucia", "anil", "yuki", "samleigh", "selin")
+MOVERS = (("jonas", "sre"), ("priya", "dba"), ("aisha", "engineering"))
+_SENDING = ("chat.postMessage", "chat.update", "conversations.open", "views.open", "*")
+
+
+def kills(world: World) -> None:
+    """Kill the bots, one at a time, at moments that are nobody's choice."""
+    plan, chance = world.plan, world.plan.random("kills")
+    until = time.monotonic() + plan.minutes * 60
+    pauses = {chance.randrange(plan.kills) for _ in range(plan.pauses)}
+    restart = plan.kills // 2 if world.own else -1
+    for number in range(plan.kills):
+        if time.monotonic() > until:
+            break
+        bot = chance.choice(world.bots)
+        if number in pauses:
+            world.pause(bot, PAUSE)
+        if number == restart and world.own:
+            world.own.restart("immediate")
+            world.said.count("restarts of Latchkey's database")
+        world.kill(bot)
+        world.start(bot)
+        time.sleep(_life(chance, bot, world))
+
+
+def _life(chance: Random, bot: Bot, world: World) -> float:
+    """Choose when the next one dies: some while they start, most while they work."""
+    if chance.random() < 0.15:
+        return chance.uniform(0.1, 1.5)
+    with suppress(TimeoutError, httpx.HTTPError):
+        world.told.house.sandbox.wait_links(len(world.bots), timeout=4.0)
+    if not bot.running:
+        world.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
+    return chance.uniform(0.1, 1.6)
+
+
+def time_passes(world: World) -> None:
+    """Move the clock on in small steps; now and then past an end or a lapse."""
+    chance = world.plan.random("time")
+    while not world.wait(chance.uniform(0.5, 1.5)):
+        world.told.house.sandbox.advance(chance.choice([5, 20, 40, 60, 90]))
+        if chance.random() < 0.01:
+            world.told.house.sandbox.advance(3600)
+
+
+def slack_misbehaves(world: World) -> None:
+    chance, sandbox = world.plan.random("slack"), world.told.house.sandbox
+    moods: list[tuple[int, Callable[[], object]]] = [
+        (3, lambda: sandbox.fault(chance.choice(_SENDING), "rate_limited", times=2, retry_after=1)),
+        (3, lambda: sandbox.fault(chance.choice(_SENDING), "error", times=2, status=503)),
+        (2, lambda: sandbox.fault("chat.postMessage", "done_but_timeout")),
+        (1, lambda: sandbox.fault("chat.update", "done_but_timeout")),
+        (2, lambda: sandbox.fault("chat.postMessage", "slow", times=2, seconds=1.0)),
+        (1, lambda: sandbox.fault("conversations.history", "error", status=500)),
+        (1, lambda: sandbox.fault("apps.connections.open", "rate_limited", retry_after=1)),
+        (3, lambda: sandbox.duplicate(3)),
+        (2, lambda: sandbox.disconnect("refresh_requested", close_old=True)),
+        (2, lambda: sandbox.disconnect("warning", close_old=False)),
+        (1, sandbox.deafen),
+        (1, lambda: sandbox.lag_history(chance.uniform(0.5, LAG))),
+        (2, sandbox.clear_faults),
+    ]
+    weights, choices = zip(*moods, strict=True)
+    while not world.wait(chance.uniform(0.5, 2.0)):
+        chance.choices(choices, weights)[0]()
+        world.said.count("moods of Slack")
+
+
+def connections_are_cut(world: World) -> None:
+    """Cut the protected PostgreSQL off at some statement, or for a moment altogether."""
+    chance, proxy = world.plan.random("cuts"), world.proxy
+    while not world.wait(chance.uniform(0.3, 1.5)):
+        if chance.random() < 0.15:
+            proxy.down = True
+            world.wait(chance.uniform(0.1, 1.0))
+            proxy.down = False
+        else:
+            proxy.reset()
+            proxy.on(chance.randint(1, 30), action="cut", when=chance.choice(["before", "after"]))
+        world.said.count("cuts")
+
+
+def directory_changes(world: World) -> None:
+    """People leave and come back, change groups and come back."""
+    chance = world.plan.random("directory")
+    for number in itertools.count():
+        if world.wait(chance.uniform(1, 4)):
+            return
+        if number % 2:
+            name = chance.choice(LEAVERS)
+            changes = [_status(PersonStatus.INACTIVE), _status(PersonStatus.ACTIVE)]
+        else:
+            name, group = chance.choice(MOVERS)
+            changes = [_groups(lambda g, x=group: g - {x}), _groups(lambda g, x=group: g | {x})]
+        world.said.away.add(name)
+        for change in changes:
+            world.calm(lambda n=name, c=change: _sync(world, n, c))
+            world.wait(chance.uniform(0.2, 2))
+        world.said.count("changes of the directory")
+
+
+Change = Callable[[Person], Person]
+
+
+def _status(status: PersonStatus) -> Change:
+    return lambda person: replace(person, status=status)
+
+
+def _groups(change: Callable[[frozenset[GroupId]], frozenset[GroupId]]) -> Change:
+    return lambda person: replace(person, groups=change(person.groups))
+
+
+def _sync(world: World, name: str, change: Change) -> None:
+    desk = world.told.desk
+    with desk.database.write() as tx:
+        listed = desk.companies.current(tx).directory
+        people = [change(p) if p.id == name else p for p in listed.people.values()]
+        sync.people(tx, people, listed.groups.values(), desk.clock.now())
+
+
+TROUBLES = (time_passes, slack_misbehaves, connections_are_cut, directory_changes)
+PASSING = (NotPossible, TimeoutError, httpx.HTTPError, DBAPIError, ValueError)
