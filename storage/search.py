@@ -1,7 +1,7 @@
 """Searches the inventory for what some flows offer: the flows' targets compiled to SQL."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, and_, false, or_, select
 from sqlmodel import Session, col
@@ -65,8 +65,22 @@ def entitlements_on(session: Session, resource: ResourceId) -> list[Entitlement]
 
 
 def _offered(flows: Sequence[AccessFlow]) -> ColumnElement[bool]:
-    selectors = dict.fromkeys(s for flow in flows for s in flow.revision.targets)
-    return or_(false(), *(_selects(s) for s in selectors))
+    return or_(false(), *(_selects(s) for s in _merged(flows)))
+
+
+def _merged(flows: Sequence[AccessFlow]) -> list[Selector]:
+    """Return the flows' selectors, those that differ in their names only as one.
+
+    One look-up in all names a resource, where there might be one for each of many flows.
+    """
+    named: dict[Selector, set[str]] = {}
+    for selector in dict.fromkeys(s for flow in flows for s in flow.revision.targets):
+        alike = replace(selector, names=frozenset())
+        if not selector.names:
+            named[alike] = set()  # it selects all that the others name
+        elif named.get(alike) != set():
+            named.setdefault(alike, set()).update(selector.names)
+    return [replace(alike, names=frozenset(names)) for alike, names in named.items()]
 
 
 def _selects(selector: Selector) -> ColumnElement[bool]:
