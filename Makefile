@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup sandbox screenshots demo test lint bench chaos clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -20,11 +20,19 @@ setup: .venv/ready ## install everything into .venv
 	@.ci/postgresql $(BIN)
 	@.ci/node
 
+sandbox: setup ## try everything in a browser; ARGS="--port 8080 --fresh"
+	@$(BIN)/latchkey sandbox $(ARGS)
+
 demo: setup ## play the main job in the terminal, against a real PostgreSQL
 	@$(BIN)/latchkey demo
 
 test: setup ## run every test
+	@.ci/chromium
 	@$(BIN)/pytest
+
+screenshots: setup ## draw the pictures that the docs show
+	@.ci/chromium
+	@$(BIN)/python -m tests.screenshots docs/images
 
 lint: .venv/ready ## ruff, format, strict types, import rules
 	@$(BIN)/ruff check .
@@ -34,6 +42,11 @@ lint: .venv/ready ## ruff, format, strict types, import rules
 
 bench: setup ## measure, side by side, in one run
 	@$(BIN)/python -m tests.benchmarks
+
+chaos: setup ## kill it 200 times under everybody's hands; then two and three replicas of it
+	@$(BIN)/python -m tests.chaos
+	@$(BIN)/python -m tests.chaos --replicas 2 --kills 100
+	@$(BIN)/python -m tests.chaos --replicas 3 --kills 100
 
 clean: ## remove what was set up
 	@rm -rf .venv tests/sandbox/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -29,12 +30,14 @@ pausing = typer.Typer(no_args_is_help=True, help="Begin no new access; revoking 
 resuming = typer.Typer(no_args_is_help=True, help="Begin new access again.")
 people = typer.Typer(no_args_is_help=True, help="Look after who is who.")
 db = typer.Typer(no_args_is_help=True, help="Look after the database.")
+sandbox = typer.Typer(help="Try everything in a browser, with nothing to configure.")
 for name, group in {
     "requests": requests,
     "pause": pausing,
     "resume": resuming,
     "people": people,
     "db": db,
+    "sandbox": sandbox,
 }.items():
     cli.add_typer(group, name=name)
 
@@ -228,6 +231,14 @@ def upgrade() -> None:
     database.close()
 
 
+@db.command("restored")
+def restored() -> None:
+    """Say, before `run`, that the database is a backup's: what it does not know is reported."""
+    with operate.opened(_settings()) as desk:
+        desk.restored()
+    out.print("Noted. What the systems have and the database does not know is told to the admins.")
+
+
 @cli.command(name="settings")
 def print_settings() -> None:
     """List what can be set."""
@@ -236,6 +247,33 @@ def print_settings() -> None:
         default = "" if field.is_required() else str(field.default or "")
         table.add_row(field.alias, default, field.description)
     out.print(table)
+
+
+@sandbox.callback(invoke_without_command=True)
+def open_sandbox(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Of the page; 0: any that is free.")] = 7070,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what was there.")] = False,
+    directory: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
+) -> None:
+    """Try everything in a browser: Slack, a company, a PostgreSQL and the bot, on this machine."""
+    from bot.sandbox import command
+
+    context.obj = where = command.directory(directory)
+    if context.invoked_subcommand is None:
+        raise typer.Exit(command.serve(out, where, port=port, fresh=fresh))
+
+
+@sandbox.command()
+def psql(
+    context: typer.Context,
+    user: Annotated[str, typer.Option("--user", "-U", prompt=True, help="From the credentials.")],
+    database: Annotated[str, typer.Option("--dbname", "-d")] = "orders",
+) -> None:
+    """Use the access that was given: psql, or a small prompt where there is none."""
+    from bot.sandbox import command
+
+    raise typer.Exit(command.psql(out, context.obj, user=user, database=database))
 
 
 @cli.command()

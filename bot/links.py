@@ -85,6 +85,11 @@ class Link:
         self._closed.wait(after)
         self._open.close()
 
+    def drop(self) -> None:
+        """Close it without a farewell, which a deaf one would not hear: Slack sees it at once."""
+        self._connection.close_socket()
+        self._open.close()
+
     def _answers(self) -> bool:
         try:
             # A link that closes meanwhile is no deaf one.
@@ -171,8 +176,7 @@ class Links:
             if self._stopping.is_set():
                 return
             log.info("link goes", link=place, why=why)
-            linger = 0 if why == "deaf" else LINGER
-            threading.Thread(target=self._retire, args=(link, linger), daemon=True).start()
+            threading.Thread(target=self._retire, args=(link, why), daemon=True).start()
             failures = failures + 1 if time.monotonic() - link.born < SHORT_LIFE else 0
             if failures:
                 self._stopping.wait(_pause(failures, None))
@@ -201,8 +205,11 @@ class Links:
         if lost:
             log.warning("no link to slack", why=_why(fault))
 
-    def _retire(self, link: Link, linger: float) -> None:
-        link.leave(linger)
+    def _retire(self, link: Link, why: str) -> None:
+        if why == "deaf":
+            link.drop()
+        else:
+            link.leave(LINGER)
         with self._changed:
             self._all.discard(link)
 

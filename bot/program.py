@@ -226,6 +226,7 @@ class Program:
         def change(tx: Any, _: object) -> None:  # noqa: ANN401
             for id_ in self.services.connected:
                 jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
+                jobs.schedule(tx, JobKind.RECONCILE, id_, now)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 
@@ -234,6 +235,7 @@ class Program:
     def _runners(self) -> Mapping[JobKind, loops.Runner]:
         return {
             JobKind.DISCOVER: self._discover,
+            JobKind.RECONCILE: self._reconcile,
             JobKind.SLACK_PEOPLE: self._tie,
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
             JobKind.SWEEP: self._sweep,
@@ -243,6 +245,11 @@ class Program:
         if IntegrationId(job.subject) in self.services.connected:
             loops.discover(self.services, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.discover_minutes)
+
+    def _reconcile(self, job: Job) -> timedelta:
+        if IntegrationId(job.subject) in self.services.connected:
+            loops.reconcile(self.services, self._access, IntegrationId(job.subject))
+        return timedelta(minutes=self._settings.reconcile_minutes)
 
     def _tie(self, _job: Job) -> timedelta:
         try:

@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         alias="LATCHKEY_DISCOVER_MINUTES",
         description="How often resources are discovered, in minutes.",
     )
+    reconcile_minutes: int = Field(
+        default=60,
+        ge=1,
+        alias="LATCHKEY_RECONCILE_MINUTES",
+        description="How often systems are compared with what was granted, in minutes.",
+    )
 
     http: str | None = Field(
         default=None,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import and_, bindparam, case, literal, or_, select, update
 from sqlmodel import col
 
 from engine.directory import PersonId
@@ -147,10 +147,8 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], real: datetime) -
         .with_for_update(skip_locked=True)
     )
     was_sent = and_(col(MessageRow.lease).is_not(None), col(MessageRow.ts).is_(None))
-    attempted = case(
-        (was_sent, func.coalesce(col(MessageRow.attempted_at), literal(real, UtcDateTime))),
-        else_=col(MessageRow.attempted_at),
-    )
+    # Whatever was attempted before: the dead process may have tried again until now.
+    attempted = case((was_sent, literal(real, UtcDateTime)), else_=col(MessageRow.attempted_at))
     taken = (
         update(MessageRow)
         .where(col(MessageRow.id).in_(free))

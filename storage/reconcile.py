@@ -1,4 +1,4 @@
-"""Compares the ledger with a real system, account by account, where the access loop has nothing to do.
+"""Compares the ledger with a real system, one account after another, while nothing is due there.
 
 What Latchkey gave and has ended, and is there all the same, is removed. Access that vanished, and
 whatever else is found, is reported, and left as it is: it may be somebody's by right.
@@ -65,8 +65,7 @@ def strangers(
     said = [
         (
             f"stranger/{integration}/{name}",
-            f"{integration} has the login {name}, which Latchkey made and its database does not "
-            "know. It was left as it is.",
+            f"{integration} has the login {name}: Latchkey made it, its database does not know it.",
             Entry("stranger", SYSTEM, {"integration": integration, "login": name}),
         )
         for name in sorted(set(names) - known)

@@ -33,6 +33,7 @@ class _Session:
     name: str
     connection: psycopg.AsyncConnection[Any]
     opened: float = field(default_factory=time.time)
+    last_words: str = ""  # what the server said before it closed the line
     ended: str = ""  # the server's words
 
 
@@ -73,6 +74,7 @@ class Access:
             return {"refused_by_server": _words(fault)}
         name = f"{wanted['user']} on {wanted['dbname']}"
         session = _Session(next(self._numbers), owner, name, connection)
+        connection.add_notice_handler(lambda said: self._told(session, said))
         self._sessions[session.n] = session
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch())
@@ -133,17 +135,18 @@ class Access:
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
         if poll.poll(0):
-            said = ""
             try:
                 connection.pgconn.consume_input()
-                said = connection.pgconn.get_error_message()
             except psycopg.OperationalError as fault:
-                said = _words(fault)
-            if connection.closed or connection.pgconn.status != psycopg.pq.ConnStatus.OK:
-                self._over(session, said)
+                self._over(session, _words(fault))
+
+    @staticmethod
+    def _told(session: _Session, said: psycopg.errors.Diagnostic) -> None:
+        if said.severity_nonlocalized == "FATAL":
+            session.last_words = said.message_primary or ""
 
     def _over(self, session: _Session, said: str) -> None:
-        session.ended = said.strip().splitlines()[0].removeprefix("FATAL:").strip() or "ended"
+        session.ended = session.last_words or said
         self._changes.touch(session.owner)
 
 

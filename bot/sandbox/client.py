@@ -154,7 +154,9 @@ class Sandbox:
             *(("--state", str(state.absolute())) if state else ()),
         ]
         root = Path(__file__).parents[2]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True
+        )
         said = process.stdout.readline() if process.stdout else ""
         if not said:
             _end(process)
@@ -176,6 +178,11 @@ class Sandbox:
         self._wire.http.close()
         if self._process:
             _end(self._process)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process that `start` began still runs."""
+        return self._process is not None and self._process.poll() is None
 
     def env(self) -> dict[str, str]:
         """The settings that point a bot here."""

@@ -92,7 +92,7 @@ class _Slacks(BaseModel):
 class _Display(_Slacks):
     name: str = Field(max_length=35)
     description: str = Field("", max_length=140)
-    long_description: str = Field("", max_length=4000)
+    long_description: str = Field("", min_length=175, max_length=4000)
 
 
 class SlashCommand(_Slacks):

@@ -4,6 +4,7 @@ The bot runs as in production, in its own process; only addresses and keys are g
 """
 
 import base64
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Self
 
 from bot.sandbox.client import Sandbox
 from bot.sandbox.postgres import Cluster
+from bot.sandbox.standing import HOUSE
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 COMPANY = MANIFESTS / "sandbox"
@@ -24,10 +26,13 @@ _SOCKETS = "SLACK_APP_TOKEN"
 class Bot:
     """`latchkey run` as a process that can be killed and started again."""
 
-    def __init__(self, env: dict[str, str], log: Path, *, http: bool = False) -> None:
+    def __init__(
+        self, env: dict[str, str], log: Path, *, listen: str | None = None, http: bool = False
+    ) -> None:
         self.settings = env
         self._command = ["run", "--http"] if http else ["run"]
-        self._env = {**os.environ, **env}
+        own = {"LATCHKEY_HTTP": listen} if listen else {}
+        self._env = {**os.environ, **env, **own}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,12 +48,13 @@ class Bot:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "bot.cli", *self._command],
                 env=self._env,
                 cwd=Path(__file__).parents[2],
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C is for whoever started this, who stops it
             )
 
     def wait(self, timeout: float) -> int:
@@ -93,7 +99,8 @@ class House:
 
     `database` is where Latchkey keeps its own state: SQLite in the directory, if none is given.
     `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight. `http`: Slack posts its
-    events, and there is no Socket Mode. Either way the bot tells at `url` how it fares.
+    events, and there is no Socket Mode. Either way the bot tells at `url` how it fares. `keep`:
+    what was said in Slack stays in the directory too.
     """
 
     def __init__(
@@ -106,6 +113,8 @@ class House:
         database: str | None = None,
         dsn: str | None = None,
         http: bool = False,
+        port: int = 0,
+        keep: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         clock = directory / "clock"
@@ -119,12 +128,13 @@ class House:
             clock=clock,
             rate_factor=rate_factor,
             events_url=f"{self.url}/slack/events" if http else None,
+            port=port,
+            state=directory if keep else None,
         )
         self.database = database or f"sqlite:///{directory / 'latchkey.db'}"
         self.bot = Bot(
             {
                 **{k: v for k, v in self.sandbox.env().items() if not http or k != _SOCKETS},
-                "LATCHKEY_HTTP": listen,
                 "LATCHKEY_DATABASE_URL": self.database,
                 "LATCHKEY_KEYS": _key(directory / "key"),
                 "LATCHKEY_MANIFESTS": str(company),
@@ -133,8 +143,21 @@ class House:
                 "LATCHKEY_SANDBOX_PG": dsn or self.cluster.latchkey_dsn(),
             },
             directory / "latchkey.log",
+            listen=listen,
             http=http,
         )
+        if keep:
+            self._tell(directory / HOUSE)
+
+    def _tell(self, file: Path) -> None:
+        """Tell the page, and `latchkey sandbox psql`, where everything is."""
+        file.touch(0o600)
+        about = {
+            "url": self.sandbox.url,
+            "settings": self.bot.settings,
+            "postgres": {"host": self.cluster.host, "port": self.cluster.port},
+        }
+        file.write_text(json.dumps(about))
 
     def __enter__(self) -> Self:
         return self

@@ -48,6 +48,7 @@ CHART_SERIES = 6  # Slack's page says 6, two libraries say 12
 CHART_POINTS = 20
 FILE_BYTES = 1_000_000_000
 FILE_ALT_TEXT = 1_000
+FILE_CHANNELS = 100  # that one upload is shared in
 FILE_SECONDS = 0.2  # until a completed file is looked at; Slack takes its time too
 SNIPPET_BYTES = 1_000_000
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif"})  # for slack_file

@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-__all__ = ["DATABASES", "Cluster", "PostgresError"]
+__all__ = ["DATABASES", "Cluster", "PostgresError", "reachable"]
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -305,9 +305,18 @@ def _may_enter(folder: Path, uid: int) -> bool:
     return bool(found.st_mode & (0o100 if found.st_uid == uid else 0o001))
 
 
+def reachable(directory: Path) -> bool:
+    """Tell whether the server, whoever it runs as, could live in this directory."""
+    user = _unprivileged()
+    return not user or not _closed(directory, user["user"])
+
+
+def _closed(directory: Path, uid: int) -> list[Path]:
+    return [p for p in directory.parents if p.exists() and not _may_enter(p, uid)]
+
+
 def _check_way_in(directory: Path, uid: int) -> None:
-    closed = [p for p in directory.parents if p.exists() and not _may_enter(p, uid)]
-    if closed:
+    if closed := _closed(directory, uid):
         raise PostgresError(
             f"PostgreSQL runs as user {pwd.getpwuid(uid).pw_name} here, who may not enter"
             f" {closed[-1]}. Choose another directory, or do not run this as root."

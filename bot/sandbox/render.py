@@ -231,6 +231,8 @@ def _leaf(leaf: Json, names: Names) -> str:
             return f"@{names.get(leaf['user_id'], leaf['user_id'])}"
         case "channel":
             return f"#{names.get(leaf['channel_id'], leaf['channel_id'])}"
+        case "usergroup":
+            return f"@{names.get(leaf['usergroup_id'], leaf['usergroup_id'])}"
         case "broadcast":
             return f"@{leaf['range']}"
         case "emoji":

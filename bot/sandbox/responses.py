@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bot.sandbox import limits
+from bot.sandbox import limits, objects
 from bot.sandbox.api import message_content
 from bot.sandbox.errors import SlackError
 from bot.sandbox.events import Events
@@ -73,11 +73,14 @@ class Responses:
     def _respond(self, address: _Address, args: Json) -> None:
         channel, old = address.channel, address.message
         if args.get("delete_original") and old:
-            channel.messages.pop(old.ts, None)
+            if channel.messages.pop(old.ts, None):
+                self._events.deleted(old)
         else:
             content = message_content(args, self._files)
             if args.get("replace_original") and old:
+                before = objects.message(self._workspace, old)
                 old.text, old.blocks = content["text"], content["blocks"]
+                self._events.changed(old, before)
             else:
                 aloud = args.get("response_type") == "in_channel"
                 only_for = None if aloud else address.user.id

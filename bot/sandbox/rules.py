@@ -82,6 +82,7 @@ def sizes() -> Rows:
             "`too_many_reactions`, `too_many_emoji`",
         ],
         ["a file, bytes", _number(limits.FILE_BYTES), "`file_upload_size_restricted`"],
+        ["channels of an upload", str(limits.FILE_CHANNELS), "`channels_limit_exceeded`"],
         ["a snippet, bytes", _number(limits.SNIPPET_BYTES), "`snippet_too_large`"],
         ["alt text of a file", _number(limits.FILE_ALT_TEXT), "`alt_txt_too_large`"],
         [

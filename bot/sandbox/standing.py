@@ -40,7 +40,6 @@ class Standing:
         return {
             "known": True,
             "now": desk.clock.now().timestamp(),
-            "pid": house["pid"],
             "requests": [
                 {
                     "code": request.code,

@@ -71,6 +71,7 @@ class Channel:
     members: set[str]
     archived: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
+    threads: dict[str, list[str]] = field(default_factory=dict)  # ts of replies, by first message
     created: int = field(default_factory=lambda: int(time.time()))
 
 
@@ -252,6 +253,8 @@ class Workspace:
         author = user or self.app.user_id
         message = Message(self.next_ts(), channel.id, author, text, **more)
         channel.messages[message.ts] = message
+        if message.thread_ts:
+            channel.threads.setdefault(message.thread_ts, []).append(message.ts)
         self.changed(channel)
         return message
 
@@ -282,15 +285,9 @@ class Workspace:
 
     def replies(self, channel: Channel, ts: str) -> list[Message]:
         """A thread, oldest first, its first message before its replies; empty if there is none."""
-        return (
-            [
-                message
-                for message in channel.messages.values()
-                if ts in {message.ts, message.thread_ts} and not message.only_for
-            ]
-            if ts in channel.messages
-            else []
-        )
+        stamps = [ts, *channel.threads.get(ts, [])] if ts in channel.messages else []
+        known = (channel.messages.get(stamp) for stamp in stamps)
+        return [message for message in known if message and not message.only_for]
 
     def react(self, message: Message, user: str, name: str) -> None:
         self._need_emoji(name)

@@ -3,8 +3,10 @@
 import pytest
 
 from engine.request import State
+from tests.support.story import both_ways
 
 
+@both_ways
 def test_help_lists_the_commands(told):
     marta = told.person("marta")
     for text in ("", "help", "HELP"):
@@ -12,6 +14,7 @@ def test_help_lists_the_commands(told):
         assert all(word in answer.text for word in ("request", "my", "tasks"))
 
 
+@both_ways
 @pytest.mark.parametrize(
     ("typed", "meant"), [("reqest", "request"), ("taks", "tasks"), ("MY!", "my")]
 )
@@ -19,15 +22,20 @@ def test_a_misspelt_command_names_the_nearest(told, typed, meant):
     assert f"/access {meant}" in told.person("marta").command("/access", typed).text
 
 
+@both_ways
 def test_an_unknown_command_is_shown_harmlessly(told):
     answer = told.person("marta").command("/access", "<!channel> *x* " + "y" * 3000)
     assert answer.ok
     assert "<!channel>" not in str(answer.blocks)
 
 
+@both_ways
 @pytest.mark.parametrize("handle", ["terry", "alex", "paul"])
 def test_who_is_not_surely_somebody_of_the_directory_is_no_one(told, handle):
-    """Not listed; of another company; with an address that nobody has confirmed."""
+    """F28: somebody of another workspace approved.
+
+    Not listed; of another company; with an address that nobody has confirmed.
+    """
     answer = told.house.sandbox.person(handle).command("/access", "request")
     assert answer.ok
     assert "does not know you" in answer.text

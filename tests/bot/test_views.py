@@ -805,6 +805,7 @@ def at_its_largest(bit: str, state: State) -> Scene:
 @pytest.mark.parametrize("state", [State.PENDING, State.ACTIVE, State.REVOKED], ids=str)
 @pytest.mark.parametrize("bit", ["&", '"', "\\", "\n<", "🙂", "`", "x ", "https://a.example/ "])
 def test_the_largest_request_is_within_slacks_limits(bit, state):
+    """F38: what was too long broke the modal."""
     scene = at_its_largest(bit, state)
 
     for viewer in (scene.viewer, PersonId("q3"), PersonId("q20")):

@@ -58,6 +58,11 @@ EVERYBODY = tuple(name for cast in CASTS for name in (*cast.asking, cast.approve
 _PASSING = (NotPossible, TimeoutError, httpx.HTTPError, StopIteration, psycopg.OperationalError)
 
 
+def _unseen(entry: dict[str, object]) -> bool:
+    """Tell whether Slack lost the modal that says why something was not done."""
+    return entry.get("method") == "views.open" and not entry["done"]
+
+
 class Team:
     """One thread, one cast. What goes wrong under the hands of its people, they try again."""
 
@@ -173,12 +178,14 @@ class Team:
         request = self._choose(state)
         if request is None:
             return
-        who = self.person(request.requestor)
+        who, sandbox = self.person(request.requestor), self.world.told.house.sandbox
+        mark = sandbox.mark()
         answers = self._pressed(request, Card.REQUEST, button)
         now = self._look(request)
         if any(a.ok for a in answers):
             self.world.said.count(f"{button} acknowledged")
-            if now.state in not_after and request.requestor not in self.world.said.away:
+            told = who.views() or any(_unseen(entry) for entry in sandbox.journal(mark))
+            if now.state in not_after and not told:
                 self.world.said.wrong.append(
                     f"{now.code}: {button} acknowledged, still {now.state}"
                 )

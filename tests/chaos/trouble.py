@@ -3,7 +3,6 @@
 import itertools
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -47,8 +46,7 @@ def _life(chance: Random, bot: Bot, world: World) -> float:
     """Choose when the next one dies: some while they start, most while they work."""
     if chance.random() < 0.15:
         return chance.uniform(0.1, 1.5)
-    with suppress(TimeoutError, httpx.HTTPError):
-        world.told.house.sandbox.wait_links(len(world.bots), timeout=4.0)
+    world.wait_links(4.0)
     if not bot.running:
         world.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
     return chance.uniform(0.1, 1.6)

@@ -38,6 +38,7 @@ class Verdict:
 
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    log: str = ""  # of all bots
 
     def must(self, holds: object, sentence: str) -> None:
         if not holds:
@@ -232,6 +233,14 @@ def _messages(world: World, verdict: Verdict, requests: dict[int, AccessRequest]
             _messages_of(world, verdict, known.slack, mine, requests)
 
 
+def _posts(world: World, id_: str) -> Iterator[str]:
+    """Tell of each attempt to post a card: when, what came of it."""
+    for call in world.told.house.sandbox.journal():
+        if call["kind"] == "call" and id_ in str(call["arguments"].get("metadata", "")):
+            told = {k: call[k] for k in ("time", "method", "status", "fault", "done", "seconds")}
+            yield f"    {told}"
+
+
 def _messages_of(
     world: World,
     verdict: Verdict,
@@ -250,7 +259,10 @@ def _messages_of(
     for row in rows:
         id_ = f"{row.request_id}/{row.kind}/{row.recipient}/{row.key}"
         wanted = 1 if row.ts else 0
-        verdict.must(seen[id_] == wanted, f"{id_} stands {seen[id_]} times in Slack, not {wanted}")
+        sentence = f"{id_} stands {seen[id_]} times in Slack, not {wanted}"
+        verdict.must(seen[id_] == wanted, sentence)
+        if seen[id_] != wanted:
+            verdict.wrong += _posts(world, id_)
         request = requests.get(row.request_id)
         if request is None or not row.ts:
             continue

@@ -7,11 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import httpx
 import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.exc import DBAPIError
@@ -80,6 +81,15 @@ class World:
         """Let time pass; True: it is all over."""
         return self.over.wait(seconds)
 
+    def wait_links(self, patience: float) -> None:
+        """Wait, not for ever, until there is a link for each bot: some may have their second."""
+        give_up = time.monotonic() + patience
+        while time.monotonic() < give_up:
+            with suppress(httpx.HTTPError):
+                if self.told.house.sandbox.links() >= len(self.bots):
+                    return
+            time.sleep(0.05)
+
     def start(self, bot: Bot) -> None:
         bot.start()
         self.said.count("starts")
@@ -125,15 +135,7 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
             bots.append(bot)
             stack.callback(bot.stop)
             bot.start()
-        house.sandbox.wait_links(plan.replicas, timeout=START)
         made = World(plan, told, proxy, bots, own)
+        made.wait_links(START)
         stack.callback(made.over.set)
         yield made
-
-
-def anyhow(act: Callable[[], Any], *, ignoring: tuple[type[Exception], ...]) -> Any:
-    """Do it; what goes wrong, as it will in chaos, is not the point."""
-    try:
-        return act()
-    except ignoring:
-        return None

@@ -77,6 +77,7 @@ def test_new_password_replaces_the_old_one_and_keeps_the_session(system: Harness
 
 
 def test_end_takes_rights_sessions_and_the_way_in(system: Harness, login: Login):
+    """F8: an open session outlived the revoke."""
     target = system.make()
     system.connector.apply(order(login, target))
     session = system.log_in(login)
@@ -165,6 +166,7 @@ def test_what_is_gone_is_refused_and_the_rest_works(system: Harness, login: Logi
 
 
 def test_what_is_gone_is_absent_when_it_ends(system: Harness, login: Login):
+    """F10: what was deleted by hand was being revoked for ever."""
     gone = system.make()
     system.connector.apply(order(login, gone))
     system.drop(gone)
@@ -244,6 +246,7 @@ def test_login_dropped_by_hand_is_made_again_with_a_password(system: Harness, lo
 
 
 def test_login_dropped_by_hand_has_nothing_to_end(system: Harness, login: Login):
+    """F10: what was deleted by hand was being revoked for ever."""
     target = system.make()
     system.connector.apply(order(login, target))
     system.drop_login(login)

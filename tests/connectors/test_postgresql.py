@@ -398,7 +398,10 @@ def test_each_installation_knows_only_its_own_logins(
 def test_cleanup_hands_over_what_the_grantee_made(
     postgresql: PostgreSQLHarness, ledger: PostgreSQLHarness, login: Login
 ):
-    """DROP OWNED alone would destroy somebody's work."""
+    """F9: a role that owned something could not be dropped, and was left.
+
+    DROP OWNED alone would destroy somebody's work.
+    """
     targets = [postgresql.make(), ledger.make()]
     postgresql.connector.apply(order(login, *targets))
     for harness in (postgresql, ledger):
@@ -426,7 +429,10 @@ def test_cleanup_hands_over_what_the_grantee_made(
 def test_concurrent_change_of_the_same_list_is_tried_again(
     postgresql: PostgreSQLHarness, cluster: Cluster, login: Login
 ):
-    """The second of two that change one ACL fails with “tuple concurrently updated”."""
+    """F42: a change that lost a race was not read again before the next try.
+
+    The second of two that change one ACL fails with “tuple concurrently updated”.
+    """
     target = postgresql.make()
     before = cluster.log.stat().st_size
     reports = []

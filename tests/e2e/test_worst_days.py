@@ -91,6 +91,7 @@ def returned(life: Life) -> bool:
 
 
 def test_an_end_while_the_bot_is_down_comes_within_five_seconds_of_its_return(worst):
+    """F40: a timer that was due while nobody ran was dropped."""
     told = worst.told
     marta = told.person("marta")
     request = told.active(marta, told.person("priya"), path=CUSTOMERS)

@@ -116,6 +116,7 @@ def test_whoever_may_not_decide_is_neither_asked_nor_able(barred):
 
 
 def test_without_a_slack_account_one_cannot_be_asked_but_may_decide():
+    """F24: one approver who was not in Slack any more failed the whole request."""
     of = case(DBAS, directory=company(person("ben", "dba", slack=None)))
 
     assert {p for p, *_ in asked(of)} == {CAT}

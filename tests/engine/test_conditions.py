@@ -85,6 +85,7 @@ def test_each_comparator_on_each_attribute(attribute, comparator, value, expecte
 @pytest.mark.parametrize("comparator", Comparator)
 @pytest.mark.parametrize("attribute", ["manager", "city", "shoe size", "on_call", "owner", ""])
 def test_who_has_no_value_fails_every_condition_the_negative_ones_included(attribute, comparator):
+    """F30: a look-up that failed counted as “in no group”, and let people through a denial."""
     assert not holds(attribute, comparator, "x", who=PLAIN)
 
 

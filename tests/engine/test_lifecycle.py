@@ -243,6 +243,7 @@ def test_a_life_begins_where_its_flow_says(values, state):
 
 
 def test_an_automatic_request_has_its_end_before_any_connector_is_called():
+    """F32: what was approved automatically had no end."""
     made = begun(flow(approval=None))
 
     assert made.request.ends_at == NOW + HOUR
@@ -645,6 +646,7 @@ def test_the_requestor_in_a_tier_is_neither_asked_nor_able():
 
 
 def test_admins_stand_in_where_nobody_can_be_asked():
+    """F27: a request without an approver hung."""
     made = life(State.PENDING, flow(approval=Approval((approvers(),))))
 
     assert set(made.request.asked) == {ADA, ABE}
@@ -653,7 +655,10 @@ def test_admins_stand_in_where_nobody_can_be_asked():
 
 
 def test_a_request_that_nobody_at_all_can_approve_is_not_silently_stuck():
-    """With the only admin as requestor nobody was asked, and nobody was told either."""
+    """F27: a request without an approver hung.
+
+    With the only admin as requestor nobody was asked, and nobody was told either.
+    """
     made = Life(begun().request, replace(begun().facts, admins=frozenset({ANN})))
     made.know(left("ben", "dba"), left("cat", "dba"))
 

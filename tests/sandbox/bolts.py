@@ -230,9 +230,8 @@ def python_aiohttp(sandbox):
 @contextmanager
 def javascript(sandbox):
     install_javascript()
-    process = subprocess.Popen(
-        [node(), "app.js"], cwd=JS, env={**os.environ, **sandbox.env()}, stdin=subprocess.DEVNULL
-    )
+    env = {**os.environ, **sandbox.env(), "NO_PROXY": "127.0.0.1"}
+    process = subprocess.Popen([node(), "app.js"], cwd=JS, env=env, stdin=subprocess.DEVNULL)
     yield
     process.terminate()
     process.wait(10)

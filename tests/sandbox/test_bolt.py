@@ -29,6 +29,13 @@ def slack(request, wide):
     wide.sandbox.wait_links(0)
 
 
+def test_without_node_the_cure_is_told(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+
+    with pytest.raises(RuntimeError, match="install the packages nodejs and npm"):
+        bolts.node()
+
+
 @pytest.fixture
 def anna(slack, wide):
     return slack.person(wide.fresh())

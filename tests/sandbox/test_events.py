@@ -2,11 +2,12 @@
 
 import itertools
 
+import httpx
 import pytest
 import yaml
 
 from bot.sandbox.client import NotPossible, Sandbox
-from tests.sandbox.kit import App, everything, upload
+from tests.sandbox.kit import App, button, everything, upload
 
 NEW = itertools.count(1)
 
@@ -100,11 +101,32 @@ def test_changes_and_deletions_are_told(ear, wide, anna):
     assert (deleted["deleted_ts"], deleted["hidden"]) == (posted["ts"], True)
 
 
+def test_what_a_response_url_does_is_told(ear, wide, anna):
+    blocks = [{"type": "actions", "elements": [button()]}]
+    wide.api("chat.postMessage", channel=anna.id, text="old", blocks=blocks)
+    ear.app.on("block_actions")
+    anna.messages()[-1].click("go")
+    url = ear.app.seen[-1]["payload"]["response_url"]
+
+    httpx.post(url, json={"text": "new", "replace_original": True}, trust_env=False)
+    assert ear.hears("message", subtype="message_changed")["message"]["text"] == "new"
+    httpx.post(url, json={"delete_original": True}, trust_env=False)
+    assert ear.hears("message", subtype="message_deleted")["previous_message"]["text"] == "new"
+
+
 @pytest.mark.parametrize(("channel", "kind"), [("general", "channel"), ("vault", "group")])
 def test_channels_are_told_from_inside(ear, bert, channel, kind):
     written = bert.post("here", channel=channel)
 
     assert ear.hears("message", ts=written.ts)["channel_type"] == kind
+
+
+def test_conversations_of_several_are_told(ear, wide, anna, bert):
+    both = wide.api("conversations.open", users=f"{anna.id},{bert.id}")["channel"]["id"]
+
+    written = anna.post("to both of you", channel=both)
+
+    assert ear.hears("message", ts=written.ts)["channel_type"] == "mpim"
 
 
 def test_channels_that_the_app_is_not_in_and_ephemeral_messages_are_not_told(ear, wide, anna, bert):

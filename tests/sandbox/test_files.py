@@ -84,6 +84,18 @@ def test_an_address_takes_what_was_announced_once(api):
     assert api("files.completeUploadExternal", files=files)["error"] == "file_update_failed"
 
 
+def test_an_upload_is_shared_in_several_channels_and_threads(api, wide):
+    anna = wide.sandbox.person("p1")
+    first = anna.post("here", channel="general")
+
+    upload(api, b"hello", "both.txt", channels="C0IN,C0VAULT")
+    upload(api, b"hello", "thread.txt", channel_id="C0IN", thread_ts=first.ts)
+
+    for channel in ("general", "vault"):
+        assert anna.messages(channel)[-1].raw["files"][0]["name"] == "both.txt"
+    assert first.replies()[0].raw["files"][0]["groups"] == []
+
+
 def test_a_file_is_completed_once(api):
     file_id = upload(api, b"hello")
 

@@ -67,6 +67,18 @@ def test_a_thread_is_read_oldest_first_and_history_leaves_it_out(wide, posted):
     assert [m["text"] for m in wide.api("conversations.history", **where)["messages"]] == ["first"]
 
 
+def test_a_deleted_reply_is_counted_no_more(wide, posted):
+    first = posted("first")
+    where = {"channel": first.raw["channel"]}
+    reply = wide.api("chat.postMessage", **where, thread_ts=first.ts, text="oops")
+    assert first.refresh().raw["reply_count"] == 1
+
+    wide.api("chat.delete", **where, ts=reply["ts"])
+
+    assert "reply_count" not in first.refresh().raw
+    assert first.replies() == []
+
+
 def test_a_broadcast_reply_stands_in_the_channel_too(wide, anna, posted):
     first = posted("first")
     first.reply("quiet")

@@ -223,6 +223,7 @@ REFUSALS = {
         {
             "cannot_reply_to_message": {"thread_ts": "1.2"},
             "channel_not_found": {"channel_id": "U10001"},
+            "channels_limit_exceeded": {"channel_id": "", "channels": ",".join([INSIDE] * 101)},
             "file_deleted": lambda at: {"files": [{"id": at.deleted}]},
             "file_not_found": {"files": [{"id": "F0NONE"}]},
             "file_update_failed": lambda at: {"files": [{"id": at.empty}]},
@@ -324,6 +325,7 @@ def poor(tmp_path_factory):
     workspace, manifest = company(1000), everything()
     workspace["team"]["plan"] = "free"
     manifest["features"]["app_home"]["messages_tab_enabled"] = False
+    manifest["features"]["app_home"]["home_tab_enabled"] = False
     for name, document in (("workspace", workspace), ("manifest", manifest)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(document))
     files = {name: folder / f"{name}.yaml" for name in ("workspace", "manifest")}
@@ -351,3 +353,11 @@ def test_a_method_refuses(wide, poor, at, method, code):
     answer = call(method, **REFUSALS[method][code](there))
 
     assert answer.get("error") == code, answer
+
+
+def test_without_a_home_tab_nothing_is_published(poor):
+    api, _ = poor
+
+    answer = api("views.publish", user_id="U10001", view={"type": "home", "blocks": []})
+
+    assert answer["error"] == "not_enabled"

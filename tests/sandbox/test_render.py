@@ -29,6 +29,32 @@ def test_markup_is_resolved(written, read):
     assert mrkdwn_text(written, NAMES) == read
 
 
+def test_every_leaf_of_rich_text_is_read():
+    leaves = [
+        {"type": "text", "text": "a & b "},
+        {"type": "link", "url": "https://x.example"},
+        {"type": "user", "user_id": "U1"},
+        {"type": "channel", "channel_id": "C1"},
+        {"type": "usergroup", "usergroup_id": "S1"},
+        {"type": "broadcast", "range": "here"},
+        {"type": "emoji", "name": "wave"},
+        {"type": "date", "timestamp": 1767225600, "format": "{date_num}"},
+        {"type": "color", "value": "#fff"},
+    ]
+    rich = {"type": "rich_text", "block_id": "b"}
+    rich["elements"] = [{"type": "rich_text_section", "elements": leaves}]
+
+    assert blocks_text([rich], NAMES | {"S1": "ops"}) == (
+        "a & b https://x.example@Anna Berg#general@ops@here:wave:2026-01-01#fff"
+    )
+
+
+def test_only_three_entities_are_read_back():
+    assert mrkdwn_text("&lt;a&gt; &amp;amp; &quot;b&quot; &#39;", NAMES) == (
+        "<a> &amp; &quot;b&quot; &#39;"
+    )
+
+
 def test_blocks_hide_the_text_that_notifications_show():
     block = {"type": "section", "block_id": "b", "text": {"type": "mrkdwn", "text": "*Hi*"}}
 

@@ -93,7 +93,10 @@ def test_access_is_given_extended_and_taken_away(stored):
 
 
 def test_ledger_is_written_before_the_system_is_called(stored):
-    """Elsewhere the end was noted after the access was given: some of it never ended."""
+    """F2: the timer that ends access was made after the access, or not at all.
+
+    Elsewhere the end was noted after the access was given: some of it never ended.
+    """
     request = stored.submit()
 
     work = begin(stored)
@@ -323,6 +326,7 @@ def test_end_is_reached_however_long_the_system_is_down(stored):
 
 
 def test_access_that_is_still_there_is_not_called_ended(stored):
+    """F4: a revoke that failed was the last word, and the access stayed."""
     request = stored.submit()
     stored.converge()
     stored.do(request, Return(ALICE))

@@ -297,6 +297,7 @@ def test_same_request_twice_is_found_instead(stored):
 
 
 def test_running_access_never_blocks_a_new_request(stored):
+    """F14: while access ran, a second request did nothing."""
     first = stored.submit()
     stored.converge()
     assert stored.again(first).state is State.ACTIVE
@@ -326,7 +327,10 @@ def test_three_processes_that_submit_the_same_make_one_request(crew, stored, url
 
 
 def test_of_approvers_who_press_at_once_one_decides(crew, stored, url):
-    """Elsewhere two approvers at once made one grant, two timers and an error."""
+    """F1: of two approvers who clicked at once one saw an error, and two timers ran.
+
+    Elsewhere two approvers at once made one grant, two timers and an error.
+    """
     for turn in range(4):
         request = stored.submit("write on shop.orders", "edit on handbook", flow=WRITING)
 

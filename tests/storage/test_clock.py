@@ -185,6 +185,7 @@ def test_deleted_flow_cancels_what_waits_and_lets_access_run(stored):
 
 
 def test_resource_that_is_gone_leaves_what_waits(stored):
+    """F19: what waited outlived what it had asked for."""
     both = stored.submit("write on shop.orders", "write on shop.customers", flow=WRITING)
     alone = stored.submit("read on shop.orders", flow=WRITING)
     left = [table("shop.customers"), table("ledger.entries")]

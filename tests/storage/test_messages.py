@@ -12,7 +12,7 @@ from storage import apply, messages
 from storage.messages import LOOK_AFTER, Later, Shown
 from storage.tables import InstanceRow, MessageRow
 from storage.types import db_now
-from tests.support.stored import ADA, ALICE, DAN, DORA, WRITING
+from tests.support.stored import ADA, ALICE, DAN, DORA, HOUR, WRITING
 
 SECOND = timedelta(seconds=1)
 
@@ -132,7 +132,10 @@ def test_ten_changes_become_one_update(stored):
 
 
 def test_copy_that_was_never_posted_is_not_made_to_say_that_it_is_over(stored):
-    """Who was never asked hears nothing; the cards of who was are all brought up to date."""
+    """F41: everybody who might have been asked was told of the end.
+
+    Who was never asked hears nothing; the cards of who was are all brought up to date.
+    """
     request = stored.submit(flow=WRITING)
     stored.send()
     stored.approve(request)
@@ -227,15 +230,32 @@ def test_posted_message_of_a_dead_process_is_updated_at_once(stored, other):
     assert {p.doubtful for p in claimed} == {None}
 
 
-def test_doubt_of_a_dead_process_keeps_its_time(stored, other):
+def test_doubt_of_a_dead_process_begins_at_its_death(stored, other):
+    """A doubt kept the time of the first attempt: what the dead process had posted since was not
+    in the history yet when it was looked for, and was posted again.
+    """
     stored.submit()
     settle(stored, Later(one(stored), stored.now, doubtful=True))
     dies(stored)
     other.pass_(LOOK_AFTER)
 
-    (parcel,) = claim(other, ready(other)[1])
+    assert claim(other, ready(other)[1]) == []
+    assert ready(other) == ([], [])
+    other.pass_(LOOK_AFTER)
 
-    assert parcel.doubtful == stored.now
+    (parcel,) = ready(other)[0]
+    assert parcel.doubtful == other.now - LOOK_AFTER
+
+
+def test_moved_clock_does_not_shorten_the_doubt(stored):
+    """Time was moved on by a minute: the history was read before it could show what was posted."""
+    stored.submit()
+    settle(stored, Later(one(stored), stored.now, doubtful=True))
+    real = stored.now + SECOND
+    stored.pass_(HOUR)
+
+    assert ready(stored, real=real) == ([], [])
+    assert len(ready(stored, real=real + LOOK_AFTER)[0]) == 1
 
 
 def test_claimed_message_is_claimed_once(stored, other):

@@ -66,7 +66,10 @@ def test_migrations_make_what_the_tables_say(empty):
 
 
 def test_access_that_lives_through_an_upgrade_still_ends(empty, empty_url):
-    """Elsewhere an upgrade broke every pending revoke: access stayed for ever."""
+    """F3: an upgrade broke the end of every access that was running.
+
+    Elsewhere an upgrade broke every pending revoke: access stayed for ever.
+    """
     schema.upgrade(empty, "0001")
     with empty.write() as tx:
         sync.ensure_rows(tx)

@@ -315,6 +315,7 @@ def test_resource_that_is_not_found_is_gone_until_it_comes_back(stored):
 
 
 def test_resource_of_the_same_name_with_another_id_is_a_new_one(stored):
+    """F19: a stale request came to life with a new thing of the old name."""
     before = resources(stored)["id:shop.orders"].id
 
     discover(stored, *TABLES[1:], table("shop.orders", source="id:2"))

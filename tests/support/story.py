@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -32,6 +33,8 @@ STOCK = "orders/warehouse/stock"
 
 
 T = TypeVar("T")
+
+both_ways = pytest.mark.parametrize("told", ["socket", "http"], indirect=True)
 
 
 class NotSeenError(AssertionError):
@@ -270,12 +273,15 @@ class Story:
 
 
 @contextmanager
-def story(cluster: Cluster, **given: Any) -> Iterator[Story]:
-    """Open a house with a bot that is linked to Slack and knows everybody."""
+def story(cluster: Cluster, *, looked_at: str | None = None, **given: Any) -> Iterator[Story]:
+    """Open a house with a bot that is linked to Slack and knows everybody.
+
+    `looked_at`: how the test reaches the bot's database, if not as the bot does.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="latchkey-test-") as folder,
         House(Path(folder), cluster=cluster, rate_factor=0, **given) as house,
-        opened(settings.load(**house.bot.settings)) as desk,
+        opened(settings.load(**house.bot.settings | _other(looked_at))) as desk,
     ):
         house.bot.start()
         told = Story(house, desk)
@@ -283,8 +289,13 @@ def story(cluster: Cluster, **given: Any) -> Iterator[Story]:
         yield told
 
 
+def _other(database: str | None) -> dict[str, str]:
+    return {"LATCHKEY_DATABASE_URL": database} if database else {}
+
+
 def ready(told: Story) -> None:
     """Wait until the bot takes clicks and has found people and resources."""
+
     def taken() -> bool:
         try:
             return httpx.get(f"{told.house.url}/readyz", trust_env=False).is_success

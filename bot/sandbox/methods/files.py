@@ -6,8 +6,9 @@ from bot.sandbox import limits, objects
 from bot.sandbox.errors import SlackError
 from bot.sandbox.files import File
 from bot.sandbox.method import Method, Site
-from bot.sandbox.methods.arguments import decoded, integer
+from bot.sandbox.methods.arguments import decoded, integer, listed
 from bot.sandbox.methods.chat import message_content
+from bot.sandbox.workspace import Channel
 
 __all__ = ["METHODS"]
 
@@ -36,22 +37,29 @@ def _complete(site: Site, args: Json) -> Json:
     content: Json = {"text": str(args.get("initial_comment") or ""), "blocks": []}
     if args.get("blocks"):
         content = message_content({"blocks": args["blocks"]}, site.files)
-    channel = (
-        site.workspace.shared_channel(str(args["channel_id"])) if args.get("channel_id") else None
-    )
-    parent = site.workspace.thread(channel, args.get("thread_ts")) if channel else None
+    channels = _channels(site, args)
+    thread_ts = args.get("thread_ts")
+    parents = [site.workspace.thread(channel, thread_ts) for channel in channels]
     for file, title in files:
         site.files.complete(file, title)
-    if channel:
+    for channel, parent in zip(channels, parents, strict=True):
+        site.files.share([file for file, _ in files], channel)
         message = site.workspace.post(
             channel,
             **content,
             files=[file.id for file, _ in files],
             thread_ts=parent.ts if parent else None,
         )
-        site.files.share([file for file, _ in files], channel)
         site.events.posted(message)
     return {"files": [objects.file(site.workspace, file) for file, _ in files]}
+
+
+def _channels(site: Site, args: Json) -> list[Channel]:
+    """Read where to share: one channel, or several with commas; neither keeps the file private."""
+    named = listed(args.get("channel_id")) or listed(args.get("channels"))
+    if len(named) > limits.FILE_CHANNELS:
+        raise SlackError("channels_limit_exceeded")
+    return [site.workspace.shared_channel(name) for name in named]
 
 
 def _listed(site: Site, args: Json) -> list[tuple[File, str]]:
@@ -93,6 +101,7 @@ METHODS: dict[str, Method] = {
         errors=(
             "cannot_reply_to_message",
             "channel_not_found",
+            "channels_limit_exceeded",
             "file_deleted",
             "file_not_found",
             "file_update_failed",

@@ -52,7 +52,10 @@ export class Drawer {
     if (open) this.panels[open].show();
   }
 
-  takeLogin(login) { this.panels.access.take(login); }
+  logIn(login) {
+    this.panels.access.take(login);
+    this.panels.access.open();
+  }
   tick() { if (this.open) this.panels[this.open].tick?.(); }
 }
 
@@ -70,7 +73,7 @@ class ClockPanel {
       this.told.textContent = `The clock is now ${clockTime(productNow())}.`;
     }), {});
     this.back = button("Back to real time", tried(async () => { await control("reset-clock"); }), { class: "quiet" });
-    this.list = h("div", { class: "standing" });
+    this.list = h("div", { class: "standing" }, h("p", { class: "hint" }, "One moment …"));
     this.node = h("div", {},
       h("section", { class: "panel" }, this.face, this.day, this.told,
         h("div", { class: "row" }, by(15 * 60, "+15 min"), by(3600, "+1 h"), by(86400, "+1 day")),
@@ -105,6 +108,7 @@ class ClockPanel {
     if (!known) { this.list.replaceChildren(h("p", { class: "hint" }, fault ?? "Known only where `latchkey sandbox` runs the bot.")); return; }
     if (!requests.length) { this.list.replaceChildren(h("p", { class: "hint" }, "Nobody has asked for anything yet.")); return; }
     const now = productNow() / 1000;
+    if (!this.list.firstChild?._key) this.list.replaceChildren();
     keyed(this.list, requests, {
       key: (one) => one.code,
       print: (one) => JSON.stringify([one, one.live && one.until && left(one.until - now)]),
@@ -151,11 +155,10 @@ class AccessPanel {
       } })]));
     this.inputs.host.value = "127.0.0.1";
     this.trouble = h("div", { class: "trouble", role: "alert", hidden: true });
-    this.login = button("Log in", () => this.open(), { class: "primary", type: "submit" });
+    this.login = h("button", { type: "submit", class: "primary" }, "Log in");
     this.form = h("form", { class: "panel login", onsubmit: (event) => { event.preventDefault(); this.open(); } },
       h("p", { class: "hint" }, "Press ", h("b", {}, "Show credentials"), " on an active card and then ", h("b", {}, "Use in the sandbox"), ", or paste a login here."),
       FIELDS.map(([name, label]) => h("label", {}, h("span", {}, label), this.inputs[name])), this.trouble, h("div", { class: "row" }, this.login));
-    this.login.type = "submit";
     this.sessions = h("div", { class: "sessions" });
     this.known = new Map();
     this.node = h("div", {}, this.sessions, h("details", { class: "panel-details", open: true }, h("summary", {}, "Log in to PostgreSQL"), this.form));
@@ -312,17 +315,17 @@ const iconButtonCopy = (value) => button("Copy", async (event) => {
 // --- misbehaviour ----------------------------------------------------------------------------
 
 const WAYS = [
-  ["rate_limited", "429, too many calls", { retry_after: 5 }, "Retry-After 5 s"],
-  ["error", "503 from Slack", { status: 503 }, "not done"],
-  ["slow", "Slow", { seconds: 4 }, "answers after 4 s"],
-  ["hang", "Never answers", {}, "and does nothing"],
-  ["done_but_timeout", "Does it, never answers", {}, "the app cannot know"],
-  ["slack_error", "Refuses", { code: "internal_error" }, "internal_error"],
+  ["rate_limited", "429, for 5 seconds", { retry_after: 5 }],
+  ["error", "503, and does nothing", { status: 503 }],
+  ["slow", "answers after 4 seconds", { seconds: 4 }],
+  ["hang", "never answers", {}],
+  ["done_but_timeout", "does it, never answers", {}],
+  ["slack_error", "says internal_error", { code: "internal_error" }],
 ];
 
 class Faults {
   constructor() {
-    this.way = h("select", { "aria-label": "How" }, WAYS.map(([kind, label, , hint]) => h("option", { value: kind }, `${label} (${hint})`)));
+    this.way = h("select", { "aria-label": "How" }, WAYS.map(([kind, label]) => h("option", { value: kind }, label)));
     this.method = h("select", { "aria-label": "Which calls" });
     this.times = h("select", { "aria-label": "How often" }, [["1", "the next one"], ["3", "the next 3"], ["10", "the next 10"], ["", "all, until you behave again"]].map(([value, label]) => h("option", { value }, label)));
     this.set = h("div", { class: "set-faults" });

@@ -94,7 +94,7 @@ function build() {
     placeholder: () => `Message ${titleOf(channelNamed(at.channel))}` });
   const threadComposer = new Composer({ where: () => ({ channel: at.channel, thread_ts: at.thread }), placeholder: () => "Reply …", local: (text) => note(text, "bad") });
   const drawer = new Drawer({ tab: (name) => go({ drawer: name, thread: "" }, { replace: true }), close: () => go({ drawer: "" }) });
-  const modals = new Modals({ onlogin: (login) => { drawer.takeLogin(login); go({ drawer: "access", thread: "" }); } });
+  const modals = new Modals({ onlogin(login) { go({ drawer: "access", thread: "" }); drawer.logIn(login); } });
   const home = h("div", { class: "home blocks" });
   const frame = h("div", { class: "frame" });
   const parts = {
@@ -226,6 +226,7 @@ function drawHome() {
 function drawAside() {
   const open = at.thread ? "thread" : at.drawer ? "drawer" : "";
   built.frame.classList.toggle("with-aside", Boolean(open));
+  document.body.classList.toggle("beside", Boolean(open)); // a modal leaves the drawer within reach
   built.aside.hidden = !open;
   if (built.prints.aside !== open + (at.thread ?? "")) {
     built.prints.aside = open + (at.thread ?? "");

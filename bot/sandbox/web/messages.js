@@ -103,7 +103,7 @@ export class Messages {
         before = null;
       }
       const together = before && before.user === message.user && before.private === message.private && Number(message.ts) - Number(before.ts) < TOGETHER
-        && !(message.thread_ts && !this.thread);
+        && !(message.thread_ts && !this.thread) && !message.blocks.length && !before.blocks.length;
       const known = message; // drawn again only when something of it has changed
       out.push({ key: message.ts, print: `${together}${JSON.stringify(message)}`, make: () => this.message(known, together) });
       before = message;

@@ -80,7 +80,7 @@ export class Modals {
       this.footPrint = print;
       this.send = view.submit && button(h("span", {}, plain(view.submit.text)), () => this.submit(), { class: "primary", "data-focus": "submit" });
       this.foot.replaceChildren(...[
-        login && button([icon("tools"), "Use in the sandbox"], () => this.onlogin(login), { class: "sandboxed", title: "Take this login to the Sandbox drawer" }),
+        login && button([icon("tools"), "Use in the sandbox"], () => this.close(true).then(() => this.onlogin(login)), { class: "sandboxed", title: "Log in with this in the Sandbox drawer" }),
         h("span", { class: "grow" }),
         button(plain(view.close?.text ?? "Close"), () => this.close(false), {}), this.send].filter(Boolean));
     }

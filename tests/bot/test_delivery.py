@@ -1,0 +1,252 @@
+"""The message loop's hands, with a Slack in memory that can be made to forget its answers."""
+
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from slack_sdk.errors import SlackApiError
+
+from bot.delivery import METADATA, MessageLoop
+from bot.services import Services
+from engine.commands import Cancel
+from storage import claims, schema
+from storage.database import Database
+from storage.messages import LOOK_AFTER
+from storage.tables import MessageRow
+from tests.support import stored as support
+from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored
+
+SECOND = timedelta(seconds=1)
+
+
+class Slack:
+    """`before` and `after` are called with the channel of each post; what they raise is thrown."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, dict[str, dict]] = {}  # by channel, by ts
+        self.before = self.after = lambda _channel: None
+        self._ts = itertools.count(1)
+
+    def conversations_open(self, *, users):
+        return {"channel": {"id": f"D-{users}"}}
+
+    def chat_postMessage(self, *, channel, **said):  # noqa: N802  (Slack's own name)
+        self.before(channel)
+        ts = f"{next(self._ts)}.0"
+        self.shown.setdefault(channel, {})[ts] = {**said, "ts": ts}
+        self.after(channel)
+        return {"ts": ts}
+
+    def chat_update(self, *, channel, ts, **said):
+        self.shown[channel][ts] |= said
+
+    def conversations_history(self, *, channel, **_):
+        return {"messages": list(reversed(self.shown.get(channel, {}).values()))}
+
+    def texts(self, person) -> list[str]:
+        return [m["text"] for m in self.shown.get(f"D-U-{person}", {}).values()]
+
+
+class Clock:
+    """Real time, so that what the history shows and what is due go by one clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def once(error: Exception):
+    """Return what raises the error the first time it is called."""
+    left = [error]
+
+    def act(_channel):
+        if left:
+            raise left.pop()
+
+    return act
+
+
+@pytest.fixture
+def stored(tmp_path):
+    url = f"sqlite:///{tmp_path}/latchkey.db"
+    database = Database(url)
+    schema.upgrade(database)
+    database.close()
+    support.found(url)
+    opened = Stored.open(url)
+    opened.now = datetime.now(UTC)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def slack():
+    return Slack()
+
+
+@pytest.fixture
+def loop(stored, slack):
+    services = Services(stored.database, stored.companies, Clock(), stored.keys, {})
+    loop = MessageLoop(services, slack)
+    yield loop
+    loop.stop()
+
+
+def drain(loop) -> None:
+    """Send what is due, and store what came of it."""
+    loop.look()
+    loop.drain()
+    settle(loop)
+
+
+def settle(loop) -> None:
+    deadline = time.monotonic() + 5
+    while loop._busy and time.monotonic() < deadline:
+        loop._settle(gather=False)
+        time.sleep(0.005)
+    assert not loop._busy
+
+
+def wait_out_the_doubt(stored) -> None:
+    past = datetime.now(UTC) - LOOK_AFTER - SECOND
+    with stored.database.write() as tx:
+        tx.connection().exec_driver_sql(
+            "update message set attempted_at = ?, due_at = ? where shown < wanted",
+            (past.replace(tzinfo=None).isoformat(" "),) * 2,
+        )
+
+
+def unsent(stored) -> list[str]:
+    return [f"{r.recipient}/{r.kind}" for r in stored.rows(MessageRow) if r.shown < r.wanted]
+
+
+def test_a_card_that_was_posted_unawares_is_adopted(stored, slack, loop):
+    stored.submit(flow=WRITING)
+    slack.after = once(TimeoutError())
+    drain(loop)
+    assert len(unsent(stored)) == 1
+
+    wait_out_the_doubt(stored)
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert {len(slack.texts(p)) for p in (ALICE, DAN, DORA)} == {1}
+
+
+def test_a_question_posted_unawares_is_closed_when_it_is_settled_meanwhile(stored, slack, loop):
+    """It was taken for never posted, and kept its live buttons for ever."""
+    request = stored.submit(flow=WRITING)
+    slack.after = once(TimeoutError())
+    drain(loop)
+    stored.do(request, Cancel(ALICE))
+
+    wait_out_the_doubt(stored)
+    drain(loop)
+
+    assert unsent(stored) == []
+    for person in (DAN, DORA):
+        (text,) = slack.texts(person)
+        assert "cancelled" in text
+
+
+def test_a_question_that_was_never_posted_is_not_posted_when_it_is_settled(stored, slack, loop):
+    request = stored.submit(flow=WRITING)
+    slack.before = once(TimeoutError())
+    drain(loop)
+    stored.do(request, Cancel(ALICE))
+
+    wait_out_the_doubt(stored)
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert sorted(len(slack.texts(p)) for p in (DAN, DORA)) == [0, 1]
+
+
+def test_what_changes_while_a_card_is_taken_over_is_shown(stored, slack, loop, monkeypatch):
+    """It was drawn from what had been read before, and counted as what was stored since."""
+    stored.database.instance = None  # what is written without leases has to be claimed
+    request = stored.submit(flow=WRITING)
+    claim = loop._claim
+
+    def late(ids):
+        stored.do(request, Cancel(ALICE))
+        stored.database.instance = stored.instance
+        claim(ids)
+
+    monkeypatch.setattr(loop, "_claim", late)
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert [len(slack.texts(p)) for p in (DAN, DORA)] == [0, 0]
+    assert "cancelled" in slack.texts(ALICE)[0]
+
+
+def test_a_process_that_was_stopped_for_long_sends_nothing_it_leased_before(stored, slack, loop):
+    """Stopped for longer than its lease held, it went on, and posted what another had posted."""
+    stored.submit(flow=WRITING)
+    pulse = loop._services.pulse
+    pulse.beaten(time.monotonic() - claims.DEAD_AFTER - 1)
+
+    drain(loop)
+    assert slack.shown == {}
+    assert len(unsent(stored)) == 3
+
+    pulse.beaten(time.monotonic())
+    drain(loop)
+    assert unsent(stored) == []
+    assert {len(slack.texts(p)) for p in (ALICE, DAN, DORA)} == {1}
+
+
+@pytest.mark.parametrize("code", ["user_not_found", "user_disabled", "cannot_dm_bot"])
+def test_one_approver_who_cannot_be_reached_keeps_nobody_from_being_asked(
+    stored, slack, loop, code
+):
+    """F24, F34: somebody whom Slack could not reach failed the request for all."""
+
+    def refuse(channel):
+        if channel == f"D-U-{DAN}":
+            raise SlackApiError("refused", {"ok": False, "error": code})
+
+    slack.before = refuse
+    stored.submit(flow=WRITING)
+
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert (slack.texts(DAN), len(slack.texts(DORA)), len(slack.texts(ALICE))) == ([], 1, 1)
+
+
+def test_in_a_storm_of_rate_limits_nobody_is_left_out(stored, slack, loop):
+    """F33: Slack's limits lost messages where many had to be told."""
+    requests = [
+        stored.submit(f"{permission} on {name}", flow=WRITING)
+        for permission in ("read", "write")
+        for name in ("shop.orders", "shop.customers", "ledger.entries")
+    ]
+    calls = itertools.count()
+
+    def limit(_channel):
+        if next(calls) % 3:
+            raise SlackApiError("limited", Limited())
+
+    slack.before = limit
+    for _ in range(60):
+        drain(loop)
+        if not unsent(stored):
+            break
+
+    assert unsent(stored) == []
+    shown = [m for said in slack.shown.values() for m in said.values()]
+    ids = [m["metadata"]["event_payload"]["id"] for m in shown]
+    assert all(m["metadata"]["event_type"] == METADATA for m in shown)
+    assert len(ids) == len(set(ids)) == 3 * len(requests)
+
+
+class Limited(dict):
+    """Slack's answer to one call too many; `Retry-After: 0`, so that a test need not wait."""
+
+    status_code = 429
+    headers = {"Retry-After": "0"}  # noqa: RUF012  (never changed)
+
+    def __init__(self) -> None:
+        super().__init__(ok=False, error="ratelimited")

@@ -1,0 +1,174 @@
+"""What Latchkey says over HTTP: to Slack, to an orchestrator, to Prometheus."""
+
+import hashlib
+import hmac
+import time
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot import web
+from engine.request import State
+
+COMMAND = {"command": "/access", "text": "help", "user_id": "U0MARTA", "team_id": "T0"}
+BODY = urlencode(COMMAND).encode()
+
+
+@pytest.fixture
+def told(houses):
+    house = houses("http")
+    yield house
+    house.clear()
+
+
+def sign(told, body, stamp):
+    secret = told.house.sandbox.signing_secret
+    signed = hmac.new(secret.encode(), b"v0:%s:%s" % (stamp.encode(), body), hashlib.sha256)
+    return f"v0={signed.hexdigest()}"
+
+
+def post(told, body=BODY, *, stamp=None, signature=None, ahead=0.0):
+    stamp = stamp or str(int(time.time() + ahead))
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-slack-request-timestamp": stamp,
+        "x-slack-signature": sign(told, body, stamp) if signature is None else signature,
+    }
+    url = f"{told.house.url}{web.EVENTS}"
+    return httpx.post(url, content=body, headers=headers, trust_env=False)
+
+
+def get(told, path):
+    return httpx.get(f"{told.house.url}{path}", trust_env=False, timeout=10)
+
+
+def test_what_slack_signed_is_answered(told):
+    answer = post(told, urlencode({**COMMAND, "text": "help signed"}).encode())
+
+    assert answer.status_code == 200
+    assert "request" in answer.json()["text"]
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["", "v0=", "v0=" + "0" * 64, "v1=" + "0" * 64, "v0=" + "ü".encode().hex(), "x" * 5000],
+)
+def test_a_forged_signature_is_refused(told, signature):
+    assert post(told, signature=signature).status_code == 401
+
+
+def test_a_body_changed_on_the_way_is_refused(told):
+    stamp = str(int(time.time()))
+    signature = sign(told, BODY, stamp)
+
+    assert post(told, BODY + b"&x=1", stamp=stamp, signature=signature).status_code == 401
+
+
+@pytest.mark.parametrize("ahead", [-301, -86_400, 302, 86_400])
+def test_a_stale_signature_is_refused(told, ahead):
+    assert post(told, ahead=ahead).status_code == 401
+
+
+@pytest.mark.parametrize("stamp", ["x", "-1", "1e9", "9" * 300, "9" * 9000, "0x10"])
+def test_a_stamp_that_is_no_time_is_refused(told, stamp):
+    assert post(told, stamp=stamp).status_code == 401
+
+
+def test_a_request_without_signature_is_refused(told):
+    url = f"{told.house.url}{web.EVENTS}"
+    for body in (BODY, b"", b"ssl_check=1&token=x", b"\xff\xfe"):
+        assert httpx.post(url, content=body, trust_env=False).status_code == 401
+
+
+def test_a_replayed_request_is_refused(told):
+    body = urlencode({**COMMAND, "text": "help replayed"}).encode()
+    stamp = str(int(time.time()))
+
+    assert post(told, body, stamp=stamp).status_code == 200
+    assert post(told, body, stamp=stamp).status_code == 401
+
+
+def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
+    now = 1_000_000.0
+    monkeypatch.setattr(web.time, "time", lambda: now)
+    monkeypatch.setattr(web.time, "monotonic", lambda: now)
+    seal = web.Seal("s")
+    monkeypatch.setattr(seal, "_good", lambda *_: True)
+    stamp = str(int(now + web.FRESH))
+
+    assert not seal.fault(b"", stamp, "v0=a")
+    now += 2 * web.FRESH
+    assert seal.fault(b"", stamp, "v0=a") == "replayed"
+    now += web.FRESH
+    assert not seal.fault(b"", str(int(now)), "v0=b")
+    assert seal._seen == {"v0=b"}
+
+
+def test_a_body_that_slack_would_not_send_is_refused(told):
+    assert post(told, b"x" * (web.LARGEST + 1)).status_code == 413
+    assert get(told, "/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"payload=%7B", b"payload=[]", b"\xff", b"{", b"[]", b"null", b"\0", b"a=b" * 9999],
+)
+def test_a_signed_body_that_makes_no_sense_breaks_nothing(told, body):
+    assert post(told, body).status_code in {200, 401, 404, 500}
+    assert get(told, "/healthz").status_code == 200
+
+
+def test_a_running_bot_is_alive_and_ready(houses):
+    for way in ("socket", "http"):
+        for path in ("/healthz", "/readyz"):
+            answer = get(houses(way), path)
+            assert (answer.status_code, answer.json()) == (200, {"ok": True})
+
+
+def test_there_is_no_way_in_by_http_unless_it_is_asked_for(houses):
+    assert post(houses("socket")).status_code == 404
+
+
+def numbers(told):
+    """Return every sample by its name and labels."""
+    found = get(told, "/metrics")
+    assert found.headers["content-type"].startswith("text/plain")
+    return {
+        (s.name, *sorted(s.labels.values())): s.value
+        for family in text_string_to_metric_families(found.text)
+        for s in family.samples
+    }
+
+
+def test_a_life_is_counted(told):
+    before = numbers(told)
+    marta, priya = told.person("marta"), told.person("priya")
+    request = told.active(marta, priya)
+    told.card(marta, request.code, button="return").click("return")
+    told.wait(request.code, State.RETURNED)
+    told.card(marta, request.code, "returned", button="request_again")
+    after = numbers(told)
+
+    def more(*name):
+        return after[name] - before.get(name, 0)
+
+    assert more("latchkey_requests", "returned") == 1
+    assert more("latchkey_decisions_total", "approved") == 1
+    assert more("latchkey_time_to_decision_seconds_count") == 1
+    assert more("latchkey_grants_total", "held", "orders-db") >= 1
+    assert more("latchkey_revokes_total", "absent", "orders-db") == 1
+    assert more("latchkey_slack_calls_total", "chat.postMessage", "ok") >= 2
+    assert after["latchkey_overdue_accounts",] == 0
+    assert after["latchkey_oldest_overdue_seconds",] == 0
+    assert {name[1] for name in after if name[0] == "latchkey_loop_lag_seconds"} == {
+        *("access", "clock", "jobs", "messages")
+    }
+
+
+def test_slacks_errors_are_counted_by_their_name(told):
+    told.house.sandbox.fault("users.info", "slack_error", code="user_not_found")
+    told.house.sandbox.person("terry").command("/access", "my")
+
+    assert numbers(told)["latchkey_slack_calls_total", "user_not_found", "users.info"] >= 1

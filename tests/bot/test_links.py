@@ -1,0 +1,196 @@
+"""Socket Mode links: how they are renewed, and what becomes of what is on its way meanwhile."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from slack_bolt import App
+from slack_sdk import WebClient
+from structlog.testing import capture_logs
+
+from bot import links
+from bot.links import Links
+from bot.sandbox.client import Sandbox
+from bot.sandbox.house import COMPANY, MANIFESTS
+
+PEOPLE = ("marta", "priya", "diego", "fatou", "henrik", "ravi")
+
+
+class Bot:
+    """An app that answers a command with what was said; `hold` lets it wait in the middle."""
+
+    def __init__(self, sandbox):
+        client = WebClient(sandbox.bot_token, base_url=sandbox.api_url)
+        self.app = App(
+            client=client,
+            signing_secret=sandbox.signing_secret,
+            token_verification_enabled=False,
+            process_before_response=True,
+        )
+        self.app.command("/access")(self.answer)
+        self.seen = []
+        self.changed = threading.Condition()
+        self.hold = threading.Event()
+        self.hold.set()
+        self.held = threading.Event()
+        web = WebClient(sandbox.app_token, base_url=sandbox.api_url, retry_handlers=[])
+        self.links = Links(self.app, web, apart=0)
+
+    def wait_for(self, more):
+        with self.changed:
+            enough = len(self.seen) + more
+            assert self.changed.wait_for(lambda: len(self.seen) >= enough, 10)
+
+    def answer(self, ack, body):
+        with self.changed:
+            self.seen.append(body["text"])
+            self.changed.notify_all()
+        self.held.set()
+        self.hold.wait(10)
+        ack(text=f"heard {body['text']}")
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    with Sandbox.start(
+        manifest=MANIFESTS / "slack-app.yaml",
+        workspace=COMPANY / "workspace.yaml",
+        clock=tmp_path_factory.mktemp("sandbox") / "clock",
+        rate_factor=0,
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def bot(sandbox, monkeypatch):
+    monkeypatch.setattr(links, "PING_EVERY", 0.1)
+    monkeypatch.setattr(links, "PONG_WITHIN", 1.0)
+    monkeypatch.setattr(links, "SHORT_LIFE", 0.0)
+    monkeypatch.setattr(links, "LONGEST_PAUSE", 0.1)
+    bot = Bot(sandbox)
+    bot.links.start()
+    sandbox.wait_links(2)
+    yield bot
+    sandbox.clear_faults()
+    bot.links.stop()
+    sandbox.wait_links(0)
+
+
+@pytest.fixture
+def people(sandbox):
+    return [sandbox.person(f"{name}@harbourpine.example") for name in PEOPLE]
+
+
+@pytest.mark.parametrize("how_many", ["one", "all"])
+def test_a_deaf_link_is_replaced(sandbox, bot, people, how_many):
+    """F37: a link stays open and nothing passes any more; for hours nobody noticed."""
+    mark = sandbox.mark()
+    assert people[0].command("/access", "before").ok
+    number = sandbox.journal(mark)[0]["link"] if how_many == "one" else None
+
+    sandbox.deafen(number)
+
+    sandbox.wait_links(2)
+    while not people[0].command("/access", "is it there?").ok:
+        pass  # Slack still sends to the deaf one, until it sees that it was closed
+    for text in "abcd":
+        assert people[0].command("/access", text).text == f"heard {text}"
+    assert bot.links.live == 2
+
+
+def talk(people, bot, sandbox, act):
+    """Let everybody talk while `act` happens; return what had no answer."""
+    over = threading.Event()
+    unanswered = set()
+
+    def chat(person):
+        for number in range(10_000):
+            text = f"{person.name} {number}"
+            if not person.command("/access", text).ok:
+                unanswered.add(text)
+            if over.is_set():
+                return
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        chats = [pool.submit(chat, person) for person in people]
+        for _ in range(3):
+            act()
+            sandbox.wait_links(2)
+            bot.wait_for(20)
+        over.set()
+        for chatting in chats:
+            chatting.result()
+    return unanswered
+
+
+def test_nothing_is_lost_when_slack_renews_the_links(sandbox, bot, people):
+    """The SDK's own client lost the first envelope of each burst."""
+    lost = talk(people, bot, sandbox, lambda: sandbox.disconnect("warning", close_old=False))
+
+    assert not lost
+
+
+def test_what_reached_the_app_is_acknowledged_even_when_slack_closes_all_links(
+    sandbox, bot, people
+):
+    lost = talk(people, bot, sandbox, lambda: sandbox.disconnect(close_old=True))
+
+    assert not lost & set(bot.seen)
+    assert all(person.command("/access", "again").ok for person in people)
+
+
+def test_an_acknowledgement_travels_over_another_link_when_its_own_has_gone(sandbox, bot, people):
+    bot.hold.clear()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(people[0].command, "/access", "slow")
+        assert bot.held.wait(5)
+
+        sandbox.disconnect(close_old=True)
+        sandbox.wait_links(2)
+        bot.hold.set()
+
+        assert answer.result().text == "heard slow"
+
+
+def test_a_command_under_way_is_answered_when_the_links_stop(bot, people):
+    bot.hold.clear()
+    with ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(people[0].command, "/access", "last")
+        assert bot.held.wait(5)
+        stopped = pool.submit(bot.links.stop)
+        bot.hold.set()
+
+        assert answer.result().text == "heard last"
+        assert stopped.result()
+
+
+@pytest.mark.usefixtures("bot")
+def test_an_outage_of_slack_is_said_once_and_links_come_back(sandbox, people):
+    sandbox.fault("apps.connections.open", "error", times=None, status=503)
+    mark = sandbox.mark()
+    with capture_logs() as logs:
+        sandbox.disconnect(close_old=True)
+        for _ in range(4):
+            tried = sandbox.wait_journal(lambda e: e.get("status") == 503, since=mark)
+            mark = tried["n"]
+        sandbox.clear_faults()
+        sandbox.wait_links(2)
+
+    said = [line["event"] for line in logs if line["log_level"] != "debug"]
+    assert said.count("no link to slack") == 1
+    assert said.count("linked to slack") == 1
+    assert people[0].command("/access", "back").ok
+
+
+@pytest.mark.usefixtures("bot")
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [("rate_limited", {"retry_after": 1}), ("slack_error", {"code": "internal_error"})],
+)
+def test_a_refused_opening_is_tried_again(sandbox, people, said, kind):
+    sandbox.fault("apps.connections.open", said, times=2, **kind)
+
+    sandbox.disconnect(close_old=True)
+
+    sandbox.wait_links(2)
+    assert people[0].command("/access", "again").ok

@@ -1,0 +1,160 @@
+"""The database is locked, or away: the person gets a sentence, and nothing is half stored."""
+
+import sqlite3
+from contextlib import closing, contextmanager
+
+import httpx
+import pytest
+from sqlalchemy import make_url
+
+from engine.request import State
+from tests.support.postgres import drop_database, fresh_database
+from tests.support.proxy import Proxy
+from tests.support.story import story
+
+SENTENCE = "database does not answer"
+
+
+@contextmanager
+def locked(told):
+    """Somebody else writes to the file, and does not come to an end."""
+    file = told.house.database.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        yield
+        other.execute("rollback")
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(cluster):
+    """The bot reaches its own database through a proxy; the test reaches it straight."""
+    url = fresh_database(cluster)
+    with Proxy(cluster.host, cluster.port) as proxy:
+        through = make_url(url).set(host=proxy.host, port=proxy.port)
+        spelled = through.render_as_string(hide_password=False)
+        with story(cluster, database=spelled, looked_at=url) as told:
+            yield told, proxy
+    drop_database(cluster, url)
+
+
+@pytest.fixture(params=["locked", "away"])
+def without(request):
+    """Return the house, and how its database goes away for the length of a block."""
+    if request.param == "locked":
+        told = request.getfixturevalue("houses")("socket")
+        yield told, lambda: locked(told)
+    else:
+        told, proxy = request.getfixturevalue("on_postgresql")
+
+        @contextmanager
+        def down():
+            proxy.down = True
+            yield
+            proxy.down = False
+
+        yield told, down
+    told.clear()
+
+
+def works(told):
+    return told.until(
+        lambda: httpx.get(f"{told.house.url}/readyz", trust_env=False).is_success, "it is ready"
+    )
+
+
+def test_a_submission_is_answered_and_can_be_sent_again(without):
+    told, away = without
+    form = told.fill(told.person("marta"), why="a long and careful text")
+
+    with away():
+        sent = form.submit()
+
+    assert SENTENCE in next(iter(sent.errors.values()))
+    assert "a long and careful text" in told.person("marta").view().text
+    assert not told.desk.requests(live=True)
+    works(told)
+    assert form.submit().action == "close"
+    assert len(told.desk.requests(live=True)) == 1
+
+
+def test_an_approval_is_answered_and_can_be_sent_again(without):
+    told, away = without
+    marta, priya = told.person("marta"), told.person("priya")
+    code = told.ask(marta).code
+    told.card(priya, code, button="approve").click("approve")
+    modal = priya.wait_view("Approve access")
+
+    with away():
+        sent = modal.submit()
+
+    assert SENTENCE in next(iter(sent.errors.values()))
+    assert told.request(code).state is State.PENDING
+    works(told)
+    assert modal.submit().action == "close"
+    told.wait(code, State.ACTIVE)
+    assert [line.action for line in told.desk.history(told.request(code))].count("approved") == 1
+
+
+def test_a_click_is_answered(without):
+    told, away = without
+    marta = told.person("marta")
+    code = told.ask(marta).code
+    card = told.card(marta, code, button="cancel")
+
+    with away():
+        assert card.click("cancel").ok
+        assert SENTENCE in marta.wait_view("Not done").text
+
+    assert told.request(code).state is State.PENDING
+    marta.view().close()
+    works(told)
+    card.click("cancel")
+    told.wait(code, State.CANCELLED)
+
+
+@pytest.mark.parametrize("text", ["my", "tasks", "request"])
+def test_a_command_is_answered(on_postgresql, text):
+    told, proxy = on_postgresql
+    proxy.down = True
+
+    answer = told.person("marta").command("/access", text)
+    ready = httpx.get(f"{told.house.url}/readyz", trust_env=False, timeout=10)
+    alive = httpx.get(f"{told.house.url}/healthz", trust_env=False)
+
+    proxy.down = False
+    assert SENTENCE in answer.text
+    assert (ready.status_code, list(ready.json())) == (503, ["ok", "database"])
+    assert alive.status_code == 200
+    works(told)
+
+
+def test_an_outage_of_the_database_is_no_wall_of_tracebacks(on_postgresql):
+    told, proxy = on_postgresql
+
+    def said(words):
+        return told.house.bot.log.count(words)
+
+    told.until(lambda: said("no answer") == said("it answers again"), "all is well")
+    before = said("no answer")
+
+    proxy.down = True
+    told.until(lambda: said("no answer") > before, "the outage is said")
+    for _ in range(3):
+        told.person("marta").command("/access", "my")
+    assert said("no answer") == before + 1
+    proxy.down = False
+
+    told.until(lambda: said("it answers again") == before + 1, "its end is said")
+    assert not said("Traceback")
+
+
+def test_access_ends_after_the_database_was_away(without):
+    told, away = without
+    request = told.active(told.person("marta"), told.person("priya"))
+
+    with away():
+        told.house.sandbox.advance(3 * 3600)
+        told.person("marta").command("/access", "help")
+
+    told.wait(request.code, State.EXPIRED)
+    assert not told.privileges()

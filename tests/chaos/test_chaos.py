@@ -1,0 +1,24 @@
+"""A small run of `make chaos`."""
+
+import pytest
+
+from tests.chaos.plan import Plan
+from tests.chaos.run import run
+
+SEED = 11
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "plan",
+    [Plan(SEED, kills=15), Plan(SEED, kills=10, replicas=2, database="postgresql")],
+    ids=["one on sqlite", "two on postgresql"],
+)
+def test_nothing_is_lost(plan):
+    found = run(plan)
+
+    assert not found.wrong, f"{plan}: {found.wrong}"
+    assert found.counts["kills"] == plan.kills
+    assert found.counts["pauses"] == plan.pauses
+    assert found.counts["requests"] > 10
+    assert found.counts["expired"] + found.counts["returned"] > 0

@@ -1,0 +1,118 @@
+"""Latchkey's database comes from a backup: what it does not know is told, nothing is taken away."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from engine.request import State
+from tests.support.story import CUSTOMERS, ORDERS, STOCK, story
+
+HOUR = 3600
+
+
+@pytest.fixture
+def told(cluster):
+    with story(cluster) as told:
+        yield told
+        told.clear()
+
+
+def backed_up(told, copy: Path) -> None:
+    """Copy the database as SQLite's own backup does, while Latchkey runs."""
+    with (
+        closing(sqlite3.connect(told.desk.database.file)) as live,
+        closing(sqlite3.connect(copy)) as kept,
+    ):
+        live.backup(kept)
+
+
+def restore(told, copy: Path) -> None:
+    bot, file = told.house.bot, Path(told.desk.database.file)
+    bot.stop()
+    told.desk.database.close()
+    for left in ("-wal", "-shm"):
+        Path(f"{file}{left}").unlink(missing_ok=True)
+    shutil.copy(copy, file)
+    assert bot.run("db", "restored").returncode == 0
+    bot.start()
+    told.house.sandbox.wait_links(1, timeout=20)
+
+
+def stock(told, name: str):
+    """Get access that nobody has to approve."""
+    request = told.ask(told.person(name), path=STOCK, why="")
+    return told.wait(request.code, State.ACTIVE)
+
+
+def tables(told, name: str) -> set[str]:
+    mine = {p for p in told.privileges() if p[0].startswith(f"lk_{name}_")}
+    return {table for _, table, verb in mine if verb == "SELECT"}
+
+
+def alarms(told, *words: str) -> int:
+    said = [m.text for m in told.person("viktor").messages()]
+    return sum(all(word in text for word in words) for text in said)
+
+
+@pytest.mark.timeout(180)
+def test_database_of_an_hour_ago_reports_what_it_does_not_know(told, tmp_path):
+    """F11: a restore from a backup revoked what had been renewed since."""
+    priya = told.person("priya")
+    stays = told.active(told.person("marta"), priya, path=CUSTOMERS, duration="2h")
+    ended = told.active(told.person("diego"), priya, path=ORDERS, duration="2h")
+    again = stock(told, "fatou")
+    told.card(told.person("fatou"), again.code, button="return").click("return")
+    told.wait(again.code, State.RETURNED)
+    backed_up(told, tmp_path / "backup.db")
+    told.card(told.person("diego"), ended.code, button="return").click("return")
+    told.wait(ended.code, State.RETURNED)
+    for name in ("kofi", "fatou", "marta"):
+        stock(told, name)
+    told.house.sandbox.advance(HOUR / 3)
+
+    restore(told, tmp_path / "backup.db")
+
+    told.until(lambda: alarms(told, "lk_kofi_"), "the login that is not known")
+    told.until(lambda: alarms(told, "Fatou", "stock"), "what has ended, by what is known")
+    told.until(lambda: alarms(told, "Marta", "stock", "not through Latchkey"), "what is not known")
+    told.until(lambda: alarms(told, "Diego", ended.code), "what should be there")
+    assert {name: tables(told, name) for name in ("kofi", "fatou", "marta", "diego")} == {
+        "kofi": {"stock"},
+        "fatou": {"stock"},
+        "marta": {"customers", "stock"},
+        "diego": set(),
+    }
+    told.house.sandbox.advance(2 * HOUR)
+    told.wait(stays.code, State.EXPIRED)
+    told.wait(ended.code, State.EXPIRED)
+    assert tables(told, "marta") == {"stock"}
+
+
+@pytest.mark.timeout(120)
+def test_ended_access_that_is_there_again_is_removed(told):
+    """The system itself came from a backup, and gave back what had been taken away."""
+    marta, priya = told.person("marta"), told.person("priya")
+    request = told.active(marta, priya, path=CUSTOMERS)
+    login = told.credentials(marta, request.code)["user"]
+    told.card(marta, request.code, button="return").click("return")
+    told.wait(request.code, State.RETURNED)
+    with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
+        admin.execute(f'grant connect on database orders to "{login}"')
+        admin.execute(f'grant usage on schema shop to "{login}"')
+        admin.execute(f'grant select on shop.customers, shop.events to "{login}"')
+        admin.execute(f'alter role "{login}" login')
+
+    told.house.sandbox.advance(HOUR + 60)
+
+    told.until(lambda: tables(told, "marta") == {"events"}, "only what was never ours is there")
+    told.until(lambda: alarms(told, "Marta", request.code, "taken away"), "the admins are told")
+    with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
+        query = "select rolcanlogin from pg_roles where rolname = %s"
+        assert admin.execute(query, (login,)).fetchone() == (False,)
+        admin.execute(f'revoke all on shop.events from "{login}"')
+        admin.execute(f'revoke all on schema shop from "{login}"')
+        admin.execute(f'revoke all on database orders from "{login}"')

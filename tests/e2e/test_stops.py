@@ -1,0 +1,129 @@
+"""SIGTERM at any moment: what is under way is finished or released, and nothing is lost."""
+
+import json
+import signal
+
+import httpx
+import pytest
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import func, select
+
+from engine.request import State
+from storage.tables import InstanceRow
+from tests.e2e.life import Life
+from tests.support.postgres import drop_database, fresh_database
+from tests.support.proxy import Proxy
+from tests.support.story import ready, story
+
+PATIENCE = 10  # seconds that an orchestrator waits before it kills
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stopped(cluster, request):
+    """A house with a target that can be stalled; the bot's own database is of either kind."""
+    url = fresh_database(cluster) if request.param == "postgresql" else None
+    with Proxy(cluster.host, cluster.port) as proxy:
+        dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
+        with story(cluster, dsn=dsn, database=url) as told:
+            yield told, proxy
+            told.clear()
+    if url:
+        drop_database(cluster, url)
+
+
+def terminate(told):
+    """Send SIGTERM, as an orchestrator does; return the exit status."""
+    bot = told.house.bot
+    bot._process.send_signal(signal.SIGTERM)
+    return bot.wait(PATIENCE)
+
+
+def instances(told):
+    with told.desk.database.read() as session:
+        return session.execute(select(func.count()).select_from(InstanceRow)).scalar_one()
+
+
+def start_again(told):
+    told.house.bot.start()
+    ready(told)
+
+
+def test_an_idle_bot_stops_with_status_0_and_no_leases(stopped):
+    told, _ = stopped
+    told.house.sandbox.wait_links(1)
+
+    assert terminate(told) == 0
+
+    assert instances(told) == 0
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{told.house.url}/healthz", trust_env=False)
+    assert not [line for line in told.house.bot.log.splitlines() if "Traceback" in line]
+    start_again(told)
+
+
+def test_stopped_in_the_middle_of_a_grant_it_is_granted_after_the_next_start(stopped):
+    """The target says nothing any more, for longer than the bot may take to stop."""
+    told, proxy = stopped
+    life = Life(told, told.person("marta"), told.person("priya"))
+    life.ask()
+    proxy.reset()
+    proxy.on(6, action="stall")
+    life.approve()
+    told.until(lambda: proxy.count >= 6, "the grant is under way")
+
+    assert terminate(told) == 0
+
+    assert instances(told) == 0
+    proxy.reset()
+    start_again(told)
+    told.house.sandbox.advance(40)  # past what the stopped one may still have begun
+    told.wait(life.code, State.ACTIVE)
+    history = [line.action for line in told.desk.history(life.request)]
+    assert history.count("granted") == 1
+    life.approved()
+    told.clear()
+
+
+def test_stopped_while_slack_hangs_every_card_is_there_once_after_the_next_start(stopped):
+    told, _ = stopped
+    sandbox, marta, priya = told.house.sandbox, told.person("marta"), told.person("priya")
+    mark = sandbox.mark()
+    sandbox.fault("chat.postMessage", "slow", seconds=9, times=2)
+    code = told.ask(marta).code
+    sandbox.wait_journal(lambda e: e.get("method") == "chat.postMessage", since=mark)
+
+    assert terminate(told) == 0
+
+    sandbox.clear_faults()
+    start_again(told)
+    sandbox.advance(40)
+    told.card(priya, code, button="approve")
+    told.card(marta, code, "Waiting")
+    for who in (marta, priya):
+        assert sum(code in message.text for message in who.messages()) == 1
+    told.clear()
+
+
+def test_a_second_signal_changes_nothing(stopped):
+    told, _ = stopped
+    told.house.sandbox.wait_links(1)
+    told.house.bot._process.send_signal(signal.SIGTERM)
+
+    assert terminate(told) == 0
+
+    start_again(told)
+
+
+def test_every_line_of_the_log_is_json_and_names_its_request(stopped):
+    told, _ = stopped
+    marta, priya = told.person("marta"), told.person("priya")
+    request = told.active(marta, priya)
+    told.card(marta, request.code, button="return").click("return")
+    told.wait(request.code, State.RETURNED)
+
+    lines = [json.loads(line) for line in told.house.bot.log.splitlines()]
+    mine = [line for line in lines if line.get("request") == request.code]
+    done = [line for line in mine if line["event"] == "command done"]
+    assert [line["command"] for line in done] == ["approve", "return"]
+    assert all(line["delivery"] and line["act"] for line in done)
+    assert {"timestamp", "level", "event"} <= set.intersection(*(set(line) for line in lines))
