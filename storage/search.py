@@ -1,9 +1,22 @@
 """Searches the inventory for what some flows offer: the flows' targets compiled to SQL."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    SQLColumnExpression,
+    Text,
+    and_,
+    any_,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlmodel import Session, col
 
 from engine.flow import AccessFlow, Selector
@@ -36,7 +49,7 @@ def resources(
             col(IntegrationRow.name),
         )
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
-        .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, _offered(flows))
+        .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, _offered(session, flows))
         .order_by(col(ResourceRow.path_key), col(ResourceRow.id))
         .limit(limit)
     )
@@ -64,8 +77,8 @@ def entitlements_on(session: Session, resource: ResourceId) -> list[Entitlement]
     return [facts.to_entitlement(row) for row in session.execute(query)]
 
 
-def _offered(flows: Sequence[AccessFlow]) -> ColumnElement[bool]:
-    return or_(false(), *(_selects(s) for s in _merged(flows)))
+def _offered(session: Session, flows: Sequence[AccessFlow]) -> ColumnElement[bool]:
+    return or_(false(), *(_selects(session, s) for s in _merged(flows)))
 
 
 def _merged(flows: Sequence[AccessFlow]) -> list[Selector]:
@@ -83,15 +96,14 @@ def _merged(flows: Sequence[AccessFlow]) -> list[Selector]:
     return [replace(alike, names=frozenset(names)) for alike, names in named.items()]
 
 
-def _selects(selector: Selector) -> ColumnElement[bool]:
+def _selects(session: Session, selector: Selector) -> ColumnElement[bool]:
     conditions = [col(ResourceRow.integration_id) == selector.integration]
     if selector.types:
         conditions.append(col(ResourceRow.type).in_(sorted(selector.types)))
     if selector.names:
         names = sorted(selector.names)
-        conditions.append(
-            or_(col(ResourceRow.name_key).in_(names), col(ResourceRow.path_key).in_(names))
-        )
+        keys = (col(ResourceRow.name_key), col(ResourceRow.path_key))
+        conditions.append(or_(*(_among(session, key, names) for key in keys)))
     offered = select(col(EntitlementRow.id)).where(
         col(EntitlementRow.resource_id) == col(ResourceRow.id)
     )
@@ -99,3 +111,13 @@ def _selects(selector: Selector) -> ColumnElement[bool]:
         offered = offered.where(col(EntitlementRow.permission).in_(sorted(selector.permissions)))
     conditions.append(offered.exists())
     return and_(*conditions)
+
+
+def _among(
+    session: Session, column: SQLColumnExpression[str], names: Sequence[str]
+) -> ColumnElement[bool]:
+    """Hold for any of the names, which may be thousands: they are bound as one value."""
+    if session.get_bind().dialect.name == "sqlite":
+        listed = func.json_each(json.dumps(names)).table_valued("value")
+        return column.in_(select(listed.c.value))
+    return column == any_(literal(list(names), ARRAY(Text)))

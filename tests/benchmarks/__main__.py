@@ -23,7 +23,7 @@ from rich.table import Table
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
-from tests.benchmarks import life
+from tests.benchmarks import life, scale
 
 ROOT = Path(__file__).parents[2]
 FIVE = ("marta", "diego", "fatou", "henrik", "ravi")
@@ -64,6 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--calls", type=int, default=200, help="in each round, of each side")
+    parser.add_argument("--scale", action="store_true", help="also with 10,000 people")
     options = parser.parse_args()
     console = Console(width=120)
     with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as name:
@@ -72,6 +73,8 @@ def main() -> int:
         with Cluster.start(folder / "postgresql") as cluster:
             console.print(slash_table(folder, cluster, options.rounds, options.calls))
             console.print(life.table(folder, cluster))
+            if options.scale:
+                console.print(scale.table(folder, cluster))
     return 0
 
 

@@ -75,9 +75,7 @@ def measure(database: Database) -> dict[str, str]:
     flow = next(f for f in company.flows.values() if f.name == "Flow 1")
     with database.read() as session:
         offered = search.resources(session, [flow], "")
-        entitlements = [
-            search.entitlements_on(session, r.resource)[0] for r in offered[:100]
-        ]
+        entitlements = [search.entitlements_on(session, r.resource)[0] for r in offered[:100]]
     made = []
 
     def submit(number: int) -> None:
@@ -209,5 +207,3 @@ def timed(act: Callable[[int], object], times: int) -> str:
 
 def said(taken: list[float]) -> str:
     return f"{statistics.median(taken):.2f} / {taken[int(len(taken) * 0.99)]:.2f}"
-
-
