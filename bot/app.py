@@ -85,8 +85,9 @@ class _Apology:
                 return BoltResponse(status=200, body=_in_the_view(body["view"], sentence))
             case "block_suggestion":
                 return BoltResponse(status=200, body={"options": []})
-            case "block_actions":
-                self._over_it(body, sentence)
+            case "block_actions" if not self._over_it(body, sentence):
+                # Unacknowledged, it is at least Slack that says that nothing was done.
+                return BoltResponse(status=503, body="")
         return BoltResponse(status=200, body="")
 
     def _sentence(self, error: Exception, type_: str) -> str:
@@ -96,13 +97,15 @@ class _Apology:
         log.error("listener failed", exc_info=error, type=type_)
         return BROKEN
 
-    def _over_it(self, body: dict[str, Any], sentence: str) -> None:
-        """A click's acknowledgement carries no text: a modal does."""
+    def _over_it(self, body: dict[str, Any], sentence: str) -> bool:
+        """A click's acknowledgement carries no text: a modal does. False: it could not be shown."""
         how = self.client.views_push if body.get("view") else self.client.views_open
         try:
             how(trigger_id=body["trigger_id"], view=_notice(sentence))
         except (SlackApiError, SlackClientError, OSError) as fault:
             log.warning("nobody could be told", why=type(fault).__name__)
+            return False
+        return True
 
 
 def _in_the_view(view: dict[str, Any], sentence: str) -> dict[str, Any]:

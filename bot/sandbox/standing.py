@@ -25,6 +25,10 @@ class Standing:
     directory: Path | None
     _desk: "Desk | None" = field(default=None, init=False)
 
+    def __post_init__(self) -> None:
+        if self.directory:  # now, and not when people wait for answers within 3 seconds
+            import bot.operate  # noqa: F401
+
     def house(self) -> Json:
         file = self.directory / HOUSE if self.directory else None
         return json.loads(file.read_text()) if file and file.exists() else {}

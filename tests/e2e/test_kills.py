@@ -53,6 +53,7 @@ def live(worst, arm):
 @pytest.mark.parametrize("when", ["kill_before", "kill_after"])
 def test_killed_at_each_effect_in_slack(worst, when):
     """F17: what waited was lost at a restart, and the first click after it was swallowed."""
+
     def arm(step):
         method, skip = SLACK[step]
         bot = worst.told.house.bot

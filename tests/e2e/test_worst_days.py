@@ -165,3 +165,23 @@ def test_a_bot_that_starts_while_slack_is_down_ends_access_all_the_same(worst):
     told.house.sandbox.clear_faults()
     ready(told)
     told.clear()
+
+
+def test_a_form_outlives_the_process_that_opened_it(worst):
+    """F17, F39: what a process remembered of an open form, or a card, was gone with it."""
+    told = worst.told
+    marta, priya = told.person("marta"), told.person("priya")
+    form = told.fill(marta, path=CUSTOMERS)
+    told.house.bot.kill()
+    told.house.bot.start()
+    told.house.sandbox.wait_links(1, timeout=30)
+    assert form.submit().action == "close"
+    code = told.desk.requests(live=True)[0].code
+    card = told.card(priya, code, button="approve")
+    told.house.bot.kill()
+    told.house.bot.start()
+    told.house.sandbox.wait_links(1, timeout=30)
+    assert card.click("approve").ok
+    assert not priya.wait_view("Approve access").submit().errors
+    told.wait(code, State.ACTIVE, timeout=60)
+    told.clear()

@@ -142,3 +142,30 @@ def test_lock_on_the_file_voids_old_leases(database):
 def test_postgresql_needs_no_lock(database):
     assert claims.lock_file(database) is None
     assert not is_free(database)
+
+
+def test_pulse_holds_while_it_beats(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("storage.claims.time.monotonic", lambda: now[0])
+    pulse = claims.Pulse()
+    leased = now[0]
+    for _ in range(10):
+        pulse.beaten(now[0])
+        now[0] += claims.DEAD_AFTER - 0.1
+        assert pulse.holds(leased)
+    now[0] += 0.2
+    assert not pulse.holds(leased)
+
+
+def test_what_was_leased_before_a_silence_is_not_ours_after_it(monkeypatch):
+    """A process that was stopped for longer than its leases hold does not notice that it was."""
+    now = [100.0]
+    monkeypatch.setattr("storage.claims.time.monotonic", lambda: now[0])
+    pulse = claims.Pulse()
+    pulse.beaten(now[0])
+    leased = now[0]
+    now[0] += claims.DEAD_AFTER
+    pulse.beaten(now[0])
+
+    assert not pulse.holds(leased)
+    assert pulse.holds(now[0])

@@ -1,0 +1,277 @@
+"""The main story on the sandbox's page, by clicking, with the real bot and the real PostgreSQL."""
+
+import os
+import re
+import signal
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import chromium, opened_page, talked
+from tests.support.story import story
+
+COMPOSER = ".main .composer textarea"
+
+
+@pytest.fixture(scope="module")
+def told(cluster):
+    with story(cluster, keep=True) as told:
+        yield told
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def window(told, browser):
+    """Open windows of the page; afterwards nothing is left of what was asked, and no error."""
+    opened = []
+
+    def window(who, **context):
+        page, errors = opened_page(browser, f"{told.house.sandbox.url}/?as={who}", **context)
+        opened.append((page, errors))
+        expect(page.locator(".head h1")).to_be_attached()
+        return page
+
+    yield window
+    for page, _ in opened:
+        page.context.close()
+    told.clear()
+    assert [errors for _, errors in opened if errors] == []
+
+
+def form(page, text="/access request"):
+    page.locator(COMPOSER).fill(text)
+    page.locator(COMPOSER).press("Enter")
+    return page.get_by_role("dialog", name="Request access")
+
+
+def ask(page, why="INC-42: a customer sees somebody else's order"):
+    """Fill in the form by clicking, send it, and return the request's code."""
+    dialog = form(page)
+    search(page, "customers").get_by_text("orders/shop/customers", exact=True).click()
+    expect(dialog.get_by_text("Who approves")).to_be_visible()
+    dialog.get_by_label("Why do you need it?").fill(why)
+    dialog.get_by_role("button", name="Request", exact=True).click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".message").last).to_contain_text("Waiting for approval")
+    return talked(page)
+
+
+def search(page, text):
+    menu = page.get_by_role("combobox", name="What do you need access to?")
+    menu.click()
+    menu.fill(text)
+    offered = page.get_by_role("listbox", name="What do you need access to?")
+    expect(offered.get_by_role("option").first).to_contain_text(text)
+    return offered
+
+
+def card(page, code, says):
+    return page.locator(".message").filter(has_text=code).filter(has_text=says).last
+
+
+def approve(page, code):
+    card(page, code, "Your approval is needed").get_by_role("button", name="Approve").click()
+    dialog = page.get_by_role("dialog", name="Approve access")
+    dialog.get_by_role("button", name="Approve", exact=True).click()
+    expect(dialog).to_be_hidden()
+
+
+def test_the_main_story_in_two_windows(told, window):
+    asks, approves = window("marta"), window("priya")
+    code = ask(asks)
+
+    approve(approves, code)
+
+    expect(card(approves, code, "Request approved")).to_be_visible()
+    active = card(asks, code, "Access is active")
+    active.get_by_role("button", name="Show credentials").click()
+    asks.get_by_role("button", name="Use in the sandbox").click()
+    session = asks.get_by_role("region", name=re.compile("Session: lk_marta"))
+    session.get_by_role("button", name="Run").click()
+    expect(session.get_by_role("cell", name="customer1@example.com")).to_be_visible()
+    session.get_by_role("textbox").fill("select * from shop.orders")
+    session.get_by_role("button", name="Run").click()
+    expect(session.get_by_text("permission denied")).to_be_visible()
+
+    asks.get_by_role("tab", name="Clock").click()
+    expect(asks.get_by_text(f"{code} · ends")).to_be_visible()
+    asks.get_by_role("button", name="+1 h").click()
+    expect(card(asks, code, "Access has ended")).to_be_visible()
+    asks.get_by_role("tab", name="Use the access").click()
+    expect(session).to_contain_text("terminating connection due to administrator command")
+    asks.get_by_text("Log in to PostgreSQL").click()
+    asks.get_by_role("button", name="Log in", exact=True).click()
+    expect(asks.get_by_text("PostgreSQL refuses the login")).to_be_visible()
+
+
+def test_what_is_wrong_stands_at_its_field_and_goes_when_it_is_mended(window):
+    page = window("marta")
+    dialog = form(page)
+    dialog.get_by_role("button", name="Request", exact=True).click()
+    expect(dialog.get_by_role("alert").first).to_have_text("Please complete this required field.")
+
+    search(page, "customers").get_by_text("orders/shop/customers", exact=True).click()
+    dialog.get_by_label("For how long?").fill("a while")
+    dialog.get_by_role("button", name="Request", exact=True).click()
+
+    wrong = dialog.get_by_label("For how long?")
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    expect(wrong).to_be_focused()
+    wrong.fill("30 min")
+    expect(wrong).to_have_attribute("aria-invalid", "false")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator(COMPOSER)).to_be_focused()
+
+
+def test_a_search_says_when_there_is_nothing(window):
+    page = window("marta")
+    form(page)
+    menu = page.get_by_role("combobox", name="What do you need access to?")
+    menu.fill("nothing is called this")
+    expect(page.get_by_role("listbox").get_by_text("No results")).to_be_visible()
+    menu.fill("payments")
+    expect(page.get_by_role("option").first).to_contain_text("ledger/accounts/payments")
+
+
+def test_with_the_keyboard_only(window):
+    page, approver = window("diego"), window("priya")
+    page.locator(COMPOSER).focus()
+    for key in "/acc":
+        page.keyboard.press(key)
+    expect(page.get_by_role("option", name=re.compile("^/access"))).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.type("req")
+    expect(page.get_by_role("option", name="/access request")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Request access")
+    expect(dialog.get_by_role("combobox").first).to_be_focused()
+    page.keyboard.type("shop/customers")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_text("Who approves")).to_be_visible()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(dialog.get_by_label("Why do you need it?")).to_be_focused()
+    page.keyboard.type("INC-43")
+    page.keyboard.press("Control+Enter")
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".message").last).to_contain_text("Waiting for approval")
+    code = talked(page)
+
+    button = card(approver, code, "Your approval is needed").get_by_role("button", name="Approve")
+    button.focus()
+    approver.keyboard.press("Enter")
+    dialog = approver.get_by_role("dialog", name="Approve access")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    approver.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(card(page, code, "Access is active")).to_be_visible()
+
+    page.get_by_role("button", name=f"Return the access of {code} now").last.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alertdialog")).to_contain_text("Return this access?")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+
+
+def test_on_a_phone(window):
+    page = window("marta", viewport={"width": 380, "height": 740}, has_touch=True)
+    page.get_by_role("link", name="Latchkey").tap()
+    code = ask(page)
+    waiting = card(page, code, "Waiting for approval")
+    waiting.get_by_role("button", name="Cancel request").tap()
+    page.get_by_role("alertdialog").get_by_role("button", name="Cancel request").tap()
+    expect(card(page, code, "Request cancelled")).to_be_visible()
+    for name in ("All conversations", "The sandbox's clock"):
+        page.get_by_role("button", name=name).tap()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 380
+
+
+def test_an_app_that_does_not_answer_looks_as_in_slack(told, window):
+    page = window("marta")
+    dialog = form(page)
+    expect(dialog).to_be_visible()
+    os.kill(told.house.bot.pid, signal.SIGSTOP)
+    try:
+        search_field = dialog.get_by_role("combobox").first
+        search_field.fill("customers")
+        expect(page.get_by_text("did not send a list")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog.get_by_text("We had some trouble connecting. Try again?")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.locator(COMPOSER).fill("/access help")
+        page.locator(COMPOSER).press("Enter")
+        told_so = '/access failed with the error "operation_timeout"'
+        expect(page.get_by_text(told_so)).to_be_visible()
+        page.reload()
+        expect(page.get_by_text(told_so)).to_be_visible()
+    finally:
+        os.kill(told.house.bot.pid, signal.SIGCONT)
+
+
+def test_what_slack_refuses_stands_in_the_inspector_with_its_reason(told, window):
+    page = window("marta")
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    page.get_by_role("tab", name="Inspector").click()
+    told.house.sandbox.fault("views.open", "slack_error", code="invalid_blocks")
+    page.locator(COMPOSER).fill("/access request")
+    page.locator(COMPOSER).press("Enter")
+    refused = page.locator(".entry.bad").filter(has_text="views.open").first
+    expect(refused).to_contain_text("invalid_blocks")
+    refused.locator("summary").click()
+    expect(refused.get_by_text("The app asked")).to_be_visible()
+    expect(refused).to_contain_text('"private_metadata"')
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_slow_slack_shows_that_something_goes_on(told, window):
+    page = window("marta")
+    told.house.sandbox.fault("views.open", "slow", seconds=1)
+    page.locator(COMPOSER).fill("/access request")
+    page.locator(COMPOSER).press("Enter")
+    expect(page.locator(".composer.busy")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Request access")).to_be_visible()
+    expect(page.locator(".composer.busy")).to_have_count(0)
+
+
+def test_a_reload_shows_the_same(window):
+    page = window("marta")
+    dialog = form(page)
+    search(page, "customers").get_by_text("orders/shop/customers", exact=True).click()
+    expect(dialog.get_by_text("Who approves")).to_be_visible()
+    with page.expect_response(re.compile("/hold$")):
+        dialog.get_by_label("Why do you need it?").fill("typed, not sent")
+    page.reload()
+    expect(dialog.get_by_label("Why do you need it?")).to_have_value("typed, not sent")
+    expect(dialog.get_by_role("combobox").first).to_have_value("orders/shop/customers")
+
+
+def test_choosing_who_one_is(told, browser):
+    page, errors = opened_page(browser, told.house.sandbox.url)
+    page.get_by_role("searchbox").fill("controller")
+    page.get_by_role("link", name=re.compile("^Ольга")).click()
+    expect(page).to_have_url(re.compile(r"as=olga"))
+    expect(page.get_by_role("button", name=re.compile("You are Ольга"))).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("searchbox")).to_be_visible()
+    assert errors == []
+    page.context.close()
+
+
+def test_the_unread_mark_comes_and_goes(told, window):
+    page = window("priya")
+    page.get_by_role("link", name="general").click()
+    expect(page.get_by_role("heading", name="general")).to_be_visible()
+    code = told.ask(told.person("marta")).code
+    expect(page.get_by_role("link", name="Latchkey, 1 unread")).to_be_visible()
+    page.get_by_role("link", name="Latchkey, 1 unread").click()
+    expect(card(page, code, "Your approval is needed")).to_be_visible()
+    expect(page.get_by_role("link", name="Latchkey", exact=True)).to_be_visible()
