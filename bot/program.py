@@ -36,6 +36,7 @@ STOP_WITHIN = 6.0  # seconds for what is under way
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 TIE_EVERY = timedelta(hours=1)
 SWEEP_EVERY = timedelta(hours=1)
+FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
 
@@ -226,7 +227,7 @@ class Program:
         def change(tx: Any, _: object) -> None:  # noqa: ANN401
             for id_ in self.services.connected:
                 jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
-                jobs.schedule(tx, JobKind.RECONCILE, id_, now)
+                jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 

@@ -137,8 +137,10 @@ class Access:
         if poll.poll(0):
             try:
                 connection.pgconn.consume_input()
-            except psycopg.OperationalError as fault:
-                self._over(session, _words(fault))
+            except psycopg.OperationalError:
+                # It has read what came before the end of the line; this makes it understand it.
+                connection.pgconn.is_busy()
+                self._over(session, "the server has closed the session")
 
     @staticmethod
     def _told(session: _Session, said: psycopg.errors.Diagnostic) -> None:

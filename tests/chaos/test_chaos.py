@@ -15,6 +15,7 @@ SEED = 11
     ids=["one on sqlite", "two on postgresql"],
 )
 def test_nothing_is_lost(plan):
+    """F21, among all else: cards, audit and the real system say the same."""
     found = run(plan)
 
     assert not found.wrong, f"{plan}: {found.wrong}"

@@ -23,6 +23,7 @@ from tests.chaos.world import World
 from tests.support.story import NotSeenError
 
 ONCE = ("submitted", "granted", "revoking", "rejected", *(s.value for s in State if s.final))
+FOUND = ("removed", "not_removed", "vanished", "found", "stranger")
 STANDING = ("orders", "SELECT")
 _VERBS = {"read": {"SELECT"}, "read-write": {"SELECT", "INSERT", "UPDATE", "DELETE"}}
 _DATABASES = ("orders", "ledger")
@@ -64,7 +65,10 @@ def judge(world: World) -> Verdict:
     _sessions(world, verdict)
     with world.told.desk.database.read() as session:
         verdict.wrong += audit.verify(session)
-        verdict.counts["audit"] = len(session.execute(select(col(AuditRow.seq))).all())
+        actions = Counter(session.execute(select(col(AuditRow.action))).scalars())
+    verdict.counts["audit"] = actions.total()
+    for action in FOUND:
+        verdict.must(not actions[action], f"reconciliation {action}: {actions[action]} times")
     return verdict
 
 

@@ -127,14 +127,13 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
         house = stack.enter_context(House(here, cluster=cluster, rate_factor=0, dsn=dsn, **given))
         desk = stack.enter_context(opened(settings.load(**house.bot.settings)))
         told = Story(house, desk)
-        house.bot.start()
-        ready(told)
         bots = [house.bot]
         for number in range(1, plan.replicas):
-            bot = Bot(house.bot.settings, here / f"latchkey-{number}.log")
-            bots.append(bot)
-            stack.callback(bot.stop)
+            bots.append(Bot(house.bot.settings, here / f"latchkey-{number}.log"))
+            stack.callback(bots[-1].stop)
+        for bot in bots:  # at once, on an empty database
             bot.start()
+        ready(told)
         made = World(plan, told, proxy, bots, own)
         made.wait_links(START)
         stack.callback(made.over.set)

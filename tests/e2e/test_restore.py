@@ -1,44 +1,49 @@
 """Latchkey's database comes from a backup: what it does not know is told, nothing is taken away."""
 
-import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from engine.request import State
+from tests.support.postgres import fresh_database
 from tests.support.story import CUSTOMERS, ORDERS, STOCK, story
 
 HOUR = 3600
 
 
-@pytest.fixture
-def told(cluster):
-    with story(cluster) as told:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def told(request, cluster):
+    given = {"database": fresh_database(cluster)} if request.param == "postgresql" else {}
+    with story(cluster, **given) as told:
         yield told
         told.clear()
 
 
-def backed_up(told, copy: Path) -> None:
-    """Copy the database as SQLite's own backup does, while Latchkey runs."""
-    with (
-        closing(sqlite3.connect(told.desk.database.file)) as live,
-        closing(sqlite3.connect(copy)) as kept,
-    ):
-        live.backup(kept)
-
-
-def restore(told, copy: Path) -> None:
-    bot, file = told.house.bot, Path(told.desk.database.file)
-    bot.stop()
+def copied(told, source: str, copy: str) -> None:
+    """Copy Latchkey's database while nobody is at work on it."""
     told.desk.database.close()
-    for left in ("-wal", "-shm"):
-        Path(f"{file}{left}").unlink(missing_ok=True)
-    shutil.copy(copy, file)
-    assert bot.run("db", "restored").returncode == 0
-    bot.start()
+    if told.desk.database.sqlite:
+        for left in ("-wal", "-shm"):
+            Path(f"{copy}{left}").unlink(missing_ok=True)
+        with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(copy)) as kept:
+            live.backup(kept)
+        return
+    with psycopg.connect(told.house.cluster.superuser_dsn(), autocommit=True) as admin:
+        admin.execute(f'drop database if exists "{copy}" with (force)')
+        admin.execute(f'create database "{copy}" template "{source}"')
+
+
+@contextmanager
+def stopped(told) -> Iterator[str]:
+    """Stop Latchkey; within, its database's name is given."""
+    told.house.bot.stop()
+    yield str(make_url(told.desk.database.url).database)
+    told.house.bot.start()
     told.house.sandbox.wait_links(1, timeout=20)
 
 
@@ -59,7 +64,7 @@ def alarms(told, *words: str) -> int:
 
 
 @pytest.mark.timeout(180)
-def test_database_of_an_hour_ago_reports_what_it_does_not_know(told, tmp_path):
+def test_database_of_an_hour_ago_reports_what_it_does_not_know(told):
     """F11: a restore from a backup revoked what had been renewed since."""
     priya = told.person("priya")
     stays = told.active(told.person("marta"), priya, path=CUSTOMERS, duration="2h")
@@ -67,14 +72,17 @@ def test_database_of_an_hour_ago_reports_what_it_does_not_know(told, tmp_path):
     again = stock(told, "fatou")
     told.card(told.person("fatou"), again.code, button="return").click("return")
     told.wait(again.code, State.RETURNED)
-    backed_up(told, tmp_path / "backup.db")
+    with stopped(told) as database:
+        copied(told, database, f"{database}.backup")
     told.card(told.person("diego"), ended.code, button="return").click("return")
     told.wait(ended.code, State.RETURNED)
     for name in ("kofi", "fatou", "marta"):
         stock(told, name)
     told.house.sandbox.advance(HOUR / 3)
 
-    restore(told, tmp_path / "backup.db")
+    with stopped(told) as database:
+        copied(told, f"{database}.backup", database)
+        assert told.house.bot.run("db", "restored").returncode == 0
 
     told.until(lambda: alarms(told, "lk_kofi_"), "the login that is not known")
     told.until(lambda: alarms(told, "Fatou", "stock"), "what has ended, by what is known")

@@ -1,4 +1,4 @@
-"""No secret in logs, messages, audit or `repr`, through a whole life with everything going wrong."""
+"""No secret in logs, messages, audit or `repr`, in a life in which everything goes wrong."""
 
 import json
 
