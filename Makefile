@@ -18,7 +18,6 @@ help: ## list the commands
 
 setup: .venv/ready ## install everything into .venv
 	@.ci/postgresql $(BIN)
-	@.ci/node
 
 sandbox: setup ## try everything in a browser; ARGS="--port 8080 --fresh"
 	@$(BIN)/latchkey sandbox $(ARGS)
@@ -27,8 +26,9 @@ demo: setup ## play the main job in the terminal, against a real PostgreSQL
 	@$(BIN)/latchkey demo
 
 test: setup ## run every test
+	@.ci/node
 	@.ci/chromium
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 screenshots: setup ## draw the pictures that the docs show
 	@.ci/chromium

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import mimetypes
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class Page:
     access: Access
     standing: Standing
     marks: Marks = field(default_factory=dict)
+    dismissed: Counter[str] = field(default_factory=Counter)  # how many notices, by person
 
     def routes(self) -> list[Route | WebSocketRoute]:
         return [
@@ -104,7 +106,8 @@ class Page:
         """Keep what is in a field, as Slack's client does until the view is sent."""
         user, said = self._user(request), await request.json()
         place = Place(said.get("view_id"), said.get("ts"), said.get("channel"))
-        self.people.hold(user, place, said["action_id"], said["value"], said.get("block_id"))
+        with contextlib.suppress(NotPossible):  # the field went away while somebody typed
+            self.people.hold(user, place, said["action_id"], said["value"], said.get("block_id"))
         return {}
 
     # --- using the access -----------------------------------------------------------------
@@ -197,7 +200,7 @@ class Page:
             "dm": self._channel(user, dm),
             "views": [self._view(view) for view in self.views.stack(user.id)],
             "home": self._view(home) if home else None,
-            "notices": self.people.notices(user),
+            "notices": self.people.notices(user)[self.dismissed[user.id] :],
             "sessions": self.access.sessions(user.id),
         }
 
@@ -239,6 +242,10 @@ class Page:
         if ts > marks.get(channel, ""):
             marks[channel] = ts
             self.changes.touch(user.id)
+
+    def dismiss(self, user: User) -> None:
+        self.dismissed[user.id] = len(self.people.notices(user))
+        self.changes.touch(user.id)
 
     def message(self, message: Message, user: User, threads: dict[str, list[Message]]) -> Json:
         replies = threads.get(message.ts, [])
@@ -291,6 +298,8 @@ class _Window:
             said = json.loads(await self._socket.receive_text())
             if self._user and "read" in said:
                 self._page.mark(self._user, said["read"], said["ts"])
+            if self._user and "dismiss" in said:
+                self._page.dismiss(self._user)
             for name in ("messages", "thread"):
                 if name in said:
                     self._look(name, said[name])

@@ -26,6 +26,7 @@ from bot.sandbox.events import Events
 from bot.sandbox.faults import Faults
 from bot.sandbox.files import Files
 from bot.sandbox.gateway import Gateway
+from bot.sandbox.guard import Guard
 from bot.sandbox.journal import Journal
 from bot.sandbox.kept import Kept
 from bot.sandbox.page import Page
@@ -109,7 +110,8 @@ async def _serve(options: Options) -> None:
             *page.routes(),
         ]
         async with links.serve(_HOST), _keeping(options.state, workspace, views, page, changes):
-            server = _Server(Starlette(routes=routes), json.dumps(identity))
+            guarded = Guard(Starlette(routes=routes), listening.getsockname()[1])
+            server = _Server(guarded, json.dumps(identity))
             await server.serve(sockets=[listening])
             links.close_all()
             await courier.close()
@@ -140,7 +142,7 @@ def _requests(url: str, app: App) -> Carrier:
 class _Server(uvicorn.Server):
     """Says `greeting` once it listens, and stops at once: what still waits is dropped."""
 
-    def __init__(self, app: Starlette, greeting: str) -> None:
+    def __init__(self, app: Guard, greeting: str) -> None:
         config = uvicorn.Config(
             app,
             log_level="error",

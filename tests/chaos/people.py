@@ -91,6 +91,7 @@ class Team:
                 act()
             except _PASSING:
                 self.world.said.count("acts that failed")
+                self.world.wait(0.3)
             self.world.wait(self.chance.uniform(0, 0.1))
 
     def leave(self) -> None:

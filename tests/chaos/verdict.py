@@ -65,10 +65,11 @@ def judge(world: World) -> Verdict:
     _sessions(world, verdict)
     with world.told.desk.database.read() as session:
         verdict.wrong += audit.verify(session)
-        actions = Counter(session.execute(select(col(AuditRow.action))).scalars())
-    verdict.counts["audit"] = actions.total()
-    for action in FOUND:
-        verdict.must(not actions[action], f"reconciliation {action}: {actions[action]} times")
+        entries = session.execute(select(AuditRow)).scalars().all()
+    verdict.counts["audit"] = len(entries)
+    for entry in entries:
+        by_hand = entry.action == "found" and HAND_MADE in entry.body["login"]
+        verdict.must(entry.action not in FOUND or by_hand, f"{entry.action}: {entry.body}")
     return verdict
 
 
@@ -101,7 +102,7 @@ def _busy(world: World) -> list[str]:
 
 def _let_time_pass(world: World, verdict: Verdict) -> None:
     def busy(world: World) -> list[str]:
-        world.told.house.sandbox.advance(1800)
+        world.told.house.sandbox.advance(7200)
         return [r.code for r in world.told.desk.requests(live=True)] or _busy(world)
 
     _rest(world, verdict, "at the end", busy)

@@ -141,6 +141,7 @@ export class Composer {
     if (!text || this.busy) return;
     const { channel, thread_ts: thread } = this.where();
     this.shown?.close();
+    this.ondone?.();
     this.input.value = "";
     drafts.delete(this.name());
     this.grow();

@@ -66,23 +66,28 @@ export function keyed(box, items, { key, print, make }) {
   for (const item of items) {
     const name = key(item), now = print(item);
     const was = old.get(name);
-    let node = was;
+    let node = was, held = null;
     if (!was || was._print !== now) {
       node = make(item, was);
       node._key = name;
       node._print = now;
       if (was && was !== node) {
-        const held = was.contains(document.activeElement) && document.activeElement.dataset.focus;
+        held = was.contains(document.activeElement) && document.activeElement.dataset.focus;
         if (was === at) at = at.nextSibling;
         was.remove();
-        if (held) requestAnimationFrame(() => node.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus());
       }
     }
     old.delete(name);
     if (node === at) at = at.nextSibling;
     else box.insertBefore(node, at);
+    if (held) node.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
   }
-  for (const node of old.values()) node.remove();
+  for (const node of old.values()) {
+    // What takes its place may have another key: the focus stays with what does the same.
+    const action = node.contains(document.activeElement) && document.activeElement.dataset.action;
+    node.remove();
+    if (action) box.querySelector(`[data-action="${CSS.escape(action)}"]`)?.focus({ preventScroll: true });
+  }
 }
 
 // Keeps Tab within `box`, as a dialog does.

@@ -93,6 +93,7 @@ export function watchJournal(on) {
   say({ journal: on });
 }
 
+export const dismiss = () => say({ dismiss: true });
 export const read = (channel, ts) => say({ read: channel, ts });
 
 async function ask(address, body, method = "POST") {

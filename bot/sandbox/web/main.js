@@ -7,7 +7,7 @@ import { Composer } from "./composer.js";
 import { arrows, button, h, icon, iconButton, note } from "./dom.js";
 import { Drawer, ahead } from "./drawer.js";
 import { face } from "./faces.js";
-import { act, connect, look, nameOf, onChange, state } from "./live.js";
+import { act, connect, dismiss, look, nameOf, onChange, state } from "./live.js";
 import { Messages } from "./messages.js";
 import { Modals } from "./modals.js";
 import { clockTime, productNow } from "./text.js";
@@ -89,9 +89,10 @@ function build() {
   const local = h("div", { class: "local", "aria-live": "polite" });
   const tell = (text) => local.replaceChildren(h("div", { class: "message only" }, h("div", { class: "gutter" }, h("span", { class: "face bot" }, "S")),
     h("div", { class: "body" }, h("div", { class: "private" }, icon("people"), "Only visible to you"), h("div", { class: "who" }, h("strong", {}, "Slackbot")), h("div", { class: "text" }, text)),
-    iconButton("close", "Dismiss", () => local.replaceChildren())));
+    iconButton("close", "Dismiss", () => { local.replaceChildren(); dismiss(); })));
   const composer = new Composer({ where: () => ({ channel: at.channel }), local: tell,
     placeholder: () => `Message ${titleOf(channelNamed(at.channel))}` });
+  composer.ondone = () => { local.replaceChildren(); if (state.screen.notices.length) dismiss(); };
   const threadComposer = new Composer({ where: () => ({ channel: at.channel, thread_ts: at.thread }), placeholder: () => "Reply …", local: (text) => note(text, "bad") });
   const drawer = new Drawer({ tab: (name) => go({ drawer: name, thread: "" }, { replace: true }), close: () => go({ drawer: "" }) });
   const modals = new Modals({ onlogin(login) { go({ drawer: "access", thread: "" }); drawer.logIn(login); } });
@@ -105,7 +106,6 @@ function build() {
   app.replaceChildren(frame);
   arrows(parts.side, "a, button");
   built = { messages, threadList, composer, threadComposer, drawer, modals, home, frame, local, tell, ...parts, prints: {} };
-  built.notices = state.screen.notices.length;
 }
 
 const titleOf = (channel) => (channel.id === state.screen.dm.id ? state.company.app.name : channel.kind === "mpim"
@@ -242,16 +242,13 @@ function drawAside() {
 // --- what Slack itself says ------------------------------------------------------------------
 
 function tellNotices() {
-  const { notices } = state.screen;
-  const name = `notices/${state.me}`;
-  const seen = Math.min(Number(sessionStorage.getItem(name) ?? 0), notices.length);
-  const fresh = notices.slice(seen);
-  const text = fresh.at(-1);
-  if (text === undefined || built.told === notices.length) return;
-  built.told = notices.length;
-  if (!text.startsWith("/")) { sessionStorage.setItem(name, notices.length); return; }
-  built.tell(text);
-  built.local.querySelector("button")?.addEventListener("click", () => sessionStorage.setItem(name, notices.length));
+  const text = state.screen.notices.at(-1);
+  if (text === built.noticed) return;
+  built.noticed = text;
+  // What failed elsewhere is told where it failed; a command has no other place.
+  if (text?.startsWith("/")) built.tell(text);
+  else if (text) dismiss();
+  else built.local.replaceChildren();
 }
 
 // --- light and dark, and who one is ----------------------------------------------------------

@@ -1,0 +1,245 @@
+"""What the page shows and does with an app that uses everything that Slack has."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import chromium, opened_page
+
+COMPOSER = ".main .composer textarea"
+
+
+def plain(text):
+    return {"type": "plain_text", "text": text}
+
+
+def option(text, value=None):
+    return {"text": plain(text), "value": value or text.lower()}
+
+
+def button(text, action, **more):
+    return {"type": "button", "text": plain(text), "action_id": action, **more}
+
+
+def modal(title, *blocks, **more):
+    return {"type": "modal", "title": plain(title), "blocks": list(blocks), **more}
+
+
+def section(text, **more):
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}, **more}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(sandbox, person, browser):
+    page, errors = opened_page(browser, f"{sandbox.url}/?as={person.name}")
+    expect(page.locator(".head h1")).to_be_visible()
+    yield page
+    page.context.close()
+    assert errors == []
+
+
+def posted(api, person, *blocks, text="text"):
+    said = api("chat.postMessage", channel=person.id, text=text, blocks=list(blocks))
+    assert said["ok"], said
+
+
+def last_action(app):
+    return app.seen[-1]["payload"]["actions"][0]
+
+
+def test_text_is_never_markup_of_the_page(api, person, page):
+    evil = "<img src=x onerror=alert(1)> <javascript:alert(1)|here> *bold* `<b>` &lt;i&gt; a_b_c"
+    posted(api, person, section(evil))
+    message = page.locator(".message").last
+    expect(message.locator("strong").last).to_have_text("bold")
+    expect(message.locator("code")).to_have_text("<b>")
+    expect(message).to_contain_text("<i> a_b_c")
+    expect(message.locator("img, a")).to_have_count(0)
+
+
+def test_dates_people_and_emoji_are_shown_as_people_read_them(api, person, page):
+    posted(
+        api,
+        person,
+        section(f"<@{person.id}> :tada: <!date^86400^{{date_num}} {{time}}|then> <!here>"),
+    )
+    text = page.locator(".message").last
+    expect(text).to_contain_text(f"@{person.real_name} 🎉 1970-01-02")
+    expect(text).to_contain_text("@here")
+
+
+def test_every_element_of_a_message_tells_the_app(app, api, person, page):
+    app.on("block_actions")
+    options = [option("Apple"), option("Pear")]
+    posted(
+        api,
+        person,
+        {
+            "type": "actions",
+            "elements": [
+                button("Press", "press", value="7"),
+                {"type": "overflow", "action_id": "over", "options": options},
+                {"type": "static_select", "action_id": "pick", "options": options},
+                {"type": "users_select", "action_id": "who"},
+                {"type": "checkboxes", "action_id": "boxes", "options": options},
+                {"type": "radio_buttons", "action_id": "radio", "options": options},
+                {"type": "datepicker", "action_id": "day"},
+            ],
+        },
+    )
+    message = page.locator(".message").last
+
+    def used(action, act):
+        with page.expect_response("**/sandbox/people/**"):
+            act()
+        said = last_action(app)
+        assert said["action_id"] == action
+        return said
+
+    press = message.get_by_role("button", name="Press")
+    assert used("press", press.click)["value"] == "7"
+    message.get_by_role("button", name="More actions").click()
+    pear = page.get_by_role("menuitem", name="Pear")
+    assert used("over", pear.click)["selected_option"]["value"] == "pear"
+    message.get_by_role("combobox").first.click()
+    apple = page.get_by_role("option", name="Apple")
+    assert used("pick", apple.click)["selected_option"]["value"] == "apple"
+    menu = message.get_by_role("combobox").last
+    menu.click()
+    menu.fill(person.real_name)
+    found = page.get_by_role("option", name=person.real_name).first
+    assert used("who", found.click)["selected_user"]
+    box = message.get_by_role("checkbox", name="Pear")
+    assert used("boxes", box.check)["selected_options"][0]["value"] == "pear"
+    radio = message.get_by_role("radio", name="Apple")
+    assert used("radio", radio.check)["selected_option"]["value"] == "apple"
+    day = message.locator("input[type=date]")
+    assert used("day", lambda: (day.fill("2026-11-24"), day.blur()))["selected_date"] == (
+        "2026-11-24"
+    )
+    page.reload()
+    expect(message.get_by_role("checkbox", name="Pear")).to_be_checked()
+    expect(message.get_by_role("combobox").first).to_have_value("Apple")
+
+
+def test_a_dialog_asks_first(app, api, person, page):
+    app.on("block_actions")
+    asks = {"title": plain("Sure?"), "text": plain("Really."), "confirm": plain("Do it")}
+    danger = button("Delete", "delete", confirm=asks | {"deny": plain("Keep it")})
+    posted(api, person, {"type": "actions", "elements": [danger]})
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("alertdialog", name="Sure?").get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+    assert not [one for one in app.seen if one["payload"]["type"] == "block_actions"]
+    page.get_by_role("button", name="Delete").click()
+    with page.expect_response("**/click"):
+        page.get_by_role("button", name="Do it").click()
+    assert last_action(app)["action_id"] == "delete"
+
+
+def test_a_stack_of_views_with_errors_and_groups(app, api, page):
+    def opened(payload):
+        push = {"type": "actions", "elements": [button("Deeper", "push")]}
+        first = modal("First", section("at the bottom"), push, submit=plain("Done"))
+        assert api("views.open", trigger_id=payload["trigger_id"], view=first)["ok"]
+
+    def pushed(payload):
+        element = {"type": "external_select", "action_id": "x", "min_query_length": 0}
+        field = {"type": "input", "block_id": "f", "label": plain("Which?"), "element": element}
+        second = modal("Second", field, submit=plain("Send"), close=plain("Up"))
+        assert api("views.push", trigger_id=payload["trigger_id"], view=second)["ok"]
+
+    groups = [
+        {"label": plain("Fruit"), "options": [option("Apple")]},
+        {"label": plain("Stone"), "options": [option("Basalt")]},
+    ]
+    app.on("/access", opened).on("block_actions", pushed)
+    app.on("block_suggestion", lambda _: {"option_groups": groups})
+    app.on("view_submission", lambda _: {"response_action": "errors", "errors": {"f": "Not that."}})
+    page.locator(COMPOSER).fill("/access")
+    page.locator(COMPOSER).press("Enter")
+    page.locator(COMPOSER).press("Enter")
+    page.get_by_role("button", name="Deeper").click()
+    dialog = page.get_by_role("dialog", name="Second")
+    menu = dialog.get_by_role("combobox", name="Which?")
+    menu.click()
+    expect(page.get_by_role("group", name="Stone").get_by_role("option")).to_have_text("Basalt")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(menu).to_have_value("Basalt")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Not that.")
+    dialog.get_by_role("button", name="Up").click()
+    expect(page.get_by_role("dialog", name="First")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_an_answer_for_one_pair_of_eyes_says_so(app, page):
+    app.on("/access", lambda _: {"text": "psst"})
+    page.locator(COMPOSER).fill("/access help")
+    page.locator(COMPOSER).press("Enter")
+    message = page.locator(".message").last
+    expect(message).to_contain_text("psst")
+    expect(message).to_contain_text("Only visible to you")
+
+
+def test_what_is_no_command_is_said_and_not_lost(page):
+    page.locator(COMPOSER).fill("/nonsense now")
+    page.locator(COMPOSER).press("Enter")
+    expect(page.get_by_text("/nonsense is not a valid command")).to_be_visible()
+    expect(page.locator(COMPOSER)).to_have_value("/nonsense now")
+
+
+def test_a_thread(api, person, page):
+    posted(api, person, section("the start"))
+    message = page.locator(".message").last
+    message.hover()
+    message.get_by_role("button", name="Reply in a thread").click()
+    reply = page.get_by_role("combobox", name="Reply …")
+    reply.fill("an answer")
+    reply.press("Enter")
+    expect(page.get_by_role("log", name="Thread").get_by_text("an answer")).to_be_visible()
+    expect(page.get_by_role("button", name="1 reply")).to_be_visible()
+
+
+def test_a_reaction(api, person, page):
+    posted(api, person, section("nice"))
+    message = page.locator(".message").last
+    message.hover()
+    message.get_by_role("button", name="Add a reaction").click()
+    page.get_by_role("menuitem", name="eyes").click()
+    expect(message.get_by_role("button", name="eyes, 1")).to_have_attribute("aria-pressed", "true")
+    message.get_by_role("button", name="eyes, 1").click()
+    expect(message.locator(".reaction")).to_have_count(0)
+
+
+def test_thousands_of_messages_stay_quick(sandbox, person, browser):
+    for n in range(5_000):
+        person.post(f"number {n}")
+    page, _ = opened_page(browser, f"{sandbox.url}/?as={person.name}")
+    expect(page.get_by_text("number 4999", exact=True)).to_be_visible()
+    assert page.locator(".message").count() <= 60
+    expect(page.get_by_text("4940 older messages")).to_be_attached()
+    page.locator(".scroller").evaluate("box => { box.scrollTop = 0 }")
+    expect(page.get_by_text("number 4900", exact=True)).to_be_attached()
+    started = page.evaluate("performance.now()")
+    page.locator(COMPOSER).fill("one more")
+    page.locator(COMPOSER).press("Enter")
+    expect(page.get_by_text("one more", exact=True)).to_be_visible()
+    assert page.evaluate("performance.now()") - started < 2_000
+    page.context.close()
+
+
+def test_another_sites_page_cannot_speak_to_the_sandbox(api, sandbox, person):
+    elsewhere = {"origin": "https://elsewhere.example"}
+    acts = api.http.post(
+        f"{sandbox.url}/sandbox/people/{person.name}/post", json={"text": "hi"}, headers=elsewhere
+    )
+    assert acts.status_code == 403
+    assert person.messages() == []

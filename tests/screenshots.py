@@ -1,0 +1,100 @@
+"""Draws the pictures that the docs show: `python -m tests.screenshots docs/images`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from bot.sandbox.house import House
+from tests.support.browser import chromium, opened_page, talked
+
+SIZE = {"width": 1180, "height": 720}
+PHONE = {"width": 390, "height": 780}
+
+
+def draw(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="latchkey-pictures-") as name, chromium() as browser:
+        home = Path(name)
+        home.chmod(0o755)  # PostgreSQL may run as somebody else
+        with House(home, keep=True) as house:
+            house.bot.start()
+            house.sandbox.wait_links(1, timeout=30)
+            _Pictures(browser, house.sandbox.url, folder).take()
+
+
+class _Pictures:
+    def __init__(self, browser: Browser, url: str, folder: Path) -> None:
+        self._browser = browser
+        self._url = url
+        self._folder = folder
+
+    def take(self) -> None:
+        asks = self._window("marta")
+        approves = self._window("priya", color_scheme="dark")
+        self._ask(asks)
+        expect(asks.locator(".message").last).to_contain_text("Waiting for approval")
+        code = talked(asks)
+        self._approve(approves, code)
+        active = asks.locator(".message").filter(has_text="Access is active").last
+        expect(active.get_by_role("button", name="Show credentials")).to_be_visible()
+        self._save(asks, "active")
+        self._use(asks)
+        asks.get_by_role("tab", name="Clock").click()
+        asks.get_by_role("button", name="+15 min").click()
+        expect(asks.get_by_text(f"{code} · ends")).to_be_visible()
+        self._save(asks, "clock")
+
+    def _ask(self, page: Page) -> None:
+        page.locator(".composer textarea").first.fill("/access request")
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog", name="Request access")
+        menu = dialog.get_by_role("combobox", name="What do you need access to?")
+        menu.click()
+        menu.fill("customers")
+        page.get_by_role("option", name="orders/shop/customers").click()
+        expect(dialog.get_by_text("Who approves", exact=True)).to_be_visible()
+        why = dialog.get_by_label("Why do you need it?")
+        why.fill("INC-42: a customer sees somebody else's order")
+        self._save(page, "request")
+        dialog.get_by_role("button", name="Request", exact=True).click()
+        expect(dialog).to_be_hidden()
+
+    def _approve(self, page: Page, code: str) -> None:
+        card = page.locator(".message").filter(has_text=code).last
+        expect(card.get_by_role("button", name="Approve")).to_be_visible()
+        self._save(page, "approval-dark")
+        phone = self._window("priya", in_="D0PRIYA", viewport=PHONE)
+        expect(phone.get_by_role("button", name="Approve")).to_be_visible()
+        self._save(phone, "approval-phone")
+        card.get_by_role("button", name="Approve").click()
+        dialog = page.get_by_role("dialog", name="Approve access")
+        dialog.get_by_label("Reason").fill("Go ahead, and good luck")
+        dialog.get_by_role("button", name="Approve", exact=True).click()
+        expect(page.locator(".message").last).to_contain_text("Request approved")
+
+    def _use(self, page: Page) -> None:
+        page.get_by_role("button", name="Show credentials").last.click()
+        page.get_by_role("button", name="Use in the sandbox").click()
+        page.get_by_role("textbox", name="Query as").fill(
+            "select id, name from shop.customers limit 4"
+        )
+        page.get_by_role("button", name="Run").click()
+        expect(page.get_by_text("SELECT 4")).to_be_visible()
+        self._save(page, "access")
+
+    def _window(self, who: str, in_: str = "", **context: object) -> Page:
+        address = f"{self._url}/?as={who}" + (f"&in={in_}" if in_ else "")
+        page, _ = opened_page(self._browser, address, **{"viewport": SIZE, **context})
+        expect(page.locator(".head h1")).to_be_attached()
+        return page
+
+    def _save(self, page: Page, name: str) -> None:
+        page.evaluate("document.fonts.ready")
+        page.mouse.move(0, 0)
+        page.screenshot(path=self._folder / f"{name}.png", animations="disabled", caret="hide")
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]))
