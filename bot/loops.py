@@ -335,6 +335,8 @@ def _reconcile(services: Services, integration: IntegrationId, account: AccountI
         )
 
 
-def forget_secret(services: Services, job: Job) -> None:
-    """Delete a password that has been shown for long enough."""
-    services.transaction(lambda tx: accounts.forget_secret(tx, AccountId(int(job.subject))))
+def forget_secret(services: Services, job: Job) -> timedelta | None:
+    """Delete a password that is saved, or has been shown for long enough."""
+    account = AccountId(int(job.subject))
+    done = services.transaction(lambda tx: accounts.forget_secret(tx, account))
+    return None if done else accounts.AGAIN

@@ -3,7 +3,7 @@
 import secrets as random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import col
@@ -34,6 +34,8 @@ from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
 
 ALARM_AFTER = 3  # failures in a row
+AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_PAUSE = timedelta(minutes=5)
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
 
@@ -146,13 +148,21 @@ def reset(tx: Write, desk: Desk, account: AccountId, now: datetime) -> Secret | 
     return secret
 
 
-def forget_secret(tx: Write, account: AccountId) -> None:
-    """Delete the password: the person has saved it, or has had time enough."""
+def forget_secret(tx: Write, account: AccountId) -> bool:
+    """Delete the password: the person has saved it, or has had time enough.
+
+    False: the system has not taken it yet, so that it is only shown no more; try again soon.
+    """
     row = tx.execute(
         select(AccountRow).where(col(AccountRow.id) == account).with_for_update()
     ).scalar()
-    if row is not None and row.secret_set:
-        row.secret = None
+    if row is None or row.secret is None:
+        return True
+    if not row.secret_set:
+        row.shown_at = LONG_AGO
+        return False
+    row.secret = None
+    return True
 
 
 def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:

@@ -43,6 +43,7 @@ class _Pictures:
         self._use(asks)
         asks.get_by_role("tab", name="Clock").click()
         asks.get_by_role("button", name="+15 min").click()
+        expect(asks.get_by_text("(in 45 min)")).to_be_visible()
         expect(asks.get_by_text(f"{code} · ends")).to_be_visible()
         self._save(asks, "clock")
 

@@ -65,7 +65,9 @@ def saved(services: Services, person: Person, account: AccountId) -> Refusal | N
         row = tx.get(AccountRow, account)
         if row is None or row.person_id != person.id:
             return NOT_YOURS
-        accounts.forget_secret(tx, account)
+        if not accounts.forget_secret(tx, account):
+            soon = services.clock.now() + accounts.AGAIN
+            jobs.reschedule(tx, JobKind.FORGET_SECRET, str(account), soon)
         entry = Entry("credentials_saved", person.id, {"account": account})
         audit.append(tx, [(None, entry)], services.clock.now())
         return None
@@ -119,7 +121,8 @@ def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) ->
     now = services.clock.now()
     password = accounts.open_secret(row, services.keys)
     if password and row.shown_at and now - row.shown_at >= SHOWN_FOR:
-        row.secret, password = None, None
+        row.secret = None if row.secret_set else row.secret
+        password = None
     if password and row.shown_at is None:
         row.shown_at = now
         jobs.reschedule(tx, JobKind.FORGET_SECRET, str(held.account), now + SHOWN_FOR)

@@ -113,7 +113,7 @@ def directory_changes(world: World) -> None:
         world.said.away.add(name)
         for change in changes:
             world.calm(lambda n=name, c=change: _sync(world, n, c))
-            world.wait(chance.uniform(0.2, 2))
+            world.wait(chance.uniform(1, 4))  # without NOTIFY it is heard of within a second
         world.said.count("changes of the directory")
 
 

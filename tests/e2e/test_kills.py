@@ -81,7 +81,7 @@ def test_killed_while_a_direct_message_is_opened(worst, when):
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("statement", "when"),
-    [(2, "before"), (5, "after"), (8, "before"), (11, "after"), (14, "before"), (17, "after")],
+    [(2, "before"), (5, "after"), (8, "before"), (11, "after"), (14, "before"), (15, "after")],
 )
 def test_killed_at_a_statement_of_the_grant_the_extension_and_the_end(worst, statement, when):
     def arm(step):

@@ -170,7 +170,6 @@ def test_a_picture_is_the_apps_to_show_and_ready(api, anna, wide):
         "neither": {},
         "unknown": {"id": "F0NONE"},
         "not an image": {"id": ready(api, b"hello", "a.png")},
-        "too early": {"id": upload(api, PNG, "a.png")},
         "deleted": {"id": deleted},
         "somebody else's": {"id": theirs},
     }

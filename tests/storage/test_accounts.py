@@ -714,3 +714,18 @@ def test_notes_for_the_operator_are_in_the_audit(stored):
 
     (noted,) = [r for r in stored.rows(AuditRow) if r.action == "noted"]
     assert noted.body == {"account": login(stored), "note": "3 tables went to their owner"}
+
+
+def test_password_saved_before_the_system_has_it_is_forgotten_once_it_has(stored):
+    """It was saved in the moment before the write-back, and shown to whoever looked after that."""
+    stored.submit()
+    stored.converge()
+    account = stored.account().id
+    stored.write(lambda tx, _: accounts.reset(tx, stored.desk, account, stored.now))
+
+    assert not stored.write(lambda tx, _: accounts.forget_secret(tx, account))
+    assert stored.account().secret
+
+    stored.converge()
+    assert stored.write(lambda tx, _: accounts.forget_secret(tx, account))
+    assert stored.account().secret is None

@@ -84,7 +84,10 @@ class Story:
         sent = self.fill(who, **wanted).submit()
         if sent.errors or sent.failed or sent.action != "close":
             raise NotSeenError(f"not submitted: {sent}")
-        return next(r for r in self.desk.requests(live=False) if r.id not in known)
+        made = [r for r in self.desk.requests(live=False) if r.id not in known]
+        if not made:
+            raise NotSeenError(f"{who.name} made no request that is new")
+        return made[0]
 
     # --- deciding ----------------------------------------------------------------------------
 
