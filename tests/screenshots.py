@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from bot.sandbox.house import House
 from tests.support.browser import chromium, opened_page, talked
 
-SIZE = {"width": 1180, "height": 720}
+SIZE = {"width": 1180, "height": 790}
 PHONE = {"width": 390, "height": 780}
 
 

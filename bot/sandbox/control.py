@@ -176,6 +176,7 @@ class Control:
                 self.clock.reset()
             case _:
                 raise NotPossible("the sandbox cannot do that")
+        self.changes.touch()
         return self._status(request)
 
     async def _file(self, request: Request) -> Response:

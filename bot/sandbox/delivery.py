@@ -4,7 +4,7 @@ Events are delivered again when they are not acknowledged.
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from bot.sandbox import limits
@@ -28,6 +28,7 @@ class Outcome:
     body: object = None
     seconds: float | None = None
     final: bool = False  # the app asked not to be told again
+    record: Delivery | None = field(default=None, compare=False, repr=False)
 
     @property
     def acked(self) -> bool:
@@ -101,7 +102,13 @@ class Courier:
         outcome = await self._carrier.carry(record)
         record.outcome, record.ack, record.seconds = outcome.reason, outcome.body, outcome.seconds
         self._journal.touch()
-        return outcome
+        return replace(outcome, record=record)
+
+    def refuse(self, outcome: Outcome, why: str) -> None:
+        """Note in the journal why Slack does not take what the app answered."""
+        if outcome.record:
+            outcome.record.refused = why
+            self._journal.touch()
 
 
 _RETRY_REASONS = {

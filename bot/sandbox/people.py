@@ -109,8 +109,9 @@ class People:
         if not error:
             try:
                 reply = self._command_reply(user, place, outcome.body)
-            except SlackError:
+            except SlackError as refusal:
                 error = "invalid_command_response"
+                self._courier.refuse(outcome, _why(refusal))
         if error:
             self._notice(user, f'{command} failed with the error "{error}"')
         shown = render.message_text(reply, self._names()) if reply else ""
@@ -185,7 +186,8 @@ class People:
             return self._submission_failed(user, view, outcome)
         try:
             action = self._follow(view, outcome.body)
-        except SlackError:
+        except SlackError as refusal:
+            self._courier.refuse(outcome, _why(refusal))
             return self._submission_failed(user, view, outcome)
         return _submission(outcome, action=action, errors=view.errors)
 
@@ -420,6 +422,8 @@ class People:
         if faults or not outcome.acked:
             self._fail(user, sheet.source)
             error = "; ".join(faults) or outcome.reason
+            if faults:
+                self._courier.refuse(outcome, error)
             return _answer(outcome, error) | {"options": []}
         body = outcome.body if isinstance(outcome.body, dict) else {}
         found = elements.offered(body, [])
@@ -574,6 +578,10 @@ def _submission(
 ) -> Json:
     seconds = outcome.seconds if outcome else None
     return {"action": action, "errors": errors or {}, "failed": failed, "seconds": seconds}
+
+
+def _why(refusal: SlackError) -> str:
+    return ": ".join([refusal.code, *(m.removeprefix("[ERROR] ") for m in refusal.messages)])
 
 
 def _groups(body: Json) -> list[str]:

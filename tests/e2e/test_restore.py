@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from engine.request import State
 from tests.support.postgres import fresh_database
-from tests.support.story import CUSTOMERS, ORDERS, STOCK, story
+from tests.support.story import CUSTOMERS, ORDERS, STOCK, NotSeenError, story
 
 HOUR = 3600
 
@@ -102,7 +102,10 @@ def test_database_of_an_hour_ago_reports_what_it_does_not_know(told):
 
 @pytest.mark.timeout(120)
 def test_ended_access_that_is_there_again_is_removed(told):
-    """The system itself came from a backup, and gave back what had been taken away."""
+    """F6: what the system still had was taken for access anew.
+
+    The system itself came from a backup, and gave back what had been taken away.
+    """
     marta, priya = told.person("marta"), told.person("priya")
     request = told.active(marta, priya, path=CUSTOMERS)
     login = told.credentials(marta, request.code)["user"]
@@ -114,9 +117,16 @@ def test_ended_access_that_is_there_again_is_removed(told):
         admin.execute(f'grant select on shop.customers, shop.events to "{login}"')
         admin.execute(f'alter role "{login}" login')
 
-    told.house.sandbox.advance(HOUR + 60)
+    def clean() -> bool:
+        return tables(told, "marta") == {"events"}
 
-    told.until(lambda: tables(told, "marta") == {"events"}, "only what was never ours is there")
+    # An account that is being worked on at that moment is left for the next time.
+    for _ in range(4):
+        told.house.sandbox.advance(HOUR + 60)
+        with suppress(NotSeenError):
+            told.until(clean, "only what was never ours is there", timeout=6)
+            break
+    assert clean()
     told.until(lambda: alarms(told, "Marta", request.code, "taken away"), "the admins are told")
     with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
         query = "select rolcanlogin from pg_roles where rolname = %s"

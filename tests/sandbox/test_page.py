@@ -180,6 +180,25 @@ def test_a_stack_of_views_with_errors_and_groups(app, api, page):
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_an_answer_that_slack_does_not_take_is_explained(app, api, page):
+    def opened(payload):
+        view = modal("First", section("send me"), submit=plain("Send"))
+        assert api("views.open", trigger_id=payload["trigger_id"], view=view)["ok"]
+
+    app.on("/access", opened)
+    app.on("view_submission", lambda _: {"response_action": "update", "view": {"type": "modal"}})
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    page.get_by_role("tab", name="Inspector").click()
+    page.locator(COMPOSER).fill("/access help")
+    page.locator(COMPOSER).press("Enter")
+    dialog = page.get_by_role("dialog", name="First")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.get_by_text("We had some trouble connecting. Try again?")).to_be_visible()
+    entry = page.locator(".entry.bad").filter(has_text="view_submission").first
+    entry.locator("summary").click()
+    expect(entry).to_contain_text("missing required field: title")
+
+
 def test_an_answer_for_one_pair_of_eyes_says_so(app, page):
     app.on("/access", lambda _: {"text": "psst"})
     page.locator(COMPOSER).fill("/access help")

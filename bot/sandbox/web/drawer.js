@@ -72,7 +72,7 @@ class ClockPanel {
       await control("advance", { seconds });
       this.told.textContent = `The clock is now ${clockTime(productNow())}.`;
     }), {});
-    this.back = button("Back to real time", tried(async () => { await control("reset-clock"); }), { class: "quiet" });
+    this.back = button("Back to real time", tried(async () => { await control("reset-clock"); }), { class: "quiet back", title: "Starts the bot again, whose clock never goes back by itself" });
     this.list = h("div", { class: "standing" }, h("p", { class: "hint" }, "One moment …"));
     this.node = h("div", {},
       h("section", { class: "panel" }, this.face, this.day, this.told,
@@ -279,7 +279,7 @@ class Inspector {
       this.load(one.n, inside);
     } }, h("summary", {},
       h("span", { class: "way", title: out ? "Slack tells the app" : "The app asks Slack" }, out ? "→" : "←"), h("span", { class: "entry-what" }, one.what, one.retry ? ` (again, ${one.retry})` : ""),
-      bad && h("span", { class: "badge bad" }, one.error || one.fault), h("small", {}, took), h("small", {}, new Date(one.time * 1000).toLocaleTimeString("en-GB"))), inside);
+      bad && h("span", { class: "badge bad" }, (one.error || one.fault).split(/[:;[]/)[0]), h("small", {}, took), h("small", {}, new Date(one.time * 1000).toLocaleTimeString("en-GB"))), inside);
     if (details.open) this.load(one.n, inside);
     return details;
   }

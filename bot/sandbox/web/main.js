@@ -84,7 +84,7 @@ const readMark = (channel) => channel.read || "0";
 // --- putting together ------------------------------------------------------------------------
 
 function build() {
-  const messages = new Messages({ onthread: (ts) => go({ thread: ts, drawer: "" }) });
+  const messages = new Messages({ onthread: (ts) => go({ thread: ts, drawer: "" }), intro: beginning });
   const threadList = new Messages({ thread: true });
   const local = h("div", { class: "local", "aria-live": "polite" });
   const tell = (text) => local.replaceChildren(h("div", { class: "message only" }, h("div", { class: "gutter" }, h("span", { class: "face bot" }, "S")),
@@ -200,6 +200,15 @@ function drawMain() {
     built.messages.show();
     if (!channel.archived) built.composer.show();
   }
+}
+
+function beginning() {
+  const channel = channelNamed(at.channel), { app: bot } = state.company;
+  if (channel.id !== state.screen.dm.id) return h("div", { class: "beginning" }, h("h2", {}, titleOf(channel)), h("p", {}, "This is where it begins."));
+  return h("div", { class: "beginning" }, face(bot.id, "large"), h("h2", {}, bot.name), h("p", {}, bot.about),
+    h("p", {}, "Type ", h("b", {}, "/"), " to see what can be asked of it, or begin here:"),
+    h("div", { class: "row wrap" }, bot.commands.flatMap((one) => (one.usage_hint.match(/[a-z][a-z-]+/gi) ?? [""]).map((word) =>
+      button(`${one.command} ${word}`.trim(), () => built.composer.run(`${one.command} ${word}`, at.channel))))));
 }
 
 function about() {

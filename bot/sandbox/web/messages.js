@@ -20,7 +20,8 @@ function dayLabel(ts) {
 
 export class Messages {
   // `thread` lists show one thread; `onthread` opens one from a channel.
-  constructor({ thread = false, onthread } = {}) {
+  constructor({ thread = false, onthread, intro } = {}) {
+    this.intro = intro;
     this.thread = thread;
     this.onthread = onthread;
     this.rows = h("div", { class: "rows", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": thread ? "Thread" : "Messages", tabindex: "0" });
@@ -49,6 +50,7 @@ export class Messages {
     this.fresh.hidden = true;
     this.rows.replaceChildren();
     this.more.replaceChildren();
+    this.above = null;
   }
 
   list() { return this.thread ? state.thread : state.messages; }
@@ -78,7 +80,11 @@ export class Messages {
     const first = this.rows.querySelector(".message");
     const items = this.items(list.sorted);
     keyed(this.rows, items, { key: (one) => one.key, print: (one) => one.print, make: (one) => one.make() });
-    this.more.replaceChildren(list.more ? h("span", { class: "menu-status" }, `${list.more} older messages`) : "");
+    const above = list.more ? `${list.more} older messages` : "";
+    if (this.above !== above) {
+      this.above = above;
+      this.more.replaceChildren(above ? h("span", { class: "menu-status" }, above) : this.thread ? "" : this.intro());
+    }
     const newest = list.sorted.at(-1);
     const grew = newest && this.last && newest.ts > this.last;
     if (this.stuck) this.bottom();
