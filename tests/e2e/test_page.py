@@ -279,7 +279,7 @@ def test_choosing_who_one_is(told, browser):
 def test_the_unread_mark_comes_and_goes(told, window):
     page = window("priya")
     page.get_by_role("link", name="general").click()
-    expect(page.get_by_role("heading", name="general")).to_be_visible()
+    expect(page.get_by_role("heading", name="general", exact=True)).to_be_visible()
     code = told.ask(told.person("marta")).code
     expect(page.get_by_role("link", name="Latchkey, 1 unread")).to_be_visible()
     page.get_by_role("link", name="Latchkey, 1 unread").click()
