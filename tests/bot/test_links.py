@@ -12,6 +12,7 @@ from bot import links
 from bot.links import Links
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
+from tests.support.inside import wait_until
 
 PEOPLE = ("marta", "priya", "diego", "fatou", "henrik", "ravi")
 
@@ -175,6 +176,8 @@ def test_an_outage_of_slack_is_said_once_and_links_come_back(sandbox, people):
             mark = tried["n"]
         sandbox.clear_faults()
         sandbox.wait_links(2)
+        # The sandbox sees the link a moment before its maker says so.
+        wait_until(lambda: "linked to slack" in [line["event"] for line in logs])
 
     said = [line["event"] for line in logs if line["log_level"] != "debug"]
     assert said.count("no link to slack") == 1

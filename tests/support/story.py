@@ -68,7 +68,10 @@ class Story:
     ) -> View:
         form = self.form(who)
         offered = form.options("resource", path)
-        form.set("resource", next(o["value"] for o in offered if o["text"]["text"] == path))
+        found = [o["value"] for o in offered if o["text"]["text"] == path]
+        if not found:
+            raise NotSeenError(f"{who.name} is not offered {path}")
+        form.set("resource", found[0])
         who.wait_view(where=lambda v: "permission/" in str(v["blocks"]))
         who.view().set("permission", permission)
         who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]))
