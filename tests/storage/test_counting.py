@@ -1,43 +1,10 @@
 """What one life costs the database: transactions and statements, counted as they are sent."""
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import event
-
 from engine.request import State
-from storage.database import Database
+from tests.support.inside import counted
 from tests.support.stored import HOUR, MINUTE, WRITING
-
-
-class Count:
-    transactions = 0
-    statements = 0
-
-    def __str__(self) -> str:
-        return f"{self.transactions} transactions, {self.statements} statements"
-
-
-@contextmanager
-def counted(database: Database) -> Iterator[Count]:
-    """Count what both engines send; BEGIN and COMMIT are the transaction, a batch is one."""
-    count = Count()
-
-    def statement(_connection, _cursor, words, *_):
-        count.statements += not words.startswith("BEGIN")
-
-    def begin(_connection):
-        count.transactions += 1
-
-    heard = [(database.writer, "begin", begin)]
-    heard += [(e, "before_cursor_execute", statement) for e in (database.writer, database.reader)]
-    for each in heard:
-        event.listen(*each)
-    try:
-        yield count
-    finally:
-        for each in heard:
-            event.remove(*each)
 
 
 def test_a_whole_life_costs_few_transactions(stored, kind):
