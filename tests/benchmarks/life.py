@@ -1,19 +1,17 @@
 """What a whole life costs the database, counted in the real bot (see tests/bot/test_counted.py)."""
 
+from collections.abc import Iterator
 from pathlib import Path
-
-from rich.table import Table
 
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.sandbox.postgres import Cluster
+from tests.benchmarks.report import Row
 from tests.support.inside import Inside, whole_life
 from tests.support.postgres import drop_database, fresh_database
 
 
-def table(folder: Path, cluster: Cluster) -> Table:
-    title = "A whole life: transactions / statements"
-    made = Table("", "submit", "approve, grant", "offer", "end", "all", "bar", title=title)
+def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
     for kind in ("sqlite", "postgresql"):
         url = f"sqlite:///{folder}/life.db" if kind == "sqlite" else fresh_database(cluster)
         with Sandbox.start(
@@ -29,7 +27,10 @@ def table(folder: Path, cluster: Cluster) -> Table:
             drop_database(cluster, url)
         transactions = sum(c.transactions for c in costs.values())
         statements = sum(c.statements for c in costs.values())
-        ok = "✓" if transactions <= 14 and statements <= 90 else "✗"
-        cells = [f"{c.transactions} / {c.statements}" for c in costs.values()]
-        made.add_row(kind, *cells, f"{transactions} / {statements}", f"≤ 14 / ≤ 90 {ok}")
-    return made
+        yield Row(
+            f"whole life, counted: transactions / statements, {kind}",
+            f"{transactions} / {statements}",
+            ", ".join(f"{name} {c.transactions} / {c.statements}" for name, c in costs.items()),
+            "≤ 14 / ≤ 90",
+            transactions <= 14 and statements <= 90,
+        )

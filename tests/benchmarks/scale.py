@@ -2,11 +2,10 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rich.table import Table
 from sqlalchemy import insert, select, update
 from sqlmodel import col
 
@@ -23,6 +22,7 @@ from storage.company import Companies
 from storage.database import Database
 from storage.tables import Company as CompanyRow
 from storage.tables import RequestRow
+from tests.benchmarks.report import Row
 from tests.support.postgres import drop_database, fresh_database
 
 PEOPLE, FLOWS, RESOURCES = 10_000, 200, 50_000
@@ -30,25 +30,16 @@ SYSTEM = IntegrationId("pg")
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 
 
-def table(folder: Path, cluster: Cluster) -> Table:
-    title = f"{PEOPLE:,} people, {FLOWS} flows, {RESOURCES * 2:,} entitlements (ms, p50 / p99)"
-    made = Table("", "sqlite", "postgresql", "bar", title=title)
-    columns = []
+def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
+    size = f"{PEOPLE:,} people, {FLOWS} flows, {RESOURCES * 2:,} entitlements"
     for kind in ("sqlite", "postgresql"):
         url = f"sqlite:///{folder}/scale.db" if kind == "sqlite" else fresh_database(cluster)
         database = Database(url)
-        columns.append(measure(database))
+        for what, measured in measure(database).items():
+            yield Row(f"{what}, {kind}", measured, size, "", None)
         database.close()
         if kind == "postgresql":
             drop_database(cluster, url)
-    bars = {
-        "search in the resource field": "p99 ≤ 30 ms",
-        "idle tick, 100,000 requests waiting": "≤ 0.2 ms",
-        "submit / one-row commit": "≤ 60 × for a whole life",
-    }
-    for name, first in columns[0].items():
-        made.add_row(name, first, columns[1][name], bars.get(name, ""))
-    return made
 
 
 def measure(database: Database) -> dict[str, str]:
