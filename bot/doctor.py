@@ -62,9 +62,11 @@ def _app(settings: Settings) -> Check:
 def _database(settings: Settings) -> Iterator[Check]:
     database = Database(settings.database_url, pool=1)
     try:
-        found, newest = schema.current(database), schema.newest()
-        detail = f"schema {found}" if found == newest else "run `latchkey db upgrade`"
-        yield Check("database", ok=found == newest, detail=detail)
+        found = schema.current(database)
+        detail = f"schema {found or 'none'}"
+        if not schema.fits(found):
+            detail += f", not {schema.newest()}: run `latchkey db upgrade`"
+        yield Check("database", ok=schema.fits(found), detail=detail)
         with database.read() as session:
             theirs = session.execute(select(db_now())).scalar_one()
         skew = abs(theirs - datetime.now(UTC).timestamp())

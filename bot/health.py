@@ -53,8 +53,9 @@ class Health:
             current = schema.current(self.services.database)
         except (*AWAY, SQLAlchemyError) as fault:
             return f"does not answer ({type(fault).__name__})"
-        newest = schema.newest()
-        return "" if current == newest else f"its schema is {current or 'missing'}, not {newest}"
+        if schema.fits(current):
+            return ""
+        return f"its schema is {current or 'missing'}, not {schema.newest()}"
 
     def _slack(self) -> str:
         problem = self.services.vitals.slack.problem

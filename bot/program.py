@@ -42,7 +42,13 @@ log = structlog.get_logger()
 
 
 class NeedsUpgradeError(Exception):
-    """The database's schema is not this program's. Run `latchkey db upgrade`."""
+    """The database's schema is older than this program's, or more than one step newer."""
+
+    def __init__(self, found: str) -> None:
+        cure = "Run `latchkey db upgrade`"
+        if found > schema.newest():
+            cure = "Run a newer Latchkey"
+        super().__init__(f"The database's schema is {found}, not {schema.newest()}. {cure}.")
 
 
 def clock(settings: Settings) -> Clock:
@@ -139,8 +145,8 @@ class Program:
         """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
         self._build_doors()
         self._lock = claims.lock_file(self.database)
-        if schema.current(self.database) != schema.newest():
-            raise NeedsUpgradeError
+        if not schema.fits(found := schema.current(self.database)):
+            raise NeedsUpgradeError(found)
         take_in(self.services, self._listed)
         self._register()
         self._plan_jobs()

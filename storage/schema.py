@@ -1,31 +1,54 @@
-"""The schema's revisions: which one a database has, and how it gets to the newest."""
+"""The schema's revisions: which one a database has, and how it gets to the newest.
 
+Revisions are numbers: a migration only expands, so a program also runs on a schema that is one
+newer than its own, while the replicas are replaced one after another.
+"""
+
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import inspect, text
 
 from storage import sync
 from storage.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
 _LOCK = 0x4C6174636B  # any number, the same in every process: PostgreSQL's advisory lock
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+@cache
 def newest() -> str:
-    return ScriptDirectory.from_config(_config(None)).get_current_head() or ""
+    """Return the revision that this program was made for."""
+    return max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("0*.py"))
 
 
 def current(database: Database) -> str:
     """Return the revision that the database has; empty: none."""
     with database.reader.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() or ""
+        if not inspect(connection).has_table("alembic_version"):
+            return ""
+        return connection.execute(text("select version_num from alembic_version")).scalar() or ""
+
+
+def fits(revision: str) -> bool:
+    """Tell whether this program runs on a schema: its own, or one that is one newer."""
+    return revision.isdecimal() and int(revision) - int(newest()) in {0, 1}
 
 
 def upgrade(database: Database, to: str = "head") -> None:
-    """Bring the schema to a revision, in one transaction, one process at a time."""
+    """Bring the schema to a revision, in one transaction, one process at a time.
+
+    A schema that is newer than this program's stays as it is.
+    """
+    from alembic import command
+
+    if to == "head" and current(database) > newest():
+        return
     with database.write() as tx:
         connection = tx.connection()
         if not database.sqlite:
@@ -39,12 +62,16 @@ def upgrade(database: Database, to: str = "head") -> None:
 
 def downgrade(database: Database, to: str) -> None:
     """Take the schema back to a revision, `base` for nothing. What only it knew is lost."""
+    from alembic import command
+
     with database.write() as tx:
         command.downgrade(_config(tx.connection()), to)
 
 
-def _config(connection: Connection | None) -> Config:
+def _config(connection: "Connection") -> "Config":
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     return config

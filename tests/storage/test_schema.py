@@ -3,7 +3,7 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 from sqlmodel import SQLModel
 
 import storage.tables
@@ -41,6 +41,31 @@ def test_revisions_go_up_down_and_up_again(empty):
 
     schema.upgrade(empty)
     assert schema.current(empty) == schema.newest()
+
+
+def test_newest_is_the_head_of_the_migrations(empty):
+    schema.upgrade(empty)
+
+    with empty.reader.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == schema.newest()
+
+
+def test_replicas_are_replaced_one_after_another(empty):
+    """A replica that was started again on a schema one step newer than its own stayed down."""
+    schema.upgrade(empty)
+    own = int(schema.newest())
+    fits = [schema.fits(f"{own + step:04}") for step in (-1, 0, 1, 2)]
+    assert fits == [False, True, True, False]
+    assert not schema.fits("")
+
+    with empty.write() as tx:
+        tx.execute(
+            text("update alembic_version set version_num = :newer"), {"newer": f"{own + 1:04}"}
+        )
+    schema.upgrade(empty)
+
+    assert schema.current(empty) == f"{own + 1:04}"
 
 
 def test_upgrade_twice_is_upgrade_once(empty):
