@@ -9,6 +9,7 @@ from engine.outcome import Code, Refusal
 
 HINT = "Write minutes, or something like 90 min, 1.5 h, 2 h 30 or 3 days."
 
+_ENDLESS = {"without end", "no end", "for ever", "forever", "ever", "indefinite", "indefinitely"}
 _MINUTE = timedelta(minutes=1)
 _UNITS = {
     1: "m min mins minute minutes minuten",
@@ -47,6 +48,11 @@ def parse(
         near = in_words(timedelta(minutes=minutes))
         return _refusal(f"“{_shown(text)}” is not a whole number of minutes. Try {near}.")
     return timedelta(minutes=minutes)
+
+
+def parse_or_endless(text: str) -> timedelta | Refusal | None:
+    """Read a duration of whole minutes, or words for access without end: None."""
+    return None if " ".join(_plain(text).split()) in _ENDLESS else parse(text)
 
 
 def in_words(duration: timedelta | None) -> str:

@@ -14,6 +14,8 @@ from bot.views import credentials, ids, lists, request_modal
 from bot.views.text import refusal_in_plain_text
 from bot.views.values import Form, Scene, View
 from engine.directory import Person
+from engine.duration import in_words
+from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Refusal
 
@@ -88,6 +90,7 @@ def register(app: App, services: Services) -> None:
     app.options(ids.RESOURCE)(asking.search)
     app.action(ids.RESOURCE)(asking.choose)
     app.action(ids.PERMISSION)(asking.choose)
+    app.action(ids.FLOW)(asking.choose)
     app.view(ids.REQUEST_MODAL)(asking.submit)
     app.action(ids.AGAIN)(asking.again)
     app.action(ids.REQUEST_ACCESS)(asking.ask)
@@ -110,10 +113,13 @@ def _filled(view: View) -> Filled:
     entered: dict[str, Any] = view["state"]["values"]
     state = {action: value for block in entered.values() for action, value in block.items()}
     given = next((b.partition("/")[2] for b in entered if b.startswith(ids.DURATION)), "")
+    usual = next((b.rpartition("/")[2] for b in entered if b.startswith(ids.FLOW)), "")
+    flow = _choice(state, ids.FLOW, FlowId)
     typed = str(state.get(ids.DURATION, {}).get("value") or "")
     return Filled(
         resource=_choice(state, ids.RESOURCE, ResourceId),
         permission=_choice(state, ids.PERMISSION, EntitlementId),
+        picked=flow if str(flow) != usual else None,
         duration=typed,
         prefilled=typed == given,
         justification=str(state.get(ids.JUSTIFICATION, {}).get("value") or ""),
@@ -138,8 +144,9 @@ def _as_before(scene: Scene | None) -> Filled:
     return Filled(
         resource=known.resource.id if known else None,
         permission=known.id if known else None,
-        duration="",
-        prefilled=True,
+        picked=scene.request.flow if scene else None,
+        duration=in_words(scene.request.duration) if scene else "",
+        prefilled=scene is None,
         justification=scene.request.justification if scene else "",
         promise=Promise(),
     )

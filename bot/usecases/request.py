@@ -1,6 +1,7 @@
 """Asking for access: what can be asked for, the form as it fills, the submission."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from engine import approval, duration, eligibility
 from engine.approval import Case
 from engine.directory import Person
 from engine.eligibility import Draft
-from engine.flow import AccessFlow, Join
+from engine.flow import AccessFlow, FlowId, Join
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
@@ -59,6 +60,7 @@ class Filled:
 
     resource: ResourceId | None
     permission: EntitlementId | None
+    picked: FlowId | None = None  # another flow than the form had chosen
     duration: str
     prefilled: bool  # the duration is what the form itself had put there
     justification: str
@@ -103,7 +105,7 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         chosen = _named(services, resource, permission)
         if chosen is None:
             notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
-    if long and isinstance(wanted := duration.parse(long), Refusal):
+    if long and isinstance(wanted := duration.parse_or_endless(long), Refusal):
         notes.append(wanted.sentence)
         long = None
     filled = Filled(
@@ -212,14 +214,14 @@ class _Filling:
         if permission is None:
             return self._kept(form), Promise()
         entitlement, flows_of = offered[permission]
-        wanted = duration.parse(filled.duration)
-        known = wanted if isinstance(wanted, timedelta) else USUAL
-        flow = (eligibility.allowing(flows_of, known) or flows_of)[0]
+        usual = self._usual(flows_of)
+        flow = self._picked(flows_of) or usual
+        form = replace(form, flows=flows_of, usual=usual.id)
         return self._promising(form, flow, entitlement), Promise.of(flow)
 
     def draft(self) -> Draft | Refusal:
         entitlement = self._chosen()
-        wanted = duration.parse(self.filled.duration)
+        wanted = duration.parse_or_endless(self.filled.duration)
         if isinstance(entitlement, Refusal):
             return entitlement
         if isinstance(wanted, Refusal):
@@ -259,11 +261,26 @@ class _Filling:
         return found
 
     def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
-        """Return the preferred flow that allows it; else the one to say what is not allowed."""
+        """Return the flow that is picked, else the preferred one that allows it.
+
+        Where none does, it is the one to say what is not allowed.
+        """
         offering = eligibility.offering(_usable(self.company, self.person), entitlement)
+        if picked := self._picked(offering):
+            return picked
         if allowing := eligibility.allowing(offering, wanted):
             return allowing[0]
         return max(offering, key=lambda f: f.revision.grant_for or timedelta.max, default=None)
+
+    def _picked(self, flows: Sequence[AccessFlow]) -> AccessFlow | None:
+        return next((f for f in flows if f.id == self.filled.picked), None)
+
+    def _usual(self, flows: Sequence[AccessFlow]) -> AccessFlow:
+        """Return the preferred flow that allows what was typed; what the form put there is free."""
+        wanted = duration.parse_or_endless(self.filled.duration)
+        if self.filled.prefilled or isinstance(wanted, Refusal):
+            return flows[0]
+        return (eligibility.allowing(flows, wanted) or flows)[0]
 
     def _promising(self, form: Form, flow: AccessFlow, entitlement: Entitlement) -> Form:
         longest = flow.revision.grant_for
@@ -271,6 +288,7 @@ class _Filling:
         return replace(
             form,
             permission=entitlement.id,
+            flow=flow.id,
             prefill=duration.in_words(usual) if self.filled.prefilled else self.filled.duration,
             preview=self._preview(flow, entitlement),
         )

@@ -17,9 +17,11 @@ REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 
-# inputs: block id and action id are the same, but for DURATION and PERMISSION (see request_modal)
+# inputs: block id and action id are the same, but where what stood there before would be wrong:
+# for DURATION, PERMISSION and FLOW (see request_modal)
 RESOURCE = "resource"
 PERMISSION = "permission"
+FLOW = "flow"
 DURATION = "duration"
 JUSTIFICATION = "justification"
 REASON = "reason"

@@ -1,7 +1,7 @@
 """The form by which access is asked for, and the answers to what is typed into its search."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.views import ids
 from bot.views.blocks import (
@@ -18,12 +18,13 @@ from bot.views.phrases import risk_of, times
 from bot.views.text import cut, escape, prose, rows, verbatim, when
 from bot.views.values import Block, Form, Preview, View
 from engine.duration import HINT, in_words
-from engine.flow import MAX_JUSTIFICATION
-from engine.inventory import ResourceId
+from engine.flow import MAX_JUSTIFICATION, FlowId, Revision
+from engine.inventory import EntitlementId, ResourceId
 
 __all__ = [
     "block_of",
     "duration_block",
+    "flow_block",
     "nothing_requestable",
     "permission_block",
     "request_modal",
@@ -41,6 +42,8 @@ def request_modal(form: Form, *, metadata: str = "") -> View:
     blocks = [*_notes(form.notes), _resource(form)]
     if form.resource:
         blocks.append(_permission(form, form.resource[0]))
+    if len(form.flows) > 1:
+        blocks.append(_flow(form))
     blocks += [_duration(form), _justification(form)]
     blocks += _preview(form.preview) if form.preview else [context(_next_step(form))]
     return modal(
@@ -61,6 +64,11 @@ def permission_block(resource: ResourceId) -> str:
 def duration_block(prefill: str) -> str:
     """Name the block: a new prefill makes a new one, since Slack keeps what stands in the old."""
     return f"{ids.DURATION}/{verbatim(prefill, 200)}"
+
+
+def flow_block(permission: EntitlementId | None, usual: FlowId | None) -> str:
+    """Name the block after what it is about, and the flow that applies unless one is picked."""
+    return f"{ids.FLOW}/{permission}/{usual}"
 
 
 def block_of(blocks: Sequence[Block], action: str) -> str | None:
@@ -131,6 +139,34 @@ def _permission(form: Form, resource: ResourceId) -> Block:
     )
 
 
+def _flow(form: Form) -> Block:
+    options = {
+        flow.id: option(flow.name, str(flow.id), _asks_for(flow.revision))
+        for flow in form.flows[:100]
+    }
+    element: Block = {
+        "type": "static_select",
+        "action_id": ids.FLOW,
+        "placeholder": plain_text("Choose an access flow", 150),
+        "options": list(options.values()),
+    }
+    if form.flow in options:
+        element["initial_option"] = options[form.flow]
+    block = flow_block(form.permission, form.usual)
+    return input_(block, "Under which access flow?", element, dispatch=True)
+
+
+def _asks_for(revision: Revision) -> str:
+    approval = revision.approval
+    if approval is None:
+        decided = "automatic"
+    elif len(approval.groups) == 1:
+        decided = f"approved by {approval.groups[0].name}"
+    else:
+        decided = f"approved by {approval.join.value} {len(approval.groups)} groups"
+    return f"{_at_most(revision.grant_for)}, {decided}"
+
+
 def _duration(form: Form) -> Block:
     element: Block = {
         "type": "plain_text_input",
@@ -140,8 +176,11 @@ def _duration(form: Form) -> Block:
     }
     if form.prefill:
         element["initial_value"] = verbatim(form.prefill, 100)
-    longest = form.preview.longest if form.preview else None
-    hint = f"{HINT} At most {in_words(longest)}." if longest else HINT
+    hint = HINT
+    if form.preview and form.preview.longest:
+        hint = f"{HINT} At most {in_words(form.preview.longest)}."
+    elif form.preview:
+        hint = f"{HINT} Or: {in_words(None)}."
     return input_(duration_block(form.prefill), "For how long?", element, hint=hint)
 
 
@@ -195,10 +234,14 @@ def _people(count: int) -> str:
 
 
 def _lasting(preview: Preview) -> str:
-    said = f"at most {in_words(preview.longest)}" if preview.longest else "no limit"
+    said = _at_most(preview.longest)
     if preview.extensions and preview.each:
         said += f", extendable {times(preview.extensions, preview.each)}"
     return said
+
+
+def _at_most(longest: timedelta | None) -> str:
+    return f"at most {in_words(longest)}" if longest else "no limit"
 
 
 def _held(held: tuple[str, datetime | None]) -> str:

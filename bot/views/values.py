@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.connectors.port import Secret
 from engine.directory import Directory, PersonId
-from engine.flow import AccessFlow, Join, Revision
+from engine.flow import AccessFlow, FlowId, Join, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.request import AccessRequest, AccountId
 
@@ -66,6 +66,9 @@ class Form:
     resource: tuple[ResourceId, str] | None = None  # and its label
     permissions: Sequence[tuple[EntitlementId, str]] = ()
     permission: EntitlementId | None = None
+    flows: Sequence[AccessFlow] = ()  # that offer it, the preferred first
+    flow: FlowId | None = None  # that applies
+    usual: FlowId | None = None  # that applies unless another is picked
     prefill: str = "1h"
     justification: str = ""
     preview: Preview | None = None

@@ -1,9 +1,11 @@
 """Asking: what the form says, what it refuses, what comes of it."""
 
+from datetime import timedelta
+
 import pytest
 
 from engine.request import State
-from tests.support.story import CUSTOMERS, ORDERS, STOCK, both_ways
+from tests.support.story import CUSTOMERS, DELIVERIES, ORDERS, STOCK, both_ways
 
 PASTED = "Why? " * 2000  # 10,000 characters
 
@@ -47,6 +49,67 @@ def test_signs_that_mean_something_elsewhere_are_ordinary_in_the_search(told, ty
 
 
 @both_ways
+def test_another_flow_can_be_picked_than_the_form_names(told):
+    """Who needed more than the preferred flow gives was never shown that another one gives it."""
+    marta = told.person("marta")
+    form = told.fill(marta, path=DELIVERIES)
+    assert "Automatic" in form.text
+    assert "at most 30 min" in form.text
+
+    form.set("flow", "Read the shop's orders")
+    marta.wait_view(where=lambda v: "Database administrators (2 people)" in str(v["blocks"]))
+    marta.view().set("duration", "90 min")
+    assert marta.view().submit().action == "close"
+
+    request = told.desk.requests(live=True)[0]
+    assert request.state is State.PENDING
+    assert request.duration == timedelta(minutes=90)
+    assert "Database administrators" in told.card(told.person("priya"), request.code).text
+
+
+def test_the_flow_picked_says_what_it_does_not_allow(told):
+    marta = told.person("marta")
+    form = told.fill(marta, path=DELIVERIES)
+    form.set("flow", "Read the shop's orders")
+    marta.wait_view(where=lambda v: "Database administrators (2 people)" in str(v["blocks"]))
+    marta.view().set("duration", "3 h")
+    sent = marta.view().submit()
+    assert [block.split("/")[0] for block in sent.errors] == ["duration"]
+    assert "“Read the shop's orders” grants for at most 2 h" in next(iter(sent.errors.values()))
+    assert not told.desk.requests(live=True)
+
+
+def test_a_time_that_only_another_flow_allows_is_asked_back(told):
+    marta = told.person("marta")
+    sent = told.fill(marta, path=DELIVERIES, duration="2 h").submit()
+    assert sent.action == "update"
+    assert "“Read the shop's orders” applies" in marta.view().text
+    assert marta.view().submit().action == "close"
+    assert told.desk.requests(live=True)[0].state is State.PENDING
+
+
+def test_access_without_end_is_asked_for_in_words(told):
+    """A flow could grant without end, and there was no way to ask for it."""
+    marta = told.person("marta")
+    with told.flow("Read the shop's orders", grant_for=None, extension=None):
+        form = told.fill(marta, duration="without end")
+        assert "no limit" in form.text
+        assert "Or: without end." in form.text
+        assert form.submit().action == "close"
+        code = told.desk.requests(live=True)[0].code
+        assert "without end" in told.card(told.person("priya"), code, button="approve").text
+        told.decide(told.person("priya"), code)
+        assert told.wait(code, State.ACTIVE).ends_at is None
+        told.house.sandbox.advance(90 * 24 * 3600)
+        told.card(marta, code, "without end", button="return").click("return")
+        told.wait(code, State.RETURNED)
+
+
+def test_without_end_is_too_long_where_there_is_a_limit(told):
+    sent = told.fill(told.person("marta"), duration="forever").submit()
+    assert "at most 2 h" in next(iter(sent.errors.values()))
+
+
 def test_an_automatic_flow_grants_without_anybody(told):
     anil = told.person("anil")
     code = told.ask(anil, path=STOCK, why="").code

@@ -44,7 +44,7 @@ from engine import lifecycle
 from engine.commands import Approve, Extend, Observe, Reject, Return
 from engine.connectors.port import Secret
 from engine.directory import PersonId
-from engine.flow import Approval, Escalation, Extension, Join
+from engine.flow import Approval, Escalation, Extension, FlowId, Join
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Card, Code, Refusal
 from engine.request import OPERATOR, SYSTEM, AccountId, Ask, Seat, Settled, State
@@ -524,6 +524,23 @@ def test_filled_form_says_what_will_happen():
     assert "Access flow Read orders" in text
 
 
+def test_one_flow_is_not_asked_about():
+    assert block_of(request_modal(replace(FILLED, flows=[flow()]))["blocks"], ids.FLOW) is None
+
+
+def test_several_flows_are_told_apart_by_what_they_give():
+    several = [
+        flow(1, name="Quick look", approval=None, grant_for=30 * MINUTE),
+        flow(2, name="Read orders", grant_for=None),
+    ]
+    drawn = request_modal(replace(FILLED, flows=several, flow=FlowId(2), usual=FlowId(1)))
+
+    element = block(drawn, ids.FLOW)["element"]
+    said = [o["description"]["text"] for o in element["options"]]
+    assert said == ["at most 30 min, automatic", "no limit, approved by DBA"]
+    assert element["initial_option"]["text"]["text"] == "Read orders"
+
+
 def test_automatic_flow_says_that_nobody_has_to_approve():
     automatic = replace(FILLED, preview=replace(FILLED.preview, approvers=[]))
 
@@ -833,6 +850,9 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
         resource=(ResourceId(1), label),
         permissions=[(EntitlementId(n), name) for n in range(120)],
         permission=EntitlementId(119),
+        flows=[flow(n, name=name) for n in range(120)],
+        flow=FlowId(99),
+        usual=FlowId(0),
         prefill=long,
         justification=long,
         notes=[long] * 12,

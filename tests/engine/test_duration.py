@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engine import eligibility
-from engine.duration import in_words, parse
+from engine.duration import in_words, parse, parse_or_endless
 from engine.flow import MAX_DURATION, MIN_DURATION
 from engine.outcome import Code, Refusal
 
@@ -125,6 +125,19 @@ def test_eligibility_says_durations_in_the_same_words():
 @given(st.integers(1, MAX_DURATION // MINUTE).map(lambda n: n * MINUTE))
 def test_what_is_said_is_understood(duration):
     assert parse(in_words(duration), least=MINUTE) == duration
+
+
+@pytest.mark.parametrize("text", ["for  EVER ", "FOREVER", "indefinite", in_words(None)])
+def test_words_for_no_end_are_understood_where_it_may_be_asked_for(text):
+    assert parse_or_endless(text) is None
+    assert isinstance(parse(text), Refusal)
+
+
+@given(st.text() | st.sampled_from(["90", "2 h 30", "never", "", "end"]))
+def test_all_else_is_a_duration_or_a_refusal_as_ever(text):
+    assume(parse_or_endless(text) is not None)
+
+    assert parse_or_endless(text) == parse(text)
 
 
 _TYPED = st.text("0123456789٣９.,:-+ hmdwinHMD²½\n", max_size=12)

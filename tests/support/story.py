@@ -22,6 +22,7 @@ from bot.sandbox.client import Message, Person, Submission, View
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
 from engine.directory import PersonStatus
+from engine.flow import Revision
 from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
 from storage import sync
@@ -29,7 +30,7 @@ from storage.tables import Company, EntitlementRow, ResourceRow
 
 PATIENCE = 15.0
 CUSTOMERS, ORDERS = "orders/shop/customers", "orders/shop/orders"
-STOCK = "orders/warehouse/stock"
+STOCK, DELIVERIES = "orders/warehouse/stock", "orders/warehouse/deliveries"
 
 
 T = TypeVar("T")
@@ -239,6 +240,23 @@ class Story:
                 for p in listed.people.values()
             ]
             sync.people(tx, people, listed.groups.values(), self.desk.clock.now())
+
+    @contextmanager
+    def flow(self, name: str, **changed: Any) -> Iterator[None]:
+        """Let a flow be another one, and be as it was again."""
+        with self.desk.database.read() as session:
+            known = self.desk.companies.current(session).flows.values()
+        flows = [f for f in known if not f.deleted]
+        before = [(f.revision, f.active) for f in flows]
+        self._flows([(replace(r, **changed) if r.name == name else r, on) for r, on in before])
+        try:
+            yield
+        finally:
+            self._flows(before)
+
+    def _flows(self, listed: Sequence[tuple[Revision, bool]]) -> None:
+        with self.desk.database.write() as tx:
+            sync.flows(tx, listed, self.desk.clock.now())
 
     @contextmanager
     def gone(self, path: str) -> Iterator[None]:
