@@ -537,7 +537,7 @@ def test_several_flows_are_told_apart_by_what_they_give():
 
     element = block(drawn, ids.FLOW)["element"]
     said = [o["description"]["text"] for o in element["options"]]
-    assert said == ["at most 30 min, automatic", "no limit, approved by DBA"]
+    assert said == ["at most 30 min, automatic", "no limit, approved by DBAs"]
     assert element["initial_option"]["text"]["text"] == "Read orders"
 
 
