@@ -375,7 +375,9 @@ _KINDS: dict[Kind, sql.Composable] = {
     Kind.NEW_SEQUENCES: sql.SQL("sequences"),
 }
 _GIVE = sql.SQL("grant {privileges} on {kind} {names} to {role}")
-_TAKE = sql.SQL("revoke {privileges} on {kind} {names} from {role}")
+_TAKE = sql.SQL(
+    "revoke {privileges} on {kind} {names} from {role} cascade"
+)  # and what it passed on
 _FUTURE = sql.SQL("alter default privileges for role {maker} in schema {schema} {change}")
 
 

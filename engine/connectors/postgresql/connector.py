@@ -34,7 +34,6 @@ from engine.connectors.postgresql.server import (
     Role,
     Server,
     databases,
-    insist,
     stranger,
 )
 from engine.connectors.postgresql.work import Work, look
@@ -162,7 +161,8 @@ class PostgreSQL:
         """Close the role, empty it database by database, drop it."""
         who = sql.Identifier(role.name)
         self._server.join(main, role)
-        insist(lambda: main.execute(sql.SQL("alter role {} nologin").format(who)))
+        nologin = sql.SQL("alter role {} nologin").format(who)
+        self._server.insist(main, lambda: main.execute(nologin))
         if trouble := self._server.end_sessions(main, role):
             raise Unavailable(trouble)
         rows = main.execute(
@@ -175,11 +175,12 @@ class PostgreSQL:
             # What all databases share (0), such as CONNECT, can be dropped from any of them.
             if {database.oid, 0 if database.name == main.info.dbname else -1} & concerned:
                 with self._server.session(main.until, database.name) as connection:
-                    yield from _disown(connection, database, role)
-        insist(lambda: main.execute(sql.SQL("drop role if exists {}").format(who)))
+                    yield from _disown(self._server, connection, database, role)
+        drop = sql.SQL("drop role if exists {}").format(who)
+        self._server.insist(main, lambda: main.execute(drop))
 
 
-def _disown(connection: Connection, database: Database, role: Role) -> list[str]:
+def _disown(server: Server, connection: Connection, database: Database, role: Role) -> list[str]:
     who = sql.Identifier(role.name)
 
     def disown() -> list[str]:
@@ -187,12 +188,14 @@ def _disown(connection: Connection, database: Database, role: Role) -> list[str]
             connection.execute("select pg_advisory_xact_lock(%s, 0)", [LOCK])
             owned = [name for (name,) in connection.execute(_OWNED, [role.oid])]
             if owned:
+                for (close,) in connection.execute(_OPEN_TO_OTHERS, {"role": role.oid}).fetchall():
+                    connection.execute(close.encode())
                 owner = sql.Identifier(database.owner)
                 connection.execute(sql.SQL("reassign owned by {} to {}").format(who, owner))
             connection.execute(sql.SQL("drop owned by {}").format(who))
         return owned
 
-    owned = insist(disown)
+    owned = server.insist(connection, disown)
     where = path_of(database.name)
     return [f"Now “{database.owner}” owns, in {where}: {', '.join(owned)}."] if owned else []
 
@@ -203,6 +206,24 @@ from pg_shdepend s left join pg_database d on d.oid = s.dbid
 where deptype = 'o' and refclassid = 'pg_authid'::regclass and refobjid = %s
     and (s.dbid = 0 or d.datname = current_database())
 order by 1
+"""
+
+# What reads with its owner's rights would show others all that its new owner may read.
+_OPEN_TO_OTHERS = """
+with shown (what, acl) as (
+    select 'table ' || c.oid::regclass, coalesce(relacl, acldefault('r', relowner))
+    from pg_class c where relowner = %(role)s and (relkind = 'v' or relhasrules)
+    union all
+    select 'table ' || c.oid::regclass, attacl
+    from pg_class c join pg_attribute on attrelid = c.oid
+    where relowner = %(role)s and (relkind = 'v' or relhasrules)
+    union all
+    select 'routine ' || p.oid::regprocedure, coalesce(proacl, acldefault('f', proowner))
+    from pg_proc p where proowner = %(role)s and prosecdef
+)
+select distinct format('revoke all on %%s from %%s cascade', what,
+    case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
+from shown cross join lateral aclexplode(acl) where grantee <> %(role)s
 """
 
 # --- Discovery ------------------------------------------------------------------------------------

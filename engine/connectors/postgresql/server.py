@@ -32,7 +32,6 @@ __all__ = [
     "databases",
     "gone",
     "ident",
-    "insist",
     "said",
     "stranger",
     "unknown",
@@ -153,7 +152,28 @@ class Server:
 
     def lock(self, main: Connection, login: Login) -> None:
         """Keep others from the same login until the connection ends."""
-        main.execute("select pg_advisory_lock(%s, hashtext(%s))", [LOCK, login.name])
+        take = "select pg_advisory_lock(%s, hashtext(%s))"
+        self.insist(main, lambda: main.execute(take, [LOCK, login.name]))
+
+    def insist(self, connection: Connection, work: Callable[[], T]) -> T:
+        """Do it again, at once, if others got in the way."""
+        for _ in range(TRIES - 1):
+            try:
+                return work()
+            except _RACES:
+                continue
+            except errors.LockNotAvailable:
+                if not self._clear_the_way(connection):
+                    raise
+        return work()
+
+    def _clear_the_way(self, connection: Connection) -> bool:
+        """End the grantees' sessions that hold what was waited for; tell whether there were any.
+
+        Else whoever leaves a transaction open (or means to) could keep an access for ever.
+        """
+        values = {"lock": LOCK, "signature": self.signature(), "patience": self._patience_ms}
+        return bool(connection.execute(_CLEAR, values).rowcount)
 
     def find(self, main: Connection, login: Login) -> Role | None:
         row = main.execute(
@@ -200,16 +220,28 @@ _THEIRS = sql.SQL(
 _SESSIONS = sql.SQL("select pid {}").format(_THEIRS)
 _END = sql.SQL("select pg_terminate_backend(pid) {}").format(_THEIRS)
 _END_AND_WAIT = sql.SQL("select pg_terminate_backend(pid, %(patience)s) {}").format(_THEIRS)
-
-
-def insist(work: Callable[[], T]) -> T:
-    """Do it again, at once, if others got in the way."""
-    for _ in range(TRIES - 1):
-        try:
-            return work()
-        except _RACES:
-            continue
-    return work()
+# A row that a transaction has changed names it as xmax, while it is open. That of a login cannot
+# be read, but who changes one keeps the whole table locked.
+_CLEAR = sql.SQL("""
+select pg_terminate_backend(pid, %(patience)s)
+from (
+    select distinct l.pid
+    from pg_locks l join pg_stat_activity a using (pid) join pg_roles r on r.oid = a.usesysid
+    where l.granted and pg_has_role(r.oid, 'USAGE')
+        and starts_with(coalesce(shobj_description(r.oid, 'pg_authid'), ''), %(signature)s)
+        and case l.locktype
+            when 'advisory' then l.classid = %(lock)s::bigint::oid
+            when 'relation'
+                then l.relation = 'pg_authid'::regclass and l.mode = 'RowExclusiveLock'
+            when 'transactionid' then l.transactionid in (
+                select xmax from pg_class
+                union all select xmax from pg_namespace
+                union all select xmax from pg_database
+                union all select xmax from pg_default_acl
+            )
+        end
+) as obstacle
+""")
 
 
 def databases(main: Connection, *, templates: bool = False) -> list[Database]:

@@ -22,7 +22,6 @@ from engine.connectors.postgresql.server import (
     databases,
     gone,
     ident,
-    insist,
     said,
     stranger,
     unknown,
@@ -150,7 +149,7 @@ class Work:
     def _let_in(self, role: Role | None) -> str:
         """Let the login in until the order's end, making it if need be. Say so if refused."""
         try:
-            insist(self._open)
+            self.server.insist(self.main, self._open)
         except REFUSALS as error:
             if role and role.can_login and not self.order.login.password:
                 self.deadline_refused = f"The old end stays: {said(error)}."
@@ -197,9 +196,9 @@ class Work:
         if role is None or not role.can_login:
             return ""
         try:
-            insist(lambda: self._run("alter role {} nologin"))
-        except REFUSALS as error:
-            return self._refused(error)
+            self.server.insist(self.main, lambda: self._run("alter role {} nologin"))
+        except (*REFUSALS, errors.LockNotAvailable) as error:
+            return self._refused(error)  # the privileges and sessions can end all the same
         return ""
 
     def _run(self, statement: str, *literals: str) -> None:
@@ -265,10 +264,10 @@ class _Visit:
         self.work.settle(self.unwanted, unknown(reason))
 
     def run(self, connection: Connection, database: acl.Database) -> None:
-        catalog = insist(lambda: self._change(connection, database))
+        work = self.work
+        catalog = work.server.insist(connection, lambda: self._change(connection, database))
         trouble = ""
         if not self.wanted:  # an open cursor outlives REVOKE
-            work = self.work
             trouble = work.server.end_sessions(work.main, self.role, database.oid)
         self._judge(connection, catalog, trouble)
 
