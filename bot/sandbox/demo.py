@@ -15,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
+from rich.table import Table
 
 from bot import settings
 from bot.operate import Desk, opened
@@ -146,7 +147,7 @@ class _Story:
         )
 
     def end(self, asks: Person, code: str, session: psycopg.Connection) -> None:
-        self.house.sandbox.advance(60 * 60)
+        self.house.sandbox.advance(40 * 60)
         over = asks.wait_message(
             "Access has ended", timeout=PATIENCE, where=_button("request_again")
         )
@@ -177,13 +178,11 @@ class _Story:
 
     def step(self, title: str, **seen: str) -> None:
         self.steps += 1
-        lines = [
-            f"[bold cyan]{where:<11}[/]" + escape(text).replace("\n", "\n" + " " * 11)
-            for where, text in seen.items()
-        ]
-        self.console.print(
-            Panel("\n".join(lines), title=f"{self.steps}. {title}", title_align="left")
-        )
+        lines = Table.grid(padding=(0, 1))
+        lines.add_column(min_width=10)
+        for where, text in seen.items():
+            lines.add_row(f"[bold cyan]{where}[/]", escape(text))
+        self.console.print(Panel(lines, title=f"{self.steps}. {title}", title_align="left"))
 
     def request(self, code: str) -> AccessRequest:
         found = self.desk.request(code)
@@ -193,8 +192,10 @@ class _Story:
 
     def state(self, code: str) -> str:
         request = self.request(code)
-        until = f" until {request.ends_at:%H:%M:%S} UTC" if request.ends_at else ""
-        return f"{code} is {request.state}{until}"
+        if request.ends_at is None:
+            return f"{code} is {request.state}"
+        word = "at" if request.state.final else "until"
+        return f"{code} is {request.state} {word} {request.ends_at:%H:%M:%S} UTC"
 
     def ends(self, code: str) -> datetime | None:
         return self.request(code).ends_at
