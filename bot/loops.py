@@ -17,11 +17,10 @@ from structlog.contextvars import bound_contextvars
 from bot.pool import Pool
 from bot.services import Services
 from bot.vitals import Vitals
-from engine.connectors.port import Outcome, Report, Target, Unavailable
+from engine.connectors.port import Report, Unavailable
 from engine.inventory import IntegrationId
 from engine.request import AccountId, RequestId, code_of
 from storage import accounts, clock, jobs, sync
-from storage import reconcile as ledger
 from storage.accounts import Done, Work
 from storage.database import AWAY
 from storage.jobs import Job, JobKind
@@ -240,12 +239,8 @@ class AccessLoop:
         return report
 
     def _count(self, work: Work, report: Report | None) -> None:
-        vitals = self._services.vitals
-        for holding in work.order.holdings if work.order else ():
-            seen = report.outcomes.get(holding.target) if report else None
-            outcome = seen.presence.value if seen else "unavailable"
-            told = vitals.grants if holding.wanted else vitals.revokes
-            told.labels(work.integration, outcome).inc()
+        if work.order:
+            self._services.vitals.carried_out(work.integration, work.order, report)
 
 
 Runner = Callable[[Job], timedelta | None]
@@ -290,49 +285,6 @@ def discover(services: Services, integration: IntegrationId) -> None:
     """Read all resources of one system and take them in."""
     found = list(services.connected[integration].connector.discover())
     services.transaction(lambda tx: sync.inventory(tx, integration, found, services.clock.now()))
-
-
-def reconcile(services: Services, access: AccessLoop, integration: IntegrationId) -> None:
-    """Compare one system with the ledger. Raises Unavailable."""
-    names = services.connected[integration].connector.logins()
-    services.write(
-        lambda tx, company: ledger.strangers(tx, company, integration, names, services.clock.now())
-    )
-    for account in ledger.accounts(services.database, integration):
-        with access.aside(account) as free:
-            if free:
-                _reconcile(services, integration, account)
-
-
-def _reconcile(services: Services, integration: IntegrationId, account: AccountId) -> None:
-    connector, leased = services.connected[integration].connector, time.monotonic()
-    look = services.write(
-        lambda tx, company: ledger.begin(
-            tx, company, services.instance, account, services.clock.now()
-        )
-    )
-    if look is None:
-        return
-    seen: Mapping[Target, Outcome] = {}
-    removed: Mapping[Target, Outcome] = {}
-    try:
-        seen = connector.inspect(look.login, list(look.targets.values()), given=look.given)
-        order = look.removal(seen)
-        if order and services.pulse.holds(leased):
-            outcomes = connector.apply(order).outcomes
-            removed = {target: outcomes[target] for target in order.unwanted}
-    finally:
-        services.write(
-            lambda tx, company: ledger.settle(
-                tx,
-                company,
-                services.instance,
-                look,
-                seen=seen,
-                removed=removed,
-                now=services.clock.now(),
-            )
-        )
 
 
 def forget_secret(services: Services, job: Job) -> timedelta | None:

@@ -10,7 +10,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from slack_sdk.errors import SlackClientError
 
-from bot import app, delivery, loops, manifests
+from bot import app, delivery, loops, manifests, reconcile
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect, integration
 from bot.delivery import MessageLoop
@@ -243,6 +243,9 @@ class Program:
         return {
             JobKind.DISCOVER: self._discover,
             JobKind.RECONCILE: self._reconcile,
+            JobKind.RECONCILE_ACCOUNT: lambda job: reconcile.reconcile_account(
+                self.services, self._access, job
+            ),
             JobKind.SLACK_PEOPLE: self._tie,
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
             JobKind.SWEEP: self._sweep,
@@ -255,7 +258,7 @@ class Program:
 
     def _reconcile(self, job: Job) -> timedelta:
         if IntegrationId(job.subject) in self.services.connected:
-            loops.reconcile(self.services, self._access, IntegrationId(job.subject))
+            reconcile.reconcile(self.services, self._access, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.reconcile_minutes)
 
     def _tie(self, _job: Job) -> timedelta:

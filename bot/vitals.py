@@ -5,6 +5,9 @@ import threading
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from engine.connectors.port import Order, Report
+from engine.inventory import IntegrationId
+
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 DECIDED_WITHIN = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 8 * HOUR, DAY, 3 * DAY, 7 * DAY)
 
@@ -87,3 +90,10 @@ class Vitals:
             ["loop"],
             registry=self.registry,
         )
+
+    def carried_out(self, integration: IntegrationId, order: Order, report: Report | None) -> None:
+        """Count what came of an order. No report: the system did not answer."""
+        for holding in order.holdings:
+            seen = report.outcomes.get(holding.target) if report else None
+            told = self.grants if holding.wanted else self.revokes
+            told.labels(integration, seen.presence.value if seen else "unavailable").inc()

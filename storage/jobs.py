@@ -19,6 +19,7 @@ LONGEST_PAUSE = timedelta(minutes=5)
 class JobKind(StrEnum):
     DISCOVER = "discover"  # an integration's resources; the subject is its id
     RECONCILE = "reconcile"  # the ledger with an integration; the subject is its id
+    RECONCILE_ACCOUNT = "reconcile_account"  # one that was busy then; the subject is its id
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     SWEEP = "sweep"  # forget instances that are long dead

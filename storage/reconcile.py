@@ -2,14 +2,16 @@
 
 What Latchkey gave and has ended, and is there all the same, is removed. Access that vanished, and
 whatever else is found, is reported, and left as it is: it may be somebody's by right.
+
+A finding that stands is told once. One that was gone at a look, and is there again, is told again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlmodel import col
 
 from engine.connectors.port import Holding, Login, Order, Outcome, Presence, Target
@@ -25,7 +27,14 @@ from storage.database import Database, Write
 from storage.tables import AccountRow, AuditRow, GrantRow, MessageRow
 
 RESTORED = "restored"  # in the audit: the database was restored from a backup
+Seen = Mapping[Target, Outcome]
 _WAS_GIVEN = (GrantState.HELD.value, GrantState.ENDED.value)
+_REMOVED = "removed"
+_TAKEN_AWAY = "it ended with {code} and was there all the same. It was taken away."
+_NOT_REMOVED = (
+    "it ended with {code}, is there all the same, and cannot be taken away. It is tried again."
+)
+_FOUND = "it is there, and not through Latchkey. It was left as it is."
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,7 +55,7 @@ class Look:
     def given(self) -> list[Target]:
         return [self.targets[e] for e in sorted(self.held)]
 
-    def removal(self, seen: Mapping[Target, Outcome]) -> Order | None:
+    def removal(self, seen: Seen) -> Order | None:
         """Return the order that takes away what has ended, if any of it was seen."""
         left = [e for e in sorted(self.ended) if _held(seen, self.targets[e])]
         if not left:
@@ -56,21 +65,47 @@ class Look:
         return Order(self.login, holdings, self.remaining)
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look came to: what was seen, what came of the removal, and what was seen after it."""
+
+    seen: Seen
+    removed: Seen = field(default_factory=dict[Target, Outcome])
+    after: Seen = field(default_factory=dict[Target, Outcome])
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to take away."""
+        return all(o.presence is Presence.ABSENT for o in self.removed.values())
+
+
 def strangers(
     tx: Write, company: Company, integration: IntegrationId, names: Iterable[str], now: datetime
 ) -> None:
     """Report logins that Latchkey made, and that its ledger does not know."""
     query = select(col(AccountRow.login)).where(col(AccountRow.integration_id) == integration)
-    known = set(tx.execute(query).scalars())
+    unknown = sorted(set(names) - set(tx.execute(query).scalars()))
+    keys = {f"stranger/{integration}/{name}": name for name in unknown}
+    told = select(col(MessageRow.key)).where(
+        col(MessageRow.request_id) == 0, col(MessageRow.key).in_(keys)
+    )
+    for known in tx.execute(told.distinct()).scalars().all():
+        del keys[known]
     said = [
         (
-            f"stranger/{integration}/{name}",
+            key,
             f"{integration} has the login {name}: Latchkey made it, its database does not know it.",
             Entry("stranger", SYSTEM, {"integration": integration, "login": name}),
         )
-        for name in sorted(set(names) - known)
+        for key, name in keys.items()
     ]
     _report(tx, company, said, now)
+
+
+def integration_of(database: Database, account: AccountId) -> IntegrationId:
+    query = select(col(AccountRow.integration_id)).where(col(AccountRow.id) == account)
+    with database.read() as session:
+        return IntegrationId(session.execute(query).scalar_one())
 
 
 def accounts(database: Database, integration: IntegrationId) -> list[AccountId]:
@@ -92,14 +127,17 @@ def accounts(database: Database, integration: IntegrationId) -> list[AccountId]:
 def begin(
     tx: Write, company: Company, instance: InstanceId, account: AccountId, now: datetime
 ) -> Look | None:
-    """Lease the account, and say what is known of it; None: it is being worked on, or will be."""
+    """Lease the account, and say what is known of it; None: it is being worked on, or will be.
+
+    The caller sees to it that nobody else in this process is at it.
+    """
     live = facts.sharing(tx, [account])
     row = tx.execute(
         select(AccountRow)
         .where(
             col(AccountRow.id) == account,
             col(AccountRow.acted) == col(AccountRow.wanted),
-            claims.free(col(AccountRow.lease)),
+            or_(col(AccountRow.lease) == instance, claims.free(col(AccountRow.lease))),
         )
         .with_for_update(key_share=True)
     ).scalar()
@@ -146,56 +184,54 @@ def settle(
     instance: InstanceId,
     look: Look,
     *,
-    seen: Mapping[Target, Outcome],
-    removed: Mapping[Target, Outcome],
+    sight: Sight | None,
     now: datetime,
 ) -> None:
-    """Give the account back, and report what was found. `removed`: what came of the removal."""
+    """Give the account back, and report what was found. None: nothing could be seen."""
     row = tx.execute(
         select(AccountRow).where(col(AccountRow.id) == look.account).with_for_update(key_share=True)
     ).scalar_one()
     if row.lease == instance:
         row.lease = None
+    if sight is None:
+        return
     person = company.directory.get(row.person_id)
     who = person.name if person else row.person_id
+    before, row.found = row.found or {}, {}
     said = []
     for entitlement, target in look.targets.items():
-        finding = _finding(look, entitlement, seen, removed)
-        if finding:
+        code = look.under.get(entitlement, "")
+        if finding := _finding(look, entitlement, sight):
             action, words = finding
-            code = look.under.get(entitlement, "")
+            row.found = {**row.found, str(entitlement): f"{action}/{code}"}
+            if action != _REMOVED and before.get(str(entitlement)) == row.found[str(entitlement)]:
+                continue
+            key = f"{action}/{look.account}/{entitlement}/{code}/{now.isoformat()}"
             detail = {"login": look.login.name, "target": str(target), "under": code}
-            key = f"{action}/{look.account}/{entitlement}/{code}"
             sentence = f"{who}, {target}: {words.format(code=code)}"
             said.append((key, sentence, Entry(action, SYSTEM, detail)))
     _report(tx, company, said, now)
 
 
-def _finding(
-    look: Look,
-    entitlement: EntitlementId,
-    seen: Mapping[Target, Outcome],
-    removed: Mapping[Target, Outcome],
-) -> tuple[str, str] | None:
+def _finding(look: Look, entitlement: EntitlementId, sight: Sight) -> tuple[str, str] | None:
     """Return what to call it, and what to say; None: it is as the ledger says."""
     target = look.targets[entitlement]
-    if target in removed:
-        if (
-            removed[target].presence is Presence.HELD
-            or removed[target].presence is Presence.UNKNOWN
-        ):
-            return "not_removed", "it ended with {code}, is there all the same, and stays there."
-        return "removed", "it ended with {code} and was there all the same. It was taken away."
+    there = _held(sight.seen, target)
     if entitlement in look.held:
-        gone = target in seen and seen[target].presence is Presence.ABSENT
+        gone = target in sight.seen and sight.seen[target].presence is Presence.ABSENT
         vanished = "by {code} it should be there, and it is gone. Somebody else took it away."
         return ("vanished", vanished) if gone else None
-    if _held(seen, target) and entitlement not in look.standing:
-        return "found", "it is there, and not through Latchkey. It was left as it is."
-    return None
+    if not there or entitlement in look.standing:
+        return None
+    came = sight.removed.get(target)
+    if came is None:
+        return None if entitlement in look.ended else ("found", _FOUND)
+    if came.presence is not Presence.ABSENT:
+        return "not_removed", _NOT_REMOVED
+    return ("found", _FOUND) if _held(sight.after, target) else (_REMOVED, _TAKEN_AWAY)
 
 
-def _held(seen: Mapping[Target, Outcome], target: Target) -> bool:
+def _held(seen: Seen, target: Target) -> bool:
     return target in seen and seen[target].presence is Presence.HELD
 
 
@@ -219,17 +255,10 @@ def _ever_given(tx: Write, integration: str) -> AbstractSet[EntitlementId]:
 def _report(
     tx: Write, company: Company, said: Sequence[tuple[str, str, Entry]], now: datetime
 ) -> None:
-    """Tell the admins and the audit what they were not told before."""
-    keys = [key for key, _, _ in said]
-    query = select(col(MessageRow.key)).where(
-        col(MessageRow.request_id) == 0, col(MessageRow.key).in_(keys)
-    )
-    known = set(tx.execute(query).scalars()) if keys else set()
-    fresh = [(key, sentence, entry) for key, sentence, entry in said if key not in known]
     tells = [
         Tell(admin, Card.ALARM, key, sentence)
-        for key, sentence, _ in fresh
+        for key, sentence, _ in said
         for admin in sorted(company.admins)
     ]
     apply.tell(tx, tells, now)
-    audit.append(tx, [(None, entry) for _, _, entry in fresh], now)
+    audit.append(tx, [(None, entry) for _, _, entry in said], now)

@@ -27,6 +27,11 @@ def newest() -> str:
     return max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("0*.py"))
 
 
+def history() -> list[str]:
+    """Return all revisions, the oldest first."""
+    return [r.revision for r in ScriptDirectory.from_config(_config(None)).walk_revisions()][::-1]
+
+
 def current(database: Database) -> str:
     """Return the revision that the database has; empty: none."""
     with database.reader.connect() as connection:

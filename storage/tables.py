@@ -162,6 +162,7 @@ class AccountRow(SQLModel, table=True):
     secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     secret_set: bool = False  # the system has it
     shown_at: datetime | None = _moment()
+    found: dict[str, str] | None = Field(default=None, sa_column=Column(Json))  # by reconciliation
 
 
 class AskRow(SQLModel, table=True):

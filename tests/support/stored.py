@@ -131,10 +131,17 @@ class System:
         self.calls: list[str] = []
         self.remaining: timedelta | None = None
         self.faults: list[Exception] = []
+        self.by_hand: set[Target] = set()  # given by somebody else, too: it stays
         self.refused: set[str] = set()  # permissions that it does not give
         self.end_refused = ""
 
-    def inspect(self, login: Login, targets: Sequence[Target]) -> dict[Target, Outcome]:
+    def logins(self) -> list[str]:
+        return sorted(self.held)
+
+    def inspect(
+        self, login: Login, targets: Sequence[Target], *, given: Sequence[Target] = ()
+    ) -> dict[Target, Outcome]:
+        del given
         self._called("inspect")
         held = self.held.get(login.name, set())
         return {t: Outcome(Presence.HELD if t in held else Presence.ABSENT) for t in targets}
@@ -150,12 +157,12 @@ class System:
             self.passwords[name] = password.reveal()
         mine = self.held.setdefault(name, set())
         mine |= {t for t in order.wanted if t.permission not in self.refused}
-        mine -= set(order.unwanted)
+        mine -= set(order.unwanted) - self.by_hand
         self.remaining = order.remaining
         outcomes = {}
         for target in (h.target for h in order.holdings):
-            presence = Presence.HELD if target in mine else Presence.ABSENT
-            outcomes[target] = Outcome(presence)
+            ours = target in mine and (target in order.wanted or target not in self.by_hand)
+            outcomes[target] = Outcome(Presence.HELD if ours else Presence.ABSENT)
             if target in order.wanted and target.permission in self.refused:
                 outcomes[target] = Outcome(Presence.REFUSED, "It may not be given.")
         return Report(outcomes, deadline_refused=self.end_refused)

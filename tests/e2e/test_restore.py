@@ -1,0 +1,136 @@
+"""Latchkey's database comes from a backup: what it does not know is told, nothing is taken away."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, select
+from sqlmodel import col
+
+from engine.request import State
+from storage.tables import AccountRow
+from tests.support.postgres import fresh_database, own_cluster
+from tests.support.story import CUSTOMERS, ORDERS, STOCK, story
+
+HOUR = 3600
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def told(request):
+    """A house with a target of its own: access is left there that no ledger knows."""
+    with own_cluster() as cluster:
+        given = {"database": fresh_database(cluster)} if request.param == "postgresql" else {}
+        with story(cluster, **given) as told:
+            yield told
+
+
+def copied(told, source: str, copy: str) -> None:
+    """Copy Latchkey's database while nobody is at work on it."""
+    told.desk.database.close()
+    if told.desk.database.sqlite:
+        for left in ("-wal", "-shm"):
+            Path(f"{copy}{left}").unlink(missing_ok=True)
+        with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(copy)) as kept:
+            live.backup(kept)
+        return
+    with psycopg.connect(told.house.cluster.superuser_dsn(), autocommit=True) as admin:
+        admin.execute(f'drop database if exists "{copy}" with (force)')
+        admin.execute(f'create database "{copy}" template "{source}"')
+
+
+@contextmanager
+def stopped(told) -> Iterator[str]:
+    """Stop Latchkey; within, its database's name is given."""
+    told.house.bot.stop()
+    yield str(make_url(told.desk.database.url).database)
+    told.house.bot.start()
+    told.house.sandbox.wait_links(1, timeout=20)
+
+
+def stock(told, name: str):
+    """Get access that nobody has to approve."""
+    request = told.ask(told.person(name), path=STOCK, why="")
+    return told.wait(request.code, State.ACTIVE)
+
+
+def tables(told, name: str) -> set[str]:
+    mine = {p for p in told.privileges() if p[0].startswith(f"lk_{name}_")}
+    return {table for _, table, verb in mine if verb == "SELECT"}
+
+
+def at_rest(told, login: str) -> bool:
+    query = select(AccountRow).where(col(AccountRow.login) == login)
+    with told.desk.database.read() as session:
+        row = session.execute(query).scalar_one()
+    return row.acted == row.wanted and row.lease is None
+
+
+def alarms(told, *words: str) -> int:
+    said = [m.text for m in told.person("viktor").messages()]
+    return sum(all(word in text for word in words) for text in said)
+
+
+@pytest.mark.timeout(180)
+def test_database_of_an_hour_ago_reports_what_it_does_not_know(told):
+    """F11: a restore from a backup revoked what had been renewed since."""
+    priya = told.person("priya")
+    stays = told.active(told.person("marta"), priya, path=CUSTOMERS, duration="2h")
+    ended = told.active(told.person("diego"), priya, path=ORDERS, duration="2h")
+    again = stock(told, "fatou")
+    told.card(told.person("fatou"), again.code, button="return").click("return")
+    told.wait(again.code, State.RETURNED)
+    with stopped(told) as database:
+        copied(told, database, f"{database}.backup")
+    told.card(told.person("diego"), ended.code, button="return").click("return")
+    told.wait(ended.code, State.RETURNED)
+    for name in ("kofi", "fatou", "marta"):
+        stock(told, name)
+    told.house.sandbox.advance(HOUR / 3)
+
+    with stopped(told) as database:
+        copied(told, f"{database}.backup", database)
+        assert told.house.bot.run("db", "restored").returncode == 0
+
+    told.until(lambda: alarms(told, "lk_kofi_"), "the login that is not known")
+    told.until(lambda: alarms(told, "Fatou", "stock"), "what has ended, by what is known")
+    told.until(lambda: alarms(told, "Marta", "stock", "not through Latchkey"), "what is not known")
+    told.until(lambda: alarms(told, "Diego", ended.code), "what should be there")
+    assert {name: tables(told, name) for name in ("kofi", "fatou", "marta", "diego")} == {
+        "kofi": {"stock"},
+        "fatou": {"stock"},
+        "marta": {"customers", "stock"},
+        "diego": set(),
+    }
+    told.house.sandbox.advance(2 * HOUR)
+    told.wait(stays.code, State.EXPIRED)
+    told.wait(ended.code, State.EXPIRED)
+    assert tables(told, "marta") == {"stock"}
+
+
+@pytest.mark.timeout(120)
+def test_ended_access_that_is_there_again_is_removed(told):
+    """F6: what the system still had was taken for access anew.
+
+    The system itself came from a backup, and gave back what had been taken away.
+    """
+    marta, priya = told.person("marta"), told.person("priya")
+    request = told.active(marta, priya, path=CUSTOMERS)
+    password = told.credentials(marta, request.code)
+    login = password["user"]
+    told.card(marta, request.code, button="return").click("return")
+    told.wait(request.code, State.RETURNED)
+    with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
+        admin.execute(f'grant connect on database orders to "{login}"')
+        admin.execute(f'grant usage on schema shop to "{login}"')
+        admin.execute(f'grant select on shop.customers, shop.events to "{login}"')
+        admin.execute(f'alter role "{login}" login')
+
+    told.until(lambda: at_rest(told, login), "nothing is due of that account")
+    told.house.sandbox.advance(HOUR + 60)
+
+    told.until(lambda: tables(told, "marta") == {"events"}, "only what was never ours is there")
+    told.until(lambda: alarms(told, "Marta", request.code, "taken away"), "the admins are told")
+    assert not told.works(password)

@@ -1,0 +1,246 @@
+"""Reconciliation: the ledger compared with a real system, and what is told of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+from sqlalchemy import update
+
+from bot import reconcile
+from bot.loops import AccessLoop
+from bot.services import Connected, Services
+from engine.commands import Return
+from engine.connectors.port import Target, Unavailable
+from engine.inventory import Integration
+from engine.outcome import Card, Entry
+from engine.request import OPERATOR, State
+from storage import audit, jobs
+from storage.jobs import JobKind
+from storage.reconcile import RESTORED
+from storage.tables import AccountRow, AuditRow, JobRow, MessageRow
+from tests.support.stored import ADA, ALICE, BOB, DORA, HOUR, MINUTE, PG, Stored
+
+ORDERS, CUSTOMERS = (
+    Target("table", f"id:shop.{name}", f"shop.{name}", "read") for name in ("orders", "customers")
+)
+
+
+@dataclass
+class Compared:
+    """The company, its PostgreSQL, and what compares the two."""
+
+    stored: Stored
+
+    def __post_init__(self) -> None:
+        connected = {PG: Connected(Integration(PG, "Production", "memory"), self.system)}
+        stored = self.stored
+        self.services = Services(stored.database, stored.companies, self, stored.keys, connected)
+        self.access = AccessLoop(self.services)
+
+    def now(self) -> datetime:
+        return self.stored.now
+
+    @property
+    def system(self):
+        return self.stored.systems[PG]
+
+    def pass_(self) -> list[str]:
+        """Compare everything; return what the admins were told by it."""
+        before = set(self.told())
+        self.stored.pass_(HOUR)
+        reconcile.reconcile(self.services, self.access, PG)
+        return [said for said in self.told() if said not in before]
+
+    def soon(self) -> bool:
+        """Compare what was busy, a minute later; return whether there was anything."""
+        self.stored.pass_(MINUTE)
+        ids = jobs.due(self.stored.database, self.stored.now, 10)
+        due = self.stored.write(
+            lambda tx, _: jobs.claim(tx, self.stored.instance, ids, self.stored.now)
+        )
+        for job in due:
+            assert job.kind is JobKind.RECONCILE_ACCOUNT
+            again = reconcile.reconcile_account(self.services, self.access, job)
+            at = self.stored.now + again if again else None
+            self.stored.write(lambda tx, _, j=job, a=at: jobs.done(tx, self.stored.instance, j, a))
+        return bool(due)
+
+    def told(self) -> list[str]:
+        rows = self.stored.rows(MessageRow)
+        return [m.key for m in rows if (m.kind, m.recipient) == (Card.ALARM, ADA)]
+
+    def actions(self) -> list[str]:
+        found = {"removed", "not_removed", "vanished", "found", "stranger"}
+        return [a.action for a in self.stored.rows(AuditRow) if a.action in found]
+
+    def held(self, of: str = ALICE) -> set[Target]:
+        return self.system.held[self.stored.account(of=of).login]
+
+
+@pytest.fixture
+def compared(stored):
+    return Compared(stored)
+
+
+def ended(stored, **more):
+    """Let somebody have access, and give it back."""
+    request = stored.submit(**more)
+    stored.converge()
+    stored.do(request, Return(request.grantee))
+    stored.converge()
+    assert stored.again(request).state is State.RETURNED
+    return request
+
+
+def test_what_is_as_the_ledger_says_is_not_spoken_of(compared, stored):
+    ended(stored, by=BOB)
+    stored.submit(duration=4 * HOUR)
+    stored.converge()
+
+    assert compared.pass_() == []
+    assert compared.held() == {ORDERS}
+
+
+def test_ended_access_is_removed_each_time_that_it_is_there_again(compared, stored):
+    """It was told, and written into the audit, the first time only."""
+    ended(stored)
+    for _ in range(2):
+        compared.held().add(ORDERS)
+
+        (said,) = compared.pass_()
+
+        assert said.startswith("removed/")
+        assert compared.held() == set()
+        assert compared.pass_() == []
+    assert compared.actions() == ["removed", "removed"]
+
+
+def test_what_somebody_else_gave_too_is_not_called_taken_away(compared, stored):
+    """Whatever `apply` had nothing of its own to take away from was called taken away."""
+    ended(stored)
+    compared.held().add(ORDERS)
+    compared.system.by_hand.add(ORDERS)
+
+    (said,) = compared.pass_()
+
+    assert said.startswith("found/")
+    assert compared.pass_() == []
+    assert compared.held() == {ORDERS}
+
+
+def test_a_finding_is_told_once_while_it_stands_and_again_when_it_is_back(compared, stored):
+    """What had been found once under a request was never spoken of again."""
+    stored.submit(duration=4 * HOUR)
+    stored.submit("read on shop.customers", by=BOB)
+    stored.converge()
+    for _ in range(2):
+        compared.held().clear()
+        compared.held().add(CUSTOMERS)
+
+        vanished, found = sorted(compared.pass_(), reverse=True)
+        assert vanished.startswith("vanished/")
+        assert found.startswith("found/")
+        assert compared.pass_() == []
+
+        compared.held().clear()
+        compared.held().add(ORDERS)
+        assert compared.pass_() == []
+
+
+def test_an_account_that_is_busy_is_compared_soon_after(compared, stored):
+    """It was passed over in silence, until the next hour and perhaps then too."""
+    ended(stored)
+    compared.held().add(ORDERS)
+    stored.submit("read on shop.customers")
+    assert compared.pass_() == []
+    assert compared.held() == {ORDERS}
+
+    assert compared.soon()
+    stored.converge()
+    assert compared.soon()
+
+    assert compared.held() == {CUSTOMERS}
+    assert not compared.soon()
+
+
+def test_an_account_that_this_process_left_leased_is_compared(compared, stored):
+    """After a write-back that the database did not take, it was passed over until a restart."""
+    ended(stored)
+    compared.held().add(ORDERS)
+    stored.write(lambda tx, _: tx.execute(update(AccountRow).values(lease=stored.instance)))
+
+    assert len(compared.pass_()) == 1
+    assert stored.account().lease is None
+
+
+def test_what_cannot_be_taken_away_is_told_and_tried_again(compared, stored):
+    """A system that went away between the two calls was told of as “not through Latchkey”."""
+    ended(stored)
+    compared.held().add(ORDERS)
+    apply = compared.system.apply
+
+    def away(_order):
+        compared.system.apply = apply
+        raise Unavailable("it went away")
+
+    compared.system.apply = away
+    (said,) = compared.pass_()
+    assert said.startswith("not_removed/")
+    assert compared.held() == {ORDERS}
+
+    assert compared.soon()
+    assert compared.held() == set()
+    assert compared.actions() == ["not_removed", "removed"]
+
+
+@pytest.mark.parametrize("fault", [Unavailable("away"), ValueError("a defect")])
+def test_one_account_that_cannot_be_looked_at_stops_nobody(compared, stored, fault):
+    """The accounts after it were not compared, this time and each time."""
+    for person in (ALICE, BOB):
+        ended(stored, by=person)
+        compared.held(person).add(ORDERS)
+    compared.system.faults = [fault]
+
+    assert len(compared.pass_()) == 1
+    assert (compared.held(ALICE), compared.held(BOB)) == ({ORDERS}, set())
+    assert compared.soon()
+    assert compared.held(ALICE) == set()
+
+
+def test_a_system_that_is_away_is_not_asked_for_each_account(compared, stored):
+    for person in (ALICE, BOB, DORA):
+        ended(stored, by=person)
+    compared.system.faults = [Unavailable("away")] * 9
+
+    with pytest.raises(Unavailable):
+        compared.pass_()
+    assert all(a.lease is None for a in stored.rows(AccountRow))
+
+
+def test_what_ended_before_the_backup_was_put_back_is_only_reported(compared, stored):
+    """F11: what it calls ended may have begun anew since the backup was made."""
+    ended(stored)
+    stored.pass_(MINUTE)
+    stored.write(lambda tx, _: audit.append(tx, [(None, Entry(RESTORED, OPERATOR))], stored.now))
+    compared.held().add(ORDERS)
+
+    (said,) = compared.pass_()
+    assert said.startswith("found/")
+    assert compared.held() == {ORDERS}
+
+    compared.held().clear()
+    ended(stored)
+    compared.held().add(ORDERS)
+    assert compared.pass_()
+    assert compared.held() == set()
+
+
+def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
+    ended(stored)
+    compared.system.held["lk_nobody_123456"] = set()
+
+    (said,) = compared.pass_()
+
+    assert said == "stranger/pg/lk_nobody_123456"
+    assert compared.pass_() == []
+    assert not [j for j in stored.rows(JobRow) if j.kind == JobKind.RECONCILE_ACCOUNT]
