@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -21,6 +22,7 @@ from bot import settings
 from bot.operate import opened
 from bot.sandbox.house import Bot, House
 from bot.sandbox.postgres import Cluster
+from tests.chaos.nursery import Forked, Nursery
 from tests.chaos.plan import Plan
 from tests.support.postgres import fresh_database, own_cluster
 from tests.support.proxy import Proxy
@@ -127,10 +129,15 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
         house = stack.enter_context(House(here, cluster=cluster, rate_factor=0, dsn=dsn, **given))
         desk = stack.enter_context(opened(settings.load(**house.bot.settings)))
         told = Story(house, desk)
-        bots = [house.bot]
-        for number in range(1, plan.replicas):
-            bots.append(Bot(house.bot.settings, here / f"latchkey-{number}.log"))
-            stack.callback(bots[-1].stop)
+        nursery = stack.enter_context(Nursery())
+        listen = [urlsplit(house.url).netloc, *[None] * (plan.replicas - 1)]
+        bots: list[Bot] = [
+            Forked(nursery, house.bot.settings, here / f"latchkey-{number}.log", listen=where)
+            for number, where in enumerate(listen)
+        ]
+        house.bot = bots[0]
+        for bot in bots:
+            stack.callback(bot.stop)
         for bot in bots:  # at once, on an empty database
             bot.start()
         ready(told)

@@ -1,0 +1,149 @@
+"""Bots as forks of one process that has imported everything, so that a start is not mostly imports.
+
+That process has no threads and has opened nothing: what it forks begins where `latchkey run` does
+after its imports, and is a process of its own, to be killed.
+"""
+
+import gc
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bot.sandbox.house import Bot
+
+ROOT = Path(__file__).parents[2]
+
+
+class Nursery:
+    """The process that forks. Leaving the block ends it, and what it has forked."""
+
+    def __enter__(self) -> Self:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.communicate()
+
+    def ask(self, **order: Any) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        with self._lock:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+
+
+class Child:
+    """A fork, with as much of `subprocess.Popen` as a `Bot` needs."""
+
+    def __init__(self, nursery: Nursery, pid: int) -> None:
+        self._nursery = nursery
+        self._status: int | None = None
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        if self._status is None:
+            self._status = self._nursery.ask(poll=self.pid)
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        give_up = None if timeout is None else time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if give_up and time.monotonic() > give_up:
+                raise subprocess.TimeoutExpired("latchkey", timeout or 0)
+            time.sleep(0.01)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+class Forked(Bot):
+    """A bot that the nursery starts."""
+
+    def __init__(self, nursery: Nursery, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._nursery = nursery
+
+    def start(self) -> None:
+        pid = self._nursery.ask(env=self._env, log=str(self._log), command=self._command)
+        self._process = Child(self._nursery, pid)
+
+
+def serve() -> None:
+    """Fork and poll, an order a line, until nobody gives orders any more."""
+    import bot.program
+    import engine.connectors.postgresql
+    from storage import schema
+
+    assert bot.program
+    assert engine.connectors.postgresql
+    schema.newest()
+    gc.freeze()
+    children = set[int]()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "poll" in order:
+            pid, status = os.waitpid(order["poll"], os.WNOHANG)
+            children.discard(pid)
+            answer = os.waitstatus_to_exitcode(status) if pid else None
+        else:
+            answer = os.fork() or _live(**order)
+            children.add(answer)
+        print(json.dumps(answer), flush=True)  # noqa: T201
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _live(env: dict[str, str], log: str, command: list[str]) -> int:
+    from bot import cli
+
+    status = 1
+    try:
+        os.setsid()
+        out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out, out)):
+            os.dup2(file, number)
+        os.environ.clear()
+        os.environ.update(env)
+        random.seed()
+        sys.argv = ["latchkey", *command]
+        cli.main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001  (as any program, it tells, and ends)
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()
