@@ -22,7 +22,7 @@ class Overdue:
 
 def requests_by_state(session: Session) -> Mapping[State, int]:
     query = select(col(RequestRow.state), func.count()).group_by(col(RequestRow.state))
-    found = {State(state): number for state, number in session.execute(query).tuples()}
+    found = {State(state): number for state, number in session.execute(query)}
     return {state: found.get(state, 0) for state in State}
 
 
@@ -33,13 +33,15 @@ def overdue(session: Session, now: datetime) -> Overdue:
         col(AuditRow.request_id).in_(revoking), col(AuditRow.action) == "revoking"
     )
     since = [session.execute(began).scalar()]
-    active = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
-        col(RequestRow.state) == State.ACTIVE.value, col(RequestRow.wake_at) <= now
+    begun = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
+        col(RequestRow.state).in_([State.GRANTING.value, State.ACTIVE.value]),
+        col(RequestRow.wake_at) <= now,
     )
-    running = [load_request(*row) for row in session.execute(active).tuples()]
+    running = [load_request(*row) for row in session.execute(begun)]
     ended = {r.id: r.ends_at for r in running if r.ends_at is not None and r.ends_at <= now}
     holding = select(func.count(col(GrantRow.account_id).distinct())).where(
         col(GrantRow.open),
+        col(GrantRow.begun),
         col(GrantRow.request_id).in_(revoking) | col(GrantRow.request_id).in_(ended),
     )
     since += ended.values()

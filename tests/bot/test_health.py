@@ -1,0 +1,100 @@
+"""Whether Latchkey says that it is well, for each thing that it needs."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.health import Health
+from bot.services import Services
+from storage import schema
+from storage.company import Companies
+from storage.database import Database
+from storage.secrets import KeyRing, new_key
+
+
+@dataclass
+class Running:
+    """A loop, as far as its health goes."""
+
+    lag: float = 0.0
+    alive: bool = True
+
+
+class Clock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database(f"sqlite:///{tmp_path}/latchkey.db")
+    schema.upgrade(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def health(database):
+    services = Services(database, Companies(), Clock(), KeyRing([new_key()]), {})
+    return Health(services, {"access": Running(), "jobs": Running()}, lambda: 2)
+
+
+def test_with_all_that_it_needs_it_is_well(health):
+    assert health.alive()
+    assert health.problems() == {}
+
+
+@pytest.mark.parametrize("revision", [schema.history()[0], "base"])
+def test_a_schema_that_is_not_the_programs_is_told(health, database, revision):
+    schema.downgrade(database, revision)
+
+    said = health.problems()["database"]
+
+    assert schema.newest() in said
+    assert ("missing" if revision == "base" else revision) in said
+
+
+def test_a_database_that_does_not_answer_is_told(health):
+    away = Database("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=1")
+    lost = Health(
+        Services(away, Companies(), Clock(), KeyRing([new_key()]), {}), health.loops, health.links
+    )
+
+    assert lost.problems() == {"database": "does not answer (OperationalError)"}
+    assert lost.alive()  # a restart would not help
+    away.close()
+
+
+def test_without_a_living_link_nobody_can_click(health):
+    health = Health(health.services, health.loops, lambda: 0)
+    assert health.problems() == {"slack": "no link is alive"}
+
+
+def test_with_http_there_is_no_link_to_miss(health):
+    health = Health(health.services, health.loops, None)
+    assert health.problems() == {}
+
+
+def test_a_token_that_slack_refuses_is_told_though_the_link_lives(health):
+    health.services.vitals.slack.bad("token_revoked")
+    assert "token_revoked" in health.problems()["slack"]
+    health.services.vitals.slack.good()
+    assert health.problems() == {}
+
+
+def test_a_slack_that_is_slow_for_a_moment_is_no_reason_to_be_taken_out(health):
+    health.services.vitals.slack.bad("TimeoutError")
+    assert health.problems() == {}
+
+
+@pytest.mark.parametrize(("name", "lag", "told"), [("access", 11, True), ("jobs", 11, False)])
+def test_a_loop_that_is_behind_is_named(health, name, lag, told):
+    health.loops[name].lag = lag
+    said = f"{name} is {lag} s behind"
+    assert health.problems() == ({"loops": said} if told else {})
+
+
+def test_a_loop_that_has_ended_needs_a_restart(health):
+    health.loops["access"].alive = False
+    assert not health.alive()
