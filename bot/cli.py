@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot import doctor, logs, manifests, operate, settings
-from bot.connected import BadReferenceError
+from bot.connected import BadReferenceError, connect_all
 from bot.manifests import BadManifestsError
 from bot.settings import BadSettingsError, Settings
 from engine.duration import in_words
@@ -232,11 +232,22 @@ def upgrade() -> None:
 
 
 @db.command("restored")
-def restored() -> None:
+def say_restored() -> None:
     """Say, before `run`, that the database is a backup's: what it does not know is reported."""
-    with operate.opened(_settings()) as desk:
-        desk.restored()
+    from bot.restored import restored
+
+    given = _settings()
+    try:
+        systems = connect_all(manifests.load(given.manifests), given.installation)
+    except (BadManifestsError, BadReferenceError) as fault:
+        _fail(str(fault))
+    with operate.opened(given) as desk:
+        longer = restored(desk, systems)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
+    for request in longer:
+        out.print(
+            f"{request.code} may have been extended since. It keeps its access for that long."
+        )
 
 
 @cli.command(name="settings")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bot.manifests import Manifests
 from bot.services import Connected
 from engine.connectors.port import Connector, Secret
 from engine.inventory import Integration, IntegrationId
@@ -30,6 +31,14 @@ def secret(reference: str) -> Secret:
                 raise BadReferenceError(f"{name} cannot be read: {fault.strerror}") from None
         case _:
             raise BadReferenceError("give a secret as env:NAME or file:PATH")
+
+
+def connect_all(listed: Manifests, installation: str) -> dict[IntegrationId, Connected]:
+    """Return every integration of the manifests. Raises BadReferenceError."""
+    return {
+        IntegrationId(m.id): connect(integration(m.id, m.name, m.kind), m.settings, installation)
+        for m in listed.integrations
+    }
 
 
 def connect(integration: Integration, settings: Mapping[str, Any], installation: str) -> Connected:

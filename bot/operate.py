@@ -15,13 +15,12 @@ from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
-from storage import audit, facts, jobs, reconcile, sync
+from storage import audit, facts, sync
 from storage.book import carry_out
 from storage.company import Companies
 from storage.database import Database
-from storage.jobs import JobKind
 from storage.sync import TooMuchError
-from storage.tables import AuditRow, IntegrationRow
+from storage.tables import AuditRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +106,6 @@ class Desk:
                 audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
                 return fault.losing
         return ()
-
-    def restored(self) -> None:
-        """Take in that the database is a backup's: what it calls ended may have begun anew since.
-
-        What is found is then reported, and nothing of it removed.
-        """
-        now = self.clock.now()
-        with self.database.write() as tx:
-            for integration in tx.execute(select(col(IntegrationRow.id))).scalars():
-                jobs.reschedule(tx, JobKind.RECONCILE, integration, now)
-            audit.append(tx, [(None, Entry(reconcile.RESTORED, OPERATOR))], now)
 
     def person(self, person: PersonId) -> Person | None:
         with self.database.read() as session:

@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackClientError
 
 from bot import app, delivery, loops, manifests, reconcile
 from bot.clock import Clock, MovedClock, SystemClock
-from bot.connected import connect, integration
+from bot.connected import connect_all
 from bot.delivery import MessageLoop
 from bot.health import Health, Stored
 from bot.links import Links
@@ -62,12 +62,7 @@ def open_services(
     connectors: Mapping[IntegrationId, Connected] | None = None,
 ) -> Services:
     """Return what use cases work with. Raises BadReferenceError for a missing secret."""
-    connected = connectors or {
-        IntegrationId(m.id): connect(
-            integration(m.id, m.name, m.kind), m.settings, settings.installation
-        )
-        for m in listed.integrations
-    }
+    connected = connectors or connect_all(listed, settings.installation)
     return Services(database, Companies(), clock(settings), settings.key_ring, connected)
 
 

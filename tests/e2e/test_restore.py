@@ -86,13 +86,15 @@ def test_database_of_an_hour_ago_reports_what_it_does_not_know(told):
         copied(told, database, f"{database}.backup")
     told.card(told.person("diego"), ended.code, button="return").click("return")
     told.wait(ended.code, State.RETURNED)
+    told.card(told.person("marta"), stays.code, button="extend").click("extend")
+    told.until(lambda: told.request(stays.code).extensions_used, "it is extended")
     for name in ("kofi", "fatou", "marta"):
         stock(told, name)
     told.house.sandbox.advance(HOUR / 3)
 
     with stopped(told) as database:
         copied(told, f"{database}.backup", database)
-        assert told.house.bot.run("db", "restored").returncode == 0
+        assert stays.code in told.house.bot.run("db", "restored").stdout
 
     told.until(lambda: alarms(told, "lk_kofi_"), "the login that is not known")
     told.until(lambda: alarms(told, "Fatou", "stock"), "what has ended, by what is known")
@@ -104,9 +106,13 @@ def test_database_of_an_hour_ago_reports_what_it_does_not_know(told):
         "marta": {"customers", "stock"},
         "diego": set(),
     }
+    told.until(lambda: alarms(told, stays.code, "extended"), "what may have more time by right")
     told.house.sandbox.advance(2 * HOUR)
-    told.wait(stays.code, State.EXPIRED)
     told.wait(ended.code, State.EXPIRED)
+    assert told.request(stays.code).state is State.ACTIVE
+    assert tables(told, "marta") == {"customers", "stock"}
+    told.house.sandbox.advance(8 * HOUR)
+    told.wait(stays.code, State.EXPIRED)
     assert tables(told, "marta") == {"stock"}
 
 

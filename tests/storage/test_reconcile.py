@@ -8,6 +8,8 @@ from sqlalchemy import update
 
 from bot import reconcile
 from bot.loops import AccessLoop
+from bot.operate import Desk
+from bot.restored import restored
 from bot.services import Connected, Services
 from engine.commands import Return
 from engine.connectors.port import Target, Unavailable
@@ -233,6 +235,54 @@ def test_what_ended_before_the_backup_was_put_back_is_only_reported(compared, st
     compared.held().add(ORDERS)
     assert compared.pass_()
     assert compared.held() == set()
+
+
+def put_back(compared) -> list[str]:
+    """Say that the database is a backup's; return whose access keeps what it may have got since."""
+    desk = Desk(compared.stored.database, compared.stored.companies, compared)
+    return [r.code for r in restored(desk, compared.services.connected)]
+
+
+def test_access_that_may_have_been_extended_since_the_backup_is_kept(compared, stored):
+    """F11: a restore from a backup ended what had been renewed since."""
+    request = stored.submit(duration=HOUR)
+    stored.converge()
+    stored.pass_(65 * MINUTE)  # the extension, half an hour ago, was lost with the database
+
+    assert put_back(compared) == [request.code]
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(request).ends_at == stored.now + 55 * MINUTE
+    assert compared.held() == {ORDERS}
+    assert any(said.startswith(f"restored/{request.code}/") for said in compared.told())
+    stored.pass_(HOUR)
+    stored.tick()
+    stored.converge()
+    assert stored.again(request).state is State.EXPIRED
+    assert compared.held() == set()
+
+
+def test_access_that_was_taken_away_since_the_backup_is_not_given_again(compared, stored):
+    """F6: nor by the way, with other access of the same login that was kept."""
+    for what in ("read on shop.orders", "read on shop.customers"):
+        stored.submit(what, duration=HOUR)
+    stored.converge()
+    compared.held().discard(ORDERS)
+
+    assert put_back(compared) == []
+    stored.tick()
+    stored.converge()
+    assert compared.held() == {CUSTOMERS}
+
+
+def test_access_in_a_system_that_is_away_ends_by_what_the_backup_knows(compared, stored):
+    request = stored.submit(duration=HOUR)
+    stored.converge()
+    compared.system.faults = [Unavailable("away")]
+
+    assert put_back(compared) == []
+    assert stored.again(request).extensions_used == 0
 
 
 def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
