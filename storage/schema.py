@@ -22,14 +22,15 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 @cache
+def history() -> tuple[str, ...]:
+    """Return all revisions, the oldest first."""
+    files = (_MIGRATIONS / "versions").glob("[0-9]*.py")
+    return tuple(sorted(file.name.partition("_")[0] for file in files))
+
+
 def newest() -> str:
     """Return the revision that this program was made for."""
-    return max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("0*.py"))
-
-
-def history() -> list[str]:
-    """Return all revisions, the oldest first."""
-    return [r.revision for r in ScriptDirectory.from_config(_config(None)).walk_revisions()][::-1]
+    return history()[-1]
 
 
 def current(database: Database) -> str:
