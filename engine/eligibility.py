@@ -19,6 +19,7 @@ from engine.flow import (
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest
+from engine.words import trimmed
 
 MAX_ENTITLEMENTS = 50
 
@@ -123,7 +124,7 @@ def _bad_duration(draft: Draft) -> Refusal | None:
 
 
 def _bad_justification(draft: Draft) -> Refusal | None:
-    text = draft.justification.strip()
+    text = trimmed(draft.justification)
     if draft.flow.revision.require_justification and not text:
         return Refusal(
             Code.JUSTIFICATION_NEEDED, "Say what you need it for.", about="justification"

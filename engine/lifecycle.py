@@ -43,6 +43,7 @@ from engine.request import (
     Settled,
     State,
 )
+from engine.words import trimmed
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
@@ -172,7 +173,7 @@ def _approve(
         person.id,
         seats | (mine.seats if mine else frozenset()),
         now,
-        command.reason.strip(),
+        trimmed(command.reason),
         command.duration,
         command.keep_extensions,
     )
@@ -205,7 +206,7 @@ def _reject(
     if bad := _bad_reason(command.reason, facts.revision):
         return bad
     request = request.with_(
-        state=State.REJECTED, decided=Settled(person.id, now, command.reason.strip())
+        state=State.REJECTED, decided=Settled(person.id, now, trimmed(command.reason))
     )
     entry = Entry("rejected", person.id, _said(command.reason))
     return Decision(_closed(request), _everyone(request), (entry,))
@@ -243,13 +244,13 @@ def _bad_approval(request: AccessRequest, command: Approve, facts: Facts) -> Ref
 def _bad_reason(reason: str, revision: Revision) -> Refusal | None:
     if bad := _too_long(reason):
         return bad
-    if revision.require_reason and not reason.strip():
+    if revision.require_reason and not trimmed(reason):
         return Refusal(Code.REASON_NEEDED, "This flow asks for a reason.", about="reason")
     return None
 
 
 def _too_long(reason: str) -> Refusal | None:
-    if (length := len(reason.strip())) <= MAX_REASON:
+    if (length := len(trimmed(reason))) <= MAX_REASON:
         return None
     sentence = f"A reason has at most {MAX_REASON} characters; this has {length}."
     return Refusal(Code.TEXT_TOO_LONG, sentence, about="reason")
@@ -268,7 +269,7 @@ def _cancel(
 def _close(
     request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
 ) -> Decision:
-    request = _closed(request.with_(state=state, ended=Settled(by, now, reason.strip())))
+    request = _closed(request.with_(state=state, ended=Settled(by, now, trimmed(reason))))
     return Decision(request, _everyone(request), (Entry(state.value, by, _said(reason)),))
 
 
@@ -747,7 +748,7 @@ def _revoke_all(
         ending=ending,
         end_before=None,
         end_awaits=(),
-        ended=Settled(by, now, reason.strip()),
+        ended=Settled(by, now, trimmed(reason)),
     )
     entry = Entry("revoking", by, {"ending": ending.value, **_said(reason)})
     tells = (*told.tell, *_to_parties(request, Card.REQUEST), *_stale_offers(request))
@@ -864,7 +865,7 @@ def _alarm(facts: Facts, key: str, sentence: str) -> tuple[Tell, ...]:
 
 
 def _said(reason: str, duration: timedelta | None = None) -> dict[str, Any]:
-    said: dict[str, Any] = {"reason": reason.strip()} if reason.strip() else {}
+    said: dict[str, Any] = {"reason": text} if (text := trimmed(reason)) else {}
     if duration is not None:
         said["duration"] = int(duration.total_seconds())
     return said

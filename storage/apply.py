@@ -31,6 +31,7 @@ from engine.request import (
     RequestId,
     State,
 )
+from engine.words import trimmed
 from storage import audit
 from storage.codec import dump_request
 from storage.company import Company
@@ -81,7 +82,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
         submitted_at=now,
         lapses_at=now + revision.lapses_after,
         duration=draft.duration,
-        justification=draft.justification.strip(),
+        justification=trimmed(draft.justification),
         extensions_allowed=revision.extension.times if revision.extension else 0,
         grants=tuple(
             Grant(GrantId(n), e.id, accounts[e.integration.id])

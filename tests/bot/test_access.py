@@ -22,6 +22,14 @@ def test_a_misspelt_command_names_the_nearest(told, typed, meant):
     assert f"/access {meant}" in told.person("marta").command("/access", typed).text
 
 
+@pytest.mark.parametrize("between", ["\n", "\t", "\u00a0", "   "])
+def test_any_white_space_stands_between_a_command_and_the_rest(told, between):
+    """A line break after the command made `request read` of it, which nobody knows."""
+    marta = told.person("marta")
+    assert marta.command("/access", f"request{between}orders/shop/customers").ok
+    assert "orders/shop/customers" in marta.wait_view("Request access").text
+
+
 @both_ways
 def test_an_unknown_command_is_shown_harmlessly(told):
     answer = told.person("marta").command("/access", "<!channel> *x* " + "y" * 3000)

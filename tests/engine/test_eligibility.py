@@ -232,6 +232,9 @@ def test_a_duration_lies_between_5_minutes_and_the_flows_limit(limit, duration, 
     [
         ("", Code.JUSTIFICATION_NEEDED),
         (" \n\t\u00a0", Code.JUSTIFICATION_NEEDED),
+        ("\u200b\u202e\ufeff", Code.JUSTIFICATION_NEEDED),
+        ("\u3164\u2800", Code.JUSTIFICATION_NEEDED),
+        ("\N{WAVING WHITE FLAG}\ufe0f\u200d\N{RAINBOW}", None),
         ("x" * 1000, None),
         (" " + "x" * 1000 + "\n", None),
         ("x" * 1001, Code.TEXT_TOO_LONG),
@@ -239,9 +242,22 @@ def test_a_duration_lies_between_5_minutes_and_the_flows_limit(limit, duration, 
         ("e\u0301" * 500, None),
         ("e\u0301" * 501, Code.TEXT_TOO_LONG),
     ],
-    ids=["none", "blank", "1000", "trimmed", "1001", "emoji", "combined", "combined too long"],
+    ids=[
+        "none",
+        "blank",
+        "invisible",
+        "fillers",
+        "one emoji of many",
+        "1000",
+        "trimmed",
+        "1001",
+        "emoji",
+        "combined",
+        "combined too long",
+    ],
 )
 def test_a_justification_is_counted_in_code_points_after_trimming(text, expected):
+    """Characters that nobody sees, such as a zero-width space, passed as a justification."""
     assert code(draft(justification=text)) is expected
 
 

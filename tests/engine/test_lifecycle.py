@@ -365,6 +365,7 @@ def test_a_blank_reason_is_a_missing_reason():
     made = life(State.PENDING, flow(require_reason=True))
 
     assert refused(made.do(Approve(BEN, " \n\t"))) is Code.REASON_NEEDED
+    assert refused(made.do(Approve(BEN, "\u200b"))) is Code.REASON_NEEDED
     assert refused(made.do(Reject(BEN))) is Code.REASON_NEEDED
     made.do(Approve(BEN, "ok"))
 
