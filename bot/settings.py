@@ -1,10 +1,10 @@
 """Everything that can be set, from the environment or a `.env` file, checked at start."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -27,15 +27,15 @@ class Settings(BaseSettings):
         alias="SLACK_BOT_TOKEN",
         description="The bot's token, xoxb-…: OAuth & Permissions, after installing the app.",
     )
-    slack_app_token: SecretStr | None = Field(
-        default=None,
-        alias="SLACK_APP_TOKEN",
-        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
-    )
     slack_signing_secret: SecretStr | None = Field(
         default=None,
         alias="SLACK_SIGNING_SECRET",
         description="The signing secret: Basic Information. For events by HTTP.",
+    )
+    slack_app_token: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_APP_TOKEN",
+        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
     )
     slack_api_url: str = Field(
         default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
@@ -108,7 +108,12 @@ class Settings(BaseSettings):
 
     @field_validator("slack_app_token")
     @classmethod
-    def _app_token(cls, value: SecretStr | None) -> SecretStr | None:
+    def _app_token(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("slack_signing_secret") is None:
+            raise ValueError(
+                "this is missing: Basic Information, App-Level Tokens. (For events by HTTP it is "
+                "SLACK_SIGNING_SECRET that is needed.)"
+            )
         return value and _starting(value, "xapp-")
 
     @field_validator("slack_api_url")
@@ -138,6 +143,13 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no folder {value}")
         return value
 
+    @field_validator("clock_file")
+    @classmethod
+    def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
+            raise ValueError("this is for the sandbox, and Slack's address is not local")
+        return value
+
     @field_validator("http")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
@@ -146,17 +158,6 @@ class Settings(BaseSettings):
             if not (colon and port.isdecimal() and int(port) < 65536):
                 raise ValueError("give host:port, like 127.0.0.1:8080")
         return value
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.slack_app_token is None and self.slack_signing_secret is None:
-            raise ValueError(
-                "SLACK_APP_TOKEN is missing: Basic Information, App-Level Tokens. (For events by "
-                "HTTP: SLACK_SIGNING_SECRET)"
-            )
-        if self.clock_file is not None and not self.loopback:
-            raise ValueError("LATCHKEY_CLOCK_FILE is for the sandbox: Slack's address is not local")
-        return self
 
     @property
     def listen(self) -> tuple[str, int] | None:
@@ -180,7 +181,7 @@ class Settings(BaseSettings):
 
     @property
     def loopback(self) -> bool:
-        return urlsplit(self.slack_api_url).hostname in {"127.0.0.1", "localhost", "::1"}
+        return _is_loopback(self.slack_api_url)
 
     @property
     def key_ring(self) -> KeyRing:
@@ -197,15 +198,20 @@ def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
 
 
 def _in_words(place: tuple[int | str, ...], message: str) -> str:
-    name = str(place[0]) if place else ""
-    field = next((f for f in Settings.model_fields.values() if f.alias == name), None)
+    named = str(place[0]) if place else ""  # by its alias, or where it has its default by its name
+    fields = Settings.model_fields.items()
+    field = next((f for name, f in fields if named in {name, f.alias}), None)
+    name = (field and field.alias) or named
     if message == "Field required" and field:
         return f"{name} is missing. {field.description}"
-    text = message.removeprefix("Value error, ")
-    return f"{name}: {text}" if name else text
+    return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 def _starting(value: SecretStr, prefix: str) -> SecretStr:
     if not value.get_secret_value().startswith(prefix):
-        raise ValueError(f"begins with {prefix}")
+        raise ValueError(f"it has to begin with {prefix}")
     return value

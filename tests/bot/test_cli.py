@@ -37,13 +37,21 @@ def test_every_fault_of_the_settings_is_named_at_once(tmp_path):
     for name in (
         "SLACK_BOT_TOKEN is missing",
         "LATCHKEY_KEYS is missing",
-        "SLACK_APP_TOKEN: begins with xapp-",
+        "SLACK_APP_TOKEN: it has to begin with xapp-",
         "LATCHKEY_DATABASE_URL",
         "LATCHKEY_MANIFESTS",
         "LATCHKEY_DISCOVER_MINUTES",
     ):
         assert name in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_who_has_set_nothing_is_told_all_that_is_needed(tmp_path):
+    """The app token was named only when nothing else was missing, the folder not by its setting."""
+    done = latchkey("run", cwd=tmp_path)
+    assert done.returncode == 1
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "LATCHKEY_KEYS", "LATCHKEY_MANIFESTS"):
+        assert name in done.stderr
 
 
 def test_the_sandboxs_clock_is_refused_beside_the_real_slack(tmp_path):
