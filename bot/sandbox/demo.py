@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from bot import settings
 from bot.operate import Desk, opened
 from bot.sandbox.client import Message, Person, View
 from bot.sandbox.house import House
+from bot.sandbox.terminal import message_lines, view_lines
 from engine.request import AccessRequest
 
 ASKS, APPROVES = "marta@harbourpine.example", "priya@harbourpine.example"
@@ -62,20 +63,23 @@ class _Story:
     house: House
     desk: Desk
     steps: int = 0
+    names: dict[str, str] = field(default_factory=dict[str, str])
 
     def tell(self) -> None:
         sandbox, cluster = self.house.sandbox, self.house.cluster
         sandbox.wait_links(1, timeout=20)
         asks, approves = sandbox.person(ASKS), sandbox.person(APPROVES)
+        self.until(lambda: self.knows(asks, approves), "Latchkey finds everybody in Slack")
         self.step(
             "The company",
-            slack=f"{asks.real_name} asks, {approves.real_name} approves; 40 people in all",
+            slack=f"{asks.real_name} asks, {approves.real_name} approves; "
+            f"{len(self.names)} people whom Latchkey knows",
             database=f"{len(self.desk.requests(live=False))} requests so far",
             postgresql=f"on port {cluster.port}, with {self.logins()} logins made by Latchkey",
         )
         code = self.ask(asks)
         card = approves.wait_message(code, timeout=PATIENCE)
-        self.step("The approver's card", slack=card.text)
+        self.step("The approver's card", slack=self.shown(card))
         self.approve(approves, card, code)
         active = asks.wait_message("active", timeout=PATIENCE, where=_about(code))
         login = self.credentials(asks, active)
@@ -100,12 +104,12 @@ class _Story:
         form.set("permission", "read")
         form = self.settled(asks, lambda v: "any of" in v.text)
         form.set("justification", "INC-42: a customer sees somebody else's order")
-        said = form.text
+        said = self.shown(asks.view())
         sent = form.submit()
         _must(not sent.errors and not sent.failed, f"the form was refused: {sent}")
         card = asks.wait_message("INC-42", timeout=PATIENCE)
         code = next(word.strip("*`·:,. ") for word in card.text.split() if "AX-" in word)
-        self.step("The request", slack=f"{said}\n\n{card.text}", database=self.state(code))
+        self.step("The request", slack=f"{said}\n\n{self.shown(card)}", database=self.state(code))
         return code
 
     def approve(self, approves: Person, card: Message, code: str) -> None:
@@ -118,7 +122,7 @@ class _Story:
         done = self.fresh(approves, code, lambda m: not m.buttons)
         self.step(
             "The approval",
-            slack=done.text,
+            slack=self.shown(done),
             database=self.state(code),
             postgresql=f"{self.logins()} login made by Latchkey",
         )
@@ -127,21 +131,25 @@ class _Story:
         card.click("credentials")
         modal = asks.wait_view(timeout=PATIENCE)
         login = _login(modal)
-        shown = modal.text.replace(login["password"], "•" * 12)
+        shown = self.shown(modal).replace(escape(login["password"]), "•" * 12)
         modal.click("credentials_saved")
-        self.step("The credentials", slack=f"{shown}\n\n{modal.text}")
+        saved = asks.wait_view(where=lambda v: login["password"] not in str(v), timeout=PATIENCE)
+        self.step("The credentials", slack=f"{shown}\n\n{self.shown(saved)}")
         return login
 
     def extend(self, asks: Person, code: str, session: psycopg.Connection) -> None:
         before = self.ends(code)
         self.house.sandbox.advance(51 * 60)
         offer = asks.wait_message("ends soon", timeout=PATIENCE, where=_button("extend"))
-        self.step("The offer, nine minutes before the end", slack=offer.text)
+        self.step("The offer, nine minutes before the end", slack=self.shown(offer))
         offer.click("extend")
         self.until(lambda: self.ends(code) != before, "the end moves")
+        extended = self.fresh(
+            asks, code, lambda m: "1 left" in m.text and "is being told" not in m.text
+        )
         self.step(
             "The extension",
-            slack=self.fresh(asks, code, lambda m: "active" in m.text).text,
+            slack=self.shown(extended),
             database=self.state(code),
             postgresql=f"the same session still reads: {_one(session, QUERY)}",
         )
@@ -160,9 +168,9 @@ class _Story:
             raise NotSeenError("the session outlived the access")
         self.step(
             "The end",
-            slack=over.text,
+            slack=self.shown(over),
             database=self.state(code),
-            postgresql=f"the session is gone: {gone}",
+            postgresql=f"the session is gone: {escape(gone)}",
         )
 
     def refused(self, login: dict[str, str]) -> None:
@@ -172,7 +180,7 @@ class _Story:
             said = str(fault).split("FATAL:")[-1].strip()
         else:
             raise NotSeenError("the login still works")
-        self.step("The login", postgresql=f"refused: {said}")
+        self.step("The login", postgresql=f"refused: {escape(said)}")
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -181,8 +189,19 @@ class _Story:
         lines = Table.grid(padding=(0, 1))
         lines.add_column(min_width=10)
         for where, text in seen.items():
-            lines.add_row(f"[bold cyan]{where}[/]", escape(text))
+            lines.add_row(f"[bold cyan]{where}[/]", text)
         self.console.print(Panel(lines, title=f"{self.steps}. {title}", title_align="left"))
+
+    def shown(self, seen: Message | View) -> str:
+        draw = view_lines if isinstance(seen, View) else message_lines
+        return draw(seen.raw, self.names)
+
+    def knows(self, *people: Person) -> bool:
+        """Learn everybody's name; tell whether Latchkey knows these people."""
+        with self.desk.database.read() as session:
+            known = self.desk.companies.current(session).directory.by_slack
+        self.names = {slack: person.name for slack, person in known.items()}
+        return {person.id for person in people} <= known.keys()
 
     def request(self, code: str) -> AccessRequest:
         found = self.desk.request(code)
