@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sandbox screenshots demo test lint bench chaos clean
+.PHONY: help setup sandbox screenshots demo test fuzz lint bench chaos clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: setup ## run every test
 	@.ci/node
 	@.ci/chromium
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+fuzz: setup ## try many more hard inputs than the tests do, for minutes
+	@$(BIN)/pytest --numprocesses 2 --timeout 3600 --hypothesis-profile fuzz -k "$(or $(ARGS),fuzz)"
 
 screenshots: setup ## draw the pictures that the docs show
 	@.ci/chromium

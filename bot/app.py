@@ -10,7 +10,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.links import Links
-from bot.listeners import access, decide, home, request, running
+from bot.listeners import access, decide, home, request, running, unknown
 from bot.services import Services
 from bot.settings import Settings
 from bot.slack import Client
@@ -64,7 +64,7 @@ def build(settings: Settings, services: Services) -> App:
         # Without it the runner looks for the acknowledgement only every 10 ms.
         process_before_response=True,
     )
-    for conversation in (access, request, decide, running, home):
+    for conversation in (access, request, decide, running, home, unknown):
         conversation.register(app, services)
     app.error(_Apology(mine, services.vitals).answer)
     return app
@@ -110,7 +110,7 @@ class _Apology:
 
 def _in_the_view(view: dict[str, Any], sentence: str) -> dict[str, Any]:
     """Say it at the first field, so that nothing that was typed is lost."""
-    fields = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
+    fields = [block["block_id"] for block in view["blocks"] if block.get("type") == "input"]
     if fields:
         return {"response_action": "errors", "errors": {fields[0]: sentence}}
     return {"response_action": "update", "view": _notice(sentence)}

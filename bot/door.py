@@ -1,10 +1,12 @@
 """The way in for all that people do, whichever way Slack brings it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from slack_bolt import App, BoltRequest, BoltResponse
 
+from bot import payload
 from bot.listeners.common import request_id
 from bot.views import ids
 from engine.request import code_of
@@ -18,9 +20,21 @@ MODALS = frozenset({ids.APPROVE_MODAL, ids.REJECT_MODAL})
 log = structlog.get_logger()
 
 
-def dispatch(app: App, request: BoltRequest, delivery: str) -> BoltResponse:
-    """Run the app on one delivery; all that is logged meanwhile names it, and the request."""
-    with structlog.contextvars.bound_contextvars(delivery=delivery, **_about(request.body)):
+def dispatch(
+    app: App, given: object, delivery: str, headers: Mapping[str, str] | None = None
+) -> BoltResponse:
+    """Run the app on what Slack posted, or on a socket's payload. It never raises.
+
+    All that is logged meanwhile names the delivery, and the request that it speaks of.
+    """
+    try:
+        body = payload.read(given) if isinstance(given, str) else payload.sound(given)
+        request = BoltRequest(body=body, headers=dict(headers or {}), mode="socket_mode")
+    except (payload.BadPayloadError, TypeError, ValueError, AttributeError, LookupError):
+        # The rest of the shape, that of a team or of an authorization, is Bolt's to know.
+        log.warning("payload refused", delivery=delivery)
+        return BoltResponse(status=400, body="")
+    with structlog.contextvars.bound_contextvars(delivery=delivery, **_about(body)):
         try:
             response = app.dispatch(request)
         except Exception:

@@ -8,13 +8,13 @@ acknowledgement whose link is gone travels over another.
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from http.client import HTTPException
 from typing import Any
 
 import structlog
-from slack_bolt import App, BoltRequest, BoltResponse
+from slack_bolt import App, BoltResponse
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -103,7 +103,7 @@ class Link:
     def _listen(self) -> None:
         try:
             for frame in self._connection:
-                said = json.loads(frame)
+                said = _read(frame)
                 if said.get("type") == "disconnect":
                     self.gone.set()
                 elif "envelope_id" in said:
@@ -218,11 +218,11 @@ class Links:
             self._pool.submit(self._answer, link, envelope)
 
     def _answer(self, link: Link, envelope: Json) -> None:
-        request = BoltRequest(
-            mode="socket_mode", body=envelope["payload"], headers=_headers(envelope)
-        )
         name = str(envelope["envelope_id"])
-        response = door.dispatch(self._app, request, name)
+        # Of what is no object nothing is text: that is how it comes over HTTP.
+        given = envelope.get("payload")
+        body = given if isinstance(given, dict) else {}
+        response = door.dispatch(self._app, body, name, _headers(envelope))
         if response.status == 200:
             self._acknowledge(link, name, _payload(response))
 
@@ -259,7 +259,17 @@ def _why(fault: Exception) -> str:
     return type(fault).__name__
 
 
-def _headers(envelope: Json) -> dict[str, str | Sequence[str]]:
+def _read(frame: str | bytes) -> Json:
+    """Return what was said; nothing if it makes no sense, and the link stays."""
+    with suppress(ValueError, RecursionError):
+        said = json.loads(frame)
+        if isinstance(said, dict):
+            return said
+    log.warning("frame not understood")
+    return {}
+
+
+def _headers(envelope: Json) -> dict[str, str]:
     given = {"num": envelope.get("retry_attempt"), "reason": envelope.get("retry_reason")}
     return {f"x-slack-retry-{name}": str(value) for name, value in given.items() if value}
 

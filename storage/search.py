@@ -24,6 +24,8 @@ from engine.inventory import Entitlement, ResourceId, ResourceStatus
 from storage import facts
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 
+MOST_WORDS = 500  # characters; a database refuses conditions by the thousand
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -38,8 +40,10 @@ def resources(
 ) -> list[Found]:
     """Return resources on which the flows offer something; every word is in the path or system.
 
-    `%` and `_` are ordinary characters. Case does not count.
+    `%` and `_` are ordinary characters. Case does not count. More than `MOST_WORDS` name nothing.
     """
+    if len(words) > MOST_WORDS:
+        return []
     systems = session.execute(select(col(IntegrationRow.id), col(IntegrationRow.name))).all()
     query = (
         select(

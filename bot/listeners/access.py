@@ -19,7 +19,7 @@ COMMANDS = ("request", "my", "tasks", "help")
 def register(app: App, services: Services) -> None:
     def access(ack: Ack, body: Body) -> None:
         visitor = Visitor(services, app.client)
-        word, rest = [*str(body.get("text") or "").split(maxsplit=1), "", ""][:2]
+        word, rest = (*str(body.get("text") or "").split(maxsplit=1), "", "")[:2]
         command = word.casefold() or "help"
         if command == "help":
             _answer(ack, lists.help_text())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from slack_bolt import Ack
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
@@ -11,6 +12,8 @@ from bot.services import Services
 from bot.usecases import identity
 from bot.usecases.identity import Profile, Unknown
 from bot.views import credentials, lists
+from bot.views.request_modal import block_of
+from bot.views.text import refusal_in_plain_text
 from bot.views.values import View
 from engine.directory import Person
 from engine.outcome import Refusal
@@ -33,16 +36,22 @@ class Visitor:
 
     def open(self, body: Body, view: View) -> None:
         """Open a modal; on top of the one that was clicked in, if any."""
-        in_modal = body.get("view", {}).get("type") == "modal"
-        how = self.client.views_push if in_modal else self.client.views_open
+        how = self.client.views_push if _modal(body) else self.client.views_open
         try:
             how(trigger_id=body["trigger_id"], view=view)
         except SlackApiError as fault:
             # The trigger is too old, or was used: the person sees nothing and presses again.
             log.warning("modal not opened", error=fault.response.get("error"))
 
-    def update(self, shown: View, view: View) -> None:
-        """Redraw a modal that is open; one that was closed meanwhile stays closed."""
+    def redraw(self, body: Body, view: View) -> None:
+        """Redraw the modal that was clicked in; one that was closed meanwhile stays closed.
+
+        A click that came from elsewhere is answered in a modal of its own.
+        """
+        shown = _modal(body)
+        if shown is None:
+            self.open(body, view)
+            return
         try:
             self.client.views_update(view_id=shown["id"], hash=shown["hash"], view=view)
         except SlackApiError as fault:
@@ -61,6 +70,46 @@ class Visitor:
         return dict(answer["user"])
 
 
+def refuse_at(ack: Ack, view: View, refusal: Refusal, *fields: str, title: str) -> None:
+    """Say no at the first of the fields that the modal has, so that nothing typed is lost."""
+    blocks = (block_of(view["blocks"], field) for field in fields)
+    if block := next(filter(None, blocks), None):
+        ack(response_action="errors", errors={block: refusal_in_plain_text(refusal)})
+    else:
+        notice = credentials.notice_modal(title, lists.refusal(refusal))
+        ack(response_action="update", view=notice)
+
+
+class Entered:
+    """What stands in the fields of a modal, each by its action. What makes no sense is empty."""
+
+    def __init__(self, view: View) -> None:
+        state = view.get("state")
+        values = state.get("values") if isinstance(state, dict) else None
+        blocks = values if isinstance(values, dict) else {}
+        self.blocks = {id_: fields for id_, fields in blocks.items() if isinstance(fields, dict)}
+        self._fields = {a: field for fields in self.blocks.values() for a, field in fields.items()}
+
+    def text(self, action: str) -> str:
+        match self._fields.get(action):
+            case {"value": str(text)}:
+                return text
+        return ""
+
+    def chosen(self, action: str) -> str:
+        """Return the value of the option that was chosen in a menu."""
+        match self._fields.get(action):
+            case {"selected_option": {"value": str(value)}}:
+                return value
+        return ""
+
+    def ticked(self, action: str) -> bool:
+        match self._fields.get(action):
+            case {"selected_options": [_, *_]}:
+                return True
+        return False
+
+
 def request_id(value: str) -> RequestId:
     """Read the request's id from a button's value or a modal's metadata; 0 is no request's."""
     text = value.split("/", maxsplit=1)[0]
@@ -70,6 +119,11 @@ def request_id(value: str) -> RequestId:
 def clicked(body: Body) -> str:
     """Return the value of the button that was pressed."""
     return str(body["actions"][0].get("value") or "")
+
+
+def _modal(body: Body) -> View | None:
+    view: View = body.get("view") or {}
+    return view if view.get("type") == "modal" else None
 
 
 def _user(body: Body) -> str:

@@ -1,21 +1,19 @@
 """Approving and rejecting: the buttons open a modal, the modal decides."""
 
 from collections.abc import Callable
-from typing import Any
 
 from slack_bolt import Ack, App
 
-from bot.listeners.common import Body, Visitor, clicked, request_id
+from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at, request_id
 from bot.services import Services
 from bot.usecases import decide
-from bot.views import credentials, decide_modals, ids, lists
-from bot.views.text import refusal_in_plain_text
-from bot.views.values import View
+from bot.views import decide_modals, ids
 from engine import duration
 from engine.commands import Approve, Command, Reject
 from engine.directory import Person
 from engine.outcome import Refusal
 
+NOT_DECIDED = "Not decided"
 FIELDS = {"reason": ids.REASON, "duration": ids.SHORTER}
 
 
@@ -31,18 +29,18 @@ def register(app: App, services: Services) -> None:
         ack()
 
     def approve(ack: Ack, body: Body) -> None:
-        values = _values(body["view"])
-        text = str(values.get(ids.SHORTER, {}).get("value") or "").strip()
+        entered = Entered(body["view"])
+        text = entered.text(ids.SHORTER).strip()
         shorter = duration.parse(text) if text else None
         if isinstance(shorter, Refusal):
-            ack(response_action="errors", errors={ids.SHORTER: refusal_in_plain_text(shorter)})
+            refuse_at(ack, body["view"], shorter, ids.SHORTER, title=NOT_DECIDED)
             return
-        keep = bool(values.get(ids.KEEP, {}).get("selected_options"))
-        _decide(visitor, ack, body, lambda p: Approve(p.id, _reason(values), shorter, keep))
+        reason, keep = entered.text(ids.REASON), entered.ticked(ids.KEEP)
+        _decide(visitor, ack, body, lambda p: Approve(p.id, reason, shorter, keep))
 
     def reject(ack: Ack, body: Body) -> None:
-        values = _values(body["view"])
-        _decide(visitor, ack, body, lambda p: Reject(p.id, _reason(values)))
+        reason = Entered(body["view"]).text(ids.REASON)
+        _decide(visitor, ack, body, lambda p: Reject(p.id, reason))
 
     app.action(ids.APPROVE)(open_approve)
     app.action(ids.REJECT)(open_reject)
@@ -58,7 +56,7 @@ def _open(visitor: Visitor, body: Body, kind: type[Approve] | type[Reject]) -> N
         else decide.question(visitor.services, request_id(clicked(body)), person, kind)
     )
     if isinstance(question, Refusal):
-        visitor.refuse(body, question, "Not decided")
+        visitor.refuse(body, question, NOT_DECIDED)
         return
     draw = decide_modals.approve_modal if kind is Approve else decide_modals.reject_modal
     visitor.open(body, draw(question))
@@ -72,24 +70,8 @@ def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], 
         if isinstance(person, Refusal)
         else decide.do(visitor.services, person, id_, command(person))
     )
-    if not isinstance(outcome, Refusal):
-        ack()
-    elif outcome.about in FIELDS:
-        ack(
-            response_action="errors", errors={FIELDS[outcome.about]: refusal_in_plain_text(outcome)}
-        )
+    if isinstance(outcome, Refusal):
+        fields = [FIELDS[outcome.about]] if outcome.about in FIELDS else []
+        refuse_at(ack, body["view"], outcome, *fields, title=NOT_DECIDED)
     else:
-        notice = credentials.notice_modal("Not decided", lists.refusal(outcome))
-        ack(response_action="update", view=notice)
-
-
-def _values(view: View) -> dict[str, Any]:
-    return {
-        action: value
-        for block in view["state"]["values"].values()
-        for action, value in block.items()
-    }
-
-
-def _reason(values: dict[str, Any]) -> str:
-    return str(values.get(ids.REASON, {}).get("value") or "")
+        ack()

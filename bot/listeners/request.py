@@ -1,23 +1,27 @@
 """Asking for access: the modal, its search, its submission."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from slack_bolt import Ack, App
 
-from bot.listeners.common import Body, Visitor, clicked, request_id
+from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at, request_id
 from bot.services import Services
 from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import Changed, Filled, Promise
 from bot.views import credentials, ids, lists, request_modal
-from bot.views.text import refusal_in_plain_text
 from bot.views.values import Form, Scene, View
 from engine.directory import Person
 from engine.duration import in_words
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Refusal
+
+Id = TypeVar("Id", ResourceId, EntitlementId, FlowId)
+
+NOT_REQUESTED = "Not requested"
 
 # Which field of the form a refusal speaks of; what concerns the whole goes to the first.
 FIELDS = {
@@ -44,20 +48,23 @@ class Asking:
         ack(request_modal.resource_options(offered, several))
 
     def choose(self, ack: Ack, body: Body) -> None:
-        person, view = self.visitor.who(body), body["view"]
-        if not isinstance(person, Refusal):
-            drawn = _view(*usecase.fill(self.visitor.services, person, _filled(view)))
-            self.visitor.update(view, drawn)
+        person = self.visitor.who(body)
+        if isinstance(person, Refusal):
+            self.visitor.redraw(body, _notice(NOT_REQUESTED, lists.refusal(person)))
+        else:
+            filled = _filled(body.get("view") or {})
+            self.visitor.redraw(body, _view(*usecase.fill(self.visitor.services, person, filled)))
         ack()
 
     def submit(self, ack: Ack, body: Body) -> None:
         person, view = self.visitor.who(body), body["view"]
         if isinstance(person, Refusal):
-            ack(response_action="update", view=_notice("Not requested", lists.refusal(person)))
+            ack(response_action="update", view=_notice(NOT_REQUESTED, lists.refusal(person)))
             return
         outcome = usecase.submit(self.visitor.services, person, _filled(view), view["id"])
         if isinstance(outcome, Refusal):
-            _show_refusal(ack, view, outcome)
+            named = FIELDS.get(outcome.about, ids.RESOURCE)
+            refuse_at(ack, view, outcome, named, ids.RESOURCE, title=NOT_REQUESTED)
         elif isinstance(outcome, Changed):
             ack(response_action="update", view=_view(outcome.form, outcome.promise))
         elif outcome.existing:
@@ -110,33 +117,25 @@ def _view(form: Form, promise: Promise) -> View:
 
 
 def _filled(view: View) -> Filled:
-    entered: dict[str, Any] = view["state"]["values"]
-    state = {action: value for block in entered.values() for action, value in block.items()}
-    given = next((b.partition("/")[2] for b in entered if b.startswith(ids.DURATION)), "")
-    usual = next((b.rpartition("/")[2] for b in entered if b.startswith(ids.FLOW)), "")
-    flow = _choice(state, ids.FLOW, FlowId)
-    typed = str(state.get(ids.DURATION, {}).get("value") or "")
+    entered = Entered(view)
+    given = next((b.partition("/")[2] for b in entered.blocks if b.startswith(ids.DURATION)), "")
+    usual = next((b.rpartition("/")[2] for b in entered.blocks if b.startswith(ids.FLOW)), "")
+    flow = _choice(entered, ids.FLOW, FlowId)
+    typed = entered.text(ids.DURATION)
     return Filled(
-        resource=_choice(state, ids.RESOURCE, ResourceId),
-        permission=_choice(state, ids.PERMISSION, EntitlementId),
+        resource=_choice(entered, ids.RESOURCE, ResourceId),
+        permission=_choice(entered, ids.PERMISSION, EntitlementId),
         picked=flow if str(flow) != usual else None,
         duration=typed,
         prefilled=typed == given,
-        justification=str(state.get(ids.JUSTIFICATION, {}).get("value") or ""),
+        justification=entered.text(ids.JUSTIFICATION),
         promise=Promise(str(view.get("private_metadata") or "")),
     )
 
 
-def _choice(state: dict[str, Any], action: str, kind: Any) -> Any:  # noqa: ANN401  (an id type)
-    value = (state.get(action, {}).get("selected_option") or {}).get("value", "")
+def _choice(entered: Entered, action: str, kind: Callable[[int], Id]) -> Id | None:
+    value = entered.chosen(action)
     return kind(int(value)) if value.isdecimal() and len(value) < 16 else None
-
-
-def _show_refusal(ack: Ack, view: View, refusal: Refusal) -> None:
-    """Say it at the field that it speaks of, so that nothing that was typed is lost."""
-    named = request_modal.block_of(view["blocks"], FIELDS.get(refusal.about, ids.RESOURCE))
-    block = named or request_modal.block_of(view["blocks"], ids.RESOURCE) or ""
-    ack(response_action="errors", errors={block: refusal_in_plain_text(refusal)})
 
 
 def _as_before(scene: Scene | None) -> Filled:

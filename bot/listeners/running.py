@@ -59,7 +59,7 @@ class Running:
             else usecase.saved(self.visitor.services, person, account)
         )
         drawn = _credentials(refusal) if refusal else credentials.saved_modal()
-        self.visitor.update(body["view"], drawn)
+        self.visitor.redraw(body, drawn)
         ack()
 
     def reset(self, ack: Ack, body: Body) -> None:
@@ -69,7 +69,7 @@ class Running:
             if isinstance(person, Refusal)
             else usecase.reset(self.visitor.services, person, account)
         )
-        self.visitor.update(body["view"], _credentials(shown))
+        self.visitor.redraw(body, _credentials(shown))
         ack()
 
 

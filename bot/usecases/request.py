@@ -1,6 +1,5 @@
 """Asking for access: what can be asked for, the form as it fills, the submission."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,9 +27,6 @@ from storage.search import Found
 log = structlog.get_logger()
 
 USUAL = timedelta(hours=1)
-_SAID = re.compile(
-    r"(?P<what>.+?)(?:\s+for\s+(?P<long>[^:]+?))?(?:\s*:\s*(?P<why>.*))?$", re.DOTALL
-)
 
 NOTHING_REQUESTABLE = Refusal(
     Code.NOT_ELIGIBLE,
@@ -90,8 +86,7 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         return NOTHING_REQUESTABLE
     if not text:
         return Form(), Promise()
-    said = _SAID.match(text)
-    what, long, why = said.group("what", "long", "why") if said else (text, None, None)
+    what, long, why = _parts(text)
     permission, on, words = what.rpartition(" on ")
     notes: list[str] = []
     found = options(services, person, words)
@@ -107,17 +102,27 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
             notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
     if long and isinstance(wanted := duration.parse_or_endless(long), Refusal):
         notes.append(wanted.sentence)
-        long = None
+        long = ""
     filled = Filled(
         resource=resource,
         permission=chosen,
-        duration=long or "",
+        duration=long,
         prefilled=not long,
-        justification=why or "",
+        justification=why,
         promise=Promise(),
     )
     form, promise = fill(services, person, filled)
     return replace(form, notes=[*notes, *form.notes]), promise
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Return what is asked for, for how long, and why."""
+    before, _, why = text.partition(":")
+    words = before.split()
+    if "for" not in words[1:-1]:
+        return " ".join(words), "", why.strip()
+    at = words.index("for", 1)
+    return " ".join(words[:at]), " ".join(words[at + 1 :]), why.strip()
 
 
 def _named(services: Services, resource: ResourceId, permission: str) -> EntitlementId | None:

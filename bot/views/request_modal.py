@@ -73,8 +73,11 @@ def flow_block(permission: EntitlementId | None, usual: FlowId | None) -> str:
 
 def block_of(blocks: Sequence[Block], action: str) -> str | None:
     """Find the input by its action id; errors are told by the id of its block."""
-    found = (b for b in blocks if b.get("element", {}).get("action_id") == action)
-    return next((str(b["block_id"]) for b in found), None)
+    for block in blocks:
+        match block:
+            case {"block_id": str(id_), "element": {"action_id": named}} if named == action:
+                return id_
+    return None
 
 
 def resource_options(

@@ -5,6 +5,10 @@ from functools import cache
 import pytest
 
 from bot.sandbox.postgres import Cluster
+from bot.views import ids
+from engine.request import State
+from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, Door, opened
+from tests.support.postgres import fresh_database
 from tests.support.story import Story, story
 
 
@@ -24,3 +28,39 @@ def told(houses: Callable[[str], Story], request: pytest.FixtureRequest) -> Iter
     house = houses(getattr(request, "param", "socket"))
     yield house
     house.clear()
+
+
+@pytest.fixture(scope="session")
+def doors(request, tmp_path_factory) -> Iterator[Callable[[str], Door]]:
+    """The bot in this process, on each kind of database, opened when needed.
+
+    Marta has access, Anil had it and waits for another.
+    """
+
+    def open_(kind: str) -> Door:
+        if kind == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('door')}/latchkey.db"
+        else:
+            url = fresh_database(request.getfixturevalue("cluster"))
+        door = stack.enter_context(opened(url))
+        door.active("marta", "priya", CUSTOMERS)
+        ended = door.active("anil", "", STOCK)
+        door.click("anil", ids.RETURN, str(ended.id))
+        door.work()
+        door.ask("anil", PAYMENTS)
+        states = [r.state for r in reversed(door.requests())]
+        assert states == [State.ACTIVE, State.RETURNED, State.PENDING]
+        door.keep()
+        return door
+
+    with ExitStack() as stack:
+        yield cache(open_)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def door(doors: Callable[[str], Door], request: pytest.FixtureRequest) -> Iterator[Door]:
+    """A shared door, where all is as it was at first."""
+    made = doors(request.param)
+    made.put_back()
+    yield made
+    made.put_back()

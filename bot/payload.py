@@ -1,0 +1,89 @@
+"""What Slack sends, made safe to read: of the shape that Bolt and the listeners count on, without
+what no database keeps.
+"""
+
+import json
+import re
+from typing import Any
+from urllib.parse import parse_qsl
+
+Body = dict[str, Any]
+
+DEEPEST = 100  # of what lies within each other; a view's blocks are a tenth of that
+
+# PostgreSQL takes no NUL, and no encoding has halves of characters.
+_UNKEPT = re.compile("[\x00\ud800-\udfff]")
+
+
+class BadPayloadError(Exception):
+    """This is nothing that Slack would send."""
+
+
+def read(text: str) -> Body:
+    """Read what Slack posts: JSON, or a form that holds JSON, or a form. Raises BadPayloadError."""
+    try:
+        if text.startswith("{"):
+            return sound(json.loads(text))
+        form = dict(parse_qsl(text, keep_blank_values=True))
+        return sound(json.loads(form["payload"]) if "payload" in form else form)
+    except (ValueError, RecursionError) as fault:
+        raise BadPayloadError from fault
+
+
+def sound(body: object) -> Body:
+    """Return the body, its text without what cannot be kept. Raises BadPayloadError."""
+    kept = _kept(body, DEEPEST)
+    if not isinstance(kept, dict) or not _as_slack_sends_it(kept):
+        raise BadPayloadError
+    return kept
+
+
+def _kept(value: Any, deepest: int) -> Any:  # noqa: ANN401  (any JSON)
+    match value:
+        case str():
+            return value if value.isascii() and "\0" not in value else _UNKEPT.sub("", value)
+        case dict() | list() if not deepest:
+            raise BadPayloadError
+        case dict():
+            return {_kept(k, 1): _kept(v, deepest - 1) for k, v in value.items()}
+        case list():
+            return [_kept(item, deepest - 1) for item in value]
+    return value
+
+
+def _as_slack_sends_it(body: Body) -> bool:
+    """Tell whether there is what is read without looking. Fields of a modal are looked at."""
+    match body:
+        case {"command": str(), "user_id": str(), "trigger_id": str()}:
+            return True
+        case {"type": "block_actions", "user": user, "trigger_id": str(), "actions": [action, *_]}:
+            named = isinstance(action, dict) and isinstance(action.get("action_id"), str)
+            return named and _named(user) and (body.get("view") is None or _is_view(body["view"]))
+        case {"type": "view_submission" | "view_closed", "user": user, "view": view}:
+            return _named(user) and _is_view(view)
+        case {"type": "block_suggestion", "user": user, "action_id": str()}:
+            return _named(user)
+        case {"type": "shortcut" | "message_action", "user": user, "trigger_id": str()}:
+            return _named(user) and isinstance(body.get("callback_id"), str)
+        case {"type": "event_callback", "event": {"type": str(type_)} as event}:
+            return type_ != "app_home_opened" or isinstance(event.get("user"), str)
+        case {"type": "url_verification"} | {"ssl_check": "1"}:
+            return True
+    return False
+
+
+def _named(user: object) -> bool:
+    return isinstance(user, dict) and isinstance(user.get("id"), str)
+
+
+def _is_view(view: object) -> bool:
+    match view:
+        case {
+            "id": str(),
+            "type": str(),
+            "hash": str(),
+            "callback_id": str(),
+            "blocks": list(all_),
+        }:
+            return all(isinstance(block, dict) for block in all_)
+    return False
