@@ -16,6 +16,7 @@ from structlog.contextvars import bound_contextvars
 
 from bot.pool import Pool
 from bot.services import Services
+from bot.slack import marked
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
@@ -313,7 +314,7 @@ def profiles(client: WebClient) -> Iterable[Mapping[str, Any]]:
     cursor = ""
     while True:
         page: Any = client.users_list(limit=200, cursor=cursor or None)
-        yield from page["members"]
+        yield from (marked(client, user) for user in page["members"])
         cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
             return

@@ -1,6 +1,8 @@
 """Calls Slack's Web API, and takes note of how each call went."""
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from http.client import HTTPException
 from typing import Any
 
@@ -57,3 +59,21 @@ def error_code(fault: SlackApiError) -> str:
     code = str(response.get("error") if hasattr(response, "get") else "")
     # What is no JSON is put there whole by the SDK.
     return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
+
+
+def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user, marked as a stranger if of another company. Raises slack_sdk's errors.
+
+    Slack's own mark is for those alone with whom no channel is shared.
+    """
+    team, organisation = _home(client)
+    theirs = (user.get("enterprise_user") or {}).get("enterprise_id")
+    ours = user.get("team_id") == team or (organisation and theirs == organisation)
+    return {**user, "is_stranger": bool(user.get("is_stranger")) or not ours}
+
+
+@lru_cache(maxsize=8)
+def _home(client: WebClient) -> tuple[str, str]:
+    """Return the app's workspace, and the organisation that it belongs to, if any."""
+    own = client.auth_test()
+    return str(own["team_id"]), str(own.get("enterprise_id") or "")

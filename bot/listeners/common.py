@@ -9,6 +9,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.services import Services
+from bot.slack import marked
 from bot.usecases import identity
 from bot.usecases.identity import Profile, Unknown
 from bot.views import credentials, lists
@@ -64,10 +65,10 @@ class Visitor:
     def _profile(self, slack: str) -> Profile:
         try:
             answer: Any = self.client.users_info(user=slack)
+            return marked(self.client, answer["user"])
         except (SlackApiError, SlackClientError, OSError) as fault:
             log.warning("profile not read", why=type(fault).__name__)
             raise Unknown from None
-        return dict(answer["user"])
 
 
 def refuse_at(ack: Ack, view: View, refusal: Refusal, *fields: str, title: str) -> None:

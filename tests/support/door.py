@@ -72,6 +72,8 @@ class Slack(Client):
 
     def api_call(self, api_method: str, **given: Any) -> Any:
         said = given.get("json") or given.get("params") or {}
+        if api_method == "auth.test":
+            return {"ok": True, "team_id": TEAM}
         if api_method == "users.info":
             if said["user"] not in self.users:
                 raise SlackApiError("refused", {"ok": False, "error": "user_not_found"})
@@ -262,6 +264,8 @@ class Door:
         written, self.written = self.written, 0
         if not written or self.rows() == rows:
             return False
+        # What is kept in memory by this number shall not be taken for what is stored now.
+        rows["company"][0]["epoch"] = self.services.company().epoch + 1
         with self.database.write() as tx:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 tx.execute(delete(table))
