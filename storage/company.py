@@ -3,17 +3,28 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
 from engine.directory import Directory, Group, GroupId, PersonId
-from engine.flow import AccessFlow, FlowId, Revision
-from engine.inventory import Entitlement, EntitlementId
+from engine.flow import AccessFlow, FlowId, Revision, Selector
+from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceId
 from storage.codec import load_person, load_revision
 from storage.database import Write
 from storage.tables import Company as CompanyRow
 from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
+
+
+class Line(NamedTuple):
+    """A resource as the search lists it, in the order of the list."""
+
+    key: str  # its path, casefolded
+    resource: ResourceId
+    path: str
+    type: str
+    system: IntegrationId
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,9 @@ class Company:
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
+    named: dict[Selector, tuple[Line, ...]] = field(
+        default_factory=dict[Selector, tuple[Line, ...]]
+    )  # what selectors with names select, likewise
 
 
 class Companies:

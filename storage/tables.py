@@ -63,7 +63,8 @@ class ResourceRow(SQLModel, table=True):
     __tablename__ = "resource"
     __table_args__ = (
         UniqueConstraint("integration_id", "source_id"),
-        Index("resource_search", "path_key", "integration_id", "status"),
+        Index("resource_search", "integration_id", "status", "path_key", "id", "type"),
+        Index("resource_name", "integration_id", "name_key"),
     )
     id: int | None = Field(default=None, primary_key=True)
     integration_id: str = Field(foreign_key="integration.id")

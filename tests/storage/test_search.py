@@ -25,8 +25,9 @@ def flow(*selectors) -> AccessFlow:
 
 
 def found(stored, flows, words="", **more) -> list[str]:
+    company = stored.company()
     with stored.database.read() as session:
-        return [f.path for f in search.resources(session, flows, words, **more)]
+        return [f.path for f in search.resources(session, company, flows, words, **more)]
 
 
 def discover(stored, *items, system=PG) -> None:
