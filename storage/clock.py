@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlmodel import col
 
 from engine.commands import Tick
@@ -17,18 +17,18 @@ from storage.tables import RequestRow
 
 ALARM_AFTER = 3  # failures in a row
 LONGEST_PAUSE = timedelta(minutes=5)
+_DUE = (
+    select(col(RequestRow.id))
+    .where(col(RequestRow.wake_at).is_not(None), col(RequestRow.wake_at) <= bindparam("now"))
+    .order_by(col(RequestRow.wake_at))
+    .limit(bindparam("limit"))
+)
 
 
 def due(database: Database, now: datetime, limit: int) -> list[RequestId]:
     """Return requests whose `wake_at` has come, the longest waiting first. No transaction."""
-    query = (
-        select(col(RequestRow.id))
-        .where(col(RequestRow.wake_at).is_not(None), col(RequestRow.wake_at) <= now)
-        .order_by(col(RequestRow.wake_at))
-        .limit(limit)
-    )
-    with database.read() as session:
-        return [RequestId(id_ or 0) for id_ in session.execute(query).scalars()]
+    rows = database.ask(_DUE, {"now": now, "limit": limit})
+    return [RequestId(id_ or 0) for (id_,) in rows]
 
 
 def tick(tx: Write, company: Company, ids: Sequence[RequestId], now: datetime) -> None:

@@ -3,15 +3,17 @@
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import stamina
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, Select, create_engine, event, make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlmodel import Session
+
+from storage.kept import Columns, KeptConnection
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -90,20 +92,23 @@ class Database:
         self.url = url
         self._gate: AbstractContextManager[None] = Gate(patience) if self.sqlite else nullcontext()
         self.writer = self._open(url, pool, patience)
-        self.reader = self._open(url, pool, patience)
+        # It never leaves anything to be undone when a connection goes back.
+        alone: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+        self.reader = self._open(url, pool, patience, **alone)
         if self.sqlite:
             event.listen(self.writer, "begin", _begin_immediate)
-        self.reader = self.reader.execution_options(isolation_level="AUTOCOMMIT")
+        self._kept = KeptConnection(self.reader)
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
-    def _open(self, url: str, pool: int, patience: float) -> Engine:
+    def _open(self, url: str, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401
         # What people wrote, and what is sealed, stays out of the text of errors.
         common: dict[str, Any] = {
             "pool_size": pool,
             "max_overflow": 0,
             "pool_timeout": patience,
             "hide_parameters": True,
+            **more,
         }
         if not self.sqlite:
             whole = {"connect_timeout": max(2, round(patience))}  # libpq's least is two
@@ -136,16 +141,30 @@ class Database:
         with Session(self.reader, expire_on_commit=False) as session:
             yield session
 
+    def ask(self, query: Select[*Columns], values: Mapping[str, Any]) -> list[tuple[*Columns]]:
+        """Ask what is asked every second, for the price of a round trip.
+
+        `query` is a constant with `bindparam`s; it returns what the driver gives.
+        """
+        try:
+            return self._kept.ask(query, values)
+        except self.reader.dialect.loaded_dbapi.Error:
+            # The pool finds out whether the database is away, or it was only this connection.
+            with self.reader.connect() as connection:
+                rows = connection.execute(query, values)
+                return cast(list[tuple[*Columns]], [tuple(row) for row in rows])
+
     def close(self) -> None:
+        self._kept.close()
         self.writer.dispose()
         self.reader.dispose()
 
 
 def _configure_postgresql(patience: float) -> Callable[[Any, object], None]:
     def configure(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
-        connection.autocommit = True
+        before, connection.autocommit = connection.autocommit, True
         connection.execute(f"set lock_timeout = {round(patience * 1000)}")
-        connection.autocommit = False
+        connection.autocommit = before
 
     return configure
 
