@@ -9,6 +9,7 @@ from slack_bolt import App, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot.homes import Homes
 from bot.links import Links
 from bot.listeners import access, decide, home, request, running, unknown
 from bot.services import Services
@@ -45,8 +46,11 @@ def links(app: App, settings: Settings, vitals: Vitals) -> Links:
     return Links(app, opening)
 
 
-def build(settings: Settings, services: Services) -> App:
-    """Return the app. It calls nobody: Slack may be down while Latchkey starts."""
+def build(settings: Settings, services: Services, homes: Homes | None = None) -> App:
+    """Return the app. It calls nobody: Slack may be down while Latchkey starts.
+
+    `homes`: where the Home tabs that are opened are kept, to be brought up to date.
+    """
     secret = settings.slack_signing_secret
     mine = client(settings, LISTENER_TIMEOUT, services.vitals)
     # What Bolt warns of is that SLACK_BOT_TOKEN is set, and whole bodies that nobody listens to.
@@ -64,7 +68,8 @@ def build(settings: Settings, services: Services) -> App:
         # Without it the runner looks for the acknowledgement only every 10 ms.
         process_before_response=True,
     )
-    for conversation in (access, request, decide, running, home, unknown):
+    home.register(app, services, homes or Homes(services, mine))
+    for conversation in (access, request, decide, running, unknown):
         conversation.register(app, services)
     app.error(_Apology(mine, services.vitals).answer)
     return app

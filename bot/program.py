@@ -15,6 +15,7 @@ from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
 from bot.health import Health, Stored
+from bot.homes import Homes
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
@@ -119,6 +120,8 @@ class Program:
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
+        quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
+        self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
             "clock": lambda: loops.drain_clock(self.services),
@@ -153,6 +156,7 @@ class Program:
             loop.start()
             self._every_second(self._wakers[name])
         self._every_second(self._beat)
+        self._every_second(self._refresh_homes)
         self._scheduler.start()
         for door in (self._server, self._links):
             if door:
@@ -222,6 +226,12 @@ class Program:
         else:
             self.services.vitals.database.good()
 
+    def _refresh_homes(self) -> None:
+        try:
+            self._homes.refresh()
+        except AWAY as fault:
+            self.services.vitals.database.bad(type(fault).__name__)
+
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
 
@@ -273,7 +283,7 @@ class Program:
     def _build_doors(self) -> None:
         """Make what people come in by. Raises OSError if the address to listen on is not free."""
         settings, services = self._settings, self.services
-        bolt = app.build(settings, services)
+        bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services.vitals)
         if settings.listen:

@@ -13,7 +13,7 @@ def home(tasks: Sequence[Scene], mine: Sequence[Scene]) -> View:
     """Show what waits for the viewer's decision, and what they have and wait for."""
     waiting = lists.tasks(tasks).blocks if tasks else []
     blocks = [*waiting, *([divider()] if waiting else []), *lists.my_access(mine).blocks]
-    hint = context("As of when you opened this tab. `/access help` lists what you can do.")
+    hint = context("`/access help` lists what you can do.")
     return {"type": "home", "blocks": [*blocks[: _BLOCKS - 1], hint]}
 
 

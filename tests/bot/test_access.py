@@ -67,6 +67,25 @@ def test_home_shows_what_i_have_and_what_waits_for_me(told):
     told.wait(code, State.ACTIVE)
 
 
+def test_home_that_is_open_shows_what_has_changed_since(told):
+    """It stood still as it was when it was opened, with buttons that did nothing any more."""
+    marta, priya = told.person("marta"), told.person("priya")
+    priya.open_home()
+    marta.open_home()
+    assert "no access" in marta.wait_home().text
+
+    code = told.ask(marta).code
+    waiting = priya.wait_home(code, timeout=20)
+    assert code in marta.wait_home(code, timeout=20).text
+    told.card(priya, code, button="approve")
+    waiting.click("approve")
+    assert not priya.wait_view("Approve access").submit().errors
+    told.wait(code, State.ACTIVE)
+
+    told.until(lambda: code not in priya.wait_home().text, "it waits for nobody", timeout=20)
+    assert "Return now" in marta.wait_home("Return now", timeout=20).text
+
+
 def test_home_is_closed_to_who_is_no_one(told):
     terry = told.house.sandbox.person("terry")
     terry.open_home()
