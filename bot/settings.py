@@ -139,7 +139,11 @@ class Settings(BaseSettings):
     @field_validator("manifests")
     @classmethod
     def _there(cls, value: Path) -> Path:
-        if not value.is_dir():
+        try:
+            there = value.is_dir()
+        except OSError:  # too long a name, for one
+            there = False
+        if not there:
             raise ValueError(f"there is no folder {value}")
         return value
 
@@ -192,6 +196,8 @@ def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     try:
         return Settings(**given)
+    except UnicodeDecodeError:
+        raise BadSettingsError(".env is not UTF-8: save it as UTF-8.") from None
     except ValidationError as faults:
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
         raise BadSettingsError("\n".join(lines)) from None
