@@ -15,6 +15,7 @@ from bot import doctor, logs, manifests, operate, settings
 from bot.connected import BadReferenceError, connect_all
 from bot.manifests import BadManifestsError
 from bot.settings import BadSettingsError, Settings
+from bot.views.text import plain, refusal_in_plain_text
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
@@ -114,8 +115,8 @@ def list_requests(
             table.add_row(
                 request.code,
                 request.state.value,
-                escape(desk.name(request.grantee)),
-                escape(", ".join(desk.what(request))),
+                _shown(desk.name(request.grantee)),
+                _shown(", ".join(desk.what(request))),
                 f"{request.ends_at:%Y-%m-%d %H:%M} UTC" if request.ends_at else "",
             )
         out.print(table)
@@ -144,14 +145,14 @@ def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
     table = Table(box=None, show_header=False)
     for name, value in facts.items():
         if value:
-            table.add_row(name, escape(value))
+            table.add_row(name, _shown(value))
     for grant, what in zip(request.grants, desk.what(request), strict=True):
         standing = ", was there before" if grant.standing else ""
-        table.add_row(grant.state.value, escape(f"{what}{standing} {grant.note}".rstrip()))
+        table.add_row(grant.state.value, _shown(f"{what}{standing} {grant.note}"))
     out.print(table)
     for line in desk.history(request):
-        said = f"  {line.at:%Y-%m-%d %H:%M:%S}  {line.action}  {line.actor}  {line.detail}"
-        out.print(said, markup=False)
+        said = f"{line.action}  {_shown(line.actor)}  {_shown(line.detail)}"
+        out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {said}")
 
 
 @cli.command()
@@ -168,12 +169,17 @@ def revoke(
         chosen = desk.chosen(code, person)
         if isinstance(chosen, Refusal):
             _fail(chosen.sentence)
+        refused = False
         for request, outcome in desk.revoke(chosen, reason):
-            refused = isinstance(outcome, Refusal)
-            said = outcome.sentence if isinstance(outcome, Refusal) else outcome.request.state.value
-            out.print(f"{request.code}  {'not revoked: ' if refused else ''}{said}", markup=False)
+            if isinstance(outcome, Refusal):
+                refused = True
+                said = f"not revoked: {refusal_in_plain_text(outcome)}"
+            else:
+                said = outcome.request.state.value
+            out.print(f"{request.code}  {_shown(said)}")
         if not chosen:
             out.print("There is nothing to revoke.")
+    raise typer.Exit(1 if refused else 0)
 
 
 @pausing.command("grants")
@@ -191,8 +197,8 @@ def resume_grants() -> None:
 def _pause(*, paused: bool) -> None:
     with operate.opened(_settings()) as desk:
         changed = desk.pause(paused=paused)
-    word = "paused" if paused else "going on"
-    out.print(f"Granting is {word}{'' if changed else ' already'}; revoking goes on.")
+    word = "paused; revoking goes on" if paused else "under way again"
+    out.print(f"Granting is {'' if changed else 'already '}{word}.")
 
 
 @people.command("confirm")
@@ -293,6 +299,11 @@ def demo() -> None:
     from bot.sandbox import demo
 
     raise typer.Exit(demo.play(out))
+
+
+def _shown(text: str) -> str:
+    """What people wrote, without what would change the terminal."""
+    return escape(plain(text, 2000)) if text.strip() else ""
 
 
 def _settings() -> Settings:

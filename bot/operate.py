@@ -80,7 +80,8 @@ class Desk:
             command = kind(OPERATOR, reason)
             with self.database.write() as tx:
                 company = self.companies.current(tx)
-                yield request, carry_out(tx, company, request.id, command, self.clock.now())
+                outcome = carry_out(tx, company, request.id, command, self.clock.now())
+            yield request, outcome
 
     def pause(self, *, paused: bool) -> bool:
         with self.database.write() as tx:

@@ -893,7 +893,7 @@ def _name(person: PersonId, facts: Facts) -> str:
     if person == SYSTEM:
         return "Latchkey"
     if person == OPERATOR:
-        return "An operator"
+        return "an operator"
     found = facts.directory.get(person)
     return found.name if found else "Somebody"
 

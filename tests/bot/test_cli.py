@@ -153,6 +153,23 @@ def test_an_operator_revokes_all_of_one_person(told):
     assert told.request(theirs.code).state is State.ACTIVE
 
 
+def test_what_cannot_be_revoked_is_said_with_a_status(told):
+    """A revocation that was refused ended with status 0, as if it had been done."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+    done = told.house.bot.run("revoke", code, "--reason", "x" * 200)
+    assert done.returncode == 1
+    assert "not revoked: A reason has at most 124 characters" in done.stdout
+    assert told.request(code).state is State.ACTIVE
+
+
+def test_what_people_write_does_not_reach_the_terminal_as_commands(told):
+    """Escape sequences in a justification could clear an operator's screen, or write on it."""
+    code = told.ask(told.person("marta"), why="\x1b[2J\x1b]0;all is well\x07 INC-42").code
+    done = told.house.bot.run("requests", "show", code)
+    assert "INC-42" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [(), ("AX-0000",), ("--person", "no@body.example")])
 def test_a_revocation_of_nothing_says_so(told, arguments):
     done = told.house.bot.run("revoke", *arguments)
