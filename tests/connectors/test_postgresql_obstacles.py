@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Login, Presence, Secret, Target
+from engine.connectors.port import Login, Presence, Secret, Target, Unavailable
 from engine.connectors.postgresql import PostgreSQL
 from engine.connectors.postgresql.server import LOCK
 from tests.connectors.harness import (
@@ -134,6 +134,20 @@ def test_other_sessions_of_grantees_go_on(
     quick.connector.apply(order(known(login), end=[target]))
 
     grantees[0].connection.commit()
+
+
+def test_extension_waits_for_the_grantee_and_leaves_the_session(
+    quick: PostgreSQLHarness, login: Login, target: Target, grantees
+):
+    grantees.append(_Grantee(quick, login, "postgres"))
+    _new_password(grantees[0], _table(quick, target), login)
+
+    with pytest.raises(Unavailable):
+        quick.connector.apply(order(known(login), target))
+    grantees[0].connection.commit()
+
+    assert presences(quick.connector.apply(order(known(login), target))) == {target: HELD}
+    grantees[0].run("select 1")
 
 
 def test_lock_of_somebody_else_delays_the_end_of_the_login_only(

@@ -107,7 +107,7 @@ class PostgreSQL:
     def cleanup(self, login: Login) -> tuple[str, ...]:
         """Drop the role. What it owns goes to the owner of the database that it is in."""
         with self._server.main() as main:
-            self._server.lock(main, login)
+            self._server.lock(main, login, firmly=True)
             role = self._server.find(main, login)
             if role is None:
                 return ()
@@ -162,7 +162,7 @@ class PostgreSQL:
         who = sql.Identifier(role.name)
         self._server.join(main, role)
         nologin = sql.SQL("alter role {} nologin").format(who)
-        self._server.insist(main, lambda: main.execute(nologin))
+        self._server.insist(main, lambda: main.execute(nologin), firmly=True)
         if trouble := self._server.end_sessions(main, role):
             raise Unavailable(trouble)
         rows = main.execute(
@@ -177,7 +177,7 @@ class PostgreSQL:
                 with self._server.session(main.until, database.name) as connection:
                     yield from _disown(self._server, connection, database, role)
         drop = sql.SQL("drop role if exists {}").format(who)
-        self._server.insist(main, lambda: main.execute(drop))
+        self._server.insist(main, lambda: main.execute(drop), firmly=True)
 
 
 def _disown(server: Server, connection: Connection, database: Database, role: Role) -> list[str]:
@@ -195,7 +195,7 @@ def _disown(server: Server, connection: Connection, database: Database, role: Ro
             connection.execute(sql.SQL("drop owned by {}").format(who))
         return owned
 
-    owned = server.insist(connection, disown)
+    owned = server.insist(connection, disown, firmly=True)
     where = path_of(database.name)
     return [f"Now “{database.owner}” owns, in {where}: {', '.join(owned)}."] if owned else []
 

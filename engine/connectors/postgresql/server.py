@@ -150,28 +150,29 @@ class Server:
         """Return what the comment of every role that this installation makes begins with."""
         return f"Latchkey {json.dumps(self._installation, ensure_ascii=False)}: login of "
 
-    def lock(self, main: Connection, login: Login) -> None:
+    def lock(self, main: Connection, login: Login, *, firmly: bool) -> None:
         """Keep others from the same login until the connection ends."""
         take = "select pg_advisory_lock(%s, hashtext(%s))"
-        self.insist(main, lambda: main.execute(take, [LOCK, login.name]))
+        self.insist(main, lambda: main.execute(take, [LOCK, login.name]), firmly=firmly)
 
-    def insist(self, connection: Connection, work: Callable[[], T]) -> T:
-        """Do it again, at once, if others got in the way."""
+    def insist(self, connection: Connection, work: Callable[[], T], *, firmly: bool) -> T:
+        """Do it again, at once, if others got in the way.
+
+        Firmly: a grantee's session that stays there is put out. Else a transaction left open, by
+        mistake or on purpose, could keep an access for ever.
+        """
         for _ in range(TRIES - 1):
             try:
                 return work()
             except _RACES:
                 continue
             except errors.LockNotAvailable:
-                if not self._clear_the_way(connection):
+                if not (firmly and self._clear_the_way(connection)):
                     raise
         return work()
 
     def _clear_the_way(self, connection: Connection) -> bool:
-        """End the grantees' sessions that hold what was waited for; tell whether there were any.
-
-        Else whoever leaves a transaction open (or means to) could keep an access for ever.
-        """
+        """End the grantees' sessions that hold what was waited for; tell whether there were any."""
         values = {"lock": LOCK, "signature": self.signature(), "patience": self._patience_ms}
         return bool(connection.execute(_CLEAR, values).rowcount)
 

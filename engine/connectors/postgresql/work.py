@@ -1,8 +1,9 @@
 """One look at an account, and one `apply`: from the lock on its login to the report."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors, sql
@@ -28,6 +29,8 @@ from engine.connectors.postgresql.server import (
 )
 
 __all__ = ["Work", "look"]
+
+T = TypeVar("T")
 
 
 def look(
@@ -87,10 +90,14 @@ class Work:
         self.outcomes: dict[Target, Outcome] = {}
         self.notes: list[str] = []
         self.deadline_refused = ""
+        self.firmly = bool(order.unwanted)  # a session is worth less than an end, not than a grant
+
+    def insist(self, connection: Connection, work: Callable[[], T]) -> T:
+        return self.server.insist(connection, work, firmly=self.firmly)
 
     def run(self) -> Report:
         order, server = self.order, self.server
-        server.lock(self.main, order.login)
+        server.lock(self.main, order.login, firmly=self.firmly)
         role = server.find(self.main, order.login)
         if role is None and not (order.wanted and order.login.password):
             self.settle((h.target for h in order.holdings), ABSENT)
@@ -149,7 +156,7 @@ class Work:
     def _let_in(self, role: Role | None) -> str:
         """Let the login in until the order's end, making it if need be. Say so if refused."""
         try:
-            self.server.insist(self.main, self._open)
+            self.insist(self.main, self._open)
         except REFUSALS as error:
             if role and role.can_login and not self.order.login.password:
                 self.deadline_refused = f"The old end stays: {said(error)}."
@@ -196,7 +203,7 @@ class Work:
         if role is None or not role.can_login:
             return ""
         try:
-            self.server.insist(self.main, lambda: self._run("alter role {} nologin"))
+            self.insist(self.main, lambda: self._run("alter role {} nologin"))
         except (*REFUSALS, errors.LockNotAvailable) as error:
             return self._refused(error)  # the privileges and sessions can end all the same
         return ""
@@ -265,7 +272,7 @@ class _Visit:
 
     def run(self, connection: Connection, database: acl.Database) -> None:
         work = self.work
-        catalog = work.server.insist(connection, lambda: self._change(connection, database))
+        catalog = work.insist(connection, lambda: self._change(connection, database))
         trouble = ""
         if not self.wanted:  # an open cursor outlives REVOKE
             trouble = work.server.end_sessions(work.main, self.role, database.oid)
