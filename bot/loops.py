@@ -6,7 +6,6 @@ or down, changes nothing but lateness.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,7 +25,9 @@ from storage.database import AWAY
 from storage.jobs import Job, JobKind
 
 BATCH = 50
+TICKS = 16  # requests in one transaction, which others wait for
 PAUSE_AFTER_FAULT = 1.0  # seconds
+GATHER = 0.02  # seconds that what a call saw waits for others, to be stored with them
 
 log = structlog.get_logger()
 
@@ -97,9 +98,9 @@ class Loop:
 
 def drain_clock(services: Services) -> None:
     """Let time pass for every request whose moment has come."""
-    ids = [RequestId(0)] * BATCH
-    while len(ids) == BATCH:
-        ids = clock.due(services.database, services.clock.now(), BATCH)
+    ids = [RequestId(0)] * TICKS
+    while len(ids) == TICKS:
+        ids = clock.due(services.database, services.clock.now(), TICKS)
         try:
             if ids:
                 _tick(services, ids)
@@ -128,89 +129,132 @@ def _tick_one(services: Services, id_: RequestId) -> None:
 
 
 class AccessLoop:
-    """Brings accounts in line, several at once, each by one worker at a time."""
+    """Brings accounts in line: several in one transaction, their systems called at the same time.
 
-    def __init__(self, services: Services, workers: int = 8) -> None:
+    No more is leased than can be called at once; the rest is anybody's.
+    """
+
+    def __init__(self, services: Services, workers: int = 16) -> None:
         self._services = services
         self._pool = Pool(workers, "access")
         self._workers = workers
-        self._lock = threading.Lock()
-        self._busy: set[AccountId] = set()
-        self._waiting: deque[AccountId] = deque()
-        self._running = 0
+        self._called = threading.Condition()
+        self._busy: set[AccountId] = set()  # leased
+        self._aside: set[AccountId] = set()
+        self._done: list[Done] = []  # called, and not stored yet
         self._stopping = False
+        self._due = threading.Event()  # there may be something to take up
+        self._due.set()
+        self._missed = False  # the last look left out what was being worked on
+        self.wake: Callable[[], None] = lambda: None
+
+    def look(self) -> None:
+        """Have the next drain look for what is due: somebody committed, or time has passed."""
+        self._due.set()
+        self.wake()
 
     def drain(self) -> None:
-        services = self._services
-        with self._lock:
-            busy = set(self._busy)
-        found = accounts.due(
-            services.database, services.instance, services.clock.now(), busy=busy, limit=BATCH
-        )
-        with self._lock:
-            fresh = [id_ for id_ in found if id_ not in self._busy]
-            self._busy.update(fresh)
-            self._waiting.extend(fresh)
-            needed = min(len(self._waiting), self._workers - self._running)
-            self._running += needed
-        for _ in range(needed):
-            self._pool.submit(self._work)
+        """Store what was seen, and take up what is due."""
+        if self._done:
+            self._gather(GATHER)
+        done, ids = self._next()
+        if not done and not ids:
+            return
+        leased, works = time.monotonic(), list[Work]()
+        try:
+            works = self._turns(done, ids)
+            if not self._services.pulse.holds(leased):
+                works = []  # stopped for so long that others may be at it
+        finally:
+            # What is left out here stays leased: another drain takes it up again, in doubt.
+            with self._called:
+                self._busy -= {*(d.work.account for d in done), *ids} - {w.account for w in works}
+        for work in works:
+            self._pool.submit(self._work, work)
+        if done and self._missed:
+            self.look()  # some of them may have been wanted anew while they were called
 
     def stop(self, within: float = 10.0) -> bool:
         """Claim nothing more. Return whether what was under way was finished, and stored."""
         self._stopping = True
-        return self._pool.stop(within)
+        until = time.monotonic() + within
+        while self._busy and self._gather(until - time.monotonic(), enough=1):
+            self.drain()
+        return self._pool.stop(max(0.0, until - time.monotonic())) and not self._busy
 
     @contextmanager
     def aside(self, account: AccountId) -> Iterator[bool]:
         """Keep the workers from an account for a while; False: one of them has it."""
-        with self._lock:
-            free = account not in self._busy
-            self._busy.add(account)
+        with self._called:
+            free = account not in self._busy | self._aside
+            if free:
+                self._aside.add(account)
         try:
             yield free
         finally:
             if free:
-                with self._lock:
-                    self._busy.discard(account)
+                with self._called:
+                    self._aside.discard(account)
 
-    def _work(self) -> None:
-        done: list[Done] = []
-        while True:
-            ids = self._next(idle=not done)
-            if not done and not ids:
-                return
-            finished, leased = {d.work.account for d in done}, time.monotonic()
-            try:
-                works = self._turn(done, ids)
-            except Exception as fault:
-                # The leases stay ours: the next drain takes these accounts up again, in doubt.
-                if isinstance(fault, AWAY):
-                    self._services.vitals.database.bad(type(fault).__name__)
-                else:
-                    log.exception("turn failed", loop="access")
-                works = []
-            if not self._services.pulse.holds(leased):
-                works = []  # stopped for so long that others may be at it: the same
-            with self._lock:
-                self._busy -= {*finished, *ids} - {w.account for w in works}
-            done = [Done(work, self._call_as(work)) for work in works]
-
-    def _next(self, *, idle: bool) -> list[AccountId]:
-        """Return what to take up next; a worker who has nothing else to do leaves without it."""
-        with self._lock:
-            if self._waiting and not self._stopping:
-                return [self._waiting.popleft()]
-            self._running -= idle
-            return []
-
-    def _turn(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
-        services = self._services
-        return services.write(
-            lambda tx, company: accounts.turn(
-                tx, company, services.desk, services.clock.now(), done=done, ids=ids
+    def _gather(self, within: float, enough: int | None = None) -> bool:
+        """Wait, not for long, until so many calls, else all, have come to their end."""
+        with self._called:
+            return self._called.wait_for(
+                lambda: len(self._done) >= (enough or len(self._busy)), within
             )
-        )
+
+    def _next(self) -> tuple[list[Done], list[AccountId]]:
+        """Return what to store, and what to take up."""
+        services = self._services
+        with self._called:
+            done, self._done = self._done, []
+            taken = self._busy | self._aside
+        goes_on = sum(isinstance(d.result, Mapping) for d in done)  # after the look, the order
+        room = self._workers - len(self._busy) + len(done) - goes_on
+        if self._stopping or room <= 0 or not self._due.is_set():
+            return done, []
+        self._due.clear()
+        self._missed = bool(taken)
+        now = services.clock.now()
+        found = accounts.due(services.database, services.instance, now, busy=taken, limit=room)
+        if len(found) == room:
+            self.look()
+        with self._called:
+            ids = [id_ for id_ in found if id_ not in self._aside]
+            self._busy.update(ids)
+        return done, ids
+
+    def _turns(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
+        """Take a turn for all; if that fails, for each alone: a poisoned account stops nobody."""
+        services = self._services
+        try:
+            return services.write(
+                lambda tx, company: accounts.turn(
+                    tx, company, services.desk, services.clock.now(), done=done, ids=ids
+                )
+            )
+        except AWAY:
+            raise
+        except Exception as fault:
+            log.exception("turn failed", loop="access", accounts=len(done) + len(ids))
+            why = type(fault).__name__
+        alone = [*(([one], []) for one in done), *(([], [id_]) for id_ in ids)]
+        if len(alone) > 1:
+            return [work for one in alone for work in self._turns(*one)]
+        for account in (*(d.work.account for d in done), *ids):
+            self._put_off(account, why)
+        return []
+
+    def _put_off(self, account: AccountId, why: str) -> None:
+        desk, now = self._services.desk, self._services.clock.now()
+        self._services.write(lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why))
+
+    def _work(self, work: Work) -> None:
+        done = Done(work, self._call_as(work))
+        with self._called:
+            self._done.append(done)
+            self._called.notify_all()
+        self.wake()
 
     def _call_as(self, work: Work) -> accounts.Seen | Report | Unavailable:
         requests = sorted({code_of(request) for request, _, _ in work.items})

@@ -1,6 +1,7 @@
 """Latchkey as a running program: opens everything, runs the loops, keeps its links to Slack."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -34,6 +35,9 @@ from storage.notices import Listener
 from storage.sync import TooMuchError
 
 STOP_WITHIN = 6.0  # seconds for what is under way
+# Seconds after which a thread that computes lets another go on. A listener that comes back from the
+# database, some ten times for a click, waits that long for each loop that is at work.
+SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 TIE_EVERY = timedelta(hours=1)
 SWEEP_EVERY = timedelta(hours=1)
@@ -130,9 +134,10 @@ class Program:
         }
         vitals = self.services.vitals
         self._loops = {name: Loop(name, drain, vitals) for name, drain in drains.items()}
+        self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()}
-        self._wakers["messages"] = self._messages.look
+        self._wakers |= {"access": self._access.look, "messages": self._messages.look}
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
         self._server: Server | None = None
@@ -141,6 +146,7 @@ class Program:
 
     def start(self) -> None:
         """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
+        sys.setswitchinterval(SWITCH_WITHIN)
         self._build_doors()
         self._lock = claims.lock_file(self.database)
         if not schema.fits(found := schema.current(self.database)):

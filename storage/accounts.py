@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlmodel import col
 
 from engine.commands import Attempt, Observe, Standing, Tick
@@ -38,6 +38,28 @@ AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forg
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_PAUSE = timedelta(minutes=5)
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
+
+
+_IS_DUE = (
+    col(AccountRow.acted) < col(AccountRow.wanted),
+    col(AccountRow.due_at) <= bindparam("now"),
+    or_(col(AccountRow.lease) == bindparam("instance"), claims.free(col(AccountRow.lease))),
+)
+_DUE = (
+    select(col(AccountRow.id))
+    .where(*_IS_DUE, col(AccountRow.id).not_in(bindparam("busy", expanding=True)))
+    .order_by(col(AccountRow.due_at))
+    .limit(bindparam("most"))
+)
+_LOCKED = (
+    select(AccountRow, and_(*_IS_DUE))
+    .where(col(AccountRow.id).in_(bindparam("ids", expanding=True)))
+    .order_by(col(AccountRow.id))
+    .with_for_update(key_share=True, of=AccountRow)  # a new grant may point to it meanwhile
+)
+_OPEN = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
+    col(GrantRow.account_id).in_(bindparam("accounts", expanding=True)), col(GrantRow.open)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +123,9 @@ def due(
     `busy` are those that this process works on; what else it has leased was left by a write-back
     that failed. No transaction.
     """
-    query = (
-        select(col(AccountRow.id))
-        .where(*_is_due(instance, now), col(AccountRow.id).not_in(busy))
-        .order_by(col(AccountRow.due_at))
-        .limit(limit)
-    )
+    given = {"instance": instance, "now": now, "busy": list(busy), "most": limit}
     with database.read() as session:
-        return [AccountId(id_ or 0) for id_ in session.execute(query).scalars()]
+        return [AccountId(id_ or 0) for id_ in session.execute(_DUE, given).scalars()]
 
 
 def turn(
@@ -134,6 +151,15 @@ def turn(
     book.store()
     apply.tell(tx, step.tells, now)
     return [work for work in works if work]
+
+
+def fail(
+    tx: Write, company: Company, desk: Desk, account: AccountId, now: datetime, *, why: str
+) -> None:
+    """Put off an account whose turn cannot be taken. A lease stays: it is in doubt."""
+    query = select(AccountRow).where(col(AccountRow.id) == account)
+    row = tx.execute(query.with_for_update(key_share=True)).scalar_one()
+    apply.tell(tx, _put_off(row, company, desk, why, now), now)
 
 
 def reset(tx: Write, desk: Desk, account: AccountId, now: datetime) -> Secret | None:
@@ -170,14 +196,6 @@ def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.secret, _about(row)) if row.secret else None
 
 
-def _is_due(instance: InstanceId, now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        col(AccountRow.acted) < col(AccountRow.wanted),
-        col(AccountRow.due_at) <= now,
-        or_(col(AccountRow.lease) == instance, claims.free(col(AccountRow.lease))),
-    )
-
-
 def _lock(
     tx: Write,
     instance: InstanceId,
@@ -191,13 +209,8 @@ def _lock(
 
     Locked with them, in one order, is each that a decision on the requests may touch.
     """
-    query = (
-        select(AccountRow, and_(*_is_due(instance, now)))
-        .where(col(AccountRow.id).in_(sorted({*mine, *wanted, *touched})))
-        .order_by(col(AccountRow.id))
-        .with_for_update(key_share=True, of=AccountRow)  # a new grant may point to it meanwhile
-    )
-    found = [(AccountId(row.id or 0), row, is_due) for row, is_due in tx.execute(query)]
+    given = {"instance": instance, "now": now, "ids": sorted({*mine, *wanted, *touched})}
+    found = [(AccountId(row.id or 0), row, is_due) for row, is_due in tx.execute(_LOCKED, given)]
     return {id_: row for id_, row, is_due in found if id_ in mine or (id_ in wanted and is_due)}
 
 
@@ -205,10 +218,8 @@ def _newcomers(tx: Write, accounts: list[AccountId], known: set[RequestId]) -> s
     """Return accounts that a request joined after the requests were locked: their turn comes."""
     if not accounts:
         return set()
-    query = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
-        col(GrantRow.account_id).in_(accounts), col(GrantRow.open)
-    )
-    return {AccountId(account) for account, request in tx.execute(query) if request not in known}
+    found = tx.execute(_OPEN, {"accounts": accounts})
+    return {AccountId(account) for account, request in found if request not in known}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +252,10 @@ class _Turn:
         if row.lease is not None:
             self._doubt(row)
         account = AccountId(row.id or 0)
-        for request in self.book.requests:
+        for request in self.book.on(account):
             if request.state is State.REVOKING:
                 self.book.decide(request.id, Tick())
-        ours, new = unlooked(account, self.book.requests)
+        ours, new = unlooked(account, self.book.on(account))
         self._stand(account, dict.fromkeys(ours, False))
         if kind.generates_login and not row.made:
             self._stand(account, dict.fromkeys(new, False))
@@ -264,7 +275,7 @@ class _Turn:
         return True
 
     def _stand(self, account: AccountId, found: Mapping[EntitlementId, bool]) -> None:
-        for request in self.book.requests:
+        for request in self.book.on(account):
             mine = {
                 g.id: found[g.entitlement]
                 for g in request.grants
@@ -279,10 +290,10 @@ class _Turn:
     def _begin(self, row: AccountRow, kind: Kind) -> Work | None:
         """Store, before the connector is called, that access is about to begin."""
         account = AccountId(row.id or 0)
-        for request in self.book.requests if not self.company.paused else ():
+        for request in self.book.on(account) if not self.company.paused else ():
             if any(g.account == account and g.state is GrantState.WANTED for g in request.grants):
                 self.book.decide(request.id, Attempt())
-        wished = wish(account, self.book.requests)
+        wished = wish(account, self.book.on(account))
         password_due = row.made and row.secret is not None and not row.secret_set
         if not (wished.wanted or wished.unwanted or password_due):
             self._finish(row, row.wanted)
@@ -308,13 +319,13 @@ class _Turn:
             order = Order(login, holdings, remaining)
         items = tuple(
             (r.id, g.id, g.entitlement)
-            for r in self.book.requests
+            for r in self.book.on(account)
             for g in r.grants
             if g.account == account and g.entitlement in targets and g.begun and not g.standing
         )
         row.lease = self.desk.instance
         integration = IntegrationId(row.integration_id)
-        begun = [] if wished else sorted(wish(account, self.book.requests).wanted)
+        begun = [] if wished else sorted(wish(account, self.book.on(account)).wanted)
         return Work(
             account,
             integration,
@@ -359,7 +370,8 @@ class _Turn:
         """Tell the requests what was seen; return what is not yet as it should be."""
         wanted = frozenset(work.order.wanted if work.order else ())
         faults: list[str] = []
-        for request in self.book.requests:
+        account = AccountId(row.id or 0)
+        for request in self.book.on(account):
             seen: dict[GrantId, Outcome] = {}
             for of, grant, entitlement in work.items:
                 target = work.targets[entitlement]
@@ -369,7 +381,7 @@ class _Turn:
                     )
                     seen[grant] = outcome
                     faults += [fault] if fault else []
-            extended = any(g.account == row.id and g.begun for g in request.grants)
+            extended = any(g.account == account and g.begun for g in request.grants)
             if seen or (extended and request.end_before):
                 newest = work.version == row.wanted
                 self.book.decide(request.id, Observe(seen, report.deadline_refused, newest))
@@ -377,29 +389,16 @@ class _Turn:
 
     def _finish(self, row: AccountRow, version: int) -> None:
         row.acted, row.attempts, row.lease, row.due_at = version, 0, None, self.now
-        if not any(g.account == row.id and g.open for r in self.book.requests for g in r.grants):
+        account = AccountId(row.id or 0)
+        if not any(
+            g.account == account and g.open for r in self.book.on(account) for g in r.grants
+        ):
             row.secret, row.secret_set = None, False
 
     def _fail(self, row: AccountRow, why: str) -> None:
-        """Try again later, with growing pauses, for ever; at three failures the admins are told."""
-        row.attempts += 1
         row.lease = None
-        pause = timedelta(seconds=2 ** min(row.attempts - 1, 10))
-        row.due_at = self.now + min(LONGEST_PAUSE, pause)
         self.book.note(Entry("delayed", SYSTEM, {"account": row.login, "why": why}))
-        if row.attempts != ALARM_AFTER:
-            return
-        person = self.company.directory.get(PersonId(row.person_id))
-        kind = self._kind(row)
-        sentence = (
-            f"{kind.name if kind else row.integration_id}: the access of "
-            f"{person.name if person else row.person_id} could not be brought in line "
-            f"{ALARM_AFTER} times in a row: {why}. It is being tried again, without end."
-        )
-        key = f"account/{row.id}/{row.wanted}"
-        self.tells.extend(
-            Tell(admin, Card.ALARM, key, sentence) for admin in sorted(self.company.admins)
-        )
+        self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))
 
     def _doubt(self, row: AccountRow) -> None:
         kind = self._kind(row)
@@ -407,6 +406,24 @@ class _Turn:
 
     def _kind(self, row: AccountRow) -> Kind | None:
         return self.desk.kinds.get(IntegrationId(row.integration_id))
+
+
+def _put_off(row: AccountRow, company: Company, desk: Desk, why: str, now: datetime) -> list[Tell]:
+    """Try again later, with growing pauses, for ever; at three failures the admins are told."""
+    row.attempts += 1
+    pause = timedelta(seconds=2 ** min(row.attempts - 1, 10))
+    row.due_at = now + min(LONGEST_PAUSE, pause)
+    if row.attempts != ALARM_AFTER:
+        return []
+    person = company.directory.get(PersonId(row.person_id))
+    kind = desk.kinds.get(IntegrationId(row.integration_id))
+    sentence = (
+        f"{kind.name if kind else row.integration_id}: the access of "
+        f"{person.name if person else row.person_id} could not be brought in line "
+        f"{ALARM_AFTER} times in a row: {why}. It is being tried again, without end."
+    )
+    key = f"account/{row.id}/{row.wanted}"
+    return [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(company.admins)]
 
 
 def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tuple[Outcome, str]:

@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Insert, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_upsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_upsert
 from sqlmodel import SQLModel, col
@@ -56,7 +57,38 @@ PRIORITY = {
 }
 _SAID_ONCE = {Card.NOTICE, Card.ALARM}
 _MESSAGE = ("request_id", "recipient", "kind", "key")
+_SEEN = (col(RequestRow.id) == bindparam("of"), col(RequestRow.version) == bindparam("seen"))
+_QUIET = update(RequestRow).where(*_SEEN).values(wake_at=bindparam("wake_at"), attempts=0)
+_REQUEST = _QUIET.values({name: bindparam(name) for name in ("state", "version", "body")})
+_GRANT = (
+    update(GrantRow)
+    .where(col(GrantRow.request_id) == bindparam("of"), col(GrantRow.number) == bindparam("n"))
+    .values({name: bindparam(name) for name in ("state", "begun", "open")})
+)
+_ACCOUNT = (
+    update(AccountRow)
+    .where(col(AccountRow.id) == bindparam("of"))
+    .values(wanted=col(AccountRow.wanted) + 1, due_at=bindparam("due_at"), attempts=0)
+)
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
+_KEY = [col(getattr(MessageRow, name)) for name in _MESSAGE]
+_BUMP_MESSAGES = (
+    update(MessageRow)
+    .where(
+        col(MessageRow.id).in_(
+            select(col(MessageRow.id))
+            .where(tuple_(*_KEY).in_(bindparam("keys", expanding=True)))
+            .order_by(col(MessageRow.id))
+            .with_for_update()
+        )
+    )
+    .values(
+        wanted=col(MessageRow.wanted) + 1,
+        due_at=bindparam("now"),
+        lease=func.coalesce(col(MessageRow.lease), bindparam("instance")),
+    )
+    .returning(*_KEY)
+)
 
 
 class LostRaceError(Exception):
@@ -134,10 +166,8 @@ def store(
     """Store decisions, with all that follows from them. `extra` goes into the audit only."""
     changed = [(b, d) for b, d in decisions if d.request != b or d.tell or d.audit]
     quiet = [d.request for b, d in decisions if not (d.request != b or d.tell or d.audit)]
-    for before, decision in changed:
-        _store_request(tx, company, before, decision.request)
-    for request in quiet:
-        _store_wake(tx, company, request)
+    _store_requests(tx, company, changed)
+    _store_wakes(tx, company, quiet)
     _store_grants(tx, changed)
     _project(tx, changed, now, extra)
 
@@ -161,31 +191,28 @@ def _project(
     audit.append(tx, [*entries, *extra], now)
 
 
-def _store_request(
-    tx: Write, company: Company, before: AccessRequest, after: AccessRequest
+def _store_requests(
+    tx: Write, company: Company, changed: Sequence[tuple[AccessRequest, Decision]]
 ) -> None:
-    wake = _wake(company, after)
-    written = tx.execute(
-        update(RequestRow)
-        .where(col(RequestRow.id) == before.id, col(RequestRow.version) == before.version)
-        .values(
-            state=after.state.value,
-            version=before.version + 1,
-            wake_at=wake,
-            attempts=0,
-            body=dump_request(after),
-        )
-    )
-    if written.rowcount != 1:  # type: ignore[attr-defined]
+    rows = [
+        {
+            "of": before.id,
+            "seen": before.version,
+            "state": decision.request.state.value,
+            "version": before.version + 1,
+            "wake_at": _wake(company, decision.request),
+            "body": dump_request(decision.request),
+        }
+        for before, decision in changed
+    ]
+    if rows and tx.connection().execute(_REQUEST, rows).rowcount != len(rows):
         raise LostRaceError
 
 
-def _store_wake(tx: Write, company: Company, request: AccessRequest) -> None:
-    tx.execute(
-        update(RequestRow)
-        .where(col(RequestRow.id) == request.id, col(RequestRow.version) == request.version)
-        .values(wake_at=_wake(company, request), attempts=0)
-    )
+def _store_wakes(tx: Write, company: Company, quiet: Iterable[AccessRequest]) -> None:
+    rows = [{"of": r.id, "seen": r.version, "wake_at": _wake(company, r)} for r in quiet]
+    if rows:
+        tx.connection().execute(_QUIET, rows)
 
 
 def _wake(company: Company, request: AccessRequest) -> datetime | None:
@@ -233,20 +260,7 @@ def _store_grants(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) 
         if grant != old
     ]
     if rows:
-        statement = (
-            update(GrantRow)
-            .where(
-                col(GrantRow.request_id) == bindparam("of"), col(GrantRow.number) == bindparam("n")
-            )
-            .values(
-                {
-                    "state": bindparam("state"),
-                    "begun": bindparam("begun"),
-                    "open": bindparam("open"),
-                }
-            )
-        )
-        tx.connection().execute(statement, rows)
+        tx.connection().execute(_GRANT, rows)
 
 
 def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) -> None:
@@ -313,12 +327,8 @@ def _bump_accounts(
 
 def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
     """Mark accounts as not being what they should be."""
-    tx.connection().execute(
-        update(AccountRow)
-        .where(col(AccountRow.id) == bindparam("of"))
-        .values(wanted=col(AccountRow.wanted) + 1, due_at=now, attempts=0),
-        [{"of": id_} for id_ in sorted(accounts)],  # one after another: an order of locks
-    )
+    in_order = sorted(accounts)  # one after another: an order of locks
+    tx.connection().execute(_ACCOUNT, [{"of": id_, "due_at": now} for id_ in in_order])
     tx.wake("access")
 
 
@@ -356,25 +366,8 @@ def _key(request: RequestId, tell: Tell) -> _Key:
 
 def _bump_messages(tx: Write, keys: set[_Key], now: datetime) -> set[_Key]:
     """Have cards brought up to date; return those that exist."""
-    columns = [col(MessageRow.request_id), col(MessageRow.recipient), col(MessageRow.kind)]
-    columns.append(col(MessageRow.key))
-    in_order = (
-        select(col(MessageRow.id))
-        .where(tuple_(*columns).in_(sorted(keys)))
-        .order_by(col(MessageRow.id))
-        .with_for_update()
-    )
-    bumped = tx.execute(
-        update(MessageRow)
-        .where(col(MessageRow.id).in_(in_order))
-        .values(
-            wanted=col(MessageRow.wanted) + 1,
-            due_at=now,
-            lease=func.coalesce(col(MessageRow.lease), tx.instance),
-        )
-        .returning(*columns)
-        .execution_options(synchronize_session=False)
-    )
+    given = {"keys": sorted(keys), "now": now, "instance": tx.instance}
+    bumped = tx.connection().execute(_BUMP_MESSAGES, given)
     return {(request, to, kind, key) for request, to, kind, key in bumped}
 
 
@@ -452,13 +445,17 @@ def upsert(
     change: Sequence[str] = (),
 ) -> None:
     """Insert rows; where the key exists, take over `change`, or do nothing."""
-    if not rows:
-        return
-    make = sqlite_upsert if tx.get_bind().dialect.name == "sqlite" else postgresql_upsert
-    statement = make(table)
-    if change:
-        columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
-        statement = statement.on_conflict_do_update(index_elements=list(key), set_=columns)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=list(key))
-    tx.connection().execute(statement, list(rows))
+    if rows:
+        statement = _upserting(tx.get_bind().dialect.name, table, tuple(key), tuple(change))
+        tx.connection().execute(statement, list(rows))
+
+
+@cache
+def _upserting(
+    dialect: str, table: type[SQLModel], key: tuple[str, ...], change: tuple[str, ...]
+) -> Insert:
+    statement = sqlite_upsert(table) if dialect == "sqlite" else postgresql_upsert(table)
+    if not change:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
+    return statement.on_conflict_do_update(index_elements=key, set_=columns)

@@ -5,12 +5,17 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlmodel import Session, col
 
 from engine.outcome import Entry
 from engine.request import RequestId
 from storage.tables import AuditHead, AuditRow
+
+_HEAD = select(col(AuditHead.seq), col(AuditHead.hash))
+_HEAD_LOCKED = _HEAD.with_for_update()
+_MOVE_HEAD = update(AuditHead).values(seq=bindparam("at_seq"), hash=bindparam("at_hash"))
+_ENTRY = insert(AuditRow)
 
 
 def append(
@@ -19,7 +24,8 @@ def append(
     """Append entries. Call it last: the head stays locked until the commit."""
     if not entries:
         return
-    head = session.execute(select(col(AuditHead.seq), col(AuditHead.hash)).with_for_update()).one()
+    connection = session.connection()
+    head = connection.execute(_HEAD_LOCKED).one()
     seq, link = head.seq, head.hash
     rows = []
     for request, entry in entries:
@@ -37,8 +43,8 @@ def append(
                 "hash": link,
             }
         )
-    session.execute(insert(AuditRow), rows)
-    session.execute(update(AuditHead).values(seq=seq, hash=link))
+    connection.execute(_ENTRY, rows)
+    connection.execute(_MOVE_HEAD, {"at_seq": seq, "at_hash": link})
 
 
 def verify(session: Session) -> Iterator[str]:
@@ -62,7 +68,7 @@ def verify(session: Session) -> Iterator[str]:
 
 
 def _head(session: Session) -> Row[int, str]:
-    return session.execute(select(col(AuditHead.seq), col(AuditHead.hash))).one()
+    return session.execute(_HEAD).one()
 
 
 def _hash(link: str, *fields: object) -> str:

@@ -1,5 +1,6 @@
 """The requests that one transaction has locked, decided on one after another, stored together."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +11,7 @@ from engine.facts import Facts
 from engine.holdings import held_elsewhere
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Decision, Entry, Refusal
-from engine.request import AccessRequest, RequestId
+from engine.request import AccessRequest, AccountId, RequestId
 from storage import apply, facts
 from storage.company import Company
 from storage.database import Write
@@ -29,6 +30,10 @@ class Book:
         self._tx, self._company, self._now = tx, company, now
         self._before = {r.id: r for r in requests}
         self._after = {id_: Decision(r) for id_, r in self._before.items()}
+        self._on = defaultdict[AccountId, set[RequestId]](set)
+        for request in self._before.values():
+            for grant in request.grants:
+                self._on[grant.account].add(request.id)
         self._extra: list[tuple[RequestId | None, Entry]] = []
         wanted = {e for r in self._before.values() for e in r.entitlements}
         self.entitlements: Mapping[EntitlementId, Entitlement] = _Inventory(tx, company, wanted)
@@ -37,6 +42,11 @@ class Book:
     def requests(self) -> list[AccessRequest]:
         """The newest values, in the order of their ids."""
         return [decision.request for decision in self._after.values()]
+
+    def on(self, *accounts: AccountId) -> list[AccessRequest]:
+        """Return the newest values of those with a grant on an account, in their order."""
+        ids = {id_ for account in accounts for id_ in self._on[account]}
+        return [self._after[id_].request for id_ in sorted(ids)]
 
     def decide(self, id_: RequestId, command: Command) -> Decision | Refusal:
         """Decide a command; a refusal changes nothing."""
@@ -72,7 +82,7 @@ class Book:
             revision=self._company.revisions[request.flow, request.revision],
             admins=self._company.admins,
             entitlements=self.entitlements,
-            held_elsewhere=held_elsewhere(request, self.requests),
+            held_elsewhere=held_elsewhere(request, self.on(*(g.account for g in request.grants))),
         )
 
 

@@ -16,6 +16,9 @@ from storage.database import Write
 from storage.tables import Company as CompanyRow
 from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 
+_HEAD = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
+_HEAD_LOCKED = _HEAD.with_for_update(read=True)
+
 
 class Line(NamedTuple):
     """A resource as the search lists it, in the order of the list."""
@@ -70,9 +73,7 @@ class Companies:
         It stays so while the transaction writes: else a sync could wake a request, and a decision
         made of what was true before it would put the request to sleep again.
         """
-        query = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
-        if isinstance(session, Write):
-            query = query.with_for_update(read=True)
+        query = _HEAD_LOCKED if isinstance(session, Write) else _HEAD
         epoch, paused, admins = session.execute(query).one()
         with self._lock:
             newest = self._newest

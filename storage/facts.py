@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Select, or_, select, text
+from sqlalchemy import BindParameter, Select, bindparam, or_, select, text
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -34,6 +34,27 @@ from storage.tables import (
 EntitlementColumns = tuple[int | None, str, int, ResourceRow, str, str]
 
 _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body))
+_IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_ACCOUNTS: BindParameter[int] = bindparam("accounts", expanding=True)
+_MINE, _OTHER = aliased(GrantRow), aliased(GrantRow)
+_TOGETHER = _IN_ORDER.where(
+    or_(
+        col(RequestRow.id).in_(_IDS),
+        col(RequestRow.id).in_(
+            select(col(_OTHER.request_id))
+            .join(_MINE, col(_MINE.account_id) == col(_OTHER.account_id))
+            .where(col(_MINE.request_id).in_(_IDS), col(_OTHER.open))
+        ),
+    )
+).with_for_update()
+_SHARING = _IN_ORDER.where(
+    col(RequestRow.id).in_(
+        select(col(GrantRow.request_id)).where(
+            col(GrantRow.account_id).in_(_ACCOUNTS), col(GrantRow.open)
+        )
+    )
+).with_for_update()
 
 
 def request(session: Session, id_: RequestId) -> AccessRequest | None:
@@ -44,30 +65,17 @@ def request(session: Session, id_: RequestId) -> AccessRequest | None:
 
 def requests(session: Session, ids: Iterable[RequestId]) -> list[AccessRequest]:
     """Return requests, to look at, in the order of their ids."""
-    query = _REQUEST.where(col(RequestRow.id).in_(list(ids)))
-    return _requests(session, query.order_by(col(RequestRow.id)))
+    return _requests(session, _IN_ORDER.where(col(RequestRow.id).in_(_IDS)), ids=list(ids))
 
 
 def together(tx: Write, ids: Iterable[RequestId]) -> list[AccessRequest]:
     """Return, locked, in order, the requests and all that share an account with one of them."""
-    wanted = list(ids)
-    mine, other = aliased(GrantRow), aliased(GrantRow)
-    sharing = (
-        select(col(other.request_id))
-        .join(mine, col(mine.account_id) == col(other.account_id))
-        .where(col(mine.request_id).in_(wanted), col(other.open))
-    )
-    query = _REQUEST.where(or_(col(RequestRow.id).in_(wanted), col(RequestRow.id).in_(sharing)))
-    return _requests(tx, query.order_by(col(RequestRow.id)).with_for_update())
+    return _requests(tx, _TOGETHER, ids=list(ids))
 
 
 def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
     """Return, locked, in order, the requests that have an open grant on one of the accounts."""
-    touching = select(col(GrantRow.request_id)).where(
-        col(GrantRow.account_id).in_(list(accounts)), col(GrantRow.open)
-    )
-    query = _REQUEST.where(col(RequestRow.id).in_(touching)).order_by(col(RequestRow.id))
-    found = _requests(tx, query.with_for_update())
+    found = _requests(tx, _SHARING, accounts=list(accounts))
     return [r for r in found if not r.state.final]
 
 
@@ -157,6 +165,7 @@ def to_entitlement(row: EntitlementColumns) -> Entitlement:
 
 
 def _requests(
-    session: Session, query: Select[tuple[int | None, int, dict[str, object]]]
+    session: Session, query: Select[tuple[int | None, int, dict[str, object]]], **given: object
 ) -> list[AccessRequest]:
-    return [load_request(id_ or 0, version, body) for id_, version, body in session.execute(query)]
+    found = session.execute(query, given)
+    return [load_request(id_ or 0, version, body) for id_, version, body in found]

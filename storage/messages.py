@@ -25,6 +25,47 @@ _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
 LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows in the history
 
 
+_READY = (
+    select(
+        MessageRow,
+        col(PersonRow.channel),
+        col(RequestRow.version),
+        col(RequestRow.body),
+        select(col(Company.epoch)).scalar_subquery(),
+    )
+    .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
+    .outerjoin(RequestRow, col(RequestRow.id) == col(MessageRow.request_id))
+    .where(
+        col(MessageRow.shown) < col(MessageRow.wanted),
+        col(MessageRow.due_at) <= bindparam("now"),
+        col(MessageRow.kind).in_(_KNOWN),
+        or_(
+            col(MessageRow.attempted_at).is_(None),
+            col(MessageRow.attempted_at) <= bindparam("settled"),
+        ),
+        or_(col(MessageRow.lease) == bindparam("instance"), claims.free(col(MessageRow.lease))),
+        col(MessageRow.id).not_in(bindparam("busy", expanding=True)),
+    )
+    .order_by(col(MessageRow.priority), col(MessageRow.due_at), col(MessageRow.id))
+    .limit(bindparam("most"))
+)
+_MINE = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == bindparam("instance"))
+_SHOWN = (
+    update(MessageRow)
+    .where(_MINE)
+    .values(
+        shown=bindparam("version"),
+        channel=bindparam("in"),
+        ts=bindparam("at"),
+        attempts=0,
+        attempted_at=None,
+        lease=case(
+            (col(MessageRow.wanted) > bindparam("version"), bindparam("instance")), else_=None
+        ),
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """One card to bring up to date. `doubtful`: it may stand in Slack already, posted since then.
@@ -94,33 +135,15 @@ def ready(
 
     `real` is the time that Slack's history goes by, if the product's clock was moved.
     """
-    query = (
-        select(
-            MessageRow,
-            col(PersonRow.channel),
-            col(RequestRow.version),
-            col(RequestRow.body),
-            select(col(Company.epoch)).scalar_subquery(),
-        )
-        .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
-        .outerjoin(RequestRow, col(RequestRow.id) == col(MessageRow.request_id))
-        .where(
-            col(MessageRow.shown) < col(MessageRow.wanted),
-            col(MessageRow.due_at) <= now,
-            col(MessageRow.kind).in_(_KNOWN),
-            or_(
-                col(MessageRow.attempted_at).is_(None),
-                col(MessageRow.attempted_at) <= (real or now) - LOOK_AFTER,
-            ),
-            or_(col(MessageRow.lease) == instance, claims.free(col(MessageRow.lease))),
-        )
-        .order_by(col(MessageRow.priority), col(MessageRow.due_at), col(MessageRow.id))
-        .limit(limit)
-    )
-    if busy:
-        query = query.where(col(MessageRow.id).not_in(busy))
+    given = {
+        "instance": instance,
+        "now": now,
+        "settled": (real or now) - LOOK_AFTER,
+        "busy": list(busy),
+        "most": limit,
+    }
     with database.read() as session:
-        rows = session.execute(query).all()
+        rows = session.execute(_READY, given).all()
     return Ready(
         [_parcel(row) for row, *_ in rows if row.lease == instance],
         [row.id or 0 for row, *_ in rows if row.lease != instance],
@@ -163,32 +186,24 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], real: datetime) -
 
 def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: datetime) -> None:
     """Store what came of sending. Where the card was bumped meanwhile, it stays leased."""
-    mine = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == instance)
     results = sorted(results, key=lambda r: r.parcel.id)  # as all locks on messages are taken
     if len({type(r) for r in results}) > 1:
         ids = [r.parcel.id for r in results]
         locked = select(col(MessageRow.id)).where(col(MessageRow.id).in_(ids))
         tx.execute(locked.order_by(col(MessageRow.id)).with_for_update())
     shown = [
-        {"of": r.parcel.id, "version": r.parcel.version, "in": r.channel, "at": r.ts}
+        {
+            "of": r.parcel.id,
+            "instance": instance,
+            "version": r.parcel.version,
+            "in": r.channel,
+            "at": r.ts,
+        }
         for r in results
         if isinstance(r, Shown)
     ]
     if shown:
-        newer = col(MessageRow.wanted) > bindparam("version")
-        tx.connection().execute(
-            update(MessageRow)
-            .where(mine)
-            .values(
-                shown=bindparam("version"),
-                channel=bindparam("in"),
-                ts=bindparam("at"),
-                attempts=0,
-                attempted_at=None,
-                lease=case((newer, instance), else_=None),
-            ),
-            shown,
-        )
+        tx.connection().execute(_SHOWN, shown)
     for later in (r for r in results if isinstance(r, Later)):
         values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
         if later.doubtful and later.parcel.ts is None:

@@ -101,14 +101,15 @@ class Inside:
         """Let the loops that were woken run, and those that they wake."""
         loops, access, sending = self.program._loops, self.program._access, self.program._messages
         self.database.on_commit[:] = [woken.update]
-        while woken or sending._sent or sending._due.is_set():
+        while woken or sending._sent or sending._due.is_set() or access._done:
             # Messages first, as if they were quicker than all else: so they cost the most.
-            topic = min(woken, key=lambda name: name != "messages", default="")
+            ready = woken | ({"access"} if access._done else set())
+            topic = min(ready, key=lambda name: name != "messages", default="messages")
+            if topic in woken:
+                self.program._wakers[topic]()
             woken.discard(topic)
-            if topic == "messages":
-                sending._due.set()
-            loops[topic or "messages"]._drain()
-            wait_until(lambda: access._running == 0)
+            loops[topic]._drain()
+            wait_until(lambda: len(access._busy) == len(access._done))
             wait_until(lambda: len(sending._busy) == len(sending._sent))
 
 

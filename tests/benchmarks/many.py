@@ -1,0 +1,251 @@
+"""Latchkey's loops at work in this process, for many people at once.
+
+The system is in memory, and both it and Slack answer at once: what takes time is Latchkey.
+"""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from slack_sdk import WebClient
+from sqlalchemy import insert, select
+
+from bot.clock import SystemClock
+from bot.delivery import MessageLoop
+from bot.loops import AccessLoop, Loop, drain_clock
+from bot.services import Connected, Services
+from engine.commands import Approve
+from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.connectors.memory import Memory
+from engine.connectors.port import Discovered, Holding, Login, Order, Secret, Target
+from engine.directory import Group, GroupId, Person, PersonId
+from engine.eligibility import Draft
+from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
+from engine.inventory import Entitlement, Integration, IntegrationId
+from engine.request import AccessRequest, AccountId, RequestId, State
+from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
+from storage.accounts import Done
+from storage.codec import dump_request
+from storage.company import Companies
+from storage.database import Database
+from storage.messages import Shown
+from storage.secrets import KeyRing, new_key
+from storage.tables import AccountRow, AskRow, DecisionRow, GrantRow, MessageRow, RequestRow
+
+PATIENCE = 1.2  # seconds, as in the program
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+SYSTEM = IntegrationId("memory")
+ASK, DECIDE = GroupId("file:ask"), GroupId("file:decide")
+APPROVER = PersonId("a0")
+TABLES = [Discovered("table", f"t{n}", f"shop/t{n}", f"t{n}", {"read": 3}) for n in range(200)]
+
+
+class Slack(WebClient):
+    """Answers at once, and counts what was posted and updated."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_handlers=[])
+        self._numbers = itertools.count(1)
+        self.sent = 0
+
+    def api_call(self, api_method: str, **given: Any) -> Any:
+        del given
+        self.sent += api_method.startswith("chat.")
+        number = next(self._numbers)
+        return {"ok": True, "ts": f"{number}.0", "channel": {"id": f"D{number}"}}
+
+
+@dataclass
+class Many:
+    services: Services
+    system: Memory
+    slack: Slack = field(default_factory=Slack)
+
+    @contextmanager
+    def loops_at_work(self) -> Iterator[None]:
+        """Run the loops as the program does: woken by commits, and once a second."""
+        services = self.services
+        access, sending = AccessLoop(services), MessageLoop(services, self.slack)
+        drains = {
+            "access": access.drain,
+            "clock": lambda: drain_clock(services),
+            "messages": sending.drain,
+        }
+        loops = {name: Loop(name, drain, services.vitals) for name, drain in drains.items()}
+        access.wake, sending.wake = loops["access"].wake, loops["messages"].wake
+        wakers = {name: loop.wake for name, loop in loops.items()}
+        wakers |= {"access": access.look, "messages": sending.look}
+        over = threading.Event()
+
+        def wake(topics: set[str]) -> None:
+            for topic in topics & wakers.keys():
+                wakers[topic]()
+
+        def every_second() -> None:
+            while not over.wait(1):
+                begun = time.monotonic()
+                with services.database.write() as tx:
+                    claims.beat(tx, services.instance)
+                services.pulse.beaten(begun)
+                wake(set(wakers))
+
+        services.database.on_commit.append(wake)
+        beating = threading.Thread(target=every_second)
+        beating.start()
+        for loop in loops.values():
+            loop.start()
+        try:
+            yield
+        finally:
+            over.set()
+            beating.join()
+            for loop in loops.values():
+                loop.end()
+                loop.join(10)
+            access.stop()
+            sending.stop()
+
+    def holding(self, people: int, until: datetime) -> list[tuple[str, Target]]:
+        """Let that many people hold an access that ends then; return logins and what they hold.
+
+        One of them has lived so far; the others are copies of it, of other people.
+        """
+        offered, database = everything(self.services.database), self.services.database
+        first = self._lived(offered[0], until)
+        with database.write() as tx:
+            for table in (RequestRow, AccountRow, GrantRow, AskRow, DecisionRow, MessageRow):
+                like = [dict(r) for r in tx.connection().execute(select(table)).mappings()]
+                copies = [
+                    _copy(row, first, n, offered[n % len(offered)].id)
+                    for n in range(1, people)
+                    for row in like
+                ]
+                tx.connection().execute(insert(table), copies)
+            if not database.sqlite:
+                tx.connection().exec_driver_sql("analyze")
+        held = []
+        for n in range(people):
+            login = Login(apply.login_name(_person(n)), _person(n), Secret("x"))
+            target = accounts.target_of(offered[n % len(offered)])
+            self.system.apply(Order(login, [Holding(target, wanted=True)], HOUR))
+            held.append((login.name, target))
+        return held
+
+    def _lived(self, asked: Entitlement, until: datetime) -> AccessRequest:
+        """Return a request of the first person as it is just before its end."""
+        services, begun = self.services, until - HOUR
+        company = services.company()
+        who = company.directory.people[_person(0)]
+        flow = next(iter(company.flows.values()))
+        draft = Draft(
+            requestor=who,
+            grantee=who,
+            flow=flow,
+            entitlements=(asked,),
+            duration=HOUR,
+            justification="INC-42",
+        )
+        made = services.write(lambda tx, c: apply.submit(tx, c, draft, "first", begun))
+        self._told(begun)
+        services.write(lambda tx, c: book.carry_out(tx, c, made.id, Approve(APPROVER), begun))
+        done, ids = list[Done](), [made.grants[0].account]
+        while works := services.write(
+            lambda tx, c: accounts.turn(tx, c, services.desk, begun, done=done, ids=ids)  # noqa: B023
+        ):
+            done, ids = [Done(w, self.system.apply(w.order)) for w in works if w.order], []
+        services.transaction(lambda tx: accounts.forget_secret(tx, made.grants[0].account))
+        services.write(lambda tx, c: clock.tick(tx, c, [made.id], until - 10 * MINUTE))
+        self._told(until)
+        with services.database.read() as session:
+            found = facts.request(session, made.id)
+        assert found
+        assert (found.state, found.ends_at) == (State.ACTIVE, until)
+        return found
+
+    def _told(self, now: datetime) -> None:
+        services = self.services
+        found = messages.ready(services.database, services.instance, now)
+        shown = [Shown(p, f"D-{p.recipient}", p.ts or f"{p.id}.0") for p in found.mine]
+        services.transaction(lambda tx: messages.settle(tx, services.instance, shown, now))
+
+
+def _copy(row: dict[str, Any], first: AccessRequest, number: int, asked: int) -> dict[str, Any]:
+    """Return a row of the first person's request as that of another person."""
+    who = _person(number)
+    id_ = number + 1
+    own = {
+        "request_id": id_,
+        "account_id": AccountId(id_),
+        "entitlement_id": asked,
+        "requestor_id": who,
+        "grantee_id": who,
+        "login": apply.login_name(who),
+        "fingerprint": f"copy of {number}",
+        "recipient": who if row.get("recipient") == first.grantee else row.get("recipient"),
+        "person_id": who if row.get("person_id") == first.grantee else row.get("person_id"),
+    }
+    copied = {key: own.get(key, value) for key, value in row.items() if key != "id"}
+    if "fingerprint" in row:
+        grant = replace(first.grants[0], entitlement=asked, account=AccountId(id_))
+        request = first.with_(id=RequestId(id_), requestor=who, grantee=who, grants=(grant,))
+        copied["body"] = dump_request(request)
+    return copied
+
+
+@contextmanager
+def opened(url: str, *, people: int) -> Iterator[Many]:
+    """Open a database with a company of so many people who ask, and one who approves."""
+    logging.disable(logging.WARNING)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    database = Database(url, patience=PATIENCE)
+    schema.upgrade(database)
+    everybody = [_somebody(_person(n), ASK) for n in range(people)]
+    everybody.append(_somebody(APPROVER, DECIDE))
+    flow = Revision(
+        "Reading",
+        _of(ASK),
+        (Selector(SYSTEM),),
+        extension=Extension(2, HOUR / 2),
+        approval=Approval((ApproverGroup("Approvers", _of(DECIDE)),)),
+    )
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        sync.people(tx, everybody, [Group(g, "file", g) for g in (ASK, DECIDE)], now)
+        sync.tie(tx, [(p.id, f"U-{p.id}", p.email) for p in everybody], now)
+        sync.integrations(tx, [(SYSTEM, "Production", "memory", {})])
+        sync.flows(tx, [(flow, True)], now)
+    with database.write() as tx:
+        sync.inventory(tx, SYSTEM, TABLES, now)
+        database.instance = claims.register(tx)
+    system = Memory(TABLES)
+    connected = {SYSTEM: Connected(Integration(SYSTEM, "Production", "memory"), system)}
+    yield Many(
+        Services(database, Companies(), SystemClock(), KeyRing([new_key()]), connected), system
+    )
+    database.close()
+
+
+def everything(database: Database) -> Sequence[Entitlement]:
+    """Return all that can be had."""
+    with database.read() as session:
+        found = session.execute(facts.entitlement_query())
+        return [facts.to_entitlement(row) for row in found]
+
+
+def _person(number: int) -> PersonId:
+    return PersonId(f"p{number}")
+
+
+def _somebody(id_: PersonId, group: GroupId) -> Person:
+    return Person(id_, f"{id_}@big.example", id_.upper(), groups=frozenset({group}))
+
+
+def _of(group: GroupId) -> ConditionGroup:
+    return ConditionGroup((Condition("group", Comparator.IS, (group,)),))

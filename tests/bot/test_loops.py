@@ -1,0 +1,174 @@
+"""The access loop: several accounts in one transaction, and none that waits for another."""
+
+import threading
+
+import pytest
+from sqlalchemy import update
+from sqlmodel import col
+
+from bot.loops import AccessLoop
+from bot.services import Connected, Services
+from engine.connectors.memory import Memory
+from engine.connectors.port import Order, Report
+from engine.directory import PersonId
+from engine.inventory import Integration
+from engine.request import State
+from storage import schema
+from storage.database import Database
+from storage.tables import AccountRow, MessageRow, RequestRow
+from tests.support import stored as support
+from tests.support.inside import counted
+from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Stored
+
+EVERYBODY = (ALICE, BOB, DORA)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    url = f"sqlite:///{tmp_path}/latchkey.db"
+    database = Database(url)
+    schema.upgrade(database)
+    database.close()
+    support.found(url)
+    opened = Stored.open(url)
+    yield opened
+    opened.close()
+
+
+class Held(Memory):
+    """A system whose calls wait until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__(TABLES)
+        self.called, self.on = threading.Semaphore(0), threading.Event()
+
+    def apply(self, order: Order) -> Report:
+        self.called.release()
+        assert self.on.wait(10)
+        return super().apply(order)
+
+
+@pytest.fixture
+def system():
+    return Held()
+
+
+@pytest.fixture
+def loop(stored, system):
+    made = AccessLoop(
+        Services(
+            stored.database,
+            stored.companies,
+            Now(stored),
+            stored.keys,
+            {PG: Connected(Integration(PG, "Production", "memory"), system)},
+        )
+    )
+    yield made
+    system.on.set()
+    assert made.stop()
+
+
+class Now:
+    """The company's time, as a clock."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def now(self):
+        return self._stored.now
+
+
+def begin(loop: AccessLoop, system: Held, accounts: int) -> None:
+    """Let the loop take up what is due, and come to where so many systems are being called."""
+    loop.look()
+    loop.drain()
+    for _ in range(accounts):
+        assert system.called.acquire(timeout=10)
+
+
+def finish(loop: AccessLoop, system: Held) -> None:
+    system.on.set()
+    while loop._busy:
+        assert loop._gather(10)
+        loop.drain()
+
+
+def test_accounts_that_are_due_together_are_leased_together_and_stored_together(
+    stored, loop, system
+):
+    requests = [stored.submit(by=who) for who in EVERYBODY]
+    with counted(stored.database) as cost:
+        begin(loop, system, 3)
+        finish(loop, system)
+    assert {stored.again(r).state for r in requests} == {State.ACTIVE}
+    assert cost.transactions == 2
+
+
+def test_a_system_that_does_not_answer_keeps_nobody_else_waiting(stored, loop, system):
+    """While one call hangs, other accounts are taken up."""
+    slow = stored.submit(by=ALICE)
+    begin(loop, system, 1)
+    quick = stored.submit(by=BOB)
+    begin(loop, system, 1)
+    finish(loop, system)
+    assert {stored.again(r).state for r in (slow, quick)} == {State.ACTIVE}
+
+
+def test_what_is_wanted_anew_during_a_call_is_taken_up_when_it_is_stored(stored, loop, system):
+    """It timed out while the system was giving it: nobody else wakes the loop for the rest."""
+    request = stored.submit(by=ALICE)
+    begin(loop, system, 1)
+    woken = threading.Event()
+    loop.wake = woken.set
+    stored.pass_(61 * MINUTE)
+    stored.tick()
+    loop.look()
+    loop.drain()
+    finish(loop, system)
+    assert woken.is_set()
+    loop.drain()
+    finish(loop, system)
+    assert stored.again(request).state is State.FAILED
+    assert stored.account().acted == stored.account().wanted
+
+
+def test_poisoned_account_backs_off_and_the_others_are_served(stored, loop, system):
+    """A request that cannot be read stopped the turn of all accounts that were due with it."""
+    poisoned, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
+    body = stored.rows(RequestRow)[0].body
+    broken = update(RequestRow).where(col(RequestRow.id) == poisoned.id)
+    with stored.database.write() as tx:
+        tx.execute(broken.values(body={"state": "no such"}))
+    pauses = []
+    for _ in range(3):
+        begin(loop, system, accounts=0)
+        finish(loop, system)
+        row = stored.account(of=ALICE)
+        pauses.append((row.due_at - stored.now).total_seconds())
+        stored.now = row.due_at
+    assert stored.again(fine).state is State.ACTIVE
+    assert pauses == [1, 2, 4]
+    alarms = [m for m in stored.rows(MessageRow) if m.kind == "alarm"]
+    assert [m.recipient for m in alarms] == [ADA]
+    assert "Alice" in alarms[0].detail
+
+    with stored.database.write() as tx:
+        tx.execute(broken.values(body=body))
+    begin(loop, system, accounts=0)
+    finish(loop, system)
+    assert stored.again(poisoned).state is State.ACTIVE
+
+
+def test_an_account_that_is_kept_aside_is_left_alone(stored, loop, system):
+    stored.submit(by=ALICE)
+    with loop.aside(stored.account().id) as free:
+        assert free
+        begin(loop, system, accounts=0)
+        assert not loop._busy
+    begin(loop, system, accounts=1)
+    with loop.aside(stored.account().id) as free:
+        assert not free
+    finish(loop, system)
+    row = next(r for r in stored.rows(AccountRow) if r.person_id == PersonId("alice"))
+    assert row.acted == row.wanted
