@@ -26,6 +26,8 @@ from bot.sandbox.workspace import User, Workspace
 
 __all__ = ["Clock", "Control"]
 
+FURTHEST = 100 * 365 * 86_400.0  # seconds; there is an end to the years that can be written
+
 Json = dict[str, Any]
 
 
@@ -41,6 +43,8 @@ class Clock:
     def advance(self, seconds: float) -> None:
         if seconds < 0:
             raise NotPossible("the clock never goes back")
+        if not self.offset + seconds <= FURTHEST:  # what is no number is not, either
+            raise NotPossible("the clock goes a hundred years ahead at most")
         self._set(self.offset + seconds)
 
     def reset(self) -> None:

@@ -1,6 +1,6 @@
 """Whatever comes in at the door: it breaks nothing, half stores nothing, and is answered in words.
 
-`make fuzz` tries a hundred times as many; what fails is printed as a call that fails again.
+`make fuzz` tries twenty times as many; what fails is printed so that it can be played again.
 """
 
 import copy

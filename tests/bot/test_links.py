@@ -1,12 +1,16 @@
 """Socket Mode links: how they are renewed, and what becomes of what is on its way meanwhile."""
 
+import json
+import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from slack_bolt import App
+from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 from structlog.testing import capture_logs
+from websockets.sync.server import serve
 
 from bot import links
 from bot.links import Links
@@ -197,3 +201,41 @@ def test_a_refused_opening_is_tried_again(sandbox, people, said, kind):
 
     sandbox.wait_links(2)
     assert people[0].command("/access", "again").ok
+
+
+NO_SENSE = ["", "x", "[]", "null", "7", "[" * 9000, '{"envelope_id": null}', '{"type": 5}']
+NO_PAYLOAD = [None, [], "x", 7, {}, {"type": "no such type"}, {"command": "/access"}]
+
+
+def test_frames_that_make_no_sense_neither_end_the_link_nor_the_listening():
+    """A frame that was no JSON ended the link, and an envelope without payload was lost unsaid."""
+    taken = queue.Queue()
+    frames = [*NO_SENSE, *(json.dumps({"envelope_id": "e", "payload": p}) for p in NO_PAYLOAD)]
+
+    def say(connection):
+        for frame in frames:
+            connection.send(frame)
+        sound = {"command": "/access", "user_id": "U1", "trigger_id": "1", "text": "hello"}
+        connection.send(json.dumps({"envelope_id": "sound", "payload": sound}))
+        taken.put(json.loads(connection.recv(timeout=10)))
+
+    app = App(
+        client=WebClient("xoxb-x"),
+        signing_secret="s",
+        token_verification_enabled=False,
+        process_before_response=True,
+        authorize=lambda: AuthorizeResult(enterprise_id=None, team_id=None, bot_token="xoxb-x"),
+    )
+    app.command("/access")(lambda ack, body: ack(text=f"heard {body['text']}"))
+    with serve(say, "127.0.0.1", 0, ping_interval=None) as server, capture_logs() as log:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.socket.getsockname()[1]
+        opened = Links(app, WebClient("xapp-x"), apart=60)
+        link = links.Link(f"ws://127.0.0.1:{port}", opened._take)
+        said = taken.get(timeout=10)
+        link.leave(after=0)
+        opened.stop()
+        server.shutdown()
+
+    assert said == {"envelope_id": "sound", "payload": {"text": "heard hello"}}
+    assert not [line for line in log if line["log_level"] == "error"]
