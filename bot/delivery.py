@@ -14,6 +14,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from structlog.contextvars import bound_contextvars
 
+from bot.pace import POST, Pace
 from bot.pool import Pool
 from bot.services import Services
 from bot.slack import marked
@@ -30,6 +31,7 @@ from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
 LONGEST_PAUSE = timedelta(minutes=5)
+UPDATE = "chat.update"
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
@@ -70,8 +72,8 @@ class _Sent:
     at: float = field(default_factory=time.monotonic)
 
 
-class _LapsedError(Exception):
-    """This process was silent for so long that another may be sending the same."""
+class _LeftError(Exception):
+    """Another may be sending the same, or Slack wants the method to rest: it is not sent now."""
 
 
 class MessageLoop:
@@ -88,6 +90,7 @@ class MessageLoop:
         self._due = threading.Event()  # there may be something to send
         self._due.set()
         self._missed = False  # the last look left out what was being sent
+        self._pace = Pace()
         self.wake: Callable[[], None] = lambda: None
 
     def look(self) -> None:
@@ -117,13 +120,15 @@ class MessageLoop:
             self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
 
     def _ready(self, busy: Collection[int]) -> Ready:
-        services = self._services
+        services, now = self._services, self._services.clock.now()
         return messages.ready(
             services.database,
             services.instance,
-            services.clock.now(),
+            now,
             real=datetime.now(UTC),
             busy=busy,
+            posts=not self._pace.rests(POST, now),
+            updates=not self._pace.rests(UPDATE, now),
             limit=200,
         )
 
@@ -198,14 +203,18 @@ class MessageLoop:
         (self.wake if sent else self.look)()
 
     def _outcome(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent | None:
-        """Return what came of it; None: it was left to whoever has it leased now."""
+        """Return what came of it; None: it was left for later, or to whoever has it leased now."""
         now = self._services.clock.now()
         try:
             return self._send(parcel, drawn, leased)
-        except _LapsedError:
+        except _LeftError:
             return None
         except SlackApiError as fault:
-            return _Sent(_after(parcel, fault, now))
+            if (wait := _asked_to_wait(fault)) is not None:
+                channel = drawn.channel or drawn.slack or ""
+                self._pace.limited(_method(fault), channel, now, wait)
+                return _Sent(Later(parcel, now + wait))
+            return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
         except (OSError, HTTPException, SlackClientError) as fault:
             # Whether Slack did it before the connection broke, nobody knows.
             log.info("not known whether sent", why=type(fault).__name__)
@@ -217,19 +226,21 @@ class MessageLoop:
         there = parcel.ts or parcel.doubtful
         if drawn.message is None or drawn.slack is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.channel, parcel.ts))
-        channel, opened = drawn.channel, None
-        if channel is None:
-            answer: Any = self._client.conversations_open(users=drawn.slack)
-            channel = str(answer["channel"]["id"])
-            opened = (parcel.recipient, channel)
-        ts = parcel.ts or (self._find(channel, parcel) if parcel.doubtful else None)
+        now = self._services.clock.now()
+        if self._pace.rests(UPDATE if parcel.ts else POST, now):
+            raise _LeftError
+        channel, ts = drawn.channel or drawn.slack, parcel.ts
+        if parcel.doubtful and ts is None:
+            channel = drawn.channel or self._direct(drawn.slack)
+            ts = self._find(channel, parcel)
         text, blocks = drawn.message.text, drawn.message.blocks
         if not self._services.pulse.holds(leased):
-            raise _LapsedError
+            raise _LeftError
         if ts:
             self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
         elif drawn.worth_posting:
-            posted = self._client.chat_postMessage(
+            # Slack opens a direct message for whoever is named in place of a channel.
+            posted: Any = self._client.chat_postMessage(
                 channel=channel,
                 text=text,
                 blocks=blocks,
@@ -237,8 +248,14 @@ class MessageLoop:
                 unfurl_links=False,
                 unfurl_media=False,
             )
-            ts = str(posted["ts"])
+            channel, ts = str(posted["channel"]), str(posted["ts"])
+            self._pace.posted(channel, now)
+        opened = (parcel.recipient, channel) if ts and channel != drawn.channel else None
         return _Sent(Shown(parcel, channel, ts), opened)
+
+    def _direct(self, slack: str) -> str:
+        answer: Any = self._client.conversations_open(users=slack)
+        return str(answer["channel"]["id"])
 
     def _find(self, channel: str, parcel: Parcel) -> str | None:
         """Look for a card that an attempt with an unknown outcome may have posted."""
@@ -285,24 +302,34 @@ def _identity(parcel: Parcel) -> str:
     return f"{parcel.request or 0}/{parcel.kind}/{parcel.recipient}/{parcel.key}"
 
 
-def _after(parcel: Parcel, fault: SlackApiError, now: datetime) -> Result:
+def _asked_to_wait(fault: SlackApiError) -> timedelta | None:
+    response: Any = fault.response
+    code = response.get("error") if hasattr(response, "get") else None
+    if getattr(response, "status_code", 0) != 429 and code not in {"ratelimited", "rate_limited"}:
+        return None
+    wait = response.headers.get("Retry-After", response.headers.get("retry-after", 1))
+    return timedelta(seconds=int(wait))
+
+
+def _method(fault: SlackApiError) -> str:
+    return str(getattr(fault.response, "api_url", "")).rpartition("/")[2]
+
+
+def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) -> Result:
+    """Return what to do about an error. `known`: there was a direct message with the recipient."""
     response: Any = fault.response
     status = getattr(response, "status_code", 0)
     code = response.get("error") if hasattr(response, "get") else None
-    if status == 429 or code in {"ratelimited", "rate_limited"}:
-        wait = int(response.headers.get("Retry-After", response.headers.get("retry-after", 1)))
-        return Later(parcel, now + timedelta(seconds=wait))
     if status >= 500 or code is None:
         return Later(parcel, now + _pause(parcel), doubtful=True)
-    match CURES.get(code, Cure.RETRY):
-        case Cure.ANEW if parcel.ts:
-            return Later(parcel, now, anew=True)
-        case Cure.DROP:
-            log.error("message dropped", error=code)
-            return Shown(parcel, parcel.channel, parcel.ts)
-        case _:
-            log.warning("message refused", error=code)
-            return Later(parcel, now + _pause(parcel))
+    cure = CURES.get(code, Cure.RETRY)
+    if cure is Cure.DROP or (cure is Cure.ANEW and not known):
+        log.error("message dropped", error=code)
+        return Shown(parcel, parcel.channel, parcel.ts)
+    if cure is Cure.ANEW and parcel.ts:
+        return Later(parcel, now, anew=True)
+    log.warning("message refused", error=code)
+    return Later(parcel, now + _pause(parcel))
 
 
 def _pause(parcel: Parcel) -> timedelta:

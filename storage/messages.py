@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import Boolean, and_, bindparam, case, literal, or_, select, update
 from sqlmodel import col
 
 from engine.directory import PersonId
@@ -45,6 +45,8 @@ _READY = (
         ),
         or_(col(MessageRow.lease) == bindparam("instance"), claims.free(col(MessageRow.lease))),
         col(MessageRow.id).not_in(bindparam("busy", expanding=True)),
+        or_(col(MessageRow.ts).is_not(None), bindparam("posts", type_=Boolean)),
+        or_(col(MessageRow.ts).is_(None), bindparam("updates", type_=Boolean)),
     )
     .order_by(col(MessageRow.priority), col(MessageRow.due_at), col(MessageRow.id))
     .limit(bindparam("most"))
@@ -129,10 +131,13 @@ def ready(
     *,
     real: datetime | None = None,
     busy: Collection[int] = (),
+    posts: bool = True,
+    updates: bool = True,
     limit: int = 50,
 ) -> Ready:
     """Return what may be sent, urgent first. `busy` is being sent already. No transaction.
 
+    `posts`, `updates`: which of the two may be sent now.
     `real` is the time that Slack's history goes by, if the product's clock was moved.
     """
     given = {
@@ -140,6 +145,8 @@ def ready(
         "now": now,
         "settled": (real or now) - LOOK_AFTER,
         "busy": list(busy),
+        "posts": posts,
+        "updates": updates,
         "most": limit,
     }
     with database.read() as session:

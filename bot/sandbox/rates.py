@@ -3,6 +3,7 @@
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 
 from bot.sandbox import limits
 
@@ -10,10 +11,14 @@ __all__ = ["Rates"]
 
 
 class Rates:
-    """`factor` scales all windows: 1 is Slack, 0.1 forgets ten times sooner, 0 limits nothing."""
+    """`factor` scales all windows: 1 is Slack, 0.1 forgets ten times sooner, 0 limits nothing.
 
-    def __init__(self, factor: float = 1.0) -> None:
+    `clock` gives the seconds that they are measured in.
+    """
+
+    def __init__(self, factor: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self.factor = factor
+        self._clock = clock
         self._seen: dict[str, deque[float]] = {}
 
     def wait(self, key: str, tier: str) -> int:
@@ -22,7 +27,7 @@ class Rates:
             return 0
         calls, seconds = limits.RATES[tier]
         window = seconds * self.factor
-        now = time.monotonic()
+        now = self._clock()
         seen = self._seen.setdefault(key, deque())
         while seen and seen[0] <= now - window:
             seen.popleft()

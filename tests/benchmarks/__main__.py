@@ -10,10 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from bot.sandbox.postgres import Cluster
-from tests.benchmarks import life, report, scale, slash
+from tests.benchmarks import approve, approvers, ends, life, report, scale, slash
 
 SECTIONS: dict[str, report.Section] = {
     "slash": slash.rows,
+    "approve": approve.rows,
+    "ends": ends.rows,
+    "approvers": approvers.rows,
     "life": life.rows,
     "scale": scale.rows,
 }

@@ -1,4 +1,4 @@
-"""The least that Bolt can do: acknowledge `/access` and open a modal, which is in a file."""
+"""The least that Bolt can do: acknowledge `/access`, open a modal, which is in a file, take it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def access(ack, body, client):
     client.views_open(trigger_id=body["trigger_id"], view=view)
 
 
-@app.view("request")
+@app.view(view["callback_id"])
 def submitted(ack):
     ack()
 

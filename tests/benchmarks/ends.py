@@ -24,7 +24,7 @@ from engine.outcome import Decision
 from engine.request import State
 from storage.database import Database
 from storage.tables import RequestRow
-from tests.benchmarks.many import APPROVER, Many, everything, opened
+from tests.benchmarks.many import Many, approver, everything, opened
 from tests.benchmarks.report import Row, p99, said
 from tests.support.postgres import drop_database, fresh_database
 
@@ -115,9 +115,9 @@ def write(many: Many, over: threading.Event, taken: list[tuple[datetime, float]]
     services, company = many.services, many.services.company()
     flow = next(iter(company.flows.values()))
     people = list(company.directory.people.values())
-    approver = company.directory.people[APPROVER]
+    decider = company.directory.people[approver(0)]
     offered = everything(services.database)
-    askers = [p for p in people if p.id != APPROVER][ENDS:]
+    askers = [p for p in people if p.id != decider.id][ENDS:]
     for number in itertools.count():
         asked, who = offered[number // WRITERS % len(offered)], askers[number % WRITERS]
         filled = Filled(
@@ -134,7 +134,7 @@ def write(many: Many, over: threading.Event, taken: list[tuple[datetime, float]]
         if not isinstance(made, Submitted) or made.existing or over.wait(PAUSE):
             break
         at, begun = datetime.now(UTC), time.perf_counter()
-        decided = decide.do(services, approver, made.request.id, Approve(APPROVER))
+        decided = decide.do(services, decider, made.request.id, Approve(decider.id))
         taken.append((at, (time.perf_counter() - begun) * 1000))
         if not isinstance(decided, Decision) or over.wait(PAUSE):
             break

@@ -17,7 +17,7 @@ import structlog
 from slack_sdk import WebClient
 from sqlalchemy import insert, select
 
-from bot.clock import SystemClock
+from bot.clock import Clock, SystemClock
 from bot.delivery import MessageLoop
 from bot.loops import AccessLoop, Loop, drain_clock
 from bot.services import Connected, Services
@@ -43,7 +43,6 @@ PATIENCE = 1.2  # seconds, as in the program
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SYSTEM = IntegrationId("memory")
 ASK, DECIDE = GroupId("file:ask"), GroupId("file:decide")
-APPROVER = PersonId("a0")
 TABLES = [Discovered("table", f"t{n}", f"shop/t{n}", f"t{n}", {"read": 3}) for n in range(200)]
 
 
@@ -118,7 +117,7 @@ class Many:
         One of them has lived so far; the others are copies of it, of other people.
         """
         offered, database = everything(self.services.database), self.services.database
-        first = self._lived(offered[0], until)
+        first = self._lived(until)
         with database.write() as tx:
             for table in (RequestRow, AccountRow, GrantRow, AskRow, DecisionRow, MessageRow):
                 like = [dict(r) for r in tx.connection().execute(select(table)).mappings()]
@@ -132,29 +131,36 @@ class Many:
                 tx.connection().exec_driver_sql("analyze")
         held = []
         for n in range(people):
-            login = Login(apply.login_name(_person(n)), _person(n), Secret("x"))
+            login = Login(apply.login_name(person(n)), person(n), Secret("x"))
             target = accounts.target_of(offered[n % len(offered)])
             self.system.apply(Order(login, [Holding(target, wanted=True)], HOUR))
             held.append((login.name, target))
         return held
 
-    def _lived(self, asked: Entitlement, until: datetime) -> AccessRequest:
-        """Return a request of the first person as it is just before its end."""
-        services, begun = self.services, until - HOUR
-        company = services.company()
-        who = company.directory.people[_person(0)]
-        flow = next(iter(company.flows.values()))
+    def at(self, clock: Clock) -> Services:
+        """Return the services as of another clock."""
+        return replace(self.services, clock=clock)
+
+    def submit(self, who: PersonId, now: datetime) -> AccessRequest:
+        """Let somebody ask for an hour of the first thing that can be had."""
+        company = self.services.company()
+        asking = company.directory.people[who]
         draft = Draft(
-            requestor=who,
-            grantee=who,
-            flow=flow,
-            entitlements=(asked,),
+            requestor=asking,
+            grantee=asking,
+            flow=next(iter(company.flows.values())),
+            entitlements=(everything(self.services.database)[0],),
             duration=HOUR,
             justification="INC-42",
         )
-        made = services.write(lambda tx, c: apply.submit(tx, c, draft, "first", begun))
+        return self.services.write(lambda tx, c: apply.submit(tx, c, draft, f"of {who}", now))
+
+    def _lived(self, until: datetime) -> AccessRequest:
+        """Return a request of the first person as it is just before its end."""
+        services, begun = self.services, until - HOUR
+        made = self.submit(person(0), begun)
         self._told(begun)
-        services.write(lambda tx, c: book.carry_out(tx, c, made.id, Approve(APPROVER), begun))
+        services.write(lambda tx, c: book.carry_out(tx, c, made.id, Approve(approver(0)), begun))
         done, ids = list[Done](), [made.grants[0].account]
         while works := services.write(
             lambda tx, c: accounts.turn(tx, c, services.desk, begun, done=done, ids=ids)  # noqa: B023
@@ -178,7 +184,7 @@ class Many:
 
 def _copy(row: dict[str, Any], first: AccessRequest, number: int, asked: int) -> dict[str, Any]:
     """Return a row of the first person's request as that of another person."""
-    who = _person(number)
+    who = person(number)
     id_ = number + 1
     own = {
         "request_id": id_,
@@ -200,14 +206,14 @@ def _copy(row: dict[str, Any], first: AccessRequest, number: int, asked: int) ->
 
 
 @contextmanager
-def opened(url: str, *, people: int) -> Iterator[Many]:
-    """Open a database with a company of so many people who ask, and one who approves."""
+def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
+    """Open a database with a company of so many people who ask, and so many who may approve."""
     logging.disable(logging.WARNING)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     database = Database(url, patience=PATIENCE)
     schema.upgrade(database)
-    everybody = [_somebody(_person(n), ASK) for n in range(people)]
-    everybody.append(_somebody(APPROVER, DECIDE))
+    everybody = [_somebody(person(n), ASK) for n in range(people)]
+    everybody += [_somebody(approver(n), DECIDE) for n in range(approvers)]
     flow = Revision(
         "Reading",
         _of(ASK),
@@ -239,8 +245,12 @@ def everything(database: Database) -> Sequence[Entitlement]:
         return [facts.to_entitlement(row) for row in found]
 
 
-def _person(number: int) -> PersonId:
+def person(number: int) -> PersonId:
     return PersonId(f"p{number}")
+
+
+def approver(number: int) -> PersonId:
+    return PersonId(f"a{number}")
 
 
 def _somebody(id_: PersonId, group: GroupId) -> Person:

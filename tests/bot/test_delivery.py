@@ -13,7 +13,7 @@ from engine.commands import Cancel
 from storage import claims, schema
 from storage.database import Database
 from storage.messages import LOOK_AFTER
-from storage.tables import MessageRow
+from storage.tables import MessageRow, PersonRow
 from tests.support import stored as support
 from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored
 
@@ -32,11 +32,12 @@ class Slack:
         return {"channel": {"id": f"D-{users}"}}
 
     def chat_postMessage(self, *, channel, **said):  # noqa: N802  (Slack's own name)
+        channel = channel if channel.startswith("D-") else f"D-{channel}"
         self.before(channel)
         ts = f"{next(self._ts)}.0"
         self.shown.setdefault(channel, {})[ts] = {**said, "ts": ts}
         self.after(channel)
-        return {"ts": ts}
+        return {"ts": ts, "channel": channel}
 
     def chat_update(self, *, channel, ts, **said):
         self.shown[channel][ts] |= said
@@ -51,8 +52,10 @@ class Slack:
 class Clock:
     """Real time, so that what the history shows and what is due go by one clock."""
 
+    ahead = timedelta(0)
+
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self.ahead
 
 
 def once(error: Exception):
@@ -242,11 +245,83 @@ def test_in_a_storm_of_rate_limits_nobody_is_left_out(stored, slack, loop):
     assert len(ids) == len(set(ids)) == 3 * len(requests)
 
 
+def test_a_method_that_slack_limits_rests_while_the_others_go_on(stored, slack, loop):
+    """F33: each of 200 cards found out for itself that Slack took no more."""
+    asked = [
+        stored.submit(f"write on {t}", flow=WRITING) for t in ("shop.orders", "ledger.entries")
+    ]
+    drain(loop)
+    update, refused = slack.chat_update, []
+
+    def limit(**_):
+        refused.append(1)
+        raise SlackApiError("limited", Limited("chat.update", 60))
+
+    slack.chat_update = limit
+    for request in asked:
+        stored.do(request, Cancel(ALICE))
+    drain(loop)
+    tries = len(refused)
+    drain(loop)
+    stored.submit(flow=WRITING)
+    drain(loop)
+    assert len(refused) == tries
+    assert all("/approval" in card or "/request" in card for card in unsent(stored))
+    assert len(slack.texts(ALICE)) == 3
+
+    slack.chat_update = update
+    loop._services.clock.ahead = 61 * SECOND
+    drain(loop)
+    assert unsent(stored) == []
+
+
+def test_a_busy_channel_does_not_keep_others_from_being_written_to(stored, slack, loop):
+    """Slack counts posts by channel: what was posted there lately is what it complains of."""
+    stored.submit(flow=WRITING)
+    drain(loop)
+
+    def limit(channel):
+        if channel == f"D-U-{DAN}":
+            raise SlackApiError("limited", Limited("chat.postMessage", 60))
+
+    slack.before = limit
+    stored.submit("write on shop.orders", flow=WRITING)
+    drain(loop)
+    drain(loop)
+    assert unsent(stored) == [f"{DAN}/approval"]
+
+
+def test_who_is_new_is_written_to_without_a_conversation_being_opened_first(stored, slack, loop):
+    """Of conversations.open Slack takes 50 calls a minute: 200 approvers waited for minutes."""
+    slack.conversations_open = None
+    stored.submit(flow=WRITING)
+    drain(loop)
+    assert unsent(stored) == []
+    assert {p.channel for p in stored.rows(PersonRow) if p.id in {DAN, DORA, ALICE}} == {
+        f"D-U-{p}" for p in (DAN, DORA, ALICE)
+    }
+
+
+def test_who_has_left_slack_is_given_up(stored, slack, loop):
+    """F24: an approver who is no longer in Slack."""
+
+    def gone(channel):
+        if channel == f"D-U-{DAN}":
+            raise SlackApiError("gone", {"ok": False, "error": "channel_not_found"})
+
+    slack.before = gone
+    stored.submit(flow=WRITING)
+    drain(loop)
+    assert unsent(stored) == []
+    assert (len(slack.texts(DAN)), len(slack.texts(DORA))) == (0, 1)
+
+
 class Limited(dict):
     """Slack's answer to one call too many; `Retry-After: 0`, so that a test need not wait."""
 
     status_code = 429
-    headers = {"Retry-After": "0"}  # noqa: RUF012  (never changed)
 
-    def __init__(self) -> None:
+    def __init__(self, method: str = "", seconds: int = 0) -> None:
         super().__init__(ok=False, error="ratelimited")
+        self.api_url = f"https://slack.example/api/{method}"
+        self.headers = {"Retry-After": str(seconds)}

@@ -65,12 +65,12 @@ def test_killed_at_each_effect_in_slack(worst, when):
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("when", ["kill_before", "kill_after"])
-def test_killed_while_a_direct_message_is_opened(worst, when):
+def test_killed_while_somebody_is_written_to_for_the_first_time(worst, when):
     def arm(step):
         if step != "ask":
             return False
         bot = worst.told.house.bot
-        worst.told.house.sandbox.fault("conversations.open", when, pid=bot.pid)
+        worst.told.house.sandbox.fault("chat.postMessage", when, pid=bot.pid)
         return True
 
     with worst.told.desk.database.write() as tx:

@@ -1,0 +1,35 @@
+"""What Slack has asked to leave alone: after a 429 a whole method rests, not only who met it."""
+
+import threading
+from datetime import datetime, timedelta
+
+POST = "chat.postMessage"
+OWN = timedelta(seconds=5)  # for so long after a post, a channel's own limit may be what is met
+
+
+class Pace:
+    """Slack counts calls by method, and posts by channel too: it does not say which was too many.
+
+    Where nothing was posted lately, it was not the channel.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[str, datetime] = {}
+        self._posts: dict[str, datetime] = {}
+
+    def rests(self, method: str, now: datetime) -> bool:
+        with self._lock:
+            return now < self._until.get(method, now)
+
+    def posted(self, channel: str, now: datetime) -> None:
+        with self._lock:
+            self._posts = {c: at for c, at in self._posts.items() if now - at < OWN}
+            self._posts[channel] = now
+
+    def limited(self, method: str, channel: str, now: datetime, wait: timedelta) -> None:
+        """Take in that Slack refused a call, and for how long."""
+        with self._lock:
+            if method == POST and now - self._posts.get(channel, now - OWN) < OWN:
+                return
+            self._until[method] = max(now + wait, self._until.get(method, now))
