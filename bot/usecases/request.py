@@ -86,17 +86,16 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         return NOTHING_REQUESTABLE
     if not text:
         return Form(), Promise()
-    what, long, why = _parts(text)
-    permission, on, words = what.rpartition(" on ")
+    permission, words, long, why = _parts(text)
     notes: list[str] = []
     found = options(services, person, words)
-    exact = [f for f in found if f.path.casefold() == words.strip().casefold()] or found
+    exact = [f for f in found if f.path.casefold() == words.casefold()] or found
     if len(exact) != 1:
         many = f"{len(exact)} resources match" if exact else "Nothing that you can request matches"
         notes.append(f"{many} “{words[:100]}”. Please search below.")
     resource = exact[0].resource if len(exact) == 1 else None
     chosen = None
-    if resource and on:
+    if resource and permission:
         chosen = _named(services, resource, permission)
         if chosen is None:
             notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
@@ -115,14 +114,19 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     return replace(form, notes=[*notes, *form.notes]), promise
 
 
-def _parts(text: str) -> tuple[str, str, str]:
-    """Return what is asked for, for how long, and why."""
+def _parts(text: str) -> tuple[str, str, str, str]:
+    """Return the permission, the resource, for how long and why, as far as each is said."""
     before, _, why = text.partition(":")
-    words = before.split()
-    if "for" not in words[1:-1]:
-        return " ".join(words), "", why.strip()
-    at = words.index("for", 1)
-    return " ".join(words[:at]), " ".join(words[at + 1 :]), why.strip()
+    words, long = before.split(), ""
+    said = [word.casefold() for word in words]
+    if said[-2:] == ["without", "end"]:
+        words, long = words[:-2], duration.in_words(None)
+    elif "for" in said[1:-1]:
+        at = said.index("for", 1)
+        words, long = words[:at], " ".join(words[at + 1 :])
+    at = max((n for n, word in enumerate(said[: len(words)]) if word == "on"), default=0)
+    what = words[at + 1 :] if at else words
+    return " ".join(words[:at]), " ".join(what), long, why.strip()
 
 
 def _named(services: Services, resource: ResourceId, permission: str) -> EntitlementId | None:

@@ -69,7 +69,7 @@ class Form:
     flows: Sequence[AccessFlow] = ()  # that offer it, the preferred first
     flow: FlowId | None = None  # that applies
     usual: FlowId | None = None  # that applies unless another is picked
-    prefill: str = "1h"
+    prefill: str = "1 h"
     justification: str = ""
     preview: Preview | None = None
     notes: Sequence[str] = ()  # what was not understood, or is no longer so

@@ -82,7 +82,7 @@ def test_a_command_is_told_from_its_text_by_any_white_space(door, gap):
         {"resource": {"resource": {"selected_option": {"value": "9" * 400}}}},
         {"resource": {"resource": {"selected_option": {"value": str(2**63)}}}},
         {"justification": {"justification": {"value": ["a list"]}}},
-        {"duration/1h": {"duration": "no field"}},
+        {"duration/1 h": {"duration": "no field"}},
     ],
 )
 @pytest.mark.parametrize("callback", [ids.REQUEST_MODAL, ids.APPROVE_MODAL, ids.REJECT_MODAL])

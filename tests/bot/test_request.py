@@ -220,6 +220,24 @@ def test_the_command_fills_in_what_it_understands(told):
     assert request.duration.total_seconds() == 90 * 60
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"READ ON {CUSTOMERS} FOR 90 min", "90 min"),
+        (f"read on {CUSTOMERS} without end: INC-7", "without end"),
+        (f"read\ton {CUSTOMERS}\nfor  ever", "ever"),
+        (CUSTOMERS, "1 h"),
+    ],
+)
+def test_the_command_is_understood_however_it_is_typed(told, text, said):
+    """FOR in capitals, and “without end”, were taken for part of the name."""
+    marta = told.person("marta")
+    told.form(marta, f"request {text}")
+    form = marta.wait_view(where=lambda v: CUSTOMERS in str(v["blocks"]))
+    assert said in form.text
+    assert "matches" not in form.text
+
+
 def test_the_command_says_what_it_did_not_understand(told):
     form = told.form(told.person("marta"), "request write on the moon for ever")
     assert "the moon" in form.text

@@ -213,9 +213,12 @@ class Door:
     def work(self) -> None:
         """Let the clock and the access loop run until they have nothing to do."""
         loops, access = self.program._loops, self.program._access
-        for name in ("clock", "access", "jobs", "clock", "access"):
+        for name in ("clock", "jobs", "clock"):
             loops[name]._drain()
-            _wait(lambda: not access._running)
+            access._due.set()
+            while access._due.is_set() or access._busy:
+                access.drain()
+                _wait(lambda: len(access._busy) == len(access._done))
 
     # --- looking -----------------------------------------------------------------------------
 
