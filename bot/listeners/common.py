@@ -36,13 +36,15 @@ class Visitor:
         return identity.who(self.services, _user(body), self._profile)
 
     def open(self, body: Body, view: View) -> None:
-        """Open a modal; on top of the one that was clicked in, if any."""
+        """Open a modal, or raise; on top of the one that was clicked in, if any."""
         how = self.client.views_push if _modal(body) else self.client.views_open
         try:
             how(trigger_id=body["trigger_id"], view=view)
         except SlackApiError as fault:
-            # The trigger is too old, or was used: the person sees nothing and presses again.
-            log.warning("modal not opened", error=fault.response.get("error"))
+            if fault.response.get("error") != "exchanged_trigger_id":
+                raise
+            # The same press was delivered twice, and the modal is there already.
+            log.warning("modal not opened again")
 
     def redraw(self, body: Body, view: View) -> None:
         """Redraw the modal that was clicked in; one that was closed meanwhile stays closed.

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import mimetypes
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -40,7 +41,8 @@ Json = dict[str, Any]
 Marks = dict[str, dict[str, str]]  # the ts up to which a person has read, by person and channel
 
 _WEB = Path(__file__).with_name("web")
-_WINDOW = 60  # messages that a window shows before somebody scrolls up
+_WINDOW = 60  # messages that a window shows at first, and more each time that somebody scrolls on
+_MOST = 180  # messages that it shows at once: what is far out of sight is left out again
 _CALM = 0.03  # seconds in which changes are gathered before a window is told
 _IDLE = 20.0
 _ENTRIES = 300  # of the journal, in a drawer
@@ -321,7 +323,7 @@ class _Window:
             return
         known = self._lists.get(name)
         if known and (known.channel, known.thread) == (where["channel"], where.get("thread")):
-            known.count += _WINDOW if where.get("older") else 0
+            known.way = where.get("way", "")
         else:
             self._lists[name] = _List(where["channel"], where.get("thread"))
 
@@ -354,16 +356,19 @@ class _Window:
                 threads.setdefault(message.thread_ts, []).append(message)
             if shown.holds(message):
                 there.append(message)
-        window = there[-shown.count :]
-        now = {m.ts: json.dumps(page.message(m, user, threads), ensure_ascii=False) for m in window}
+        window = shown.window([m.ts for m in there])
+        now = {
+            m.ts: json.dumps(page.message(m, user, threads), ensure_ascii=False)
+            for m in there[window]
+        }
         changed = [said for ts, said in now.items() if shown.told.get(ts) != said]
         gone = [ts for ts in shown.told if ts not in now]
-        more = len(there) - len(window)
-        if changed or gone or shown.more != more:
-            shown.told, shown.more = now, more
-            where = json.dumps({"channel": shown.channel, "thread": shown.thread, "gone": gone})
+        beyond = {"older": window.start, "newer": len(there) - window.stop}
+        if changed or gone or shown.beyond != beyond:
+            shown.told, shown.beyond = now, beyond
+            where = {"channel": shown.channel, "thread": shown.thread, "gone": gone, **beyond}
             await self._socket.send_text(
-                f'{{"part": "{name}", "where": {where}, "more": {more},'
+                f'{{"part": "{name}", "where": {json.dumps(where)},'
                 f' "changed": [{", ".join(changed)}]}}'
             )
 
@@ -381,13 +386,37 @@ class _Window:
 
 @dataclass(slots=True)
 class _List:
-    """A channel or a thread as a window shows it: its last `count` messages."""
+    """A channel or a thread as a window shows it: `count` messages up to `until`.
+
+    Without `until` they are the newest, whatever comes. `way` is where somebody wants to go on:
+    older, newer or newest.
+    """
 
     channel: str
     thread: str | None = None
     count: int = _WINDOW
+    until: str | None = None
+    way: str = ""
     told: dict[str, str] = field(default_factory=dict)
-    more: int | None = None
+    beyond: dict[str, int] | None = None
+
+    def window(self, stamps: list[str]) -> slice:
+        """Go where somebody wants to, and return which of all messages to show."""
+        end = len(stamps) if self.until is None else bisect_right(stamps, self.until)
+        first = max(0, end - self.count)
+        if self.way == "older":
+            first = max(0, first - _WINDOW)
+            end = min(end, first + _MOST)
+        elif self.way == "newer":
+            end = min(len(stamps), end + _WINDOW)
+            first = max(first, end - _MOST)
+        elif self.way == "newest":
+            end = len(stamps)
+            first = max(0, end - _WINDOW)
+        if self.way:
+            self.way, self.count = "", max(_WINDOW, end - first)
+            self.until = None if end == len(stamps) else stamps[end - 1]
+        return slice(first, end)
 
     def holds(self, message: Message) -> bool:
         if self.thread:

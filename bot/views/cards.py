@@ -161,6 +161,9 @@ def _offered(scene: Scene) -> tuple[str, str]:
 
 def _overtaken(scene: Scene) -> tuple[str, str]:
     request = scene.request
+    if request.state is State.REVOKING:
+        # It is drawn at this moment and perhaps never again: what it says must stay true.
+        return "💤 This reminder is over", phrases.ending(scene)
     if request.state is not State.ACTIVE:
         return _HEADS[request.state], phrases.ending(scene)
     if scene.key.partition("/")[0] != str(request.extensions_used):

@@ -1,5 +1,7 @@
 """What went wrong elsewhere, and has no better place among the tests."""
 
+import pytest
+
 from engine.request import State
 from tests.support.story import CUSTOMERS, ORDERS
 
@@ -18,6 +20,17 @@ def test_a_command_is_acknowledged_in_time_though_slack_is_slow(told):
     answer = told.person("marta").command("/access", "request")
     assert answer.ok
     assert answer.seconds < 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [("rate_limited", {"retry_after": 1}), ("error", {"status": 503}), ("slack_error", {})],
+)
+def test_a_form_that_slack_does_not_open_is_told(told, kind, how):
+    """The command was acknowledged without a word: on the screen nothing happened at all."""
+    told.house.sandbox.fault("views.open", kind, **how)
+    answer = told.person("marta").command("/access", "request")
+    assert "Please try again" in answer.text
 
 
 def test_a_click_that_broke_and_cannot_be_explained_is_not_acknowledged(told):

@@ -449,6 +449,18 @@ def test_offer_that_was_taken_says_so():
     assert not buttons(drawn)
 
 
+def test_offer_says_nothing_of_a_state_that_passes():
+    """It stood there for ever as “being taken away”: nobody draws it again once that is done."""
+    running, key = offered()
+    running.do(Return(ANN))
+
+    drawn = read(offer_card(seen(running, ANN, key)))
+
+    assert drawn.startswith("💤 This reminder is over")
+    assert "Returned by you" in drawn
+    assert "being taken away" not in drawn
+
+
 def test_offer_after_the_end_says_what_happened():
     running, key = offered()
     running.do(Return(ANN))

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import yaml
+from playwright.sync_api import expect
 
 from bot.sandbox.client import Sandbox
 from tests.sandbox.kit import (
@@ -17,6 +18,7 @@ from tests.sandbox.kit import (
     opening,
     refused_as_declared,
 )
+from tests.support.browser import chromium, opened_page
 
 _NUMBERS = itertools.count(1)
 
@@ -103,3 +105,19 @@ def show(app, person):
         return person.view()
 
     return show
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(sandbox, person, browser):
+    """The page as the person sees it; afterwards it has said no error."""
+    page, errors = opened_page(browser, f"{sandbox.url}/?as={person.name}")
+    expect(page.locator(".head h1")).to_be_visible()
+    yield page
+    page.context.close()
+    assert errors == []

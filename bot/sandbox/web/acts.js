@@ -23,7 +23,8 @@ export function acts(where, { failed, submit } = {}) {
     use: (element, block, value) => told(() => act("click", { ...where, target: element.action_id, block_id: block.block_id, value })),
     enter: (element, block, value) => told(() => act("enter", { ...named(element, block), value })),
     hold(element, block, value) {
-      typing = typing.then(() => hold({ ...named(element, block), value })).catch((fault) => note(fault.message, "bad"));
+      const sent = hold({ ...named(element, block), value }).catch((fault) => note(fault.message, "bad"));
+      typing = Promise.all([typing, sent]);
       return typing;
     },
     async options(element, block, query) {

@@ -57,9 +57,10 @@ const DRAWN = {
   markdown: (block) => h("div", { class: "markdown" }, markdown(block.text)),
   table(block) {
     const aligned = (index) => block.column_settings?.[index]?.align;
+    const kind = (one, index) => [one.type === "raw_number" && "number", block.column_settings?.[index]?.is_wrapped && "wrapped"].filter(Boolean).join(" ");
     const cell = (one) => (one.type === "rich_text" ? rich(one) : plain(one.text));
     const row = (cells, tag) => h("tr", {}, cells.map((one, index) =>
-      h(tag, { style: aligned(index) ? `text-align:${aligned(index)}` : null, class: one.type === "raw_number" ? "number" : null }, cell(one))));
+      h(tag, { style: aligned(index) ? `text-align:${aligned(index)}` : null, class: kind(one, index) || null }, cell(one))));
     const [head, ...rows] = block.rows;
     return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table" },
       h("table", { class: "grid" }, h("thead", {}, row(head, "th")), h("tbody", {}, rows.map((one) => row(one, "td")))));
@@ -156,7 +157,7 @@ export function draw(box, blocks, ctx, values = {}, errors = {}) {
 }
 
 // What was typed and not yet kept is kept now.
-export async function flush(box) {
-  for (const node of box.children) for (const one of node.fields ?? []) await one.flush?.();
-}
+export const flush = (box) =>
+  Promise.all([...box.querySelectorAll(".block")].flatMap((node) => node.fields ?? []).map((one) => one.flush?.()));
+addEventListener("pagehide", () => flush(document));
 

@@ -1,10 +1,14 @@
 // Where one writes: messages, and slash commands with completion.
 
-import { debounced, h, iconButton, newId, note } from "./dom.js";
+import { h, iconButton, newId, note } from "./dom.js";
 import { actionsMenu, openMenu } from "./layers.js";
 import { act, nameOf, state } from "./live.js";
 
-const drafts = new Map();
+// What is not yet sent stays through a reload, as in Slack.
+const drafts = {
+  get: (name) => sessionStorage.getItem(`draft ${name}`) ?? "",
+  set: (name, text) => (text ? sessionStorage.setItem(`draft ${name}`, text) : sessionStorage.removeItem(`draft ${name}`)),
+};
 
 export class Composer {
   // `where()` is { channel, thread_ts }; `local` shows what only Slack itself says.
@@ -19,7 +23,6 @@ export class Composer {
     this.sendButton = iconButton("send", "Send", () => this.send(), { class: "send" });
     this.shortcuts = iconButton("bolt", "Shortcuts and commands", () => this.openShortcuts());
     this.node = h("div", { class: "composer" }, this.input, h("div", { class: "composer-foot" }, this.shortcuts, h("span", { class: "composer-hint" }), this.sendButton));
-    this.keep = debounced(() => drafts.set(this.name(), this.input.value), 100);
   }
 
   name() { const { channel, thread_ts: thread } = this.where(); return `${state.me}/${channel}/${thread ?? ""}`; }
@@ -28,7 +31,7 @@ export class Composer {
     const name = this.name();
     if (this.shownName !== name) {
       this.shownName = name;
-      this.input.value = drafts.get(name) ?? "";
+      this.input.value = drafts.get(name);
       this.grow();
     }
     const text = this.placeholder();
@@ -44,7 +47,7 @@ export class Composer {
 
   typed() {
     this.grow();
-    this.keep();
+    drafts.set(this.name(), this.input.value);
     this.sendButton.disabled = !this.input.value.trim() || this.busy;
     this.complete();
   }
@@ -143,7 +146,7 @@ export class Composer {
     this.shown?.close();
     this.ondone?.();
     this.input.value = "";
-    drafts.delete(this.name());
+    drafts.set(this.name(), "");
     this.grow();
     const kept = await (text.startsWith("/") && !thread ? this.run(text, channel) : this.post(text, channel, thread));
     if (kept === false && !this.input.value) this.put(text);

@@ -59,6 +59,15 @@ export function iconButton(name, label, onclick, props = {}) {
     class: `plain ${props.class ?? ""}` });
 }
 
+// What has the focus in `node`, or null: where it goes on when the node is drawn anew.
+const focusIn = (node) => (node.contains(document.activeElement) ? { ...document.activeElement.dataset } : null);
+
+// The same element, or else what does the same: a block that was sent anew has another id.
+function focusAgain(box, held) {
+  const same = (name) => held[name] && box.querySelector(`[data-${name}="${CSS.escape(held[name])}"]`);
+  (same("focus") || same("action") || null)?.focus({ preventScroll: true });
+}
+
 // Shows `items` as children of `box`, keeping those whose print has not changed.
 export function keyed(box, items, { key, print, make }) {
   const old = new Map([...box.children].map((node) => [node._key, node]));
@@ -72,7 +81,7 @@ export function keyed(box, items, { key, print, make }) {
       node._key = name;
       node._print = now;
       if (was && was !== node) {
-        held = was.contains(document.activeElement) && document.activeElement.dataset.focus;
+        held = focusIn(was);
         if (was === at) at = at.nextSibling;
         was.remove();
       }
@@ -80,13 +89,12 @@ export function keyed(box, items, { key, print, make }) {
     old.delete(name);
     if (node === at) at = at.nextSibling;
     else box.insertBefore(node, at);
-    if (held) node.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+    if (held) focusAgain(node, held);
   }
   for (const node of old.values()) {
-    // What takes its place may have another key: the focus stays with what does the same.
-    const action = node.contains(document.activeElement) && document.activeElement.dataset.action;
+    const held = focusIn(node);
     node.remove();
-    if (action) box.querySelector(`[data-action="${CSS.escape(action)}"]`)?.focus({ preventScroll: true });
+    if (held) focusAgain(box, held);
   }
 }
 

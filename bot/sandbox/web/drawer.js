@@ -105,7 +105,7 @@ class ClockPanel {
 
   list_requests() {
     const { known, requests = [], fault } = this.standing;
-    if (!known) { this.list.replaceChildren(h("p", { class: "hint" }, fault ?? "Known only where `latchkey sandbox` runs the bot.")); return; }
+    if (!known) { this.list.replaceChildren(h("p", { class: "hint" }, fault ?? "Known only where the sandbox itself runs the bot.")); return; }
     if (!requests.length) { this.list.replaceChildren(h("p", { class: "hint" }, "Nobody has asked for anything yet.")); return; }
     const now = productNow() / 1000;
     if (!this.list.firstChild?._key) this.list.replaceChildren();

@@ -8,7 +8,7 @@ export const state = {
   groups: new Map(),
   sandbox: null,
   screen: null,
-  messages: null, // { channel, map, more }
+  messages: null, // { channel, map, sorted, older, newer }
   thread: null,
   journal: new Map(),
   connected: false,
@@ -60,13 +60,14 @@ function take(said) {
   tell(part);
 }
 
-function takeList(part, { where, more, changed }) {
+function takeList(part, { where, changed }) {
   const list = state[part];
   if (!list || list.channel !== where.channel || (list.thread ?? null) !== where.thread) return;
   if (list.stale) { list.map.clear(); list.stale = false; }
   for (const ts of where.gone) list.map.delete(ts);
   for (const message of changed) list.map.set(message.ts, message);
-  list.more = more;
+  list.older = where.older;
+  list.newer = where.newer;
   list.loaded = true;
   list.sorted = [...list.map.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1));
 }
@@ -76,14 +77,15 @@ function say(what) {
 }
 
 export function look(name, where) {
-  state[name] = where && { ...where, map: new Map(), sorted: [], more: 0, loaded: false };
+  state[name] = where && { ...where, map: new Map(), sorted: [], older: 0, newer: 0, loaded: false };
   asked[name] = where;
   say({ [name]: where });
 }
 
-export function older() {
-  const { channel } = state.messages;
-  say({ messages: { channel, older: true } });
+// Shows what lies beyond: `way` is older, newer or newest.
+export function goOn(name, way) {
+  const { channel, thread } = state[name];
+  say({ [name]: { channel, thread, way } });
 }
 
 export function watchJournal(on) {
@@ -96,8 +98,8 @@ export function watchJournal(on) {
 export const dismiss = () => say({ dismiss: true });
 export const read = (channel, ts) => say({ read: channel, ts });
 
-async function ask(address, body, method = "POST") {
-  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+async function ask(address, body, { method = "POST", keepalive = false } = {}) {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" }, keepalive };
   let answer;
   try {
     answer = await fetch(address, { method, ...sent });
@@ -110,13 +112,14 @@ async function ask(address, body, method = "POST") {
 }
 
 export const act = async (what, body) => (await ask(`/sandbox/people/${state.me}/${what}`, body)).value;
-export const hold = (body) => ask(`/page/${state.me}/hold`, body);
+// What was typed last is kept though the page goes.
+export const hold = (body) => ask(`/page/${state.me}/hold`, body, { keepalive: true });
 export const control = async (what, body = {}) => (await ask(`/sandbox/${what}`, body)).value;
-export const entry = (n) => ask(`/page/journal/${n}`, undefined, "GET");
-export const standing = () => ask("/page/standing", undefined, "GET");
+export const entry = (n) => ask(`/page/journal/${n}`, undefined, { method: "GET" });
+export const standing = () => ask("/page/standing", undefined, { method: "GET" });
 export const openSession = (login) => ask(`/page/${state.me}/session`, login);
 export const runQuery = (n, query) => ask(`/page/${state.me}/session/${n}`, { query });
-export const endSession = (n) => ask(`/page/${state.me}/session/${n}`, undefined, "DELETE");
+export const endSession = (n) => ask(`/page/${state.me}/session/${n}`, undefined, { method: "DELETE" });
 
 export const nameOf = (id) => state.people.get(id)?.real_name ?? id;
 export const isApp = (id) => id === state.company?.app.id;

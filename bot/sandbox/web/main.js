@@ -76,6 +76,21 @@ function arrive() {
     act("home", { tab: came.tab }).catch((fault) => note(fault.message, "bad"));
   }
   draw_all();
+  if (phone || built.modals.view) return;
+  if (came.thread && before.thread !== came.thread) built.threadComposer.input.focus();
+  else if (before.channel !== came.channel) built.composer.input.focus();
+}
+
+function openDrawer(name) {
+  go({ drawer: name, thread: "" });
+  built.aside.querySelector("[role=tab][aria-selected=true]")?.focus();
+}
+
+// Whoever closes what stands beside is back where they opened it.
+function closeAside() {
+  const opener = at.thread ? built.composer.input : built.top.querySelector("[data-focus=sandbox]");
+  go({ drawer: "", thread: "" });
+  (opener.isConnected ? opener : built.top.querySelector("[data-focus=sandbox]"))?.focus();
 }
 
 // The newest message that was read: whatever is older than the unread ones.
@@ -92,9 +107,10 @@ function build() {
     iconButton("close", "Dismiss", () => { local.replaceChildren(); dismiss(); })));
   const composer = new Composer({ where: () => ({ channel: at.channel }), local: tell,
     placeholder: () => `Message ${titleOf(channelNamed(at.channel))}` });
-  composer.ondone = () => { local.replaceChildren(); if (state.screen.notices.length) dismiss(); };
+  composer.ondone = () => { local.replaceChildren(); if (state.screen.notices.length) dismiss(); messages.toNewest(); };
   const threadComposer = new Composer({ where: () => ({ channel: at.channel, thread_ts: at.thread }), placeholder: () => "Reply …", local: (text) => note(text, "bad") });
-  const drawer = new Drawer({ tab: (name) => go({ drawer: name, thread: "" }, { replace: true }), close: () => go({ drawer: "" }) });
+  threadComposer.ondone = () => threadList.toNewest();
+  const drawer = new Drawer({ tab: (name) => go({ drawer: name, thread: "" }, { replace: true }), close: closeAside });
   const modals = new Modals({ onlogin(login) { go({ drawer: "access", thread: "" }); drawer.logIn(login); } });
   const home = h("div", { class: "home blocks" });
   const frame = h("div", { class: "frame" });
@@ -105,6 +121,7 @@ function build() {
   frame.append(parts.top, parts.side, parts.main, parts.aside, parts.off);
   app.replaceChildren(frame);
   arrows(parts.side, "a, button");
+  parts.aside.addEventListener("keydown", (event) => event.key === "Escape" && closeAside());
   built = { messages, threadList, composer, threadComposer, drawer, modals, home, frame, local, tell, ...parts, prints: {} };
 }
 
@@ -138,10 +155,10 @@ function drawTop() {
     h("span", { class: "team" }, h("span", { class: "face app small", "aria-hidden": "true" }, icon("key")), h("span", { class: "team-name" }, state.company.team.name)),
     h("span", { class: "grow" }),
     !state.sandbox.links && h("span", { class: "pill bad" }, `${state.company.app.name} is not connected`),
-    troubles > 0 && button(`${troubles} fault${troubles === 1 ? "" : "s"} set`, () => go({ drawer: "faults", thread: "" }), { class: "pill bad", "data-focus": "faults" }),
-    button([icon("clock"), now, moved && h("b", {}, moved)], () => go({ drawer: at.drawer === "clock" ? "" : "clock", thread: "" }),
+    troubles > 0 && button(`${troubles} fault${troubles === 1 ? "" : "s"} set`, () => openDrawer("faults"), { class: "pill bad", "data-focus": "faults" }),
+    button([icon("clock"), now, moved && h("b", {}, moved)], () => (at.drawer === "clock" ? closeAside() : openDrawer("clock")),
       { class: `pill ${moved ? "moved" : ""}`, title: "The sandbox's clock", "aria-label": `The sandbox's clock: ${now} ${moved}`, "data-focus": "clock" }),
-    button([icon("tools"), h("span", {}, "Sandbox")], () => go({ drawer: at.drawer ? "" : "clock", thread: "" }), { class: "pill", "aria-expanded": String(Boolean(at.drawer)), "data-focus": "sandbox" }),
+    button([icon("tools"), h("span", {}, "Sandbox")], () => (at.drawer ? closeAside() : openDrawer("clock")), { class: "pill", "aria-label": "Sandbox", "aria-expanded": String(Boolean(at.drawer)), "data-focus": "sandbox" }),
     iconButton("sun", "Light or dark", turn, { "data-focus": "theme" }),
     button([face(state.me, "small"), h("span", { class: "me-name" }, nameOf(state.me)), icon("down")], choose, { class: "pill me", title: "Be somebody else", "aria-label": `You are ${nameOf(state.me)}. Be somebody else`, "data-focus": "me" }),
   ]);
@@ -241,7 +258,7 @@ function drawAside() {
     built.prints.aside = open + (at.thread ?? "");
     built.aside.setAttribute("aria-label", open === "thread" ? "Thread" : "Sandbox");
     built.aside.replaceChildren(...(open === "thread"
-      ? [h("header", { class: "aside-head" }, h("h2", {}, "Thread"), iconButton("close", "Close the thread", () => go({ thread: "" }))), built.threadList.node, built.threadComposer.node]
+      ? [h("header", { class: "aside-head" }, h("h2", {}, "Thread"), iconButton("close", "Close the thread", closeAside)), built.threadList.node, built.threadComposer.node]
       : open ? [built.drawer.node] : []));
   }
   if (open === "thread") { built.threadList.show(); built.threadComposer.show(); }

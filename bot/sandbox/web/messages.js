@@ -6,10 +6,12 @@ import { button, h, icon, iconButton, keyed, note } from "./dom.js";
 import { emoji, QUICK } from "./emoji.js";
 import { face } from "./faces.js";
 import { actionsMenu } from "./layers.js";
-import { act, isApp, nameOf, older, read, state } from "./live.js";
+import { act, goOn, isApp, nameOf, read, state } from "./live.js";
 import { clockTime, mrkdwn, plain } from "./text.js";
 
 const TOGETHER = 5 * 60; // seconds within which somebody's messages stand under one name
+const NEAR = 60; // pixels from the newest message within which one stays at it
+const AHEAD = 400; // pixels from either end at which more is fetched
 const moment = (ts) => new Date(Number(ts) * 1000);
 const dayOf = (ts) => moment(ts).toDateString();
 
@@ -24,19 +26,14 @@ export class Messages {
     this.intro = intro;
     this.thread = thread;
     this.onthread = onthread;
-    this.rows = h("div", { class: "rows", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": thread ? "Thread" : "Messages", tabindex: "0" });
-    this.more = h("div", { class: "older" });
-    this.box = h("div", { class: "scroller" }, this.more, this.rows);
-    this.fresh = button("New messages", () => this.bottom(), { class: "fresh", hidden: true });
+    this.rows = h("div", { class: "rows", role: "log", "aria-relevant": "additions", "aria-label": thread ? "Thread" : "Messages", tabindex: "0" });
+    this.head = h("div", { class: "older" });
+    this.box = h("div", { class: "scroller" }, this.head, this.rows);
+    this.fresh = button("", () => this.toNewest(), { class: "fresh", hidden: true });
     this.node = h("div", { class: "messages" }, this.box, this.fresh);
     this.stuck = true; // at the newest message, and staying there
-    this.box.addEventListener("scroll", () => {
-      this.stuck = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < 60;
-      if (this.stuck) { this.fresh.hidden = true; this.seen(); }
-      if (this.box.scrollTop < 200) this.loadOlder();
-    });
-    new ResizeObserver(() => this.stuck && this.bottom()).observe(this.rows);
-    new ResizeObserver(() => this.stuck && this.bottom()).observe(this.box);
+    this.box.addEventListener("scroll", () => this.scrolled());
+    for (const node of [this.rows, this.box]) new ResizeObserver(() => this.stuck && this.bottom()).observe(node);
     document.addEventListener("visibilitychange", () => this.seen());
     addEventListener("focus", () => this.seen());
   }
@@ -45,30 +42,70 @@ export class Messages {
   reset(readUpTo = "") {
     this.readUpTo = readUpTo;
     this.stuck = true;
+    this.unread = false;
+    this.leaping = false;
     this.last = "";
-    this.asked = 0;
+    this.asked = null;
+    this.above = null;
     this.fresh.hidden = true;
     this.rows.replaceChildren();
-    this.more.replaceChildren();
-    this.above = null;
+    this.head.replaceChildren();
   }
 
   list() { return this.thread ? state.thread : state.messages; }
 
-  loadOlder() {
-    const list = this.list();
-    if (!list?.more || this.thread || this.asked === list.more) return;
-    this.asked = list.more;
-    older();
+  // Somebody who scrolls up leaves the newest message; a list that grows does not take them away.
+  scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.box;
+    const left = scrollHeight - scrollTop - clientHeight;
+    if (left < NEAR) this.stuck = !this.list()?.newer;
+    else if (scrollTop < this.top) this.stuck = false;
+    this.top = scrollTop;
+    if (scrollTop < AHEAD) this.goOn("older");
+    else if (left < AHEAD) this.goOn("newer");
+    this.tell();
+    this.seen();
   }
 
-  bottom() { this.box.scrollTop = this.box.scrollHeight; }
+  goOn(way) {
+    const list = this.list();
+    if (!list?.loaded || !list[way] || this.asked === list.sorted) return;
+    this.asked = list.sorted;
+    goOn(this.thread ? "thread" : "messages", way);
+  }
+
+  toNewest() {
+    this.leaping = Boolean(this.list()?.newer);
+    if (this.leaping) { goOn(this.thread ? "thread" : "messages", "newest"); return; }
+    this.stuck = true;
+    this.bottom();
+    this.tell();
+    this.seen();
+  }
+
+  bottom() {
+    this.box.scrollTop = this.box.scrollHeight;
+    this.top = this.box.scrollTop;
+  }
+
+  tell() {
+    if (this.stuck) this.unread = false;
+    this.fresh.hidden = this.stuck || !(this.unread || this.list()?.newer);
+    this.fresh.textContent = this.unread ? "New messages" : "To the newest";
+  }
 
   seen() {
     const list = this.list();
-    if (this.thread || !list?.loaded || !this.stuck || document.hidden || !document.hasFocus() || !this.node.isConnected) return;
+    if (this.thread || !list?.loaded || list.newer || !this.stuck || document.hidden || !document.hasFocus() || !this.node.isConnected) return;
     const newest = list.sorted.at(-1)?.ts;
     if (newest && newest !== this.toldRead) { this.toldRead = newest; read(list.channel, newest); }
+  }
+
+  // The messages in sight, and where: what is drawn above them must not move them.
+  inSight() {
+    const top = this.box.getBoundingClientRect().top;
+    return [...this.rows.querySelectorAll(".message")].map((node) => ({ ts: node.dataset.ts, at: node.getBoundingClientRect() }))
+      .filter(({ at }) => at.bottom > top).slice(0, 12).map(({ ts, at }) => ({ ts, at: at.top }));
   }
 
   show() {
@@ -76,23 +113,36 @@ export class Messages {
     if (!list) return;
     this.node.classList.toggle("loading", !list.loaded);
     if (!list.loaded) return;
-    const height = this.box.scrollHeight, top = this.box.scrollTop;
-    const first = this.rows.querySelector(".message");
-    const items = this.items(list.sorted);
-    keyed(this.rows, items, { key: (one) => one.key, print: (one) => one.print, make: (one) => one.make() });
-    const above = list.more ? `${list.more} older messages` : "";
+    const newest = list.sorted.at(-1);
+    const grew = newest && this.last && newest.ts > this.last && !list.newer && !this.asked && !this.leaping;
+    const before = this.stuck ? [] : this.inSight();
+    this.rows.setAttribute("aria-live", grew ? "polite" : "off"); // older ones are not read out
+    keyed(this.rows, this.items(list.sorted), { key: (one) => one.key, print: (one) => one.print, make: (one) => one.make() });
+    const above = list.older ? `${list.older} older messages` : "";
     if (this.above !== above) {
       this.above = above;
-      this.more.replaceChildren(above ? h("span", { class: "menu-status" }, above) : this.thread ? "" : this.intro());
+      this.head.replaceChildren(above ? h("span", { class: "menu-status" }, above) : this.thread ? "" : this.intro());
     }
-    const newest = list.sorted.at(-1);
-    const grew = newest && this.last && newest.ts > this.last;
+    if (this.asked !== list.sorted) this.asked = null;
+    if (this.leaping && !list.newer) { this.leaping = false; this.stuck = true; }
+    if (grew && newest.user === state.me) this.stuck = true;
+    else if (grew && !this.stuck) this.unread = true;
     if (this.stuck) this.bottom();
-    else if (first?.isConnected && this.rows.querySelector(".message") !== first) this.box.scrollTop = top + this.box.scrollHeight - height;
-    if (grew && !this.stuck && newest.user !== state.me) this.fresh.hidden = false;
-    if (grew && newest.user === state.me) { this.stuck = true; this.bottom(); }
+    else this.hold(before);
+    if (this.box.scrollHeight <= this.box.clientHeight) this.goOn("older"); // nothing to scroll
     this.last = newest?.ts ?? "";
+    this.tell();
     this.seen();
+  }
+
+  hold(before) {
+    for (const { ts, at } of before) {
+      const node = this.rows.querySelector(`[data-ts="${ts}"]`);
+      if (!node) continue;
+      this.box.scrollTop += node.getBoundingClientRect().top - at;
+      this.top = this.box.scrollTop;
+      return;
+    }
   }
 
   items(messages) {
@@ -103,7 +153,8 @@ export class Messages {
         out.push({ key: `day-${dayOf(message.ts)}`, print: dayLabel(message.ts), make: () => h("div", { class: "day", role: "separator" }, h("span", {}, dayLabel(message.ts))) });
         before = null;
       }
-      if (!lined && this.readUpTo && message.ts > this.readUpTo && message.user !== state.me && !this.thread) {
+      const begins = message !== messages[0] || !this.list().older; // unread ones may lie above
+      if (!lined && begins && this.readUpTo && message.ts > this.readUpTo && message.user !== state.me && !this.thread) {
         lined = true;
         out.push({ key: "new", print: "", make: () => h("div", { class: "new-line", role: "separator" }, h("span", {}, "New")) });
         before = null;

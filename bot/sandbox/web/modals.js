@@ -25,7 +25,7 @@ export function loginIn(view) {
 export class Modals {
   constructor({ onlogin }) {
     this.onlogin = onlogin;
-    this.node = h("div", { class: "veil", hidden: true });
+    this.node = h("div", { class: "veil of-modals", hidden: true });
     this.before = null;
     this.busy = false;
     document.getElementById("layers").append(this.node);
@@ -72,7 +72,10 @@ export class Modals {
     this.back.hidden = depth < 2;
     this.box.classList.toggle("stacked", depth > 1);
     this.banner.hidden = !view.banner;
-    if (this.banner.textContent !== view.banner) this.banner.replaceChildren(view.banner ? icon("warn") : "", view.banner);
+    if (this.banner.textContent !== view.banner) {
+      this.banner.replaceChildren(view.banner ? icon("warn") : "", view.banner);
+      if (view.banner) this.banner.scrollIntoView({ block: "nearest" });
+    }
     draw(this.blocks, view.blocks, this.ctx, view.state.values, view.errors);
     const login = loginIn(view);
     const print = JSON.stringify([view.submit, view.close, login]);
@@ -86,7 +89,10 @@ export class Modals {
     }
     if (another) this.focus(view);
     const wrong = this.blocks.querySelector(".input.wrong [aria-invalid=true]");
-    if (wrong && this.complained !== JSON.stringify(view.errors)) wrong.focus();
+    if (wrong && this.complained !== JSON.stringify(view.errors)) {
+      wrong.focus({ preventScroll: true });
+      wrong.closest(".input").scrollIntoView({ block: "nearest" }); // with its sentence
+    }
     this.complained = JSON.stringify(view.errors);
   }
 

@@ -237,7 +237,7 @@ export function markdown(text) {
     } else if (/^> ?/.test(row)) {
       out.push(h("blockquote", {}, markdown(take(/^> ?/).map((r) => r.replace(/^> ?/, "")).join("\n"))));
     } else if (/^\s*[-*+] /.test(row)) {
-      out.push(h("ul", {}, take(/^\s*[-*+] /).map((r) => h("li", {}, mdInline(r.replace(/^\s*[-*+] (\[[ x]\] )?/, (_, box) => (box ? (box[1] === "x" ? "☑ " : "☐ ") : "")))))));
+      out.push(h("ul", {}, take(/^\s*[-*+] /).map((r) => h("li", {}, mdInline(r.replace(/^\s*[-*+] (\[[ x]\] )?/, (_, box) => (box ? (box[1] === "x" ? "☑\ufe0e " : "☐ ") : "")))))));
     } else if (/^\s*\d+[.)] /.test(row)) {
       out.push(h("ol", {}, take(/^\s*\d+[.)] /).map((r) => h("li", {}, mdInline(r.replace(/^\s*\d+[.)] /, ""))))));
     } else if (/^\|/.test(row) && /^\|?[\s:|-]+\|?$/.test(rows[1] ?? "")) {
