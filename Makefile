@@ -13,7 +13,7 @@ help: ## list the commands
 		|| { echo "Latchkey needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv (once, about a minute) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@.ci/install $(BIN) --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 setup: .venv/ready ## install everything into .venv

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from base64 import b64encode
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
@@ -10,7 +11,14 @@ from bot.sandbox.house import House
 from tests.support.browser import chromium, opened_page, talked
 
 SIZE = {"width": 1180, "height": 790}
-PHONE = {"width": 390, "height": 780}
+PHONE = {"width": 390, "height": 748}
+STRIP = """<style>
+  body { display: flex; gap: 24px; width: max-content; margin: 0; padding: 24px }
+  body { background: #e9edf3; font: 600 17px system-ui, sans-serif; color: #1f3a5f }
+  figure { margin: 0 }
+  figcaption { padding: 0 4px 12px }
+  img { display: block; width: 390px; border-radius: 14px; box-shadow: 0 4px 18px #0003 }
+</style>"""
 
 
 def draw(folder: Path) -> None:
@@ -36,10 +44,11 @@ class _Pictures:
         self._ask(asks)
         expect(asks.locator(".message").last).to_contain_text("Waiting for approval")
         code = talked(asks)
-        self._approve(approves, code)
+        self._save(approves, "approval-dark")
+        self._approve()
+        expect(approves.locator(".message").last).to_contain_text("Request approved")
         active = asks.locator(".message").filter(has_text="Access is active").last
         expect(active.get_by_role("button", name="Show credentials")).to_be_visible()
-        self._save(asks, "active")
         self._use(asks)
         asks.get_by_role("tab", name="Clock").click()
         asks.get_by_role("button", name="+15 min").click()
@@ -62,18 +71,30 @@ class _Pictures:
         dialog.get_by_role("button", name="Request", exact=True).click()
         expect(dialog).to_be_hidden()
 
-    def _approve(self, page: Page, code: str) -> None:
-        card = page.locator(".message").filter(has_text=code).last
-        expect(card.get_by_role("button", name="Approve")).to_be_visible()
-        self._save(page, "approval-dark")
-        phone = self._window("priya", in_="D0PRIYA", viewport=PHONE)
-        expect(phone.get_by_role("button", name="Approve")).to_be_visible()
-        self._save(phone, "approval-phone")
-        card.get_by_role("button", name="Approve").click()
-        dialog = page.get_by_role("dialog", name="Approve access")
+    def _approve(self) -> None:
+        """Approve on a phone, and draw the three moments of it side by side."""
+        approver = self._window("priya", in_="D0PRIYA", viewport=PHONE)
+        asked = self._window("marta", in_="D0MARTA", viewport=PHONE)
+        expect(approver.get_by_role("button", name="Approve")).to_be_visible()
+        frames = [("Priya is asked", self._taken(approver))]
+        approver.get_by_role("button", name="Approve").click()
+        dialog = approver.get_by_role("dialog", name="Approve access")
         dialog.get_by_label("Reason").fill("Go ahead, and good luck")
+        frames.append(("She approves, and says why", self._taken(approver)))
         dialog.get_by_role("button", name="Approve", exact=True).click()
-        expect(page.locator(".message").last).to_contain_text("Request approved")
+        expect(asked.locator(".message").last).to_contain_text("Access is active")
+        frames.append(("Marta has access, for an hour", self._taken(asked)))
+        self._strip(frames, "approval")
+
+    def _strip(self, frames: list[tuple[str, bytes]], name: str) -> None:
+        page = self._browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+        figures = (
+            f"<figure><figcaption>{caption}</figcaption>"
+            f'<img src="data:image/png;base64,{b64encode(picture).decode()}"></figure>'
+            for caption, picture in frames
+        )
+        page.set_content(STRIP + "".join(figures))
+        page.locator("body").screenshot(path=self._folder / f"{name}.png")
 
     def _use(self, page: Page) -> None:
         page.get_by_role("button", name="Show credentials").last.click()
@@ -92,9 +113,12 @@ class _Pictures:
         return page
 
     def _save(self, page: Page, name: str) -> None:
+        (self._folder / f"{name}.png").write_bytes(self._taken(page))
+
+    def _taken(self, page: Page) -> bytes:
         page.evaluate("document.fonts.ready")
         page.mouse.move(0, 0)
-        page.screenshot(path=self._folder / f"{name}.png", animations="disabled", caret="hide")
+        return page.screenshot(animations="disabled", caret="hide")
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ def _need_connected(house: House, stopping: threading.Event) -> None:
 
 
 def _say_where(console: Console, house: House, where: Path) -> None:
-    console.print(f"\n  Open [bold cyan link={house.sandbox.url}]{house.sandbox.url}[/] and be one")
-    console.print("  of the people there. A second window is a second person.\n")
+    console.print(f"\n  Open [bold cyan link={house.sandbox.url}]{house.sandbox.url}[/]\n")
+    console.print("  Be one of the people there; a second window is a second person.")
     console.print(f"  [dim]In the terminal: latchkey sandbox psql. Data: {escape(str(where))}[/]")
     console.print("  [dim]Ctrl-C stops all of it; --fresh starts anew.[/]")
 
@@ -164,8 +164,9 @@ def _need_port(port: int) -> None:
             probe.bind((_HOST, port))
         except OSError as fault:
             raise _NotStartedError(
-                f"Port {port} cannot be used: {fault.strerror}. Choose another:"
-                f" latchkey sandbox --port {port + 1}, or --port 0 for any that is free."
+                f"Port {port} cannot be used: {fault.strerror}. Choose another with --port"
+                f" {port + 1}, or --port 0 for any that is free; through make:"
+                f' make sandbox ARGS="--port {port + 1}"'
             ) from None
 
 

@@ -1,6 +1,7 @@
 """Every block and element that the sandbox takes is drawn on the page, wherever it may stand."""
 
 import base64
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -10,6 +11,7 @@ from tests.sandbox.kit import App, modal, opening, plain
 from tests.sandbox.test_blocks import EXAMPLES, cell, container
 from tests.support.browser import opened_page
 
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 DOT = base64.b64decode("R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==")
 OPTIONS = [{"text": plain(word), "value": word} for word in ("Apple", "Pear")]
 NEEDED = {
@@ -111,6 +113,26 @@ def test_a_wrapped_column_wraps(api, person, page):
     scrolled = page.get_by_role("region", name="Table")
     expect(scrolled).to_be_visible()
     assert scrolled.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(api, person, page, scheme):
+    """The times of messages and the name of the open channel were too faint to read."""
+    page.emulate_media(color_scheme=scheme)
+    person.post("said by a person")
+    shown = limits.SURFACES["message"] - {"table", "input"}
+    blocks = [EXAMPLES[kind] for kind in sorted(shown)]
+    assert api("chat.postMessage", channel=person.id, text="text", blocks=blocks)["ok"]
+    expect(page.locator(".block-video")).to_be_visible()
+    assert page.evaluate(CONTRAST) == []
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    for tab in ("Use the access", "Inspector", "Misbehave", "Clock"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.get_by_role("tabpanel", name=tab)).to_be_visible()
+        assert page.evaluate(CONTRAST) == []
+    page.get_by_role("button", name=f"You are {person.real_name}").click()
+    expect(page.get_by_text("has left")).to_be_attached()
+    assert page.evaluate(CONTRAST) == []
 
 
 def test_a_container_folds(api, person, page):

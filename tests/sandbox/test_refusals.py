@@ -204,6 +204,7 @@ REFUSALS = {
             "too_many_users": {"users": ",".join(f"U1000{n}" for n in range(1, 10))},
             "user_disabled": {"users": "U0GONE"},
             "user_not_found": {"users": "U0NOBODY"},
+            "not_enough_users": {"users": ","},
             "users_list_not_supplied": {"users": ""},
         },
     ),

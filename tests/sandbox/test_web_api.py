@@ -258,6 +258,7 @@ def test_an_ephemeral_message_is_for_one_and_cannot_be_changed(api, sandbox, per
     ("users", "code"),
     [
         ("", "users_list_not_supplied"),
+        (" , ", "not_enough_users"),
         ("U0NOBODY", "user_not_found"),
         ("U0GONE", "user_disabled"),
         ("U0ROBOT", "cannot_dm_bot"),

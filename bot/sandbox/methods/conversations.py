@@ -164,7 +164,7 @@ def _with(site: Site, users: list[User]) -> Channel:
 def _partners(site: Site, args: Json) -> list[User]:
     names = listed(args.get("users"))
     if not names:
-        raise SlackError("users_list_not_supplied")
+        raise SlackError("not_enough_users" if args.get("users") else "users_list_not_supplied")
     if len(names) > limits.OPEN_USERS:
         raise SlackError("too_many_users")
     users = [site.workspace.user(name) for name in dict.fromkeys(names)]
@@ -374,6 +374,7 @@ METHODS: dict[str, Method] = {
         errors=(
             "cannot_dm_bot",
             "channel_not_found",
+            "not_enough_users",
             "too_many_users",
             "user_disabled",
             "user_not_found",
