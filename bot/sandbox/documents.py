@@ -46,6 +46,11 @@ class User(_Ours):
     is_email_confirmed: bool = True
     is_stranger: bool = False  # of another workspace, seen through Slack Connect
 
+    @property
+    def may_join(self) -> bool:
+        """Tell whether public channels are open: not to guests, nor to people from elsewhere."""
+        return not (self.is_restricted or self.is_stranger)
+
 
 class ChannelDocument(_Ours):
     """`members` are ids, handles or emails; `app` among them means the app itself."""

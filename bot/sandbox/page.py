@@ -197,7 +197,10 @@ class Page:
             "open": [
                 {"id": c.id, "name": c.name}
                 for c in self.workspace.channels.values()
-                if c.kind is Kind.PUBLIC and not c.archived and user.id not in c.members
+                if user.may_join
+                and c.kind is Kind.PUBLIC
+                and not c.archived
+                and user.id not in c.members
             ],
             "dm": self._channel(user, dm),
             "views": [self._view(view) for view in self.views.stack(user.id)],

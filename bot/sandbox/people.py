@@ -287,7 +287,7 @@ class People:
     def join(self, user: User, name: str) -> Json:
         self._need_to_be_here(user)
         channel = self._workspace.find_channel(name)
-        if channel.kind is not Kind.PUBLIC or channel.archived or user.is_restricted:
+        if channel.kind is not Kind.PUBLIC or channel.archived or not user.may_join:
             raise NotPossible(f"{user.name} cannot join {channel.name}")
         return self._let_in(channel, user.id)
 

@@ -1,5 +1,6 @@
 """What the page shows and does with an app that uses everything that Slack has."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import opened_page
@@ -295,6 +296,23 @@ def test_on_a_phone_everything_has_a_name_and_fits(sandbox, person, browser):
     )
     page.context.close()
     assert errors == []
+
+
+def test_who_has_left_is_nobody_to_be(sandbox, browser):
+    """Their windows opened as ever, and only what they did there was refused."""
+    page, _ = opened_page(browser, f"{sandbox.url}/?as=gone")
+    expect(page.get_by_text("Gus Gone has left the company")).to_be_visible()
+    page.get_by_role("button", name="Choose somebody").click()
+    expect(page.get_by_role("searchbox")).to_be_visible()
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", ["guest", "other"])
+def test_guests_and_strangers_are_offered_no_channel(sandbox, browser, name):
+    page, _ = opened_page(browser, f"{sandbox.url}/?as={name}")
+    expect(page.locator(".head h1")).to_be_visible()
+    expect(page.get_by_role("button", name="Join #random")).to_have_count(0)
+    page.context.close()
 
 
 def test_a_reaction(api, person, page):

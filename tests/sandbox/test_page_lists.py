@@ -1,8 +1,13 @@
 """Lists of messages on the page: long ones, and where one stands in them."""
 
+import json
+
+import pytest
 from playwright.sync_api import expect
 
+from bot.sandbox.client import Sandbox
 from tests.sandbox.kit import section
+from tests.support.browser import opened_page
 
 COMPOSER = ".main .composer textarea"
 MANY = 5_000
@@ -29,11 +34,27 @@ def posted(api, person, *blocks):
     return api("chat.postMessage", channel=person.id, text="text", blocks=list(blocks))["ts"]
 
 
-def test_of_thousands_of_messages_a_window_draws_some(person, page):
+@pytest.fixture
+def crowded(files, tmp_path):
+    """A sandbox with thousands of messages in a channel, as a second start finds them."""
+    with Sandbox.start(**files, state=tmp_path) as first:
+        first.person("p1").post("number 0", channel="general")
+    kept = tmp_path / "slack.json"
+    found = json.loads(kept.read_text())
+    channel = next(one for one in found["channels"] if one["name"] == "general")
+    said = channel["messages"][-1]
+    begun = float(said["ts"]) - MANY
+    channel["messages"] = [
+        said | {"ts": f"{begun + n:.6f}", "text": f"number {n}"} for n in range(MANY)
+    ]
+    kept.write_text(json.dumps(found))
+    with Sandbox.start(**files, state=tmp_path) as again:
+        yield again
+
+
+def test_of_thousands_of_messages_a_window_draws_some(crowded, browser):
     """What was scrolled past stayed drawn, and beyond the second page nobody came."""
-    for n in range(MANY):
-        person.post(f"number {n}")
-    page.reload()
+    page, errors = opened_page(browser, f"{crowded.url}/?as=p1&in=general")
     expect(page.get_by_text(f"number {MANY - 1}", exact=True)).to_be_in_viewport()
     assert page.locator(".message").count() <= 60
     expect(page.get_by_text(f"{MANY - 60} older messages")).to_be_attached()
@@ -50,6 +71,8 @@ def test_of_thousands_of_messages_a_window_draws_some(person, page):
     page.locator(COMPOSER).fill("one more")
     page.locator(COMPOSER).press("Enter")
     expect(page.get_by_text("one more", exact=True)).to_be_in_viewport()
+    page.context.close()
+    assert errors == []
 
 
 def test_a_card_that_grows_does_not_leave_the_newest_line(api, person, page):

@@ -296,8 +296,11 @@ const choose = () => chooser.open();
 onChange((what) => {
   if (built) built.off.hidden = state.connected;
   if (what === "connected") return;
-  if (what === "company" && as && !state.me) {
-    app.replaceChildren(h("div", { class: "starting" }, h("p", {}, `Nobody here is called “${as}”.`), button("Choose somebody", () => { history.pushState(null, "", "/"); start(); }, { class: "primary" })));
+  const left = state.people.get(state.me)?.deleted;
+  if (what === "company" && as && (!state.me || left)) {
+    const why = left ? `${nameOf(state.me)} has left the company, and Slack with it.` : `Nobody here is called “${as}”.`;
+    built = null;
+    app.replaceChildren(h("div", { class: "starting" }, h("p", {}, why), button("Choose somebody", () => { history.pushState(null, "", "/"); start(); }, { class: "primary" })));
     return;
   }
   if (!as) {
@@ -305,7 +308,7 @@ onChange((what) => {
     document.title = state.company ? `${state.company.team.name} · Sandbox` : "Sandbox";
     return;
   }
-  if (state.company && state.sandbox && state.screen && !built) { build(); arrive(); }
+  if (state.company && state.sandbox && state.screen && !built && !left) { build(); arrive(); }
   if (!built) return;
   if (at.channel && !channelNamed(at.channel)) go({ in: "", tab: "" }, { replace: true });
   const unread = state.screen.dm.unread + state.screen.channels.filter((one) => one.kind === "mpim").reduce((sum, one) => sum + one.unread, 0);
