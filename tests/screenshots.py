@@ -12,7 +12,7 @@ from tests.support.browser import chromium, opened_page, talked
 
 SIZE = {"width": 1180, "height": 790}
 PHONE = {"width": 390, "height": 748}
-STRIP = """<style>
+STRIP = """<!doctype html><style>
   body { display: flex; gap: 24px; width: max-content; margin: 0; padding: 24px }
   body { background: #e9edf3; font: 600 17px system-ui, sans-serif; color: #1f3a5f }
   figure { margin: 0 }
