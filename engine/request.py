@@ -19,6 +19,7 @@ SYSTEM = PersonId("latchkey")  # a rule or the clock, as the audit names it
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 _STRIDE = 0x9E3B5  # odd, so that every id has its own code, and neighbours look unlike
+LARGEST_ID = 2**31 - 1  # what a database's integer holds
 
 
 def code_of(request: RequestId) -> str:
@@ -38,7 +39,8 @@ def id_of(code: str) -> RequestId | None:
         return None
     number = sum(_ALPHABET.index(c) * 32**i for i, c in enumerate(reversed(text)))
     request = number * pow(_STRIDE, -1, 32 ** len(text)) % 32 ** len(text)
-    return RequestId(request) if code_of(RequestId(request)) == f"AX-{text}" else None
+    known = request <= LARGEST_ID and code_of(RequestId(request)) == f"AX-{text}"
+    return RequestId(request) if known else None
 
 
 class State(StrEnum):

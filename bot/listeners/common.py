@@ -18,7 +18,7 @@ from bot.views.text import refusal_in_plain_text
 from bot.views.values import View
 from engine.directory import Person
 from engine.outcome import Refusal
-from engine.request import RequestId
+from engine.request import LARGEST_ID, RequestId
 
 Body = dict[str, Any]
 
@@ -115,8 +115,13 @@ class Entered:
 
 def request_id(value: str) -> RequestId:
     """Read the request's id from a button's value or a modal's metadata; 0 is no request's."""
-    text = value.split("/", maxsplit=1)[0]
-    return RequestId(int(text) if text.isdecimal() and len(text) < 16 else 0)
+    return RequestId(number(value.split("/", maxsplit=1)[0]))
+
+
+def number(text: str) -> int:
+    """Read an id, or a count. What is none, or larger than any, is 0."""
+    read = int(text) if text.isdecimal() and len(text) < 16 else 0
+    return read if read <= LARGEST_ID else 0
 
 
 def clicked(body: Body) -> str:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from slack_bolt import Ack, App
 
-from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at, request_id
+from bot.listeners.common import Body, Entered, Visitor, clicked, number, refuse_at, request_id
 from bot.services import Services
 from bot.usecases import look
 from bot.usecases import request as usecase
@@ -134,8 +134,8 @@ def _filled(view: View) -> Filled:
 
 
 def _choice(entered: Entered, action: str, kind: Callable[[int], Id]) -> Id | None:
-    value = entered.chosen(action)
-    return kind(int(value)) if value.isdecimal() and len(value) < 16 else None
+    chosen = number(entered.chosen(action))
+    return kind(chosen) if chosen else None
 
 
 def _as_before(scene: Scene | None) -> Filled:

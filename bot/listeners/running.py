@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from slack_bolt import Ack, App
 
-from bot.listeners.common import Body, Visitor, clicked, request_id
+from bot.listeners.common import Body, Visitor, clicked, number, request_id
 from bot.services import Services
 from bot.usecases import credentials as usecase
 from bot.usecases import decide
@@ -95,4 +95,4 @@ def _credentials(shown: list[Credentials] | Refusal) -> View:
 def _number(value: str) -> int:
     """Return which extension the button offered; 0 is none."""
     _, _, text = value.partition("/")
-    return int(text) if text.isdecimal() and len(text) < 6 else 0
+    return number(text)

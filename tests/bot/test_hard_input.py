@@ -95,6 +95,27 @@ def test_fields_that_make_no_sense_are_empty_ones(door, values, callback):
     assert answer.said
 
 
+@pytest.mark.parametrize("id_", [2**31 - 1, 2**31, 2**63, 10**15 - 1, 10**400])
+def test_an_id_larger_than_any_is_nobodys(door, id_):
+    """PostgreSQL's integers end at 2,147,483,647: beyond, the answer was an apology."""
+    value = str(id_)
+    for action in (ids.APPROVE, ids.CANCEL, ids.CREDENTIALS, ids.SAVED, ids.RESET, ids.AGAIN):
+        answer = door.click("marta", action, value)
+        assert answer.said
+        assert not answer.errors
+    assert "no such request" in door.submit("selin", modal(ids.APPROVE_MODAL, value)).said
+    entered = {
+        a: {a: {"selected_option": {"value": value}}} for a in (ids.RESOURCE, ids.PERMISSION)
+    }
+    for body in (
+        choice("marta", modal(ids.REQUEST_MODAL), ids.RESOURCE, value, entered),
+        submission("marta", modal(ids.REQUEST_MODAL), entered),
+    ):
+        answer = door.deliver(body)
+        assert answer.said
+        assert not answer.errors
+
+
 @pytest.mark.parametrize("action", [ids.SAVED, ids.RESET, ids.RESOURCE, ids.PERMISSION])
 def test_a_button_of_a_modal_pressed_elsewhere_is_answered_in_a_modal(door, action):
     """It was looked for in the modal that it belongs to, and there was none."""

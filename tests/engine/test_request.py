@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.request import RequestId, Seat, State, code_of, id_of
+from engine.request import LARGEST_ID, RequestId, Seat, State, code_of, id_of
 from tests.support.builders import ANN, BEN, CAT, EVE, begun, request
 
 ids = st.integers(1, 32**6 - 1).map(RequestId)
@@ -93,3 +93,9 @@ def test_parties_and_asked_name_everybody_once():
     assert request().parties == (ANN,)
     assert request(requestor=EVE).parties == (EVE, ANN)
     assert begun().request.asked == (BEN, CAT)
+
+
+def test_a_code_of_an_id_that_no_database_holds_is_none():
+    """The operator's command line passed it on, and PostgreSQL refused the number."""
+    assert id_of(code_of(RequestId(LARGEST_ID))) == LARGEST_ID
+    assert id_of(code_of(RequestId(LARGEST_ID + 1))) is None
