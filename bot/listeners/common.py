@@ -135,4 +135,4 @@ def _modal(body: Body) -> View | None:
 
 
 def _user(body: Body) -> str:
-    return str(body.get("user_id") or body["user"]["id"])
+    return str(body["user_id"] if "user_id" in body else body["user"]["id"])

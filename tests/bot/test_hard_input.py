@@ -177,6 +177,13 @@ def test_what_is_no_payload_is_refused(door):
         assert not answer.errors
 
 
+def test_a_command_of_nobody_at_all_is_answered(door):
+    """An empty user id was taken for none, and looked for elsewhere."""
+    answer = door.command("marta", "my", user_id="")
+    assert "Slack could not tell who you are" in answer.said
+    assert not answer.errors
+
+
 def test_what_is_nested_deeper_than_anything_of_slacks_is_refused(door):
     """As deep as JSON is read, but deeper than what reads on can follow."""
     deep: object = "x"
