@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
 from engine.directory import Directory, Group, GroupId, PersonId
-from engine.flow import AccessFlow, FlowId, Revision, Selector
-from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceId
+from engine.flow import AccessFlow, FlowId, Revision
+from engine.inventory import Entitlement, EntitlementId
+from storage.catalogue import Catalogues
 from storage.codec import load_person, load_revision
 from storage.database import Write
 from storage.tables import Company as CompanyRow
@@ -18,16 +18,6 @@ from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 
 _HEAD = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
 _HEAD_LOCKED = _HEAD.with_for_update(read=True)
-
-
-class Line(NamedTuple):
-    """A resource as the search lists it, in the order of the list."""
-
-    key: str  # its path, casefolded
-    resource: ResourceId
-    path: str
-    type: str
-    system: IntegrationId
 
 
 @dataclass(frozen=True)
@@ -43,9 +33,6 @@ class Company:
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
-    named: dict[Selector, tuple[Line, ...]] = field(
-        default_factory=dict[Selector, tuple[Line, ...]]
-    )  # what selectors with names select, likewise
 
 
 class Companies:
@@ -54,6 +41,7 @@ class Companies:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._newest: Company | None = None
+        self.catalogues = Catalogues()
 
     @property
     def newest(self) -> Company | None:

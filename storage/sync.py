@@ -270,6 +270,8 @@ def inventory(
     tx.flush()
     rows = {**known, **{r.source_id: r for r in fresh}}
     if _store_permissions(tx, found, rows, have) or changed:
+        newer = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
+        tx.execute(newer.values(version=col(IntegrationRow.version) + 1))
         _new_epoch(tx)
     if gone:
         _wake(tx, now)

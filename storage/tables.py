@@ -56,16 +56,13 @@ class IntegrationRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name: str
     kind: str
+    version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # of its inventory
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
 
 class ResourceRow(SQLModel, table=True):
     __tablename__ = "resource"
-    __table_args__ = (
-        UniqueConstraint("integration_id", "source_id"),
-        Index("resource_search", "integration_id", "status", "path_key", "id", "type"),
-        Index("resource_name", "integration_id", "name_key"),
-    )
+    __table_args__ = (UniqueConstraint("integration_id", "source_id"),)
     id: int | None = Field(default=None, primary_key=True)
     integration_id: str = Field(foreign_key="integration.id")
     source_id: str

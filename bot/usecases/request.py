@@ -138,8 +138,8 @@ def _named(services: Services, resource: ResourceId, permission: str) -> Entitle
 def options(services: Services, person: Person, words: str) -> list[Found]:
     """Return the resources that this person may request something on, at most 100."""
     with services.database.read() as session:
-        company = services.companies.current(session)
-        return search.resources(session, company, _usable(company, person), words)
+        flows = _usable(services.companies.current(session), person)
+        return search.resources(session, services.companies.catalogues, flows, words)
 
 
 def fill(services: Services, person: Person, filled: Filled) -> tuple[Form, Promise]:

@@ -1,11 +1,11 @@
-"""The search: SQL finds what the engine's own rule offers, on both databases alike."""
+"""The search finds what the engine's own rule offers, on both databases alike."""
 
 import itertools
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from engine import eligibility
@@ -25,9 +25,9 @@ def flow(*selectors) -> AccessFlow:
 
 
 def found(stored, flows, words="", **more) -> list[str]:
-    company = stored.company()
+    catalogues = stored.companies.catalogues
     with stored.database.read() as session:
-        return [f.path for f in search.resources(session, company, flows, words, **more)]
+        return [f.path for f in search.resources(session, catalogues, flows, words, **more)]
 
 
 def discover(stored, *items, system=PG) -> None:
@@ -56,9 +56,6 @@ numbers = itertools.count(1)
 @given(inventory=st.lists(items, max_size=6), targets=st.lists(selectors, min_size=1, max_size=3),
        gone=st.integers(0, 2))  # fmt: skip
 def test_search_finds_what_the_flows_offer(stored, inventory, targets, gone):
-    with stored.database.write() as tx:
-        tx.execute(delete(EntitlementRow))
-        tx.execute(delete(ResourceRow))
     found_there = [
         Discovered(type_, name, f"db.{name}.{n}", str(next(numbers)), dict.fromkeys(had, 5))
         for n, (name, type_, had) in enumerate(inventory)
@@ -123,6 +120,25 @@ def test_resource_on_which_nothing_can_be_had_is_not_found(stored):
     discover(stored, Discovered("schema", "empty", "empty", "1", {}))
 
     assert found(stored, [flow(Selector(PG))]) == []
+
+
+def test_another_process_sees_at_once_what_has_changed(stored, other):
+    """The list is kept in memory: it must not outlive what it was read from."""
+    reading_orders = [flow(Selector(PG, permissions=frozenset({"read"})))]
+
+    def both() -> list[str]:
+        here, there = found(stored, reading_orders), found(other, reading_orders)
+        assert here == there
+        return here
+
+    discover(stored, table("a"), table("b"))
+    assert both() == ["a", "b"]
+    discover(other, table("a"), table("c"), table("d", "write"))
+    assert both() == ["a", "c"]
+    discover(stored, table("a"), table("c"), table("d", "write", "read"))
+    assert both() == ["a", "c", "d"]
+    discover(other, table("moved", source="id:c"))
+    assert both() == ["moved"]
 
 
 def test_list_has_its_limit(stored):
