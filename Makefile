@@ -44,7 +44,11 @@ lint: .venv/ready ## ruff, format, strict types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-bench: setup ## measure, side by side, in one run
+.venv/bench: .venv/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,bench]'
+	@touch $@
+
+bench: setup .venv/bench ## measure, side by side, in one run
 	@$(BIN)/python -m tests.benchmarks
 
 chaos: setup ## kill it 200 times under everybody's hands; then two and three replicas of it

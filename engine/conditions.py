@@ -88,12 +88,16 @@ def _named(condition: Condition, directory: Directory) -> Sequence[Person] | Non
     return None
 
 
+def exact(condition: Condition) -> bool:
+    """Tell whether it compares ids, as they are; else text, without case."""
+    return condition.attribute in _IDENTIFIED and condition.comparator in _EQUALITY
+
+
 def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
     texts = _texts(condition, person, directory)
     if texts is None or not condition.values or not all(condition.values):
         return False
-    exact = condition.attribute in _IDENTIFIED and condition.comparator in _EQUALITY
-    compare = str.__eq__ if exact else partial(_compare, condition.comparator)
+    compare = str.__eq__ if exact(condition) else partial(_compare, condition.comparator)
     found = any(compare(t, v) for t in texts for v in condition.values)
     return found is not condition.comparator.negative
 

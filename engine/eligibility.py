@@ -72,7 +72,7 @@ def usable(
 ) -> list[AccessFlow]:
     """Return the flows under which this person may request for that one, the preferred first."""
     found = [f for f in flows if why_not(f, requestor, grantee, directory) is None]
-    return sorted(found, key=_preference)
+    return sorted(found, key=preference)
 
 
 def offering(flows: Sequence[AccessFlow], entitlement: Entitlement) -> list[AccessFlow]:
@@ -165,7 +165,7 @@ def _fits(revision: Revision, duration: timedelta | None) -> bool:
     return duration is not None and duration <= revision.grant_for
 
 
-def _preference(flow: AccessFlow) -> tuple[bool, bool, int, float, int]:
+def preference(flow: AccessFlow) -> tuple[bool, bool, int, float, int]:
     """Automatic before approval; without MFA before with; fewer decisions; longest; older."""
     revision = flow.revision
     approval = revision.approval

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlalchemy import select
 from sqlmodel import Session, col
@@ -10,6 +11,7 @@ from sqlmodel import Session, col
 from engine.directory import Directory, Group, GroupId, PersonId
 from engine.flow import AccessFlow, FlowId, Revision
 from engine.inventory import Entitlement, EntitlementId
+from engine.policy import Policy
 from storage.catalogue import Catalogues
 from storage.codec import load_person, load_revision
 from storage.database import Write
@@ -33,6 +35,10 @@ class Company:
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
+
+    @cached_property
+    def policy(self) -> Policy:
+        return Policy(self.flows.values(), self.directory)
 
 
 class Companies:

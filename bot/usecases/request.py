@@ -190,7 +190,12 @@ def _usable(company: Company, person: Person) -> list[AccessFlow]:
     now = still(company, person)
     if isinstance(now, Refusal):
         return []
-    return eligibility.usable(company.flows.values(), now, now, company.directory)
+    return company.policy.usable(now, now)
+
+
+def _offering(company: Company, person: Person, entitlement: Entitlement) -> list[AccessFlow]:
+    now = still(company, person)
+    return [] if isinstance(now, Refusal) else company.policy.offering(now, now, entitlement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +209,10 @@ class _Filling:
         filled = self.filled
         if filled.resource is None:
             return self._kept(Form(justification=filled.justification)), Promise()
-        flows = _usable(self.company, self.person)
         offered = {
             e.id: (e, flows_of)
             for e in search.entitlements_on(self.session, filled.resource)
-            if (flows_of := eligibility.offering(flows, e))
+            if (flows_of := _offering(self.company, self.person, e))
         }
         if not offered:
             return Form(notes=[GONE.sentence], justification=filled.justification), Promise()
@@ -274,7 +278,7 @@ class _Filling:
 
         Where none does, it is the one to say what is not allowed.
         """
-        offering = eligibility.offering(_usable(self.company, self.person), entitlement)
+        offering = _offering(self.company, self.person, entitlement)
         if picked := self._picked(offering):
             return picked
         if allowing := eligibility.allowing(offering, wanted):

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bot import logs
 from bot.sandbox.postgres import Cluster
-from tests.benchmarks import approve, approvers, ends, life, report, scale, slash
+from tests.benchmarks import approve, approvers, ends, life, policy, report, scale, slash
 
 SECTIONS: dict[str, report.Section] = {
     "slash": slash.rows,
@@ -21,6 +21,7 @@ SECTIONS: dict[str, report.Section] = {
     "approvers": approvers.rows,
     "life": life.rows,
     "scale": scale.rows,
+    "policy": policy.rows,
 }
 
 

@@ -1,0 +1,108 @@
+"""All access flows of a company, indexed: what cannot apply to a question is not looked at.
+
+The index only leaves out; `eligibility` decides on what is left.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
+
+from engine import eligibility
+from engine.conditions import Comparator, Condition, ConditionGroup, Join, exact
+from engine.directory import Directory, Person
+from engine.flow import AccessFlow, Selector
+from engine.inventory import Entitlement
+
+Key = tuple[str, str | None]  # attribute and value; or integration and a resource's name or path
+
+
+class Policy:
+    """Answers which flows are open to whom, the preferred first."""
+
+    def __init__(self, flows: Iterable[AccessFlow], directory: Directory) -> None:
+        self._directory = directory
+        self._flows = tuple(flows)
+        self._by_requestor, self._by_target = _Index(), _Index()
+        for number, flow in enumerate(self._flows):
+            self._by_requestor.add(number, _keys_of_group(flow.revision.requestors))
+            self._by_target.add(number, _keys_of_targets(flow.revision.targets))
+
+    def usable(self, requestor: Person, grantee: Person) -> list[AccessFlow]:
+        """Return the flows under which this person may request for that one."""
+        numbers = self._by_requestor.find(_keys_of_person(requestor))
+        return self._usable(numbers, requestor, grantee)
+
+    def offering(
+        self, requestor: Person, grantee: Person, entitlement: Entitlement
+    ) -> list[AccessFlow]:
+        """Return those of the usable flows that offer the entitlement."""
+        numbers = self._by_target.find(_keys_of_entitlement(entitlement))
+        numbers &= self._by_requestor.find(_keys_of_person(requestor))
+        return eligibility.offering(self._usable(numbers, requestor, grantee), entitlement)
+
+    def _usable(self, numbers: int, requestor: Person, grantee: Person) -> list[AccessFlow]:
+        flows = []
+        while numbers:
+            lowest = numbers & -numbers
+            flows.append(self._flows[lowest.bit_length() - 1])
+            numbers ^= lowest
+        return eligibility.usable(flows, requestor, grantee, self._directory)
+
+
+class _Index:
+    """Numbers by key. A set of numbers is an integer with these bits: quick to unite and to cut."""
+
+    def __init__(self) -> None:
+        self._of: dict[Key, int] = {}
+        self._any = 0
+
+    def add(self, number: int, keys: Iterable[Key] | None) -> None:
+        """`keys` None: it may be meant by any."""
+        if keys is None:
+            self._any |= 1 << number
+            return
+        for key in keys:
+            self._of[key] = self._of.get(key, 0) | 1 << number
+
+    def find(self, keys: Iterable[Key]) -> int:
+        found = self._any
+        for key in keys:
+            found |= self._of.get(key, 0)
+        return found
+
+
+def _keys_of_group(group: ConditionGroup) -> Iterable[Key] | None:
+    """Return keys of which whoever fulfils the group has one; None: they may have none."""
+    each = [_keys_of_condition(condition) for condition in group.conditions]
+    known = [keys for keys in each if keys is not None]
+    if group.join is Join.AND:
+        return min(known, key=len, default=None)
+    return chain.from_iterable(known) if len(known) == len(each) else None
+
+
+def _keys_of_condition(condition: Condition) -> Collection[Key] | None:
+    if condition.comparator is not Comparator.IS:
+        return None
+    same = exact(condition)
+    return {(condition.attribute, v if same else v.casefold()) for v in condition.values}
+
+
+def _keys_of_person(person: Person) -> Iterator[Key]:
+    yield "user", person.id
+    if person.manager:
+        yield "manager", person.manager
+    for group in person.groups:
+        yield "group", group
+    for attribute, values in person.attributes.items():
+        for value in values:
+            yield attribute, value.casefold()
+
+
+def _keys_of_targets(targets: Iterable[Selector]) -> Iterator[Key]:
+    for selector in targets:
+        for name in selector.names or (None,):
+            yield selector.integration, name
+
+
+def _keys_of_entitlement(entitlement: Entitlement) -> Iterable[Key]:
+    system, resource = entitlement.integration.id, entitlement.resource
+    return (system, None), (system, resource.name.casefold()), (system, resource.path.casefold())

@@ -1,0 +1,95 @@
+"""The indexed policy answers exactly what asking every flow would."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import eligibility
+from engine.conditions import Comparator, Condition, ConditionGroup, Join
+from engine.directory import Directory, Group, GroupId, Person, PersonId
+from engine.flow import AccessFlow, FlowId, RequestFor, Revision, Selector
+from engine.inventory import (
+    Entitlement,
+    EntitlementId,
+    Integration,
+    IntegrationId,
+    Permission,
+    Resource,
+    ResourceId,
+)
+from engine.policy import Policy
+
+IDS = ["a", "b", "A"]
+CITIES = ["Straße", "STRASSE", "a", "Oslo"]
+NAMES = ["orders", "Orders", "straße", "shop.orders"]
+ATTRIBUTES = ["user", "group", "manager", "city", "nobody's"]
+
+people = st.builds(
+    Person,
+    st.sampled_from(IDS).map(PersonId),
+    st.just("a@x.example"),
+    st.sampled_from(IDS),
+    manager=st.none() | st.sampled_from(IDS).map(PersonId),
+    groups=st.frozensets(st.sampled_from(IDS).map(GroupId), max_size=2),
+    attributes=st.fixed_dictionaries(
+        {}, optional={"city": st.lists(st.sampled_from(CITIES), max_size=2).map(tuple)}
+    ),
+)
+conditions = st.builds(
+    Condition,
+    st.sampled_from(ATTRIBUTES),
+    st.sampled_from([Comparator.IS, Comparator.IS, *Comparator]),
+    st.lists(st.sampled_from([*IDS, *CITIES, ""]), max_size=2).map(tuple),
+)
+groups = st.builds(
+    ConditionGroup, st.lists(conditions, max_size=3).map(tuple), st.sampled_from(Join)
+)
+integrations = st.sampled_from(["pg", "wiki"]).map(IntegrationId)
+selectors = st.builds(
+    Selector,
+    integrations,
+    st.frozensets(st.sampled_from(["table", "view"]), max_size=1),
+    st.frozensets(st.sampled_from(["read", "write"]), max_size=1),
+    st.frozensets(st.sampled_from([n.casefold() for n in NAMES]), max_size=2),
+)
+revisions = st.builds(
+    Revision,
+    st.just("Flow"),
+    groups,
+    st.lists(selectors, min_size=1, max_size=2).map(tuple),
+    st.frozensets(st.sampled_from(RequestFor), min_size=1),
+    groups,
+    require_mfa=st.booleans(),
+)
+entitlements = st.builds(
+    Entitlement,
+    st.just(EntitlementId(1)),
+    st.builds(Integration, integrations, st.just("x"), st.just("memory")),
+    st.builds(
+        Resource,
+        st.just(ResourceId(1)),
+        st.sampled_from(["table", "view"]),
+        st.sampled_from(NAMES),
+        st.sampled_from(NAMES),
+        st.just("1"),
+    ),
+    st.builds(Permission, st.sampled_from(["read", "write"])),
+)
+
+
+@given(
+    st.lists(people, min_size=1, max_size=3),
+    st.lists(st.tuples(revisions, st.booleans()), max_size=6),
+    st.lists(entitlements, min_size=1, max_size=3),
+)
+def test_policy_leaves_out_nothing_that_applies(known, revised, wanted):
+    directory = Directory.of(known, [Group(GroupId(i), "file", i) for i in IDS])
+    flows = [AccessFlow(FlowId(n), 1, r, active) for n, (r, active) in enumerate(revised)]
+    policy = Policy(flows, directory)
+
+    for requestor in directory.people.values():
+        for grantee in directory.people.values():
+            usable = eligibility.usable(flows, requestor, grantee, directory)
+            assert policy.usable(requestor, grantee) == usable
+            for entitlement in wanted:
+                offering = eligibility.offering(usable, entitlement)
+                assert policy.offering(requestor, grantee, entitlement) == offering
