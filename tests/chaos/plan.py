@@ -22,6 +22,11 @@ class Plan:
         """How often a replica stops for longer than a lease: needs another to take over."""
         return 0 if self.replicas == 1 else max(1, self.kills // 15)
 
+    @property
+    def stops(self) -> int:
+        """How often a bot is asked to end, besides the kills."""
+        return max(1, self.kills // 10)
+
     def random(self, whose: str) -> random.Random:
         return random.Random(f"{self.seed}/{whose}")  # noqa: S311  (chance, no secret)
 

@@ -26,7 +26,8 @@ def kills(world: World) -> None:
     """Kill the bots, one at a time, at moments that are nobody's choice."""
     plan, chance = world.plan, world.plan.random("kills")
     until = time.monotonic() + plan.minutes * 60
-    pauses = {chance.randrange(plan.kills) for _ in range(plan.pauses)}
+    pauses = set(chance.sample(range(plan.kills), plan.pauses))
+    stops = set(chance.sample(range(plan.kills), plan.stops))
     restart = plan.kills // 2 if world.own else -1
     for number in range(plan.kills):
         if time.monotonic() > until:
@@ -37,19 +38,20 @@ def kills(world: World) -> None:
         if number == restart and world.own:
             world.own.restart("immediate")
             world.said.count("restarts of Latchkey's database")
-        world.kill(bot)
-        world.start(bot)
-        time.sleep(_life(chance, bot, world))
+        for end in (world.stop, world.kill) if number in stops else (world.kill,):
+            end(bot)
+            world.start(bot)
+            time.sleep(_life(chance, bot, world))
 
 
 def _life(chance: Random, bot: Bot, world: World) -> float:
-    """Choose when the next one dies: some while they start, most while they work."""
+    """Choose when the next one dies: some while they start, most while they work, few late."""
     if chance.random() < 0.15:
         return chance.uniform(0.1, 1.5)
     world.wait_links(4.0)
     if not bot.running:
         world.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
-    return chance.uniform(0.1, 1.6)
+    return chance.uniform(2, 4) if chance.random() < 0.08 else chance.uniform(0.1, 1.4)
 
 
 def time_passes(world: World) -> None:

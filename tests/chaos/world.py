@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -30,6 +31,7 @@ from tests.support.story import Story, ready
 
 HAND_MADE = ("priya", "samleigh")  # whose logins somebody else gives something to
 START = 20.0  # seconds that a bot may take to be linked
+STOP = 20.0  # seconds that it may take to end when it is asked to, on a machine full of work
 
 T = TypeVar("T")
 
@@ -99,6 +101,20 @@ class World:
     def kill(self, bot: Bot) -> None:
         bot.kill()
         self.said.count("kills")
+
+    def stop(self, bot: Bot) -> None:
+        """Ask it to end, as an orchestrator does."""
+        os.kill(bot.pid, signal.SIGTERM)
+        try:
+            status = bot.wait(STOP)
+        except subprocess.TimeoutExpired:
+            self.said.wrong.append(f"it did not stop in {STOP:.0f} s: {bot.log[-1500:]}")
+            bot.kill()
+        else:
+            early = -signal.SIGTERM  # while it was starting, and had nothing to finish
+            if status not in {0, early}:
+                self.said.wrong.append(f"it stopped with status {status}: {bot.log[-1500:]}")
+        self.said.count("stops")
 
     def pause(self, bot: Bot, seconds: float) -> None:
         """Stop the process where it stands, for longer than its leases hold."""
