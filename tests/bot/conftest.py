@@ -22,10 +22,10 @@ def houses(cluster: Cluster) -> Iterator[Callable[[str], Story]]:
         yield cache(lambda way: stack.enter_context(story(cluster, http=way == "http")))
 
 
-@pytest.fixture
+@pytest.fixture(params=["socket", "http"])
 def told(houses: Callable[[str], Story], request: pytest.FixtureRequest) -> Iterator[Story]:
     """A shared house, with nothing going on; whatever a test leaves is ended after it."""
-    house = houses(getattr(request, "param", "socket"))
+    house = houses(request.param)
     yield house
     house.clear()
 

@@ -3,10 +3,8 @@
 import pytest
 
 from engine.request import State
-from tests.support.story import both_ways
 
 
-@both_ways
 def test_help_lists_the_commands(told):
     marta = told.person("marta")
     for text in ("", "help", "HELP"):
@@ -14,7 +12,6 @@ def test_help_lists_the_commands(told):
         assert all(word in answer.text for word in ("request", "my", "tasks"))
 
 
-@both_ways
 @pytest.mark.parametrize(
     ("typed", "meant"), [("reqest", "request"), ("taks", "tasks"), ("MY!", "my")]
 )
@@ -30,14 +27,12 @@ def test_any_white_space_stands_between_a_command_and_the_rest(told, between):
     assert "orders/shop/customers" in marta.wait_view("Request access").text
 
 
-@both_ways
 def test_an_unknown_command_is_shown_harmlessly(told):
     answer = told.person("marta").command("/access", "<!channel> *x* " + "y" * 3000)
     assert answer.ok
     assert "<!channel>" not in str(answer.blocks)
 
 
-@both_ways
 @pytest.mark.parametrize("handle", ["terry", "alex", "paul"])
 def test_who_is_not_surely_somebody_of_the_directory_is_no_one(told, handle):
     """F28: somebody of another workspace approved.

@@ -1,10 +1,10 @@
 """Whether Latchkey says that it is well, for each thing that it needs."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.health import Health
 from bot.services import Services
 from storage import schema
@@ -21,11 +21,6 @@ class Running:
     alive: bool = True
 
 
-class Clock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-
 @pytest.fixture
 def database(tmp_path):
     opened = Database(f"sqlite:///{tmp_path}/latchkey.db")
@@ -36,7 +31,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def health(database):
-    services = Services(database, Companies(), Clock(), KeyRing([new_key()]), {})
+    services = Services(database, Companies(), SystemClock(), KeyRing([new_key()]), {})
     return Health(services, {"access": Running(), "jobs": Running()}, lambda: 2)
 
 
@@ -57,9 +52,8 @@ def test_a_schema_that_is_not_the_programs_is_told(health, database, revision):
 
 def test_a_database_that_does_not_answer_is_told(health):
     away = Database("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=1")
-    lost = Health(
-        Services(away, Companies(), Clock(), KeyRing([new_key()]), {}), health.loops, health.links
-    )
+    services = Services(away, Companies(), SystemClock(), KeyRing([new_key()]), {})
+    lost = Health(services, health.loops, health.links)
 
     assert lost.problems() == {"database": "does not answer (OperationalError)"}
     assert lost.alive()  # a restart would not help

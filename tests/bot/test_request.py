@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from engine.request import State
-from tests.support.story import CUSTOMERS, DELIVERIES, ORDERS, STOCK, both_ways
+from tests.support.story import CUSTOMERS, DELIVERIES, ORDERS, STOCK
 
 PASTED = "Why? " * 2000  # 10,000 characters
 
@@ -17,7 +17,6 @@ def test_the_form_says_before_submission_who_approves_and_for_how_long(told):
     assert "Read the shop's orders" in form.text
 
 
-@both_ways
 def test_a_request_shows_on_both_cards_and_in_both_lists(told):
     """F22: an approver was told of a request that was in no list of theirs."""
     marta, priya = told.person("marta"), told.person("priya")
@@ -42,13 +41,11 @@ def test_the_search_offers_only_what_some_flow_gives_this_person(told):
     assert not any("payroll" in path for path in seen_by_engineer | seen_by_support)
 
 
-@both_ways
 @pytest.mark.parametrize("typed", ["100%", "orders_shop", "*", "[", "'; drop table x", "\\", "🦊"])
 def test_signs_that_mean_something_elsewhere_are_ordinary_in_the_search(told, typed):
     assert told.form(told.person("marta")).options("resource", typed) == []
 
 
-@both_ways
 def test_another_flow_can_be_picked_than_the_form_names(told):
     """Who needed more than the preferred flow gives was never shown that another one gives it."""
     marta = told.person("marta")
@@ -117,7 +114,6 @@ def test_an_automatic_flow_grants_without_anybody(told):
     assert "automatic" in told.card(anil, code, "active").text.casefold()
 
 
-@both_ways
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -140,7 +136,6 @@ def test_a_bad_duration_is_said_at_its_field_and_nothing_is_lost(told, typed, sa
     assert not told.desk.requests(live=True)
 
 
-@both_ways
 def test_a_missing_justification_is_said_at_its_field(told):
     sent = told.fill(told.person("marta"), why="   ").submit()
     assert list(sent.errors) == ["justification"]
@@ -179,7 +174,6 @@ def test_text_from_people_pings_nobody_and_fakes_no_link(told):
     assert "<https://evil.example" not in str(card.raw)
 
 
-@both_ways
 def test_submitting_the_same_twice_makes_one_request(told):
     marta = told.person("marta")
     code = told.ask(marta).code
@@ -189,7 +183,6 @@ def test_submitting_the_same_twice_makes_one_request(told):
     assert [r.code for r in told.desk.requests(live=True)] == [code]
 
 
-@both_ways
 def test_a_delivery_that_slack_repeats_makes_one_request(told):
     """F35: a delivery that Slack repeated counted twice."""
     marta = told.person("marta")
@@ -243,7 +236,6 @@ def test_the_command_says_what_it_did_not_understand(told):
     assert "the moon" in form.text
 
 
-@both_ways
 def test_a_cancelled_request_loses_all_its_buttons(told):
     marta, priya = told.person("marta"), told.person("priya")
     code = told.ask(marta).code
@@ -254,7 +246,6 @@ def test_a_cancelled_request_loses_all_its_buttons(told):
     assert told.card(marta, code, "cancelled", without="cancel")
 
 
-@both_ways
 def test_asking_again_opens_the_form_filled_in(told):
     marta, priya = told.person("marta"), told.person("priya")
     code = told.ask(marta, why="INC-9").code

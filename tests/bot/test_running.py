@@ -4,10 +4,9 @@ import psycopg
 import pytest
 
 from engine.request import State
-from tests.support.story import CUSTOMERS, ORDERS, both_ways
+from tests.support.story import CUSTOMERS, ORDERS
 
 
-@both_ways
 def test_the_credentials_open_what_was_granted_and_nothing_else(told):
     """F16: what was called active could not be used yet."""
     marta = told.person("marta")
@@ -69,7 +68,6 @@ def test_another_persons_reset_button_does_nothing(told):
     told.log_in(login).close()
 
 
-@both_ways
 def test_an_extension_keeps_user_password_and_session(told):
     """F13: an extension dropped the session, or left a gap."""
     marta = told.person("marta")
@@ -86,7 +84,6 @@ def test_an_extension_keeps_user_password_and_session(told):
         told.log_in(login).close()
 
 
-@both_ways
 def test_a_button_pressed_twice_extends_once(told):
     marta = told.person("marta")
     request = told.active(marta, told.person("priya"))
@@ -110,7 +107,6 @@ def test_extensions_run_out(told):
     assert card.text
 
 
-@both_ways
 def test_returned_access_is_gone_with_its_sessions(told):
     """F8: an open session outlived the revoke."""
     marta = told.person("marta")

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import httpx
 import psycopg
-import pytest
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import func, select, update
 from sqlmodel import col
@@ -34,8 +33,6 @@ STOCK, DELIVERIES = "orders/warehouse/stock", "orders/warehouse/deliveries"
 
 
 T = TypeVar("T")
-
-both_ways = pytest.mark.parametrize("told", ["socket", "http"], indirect=True)
 
 
 class NotSeenError(AssertionError):
