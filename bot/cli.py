@@ -76,7 +76,8 @@ def run(
             schema.upgrade(program.database)
         program.start()
     except AWAY as fault:
-        _fail(f"The database cannot be used: {str(fault).splitlines()[0]}")
+        why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+        _fail(f"The database cannot be used: {why.splitlines()[0]}")
     except OSError as fault:
         _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
     except (BadManifestsError, BadReferenceError, NotAloneError, NeedsUpgradeError) as fault:

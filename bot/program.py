@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import IO, Any
+from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -79,6 +79,7 @@ def take_in(services: Services, listed: Manifests) -> None:
     now = services.clock.now()
 
     def change(tx: Write, company: Company) -> None:
+        tx.wait_for_others()
         try:
             sync.people(tx, listed.people, listed.groups, now)
         except TooMuchError as fault:
@@ -241,7 +242,8 @@ class Program:
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
 
-        def change(tx: Any, _: object) -> None:  # noqa: ANN401
+        def change(tx: Write, _: object) -> None:
+            tx.wait_for_others()
             for id_ in self.services.connected:
                 jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
                 jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)

@@ -72,6 +72,12 @@ class Write(Session):
     def wake(self, *topics: Topic) -> None:
         self.topics.update(topics)
 
+    def wait_for_others(self) -> None:
+        """Wait for others' locks as long as they last: nobody waits for this transaction."""
+        connection = self.connection()
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("set local lock_timeout = 0")
+
     @property
     def shared_topics(self) -> set[Topic]:
         """What other processes hear of. Messages are born leased to the one that wrote them."""

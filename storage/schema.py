@@ -56,9 +56,9 @@ def upgrade(database: Database, to: str = "head") -> None:
     if to == "head" and current(database) > newest():
         return
     with database.write() as tx:
+        tx.wait_for_others()
         connection = tx.connection()
         if not database.sqlite:
-            connection.exec_driver_sql("set local lock_timeout = 0")
             connection.exec_driver_sql("select pg_advisory_xact_lock(%s)", (_LOCK,))
         command.upgrade(_config(connection), to)
     if to == "head":

@@ -70,6 +70,7 @@ def people(
 
     Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
+    _alone(tx)
     rows = {r.id: r for r in tx.execute(select(PersonRow)).scalars()}
     stays = {p.id for p in listed}
     active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
@@ -102,6 +103,7 @@ def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> 
 
     A tie that was suspended waits for an admin, on both sides. An account has one person.
     """
+    _alone(tx)
     log: Log = []
     taken = {
         account
@@ -131,6 +133,7 @@ def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> 
 
 def untie(tx: Write, person: PersonId, why: str, now: datetime) -> None:
     """Suspend a tie: until an admin has looked, the Slack account is no one."""
+    _alone(tx)
     untied: Any = tx.execute(
         update(PersonRow)
         .where(col(PersonRow.id) == person, col(PersonRow.slack).is_not(None))
@@ -150,6 +153,7 @@ def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
 
 
 def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
+    _alone(tx)
     wanted = sorted(admins)
     if tx.execute(select(col(Company.admins))).scalar_one() == wanted:
         return
@@ -161,6 +165,7 @@ def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None
 
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
+    _alone(tx)
     if tx.execute(select(col(Company.paused))).scalar_one() == paused:
         return False
     tx.execute(update(Company).values(paused=paused))
@@ -176,6 +181,7 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
 
 def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
     """Take in flows by name: each change makes a revision; what is not listed is deleted."""
+    _alone(tx)
     rows = {r.name: r for r in tx.execute(select(FlowRow)).scalars()}
     log: Log = []
     seen: set[str] = set()
@@ -328,6 +334,11 @@ def _loses(row: PersonRow, person: Person) -> bool:
         return False
     dropped = set(row.body["groups"]) - person.groups
     return person.status is PersonStatus.INACTIVE or bool(dropped)
+
+
+def _alone(tx: Write) -> None:
+    """Let one go on at a time: each compares with what is there, and stores the difference."""
+    tx.execute(select(col(Company.id)).with_for_update())
 
 
 def _new_epoch(tx: Write) -> None:

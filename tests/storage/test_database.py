@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 from sqlmodel import col
@@ -164,3 +164,36 @@ def test_sqlite_waits_for_its_disk(tmp_path):
     database.close()
 
     assert found == ["wal", 2, 1]
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_who_starts_waits_for_locks_longer_than_a_click_does(url):
+    """A replica gave up its start because others, who started with it, were at work for longer."""
+    hurried = Database(url, patience=0.05)
+    waited = text(
+        "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+        " and clock_timestamp() - query_start > interval '0.2 s' and datname = current_database()"
+    )
+    done = []
+
+    def start():
+        with hurried.write() as tx:
+            tx.wait_for_others()
+            tx.execute(update(JobRow).values(attempts=2))
+        done.append(True)
+
+    with hurried.write() as tx:
+        schedule(tx, JobKind.SWEEP, "", START)
+    with hurried.write() as rival:
+        rival.execute(update(JobRow).values(attempts=1))
+        starting = threading.Thread(target=start)
+        starting.start()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with hurried.read() as session:
+                if session.execute(waited).scalar():
+                    break
+    starting.join()
+    hurried.close()
+
+    assert done

@@ -6,11 +6,12 @@ import sys
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.inventory import IntegrationId, ResourceStatus
-from storage import sync
+from storage import schema, sync
+from storage.database import Database
 from storage.sync import TooMuchError
 from storage.tables import (
     AuditRow,
@@ -41,6 +42,15 @@ from tests.support.stored import (
     table,
     writing,
 )
+
+
+@pytest.fixture
+def database_of_nobody(empty_url):
+    """A database that has the schema and nothing else."""
+    database = Database(empty_url, pool=5)
+    schema.upgrade(database)
+    yield database
+    database.close()
 
 
 def take_in(stored, people, groups=GROUPS, **more) -> None:
@@ -219,7 +229,8 @@ def test_unchanged_flows_make_no_revision(stored):
 
 SAME = """
 import sys
-from storage import sync
+from storage import schema, sync
+from storage.database import Database
 from tests.support.stored import Stored, reading, writing
 from engine.flow import Selector
 
@@ -367,3 +378,14 @@ def test_pausing_twice_is_pausing_once(stored):
     assert [pause(p) for p in (True, True, False, False)] == [True, False, True, False]
     assert said(stored)[-2:] == ["paused", "resumed"]
     assert not stored.company().paused
+
+
+def test_processes_that_take_in_the_company_at_once_do_not_collide(crew, database_of_nobody):
+    """Of three replicas that started on an empty database, two died of people who were there."""
+    assert (
+        crew.race("take_in", database_of_nobody.url)
+        == [{"people": len(PEOPLE), "flows": 2, "resources": 0}] * 3
+    )
+    with database_of_nobody.read() as session:
+        actions = [r.action for r in session.execute(select(AuditRow)).scalars()]
+    assert sorted(actions) == ["admins_changed", "flow_saved", "flow_saved", "people_synced"]

@@ -14,10 +14,10 @@ from engine.commands import Approve
 from engine.directory import PersonId
 from engine.outcome import Refusal
 from engine.request import RequestId
-from storage import apply, book, facts, jobs, schema
+from storage import apply, book, facts, jobs, schema, sync
 from storage.database import Database
 from storage.tables import AccountRow, JobRow
-from tests.support.stored import START, Stored
+from tests.support.stored import ADA, GROUPS, PEOPLE, START, Stored, reading, writing
 
 Task = Iterator[Any]
 
@@ -41,6 +41,19 @@ def upgrade(url: str) -> Task:
     yield "ready"
     schema.upgrade(database)
     yield schema.current(database)
+    database.close()
+
+
+def take_in(url: str) -> Task:
+    """Store the company in a database that has nothing but the schema."""
+    database = Database(url)
+    yield "ready"
+    with database.write() as tx:
+        sync.people(tx, PEOPLE, GROUPS, START)
+        sync.administrators(tx, [ADA], START)
+        sync.flows(tx, [(reading(), True), (writing(), True)], START)
+    with database.write() as tx:
+        yield sync.counts(tx)
     database.close()
 
 
@@ -94,7 +107,7 @@ def run_jobs(url: str) -> Task:
 
 
 TASKS: dict[str, Callable[..., Task]] = {
-    f.__name__: f for f in (increment, upgrade, approve, submit, lease, run_jobs)
+    f.__name__: f for f in (increment, upgrade, take_in, approve, submit, lease, run_jobs)
 }
 
 
