@@ -14,6 +14,8 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.sandbox.access import Access
@@ -110,12 +112,18 @@ async def _serve(options: Options) -> None:
             *page.routes(),
         ]
         async with links.serve(_HOST), _keeping(options.state, workspace, views, page, changes):
-            guarded = Guard(Starlette(routes=routes), listening.getsockname()[1])
+            pages = Starlette(routes=routes, exception_handlers={ClientDisconnect: _gone})
+            guarded = Guard(pages, listening.getsockname()[1])
             server = _Server(guarded, json.dumps(identity))
             await server.serve(sockets=[listening])
             links.close_all()
             await courier.close()
             await access.close_all()
+
+
+async def _gone(_request: Request, _fault: Exception) -> Response:
+    """Who asked was killed in the middle: nothing is wrong here, and nobody hears the answer."""
+    return Response(status_code=499)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,8 @@
 """The Web API's door and its methods: tokens, bodies, scopes, membership, Slack's error codes."""
 
 import json
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -19,6 +21,18 @@ def error(answer):
 
 def test_without_a_token_nobody_is_authed(api):
     assert api.http.post("auth.test").json() == {"ok": False, "error": "not_authed"}
+
+
+def test_an_app_that_dies_in_the_middle_of_a_call_is_no_fault_of_slack(files, capfd):
+    """A traceback stood in the sandbox's log for each bot that was killed."""
+    with Sandbox.start(**files, rate_factor=0) as sandbox:
+        address = urlsplit(sandbox.url)
+        with socket.create_connection((address.hostname, address.port)) as call:
+            call.sendall(
+                b"POST /api/auth.test HTTP/1.1\r\nHost: %s\r\nContent-Length: 9\r\n\r\n{"
+                % address.netloc.encode()
+            )
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_an_unknown_token_is_invalid(api):
