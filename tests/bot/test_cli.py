@@ -12,6 +12,14 @@ from storage.secrets import KeyRing, new_key
 from tests.support.story import CUSTOMERS, STOCK
 
 
+@pytest.fixture
+def told(houses):
+    """One house: the command line does not know which way Slack comes in."""
+    house = houses("socket")
+    yield house
+    house.clear()
+
+
 def latchkey(*arguments, cwd=None, **env):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
     return subprocess.run(
