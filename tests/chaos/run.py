@@ -34,8 +34,17 @@ def run(plan: Plan) -> Verdict:
         for team in teams:
             team.leave()
         found.counts += here.said.counts
+        _was_something(plan, found)
         found.log = here.log
         return found
+
+
+def _was_something(plan: Plan, found: Verdict) -> None:
+    """A run in which little happened proves nothing."""
+    kills = found.counts["kills"]
+    found.must(kills == plan.kills, f"{kills} kills in {plan.minutes} minutes, not {plan.kills}")
+    for done in ("requests taken", "approved acknowledged", "granted"):
+        found.must(found.counts[done], f"{done}: none")
 
 
 def _thread(here: World, act: Callable[[], None], *, forever: bool) -> threading.Thread:

@@ -19,7 +19,6 @@ def test_nothing_is_lost(plan):
     found = run(plan)
 
     assert not found.wrong, f"{plan}: {found.wrong}"
-    assert found.counts["kills"] == plan.kills
     assert found.counts["stops"] == plan.stops
     assert found.counts["pauses"] == plan.pauses
     assert found.counts["requests"] > 10

@@ -193,6 +193,7 @@ def _life_of(world: World, verdict: Verdict, request: AccessRequest) -> None:
     )
     verdict.must(request.state.final, f"{request.code} is still {request.state}")
     verdict.must(actions[request.state.value] == 1, f"{request.code}: {request.state}, {history}")
+    verdict.counts["granted"] += actions["granted"]
     granted = request.state in {State.EXPIRED, State.RETURNED, State.REVOKED}
     if request.state is State.EXPIRED:
         verdict.must(actions["granted"] == 1, f"{request.code}: expired, never granted")
