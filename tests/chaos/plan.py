@@ -1,6 +1,8 @@
 """What one run of chaos is to be, and the command that plays it again."""
 
+import os
 import random
+import sys
 from argparse import ArgumentParser
 from dataclasses import dataclass, fields
 
@@ -32,7 +34,7 @@ class Plan:
 
     def __str__(self) -> str:
         said = [f"--{f.name} {getattr(self, f.name)}" for f in fields(self)]
-        return f"python -m tests.chaos {' '.join(said)}"
+        return f"{os.path.relpath(sys.executable)} -m tests.chaos {' '.join(said)}"
 
 
 def asked() -> Plan:

@@ -51,7 +51,7 @@ def _life(chance: Random, bot: Bot, world: World) -> float:
     world.wait_links(4.0)
     if not bot.running:
         world.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
-    return chance.uniform(2, 4) if chance.random() < 0.08 else chance.uniform(0.1, 1.4)
+    return chance.uniform(2, 3) if chance.random() < 0.06 else chance.uniform(0.1, 1.1)
 
 
 def time_passes(world: World) -> None:
