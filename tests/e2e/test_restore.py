@@ -13,7 +13,7 @@ from sqlmodel import col
 from engine.request import State
 from storage.tables import AccountRow
 from tests.support.postgres import fresh_database, own_cluster
-from tests.support.story import CUSTOMERS, ORDERS, STOCK, story
+from tests.support.story import CUSTOMERS, ORDERS, STOCK, ready, story
 
 HOUR = 3600
 
@@ -47,7 +47,7 @@ def stopped(told) -> Iterator[str]:
     told.house.bot.stop()
     yield str(make_url(told.desk.database.url).database)
     told.house.bot.start()
-    told.house.sandbox.wait_links(1, timeout=20)
+    ready(told)
 
 
 def stock(told, name: str):
