@@ -26,11 +26,11 @@ from engine.directory import PersonId
 from engine.outcome import Card
 from engine.request import State, code_of
 from storage import messages
+from storage.claims import LONGEST_PAUSE
 from storage.database import Write
 from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
-LONGEST_PAUSE = timedelta(minutes=5)
 UPDATE = "chat.update"
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted

@@ -27,7 +27,7 @@ from engine.outcome import Card, Entry, Tell
 from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
 from storage import apply, claims, facts
 from storage.book import Book
-from storage.claims import InstanceId
+from storage.claims import LONGEST_PAUSE, InstanceId
 from storage.company import Company
 from storage.database import Database, Write
 from storage.secrets import KeyRing
@@ -36,13 +36,12 @@ from storage.tables import AccountRow, GrantRow
 ALARM_AFTER = 3  # failures in a row
 AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-LONGEST_PAUSE = timedelta(minutes=5)
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
 
 
 _IS_DUE = (
     col(AccountRow.acted) < col(AccountRow.wanted),
-    col(AccountRow.due_at) <= bindparam("now"),
+    claims.due(col(AccountRow.due_at)),
     or_(col(AccountRow.lease) == bindparam("instance"), claims.free(col(AccountRow.lease))),
 )
 _DUE = (
@@ -123,7 +122,7 @@ def due(
     `busy` are those that this process works on; what else it has leased was left by a write-back
     that failed. No transaction.
     """
-    given = {"instance": instance, "now": now, "busy": list(busy), "most": limit}
+    given = {"instance": instance, "busy": list(busy), "most": limit, **claims.moments(now)}
     with database.read() as session:
         return [AccountId(id_ or 0) for id_ in session.execute(_DUE, given).scalars()]
 
@@ -209,7 +208,8 @@ def _lock(
 
     Locked with them, in one order, is each that a decision on the requests may touch.
     """
-    given = {"instance": instance, "now": now, "ids": sorted({*mine, *wanted, *touched})}
+    ids = sorted({*mine, *wanted, *touched})
+    given = {"instance": instance, "ids": ids, **claims.moments(now)}
     found = [(AccountId(row.id or 0), row, is_due) for row, is_due in tx.execute(_LOCKED, given)]
     return {id_: row for id_, row, is_due in found if id_ in mine or (id_ in wanted and is_due)}
 
@@ -348,7 +348,7 @@ class _Turn:
             _new_secret(row, self.desk.keys)
             self._fail(row, f"the login {row.login} is missing")
             return
-        doubted = row.unknown_until is not None and self.now < row.unknown_until
+        doubted = self._doubted(row)
         fault = self._observe(row, work, result, doubted=doubted)
         if work.login.password and row.secret == work.secret:
             row.secret_set = True
@@ -401,8 +401,18 @@ class _Turn:
         self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))
 
     def _doubt(self, row: AccountRow) -> None:
+        row.unknown_until = self.now + self._deadline(row)
+
+    def _doubted(self, row: AccountRow) -> bool:
+        if row.unknown_until is None:
+            return False
+        # It is never further ahead, but where the clock has been set back.
+        row.unknown_until = min(row.unknown_until, self.now + self._deadline(row))
+        return self.now < row.unknown_until
+
+    def _deadline(self, row: AccountRow) -> timedelta:
         kind = self._kind(row)
-        row.unknown_until = self.now + (kind.deadline if kind else LONGEST_PAUSE)
+        return kind.deadline if kind else LONGEST_PAUSE
 
     def _kind(self, row: AccountRow) -> Kind | None:
         return self.desk.kinds.get(IntegrationId(row.integration_id))

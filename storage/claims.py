@@ -2,10 +2,20 @@
 
 import fcntl
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NewType
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import Session, col
 
 from storage.database import Database, Write
@@ -16,6 +26,7 @@ InstanceId = NewType("InstanceId", int)
 
 BEAT = 1.0  # seconds between heartbeats
 DEAD_AFTER = 3.0  # seconds without one
+LONGEST_PAUSE = timedelta(minutes=5)  # between two tries at anything
 
 
 class NotAloneError(RuntimeError):
@@ -88,6 +99,19 @@ def free(lease: SQLColumnExpression[int | None]) -> ColumnElement[bool]:
     """Hold for rows that nobody alive has leased."""
     living = select(col(InstanceRow.id)).where(col(InstanceRow.beat) > db_now() - DEAD_AFTER)
     return or_(lease.is_(None), lease.not_in(living))
+
+
+def due(at: SQLColumnExpression[datetime | None]) -> ColumnElement[bool]:
+    """Hold for moments that have come; give the statement what `moments` returns.
+
+    Nothing is put off for longer than `LONGEST_PAUSE`: what is much further ahead was put off by a
+    clock that has been set back since.
+    """
+    return or_(at <= bindparam("now"), at > bindparam("ahead"))
+
+
+def moments(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "ahead": now + 2 * LONGEST_PAUSE}  # clocks of replicas differ a little
 
 
 def forget_dead(tx: Session) -> None:

@@ -11,12 +11,12 @@ from engine.outcome import Card, Tell
 from engine.request import RequestId, code_of
 from storage import apply, facts
 from storage.book import Book
+from storage.claims import LONGEST_PAUSE
 from storage.company import Company
 from storage.database import Database, Write
 from storage.tables import RequestRow
 
 ALARM_AFTER = 3  # failures in a row
-LONGEST_PAUSE = timedelta(minutes=5)
 _DUE = (
     select(col(RequestRow.id))
     .where(col(RequestRow.wake_at).is_not(None), col(RequestRow.wake_at) <= bindparam("now"))

@@ -9,11 +9,9 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlmodel import col
 
 from storage import apply, claims
-from storage.claims import InstanceId
+from storage.claims import LONGEST_PAUSE, InstanceId
 from storage.database import Database, Write
 from storage.tables import JobRow
-
-LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class JobKind(StrEnum):

@@ -37,11 +37,12 @@ _READY = (
     .outerjoin(RequestRow, col(RequestRow.id) == col(MessageRow.request_id))
     .where(
         col(MessageRow.shown) < col(MessageRow.wanted),
-        col(MessageRow.due_at) <= bindparam("now"),
+        claims.due(col(MessageRow.due_at)),
         col(MessageRow.kind).in_(_KNOWN),
         or_(
             col(MessageRow.attempted_at).is_(None),
             col(MessageRow.attempted_at) <= bindparam("settled"),
+            col(MessageRow.attempted_at) > bindparam("real"),  # the clock has been set back
         ),
         or_(col(MessageRow.lease) == bindparam("instance"), claims.free(col(MessageRow.lease))),
         col(MessageRow.id).not_in(bindparam("busy", expanding=True)),
@@ -141,8 +142,9 @@ def ready(
     `real` is the time that Slack's history goes by, if the product's clock was moved.
     """
     given = {
+        **claims.moments(now),
         "instance": instance,
-        "now": now,
+        "real": real or now,
         "settled": (real or now) - LOOK_AFTER,
         "busy": list(busy),
         "posts": posts,
@@ -187,8 +189,11 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], real: datetime) -
         .execution_options(synchronize_session=False)
     )
     rows = tx.execute(taken).scalars().all()
-    settled = [r for r in rows if not r.attempted_at or r.attempted_at <= real - LOOK_AFTER]
-    return [_parcel(row) for row in settled]
+    return [
+        _parcel(row)
+        for row in rows
+        if not row.attempted_at or not real - LOOK_AFTER < row.attempted_at <= real
+    ]
 
 
 def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: datetime) -> None:

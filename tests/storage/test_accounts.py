@@ -622,6 +622,25 @@ def test_account_of_a_dead_process_is_taken_over_in_doubt(stored, other):
     assert other.account().unknown_until is None
 
 
+def test_a_doubt_lasts_no_longer_when_the_clock_is_set_back(stored, other):
+    """The account stayed in doubt, and its request open, until the clock had caught up."""
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    begin(stored)
+    dies(stored)
+    other.converge()
+
+    other.pass_(-HOUR)
+    other.converge()
+    assert other.again(request).state is State.REVOKING
+    other.pass_(DEADLINE)
+    other.converge()
+
+    assert other.again(request).state is State.RETURNED
+    assert other.account().unknown_until is None
+
+
 def test_grant_of_a_dead_process_is_finished(stored, other):
     request = stored.submit()
     work = begin(stored)
