@@ -49,8 +49,8 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
 
 def _intact(desk: Desk, systems: Systems) -> list[AccessRequest]:
     """Return what can be extended, and what its systems still have, with all else of its login."""
-    live = desk.requests(live=True)
     with desk.database.read() as session:
+        live = facts.find(session, live=True, limit=None)
         known = facts.entitlements(
             session, desk.companies.current(session), {e for r in live for e in r.entitlements}
         )

@@ -98,8 +98,8 @@ def waiting_for(session: Session, person: PersonId) -> list[AccessRequest]:
     return _requests(session, query.order_by(col(RequestRow.id)).limit(100))
 
 
-def find(session: Session, *, live: bool = True, limit: int = 1000) -> list[AccessRequest]:
-    """Return requests for an operator, the newest first."""
+def find(session: Session, *, live: bool = True, limit: int | None = 1000) -> list[AccessRequest]:
+    """Return requests for an operator, the newest first. `limit` None: all of them."""
     query = _REQUEST.where(text(LIVE)) if live else _REQUEST
     return _requests(session, query.order_by(col(RequestRow.id).desc()).limit(limit))
 
