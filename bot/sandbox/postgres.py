@@ -63,7 +63,8 @@ class _User(TypedDict, total=False):
 class Cluster:
     """One running server. A context manager: leaving the block stops it."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, directory: Path, port: int, *, durable: bool = False) -> None:
+        self.durable = durable
         self.directory = directory.resolve()
         self.host = HOST
         self.port = port
@@ -81,12 +82,15 @@ class Cluster:
         self._bin = _binaries(self.directory, self._user)
 
     @classmethod
-    def start(cls, directory: Path, *, port: int = 0, seed: bool = True) -> Self:
+    def start(
+        cls, directory: Path, *, port: int = 0, seed: bool = True, durable: bool = False
+    ) -> Self:
         """Start the server that lives in `directory`, making it first if it is not there.
 
-        `port` 0 takes a free one. `seed` fills a new server with the sample databases.
+        `port` 0 takes a free one. `seed` fills a new server with the sample databases. `durable`:
+        a commit waits for the disk, as on any server in use.
         """
-        cluster = cls(directory, port)
+        cluster = cls(directory, port, durable=durable)
         if cluster._keys.exists():
             cluster._passwords = json.loads(cluster._keys.read_text())
             cluster._end_predecessor()
@@ -197,6 +201,8 @@ class Cluster:
 
     def _launch(self) -> None:
         settings = _SETTINGS | {"port": str(self.port)}
+        if self.durable:
+            settings |= {"fsync": "on", "full_page_writes": "on"}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  (found by us)
                 [
