@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bot.sandbox import limits, rates
+from bot.sandbox import limits
 from bot.sandbox.api import METHODS
 from bot.sandbox.client import Sandbox
 from bot.sandbox.rates import Rates
@@ -59,18 +59,17 @@ TIERS = {
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def clock():
     class Clock:
         now = 1000.0
 
-    monkeypatch.setattr(rates.time, "monotonic", lambda: Clock.now)
     return Clock
 
 
 @pytest.mark.parametrize("tier", limits.RATES)
 def test_a_window_holds_so_many_calls(clock, tier):
     calls, seconds = limits.RATES[tier]
-    limited = Rates()
+    limited = Rates(clock=lambda: clock.now)
 
     assert [limited.wait("m", tier) for _ in range(calls)] == [0] * calls
     assert limited.wait("m", tier) == seconds
@@ -82,7 +81,7 @@ def test_a_window_holds_so_many_calls(clock, tier):
 
 
 def test_a_factor_scales_windows_and_zero_limits_nothing(clock):
-    quick, free = Rates(0.1), Rates(0)
+    quick, free = Rates(0.1, lambda: clock.now), Rates(0)
     for _ in range(20):
         assert quick.wait("m", "tier 2") == free.wait("m", "tier 2") == 0
 
