@@ -12,13 +12,14 @@ from rich.console import Console
 
 from bot import logs
 from bot.sandbox.postgres import Cluster
-from tests.benchmarks import approve, approvers, ends, life, policy, report, scale, slash
+from tests.benchmarks import approve, approvers, ends, life, policy, report, scale, slash, start
 
 SECTIONS: dict[str, report.Section] = {
     "slash": slash.rows,
     "approve": approve.rows,
     "ends": ends.rows,
     "approvers": approvers.rows,
+    "start": start.rows,
     "life": life.rows,
     "scale": scale.rows,
     "policy": policy.rows,
