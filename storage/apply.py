@@ -65,6 +65,13 @@ _GRANT = (
     .where(col(GrantRow.request_id) == bindparam("of"), col(GrantRow.number) == bindparam("n"))
     .values({name: bindparam(name) for name in ("state", "begun", "open")})
 )
+_NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
+_NEW_GRANT, _NEW_DELIVERY = insert(GrantRow), insert(DeliveryRow)
+_DELIVERED = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == bindparam("key"))
+_KNOWN_ACCOUNTS = select(col(AccountRow.integration_id), col(AccountRow.id)).where(
+    col(AccountRow.person_id) == bindparam("person"),
+    col(AccountRow.integration_id).in_(bindparam("systems", expanding=True)),
+)
 _ACCOUNT = (
     update(AccountRow)
     .where(col(AccountRow.id) == bindparam("of"))
@@ -124,10 +131,11 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
     columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun)}
-    id_ = tx.execute(insert(RequestRow).returning(col(RequestRow.id)), columns).scalar_one()
+    id_ = tx.connection().execute(_NEW_REQUEST, columns).scalar_one()
     request = request.with_(id=RequestId(id_ or 0))
-    tx.execute(insert(DeliveryRow), {"key": key, "request_id": request.id})
-    tx.execute(insert(GrantRow), [_grant_columns(request.id, g) for g in request.grants])
+    tx.connection().execute(_NEW_DELIVERY, {"key": key, "request_id": request.id})
+    grants = [_grant_columns(request.id, g) for g in request.grants]
+    tx.connection().execute(_NEW_GRANT, grants)
     decision = lifecycle.begin(request, _facts(company, draft), now)
     _project(tx, [(request, decision)], now, new=True)
     return decision.request
@@ -151,8 +159,7 @@ def fingerprint(draft: Draft) -> str:
 
 def delivered(tx: Write, key: str) -> RequestId | None:
     """Return the request that a delivery made, if it was here before."""
-    query = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == key)
-    found = tx.execute(query).scalar()
+    found = tx.execute(_DELIVERED, {"key": key}).scalar()
     return RequestId(found) if found is not None else None
 
 
@@ -400,11 +407,8 @@ def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
 def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
     """Return the grantee's account in each system concerned, made if need be."""
     systems = sorted({e.integration.id for e in draft.entitlements})
-    known = select(col(AccountRow.integration_id), col(AccountRow.id)).where(
-        col(AccountRow.person_id) == draft.grantee.id,
-        col(AccountRow.integration_id).in_(systems),
-    )
-    found = tx.execute(known).all()
+    given = {"person": draft.grantee.id, "systems": systems}
+    found = tx.execute(_KNOWN_ACCOUNTS, given).all()
     if len(found) < len(systems):
         # Never an update: it would lock the rows in another order than everybody else does.
         upsert(
@@ -413,7 +417,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
             [_account_columns(system, draft.grantee.id) for system in systems],
             key=("integration_id", "person_id"),
         )
-        found = tx.execute(known).all()
+        found = tx.execute(_KNOWN_ACCOUNTS, given).all()
     return {system: AccountId(id_ or 0) for system, id_ in found}
 
 

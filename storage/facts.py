@@ -23,6 +23,7 @@ from storage.company import Company
 from storage.database import Write
 from storage.tables import (
     LIVE,
+    OPEN,
     AskRow,
     EntitlementRow,
     GrantRow,
@@ -48,6 +49,18 @@ _TOGETHER = _IN_ORDER.where(
         ),
     )
 ).with_for_update()
+_SAME = select(col(RequestRow.id)).where(
+    col(RequestRow.fingerprint) == bindparam("fingerprint"), text(OPEN)
+)
+_PERSON: BindParameter[str] = bindparam("person")
+_OF_PERSON = (
+    _REQUEST.where(
+        or_(col(RequestRow.requestor_id) == _PERSON, col(RequestRow.grantee_id) == _PERSON)
+    )
+    .order_by(col(RequestRow.id).desc())
+    .limit(100)
+)
+_OF_PERSON_LIVE = _OF_PERSON.where(text(LIVE))
 _SHARING = _IN_ORDER.where(
     col(RequestRow.id).in_(
         select(col(GrantRow.request_id)).where(
@@ -81,12 +94,7 @@ def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
 
 def of_person(session: Session, person: PersonId, *, live: bool) -> list[AccessRequest]:
     """Return the requests that a person made or receives, the newest first, at most 100."""
-    query = _REQUEST.where(
-        or_(col(RequestRow.requestor_id) == person, col(RequestRow.grantee_id) == person)
-    )
-    if live:
-        query = query.where(text(LIVE))
-    return _requests(session, query.order_by(col(RequestRow.id).desc()).limit(100))
+    return _requests(session, _OF_PERSON_LIVE if live else _OF_PERSON, person=person)
 
 
 def waiting_for(session: Session, person: PersonId) -> list[AccessRequest]:
@@ -106,12 +114,7 @@ def find(session: Session, *, live: bool = True, limit: int | None = 1000) -> li
 
 def same(session: Session, fingerprint: str) -> RequestId | None:
     """Return the request that waits or is being granted under this fingerprint."""
-    open_ = [State.PENDING_MFA.value, State.PENDING.value, State.GRANTING.value]
-    found = session.execute(
-        select(col(RequestRow.id)).where(
-            col(RequestRow.fingerprint) == fingerprint, col(RequestRow.state).in_(open_)
-        )
-    ).scalar()
+    found = session.execute(_SAME, {"fingerprint": fingerprint}).scalar()
     return RequestId(found) if found is not None else None
 
 

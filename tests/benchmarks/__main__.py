@@ -12,12 +12,24 @@ from rich.console import Console
 
 from bot import logs
 from bot.sandbox.postgres import Cluster
-from tests.benchmarks import approve, approvers, ends, life, policy, report, scale, slash, start
+from tests.benchmarks import (
+    approve,
+    approvers,
+    crowd,
+    ends,
+    life,
+    policy,
+    report,
+    scale,
+    slash,
+    start,
+)
 
 SECTIONS: dict[str, report.Section] = {
     "slash": slash.rows,
     "approve": approve.rows,
     "ends": ends.rows,
+    "crowd": crowd.rows,
     "approvers": approvers.rows,
     "start": start.rows,
     "life": life.rows,
