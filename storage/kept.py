@@ -29,7 +29,7 @@ class KeptConnection:
                 self._prepared[query] = _Prepared.of(query, self._engine.dialect)
             prepared = self._prepared[query]
             if self._connection is None:
-                self._connection = self._engine.raw_connection()
+                self._connection = self._open()
             try:
                 cursor = self._connection.cursor()
                 cursor.execute(prepared.statement, prepared.bound(values))
@@ -38,6 +38,13 @@ class KeptConnection:
                 self._connection.invalidate()
                 self._connection = None
                 raise
+
+    def _open(self) -> PoolProxiedConnection:
+        connection = self._engine.raw_connection()
+        if self._engine.dialect.name == "postgresql":
+            # Else a question is planned anew each time, if it is cheap for the values of that time.
+            connection.cursor().execute("set plan_cache_mode = force_generic_plan")
+        return connection
 
     def close(self) -> None:
         with self._lock:
