@@ -168,7 +168,7 @@ def to_entitlement(row: EntitlementColumns) -> Entitlement:
 
 
 def _requests(
-    session: Session, query: Select[tuple[int | None, int, dict[str, object]]], **given: object
+    session: Session, query: Select[int | None, int, dict[str, object]], **given: object
 ) -> list[AccessRequest]:
-    found = session.execute(query, given)
+    found = session.connection().execute(query, given)
     return [load_request(id_ or 0, version, body) for id_, version, body in found]

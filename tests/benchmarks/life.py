@@ -150,60 +150,60 @@ class Stage:
             MessageLoop(self.services, self.slack),
         )
         self.access._pool = self.sending._pool = Inline()
-        self.woken = set[str]()
+        self.woken, self.views = set[str](), itertools.count()
         self.access.wake = lambda: self.woken.add("access")
         self.sending.wake = lambda: self.woken.add("messages")
         self.services.database.on_commit.append(self._wake)
 
     def live(self, who: PersonId) -> float:
         """Live once, and return how many milliseconds it took from the press of Request."""
-        self._act(who, command="/access", text="request read on shop/t0 for 1h: INC-42")
-        spent = self._timed(lambda: self._submit(who))
-        spent += self._timed(lambda: self._approve(approver(0)))
+        self._act({"command": "/access", "text": "request read on shop/t0 for 1h: INC-42"}, who)
+        spent = self._timed(self._act, self._submission(), who)
+        spent += self._timed(self._act, self._click(approver(0)), approver(0))
+        spent += self._timed(self._act, self._submission(), approver(0))
         self.clock.by += 51 * MINUTE
-        spent += self._timed(lambda: drain_clock(self.services))
+        spent += self._timed(drain_clock, self.services)
         self.clock.by += HOUR
-        spent += self._timed(lambda: drain_clock(self.services))
+        spent += self._timed(drain_clock, self.services)
         with self.services.database.read() as session:
             request = facts.of_person(session, who, live=False)[0]
         if request.state is not State.EXPIRED:
             raise SystemExit(f"the life did not come to its end: {request.state}")
         return spent
 
-    def _timed(self, act: Callable[[], object]) -> float:
-        start = time.perf_counter()
-        act()
+    def _timed(self, act: Callable[..., object], *given: object) -> float:
+        """Return the milliseconds of an act and of all that it wakes."""
         drains = {
             "access": self.access.drain,
             "clock": lambda: drain_clock(self.services),
             "messages": self.sending.drain,
         }
+        start = time.perf_counter()
+        act(*given)
         while self.woken:
             drains[self.woken.pop()]()
         return (time.perf_counter() - start) * 1000
 
-    def _approve(self, who: PersonId) -> None:
+    def _click(self, who: PersonId) -> dict[str, Any]:
         blocks = self.slack.posted[who]
         button = next(p.element for p in placed_in(blocks) if p.element["action_id"] == ids.APPROVE)
-        self._act(who, type="block_actions", actions=[button | {"block_id": "b"}])
-        self._submit(who)
+        return {"type": "block_actions", "actions": [button | {"block_id": "b"}]}
 
-    def _submit(self, who: PersonId) -> None:
-        blocks = completed(self.slack.view["blocks"])
+    def _submission(self) -> dict[str, Any]:
+        """Return what Slack posts when the modal that was opened last is submitted as it is."""
+        shown = self.slack.view
+        blocks = completed(shown["blocks"])
         state = {"values": state_values(initial_state(blocks))}
-        view = {**self.slack.view, "blocks": blocks, "state": state, "id": f"V{who}", "hash": "h"}
-        answer = self._act(who, type="view_submission", view=view)
-        if answer:
-            raise SystemExit(f"not submitted: {answer}")
+        view = {**shown, "blocks": blocks, "state": state, "id": f"V{next(self.views)}"}
+        return {"type": "view_submission", "view": view | {"hash": "h"}}
 
-    def _act(self, who: PersonId, **payload: Any) -> str:
+    def _act(self, payload: dict[str, Any], who: PersonId) -> None:
         user = {"id": f"U-{who}", "team_id": "T0"}
         of = {"user_id": user["id"]} if "command" in payload else {"user": user}
         common = {"team_id": "T0", "team": {"id": "T0"}, "trigger_id": "1.2.3"}
         answer = door.dispatch(self.bolt, {**common, **of, **payload}, "d")
-        if answer.status != 200:
-            raise SystemExit(f"refused: {answer.status} {answer.body}")
-        return answer.body
+        if answer.status != 200 or answer.body:
+            raise SystemExit(f"not taken: {answer.status} {answer.body}")
 
     def _wake(self, topics: set[str]) -> None:
         if "access" in topics:
