@@ -27,7 +27,7 @@ from storage.jobs import Job, JobKind
 BATCH = 50
 TICKS = 16  # requests in one transaction, which others wait for
 PAUSE_AFTER_FAULT = 1.0  # seconds
-GATHER = 0.02  # seconds that what a call saw waits for others, to be stored with them
+GATHER = 0.05  # seconds, while systems are called, for what they saw and what is due to gather
 
 log = structlog.get_logger()
 
@@ -155,7 +155,7 @@ class AccessLoop:
 
     def drain(self) -> None:
         """Store what was seen, and take up what is due."""
-        if self._done:
+        if self._busy:
             self._gather(GATHER)
         done, ids = self._next()
         if not done and not ids:
