@@ -124,7 +124,8 @@ def due(
     """
     given = {"instance": instance, "busy": list(busy), "most": limit, **claims.moments(now)}
     with database.read() as session:
-        return [AccountId(id_ or 0) for id_ in session.execute(_DUE, given).scalars()]
+        found = session.connection().execute(_DUE, given).scalars()
+        return [AccountId(id_ or 0) for id_ in found]
 
 
 def turn(

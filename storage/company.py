@@ -71,7 +71,7 @@ class Companies:
         made of what was true before it would put the request to sleep again.
         """
         query = _HEAD_LOCKED if isinstance(session, Write) else _HEAD
-        epoch, paused, admins = session.execute(query).one()
+        epoch, paused, admins = session.connection().execute(query).one()
         with self._lock:
             newest = self._newest
         if newest is not None and newest.epoch == epoch:

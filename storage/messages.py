@@ -7,6 +7,7 @@ A lease whose process is dead means that nobody knows whether the card was poste
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Boolean, and_, bindparam, case, literal, or_, select, update
 from sqlmodel import col
@@ -28,10 +29,10 @@ LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows
 _READY = (
     select(
         MessageRow,
-        col(PersonRow.channel),
-        col(RequestRow.version),
-        col(RequestRow.body),
-        select(col(Company.epoch)).scalar_subquery(),
+        col(PersonRow.channel).label("direct"),
+        col(RequestRow.version).label("version"),
+        col(RequestRow.body).label("body"),
+        select(col(Company.epoch)).scalar_subquery().label("epoch"),
     )
     .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
     .outerjoin(RequestRow, col(RequestRow.id) == col(MessageRow.request_id))
@@ -152,18 +153,14 @@ def ready(
         "most": limit,
     }
     with database.read() as session:
-        rows = session.execute(_READY, given).all()
+        rows: Sequence[Any] = session.connection().execute(_READY, given).all()
+    drawn = {row.request_id: (row.version, row.body) for row in rows if row.body}
     return Ready(
-        [_parcel(row) for row, *_ in rows if row.lease == instance],
-        [row.id or 0 for row, *_ in rows if row.lease != instance],
-        {
-            RequestId(id_): load_request(id_, version, body)
-            for id_, (version, body) in {
-                row.request_id: (version, body) for row, _, version, body, _ in rows if body
-            }.items()
-        },
-        {PersonId(row.recipient): direct for row, direct, *_ in rows if direct},
-        rows[0][-1] if rows else 0,
+        [_parcel(row) for row in rows if row.lease == instance],
+        [row.id for row in rows if row.lease != instance],
+        {RequestId(i): load_request(i, version, body) for i, (version, body) in drawn.items()},
+        {PersonId(row.recipient): row.direct for row in rows if row.direct},
+        rows[0].epoch if rows else 0,
     )
 
 
@@ -240,7 +237,7 @@ def remember_channels(tx: Write, opened: Iterable[tuple[PersonId, str]]) -> None
         )
 
 
-def _parcel(row: MessageRow) -> Parcel:
+def _parcel(row: Any) -> Parcel:  # noqa: ANN401  (a MessageRow, or a row with its columns)
     return Parcel(
         row.id or 0,
         RequestId(row.request_id) if row.request_id else None,
