@@ -13,6 +13,8 @@ from storage import facts
 from storage.catalogue import Catalogues, Line
 from storage.tables import EntitlementRow, ResourceRow
 
+MOST_WORDS = 20  # of a search, that are looked for
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -36,10 +38,11 @@ def resources(
     targets: dict[IntegrationId, set[Selector]] = {}
     for selector in (s for flow in flows for s in flow.revision.targets):
         targets.setdefault(selector.integration, set()).add(selector)
+    sought = list(dict.fromkeys(words.casefold().split()))[:MOST_WORDS]
     parts: list[Iterator[Line]] = []
     for system, catalogue in catalogues.current(session, targets).items():
         name = catalogue.name.casefold()
-        here = [word for word in words.casefold().split() if word not in name]
+        here = [word for word in sought if word not in name]
         parts += [catalogue.selected(selector).having(here) for selector in targets[system]]
     lines = islice((line for line, _ in groupby(merge(*parts))), limit)
     return [Found(n.resource, n.path, n.type, n.system) for n in lines]

@@ -38,7 +38,8 @@ def test_access_lasts_no_longer_than_was_allowed(made, more):
         request, revision = life.request, life.facts.revision
         each = revision.extension.each if revision.extension else timedelta()
         assert 0 <= request.extensions_used <= request.extensions_allowed
-        assert request.duration is None or request.ends_at is not None or not request.decided
+        if request.state.wants_access and request.duration is not None:
+            assert request.ends_at is not None
         if request.confirmed_at and request.duration and request.ends_at:
             longest = request.duration + request.extensions_used * each
             assert request.ends_at - request.confirmed_at <= longest

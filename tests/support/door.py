@@ -306,10 +306,11 @@ def opened(database_url: str) -> Iterator[Door]:
         patch.setattr(app, "client", lambda *_: slack)
         patch.setattr(program, "clock", lambda _: clock)
         made = Door(database_url, slack, clock)
-        try:
-            yield made
-        finally:
-            made.close()
+    # What the bot was made of is its own from here on: others may be made beside it.
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 # --- payloads, as Slack makes them ---------------------------------------------------------------
