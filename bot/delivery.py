@@ -32,6 +32,7 @@ from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
 UPDATE = "chat.update"
+AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
@@ -89,7 +90,7 @@ class MessageLoop:
         self._stopping = False
         self._due = threading.Event()  # there may be something to send
         self._due.set()
-        self._missed = False  # the last look left out what was being sent
+        self._missed = False  # the last look left something out: what was being sent, or too much
         self._pace = Pace()
         self.wake: Callable[[], None] = lambda: None
 
@@ -106,14 +107,14 @@ class MessageLoop:
         with self._lock:
             busy = set(self._busy)
         self._missed = bool(busy)
-        leased, found = time.monotonic(), self._ready(busy)
-        if found.free:
-            self._claim(found.free)
-            # Somebody may have changed a request since: what is drawn must be what is stored.
+        with self._services.turn:
             leased, found = time.monotonic(), self._ready(busy)
-        if not found.mine:
-            return
-        drawn = self._draw(found.mine, found)
+            if found.free:
+                self._claim(found.free)
+                # Somebody may have changed a request since: what is drawn must be what is stored.
+                leased, found = time.monotonic(), self._ready(busy)
+            drawn = self._draw(found.mine, found) if found.mine else {}
+        self._missed |= len(found.mine) == AT_ONCE
         with self._lock:
             self._busy.update(p.id for p in found.mine)
         for parcel in found.mine:
@@ -129,7 +130,7 @@ class MessageLoop:
             busy=busy,
             posts=not self._pace.rests(POST, now),
             updates=not self._pace.rests(UPDATE, now),
-            limit=200,
+            limit=AT_ONCE,
         )
 
     def _claim(self, ids: Collection[int]) -> None:
@@ -143,11 +144,15 @@ class MessageLoop:
         self._settle(gather=False)
         return finished
 
+    @property
+    def _gathers(self) -> bool:
+        """Whether what was sent waits for what is under way."""
+        under_way = len(self._busy) > len(self._sent)
+        return under_way and bool(self._sent) and time.monotonic() - self._sent[0].at < GATHER
+
     def _settle(self, *, gather: bool = True) -> None:
         with self._lock:
-            under_way = len(self._busy) > len(self._sent)
-            fresh = self._sent and time.monotonic() - self._sent[0].at < GATHER
-            if gather and under_way and fresh:
+            if gather and self._gathers:
                 return  # what is under way is stored with it, in one transaction
             sent, self._sent = self._sent, []
         if not sent:
@@ -160,7 +165,8 @@ class MessageLoop:
             messages.settle(tx, services.instance, results, datetime.now(UTC))
 
         try:
-            services.transaction(change)
+            with services.turn:
+                services.transaction(change)
         except Exception:
             with self._lock:
                 self._sent = [*sent, *self._sent]
@@ -200,7 +206,11 @@ class MessageLoop:
                 self._sent.append(sent)
             else:
                 self._busy.discard(parcel.id)
-        (self.wake if sent else self.look)()
+            gathers = self._gathers
+        if not sent:
+            self.look()
+        elif not gathers:
+            self.wake()
 
     def _outcome(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent | None:
         """Return what came of it; None: it was left for later, or to whoever has it leased now."""

@@ -113,7 +113,8 @@ def drain_clock(services: Services) -> None:
 
 
 def _tick(services: Services, ids: Sequence[RequestId]) -> None:
-    services.write(lambda tx, company: clock.tick(tx, company, ids, services.clock.now()))
+    with services.turn:
+        services.write(lambda tx, company: clock.tick(tx, company, ids, services.clock.now()))
 
 
 def _tick_one(services: Services, id_: RequestId) -> None:
@@ -228,11 +229,12 @@ class AccessLoop:
         """Take a turn for all; if that fails, for each alone: a poisoned account stops nobody."""
         services = self._services
         try:
-            return services.write(
-                lambda tx, company: accounts.turn(
-                    tx, company, services.desk, services.clock.now(), done=done, ids=ids
+            with services.turn:
+                return services.write(
+                    lambda tx, company: accounts.turn(
+                        tx, company, services.desk, services.clock.now(), done=done, ids=ids
+                    )
                 )
-            )
         except AWAY:
             raise
         except Exception as fault:
@@ -253,7 +255,9 @@ class AccessLoop:
         done = Done(work, self._call_as(work))
         with self._called:
             self._done.append(done)
-            self._called.notify_all()
+            last = len(self._done) == len(self._busy)
+            if last or self._stopping:
+                self._called.notify_all()
         self.wake()
 
     def _call_as(self, work: Work) -> accounts.Seen | Report | Unavailable:

@@ -15,7 +15,7 @@ from storage.accounts import Desk, Kind
 from storage.apply import LostRaceError
 from storage.claims import InstanceId, Pulse
 from storage.company import Companies, Company
-from storage.database import Database, Write
+from storage.database import Database, Gate, Write
 from storage.secrets import KeyRing
 
 TRIES = 5
@@ -41,6 +41,7 @@ class Services:
     connected: Mapping[IntegrationId, Connected]
     vitals: Vitals = field(default_factory=Vitals)
     pulse: Pulse = field(default_factory=Pulse)
+    turn: Gate = field(default_factory=Gate)  # of the loops: a listener waits for one at most
 
     def company(self) -> Company:
         """Return the company as it is now."""
