@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from bot.views import ids
 from bot.views.blocks import (
@@ -129,14 +130,7 @@ def _permission(form: Form, resource: ResourceId) -> Block:
     options = {id_: option(label, str(id_)) for id_, label in form.permissions[:100]}
     if not options:  # Slack refuses a menu without any
         return section("🚫 Nothing on it can be requested. Choose something else.")
-    element: Block = {
-        "type": "static_select",
-        "action_id": ids.PERMISSION,
-        "placeholder": plain_text("Choose a permission", 150),
-        "options": list(options.values()),
-    }
-    if form.permission in options:
-        element["initial_option"] = options[form.permission]
+    element = _menu(ids.PERMISSION, "Choose a permission", options, form.permission)
     return input_(
         permission_block(resource), "What do you want to do with it?", element, dispatch=True
     )
@@ -147,16 +141,19 @@ def _flow(form: Form) -> Block:
         flow.id: option(flow.name, str(flow.id), _asks_for(flow.revision))
         for flow in form.flows[:100]
     }
-    element: Block = {
-        "type": "static_select",
-        "action_id": ids.FLOW,
-        "placeholder": plain_text("Choose an access flow", 150),
-        "options": list(options.values()),
-    }
-    if form.flow in options:
-        element["initial_option"] = options[form.flow]
+    element = _menu(ids.FLOW, "Choose an access flow", options, form.flow)
     block = flow_block(form.permission, form.usual)
     return input_(block, "Under which access flow?", element, dispatch=True)
+
+
+def _menu(action: str, placeholder: str, options: Mapping[Any, Block], chosen: object) -> Block:
+    element: Block = {
+        "type": "static_select",
+        "action_id": action,
+        "placeholder": plain_text(placeholder, 150),
+        "options": list(options.values()),
+    }
+    return element | {"initial_option": options[chosen]} if chosen in options else element
 
 
 def _asks_for(revision: Revision) -> str:
