@@ -10,11 +10,9 @@ from slack_sdk.errors import SlackApiError
 from bot.delivery import METADATA, MessageLoop
 from bot.services import Services
 from engine.commands import Cancel
-from storage import claims, schema
-from storage.database import Database
+from storage import claims
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
-from tests.support import stored as support
 from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored
 
 SECOND = timedelta(seconds=1)
@@ -71,12 +69,7 @@ def once(error: Exception):
 
 @pytest.fixture
 def stored(tmp_path):
-    url = f"sqlite:///{tmp_path}/latchkey.db"
-    database = Database(url)
-    schema.upgrade(database)
-    database.close()
-    support.found(url)
-    opened = Stored.open(url)
+    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
     opened.now = datetime.now(UTC)
     yield opened
     opened.close()

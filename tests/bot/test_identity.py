@@ -7,9 +7,7 @@ import pytest
 from bot.clock import SystemClock
 from bot.services import Services
 from bot.usecases.identity import NO_ANSWER, NO_ONE, Unknown, tie_all, who
-from storage import schema, sync
-from storage.database import Database
-from tests.support import stored as support
+from storage import sync
 from tests.support.stored import ALICE, GROUPS, PEOPLE, Stored, person
 
 ZOE = person("zoe")
@@ -17,12 +15,7 @@ ZOE = person("zoe")
 
 @pytest.fixture
 def stored(tmp_path):
-    url = f"sqlite:///{tmp_path}/latchkey.db"
-    database = Database(url)
-    schema.upgrade(database)
-    database.close()
-    support.found(url)
-    opened = Stored.open(url)
+    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
     yield opened
     opened.close()
 

@@ -13,10 +13,7 @@ from engine.connectors.port import Order, Report
 from engine.directory import PersonId
 from engine.inventory import Integration
 from engine.request import State
-from storage import schema
-from storage.database import Database
 from storage.tables import AccountRow, MessageRow, RequestRow
-from tests.support import stored as support
 from tests.support.inside import counted
 from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Stored
 
@@ -25,12 +22,7 @@ EVERYBODY = (ALICE, BOB, DORA)
 
 @pytest.fixture
 def stored(tmp_path):
-    url = f"sqlite:///{tmp_path}/latchkey.db"
-    database = Database(url)
-    schema.upgrade(database)
-    database.close()
-    support.found(url)
-    opened = Stored.open(url)
+    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
     yield opened
     opened.close()
 

@@ -41,7 +41,7 @@ from engine.flow import (
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Decision, Refusal
 from engine.request import AccessRequest, AccountId, RequestId
-from storage import accounts, apply, book, claims, clock, facts, messages, sync
+from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
 from storage.accounts import Desk, Done, Kind, Work
 from storage.claims import InstanceId
 from storage.company import Companies, Company
@@ -214,6 +214,15 @@ class Stored:
             instance = claims.register(tx)
         database.instance = instance
         return cls(database, instance, **more)
+
+    @classmethod
+    def founded(cls, url: str) -> Self:
+        """Make an empty database the company's, and join it."""
+        database = Database(url)
+        schema.upgrade(database)
+        database.close()
+        found(url)
+        return cls.open(url)
 
     @property
     def desk(self) -> Desk:
