@@ -6,7 +6,6 @@ measured, and is active before the next one is: what the loops do for one does n
 
 import itertools
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bot.sandbox.postgres import Cluster
 from engine.request import State
 from tests.benchmarks.report import Row, said
 from tests.benchmarks.slash import bare_bolt, median
+from tests.support.inside import wait_until
 from tests.support.story import Story, ready
 
 ROUNDS, OURS, BARE = 3, 40, 200  # approvals, and views that bare Bolt takes, in each round
@@ -67,8 +67,7 @@ def approvals(sandbox: Sandbox, desk: Desk, file: Path) -> list[float]:
         form = priya.wait_view("Approve access")
         file.write_text(json.dumps(reduced(priya.views()[-1])))
         times.append(submitted(form))
-        while desk.requests(live=True)[0].state is not State.ACTIVE:
-            time.sleep(0.02)
+        wait_until(lambda: desk.requests(live=True)[0].state is State.ACTIVE)
     return times[WARM_UP:]
 
 

@@ -1,7 +1,6 @@
 """What people do all day: ask, decide, cancel, extend, return, press twice, press what is old."""
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from engine.request import AccessRequest, State
 from storage import facts
 from storage.tables import MessageRow
 from tests.chaos.world import Word, World
-from tests.support.story import CUSTOMERS, ORDERS, STOCK
+from tests.support.story import CUSTOMERS, ORDERS, STOCK, NotSeenError
 
 SHOP, EVENTS = "orders/shop", "orders/shop/events"
 PAYMENTS, CARDS = "ledger/accounts/payments", "ledger/accounts/cards"
@@ -251,8 +250,11 @@ class Team:
         modal.click("credentials_saved")
         self._clear(who)
         login = {key: shown[key] for key in ("host", "port", "user", "password")}
-        time.sleep(0.3)  # the new password is on its way
-        session = self.world.told.log_in(login | {"dbname": shown["database"].split(",")[0]})
+        login["dbname"] = shown["database"].split(",")[0]
+        told = self.world.told
+        with suppress(NotSeenError):  # a new password may be on its way for longer
+            told.until(lambda: told.works(login), "the login works", timeout=GLANCE)
+        session = told.log_in(login)
         self._sessions.callback(session.close)
         self.world.said.count("logins")
 
