@@ -257,6 +257,58 @@ def test_what_was_typed_last_outlives_a_reload(show, page):
     expect(page.get_by_label("Why?")).to_have_value("typed this moment")
 
 
+def why(**more):
+    element = {"type": "plain_text_input", "action_id": "why", **more}
+    return {"type": "input", "block_id": "why", "label": plain("Why?"), "element": element}
+
+
+def test_nothing_moves_under_a_pressed_pointer(app, show, person, page):
+    """The press took the focus from a field, its complaint went, the form shrank, and the button
+    was elsewhere when the pointer was released: the click was lost."""
+    app.on("view_submission", lambda _: {})
+    show(modal("Ask", why(max_length=5), submit=plain("Send")))
+    dialog = page.get_by_role("dialog", name="Ask")
+    send = dialog.get_by_role("button", name="Send")
+    dialog.get_by_label("Why?").fill("more than five")
+    send.click()
+    expect(dialog.get_by_role("alert").first).to_be_visible()
+    before = send.bounding_box()
+
+    dialog.get_by_label("Why?").fill("five")
+    page.mouse.move(before["x"] + 5, before["y"] + before["height"] - 2)
+    page.mouse.down()
+    for _ in range(100):  # each a way to the sandbox and back
+        page.evaluate("fetch('/page/standing').then(answer => answer.json())")
+        if not person.view().errors:
+            break
+    page.evaluate("fetch('/page/standing').then(answer => answer.json())")
+    assert send.bounding_box() == before
+    page.mouse.up()
+    expect(dialog).to_be_hidden()
+    assert app.seen[-1]["payload"]["type"] == "view_submission"
+
+
+def test_what_was_typed_is_kept_before_it_is_sent(app, show, page):
+    """The press of the button had sent the text on its way, and the submission overtook it: the
+    field was found empty, and its complaint went away when the text arrived."""
+    app.on("view_submission", lambda _: {})
+    show(modal("Ask", why(), submit=plain("Send")))
+    dialog = page.get_by_role("dialog", name="Ask")
+    under_way = []
+
+    def stop(route):
+        under_way.append(route)
+
+    page.route("**/page/*/hold", stop)
+    dialog.get_by_label("Why?").fill("INC-41")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.get_by_role("button", name="Send")).to_have_attribute("aria-busy", "true")
+    assert not [one for one in app.seen if one["payload"].get("type") == "view_submission"]
+    under_way[0].continue_()
+    expect(dialog).to_be_hidden()
+    assert app.seen[-1]["payload"]["view"]["state"]["values"]["why"]["why"]["value"] == "INC-41"
+
+
 def test_what_is_wrong_is_scrolled_into_sight(app, show, page):
     """The sentence stood under the edge of a long form, and the banner above it."""
     why = {"type": "plain_text_input", "action_id": "why", "max_length": 5}

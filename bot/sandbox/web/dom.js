@@ -132,19 +132,23 @@ export function note(text, kind = "") {
   setTimeout(() => shown.remove(), 8000);
 }
 
+// `flush` runs what waits at once, and answers when nothing is under way any more.
 export function debounced(run, wait) {
-  let timer = 0, last = null;
-  const later = (...args) => {
-    last = args;
-    clearTimeout(timer);
-    timer = setTimeout(() => { timer = 0; last = null; run(...args); }, wait);
-  };
-  later.flush = () => {
-    if (!last) return undefined;
+  let timer = 0, last = null, running;
+  const go = () => {
     clearTimeout(timer);
     const args = last;
     last = null;
-    return run(...args);
+    running = Promise.all([running?.catch(() => {}), run(...args)]);
+  };
+  const later = (...args) => {
+    last = args;
+    clearTimeout(timer);
+    timer = setTimeout(go, wait);
+  };
+  later.flush = () => {
+    if (last) go();
+    return running;
   };
   return later;
 }

@@ -16,7 +16,26 @@ export const state = {
 
 const listeners = new Set();
 export const onChange = (run) => listeners.add(run);
-const tell = (what) => listeners.forEach((run) => run(what));
+
+// Nothing moves under a pressed pointer: what was pressed is what is clicked. A release that no
+// event tells of (on a scroll bar) shows in the next move.
+const late = new Set();
+let pressed = false;
+function tell(what) {
+  if (pressed) late.add(what);
+  else listeners.forEach((run) => run(what));
+}
+function released() {
+  pressed = false;
+  const told = [...late];
+  late.clear();
+  told.forEach(tell);
+}
+const afterTheClick = () => setTimeout(released);
+addEventListener("pointerdown", (event) => { pressed = event.button === 0; }, true);
+for (const name of ["pointerup", "pointercancel", "dragend"]) addEventListener(name, afterTheClick, true);
+addEventListener("blur", afterTheClick); // of the window
+addEventListener("pointermove", (event) => { if (pressed && !event.buttons) afterTheClick(); }, true);
 
 let socket = null, wait = 200, as = null;
 const asked = {}; // what is looked at, told again after a reconnect
