@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from bot.homes import Homes
 from bot.links import Links
 from bot.listeners import access, decide, home, request, running, unknown
+from bot.listeners.table import Table
 from bot.services import Services
 from bot.settings import Settings
 from bot.slack import Client
@@ -37,13 +38,15 @@ def client(settings: Settings, timeout: int, vitals: Vitals | None = None) -> Cl
     return Client(token, settings.slack_api_url, timeout, vitals or Vitals())
 
 
-def links(app: App, settings: Settings, vitals: Vitals) -> Links:
+def links(app: App, settings: Settings, services: Services) -> Links:
     """Return the links to Slack by Socket Mode, not yet open."""
     token = settings.slack_app_token
     if token is None:
         raise ValueError("Socket Mode needs SLACK_APP_TOKEN")
-    opening = Client(token.get_secret_value(), settings.slack_api_url, DELIVERY_TIMEOUT, vitals)
-    return Links(app, opening)
+    opening = Client(
+        token.get_secret_value(), settings.slack_api_url, DELIVERY_TIMEOUT, services.vitals
+    )
+    return Links(app, opening, services.turns)
 
 
 def build(settings: Settings, services: Services, homes: Homes | None = None) -> App:
@@ -68,9 +71,11 @@ def build(settings: Settings, services: Services, homes: Homes | None = None) ->
         # Without it the runner looks for the acknowledgement only every 10 ms.
         process_before_response=True,
     )
+    table = Table(mine)
+    for conversation in (access, request, decide, running):
+        conversation.register(table, services)
+    unknown.register(app, table, services)
     home.register(app, services, homes or Homes(services, mine))
-    for conversation in (access, request, decide, running, unknown):
-        conversation.register(app, services)
     app.error(_Apology(mine, services.vitals).answer)
     return app
 

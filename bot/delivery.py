@@ -107,7 +107,7 @@ class MessageLoop:
         with self._lock:
             busy = set(self._busy)
         self._missed = bool(busy)
-        with self._services.turn:
+        with self._services.turns:
             leased, found = time.monotonic(), self._ready(busy)
             if found.free:
                 self._claim(found.free)
@@ -165,7 +165,7 @@ class MessageLoop:
             messages.settle(tx, services.instance, results, datetime.now(UTC))
 
         try:
-            with services.turn:
+            with services.turns:
                 services.transaction(change)
         except Exception:
             with self._lock:
@@ -198,6 +198,7 @@ class MessageLoop:
         return drawn
 
     def _deliver(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> None:
+        self._services.turns.give_way()
         request = code_of(parcel.request) if parcel.request else ""
         with bound_contextvars(message=parcel.id, kind=parcel.kind.value, request=request):
             sent = self._outcome(parcel, drawn, leased)

@@ -22,6 +22,7 @@ from websockets.sync.client import connect
 
 from bot import door
 from bot.pool import Pool
+from bot.turns import Turns
 
 LINKS = 2
 APART = 60.0  # seconds between the first openings: two links are never renewed together
@@ -123,8 +124,11 @@ class Links:
     `client` opens them; its token is the app's.
     """
 
-    def __init__(self, app: App, client: WebClient, *, apart: float = APART) -> None:
+    def __init__(
+        self, app: App, client: WebClient, turns: Turns | None = None, *, apart: float = APART
+    ) -> None:
         self._app = app
+        self._turns = turns or Turns()
         self._client = client
         self._apart = apart
         self._pool = Pool(CONCURRENCY, "listener")
@@ -222,9 +226,10 @@ class Links:
         # Of what is no object nothing is text: that is how it comes over HTTP.
         given = envelope.get("payload")
         body = given if isinstance(given, dict) else {}
-        response = door.dispatch(self._app, body, name, _headers(envelope))
-        if response.status == 200:
-            self._acknowledge(link, name, _payload(response))
+        with self._turns.answering():
+            response = door.dispatch(self._app, body, name, _headers(envelope))
+            if response.status == 200:
+                self._acknowledge(link, name, _payload(response))
 
     def _acknowledge(self, link: Link | None, envelope: str, payload: Json | None) -> None:
         said = {"envelope_id": envelope} | ({"payload": payload} if payload else {})

@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from bot.pool import Pool
 from bot.services import Services
+from bot.turns import Turns
 from bot.vitals import Vitals
 from engine.connectors.port import Report, Unavailable
 from engine.inventory import IntegrationId
@@ -35,9 +36,12 @@ log = structlog.get_logger()
 class Loop:
     """A thread that drains what is due, whenever it is woken. A fault is logged, and it goes on."""
 
-    def __init__(self, name: str, drain: Callable[[], None], vitals: Vitals) -> None:
+    def __init__(
+        self, name: str, drain: Callable[[], None], vitals: Vitals, turns: Turns | None = None
+    ) -> None:
         self.name = name
         self._drain = drain
+        self._turns = turns or Turns()
         self._vitals = vitals
         self._behind_since: float | None = None  # woken then, and not through since
         vitals.loop_lag.labels(name).set_function(lambda: self.lag)
@@ -80,6 +84,7 @@ class Loop:
             if self._stopping.is_set():
                 return
             self._woken.clear()
+            self._turns.give_way()
             try:
                 self._drain()
             except AWAY as fault:
@@ -113,7 +118,7 @@ def drain_clock(services: Services) -> None:
 
 
 def _tick(services: Services, ids: Sequence[RequestId]) -> None:
-    with services.turn:
+    with services.turns:
         services.write(lambda tx, company: clock.tick(tx, company, ids, services.clock.now()))
 
 
@@ -229,7 +234,7 @@ class AccessLoop:
         """Take a turn for all; if that fails, for each alone: a poisoned account stops nobody."""
         services = self._services
         try:
-            with services.turn:
+            with services.turns:
                 return services.write(
                     lambda tx, company: accounts.turn(
                         tx, company, services.desk, services.clock.now(), done=done, ids=ids
@@ -252,6 +257,7 @@ class AccessLoop:
         self._services.write(lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why))
 
     def _work(self, work: Work) -> None:
+        self._services.turns.give_way()
         done = Done(work, self._call_as(work))
         with self._called:
             self._done.append(done)

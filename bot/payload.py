@@ -32,22 +32,40 @@ def read(text: str) -> Body:
 
 def sound(body: object) -> Body:
     """Return the body, its text without what cannot be kept. Raises BadPayloadError."""
-    kept = _kept(body, DEEPEST)
+    kept = body if _can_be_kept(body) else _kept(body)
     if not isinstance(kept, dict) or not _as_slack_sends_it(kept):
         raise BadPayloadError
     return kept
 
 
-def _kept(value: Any, deepest: int) -> Any:  # noqa: ANN401  (any JSON)
+def _can_be_kept(body: object) -> bool:
+    """Tell whether all text can, which it nearly always does. Raises BadPayloadError."""
+    level, texts = [body], list[str]()
+    for _ in range(DEEPEST):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                texts += value
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, str):
+                texts.append(value)
+        if not below:
+            text = "".join(texts)
+            return not _UNKEPT.search(text)
+        level = below
+    raise BadPayloadError
+
+
+def _kept(value: Any) -> Any:  # noqa: ANN401  (any JSON)
     match value:
         case str():
-            return value if value.isascii() and "\0" not in value else _UNKEPT.sub("", value)
-        case dict() | list() if not deepest:
-            raise BadPayloadError
+            return _UNKEPT.sub("", value)
         case dict():
-            return {_kept(k, 1): _kept(v, deepest - 1) for k, v in value.items()}
+            return {_kept(k): _kept(v) for k, v in value.items()}
         case list():
-            return [_kept(item, deepest - 1) for item in value]
+            return [_kept(item) for item in value]
     return value
 
 

@@ -134,7 +134,9 @@ class Program:
             "jobs": lambda: loops.drain_jobs(self.services, self._runners()),
         }
         vitals = self.services.vitals
-        self._loops = {name: Loop(name, drain, vitals) for name, drain in drains.items()}
+        self._loops = {
+            name: Loop(name, drain, vitals, self.services.turns) for name, drain in drains.items()
+        }
         self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()}
@@ -293,11 +295,11 @@ class Program:
         settings, services = self._settings, self.services
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
-            self._links = app.links(bolt, settings, services.vitals)
+            self._links = app.links(bolt, settings, services)
         if settings.listen:
             links = self._links
             services.vitals.registry.register(Stored(services))
             health = Health(services, self._loops, (lambda: links.live) if links else None)
             secret = settings.slack_signing_secret if self._http else None
-            events = Events(bolt, secret.get_secret_value()) if secret else None
+            events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
             self._server = Server(site(health, events), *settings.listen)

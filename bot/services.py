@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from bot.clock import Clock
+from bot.turns import Turns
 from bot.vitals import Vitals
 from engine.connectors.port import Connector
 from engine.inventory import Integration, IntegrationId
@@ -15,7 +16,7 @@ from storage.accounts import Desk, Kind
 from storage.apply import LostRaceError
 from storage.claims import InstanceId, Pulse
 from storage.company import Companies, Company
-from storage.database import Database, Gate, Write
+from storage.database import Database, Write
 from storage.secrets import KeyRing
 
 TRIES = 5
@@ -41,7 +42,7 @@ class Services:
     connected: Mapping[IntegrationId, Connected]
     vitals: Vitals = field(default_factory=Vitals)
     pulse: Pulse = field(default_factory=Pulse)
-    turn: Gate = field(default_factory=Gate)  # of the loops: a listener waits for one at most
+    turns: Turns = field(default_factory=Turns)
 
     def company(self) -> Company:
         """Return the company as it is now."""

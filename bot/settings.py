@@ -87,6 +87,16 @@ class Settings(BaseSettings):
         "`run --http` for Slack's events at /slack/events. Off if not set.",
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise ValueError("this is not UTF-8 text") from None
+        return value
+
     @field_validator("keys", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401  (not yet validated)

@@ -20,6 +20,7 @@ from starlette.routing import Route
 from bot import door
 from bot.health import Health
 from bot.links import CONCURRENCY
+from bot.turns import Turns
 
 EVENTS = "/slack/events"
 LARGEST = 1024 * 1024  # bytes of a body; Slack's largest, a view with all its state, is 250 KB
@@ -71,8 +72,9 @@ class Seal:
 class Events:
     """Takes what Slack posts, and runs the app on it, in threads: the event loop never waits."""
 
-    def __init__(self, app: App, signing_secret: str) -> None:
+    def __init__(self, app: App, signing_secret: str, turns: Turns | None = None) -> None:
         self._app = app
+        self._turns = turns or Turns()
         self._seal = Seal(signing_secret)
         self._limiter: CapacityLimiter | None = None
 
@@ -93,7 +95,8 @@ class Events:
 
     def _answer(self, body: str, headers: dict[str, str], signature: str) -> Response:
         # The seal was good: the app need not look at it again.
-        answer = door.dispatch(self._app, body, signature.removeprefix("v0=")[:16], headers)
+        with self._turns.answering():
+            answer = door.dispatch(self._app, body, signature.removeprefix("v0=")[:16], headers)
         return Response(answer.body, answer.status, answer.first_headers())
 
 

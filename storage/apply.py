@@ -84,7 +84,11 @@ _BUMP_MESSAGES = (
     .where(
         col(MessageRow.id).in_(
             select(col(MessageRow.id))
-            .where(tuple_(*_KEY).in_(bindparam("keys", expanding=True)))
+            .where(
+                # SQLite finds no index by several columns at once, but by one of them.
+                col(MessageRow.request_id).in_(bindparam("requests", expanding=True)),
+                tuple_(*_KEY).in_(bindparam("keys", expanding=True)),
+            )
             .order_by(col(MessageRow.id))
             .with_for_update()
         )
@@ -373,7 +377,8 @@ def _key(request: RequestId, tell: Tell) -> _Key:
 
 def _bump_messages(tx: Write, keys: set[_Key], now: datetime) -> set[_Key]:
     """Have cards brought up to date; return those that exist."""
-    given = {"keys": sorted(keys), "now": now, "instance": tx.instance}
+    requests = sorted({request for request, *_ in keys})
+    given = {"keys": sorted(keys), "requests": requests, "now": now, "instance": tx.instance}
     bumped = tx.connection().execute(_BUMP_MESSAGES, given)
     return {(request, to, kind, key) for request, to, kind, key in bumped}
 

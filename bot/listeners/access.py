@@ -2,10 +2,11 @@
 
 from difflib import get_close_matches
 
-from slack_bolt import Ack, App
+from slack_bolt import Ack
 
 from bot.listeners import request
 from bot.listeners.common import Body, Visitor
+from bot.listeners.table import Table
 from bot.services import Services
 from bot.usecases import look
 from bot.views import lists
@@ -16,9 +17,9 @@ from engine.outcome import Refusal
 COMMANDS = ("request", "my", "tasks", "help")
 
 
-def register(app: App, services: Services) -> None:
+def register(table: Table, services: Services) -> None:
     def access(ack: Ack, body: Body) -> None:
-        visitor = Visitor(services, app.client)
+        visitor = Visitor(services, table.client)
         word, rest = (*str(body.get("text") or "").split(maxsplit=1), "", "")[:2]
         command = word.casefold() or "help"
         if command == "help":
@@ -37,7 +38,7 @@ def register(app: App, services: Services) -> None:
         else:
             _list(ack, services, person, command)
 
-    app.command("/access")(access)
+    table.command("/access", access)
 
 
 def _list(ack: Ack, services: Services, person: Person, command: str) -> None:

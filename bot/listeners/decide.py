@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from slack_bolt import Ack, App
+from slack_bolt import Ack
 
 from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at, request_id
+from bot.listeners.table import Table
 from bot.services import Services
 from bot.usecases import decide
 from bot.views import decide_modals, ids
@@ -17,8 +18,8 @@ NOT_DECIDED = "Not decided"
 FIELDS = {"reason": ids.REASON, "duration": ids.SHORTER}
 
 
-def register(app: App, services: Services) -> None:
-    visitor = Visitor(services, app.client)
+def register(table: Table, services: Services) -> None:
+    visitor = Visitor(services, table.client)
 
     def open_approve(ack: Ack, body: Body) -> None:
         _open(visitor, body, Approve)
@@ -42,10 +43,10 @@ def register(app: App, services: Services) -> None:
         reason = Entered(body["view"]).text(ids.REASON)
         _decide(visitor, ack, body, lambda p: Reject(p.id, reason))
 
-    app.action(ids.APPROVE)(open_approve)
-    app.action(ids.REJECT)(open_reject)
-    app.view(ids.APPROVE_MODAL)(approve)
-    app.view(ids.REJECT_MODAL)(reject)
+    table.action(ids.APPROVE, open_approve)
+    table.action(ids.REJECT, open_reject)
+    table.view(ids.APPROVE_MODAL, approve)
+    table.view(ids.REJECT_MODAL, reject)
 
 
 def _open(visitor: Visitor, body: Body, kind: type[Approve] | type[Reject]) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from slack_bolt import Ack, App
+from slack_bolt import Ack
 
 from bot.listeners.common import Body, Entered, Visitor, clicked, number, refuse_at, request_id
+from bot.listeners.table import Table
 from bot.services import Services
 from bot.usecases import look
 from bot.usecases import request as usecase
@@ -92,15 +93,15 @@ class Asking:
         ack()
 
 
-def register(app: App, services: Services) -> None:
-    asking = Asking(Visitor(services, app.client))
-    app.options(ids.RESOURCE)(asking.search)
-    app.action(ids.RESOURCE)(asking.choose)
-    app.action(ids.PERMISSION)(asking.choose)
-    app.action(ids.FLOW)(asking.choose)
-    app.view(ids.REQUEST_MODAL)(asking.submit)
-    app.action(ids.AGAIN)(asking.again)
-    app.action(ids.REQUEST_ACCESS)(asking.ask)
+def register(table: Table, services: Services) -> None:
+    asking = Asking(Visitor(services, table.client))
+    table.options(ids.RESOURCE, asking.search)
+    table.action(ids.RESOURCE, asking.choose)
+    table.action(ids.PERMISSION, asking.choose)
+    table.action(ids.FLOW, asking.choose)
+    table.view(ids.REQUEST_MODAL, asking.submit)
+    table.action(ids.AGAIN, asking.again)
+    table.action(ids.REQUEST_ACCESS, asking.ask)
 
 
 def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> Refusal | None:

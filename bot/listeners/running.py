@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from slack_bolt import Ack, App
+from slack_bolt import Ack
 
 from bot.listeners.common import Body, Visitor, clicked, number, request_id
+from bot.listeners.table import Table
 from bot.services import Services
 from bot.usecases import credentials as usecase
 from bot.usecases import decide
@@ -73,17 +74,17 @@ class Running:
         ack()
 
 
-def register(app: App, services: Services) -> None:
-    running = Running(Visitor(services, app.client))
+def register(table: Table, services: Services) -> None:
+    running = Running(Visitor(services, table.client))
     cancel = running.button("Not cancelled", lambda p, _: Cancel(p.id))
     extend = running.button("Not extended", lambda p, value: Extend(p.id, _number(value)))
     return_ = running.button("Not returned", lambda p, _: Return(p.id))
-    app.action(ids.CANCEL)(cancel)
-    app.action(ids.EXTEND)(extend)
-    app.action(ids.RETURN)(return_)
-    app.action(ids.CREDENTIALS)(running.show)
-    app.action(ids.SAVED)(running.saved)
-    app.action(ids.RESET)(running.reset)
+    table.action(ids.CANCEL, cancel)
+    table.action(ids.EXTEND, extend)
+    table.action(ids.RETURN, return_)
+    table.action(ids.CREDENTIALS, running.show)
+    table.action(ids.SAVED, running.saved)
+    table.action(ids.RESET, running.reset)
 
 
 def _credentials(shown: list[Credentials] | Refusal) -> View:

@@ -77,7 +77,10 @@ class Many:
             "clock": lambda: drain_clock(services),
             "messages": sending.drain,
         }
-        loops = {name: Loop(name, drain, services.vitals) for name, drain in drains.items()}
+        loops = {
+            name: Loop(name, drain, services.vitals, services.turns)
+            for name, drain in drains.items()
+        }
         access.wake, sending.wake = loops["access"].wake, loops["messages"].wake
         wakers = {name: loop.wake for name, loop in loops.items()}
         wakers |= {"access": access.look, "messages": sending.look}

@@ -80,7 +80,7 @@ class Inside:
         self.program._plan_jobs()
         self.run(set(self.program._loops))
         services = self.program.services
-        self.links = app.links(app.build(given, services), given, services.vitals)
+        self.links = app.links(app.build(given, services), given, services)
         self.links.start()
         sandbox.wait_links(1)
 

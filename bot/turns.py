@@ -1,0 +1,49 @@
+"""Whose turn it is: people's first, then the loops', one after another."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from storage.database import Gate
+
+PATIENCE = 0.05  # seconds that a loop lets people go first; then it works beside them
+
+
+class Turns:
+    """Loops work in `with turns`: a listener's write waits for one of them at most.
+
+    Threads share one interpreter: a loop at work makes each click that is being answered late. It
+    begins nothing new meanwhile, for a moment; it is never kept from its work.
+    """
+
+    def __init__(self) -> None:
+        self._loops = Gate()
+        self._lock = threading.Lock()
+        self._answering = 0
+        self._quiet = threading.Event()
+        self._quiet.set()
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Somebody waits for an acknowledgement, from here to the end of the block."""
+        with self._lock:
+            self._answering += 1
+            self._quiet.clear()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._answering -= 1
+                if not self._answering:
+                    self._quiet.set()
+
+    def give_way(self, within: float = PATIENCE) -> None:
+        """Wait, not for long, until nobody waits for an acknowledgement."""
+        self._quiet.wait(within)
+
+    def __enter__(self) -> None:
+        self.give_way()
+        self._loops.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._loops.__exit__()

@@ -1,0 +1,120 @@
+"""Many rows written by one statement.
+
+PostgreSQL's driver sends a batch row by row, which costs several times what the change does; as
+one JSON value they are one statement. SQLite's takes a batch as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    TableValuedAlias,
+    Update,
+    bindparam,
+    column,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlmodel import SQLModel
+
+from storage.database import Write
+
+Row = Mapping[str, Any]
+Table = type[SQLModel]
+Names = tuple[str, ...]
+
+
+def change(
+    tx: Write, table: Table, rows: Sequence[Row], *, where: Mapping[str, str], to: Sequence[str]
+) -> int:
+    """Give rows other values, and return how many there were.
+
+    `where` names, for each column that a row is found by, the key in `rows` that holds its value;
+    `to` names the columns that change, which are their own keys. Have the rows locked, in order,
+    where others may change them.
+    """
+    if not rows:
+        return 0
+    by, values, connection = tuple(where.items()), tuple(to), tx.connection()
+    if len(rows) == 1 or connection.dialect.name == "sqlite":
+        return connection.execute(_change_one(table, by, values), list(rows)).rowcount
+    return connection.execute(_change_all(table, by, values), {"rows": _plain(rows)}).rowcount
+
+
+def add(
+    tx: Write,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    key: Sequence[str] = (),
+    change: Sequence[str] = (),
+) -> None:
+    """Insert rows, all with the same columns.
+
+    With a `key`: where it exists, take over the columns `change`, or do nothing.
+    """
+    if not rows:
+        return
+    of, connection = (table, tuple(key), tuple(change)), tx.connection()
+    if len(rows) == 1 or connection.dialect.name == "sqlite":
+        connection.execute(_add_one(connection.dialect.name, *of), list(rows))
+    else:
+        connection.execute(_add_all(tuple(rows[0]), *of), {"rows": _plain(rows)})
+
+
+@cache
+def _change_one(table: Table, where: tuple[tuple[str, str], ...], to: Names) -> Update:
+    found = [_columns(table)[name] == bindparam(key) for name, key in where]
+    return update(table).where(*found).values({name: bindparam(name) for name in to})
+
+
+@cache
+def _change_all(table: Table, where: tuple[tuple[str, str], ...], to: Names) -> Update:
+    columns = _columns(table)
+    given = _given(table, {**{key: name for name, key in where}, **{name: name for name in to}})
+    found = [columns[name] == given.c[key] for name, key in where]
+    return update(table).where(*found).values({name: given.c[name] for name in to})
+
+
+@cache
+def _add_one(dialect: str, table: Table, key: Names, change: Names) -> Insert:
+    statement = sqlite_insert(table) if dialect == "sqlite" else postgresql_insert(table)
+    if not key:
+        return statement
+    if not change:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    values = {name: statement.excluded[name] for name in change}
+    return statement.on_conflict_do_update(index_elements=key, set_=values)
+
+
+@cache
+def _add_all(names: Names, table: Table, key: Names, change: Names) -> Insert:
+    given = _given(table, {name: name for name in names})
+    statement = _add_one("postgresql", table, key, change)
+    return statement.from_select(names, select(*(given.c[name] for name in names)))
+
+
+def _given(table: Table, keys: Mapping[str, str]) -> TableValuedAlias:
+    """Return the rows that are given as JSON, as a table; `keys` tells of which column each is."""
+    typed = [column(key, _columns(table)[name].type) for key, name in keys.items()]
+    rows = func.jsonb_to_recordset(bindparam("rows", type_=JSONB))
+    return rows.table_valued(*typed).render_derived(name="given", with_types=True)
+
+
+def _columns(table: Table) -> Mapping[str, ColumnElement[Any]]:
+    columns: Mapping[str, ColumnElement[Any]] = table.__table__.c  # type: ignore[attr-defined]
+    return columns
+
+
+def _plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [
+        {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()} for row in rows
+    ]
