@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, not_, or_, select
 from sqlmodel import col
 
 from engine.commands import Attempt, Observe, Standing, Tick
@@ -32,6 +32,7 @@ from storage.company import Company
 from storage.database import Database, Write
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
+from storage.types import among
 
 ALARM_AFTER = 3  # failures in a row
 AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
@@ -46,18 +47,18 @@ _IS_DUE = (
 )
 _DUE = (
     select(col(AccountRow.id))
-    .where(*_IS_DUE, col(AccountRow.id).not_in(bindparam("busy", expanding=True)))
+    .where(*_IS_DUE, not_(among(col(AccountRow.id), "busy")))
     .order_by(col(AccountRow.due_at))
     .limit(bindparam("most"))
 )
 _LOCKED = (
     select(AccountRow, and_(*_IS_DUE))
-    .where(col(AccountRow.id).in_(bindparam("ids", expanding=True)))
+    .where(among(col(AccountRow.id), "ids"))
     .order_by(col(AccountRow.id))
     .with_for_update(key_share=True, of=AccountRow)  # a new grant may point to it meanwhile
 )
 _OPEN = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
-    col(GrantRow.account_id).in_(bindparam("accounts", expanding=True)), col(GrantRow.open)
+    among(col(GrantRow.account_id), "accounts"), col(GrantRow.open)
 )
 
 

@@ -10,12 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
 
-from sqlalchemy import Insert, bindparam, func, insert, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_upsert
-from sqlalchemy.dialects.sqlite import insert as sqlite_upsert
-from sqlmodel import SQLModel, col
+from sqlalchemy import and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlmodel import col
 
 from engine import lifecycle
 from engine.directory import PersonId
@@ -33,7 +31,7 @@ from engine.request import (
     State,
 )
 from engine.words import trimmed
-from storage import audit
+from storage import audit, batch
 from storage.codec import dump_request
 from storage.company import Company
 from storage.database import Write
@@ -46,6 +44,7 @@ from storage.tables import (
     MessageRow,
     RequestRow,
 )
+from storage.types import among
 
 PRIORITY = {
     Card.APPROVAL: 1,
@@ -57,49 +56,26 @@ PRIORITY = {
 }
 _SAID_ONCE = {Card.NOTICE, Card.ALARM}
 _MESSAGE = ("request_id", "recipient", "kind", "key")
-_SEEN = (col(RequestRow.id) == bindparam("of"), col(RequestRow.version) == bindparam("seen"))
-_QUIET = update(RequestRow).where(*_SEEN).values(wake_at=bindparam("wake_at"), attempts=0)
-_REQUEST = _QUIET.values({name: bindparam(name) for name in ("state", "version", "body")})
-_GRANT = (
-    update(GrantRow)
-    .where(col(GrantRow.request_id) == bindparam("of"), col(GrantRow.number) == bindparam("n"))
-    .values({name: bindparam(name) for name in ("state", "begun", "open")})
-)
+_SEEN = {"id": "of", "version": "seen"}
 _NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
-_NEW_GRANT, _NEW_DELIVERY = insert(GrantRow), insert(DeliveryRow)
 _DELIVERED = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == bindparam("key"))
 _KNOWN_ACCOUNTS = select(col(AccountRow.integration_id), col(AccountRow.id)).where(
     col(AccountRow.person_id) == bindparam("person"),
     col(AccountRow.integration_id).in_(bindparam("systems", expanding=True)),
 )
-_ACCOUNT = (
+_IN_ORDER = (
+    select(col(AccountRow.id))
+    .where(among(col(AccountRow.id), "ids"))
+    .order_by(col(AccountRow.id))
+    .with_for_update(key_share=True)  # a new grant may point to it meanwhile
+)
+_BUMP_ACCOUNTS = (
     update(AccountRow)
-    .where(col(AccountRow.id) == bindparam("of"))
+    .where(col(AccountRow.id).in_(_IN_ORDER))
     .values(wanted=col(AccountRow.wanted) + 1, due_at=bindparam("due_at"), attempts=0)
 )
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 _KEY = [col(getattr(MessageRow, name)) for name in _MESSAGE]
-_BUMP_MESSAGES = (
-    update(MessageRow)
-    .where(
-        col(MessageRow.id).in_(
-            select(col(MessageRow.id))
-            .where(
-                # SQLite finds no index by several columns at once, but by one of them.
-                col(MessageRow.request_id).in_(bindparam("requests", expanding=True)),
-                tuple_(*_KEY).in_(bindparam("keys", expanding=True)),
-            )
-            .order_by(col(MessageRow.id))
-            .with_for_update()
-        )
-    )
-    .values(
-        wanted=col(MessageRow.wanted) + 1,
-        due_at=bindparam("now"),
-        lease=func.coalesce(col(MessageRow.lease), bindparam("instance")),
-    )
-    .returning(*_KEY)
-)
 
 
 class LostRaceError(Exception):
@@ -137,9 +113,8 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun)}
     id_ = tx.connection().execute(_NEW_REQUEST, columns).scalar_one()
     request = request.with_(id=RequestId(id_ or 0))
-    tx.connection().execute(_NEW_DELIVERY, {"key": key, "request_id": request.id})
-    grants = [_grant_columns(request.id, g) for g in request.grants]
-    tx.connection().execute(_NEW_GRANT, grants)
+    batch.add(tx, DeliveryRow, [{"key": key, "request_id": request.id}])
+    batch.add(tx, GrantRow, [_grant_columns(request.id, g) for g in request.grants])
     decision = lifecycle.begin(request, _facts(company, draft), now)
     _project(tx, [(request, decision)], now, new=True)
     return decision.request
@@ -211,19 +186,22 @@ def _store_requests(
             "seen": before.version,
             "state": decision.request.state.value,
             "version": before.version + 1,
+            "attempts": 0,
             "wake_at": _wake(company, decision.request),
             "body": dump_request(decision.request),
         }
         for before, decision in changed
     ]
-    if rows and tx.connection().execute(_REQUEST, rows).rowcount != len(rows):
+    to = ("state", "version", "attempts", "wake_at", "body")
+    if batch.change(tx, RequestRow, rows, where=_SEEN, to=to) != len(rows):
         raise LostRaceError
 
 
 def _store_wakes(tx: Write, company: Company, quiet: Iterable[AccessRequest]) -> None:
-    rows = [{"of": r.id, "seen": r.version, "wake_at": _wake(company, r)} for r in quiet]
-    if rows:
-        tx.connection().execute(_QUIET, rows)
+    rows = [
+        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": _wake(company, r)} for r in quiet
+    ]
+    batch.change(tx, RequestRow, rows, where=_SEEN, to=("attempts", "wake_at"))
 
 
 def _wake(company: Company, request: AccessRequest) -> datetime | None:
@@ -270,8 +248,8 @@ def _store_grants(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) 
         for old, grant in zip(before.grants, decision.request.grants, strict=True)
         if grant != old
     ]
-    if rows:
-        tx.connection().execute(_GRANT, rows)
+    of = {"request_id": "of", "number": "n"}
+    batch.change(tx, GrantRow, rows, where=of, to=("state", "begun", "open"))
 
 
 def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) -> None:
@@ -289,8 +267,8 @@ def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) ->
         if after.state is State.REJECTED and after.decided:
             by = after.decided
             decisions.append(_verdict(after.id, by.by, "rejected", by.reason, by.at))
-    upsert(tx, AskRow, asks, key=("request_id", "person_id", "seat"), change=("why", "open"))
-    upsert(
+    batch.add(tx, AskRow, asks, key=("request_id", "person_id", "seat"), change=("why", "open"))
+    batch.add(
         tx,
         DecisionRow,
         decisions,
@@ -338,8 +316,7 @@ def _bump_accounts(
 
 def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
     """Mark accounts as not being what they should be."""
-    in_order = sorted(accounts)  # one after another: an order of locks
-    tx.connection().execute(_ACCOUNT, [{"of": id_, "due_at": now} for id_ in in_order])
+    tx.connection().execute(_BUMP_ACCOUNTS, {"ids": sorted(accounts), "due_at": now})
     tx.wake("access")
 
 
@@ -364,7 +341,7 @@ def _store_messages(
     there = _bump_messages(tx, {_key(*t) for t in cards}, now) if cards else set()
     fresh = [t for t in tells if t[1].post and _key(*t) not in there]
     rows = [_message_columns(tx, request, tell, now) for request, tell in fresh]
-    upsert(tx, MessageRow, rows, key=_MESSAGE)
+    batch.add(tx, MessageRow, rows, key=_MESSAGE)
     tx.wake("messages")
 
 
@@ -377,10 +354,41 @@ def _key(request: RequestId, tell: Tell) -> _Key:
 
 def _bump_messages(tx: Write, keys: set[_Key], now: datetime) -> set[_Key]:
     """Have cards brought up to date; return those that exist."""
-    requests = sorted({request for request, *_ in keys})
-    given = {"keys": sorted(keys), "requests": requests, "now": now, "instance": tx.instance}
-    bumped = tx.connection().execute(_BUMP_MESSAGES, given)
+    dialect, in_order = tx.connection().dialect.name, sorted(keys)
+    given: dict[str, object] = {
+        "requests": sorted({request for request, *_ in keys}),
+        "now": now,
+        "instance": tx.instance,
+    }
+    if dialect == "sqlite":
+        given["keys"] = in_order
+    else:
+        given["rows"] = [dict(zip(_MESSAGE, key, strict=True)) for key in in_order]
+    bumped = tx.connection().execute(_bumping(dialect), given)
     return {(request, to, kind, key) for request, to, kind, key in bumped}
+
+
+@cache
+def _bumping(dialect: str) -> ReturningUpdate[int, str, str, str]:
+    # The requests alone lead both databases to the index.
+    found = select(col(MessageRow.id)).where(among(col(MessageRow.request_id), "requests"))
+    if dialect == "sqlite":
+        found = found.where(tuple_(*_KEY).in_(bindparam("keys", expanding=True)))
+    else:
+        listed = batch.listed(MessageRow, _MESSAGE)
+        same = [column == listed.c[n] for n, column in zip(_MESSAGE, _KEY, strict=True)]
+        found = found.join(listed, and_(*same))
+    in_order = found.order_by(col(MessageRow.id)).with_for_update(of=MessageRow)
+    return (
+        update(MessageRow)
+        .where(col(MessageRow.id).in_(in_order))
+        .values(
+            wanted=col(MessageRow.wanted) + 1,
+            due_at=bindparam("now"),
+            lease=func.coalesce(col(MessageRow.lease), bindparam("instance")),
+        )
+        .returning(*_KEY)
+    )
 
 
 def _message_columns(
@@ -404,7 +412,7 @@ def _message_columns(
 def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     """Say something that belongs to no request: a notice or an alarm, once."""
     rows = [_message_columns(tx, None, t, now) for t in tells]
-    upsert(tx, MessageRow, rows, key=_MESSAGE)
+    batch.add(tx, MessageRow, rows, key=_MESSAGE)
     if rows:
         tx.wake("messages")
 
@@ -416,7 +424,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
     found = tx.execute(_KNOWN_ACCOUNTS, given).all()
     if len(found) < len(systems):
         # Never an update: it would lock the rows in another order than everybody else does.
-        upsert(
+        batch.add(
             tx,
             AccountRow,
             [_account_columns(system, draft.grantee.id) for system in systems],
@@ -443,28 +451,3 @@ def login_name(person: PersonId) -> str:
     """Return the login's name: readable, and its own for each person id (63 bytes at most)."""
     readable = re.sub(r"[^a-z0-9]+", "_", person.casefold()).strip("_")[:40]
     return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"
-
-
-def upsert(
-    tx: Write,
-    table: type[SQLModel],
-    rows: Sequence[dict[str, object]],
-    *,
-    key: Sequence[str],
-    change: Sequence[str] = (),
-) -> None:
-    """Insert rows; where the key exists, take over `change`, or do nothing."""
-    if rows:
-        statement = _upserting(tx.get_bind().dialect.name, table, tuple(key), tuple(change))
-        tx.connection().execute(statement, list(rows))
-
-
-@cache
-def _upserting(
-    dialect: str, table: type[SQLModel], key: tuple[str, ...], change: tuple[str, ...]
-) -> Insert:
-    statement = sqlite_upsert(table) if dialect == "sqlite" else postgresql_upsert(table)
-    if not change:
-        return statement.on_conflict_do_nothing(index_elements=key)
-    columns: dict[str, Any] = {name: statement.excluded[name] for name in change}
-    return statement.on_conflict_do_update(index_elements=key, set_=columns)

@@ -5,21 +5,22 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlmodel import Session, col
 
 from engine.outcome import Entry
 from engine.request import RequestId
+from storage import batch
+from storage.database import Write
 from storage.tables import AuditHead, AuditRow
 
 _HEAD = select(col(AuditHead.seq), col(AuditHead.hash))
 _HEAD_LOCKED = _HEAD.with_for_update()
 _MOVE_HEAD = update(AuditHead).values(seq=bindparam("at_seq"), hash=bindparam("at_hash"))
-_ENTRY = insert(AuditRow)
 
 
 def append(
-    session: Session, entries: Sequence[tuple[RequestId | None, Entry]], now: datetime
+    session: Write, entries: Sequence[tuple[RequestId | None, Entry]], now: datetime
 ) -> None:
     """Append entries. Call it last: the head stays locked until the commit."""
     if not entries:
@@ -43,7 +44,7 @@ def append(
                 "hash": link,
             }
         )
-    connection.execute(_ENTRY, rows)
+    batch.add(session, AuditRow, rows)
     connection.execute(_MOVE_HEAD, {"at_seq": seq, "at_hash": link})
 
 

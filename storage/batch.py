@@ -102,6 +102,11 @@ def _add_all(names: Names, table: Table, key: Names, change: Names) -> Insert:
     return statement.from_select(names, select(*(given.c[name] for name in names)))
 
 
+def listed(table: Table, columns: Sequence[str]) -> TableValuedAlias:
+    """Return values of these columns, given as `rows`, as a table. PostgreSQL only."""
+    return _given(table, {name: name for name in columns})
+
+
 def _given(table: Table, keys: Mapping[str, str]) -> TableValuedAlias:
     """Return the rows that are given as JSON, as a table; `keys` tells of which column each is."""
     typed = [column(key, _columns(table)[name].type) for key, name in keys.items()]

@@ -31,22 +31,21 @@ from storage.tables import (
     RequestRow,
     ResourceRow,
 )
+from storage.types import among
 
 EntitlementColumns = tuple[int | None, str, int, ResourceRow, str, str]
 
 _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body))
 _IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
-_IDS: BindParameter[int] = bindparam("ids", expanding=True)
-_ACCOUNTS: BindParameter[int] = bindparam("accounts", expanding=True)
 _MINE, _OTHER = aliased(GrantRow), aliased(GrantRow)
 _TOGETHER = _IN_ORDER.where(
-    or_(
-        col(RequestRow.id).in_(_IDS),
-        col(RequestRow.id).in_(
-            select(col(_OTHER.request_id))
-            .join(_MINE, col(_MINE.account_id) == col(_OTHER.account_id))
-            .where(col(_MINE.request_id).in_(_IDS), col(_OTHER.open))
-        ),
+    col(RequestRow.id).in_(  # of the grants alone: an OR with a subquery would read all requests
+        select(col(_OTHER.request_id))
+        .join(_MINE, col(_MINE.account_id) == col(_OTHER.account_id))
+        .where(
+            among(col(_MINE.request_id), "ids"),
+            or_(col(_OTHER.open), among(col(_OTHER.request_id), "ids")),
+        )
     )
 ).with_for_update()
 _SAME = select(col(RequestRow.id)).where(
@@ -64,7 +63,7 @@ _OF_PERSON_LIVE = _OF_PERSON.where(text(LIVE))
 _SHARING = _IN_ORDER.where(
     col(RequestRow.id).in_(
         select(col(GrantRow.request_id)).where(
-            col(GrantRow.account_id).in_(_ACCOUNTS), col(GrantRow.open)
+            among(col(GrantRow.account_id), "accounts"), col(GrantRow.open)
         )
     )
 ).with_for_update()
@@ -78,7 +77,7 @@ def request(session: Session, id_: RequestId) -> AccessRequest | None:
 
 def requests(session: Session, ids: Iterable[RequestId]) -> list[AccessRequest]:
     """Return requests, to look at, in the order of their ids."""
-    return _requests(session, _IN_ORDER.where(col(RequestRow.id).in_(_IDS)), ids=list(ids))
+    return _requests(session, _IN_ORDER.where(among(col(RequestRow.id), "ids")), ids=list(ids))
 
 
 def together(tx: Write, ids: Iterable[RequestId]) -> list[AccessRequest]:

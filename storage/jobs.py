@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlmodel import col
 
-from storage import apply, claims
+from storage import batch, claims
 from storage.claims import LONGEST_PAUSE, InstanceId
 from storage.database import Database, Write
 from storage.tables import JobRow
@@ -37,14 +37,14 @@ class Job:
 def schedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
     """Have the job run at that time; one that is planned already keeps its time."""
     row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
-    apply.upsert(tx, JobRow, [row], key=("kind", "subject"))
+    batch.add(tx, JobRow, [row], key=("kind", "subject"))
     tx.wake("jobs")
 
 
 def reschedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
     """Have the job run at that time and at no other."""
     row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
-    apply.upsert(tx, JobRow, [row], key=("kind", "subject"), change=("due_at", "attempts"))
+    batch.add(tx, JobRow, [row], key=("kind", "subject"), change=("due_at", "attempts"))
     tx.wake("jobs")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import Boolean, and_, bindparam, case, literal, not_, or_, select, update
 from sqlmodel import col
 
 from engine.directory import PersonId
@@ -20,7 +20,7 @@ from storage.claims import InstanceId
 from storage.codec import load_request
 from storage.database import Database, Write
 from storage.tables import Company, MessageRow, PersonRow, RequestRow
-from storage.types import UtcDateTime
+from storage.types import UtcDateTime, among
 
 _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
 LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows in the history
@@ -46,7 +46,7 @@ _READY = (
             col(MessageRow.attempted_at) > bindparam("real"),  # the clock has been set back
         ),
         or_(col(MessageRow.lease) == bindparam("instance"), claims.free(col(MessageRow.lease))),
-        col(MessageRow.id).not_in(bindparam("busy", expanding=True)),
+        not_(among(col(MessageRow.id), "busy")),
         or_(col(MessageRow.ts).is_not(None), bindparam("posts", type_=Boolean)),
         or_(col(MessageRow.ts).is_(None), bindparam("updates", type_=Boolean)),
     )

@@ -18,7 +18,7 @@ from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
 from engine.request import SYSTEM, AccountId
-from storage import apply, audit
+from storage import apply, audit, batch
 from storage.codec import dump_person, dump_revision, load_revision
 from storage.database import Write
 from storage.tables import (
@@ -54,8 +54,8 @@ class TooMuchError(Exception):
 
 def ensure_rows(tx: Write) -> None:
     """Make the rows that are there exactly once."""
-    apply.upsert(tx, Company, [{"id": 1, "epoch": 0, "paused": False, "admins": []}], key=("id",))
-    apply.upsert(tx, AuditHead, [{"id": 1, "seq": 0, "hash": ""}], key=("id",))
+    batch.add(tx, Company, [{"id": 1, "epoch": 0, "paused": False, "admins": []}], key=("id",))
+    batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": ""}], key=("id",))
 
 
 def people(
@@ -222,7 +222,7 @@ def integrations(tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, A
         {"id": id_, "name": name, "kind": kind, "body": dict(settings)}
         for id_, name, kind, settings in listed
     ]
-    apply.upsert(tx, IntegrationRow, rows, key=("id",), change=("name", "kind", "body"))
+    batch.add(tx, IntegrationRow, rows, key=("id",), change=("name", "kind", "body"))
 
 
 def inventory(

@@ -189,7 +189,7 @@ class MessageRow(SQLModel, table=True):
     __tablename__ = "message"
     __table_args__ = (
         UniqueConstraint("request_id", "recipient", "kind", "key"),
-        Index("message_due", "due_at", sqlite_where=text("shown < wanted"),
+        Index("message_next", "priority", "due_at", "id", sqlite_where=text("shown < wanted"),
               postgresql_where=text("shown < wanted")),
     )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)

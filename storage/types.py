@@ -1,13 +1,28 @@
-"""Column types: aware UTC times, JSON, and the database's own clock."""
+"""Column types: aware UTC times, JSON; lists of ids, and the database's own clock."""
 
+import json
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import JSON, DateTime, Dialect, Float
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Boolean,
+    ClauseElement,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Float,
+    Integer,
+    Text,
+    bindparam,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeDecorator
 
 Json = JSON().with_variant(JSONB(), "postgresql")
@@ -31,6 +46,52 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         del dialect
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+class _Ids(TypeDecorator[Collection[int]]):
+    """Any number of ids as one value, so that the statement is the same for all of them."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:  # noqa: ANN401
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(Integer))
+
+    def process_bind_param(self, value: Collection[int] | None, dialect: Dialect) -> object:
+        ids = list(value or ())
+        return json.dumps(ids) if dialect.name == "sqlite" else ids
+
+
+class among(ColumnElement[bool]):  # noqa: N801  (it reads as an operator in SQL)
+    """Hold for a column that is one of the ids that are given under this name."""
+
+    type = Boolean()
+    inherit_cache = True
+    _traverse_internals = [  # noqa: RUF012  (SQLAlchemy's way)
+        ("column", InternalTraversal.dp_clauseelement),
+        ("ids", InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, column: Any, name: str) -> None:  # noqa: ANN401  (SQLModel's `col`)
+        self.column: ClauseElement = column
+        self.ids: ClauseElement = bindparam(name, type_=_Ids)
+
+    def self_group(self, against: object = None) -> Self:
+        """It is a condition already: `… = 1`, for want of a boolean type, would hide the index."""
+        del against
+        return self
+
+
+@compiles(among, "postgresql")
+def _postgresql_among(element: among, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    column, ids = (compiler.process(part, **given) for part in (element.column, element.ids))
+    return f"({column} = any ({ids}))"
+
+
+@compiles(among, "sqlite")
+def _sqlite_among(element: among, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    column, ids = (compiler.process(part, **given) for part in (element.column, element.ids))
+    return f"({column} in (select value from json_each({ids})))"  # noqa: S608  (the compiler's words)
 
 
 class db_now(GenericFunction[float]):  # noqa: N801  (it reads as a function in SQL)

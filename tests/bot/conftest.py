@@ -1,14 +1,18 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+from bot.sandbox.client import Sandbox
+from bot.sandbox.house import MANIFESTS
 from bot.sandbox.postgres import Cluster
 from bot.views import ids
 from engine.request import State
 from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, Door, opened
-from tests.support.postgres import fresh_database
+from tests.support.inside import COMPANY, Inside
+from tests.support.postgres import drop_database, fresh_database
 from tests.support.story import Story, story
 
 
@@ -64,3 +68,22 @@ def door(doors: Callable[[str], Door], request: pytest.FixtureRequest) -> Iterat
     made.put_back()
     yield made
     made.put_back()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def inside(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inside]:
+    """The bot in the test's own process, its loops driven by hand, on each kind of database."""
+    clock = tmp_path / "clock"
+    cluster = request.getfixturevalue("cluster") if request.param == "postgresql" else None
+    url = fresh_database(cluster) if cluster else f"sqlite:///{tmp_path}/latchkey.db"
+    with Sandbox.start(
+        manifest=MANIFESTS / "slack-app.yaml",
+        workspace=COMPANY / "workspace.yaml",
+        clock=clock,
+        rate_factor=0,
+    ) as sandbox:
+        opened_ = Inside(sandbox, clock, url)
+        yield opened_
+        opened_.close()
+    if cluster:
+        drop_database(cluster, url)

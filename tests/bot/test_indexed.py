@@ -1,0 +1,78 @@
+"""Each statement of a life is found by an index: none gets slower as the ledger grows."""
+
+import re
+from contextlib import contextmanager
+
+from sqlalchemy import event
+
+from storage import kept
+from tests.support.inside import whole_life
+
+# What grows with each request. What is due has an index of its own, which holds nothing else.
+GROWS = {
+    "request", "access_grant", "account", "ask", "decision", "message", "audit", "delivery",
+}  # fmt: skip
+OF_WHAT_IS_DUE = {"request_due", "account_due", "message_next"}
+SCAN = re.compile(r"SCAN (\w+?)(?:_\d+)?(?: USING (?:COVERING )?INDEX (\w+))?")
+
+
+@contextmanager
+def heard(database, monkeypatch):
+    """Collect statements, each with values that it was given."""
+    said = {}
+
+    def hear(_connection, _cursor, words, values, _context, many):
+        said[words] = values[0] if many else values
+
+    def prepare(query, dialect):
+        prepared = real(query, dialect)
+        said[prepared.statement] = None
+        return prepared
+
+    real = kept._Prepared.of
+    monkeypatch.setattr(kept._Prepared, "of", prepare)
+    for engine in (database.writer, database.reader):
+        event.listen(engine, "before_cursor_execute", hear)
+    yield said
+    for engine in (database.writer, database.reader):
+        event.remove(engine, "before_cursor_execute", hear)
+
+
+def read_whole(database, said):
+    """Return the tables that each statement reads from end to end."""
+    read = read_by_sqlite if database.sqlite else read_by_postgresql
+    with database.reader.connect() as connection:
+        if not database.sqlite:  # it thinks little of small tables' indexes
+            connection.exec_driver_sql("set enable_seqscan = off")
+        for words, values in said.items():
+            if re.match("select|insert|update|delete", words, re.IGNORECASE):
+                given = values if values is not None else {"now": "2026-01-01", "limit": 1}
+                yield words, set(read(connection, words, given)) & GROWS
+
+
+def read_by_sqlite(connection, words, given):
+    for *_, step in connection.connection.execute(f"explain query plan {words}", given):
+        scan = SCAN.fullmatch(step)
+        if scan and scan[2] not in OF_WHAT_IS_DUE:
+            yield scan[1]
+
+
+def read_by_postgresql(connection, words, given):
+    (answer,) = connection.exec_driver_sql(f"explain (format json) {words}", given).one()
+    nodes = [answer[0]["Plan"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("Plans", [])
+        found = "Index Cond" in node or "Recheck Cond" in node
+        due = node.get("Index Name") in OF_WHAT_IS_DUE
+        if "Relation Name" in node and "Scan" in node["Node Type"] and not (found or due):
+            yield node["Relation Name"]
+
+
+def test_no_statement_reads_all_requests(inside, monkeypatch):
+    """A click read all requests on PostgreSQL, and a change of a card all messages on SQLite."""
+    with heard(inside.database, monkeypatch) as said:
+        whole_life(inside)
+    assert len(said) > 30
+    found = dict(read_whole(inside.database, said))
+    assert {words: tables for words, tables in found.items() if tables} == {}
