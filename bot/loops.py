@@ -26,7 +26,7 @@ from storage.database import AWAY
 from storage.jobs import Job, JobKind
 
 BATCH = 50
-TICKS = 48  # requests in one transaction, which others wait for
+TICKS = 16  # requests in one transaction, which others wait for
 PAUSE_AFTER_FAULT = 1.0  # seconds
 GATHER = 0.05  # seconds, while systems are called, for what they saw and what is due to gather
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from storage.database import Gate
 
-PATIENCE = 0.05  # seconds that a loop lets people go first; then it works beside them
+PATIENCE = 0.02  # seconds that a loop lets people go first; then it works beside them
 
 
 class Turns:

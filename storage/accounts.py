@@ -220,7 +220,7 @@ def _newcomers(tx: Write, accounts: list[AccountId], known: set[RequestId]) -> s
     """Return accounts that a request joined after the requests were locked: their turn comes."""
     if not accounts:
         return set()
-    found = tx.execute(_OPEN, {"accounts": accounts})
+    found = tx.connection().execute(_OPEN, {"accounts": accounts})
     return {AccountId(account) for account, request in found if request not in known}
 
 

@@ -138,7 +138,7 @@ def fingerprint(draft: Draft) -> str:
 
 def delivered(tx: Write, key: str) -> RequestId | None:
     """Return the request that a delivery made, if it was here before."""
-    found = tx.execute(_DELIVERED, {"key": key}).scalar()
+    found = tx.connection().execute(_DELIVERED, {"key": key}).scalar()
     return RequestId(found) if found is not None else None
 
 
@@ -421,7 +421,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
     """Return the grantee's account in each system concerned, made if need be."""
     systems = sorted({e.integration.id for e in draft.entitlements})
     given = {"person": draft.grantee.id, "systems": systems}
-    found = tx.execute(_KNOWN_ACCOUNTS, given).all()
+    found = tx.connection().execute(_KNOWN_ACCOUNTS, given).all()
     if len(found) < len(systems):
         # Never an update: it would lock the rows in another order than everybody else does.
         batch.add(
@@ -430,7 +430,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
             [_account_columns(system, draft.grantee.id) for system in systems],
             key=("integration_id", "person_id"),
         )
-        found = tx.execute(_KNOWN_ACCOUNTS, given).all()
+        found = tx.connection().execute(_KNOWN_ACCOUNTS, given).all()
     return {system: AccountId(id_ or 0) for system, id_ in found}
 
 

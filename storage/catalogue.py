@@ -7,12 +7,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlmodel import Session, col
 
 from engine.flow import Selector
 from engine.inventory import IntegrationId, ResourceId, ResourceStatus
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+
+_VERSIONS = select(
+    col(IntegrationRow.id), col(IntegrationRow.name), col(IntegrationRow.version)
+).where(col(IntegrationRow.id).in_(bindparam("systems", expanding=True)))
 
 
 class Line(NamedTuple):
@@ -91,8 +95,7 @@ class Catalogues:
         self, session: Session, systems: Collection[IntegrationId]
     ) -> dict[IntegrationId, Catalogue]:
         """Return the catalogues of those of the systems that there are."""
-        columns = (col(IntegrationRow.id), col(IntegrationRow.name), col(IntegrationRow.version))
-        known = session.execute(select(*columns).where(columns[0].in_(systems)))
+        known = session.connection().execute(_VERSIONS, {"systems": list(systems)})
         found = [(IntegrationId(id_), name, version) for id_, name, version in known]
         return {id_: self._catalogue(session, id_, name, version) for id_, name, version in found}
 

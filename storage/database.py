@@ -2,18 +2,23 @@
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, cast
 
 import stamina
-from sqlalchemy import Connection, Engine, Select, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, ExceptionContext, Select, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
 from storage.kept import Columns, KeptConnection
+
+WRITERS = 3  # at once, on PostgreSQL
+RESTED = 1.0  # seconds without use, after which a connection may be gone
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -27,21 +32,23 @@ AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError)
 
 
 class Gate:
-    """A first-come-first-served lock. Raises BusyError when one's turn does not come in time.
+    """First come, first served, so many at once. Raises BusyError when one's turn does not come.
 
     SQLite lets one writer in and makes no queue: without this, loops starve listeners for seconds.
+    PostgreSQL lets all in; but threads that share one interpreter hold their locks for longer, the
+    more of them there are.
     """
 
-    def __init__(self, patience: float = 10.0) -> None:
+    def __init__(self, patience: float = 10.0, room: int = 1) -> None:
         self._patience = patience
         self._lock = threading.Lock()
         self._queue: deque[threading.Event] = deque()
-        self._held = False
+        self._room = room
 
     def __enter__(self) -> None:
         with self._lock:
-            if not self._held:
-                self._held = True
+            if self._room:
+                self._room -= 1
                 return
             turn = threading.Event()
             self._queue.append(turn)
@@ -57,7 +64,7 @@ class Gate:
             if self._queue:
                 self._queue.popleft().set()
             else:
-                self._held = False
+                self._room += 1
 
 
 class Write(Session):
@@ -102,7 +109,7 @@ class Database:
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.file = parsed.database if self.sqlite else None
         self.url = url
-        self._gate: AbstractContextManager[None] = Gate(patience) if self.sqlite else nullcontext()
+        self._gate = Gate(patience, 1 if self.sqlite else WRITERS)
         # On SQLite only one writes at a time.
         self.writer = self._open(url, 1 if self.sqlite else pool, patience)
         # It never leaves anything to be undone when a connection goes back.
@@ -111,6 +118,7 @@ class Database:
         if self.sqlite:
             event.listen(self.writer, "begin", _begin_immediate)
         self._kept = KeptConnection(self.reader)
+        self._lost = float("-inf")  # when a connection was last found to be gone
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
@@ -126,8 +134,11 @@ class Database:
         }
         if not self.sqlite:
             whole = {"connect_timeout": max(2, round(patience))}  # libpq's least is two
-            engine = create_engine(url, pool_pre_ping=True, connect_args=whole, **common)
+            engine = create_engine(url, connect_args=whole, **common)
             event.listen(engine, "connect", _configure_postgresql(patience))
+            event.listen(engine, "checkin", _rests)
+            event.listen(engine, "checkout", self._still_there(engine))
+            event.listen(engine, "handle_error", self._lost_one)
             event.listen(engine, "do_executemany", _execute_one)
             return engine
         # The driver waits for others' locks for as long as `timeout` says. Statements that it keeps
@@ -166,10 +177,29 @@ class Database:
         try:
             return self._kept.ask(query, values)
         except self.reader.dialect.loaded_dbapi.Error:
+            self._lost = time.monotonic()
             # The pool finds out whether the database is away, or it was only this connection.
             with self.reader.connect() as connection:
                 rows = connection.execute(query, values)
                 return cast(list[tuple[*Columns]], [tuple(row) for row in rows])
+
+    def _still_there(self, engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
+        """Ask only a connection that may be gone: it is a way there and back for each use."""
+
+        def ask(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401
+            used = record.info.get("since", float("inf"))
+            if used < max(self._lost, time.monotonic() - RESTED):
+                try:
+                    engine.dialect.do_ping(connection)
+                except engine.dialect.loaded_dbapi.Error as fault:
+                    # The others that rest are as old: all are opened anew.
+                    raise InvalidatePoolError from fault
+
+        return ask
+
+    def _lost_one(self, context: ExceptionContext) -> None:
+        if context.is_disconnect:
+            self._lost = time.monotonic()
 
     def close(self) -> None:
         self._kept.close()
@@ -184,6 +214,10 @@ def _configure_postgresql(patience: float) -> Callable[[Any, object], None]:
         connection.autocommit = before
 
     return configure
+
+
+def _rests(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["since"] = time.monotonic()
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)

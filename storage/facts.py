@@ -1,8 +1,9 @@
 """Reads: everything that a decision needs, in a few statements."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, or_, select, text
+from sqlalchemy import BindParameter, Row, Select, bindparam, or_, select, text
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -32,8 +33,6 @@ from storage.tables import (
     ResourceRow,
 )
 from storage.types import among
-
-EntitlementColumns = tuple[int | None, str, int, ResourceRow, str, str]
 
 _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body))
 _IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
@@ -113,7 +112,7 @@ def find(session: Session, *, live: bool = True, limit: int | None = 1000) -> li
 
 def same(session: Session, fingerprint: str) -> RequestId | None:
     """Return the request that waits or is being granted under this fingerprint."""
-    found = session.execute(_SAME, {"fingerprint": fingerprint}).scalar()
+    found = session.connection().execute(_SAME, {"fingerprint": fingerprint}).scalar()
     return RequestId(found) if found is not None else None
 
 
@@ -128,17 +127,27 @@ def entitlements(
 
 
 def _entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
-    query = entitlement_query().where(col(EntitlementRow.id).in_(list(ids)))
-    return [to_entitlement(row) for row in session.execute(query)]
+    query = entitlement_query().where(among(col(EntitlementRow.id), "ids"))
+    found = session.connection().execute(query, {"ids": list(ids)})
+    return [to_entitlement(row) for row in found]
 
 
-def entitlement_query() -> Select[*EntitlementColumns]:
+def entitlement_query() -> Select[*tuple[Any, ...]]:
+    """Select what `to_entitlement` reads, of all entitlements."""
     return (
         select(
             col(EntitlementRow.id),
             col(EntitlementRow.permission),
             col(EntitlementRow.risk),
-            ResourceRow,
+            col(ResourceRow.id),
+            col(ResourceRow.type),
+            col(ResourceRow.name),
+            col(ResourceRow.path),
+            col(ResourceRow.source_id),
+            col(ResourceRow.risk),
+            col(ResourceRow.status),
+            col(ResourceRow.body),
+            col(IntegrationRow.id),
             col(IntegrationRow.name),
             col(IntegrationRow.kind),
         )
@@ -147,20 +156,21 @@ def entitlement_query() -> Select[*EntitlementColumns]:
     )
 
 
-def to_entitlement(row: EntitlementColumns) -> Entitlement:
-    id_, permission, risk, resource, name, kind = row
+def to_entitlement(row: Row[*tuple[Any, ...]]) -> Entitlement:
+    id_, permission, risk, *resource, integration, system, kind = row
+    number, type_, name, path, source, its_risk, status, body = resource
     return Entitlement(
         EntitlementId(id_ or 0),
-        Integration(IntegrationId(resource.integration_id), name, kind),
+        Integration(IntegrationId(integration), system, kind),
         Resource(
-            ResourceId(resource.id or 0),
-            resource.type,
-            resource.name,
-            resource.path,
-            resource.source_id,
-            resource.risk,
-            ResourceStatus(resource.status),
-            {key: tuple(values) for key, values in resource.body.get("tags", {}).items()},
+            ResourceId(number or 0),
+            type_,
+            name,
+            path,
+            source,
+            its_risk,
+            ResourceStatus(status),
+            {key: tuple(values) for key, values in body.get("tags", {}).items()},
         ),
         Permission(permission, risk),
     )

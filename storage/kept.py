@@ -1,13 +1,17 @@
 """A connection that is kept for what is asked every second."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Self, TypeVarTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVarTuple, cast
 
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
 
 Columns = TypeVarTuple("Columns")
+Query = Select[*tuple[Any, ...]]
 
 
 class KeptConnection:
@@ -25,26 +29,18 @@ class KeptConnection:
     def ask(self, query: Select[*Columns], values: Mapping[str, Any]) -> list[tuple[*Columns]]:
         """Return what the driver gives. Raises its errors; the next question begins anew."""
         with self._lock:
-            if query not in self._prepared:
-                self._prepared[query] = _Prepared.of(query, self._engine.dialect)
-            prepared = self._prepared[query]
             if self._connection is None:
-                self._connection = self._open()
+                self._connection = self._engine.raw_connection()
+                self._prepared = {}
             try:
-                cursor = self._connection.cursor()
-                cursor.execute(prepared.statement, prepared.bound(values))
-                return cast(list[tuple[*Columns]], cursor.fetchall())
+                if query not in self._prepared:
+                    kind = _KINDS[self._engine.dialect.name]
+                    self._prepared[query] = kind(query, self._engine.dialect, self._connection)
+                return cast(list[tuple[*Columns]], self._prepared[query].ask(values))
             except Exception:
                 self._connection.invalidate()
                 self._connection = None
                 raise
-
-    def _open(self) -> PoolProxiedConnection:
-        connection = self._engine.raw_connection()
-        if self._engine.dialect.name == "postgresql":
-            # Else a question is planned anew each time, if it is cheap for the values of that time.
-            connection.cursor().execute("set plan_cache_mode = force_generic_plan")
-        return connection
 
     def close(self) -> None:
         with self._lock:
@@ -53,27 +49,68 @@ class KeptConnection:
             self._connection = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Protocol):
+    def __init__(
+        self, query: Query, dialect: Dialect, connection: PoolProxiedConnection
+    ) -> None: ...
+    def ask(self, values: Mapping[str, Any]) -> Sequence[Any]: ...
+
+
+class _OnSQLite:
+    def __init__(self, query: Query, dialect: Dialect, connection: PoolProxiedConnection) -> None:
+        self._words = _Words(query, dialect, "named")
+        self._cursor = connection.cursor()
+
+    def ask(self, values: Mapping[str, Any]) -> Sequence[Any]:
+        self._cursor.execute(self._words.text, self._words.bound(values))
+        return self._cursor.fetchall()
+
+
+class _OnPostgreSQL:
+    """By libpq's own calls: a cursor costs as much as the way to the server and back."""
+
+    def __init__(self, query: Query, dialect: Dialect, connection: PoolProxiedConnection) -> None:
+        self._words = _Words(query, dialect, "numeric_dollar")
+        driver: psycopg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]
+        self._name = f"kept_{id(self)}".encode()
+        self._server, self._adapt = driver.pgconn, Transformer(driver)
+        # Else it is planned anew each time, if that is cheap for the values of that time.
+        driver.execute("set plan_cache_mode = force_generic_plan")
+        self._checked(self._server.prepare(self._name, self._words.text.encode()))
+
+    def ask(self, values: Mapping[str, Any]) -> Sequence[Any]:
+        bound = list(self._words.bound(values).values())
+        given: Any = self._adapt.dump_sequence(bound, [PyFormat.TEXT] * len(bound))
+        found = self._checked(self._server.exec_prepared(self._name, given))
+        if not found.ntuples:
+            return []
+        self._adapt.set_pgresult(found)
+        return self._adapt.load_rows(0, found.ntuples, tuple)
+
+    def _checked(self, result: PGresult) -> PGresult:
+        if result.status not in {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}:
+            raise psycopg.errors.error_from_result(result)
+        return result
+
+
+_KINDS: Mapping[str, type[_Prepared]] = {"sqlite": _OnSQLite, "postgresql": _OnPostgreSQL}
+
+
+class _Words:
     """A query in a driver's own words."""
 
-    statement: str
-    constants: Mapping[str, Any]
-    conversions: Mapping[str, Callable[[Any], Any]]
-
-    @classmethod
-    def of(cls, query: Select[*tuple[Any, ...]], dialect: Dialect) -> Self:
+    def __init__(self, query: Query, dialect: Dialect, style: str) -> None:
         make: Callable[..., Dialect] = type(dialect)
-        named = make(paramstyle="named" if dialect.name == "sqlite" else "pyformat")
-        compiled = query.compile(dialect=named)
-        types = {name: bound.type.dialect_impl(named) for name, bound in compiled.binds.items()}
-        conversions = {name: type_.bind_processor(named) for name, type_ in types.items()}
-        return cls(
-            str(compiled),
-            compiled.params,
-            {name: convert for name, convert in conversions.items() if convert},
-        )
+        spoken = make(paramstyle=style)
+        compiled = query.compile(dialect=spoken)
+        names = getattr(compiled, "positiontup", None) or list(compiled.params)
+        types = {name: compiled.binds[name].type.dialect_impl(spoken) for name in names}
+        self.text = str(compiled)
+        self._constants = {name: compiled.params[name] for name in names}
+        found = {name: type_.bind_processor(spoken) for name, type_ in types.items()}
+        self._conversions = {name: convert for name, convert in found.items() if convert}
 
     def bound(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        given = {**self.constants, **values}
-        return given | {name: convert(given[name]) for name, convert in self.conversions.items()}
+        """Return the values, in the order in which they are asked for."""
+        given = {**self._constants, **values}
+        return given | {name: convert(given[name]) for name, convert in self._conversions.items()}

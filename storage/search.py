@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col
 
 from engine.flow import AccessFlow, Selector
@@ -14,6 +15,12 @@ from storage.catalogue import Catalogues, Line
 from storage.tables import EntitlementRow, ResourceRow
 
 MOST_WORDS = 20  # of a search, that are looked for
+
+_ON = (
+    facts.entitlement_query()
+    .where(col(ResourceRow.id) == bindparam("resource"))
+    .order_by(col(EntitlementRow.risk), col(EntitlementRow.permission))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,5 @@ def resources(
 
 def entitlements_on(session: Session, resource: ResourceId) -> list[Entitlement]:
     """Return what can be had on a resource, the least first."""
-    query = (
-        facts.entitlement_query()
-        .where(col(ResourceRow.id) == resource)
-        .order_by(col(EntitlementRow.risk), col(EntitlementRow.permission))
-    )
-    return [facts.to_entitlement(row) for row in session.execute(query)]
+    found = session.connection().execute(_ON, {"resource": resource})
+    return [facts.to_entitlement(row) for row in found]

@@ -1,8 +1,10 @@
 """50 people at once: 25 ask, as fast as they can, and 25 approve, with all loops at work.
 
 The bot is a process of its own, with its links to the sandbox and a real PostgreSQL to protect.
-People fill in the form field by field, and press the buttons of their cards. What is counted are
-commands, clicks, searches and submissions that were acknowledged; anything else is an error.
+People fill in the form field by field, and press the buttons of their cards. Nobody asks again for
+a table before the access to it that they asked for is there: the loops have to keep up. What is
+counted are commands, clicks, searches and submissions that were acknowledged; anything else is an
+error.
 """
 
 import asyncio
@@ -143,10 +145,14 @@ class Crowd:
             both.create_task(self.decide(decider, asked))
 
     async def ask(self, screen: "Screen", number: int, asked: asyncio.Queue[str]) -> None:
+        last = dict[str, str]()  # what was asked for each table
         for turn in range(number, 100_000):
+            table, mark = TABLES[turn % len(TABLES)], f"INC-{number}-{turn}."
+            if table in last:
+                await screen.card(last[table], saying="Access is active")
             if self.over:
                 break
-            table, mark = TABLES[turn % len(TABLES)], f"INC-{number}-{turn}."
+            last[table] = mark
             await screen.act("command", command="/access", text="request")
             form = await screen.top()
             offered = await screen.act("options", view_id=form, action_id="resource", query=table)
@@ -184,6 +190,7 @@ class Screen:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     seen: int = -1
+    cards: dict[str, Json] = field(default_factory=dict[str, Json])
 
     @classmethod
     async def of(cls, crowd: Crowd, name: str) -> "Screen":
@@ -217,16 +224,17 @@ class Screen:
         got = await self.call("GET", f"{self.base}/views")
         return str(got["value"][-1]["raw"]["id"])
 
-    async def card(self, mark: str) -> Json:
-        """Wait for the card that says this."""
+    async def card(self, mark: str, *, saying: str = "") -> Json:
+        """Wait for the card with this mark, until it says that."""
         give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
+            for card in reversed(self.cards.values()):
+                if mark in card["text"] and saying in card["text"]:
+                    return card
             got = await self.call("GET", f"{self.base}/messages?since={self.seen}&wait=5")
-            for card in reversed(got["value"]):
-                if mark in card["text"]:
-                    return dict(card)
+            self.cards |= {card["raw"]["ts"]: card for card in got["value"]}
             self.seen = got["changes"]
-        raise TimeoutError(f"no card says {mark}")
+        raise TimeoutError(f"no card says {mark} {saying}")
 
     async def call(self, method: str, path: str, said: Json | None = None) -> Json:
         body = json.dumps(said).encode() if said is not None else b""

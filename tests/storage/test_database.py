@@ -6,12 +6,12 @@ from datetime import datetime, timedelta, timezone
 
 import psycopg
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 from sqlmodel import col
 
-from storage.database import Database, Gate
+from storage.database import BusyError, Database, Gate
 from storage.jobs import JobKind, reschedule, schedule
 from storage.tables import JobRow
 from tests.support.stored import START
@@ -43,13 +43,19 @@ def test_write_gate_lets_in_who_came_first():
 
 
 def test_write_gate_opens_after_a_fault():
-    gate = Gate()
+    gate = Gate(patience=0)
     with pytest.raises(ZeroDivisionError), gate:
         raise ZeroDivisionError
 
-    with gate:
-        assert gate._held
-    assert not gate._held
+    with gate, pytest.raises(BusyError), gate:
+        pass
+
+
+def test_write_gate_lets_in_as_many_as_it_has_room_for():
+    gate = Gate(patience=0, room=2)
+    for _ in range(2):
+        with gate, gate, pytest.raises(BusyError), gate:
+            pass
 
 
 def test_threads_that_write_at_once_lose_nothing(database):
@@ -197,3 +203,62 @@ def test_who_starts_waits_for_locks_longer_than_a_click_does(url):
     hurried.close()
 
     assert done
+
+
+def leave(url) -> None:
+    """End all sessions of the database, as a restart of the server does."""
+    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False)) as one:
+        one.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_connections_that_rested_are_looked_at_before_they_are_used(url, monkeypatch):
+    database = Database(url)
+    monkeypatch.setattr("storage.database.RESTED", 0.0)
+    with database.read() as one, database.read() as another:
+        assert one.execute(text("select 1")).scalar() == another.execute(text("select 1")).scalar()
+    leave(url)
+
+    with database.write() as tx:
+        schedule(tx, JobKind.SWEEP, "", START)
+    with database.read() as one, database.read() as another:
+        assert one.execute(select(col(JobRow.kind))).scalar() == JobKind.SWEEP
+        assert another.execute(select(col(JobRow.kind))).scalar() == JobKind.SWEEP
+    database.close()
+
+
+DUE = select(col(JobRow.id), col(JobRow.due_at)).where(
+    col(JobRow.due_at) <= bindparam("now"), col(JobRow.kind) == "sweep"
+)
+
+
+def test_what_is_asked_every_second_is_answered_as_by_a_session(database):
+    with database.write() as tx:
+        for number in range(3):
+            schedule(tx, JobKind.SWEEP, str(number), START + timedelta(hours=number))
+    given = {"now": START + timedelta(hours=1)}
+    with database.read() as session:
+        expected = [id_ for id_, _ in session.execute(DUE, given)]
+
+    for _ in range(2):  # prepared, and again
+        assert [id_ for id_, _ in database.ask(DUE, given)] == expected
+    assert len(expected) == 2
+    assert database.ask(DUE, {"now": START - timedelta(hours=1)}) == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_what_is_asked_every_second_is_answered_though_the_connection_is_gone(url, monkeypatch):
+    database = Database(url)
+    monkeypatch.setattr("storage.database.RESTED", 0.0)
+    with database.write() as tx:
+        schedule(tx, JobKind.SWEEP, "", START)
+    before = database.ask(DUE, {"now": START})
+    leave(url)
+
+    assert database.ask(DUE, {"now": START}) == before
+    assert database.ask(DUE, {"now": START}) == before
+    assert len(before) == 1
+    database.close()

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import select
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +43,7 @@ T = TypeVar("T")
 
 OLDEST = 14  # the first server that waits for a session to end, and ends idle ones itself
 TRIES = 10  # for one transaction that others get in the way of
+IDLE = 3.0  # seconds that a connection stays open after a call
 LOCK = int.from_bytes(b"LKEY")  # the first half of our advisory locks
 
 HELD = Outcome(Presence.HELD)
@@ -81,6 +84,62 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(gen, interval, timeout)
 
 
+class Idle:
+    """Connections between two calls: to log in anew costs both sides more than most calls do.
+
+    They stay for less than the 5 s that DROP DATABASE waits for others to leave.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept = list[tuple[float, str, Connection]]()  # until when, of which database
+        self._sweeping = False
+
+    def take(self, dbname: str) -> Connection | None:
+        """Return one that the server has not closed, if there is one."""
+        while found := self._newest(dbname):
+            if not select.select([found.fileno()], [], [], 0)[0]:  # it would say so
+                return found
+            found.close()
+        return None
+
+    def give(self, dbname: str, connection: Connection) -> None:
+        """Keep it for a while, as if it were new: no lock of the call outlives it."""
+        connection.execute("discard all")
+        with self._lock:
+            self._kept.append((time.monotonic() + IDLE, dbname, connection))
+            sweep, self._sweeping = not self._sweeping, True
+        if sweep:
+            self._sweep_later()
+
+    def close(self, until: float = float("inf")) -> None:
+        """Close those that were to stay until then at the latest."""
+        with self._lock:
+            gone = [c for at, _, c in self._kept if at <= until]
+            self._kept = [kept for kept in self._kept if kept[0] > until]
+        for connection in gone:
+            connection.close()
+
+    def _newest(self, dbname: str) -> Connection | None:
+        with self._lock:
+            for place in reversed(range(len(self._kept))):
+                if self._kept[place][1] == dbname:
+                    return self._kept.pop(place)[2]
+        return None
+
+    def _sweep_later(self) -> None:
+        timer = threading.Timer(IDLE, self._sweep)
+        timer.daemon = True
+        timer.start()
+
+    def _sweep(self) -> None:
+        self.close(time.monotonic())
+        with self._lock:
+            self._sweeping = bool(self._kept)
+        if self._sweeping:
+            self._sweep_later()
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """A grantee's login as the server has it."""
@@ -93,7 +152,7 @@ class Role:
 
 
 class Server:
-    """Opens connections whose every statement, lock and pause the server itself limits."""
+    """Gives out connections whose every statement, lock and pause the server itself limits."""
 
     def __init__(
         self, dsn: Secret, *, installation: str, connect_timeout: int, statement_timeout: int
@@ -102,6 +161,7 @@ class Server:
             self.address = conninfo_to_dict(dsn.reveal())
         except psycopg.ProgrammingError:  # whose words would quote the password
             raise ValueError("the address of the PostgreSQL server cannot be read") from None
+        self.idle = Idle()
         self._installation = installation
         self._seconds = statement_timeout
         # The last statement begins within the call's time, after at most one pause, and ends.
@@ -125,7 +185,7 @@ class Server:
 
     @contextlib.contextmanager
     def main(self) -> Iterator[Connection]:
-        """Open the connection that a call begins with. Its faults are `Unavailable`."""
+        """Give out the connection that a call begins with. Its faults are `Unavailable`."""
         try:
             with self.session(time.monotonic() + self._seconds) as connection:
                 yield connection
@@ -134,16 +194,22 @@ class Server:
 
     @contextlib.contextmanager
     def session(self, until: float, dbname: str | None = None) -> Iterator[Connection]:
-        """Open a connection, to the address's own database or another, for the rest of a call."""
+        """Give out a connection, to the address's own database or another, for a call's rest."""
         parts = self._parts | ({"dbname": dbname} if dbname else {})
-        connection = Connection.connect(
+        name = str(parts.get("dbname") or "")
+        connection = self.idle.take(name) or Connection.connect(
             make_conninfo(**parts), autocommit=True, prepare_threshold=None
         )
         connection.until = until
         connection.patience = 2.0 * self._seconds
         try:
             yield connection
-        finally:
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            self.idle.give(name, connection)
+        except psycopg.Error:  # what it was opened for is done
             connection.close()
 
     def signature(self) -> str:

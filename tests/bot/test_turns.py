@@ -1,0 +1,57 @@
+"""Whose turn it is: people's first, then the loops', one after another."""
+
+import threading
+
+from bot.turns import Turns
+
+LONG = 20.0  # seconds, in which all that is to happen does
+
+
+def test_a_loop_begins_when_the_last_one_was_answered():
+    turns, begun = Turns(), threading.Event()
+
+    def loop():
+        turns.give_way(within=LONG)
+        begun.set()
+
+    with turns.answering():
+        with turns.answering():
+            thread = threading.Thread(target=loop)
+            thread.start()
+        assert not begun.is_set()
+    assert begun.wait(LONG)
+    thread.join()
+
+
+def test_a_loop_is_not_kept_from_its_work():
+    """Fifty people at once are answered without a gap: access has to end meanwhile."""
+    turns, worked = Turns(), threading.Event()
+
+    def loop():
+        with turns:
+            worked.set()
+
+    with turns.answering():
+        thread = threading.Thread(target=loop)
+        thread.start()
+        assert worked.wait(LONG)
+    thread.join()
+
+
+def test_loops_work_one_after_another():
+    turns, at_work, most = Turns(), [], []
+
+    def loop():
+        for _ in range(200):
+            with turns:
+                at_work.append(1)
+                most.append(len(at_work))
+                at_work.pop()
+
+    threads = [threading.Thread(target=loop) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 800
+    assert set(most) == {1}
