@@ -2,10 +2,22 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes lines; one that cannot be written is lost. What is logged goes on, whatever comes."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def configure(stream: TextIO | None = None) -> None:
@@ -25,7 +37,7 @@ def configure(stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)

@@ -40,20 +40,20 @@ def sound(body: object) -> Body:
 
 def _can_be_kept(body: object) -> bool:
     """Tell whether all text can, which it nearly always does. Raises BadPayloadError."""
-    level, texts = [body], list[str]()
-    for _ in range(DEEPEST):
-        below: list[object] = []
-        for value in level:
-            if isinstance(value, dict):
-                texts += value
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-            elif isinstance(value, str):
-                texts.append(value)
+    level, texts = [[body]], list[str]()
+    for _ in range(DEEPEST + 1):
+        below: list[list[object]] = []
+        for values in level:
+            for value in values:
+                if isinstance(value, str):
+                    texts.append(value)
+                elif isinstance(value, dict):
+                    texts += value
+                    below.append(list(value.values()))
+                elif isinstance(value, list):
+                    below.append(value)
         if not below:
-            text = "".join(texts)
-            return not _UNKEPT.search(text)
+            return not _UNKEPT.search("".join(texts))
         level = below
     raise BadPayloadError
 

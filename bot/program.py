@@ -194,7 +194,7 @@ class Program:
         try:
             finished += [self._access.stop(left()), self._messages.stop(left())]
             if self.database.instance:
-                with self.database.write() as tx:
+                with self.database.write(urgent=True) as tx:
                     claims.leave(tx, self.services.instance)
         except AWAY:
             log.warning("stopped without the database: leases last until they are found dead")
@@ -218,13 +218,13 @@ class Program:
         )
 
     def _register(self) -> None:
-        with self.database.write() as tx:
+        with self.database.write(urgent=True) as tx:
             self.database.instance = claims.register(tx)
 
     def _beat(self) -> None:
         begun = time.monotonic()
         try:
-            with self.database.write() as tx:
+            with self.database.write(urgent=True) as tx:
                 alive = claims.beat(tx, self.services.instance)
             self.services.pulse.beaten(begun)
             if not alive:

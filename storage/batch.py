@@ -120,6 +120,12 @@ def _columns(table: Table) -> Mapping[str, ColumnElement[Any]]:
 
 
 def _plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [
-        {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()} for row in rows
-    ]
+    return [{name: _in_json(value) for name, value in row.items()} for row in rows]
+
+
+def _in_json(value: object) -> object:
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError(f"naive time {value.isoformat()}: give it a time zone")
+    return value.isoformat()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import stamina
@@ -150,9 +150,13 @@ class Database:
         return engine
 
     @contextmanager
-    def write(self) -> Iterator[Write]:
-        """Open a writing transaction: committed at the end of the block, undone by an exception."""
-        with self._gate, Write(self.writer, expire_on_commit=False) as session:
+    def write(self, *, urgent: bool = False) -> Iterator[Write]:
+        """Open a writing transaction: committed at the end of the block, undone by an exception.
+
+        Urgent ones, which wait for nobody's rows, do not queue behind those that do.
+        """
+        gate = nullcontext() if urgent and not self.sqlite else self._gate
+        with gate, Write(self.writer, expire_on_commit=False) as session:
             session.topics, session.instance = set(), self.instance
             with session.begin():
                 yield session

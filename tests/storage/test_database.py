@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 from sqlmodel import col
 
+from storage import batch, claims
 from storage.database import BusyError, Database, Gate
 from storage.jobs import JobKind, reschedule, schedule
 from storage.tables import JobRow
@@ -262,3 +263,26 @@ def test_what_is_asked_every_second_is_answered_though_the_connection_is_gone(ur
     assert database.ask(DUE, {"now": START}) == before
     assert len(before) == 1
     database.close()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_heartbeat_does_not_queue_behind_those_who_wait_for_rows(url, monkeypatch):
+    """Writers that waited for another's lock would have kept a living process from saying so."""
+    monkeypatch.setattr("storage.database.WRITERS", 0)  # as if all were waiting
+    database = Database(url, patience=0.05)
+
+    with pytest.raises(BusyError), database.write():
+        pass
+    with database.write(urgent=True) as tx:
+        assert claims.beat(tx, claims.register(tx))
+    database.close()
+
+
+def test_a_batch_refuses_a_naive_time(database):
+    naive = [
+        {"kind": "sweep", "subject": str(n), "due_at": datetime(2026, 1, 1), "attempts": 0}  # noqa: DTZ001
+        for n in range(2)
+    ]
+
+    with pytest.raises((ValueError, StatementError), match="naive time"), database.write() as tx:
+        batch.add(tx, JobRow, naive)

@@ -43,7 +43,9 @@ T = TypeVar("T")
 
 OLDEST = 14  # the first server that waits for a session to end, and ends idle ones itself
 TRIES = 10  # for one transaction that others get in the way of
-IDLE = 3.0  # seconds that a connection stays open after a call
+LIFE = 3.0  # seconds from its opening, in which a connection is used for another call
+SWEEP = 0.5  # seconds between two looks for those that are older
+KEPT = 16  # connections that wait for another call
 LOCK = int.from_bytes(b"LKEY")  # the first half of our advisory locks
 
 HELD = Outcome(Presence.HELD)
@@ -74,6 +76,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     until = float("inf")
     patience = 0.0
+    born = 0.0
+
+    @property
+    def young(self) -> bool:
+        return time.monotonic() - self.born < LIFE
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         left = self.until - time.monotonic()
@@ -87,57 +94,72 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 class Idle:
     """Connections between two calls: to log in anew costs both sides more than most calls do.
 
-    They stay for less than the 5 s that DROP DATABASE waits for others to leave.
+    None lives for longer than `LIFE` from its opening: less than the 5 s that DROP DATABASE waits
+    for others to leave. There are few of them: `KEPT`.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept = list[tuple[float, str, Connection]]()  # until when, of which database
+        self._kept = list[tuple[str, Connection]]()  # each with its database, the oldest first
         self._sweeping = False
 
     def take(self, dbname: str) -> Connection | None:
-        """Return one that the server has not closed, if there is one."""
+        """Return one that is young, and that the server has not closed, if there is one."""
         while found := self._newest(dbname):
-            if not select.select([found.fileno()], [], [], 0)[0]:  # it would say so
+            if found.young and not _has_news(found):  # it would say so
                 return found
             found.close()
         return None
 
     def give(self, dbname: str, connection: Connection) -> None:
         """Keep it for a while, as if it were new: no lock of the call outlives it."""
+        if not connection.young:
+            connection.close()
+            return
         connection.execute("discard all")
         with self._lock:
-            self._kept.append((time.monotonic() + IDLE, dbname, connection))
+            self._kept.append((dbname, connection))
+            gone = self._kept.pop(0)[1] if len(self._kept) > KEPT else None
             sweep, self._sweeping = not self._sweeping, True
+        if gone:
+            gone.close()
         if sweep:
             self._sweep_later()
 
-    def close(self, until: float = float("inf")) -> None:
-        """Close those that were to stay until then at the latest."""
+    def close(self) -> None:
+        """Close all of them."""
         with self._lock:
-            gone = [c for at, _, c in self._kept if at <= until]
-            self._kept = [kept for kept in self._kept if kept[0] > until]
-        for connection in gone:
+            gone, self._kept = self._kept, []
+        for _, connection in gone:
             connection.close()
 
     def _newest(self, dbname: str) -> Connection | None:
         with self._lock:
             for place in reversed(range(len(self._kept))):
-                if self._kept[place][1] == dbname:
-                    return self._kept.pop(place)[2]
+                if self._kept[place][0] == dbname:
+                    return self._kept.pop(place)[1]
         return None
 
     def _sweep_later(self) -> None:
-        timer = threading.Timer(IDLE, self._sweep)
+        timer = threading.Timer(SWEEP, self._sweep)
         timer.daemon = True
         timer.start()
 
     def _sweep(self) -> None:
-        self.close(time.monotonic())
         with self._lock:
+            gone = [connection for _, connection in self._kept if not connection.young]
+            self._kept = [kept for kept in self._kept if kept[1].young]
             self._sweeping = bool(self._kept)
+        for connection in gone:
+            connection.close()
         if self._sweeping:
             self._sweep_later()
+
+
+def _has_news(connection: Connection) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +219,7 @@ class Server:
         """Give out a connection, to the address's own database or another, for a call's rest."""
         parts = self._parts | ({"dbname": dbname} if dbname else {})
         name = str(parts.get("dbname") or "")
-        connection = self.idle.take(name) or Connection.connect(
-            make_conninfo(**parts), autocommit=True, prepare_threshold=None
-        )
+        connection = self.idle.take(name) or self._connect(parts)
         connection.until = until
         connection.patience = 2.0 * self._seconds
         try:
@@ -209,8 +229,13 @@ class Server:
             raise
         try:
             self.idle.give(name, connection)
-        except psycopg.Error:  # what it was opened for is done
+        except (psycopg.Error, RuntimeError):  # what it was opened for is done
             connection.close()
+
+    def _connect(self, parts: dict[str, Any]) -> Connection:
+        made = Connection.connect(make_conninfo(**parts), autocommit=True, prepare_threshold=None)
+        made.born = time.monotonic()
+        return made
 
     def signature(self) -> str:
         """Return what the comment of every role that this installation makes begins with."""

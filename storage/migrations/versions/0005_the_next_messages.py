@@ -12,11 +12,11 @@ DUE = sa.text("shown < wanted")
 
 
 def upgrade() -> None:
+    op.drop_index("message_due", "message")  # first, for it takes the stronger lock
     columns = ["priority", "due_at", "id"]
     op.create_index("message_next", "message", columns, sqlite_where=DUE, postgresql_where=DUE)
-    op.drop_index("message_due", "message")
 
 
 def downgrade() -> None:
-    op.create_index("message_due", "message", ["due_at"], sqlite_where=DUE, postgresql_where=DUE)
     op.drop_index("message_next", "message")
+    op.create_index("message_due", "message", ["due_at"], sqlite_where=DUE, postgresql_where=DUE)
