@@ -210,7 +210,7 @@ class Program:
 
     def _wake(self, topics: set[str]) -> None:
         for topic in topics & self._wakers.keys():
-            self._wakers[topic]()
+            self.services.turns.after_the_answer(self._wakers[topic])
 
     def _every_second(self, run: Callable[[], None]) -> None:
         self._scheduler.add_job(

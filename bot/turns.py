@@ -1,7 +1,7 @@
 """Whose turn it is: people's first, then the loops', one after another."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from storage.database import Gate
@@ -22,6 +22,7 @@ class Turns:
         self._answering = 0
         self._quiet = threading.Event()
         self._quiet.set()
+        self._mine = threading.local()
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -29,13 +30,25 @@ class Turns:
         with self._lock:
             self._answering += 1
             self._quiet.clear()
+        after = self._mine.after = list[Callable[[], None]]()
         try:
             yield
         finally:
+            self._mine.after = None
             with self._lock:
                 self._answering -= 1
                 if not self._answering:
                     self._quiet.set()
+            for run in after:
+                run()
+
+    def after_the_answer(self, run: Callable[[], None]) -> None:
+        """Run it when who waits for this thread's answer has it; at once if nobody does."""
+        after: list[Callable[[], None]] | None = getattr(self._mine, "after", None)
+        if after is None:
+            run()
+        else:
+            after.append(run)
 
     def give_way(self, within: float = PATIENCE) -> None:
         """Wait, not for long, until nobody waits for an acknowledgement."""

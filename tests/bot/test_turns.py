@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from bot.turns import Turns
 
 LONG = 20.0  # seconds, in which all that is to happen does
@@ -55,3 +57,30 @@ def test_loops_work_one_after_another():
         thread.join()
     assert len(most) == 800
     assert set(most) == {1}
+
+
+def test_a_loop_is_woken_when_the_answer_is_sent():
+    turns, woken = Turns(), []
+
+    with turns.answering():
+        turns.after_the_answer(lambda: woken.append("mine"))
+        other = threading.Thread(target=turns.after_the_answer, args=(lambda: woken.append("its"),))
+        other.start()
+        other.join()
+        assert woken == ["its"]
+    assert woken == ["its", "mine"]
+    turns.after_the_answer(lambda: woken.append("later"))
+    assert woken == ["its", "mine", "later"]
+
+
+def test_a_loop_is_woken_though_the_answer_failed():
+    turns, woken = Turns(), []
+
+    def fail():
+        with turns.answering():
+            turns.after_the_answer(lambda: woken.append("mine"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert woken == ["mine"]
