@@ -21,9 +21,6 @@ from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 _HEAD = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
 _HEAD_LOCKED = _HEAD.with_for_update(read=True)
 
-_CURRENT = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
-_KEPT = _CURRENT.with_for_update(read=True)
-
 
 @dataclass(frozen=True)
 class Company:
