@@ -34,6 +34,7 @@ APPROVERS, OTHERS = 200, 700  # OTHERS have a notice waiting, which is not urgen
 AT_ONCE = 8  # that are under way at the same time, in any order
 LATE = 1.0  # seconds that the loop may notice later, each time that it had to wait
 GIVE_UP = 3600  # simulated seconds
+PATIENCE = 60.0  # real seconds, for what is under way
 HOUR = timedelta(hours=1)
 
 
@@ -156,9 +157,12 @@ def run(loop: MessageLoop, clock: Standing, left: Callable[[], int]) -> float:
 
 def until_idle(loop: MessageLoop) -> None:
     loop.look()
+    give_up = time.monotonic() + PATIENCE
     while loop._due.is_set():
         loop.drain()
         while len(loop._busy) > len(loop._sent):
+            if time.monotonic() > give_up:
+                raise SystemExit("what is under way does not come to its end")
             time.sleep(0.001)
         loop._settle(gather=False)
 
