@@ -125,8 +125,7 @@ def due(
     """
     given = {"instance": instance, "busy": list(busy), "most": limit, **claims.moments(now)}
     with database.read() as session:
-        found = session.connection().execute(_DUE, given).scalars()
-        return [AccountId(id_ or 0) for id_ in found]
+        return [AccountId(id_ or 0) for (id_,) in session.ask(_DUE, given)]
 
 
 def turn(
@@ -220,7 +219,7 @@ def _newcomers(tx: Write, accounts: list[AccountId], known: set[RequestId]) -> s
     """Return accounts that a request joined after the requests were locked: their turn comes."""
     if not accounts:
         return set()
-    found = tx.connection().execute(_OPEN, {"accounts": accounts})
+    found = tx.ask(_OPEN, {"accounts": accounts})
     return {AccountId(account) for account, request in found if request not in known}
 
 

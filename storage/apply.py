@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import and_, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import and_, bindparam, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
@@ -61,7 +61,7 @@ _NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
 _DELIVERED = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == bindparam("key"))
 _KNOWN_ACCOUNTS = select(col(AccountRow.integration_id), col(AccountRow.id)).where(
     col(AccountRow.person_id) == bindparam("person"),
-    col(AccountRow.integration_id).in_(bindparam("systems", expanding=True)),
+    among(col(AccountRow.integration_id), "systems"),
 )
 _IN_ORDER = (
     select(col(AccountRow.id))
@@ -111,7 +111,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
     columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun)}
-    id_ = tx.connection().execute(_NEW_REQUEST, columns).scalar_one()
+    ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
     batch.add(tx, DeliveryRow, [{"key": key, "request_id": request.id}])
     batch.add(tx, GrantRow, [_grant_columns(request.id, g) for g in request.grants])
@@ -138,8 +138,8 @@ def fingerprint(draft: Draft) -> str:
 
 def delivered(tx: Write, key: str) -> RequestId | None:
     """Return the request that a delivery made, if it was here before."""
-    found = tx.connection().execute(_DELIVERED, {"key": key}).scalar()
-    return RequestId(found) if found is not None else None
+    found = tx.ask(_DELIVERED, {"key": key})
+    return RequestId(found[0][0]) if found else None
 
 
 def store(
@@ -316,7 +316,7 @@ def _bump_accounts(
 
 def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
     """Mark accounts as not being what they should be."""
-    tx.connection().execute(_BUMP_ACCOUNTS, {"ids": sorted(accounts), "due_at": now})
+    tx.do(_BUMP_ACCOUNTS, {"ids": sorted(accounts), "due_at": now})
     tx.wake("access")
 
 
@@ -354,31 +354,24 @@ def _key(request: RequestId, tell: Tell) -> _Key:
 
 def _bump_messages(tx: Write, keys: set[_Key], now: datetime) -> set[_Key]:
     """Have cards brought up to date; return those that exist."""
-    dialect, in_order = tx.connection().dialect.name, sorted(keys)
-    given: dict[str, object] = {
+    given = {
         "requests": sorted({request for request, *_ in keys}),
+        "rows": [dict(zip(_MESSAGE, key, strict=True)) for key in sorted(keys)],
         "now": now,
         "instance": tx.instance,
     }
-    if dialect == "sqlite":
-        given["keys"] = in_order
-    else:
-        given["rows"] = [dict(zip(_MESSAGE, key, strict=True)) for key in in_order]
-    bumped = tx.connection().execute(_bumping(dialect), given)
-    return {(request, to, kind, key) for request, to, kind, key in bumped}
+    return set(tx.ask(_bumping(tx.dialect), given))
 
 
 @cache
 def _bumping(dialect: str) -> ReturningUpdate[int, str, str, str]:
     # The requests alone lead both databases to the index.
+    listed = batch.listed(dialect, MessageRow, _MESSAGE)
+    same = [column == listed.c[n] for n, column in zip(_MESSAGE, _KEY, strict=True)]
     found = select(col(MessageRow.id)).where(among(col(MessageRow.request_id), "requests"))
-    if dialect == "sqlite":
-        found = found.where(tuple_(*_KEY).in_(bindparam("keys", expanding=True)))
-    else:
-        listed = batch.listed(MessageRow, _MESSAGE)
-        same = [column == listed.c[n] for n, column in zip(_MESSAGE, _KEY, strict=True)]
-        found = found.join(listed, and_(*same))
-    in_order = found.order_by(col(MessageRow.id)).with_for_update(of=MessageRow)
+    in_order = (
+        found.join(listed, and_(*same)).order_by(col(MessageRow.id)).with_for_update(of=MessageRow)
+    )
     return (
         update(MessageRow)
         .where(col(MessageRow.id).in_(in_order))
@@ -421,7 +414,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
     """Return the grantee's account in each system concerned, made if need be."""
     systems = sorted({e.integration.id for e in draft.entitlements})
     given = {"person": draft.grantee.id, "systems": systems}
-    found = tx.connection().execute(_KNOWN_ACCOUNTS, given).all()
+    found = tx.ask(_KNOWN_ACCOUNTS, given)
     if len(found) < len(systems):
         # Never an update: it would lock the rows in another order than everybody else does.
         batch.add(
@@ -430,7 +423,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
             [_account_columns(system, draft.grantee.id) for system in systems],
             key=("integration_id", "person_id"),
         )
-        found = tx.connection().execute(_KNOWN_ACCOUNTS, given).all()
+        found = tx.ask(_KNOWN_ACCOUNTS, given)
     return {system: AccountId(id_ or 0) for system, id_ in found}
 
 

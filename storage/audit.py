@@ -19,15 +19,11 @@ _HEAD_LOCKED = _HEAD.with_for_update()
 _MOVE_HEAD = update(AuditHead).values(seq=bindparam("at_seq"), hash=bindparam("at_hash"))
 
 
-def append(
-    session: Write, entries: Sequence[tuple[RequestId | None, Entry]], now: datetime
-) -> None:
+def append(tx: Write, entries: Sequence[tuple[RequestId | None, Entry]], now: datetime) -> None:
     """Append entries. Call it last: the head stays locked until the commit."""
     if not entries:
         return
-    connection = session.connection()
-    head = connection.execute(_HEAD_LOCKED).one()
-    seq, link = head.seq, head.hash
+    ((seq, link),) = tx.ask(_HEAD_LOCKED)
     rows = []
     for request, entry in entries:
         seq += 1
@@ -44,8 +40,8 @@ def append(
                 "hash": link,
             }
         )
-    batch.add(session, AuditRow, rows)
-    connection.execute(_MOVE_HEAD, {"at_seq": seq, "at_hash": link})
+    batch.add(tx, AuditRow, rows)
+    tx.do(_MOVE_HEAD, {"at_seq": seq, "at_hash": link})
 
 
 def verify(session: Session) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Insert,
     TableValuedAlias,
     Update,
@@ -26,6 +27,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import SQLModel
 
 from storage.database import Write
+from storage.types import Json
 
 Row = Mapping[str, Any]
 Table = type[SQLModel]
@@ -43,10 +45,10 @@ def change(
     """
     if not rows:
         return 0
-    by, values, connection = tuple(where.items()), tuple(to), tx.connection()
-    if len(rows) == 1 or connection.dialect.name == "sqlite":
-        return connection.execute(_change_one(table, by, values), list(rows)).rowcount
-    return connection.execute(_change_all(table, by, values), {"rows": _plain(rows)}).rowcount
+    by, values = tuple(where.items()), tuple(to)
+    if len(rows) == 1 or tx.dialect == "sqlite":
+        return tx.do(_change_one(table, by, values), *rows)
+    return tx.do(_change_all(table, by, values), {"rows": _plain(rows)})
 
 
 def add(
@@ -63,11 +65,11 @@ def add(
     """
     if not rows:
         return
-    of, connection = (table, tuple(key), tuple(change)), tx.connection()
-    if len(rows) == 1 or connection.dialect.name == "sqlite":
-        connection.execute(_add_one(connection.dialect.name, *of), list(rows))
+    of = table, tuple(key), tuple(change)
+    if len(rows) == 1 or tx.dialect == "sqlite":
+        tx.do(_add_one(tx.dialect, *of), *rows)
     else:
-        connection.execute(_add_all(tuple(rows[0]), *of), {"rows": _plain(rows)})
+        tx.do(_add_all(tuple(rows[0]), *of), {"rows": _plain(rows)})
 
 
 @cache
@@ -102,9 +104,13 @@ def _add_all(names: Names, table: Table, key: Names, change: Names) -> Insert:
     return statement.from_select(names, select(*(given.c[name] for name in names)))
 
 
-def listed(table: Table, columns: Sequence[str]) -> TableValuedAlias:
-    """Return values of these columns, given as `rows`, as a table. PostgreSQL only."""
-    return _given(table, {name: name for name in columns})
+def listed(dialect: str, table: Table, columns: Sequence[str]) -> FromClause:
+    """Return values of these columns, given as `rows`, a list of objects, as a table."""
+    if dialect == "postgresql":
+        return _given(table, {name: name for name in columns})
+    row = func.json_each(bindparam("rows", type_=Json)).table_valued("value")
+    values = [func.json_extract(row.c.value, f"$.{name}").label(name) for name in columns]
+    return select(*values).subquery("given")
 
 
 def _given(table: Table, keys: Mapping[str, str]) -> TableValuedAlias:

@@ -7,16 +7,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
-from sqlmodel import Session, col
+from sqlalchemy import select
+from sqlmodel import col
 
 from engine.flow import Selector
 from engine.inventory import IntegrationId, ResourceId, ResourceStatus
+from storage.database import Read
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.types import among
 
 _VERSIONS = select(
     col(IntegrationRow.id), col(IntegrationRow.name), col(IntegrationRow.version)
-).where(col(IntegrationRow.id).in_(bindparam("systems", expanding=True)))
+).where(among(col(IntegrationRow.id), "systems"))
 
 
 class Line(NamedTuple):
@@ -92,15 +94,15 @@ class Catalogues:
         self._newest: dict[IntegrationId, Catalogue] = {}
 
     def current(
-        self, session: Session, systems: Collection[IntegrationId]
+        self, session: Read, systems: Collection[IntegrationId]
     ) -> dict[IntegrationId, Catalogue]:
         """Return the catalogues of those of the systems that there are."""
-        known = session.connection().execute(_VERSIONS, {"systems": list(systems)})
+        known = session.ask(_VERSIONS, {"systems": list(systems)})
         found = [(IntegrationId(id_), name, version) for id_, name, version in known]
         return {id_: self._catalogue(session, id_, name, version) for id_, name, version in found}
 
     def _catalogue(
-        self, session: Session, system: IntegrationId, name: str, version: int
+        self, session: Read, system: IntegrationId, name: str, version: int
     ) -> Catalogue:
         kept = self._newest.get(system)
         if kept is None or (kept.name, kept.version) != (name, version):
@@ -111,7 +113,7 @@ class Catalogues:
         return kept
 
 
-def _load(session: Session, system: IntegrationId, name: str, version: int) -> Catalogue:
+def _load(session: Read, system: IntegrationId, name: str, version: int) -> Catalogue:
     """Read what a system has. It may be newer than the version, which was read before it."""
     query = select(
         col(ResourceRow.id),
@@ -133,7 +135,7 @@ def _load(session: Session, system: IntegrationId, name: str, version: int) -> C
     return Catalogue(name, version, lines)
 
 
-def _permissions(session: Session, system: IntegrationId) -> dict[int | None, frozenset[str]]:
+def _permissions(session: Read, system: IntegrationId) -> dict[int | None, frozenset[str]]:
     found: dict[int | None, set[str]] = {}
     for resource, permission in session.execute(
         select(col(EntitlementRow.resource_id), col(EntitlementRow.permission))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from sqlalchemy import select
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from engine.directory import Directory, Group, GroupId, PersonId
 from engine.flow import AccessFlow, FlowId, Revision
@@ -14,7 +14,7 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.policy import Policy
 from storage.catalogue import Catalogues
 from storage.codec import load_person, load_revision
-from storage.database import Write
+from storage.database import Read, Write
 from storage.tables import Company as CompanyRow
 from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 
@@ -55,20 +55,20 @@ class Companies:
         with self._lock:
             return self._newest
 
-    def at(self, epoch: int, session: Session) -> Company:
+    def at(self, epoch: int, session: Read) -> Company:
         """Return the company of an epoch that was just read."""
         with self._lock:
             newest = self._newest
         return newest if newest and newest.epoch == epoch else self.current(session)
 
-    def current(self, session: Session) -> Company:
+    def current(self, session: Read) -> Company:
         """Return the company as this transaction sees it.
 
         It stays so while the transaction writes: else a sync could wake a request, and a decision
         made of what was true before it would put the request to sleep again.
         """
         query = _HEAD_LOCKED if isinstance(session, Write) else _HEAD
-        epoch, paused, admins = session.connection().execute(query).one()
+        ((epoch, paused, admins),) = session.ask(query)
         with self._lock:
             newest = self._newest
         if newest is not None and newest.epoch == epoch:
@@ -81,7 +81,7 @@ class Companies:
 
 
 def _load(
-    session: Session,
+    session: Read,
     epoch: int,
     admins: frozenset[PersonId],
     *,

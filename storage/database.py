@@ -6,19 +6,36 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any, cast
 
 import stamina
-from sqlalchemy import Connection, Engine, ExceptionContext, Select, create_engine, event, make_url
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExceptionContext,
+    Select,
+    UpdateBase,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import Session
 
-from storage.kept import Columns, KeptConnection
+from storage.kept import KeptConnection
+from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
 RESTED = 1.0  # seconds without use, after which a connection may be gone
+
+_NOTIFY = select(func.pg_notify("latchkey", bindparam("topics")))
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -67,34 +84,54 @@ class Gate:
                 self._room += 1
 
 
-class Write(Session):
+class Read(Session):
+    """Questions, each for itself. `ask` is the quick way, for constants; rows are the ORM's too."""
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        super().__init__(connection, expire_on_commit=False)
+        self._on, self._statements = connection, statements
+        self.dialect = connection.dialect.name
+
+    def ask(
+        self, query: TypedReturnsRows[*Columns], values: Mapping[str, Any] = MappingProxyType({})
+    ) -> list[tuple[*Columns]]:
+        """Return the rows. `query` is a constant, with `bindparam`s that do not expand."""
+        return self._statements.ask(self._on, query, values)
+
+
+class Write(Read):
     """A writing transaction. `wake(topic)` tells a loop, after the commit, that it has work.
 
     `instance` is the process that writes, once it is registered (`storage.claims`).
     """
 
-    topics: set[Topic]
-    instance: int | None
-    on: Connection | None = None
+    def __init__(
+        self, connection: Connection, statements: Statements, instance: int | None
+    ) -> None:
+        super().__init__(connection, statements)
+        self.topics = set[Topic]()
+        self.instance = instance
 
-    def connection(self, *_: object, **__: object) -> Connection:
-        """Return the one connection that it has."""
-        self.on = self.on or super().connection()
-        return self.on
+    def do(self, statement: UpdateBase, *rows: Mapping[str, Any]) -> int:
+        """Run a constant for each row of values; return how many rows it changed."""
+        return self._statements.do(self._on, statement, rows)
 
     def wake(self, *topics: Topic) -> None:
         self.topics.update(topics)
 
     def wait_for_others(self) -> None:
         """Wait for others' locks as long as they last: nobody waits for this transaction."""
-        connection = self.connection()
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("set local lock_timeout = 0")
+        if self.dialect == "postgresql":
+            self._statements.say(self._on, "set local lock_timeout = 0")
 
-    @property
-    def shared_topics(self) -> set[Topic]:
-        """What other processes hear of. Messages are born leased to the one that wrote them."""
-        return self.topics - {"messages"} if self.instance else self.topics
+    def finish(self) -> None:
+        """Write what the ORM still holds, and tell other processes what was woken."""
+        if self.in_transaction():
+            self.commit()  # of the session: the transaction is the connection's
+        # Messages are born leased to the one that wrote them.
+        shared = self.topics - {"messages"} if self.instance else self.topics
+        if shared and self.dialect == "postgresql":
+            self.ask(_NOTIFY, {"topics": ",".join(sorted(shared))})
 
 
 class Database:
@@ -116,9 +153,10 @@ class Database:
         alone: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
         self.reader = self._open(url, pool, patience, **alone)
         if self.sqlite:
-            event.listen(self.writer, "begin", _begin_immediate)
+            event.listen(self.writer, "begin", self._begin_immediate)
         self._kept = KeptConnection(self.reader)
         self._lost = float("-inf")  # when a connection was last found to be gone
+        self.statements = Statements(self.writer.dialect, self._lost_one)
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
@@ -138,7 +176,7 @@ class Database:
             event.listen(engine, "connect", _configure_postgresql(patience))
             event.listen(engine, "checkin", _rests)
             event.listen(engine, "checkout", self._still_there(engine))
-            event.listen(engine, "handle_error", self._lost_one)
+            event.listen(engine, "handle_error", self._has_failed)
             event.listen(engine, "do_executemany", _execute_one)
             return engine
         # The driver waits for others' locks for as long as `timeout` says. Statements that it keeps
@@ -156,21 +194,21 @@ class Database:
         Urgent ones, which wait for nobody's rows, do not queue behind those that do.
         """
         gate = nullcontext() if urgent and not self.sqlite else self._gate
-        with gate, Write(self.writer, expire_on_commit=False) as session:
-            session.topics, session.instance = set(), self.instance
-            with session.begin():
-                yield session
-                if not self.sqlite and (topics := session.shared_topics):
-                    session.connection().exec_driver_sql(
-                        "select pg_notify('latchkey', %s)", (",".join(sorted(topics)),)
-                    )
+        with (
+            gate,
+            self.writer.connect() as connection,
+            connection.begin(),
+            Write(connection, self.statements, self.instance) as tx,
+        ):
+            yield tx
+            tx.finish()
         for listener in self.on_commit:
-            listener(session.topics)
+            listener(tx.topics)
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> Iterator[Read]:
         """Open a session that only reads, each statement for itself."""
-        with Session(self.reader, expire_on_commit=False) as session:
+        with self.reader.connect() as connection, Read(connection, self.statements) as session:
             yield session
 
     def ask(self, query: Select[*Columns], values: Mapping[str, Any]) -> list[tuple[*Columns]]:
@@ -181,7 +219,7 @@ class Database:
         try:
             return self._kept.ask(query, values)
         except self.reader.dialect.loaded_dbapi.Error:
-            self._lost = time.monotonic()
+            self._lost_one()
             # The pool finds out whether the database is away, or it was only this connection.
             with self.reader.connect() as connection:
                 rows = connection.execute(query, values)
@@ -201,9 +239,16 @@ class Database:
 
         return ask
 
-    def _lost_one(self, context: ExceptionContext) -> None:
+    def _has_failed(self, context: ExceptionContext) -> None:
         if context.is_disconnect:
-            self._lost = time.monotonic()
+            self._lost_one()
+
+    def _lost_one(self) -> None:
+        self._lost = time.monotonic()
+
+    def _begin_immediate(self, connection: Connection) -> None:
+        # The library's default begins late: two processes read, both write, one update is lost.
+        self.statements.say(connection, "BEGIN IMMEDIATE")
 
     def close(self) -> None:
         self._kept.close()
@@ -251,8 +296,3 @@ def _execute_one(
     if len(parameters) == 1:
         cursor.execute(statement, parameters[0])
     return len(parameters) == 1
-
-
-def _begin_immediate(connection: Any) -> None:  # noqa: ANN401  (an event's argument)
-    # The library's default begins late: two processes read, both write, one update is lost.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, Select, bindparam, or_, select, text
+from sqlalchemy import BindParameter, Select, bindparam, or_, select, text
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from engine.directory import PersonId
 from engine.inventory import (
@@ -21,7 +21,7 @@ from engine.inventory import (
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage.codec import load_request
 from storage.company import Company
-from storage.database import Write
+from storage.database import Read, Write
 from storage.tables import (
     LIVE,
     OPEN,
@@ -36,6 +36,8 @@ from storage.types import among
 
 _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body))
 _IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
+_ONE = _REQUEST.where(col(RequestRow.id) == bindparam("id"))
+_SEVERAL = _IN_ORDER.where(among(col(RequestRow.id), "ids"))
 _MINE, _OTHER = aliased(GrantRow), aliased(GrantRow)
 _TOGETHER = _IN_ORDER.where(
     col(RequestRow.id).in_(  # of the grants alone: an OR with a subquery would read all requests
@@ -59,6 +61,12 @@ _OF_PERSON = (
     .limit(100)
 )
 _OF_PERSON_LIVE = _OF_PERSON.where(text(LIVE))
+_WAITING = _IN_ORDER.where(
+    col(RequestRow.state) == State.PENDING.value,
+    col(RequestRow.id).in_(
+        select(col(AskRow.request_id)).where(col(AskRow.person_id) == _PERSON, col(AskRow.open))
+    ),
+).limit(100)
 _SHARING = _IN_ORDER.where(
     col(RequestRow.id).in_(
         select(col(GrantRow.request_id)).where(
@@ -68,15 +76,15 @@ _SHARING = _IN_ORDER.where(
 ).with_for_update()
 
 
-def request(session: Session, id_: RequestId) -> AccessRequest | None:
+def request(session: Read, id_: RequestId) -> AccessRequest | None:
     """Return a request, to look at; None: no such."""
-    found = _requests(session, _REQUEST.where(col(RequestRow.id) == id_))
+    found = _requests(session, _ONE, id=id_)
     return found[0] if found else None
 
 
-def requests(session: Session, ids: Iterable[RequestId]) -> list[AccessRequest]:
+def requests(session: Read, ids: Iterable[RequestId]) -> list[AccessRequest]:
     """Return requests, to look at, in the order of their ids."""
-    return _requests(session, _IN_ORDER.where(among(col(RequestRow.id), "ids")), ids=list(ids))
+    return _requests(session, _SEVERAL, ids=list(ids))
 
 
 def together(tx: Write, ids: Iterable[RequestId]) -> list[AccessRequest]:
@@ -90,34 +98,31 @@ def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
     return [r for r in found if not r.state.final]
 
 
-def of_person(session: Session, person: PersonId, *, live: bool) -> list[AccessRequest]:
+def of_person(session: Read, person: PersonId, *, live: bool) -> list[AccessRequest]:
     """Return the requests that a person made or receives, the newest first, at most 100."""
     return _requests(session, _OF_PERSON_LIVE if live else _OF_PERSON, person=person)
 
 
-def waiting_for(session: Session, person: PersonId) -> list[AccessRequest]:
+def waiting_for(session: Read, person: PersonId) -> list[AccessRequest]:
     """Return the pending requests that this person is asked about: the oldest 100."""
-    asked = select(col(AskRow.request_id)).where(col(AskRow.person_id) == person, col(AskRow.open))
-    query = _REQUEST.where(
-        col(RequestRow.state) == State.PENDING.value, col(RequestRow.id).in_(asked)
-    )
-    return _requests(session, query.order_by(col(RequestRow.id)).limit(100))
+    return _requests(session, _WAITING, person=person)
 
 
-def find(session: Session, *, live: bool = True, limit: int | None = 1000) -> list[AccessRequest]:
+def find(session: Read, *, live: bool = True, limit: int | None = 1000) -> list[AccessRequest]:
     """Return requests for an operator, the newest first. `limit` None: all of them."""
     query = _REQUEST.where(text(LIVE)) if live else _REQUEST
-    return _requests(session, query.order_by(col(RequestRow.id).desc()).limit(limit))
+    found = session.execute(query.order_by(col(RequestRow.id).desc()).limit(limit))
+    return [load_request(id_ or 0, version, body) for id_, version, body in found]
 
 
-def same(session: Session, fingerprint: str) -> RequestId | None:
+def same(session: Read, fingerprint: str) -> RequestId | None:
     """Return the request that waits or is being granted under this fingerprint."""
-    found = session.connection().execute(_SAME, {"fingerprint": fingerprint}).scalar()
-    return RequestId(found) if found is not None else None
+    found = session.ask(_SAME, {"fingerprint": fingerprint})
+    return RequestId(found[0][0] or 0) if found else None
 
 
 def entitlements(
-    session: Session, company: Company, ids: Iterable[EntitlementId]
+    session: Read, company: Company, ids: Iterable[EntitlementId]
 ) -> dict[EntitlementId, Entitlement]:
     """Return entitlements, those of resources that are gone included; read once an epoch."""
     wanted = list(ids)
@@ -126,10 +131,8 @@ def entitlements(
     return {id_: company.inventory[id_] for id_ in wanted if id_ in company.inventory}
 
 
-def _entitlements(session: Session, ids: Iterable[EntitlementId]) -> list[Entitlement]:
-    query = entitlement_query().where(among(col(EntitlementRow.id), "ids"))
-    found = session.connection().execute(query, {"ids": list(ids)})
-    return [to_entitlement(row) for row in found]
+def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitlement]:
+    return [to_entitlement(row) for row in session.ask(_ENTITLEMENTS, {"ids": list(ids)})]
 
 
 def entitlement_query() -> Select[*tuple[Any, ...]]:
@@ -156,7 +159,7 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
     )
 
 
-def to_entitlement(row: Row[*tuple[Any, ...]]) -> Entitlement:
+def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
     id_, permission, risk, *resource, integration, system, kind = row
     number, type_, name, path, source, its_risk, status, body = resource
     return Entitlement(
@@ -176,8 +179,11 @@ def to_entitlement(row: Row[*tuple[Any, ...]]) -> Entitlement:
     )
 
 
+_ENTITLEMENTS = entitlement_query().where(among(col(EntitlementRow.id), "ids"))
+
+
 def _requests(
-    session: Session, query: Select[int | None, int, dict[str, object]], **given: object
+    session: Read, query: Select[int | None, int, dict[str, object]], **given: object
 ) -> list[AccessRequest]:
-    found = session.connection().execute(query, given)
+    found = session.ask(query, given)
     return [load_request(id_ or 0, version, body) for id_, version, body in found]

@@ -1,8 +1,8 @@
 """A connection that is kept for what is asked every second."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVarTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
@@ -10,7 +10,8 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
 
-Columns = TypeVarTuple("Columns")
+from storage.words import Columns, Words
+
 Query = Select[*tuple[Any, ...]]
 
 
@@ -58,7 +59,7 @@ class _Prepared(Protocol):
 
 class _OnSQLite:
     def __init__(self, query: Query, dialect: Dialect, connection: PoolProxiedConnection) -> None:
-        self._words = _Words(query, dialect, "named")
+        self._words = Words(query, dialect, "qmark")
         self._cursor = connection.cursor()
 
     def ask(self, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -70,7 +71,7 @@ class _OnPostgreSQL:
     """By libpq's own calls: a cursor costs as much as the way to the server and back."""
 
     def __init__(self, query: Query, dialect: Dialect, connection: PoolProxiedConnection) -> None:
-        self._words = _Words(query, dialect, "numeric_dollar")
+        self._words = Words(query, dialect, "numeric_dollar")
         driver: psycopg.Connection[Any] = connection.driver_connection  # type: ignore[assignment]
         self._name = f"kept_{id(self)}".encode()
         self._server, self._adapt = driver.pgconn, Transformer(driver)
@@ -79,7 +80,7 @@ class _OnPostgreSQL:
         self._checked(self._server.prepare(self._name, self._words.text.encode()))
 
     def ask(self, values: Mapping[str, Any]) -> Sequence[Any]:
-        bound = list(self._words.bound(values).values())
+        bound = self._words.bound(values)
         given: Any = self._adapt.dump_sequence(bound, [PyFormat.TEXT] * len(bound))
         found = self._checked(self._server.exec_prepared(self._name, given))
         if not found.ntuples:
@@ -94,23 +95,3 @@ class _OnPostgreSQL:
 
 
 _KINDS: Mapping[str, type[_Prepared]] = {"sqlite": _OnSQLite, "postgresql": _OnPostgreSQL}
-
-
-class _Words:
-    """A query in a driver's own words."""
-
-    def __init__(self, query: Query, dialect: Dialect, style: str) -> None:
-        make: Callable[..., Dialect] = type(dialect)
-        spoken = make(paramstyle=style)
-        compiled = query.compile(dialect=spoken)
-        names = getattr(compiled, "positiontup", None) or list(compiled.params)
-        types = {name: compiled.binds[name].type.dialect_impl(spoken) for name in names}
-        self.text = str(compiled)
-        self._constants = {name: compiled.params[name] for name in names}
-        found = {name: type_.bind_processor(spoken) for name, type_ in types.items()}
-        self._conversions = {name: convert for name, convert in found.items() if convert}
-
-    def bound(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values, in the order in which they are asked for."""
-        given = {**self._constants, **values}
-        return given | {name: convert(given[name]) for name, convert in self._conversions.items()}

@@ -4,6 +4,7 @@ A row is born leased to the process that stored it, which sends it without anoth
 A lease whose process is dead means that nobody knows whether the card was posted.
 """
 
+from collections import namedtuple
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,7 +40,7 @@ _READY = (
     .where(
         col(MessageRow.shown) < col(MessageRow.wanted),
         claims.due(col(MessageRow.due_at)),
-        col(MessageRow.kind).in_(_KNOWN),
+        among(col(MessageRow.kind), "kinds"),
         or_(
             col(MessageRow.attempted_at).is_(None),
             col(MessageRow.attempted_at) <= bindparam("settled"),
@@ -53,6 +54,7 @@ _READY = (
     .order_by(col(MessageRow.priority), col(MessageRow.due_at), col(MessageRow.id))
     .limit(bindparam("most"))
 )
+_Row: Any = namedtuple("_Row", _READY.exported_columns.keys())  # type: ignore[misc]  # noqa: PYI024
 _MINE = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == bindparam("instance"))
 _SHOWN = (
     update(MessageRow)
@@ -67,6 +69,9 @@ _SHOWN = (
             (col(MessageRow.wanted) > bindparam("version"), bindparam("instance")), else_=None
         ),
     )
+)
+_OPENED = (
+    update(PersonRow).where(col(PersonRow.id) == bindparam("of")).values(channel=bindparam("in"))
 )
 
 
@@ -150,10 +155,11 @@ def ready(
         "busy": list(busy),
         "posts": posts,
         "updates": updates,
+        "kinds": _KNOWN,
         "most": limit,
     }
     with database.read() as session:
-        rows: Sequence[Any] = session.connection().execute(_READY, given).all()
+        rows: list[Any] = [_Row(*row) for row in session.ask(_READY, given)]
     drawn = {row.request_id: (row.version, row.body) for row in rows if row.body}
     return Ready(
         [_parcel(row) for row in rows if row.lease == instance],
@@ -212,7 +218,7 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: dat
         if isinstance(r, Shown)
     ]
     if shown:
-        tx.connection().execute(_SHOWN, shown)
+        tx.do(_SHOWN, *shown)
     for later in (r for r in results if isinstance(r, Later)):
         values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
         if later.doubtful and later.parcel.ts is None:
@@ -229,12 +235,7 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: dat
 def remember_channels(tx: Write, opened: Iterable[tuple[PersonId, str]]) -> None:
     rows = [{"of": person, "in": channel} for person, channel in sorted(set(opened))]
     if rows:
-        tx.connection().execute(
-            update(PersonRow)
-            .where(col(PersonRow.id) == bindparam("of"))
-            .values(channel=bindparam("in")),
-            rows,
-        )
+        tx.do(_OPENED, *rows)
 
 
 def _parcel(row: Any) -> Parcel:  # noqa: ANN401  (a MessageRow, or a row with its columns)

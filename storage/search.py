@@ -6,12 +6,13 @@ from heapq import merge
 from itertools import groupby, islice
 
 from sqlalchemy import bindparam
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from engine.flow import AccessFlow, Selector
 from engine.inventory import Entitlement, IntegrationId, ResourceId
 from storage import facts
 from storage.catalogue import Catalogues, Line
+from storage.database import Read
 from storage.tables import EntitlementRow, ResourceRow
 
 MOST_WORDS = 20  # of a search, that are looked for
@@ -32,7 +33,7 @@ class Found:
 
 
 def resources(
-    session: Session,
+    session: Read,
     catalogues: Catalogues,
     flows: Sequence[AccessFlow],
     words: str,
@@ -55,7 +56,7 @@ def resources(
     return [Found(n.resource, n.path, n.type, n.system) for n in lines]
 
 
-def entitlements_on(session: Session, resource: ResourceId) -> list[Entitlement]:
+def entitlements_on(session: Read, resource: ResourceId) -> list[Entitlement]:
     """Return what can be had on a resource, the least first."""
-    found = session.connection().execute(_ON, {"resource": resource})
+    found = session.ask(_ON, {"resource": resource})
     return [facts.to_entitlement(row) for row in found]

@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.visitors import InternalTraversal
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Json = JSON().with_variant(JSONB(), "postgresql")
 
@@ -48,33 +48,38 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 
-class _Ids(TypeDecorator[Collection[int]]):
-    """Any number of ids as one value, so that the statement is the same for all of them."""
+class _List(TypeDecorator[Collection[Any]]):
+    """Any number of values as one, so that the statement is the same for all of them."""
 
     impl = Text
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> Any:  # noqa: ANN401
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(Integer))
+    def __init__(self, of: type[TypeEngine[Any]]) -> None:
+        super().__init__()
+        self.of = of
 
-    def process_bind_param(self, value: Collection[int] | None, dialect: Dialect) -> object:
-        ids = list(value or ())
-        return json.dumps(ids) if dialect.name == "sqlite" else ids
+    def load_dialect_impl(self, dialect: Dialect) -> Any:  # noqa: ANN401
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.of))
+
+    def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> object:
+        values = list(value or ())
+        return json.dumps(values) if dialect.name == "sqlite" else values
 
 
 class among(ColumnElement[bool]):  # noqa: N801  (it reads as an operator in SQL)
-    """Hold for a column that is one of the ids that are given under this name."""
+    """Hold for a column whose value is one of those that are given under this name."""
 
     type = Boolean()
     inherit_cache = True
     _traverse_internals = [  # noqa: RUF012  (SQLAlchemy's way)
         ("column", InternalTraversal.dp_clauseelement),
-        ("ids", InternalTraversal.dp_clauseelement),
+        ("values", InternalTraversal.dp_clauseelement),
     ]
 
     def __init__(self, column: Any, name: str) -> None:  # noqa: ANN401  (SQLModel's `col`)
         self.column: ClauseElement = column
-        self.ids: ClauseElement = bindparam(name, type_=_Ids)
+        of = Integer if isinstance(column.type, Integer) else Text
+        self.values: ClauseElement = bindparam(name, type_=_List(of))
 
     def self_group(self, against: object = None) -> Self:
         """It is a condition already: `… = 1`, for want of a boolean type, would hide the index."""
@@ -84,14 +89,14 @@ class among(ColumnElement[bool]):  # noqa: N801  (it reads as an operator in SQL
 
 @compiles(among, "postgresql")
 def _postgresql_among(element: among, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
-    column, ids = (compiler.process(part, **given) for part in (element.column, element.ids))
-    return f"({column} = any ({ids}))"
+    column, values = (compiler.process(part, **given) for part in (element.column, element.values))
+    return f"({column} = any ({values}))"
 
 
 @compiles(among, "sqlite")
 def _sqlite_among(element: among, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
-    column, ids = (compiler.process(part, **given) for part in (element.column, element.ids))
-    return f"({column} in (select value from json_each({ids})))"  # noqa: S608  (the compiler's words)
+    column, values = (compiler.process(part, **given) for part in (element.column, element.values))
+    return f"({column} in (select value from json_each({values})))"  # noqa: S608  (the compiler's words)
 
 
 class db_now(GenericFunction[float]):  # noqa: N801  (it reads as a function in SQL)

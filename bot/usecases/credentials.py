@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from bot.services import Services
 from bot.usecases.identity import still
@@ -16,7 +16,7 @@ from engine.outcome import Code, Entry, Refusal
 from engine.request import AccessRequest, AccountId, GrantState, RequestId, State
 from storage import accounts, audit, facts, jobs
 from storage.company import Company
-from storage.database import Write
+from storage.database import Read, Write
 from storage.jobs import JobKind
 from storage.tables import AccountRow
 
@@ -104,7 +104,7 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
     return services.write(change)
 
 
-def _held(session: Session, company: Company, request: AccessRequest) -> list[_Held]:
+def _held(session: Read, company: Company, request: AccessRequest) -> list[_Held]:
     held = {g.entitlement: g.account for g in request.grants if g.state is GrantState.HELD}
     found: dict[AccountId, _Held] = {}
     for entitlement in facts.entitlements(session, company, held).values():

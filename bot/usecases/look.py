@@ -3,8 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from sqlmodel import Session
-
 from bot.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Scene
@@ -13,10 +11,11 @@ from engine.outcome import Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
 from storage import facts
 from storage.company import Company
+from storage.database import Read
 
 
 def scenes(
-    session: Session, services: Services, company: Company, ids: Iterable[RequestId]
+    session: Read, services: Services, company: Company, ids: Iterable[RequestId]
 ) -> Mapping[RequestId, Scene]:
     """Return the requests with all that it takes to draw them, seen by nobody yet."""
     found = facts.requests(session, ids)
@@ -64,7 +63,7 @@ def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
 
 
 def drawable(
-    session: Session, services: Services, company: Company, requests: Collection[AccessRequest]
+    session: Read, services: Services, company: Company, requests: Collection[AccessRequest]
 ) -> list[tuple[AccessRequest, Scene]]:
     """Add to requests what it takes to draw them."""
     wanted = {e for r in requests for e in r.entitlements}

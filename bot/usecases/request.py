@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session
 
 from bot.services import Services
 from bot.usecases.identity import still
@@ -21,7 +20,7 @@ from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
 from storage import apply, facts, search
 from storage.company import Company
-from storage.database import Write
+from storage.database import Read, Write
 from storage.search import Found
 
 log = structlog.get_logger()
@@ -200,7 +199,7 @@ def _offering(company: Company, person: Person, entitlement: Entitlement) -> lis
 
 @dataclass(frozen=True, slots=True)
 class _Filling:
-    session: Session
+    session: Read
     company: Company
     person: Person
     filled: Filled

@@ -1,13 +1,11 @@
 """Each statement of a life is found by an index: none gets slower as the ledger grows."""
 
 import re
-from contextlib import contextmanager
 from datetime import UTC, datetime
-
-from sqlalchemy import event
 
 from storage import clock
 from tests.support.inside import whole_life
+from tests.support.statements import heard
 
 # What grows with each request. What is due has an index of its own, which holds nothing else.
 GROWS = {
@@ -15,21 +13,6 @@ GROWS = {
 }  # fmt: skip
 OF_WHAT_IS_DUE = {"request_due", "account_due", "message_next"}
 SCAN = re.compile(r"SCAN (\w+?)(?:_\d+)?(?: USING (?:COVERING )?INDEX (\w+))?")
-
-
-@contextmanager
-def heard(database):
-    """Collect statements, each with values that it was given."""
-    said = {}
-
-    def hear(_connection, _cursor, words, values, _context, many):
-        said[words] = values[0] if many else values
-
-    for engine in (database.writer, database.reader):
-        event.listen(engine, "before_cursor_execute", hear)
-    yield said
-    for engine in (database.writer, database.reader):
-        event.remove(engine, "before_cursor_execute", hear)
 
 
 def read_whole(database, said):
@@ -64,10 +47,15 @@ def read_by_postgresql(connection, words, given):
 
 def test_no_statement_reads_all_requests(inside):
     """A click read all requests on PostgreSQL, and a change of a card all messages on SQLite."""
-    with heard(inside.database) as said:
+    said = {}
+
+    def hear(words, values):
+        said[words] = tuple(values) if isinstance(values, list) else values
+
+    with heard(inside.database, hear):
         whole_life(inside)
         with inside.database.read() as session:  # it has a connection of its own
-            session.connection().execute(clock._DUE, {"now": datetime.now(UTC), "limit": 1})
+            session.ask(clock._DUE, {"now": datetime.now(UTC), "limit": 1})
     assert len(said) > 30
     found = dict(read_whole(inside.database, said))
     assert {words: tables for words, tables in found.items() if tables} == {}

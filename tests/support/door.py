@@ -7,7 +7,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from slack_sdk.errors import SlackApiError
-from sqlalchemy import delete, event, insert, select
+from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 from structlog.testing import capture_logs
 
@@ -34,6 +34,7 @@ from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import audit, claims, facts, schema
 from storage.secrets import new_key
 from storage.tables import AuditHead, EntitlementRow, ResourceRow
+from tests.support.statements import heard
 
 COMPANY = Path(__file__).parents[2] / "manifests" / "sandbox"
 SYSTEM = IntegrationId("orders-db")
@@ -156,12 +157,14 @@ class Door:
         self.app = app.build(given, self.services)
         self._numbers = 0
         self.written = 0  # statements that might have changed something
-        event.listen(self.database.writer, "before_cursor_execute", self._note)
+        self._listening = ExitStack()
+        self._listening.enter_context(heard(self.database, self._note))
         self.keep()
 
     def close(self) -> None:
         self.program._access.stop()
         self.program._messages.stop()
+        self._listening.close()
         self.database.close()
 
     # --- what Slack delivers -----------------------------------------------------------------
@@ -279,7 +282,7 @@ class Door:
         self.written = 0
         return True
 
-    def _note(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def _note(self, statement: str, _values: object) -> None:
         self.written += not statement.startswith(("SELECT", "BEGIN"))
 
     def audited(self) -> int:

@@ -17,6 +17,7 @@ from engine.inventory import Integration, IntegrationId
 from storage import claims, schema
 from storage.database import Database
 from storage.secrets import new_key
+from tests.support.statements import heard
 
 ROOT = Path(__file__).parents[2]
 COMPANY = ROOT / "manifests" / "sandbox"
@@ -40,21 +41,18 @@ class Count:
 def counted(database: Database) -> Iterator[Count]:
     count = Count()
 
-    def statement(_connection, _cursor, words, *_):
+    def statement(words, _values):
         count.statements += not words.startswith("BEGIN")
 
     def begin(_connection):
         count.transactions += 1
 
-    heard = [(database.writer, "begin", begin)]
-    heard += [(e, "before_cursor_execute", statement) for e in (database.writer, database.reader)]
-    for each in heard:
-        event.listen(*each)
+    event.listen(database.writer, "begin", begin)
     try:
-        yield count
+        with heard(database, statement):
+            yield count
     finally:
-        for each in heard:
-            event.remove(*each)
+        event.remove(database.writer, "begin", begin)
 
 
 class Inside:

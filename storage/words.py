@@ -1,0 +1,135 @@
+"""Statements in a driver's own words: written by SQLAlchemy once, and run without it from then on.
+
+To run a statement costs SQLAlchemy several times what most of ours cost the database.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeVarTuple, cast
+
+from sqlalchemy import Connection, Dialect, Insert
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+Columns = TypeVarTuple("Columns")
+Values = Mapping[str, Any]
+
+_STYLES = {"sqlite": "qmark", "postgresql": "format"}
+
+
+class Words:
+    """A statement for one driver. What goes in and what comes out is converted as by SQLAlchemy.
+
+    `given` names the columns that an insert is given. Nothing in it expands.
+    """
+
+    def __init__(
+        self, statement: ClauseElement, dialect: Dialect, style: str, given: Sequence[str] = ()
+    ) -> None:
+        make: Callable[..., Dialect] = type(dialect)
+        spoken = make(paramstyle=style)
+        columns = list(given) if isinstance(statement, Insert) else None
+        compiled = cast(SQLCompiler, statement.compile(dialect=spoken, column_keys=columns))
+        if missing := [column.name for column in compiled.insert_prefetch]:
+            raise ValueError(f"not all columns are given: {', '.join(missing)}")
+        self.text = str(compiled)
+        self._statement, self._spoken = statement, spoken
+        names = compiled.positiontup or []
+        types = [compiled.binds[name].type.dialect_impl(spoken) for name in names]
+        self._in = [
+            (name, compiled.params[name], type_.bind_processor(spoken))
+            for name, type_ in zip(names, types, strict=True)
+        ]
+
+    def bound(self, values: Values) -> list[Any]:
+        """Return the values in the order in which they are asked for, as the driver takes them."""
+        found = ((values.get(name, constant), convert) for name, constant, convert in self._in)
+        return [convert(value) if convert else value for value, convert in found]
+
+    def rows(self, found: list[Any]) -> list[Any]:
+        """Return what the driver found as what it means."""
+        if not self._out:
+            return found
+        return [
+            tuple(
+                convert(value) if convert else value
+                for value, convert in zip(row, self._out, strict=True)
+            )
+            for row in found
+        ]
+
+    @cached_property
+    def _out(self) -> list[Callable[[Any], Any] | None]:
+        """Return what converts each column; nothing if none needs to be."""
+        columns = cast(TypedReturnsRows[Any], self._statement).exported_columns
+        types = [column.type.dialect_impl(self._spoken) for column in columns]
+        converts = [type_.result_processor(self._spoken, None) for type_ in types]
+        return converts if any(converts) else []
+
+
+class Statements:
+    """Runs statements on a transaction's connection. They are kept for good: give it constants.
+
+    Raises what SQLAlchemy raises, without the values. `lost` is called when a connection is gone;
+    each of `heard` before a statement, with its words and the values of its first row.
+    """
+
+    def __init__(self, dialect: Dialect, lost: Callable[[], None]) -> None:
+        self._dialect, self._lost = dialect, lost
+        self._style = _STYLES[dialect.name]
+        self._known: dict[object, Words] = {}
+        self.heard: list[Callable[[str, Sequence[Any]], object]] = []
+
+    def ask(
+        self, on: Connection, query: TypedReturnsRows[*Columns], values: Values
+    ) -> list[tuple[*Columns]]:
+        """Return what it finds, or what a change returns."""
+        words = self._known.get(query) or self._learn(query, query, tuple(values))
+        cursor = self._run(on, words.text, [words.bound(values)])
+        return cast(list[tuple[*Columns]], words.rows(list(cursor.fetchall())))
+
+    def do(self, on: Connection, statement: ClauseElement, rows: Sequence[Values]) -> int:
+        """Run it for each row of values, all of the same names; return how many it touched."""
+        given = tuple(rows[0])
+        words = self._known.get((statement, given)) or self._learn(
+            (statement, given), statement, given
+        )
+        cursor = self._run(on, words.text, [words.bound(row) for row in rows])
+        touched: int = cursor.rowcount
+        return touched
+
+    def say(self, on: Connection, text: str) -> None:
+        """Run what is in the driver's words already."""
+        self._run(on, text, [[]])
+
+    def _learn(self, key: object, statement: ClauseElement, given: Sequence[str]) -> Words:
+        words = self._known[key] = Words(statement, self._dialect, self._style, given)
+        return words
+
+    def _run(self, on: Connection, text: str, rows: Sequence[Sequence[Any]]) -> DBAPICursor:
+        for hear in self.heard:
+            hear(text, rows[0])
+        cursor = on.connection.cursor()
+        try:
+            if len(rows) == 1:
+                cursor.execute(text, rows[0])
+            else:
+                cursor.executemany(text, rows)
+        except self._dialect.loaded_dbapi.Error as fault:
+            gone = self._dialect.is_disconnect(fault, on.connection, cursor)
+            if gone:
+                on.invalidate(fault)
+                self._lost()
+            raise DBAPIError.instance(
+                text,
+                None,
+                fault,
+                self._dialect.loaded_dbapi.Error,
+                hide_parameters=True,
+                connection_invalidated=gone,
+                dialect=self._dialect,
+            ) from fault
+        return cursor
