@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 
 from storage.database import Gate
 
@@ -43,12 +45,15 @@ class Turns:
                 run()
 
     def after_the_answer(self, run: Callable[[], None]) -> None:
-        """Run it when who waits for this thread's answer has it; at once if nobody does."""
+        """Run it when who waits for this thread's answer has it; at once if nobody does.
+
+        What is logged then names what was being answered.
+        """
         after: list[Callable[[], None]] | None = getattr(self._mine, "after", None)
         if after is None:
             run()
         else:
-            after.append(run)
+            after.append(partial(copy_context().run, run))
 
     def give_way(self, within: float = PATIENCE) -> None:
         """Wait, not for long, until nobody waits for an acknowledgement."""

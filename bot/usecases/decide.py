@@ -1,5 +1,7 @@
 """What people do to a request that exists: one click, one command, one decision."""
 
+from functools import partial
+
 import structlog
 
 from bot.services import Services
@@ -36,15 +38,17 @@ def do(
         return carry_out(tx, company, request, command, services.clock.now())
 
     outcome = services.write(change)
-    command_name = type(command).__name__.casefold()
-    if isinstance(outcome, Refusal):
-        log.info("command refused", command=command_name, person=person.id, why=outcome.code.value)
-    else:
-        log.info(
-            "command done", command=command_name, person=person.id, state=outcome.request.state
-        )
-        _count(services.vitals, person, outcome)
+    services.turns.after_the_answer(partial(_tell, services.vitals, person, command, outcome))
     return outcome
+
+
+def _tell(vitals: Vitals, person: Person, command: Command, outcome: Decision | Refusal) -> None:
+    of = {"command": type(command).__name__.casefold(), "person": person.id}
+    if isinstance(outcome, Refusal):
+        log.info("command refused", **of, why=outcome.code.value)
+    else:
+        log.info("command done", **of, state=outcome.request.state)
+        _count(vitals, person, outcome)
 
 
 def _count(vitals: Vitals, person: Person, outcome: Decision) -> None:

@@ -1,26 +1,28 @@
-"""Approve submitted, beside bare Bolt taking a modal of equal bytes on the same sandbox.
+"""Approve submitted, beside bare Bolt taking a modal of equal bytes.
 
-Latchkey and bare Bolt take turns, as in `slash`. Each request is submitted before its approval is
-measured, and is active before the next one is: what the loops do for one does not touch another.
+Latchkey and bare Bolt take turns, one approval after another, each on a sandbox of its own: what
+else the machine does touches both, and neither is warmer than the other. Each request is active
+before the next one is made: what the loops do for one does not touch another.
 """
 
 import itertools
 import json
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 from bot import settings
 from bot.operate import Desk, opened
 from bot.sandbox.client import Person, Sandbox, View
-from bot.sandbox.house import House
+from bot.sandbox.house import COMPANY, MANIFESTS, House
 from bot.sandbox.postgres import Cluster
 from engine.request import State
 from tests.benchmarks.report import Row, said
-from tests.benchmarks.slash import bare_bolt, median
+from tests.benchmarks.slash import bare_bolt
 from tests.support.inside import wait_until
 from tests.support.story import Story, ready
 
-ROUNDS, OURS, BARE = 3, 40, 200  # approvals, and views that bare Bolt takes, in each round
+ROUNDS, APPROVALS = 3, 40  # approvals in each round
 BAR = 4.0
 WARM_UP = 3
 ASKING = ("marta", "diego", "fatou", "henrik", "ravi")
@@ -28,47 +30,58 @@ SHOP = ("customers", "orders", "events", "revenue_by_month", "best_customers")
 
 
 def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
-    ours, bare = list[list[float]](), list[list[float]]()
+    ours, bare = list[float](), list[float]()
+    file = folder / "view.json"
     with (
         House(folder / "house", cluster=cluster, rate_factor=0) as house,
         opened(settings.load(**house.bot.settings)) as desk,
+        Sandbox.start(
+            manifest=MANIFESTS / "slack-app.yaml",
+            workspace=COMPANY / "workspace.yaml",
+            clock=folder / "clock",
+            rate_factor=0,
+        ) as other,
     ):
-        file = folder / "view.json"
-        for _ in range(ROUNDS):
-            house.bot.start()
-            ready(Story(house, desk))
-            ours.append(approvals(house.sandbox, desk, file))
-            house.bot.stop()
-            with bare_bolt(house.sandbox, file):
-                bare.append(taken(house.sandbox))
-        size = file.stat().st_size
-    ratio = median(ours) / median(bare)
+        house.bot.start()
+        ready(Story(house, desk))
+        approve = approvals(house.sandbox, desk, file)
+        next(approve)
+        with bare_bolt(other, file):
+            people = itertools.cycle([other.person(f"{n}@harbourpine.example") for n in ASKING])
+            for _ in range(ROUNDS * APPROVALS + WARM_UP):
+                ours.append(next(approve))
+                taken(next(people))  # the request
+                bare.append(taken(next(people)))  # its approval
+    ours, bare = ours[WARM_UP:], bare[WARM_UP:]
+    ratio = statistics.median(ours) / statistics.median(bare)
     yield Row(
         "Approve submitted, acknowledged",
-        said(ours),
-        f"bare Bolt, a modal of {size:,} bytes: {said(bare)}",
+        said(in_rounds(ours)),
+        f"bare Bolt, a modal of {file.stat().st_size:,} bytes: {said(in_rounds(bare))}",
         f"{ratio:.2f} × (≤ {BAR:g} ×)",
         ratio <= BAR,
     )
 
 
-def approvals(sandbox: Sandbox, desk: Desk, file: Path) -> list[float]:
+def in_rounds(times: list[float]) -> list[list[float]]:
+    return [times[n : n + APPROVALS] for n in range(0, len(times), APPROVALS)]
+
+
+def approvals(sandbox: Sandbox, desk: Desk, file: Path) -> Iterator[float]:
     """Have requests approved, one after another; keep the modal, for bare Bolt to open the same."""
     priya = sandbox.person("priya@harbourpine.example")
     asking = [sandbox.person(f"{name}@harbourpine.example") for name in ASKING]
-    times = []
-    wanted = itertools.cycle(itertools.product(SHOP, asking))
-    for table, who in itertools.islice(wanted, OURS + WARM_UP):
+    for table, who in itertools.cycle(itertools.product(SHOP, asking)):
         who.command("/access", f"request read on orders/shop/{table}: INC-42")
         who.wait_view("Request access").submit()
         request = desk.requests(live=True)[0]
         approve = {"action_id": "approve", "value": str(request.id)}
         priya.raw_action({"actions": [approve]})
         form = priya.wait_view("Approve access")
-        file.write_text(json.dumps(reduced(priya.views()[-1])))
-        times.append(submitted(form))
+        if not file.exists():
+            file.write_text(json.dumps(reduced(priya.views()[-1])))
+        yield submitted(form)
         wait_until(lambda: desk.requests(live=True)[0].state is State.ACTIVE)
-    return times[WARM_UP:]
 
 
 def reduced(view: dict[str, object]) -> dict[str, object]:
@@ -77,12 +90,7 @@ def reduced(view: dict[str, object]) -> dict[str, object]:
     return {key: view[key] for key in said_ if view.get(key)}
 
 
-def taken(sandbox: Sandbox) -> list[float]:
-    people = [sandbox.person(f"{name}@harbourpine.example") for name in ASKING]
-    return [opened_and_taken(people[n % len(people)]) for n in range(BARE + WARM_UP)][WARM_UP:]
-
-
-def opened_and_taken(person: Person) -> float:
+def taken(person: Person) -> float:
     person.command("/access", "")
     return submitted(person.wait_view())
 
