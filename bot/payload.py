@@ -53,7 +53,8 @@ def _can_be_kept(body: object) -> bool:
                 elif isinstance(value, list):
                     below.append(value)
         if not below:
-            return not _UNKEPT.search("".join(texts))
+            text = "".join(texts)
+            return "\x00" not in text and (text.isascii() or not _UNKEPT.search(text))
         level = below
     raise BadPayloadError
 

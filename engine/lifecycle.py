@@ -191,6 +191,8 @@ def _approve(
 def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
     """Drop approvals whose giver was deactivated before the decision: they do not come back."""
     valid = _case(request, facts).valid
+    if valid == request.approvals:
+        return request, ()
     lost = tuple(
         Entry("void", SYSTEM, {"of": a.person}) for a in request.approvals if a not in valid
     )
@@ -367,15 +369,15 @@ def _grant(
             duration=min(duration for duration, _ in shortened),
             extensions_allowed=request.extensions_allowed if keep else 0,
         )
-    request = _provisional_end(request, now).with_(
-        state=State.GRANTING, decided=Settled(by, now, reason)
+    request = request.with_(
+        state=State.GRANTING, decided=Settled(by, now, reason), **_provisional_end(request, now)
     )
     return Decision(request, _everyone(request), audit)
 
 
-def _provisional_end(request: AccessRequest, now: datetime) -> AccessRequest:
+def _provisional_end(request: AccessRequest, now: datetime) -> dict[str, datetime | None]:
     ends = None if request.duration is None else now + request.duration
-    return request.with_(ends_at=ends, end_set_at=now)
+    return {"ends_at": ends, "end_set_at": now}
 
 
 def _attempt(
@@ -401,7 +403,7 @@ def _attempt(
             grants.append(grant.begin())
     request = request.with_(grants=tuple(grants))
     if request.confirmed_at is None:
-        request = _provisional_end(request, now)
+        request = request.with_(**_provisional_end(request, now))
     told = _refusals(request, facts, refused)
     return _settle(request, facts, now, told)
 
@@ -524,7 +526,9 @@ def _settle_granting(
 ) -> Decision:
     states = {g.state for g in request.grants}
     if GrantState.HELD in states:
-        request = _provisional_end(request, now).with_(state=State.ACTIVE, confirmed_at=now)
+        request = request.with_(
+            state=State.ACTIVE, confirmed_at=now, **_provisional_end(request, now)
+        )
         entry = Entry("granted", SYSTEM, {"until": _iso(request.ends_at)})
         tells = (*told.tell, *_to_parties(request, Card.REQUEST))
         return Decision(request, tells, (*told.audit, entry))

@@ -33,7 +33,7 @@ from storage.kept import KeptConnection
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
-RESTED = 1.0  # seconds without use, after which a connection may be gone
+RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
 _NOTIFY = select(func.pg_notify("latchkey", bindparam("topics")))
 
@@ -174,7 +174,6 @@ class Database:
             whole = {"connect_timeout": max(2, round(patience))}  # libpq's least is two
             engine = create_engine(url, connect_args=whole, **common)
             event.listen(engine, "connect", _configure_postgresql(patience))
-            event.listen(engine, "checkin", _rests)
             event.listen(engine, "checkout", self._still_there(engine))
             event.listen(engine, "handle_error", self._has_failed)
             event.listen(engine, "do_executemany", _execute_one)
@@ -229,13 +228,15 @@ class Database:
         """Ask only a connection that may be gone: it is a way there and back for each use."""
 
         def ask(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401
-            used = record.info.get("since", float("inf"))
-            if used < max(self._lost, time.monotonic() - RESTED):
+            now = time.monotonic()
+            if record.info.get("taken", now) < max(self._lost, now - RESTED):
                 try:
                     engine.dialect.do_ping(connection)
                 except engine.dialect.loaded_dbapi.Error as fault:
                     # The others that rest are as old: all are opened anew.
                     raise InvalidatePoolError from fault
+            # Not when it was given back: it may have been idle in somebody's hands when it was cut.
+            record.info["taken"] = now
 
         return ask
 
@@ -263,10 +264,6 @@ def _configure_postgresql(patience: float) -> Callable[[Any, object], None]:
         connection.autocommit = before
 
     return configure
-
-
-def _rests(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["since"] = time.monotonic()
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)

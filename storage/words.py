@@ -46,8 +46,10 @@ class Words:
 
     def bound(self, values: Values) -> list[Any]:
         """Return the values in the order in which they are asked for, as the driver takes them."""
-        found = ((values.get(name, constant), convert) for name, constant, convert in self._in)
-        return [convert(value) if convert else value for value, convert in found]
+        return [
+            convert(values.get(name, constant)) if convert else values.get(name, constant)
+            for name, constant, convert in self._in
+        ]
 
     def rows(self, found: list[Any]) -> list[Any]:
         """Return what the driver found as what it means."""

@@ -25,7 +25,10 @@ from tests.support.story import Story, ready
 ROUNDS, APPROVALS = 3, 40  # approvals in each round
 BAR = 4.0
 WARM_UP = 3
-ASKING = ("marta", "diego", "fatou", "henrik", "ravi")
+ASKING = (  # so many that nobody comes to hold much at once
+    "marta", "diego", "fatou", "henrik", "ravi", "aisha", "chloe", "sam.lee", "ines", "amara",
+    "li.wei", "jonas", "yuki", "oleh", "zoe", "anil",
+)  # fmt: skip
 SHOP = ("customers", "orders", "events", "revenue_by_month", "best_customers")
 
 
