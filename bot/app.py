@@ -60,6 +60,7 @@ def build(settings: Settings, services: Services, homes: Homes | None = None) ->
     bolt_log = logging.getLogger("slack_bolt")
     bolt_log.setLevel(logging.ERROR)
     app = App(
+        name="latchkey",  # else it is looked for in the stack, which takes a while
         client=mine,
         logger=bolt_log,
         signing_secret=secret.get_secret_value() if secret else "socket mode only",

@@ -46,10 +46,6 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
-def main() -> None:
-    cli()
-
-
 @cli.command()
 def run(
     http: Annotated[
@@ -317,7 +313,3 @@ def _settings() -> Settings:
 def _fail(sentence: str) -> NoReturn:
     err.print(sentence, style="red", markup=False)
     raise typer.Exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -49,7 +49,7 @@ class Bot:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
-                [sys.executable, "-m", "bot.cli", *self._command],
+                [sys.executable, "-m", "bot", *self._command],
                 env=self._env,
                 cwd=Path(__file__).parents[2],
                 stdout=log,
@@ -81,7 +81,7 @@ class Bot:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another of Latchkey's commands with the same settings."""
         return subprocess.run(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "bot.cli", *arguments],
+            [sys.executable, "-m", "bot", *arguments],
             env={**self._env, "COLUMNS": "200"},
             cwd=Path(__file__).parents[2],
             capture_output=True,

@@ -14,9 +14,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self, TypedDict
 
 import psycopg
@@ -33,7 +33,7 @@ BINARIES = "LATCHKEY_POSTGRES_BIN"  # names a folder with initdb and postgres to
 
 _SEED = Path(__file__).with_name("seed.sql")
 _SECONDS = 30.0  # within which a server starts, or stops
-_SETTINGS = {
+_SETTINGS: dict[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
@@ -63,8 +63,8 @@ class _User(TypedDict, total=False):
 class Cluster:
     """One running server. A context manager: leaving the block stops it."""
 
-    def __init__(self, directory: Path, port: int, *, durable: bool = False) -> None:
-        self.durable = durable
+    def __init__(self, directory: Path, port: int, settings: Mapping[str, str]) -> None:
+        self._settings = {**_SETTINGS, **settings}
         self.directory = directory.resolve()
         self.host = HOST
         self.port = port
@@ -83,14 +83,19 @@ class Cluster:
 
     @classmethod
     def start(
-        cls, directory: Path, *, port: int = 0, seed: bool = True, durable: bool = False
+        cls,
+        directory: Path,
+        *,
+        port: int = 0,
+        seed: bool = True,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
         """Start the server that lives in `directory`, making it first if it is not there.
 
-        `port` 0 takes a free one. `seed` fills a new server with the sample databases. `durable`:
-        a commit waits for the disk, as on any server in use.
+        `port` 0 takes a free one. `seed` fills a new server with the sample databases. `settings`:
+        the server's own, other than those that suit a sandbox.
         """
-        cluster = cls(directory, port, durable=durable)
+        cluster = cls(directory, port, settings)
         if cluster._keys.exists():
             cluster._passwords = json.loads(cluster._keys.read_text())
             cluster._end_predecessor()
@@ -200,9 +205,7 @@ class Cluster:
                 return
 
     def _launch(self) -> None:
-        settings = _SETTINGS | {"port": str(self.port)}
-        if self.durable:
-            settings |= {"fsync": "on", "full_page_writes": "on"}
+        settings = self._settings | {"port": str(self.port)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  (found by us)
                 [

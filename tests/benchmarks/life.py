@@ -36,11 +36,12 @@ from tests.support.postgres import fresh_database
 
 ROUNDS, LIVES, COMMITS = 3, 15, 2  # lives in each round, commits after each act of a life
 AT_MOST = 60  # commits
+DURABLE = {"fsync": "on", "full_page_writes": "on"}  # as on any server in use
 
 
 def rows(folder: Path, _cluster: Cluster) -> Iterator[Row]:
     place = folder / "durable"
-    with Cluster.start(place, seed=False, durable=True) as cluster:
+    with Cluster.start(place, seed=False, settings=DURABLE) as cluster:
         for kind in ("sqlite", "postgresql"):
             for name, measure in (("counted", counted), ("timed", timed)):
                 file = f"sqlite:///{folder}/{name}.db"

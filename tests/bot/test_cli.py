@@ -23,7 +23,7 @@ def told(houses):
 def latchkey(*arguments, cwd=None, **env):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
     return subprocess.run(
-        [sys.executable, "-m", "bot.cli", *arguments],
+        [sys.executable, "-m", "bot", *arguments],
         env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **env},
         cwd=cwd,
         capture_output=True,

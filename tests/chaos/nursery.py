@@ -136,7 +136,7 @@ def _live(env: dict[str, str], log: str, command: list[str]) -> int:
         os.environ.update(env)
         random.seed()
         sys.argv = ["latchkey", *command]
-        cli.main()
+        cli.cli()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001  (as any program, it tells, and ends)

@@ -27,7 +27,7 @@ def folder():
 
 
 def command(folder, *more):
-    return [sys.executable, "-m", "bot.cli", "sandbox", "--directory", str(folder), *more]
+    return [sys.executable, "-m", "bot", "sandbox", "--directory", str(folder), *more]
 
 
 @contextmanager
