@@ -4,7 +4,8 @@ import gc
 
 
 def main() -> None:
-    # What is loaded here stays: to look for garbage in it meanwhile takes a tenth of a start.
+    # Most of the program is loaded here, and stays: to look for garbage in it takes a tenth of the
+    # start.
     gc.disable()
     from bot.cli import cli
 

@@ -313,3 +313,7 @@ def _settings() -> Settings:
 def _fail(sentence: str) -> NoReturn:
     err.print(sentence, style="red", markup=False)
     raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    cli()

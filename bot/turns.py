@@ -6,7 +6,11 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 
+import structlog
+
 from storage.database import Gate
+
+log = structlog.get_logger()
 
 PATIENCE = 0.02  # seconds that a loop lets people go first; then it works beside them
 
@@ -42,7 +46,10 @@ class Turns:
                 if not self._answering:
                     self._quiet.set()
             for run in after:
-                run()
+                try:
+                    run()
+                except Exception:
+                    log.exception("failed after the answer")
 
     def after_the_answer(self, run: Callable[[], None]) -> None:
         """Run it when who waits for this thread's answer has it; at once if nobody does.

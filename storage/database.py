@@ -23,7 +23,12 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    InterfaceError,
+    InvalidatePoolError,
+    InvalidRequestError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -85,7 +90,7 @@ class Gate:
 
 
 class Read(Session):
-    """Questions, each for itself. `ask` is the quick way, for constants; rows are the ORM's too."""
+    """Questions, each for itself: `ask` is the quick way for constants; the ORM knows the rest."""
 
     def __init__(self, connection: Connection, statements: Statements) -> None:
         super().__init__(connection, expire_on_commit=False)
@@ -112,8 +117,15 @@ class Write(Read):
         self.topics = set[Topic]()
         self.instance = instance
 
+    def ask(
+        self, query: TypedReturnsRows[*Columns], values: Mapping[str, Any] = MappingProxyType({})
+    ) -> list[tuple[*Columns]]:
+        self._goes_on()
+        return super().ask(query, values)
+
     def do(self, statement: UpdateBase, *rows: Mapping[str, Any]) -> int:
         """Run a constant for each row of values; return how many rows it changed."""
+        self._goes_on()
         return self._statements.do(self._on, statement, rows)
 
     def wake(self, *topics: Topic) -> None:
@@ -128,10 +140,16 @@ class Write(Read):
         """Write what the ORM still holds, and tell other processes what was woken."""
         if self.in_transaction():
             self.commit()  # of the session: the transaction is the connection's
+        self._goes_on()
         # Messages are born leased to the one that wrote them.
         shared = self.topics - {"messages"} if self.instance else self.topics
         if shared and self.dialect == "postgresql":
             self.ask(_NOTIFY, {"topics": ",".join(sorted(shared))})
+
+    def _goes_on(self) -> None:
+        """Refuse to work after the ORM has undone it: the driver would store what comes now."""
+        if not self._on.in_transaction():
+            raise InvalidRequestError("the transaction was undone")
 
 
 class Database:

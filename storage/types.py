@@ -1,4 +1,4 @@
-"""Column types: aware UTC times, JSON; lists of ids, and the database's own clock."""
+"""Column types: aware UTC times, JSON; lists of values, and the database's own clock."""
 
 import json
 from collections.abc import Collection

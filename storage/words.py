@@ -5,7 +5,7 @@ To run a statement costs SQLAlchemy several times what most of ours cost the dat
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVarTuple, cast
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import Connection, Dialect, Insert
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -15,6 +15,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 Columns = TypeVarTuple("Columns")
+T = TypeVar("T")
 Values = Mapping[str, Any]
 
 _STYLES = {"sqlite": "qmark", "postgresql": "format"}
@@ -40,16 +41,22 @@ class Words:
         names = compiled.positiontup or []
         types = [compiled.binds[name].type.dialect_impl(spoken) for name in names]
         self._in = [
-            (name, compiled.params[name], type_.bind_processor(spoken))
+            (
+                name,
+                compiled.binds[name].required,
+                compiled.params[name],
+                type_.bind_processor(spoken),
+            )
             for name, type_ in zip(names, types, strict=True)
         ]
 
     def bound(self, values: Values) -> list[Any]:
         """Return the values in the order in which they are asked for, as the driver takes them."""
-        return [
-            convert(values.get(name, constant)) if convert else values.get(name, constant)
-            for name, constant, convert in self._in
-        ]
+        found = []
+        for name, asked, constant, convert in self._in:
+            value = values[name] if asked else constant
+            found.append(convert(value) if convert else value)
+        return found
 
     def rows(self, found: list[Any]) -> list[Any]:
         """Return what the driver found as what it means."""
@@ -89,44 +96,49 @@ class Statements:
         self, on: Connection, query: TypedReturnsRows[*Columns], values: Values
     ) -> list[tuple[*Columns]]:
         """Return what it finds, or what a change returns."""
-        words = self._known.get(query) or self._learn(query, query, tuple(values))
-        cursor = self._run(on, words.text, [words.bound(values)])
-        return cast(list[tuple[*Columns]], words.rows(list(cursor.fetchall())))
+        words = self._words(query, values)
+        return cast(list[tuple[*Columns]], words.rows(self._run(on, words, [values], _rows)))
 
     def do(self, on: Connection, statement: ClauseElement, rows: Sequence[Values]) -> int:
         """Run it for each row of values, all of the same names; return how many it touched."""
-        given = tuple(rows[0])
-        words = self._known.get((statement, given)) or self._learn(
-            (statement, given), statement, given
-        )
-        cursor = self._run(on, words.text, [words.bound(row) for row in rows])
-        touched: int = cursor.rowcount
-        return touched
+        return self._run(on, self._words(statement, rows[0]), rows, _touched)
 
     def say(self, on: Connection, text: str) -> None:
         """Run what is in the driver's words already."""
-        self._run(on, text, [[]])
+        self._run(on, _Said(text), [{}], _touched)
 
-    def _learn(self, key: object, statement: ClauseElement, given: Sequence[str]) -> Words:
-        words = self._known[key] = Words(statement, self._dialect, self._style, given)
+    def _words(self, statement: ClauseElement, values: Values) -> Words:
+        key = statement, tuple(values)
+        words = self._known.get(key)
+        if words is None:
+            words = self._known[key] = Words(statement, self._dialect, self._style, key[1])
         return words
 
-    def _run(self, on: Connection, text: str, rows: Sequence[Sequence[Any]]) -> DBAPICursor:
+    def _run(
+        self,
+        on: Connection,
+        words: "Words | _Said",
+        rows: Sequence[Values],
+        result: Callable[[DBAPICursor], T],
+    ) -> T:
+        bound = [words.bound(row) for row in rows]
         for hear in self.heard:
-            hear(text, rows[0])
-        cursor = on.connection.cursor()
+            hear(words.text, bound[0])
+        driver = on.connection
         try:
-            if len(rows) == 1:
-                cursor.execute(text, rows[0])
+            cursor = driver.cursor()
+            if len(bound) == 1:
+                cursor.execute(words.text, bound[0])
             else:
-                cursor.executemany(text, rows)
+                cursor.executemany(words.text, bound)
+            return result(cursor)  # SQLite may fail as late as here
         except self._dialect.loaded_dbapi.Error as fault:
-            gone = self._dialect.is_disconnect(fault, on.connection, cursor)
+            gone = self._dialect.is_disconnect(fault, driver, None)
             if gone:
                 on.invalidate(fault)
                 self._lost()
             raise DBAPIError.instance(
-                text,
+                words.text,
                 None,
                 fault,
                 self._dialect.loaded_dbapi.Error,
@@ -134,4 +146,22 @@ class Statements:
                 connection_invalidated=gone,
                 dialect=self._dialect,
             ) from fault
-        return cursor
+
+
+class _Said:
+    """Words that ask for no values."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def bound(self, _values: Values) -> list[Any]:
+        return []
+
+
+def _rows(cursor: DBAPICursor) -> list[Any]:
+    return list(cursor.fetchall())
+
+
+def _touched(cursor: DBAPICursor) -> int:
+    touched: int = cursor.rowcount
+    return touched

@@ -83,8 +83,9 @@ def approvals(sandbox: Sandbox, desk: Desk, file: Path) -> Iterator[float]:
         form = priya.wait_view("Approve access")
         if not file.exists():
             file.write_text(json.dumps(reduced(priya.views()[-1])))
-        yield submitted(form)
+        milliseconds = submitted(form)
         wait_until(lambda: desk.requests(live=True)[0].state is State.ACTIVE)
+        yield milliseconds
 
 
 def reduced(view: dict[str, object]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.turns import Turns
 
@@ -84,3 +85,17 @@ def test_a_loop_is_woken_though_the_answer_failed():
     with pytest.raises(ZeroDivisionError):
         fail()
     assert woken == ["mine"]
+
+
+def test_what_fails_after_the_answer_stops_nothing_else():
+    turns, done = Turns(), []
+
+    def fails():
+        raise ZeroDivisionError
+
+    with capture_logs() as log, turns.answering():
+        turns.after_the_answer(fails)
+        turns.after_the_answer(lambda: done.append(True))
+
+    assert done == [True]
+    assert [line["event"] for line in log] == ["failed after the answer"]

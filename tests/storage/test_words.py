@@ -1,11 +1,12 @@
 """Statements in the driver's own words mean, and fail, as SQLAlchemy's do."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError
 from sqlmodel import col
 
 from storage.database import AWAY, Database
@@ -158,3 +159,46 @@ def test_unshown_columns_keep_what_they_have(database):
         (found,) = tx.ask(query)
     named = dict(zip(query.exported_columns.keys(), found, strict=True))
     assert {name: named[name] for name in row} == row
+
+
+def test_a_value_that_is_not_given_is_missed(database):
+    with pytest.raises(KeyError, match="to"), database.write() as tx:
+        tx.ask(MOVE, {"of": "a"})
+
+
+def test_nothing_is_stored_after_the_orm_has_undone_the_transaction(database):
+    """What came after a failed flush was stored for itself: the driver knew of no transaction."""
+
+    def swallows():
+        with database.write() as tx:
+            tx.do(JOB, job("a"))
+            tx.add(JobRow(**job("a")))
+            with suppress(IntegrityError):
+                tx.flush()
+            tx.do(JOB, job("b"))
+
+    with pytest.raises(InvalidRequestError):
+        swallows()
+    with database.read() as session:
+        assert session.ask(JOBS) == []
+
+
+def test_a_transaction_that_was_undone_inside_is_no_success(database):
+    def undoes():
+        with database.write() as tx:
+            tx.add(JobRow(**job("a")))
+            tx.flush()
+            tx.rollback()
+
+    with pytest.raises(InvalidRequestError):
+        undoes()
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_row_that_cannot_be_read_fails_as_any_statement(database):
+    """SQLite fails while the rows are fetched: the driver's own error came through."""
+    broken = select(func.json_extract(JobRow.subject, "$.a")).order_by(col(JobRow.id))
+    with database.write() as tx:
+        tx.do(JOB, job("1"), job("no json"))
+        with pytest.raises(OperationalError):
+            tx.ask(broken)
