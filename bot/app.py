@@ -69,6 +69,10 @@ def build(settings: Settings, services: Services, homes: Homes | None = None) ->
             enterprise_id=None, team_id=None, bot_token=settings.slack_bot_token.get_secret_value()
         ),
         token_verification_enabled=False,
+        # What nobody here needs: each takes its time of every click.
+        ignoring_self_events_enabled=False,
+        attaching_function_token_enabled=False,
+        attaching_conversation_kwargs_enabled=False,
         # Without it the runner looks for the acknowledgement only every 10 ms.
         process_before_response=True,
     )

@@ -40,6 +40,7 @@ from engine.request import (
     Approval,
     Grant,
     GrantState,
+    Seat,
     Settled,
     State,
 )
@@ -155,13 +156,13 @@ def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tel
 def _approve(
     request: AccessRequest, command: Approve, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    person = _decider(request, command.by, facts, now)
-    if isinstance(person, Refusal):
-        return person
+    decider = _decider(request, command.by, facts, now)
+    if isinstance(decider, Refusal):
+        return decider
+    person, seats = decider
     if bad := _bad_approval(request, command, facts):
         return bad
     request, void = _void(request, facts)
-    seats = approval.seats(_case(request, facts), person)
     mine = next((a for a in request.approvals if a.person == person.id), None)
     if mine and seats <= mine.seats:
         return Refusal(
@@ -202,9 +203,10 @@ def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[En
 def _reject(
     request: AccessRequest, command: Reject, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    person = _decider(request, command.by, facts, now)
-    if isinstance(person, Refusal):
-        return person
+    decider = _decider(request, command.by, facts, now)
+    if isinstance(decider, Refusal):
+        return decider
+    person, _ = decider
     if bad := _bad_reason(command.reason, facts.revision):
         return bad
     request = request.with_(
@@ -214,8 +216,10 @@ def _reject(
     return Decision(_closed(request), _everyone(request), (entry,))
 
 
-def _decider(request: AccessRequest, by: PersonId, facts: Facts, now: datetime) -> Person | Refusal:
-    """Ask again, at the click, all that must still hold for this person to decide."""
+def _decider(
+    request: AccessRequest, by: PersonId, facts: Facts, now: datetime
+) -> tuple[Person, frozenset[Seat]] | Refusal:
+    """Ask again, at the click, all that must still hold for this person to decide, and whence."""
     if closed := _no_longer_open(request, facts, now):
         return closed
     person = facts.directory.get(by)
@@ -224,9 +228,10 @@ def _decider(request: AccessRequest, by: PersonId, facts: Facts, now: datetime) 
     case = _case(request, facts)
     if by in request.parties and not approval.may_sit(case, person):
         return Refusal(Code.OWN_REQUEST, "Nobody decides their own request. Somebody else has to.")
-    if not approval.seats(case, person):
+    seats = approval.seats(case, person)
+    if not seats:
         return Refusal(Code.NOT_APPROVER, "You are not an approver of this request (any more).")
-    return person
+    return person, seats
 
 
 def _bad_approval(request: AccessRequest, command: Approve, facts: Facts) -> Refusal | None:

@@ -97,6 +97,11 @@ class Read(Session):
         self._on, self._statements = connection, statements
         self.dialect = connection.dialect.name
 
+    def close(self) -> None:
+        """Let go of what the ORM holds, if it was used."""
+        if self.in_transaction() or self.identity_map:
+            super().close()
+
     def ask(
         self, query: TypedReturnsRows[*Columns], values: Mapping[str, Any] = MappingProxyType({})
     ) -> list[tuple[*Columns]]:
@@ -172,6 +177,7 @@ class Database:
         self.reader = self._open(url, pool, patience, **alone)
         if self.sqlite:
             event.listen(self.writer, "begin", self._begin_immediate)
+        self._only: Connection | None = None  # SQLite's, to write with
         self._kept = KeptConnection(self.reader)
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
@@ -213,7 +219,7 @@ class Database:
         gate = nullcontext() if urgent and not self.sqlite else self._gate
         with (
             gate,
-            self.writer.connect() as connection,
+            self._connected() as connection,
             connection.begin(),
             Write(connection, self.statements, self.instance) as tx,
         ):
@@ -221,6 +227,17 @@ class Database:
             tx.finish()
         for listener in self.on_commit:
             listener(tx.topics)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Lend a connection to write with. SQLite's one is not given back: the gate keeps it."""
+        if not self.sqlite:
+            with self.writer.connect() as connection:
+                yield connection
+            return
+        if self._only is None:
+            self._only = self.writer.connect()
+        yield self._only
 
     @contextmanager
     def read(self) -> Iterator[Read]:
@@ -271,6 +288,9 @@ class Database:
 
     def close(self) -> None:
         self._kept.close()
+        if self._only:
+            self._only.close()
+            self._only = None
         self.writer.dispose()
         self.reader.dispose()
 

@@ -1,8 +1,9 @@
 """Approve submitted, beside bare Bolt taking a modal of equal bytes.
 
 Latchkey and bare Bolt take turns, one approval after another, each on a sandbox of its own: what
-else the machine does touches both, and neither is warmer than the other. Each request is active
-before the next one is made: what the loops do for one does not touch another.
+else the machine does touches both, and neither is warmer than the other. What
+the loops do is done before either is measured: the cards are there, as they are for who clicks on
+one, and each request is active before the next one is made.
 """
 
 import itertools
@@ -74,12 +75,12 @@ def approvals(sandbox: Sandbox, desk: Desk, file: Path) -> Iterator[float]:
     """Have requests approved, one after another; keep the modal, for bare Bolt to open the same."""
     priya = sandbox.person("priya@harbourpine.example")
     asking = [sandbox.person(f"{name}@harbourpine.example") for name in ASKING]
-    for table, who in itertools.cycle(itertools.product(SHOP, asking)):
-        who.command("/access", f"request read on orders/shop/{table}: INC-42")
+    for number, (table, who) in enumerate(itertools.cycle(itertools.product(SHOP, asking))):
+        who.command("/access", f"request read on orders/shop/{table}: INC-{number}.")
         who.wait_view("Request access").submit()
-        request = desk.requests(live=True)[0]
-        approve = {"action_id": "approve", "value": str(request.id)}
-        priya.raw_action({"actions": [approve]})
+        card = priya.wait_message(f"INC-{number}.")
+        who.wait_message(f"INC-{number}.")  # which is the last to be sent
+        card.click("approve")
         form = priya.wait_view("Approve access")
         if not file.exists():
             file.write_text(json.dumps(reduced(priya.views()[-1])))
