@@ -1,14 +1,13 @@
-"""Approve submitted, beside bare Bolt taking a modal of equal bytes.
+"""Approve submitted, beside bare Bolt opening a modal of equal bytes, and taking it.
 
 Latchkey and bare Bolt take turns, one approval after another, each on a sandbox of its own: what
-else the machine does touches both, and neither is warmer than the other. What
-the loops do is done before either is measured: the cards are there, as they are for who clicks on
-one, and each request is active before the next one is made.
+else the machine does touches both, and neither is warmer than the other. What the loops do is done
+before either is measured: the cards are there, as they are for who clicks on one, and each request
+is active before the next one is made.
 """
 
 import itertools
 import json
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from bot.sandbox.house import COMPANY, MANIFESTS, House
 from bot.sandbox.postgres import Cluster
 from engine.request import State
 from tests.benchmarks.report import Row, said
-from tests.benchmarks.slash import bare_bolt
+from tests.benchmarks.slash import bare_bolt, median
 from tests.support.inside import wait_until
 from tests.support.story import Story, ready
 
@@ -34,7 +33,7 @@ SHOP = ("customers", "orders", "events", "revenue_by_month", "best_customers")
 
 
 def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
-    ours, bare = list[float](), list[float]()
+    ours, opening, taking = list[float](), list[float](), list[float]()
     file = folder / "view.json"
     with (
         House(folder / "house", cluster=cluster, rate_factor=0) as house,
@@ -54,16 +53,27 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
             people = itertools.cycle([other.person(f"{n}@harbourpine.example") for n in ASKING])
             for _ in range(ROUNDS * APPROVALS + WARM_UP):
                 ours.append(next(approve))
-                taken(next(people))  # the request
-                bare.append(taken(next(people)))  # its approval
-    ours, bare = ours[WARM_UP:], bare[WARM_UP:]
-    ratio = statistics.median(ours) / statistics.median(bare)
+                opened_and_taken(next(people))  # the request
+                for times, ms in zip(
+                    (opening, taking), opened_and_taken(next(people)), strict=True
+                ):
+                    times.append(ms)
+    ours, opening, taking = (in_rounds(each[WARM_UP:]) for each in (ours, opening, taking))
+    size = f"{file.stat().st_size:,} bytes"
+    ratio = median(ours) / median(opening)
     yield Row(
         "Approve submitted, acknowledged",
-        said(in_rounds(ours)),
-        f"bare Bolt, a modal of {file.stat().st_size:,} bytes: {said(in_rounds(bare))}",
+        said(ours),
+        f"bare Bolt, opening a modal of {size}: {said(opening)}",
         f"{ratio:.2f} × (≤ {BAR:g} ×)",
         ratio <= BAR,
+    )
+    yield Row(
+        "the same",
+        f"{median(ours) / median(taking):.2f} ×",
+        f"bare Bolt, taking a submission of {size} and doing nothing: {said(taking)}",
+        "",
+        None,
     )
 
 
@@ -95,9 +105,12 @@ def reduced(view: dict[str, object]) -> dict[str, object]:
     return {key: view[key] for key in said_ if view.get(key)}
 
 
-def taken(person: Person) -> float:
-    person.command("/access", "")
-    return submitted(person.wait_view())
+def opened_and_taken(person: Person) -> tuple[float, float]:
+    """Return the milliseconds of both acknowledgements: the command's, and the submission's."""
+    answer = person.command("/access", "")
+    if not answer.ok or answer.seconds is None:
+        raise SystemExit(f"the command failed: {answer}")
+    return answer.seconds * 1000, submitted(person.wait_view())
 
 
 def submitted(form: View) -> float:
