@@ -4,8 +4,10 @@ Scalars stay text, so that `NO` is Norway and `1:30` no number; whoever knows wh
 reads them. Empty ones are None.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,8 @@ MAX_VALUES = 250_000  # with every alias written out
 
 _CORE = "tag:yaml.org,2002:"
 _NULL, _MERGE = f"{_CORE}null", f"{_CORE}merge"
+# Tabs, marks of byte order, keys of several lines, and comments that touch what they follow.
+_READ_OTHERWISE = re.compile(r"[\t\ufeff]|\?(?=\s|$)|[|>]#")
 _SCALARS = {f"{_CORE}{t}" for t in ("str", "null", "bool", "int", "float", "timestamp", "value")}
 
 
@@ -66,7 +70,7 @@ def read(path: Path, name: str) -> tuple[list[Document], list[Fault]]:
     if isinstance(text, Fault):
         return [], [text]
     try:
-        nodes = list(yaml.compose_all(text, yaml.SafeLoader))
+        nodes = _nodes(text)
     except RecursionError:
         return [], [Fault(name, 0, (), f"It is nested more than {MAX_DEPTH} deep.")]
     except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -85,6 +89,27 @@ def read(path: Path, name: str) -> tuple[list[Document], list[Fault]]:
     if not any(document.data is not None for document in documents) and not faults:
         return [], [Fault(name, 0, (), "The file is empty.")]
     return [d for d in documents if d.data is not None], faults
+
+
+def _nodes(text: str) -> list[yaml.Node]:
+    """Read by libyaml, ten times as fast, what both read alike; else by Python, which says why."""
+    if yaml.__with_libyaml__ and not _READ_OTHERWISE.search(text):
+        with suppress(yaml.YAMLError, ValueError, OverflowError):
+            if _is_shallow(text):  # it goes down by recursion, to the end of its stack
+                return list(yaml.compose_all(text, yaml.CSafeLoader))
+    return list(yaml.compose_all(text, yaml.SafeLoader))
+
+
+def _is_shallow(text: str) -> bool:
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            return False
+    return True
 
 
 def _text(path: Path, name: str) -> str | Fault:
