@@ -97,15 +97,17 @@ class Statements:
     ) -> list[tuple[*Columns]]:
         """Return what it finds, or what a change returns."""
         words = self._words(query, values)
-        return cast(list[tuple[*Columns]], words.rows(self._run(on, words, [values], _rows)))
+        found = self._run(on, words.text, [words.bound(values)], _rows)
+        return cast(list[tuple[*Columns]], words.rows(found))
 
     def do(self, on: Connection, statement: ClauseElement, rows: Sequence[Values]) -> int:
         """Run it for each row of values, all of the same names; return how many it touched."""
-        return self._run(on, self._words(statement, rows[0]), rows, _touched)
+        words = self._words(statement, rows[0])
+        return self._run(on, words.text, [words.bound(row) for row in rows], _touched)
 
     def say(self, on: Connection, text: str) -> None:
         """Run what is in the driver's words already."""
-        self._run(on, _Said(text), [{}], _touched)
+        self._run(on, text, [[]], _touched)
 
     def _words(self, statement: ClauseElement, values: Values) -> Words:
         key = statement, tuple(values)
@@ -117,20 +119,19 @@ class Statements:
     def _run(
         self,
         on: Connection,
-        words: "Words | _Said",
-        rows: Sequence[Values],
+        text: str,
+        bound: Sequence[Sequence[Any]],
         result: Callable[[DBAPICursor], T],
     ) -> T:
-        bound = [words.bound(row) for row in rows]
         for hear in self.heard:
-            hear(words.text, bound[0])
+            hear(text, bound[0])
         driver = on.connection
         try:
             cursor = driver.cursor()
             if len(bound) == 1:
-                cursor.execute(words.text, bound[0])
+                cursor.execute(text, bound[0])
             else:
-                cursor.executemany(words.text, bound)
+                cursor.executemany(text, bound)
             return result(cursor)  # SQLite may fail as late as here
         except self._dialect.loaded_dbapi.Error as fault:
             gone = self._dialect.is_disconnect(fault, driver, None)
@@ -138,7 +139,7 @@ class Statements:
                 on.invalidate(fault)
                 self._lost()
             raise DBAPIError.instance(
-                words.text,
+                text,
                 None,
                 fault,
                 self._dialect.loaded_dbapi.Error,
@@ -146,16 +147,6 @@ class Statements:
                 connection_invalidated=gone,
                 dialect=self._dialect,
             ) from fault
-
-
-class _Said:
-    """Words that ask for no values."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def bound(self, _values: Values) -> list[Any]:
-        return []
 
 
 def _rows(cursor: DBAPICursor) -> list[Any]:
