@@ -62,6 +62,7 @@ class Memory:
     ) -> None:
         self.generates_login = generates_login
         self.deadline = deadline
+        self.name = ""  # of the server that answers
         self.calls = Counter[str]()  # by method
         self._resources = {resource.source_id: resource for resource in resources}
         self._accounts: dict[str, _Account] = {}
@@ -71,6 +72,10 @@ class Memory:
         self._lock = threading.RLock()
 
     # --- The port ---------------------------------------------------------------------------------
+
+    def server(self) -> str:
+        with self._call("server"):
+            return self.name
 
     def discover(self) -> list[Discovered]:
         with self._call("discover"):
@@ -102,6 +107,12 @@ class Memory:
             else:
                 self._shut(account)
             return Report(outcomes)
+
+    def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
+        with self._call("unexplained"):
+            account = self._account(login)
+            held = account.given | account.standing if account else set[Target]()
+            return tuple(sorted(str(target) for target in held.difference(given)))
 
     def cleanup(self, login: Login) -> tuple[str, ...]:
         with self._call("cleanup"):

@@ -14,7 +14,15 @@ from engine.inventory import Tags
 
 
 class Unavailable(Exception):  # noqa: N818  (it names the state of the world, not a mistake)
-    """The system did not answer, or not for now. Trying again later may help."""
+    """The system did not answer, or not for now. Trying again later may help.
+
+    `lasting`: it will say the same until somebody does what the sentence names as the cure. A grant
+    is not tried for ever against that; an end is.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -34,12 +42,17 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One entitlement as the system knows it."""
+    """One entitlement as the system knows it.
+
+    `server` is which one gave the numbers in `source_id`, as `Connector.server` names it. Another
+    may use the same numbers for other things: there only the path counts, and nothing is given.
+    """
 
     type: str  # resource type, as discovered
     source_id: str
     path: str
     permission: str
+    server: str = ""
 
     def __str__(self) -> str:
         return f"{self.permission} on {self.path}"
@@ -59,11 +72,13 @@ class Login:
 
     `name` is generated from the person's id and does not change. `password` is given only while it
     is to be set: at creation, after a reset, and again until the connector has confirmed it.
+    `proof` is what `Report.proof` told last: with it the same password can be set again, unseen.
     """
 
     name: str
     owner: str  # whose login it is, for the comment in the system: the person's id
     password: Secret | None = None
+    proof: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +105,51 @@ class Order:
 class Presence(StrEnum):
     HELD = "held"  # seen in the system
     ABSENT = "absent"  # seen not to be there; a target that is gone is absent
-    REFUSED = "refused"  # never given: the target is gone, or Latchkey lacks the right
+    REFUSED = "refused"  # not given, what was begun of it is undone; only with what is wanted
     UNKNOWN = "unknown"  # a fault that may pass; nothing is known
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """`lasting`, with UNKNOWN: as in `Unavailable`.
+
+    `left_out`, with HELD: what of the target could not be given, in words that go after “all but”.
+    """
+
     presence: Presence
     reason: str = ""  # a sentence for people; required with REFUSED and UNKNOWN
+    lasting: bool = False
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What `apply` saw when it was done, one outcome for each holding of the order.
 
-    `login_missing`: the login does not exist and no password was given to create it with.
+    `login_missing`: the login does not exist, or nothing is known that its password could be set
+    to, and no password was given.
     `deadline_refused`: the system kept the old end (a sentence); the outcomes hold all the same.
-    `notes`: what an operator should know, e.g. objects handed to the database's owner.
+    `alone`: False, somebody kept Latchkey from making sure that none of its own calls is under way:
+    one that was paused may still take effect, until `Connector.deadline` has passed.
+    `proof`: keep it, sealed, for `Login.proof`; None: what was kept stays.
+    `notes`: what an operator should know, e.g. objects that changed their owner.
     """
 
     outcomes: dict[Target, Outcome]
     login_missing: bool = False
     deadline_refused: str = ""
+    alone: bool = True
+    proof: Secret | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """One resource and the permissions that can be had on it, each with a risk of 1 to 10."""
+    """One resource and the permissions that can be had on it, each with a risk of 1 to 10.
+
+    `caveat`: what those who get it cannot use of it all the same, a sentence for approver and
+    grantee.
+    """
 
     type: str
     name: str
@@ -126,6 +158,7 @@ class Discovered:
     permissions: dict[str, int]
     risk: int = 5
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
+    caveat: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +176,10 @@ class Connector(Protocol):
     generates_login: bool  # a fresh account cannot hold anything that Latchkey did not give
     deadline: timedelta  # after this long, no call that was begun can still change the system
 
+    def server(self) -> str:
+        """Name the server that answers now; empty: what is there has names, not numbers."""
+        ...
+
     def discover(self) -> Iterable[Discovered]:
         """Yield all resources. Raise `Unavailable` rather than leave some out."""
         ...
@@ -157,7 +194,19 @@ class Connector(Protocol):
         ...
 
     def apply(self, order: Order) -> Report:
-        """Make the account hold what is wanted and not what is unwanted; look; report."""
+        """Make the account hold what is wanted and not what is unwanted; look; report.
+
+        Where another server answers than the one that gave the numbers, nothing is given and what
+        is wanted is UNKNOWN; what is unwanted ends all the same, by the login's name, and with it
+        all that the login has there and that the paths of what is wanted do not explain.
+        """
+        ...
+
+    def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
+        """Name all that the login holds, anywhere in the system, beyond what `given` comes to.
+
+        Each in words of its own that stay the same from call to call. It changes nothing.
+        """
         ...
 
     def cleanup(self, login: Login) -> tuple[str, ...]:

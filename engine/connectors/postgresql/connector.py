@@ -72,6 +72,12 @@ class PostgreSQL:
         self._named = tuple(databases)
         self.deadline = self._server.deadline
 
+    def server(self) -> str:
+        return ""
+
+    def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
+        raise Unavailable("not yet")
+
     def discover(self) -> list[Discovered]:
         """Return databases, schemas, and tables with all that is like a table."""
         found: list[Discovered] = []
