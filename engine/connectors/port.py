@@ -148,7 +148,8 @@ class Discovered:
     """One resource and the permissions that can be had on it, each with a risk of 1 to 10.
 
     `caveat`: what those who get it cannot use of it all the same, a sentence for approver and
-    grantee.
+    grantee. `closed`: why it could not be looked into; what is known of it, and of all below its
+    path, stays as it is.
     """
 
     type: str
@@ -159,6 +160,7 @@ class Discovered:
     risk: int = 5
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ class Connector(Protocol):
         ...
 
     def discover(self) -> Iterable[Discovered]:
-        """Yield all resources. Raise `Unavailable` rather than leave some out."""
+        """Yield all resources. Raise `Unavailable`, or say `closed`, rather than leave some out."""
         ...
 
     def inspect(

@@ -52,9 +52,9 @@ def order(
     return Order(login, holdings, remaining)
 
 
-def known(login: Login) -> Login:
+def known(login: Login, report: Report | None = None) -> Login:
     """The same login when its password has been confirmed and is not given again."""
-    return replace(login, password=None)
+    return replace(login, password=None, proof=report.proof if report else None)
 
 
 def presences(report: Report) -> dict[Target, Presence]:
@@ -143,6 +143,7 @@ class PostgreSQLHarness:
         self.cluster = cluster
         self.database = database
         self.connector = PostgreSQL(Secret(cluster.latchkey_dsn()), installation=INSTALLATION)
+        self.server = self.connector.server()
         self.admin = psycopg.connect(cluster.superuser_dsn(database), autocommit=True)
         self.schema = unique("schema")
         self.owner = f"{database}_owner"
@@ -184,15 +185,16 @@ class PostgreSQLHarness:
             *(self.schema, name),
         )
         path = path_of(self.database, self.schema, name)
-        return Target("table", str(Place(self.oid, relation=oid)), path, permission)
+        return Target("table", str(Place(self.oid, relation=oid)), path, permission, self.server)
 
     def whole_schema(self, permission: str = "read") -> Target:
         (oid,) = self.one("select oid from pg_namespace where nspname = %s", self.schema)
         path = path_of(self.database, self.schema)
-        return Target("schema", str(Place(self.oid, schema=oid)), path, permission)
+        return Target("schema", str(Place(self.oid, schema=oid)), path, permission, self.server)
 
     def whole_database(self) -> Target:
-        return Target("database", str(Place(self.oid)), path_of(self.database), "connect")
+        path = path_of(self.database)
+        return Target("database", str(Place(self.oid)), path, "connect", self.server)
 
     def drop(self, target: Target) -> None:
         self.run("drop table {}", sql.Identifier(self.schema, self._tables[target]))

@@ -7,7 +7,7 @@ import pytest
 from psycopg import sql
 
 from engine.connectors.port import Presence
-from engine.connectors.postgresql import server
+from engine.connectors.postgresql import sessions as pool
 from tests.connectors.harness import PostgreSQLHarness, known, new_login, order, presences, unique
 
 OURS = "from pg_stat_activity where application_name = 'latchkey' and usename = 'latchkey'"
@@ -35,7 +35,7 @@ def until(harness: PostgreSQLHarness, number: int) -> None:
 
 
 def test_two_calls_share_their_connections(alone, monkeypatch):
-    monkeypatch.setattr(server, "LIFE", 60.0)
+    monkeypatch.setattr(pool, "LIFE", 60.0)
     target, login = alone.make(), new_login()
     alone.connector.apply(order(login, target))
     first = sessions(alone)
@@ -48,7 +48,7 @@ def test_two_calls_share_their_connections(alone, monkeypatch):
 
 
 def test_no_lock_outlives_its_call(alone, monkeypatch):
-    monkeypatch.setattr(server, "LIFE", 60.0)
+    monkeypatch.setattr(pool, "LIFE", 60.0)
     alone.connector.apply(order(new_login(), alone.make()))
 
     (locks,) = alone.one("select count(*) from pg_locks where locktype = 'advisory'")
@@ -59,7 +59,7 @@ def test_no_lock_outlives_its_call(alone, monkeypatch):
 
 
 def test_connections_that_the_server_has_closed_are_not_used(alone, monkeypatch):
-    monkeypatch.setattr(server, "LIFE", 60.0)
+    monkeypatch.setattr(pool, "LIFE", 60.0)
     target, login = alone.make(), new_login()
     alone.connector.apply(order(login, target))
     first = sessions(alone)
@@ -74,7 +74,7 @@ def test_connections_that_the_server_has_closed_are_not_used(alone, monkeypatch)
 
 def test_a_connection_is_not_kept_alive_by_its_use(alone, monkeypatch):
     """A database in use never was without a session, and could not have been dropped."""
-    monkeypatch.setattr(server, "LIFE", 0.0)
+    monkeypatch.setattr(pool, "LIFE", 0.0)
     target, login = alone.make(), new_login()
     alone.connector.apply(order(login, target))
     first = sessions(alone)
@@ -88,8 +88,8 @@ def test_a_connection_is_not_kept_alive_by_its_use(alone, monkeypatch):
 
 def test_only_a_few_are_kept(alone, monkeypatch):
     """The discovery of many databases left a session in each of them."""
-    monkeypatch.setattr(server, "LIFE", 60.0)
-    monkeypatch.setattr(server, "KEPT", 1)
+    monkeypatch.setattr(pool, "LIFE", 60.0)
+    monkeypatch.setattr(pool, "KEPT", 1)
 
     alone.connector.discover()
 

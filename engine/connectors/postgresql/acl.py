@@ -7,31 +7,35 @@ others. `change` is the whole policy and touches nothing; the rest reads and car
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from engine.connectors.port import Target
-from engine.connectors.postgresql.names import names_in, path_of, place_of
+from engine.connectors.postgresql.names import Place, names_in, path_of, place_of
+from engine.connectors.postgresql.sessions import Connection, acting_as
 
 __all__ = [
     "Catalog",
     "Database",
     "Entry",
+    "Kind",
     "Needs",
+    "Owner",
     "Seen",
     "Thing",
+    "by_name",
     "carry_out",
     "change",
     "effective",
     "entries",
+    "may_set",
     "read",
 ]
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class Kind(StrEnum):
@@ -39,6 +43,7 @@ class Kind(StrEnum):
     SCHEMA = "schema"
     TABLE = "table"  # views and the like too
     SEQUENCE = "sequence"
+    ROUTINE = "routine"
     NEW_TABLES = "new tables"  # default privileges: what one owner will make in one schema
     NEW_SEQUENCES = "new sequences"
 
@@ -59,13 +64,29 @@ class Seen:
     others: bool  # given by somebody else, too or only
 
 
+class Owner(NamedTuple):
+    """Who owns something, and how Latchkey may act in that name."""
+
+    name: str
+    inherits: bool  # it has the owner's rights
+    sets: bool  # it may take them on, by SET ROLE
+    superuser: bool = False
+
+    @property
+    def mine(self) -> bool:
+        return self.inherits or self.sets
+
+    @property
+    def to_become(self) -> str:
+        """The role to take on before acting; empty: none has to be."""
+        return "" if self.inherits or not self.sets else self.name
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     oid: int
     name: str
-    owner: str
-    mine: bool  # Latchkey may act as its owner
-    superuser: bool  # its owner is one
+    owner: Owner
     reachable: bool  # Latchkey may connect
 
 
@@ -76,12 +97,11 @@ class Thing:
     kind: Kind
     oid: int
     names: tuple[str, ...]  # within the database
-    owner: str
-    mine: bool  # Latchkey may act as its owner
-    superuser: bool  # its owner is one
+    owner: Owner
     schema: int = 0
     form: str = ""  # a relation's relkind
     table: int = 0  # that a sequence belongs to
+    address: str = ""  # a routine's name and arguments, as the server quotes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +116,19 @@ class Needs:
     def now(self) -> frozenset[Entry]:
         return self.core | self.path
 
+    @property
+    def all(self) -> frozenset[Entry]:
+        return self.core | self.path | self.future
 
-_TABLE = {"read": ["SELECT"], "read-write": ["SELECT", "INSERT", "UPDATE", "DELETE"]}
+
+_TABLE = {
+    "read": ["SELECT"],
+    "read-write": ["SELECT", "INSERT", "UPDATE", "DELETE"],
+    "truncate": ["TRUNCATE"],
+}
 _SEQUENCE = {"read": ["SELECT"], "read-write": ["SELECT", "USAGE"]}
 _MATERIALIZED = "m"  # nobody writes to a materialised view
+_EMPTIED = "rp"  # tables, partitioned ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +137,7 @@ class Catalog:
 
     database: Database
     things: dict[tuple[Kind, int], Thing]
-    makers: dict[int, dict[int, tuple[str, bool]]] = field(default_factory=dict)  # by schema
+    makers: dict[int, dict[int, Owner]] = field(default_factory=dict)  # by schema
 
     def needs(self, target: Target) -> Needs | None:
         """Tell what the target comes to; None if it is gone, or was never there."""
@@ -116,13 +145,16 @@ class Catalog:
         if place is None or place.database != self.database.oid:
             return None
         connect = frozenset({Entry(Kind.DATABASE, place.database, "CONNECT")})
-        if target.type == "database":
-            return Needs(connect) if target.permission == "connect" else None
-        if target.permission not in _TABLE:
-            return None
-        if target.type == "schema":
-            return self._needs_of_schema(place.schema, target.permission, connect)
-        return self._needs_of_table(place.relation, target.permission, connect)
+        match target.type, target.permission:
+            case "database", "connect":
+                return Needs(connect)
+            case "schema", "read" | "read-write":
+                return self._needs_of_schema(place.schema, target.permission, connect)
+            case "table", "read" | "read-write" | "truncate":
+                return self._needs_of_table(place.relation, target.permission, connect)
+            case "function", "execute":
+                return self._needs_of_routine(place.routine, connect)
+        return None
 
     def remains(self, target: Target) -> Needs:
         """Tell what may be left of a target that is gone: the path to it.
@@ -130,7 +162,7 @@ class Catalog:
         Its schema is known by name only, from the path.
         """
         path = {Entry(Kind.DATABASE, self.database.oid, "CONNECT")}
-        if target.type == "table" and len(names := names_in(target.path)) == 3:
+        if target.type in {"table", "function"} and len(names := names_in(target.path)) == 3:
             path |= {
                 Entry(Kind.SCHEMA, thing.oid, "USAGE")
                 for thing in self.things.values()
@@ -138,34 +170,42 @@ class Catalog:
             }
         return Needs(path=frozenset(path))
 
+    def called(self, target: Target) -> str:
+        """Return the path of what the target's numbers stand for now; empty: for nothing."""
+        place = place_of(target.type, target.source_id)
+        if place is None or place.database != self.database.oid:
+            return ""
+        kind, oid = place.thing
+        if kind == "database":
+            return path_of(self.database.name)
+        thing = self.things.get((Kind(kind), oid))
+        return path_of(self.database.name, *thing.names) if thing else ""
+
     def path_of(self, entry: Entry) -> str:
         if entry.kind is Kind.DATABASE:
             return path_of(self.database.name)
-        thing = self.thing(entry)
-        return path_of(self.database.name, *thing.names)
+        return path_of(self.database.name, *self.thing(entry).names)
 
     def thing(self, entry: Entry) -> Thing:
         kind = Kind.SCHEMA if entry.maker else entry.kind
         return self.things[kind, entry.oid]
 
-    def mine(self, entry: Entry) -> bool:
+    def owner(self, entry: Entry) -> Owner:
+        """Return who may give it."""
         if entry.maker:
-            return self.makers[entry.oid][entry.maker][1]
-        return self.thing(entry).mine
+            return self.makers[entry.oid][entry.maker]
+        return self.thing(entry).owner
 
-    def owner(self, entry: Entry) -> tuple[str, bool]:
-        """Return who may give it, and whether that is a superuser."""
-        if entry.maker:
-            return self.makers[entry.oid][entry.maker][0], False
-        thing = self.thing(entry)
-        return thing.owner, thing.superuser
+    def mine(self, entry: Entry) -> bool:
+        return self.owner(entry).mine
 
     def _needs_of_schema(
         self, oid: int, permission: str, connect: frozenset[Entry]
     ) -> Needs | None:
         if (Kind.SCHEMA, oid) not in self.things:
             return None
-        core = {Entry(Kind.SCHEMA, oid, "USAGE")}
+        usage = Entry(Kind.SCHEMA, oid, "USAGE")
+        core = {usage}
         for thing in self.things.values():
             if thing.schema == oid and thing.kind is Kind.TABLE:
                 core |= _of_table(thing, permission)
@@ -181,7 +221,7 @@ class Catalog:
 
     def _needs_of_table(self, oid: int, permission: str, connect: frozenset[Entry]) -> Needs | None:
         table = self.things.get((Kind.TABLE, oid))
-        if table is None:
+        if table is None or (permission == "truncate" and table.form not in _EMPTIED):
             return None
         core = _of_table(table, permission)
         if permission == "read-write":
@@ -193,6 +233,13 @@ class Catalog:
         usage = Entry(Kind.SCHEMA, table.schema, "USAGE")
         return Needs(frozenset(core), connect | {usage})
 
+    def _needs_of_routine(self, oid: int, connect: frozenset[Entry]) -> Needs | None:
+        routine = self.things.get((Kind.ROUTINE, oid))
+        if routine is None:
+            return None
+        core = frozenset({Entry(Kind.ROUTINE, oid, "EXECUTE")})
+        return Needs(core, connect | {Entry(Kind.SCHEMA, routine.schema, "USAGE")})
+
 
 def _of_table(table: Thing, permission: str) -> set[Entry]:
     level = "read" if table.form == _MATERIALIZED else permission
@@ -202,7 +249,8 @@ def _of_table(table: Thing, permission: str) -> set[Entry]:
 # --- Reading --------------------------------------------------------------------------------------
 
 _SCHEMAS = """
-select n.oid, n.nspname, pg_get_userbyid(o.oid), pg_has_role(o.oid, 'USAGE'), r.rolsuper, o.oid
+select n.oid, n.nspname, o.oid, r.rolname, pg_has_role(o.oid, 'USAGE'),
+    pg_has_role(o.oid, %(set)s), r.rolsuper
 from pg_namespace n
     join pg_database d on d.datname = current_database()
     cross join lateral (
@@ -212,11 +260,13 @@ from pg_namespace n
     join pg_roles r on r.oid = o.oid
 where n.oid = any(%(schemas)s) or n.nspname = any(%(names)s)
     or n.oid in (select relnamespace from pg_class where oid = any(%(relations)s))
+    or n.oid in (select pronamespace from pg_proc where oid = any(%(routines)s))
 """
 _RELATIONS = """
 select
-    c.oid, c.relname, n.nspname, pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'),
-    r.rolsuper, c.relowner, c.relnamespace, c.relkind::text, coalesce(d.refobjid, 0)
+    c.oid, c.relname, n.nspname, c.relowner, r.rolname, pg_has_role(c.relowner, 'USAGE'),
+    pg_has_role(c.relowner, %(set)s), r.rolsuper, c.relnamespace, c.relkind::text,
+    coalesce(d.refobjid, 0)
 from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     join pg_roles r on r.oid = c.relowner
@@ -226,6 +276,13 @@ from pg_class c
 where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
     and (c.relnamespace = any(%(schemas)s) or c.oid = any(%(relations)s)
         or c.relkind = 'S' and d.refobjid = any(%(relations)s))
+"""
+_ROUTINES = """
+select p.oid, n.nspname, p.oid::regprocedure::text,
+    p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', p.pronamespace,
+    r.rolname, pg_has_role(proowner, 'USAGE'), pg_has_role(proowner, %(set)s), r.rolsuper
+from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_roles r on r.oid = proowner
+where p.oid = any(%(routines)s)
 """
 # The server keeps note of which objects' ACLs name a role: no list has to be read to its end.
 _ENTRIES = """
@@ -246,17 +303,25 @@ found (kind, oid, schema, owner, acl, maker) as (
         relacl, 0
     from named join pg_class c on classid = 'pg_class'::regclass and c.oid = objid
     union all
+    select 'routine', p.oid, pronamespace, proowner, proacl, 0
+    from named join pg_proc p on classid = 'pg_proc'::regclass and p.oid = objid
+    union all
     select case defaclobjtype when 'S' then 'new sequences' else 'new tables' end, defaclnamespace,
         defaclnamespace, defaclrole, defaclacl, defaclrole
     from named join pg_default_acl f on classid = 'pg_default_acl'::regclass and f.oid = objid
     where defaclobjtype in ('r', 'S') and defaclnamespace <> 0
 )
 select kind, oid, privilege_type, maker, schema, bool_or(revocable), bool_or(not revocable),
-    pg_get_userbyid(maker), coalesce(pg_has_role(maker, 'USAGE'), false)
-from found cross join lateral aclexplode(acl) cross join lateral (
-    -- REVOKE acts in the owner's name if it can, else in that of a role with a grant option
-    select grantor = owner or not pg_has_role(owner, 'USAGE') and pg_has_role(grantor, 'USAGE')
-) as by (revocable)
+    pg_get_userbyid(maker), coalesce(pg_has_role(maker, 'USAGE'), false),
+    coalesce(pg_has_role(maker, %(set)s), false)
+from found cross join lateral aclexplode(acl)
+    cross join lateral (
+        select pg_has_role(owner, 'USAGE') or pg_has_role(owner, %(set)s)
+    ) as acts (as_owner)
+    cross join lateral (
+        -- REVOKE acts in the owner's name if it can, else in that of a role with a grant option
+        select grantor = owner or not as_owner and pg_has_role(grantor, 'USAGE')
+    ) as by (revocable)
 where grantee = %(role)s
 group by kind, oid, privilege_type, maker, schema
 """
@@ -268,8 +333,29 @@ where case kind
     when 'schema' then has_schema_privilege(%(role)s, oid, privilege)
     when 'table' then has_table_privilege(%(role)s, oid, privilege)
     when 'sequence' then has_sequence_privilege(%(role)s, oid, privilege)
+    when 'routine' then has_function_privilege(%(role)s, oid, privilege)
 end
 """
+_BY_NAME = """
+select 'database', oid, ''::name, ''::text from pg_database where datname = current_database()
+union all
+select 'schema', oid, nspname, '' from pg_namespace where nspname = any(%(schemas)s)
+union all
+select 'table', c.oid, nspname, relname::text
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where nspname = any(%(schemas)s) and relname = any(%(inside)s) and relkind in ('r','p','v','m','f')
+union all
+select 'function', p.oid, nspname,
+    proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'
+from pg_proc p join pg_namespace n on n.oid = pronamespace
+where nspname = any(%(schemas)s)
+    and proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' = any(%(inside)s)
+"""
+
+
+def may_set(connection: Connection) -> str:
+    """Return the server's word for “may SET ROLE to”: until PostgreSQL 16 every member may."""
+    return "SET" if connection.info.server_version >= 160000 else "MEMBER"
 
 
 def read(connection: Connection, database: Database, targets: Iterable[Target]) -> Catalog:
@@ -279,33 +365,40 @@ def read(connection: Connection, database: Database, targets: Iterable[Target]) 
     scope = {
         "schemas": [p.schema for p in places if p.schema],
         "relations": [p.relation for p in places if p.relation],
+        "routines": [p.routine for p in places if p.routine],
         "names": [names[1] for t in listed if len(names := names_in(t.path)) == 3],
+        "set": may_set(connection),
     }
     catalog = Catalog(database, {})
-    here = (database.owner, database.mine, database.superuser)
-    catalog.things[Kind.DATABASE, database.oid] = Thing(Kind.DATABASE, database.oid, (), *here)
-    for oid, name, owner, mine, superuser, role in connection.execute(_SCHEMAS, scope):
-        catalog.things[Kind.SCHEMA, oid] = Thing(Kind.SCHEMA, oid, (name,), owner, mine, superuser)
-        catalog.makers[oid] = {role: (owner, mine)}
+    whole = Thing(Kind.DATABASE, database.oid, (), database.owner)
+    catalog.things[Kind.DATABASE, database.oid] = whole
+    for oid, name, role, *owned in connection.execute(_SCHEMAS, scope):
+        owner = Owner(*owned)
+        catalog.things[Kind.SCHEMA, oid] = Thing(Kind.SCHEMA, oid, (name,), owner)
+        catalog.makers[oid] = {role: owner}
     for row in connection.execute(_RELATIONS, scope):
-        oid, name, schema_name, owner, mine, superuser, role, schema, form, table = row
+        oid, name, schema_name, role, *owned, schema, form, table = row
+        owner = Owner(*owned)
         kind = Kind.SEQUENCE if form == "S" else Kind.TABLE
         inside = (schema_name, name)
-        catalog.things[kind, oid] = Thing(
-            kind, oid, inside, owner, mine, superuser, schema, form, table
-        )
-        catalog.makers.setdefault(schema, {})[role] = owner, mine
+        catalog.things[kind, oid] = Thing(kind, oid, inside, owner, schema, form, table)
+        catalog.makers.setdefault(schema, {})[role] = owner
+    if scope["routines"]:
+        for oid, schema_name, address, name, schema, *owned in connection.execute(_ROUTINES, scope):
+            inside, owner = (schema_name, name), Owner(*owned)
+            routine = Thing(Kind.ROUTINE, oid, inside, owner, schema, address=address)
+            catalog.things[Kind.ROUTINE, oid] = routine
     return catalog
 
 
 def entries(connection: Connection, catalog: Catalog, role: int) -> dict[Entry, Seen]:
     """Read which entries name the role in this database."""
     found = {}
-    for row in connection.execute(_ENTRIES, {"role": role}):
-        kind, oid, privilege, maker, schema, revocable, others, maker_name, mine = row
+    for row in connection.execute(_ENTRIES, {"role": role, "set": may_set(connection)}):
+        kind, oid, privilege, maker, schema, revocable, others, *owner = row
         found[Entry(Kind(kind), oid, privilege, maker)] = Seen(schema, revocable, others)
         if maker:
-            catalog.makers.setdefault(oid, {}).setdefault(maker, (maker_name, mine))
+            catalog.makers.setdefault(oid, {}).setdefault(maker, Owner(*owner))
     return found
 
 
@@ -324,6 +417,25 @@ def effective(connection: Connection, role: int, wanted: Iterable[Entry]) -> set
     return {Entry(Kind(kind), oid, privilege) for kind, oid, privilege in rows}
 
 
+def by_name(connection: Connection, database: Database, targets: Iterable[Target]) -> list[Target]:
+    """Return the targets of this database with the numbers that their paths have here."""
+    named = [(t, names) for t in targets if (names := names_in(t.path))[:1] == [database.name]]
+    scope = {
+        "schemas": [names[1] for _, names in named if len(names) > 1],
+        "inside": [names[2] for _, names in named if len(names) > 2],
+    }
+    numbers = {
+        (kind, schema, name): oid for kind, oid, schema, name in connection.execute(_BY_NAME, scope)
+    }
+    found = []
+    for target, names in named:
+        key = target.type, *(*names[1:], "", "")[:2]
+        if key in numbers:
+            place = Place.of(target.type, database.oid, numbers[key])
+            found.append(replace(target, source_id=str(place), server=connection.server))
+    return found
+
+
 # --- Deciding -------------------------------------------------------------------------------------
 
 
@@ -336,7 +448,7 @@ def change(
     what somebody else gave. What no target of the order needs is not touched.
     """
     listed = list(unwanted)
-    keep = {entry for needs in wanted for entry in (*needs.now, *needs.future)}
+    keep = {entry for needs in wanted for entry in needs.all}
     ours = {entry for entry, seen in have.items() if seen.revocable}
     give = keep - ours
     take = {e for needs in listed for e in (*needs.core, *needs.future)} & ours - keep
@@ -356,6 +468,52 @@ def _leads_to(path: Entry, entry: Entry, seen: Seen) -> bool:
     return seen.schema == path.oid and entry.kind is not Kind.SCHEMA
 
 
+def falls_short(
+    catalog: Catalog, target: Target, needs: Needs, missing: AbstractSet[Entry]
+) -> tuple[Entry | None, str]:
+    """Tell what a target lacks: the entry that it cannot be had without, or what was left out.
+
+    A schema is given as far as it can be: it can be had if anything in it can, or if it is empty.
+    """
+    lacking = needs.now & missing
+    if not lacking:
+        return None, ""
+    first = min(lacking)
+    if target.type != "schema":
+        return first, ""
+    inside = {e for e in needs.core if e.kind is not Kind.SCHEMA}
+    if lacking - inside or not inside - lacking:
+        return min(lacking - inside, default=first), ""
+    return None, _left_out(catalog, lacking, inside - lacking)
+
+
+NAMED = 5  # things that are named one by one; of more their number is told
+
+
+def _left_out(catalog: Catalog, lacking: AbstractSet[Entry], given: AbstractSet[Entry]) -> str:
+    """Name what could not be given, and whose it is."""
+    tables = {entry.oid for entry in lacking if entry.kind is Kind.TABLE}
+    partly = {entry.oid for entry in given}
+    by_owner = defaultdict[str, set[str]](set)
+    for entry in lacking:
+        thing = catalog.thing(entry)
+        if thing.table in tables:
+            continue  # a table's own sequence goes with it
+        what = path_of(thing.names[-1])
+        if entry.oid in partly:
+            what = f"{entry.privilege} on {what}"
+        by_owner[thing.owner.name].add(what)
+    parts = []
+    for owner, names in sorted(by_owner.items()):
+        listed = sorted(names)
+        more = len(listed) - NAMED
+        shown = [*listed[:NAMED], f"{more} more"] if more > 0 else listed
+        words = ", ".join(shown[:-1]) + " and " + shown[-1] if len(shown) > 1 else shown[0]
+        verb = "belongs" if len(listed) == 1 else "belong"
+        parts.append(f"{words}, which {verb} to {owner}")
+    return "; ".join(parts)
+
+
 # --- Doing ----------------------------------------------------------------------------------------
 
 _PRIVILEGES: dict[str, sql.Composable] = {
@@ -365,12 +523,15 @@ _PRIVILEGES: dict[str, sql.Composable] = {
     "INSERT": sql.SQL("insert"),
     "UPDATE": sql.SQL("update"),
     "DELETE": sql.SQL("delete"),
+    "TRUNCATE": sql.SQL("truncate"),
+    "EXECUTE": sql.SQL("execute"),
 }
 _KINDS: dict[Kind, sql.Composable] = {
     Kind.DATABASE: sql.SQL("database"),
     Kind.SCHEMA: sql.SQL("schema"),
     Kind.TABLE: sql.SQL("table"),
     Kind.SEQUENCE: sql.SQL("sequence"),
+    Kind.ROUTINE: sql.SQL("routine"),
     Kind.NEW_TABLES: sql.SQL("tables"),
     Kind.NEW_SEQUENCES: sql.SQL("sequences"),
 }
@@ -391,8 +552,10 @@ def carry_out(
     for order, chosen in ((_TAKE, take), (_GIVE, give)):
         for group in _groups(catalog, chosen):
             statement = _statement(catalog, order, role, group)
-            if catalog.mine(group[0]):
-                connection.execute(statement)
+            owner = catalog.owner(group[0])
+            if owner.mine:
+                with acting_as(connection, owner.to_become):
+                    connection.execute(statement)
                 continue
             if group[0].maker:
                 continue  # only its maker can be asked
@@ -410,17 +573,17 @@ def _groups(catalog: Catalog, chosen: Collection[Entry]) -> Iterator[list[Entry]
         by_object[entry.kind, entry.oid, entry.maker].append(entry)
     alike = defaultdict[tuple[object, ...], list[Entry]](list)
     for (kind, oid, maker), group in by_object.items():
-        alone = (oid, maker) if maker or not catalog.mine(group[0]) else ()
-        alike[kind, alone, tuple(entry.privilege for entry in group)] += group
+        owner = catalog.owner(group[0])
+        alone = (oid, maker) if maker or not owner.mine else ()
+        privileges = tuple(entry.privilege for entry in group)
+        alike[kind, owner.to_become, alone, privileges] += group
     yield from alike.values()
 
 
 def _statement(catalog: Catalog, order: sql.SQL, role: str, group: list[Entry]) -> sql.Composed:
     first = group[0]
     things = {entry.oid: catalog.thing(entry) for entry in group}
-    names = [
-        sql.Identifier(*(thing.names or (catalog.database.name,))) for thing in things.values()
-    ]
+    names = [_name(catalog, thing) for thing in things.values()]
     words = order.format(
         privileges=sql.SQL(", ").join(_PRIVILEGES[p] for p in sorted({e.privilege for e in group})),
         kind=_KINDS[first.kind],
@@ -429,5 +592,11 @@ def _statement(catalog: Catalog, order: sql.SQL, role: str, group: list[Entry]) 
     )
     if not first.maker:
         return words
-    maker, _ = catalog.makers[first.oid][first.maker]
+    maker = catalog.makers[first.oid][first.maker].name
     return _FUTURE.format(maker=sql.Identifier(maker), schema=names[0], change=words)
+
+
+def _name(catalog: Catalog, thing: Thing) -> sql.Composable:
+    if thing.address:
+        return sql.SQL(thing.address)  # quoted by the server
+    return sql.Identifier(*(thing.names or (catalog.database.name,)))

@@ -1,10 +1,10 @@
 """The port, for PostgreSQL."""
 
 import shlex
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from psycopg import sql
+import psycopg
 from psycopg.conninfo import make_conninfo
 
 from engine.connectors.port import (
@@ -18,38 +18,47 @@ from engine.connectors.port import (
     Target,
     Unavailable,
 )
-from engine.connectors.postgresql import doctor
+from engine.connectors.postgresql import cleanup, discovery, doctor, remains, roles
 from engine.connectors.postgresql.acl import Database
-from engine.connectors.postgresql.names import (
-    Place,
-    names_in,
-    path_of,
-    permission_risk,
-    resource_risk,
-)
+from engine.connectors.postgresql.names import Place, names_in, path_of
 from engine.connectors.postgresql.server import (
     ABSENT,
-    LOCK,
-    Connection,
-    Role,
     Server,
+    closed,
     databases,
+    said,
     stranger,
 )
+from engine.connectors.postgresql.sessions import Connection
 from engine.connectors.postgresql.work import Work, look
 
-__all__ = ["PostgreSQL"]
+__all__ = ["PostgreSQL", "Show"]
 
 _SERVERS_OWN = "postgres"  # a database with nobody's data in it, unless it is named
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What people are shown, where it differs from Latchkey's own way in; empty: it does not.
+
+    `database` stands for every database's name (as a pooler has it); `text` is one more line.
+    """
+
+    host: str = ""
+    port: int | None = None
+    database: str = ""
+    sslmode: str = ""
+    text: str = ""
 
 
 class PostgreSQL:
     """One PostgreSQL server.
 
-    `dsn` is libpq's. It leads straight to the server, not through a pooler that shares sessions;
-    its database is where locks are taken, so all processes of an installation name the same one.
-    `databases` are those to offer; none named means all that Latchkey may connect to. Time-outs
-    are in seconds.
+    `dsn` is libpq's. It leads straight to the server, not through a pooler; its database is where
+    locks are taken, so all processes of an installation name the same one. `databases` are those
+    to offer; none named means all that Latchkey may connect to. `permissions` are those of
+    `discovery.OPTIONAL` that are offered, `roles` those that people may become members of.
+    Time-outs are in seconds.
     """
 
     generates_login = True
@@ -60,6 +69,9 @@ class PostgreSQL:
         *,
         installation: str,
         databases: Sequence[str] = (),
+        permissions: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        show: Mapping[str, str | int] | None = None,
         connect_timeout: int = 5,
         statement_timeout: int = 15,
     ) -> None:
@@ -70,24 +82,28 @@ class PostgreSQL:
             statement_timeout=statement_timeout,
         )
         self._named = tuple(databases)
+        self._optional = frozenset(permissions)
+        self._roles = tuple(roles)
+        self._show = Show(**(show or {}))  # type: ignore[arg-type]  # checked where it was read
         self.deadline = self._server.deadline
 
     def server(self) -> str:
-        return ""
-
-    def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
-        raise Unavailable("not yet")
+        """Return the system's identifier and timeline."""
+        with self._server.main(writing=True) as main:
+            return main.server
 
     def discover(self) -> list[Discovered]:
-        """Return databases, schemas, and tables with all that is like a table."""
+        """Return databases, schemas, and tables with all that is like a table; what is listed."""
         found: list[Discovered] = []
         with self._server.main() as main:
-            offered = {d.name: d for d in databases(main) if self._offers(d) and d.reachable}
-            if lost := [path_of(name) for name in self._named if name not in offered]:
+            offered = [d for d in databases(main) if self._offers(d)]
+            there = {database.name for database in offered if database.reachable}
+            if lost := [path_of(name) for name in self._named if name not in there]:
                 raise Unavailable(f"not there, or closed to Latchkey: {', '.join(lost)}")
-            for database in offered.values():
-                with self._server.session(main.until, database.name) as connection:
-                    found += _discover(connection, database)
+            for database in offered:
+                found += self._discover(main, database)
+            listed = roles.listed(main, names=self._roles)
+            found += [discovery.role(r) for r in listed if not roles.refusal(r, main.info.user)]
         return found
 
     def inspect(
@@ -107,53 +123,72 @@ class PostgreSQL:
 
     def apply(self, order: Order) -> Report:
         """Make the account hold what is wanted and not what is unwanted; look; report."""
-        with self._server.main() as main:
+        with self._server.main(writing=True) as main:
             return Work(self._server, main, order).run()
 
-    def cleanup(self, login: Login) -> tuple[str, ...]:
-        """Drop the role. What it owns goes to the owner of the database that it is in."""
+    def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
+        """Name every entry and membership of the login that the targets do not come to."""
         with self._server.main() as main:
+            role = self._server.find(main, login)
+            if role is None or not role.ours:
+                return ()
+            return tuple(remains.unexplained(self._server, main, role, given))
+
+    def cleanup(self, login: Login) -> tuple[str, ...]:
+        """Drop the role. What it owns is put away: see `cleanup`."""
+        with self._server.main(writing=True) as main:
             self._server.lock(main, login, firmly=True)
             role = self._server.find(main, login)
             if role is None:
                 return ()
             if not role.ours:
                 return (f"{stranger(login)} It was left alone.",)
-            return tuple(self._drop(main, role))
+            self._server.join(main, role)
+            role = self._server.find(main, login) or role
+            return tuple(cleanup.drop(self._server, main, role))
 
     def logins(self) -> list[str]:
         """Names of all roles whose comment says that this installation made them."""
         with self._server.main() as main:
-            return [name for name, _ in self._server.made(main)]
+            return [role.name for role in self._server.made(main)]
 
     def instructions(self, login: Login, targets: Sequence[Target]) -> dict[str, str]:
-        """Tell the grantee where to connect, and with what line of psql."""
-        names = list(dict.fromkeys(names_in(target.path)[0] for target in targets))
+        """Tell the grantee where to connect, and with what line of psql.
+
+        The line asks for no more than older clients know: of TLS, not of how to log in.
+        """
+        names = [names_in(t.path)[0] for t in targets if t.type != "role"]
+        names = list(dict.fromkeys(self._show.database or name for name in names))
         address = self._server.address
         where = {
-            "host": str(address.get("host") or address.get("hostaddr") or "localhost"),
-            "port": str(address.get("port") or 5432),
+            "host": self._show.host
+            or str(address.get("host") or address.get("hostaddr") or "localhost"),
+            "port": str(self._show.port or address.get("port") or 5432),
             "user": login.name,
+            "sslmode": self._show.sslmode or str(address.get("sslmode") or "prefer"),
         }
-        if mode := address.get("sslmode"):
-            where["sslmode"] = str(mode)
         lines = [f"psql {shlex.quote(make_conninfo(**where, dbname=name))}" for name in names]
-        return {
+        told = {
             "Host": where["host"],
             "Port": where["port"],
             "Database": ", ".join(names),
             "User": login.name,
+            "Role": ", ".join(t.path for t in targets if t.type == "role"),
             "psql": "\n".join(lines),
+            "Note": self._show.text,
         }
+        return {label: value for label, value in told.items() if value}
 
     def check(self) -> list[Check]:
         """Look whether Latchkey's own login can do its work; each fault comes with its cure."""
+        lines = [doctor.transport(self._server)]
         try:
             with self._server.main() as main:
                 offered = [d for d in databases(main) if self._offers(d)]
-                return list(doctor.checks(self._server, main, offered, self._named))
+                lines += doctor.checks(self._server, main, offered, self._named, self._roles)
         except Unavailable as error:
-            return [Check("connection", False, str(error))]
+            lines.append(Check("connection", False, str(error)))
+        return lines
 
     def close(self) -> None:
         """Close the connections that stay open for a while after a call."""
@@ -162,144 +197,24 @@ class PostgreSQL:
     def _offers(self, database: Database) -> bool:
         if self._named:
             return database.name in self._named
-        return database.reachable and database.name != _SERVERS_OWN
+        return database.name != _SERVERS_OWN
 
-    def _drop(self, main: Connection, role: Role) -> Iterator[str]:
-        """Close the role, empty it database by database, drop it."""
-        who = sql.Identifier(role.name)
-        self._server.join(main, role)
-        nologin = sql.SQL("alter role {} nologin").format(who)
-        self._server.insist(main, lambda: main.execute(nologin), firmly=True)
-        if trouble := self._server.end_sessions(main, role):
-            raise Unavailable(trouble)
-        rows = main.execute(
-            "select distinct dbid from pg_shdepend"
-            " where refclassid = 'pg_authid'::regclass and refobjid = %s",
-            [role.oid],
-        )
-        concerned = {oid for (oid,) in rows}
-        for database in databases(main, templates=True):
-            # What all databases share (0), such as CONNECT, can be dropped from any of them.
-            if {database.oid, 0 if database.name == main.info.dbname else -1} & concerned:
-                with self._server.session(main.until, database.name) as connection:
-                    yield from _disown(self._server, connection, database, role)
-        drop = sql.SQL("drop role if exists {}").format(who)
-        self._server.insist(main, lambda: main.execute(drop), firmly=True)
+    def _discover(self, main: Connection, database: Database) -> Iterator[Discovered]:
+        """Yield what is in a database; one that cannot be entered hides no other."""
+        if not database.reachable:
+            yield _closed(database, closed(main, database))
+            return
+        try:
+            with self._server.beside(main, database.name) as connection:
+                found = list(discovery.inside(connection, database, self._optional))
+        except psycopg.Error as error:
+            if database.name in self._named:
+                raise
+            yield _closed(database, said(error))
+            return
+        yield from found
 
 
-def _disown(server: Server, connection: Connection, database: Database, role: Role) -> list[str]:
-    who = sql.Identifier(role.name)
-
-    def disown() -> list[str]:
-        with connection.transaction():
-            connection.execute("select pg_advisory_xact_lock(%s, 0)", [LOCK])
-            owned = [name for (name,) in connection.execute(_OWNED, [role.oid])]
-            if owned:
-                for (close,) in connection.execute(_OPEN_TO_OTHERS, {"role": role.oid}).fetchall():
-                    connection.execute(close.encode())
-                owner = sql.Identifier(database.owner)
-                connection.execute(sql.SQL("reassign owned by {} to {}").format(who, owner))
-            connection.execute(sql.SQL("drop owned by {}").format(who))
-        return owned
-
-    owned = server.insist(connection, disown, firmly=True)
-    where = path_of(database.name)
-    return [f"Now “{database.owner}” owns, in {where}: {', '.join(owned)}."] if owned else []
-
-
-_OWNED = """
-select pg_describe_object(classid, objid, objsubid)
-from pg_shdepend s left join pg_database d on d.oid = s.dbid
-where deptype = 'o' and refclassid = 'pg_authid'::regclass and refobjid = %s
-    and (s.dbid = 0 or d.datname = current_database())
-order by 1
-"""
-
-# What reads with its owner's rights would show others all that its new owner may read.
-_OPEN_TO_OTHERS = """
-with shown (what, acl) as (
-    select 'table ' || c.oid::regclass, coalesce(relacl, acldefault('r', relowner))
-    from pg_class c where relowner = %(role)s and (relkind = 'v' or relhasrules)
-    union all
-    select 'table ' || c.oid::regclass, attacl
-    from pg_class c join pg_attribute on attrelid = c.oid
-    where relowner = %(role)s and (relkind = 'v' or relhasrules)
-    union all
-    select 'routine ' || p.oid::regprocedure, coalesce(proacl, acldefault('f', proowner))
-    from pg_proc p where proowner = %(role)s and prosecdef
-)
-select distinct format('revoke all on %%s from %%s cascade', what,
-    case grantee when 0 then 'public' else quote_ident(pg_get_userbyid(grantee)) end)
-from shown cross join lateral aclexplode(acl) where grantee <> %(role)s
-"""
-
-# --- Discovery ------------------------------------------------------------------------------------
-
-_SCHEMAS = """
-select oid, nspname from pg_namespace
-where nspname !~ '^pg_' and nspname <> 'information_schema'
-order by nspname
-"""
-_RELATIONS = """
-select c.oid, nspname, relname,
-    case
-        when relispartition then 'partition'
-        when relkind = 'r' then 'table'
-        when relkind = 'p' then 'partitioned table'
-        when relkind = 'v' then 'view'
-        when relkind = 'm' then 'materialised view'
-        else 'foreign table'
-    end,
-    case -- a view may be read-only: 4, 8 and 16 stand for UPDATE, INSERT and DELETE
-        when relkind in ('v', 'f') then pg_relation_is_updatable(c.oid, true) & 28 = 28
-        else relkind <> 'm'
-    end
-from pg_class c join pg_namespace n on n.oid = relnamespace
-where relkind in ('r', 'p', 'v', 'm', 'f')
-    and nspname !~ '^pg_' and nspname <> 'information_schema'
-order by nspname, relname
-"""
-_READ = ("read",)
-_READ_WRITE = ("read", "read-write")
-
-
-def _discover(connection: Connection, database: Database) -> Iterator[Discovered]:
-    schemas = connection.execute(_SCHEMAS).fetchall()
-    relations = connection.execute(_RELATIONS).fetchall()
-    inside = defaultdict[str, list[str]](list)
-    for _, schema, name, _, _ in relations:
-        inside[schema].append(name)
-    here = database.name
-    yield _resource("database", Place(database.oid), (here,), ("connect",))
-    for oid, schema in schemas:
-        place = Place(database.oid, schema=oid)
-        yield _resource("schema", place, (here, schema), _READ_WRITE, inside=inside[schema])
-    for oid, schema, name, kind, writable in relations:
-        place = Place(database.oid, relation=oid)
-        permissions = _READ_WRITE if writable else _READ
-        yield _resource("table", place, (here, schema, name), permissions, kind=kind)
-
-
-def _resource(
-    type_: str,
-    place: Place,
-    names: tuple[str, ...],
-    permissions: tuple[str, ...],
-    *,
-    inside: Sequence[str] = (),
-    kind: str = "",
-) -> Discovered:
-    """A schema is as risky as the riskiest of what is `inside`."""
-    each = [(*names, name) for name in inside] or [names]
-    return Discovered(
-        type=type_,
-        name=names[-1],
-        path=path_of(*names),
-        source_id=str(place),
-        permissions={
-            permission: max(permission_risk(type_, permission, *deep) for deep in each)
-            for permission in permissions
-        },
-        risk=max(resource_risk(*deep) for deep in each),
-        tags={"kind": (kind,)} if kind else {},
-    )
+def _closed(database: Database, why: str) -> Discovered:
+    place = str(Place(database.oid))
+    return Discovered("database", database.name, path_of(database.name), place, {}, closed=why)

@@ -7,8 +7,10 @@ __all__ = ["Place", "names_in", "path_of", "permission_risk", "place_of", "resou
 
 _PLAIN = re.compile(r'[^\s/"]([^/"\x00-\x1f]*[^\s/"])?')
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^/"]+)')
-_SOURCE_ID = re.compile(r"db:(\d+)(?:/(ns|rel):(\d+))?")
-_TYPES = {None: "database", "ns": "schema", "rel": "table"}
+_SOURCE_ID = re.compile(r"db:(\d{1,10})(?:/(ns|rel|fn):(\d{1,10}))?")
+_ROLE_ID = re.compile(r"role:(\d{1,10})")
+_INSIDE = ("ns", "rel", "fn")
+_TYPES = {None: "database", "ns": "schema", "rel": "table", "fn": "function"}
 
 
 def path_of(*names: str) -> str:
@@ -27,29 +29,54 @@ def names_in(path: str) -> list[str]:
 
 
 class Place(NamedTuple):
-    """Where a target is: ids that stay when names change, and are new when a thing is re-made."""
+    """Where a target is: numbers that stay when names change, and are new when a thing is re-made.
+
+    They are those of one server, and mean other things on another. A role is in no database: 0.
+    """
 
     database: int
     schema: int = 0
     relation: int = 0
+    routine: int = 0
+    role: int = 0
 
     def __str__(self) -> str:
+        if self.role:
+            return f"role:{self.role}"
+        for kind, number in zip(_INSIDE, self[1:4], strict=True):
+            if number:
+                return f"db:{self.database}/{kind}:{number}"
+        return f"db:{self.database}"
+
+    @classmethod
+    def of(cls, type_: str, database: int, number: int) -> "Place":
+        """Return the place of a thing of this type, inside a database."""
+        return cls(
+            database,
+            schema=number if type_ == "schema" else 0,
+            relation=number if type_ == "table" else 0,
+            routine=number if type_ == "function" else 0,
+        )
+
+    @property
+    def thing(self) -> tuple[str, int]:
+        """The kind of object that it is, in `acl.Kind`'s words, and its number."""
         if self.relation:
-            return f"db:{self.database}/rel:{self.relation}"
-        return f"db:{self.database}/ns:{self.schema}" if self.schema else f"db:{self.database}"
+            return "table", self.relation
+        if self.routine:
+            return "routine", self.routine
+        return ("schema", self.schema) if self.schema else ("database", self.database)
 
 
 def place_of(type_: str, source_id: str) -> Place | None:
     """Read a source id; None if it is none of ours, or of another type."""
+    if type_ == "role":
+        match = _ROLE_ID.fullmatch(source_id)
+        return Place(0, role=int(match[1])) if match else None
     match = _SOURCE_ID.fullmatch(source_id)
     if match is None or _TYPES[match[2]] != type_:
         return None
-    number = int(match[3] or 0)
-    return Place(
-        int(match[1]),
-        schema=number if type_ == "schema" else 0,
-        relation=number if type_ == "table" else 0,
-    )
+    return Place.of(type_, int(match[1]), int(match[3] or 0))
 
 
 # --- Risk: 1 (low) to 10 (critical). docs/postgresql.md prints these tables ---------------------
@@ -59,6 +86,9 @@ _BASE = {
     ("schema", "read"): 5,
     ("table", "read-write"): 6,
     ("schema", "read-write"): 7,
+    ("table", "truncate"): 7,
+    ("function", "execute"): 5,
+    ("role", "member"): 7,
 }
 _RESOURCE = 4
 _WORDS = {

@@ -1,24 +1,20 @@
-"""One PostgreSQL server as Latchkey speaks to it: connections, locks, roles, its words."""
+"""One PostgreSQL server as Latchkey speaks to it: its roles, locks and sessions, its words."""
 
 import contextlib
 import json
-import select
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.abc import PQGen
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine.connectors.port import Login, Outcome, Presence, Secret, Target, Unavailable
-from engine.connectors.postgresql.acl import Database
+from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import path_of, place_of
+from engine.connectors.postgresql.sessions import Connection, NotDirectError, Sessions, acting_as
 
 __all__ = [
     "ABSENT",
@@ -26,14 +22,17 @@ __all__ = [
     "LOCK",
     "OLDEST",
     "REFUSALS",
-    "Connection",
     "Role",
     "Server",
     "by_database",
     "closed",
+    "cure",
     "databases",
     "gone",
     "ident",
+    "joining",
+    "lasting",
+    "membership",
     "said",
     "stranger",
     "unknown",
@@ -41,11 +40,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-OLDEST = 14  # the first server that waits for a session to end, and ends idle ones itself
+OLDEST = 15  # the first server in which PUBLIC may not create in “public” of a new database
 TRIES = 10  # for one transaction that others get in the way of
-LIFE = 3.0  # seconds from its opening, in which a connection is used for another call
-SWEEP = 0.5  # seconds between two looks for those that are older
-KEPT = 16  # connections that wait for another call
 LOCK = int.from_bytes(b"LKEY")  # the first half of our advisory locks
 
 HELD = Outcome(Presence.HELD)
@@ -53,6 +49,30 @@ ABSENT = Outcome(Presence.ABSENT)
 
 # The server says no, and would say it again.
 REFUSALS = (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError)
+
+# It will say so until somebody does something about it: what the refusal of a grant may rest on.
+_LASTING = (
+    errors.InsufficientPrivilege,
+    errors.InvalidAuthorizationSpecification,  # no line of pg_hba.conf lets it in; NOLOGIN
+    errors.InvalidPassword,
+    errors.InvalidCatalogName,  # no such database
+    errors.ReadOnlySqlTransaction,  # a standby
+    errors.FeatureNotSupported,
+    errors.UndefinedFunction,
+    NotDirectError,
+)
+# The same, where the client says so, or the server before it has sent a code.
+_LASTING_WORDS = (
+    "authentication failed",
+    "authentication method requirement",
+    "no pg_hba.conf entry",
+    "is not permitted to log in",
+    "certificate verify failed",
+    "root certificate file",
+    "server certificate for",
+    "does not support SSL",
+    'database "',  # … does not exist; is not currently accepting connections
+)
 
 # Somebody else changed or dropped the same thing at the same moment: look again, try again.
 _RACES = (
@@ -63,188 +83,81 @@ _RACES = (
     errors.DuplicateObject,
     errors.UndefinedObject,
     errors.UndefinedTable,
+    errors.UndefinedFunction,
     errors.InvalidSchemaName,
 )
 
 
-class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection of one call. When the call's time is up it begins nothing any more.
-
-    That, and the server's own limits, make `Server.deadline` true. Nor does it wait for ever for
-    a server that hangs.
-    """
-
-    until = float("inf")
-    patience = 0.0
-    born = 0.0
-
-    @property
-    def young(self) -> bool:
-        return time.monotonic() - self.born < LIFE
-
-    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise psycopg.OperationalError("the time for this call is up")
-        if left < float("inf"):
-            timeout = min(left + self.patience, timeout or float("inf"))
-        return super().wait(gen, interval, timeout)
-
-
-class Idle:
-    """Connections between two calls: to log in anew costs both sides more than most calls do.
-
-    None lives for longer than `LIFE` from its opening: less than the 5 s that DROP DATABASE waits
-    for others to leave. There are few of them: `KEPT`.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept = list[tuple[str, Connection]]()  # each with its database, the oldest first
-        self._sweeping = False
-
-    def take(self, dbname: str) -> Connection | None:
-        """Return one that is young, and that the server has not closed, if there is one."""
-        while found := self._newest(dbname):
-            if found.young and not _has_news(found):  # it would say so
-                return found
-            found.close()
-        return None
-
-    def give(self, dbname: str, connection: Connection) -> None:
-        """Keep it for a while, as if it were new: no lock of the call outlives it."""
-        if not connection.young:
-            connection.close()
-            return
-        connection.execute("discard all")
-        with self._lock:
-            self._kept.append((dbname, connection))
-            gone = self._kept.pop(0)[1] if len(self._kept) > KEPT else None
-            sweep, self._sweeping = not self._sweeping, True
-        if gone:
-            gone.close()
-        if sweep:
-            self._sweep_later()
-
-    def close(self) -> None:
-        """Close all of them."""
-        with self._lock:
-            gone, self._kept = self._kept, []
-        for _, connection in gone:
-            connection.close()
-
-    def _newest(self, dbname: str) -> Connection | None:
-        with self._lock:
-            for place in reversed(range(len(self._kept))):
-                if self._kept[place][0] == dbname:
-                    return self._kept.pop(place)[1]
-        return None
-
-    def _sweep_later(self) -> None:
-        timer = threading.Timer(SWEEP, self._sweep)
-        timer.daemon = True
-        timer.start()
-
-    def _sweep(self) -> None:
-        with self._lock:
-            gone = [connection for _, connection in self._kept if not connection.young]
-            self._kept = [kept for kept in self._kept if kept[1].young]
-            self._sweeping = bool(self._kept)
-        for connection in gone:
-            connection.close()
-        if self._sweeping:
-            self._sweep_later()
-
-
-def _has_news(connection: Connection) -> bool:
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A grantee's login as the server has it."""
+    """A grantee's login as the server has it, and what Latchkey may do with it.
+
+    From PostgreSQL 16 on `admin` is needed to change it, `inherits` to end its sessions, `sets` to
+    act as it, which does for that too.
+    """
 
     name: str
     oid: int
     can_login: bool
     ours: bool  # its comment names this installation
-    member: bool  # Latchkey is one of it: who is not cannot end its sessions
+    admin: bool
+    inherits: bool
+    sets: bool
+
+    @property
+    def joined(self) -> bool:
+        """Whether Latchkey has all that the login's end may need, after an upgrade too."""
+        return self.admin and self.inherits and self.sets
+
+    @property
+    def to_become(self) -> str:
+        """The role to take on, to do what only itself may; empty: none has to be."""
+        return "" if self.inherits or not self.sets else self.name
 
 
-class Server:
-    """Gives out connections whose every statement, lock and pause the server itself limits."""
+class Server(Sessions):
+    """Knows the logins of one installation on one server."""
 
     def __init__(
         self, dsn: Secret, *, installation: str, connect_timeout: int, statement_timeout: int
     ) -> None:
-        try:
-            self.address = conninfo_to_dict(dsn.reveal())
-        except psycopg.ProgrammingError:  # whose words would quote the password
-            raise ValueError("the address of the PostgreSQL server cannot be read") from None
-        self.idle = Idle()
-        self._installation = installation
-        self._seconds = statement_timeout
-        # The last statement begins within the call's time, after at most one pause, and ends.
-        self.deadline = timedelta(seconds=3 * statement_timeout)
-        self._patience_ms = statement_timeout * 1000 // 3
-        settings: dict[str, str | int] = {
-            "statement_timeout": statement_timeout * 1000,
-            "idle_session_timeout": statement_timeout * 1000,
-            "idle_in_transaction_session_timeout": statement_timeout * 1000,
-            "lock_timeout": self._patience_ms,
-            "datestyle": "ISO",
-            "timezone": "UTC",
-        }
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        self._parts: dict[str, Any] = self.address | {
-            "connect_timeout": connect_timeout,
-            "tcp_user_timeout": statement_timeout * 1000,
-            "application_name": "latchkey",
-            "options": f"{self.address.get('options') or ''} {options}".strip(),
-        }
+        super().__init__(dsn, connect_timeout=connect_timeout, statement_timeout=statement_timeout)
+        self.installation = installation
 
     @contextlib.contextmanager
-    def main(self) -> Iterator[Connection]:
+    def main(self, *, writing: bool = False) -> Iterator[Connection]:
         """Give out the connection that a call begins with. Its faults are `Unavailable`."""
         try:
-            with self.session(time.monotonic() + self._seconds) as connection:
+            with self.session(time.monotonic() + self.seconds) as connection:
+                if writing and connection.standby:
+                    raise Unavailable(_standby(connection), lasting=True)
                 yield connection
         except psycopg.Error as error:
-            raise Unavailable(said(error)) from error
+            raise Unavailable(said(error), lasting=lasting(error)) from error
 
     @contextlib.contextmanager
-    def session(self, until: float, dbname: str | None = None) -> Iterator[Connection]:
-        """Give out a connection, to the address's own database or another, for a call's rest."""
-        parts = self._parts | ({"dbname": dbname} if dbname else {})
-        name = str(parts.get("dbname") or "")
-        connection = self.idle.take(name) or self._connect(parts)
-        connection.until = until
-        connection.patience = 2.0 * self._seconds
-        try:
+    def beside(self, main: Connection, dbname: str) -> Iterator[Connection]:
+        """Give out a connection to another database of the server that `main` is connected to."""
+        with self.session(main.until, dbname) as connection:
+            if (connection.server, connection.standby) != (main.server, main.standby):
+                raise psycopg.OperationalError("another server has taken the place of this one")
             yield connection
-        except BaseException:
-            connection.close()
-            raise
-        try:
-            self.idle.give(name, connection)
-        except (psycopg.Error, RuntimeError):  # what it was opened for is done
-            connection.close()
-
-    def _connect(self, parts: dict[str, Any]) -> Connection:
-        made = Connection.connect(make_conninfo(**parts), autocommit=True, prepare_threshold=None)
-        made.born = time.monotonic()
-        return made
 
     def signature(self) -> str:
         """Return what the comment of every role that this installation makes begins with."""
-        return f"Latchkey {json.dumps(self._installation, ensure_ascii=False)}: login of "
+        return f"Latchkey {json.dumps(self.installation, ensure_ascii=False)}: login of "
 
-    def lock(self, main: Connection, login: Login, *, firmly: bool) -> None:
-        """Keep others from the same login until the connection ends."""
+    def lock(self, main: Connection, login: Login, *, firmly: bool) -> bool:
+        """Keep other calls from the same login until the connection ends, or say that it cannot be.
+
+        It only saves tries: any login of the server may hold a lock of this number.
+        """
         take = "select pg_advisory_lock(%s, hashtext(%s))"
-        self.insist(main, lambda: main.execute(take, [LOCK, login.name]), firmly=firmly)
+        try:
+            self.insist(main, lambda: main.execute(take, [LOCK, login.name]), firmly=firmly)
+        except errors.LockNotAvailable:
+            return False
+        return True
 
     def insist(self, connection: Connection, work: Callable[[], T], *, firmly: bool) -> T:
         """Do it again, at once, if others got in the way.
@@ -264,47 +177,100 @@ class Server:
 
     def _clear_the_way(self, connection: Connection) -> bool:
         """End the grantees' sessions that hold what was waited for; tell whether there were any."""
-        values = {"lock": LOCK, "signature": self.signature(), "patience": self._patience_ms}
+        values = {"lock": LOCK, "signature": self.signature(), "patience": self.patience_ms}
         return bool(connection.execute(_CLEAR, values).rowcount)
 
     def find(self, main: Connection, login: Login) -> Role | None:
-        row = main.execute(
-            "select rolname, oid, rolcanlogin,"
-            " starts_with(coalesce(shobj_description(oid, 'pg_authid'), ''), %s),"
-            " pg_has_role(oid, 'USAGE') from pg_roles where rolname = %s",
-            [self.signature(), login.name],
-        ).fetchone()
+        values = {"name": login.name, "signature": self.signature(), "set": may_set(main)}
+        row = main.execute(_FIND, values).fetchone()
         return Role(*row) if row else None
 
     def join(self, main: Connection, role: Role) -> None:
-        """Make Latchkey a member again, if it may; who made the role may."""
-        if not role.member:
-            with contextlib.suppress(errors.InsufficientPrivilege):
-                main.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role.name)))
+        """See to it that Latchkey has all that the login's end may need, as far as it may."""
+        if not role.joined:
+            with contextlib.suppress(errors.InsufficientPrivilege, errors.InvalidGrantOperation):
+                main.execute(membership(main, role.name))
 
-    def made(self, main: Connection) -> list[tuple[str, bool]]:
-        """Return the roles of this installation, and whether Latchkey is a member of each."""
-        return main.execute(
-            "select rolname, pg_has_role(oid, 'USAGE') from pg_roles where starts_with("
-            "coalesce(shobj_description(oid, 'pg_authid'), ''), %s) order by 1",
-            [self.signature()],
-        ).fetchall()
+    def made(self, main: Connection) -> list[Role]:
+        """Return the logins that this installation has made."""
+        values = {"name": None, "signature": self.signature(), "set": may_set(main)}
+        found = [Role(*row) for row in main.execute(_FIND, values)]
+        return [role for role in found if role.ours]
 
     def end_sessions(self, main: Connection, role: Role, database: int | None = None) -> str:
         """End the role's sessions, in one database or all. Say so if one will not go."""
-        values = {"role": role.oid, "database": database, "patience": self._patience_ms}
+        values = {"role": role.oid, "database": database, "patience": self.patience_ms}
         try:
             # All at once first; then wait for each.
-            if not main.execute(_END, values).rowcount:
-                return ""
-            main.execute(_END_AND_WAIT, values)
+            with acting_as(main, role.to_become):
+                if not main.execute(_END, values).rowcount:
+                    return ""
+                main.execute(_END_AND_WAIT, values)
         except errors.InsufficientPrivilege as error:
-            cure = f"GRANT {ident(role.name)} TO {ident(main.info.user)};"
+            cure = f"{membership(main, role.name).as_string()};"
             return f"Open sessions could not be ended: {said(error)}. Cure: {cure}"
         left = main.execute(_SESSIONS, values).rowcount
         return f"Open sessions that do not end: {left}." if left else ""
 
+    def roll_back_prepared(self, main: Connection, role: Role) -> str:
+        """Roll back what the login has prepared for two-phase commit. Say so if some is left."""
+        query = "select gid, database from pg_prepared_xacts where owner = %s::name order by gid"
+        prepared = main.execute(query, [role.name]).fetchall()
+        if not prepared:
+            return ""
+        for gid, dbname in prepared:
+            undo = sql.SQL("rollback prepared {}").format(gid)
+            with (
+                contextlib.suppress(psycopg.Error),
+                self.beside(main, dbname) as connection,
+                acting_as(connection, role.name),  # only its owner may
+            ):
+                connection.execute(undo)
+        left = main.execute(query, [role.name]).fetchall()
+        if not left:
+            return ""
+        where = ", ".join(sorted({path_of(dbname) for _, dbname in left}))
+        return (
+            f"Prepared transactions of {ident(role.name)} are left in {where}, and may take effect."
+            f" Cure, there: ROLLBACK PREPARED {', '.join(repr(gid) for gid, _ in left)};"
+        )
 
+
+def membership(connection: Connection, *logins: str) -> sql.Composed:
+    """Return the statement that gives Latchkey's own login all that the ends of these may need.
+
+    With ADMIN, for from PostgreSQL 16 on whoever has it not cannot change a login, and an upgrade
+    makes nobody one who had not.
+    """
+    new = connection.info.server_version >= 160000
+    return _grant(
+        connection, logins, "ADMIN TRUE, INHERIT TRUE, SET TRUE" if new else "ADMIN OPTION"
+    )
+
+
+def joining(connection: Connection, *owners: str) -> str:
+    """Return the statement that lets Latchkey act in the name of these owners."""
+    new = connection.info.server_version >= 160000
+    return f"{_grant(connection, owners, 'INHERIT TRUE, SET TRUE' if new else '').as_string()};"
+
+
+def _grant(connection: Connection, roles: Iterable[str], how: str) -> sql.Composed:
+    return sql.SQL("GRANT {} TO {}" + (f" WITH {how}" if how else "")).format(
+        sql.SQL(", ").join(sql.Identifier(role) for role in roles),
+        sql.Identifier(connection.info.user),
+    )
+
+
+_FIND = """
+select rolname, oid, rolcanlogin, starts_with(coalesce(shobj_description(oid, 'pg_authid'), ''),
+    %(signature)s), pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'), pg_has_role(oid, 'USAGE'),
+    pg_has_role(oid, %(set)s)
+from pg_roles
+where case when %(name)s::text is null
+    then starts_with(coalesce(shobj_description(oid, 'pg_authid'), ''), %(signature)s)
+    else rolname = %(name)s end
+order by rolname
+"""
 _THEIRS = sql.SQL(
     "from pg_stat_activity where usesysid = %(role)s"
     " and (%(database)s::oid is null or datid = %(database)s)"
@@ -329,7 +295,9 @@ from (
                 select xmax from pg_class
                 union all select xmax from pg_namespace
                 union all select xmax from pg_database
+                union all select xmax from pg_proc
                 union all select xmax from pg_default_acl
+                union all select xmax from pg_auth_members
             )
         end
 ) as obstacle
@@ -338,17 +306,17 @@ from (
 
 def databases(main: Connection, *, templates: bool = False) -> list[Database]:
     rows = main.execute(
-        "select d.oid, datname, rolname, pg_has_role(datdba, 'USAGE'), rolsuper,"
-        " datallowconn and has_database_privilege(d.oid, 'CONNECT')"
+        "select d.oid, datname, rolname, pg_has_role(datdba, 'USAGE'), pg_has_role(datdba, %s),"
+        " rolsuper, datallowconn and has_database_privilege(d.oid, 'CONNECT')"
         " from pg_database d join pg_roles r on r.oid = datdba"
         " where %s or not datistemplate order by datname",
-        [templates],
+        [may_set(main), templates],
     )
-    return [Database(*row) for row in rows]
+    return [Database(oid, name, Owner(*owner), reachable) for oid, name, *owner, reachable in rows]
 
 
 def by_database(targets: Iterable[Target]) -> dict[int, list[Target]]:
-    """Sort by the database's id. Those whose source id says nothing come under 0, which is none."""
+    """Sort by the database's id. What is in none, or says nothing of where it is, comes under 0."""
     found = defaultdict[int, list[Target]](list)
     for target in targets:
         place = place_of(target.type, target.source_id)
@@ -369,8 +337,15 @@ def said(error: psycopg.Error) -> str:
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
-def unknown(reason: str) -> Outcome:
-    return Outcome(Presence.UNKNOWN, reason)
+def lasting(error: psycopg.Error) -> bool:
+    """Tell whether the answer will be the same until somebody does something about it."""
+    if isinstance(error, _LASTING):
+        return True
+    return not error.sqlstate and any(words in str(error) for words in _LASTING_WORDS)
+
+
+def unknown(reason: str, *, lasting: bool = False) -> Outcome:
+    return Outcome(Presence.UNKNOWN, reason, lasting=lasting)
 
 
 def gone(target: Target) -> Outcome:
@@ -382,10 +357,27 @@ def stranger(login: Login) -> str:
     return f"The login “{login.name}” is there, but this installation of Latchkey did not make it."
 
 
-def closed(database: Database, me: str) -> str:
+def _standby(connection: Connection) -> str:
+    return (
+        f"{connection.info.host}:{connection.info.port} is a standby: it only repeats what its"
+        " primary does. Cure: let the address lead to the primary, or add"
+        " target_session_attrs=read-write to it."
+    )
+
+
+def closed(connection: Connection, database: Database) -> str:
+    """Say why a database cannot be entered, and the cure."""
     reason = f"Latchkey may not connect to the database {path_of(database.name)}."
-    if database.mine:
+    if database.owner.inherits:
         return f"{reason} It takes no connections."
-    if database.superuser:
-        return f"{reason} Cure: give it another owner than the superuser {ident(database.owner)}."
-    return f"{reason} Cure: GRANT {ident(database.owner)} TO {ident(me)};"
+    me, name = ident(connection.info.user), ident(database.name)
+    if database.owner.sets or database.owner.superuser:
+        return f"{reason} Cure: GRANT CONNECT ON DATABASE {name} TO {me};"
+    return f"{reason} {cure(connection, database.owner)}"
+
+
+def cure(connection: Connection, owner: Owner) -> str:
+    """Say what would let Latchkey give what this owner has."""
+    if owner.superuser:
+        return f"Cure: give it another owner than the superuser {ident(owner.name)}."
+    return f"Cure: {joining(connection, owner.name)}"

@@ -2,56 +2,76 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
 from psycopg import errors, sql
 
-from engine.connectors.port import Order, Outcome, Presence, Report, Target
-from engine.connectors.postgresql import acl
+from engine.connectors.port import Order, Outcome, Presence, Report, Secret, Target
+from engine.connectors.postgresql import acl, remains, roles
+from engine.connectors.postgresql.names import path_of
 from engine.connectors.postgresql.server import (
     ABSENT,
     HELD,
     LOCK,
     REFUSALS,
-    Connection,
     Role,
     Server,
     by_database,
     closed,
+    cure,
     databases,
     gone,
     ident,
+    lasting,
+    membership,
     said,
     stranger,
     unknown,
 )
+from engine.connectors.postgresql.sessions import Connection
 
 __all__ = ["Work", "look"]
 
 T = TypeVar("T")
+
+_IN_NONE = 0  # the database of what is in none: roles
 
 
 def look(
     server: Server, main: Connection, role: Role, targets: Sequence[Target], given: Sequence[Target]
 ) -> dict[Target, Outcome]:
     """Tell what the role holds: see `PostgreSQL.inspect`."""
+    if any(target.server != main.server for target in targets):
+        return dict.fromkeys(targets, unknown(elsewhere(main)))
     outcomes = dict.fromkeys(targets, ABSENT)
     known = {database.oid: database for database in databases(main)}
     for oid, here in by_database(targets).items():
         database = known.get(oid)
+        if oid == _IN_NONE:
+            outcomes |= roles.held(main, role, here)
+            continue
         if database is None:
             continue
         if not database.reachable:
-            outcomes |= dict.fromkeys(here, unknown(closed(database, main.info.user)))
+            outcomes |= dict.fromkeys(here, unknown(closed(main, database)))
             continue
         try:
-            with server.session(main.until, database.name) as connection:
+            with server.beside(main, database.name) as connection:
                 outcomes |= _look_into(connection, database, role, here, given)
         except psycopg.Error as error:
-            outcomes |= dict.fromkeys(here, unknown(said(error)))
+            outcomes |= dict.fromkeys(here, unknown(said(error), lasting=lasting(error)))
     return outcomes
+
+
+def elsewhere(main: Connection) -> str:
+    """Say that numbers are not used here, as another server has given them."""
+    return (
+        f"{main.info.host}:{main.info.port} is another server than the one that Latchkey knows"
+        f" ({main.server or 'a standby'}): it was rebuilt, upgraded, restored or switched over."
+        " Nothing new is given there until an administrator accepts it"
+    )
 
 
 def _look_into(
@@ -69,13 +89,16 @@ def _look_into(
         missing -= acl.effective(connection, role.oid, missing)
     ours = {entry for target in given if (each := needs[target]) for entry in each.now}
 
-    def held(target: Target) -> bool:
+    def held(target: Target) -> Outcome:
         each = needs[target]
-        if each is None or each.now & missing:
-            return False
-        return target in given or not each.core & ours
+        if each is None:
+            return ABSENT
+        if target in given:  # as far as it can be had
+            lacking, left_out = acl.falls_short(catalog, target, each, missing)
+            return ABSENT if lacking else Outcome(Presence.HELD, left_out=left_out)
+        return ABSENT if each.now & missing or each.core & ours else HELD
 
-    return {target: HELD if held(target) else ABSENT for target in targets}
+    return {target: held(target) for target in targets}
 
 
 class Work:
@@ -90,6 +113,8 @@ class Work:
         self.outcomes: dict[Target, Outcome] = {}
         self.notes: list[str] = []
         self.deadline_refused = ""
+        self.alone = True
+        self.proof: Secret | None = None
         self.firmly = bool(order.unwanted)  # a session is worth less than an end, not than a grant
 
     def insist(self, connection: Connection, work: Callable[[], T]) -> T:
@@ -97,16 +122,21 @@ class Work:
 
     def run(self) -> Report:
         order, server = self.order, self.server
-        server.lock(self.main, order.login, firmly=self.firmly)
+        self.alone = server.lock(self.main, order.login, firmly=self.firmly)
         role = server.find(self.main, order.login)
+        if any(h.target.server != self.main.server for h in order.holdings):
+            return self._run_elsewhere(role)
         if role is None and not (order.wanted and order.login.password):
             self.settle((h.target for h in order.holdings), ABSENT)
             return self._report(login_missing=bool(order.wanted))
         if role is not None and not role.ours:
             return self._leave_alone(role)
+        if order.wanted and role and not role.can_login and not self._secret:
+            self.settle((h.target for h in order.holdings), unknown("its password is not known"))
+            return self._report(login_missing=True)
 
+        was_there, was_open = role is not None, role is not None and role.can_login
         refusal = self._let_in(role) if order.wanted else ""
-        was_open = role is not None and role.can_login
         wanted = [] if refusal and not was_open else order.wanted
         self.settle(set(order.wanted).difference(wanted), Outcome(Presence.REFUSED, refusal))
         role = server.find(self.main, order.login)
@@ -115,10 +145,14 @@ class Work:
             return self._report()
 
         server.join(self.main, role)
-        trouble = "" if wanted else self._shut_out()
+        role = server.find(self.main, order.login) or role
+        trouble = "" if wanted else self._close(role)
         self._visit(role, wanted)
         if not any(self._may_hold(target) for target in wanted):
-            trouble = trouble or self._shut_out() or server.end_sessions(self.main, role)
+            # Who was being let in meanwhile is a session by now.
+            trouble = trouble or self._close(role)
+            if not was_there:
+                self._unmake(trouble)
         self._doubt(order.unwanted, Presence.ABSENT, trouble)
         self._doubt(wanted, Presence.HELD, refusal)
         return self._report()
@@ -140,6 +174,8 @@ class Work:
             {h.target: self.outcomes[h.target] for h in self.order.holdings},
             login_missing=login_missing,
             deadline_refused=self.deadline_refused,
+            alone=self.alone,
+            proof=self.proof,
             notes=tuple(dict.fromkeys(self.notes)),
         )
 
@@ -152,6 +188,11 @@ class Work:
         return self._report()
 
     # --- The login --------------------------------------------------------------------------------
+
+    @property
+    def _secret(self) -> Secret | None:
+        """What the password is set to, when the login is let in."""
+        return self.order.login.password or self.order.login.proof
 
     def _let_in(self, role: Role | None) -> str:
         """Let the login in until the order's end, making it if need be. Say so if refused."""
@@ -166,23 +207,25 @@ class Work:
 
     def _open(self) -> None:
         """All at once: a new login without an end would stay if Latchkey died after making it."""
-        login = self.order.login
+        login, proof = self.order.login, None
         with self.main.transaction():
             role = self.server.find(self.main, login)
             if role is None:
-                comment = self.server.signature() + login.owner
                 self._run("create role {} nologin")
+                comment = self.server.signature() + login.owner
                 self._run("comment on role {} is {}", comment)
-                self._run("grant {} to current_user")
             if login.password:
                 # Made here, so that the server never sees, and never logs, the password itself.
                 verifier = self.main.pgconn.encrypt_password(
                     login.password.reveal().encode(), login.name.encode(), b"scram-sha-256"
                 )
-                self._run("alter role {} login password {}", verifier.decode())
-            elif role and not role.can_login:
-                self._run("alter role {} login")
+                proof = Secret(verifier.decode())
+                self._run("alter role {} login password {}", proof.reveal())
+            elif role and not role.can_login and login.proof:
+                # Its owner may have set another one, to come back with.
+                self._run("alter role {} login password {}", login.proof.reveal())
             self._set_end()
+        self.proof = proof
 
     def _set_end(self) -> None:
         """Set VALID UNTIL by the server's own clock. It only stops logins; `apply` ends access."""
@@ -197,16 +240,37 @@ class Work:
         except REFUSALS as error:
             self.deadline_refused = f"The server refused the new end: {said(error)}."
 
-    def _shut_out(self) -> str:
-        """Let nobody log in any more. Say so if that is refused."""
-        role = self.server.find(self.main, self.order.login)
-        if role is None or not role.can_login:
+    def _close(self, role: Role) -> str:
+        """Let nobody log in any more, and end what is under way. Say so if that is refused.
+
+        What was prepared for two-phase commit goes too: it would take effect at anybody's word.
+        """
+        trouble = self._shut_out(role)
+        ended = self.server.end_sessions(self.main, role)
+        prepared = self.server.roll_back_prepared(self.main, role)
+        return trouble or ended or prepared
+
+    def _shut_out(self, role: Role) -> str:
+        found = self.server.find(self.main, self.order.login)
+        if found is None or not found.can_login:
             return ""
         try:
-            self.insist(self.main, lambda: self._run("alter role {} nologin"))
+            try:
+                self.insist(self.main, lambda: self._run("alter role {} nologin"))
+            except errors.LockNotAvailable:  # perhaps what they have prepared has changed it
+                self.server.roll_back_prepared(self.main, role)
+                self.insist(self.main, lambda: self._run("alter role {} nologin"))
         except (*REFUSALS, errors.LockNotAvailable) as error:
             return self._refused(error)  # the privileges and sessions can end all the same
         return ""
+
+    def _unmake(self, trouble: str) -> None:
+        """Drop the login that was made for nothing."""
+        if not trouble:
+            try:
+                self.insist(self.main, lambda: self._run("drop role {}"))
+            except psycopg.Error as error:
+                self.notes.append(f"The login {ident(self.order.login.name)} stays: {said(error)}.")
 
     def _run(self, statement: str, *literals: str) -> None:
         self.main.execute(sql.SQL(statement).format(self.who, *literals))
@@ -219,8 +283,8 @@ class Work:
             "select rolcreaterole from pg_roles where rolname = current_user"
         )
         if creates:  # then it is this one role that Latchkey has no say in
-            name = ident(self.order.login.name)
-            return f"{reason} Cure: GRANT {name} TO {ident(self.me)} WITH ADMIN OPTION;"
+            name = self.order.login.name
+            return f"{reason} Cure: {membership(self.main, name).as_string()};"
         return f"{reason} Cure: ALTER ROLE {ident(self.me)} CREATEROLE;"
 
     # --- The databases ----------------------------------------------------------------------------
@@ -236,19 +300,102 @@ class Work:
                 unwanted=[t for t in here if t not in wanted],
             )
             database = known.get(oid)
-            if database is None:
+            if oid == _IN_NONE:
+                self._bring_roles(role, visit.wanted, visit.unwanted)
+            elif database is None:
                 visit.find_gone()
             elif not database.reachable:
                 visit.find_closed(database)
             else:
                 try:
-                    with self.server.session(self.main.until, database.name) as connection:
+                    with self.server.beside(self.main, database.name) as connection:
                         visit.run(connection, database)
                 except psycopg.Error as error:
                     if oid in {database.oid for database in databases(self.main)}:
-                        self.settle(here, unknown(said(error)))
+                        self.settle(here, unknown(said(error), lasting=lasting(error)))
                     else:
                         visit.find_gone()
+
+    def _bring_roles(
+        self, role: Role, wanted: Sequence[Target], unwanted: Sequence[Target]
+    ) -> None:
+        def bring() -> dict[Target, Outcome]:
+            return dict(roles.bring(self.main, role, wanted, unwanted))
+
+        self.outcomes |= self.insist(self.main, bring)
+        if unwanted and self.order.wanted:  # else they are ended anyway
+            self._doubt(unwanted, Presence.ABSENT, self.server.end_sessions(self.main, role))
+
+    # --- On a server that is not the one --------------------------------------------------------
+
+    def _run_elsewhere(self, role: Role | None) -> Report:
+        """End by the login's name and comment: numbers mean other things here."""
+        reason = elsewhere(self.main)
+        if role and not role.ours:
+            reason = stranger(self.order.login)
+        self.settle(self.order.wanted, unknown(reason))
+        if role is None:
+            self.settle(self.order.unwanted, ABSENT)
+        elif not role.ours:
+            self.settle(self.order.unwanted, unknown(reason))
+        elif self.order.unwanted:
+            self.server.join(self.main, role)
+            role = self.server.find(self.main, self.order.login) or role
+            trouble = "" if self.order.wanted else self._close(role)
+            left = self._take_all(role)
+            trouble = trouble or self.server.end_sessions(self.main, role)
+            self.settle(self.order.unwanted, unknown(t) if (t := trouble or left) else ABSENT)
+        return self._report()
+
+    def _take_all(self, role: Role) -> str:
+        """Take whatever the login has, but for what the paths of what is wanted come to."""
+        left = list[str]()
+        for database in databases(self.main, templates=True):
+            where = path_of(database.name)
+            if not database.reachable:
+                if remains.is_in(self.main, role.oid, database.oid):
+                    left.append(f"something in the database {where}, which cannot be entered")
+                continue
+            with self.server.beside(self.main, database.name) as connection:
+                keep = self._kept_by_name(connection, database)
+                left += [f"{each}, in {where}" for each in self._take(connection, role, keep)]
+        named = {target.path for target in self.order.wanted if target.type == "role"}
+        for each in remains.memberships(self.main, role.oid):
+            if path_of(each.role) not in named:
+                remains.take_membership(self.main, role.name, each)
+        left += map(str, self._take(self.main, role, set(), shared=True))
+        kept = remains.memberships(self.main, role.oid)
+        left += [str(each) for each in kept if path_of(each.role) not in named]
+        return f"Latchkey may not take back: {', '.join(left)}." if left else ""
+
+    def _take(
+        self,
+        connection: Connection,
+        role: Role,
+        keep: AbstractSet[tuple[str, int, str, int]],
+        *,
+        shared: bool = False,
+    ) -> list[remains.Remain]:
+        """Take what is not to be kept; return what is left of it."""
+
+        def chosen() -> list[remains.Remain]:
+            found = remains.read(connection, role.oid, shared=shared)
+            return [each for each in found if each.entry not in keep]
+
+        def change() -> None:
+            with connection.transaction():
+                remains.take(connection, role.name, chosen())
+
+        self.insist(connection, change)
+        return chosen()
+
+    def _kept_by_name(
+        self, connection: Connection, database: acl.Database
+    ) -> set[tuple[str, int, str, int]]:
+        here = acl.by_name(connection, database, self.order.wanted)
+        catalog = acl.read(connection, database, here)
+        needs = [each for target in here if (each := catalog.needs(target))]
+        return set[tuple[str, int, str, int]]().union(*(each.all for each in needs))
 
 
 @dataclass(kw_only=True)
@@ -259,6 +406,7 @@ class _Visit:
     role: Role
     wanted: Sequence[Target]
     unwanted: Sequence[Target]
+    refused: dict[Target, Outcome] = field(default_factory=dict[Target, Outcome])
 
     def find_gone(self) -> None:
         self.work.settle(self.unwanted, ABSENT)
@@ -266,7 +414,7 @@ class _Visit:
             self.work.outcomes[target] = gone(target)
 
     def find_closed(self, database: acl.Database) -> None:
-        reason = closed(database, self.work.me)
+        reason = closed(self.work.main, database)
         self.work.settle(self.wanted, Outcome(Presence.REFUSED, reason))
         self.work.settle(self.unwanted, unknown(reason))
 
@@ -280,28 +428,88 @@ class _Visit:
 
     def _change(self, connection: Connection, database: acl.Database) -> acl.Catalog:
         with connection.transaction():
-            # Two at a time would fail on each other: an object's ACL is one value for all roles.
-            connection.execute("select pg_advisory_xact_lock(%s, 0)", [LOCK])
+            self._be_alone(connection)
             catalog = acl.read(connection, database, [*self.wanted, *self.unwanted])
             have = acl.entries(connection, catalog, self.role.oid)
-            give, take = acl.change(
-                have,
-                [needs for target in self.wanted if (needs := catalog.needs(target))],
-                [catalog.needs(target) or catalog.remains(target) for target in self.unwanted],
-            )
+            self.refused = self._renamed(catalog, have)
+            unwanted = [catalog.needs(t) or catalog.remains(t) for t in self.unwanted]
+            give, take = acl.change(have, self._needs(catalog), unwanted)
             acl.carry_out(connection, catalog, self.work.order.login.name, give, take)
+            if give:
+                self._undo(connection, catalog, give, unwanted)
         return catalog
+
+    def _be_alone(self, connection: Connection) -> None:
+        """Two at a time would fail on each other: an object's ACL is one value for all roles."""
+        if not self.work.alone:
+            return
+        try:
+            with connection.transaction():
+                connection.execute("select pg_advisory_xact_lock(%s, 0)", [LOCK])
+        except errors.LockNotAvailable:
+            self.work.alone = False
+
+    def _needs(self, catalog: acl.Catalog) -> list[acl.Needs]:
+        wanted = [target for target in self.wanted if target not in self.refused]
+        return [needs for target in wanted if (needs := catalog.needs(target))]
+
+    def _renamed(
+        self, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
+    ) -> dict[Target, Outcome]:
+        """Find what would be given under another name than the one that was approved."""
+        found = {}
+        for target in self.wanted:
+            needs, name = catalog.needs(target), catalog.called(target)
+            if needs and needs.now - have.keys() and name != target.path:
+                reason = f"{target.path} is called {name} now. Ask again."
+                found[target] = Outcome(Presence.REFUSED, reason)
+        return found
+
+    def _undo(
+        self,
+        connection: Connection,
+        catalog: acl.Catalog,
+        give: set[acl.Entry],
+        unwanted: Sequence[acl.Needs],
+    ) -> None:
+        """Take back at once what was given of something that cannot be had: refused is absent."""
+        have = acl.entries(connection, catalog, self.role.oid)
+        fell_short = self._fell_short(connection, catalog, have)
+        if not fell_short:
+            return
+        self.refused |= fell_short
+        lost = [needs for target in fell_short if (needs := catalog.needs(target))]
+        _, take = acl.change(have, self._needs(catalog), [*unwanted, *lost])
+        acl.carry_out(connection, catalog, self.work.order.login.name, set(), take & give)
+
+    def _fell_short(
+        self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
+    ) -> dict[Target, Outcome]:
+        missing = self._missing(connection, catalog, have)
+        found = {}
+        for target in self.wanted:
+            if target not in self.refused and (needs := catalog.needs(target)):
+                lacking, _ = acl.falls_short(catalog, target, needs, missing)
+                if lacking:
+                    reason = self._lacking("give", catalog, lacking)
+                    found[target] = Outcome(Presence.REFUSED, reason)
+        return found
+
+    def _missing(
+        self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
+    ) -> set[acl.Entry]:
+        needs = [catalog.needs(target) for target in self.wanted]
+        missing = {e for each in needs if each for e in each.now} - have.keys()
+        return missing - acl.effective(connection, self.role.oid, missing)
 
     def _judge(self, connection: Connection, catalog: acl.Catalog, trouble: str) -> None:
         """Read what there is now, and say what it means for each target."""
         have = acl.entries(connection, catalog, self.role.oid)
-        needs = {target: catalog.needs(target) for target in self.wanted}
-        keep = {e for each in needs.values() if each for e in (*each.now, *each.future)}
-        missing = {e for each in needs.values() if each for e in each.now} - have.keys()
-        missing -= acl.effective(connection, self.role.oid, missing)
-        for target, each in needs.items():
-            self.work.outcomes[target] = (
-                self._judge_wanted(catalog, each, missing) if each else gone(target)
+        missing = self._missing(connection, catalog, have)
+        keep = {entry for needs in self._needs(catalog) for entry in needs.all}
+        for target in self.wanted:
+            self.work.outcomes[target] = self.refused.get(target) or self._judge_wanted(
+                catalog, target, missing
             )
         for target in self.unwanted:
             drop = catalog.needs(target) or acl.Needs()
@@ -309,11 +517,15 @@ class _Visit:
             self.work.outcomes[target] = self._judge_unwanted(catalog, left, trouble)
 
     def _judge_wanted(
-        self, catalog: acl.Catalog, needs: acl.Needs, missing: AbstractSet[acl.Entry]
+        self, catalog: acl.Catalog, target: Target, missing: AbstractSet[acl.Entry]
     ) -> Outcome:
-        if lacking := sorted(needs.now & missing):
-            return Outcome(Presence.REFUSED, self._lacking("give", catalog, lacking[0]))
-        return HELD
+        needs = catalog.needs(target)
+        if needs is None:
+            return gone(target)
+        lacking, left_out = acl.falls_short(catalog, target, needs, missing)
+        if lacking:  # it went while this was under way
+            return unknown(self._lacking("give", catalog, lacking))
+        return Outcome(Presence.HELD, left_out=left_out)
 
     def _judge_unwanted(
         self, catalog: acl.Catalog, left: Mapping[acl.Entry, acl.Seen], trouble: str
@@ -328,10 +540,7 @@ class _Visit:
     def _lacking(self, verb: str, catalog: acl.Catalog, entry: acl.Entry) -> str:
         """Say what Latchkey may not do, and what would cure it."""
         reason = f"Latchkey may not {verb} {_words(catalog, entry)}."
-        owner, superuser = catalog.owner(entry)
-        if superuser:
-            return f"{reason} Cure: give it another owner than the superuser {ident(owner)}."
-        return f"{reason} Cure: GRANT {ident(owner)} TO {ident(self.work.me)};"
+        return f"{reason} {cure(self.work.main, catalog.owner(entry))}"
 
 
 def _words(catalog: acl.Catalog, entry: acl.Entry) -> str:

@@ -1,0 +1,166 @@
+"""What a PostgreSQL server has to offer: databases, schemas, tables, functions, roles."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from engine.connectors.port import Discovered
+from engine.connectors.postgresql.acl import Database
+from engine.connectors.postgresql.names import Place, path_of, permission_risk, resource_risk
+from engine.connectors.postgresql.roles import Listed
+from engine.connectors.postgresql.sessions import Connection
+
+__all__ = ["OPTIONAL", "caveats", "inside", "role"]
+
+# Permissions that are offered only where the integration's settings list them.
+OPTIONAL = frozenset({"truncate", "execute"})
+
+_SCHEMAS = """
+select oid, nspname from pg_namespace
+where nspname !~ '^pg_' and nspname <> 'information_schema'
+order by nspname
+"""
+_RELATIONS = """
+select c.oid, nspname, relname,
+    case
+        when relispartition then 'partition'
+        when relkind = 'r' then 'table'
+        when relkind = 'p' then 'partitioned table'
+        when relkind = 'v' then 'view'
+        when relkind = 'm' then 'materialised view'
+        else 'foreign table'
+    end,
+    case -- a view may be read-only: 4, 8 and 16 stand for UPDATE, INSERT and DELETE
+        when relkind in ('v', 'f') then pg_relation_is_updatable(c.oid, true) & 28 = 28
+        else relkind <> 'm'
+    end,
+    relkind in ('r', 'p')
+from pg_class c join pg_namespace n on n.oid = relnamespace
+where relkind in ('r', 'p', 'v', 'm', 'f')
+    and nspname !~ '^pg_' and nspname <> 'information_schema'
+order by nspname, relname
+"""
+# What those who get it cannot use of it all the same.
+_CAVEATS = """
+with bases (view, base) as (
+    select distinct v.oid, b.oid
+    from pg_class v join pg_rewrite w on w.ev_class = v.oid
+        join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+            and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid
+        join pg_class b on b.oid = d.refobjid and b.relkind in ('r', 'p', 'v', 'm', 'f')
+    where v.relkind = 'v'
+),
+invoker (oid) as (
+    select oid from pg_class
+    where reloptions && array['security_invoker=true', 'security_invoker=on', 'security_invoker=1']
+)
+select c.oid, n.nspname, c.relname,
+    case
+        when c.relrowsecurity then 'rows'
+        when c.relkind = 'f' then 'mapping'
+        when c.oid in (select oid from invoker) then 'invoker'
+        else 'owner'
+    end,
+    coalesce((
+        select string_agg(b.oid::regclass::text, ', ' order by b.oid::regclass::text)
+        from bases join pg_class b on b.oid = base
+        where view = c.oid
+            and (c.oid in (select oid from invoker)
+                or not has_any_column_privilege(c.relowner, b.oid, 'SELECT'))
+    ), '')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where nspname !~ '^pg_' and nspname <> 'information_schema'
+    and (c.relrowsecurity or c.relkind = 'f'
+        or exists (select from bases join pg_class b on b.oid = base where view = c.oid
+            and (c.oid in (select oid from invoker)
+                or not has_any_column_privilege(c.relowner, b.oid, 'SELECT'))))
+order by 2, 3
+"""
+_ROUTINES = """
+select p.oid, nspname, proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+    case prokind when 'p' then 'procedure' else 'function' end, prosecdef, rolname
+from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_roles r on r.oid = proowner
+where prokind in ('f', 'p') and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+    and nspname !~ '^pg_' and nspname <> 'information_schema'
+    and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
+        and d.objid = p.oid and d.deptype = 'e')
+order by nspname, 3
+"""
+_READ = ("read",)
+_READ_WRITE = ("read", "read-write")
+
+
+def inside(
+    connection: Connection, database: Database, optional: Collection[str]
+) -> Iterator[Discovered]:
+    """Yield the database and all that is in it; `optional`: of `OPTIONAL`, what is offered."""
+    schemas = connection.execute(_SCHEMAS).fetchall()
+    relations = connection.execute(_RELATIONS).fetchall()
+    caveat = {oid: sentence for oid, _, sentence in caveats(connection)}
+    names = defaultdict[str, list[str]](list)
+    for _, schema, name, *_ in relations:
+        names[schema].append(name)
+    here = database.name
+    yield _resource("database", Place(database.oid), (here,), ("connect",))
+    for oid, schema in schemas:
+        place = Place(database.oid, schema=oid)
+        yield _resource("schema", place, (here, schema), _READ_WRITE, inside=names[schema])
+    for oid, schema, name, kind, writable, emptied in relations:
+        place = Place(database.oid, relation=oid)
+        permissions = _READ_WRITE if writable else _READ
+        if emptied and "truncate" in optional:
+            permissions = (*permissions, "truncate")
+        path = (here, schema, name)
+        yield _resource("table", place, path, permissions, kind=kind, caveat=caveat.get(oid, ""))
+    if "execute" in optional:
+        for oid, schema, name, kind, definer, owner in connection.execute(_ROUTINES):
+            place = Place(database.oid, routine=oid)
+            path = (here, schema, name)
+            runs = f"It runs with the rights of {owner}, its owner." if definer else ""
+            yield _resource("function", place, path, ("execute",), kind=kind, caveat=runs)
+
+
+def role(listed: Listed) -> Discovered:
+    """Return a role as something that can be had: membership in it."""
+    return _resource("role", Place(0, role=listed.oid), (listed.name,), ("member",))
+
+
+def caveats(connection: Connection) -> Iterator[tuple[int, str, str]]:
+    """Yield what cannot be used whole by those who get it: its number, name, and why."""
+    for oid, schema, name, why, what in connection.execute(_CAVEATS):
+        match why:
+            case "rows":
+                sentence = "Row security: only those rows are seen that its policies allow."
+            case "mapping":
+                sentence = "A foreign table: the login needs a user mapping to its server."
+            case "invoker":
+                sentence = f"A view that reads with its reader's rights: {what} has to be readable."
+            case _:
+                sentence = f"A view whose owner may not read {what}: reading it fails."
+        yield oid, path_of(schema, name), sentence
+
+
+def _resource(
+    type_: str,
+    place: Place,
+    names: tuple[str, ...],
+    permissions: Sequence[str],
+    *,
+    inside: Sequence[str] = (),
+    kind: str = "",
+    caveat: str = "",
+) -> Discovered:
+    """A schema is as risky as the riskiest of what is `inside`."""
+    each = [(*names, name) for name in inside] or [names]
+    return Discovered(
+        type=type_,
+        name=names[-1],
+        path=path_of(*names),
+        source_id=str(place),
+        permissions={
+            permission: max(permission_risk(type_, permission, *deep) for deep in each)
+            for permission in permissions
+        },
+        risk=max(resource_risk(*deep) for deep in each),
+        tags={"kind": (kind,)} if kind else {},
+        caveat=caveat,
+    )

@@ -1,0 +1,126 @@
+"""Membership in a role that an administrator has listed, as something that can be had.
+
+It is one of the whole server, in no database. Sessions that have taken the role on keep its rights
+when the membership ends, so that they end with it.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from psycopg import errors, sql
+
+from engine.connectors.port import Outcome, Presence, Target
+from engine.connectors.postgresql.names import path_of, place_of
+from engine.connectors.postgresql.remains import memberships, take_membership
+from engine.connectors.postgresql.server import ABSENT, HELD, Role, gone, ident, unknown
+from engine.connectors.postgresql.sessions import Connection
+
+__all__ = ["Listed", "bring", "held", "listed", "refusal"]
+
+
+class Listed(NamedTuple):
+    """A role, what speaks against giving membership in it, and whether Latchkey may give it."""
+
+    oid: int
+    name: str
+    too_much: str
+    grantable: bool
+
+
+# Who is a member of one of these could give itself the rest, or undo what Latchkey does.
+_LISTED = """
+select r.oid, r.rolname,
+    case
+        when pg_has_role(r.oid, current_user, 'MEMBER') then 'its members could act as Latchkey'
+        when bool_or(x.rolsuper) then 'its members could become superuser'
+        when bool_or(x.rolcreaterole) then 'its members could change other roles'
+        when bool_or(x.rolreplication) then 'its members could copy the whole server'
+        when bool_or(x.rolname in ('pg_execute_server_program', 'pg_write_server_files',
+            'pg_read_server_files')) then 'its members could take over the machine'
+        else ''
+    end,
+    pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')
+        or %(old)s and (select rolcreaterole from pg_roles where rolname = current_user)
+from pg_roles r join pg_roles x on pg_has_role(r.oid, x.oid, 'MEMBER')
+where r.rolname = any(%(names)s) or r.oid = any(%(oids)s)
+group by r.oid, r.rolname
+order by r.rolname
+"""
+
+
+def listed(
+    main: Connection, *, names: Sequence[str] = (), oids: Sequence[int] = ()
+) -> list[Listed]:
+    """Return those of the roles that are there."""
+    old = main.info.server_version < 160000  # there whoever has CREATEROLE reaches all roles
+    values = {"names": list(names), "oids": list(oids), "old": old}
+    return [Listed(*row) for row in main.execute(_LISTED, values)]
+
+
+def refusal(role: Listed, me: str) -> str:
+    """Say why membership cannot be given, and the cure; empty: it can."""
+    if role.too_much:
+        return f"Membership in {ident(role.name)} is not given: {role.too_much}."
+    if not role.grantable:
+        cure = f"GRANT {ident(role.name)} TO {ident(me)} WITH ADMIN OPTION;"
+        return f"Latchkey may not give membership in {ident(role.name)}. Cure: {cure}"
+    return ""
+
+
+def held(main: Connection, role: Role, targets: Sequence[Target]) -> dict[Target, Outcome]:
+    """Tell of which roles the login is a member, by whatever way."""
+    query = "select oid from pg_roles where oid = any(%s) and pg_has_role(%s::oid, oid, 'MEMBER')"
+    places = {t: place_of(t.type, t.source_id) for t in targets}
+    oids = [p.role for p in places.values() if p]
+    found = {oid for (oid,) in main.execute(query, [oids, role.oid])}
+    return {t: HELD if (p := places[t]) and p.role in found else ABSENT for t in targets}
+
+
+def bring(
+    main: Connection, role: Role, wanted: Sequence[Target], unwanted: Sequence[Target]
+) -> Iterator[tuple[Target, Outcome]]:
+    """Make the login a member, or one no more, inside no transaction; yield what came of each.
+
+    The caller ends the login's sessions where something was unwanted.
+    """
+    places = {t: place_of(t.type, t.source_id) for t in (*wanted, *unwanted)}
+    there = {each.oid: each for each in listed(main, oids=[p.role for p in places.values() if p])}
+    have = {each.oid for each in memberships(main, role.oid)}
+    for target in wanted:
+        place = places[target]
+        found = there.get(place.role) if place and target.permission == "member" else None
+        if found is None:
+            yield target, gone(target)
+        elif found.oid in have:
+            yield target, HELD
+        else:
+            yield target, _give(main, role, target, found)
+    for target in unwanted:
+        place = places[target]
+        yield target, _take(main, role, target, place.role if place else 0)
+
+
+def _give(main: Connection, role: Role, target: Target, found: Listed) -> Outcome:
+    if path_of(found.name) != target.path:
+        reason = f"{target.path} is called {path_of(found.name)} now. Ask again."
+        return Outcome(Presence.REFUSED, reason)
+    if why := refusal(found, main.info.user):
+        return Outcome(Presence.REFUSED, why)
+    words = sql.SQL("grant {} to {}").format(sql.Identifier(found.name), sql.Identifier(role.name))
+    if main.info.server_version >= 160000:
+        words += sql.SQL(" with admin false, inherit true, set true")
+    main.execute(words)
+    return HELD
+
+
+def _take(main: Connection, role: Role, target: Target, oid: int) -> Outcome:
+    mine = [each for each in memberships(main, role.oid) if each.oid == oid]
+    for each in mine:
+        with contextlib.suppress(errors.UndefinedObject):
+            take_membership(main, role.name, each)
+    left = [each for each in memberships(main, role.oid) if each.oid == oid]
+    if not left:
+        return ABSENT
+    cure = f"REVOKE {ident(left[0].role)} FROM {ident(role.name)};"
+    return unknown(f"Latchkey may not take back {target}. Cure: {cure}")

@@ -1,0 +1,323 @@
+"""Connections to one PostgreSQL server: what others could set for them is pinned, and read back.
+
+An owner of a database, or an administrator of roles, can set almost anything for the sessions of
+others (ALTER DATABASE … SET, ALTER ROLE … SET). What a client asks for at its start goes before
+that. A pooler in between may leave it out: then nothing is done.
+"""
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from engine.connectors import transport
+from engine.connectors.port import Secret
+
+__all__ = ["Connection", "NotDirectError", "Sessions", "acting_as"]
+
+T = TypeVar("T")
+
+LIFE = 3.0  # seconds from its opening, in which a connection is used for another call
+SWEEP = 0.5  # seconds between two looks for those that are older
+KEPT = 16  # connections that wait for another call
+
+# What would change what our statements mean, or whether they succeed.
+_PINNED = {
+    # Nobody's function, operator or type comes before the server's own.
+    "search_path": "pg_catalog,pg_temp",
+    "role": "none",
+    "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_deferrable": "off",
+    "row_security": "on",
+    "synchronous_commit": "on",  # what was reported as ended stays so if the server crashes
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    "password_encryption": "scram-sha-256",
+    "bytea_output": "hex",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "exit_on_error": "off",
+    "local_preload_libraries": "",
+    "tcp_user_timeout": "0",
+    "client_connection_check_interval": "0",
+}
+# Some servers know these, and others refuse to be asked for what they do not know.
+_PINNED_SINCE = {160000: {"createrole_self_grant": ""}, 170000: {"transaction_timeout": "0"}}
+_READ_BACK = (
+    "search_path",
+    "role",
+    "default_transaction_read_only",
+    "row_security",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_session_timeout",
+    "idle_in_transaction_session_timeout",
+)
+_UNITS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+# A backup restored to an earlier moment keeps the identifier: its timeline is another.
+_WHO = """
+select pg_backend_pid(), pg_is_in_recovery(), system_identifier::text,
+    case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end
+from pg_control_system()
+"""
+
+
+class NotDirectError(psycopg.OperationalError):
+    """Something between Latchkey and the server drops what promises rest on."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"between Latchkey and the server is a pooler or proxy that {what}: what Latchkey"
+            " promises would not hold. Cure: let the address lead straight to the server"
+        )
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection of one call. When the call's time is up it begins nothing any more.
+
+    That, and the server's own limits, make `Server.deadline` true. Nor does it wait for ever for
+    a server that hangs. `server` names the server, as long as it is no `standby`.
+    """
+
+    until = float("inf")
+    patience = 0.0
+    born = 0.0
+    server = ""
+    standby = False
+
+    @property
+    def young(self) -> bool:
+        return time.monotonic() - self.born < LIFE
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise psycopg.OperationalError("the time for this call is up")
+        if left < float("inf"):
+            timeout = min(left + self.patience, timeout or float("inf"))
+        return super().wait(gen, interval, timeout)
+
+
+@contextlib.contextmanager
+def acting_as(connection: Connection, role: str) -> Iterator[None]:
+    """Take on a role for a while, whose rights need not be inherited; empty: stay as it is."""
+    if not role:
+        yield
+        return
+    connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+    try:
+        yield
+    except psycopg.Error:
+        with contextlib.suppress(psycopg.Error):  # in a transaction, its undoing undoes this
+            connection.execute("set role none")
+        raise
+    connection.execute("set role none")
+
+
+class Sessions:
+    """Gives out connections whose every statement, lock and pause the server itself limits.
+
+    `address` is libpq's. Time-outs are in seconds.
+    """
+
+    def __init__(self, address: Secret, *, connect_timeout: int, statement_timeout: int) -> None:
+        try:
+            given = conninfo_to_dict(address.reveal())
+        except psycopg.ProgrammingError:  # whose words would quote the password
+            raise ValueError("the address of the PostgreSQL server cannot be read") from None
+        self.address = transport.guarded(given, os.environ)
+        self.idle = Idle()
+        self.seconds = statement_timeout
+        # The last statement begins within the call's time, after at most one pause, and ends.
+        self.deadline = timedelta(seconds=3 * statement_timeout)
+        self.patience_ms = statement_timeout * 1000 // 3
+        self._limits = {
+            "statement_timeout": statement_timeout * 1000,
+            "lock_timeout": self.patience_ms,
+            "idle_session_timeout": statement_timeout * 1000,
+            "idle_in_transaction_session_timeout": statement_timeout * 1000,
+        }
+        self._parts: dict[str, Any] = self.address | {
+            "connect_timeout": connect_timeout,
+            "tcp_user_timeout": statement_timeout * 1000,
+            "application_name": "latchkey",
+        }
+        self._version = 0  # of the server, as last met
+
+    @contextlib.contextmanager
+    def session(self, until: float, dbname: str | None = None) -> Iterator[Connection]:
+        """Give out a connection, to the address's own database or another, for a call's rest.
+
+        `until`: the moment of `time.monotonic()` at which the call's time is up.
+        """
+        parts = self._parts | ({"dbname": dbname} if dbname else {})
+        name = str(parts.get("dbname") or "")
+        connection = self.idle.take(name) or self._connect(parts, until)
+        connection.until = until
+        connection.patience = 2.0 * self.seconds
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            self.idle.give(name, connection)
+        except (psycopg.Error, RuntimeError):  # what it was opened for is done
+            connection.close()
+
+    def _connect(self, parts: dict[str, Any], until: float) -> Connection:
+        made = self._open(parts)
+        if any(self._version < since <= made.info.server_version for since in _PINNED_SINCE):
+            made.close()  # it knows more than was asked for
+            self._version = made.info.server_version
+            made = self._open(parts)
+        self._version = made.info.server_version
+        try:
+            made.until, made.patience = until, 2.0 * self.seconds
+            self._read_back(made)
+            _meet(made)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _open(self, parts: dict[str, Any]) -> Connection:
+        try:
+            made = self._begin(parts)
+        except psycopg.OperationalError as fault:
+            if "unrecognized configuration parameter" in str(fault) and self._version:
+                self._version = 0  # it was replaced by an older one
+                made = self._begin(parts)
+            elif "unsupported startup parameter" in str(fault):
+                raise NotDirectError("does not pass on start options") from None
+            else:
+                raise
+        made.born = time.monotonic()
+        return made
+
+    def _begin(self, parts: dict[str, Any]) -> Connection:
+        """Open it with the options: ours last, as the last one counts."""
+        pinned: dict[str, object] = {**_PINNED, **self._limits}
+        for since, more in _PINNED_SINCE.items():
+            if self._version >= since:
+                pinned |= more
+        ours = " ".join(f"-c {name}={value}" for name, value in pinned.items())
+        options = f"{self.address.get('options') or ''} {ours}".strip()
+        whole = make_conninfo(**{**parts, "options": options})
+        return Connection.connect(whole, autocommit=True, prepare_threshold=None)
+
+    def _read_back(self, made: Connection) -> None:
+        """Ask by SHOW only: until it is known, any function might be somebody else's."""
+        cursor = made.execute("; ".join(f"show {name}" for name in _READ_BACK))
+        found: dict[str, str] = {}
+        for name in _READ_BACK:
+            ((found[name],),) = cursor.fetchall()
+            cursor.nextset()
+        wanted: Mapping[str, object] = {**_PINNED, **self._limits}
+        for name, value in found.items():
+            if name in self._limits:
+                same = _milliseconds(value) == wanted[name]
+            else:
+                same = value.replace(" ", "") == wanted[name]
+            if not same:
+                raise NotDirectError(f"drops start options ({name} is {value!r})")
+
+
+def _meet(made: Connection) -> None:
+    """Learn which server it is, and that nobody stands in between."""
+    row = made.execute(_WHO).fetchone() or (0, False, "", "")
+    pid, made.standby, system, timeline = row
+    made.server = "" if made.standby else f"{system}/{int(timeline, 16)}"
+    if pid != made.info.backend_pid:
+        raise NotDirectError("shares sessions")
+
+
+class Idle:
+    """Connections between two calls: to log in anew costs both sides more than most calls do.
+
+    None lives for longer than `LIFE` from its opening: less than the 5 s that DROP DATABASE waits
+    for others to leave. There are few of them: `KEPT`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept = list[tuple[str, Connection]]()  # each with its database, the oldest first
+        self._sweeping = False
+
+    def take(self, dbname: str) -> Connection | None:
+        """Return one that is young, and that the server has not closed, if there is one."""
+        while found := self._newest(dbname):
+            if found.young and not _has_news(found):  # it would say so
+                return found
+            found.close()
+        return None
+
+    def give(self, dbname: str, connection: Connection) -> None:
+        """Keep it for a while, as if it were new: no lock of the call outlives it."""
+        if not connection.young:
+            connection.close()
+            return
+        connection.execute("discard all")
+        with self._lock:
+            self._kept.append((dbname, connection))
+            gone = self._kept.pop(0)[1] if len(self._kept) > KEPT else None
+            sweep, self._sweeping = not self._sweeping, True
+        if gone:
+            gone.close()
+        if sweep:
+            self._sweep_later()
+
+    def close(self) -> None:
+        """Close all of them."""
+        with self._lock:
+            gone, self._kept = self._kept, []
+        for _, connection in gone:
+            connection.close()
+
+    def _newest(self, dbname: str) -> Connection | None:
+        with self._lock:
+            for place in reversed(range(len(self._kept))):
+                if self._kept[place][0] == dbname:
+                    return self._kept.pop(place)[1]
+        return None
+
+    def _sweep_later(self) -> None:
+        timer = threading.Timer(SWEEP, self._sweep)
+        timer.daemon = True
+        timer.start()
+
+    def _sweep(self) -> None:
+        with self._lock:
+            gone = [connection for _, connection in self._kept if not connection.young]
+            self._kept = [kept for kept in self._kept if kept[1].young]
+            self._sweeping = bool(self._kept)
+        for connection in gone:
+            connection.close()
+        if self._sweeping:
+            self._sweep_later()
+
+
+def _has_news(connection: Connection) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _milliseconds(shown: str) -> int:
+    """Read a duration as SHOW writes it: “15s”, “500ms”, “0”."""
+    number = shown.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return int(number) * _UNITS.get(shown[len(number) :], 1)
