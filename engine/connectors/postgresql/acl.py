@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from engine.connectors.port import Target
-from engine.connectors.postgresql.names import Place, names_in, path_of, place_of
+from engine.connectors.postgresql.names import HEIRS, Place, names_in, path_of, place_of
 from engine.connectors.postgresql.sessions import Connection, acting_as
 
 __all__ = [
@@ -207,13 +207,16 @@ class Catalog:
         usage = Entry(Kind.SCHEMA, oid, "USAGE")
         core = {usage}
         for thing in self.things.values():
+            if thing.owner.name.startswith(HEIRS):
+                continue  # it may hold a former grantee's code, which would run as its reader
             if thing.schema == oid and thing.kind is Kind.TABLE:
                 core |= _of_table(thing, permission)
             elif thing.schema == oid and thing.kind is Kind.SEQUENCE:
                 core |= {Entry(Kind.SEQUENCE, thing.oid, p) for p in _SEQUENCE[permission]}
         future = {
             Entry(kind, oid, privilege, maker)
-            for maker in self.makers.get(oid, {})
+            for maker, owner in self.makers.get(oid, {}).items()
+            if not owner.name.startswith(HEIRS)
             for kind, privileges in ((Kind.NEW_TABLES, _TABLE), (Kind.NEW_SEQUENCES, _SEQUENCE))
             for privilege in privileges[permission]
         }

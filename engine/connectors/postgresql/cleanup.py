@@ -13,18 +13,13 @@ from psycopg import errors, sql
 
 from engine.connectors.port import Unavailable
 from engine.connectors.postgresql.acl import Database, Owner, may_set
-from engine.connectors.postgresql.names import path_of
+from engine.connectors.postgresql.names import heir, path_of
 from engine.connectors.postgresql.server import LOCK, Role, Server, databases, ident, membership
 from engine.connectors.postgresql.sessions import Connection, acting_as
 
-__all__ = ["drop", "keeper"]
+__all__ = ["drop"]
 
 LONGEST = 120  # characters of an expression that are shown
-
-
-def keeper(installation: str) -> str:
-    """Return the name of the role that owns what former grantees made."""
-    return f"latchkey_keeps_{installation}"[:63]
 
 
 def drop(server: Server, main: Connection, role: Role) -> Iterator[str]:
@@ -87,7 +82,7 @@ class _Estate:
             pass
 
     def _put_away(self, owned: Sequence[str]) -> list[str]:
-        heir = self._heir()
+        name = self._heir()
         values = {"role": self.role.oid}
         with acting_as(self.connection, self.role.to_become):
             for query in (_OPEN_TO_OTHERS, _RUNS_BY_ITSELF):
@@ -95,18 +90,18 @@ class _Estate:
                     self.connection.execute(order.encode())
         inside = [text for (text,) in self.connection.execute(_INSIDE, values)]
         with ExitStack() as taken_back:
-            self._let_own(heir, taken_back)
+            self._let_own(name, taken_back)
             self.connection.execute(
                 sql.SQL("reassign owned by {} to {}").format(
-                    sql.Identifier(self.role.name), sql.Identifier(heir)
+                    sql.Identifier(self.role.name), sql.Identifier(name)
                 )
             )
         where = path_of(self.database.name)
         whose = ident(self.role.name)
         told = (
-            f"{ident(heir)} owns, in {where}, what {whose} made: {', '.join(owned)}. It is closed"
+            f"{ident(name)} owns, in {where}, what {whose} made: {', '.join(owned)}. It is closed"
             " to others; triggers and rules are switched off. To get at it:"
-            f" GRANT {ident(heir)} TO …; look at it before you use it."
+            f" GRANT {ident(name)} TO …; look at it before you use it."
         )
         notes = [told]
         if inside:
@@ -119,7 +114,7 @@ class _Estate:
 
     def _heir(self) -> str:
         """Return the role that takes it over, making it if need be."""
-        name = keeper(self.server.installation)
+        name = heir(self.server.installation)
         comment = f"{self.server.signature().rpartition(':')[0]}: owns what former grantees made"
         row = self.main.execute(
             "select shobj_description(oid, 'pg_authid') = %s, rolcanlogin or rolsuper,"
@@ -144,16 +139,16 @@ class _Estate:
             self.main.execute(membership(self.main, name))
         return name
 
-    def _let_own(self, heir: str, taken_back: ExitStack) -> None:
+    def _let_own(self, name: str, taken_back: ExitStack) -> None:
         """Let the heir own things where they are: for that it has to be allowed to make some.
 
         No other session sees the right: it is given and taken back in one transaction.
         """
-        who = sql.Identifier(heir)
+        who = sql.Identifier(name)
         values = {"role": self.role.oid, "set": may_set(self.connection)}
-        for kind, name, *owner in self.connection.execute(_PLACES, values).fetchall():
+        for kind, place, *owner in self.connection.execute(_PLACES, values).fetchall():
             become = Owner(*owner).to_become
-            where = sql.SQL(kind + " {}").format(sql.Identifier(name))
+            where = sql.SQL(kind + " {}").format(sql.Identifier(place))
             give = sql.SQL("grant create on {} to {}").format(where, who)
             take = sql.SQL("revoke create on {} from {}").format(where, who)
             if not Owner(*owner).mine:

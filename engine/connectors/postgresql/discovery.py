@@ -5,7 +5,13 @@ from collections.abc import Collection, Iterator, Sequence
 
 from engine.connectors.port import Discovered
 from engine.connectors.postgresql.acl import Database
-from engine.connectors.postgresql.names import Place, path_of, permission_risk, resource_risk
+from engine.connectors.postgresql.names import (
+    HEIRS,
+    Place,
+    path_of,
+    permission_risk,
+    resource_risk,
+)
 from engine.connectors.postgresql.roles import Listed
 from engine.connectors.postgresql.sessions import Connection
 
@@ -37,6 +43,7 @@ select c.oid, nspname, relname,
 from pg_class c join pg_namespace n on n.oid = relnamespace
 where relkind in ('r', 'p', 'v', 'm', 'f')
     and nspname !~ '^pg_' and nspname <> 'information_schema'
+    and not starts_with(pg_get_userbyid(relowner), %s)
 order by nspname, relname
 """
 # What those who get it cannot use of it all the same.
@@ -80,7 +87,7 @@ select p.oid, nspname, proname || '(' || pg_get_function_identity_arguments(p.oi
     case prokind when 'p' then 'procedure' else 'function' end, prosecdef, rolname
 from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_roles r on r.oid = proowner
 where prokind in ('f', 'p') and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
-    and nspname !~ '^pg_' and nspname <> 'information_schema'
+    and nspname !~ '^pg_' and nspname <> 'information_schema' and not starts_with(rolname, %s)
     and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass
         and d.objid = p.oid and d.deptype = 'e')
 order by nspname, 3
@@ -94,7 +101,7 @@ def inside(
 ) -> Iterator[Discovered]:
     """Yield the database and all that is in it; `optional`: of `OPTIONAL`, what is offered."""
     schemas = connection.execute(_SCHEMAS).fetchall()
-    relations = connection.execute(_RELATIONS).fetchall()
+    relations = connection.execute(_RELATIONS, [HEIRS]).fetchall()
     caveat = {oid: sentence for oid, _, sentence in caveats(connection)}
     names = defaultdict[str, list[str]](list)
     for _, schema, name, *_ in relations:
@@ -112,7 +119,7 @@ def inside(
         path = (here, schema, name)
         yield _resource("table", place, path, permissions, kind=kind, caveat=caveat.get(oid, ""))
     if "execute" in optional:
-        for oid, schema, name, kind, definer, owner in connection.execute(_ROUTINES):
+        for oid, schema, name, kind, definer, owner in connection.execute(_ROUTINES, [HEIRS]):
             place = Place(database.oid, routine=oid)
             path = (here, schema, name)
             runs = f"It runs with the rights of {owner}, its owner." if definer else ""

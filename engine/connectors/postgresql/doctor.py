@@ -9,9 +9,8 @@ from engine.connectors import transport as ways
 from engine.connectors.port import Check
 from engine.connectors.postgresql import roles
 from engine.connectors.postgresql.acl import Database, may_set
-from engine.connectors.postgresql.cleanup import keeper
 from engine.connectors.postgresql.discovery import caveats
-from engine.connectors.postgresql.names import path_of
+from engine.connectors.postgresql.names import HEIRS, heir, path_of
 from engine.connectors.postgresql.server import (
     OLDEST,
     Server,
@@ -93,7 +92,7 @@ def _heirs(server: Server, main: Connection) -> list[str]:
         " (pg_has_role(oid, 'USAGE') and pg_has_role(oid, %s)"
         " and pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'))"
     )
-    values = [keeper(server.installation), may_set(main)]
+    values = [heir(server.installation), may_set(main)]
     return [name for (name,) in main.execute(query, values)]
 
 
@@ -112,7 +111,7 @@ with owners (owner, forced) as (
 )
 select distinct rolname, pg_has_role(owner, 'USAGE') or pg_has_role(owner, %s), rolsuper
 from owners join pg_roles r on r.oid = owner
-where owner <> 'pg_database_owner'::regrole
+where owner <> 'pg_database_owner'::regrole and not starts_with(rolname, %s)
 order by rolname
 """
 _OPEN_SCHEMAS = """
@@ -131,7 +130,7 @@ def _database(
         if not database.reachable:
             raise psycopg.OperationalError(closed(main, database))
         with server.beside(main, database.name) as connection:
-            owners = connection.execute(_OWNERS, [may_set(main)]).fetchall()
+            owners = connection.execute(_OWNERS, [may_set(main), HEIRS]).fetchall()
             doors = [schema for (schema,) in connection.execute(_OPEN_SCHEMAS)]
             unusable = [f"{what}: {why}" for _, what, why in caveats(connection)]
     except psycopg.Error as error:

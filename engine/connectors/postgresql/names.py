@@ -3,7 +3,16 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["Place", "names_in", "path_of", "permission_risk", "place_of", "resource_risk"]
+__all__ = [
+    "HEIRS",
+    "Place",
+    "heir",
+    "names_in",
+    "path_of",
+    "permission_risk",
+    "place_of",
+    "resource_risk",
+]
 
 _PLAIN = re.compile(r'[^\s/"]([^/"\x00-\x1f]*[^\s/"])?')
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^/"]+)')
@@ -11,6 +20,14 @@ _SOURCE_ID = re.compile(r"db:(\d{1,10})(?:/(ns|rel|fn):(\d{1,10}))?")
 _ROLE_ID = re.compile(r"role:(\d{1,10})")
 _INSIDE = ("ns", "rel", "fn")
 _TYPES = {None: "database", "ns": "schema", "rel": "table", "fn": "function"}
+
+
+HEIRS = "latchkey_keeps_"  # what the names of roles begin with that own what grantees made
+
+
+def heir(installation: str) -> str:
+    """Return the name of the role that owns what former grantees of an installation made."""
+    return f"{HEIRS}{installation}"[:63]
 
 
 def path_of(*names: str) -> str:
