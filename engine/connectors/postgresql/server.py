@@ -41,7 +41,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-OLDEST = 14  # the first server that waits for a session to end, and ends idle ones itself
+OLDEST = 15  # of those before it none is maintained any more
 TRIES = 10  # for one transaction that others get in the way of
 LIFE = 3.0  # seconds from its opening, in which a connection is used for another call
 SWEEP = 0.5  # seconds between two looks for those that are older
