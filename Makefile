@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sandbox screenshots demo test fuzz lint bench chaos clean
+.PHONY: help setup sandbox screenshots demo test matrix fuzz lint bench chaos clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,12 @@ demo: setup ## play the main job in the terminal, against a real PostgreSQL
 test: setup ## run every test
 	@.ci/node
 	@.ci/chromium
+	@.ci/servers $(BIN) 15 18
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"
+	@.ci/chromium
+	@.ci/matrix $(BIN) $(ARGS)
 
 fuzz: setup ## try hard input at every entrance, twenty times as much as the tests; ARGS="tests/…"
 	@$(BIN)/pytest --numprocesses 2 --timeout 3600 --hypothesis-profile fuzz \

@@ -1,8 +1,15 @@
+import os
+
 from hypothesis import settings
 
+from bot.sandbox.postgres import BINARIES
 from tests.support.postgres import cluster
+from tests.support.servers import CHOSEN, binaries
 
 __all__ = ["cluster"]
+
+if CHOSEN:  # whoever starts a server, in whatever process, starts this one
+    os.environ[BINARIES] = str(binaries(CHOSEN))
 
 # No deadlines: machines differ. What fails is printed so that it can be played again.
 settings.register_profile("usual", deadline=None, database=None, print_blob=True)

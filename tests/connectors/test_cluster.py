@@ -1,15 +1,17 @@
 """The PostgreSQL that the sandbox, the demo and these tests start for themselves."""
 
 import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from bot.sandbox.postgres import Cluster, PostgresError
-from tests.support.postgres import own_cluster
+from bot.sandbox.postgres import Cluster, PostgresError, reachable
+from tests.support.postgres import home, own_cluster
 
 
 def test_second_start_finds_the_data_and_the_passwords():
@@ -78,6 +80,29 @@ def test_start_that_fails_says_what_the_server_said():
 
         with pytest.raises(PostgresError, match="nonsense"):
             Cluster.start(cluster.directory)
+
+
+def test_server_of_ones_choice_comes_within_reach_of_who_runs_it(tmp_path: Path):
+    """As root that is somebody else, who may not enter a home or a folder of pytest's."""
+    chosen = tmp_path / "bin"
+    chosen.mkdir()
+    (chosen / "initdb").touch()
+    directory = home()
+
+    cluster = Cluster(directory, 0, {}, chosen)
+
+    assert reachable(cluster._bin / "initdb")
+    assert (cluster._bin / "initdb").is_file()
+    shutil.rmtree(directory)
+
+
+def test_server_of_ones_choice_that_is_not_there_is_named(tmp_path: Path):
+    directory = home()
+
+    with pytest.raises(PostgresError, match=f"There is no PostgreSQL server in {tmp_path}"):
+        Cluster.start(directory, binaries=tmp_path)
+
+    shutil.rmtree(directory)
 
 
 def test_sample_data_is_worth_protecting(cluster: Cluster):

@@ -1,14 +1,19 @@
 """A real PostgreSQL for a whole test run, and fresh databases in it.
 
-A conftest that needs them says `from tests.support.postgres import cluster` (and `database_url`).
+A conftest that needs them says `from tests.support.postgres import cluster` (and `database_url`,
+`ends` and `both_ends`).
 """
 
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 import pytest
@@ -16,8 +21,19 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from bot.sandbox.postgres import Cluster
+from tests.support.servers import ENDS, binaries
 
-__all__ = ["cluster", "database_url", "drop_database", "fresh_database", "own_cluster"]
+__all__ = [
+    "both_ends",
+    "cluster",
+    "database_url",
+    "drop_database",
+    "ends",
+    "fresh_database",
+    "home",
+    "own_cluster",
+    "program",
+]
 
 _numbers = itertools.count(1)
 
@@ -29,6 +45,22 @@ def cluster() -> Iterator[Cluster]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def ends() -> Iterator[Callable[[str], Cluster]]:
+    """Seeded servers of `ENDS`, started when first asked for, for `both_ends` alone."""
+    with ExitStack() as stack:
+        yield cache(lambda end: stack.enter_context(own_cluster(version=ENDS[end])))
+
+
+@pytest.fixture(params=list(ENDS))
+def both_ends(ends: Callable[[str], Cluster], request: pytest.FixtureRequest) -> Cluster:
+    """The oldest and the newest server that Latchkey supports, one after the other.
+
+    They are not `cluster`: what a test plants for others to trip over, only its like can meet.
+    """
+    return ends(request.param)
+
+
 @pytest.fixture
 def database_url(cluster: Cluster) -> Iterator[str]:
     """A fresh, empty database of the shared server, as SQLAlchemy's address."""
@@ -38,23 +70,59 @@ def database_url(cluster: Cluster) -> Iterator[str]:
 
 
 class own_cluster:  # noqa: N801  (used as a function: `with own_cluster() as cluster`)
-    """A server for one test that stops it, breaks it or wants it empty.
+    """A server for one test that stops it, breaks it, wants it empty or of another version.
 
-    Its directory is not pytest's `tmp_path`: that is closed to the user whom root has to run the
-    server as.
+    It is the machine's own where no version is asked for.
     """
 
-    def __init__(self, *, seed: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        seed: bool = True,
+        version: str | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._seed = seed
-        self._directory = Path(tempfile.mkdtemp(prefix="latchkey-postgres-"))
+        self._settings = settings
+        self._binaries = binaries(version) if version else None
+        self._directory = home()
 
     def __enter__(self) -> Cluster:
-        self._cluster = Cluster.start(self._directory, seed=self._seed)
+        self._cluster = Cluster.start(
+            self._directory, seed=self._seed, settings=self._settings, binaries=self._binaries
+        )
         return self._cluster
 
     def __exit__(self, *_: object) -> None:
         self._cluster.stop("immediate")
         shutil.rmtree(self._directory)
+
+
+def home() -> Path:
+    """Make a directory for a server.
+
+    It is not pytest's `tmp_path`: that is closed to the user whom root has to run the server as.
+    """
+    return Path(tempfile.mkdtemp(prefix="latchkey-postgres-"))
+
+
+def program(cluster: Cluster, name: str, *arguments: str | Path) -> str:
+    """Run one of the programs that came with the server, as its superuser; return its complaints.
+
+    It works in the server's directory, as the user whom the server runs as.
+    """
+    done = subprocess.run(
+        [cluster._bin / name, *arguments],
+        cwd=cluster.directory,
+        env=cluster._env | {"PGPASSWORD": conninfo_to_dict(cluster.superuser_dsn())["password"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **cluster._user,
+    )
+    assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+    return done.stderr
 
 
 def fresh_database(cluster: Cluster) -> str:

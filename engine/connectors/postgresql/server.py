@@ -40,7 +40,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-OLDEST = 15  # the first server in which PUBLIC may not create in “public” of a new database
+OLDEST = 15  # those before it have reached the end of their life
 TRIES = 10  # for one transaction that others get in the way of
 LOCK = int.from_bytes(b"LKEY")  # the first half of our advisory locks
 

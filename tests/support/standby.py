@@ -1,0 +1,66 @@
+"""A server that follows another, and takes its place."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bot.sandbox.postgres import Cluster
+from tests.support.postgres import home, program
+
+__all__ = ["catch_up", "promote", "standby_of", "take_over"]
+
+_SECONDS = 30.0
+
+
+@contextmanager
+def standby_of(primary: Cluster) -> Iterator[Cluster]:
+    """Start a hot standby of this server: it can be read, and has the same passwords."""
+    directory = home()
+    standby = Cluster(directory, 0, primary._settings, primary._bin)
+    standby._passwords = primary._passwords
+    standby._keys.write_text(json.dumps(primary._passwords))
+    try:
+        program(
+            *(standby, "pg_basebackup", "--pgdata", standby._data, "--write-recovery-conf"),
+            *("--dbname", primary.superuser_dsn(), "--checkpoint", "fast", "--no-sync"),
+        )
+        standby._run(tries=5)
+        yield standby
+    finally:
+        standby.stop("immediate")
+        shutil.rmtree(directory)
+
+
+def catch_up(standby: Cluster, primary: Cluster) -> None:
+    """Wait until the standby shows all that was committed on its primary."""
+    (goal,) = _one(primary, "select pg_current_wal_lsn()::text")
+    give_up = time.monotonic() + _SECONDS
+    while not _one(standby, f"select pg_last_wal_replay_lsn() >= '{goal}'")[0]:
+        assert time.monotonic() < give_up, "the standby does not follow"
+        time.sleep(0.01)
+
+
+def promote(standby: Cluster) -> None:
+    """Let it follow nobody any more and take writes, on a timeline of its own."""
+    assert _one(standby, "select pg_promote()") == (True,)
+
+
+def take_over(standby: Cluster, primary: Cluster) -> None:
+    """Stop the primary and promote its standby under the same address: a switch-over."""
+    catch_up(standby, primary)
+    primary.stop()
+    promote(standby)
+    standby.stop()
+    standby.port = primary.port
+    standby.restart()
+
+
+def _one(cluster: Cluster, query: str) -> tuple:
+    with psycopg.connect(cluster.superuser_dsn()) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row
+    return row
