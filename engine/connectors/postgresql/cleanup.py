@@ -14,7 +14,7 @@ from psycopg import errors, sql
 from engine.connectors.port import Unavailable
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import heir, path_of
-from engine.connectors.postgresql.server import LOCK, Role, Server, databases, ident, membership
+from engine.connectors.postgresql.server import LOCK, Role, Server, databases, ident, joining_own
 from engine.connectors.postgresql.sessions import Connection, acting_as
 
 __all__ = ["drop"]
@@ -126,7 +126,7 @@ class _Estate:
                 self.main.execute(sql.SQL("create role {} nologin").format(sql.Identifier(name)))
                 words = sql.SQL("comment on role {} is {}").format(sql.Identifier(name), comment)
                 self.main.execute(words)
-                self.main.execute(membership(self.main, name))
+                self.main.execute(joining_own(self.main, name))
             return name
         ours, dangerous, joined = row
         if not ours or dangerous:
@@ -136,7 +136,7 @@ class _Estate:
                 lasting=True,
             )
         if not joined:
-            self.main.execute(membership(self.main, name))
+            self.main.execute(joining_own(self.main, name))
         return name
 
     def _let_own(self, name: str, taken_back: ExitStack) -> None:

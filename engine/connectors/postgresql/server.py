@@ -31,6 +31,7 @@ __all__ = [
     "gone",
     "ident",
     "joining",
+    "joining_own",
     "lasting",
     "membership",
     "said",
@@ -189,7 +190,7 @@ class Server(Sessions):
         """See to it that Latchkey has all that the login's end may need, as far as it may."""
         if not role.joined:
             with contextlib.suppress(errors.InsufficientPrivilege, errors.InvalidGrantOperation):
-                main.execute(membership(main, role.name))
+                main.execute(joining_own(main, role.name))
 
     def made(self, main: Connection) -> list[Role]:
         """Return the logins that this installation has made."""
@@ -246,6 +247,15 @@ def membership(connection: Connection, *logins: str) -> sql.Composed:
     return _grant(
         connection, logins, "ADMIN TRUE, INHERIT TRUE, SET TRUE" if new else "ADMIN OPTION"
     )
+
+
+def joining_own(connection: Connection, role: str) -> sql.Composed:
+    """Return the statement by which Latchkey gives itself the same for a role that it has made.
+
+    From PostgreSQL 16 on, whoever makes a role has ADMIN on it, and may not give that to itself.
+    """
+    new = connection.info.server_version >= 160000
+    return _grant(connection, [role], "INHERIT TRUE, SET TRUE" if new else "ADMIN OPTION")
 
 
 def joining(connection: Connection, *owners: str) -> str:

@@ -181,11 +181,10 @@ class Sessions:
 
     def _connect(self, parts: dict[str, Any], until: float) -> Connection:
         made = self._open(parts)
-        if any(self._version < since <= made.info.server_version for since in _PINNED_SINCE):
+        before, self._version = self._version, made.info.server_version
+        if any(before < since <= self._version for since in _PINNED_SINCE):
             made.close()  # it knows more than was asked for
-            self._version = made.info.server_version
             made = self._open(parts)
-        self._version = made.info.server_version
         try:
             made.until, made.patience = until, 2.0 * self.seconds
             self._read_back(made)
