@@ -1,7 +1,7 @@
 """The systems that the tests of connectors run on.
 
-- `system`: the contract's, once on memory, once on the machine's own PostgreSQL, once on the newest
-  version that Latchkey supports.
+- `system`: the contract's, once on memory, and on PostgreSQL of the oldest and the newest version
+  that Latchkey supports. Those are full of traps: no test may run one.
 - `postgresql`, `cluster`: the machine's own.
 - `both_ends`: a server of the oldest version, then one of the newest, for what differs between
   versions, and for what is planted for others to trip over. It is a `Cluster`:
@@ -13,7 +13,9 @@ Under `make matrix` the machine's own is the version that it is at, and so is ev
 other newest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -21,18 +23,26 @@ from bot.sandbox.postgres import Cluster
 from engine.connectors.port import Login
 from tests.connectors.harness import Harness, MemoryHarness, PostgreSQLHarness, new_login
 from tests.support.postgres import both_ends, cluster, ends, own_cluster
-from tests.support.servers import CHOSEN, NEWEST
+from tests.support.servers import ENDS
+from tests.support.trapped import sprung_in, trap
 
 __all__ = ["both_ends", "cluster", "ends"]
 
-SYSTEMS = ["memory", "postgresql"] if CHOSEN else ["memory", "postgresql", "postgresql-newest"]
+SYSTEMS = ["memory", *(f"postgresql-{end}" for end in ENDS)]
 
 
 @pytest.fixture(params=SYSTEMS)
-def system(request: pytest.FixtureRequest) -> Harness:
+def system(request: pytest.FixtureRequest) -> Iterator[Harness]:
     """Each connector with its system, made as the tests of the contract want it."""
-    harness: Harness = request.getfixturevalue(request.param.replace("-", "_"))
-    return harness
+    kind, _, end = request.param.partition("-")
+    if kind == "memory":
+        yield request.getfixturevalue("memory")
+        return
+    harness = PostgreSQLHarness(request.getfixturevalue("trapped")(end))
+    yield harness
+    harness.close()
+    assert sprung_in(harness.cluster, harness.database) == set()
+    assert sprung_in(harness.cluster, "postgres") == set()
 
 
 @pytest.fixture
@@ -48,16 +58,16 @@ def postgresql(cluster: Cluster) -> Iterator[PostgreSQLHarness]:
 
 
 @pytest.fixture(scope="session")
-def newest() -> Iterator[Cluster]:
-    with own_cluster(version=NEWEST) as running:
-        yield running
+def trapped() -> Iterator[Callable[[str], Cluster]]:
+    """Servers of `ENDS`, made when first asked for, where better-fitting things are planted."""
 
+    def make(end: str) -> Cluster:
+        running = stack.enter_context(own_cluster(version=ENDS[end]))
+        trap(running)
+        return running
 
-@pytest.fixture
-def postgresql_newest(newest: Cluster) -> Iterator[PostgreSQLHarness]:
-    harness = PostgreSQLHarness(newest)
-    yield harness
-    harness.close()
+    with ExitStack() as stack:
+        yield cache(make)
 
 
 @pytest.fixture
