@@ -161,6 +161,7 @@ def test_what_stays_prepared_makes_the_end_unknown(harness: PostgreSQLHarness, t
     _prepare(harness, login, _delete(harness, target))
     with psycopg.connect(harness.cluster.superuser_dsn(), autocommit=True) as admin:
         admin.execute("alter database orders allow_connections false")
+        harness.connector.close()
         report = harness.connector.apply(order(later, end=[target]))
         admin.execute("alter database orders allow_connections true")
 

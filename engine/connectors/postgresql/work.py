@@ -349,7 +349,7 @@ class Work:
 
     def _take_all(self, role: Role) -> str:
         """Take whatever the login has, but for what the paths of what is wanted come to."""
-        left = list[str]()
+        left, kept = list[str](), set[tuple[str, int, str, int]]()
         for database in databases(self.main, templates=True):
             where = path_of(database.name)
             if not database.reachable:
@@ -358,14 +358,15 @@ class Work:
                 continue
             with self.server.beside(self.main, database.name) as connection:
                 keep = self._kept_by_name(connection, database)
+                kept |= keep
                 left += [f"{each}, in {where}" for each in self._take(connection, role, keep)]
         named = {target.path for target in self.order.wanted if target.type == "role"}
         for each in remains.memberships(self.main, role.oid):
             if path_of(each.role) not in named:
                 remains.take_membership(self.main, role.name, each)
-        left += map(str, self._take(self.main, role, set(), shared=True))
-        kept = remains.memberships(self.main, role.oid)
-        left += [str(each) for each in kept if path_of(each.role) not in named]
+        left += map(str, self._take(self.main, role, kept, shared=True))
+        stays = remains.memberships(self.main, role.oid)
+        left += [str(each) for each in stays if path_of(each.role) not in named]
         return f"Latchkey may not take back: {', '.join(left)}." if left else ""
 
     def _take(
