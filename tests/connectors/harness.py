@@ -75,6 +75,10 @@ class Harness(Protocol):
 
     def drop(self, target: Target) -> None: ...
 
+    def withhold(self, target: Target) -> None:
+        """See to it that Latchkey may not give this."""
+        ...
+
     def drop_login(self, login: Login) -> None: ...
 
     def stand(self, login: Login, target: Target) -> None:
@@ -104,6 +108,9 @@ class MemoryHarness:
 
     def drop(self, target: Target) -> None:
         self.connector.drop(target.source_id)
+
+    def withhold(self, target: Target) -> None:
+        self.connector.refuse(target)
 
     def drop_login(self, login: Login) -> None:
         self.connector.drop_login(login.name)
@@ -158,9 +165,12 @@ class PostgreSQLHarness:
         )
         self._open: list[psycopg.Connection] = []
         self._tables: dict[Target, str] = {}
+        self._withheld: list[sql.Identifier] = []
         (self.oid,) = self.one("select oid from pg_database where datname = current_database()")
 
     def close(self) -> None:
+        for table in self._withheld:
+            self.run("alter table if exists {} owner to {}", table, sql.Identifier(self.owner))
         for connection in (*self._open, self.admin):
             connection.close()
 
@@ -202,6 +212,11 @@ class PostgreSQLHarness:
 
     def drop(self, target: Target) -> None:
         self.run("drop table {}", sql.Identifier(self.schema, self._tables[target]))
+
+    def withhold(self, target: Target) -> None:
+        table = sql.Identifier(self.schema, self._tables[target])
+        self.run("alter table {} owner to postgres", table)
+        self._withheld.append(table)
 
     def drop_login(self, login: Login) -> None:
         self.run("drop owned by {}", sql.Identifier(login.name))

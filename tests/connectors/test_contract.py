@@ -188,6 +188,50 @@ def test_nothing_that_can_be_had_leaves_no_way_in(system: Harness, login: Login)
     assert system.log_in(login) is None
 
 
+def test_refusal_leaves_nothing(system: Harness, login: Login):
+    """What could be given of it stayed for ever: to the ledger, refused meant never given."""
+    refused = system.make(permission="read-write")
+    system.withhold(refused)
+
+    report = system.connector.apply(order(login, refused))
+
+    assert presences(report) == {refused: REFUSED}
+    assert report.outcomes[refused].reason
+    assert not report.login_missing
+    assert system.left(login) == []
+    assert system.connector.unexplained(login, []) == ()
+    assert system.log_in(login) is None
+    assert login.name not in system.connector.logins()
+
+
+def test_refusal_beside_what_is_given_leaves_nothing_of_its_own(system: Harness, login: Login):
+    target, refused = system.make(), system.make(permission="read-write")
+    system.withhold(refused)
+
+    report = system.connector.apply(order(login, target, refused))
+
+    assert presences(report) == {target: HELD, refused: REFUSED}
+    assert system.connector.unexplained(login, [target]) == ()
+    report = system.connector.apply(order(known(login), end=[target, refused]))
+    assert presences(report) == {target: ABSENT, refused: ABSENT}
+    assert system.left(login) == []
+
+
+def test_what_nobody_explains_is_named_and_left(system: Harness, login: Login):
+    mine, theirs = system.make(), system.make()
+    system.connector.apply(order(login, mine))
+    system.stand(login, theirs)
+
+    found = system.connector.unexplained(known(login), [mine])
+    system.connector.apply(order(known(login), end=[mine]))
+    after = system.connector.unexplained(known(login), [])
+
+    assert found
+    assert set(found) <= set(after)
+    assert system.connector.unexplained(known(login), [mine, theirs]) == ()
+    assert system.can(login, theirs)
+
+
 def test_thing_of_the_same_name_is_a_new_one(system: Harness, login: Login):
     old = system.make(name="phoenix")
     system.connector.apply(order(login, old))

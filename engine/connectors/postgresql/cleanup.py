@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from psycopg import errors, sql
 
 from engine.connectors.port import Unavailable
+from engine.connectors.postgresql import remains
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import heir, path_of
 from engine.connectors.postgresql.server import LOCK, Role, Server, databases, ident, joining_own
@@ -68,6 +69,11 @@ class _Estate:
             owned = [name for (name,) in self.connection.execute(_OWNED, values)]
             if owned:
                 notes = self._put_away(owned)
+            # DROP OWNED takes back only what Latchkey may in its own name.
+            here = remains.read(self.connection, self.role.oid, shared=False)
+            remains.take(self.connection, self.role.name, here)
+            shared = remains.read(self.connection, self.role.oid, shared=True)
+            remains.take(self.connection, self.role.name, shared)
             with acting_as(self.connection, self.role.to_become):
                 drop = sql.SQL("drop owned by {}").format(sql.Identifier(self.role.name))
                 self.connection.execute(drop)
@@ -91,11 +97,11 @@ class _Estate:
         inside = [text for (text,) in self.connection.execute(_INSIDE, values)]
         with ExitStack() as taken_back:
             self._let_own(name, taken_back)
-            self.connection.execute(
-                sql.SQL("reassign owned by {} to {}").format(
-                    sql.Identifier(self.role.name), sql.Identifier(name)
-                )
-            )
+            who, to = sql.Identifier(self.role.name), sql.Identifier(name)
+            if become := self.role.to_become:  # then the login itself hands it over
+                self.connection.execute(sql.SQL("grant {} to {}").format(to, who))
+                taken_back.callback(self._as, "", sql.SQL("revoke {} from {}").format(to, who))
+            self._as(become, sql.SQL("reassign owned by {} to {}").format(who, to))
         where = path_of(self.database.name)
         whose = ident(self.role.name)
         told = (
@@ -118,7 +124,7 @@ class _Estate:
         comment = f"{self.server.signature().rpartition(':')[0]}: owns what former grantees made"
         row = self.main.execute(
             "select shobj_description(oid, 'pg_authid') = %s, rolcanlogin or rolsuper,"
-            " pg_has_role(oid, 'USAGE') and pg_has_role(oid, %s) from pg_roles where rolname = %s",
+            " pg_has_role(oid, %s) from pg_roles where rolname = %s",
             [comment, may_set(self.main), name],
         ).fetchone()
         if row is None:

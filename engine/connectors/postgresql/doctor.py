@@ -89,8 +89,7 @@ def _heirs(server: Server, main: Connection) -> list[str]:
     """Name the role that owns what former grantees made, if Latchkey cannot act as it."""
     query = (
         "select rolname from pg_roles where rolname = %s and not"
-        " (pg_has_role(oid, 'USAGE') and pg_has_role(oid, %s)"
-        " and pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'))"
+        " (pg_has_role(oid, %s) and pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'))"
     )
     values = [heir(server.installation), may_set(main)]
     return [name for (name,) in main.execute(query, values)]

@@ -94,7 +94,7 @@ class Role:
     """A grantee's login as the server has it, and what Latchkey may do with it.
 
     From PostgreSQL 16 on `admin` is needed to change it, `inherits` to end its sessions, `sets` to
-    act as it, which does for that too.
+    act as it, which does for that too. Before, `noinherit`: Latchkey's own login inherits nothing.
     """
 
     name: str
@@ -104,11 +104,12 @@ class Role:
     admin: bool
     inherits: bool
     sets: bool
+    noinherit: bool
 
     @property
     def joined(self) -> bool:
         """Whether Latchkey has all that the login's end may need, after an upgrade too."""
-        return self.admin and self.inherits and self.sets
+        return self.admin and self.sets and (self.inherits or self.noinherit)
 
     @property
     def to_become(self) -> str:
@@ -274,7 +275,8 @@ def _grant(connection: Connection, roles: Iterable[str], how: str) -> sql.Compos
 _FIND = """
 select rolname, oid, rolcanlogin, starts_with(coalesce(shobj_description(oid, 'pg_authid'), ''),
     %(signature)s), pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'), pg_has_role(oid, 'USAGE'),
-    pg_has_role(oid, %(set)s)
+    pg_has_role(oid, %(set)s),
+    %(set)s = 'MEMBER' and not (select rolinherit from pg_roles where rolname = current_user)
 from pg_roles
 where case when %(name)s::text is null
     then starts_with(coalesce(shobj_description(oid, 'pg_authid'), ''), %(signature)s)

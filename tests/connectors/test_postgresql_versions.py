@@ -1,0 +1,505 @@
+"""What differs between PostgreSQL's versions, and between the ways in which people run them."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bot.sandbox.postgres import Cluster
+from engine.connectors.port import Discovered, Login, Presence, Secret, Target, Unavailable
+from engine.connectors.postgresql import PostgreSQL
+from engine.connectors.postgresql.server import lasting
+from tests.connectors.harness import (
+    PostgreSQLHarness,
+    known,
+    new_login,
+    order,
+    presences,
+    unique,
+)
+
+HELD, ABSENT, REFUSED, UNKNOWN = Presence
+OWNERS = "orders_owner, warehouse_owner, ledger_owner, payroll_owner"
+
+
+class Keeper(PostgreSQLHarness):
+    """With a login of Latchkey's own, whose rights a test may take or give otherwise."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
+        self.name = unique("keeper")
+        self.me = sql.Identifier(self.name)
+        self.run("create role {} login createrole password 'keeper'", self.me)
+        self.run(f"grant {OWNERS} to {{}}", self.me)
+        self.use()
+
+    @property
+    def newer(self) -> bool:
+        """Whether CREATEROLE reaches only what one has ADMIN on."""
+        return self.admin.info.server_version >= 160000
+
+    def use(self, **settings: object) -> None:
+        """Work with these settings of the integration from now on."""
+        self.connector.close()
+        parts = conninfo_to_dict(self.cluster.latchkey_dsn())
+        parts |= {"user": self.name, "password": "keeper"}
+        given: dict = {"databases": ("orders",), **settings}
+        dsn = Secret(make_conninfo(**parts))
+        self.connector = PostgreSQL(dsn, installation=self.name, **given)
+
+    def details(self, *, ok: bool = False) -> dict[str, str]:
+        return {line.name: line.detail for line in self.connector.check() if line.ok is ok}
+
+    def cure(self, detail: str) -> None:
+        """Do what the sentence says, as an administrator would."""
+        statements = re.search(r"Cure(?:, there)?: (.*;)$", detail)
+        assert statements, detail
+        self.run(statements[1].replace("{", "{{").replace("}", "}}"))
+
+    def found(self) -> Mapping[str, Discovered]:
+        return {
+            resource.path: resource
+            for resource in self.connector.discover()
+            if f"/{self.schema}" in resource.path or resource.type == "role"
+        }
+
+    def target(self, resource: Discovered, permission: str) -> Target:
+        return Target(resource.type, resource.source_id, resource.path, permission, self.server)
+
+
+@pytest.fixture
+def keeper(both_ends: Cluster) -> Iterator[Keeper]:
+    harness = Keeper(both_ends)
+    yield harness
+    harness.connector.close()
+    harness.close()
+
+
+# --- Rights over one's own logins -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", ["admin", "inherit", "set", "all"])
+def test_doctor_asks_for_what_the_next_end_will_need_and_its_cure_cures(
+    keeper: Keeper, login: Login, lost: str
+):
+    """F44: each login was stranded, and the doctor said that all was well."""
+    target = keeper.make()
+    later = known(login, keeper.connector.apply(order(login, target)))
+    session = keeper.log_in(login)
+    assert session
+    who = sql.Identifier(login.name)
+    if keeper.newer:
+        option = {"admin": "admin", "inherit": "inherit", "set": "set"}.get(lost)
+        for (grantor,) in keeper.admin.execute(
+            "select distinct grantor::regrole::text from pg_auth_members"
+            " where roleid = %s::regrole and member = %s::regrole",
+            [who.as_string(), keeper.me.as_string()],
+        ).fetchall():
+            words = f"revoke {option} option for" if option else "revoke"
+            keeper.run(f"{words} {{}} from {{}} granted by {grantor} cascade", who, keeper.me)
+    elif lost == "admin":
+        keeper.run("revoke admin option for {} from {}", who, keeper.me)
+    else:
+        keeper.run("revoke {} from {}", who, keeper.me)
+
+    detail = keeper.details().get("made logins", "")
+    assert login.name in detail
+    keeper.cure(detail)
+
+    assert keeper.details() == {}
+    report = keeper.connector.apply(order(later, end=[target]))
+    assert presences(report) == {target: ABSENT}
+    assert not session.alive
+
+
+def test_cure_mends_all_logins_and_owners_at_once(keeper: Keeper):
+    target, logins = keeper.make(), [new_login(), new_login()]
+    for each in logins:
+        keeper.connector.apply(order(each, target))
+    for each in logins:
+        who = sql.Identifier(each.name)
+        if keeper.newer:
+            keeper.run("revoke {} from {} granted by {}", who, keeper.me, keeper.me)
+        keeper.run("revoke {} from {}", who, keeper.me)
+    keeper.run("revoke orders_owner, warehouse_owner from {}", keeper.me)
+    keeper.run("grant connect on database orders to {}", keeper.me)
+
+    faults = keeper.details()
+    assert set(faults) == {"made logins", "database orders"}
+    for detail in faults.values():
+        keeper.cure(detail)
+
+    assert keeper.details() == {}
+
+
+# --- Rights that are not inherited ----------------------------------------------------------------
+
+
+@pytest.fixture
+def unheir(keeper: Keeper) -> Keeper:
+    """Latchkey inherits nothing from the owners: as some companies want all their roles."""
+    keeper.run("alter role {} noinherit", keeper.me)
+    if keeper.newer:
+        keeper.run(f"revoke {OWNERS} from {{}}", keeper.me)
+        keeper.run(f"grant {OWNERS} to {{}} with inherit false, set true", keeper.me)
+    keeper.run("grant connect on database orders to {}", keeper.me)
+    return keeper
+
+
+def test_where_inheriting_is_not_allowed_set_role_does(unheir: Keeper, login: Login):
+    target, schema = unheir.make(permission="read-write"), unheir.whole_schema()
+    report = unheir.connector.apply(order(login, target, schema))
+    later = known(login, report)
+    session = unheir.log_in(login)
+    assert session
+
+    less = unheir.connector.apply(order(later, schema, end=[target]))
+    ended = unheir.connector.apply(order(later, end=[target, schema]))
+
+    assert unheir.details() == {}
+    assert presences(report) == {target: HELD, schema: HELD}
+    assert presences(less) == {target: ABSENT, schema: HELD}
+    assert presences(ended) == {target: ABSENT, schema: ABSENT}
+    assert not session.alive
+    assert unheir.left(login) == []
+
+
+def test_cleanup_does_where_inheriting_is_not_allowed(unheir: Keeper, login: Login):
+    target = unheir.make()
+    later = known(login, unheir.connector.apply(order(login, target)))
+    who = sql.Identifier(login.name)
+    unheir.run("grant create on schema {} to {}", sql.Identifier(unheir.schema), who)
+    session = unheir.log_in(login)
+    assert session
+    session.connection.execute(f"create table {unheir.schema}.work (id int)".encode())
+
+    notes = unheir.connector.cleanup(later)
+
+    assert f"table {unheir.schema}.work" in notes[0]
+    assert login.name not in unheir.connector.logins()
+
+
+# --- What is there --------------------------------------------------------------------------------
+
+
+def test_database_that_cannot_be_entered_hides_no_other(keeper: Keeper):
+    """F46: a provider's own database, which pg_hba.conf rejects, hid all others."""
+    closed = unique("providers_own")
+    keeper.run("create database {}", sql.Identifier(closed))
+    keeper.run("revoke connect on database {} from public", sql.Identifier(closed))
+    keeper.use(databases=())
+
+    found = {resource.path: resource for resource in keeper.connector.discover()}
+    lines = keeper.details(ok=True)
+
+    assert found[closed].closed
+    assert not found[closed].permissions
+    assert f"orders/{keeper.schema}" in found
+    assert not found["orders"].closed
+    assert "passed over" in lines[f"database {closed}"]
+    keeper.run("drop database {}", sql.Identifier(closed))
+
+
+def test_database_that_the_server_lets_nobody_into_hides_no_other(keeper: Keeper):
+    closed = unique("rejected")
+    keeper.run("create database {}", sql.Identifier(closed))
+    keeper.run("alter database {} connection limit 0", sql.Identifier(closed))
+    keeper.use(databases=())
+
+    found = {resource.path: resource for resource in keeper.connector.discover()}
+
+    assert "too many connections" in found[closed].closed
+    assert f"orders/{keeper.schema}" in found
+    keeper.run("drop database {}", sql.Identifier(closed))
+
+
+def test_empty_schema_of_a_superuser_is_no_fault(keeper: Keeper):
+    empty = sql.Identifier(unique("empty"))
+    keeper.run("create schema {}", empty)
+
+    assert keeper.details() == {}
+    keeper.run("drop schema {}", empty)
+
+
+def test_schema_in_which_everybody_may_create_is_warned_of(keeper: Keeper):
+    keeper.run("grant create on schema {} to public", sql.Identifier(keeper.schema))
+
+    detail = keeper.details(ok=True)["database orders: schemas"]
+    assert keeper.schema in detail
+    assert detail.startswith("warning:")
+    keeper.cure(detail)
+
+    assert "database orders: schemas" not in keeper.details(ok=True)
+
+
+def test_server_whose_writing_is_switched_off_by_a_setting_is_brought_in_line(
+    keeper: Keeper, login: Login
+):
+    """An administrator's switch for quiet hours kept every access alive."""
+    target = keeper.make()
+    later = known(login, keeper.connector.apply(order(login, target)))
+    keeper.connector.close()
+    keeper.run("alter system set default_transaction_read_only = on")
+    keeper.run("select pg_reload_conf()")
+    try:
+        report = keeper.connector.apply(order(later, end=[target]))
+    finally:
+        keeper.run("set default_transaction_read_only = off")
+        keeper.run("alter system reset default_transaction_read_only")
+        keeper.run("select pg_reload_conf()")
+
+    assert presences(report) == {target: ABSENT}
+
+
+# --- What lasts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "lasts"),
+    [
+        (errors.InsufficientPrivilege(), True),
+        (errors.InvalidPassword(), True),
+        (errors.InvalidAuthorizationSpecification(), True),
+        (errors.InvalidCatalogName(), True),
+        (psycopg.OperationalError('connection failed: FATAL:  database "x" does not exist'), True),
+        (psycopg.OperationalError("connection failed: certificate verify failed"), True),
+        (errors.TooManyConnections(), False),
+        (errors.CannotConnectNow(), False),
+        (errors.LockNotAvailable(), False),
+        (errors.QueryCanceled(), False),
+        (psycopg.OperationalError("connection refused"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_what_lasts_is_told_from_what_passes(error: psycopg.Error, lasts):
+    assert lasting(error) is lasts
+
+
+def test_wrong_password_lasts(keeper: Keeper, login: Login):
+    keeper.run("alter role {} password 'another'", keeper.me)
+    keeper.connector.close()
+
+    with pytest.raises(Unavailable) as fault:
+        keeper.connector.apply(order(login))
+
+    assert fault.value.lasting
+
+
+# --- What cannot be used --------------------------------------------------------------------------
+
+
+def test_what_is_given_and_cannot_be_used_is_said(keeper: Keeper):
+    """Who had waited for an approval found an empty table, or an error."""
+    schema = sql.Identifier(keeper.schema)
+    for name in ("rows", "base", "plain"):
+        keeper.make(name=name)
+    keeper.run("alter table {}.rows enable row level security", schema)
+    keeper.run("create view {0}.fine as select 1 as one", schema)
+    keeper.run("create view {0}.asks with (security_invoker = true) as select * from {0}.base",
+               schema)  # fmt: skip
+    keeper.run("create view {0}.blind as select * from {0}.base", schema)
+    keeper.run("alter view {}.asks owner to orders_owner", schema)
+    keeper.run("alter view {}.fine owner to orders_owner", schema)
+    keeper.run("alter view {}.blind owner to warehouse_owner", schema)
+
+    found = keeper.found()
+
+    def caveat(name: str) -> str:
+        return found[f"orders/{keeper.schema}/{name}"].caveat
+
+    assert "Row security" in caveat("rows")
+    assert f"{keeper.schema}.base has to be readable" in caveat("asks")
+    assert f"may not read {keeper.schema}.base" in caveat("blind")
+    assert [caveat(name) for name in ("base", "plain", "fine")] == ["", "", ""]
+    assert f"{keeper.schema}/rows" in keeper.details(ok=True)["database orders: use"]
+    keeper.run("drop schema {} cascade", schema)
+
+
+# --- What people are shown ------------------------------------------------------------------------
+
+
+def test_people_are_shown_their_own_way_in(keeper: Keeper, login: Login):
+    target = keeper.make()
+    keeper.use(
+        show={
+            "host": "db.example.com",
+            "port": 6432,
+            "database": "orders_rw",
+            "sslmode": "verify-full",
+            "text": "Only from the office network.",
+        }
+    )
+
+    told = keeper.connector.instructions(login, [target])
+
+    assert told == {
+        "Host": "db.example.com",
+        "Port": "6432",
+        "Database": "orders_rw",
+        "User": login.name,
+        "psql": (
+            f"psql 'host=db.example.com port=6432 user={login.name} sslmode=verify-full"
+            " dbname=orders_rw'"
+        ),
+        "Note": "Only from the office network.",
+    }
+
+
+# --- Beyond read and read-write -------------------------------------------------------------------
+
+
+def test_permissions_beyond_are_offered_only_where_they_are_listed(keeper: Keeper):
+    keeper.make(name="emptied")
+    keeper.run("create function {}.f(a int, text) returns int language sql return 1",
+               sql.Identifier(keeper.schema))  # fmt: skip
+    reporting = unique("reporting")
+    keeper.run("create role {}", sql.Identifier(reporting))
+    keeper.run("grant {} to {} with admin option", sql.Identifier(reporting), keeper.me)
+
+    plain = keeper.found()
+    keeper.use(permissions=("truncate", "execute"), roles=(reporting,))
+    more = keeper.found()
+
+    table = f"orders/{keeper.schema}/emptied"
+    function = f"orders/{keeper.schema}/f(a integer, text)"
+    assert set(plain[table].permissions) == {"read", "read-write"}
+    assert set(more) - set(plain) == {function, reporting}
+    assert set(more[table].permissions) == {"read", "read-write", "truncate"}
+    assert set(more[function].permissions) == {"execute"}
+    assert set(more[reporting].permissions) == {"member"}
+
+
+def test_truncate_is_that_and_no_more(keeper: Keeper, login: Login):
+    target = keeper.make(name="emptied", permission="truncate")
+    table = sql.Identifier(keeper.schema, "emptied")
+    later = known(login, keeper.connector.apply(order(login, target)))
+    session = keeper.log_in(login)
+    assert session
+
+    with pytest.raises(errors.InsufficientPrivilege):
+        session.connection.execute(sql.SQL("select from {}").format(table))
+    session.connection.execute(sql.SQL("truncate {}").format(table))
+    ended = keeper.connector.apply(order(later, end=[target]))
+
+    assert keeper.one(f"select count(*) from {keeper.schema}.emptied") == (0,)  # noqa: S608
+    assert presences(ended) == {target: ABSENT}
+    assert keeper.left(login) == []
+
+
+def test_execute_is_given_on_one_function(keeper: Keeper, login: Login):
+    schema = sql.Identifier(keeper.schema)
+    for arguments in ("int", "text"):
+        keeper.run(f"create function {{}}.f({arguments}) returns int language sql return 7", schema)
+        keeper.run(f"revoke all on function {{}}.f({arguments}) from public", schema)
+        keeper.run(f"alter function {{}}.f({arguments}) owner to orders_owner", schema)
+    keeper.use(permissions=("execute",))
+    target = keeper.target(keeper.found()[f"orders/{keeper.schema}/f(integer)"], "execute")
+    later = known(login, keeper.connector.apply(order(login, target)))
+    session = keeper.log_in(login)
+    assert session
+
+    call = f"select {keeper.schema}.f(%s)"
+    assert session.connection.execute(call.replace("%s", "1").encode()).fetchone() == (7,)
+    with pytest.raises(errors.InsufficientPrivilege):
+        session.connection.execute(call.replace("%s", "'x'::text").encode())
+    assert keeper.connector.unexplained(later, [target]) == ()
+    ended = keeper.connector.apply(order(later, end=[target]))
+    assert presences(ended) == {target: ABSENT}
+    assert keeper.connector.unexplained(later, []) == ()
+
+
+def test_membership_ends_with_the_sessions_that_have_taken_the_role_on(
+    keeper: Keeper, login: Login
+):
+    """Who had said SET ROLE kept the role's rights until they left."""
+    reporting, other = unique("reporting"), keeper.make()
+    keeper.run("create role {}", sql.Identifier(reporting))
+    keeper.run("grant {} to {} with admin option", sql.Identifier(reporting), keeper.me)
+    keeper.run("grant connect on database orders to {}", sql.Identifier(reporting))
+    keeper.use(roles=(reporting,))
+    target = keeper.target(keeper.found()[reporting], "member")
+    given = keeper.connector.apply(order(login, target, other))
+    later = known(login, given)
+    session = keeper.log_in(login)
+    assert session
+    session.connection.execute(f"set role {reporting}".encode())
+
+    assert presences(given) == {target: HELD, other: HELD}
+    assert keeper.connector.inspect(later, [target])[target].presence is HELD
+    assert keeper.connector.instructions(later, [target, other])["Role"] == reporting
+    ended = keeper.connector.apply(order(later, other, end=[target]))
+
+    assert presences(ended) == {target: ABSENT, other: HELD}
+    assert not session.alive
+    assert keeper.connector.unexplained(later, [other]) == ()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "why"),
+    [("superuser", "become superuser"), ("createrole", "change other roles")],
+)
+def test_membership_that_would_be_too_much_is_not_offered(keeper: Keeper, attribute: str, why: str):
+    name, inner = unique("mighty"), unique("inner")
+    keeper.run(f"create role {{}} {attribute}", sql.Identifier(inner))
+    keeper.run("create role {}", sql.Identifier(name))
+    keeper.run("grant {} to {}", sql.Identifier(inner), sql.Identifier(name))
+    keeper.run("grant {} to {} with admin option", sql.Identifier(name), keeper.me)
+    keeper.use(roles=(name,))
+
+    assert name not in keeper.found()
+    assert why in keeper.details()[f"role {name}"]
+
+
+# --- Given in part --------------------------------------------------------------------------------
+
+
+def test_schema_is_given_as_far_as_it_can_be(keeper: Keeper, login: Login):
+    """F43: for one table of a superuser's, as PostGIS has one, it was refused, and half given."""
+    keeper.make(name="streets")
+    system = keeper.make(name="spatial_ref_sys")
+    keeper.withhold(system)
+    schema = keeper.whole_schema("read-write")
+
+    report = keeper.connector.apply(order(login, schema))
+    later = known(login, report)
+    seen = keeper.connector.inspect(later, [schema], given=[schema])
+
+    assert presences(report) == {schema: HELD}
+    assert report.outcomes[schema].left_out == "spatial_ref_sys, which belongs to postgres"
+    assert seen[schema] == report.outcomes[schema]
+    assert keeper.can(login, keeper.table("streets", "read-write"))
+    assert not keeper.can(login, system)
+    ended = keeper.connector.apply(order(later, end=[schema]))
+    assert presences(ended) == {schema: ABSENT}
+    assert keeper.left(login) == []
+
+
+def test_schema_of_which_nothing_can_be_had_is_refused(keeper: Keeper, login: Login):
+    tables = [keeper.make(), keeper.make()]
+    for table in tables:
+        keeper.withhold(table)
+    schema = keeper.whole_schema()
+
+    report = keeper.connector.apply(order(login, schema))
+
+    assert presences(report) == {schema: REFUSED}
+    assert keeper.left(login) == []
+    assert keeper.connector.unexplained(login, []) == ()
+
+
+def test_schema_that_a_superuser_made_is_refused_whole(keeper: Keeper, login: Login):
+    """`create schema app` by a superuser, with `grant all` to the owner of what is in it."""
+    keeper.make()
+    keeper.run("alter schema {} owner to postgres", sql.Identifier(keeper.schema))
+    keeper.run("grant all on schema {} to orders_owner", sql.Identifier(keeper.schema))
+    schema = keeper.whole_schema()
+
+    report = keeper.connector.apply(order(login, schema))
+
+    assert presences(report) == {schema: REFUSED}
+    assert "another owner" in report.outcomes[schema].reason
+    assert keeper.left(login) == []
+    keeper.run("alter schema {} owner to orders_owner", sql.Identifier(keeper.schema))
