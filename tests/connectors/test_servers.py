@@ -93,6 +93,10 @@ def test_each_end_is_of_its_version(both_ends: Cluster, request: pytest.FixtureR
     assert _major(both_ends) == ENDS[end]
 
 
+def test_run_of_the_matrix_has_no_other_server(cluster: Cluster):
+    assert _major(cluster) in ([CHOSEN] if CHOSEN else VERSIONS)
+
+
 def test_missing_version_names_the_command_that_installs_it():
     with pytest.raises(PostgresError, match=r"\.ci/servers .*bin 9$"):
         binaries("9")
