@@ -13,13 +13,18 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from bot.sandbox.postgres import Cluster
 
-__all__ = ["cluster", "database_url", "drop_database", "fresh_database", "own_cluster"]
+__all__ = ["STORE", "cluster", "database_url", "drop_database", "fresh_database", "own_cluster"]
+
+STORE = "store"  # whom Latchkey's own database knows it as: it may make a schema, and no more
 
 _numbers = itertools.count(1)
+_MAKE_STORE = f"""
+do $$ begin create role {STORE} login password '{STORE}';
+exception when duplicate_object then null; end $$
+"""
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +63,18 @@ class own_cluster:  # noqa: N801  (used as a function: `with own_cluster() as cl
 
 
 def fresh_database(cluster: Cluster) -> str:
-    """Create an empty database and return its address for SQLAlchemy."""
+    """Create an empty database and return its address, as a real installation has it."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
+    named = {"name": sql.Identifier(name), "store": sql.Identifier(STORE)}
     with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("create database {} template template0").format(sql.Identifier(name))
-        )
-    parts = conninfo_to_dict(cluster.superuser_dsn(name))
-    return "postgresql+psycopg://{user}:{password}@{host}:{port}/{dbname}".format(**parts)
+        connection.execute(_MAKE_STORE)
+        for statement in (
+            "create database {name} template template0",
+            "revoke all on database {name} from public",
+            "grant connect, create on database {name} to {store}",
+        ):
+            connection.execute(sql.SQL(statement).format(**named))
+    return f"postgresql+psycopg://{STORE}:{STORE}@{cluster.host}:{cluster.port}/{name}"
 
 
 def drop_database(cluster: Cluster, url: str) -> None:

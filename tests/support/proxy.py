@@ -8,7 +8,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -20,6 +20,11 @@ When = Literal["before", "after"]
 _SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
 _HEADER = struct.Struct("!cI")
 _ENDS_STATEMENT = (b"Q", b"S")
+# Where the words are: a query ends with a zero, a preparation has its name before them.
+_SAYS: Mapping[bytes, Callable[[bytes], bytes]] = {
+    b"Q": lambda body: body.split(b"\0")[0],
+    b"P": lambda body: body.split(b"\0")[1],
+}
 _READY = b"Z"
 
 
@@ -46,10 +51,23 @@ class _Link:
 
 
 class Proxy:
-    """`with Proxy(host, port) as proxy:` listens on `proxy.port` of loopback until the end."""
+    """`with Proxy(host, port) as proxy:` listens on `proxy.port` of loopback until the end.
 
-    def __init__(self, host: str, port: int) -> None:
+    `drops`: start parameters that do not get through, as with a pooler. `hear` is called with the
+    words of each statement.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        drops: Collection[str] = (),
+        hear: Callable[[str], object] | None = None,
+    ) -> None:
         self._target = (host, port)
+        self._drops = drops
+        self._hear = hear
         self._lock = threading.Lock()
         self._links: set[_Link] = set()
         self._threads: list[threading.Thread] = []
@@ -160,6 +178,8 @@ class Proxy:
         while True:
             kind, message = _read(link.client)
             batch += message
+            if self._hear and kind in _SAYS:
+                self._hear(_SAYS[kind](message[5:]).decode())
             if kind in _ENDS_STATEMENT:
                 self._announce(link)
             elif kind in {b"P", b"B", b"E", b"D", b"C"}:
@@ -176,10 +196,18 @@ class Proxy:
             if code in {_SSL, _GSS}:
                 link.client.sendall(b"N")
                 continue
-            link.server.sendall(size + body)
+            kept = body if code == _CANCEL else self._thinned(body)
+            link.server.sendall(struct.pack("!I", len(kept) + 4) + kept)
             if code == _CANCEL:
                 raise _Cut
             return
+
+    def _thinned(self, body: bytes) -> bytes:
+        """Return the start-up packet (a number, then names and values) without what is dropped."""
+        words = body[4:].split(b"\0")
+        pairs = zip(words[::2], words[1::2], strict=False)
+        kept = [pair for pair in pairs if pair[0] and pair[0].decode() not in self._drops]
+        return body[:4] + b"".join(name + b"\0" + value + b"\0" for name, value in kept) + b"\0"
 
     def _announce(self, link: _Link) -> None:
         with self._lock:
