@@ -23,6 +23,7 @@ __all__ = ["BadSchemaError", "Sessions", "UnfitStoreError", "schema_of", "strang
 Connection = psycopg.Connection[Any]
 
 SCHEMA = "latchkey"
+AFTER = ("pg_temp",)  # looked into last; pg_catalog, which is not named, first
 NAMED = 10  # of what others have planted
 _NAME = re.compile(r"(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}")
 
@@ -52,6 +53,13 @@ _PINNED = {
 _SPOKEN = {"TimeZone": "UTC", "DateStyle": "ISO, MDY"}
 # A name that nobody else can set, with a value that nobody knows: it tells that all have arrived.
 _PROOF = "latchkey.session"
+
+BETWEEN = (
+    "What Latchkey asks for at the start of a session does not arrive at the database: a pooler "
+    "such as PgBouncer stands in between. Give the address of the server itself in "
+    "LATCHKEY_DATABASE_URL. Latchkey pools by itself, and a pooler in session mode does not do "
+    "either."
+)
 
 _OWNER = """
 select oid, pg_get_userbyid(nspowner), pg_get_userbyid(nspowner) = current_user
@@ -128,10 +136,10 @@ class Sessions:
         self.schema = schema_of(parsed)
         self.url = parsed.difference_update_query(["schema"])
         _, given = self.url.get_dialect()().create_connect_args(self.url)
-        self._path = f"{self.schema}, pg_temp"
+        self._path = (self.schema, *AFTER)
         self._proof = secrets.token_hex(8)
         started = {
-            "search_path": self._path,
+            "search_path": ", ".join(self._path),
             **_PINNED,
             **_SPOKEN,
             "lock_timeout": str(round(patience * 1000)),
@@ -200,8 +208,8 @@ class Sessions:
         with connection.transaction():
             connection.execute("set search_path = pg_catalog, pg_temp")
             if found := self._is_ours(connection):
-                own = sql.SQL("set search_path = {}, pg_temp").format(sql.Identifier(self.schema))
-                connection.execute(own)
+                own = sql.SQL(", ").join(map(sql.Identifier, self._path))
+                connection.execute(sql.SQL("set search_path = {}").format(own))
         return found
 
     def _reach(self, parameters: dict[str, Any]) -> Connection:
@@ -209,7 +217,7 @@ class Sessions:
             return psycopg.connect(**parameters)
         except psycopg.OperationalError as fault:
             if "unsupported startup parameter" in str(fault):
-                raise UnfitStoreError(_between("it refuses them")) from None
+                raise UnfitStoreError(BETWEEN) from None
             if "authentication method requirement" in str(fault):
                 raise UnfitStoreError(
                     f"Latchkey told the server no password: {_requirement(fault)}. If that is how "
@@ -220,19 +228,20 @@ class Sessions:
 
     def _read_back(self, connection: Connection) -> None:
         """Compare what the session has with what it was started with, in one way there and back."""
-        expected = {"search_path": self._path, _PROOF: self._proof, **_PINNED}
+        expected = {"search_path": ", ".join(self._path), _PROOF: self._proof, **_PINNED}
         asked = [f"show {name}" for name in expected]
         if connection.info.server_version >= 170000:  # older ones refuse to start with it
             asked.append("set transaction_timeout = 0")
         try:
             answers = connection.execute("; ".join(asked).encode())
         except errors.UndefinedObject:
-            raise UnfitStoreError(_between("they are lost")) from None
-        for name, value in expected.items():
-            found = answers.fetchone()
+            raise UnfitStoreError(BETWEEN) from None
+        found = []
+        for _ in expected:
+            found.append(answers.fetchone())
             answers.nextset()
-            if found != (value,):
-                raise UnfitStoreError(_between(f"{name} is {found and found[0]}"))
+        if found != [(value,) for value in expected.values()]:
+            raise UnfitStoreError(BETWEEN)
 
     def _is_ours(self, connection: Connection) -> bool:
         found = connection.execute(_OWNER, [self.schema]).fetchone()
@@ -266,15 +275,6 @@ class Sessions:
             f"CREATE SCHEMA {self.schema} AUTHORIZATION {me}; or let it do so: "
             f"GRANT CREATE ON DATABASE {there} TO {me};"
         )
-
-
-def _between(what: str) -> str:
-    return (
-        "The settings that Latchkey starts a session with do not arrive at the database "
-        f"({what}): a pooler such as PgBouncer stands in between. Give the address of the server "
-        "itself in LATCHKEY_DATABASE_URL; Latchkey pools by itself, and a pooler in session mode "
-        "does not do either."
-    )
 
 
 def _drops(planted: Sequence[tuple[str, str, str]]) -> str:
