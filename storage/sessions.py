@@ -230,8 +230,8 @@ class Sessions:
         """Compare what the session has with what it was started with, in one way there and back."""
         expected = {"search_path": ", ".join(self._path), _PROOF: self._proof, **_PINNED}
         asked = [f"show {name}" for name in expected]
-        if connection.info.server_version >= 170000:  # older ones refuse to start with it
-            asked.append("set transaction_timeout = 0")
+        if connection.info.server_version >= 170000:  # an older one would refuse to start with it
+            connection.execute("set transaction_timeout = 0")
         try:
             answers = connection.execute("; ".join(asked).encode())
         except errors.UndefinedObject:
