@@ -54,6 +54,8 @@ _SPOKEN = {"TimeZone": "UTC", "DateStyle": "ISO, MDY"}
 # A name that nobody else can set, with a value that nobody knows: it tells that all have arrived.
 _PROOF = "latchkey.session"
 
+_REFUSALS = ("unsupported startup parameter", "command-line options")  # PgBouncer's, RDS Proxy's
+
 BETWEEN = (
     "What Latchkey asks for at the start of a session does not arrive at the database: a pooler "
     "such as PgBouncer stands in between. Give the address of the server itself in "
@@ -85,8 +87,6 @@ where thing.schema = %(schema)s
   and owner <> (select nspowner from pg_namespace where oid = %(schema)s)
 order by type = 'function', type, identity  -- nothing before what it is made of
 """
-
-
 _PUBLIC = """
 select word from unnest(array['CONNECT', 'CREATE']) as asked (word)
 where has_database_privilege('public', current_database(), word)
@@ -216,7 +216,7 @@ class Sessions:
         try:
             return psycopg.connect(**parameters)
         except psycopg.OperationalError as fault:
-            if "unsupported startup parameter" in str(fault):
+            if any(words in str(fault) for words in _REFUSALS):
                 raise UnfitStoreError(BETWEEN) from None
             if "authentication method requirement" in str(fault):
                 raise UnfitStoreError(

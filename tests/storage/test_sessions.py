@@ -339,8 +339,16 @@ def test_a_password_is_not_told_in_clear_text_unless_the_address_says_so(more, t
     assert "horse-battery" not in str(refused.value)
 
 
-def test_a_pooler_that_refuses_start_options_is_named():
-    said = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"unsupported startup parameter: options",
+        b"unsupported startup parameter in options: search_path",
+        b"Feature not supported: RDS Proxy currently doesn't support command-line options.",
+    ],
+)
+def test_a_pooler_that_refuses_start_options_is_named(refusal):
+    said = b"SFATAL\0C08P01\0M" + refusal + b"\0\0"
     server = Stranger(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
     with server.listening() as port:
         url = f"postgresql+psycopg://latchkey:x@127.0.0.1:{port}/d"
