@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -67,13 +69,11 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        program = Program(given, http=http)
-        if not schema.current(program.database):
-            schema.upgrade(program.database)
-        program.start()
-    except AWAY as fault:
-        why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
-        _fail(f"The database cannot be used: {why.splitlines()[0]}")
+        with _usable():
+            program = Program(given, http=http)
+            if not schema.current(program.database):
+                schema.upgrade(program.database)
+            program.start()
     except OSError as fault:
         _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
     except (BadManifestsError, BadReferenceError, NotAloneError, NeedsUpgradeError) as fault:
@@ -106,7 +106,7 @@ def list_requests(
     everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
 ) -> None:
     """List requests, the newest first."""
-    with operate.opened(_settings()) as desk:
+    with _usable(), operate.opened(_settings()) as desk:
         table = Table("request", "state", "for", "what", "until")
         for request in desk.requests(live=not everything):
             table.add_row(
@@ -122,7 +122,7 @@ def list_requests(
 @requests.command("show")
 def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> None:
     """Show one request, and all that happened to it."""
-    with operate.opened(_settings()) as desk:
+    with _usable(), operate.opened(_settings()) as desk:
         request = desk.request(code)
         if request is None:
             _fail(f"There is no request {code}.")
@@ -162,7 +162,7 @@ def revoke(
     """Take access away, and cancel what waits. It is gone when the real system has confirmed."""
     if sum([code is not None, person is not None, everything]) != 1:
         _fail("Give one of: a request's code, --person EMAIL, --all.")
-    with operate.opened(_settings()) as desk:
+    with _usable(), operate.opened(_settings()) as desk:
         chosen = desk.chosen(code, person)
         if isinstance(chosen, Refusal):
             _fail(chosen.sentence)
@@ -192,7 +192,7 @@ def resume_grants() -> None:
 
 
 def _pause(*, paused: bool) -> None:
-    with operate.opened(_settings()) as desk:
+    with _usable(), operate.opened(_settings()) as desk:
         changed = desk.pause(paused=paused)
     word = "paused; revoking goes on" if paused else "under way again"
     out.print(f"Granting is {'' if changed else 'already '}{word}.")
@@ -201,7 +201,7 @@ def _pause(*, paused: bool) -> None:
 @people.command("confirm")
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
-    with operate.opened(_settings()) as desk:
+    with _usable(), operate.opened(_settings()) as desk:
         refusal = desk.confirm(email)
     if refusal:
         _fail(refusal.sentence)
@@ -216,7 +216,7 @@ def accept_people() -> None:
         listed = manifests.load(given.manifests)
     except BadManifestsError as fault:
         _fail(str(fault))
-    with operate.opened(given) as desk:
+    with _usable(), operate.opened(given) as desk:
         losing = desk.accept(listed)
     if losing:
         out.print(f"Taken in. Deactivated or dropped from groups: {', '.join(losing)}.")
@@ -228,9 +228,10 @@ def accept_people() -> None:
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
     database = Database(_settings().database_url)
-    before = schema.current(database)
-    schema.upgrade(database)
-    out.print(f"schema {before or 'none'} → {schema.current(database)}")
+    with _usable():
+        before = schema.current(database)
+        schema.upgrade(database)
+        out.print(f"schema {before or 'none'} → {schema.current(database)}")
     database.close()
 
 
@@ -244,7 +245,7 @@ def say_restored() -> None:
         systems = connect_all(manifests.load(given.manifests), given.installation)
     except (BadManifestsError, BadReferenceError) as fault:
         _fail(str(fault))
-    with operate.opened(given) as desk:
+    with _usable(), operate.opened(given) as desk:
         longer = restored(desk, systems)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
     for request in longer:
@@ -308,6 +309,16 @@ def _settings() -> Settings:
         return settings.load()
     except BadSettingsError as fault:
         _fail(f"These settings cannot be used:\n{fault}")
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """End with a sentence if the database is away, or is not as it has to be."""
+    try:
+        yield
+    except AWAY as fault:
+        why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+        _fail(f"The database cannot be used: {why.splitlines()[0]}")
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -18,6 +18,7 @@ from bot.settings import Settings
 from engine.connectors.port import Check, Unavailable
 from storage import schema
 from storage.database import Database
+from storage.sessions import UnfitStoreError, strangers
 from storage.types import db_now
 
 SCOPES = frozenset(
@@ -62,6 +63,8 @@ def _app(settings: Settings) -> Check:
 def _database(settings: Settings) -> Iterator[Check]:
     database = Database(settings.database_url, pool=1)
     try:
+        if database.sessions:
+            yield Check("database's transport", *database.sessions.transport)
         found = schema.current(database)
         detail = f"schema {found or 'none'}"
         if not schema.fits(found):
@@ -71,7 +74,11 @@ def _database(settings: Settings) -> Iterator[Check]:
             theirs = session.execute(select(db_now())).scalar_one()
         skew = abs(theirs - datetime.now(UTC).timestamp())
         yield Check("database's clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from ours")
-    except SQLAlchemyError as fault:
+        if database.sessions:
+            with database.sessions.connect() as connection:
+                cure = strangers(connection)
+            yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+    except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])
     finally:
         database.close()

@@ -158,8 +158,8 @@ class Program:
         self._register()
         self._plan_jobs()
         self.database.on_commit.append(self._wake)
-        if not self.database.sqlite:
-            self._listener = Listener(self._settings.database_url, self._wake)
+        if self.database.sessions:
+            self._listener = Listener(self.database.sessions, self._wake)
             self._listener.start()
         for name, loop in self._loops.items():
             loop.start()

@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage.secrets import BadKeyError, KeyRing
+from storage.sessions import schema_of
 
 SLACK = "https://slack.com/api/"
 
@@ -137,9 +138,11 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, value: str) -> str:
         try:
-            name = make_url(value).drivername
+            url = make_url(value)
         except ArgumentError:
             raise ValueError("give a URL like sqlite:///latchkey.db") from None
+        name = url.drivername
+        schema_of(url)
         if name == "postgresql":
             return value.replace("postgresql://", "postgresql+psycopg://", 1)
         if name not in {"sqlite", "postgresql+psycopg"}:

@@ -16,12 +16,9 @@ from sqlalchemy import (
     ExceptionContext,
     Select,
     UpdateBase,
-    bindparam,
     create_engine,
     event,
-    func,
     make_url,
-    select,
 )
 from sqlalchemy.exc import (
     InterfaceError,
@@ -35,12 +32,12 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import Session
 
 from storage.kept import KeptConnection
+from storage.notices import notify
+from storage.sessions import Sessions, UnfitStoreError
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
-
-_NOTIFY = select(func.pg_notify("latchkey", bindparam("topics")))
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -49,8 +46,9 @@ class BusyError(Exception):
     """Others have written for longer than this process would wait."""
 
 
-# The database does not answer, or is busy: what was begun is undone, and can be tried again.
-AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError)
+# The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
+# can be tried again.
+AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError, UnfitStoreError)
 
 
 class Gate:
@@ -142,14 +140,16 @@ class Write(Read):
             self._statements.say(self._on, "set local lock_timeout = 0")
 
     def finish(self) -> None:
-        """Write what the ORM still holds, and tell other processes what was woken."""
+        """Write what the ORM still holds."""
         if self.in_transaction():
             self.commit()  # of the session: the transaction is the connection's
         self._goes_on()
+
+    @property
+    def shared(self) -> set[Topic]:
+        """What was woken for other processes, too."""
         # Messages are born leased to the one that wrote them.
-        shared = self.topics - {"messages"} if self.instance else self.topics
-        if shared and self.dialect == "postgresql":
-            self.ask(_NOTIFY, {"topics": ",".join(sorted(shared))})
+        return self.topics - {"messages"} if self.instance else self.topics
 
     def _goes_on(self) -> None:
         """Refuse to work after the ORM has undone it: the driver would store what comes now."""
@@ -158,7 +158,7 @@ class Write(Read):
 
 
 class Database:
-    """`url` is SQLAlchemy's: `sqlite:///file` or `postgresql+psycopg://…`.
+    """`url` is SQLAlchemy's: `sqlite:///file` or `postgresql+psycopg://…[?schema=…]`.
 
     `on_commit` is called after each commit with the topics that it woke. `patience`: the seconds to
     wait for one's turn in this process, then for others' locks, and for a connection.
@@ -169,12 +169,13 @@ class Database:
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.file = parsed.database if self.sqlite else None
         self.url = url
+        self.sessions = None if self.sqlite else Sessions(url, patience)
         self._gate = Gate(patience, 1 if self.sqlite else WRITERS)
         # On SQLite only one writes at a time.
-        self.writer = self._open(url, 1 if self.sqlite else pool, patience)
+        self.writer = self._open(1 if self.sqlite else pool, patience)
         # It never leaves anything to be undone when a connection goes back.
         alone: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-        self.reader = self._open(url, pool, patience, **alone)
+        self.reader = self._open(pool, patience, **alone)
         if self.sqlite:
             event.listen(self.writer, "begin", self._begin_immediate)
         self._only: Connection | None = None  # SQLite's, to write with
@@ -184,7 +185,7 @@ class Database:
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
-    def _open(self, url: str, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401
+    def _open(self, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401
         # What people wrote, and what is sealed, stays out of the text of errors.
         common: dict[str, Any] = {
             "pool_size": pool,
@@ -194,10 +195,10 @@ class Database:
             "hide_parameters": True,
             **more,
         }
-        if not self.sqlite:
-            whole = {"connect_timeout": max(2, round(patience))}  # libpq's least is two
-            engine = create_engine(url, connect_args=whole, **common)
-            event.listen(engine, "connect", _configure_postgresql(patience))
+        if self.sessions:
+            # It would ask for a type that is not used, before each first statement.
+            engine = create_engine(self.sessions.url, use_native_hstore=False, **common)
+            event.listen(engine, "do_connect", _connect(self.sessions))
             event.listen(engine, "checkout", self._still_there(engine))
             event.listen(engine, "handle_error", self._has_failed)
             event.listen(engine, "do_executemany", _execute_one)
@@ -206,7 +207,7 @@ class Database:
         # prepared save the writer a fifth of its time; for 25 readers they would be 20 MB.
         kept = 128 if pool == 1 else 32
         there = {"check_same_thread": False, "timeout": patience, "cached_statements": kept}
-        engine = create_engine(url, connect_args=there, **common)
+        engine = create_engine(self.url, connect_args=there, **common)
         event.listen(engine, "connect", _configure_sqlite)
         return engine
 
@@ -217,16 +218,28 @@ class Database:
         Urgent ones, which wait for nobody's rows, do not queue behind those that do.
         """
         gate = nullcontext() if urgent and not self.sqlite else self._gate
-        with (
-            gate,
-            self._connected() as connection,
-            connection.begin(),
-            Write(connection, self.statements, self.instance) as tx,
-        ):
-            yield tx
-            tx.finish()
+        with gate, self._connected() as connection:
+            with (
+                connection.begin(),
+                Write(connection, self.statements, self.instance) as tx,
+            ):
+                yield tx
+                tx.finish()
+            if tx.shared and not self.sqlite:
+                self._notify(connection, tx.shared)
         for listener in self.on_commit:
             listener(tx.topics)
+
+    def _notify(self, connection: Connection, topics: set[Topic]) -> None:
+        """Tell other processes. What is committed stays so if it fails: they look by themselves.
+
+        In the transaction it would hold a lock of the whole server's while the commit is written.
+        """
+        try:
+            notify(cast(Any, connection.connection.driver_connection), topics)
+        except self.writer.dialect.loaded_dbapi.Error as fault:
+            connection.invalidate(fault)
+            self._lost_one()
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
@@ -295,13 +308,11 @@ class Database:
         self.reader.dispose()
 
 
-def _configure_postgresql(patience: float) -> Callable[[Any, object], None]:
-    def configure(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
-        before, connection.autocommit = connection.autocommit, True
-        connection.execute(f"set lock_timeout = {round(patience * 1000)}")
-        connection.autocommit = before
+def _connect(sessions: Sessions) -> Callable[..., Any]:
+    def connect(_dialect: object, _record: object, _: object, given: dict[str, Any]) -> Any:  # noqa: ANN401  (DB-API)
+        return sessions.connect(context=given["context"])  # how SQLAlchemy wants values read
 
-    return configure
+    return connect
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)

@@ -1,19 +1,34 @@
-"""Hears on PostgreSQL what other replicas commit, so that their work wakes the loops here."""
+"""Tells other replicas on PostgreSQL what was committed here, so that it wakes their loops."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
+from psycopg.pq import Escaping
+
+from storage.sessions import Sessions, UnfitStoreError
 
 PAUSE_AFTER_FAULT = 1.0  # seconds; until then the loops' own second wakes them
+
+
+def notify(connection: psycopg.Connection[Any], topics: Collection[str]) -> None:
+    """Tell what was woken, between two transactions. What the server refuses is not told.
+
+    Raises psycopg's error when the connection is gone. By libpq itself: the driver would begin a
+    transaction for it.
+    """
+    payload = Escaping(connection.pgconn).escape_literal(",".join(sorted(topics)).encode())
+    connection.pgconn.exec_(b"notify latchkey, " + payload)
+    if connection.closed:
+        raise psycopg.OperationalError("the connection is gone")
 
 
 class Listener:
     """Calls `wake` with the topics of each commit, of this process and of others."""
 
-    def __init__(self, url: str, wake: Callable[[set[str]], None]) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    def __init__(self, sessions: Sessions, wake: Callable[[set[str]], None]) -> None:
+        self._sessions = sessions
         self._wake = wake
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
@@ -28,10 +43,10 @@ class Listener:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
+                with self._sessions.connect(autocommit=True) as connection:
                     connection.execute("listen latchkey")
                     self._listen(connection)
-            except psycopg.Error:
+            except (psycopg.Error, UnfitStoreError):
                 self._stopping.wait(PAUSE_AFTER_FAULT)
 
     def _listen(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -4,9 +4,10 @@ Revisions are numbers: a migration only expands, so a program also runs on a sch
 newer than its own, while the replicas are replaced one after another.
 """
 
+import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import inspect, text
 
@@ -14,17 +15,22 @@ from storage import sync
 from storage.database import Database
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
     from sqlalchemy import Connection
 
-_LOCK = 0x4C6174636B  # any number, the same in every process: PostgreSQL's advisory lock
 _MIGRATIONS = Path(__file__).parent / "migrations"
+FOLDERS = (_MIGRATIONS / "versions",)
+
+
+def history() -> tuple[str, ...]:
+    """Return all revisions, the oldest first."""
+    return _revisions(FOLDERS)
 
 
 @cache
-def history() -> tuple[str, ...]:
-    """Return all revisions, the oldest first."""
-    files = (_MIGRATIONS / "versions").glob("[0-9]*.py")
+def _revisions(folders: tuple[Path, ...]) -> tuple[str, ...]:
+    files = (file for folder in folders for file in folder.glob("[0-9]*.py"))
     return tuple(sorted(file.name.partition("_")[0] for file in files))
 
 
@@ -34,8 +40,10 @@ def newest() -> str:
 
 
 def current(database: Database) -> str:
-    """Return the revision that the database has; empty: none."""
+    """Return the revision that the database has; empty: none. Raises UnfitStoreError."""
     with database.reader.connect() as connection:
+        if database.sessions and not database.sessions.standing(_driver(connection)):
+            return ""
         if not inspect(connection).has_table("alembic_version"):
             return ""
         return connection.execute(text("select version_num from alembic_version")).scalar() or ""
@@ -49,7 +57,8 @@ def fits(revision: str) -> bool:
 def upgrade(database: Database, to: str = "head") -> None:
     """Bring the schema to a revision, in one transaction, one process at a time.
 
-    A schema that is newer than this program's stays as it is.
+    A schema that is newer than this program's stays as it is. Raises UnfitStoreError, with what
+    its owner has to do, where Latchkey may not make its schema.
     """
     from alembic import command
 
@@ -58,9 +67,11 @@ def upgrade(database: Database, to: str = "head") -> None:
     with database.write() as tx:
         tx.wait_for_others()
         connection = tx.connection()
-        if not database.sqlite:
-            connection.exec_driver_sql("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        if database.sessions:
+            database.sessions.make_schema(_driver(connection))
         command.upgrade(_config(connection), to)
+    if database.sessions:
+        database.close()  # sessions from before the schema was there do not look into it
     if to == "head":
         with database.write() as tx:
             sync.ensure_rows(tx)
@@ -74,10 +85,16 @@ def downgrade(database: Database, to: str) -> None:
         command.downgrade(_config(tx.connection()), to)
 
 
+def _driver(connection: "Connection") -> "psycopg.Connection[Any]":
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+
 def _config(connection: "Connection") -> "Config":
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", os.pathsep.join(map(str, FOLDERS)))
     config.attributes["connection"] = connection
     return config

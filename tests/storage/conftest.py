@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlmodel import SQLModel
 
+from bot.sandbox.postgres import Cluster
 from storage import schema
 from storage.database import Database
 from tests.storage.crew import Crew
@@ -27,10 +28,10 @@ END_OTHERS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid()
 """
-EMPTY = "delete from public.{0}"
-PUT_BACK = "insert into public.{0} table kept.{0}"
+EMPTY = "delete from latchkey.{0}"
+PUT_BACK = "insert into latchkey.{0} table kept.{0}"
 SET_NUMBERS = """
-select setval(sequencename::text, coalesce(last_value, 1), last_value is not null)
+select setval('latchkey.' || sequencename, coalesce(last_value, 1), last_value is not null)
 from kept.numbers
 """
 
@@ -56,7 +57,7 @@ def company_on(request, tmp_path_factory) -> Callable[[str], str]:
             database.close()
             support.found(url)
             if kind == "postgresql":
-                _run(url, _keep())
+                _run(request.getfixturevalue("cluster"), url, _keep())
             made[kind] = url
         return made[kind]
 
@@ -76,11 +77,11 @@ def empty_url(request, kind, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(kind, tmp_path, company_on) -> str:
+def url(request, kind, tmp_path, company_on) -> str:
     """A database with the schema and the company, and nothing of another test."""
     company = company_on(kind)
     if kind == "postgresql":
-        _run(company, _put_back())
+        _run(request.getfixturevalue("cluster"), company, _put_back())
         return company
     file = tmp_path / "latchkey.db"
     shutil.copy(company.removeprefix("sqlite:///"), file)
@@ -118,7 +119,7 @@ def crew() -> Iterator[Crew]:
 
 
 def _keep() -> list[str]:
-    kept = [f"create table kept.{t} as table public.{t}" for t in _tables()]
+    kept = [f"create table kept.{t} as table latchkey.{t}" for t in _tables()]
     numbers = "create table kept.numbers as select sequencename, last_value from pg_sequences"
     return ["create schema kept", *kept, numbers]
 
@@ -137,7 +138,6 @@ def _tables() -> list[str]:
     return sorted(SQLModel.metadata.tables)
 
 
-def _run(url: str, statements: list[str]) -> None:
-    address = make_url(url).set(drivername="postgresql")
-    with psycopg.connect(address.render_as_string(hide_password=False)) as connection:
+def _run(cluster: Cluster, url: str, statements: list[str]) -> None:
+    with psycopg.connect(cluster.superuser_dsn(make_url(url).database)) as connection:
         connection.execute("; ".join(statements).encode())

@@ -24,6 +24,7 @@ from bot.sandbox.postgres import Cluster
 from tests.support.servers import ENDS, binaries
 
 __all__ = [
+    "STORE",
     "both_ends",
     "cluster",
     "database_url",
@@ -35,7 +36,13 @@ __all__ = [
     "program",
 ]
 
+STORE = "store"  # whom Latchkey's own database knows it as: it may make a schema, and no more
+
 _numbers = itertools.count(1)
+_MAKE_STORE = f"""
+do $$ begin create role {STORE} login password '{STORE}';
+exception when duplicate_object then null; end $$
+"""
 
 
 @pytest.fixture(scope="session")
@@ -126,14 +133,18 @@ def program(cluster: Cluster, name: str, *arguments: str | Path) -> str:
 
 
 def fresh_database(cluster: Cluster) -> str:
-    """Create an empty database and return its address for SQLAlchemy."""
+    """Create an empty database and return its address, as a real installation has it."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
+    named = {"name": sql.Identifier(name), "store": sql.Identifier(STORE)}
     with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("create database {} template template0").format(sql.Identifier(name))
-        )
-    parts = conninfo_to_dict(cluster.superuser_dsn(name))
-    return "postgresql+psycopg://{user}:{password}@{host}:{port}/{dbname}".format(**parts)
+        connection.execute(_MAKE_STORE)
+        for statement in (
+            "create database {name} template template0",
+            "revoke all on database {name} from public",
+            "grant connect, create on database {name} to {store}",
+        ):
+            connection.execute(sql.SQL(statement).format(**named))
+    return f"postgresql+psycopg://{STORE}:{STORE}@{cluster.host}:{cluster.port}/{name}"
 
 
 def drop_database(cluster: Cluster, url: str) -> None:

@@ -1,0 +1,298 @@
+"""Sessions on Latchkey's own PostgreSQL: started so that nobody else steers them.
+
+Whoever owns the database, or looks after its roles, can set for all sessions what statements mean
+and whether they succeed (ALTER DATABASE, ALTER ROLE … SET). What a session itself asks for at its
+start comes before that. Names are looked for in Latchkey's own schema and nowhere else: in another
+somebody may have planted a function that fits better than the server's.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+from sqlalchemy import URL, make_url
+
+from engine.connectors.transport import Transport, examine, guarded
+
+__all__ = ["BadSchemaError", "Sessions", "UnfitStoreError", "schema_of", "strangers"]
+
+Connection = psycopg.Connection[Any]
+
+SCHEMA = "latchkey"
+AFTER = ("pg_temp",)  # looked into last; pg_catalog, which is not named, first
+NAMED = 10  # of what others have planted
+_NAME = re.compile(r"(?!pg_|public$|information_schema$)[a-z_][a-z0-9_]{0,62}")
+
+# Read back after the start: what is stored, and what it means, rests on these.
+_PINNED = {
+    "role": "none",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "row_security": "off",  # rather an error than rows that are not seen
+    "synchronous_commit": "on",  # what is committed is acted upon
+    "statement_timeout": "0",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "1min",  # a process that was stopped holds locks
+    "exit_on_error": "off",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "IntervalStyle": "postgres",
+    "default_tablespace": "",
+    "default_table_access_method": "heap",
+    "local_preload_libraries": "",
+}
+# The environment (PGTZ, PGDATESTYLE) comes before them. Moments are sent and read with their zone.
+_SPOKEN = {"TimeZone": "UTC", "DateStyle": "ISO, MDY"}
+# A name that nobody else can set, with a value that nobody knows: it tells that all have arrived.
+_PROOF = "latchkey.session"
+
+_REFUSALS = ("unsupported startup parameter", "command-line options")  # PgBouncer's, RDS Proxy's
+
+BETWEEN = (
+    "What Latchkey asks for at the start of a session does not arrive at the database: a pooler "
+    "such as PgBouncer stands in between. Give the address of the server itself in "
+    "LATCHKEY_DATABASE_URL. Latchkey pools by itself, and a pooler in session mode does not do "
+    "either."
+)
+
+_OWNER = """
+select oid, pg_get_userbyid(nspowner), pg_get_userbyid(nspowner) = current_user
+from pg_namespace where nspname = %s
+"""
+_MAKERS = """
+select distinct case grantee when 0 then 'PUBLIC' else quote_ident(pg_get_userbyid(grantee)) end
+from pg_namespace, aclexplode(nspacl)
+where pg_namespace.oid = %s and privilege_type = 'CREATE' and grantee <> nspowner
+order by 1
+"""
+_FOREIGN = """
+select pg_get_userbyid(owner), type, identity
+from (
+    select 'pg_class'::regclass, oid, relowner, relnamespace from pg_class
+    union all select 'pg_proc'::regclass, oid, proowner, pronamespace from pg_proc
+    union all select 'pg_operator'::regclass, oid, oprowner, oprnamespace from pg_operator
+    union all select 'pg_collation'::regclass, oid, collowner, collnamespace from pg_collation
+    union all select 'pg_type'::regclass, oid, typowner, typnamespace from pg_type
+              where typrelid = 0 and typelem = 0
+) as thing (class, oid, owner, schema), pg_identify_object(class, thing.oid, 0)
+where thing.schema = %(schema)s
+  and owner <> (select nspowner from pg_namespace where oid = %(schema)s)
+order by type = 'function', type, identity  -- nothing before what it is made of
+"""
+_PUBLIC = """
+select word from unnest(array['CONNECT', 'CREATE']) as asked (word)
+where has_database_privilege('public', current_database(), word)
+"""
+
+
+class BadSchemaError(ValueError):
+    """`schema=` in the database's address is no name for Latchkey's own schema."""
+
+
+class UnfitStoreError(Exception):
+    """The database cannot be Latchkey's as it is. The text says why, and what to do."""
+
+
+def schema_of(url: URL) -> str:
+    """Return the schema that an address means: `?schema=…`, else “latchkey”."""
+    name = url.query.get("schema", SCHEMA)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BadSchemaError(
+            "schema= names a schema of Latchkey's own: small letters, digits and _, "
+            "neither public nor beginning with pg_"
+        )
+    return name
+
+
+def strangers(connection: Connection) -> str:
+    """Return what everybody may do in the database, with what its owner has to run; or nothing."""
+    found = [word.lower() for (word,) in connection.execute(_PUBLIC)]
+    if not found:
+        return ""
+    there, me = _who(connection)
+    return (
+        f"PUBLIC, which is everybody with a login, may {' and '.join(found)}. As its owner: "
+        f"REVOKE ALL ON DATABASE {there} FROM PUBLIC; GRANT CONNECT ON DATABASE {there} "
+        f"TO {me};"
+    )
+
+
+class Sessions:
+    """The way in to one database, for pools, the listener and the command line alike.
+
+    `patience`: the seconds to wait for others' locks, and for a connection.
+    """
+
+    def __init__(self, url: str, patience: float) -> None:
+        parsed = make_url(url)
+        self.schema = schema_of(parsed)
+        self.url = parsed.difference_update_query(["schema"])
+        _, given = self.url.get_dialect()().create_connect_args(self.url)
+        self._path = (self.schema, *AFTER)
+        self._proof = secrets.token_hex(8)
+        started = {
+            "search_path": ", ".join(self._path),
+            **_PINNED,
+            **_SPOKEN,
+            "lock_timeout": str(round(patience * 1000)),
+            _PROOF: self._proof,
+        }
+        asked = " ".join(f"-c {name}={_escaped(value)}" for name, value in started.items())
+        self.parameters: Mapping[str, Any] = {
+            **guarded(given, os.environ),
+            "connect_timeout": max(2, round(patience)),  # libpq's least is two
+            "client_encoding": "UTF8",
+            "options": f"{given.get('options', '')} {asked}".strip(),
+        }
+        self._standing = False
+
+    @property
+    def transport(self) -> Transport:
+        return examine(self.parameters, os.environ)
+
+    def connect(self, **more: Any) -> Connection:  # noqa: ANN401  (psycopg's own)
+        """Open a session. Raises UnfitStoreError for one that others could steer."""
+        connection = self._reach({**self.parameters, **more})
+        try:
+            before, connection.autocommit = connection.autocommit, True
+            self._read_back(connection)
+            self.standing(connection)
+            connection.autocommit = before
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def standing(self, connection: Connection) -> bool:
+        """Tell whether Latchkey's schema is there. Raises UnfitStoreError if it is not its own.
+
+        Until it is, this session looks for nothing there: what is in it may fit our questions
+        better than the server's own. Once it is, nobody else can change that.
+        """
+        if not self._standing:
+            self._standing = self._look(connection)
+        return self._standing
+
+    def make_schema(self, connection: Connection) -> None:
+        """Make Latchkey's schema if it is not there; until the transaction ends, others wait here.
+
+        A lock on one's own schema is not to be had by others, as an advisory lock is.
+        """
+        name = sql.Identifier(self.schema)
+        if not self._look(connection):
+            try:
+                with connection.transaction():
+                    for statement in (
+                        "create schema {} authorization current_user",
+                        "revoke all on schema {} from public",
+                    ):
+                        connection.execute(sql.SQL(statement).format(name))
+            except (errors.DuplicateSchema, errors.UniqueViolation):
+                pass  # another process was quicker
+            except errors.InsufficientPrivilege:
+                raise UnfitStoreError(self._not_allowed(connection)) from None
+            if not self._look(connection):
+                raise UnfitStoreError(f"The schema {self.schema} was dropped. Try again.")
+        said = sql.Literal("Latchkey's own: nobody else makes anything here")
+        connection.execute(sql.SQL("comment on schema {} is {}").format(name, said))
+
+    def _look(self, connection: Connection) -> bool:
+        with connection.transaction():
+            connection.execute("set search_path = pg_catalog, pg_temp")
+            if found := self._is_ours(connection):
+                own = sql.SQL(", ").join(map(sql.Identifier, self._path))
+                connection.execute(sql.SQL("set search_path = {}").format(own))
+        return found
+
+    def _reach(self, parameters: dict[str, Any]) -> Connection:
+        try:
+            return psycopg.connect(**parameters)
+        except psycopg.OperationalError as fault:
+            if any(words in str(fault) for words in _REFUSALS):
+                raise UnfitStoreError(BETWEEN) from None
+            if "authentication method requirement" in str(fault):
+                raise UnfitStoreError(
+                    f"Latchkey told the server no password: {_requirement(fault)}. If that is how "
+                    "it is meant to be, say so in the address: require_auth=password for a token "
+                    "over verified TLS, require_auth=none for a certificate."
+                ) from None
+            raise
+
+    def _read_back(self, connection: Connection) -> None:
+        """Compare what the session has with what it was started with, in one way there and back."""
+        expected = {"search_path": ", ".join(self._path), _PROOF: self._proof, **_PINNED}
+        asked = [f"show {name}" for name in expected]
+        if connection.info.server_version >= 170000:  # an older one would refuse to start with it
+            connection.execute("set transaction_timeout = 0")
+        try:
+            answers = connection.execute("; ".join(asked).encode())
+        except errors.UndefinedObject:
+            raise UnfitStoreError(BETWEEN) from None
+        found = []
+        for _ in expected:
+            found.append(answers.fetchone())
+            answers.nextset()
+        if found != [(value,) for value in expected.values()]:
+            raise UnfitStoreError(BETWEEN)
+
+    def _is_ours(self, connection: Connection) -> bool:
+        found = connection.execute(_OWNER, [self.schema]).fetchone()
+        if found is None:
+            return False
+        oid, owner, mine = found
+        _, me = _who(connection)
+        if not mine:
+            raise UnfitStoreError(
+                f"The schema {self.schema} belongs to {owner}, who could plant in it what Latchkey "
+                f"then runs. Let it be Latchkey's: ALTER SCHEMA {self.schema} OWNER TO {me}; "
+                "or give another name in LATCHKEY_DATABASE_URL: ?schema=NAME"
+            )
+        if makers := [maker for (maker,) in connection.execute(_MAKERS, [oid])]:
+            them = ", ".join(makers)
+            raise UnfitStoreError(
+                f"{them} may create in the schema {self.schema}, and plant there what Latchkey "
+                f"then runs. REVOKE CREATE ON SCHEMA {self.schema} FROM {them};"
+            )
+        if planted := list(connection.execute(_FOREIGN, {"schema": oid})):
+            raise UnfitStoreError(
+                f"In the schema {self.schema} there is what belongs to others "
+                f"({', '.join(sorted({owner for owner, _, _ in planted}))}). {_drops(planted)}"
+            )
+        return True
+
+    def _not_allowed(self, connection: Connection) -> str:
+        there, me = _who(connection)
+        return (
+            f"{me} may not make the schema {self.schema} in the database {there}. As its owner: "
+            f"CREATE SCHEMA {self.schema} AUTHORIZATION {me}; or let it do so: "
+            f"GRANT CREATE ON DATABASE {there} TO {me};"
+        )
+
+
+def _drops(planted: Sequence[tuple[str, str, str]]) -> str:
+    drops = " ".join(f"DROP {kind.upper()} {name};" for _, kind, name in planted[:NAMED])
+    return drops if len(planted) <= NAMED else f"{drops} And {len(planted) - NAMED} more."
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+def _who(connection: Connection) -> tuple[str, str]:
+    """Return the names of the database and of the role, as SQL has them."""
+    names = connection.info.dbname, connection.info.user
+    database, role = (sql.Identifier(name).as_string(connection) for name in names)
+    return database, role
+
+
+def _requirement(fault: Exception) -> str:
+    _, start, rest = str(fault).partition("authentication method requirement")
+    return (start + rest).splitlines()[0]

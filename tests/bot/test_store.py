@@ -1,0 +1,160 @@
+"""Latchkey's own PostgreSQL, as an operator meets it: what is amiss is one sentence with a cure."""
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import closing
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from bot import doctor, settings
+from bot.sandbox.house import COMPANY, MANIFESTS
+from storage import schema
+from storage.database import Database
+from storage.secrets import new_key
+from tests.support.postgres import STORE, drop_database, fresh_database
+from tests.support.proxy import Proxy
+
+COMMANDS = (["run"], ["db", "upgrade"], ["requests", "list"], ["revoke", "--all"])
+
+
+@pytest.fixture
+def url(cluster):
+    made = fresh_database(cluster)
+    yield made
+    drop_database(cluster, made)
+
+
+def given(url: str) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_APP_TOKEN": "xapp-1",
+        "SLACK_API_URL": "http://127.0.0.1:9/api/",
+        "LATCHKEY_KEYS": new_key(),
+        "LATCHKEY_MANIFESTS": str(COMPANY),
+        "LATCHKEY_DATABASE_URL": url,
+    }
+
+
+def latchkey(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
+    # The company names a system of its own, which is asked nothing here.
+    system = {"LATCHKEY_SANDBOX_PG": "host=127.0.0.1 port=1"}
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *arguments],
+        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), "COLUMNS": "1000"} | system | given(url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def owner(cluster, url: str, *statements: str) -> None:
+    with psycopg.connect(cluster.superuser_dsn(make_url(url).database), autocommit=True) as one:
+        for statement in statements:
+            one.execute(statement.encode())
+
+
+def said_by_doctor(url: str) -> dict[str, tuple[bool, str]]:
+    checks = doctor.examine(settings.load(**given(url)))
+    return {c.name: (c.ok, c.detail) for c in checks if c.name.startswith("database")}
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2], ids=" ".join)
+def test_who_may_not_make_the_schema_gets_one_sentence(cluster, url, command):
+    """On a server that is not one's own it was a traceback at the first migration."""
+    name = make_url(url).database
+    owner(cluster, url, f"revoke create on database {name} from {STORE}")
+
+    done = latchkey(url, *command)
+
+    assert done.returncode == 1
+    assert f'CREATE SCHEMA latchkey AUTHORIZATION "{STORE}";' in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_pooler_is_refused_whichever_way_one_comes_in(cluster, url, command):
+    with Proxy(cluster.host, cluster.port, drops={"options"}) as proxy:
+        pooled = make_url(url).set(port=proxy.port).render_as_string(hide_password=False)
+        done = latchkey(pooled, *command)
+        found = said_by_doctor(pooled)
+
+    assert done.returncode == 1
+    assert "PgBouncer" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not found["database"][0]
+    assert "PgBouncer" in found["database"][1]
+
+
+def test_an_upgrade_and_a_look_need_no_more_than_a_schema_of_ones_own(cluster, url):
+    name = make_url(url).database
+    owner(
+        cluster,
+        url,
+        f"create schema latchkey authorization {STORE}",
+        f"revoke create on database {name} from {STORE}",
+    )
+
+    assert latchkey(url, "db", "upgrade").returncode == 0
+    assert latchkey(url, "requests", "list").returncode == 0
+
+
+def test_the_doctor_fails_while_everybody_may_get_in_and_its_cure_cures(cluster, url):
+    name = make_url(url).database
+    with closing(Database(url)) as database:
+        schema.upgrade(database)
+    owner(cluster, url, f"grant connect, create on database {name} to public")
+    ok, detail = said_by_doctor(url)["database's doors"]
+    assert not ok
+    assert "may connect and create" in detail
+
+    owner(cluster, url, *re.findall(r"(?:REVOKE|GRANT) .*?;", detail))
+
+    assert said_by_doctor(url) | {"database's clock": (True, "")} == {
+        "database's transport": (True, "loopback; require_auth=scram-sha-256"),
+        "database": (True, f"schema {schema.newest()}"),
+        "database's clock": (True, ""),
+        "database's doors": (True, "closed to PUBLIC"),
+    }
+
+
+def test_the_doctor_fails_while_others_may_create_in_its_schema_and_its_cure_cures(cluster, url):
+    with closing(Database(url)) as database:
+        schema.upgrade(database)
+    owner(cluster, url, "grant create on schema latchkey to public")
+    ok, detail = said_by_doctor(url)["database"]
+    assert not ok
+
+    owner(cluster, url, *re.findall(r"REVOKE .*?;", detail))
+
+    assert all(ok for ok, _ in said_by_doctor(url).values())
+
+
+@pytest.mark.parametrize(
+    ("address", "ok"),
+    [
+        ("db.invalid/d", False),
+        ("db.invalid/d?sslmode=require", False),
+        ("db.invalid/d?sslmode=verify-full&sslrootcert=system", True),
+        ("/d?host=127.0.0.1&host=db.invalid", False),
+    ],
+)
+def test_the_doctor_fails_unless_the_way_is_verified(address, ok):
+    found = said_by_doctor(f"postgresql+psycopg://latchkey:hunter2@{address}")
+
+    assert found["database's transport"][0] is ok
+    assert not found["database"][0]
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("name", ["public", "pg_own", "Bad"])
+def test_a_schema_that_cannot_be_its_own_is_a_fault_of_the_settings(name):
+    done = latchkey(f"postgresql+psycopg://h/d?schema={name}", "run")
+
+    assert done.returncode == 1
+    assert "LATCHKEY_DATABASE_URL: schema= names a schema of Latchkey's own" in done.stderr
+    assert "Traceback" not in done.stderr
