@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,10 +11,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, logs, manifests, operate, settings
-from bot.connected import BadReferenceError, connect_all
+from bot import doctor, logs, manifests, operate, redaction, settings
+from bot.connected import connect_all
 from bot.manifests import BadManifestsError
+from bot.references import BadReferenceError
 from bot.settings import BadSettingsError, Settings
 from bot.views.text import plain, refusal_in_plain_text
 from engine.duration import in_words
@@ -22,6 +25,7 @@ from engine.request import AccessRequest
 from storage import schema, secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
+from storage.files import UnsafePlaceError
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -72,11 +76,10 @@ def run(
             schema.upgrade(program.database)
         program.start()
     except AWAY as fault:
-        why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
-        _fail(f"The database cannot be used: {why.splitlines()[0]}")
+        _fail(_of_database(fault))
     except OSError as fault:
         _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
-    except (BadManifestsError, BadReferenceError, NotAloneError, NeedsUpgradeError) as fault:
+    except (NotAloneError, NeedsUpgradeError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     stopping.wait()
     if not program.stop():
@@ -90,7 +93,8 @@ def examine() -> None:
     bad = False
     for check in doctor.examine(_settings()):
         bad = bad or not check.ok
-        table.add_row("✓" if check.ok else "✗", escape(check.name), escape(check.detail))
+        said = (escape(redaction.redact(text)) for text in (check.name, check.detail))
+        table.add_row("✓" if check.ok else "✗", *said)
     out.print(table)
     raise typer.Exit(1 if bad else 0)
 
@@ -212,10 +216,7 @@ def confirm_tie(email: str) -> None:
 def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
     given = _settings()
-    try:
-        listed = manifests.load(given.manifests)
-    except BadManifestsError as fault:
-        _fail(str(fault))
+    listed = manifests.load(given.manifests)
     with operate.opened(given) as desk:
         losing = desk.accept(listed)
     if losing:
@@ -240,10 +241,7 @@ def say_restored() -> None:
     from bot.restored import restored
 
     given = _settings()
-    try:
-        systems = connect_all(manifests.load(given.manifests), given.installation)
-    except (BadManifestsError, BadReferenceError) as fault:
-        _fail(str(fault))
+    systems = connect_all(manifests.load(given.manifests), given.installation)
     with operate.opened(given) as desk:
         longer = restored(desk, systems)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
@@ -311,9 +309,31 @@ def _settings() -> Settings:
 
 
 def _fail(sentence: str) -> NoReturn:
-    err.print(sentence, style="red", markup=False)
+    _say_fault(sentence)
     raise typer.Exit(1)
 
 
+def _say_fault(sentence: str) -> None:
+    # Before it is drawn: a secret that is broken into two lines would not be known again.
+    err.print(redaction.redact(sentence), style="red", markup=False)
+
+
+def _of_database(fault: Exception) -> str:
+    why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+    return f"The database cannot be used: {why.splitlines()[0]}"
+
+
+def main() -> None:
+    """Run a command. What can go wrong outside is told in a sentence, whichever it is."""
+    redaction.install()
+    try:
+        cli()
+    except (BadManifestsError, BadReferenceError, UnsafePlaceError) as fault:
+        _say_fault(str(fault))
+    except (DBAPIError, *AWAY) as fault:
+        _say_fault(_of_database(fault))
+    sys.exit(1)
+
+
 if __name__ == "__main__":
-    cli()
+    main()

@@ -1,17 +1,39 @@
-"""Everything that can be set, from the environment or a `.env` file, checked at start."""
+"""Everything that can be set, from the environment or a `.env` file, checked at start.
 
+A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
+"""
+
+import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bot import redaction
+from bot.references import BadReferenceError, is_reference, resolve
+from storage import files
 from storage.secrets import BadKeyError, KeyRing
 
 SLACK = "https://slack.com/api/"
+ENV_FILE = ".env"
+SECRETS = frozenset(
+    {"slack_bot_token", "slack_signing_secret", "slack_app_token", "database_url", "keys"}
+)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PRINTABLE = re.compile("[!-~]+")
 
 
 class BadSettingsError(Exception):
@@ -21,7 +43,9 @@ class BadSettingsError(Exception):
 class Settings(BaseSettings):
     """What each field is for stands beside it; `docs/settings.md` is printed from here."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
 
     slack_bot_token: SecretStr = Field(
         alias="SLACK_BOT_TOKEN",
@@ -87,20 +111,27 @@ class Settings(BaseSettings):
         "`run --http` for Slack's events at /slack/events. Off if not set.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Set, but empty, is not set: an empty signing secret would be one that all know."""
+        return {k: v for k, v in given.items() if not (isinstance(v, str) and not v.strip())}
+
     @field_validator("*", mode="before")
     @classmethod
-    def _text(cls, value: object) -> object:
-        if isinstance(value, str):
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise ValueError("this is not UTF-8 text") from None
-        return value
-
-    @field_validator("keys", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:  # noqa: ANN401  (not yet validated)
-        return [k.strip() for k in value.split(",")] if isinstance(value, str) else value
+    def _text(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("this is not UTF-8 text") from None
+        if info.field_name == "keys":
+            return _keys(value)
+        text = _secret(value) if info.field_name in SECRETS else value.strip()
+        if _CONTROL.search(text):
+            raise ValueError("there is a line break or another control character in it")
+        return text
 
     @field_validator("keys")
     @classmethod
@@ -126,11 +157,27 @@ class Settings(BaseSettings):
             )
         return value and _starting(value, "xapp-")
 
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and _one_word(value)
+
     @field_validator("slack_api_url")
     @classmethod
     def _api_url(cls, value: str) -> str:
-        if urlsplit(value).scheme not in {"http", "https"}:
+        if not _PRINTABLE.fullmatch(value):
+            raise ValueError("there is a sign in it that no URL has")
+        try:
+            parts = urlsplit(value)
+            whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:  # whose words would quote parts of it
+            whole = False
+        if not whole:
             raise ValueError("give a URL that begins with https://")
+        if "@" in parts.netloc or "%" in parts.netloc or "\\" in value:
+            raise ValueError("give the address alone, without a user")
+        if parts.scheme == "http" and not _is_loopback(value):
+            raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
 
     @field_validator("database_url")
@@ -138,8 +185,11 @@ class Settings(BaseSettings):
     def _known_database(cls, value: str) -> str:
         try:
             name = make_url(value).drivername
-        except ArgumentError:
-            raise ValueError("give a URL like sqlite:///latchkey.db") from None
+        except (ArgumentError, ValueError):  # whose words would quote parts of a password
+            raise ValueError(
+                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
+                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
+            ) from None
         if name == "postgresql":
             return value.replace("postgresql://", "postgresql+psycopg://", 1)
         if name not in {"sqlite", "postgresql+psycopg"}:
@@ -162,6 +212,8 @@ class Settings(BaseSettings):
     def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
             raise ValueError("this is for the sandbox, and Slack's address is not local")
+        if value is not None and (fault := files.exposed(value.absolute().parent)):
+            raise ValueError(fault)
         return value
 
     @field_validator("http")
@@ -199,13 +251,17 @@ class Settings(BaseSettings):
 
     @property
     def key_ring(self) -> KeyRing:
-        return KeyRing([key.get_secret_value() for key in self.keys])
+        return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
 
 
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     try:
+        if Path(ENV_FILE).is_file() and (fault := files.exposed(Path(ENV_FILE))):
+            raise BadSettingsError(f"{ENV_FILE} is not read. {fault}")
         return Settings(**given)
+    except OSError as fault:
+        raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None
     except UnicodeDecodeError:
         raise BadSettingsError(".env is not UTF-8: save it as UTF-8.") from None
     except ValidationError as faults:
@@ -224,10 +280,40 @@ def _in_words(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def _keys(text: str) -> list[str]:
+    """Return the keys of a list, each of which may be a reference, to several keys in a file."""
+    listed = [_secret(part) for part in text.split(",") if part.strip()]
+    found = [key for part in listed for key in re.split(r"[,\s]+", part)]
+    for key in found:
+        redaction.know(key)
+    return found
+
+
+def _secret(text: str) -> str:
+    text = text.strip()
+    if not is_reference(text):
+        redaction.know(text)
+        return text
+    try:
+        return resolve(text)
+    except BadReferenceError as fault:
+        raise ValueError(str(fault)) from None
 
 
 def _starting(value: SecretStr, prefix: str) -> SecretStr:
     if not value.get_secret_value().startswith(prefix):
         raise ValueError(f"it has to begin with {prefix}")
+    return _one_word(value)
+
+
+def _one_word(value: SecretStr) -> SecretStr:
+    if not _PRINTABLE.fullmatch(value.get_secret_value()):
+        raise ValueError("there is white space in it, or a sign that it cannot have: copy it anew")
     return value

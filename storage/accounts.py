@@ -468,5 +468,5 @@ def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
     return secret
 
 
-def _about(row: AccountRow) -> str:
-    return f"account/{row.id}/secret"
+def _about(row: AccountRow) -> tuple[str, ...]:
+    return ("account", str(row.id), row.integration_id, row.person_id, "secret")
