@@ -9,6 +9,7 @@ import pwd
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 PRIVATE = 0o600
 OTHERS_WRITE = 0o022
@@ -65,6 +66,7 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
 
     One that is there is used only if nobody else can write in it.
     """
+    _need_safe(folder)  # before anything is made, maybe through somebody's link
     for part in [*reversed(folder.absolute().parents), folder.absolute()]:
         try:
             part.mkdir(mode)
@@ -75,8 +77,7 @@ def make_folder(folder: Path, mode: int = 0o700) -> None:
         part.chmod(mode)  # whatever the umask
     if not folder.is_dir():
         raise UnsafePlaceError(f"{folder} is no folder.")
-    if fault := exposed(folder):
-        raise UnsafePlaceError(f"{fault} Or choose another place.")
+    _need_safe(folder)
 
 
 def open_own(file: Path, flags: int = READ_AND_MAKE) -> int:
@@ -102,6 +103,12 @@ def open_own(file: Path, flags: int = READ_AND_MAKE) -> int:
     if stat.S_IMODE(found.st_mode) != PRIVATE:
         os.fchmod(descriptor, PRIVATE)
     return descriptor
+
+
+def append(file: Path) -> IO[bytes]:
+    """Open a log, to write at its end. Raises UnsafePlaceError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    return os.fdopen(open_own(file, flags), "ab")
 
 
 def create(file: Path, text: str) -> None:
@@ -183,6 +190,11 @@ def _narrow(file: Path) -> None:
         if found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode) and found.st_mode & 0o177:
             with suppress(UnsafePlaceError):
                 os.close(open_own(file, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _need_safe(folder: Path) -> None:
+    if fault := exposed(folder):
+        raise UnsafePlaceError(f"{folder} is not used. {fault} Or choose another place.")
 
 
 def _no_file_of_ours(found: os.stat_result) -> str:
