@@ -7,7 +7,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     Field,
@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         if info.field_name == "keys":
             return _keys(value)
         text = _secret(value) if info.field_name in SECRETS else value.strip()
-        if _CONTROL.search(text):
+        if _CONTROL.search(unquote(text)):
             raise ValueError("there is a line break or another control character in it")
         return text
 
