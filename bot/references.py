@@ -9,6 +9,7 @@ from bot import redaction
 MOST = 1 << 16  # bytes of a file
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_PATH = re.compile("/[^/@][^@]*")  # a whole one, and no address
 
 
 class BadReferenceError(Exception):
@@ -46,7 +47,7 @@ def _from_environment(name: str) -> str:
 
 
 def _from_file(name: str) -> str:
-    shown = name if name.startswith("/") and "://" not in name else "the file"
+    shown = name if _PATH.fullmatch(name) else "the file"
     try:
         with Path(name).open("rb") as file:
             raw = file.read(MOST + 1)

@@ -33,6 +33,7 @@ SECRETS = frozenset(
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
 
 
@@ -174,8 +175,8 @@ class Settings(BaseSettings):
             whole = False
         if not whole:
             raise ValueError("give a URL that begins with https://")
-        if "@" in parts.netloc or "%" in parts.netloc or "\\" in value:
-            raise ValueError("give the address alone, without a user")
+        if not _HOST.fullmatch(parts.netloc):  # a user before it, for one
+            raise ValueError("between // and / stands a host, and maybe a port: nothing else")
         if parts.scheme == "http" and not _is_loopback(value):
             raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
@@ -290,7 +291,7 @@ def _is_loopback(url: str) -> bool:
 def _keys(text: str) -> list[str]:
     """Return the keys of a list, each of which may be a reference, to several keys in a file."""
     listed = [_secret(part) for part in text.split(",") if part.strip()]
-    found = [key for part in listed for key in re.split(r"[,\s]+", part)]
+    found = [key for part in listed for key in re.split(r"[,\s]+", part) if key]
     for key in found:
         redaction.know(key)
     return found
