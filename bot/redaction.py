@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TextIO
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["install", "know", "redact"]
+__all__ = ["install", "know", "know_address", "redact"]
 
 BLANK = "(secret)"
 WORD = 8  # characters; what is shorter is blanked only where it stands as a word of its own
@@ -29,16 +29,16 @@ _lock = threading.Lock()
 
 
 def know(secret: str) -> None:
-    """Let this never be shown: the text itself, and the passwords in it if it is an address.
+    """Let this never be shown: the text itself, and the passwords in it if it is an address."""
+    _know(secret, *_passwords(secret))
 
-    An address without a password is no secret.
-    """
-    global _forms  # noqa: PLW0603  (what a process must not say, it must say nowhere)
-    passwords = list(_passwords(secret))
-    whole = [secret] if passwords or "://" not in secret else []
-    found = {form for each in whole + passwords for form in _in_all_forms(each)}
-    with _lock:
-        _forms = tuple(sorted({*_forms, *found}, key=len, reverse=True))
+
+def know_address(address: str) -> None:
+    """Let the passwords in it never be shown. Without one, an address is no secret."""
+    if "://" not in address:  # then it is none, and may be anything
+        know(address)
+    elif passwords := tuple(_passwords(address)):
+        _know(address, *passwords)
 
 
 def redact(text: str) -> str:
@@ -88,6 +88,13 @@ def _print_from_thread(fault: threading.ExceptHookArgs) -> None:
         _print(fault.exc_type, fault.exc_value, fault.exc_traceback)
 
 
+def _know(*secrets: str) -> None:
+    global _forms  # noqa: PLW0603  (what a process must not say, it must say nowhere)
+    found = {form for secret in secrets for form in _in_all_forms(secret)}
+    with _lock:
+        _forms = tuple(sorted({*_forms, *found}, key=len, reverse=True))
+
+
 def _passwords(text: str) -> Iterator[str]:
     """Yield what may be a password in an address, also in one that is not well-formed."""
     for found in _ADDRESS.findall(text):
@@ -101,23 +108,26 @@ def _passwords(text: str) -> Iterator[str]:
 
 
 def _in_all_forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it is, and as libraries write what they quote."""
+    """Yield a secret as it is, and as libraries quote it; and each of these in a line of JSON."""
     for text in {secret, secret.strip(), unquote(secret)}:
-        if len(text) < LEAST:
-            continue
-        raw = text.encode("utf-8", "surrogatepass")
-        yield text
-        yield from (repr(text)[1:-1], repr(raw)[2:-1], ascii(text)[1:-1])
-        yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-        yield from (quote(raw), quote(raw, safe=""), quote_plus(raw))
-        yield from (text.replace("'", "''"), text.replace("\\", "\\\\").replace("'", "\\'"))
-        yield from _in_base64(raw)
+        if len(text) >= LEAST:
+            for quoted in _quoted(text):
+                yield quoted
+                yield json.dumps(quoted)[1:-1]
+                yield json.dumps(quoted, ensure_ascii=False)[1:-1]
+
+
+def _quoted(text: str) -> Iterator[str]:
+    raw = text.encode("utf-8", "surrogatepass")
+    yield text
+    yield from (repr(text)[1:-1], repr(raw)[2:-1], ascii(text)[1:-1])
+    yield from (quote(raw), quote(raw, safe=""), quote_plus(raw))
+    yield from (text.replace("'", "''"), text.replace("\\", "\\\\").replace("'", "\\'"))
+    yield from _in_base64(raw)
 
 
 def _in_base64(raw: bytes) -> Iterator[str]:
     """Yield it in base64, alone, and as it looks behind one or two other bytes."""
-    if len(raw) < LEAST:
-        return
     for before in range(3):
         # Only the characters that come from the secret alone.
         whole = base64.b64encode(b"\0" * before + raw).rstrip(b"=")

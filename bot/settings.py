@@ -5,6 +5,7 @@ A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
 
 import ipaddress
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -129,7 +130,10 @@ class Settings(BaseSettings):
             raise ValueError("this is not UTF-8 text") from None
         if info.field_name == "keys":
             return _keys(value)
-        text = _secret(value) if info.field_name in SECRETS else value.strip()
+        text = value.strip()
+        if info.field_name in SECRETS:
+            address = info.field_name == "database_url"
+            text = _secret(text, redaction.know_address if address else redaction.know)
         if _CONTROL.search(unquote(text)):
             raise ValueError("there is a line break or another control character in it")
         return text
@@ -290,17 +294,16 @@ def _is_loopback(url: str) -> bool:
 
 def _keys(text: str) -> list[str]:
     """Return the keys of a list, each of which may be a reference, to several keys in a file."""
-    listed = [_secret(part) for part in text.split(",") if part.strip()]
+    listed = [_secret(part.strip(), redaction.know) for part in text.split(",") if part.strip()]
     found = [key for part in listed for key in re.split(r"[,\s]+", part) if key]
     for key in found:
         redaction.know(key)
     return found
 
 
-def _secret(text: str) -> str:
-    text = text.strip()
+def _secret(text: str, know: Callable[[str], None]) -> str:
     if not is_reference(text):
-        redaction.know(text)
+        know(text)
         return text
     try:
         return resolve(text)
