@@ -188,17 +188,18 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:
+        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
         try:
-            name = make_url(value).drivername
+            url = make_url(value)
+            if url.drivername == "postgresql+psycopg":
+                url.get_dialect()().create_connect_args(url)
         except (ArgumentError, ValueError):  # whose words would quote parts of a password
             raise ValueError(
                 "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
                 "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
             ) from None
-        if name == "postgresql":
-            return value.replace("postgresql://", "postgresql+psycopg://", 1)
-        if name not in {"sqlite", "postgresql+psycopg"}:
-            raise ValueError(f"{name} is not supported: use sqlite or postgresql")
+        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
         return value
 
     @field_validator("manifests")
