@@ -153,6 +153,8 @@ class Program:
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
+        if why := files.exposed_inside(self._settings.manifests, "*.yaml"):
+            log.warning("others can change the manifests", why=why)
         self._lock = claims.lock_file(self.database)
         if not schema.fits(found := schema.current(self.database)):
             raise NeedsUpgradeError(found)

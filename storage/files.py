@@ -61,6 +61,16 @@ def exposed(place: Path) -> str:
     return next(filter(None, faults), "")
 
 
+def exposed_inside(folder: Path, pattern: str) -> str:
+    """Return how somebody else could change a file in the folder; empty: nobody can.
+
+    Where it is mounted read-only, as volumes of containers are, its modes give nobody anything.
+    """
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return ""
+    return next(filter(None, map(exposed, [folder, *sorted(folder.glob(pattern))])), "")
+
+
 def make_folder(folder: Path, mode: int = 0o700) -> None:
     """Make a folder that is ours, with those above it. Raises UnsafePlaceError.
 

@@ -1,6 +1,7 @@
 """A database that others can reach at: refused when it is new, told loudly when it is there."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,12 +32,12 @@ def place(tmp_path):
     return made
 
 
-def start(*arguments, place):
+def start(*arguments, place, **more):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
     own = {"LATCHKEY_DATABASE_URL": f"sqlite:///{place}/latchkey.db", "COLUMNS": "300"}
     return subprocess.Popen(
         [sys.executable, "-m", "bot", *arguments],
-        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **SETTINGS, **own},
+        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **SETTINGS, **own, **more},
         cwd=place.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -92,3 +93,23 @@ def test_the_doctor_is_content_with_a_place_of_our_own(exposed):
 
     line = next(line for line in out.splitlines() if "database's files" in line)
     assert line.split()[0] == "✓"
+
+
+@pytest.mark.parametrize("opens", ["folder", "file"])
+def test_manifests_that_others_can_write_are_told(tmp_path, opens):
+    """Whoever could write them gave themselves what they liked, and nothing said so."""
+    company = tmp_path / "company"
+    shutil.copytree(COMPANY, company)
+    opened = company if opens == "folder" else company / "flows.yaml"
+    opened.chmod(0o777)
+    place = tmp_path / "own"
+    place.mkdir(0o700)
+
+    process = start("run", place=place, LATCHKEY_MANIFESTS=str(company))
+    logged = next((line for line in process.stderr if "change the manifests" in line), "")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    out, _ = start("doctor", place=place, LATCHKEY_MANIFESTS=str(company)).communicate(timeout=60)
+
+    assert f"chmod go-w {opened}" in logged
+    assert f"warning: who writes them gives access. Others can write to {opened}" in out
