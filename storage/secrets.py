@@ -48,13 +48,13 @@ class KeyRing:
             raise BadKeyError
         self._first = next(iter(self._keys))
 
-    def seal(self, secret: Secret, about: Sequence[str]) -> bytes:
+    def seal(self, secret: Secret, about: str) -> bytes:
         nonce = os.urandom(_NONCE)
         text = secret.reveal().encode()
         sealed = self._keys[self._first].encrypt(nonce, text, self._bound(about))
         return self._first + nonce + sealed
 
-    def open(self, sealed: bytes, about: Sequence[str]) -> Secret | None:
+    def open(self, sealed: bytes, about: str) -> Secret | None:
         """Return the secret; None if no key of the ring opens it for this row."""
         key = self._keys.get(sealed[:_KEY_ID])
         if key is None:
@@ -65,6 +65,5 @@ class KeyRing:
         except (InvalidTag, ValueError):  # not ours, or cut short
             return None
 
-    def _bound(self, about: Sequence[str]) -> bytes:
-        # JSON keeps the parts apart, whatever stands in them.
-        return json.dumps([self._installation, *about]).encode()
+    def _bound(self, about: str) -> bytes:
+        return json.dumps([self._installation, about]).encode()

@@ -71,7 +71,7 @@ def test_keys_may_stand_in_several_places(tmp_path):
 def test_the_keys_are_of_this_installation():
     rings = [settings.load(**GOOD | {"LATCHKEY_INSTALLATION": i}).key_ring for i in ("a", "b")]
 
-    assert rings[1].open(rings[0].seal(Secret("x"), ("row",)), ("row",)) is None
+    assert rings[1].open(rings[0].seal(Secret("x"), "row"), "row") is None
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t\n"])
