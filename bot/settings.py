@@ -263,8 +263,9 @@ class Settings(BaseSettings):
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     try:
-        if Path(ENV_FILE).is_file() and (fault := files.exposed(Path(ENV_FILE))):
-            raise BadSettingsError(f"{ENV_FILE} is not read. {fault}")
+        file = Path(ENV_FILE)
+        if file.exists() and not file.is_dir() and (fault := files.exposed(file)):
+            raise BadSettingsError(f"{file} is not read. {fault}")
         return Settings(**given)
     except OSError as fault:
         raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None

@@ -194,6 +194,12 @@ def anothers_file(file, give_away):
     give_away(file)
 
 
+def a_pipe_in_an_open_folder(file, _):
+    file.unlink()
+    os.mkfifo(file, 0o644)
+    file.parent.chmod(0o777)
+
+
 def link_to_an_open_folder(file, _):
     there = file.parent / "there"
     there.mkdir()
@@ -217,6 +223,7 @@ def anothers_link(file, give_away):
         open_file,
         group_file,
         anothers_file,
+        a_pipe_in_an_open_folder,
         link_to_an_open_folder,
         anothers_link,
     ],
