@@ -54,7 +54,10 @@ def redact(text: str) -> str:
 
 def install() -> None:
     """Stand before all that this process prints."""
-    sys.stdout, sys.stderr = _Redacted(sys.stdout), _Redacted(sys.stderr)
+    if sys.stdout:  # none, where it was closed before the start
+        sys.stdout = _Redacted(sys.stdout)
+    if sys.stderr:
+        sys.stderr = _Redacted(sys.stderr)
     sys.excepthook = _print
     threading.excepthook = _print_from_thread
 
@@ -80,7 +83,8 @@ def _print(
     kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
 ) -> None:
     # At once: written in pieces, a secret could pass in two of them.
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+    if sys.stderr:
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _print_from_thread(fault: threading.ExceptHookArgs) -> None:
