@@ -7,11 +7,11 @@ def main() -> None:
     # Most of the program is loaded here, and stays: to look for garbage in it takes a tenth of the
     # start.
     gc.disable()
-    from bot.cli import cli
+    from bot import cli
 
     gc.freeze()
     gc.enable()
-    cli()
+    cli.main()
 
 
 if __name__ == "__main__":

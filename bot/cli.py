@@ -2,9 +2,8 @@
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -12,10 +11,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, logs, manifests, operate, settings
-from bot.connected import BadReferenceError, connect_all
+from bot import doctor, logs, manifests, operate, redaction, settings
+from bot.connected import connect_all
 from bot.manifests import BadManifestsError
+from bot.references import BadReferenceError
 from bot.settings import BadSettingsError, Settings
 from bot.views.text import plain, refusal_in_plain_text
 from engine.duration import in_words
@@ -24,6 +25,7 @@ from engine.request import AccessRequest
 from storage import schema, secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
+from storage.files import UnsafePlaceError
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -69,14 +71,15 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        with _usable():
-            program = Program(given, http=http)
-            if not schema.current(program.database):
-                schema.upgrade(program.database)
-            program.start()
+        program = Program(given, http=http)
+        if not schema.current(program.database):
+            schema.upgrade(program.database)
+        program.start()
+    except AWAY as fault:
+        _fail(_of_database(fault))
     except OSError as fault:
         _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
-    except (BadManifestsError, BadReferenceError, NotAloneError, NeedsUpgradeError) as fault:
+    except (NotAloneError, NeedsUpgradeError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     stopping.wait()
     if not program.stop():
@@ -90,7 +93,8 @@ def examine() -> None:
     bad = False
     for check in doctor.examine(_settings()):
         bad = bad or not check.ok
-        table.add_row("✓" if check.ok else "✗", escape(check.name), escape(check.detail))
+        said = (escape(redaction.redact(text)) for text in (check.name, check.detail))
+        table.add_row("✓" if check.ok else "✗", *said)
     out.print(table)
     raise typer.Exit(1 if bad else 0)
 
@@ -106,7 +110,7 @@ def list_requests(
     everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
 ) -> None:
     """List requests, the newest first."""
-    with _usable(), operate.opened(_settings()) as desk:
+    with operate.opened(_settings()) as desk:
         table = Table("request", "state", "for", "what", "until")
         for request in desk.requests(live=not everything):
             table.add_row(
@@ -122,7 +126,7 @@ def list_requests(
 @requests.command("show")
 def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> None:
     """Show one request, and all that happened to it."""
-    with _usable(), operate.opened(_settings()) as desk:
+    with operate.opened(_settings()) as desk:
         request = desk.request(code)
         if request is None:
             _fail(f"There is no request {code}.")
@@ -162,7 +166,7 @@ def revoke(
     """Take access away, and cancel what waits. It is gone when the real system has confirmed."""
     if sum([code is not None, person is not None, everything]) != 1:
         _fail("Give one of: a request's code, --person EMAIL, --all.")
-    with _usable(), operate.opened(_settings()) as desk:
+    with operate.opened(_settings()) as desk:
         chosen = desk.chosen(code, person)
         if isinstance(chosen, Refusal):
             _fail(chosen.sentence)
@@ -192,7 +196,7 @@ def resume_grants() -> None:
 
 
 def _pause(*, paused: bool) -> None:
-    with _usable(), operate.opened(_settings()) as desk:
+    with operate.opened(_settings()) as desk:
         changed = desk.pause(paused=paused)
     word = "paused; revoking goes on" if paused else "under way again"
     out.print(f"Granting is {'' if changed else 'already '}{word}.")
@@ -201,7 +205,7 @@ def _pause(*, paused: bool) -> None:
 @people.command("confirm")
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
-    with _usable(), operate.opened(_settings()) as desk:
+    with operate.opened(_settings()) as desk:
         refusal = desk.confirm(email)
     if refusal:
         _fail(refusal.sentence)
@@ -212,11 +216,8 @@ def confirm_tie(email: str) -> None:
 def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
     given = _settings()
-    try:
-        listed = manifests.load(given.manifests)
-    except BadManifestsError as fault:
-        _fail(str(fault))
-    with _usable(), operate.opened(given) as desk:
+    listed = manifests.load(given.manifests)
+    with operate.opened(given) as desk:
         losing = desk.accept(listed)
     if losing:
         out.print(f"Taken in. Deactivated or dropped from groups: {', '.join(losing)}.")
@@ -228,10 +229,9 @@ def accept_people() -> None:
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
     database = Database(_settings().database_url)
-    with _usable():
-        before = schema.current(database)
-        schema.upgrade(database)
-        out.print(f"schema {before or 'none'} → {schema.current(database)}")
+    before = schema.current(database)
+    schema.upgrade(database)
+    out.print(f"schema {before or 'none'} → {schema.current(database)}")
     database.close()
 
 
@@ -241,11 +241,8 @@ def say_restored() -> None:
     from bot.restored import restored
 
     given = _settings()
-    try:
-        systems = connect_all(manifests.load(given.manifests), given.installation)
-    except (BadManifestsError, BadReferenceError) as fault:
-        _fail(str(fault))
-    with _usable(), operate.opened(given) as desk:
+    systems = connect_all(manifests.load(given.manifests), given.installation)
+    with operate.opened(given) as desk:
         longer = restored(desk, systems)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
     for request in longer:
@@ -311,20 +308,32 @@ def _settings() -> Settings:
         _fail(f"These settings cannot be used:\n{fault}")
 
 
-@contextmanager
-def _usable() -> Iterator[None]:
-    """End with a sentence if the database is away, or is not as it has to be."""
-    try:
-        yield
-    except AWAY as fault:
-        why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
-        _fail(f"The database cannot be used: {why.splitlines()[0]}")
-
-
 def _fail(sentence: str) -> NoReturn:
-    err.print(sentence, style="red", markup=False)
+    _say_fault(sentence)
     raise typer.Exit(1)
 
 
+def _say_fault(sentence: str) -> None:
+    # Before it is drawn: a secret that is broken into two lines would not be known again.
+    err.print(redaction.redact(sentence), style="red", markup=False)
+
+
+def _of_database(fault: Exception) -> str:
+    why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+    return f"The database cannot be used: {why.splitlines()[0]}"
+
+
+def main() -> None:
+    """Run a command. What can go wrong outside is told in a sentence, whichever it is."""
+    redaction.install()
+    try:
+        cli()
+    except (BadManifestsError, BadReferenceError, UnsafePlaceError) as fault:
+        _say_fault(str(fault))
+    except (DBAPIError, *AWAY) as fault:
+        _say_fault(_of_database(fault))
+    sys.exit(1)
+
+
 if __name__ == "__main__":
-    cli()
+    main()

@@ -1,36 +1,13 @@
 """Makes the connector of each integration; a connector's module is imported when one is used."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bot.manifests import Manifests
+from bot.references import BadReferenceError, resolve
 from bot.services import Connected
 from engine.connectors.port import Connector, Secret
 from engine.inventory import Integration, IntegrationId
-
-
-class BadReferenceError(Exception):
-    """A secret is given as `env:NAME` or `file:PATH`, and must be there."""
-
-
-def secret(reference: str) -> Secret:
-    """Resolve a reference to a secret. Raises BadReferenceError."""
-    kind, _, name = reference.partition(":")
-    match kind:
-        case "env":
-            value = os.environ.get(name)
-            if value is None:
-                raise BadReferenceError(f"the environment has no {name}")
-            return Secret(value)
-        case "file":
-            try:
-                return Secret(Path(name).read_text().strip())
-            except OSError as fault:
-                raise BadReferenceError(f"{name} cannot be read: {fault.strerror}") from None
-        case _:
-            raise BadReferenceError("give a secret as env:NAME or file:PATH")
 
 
 def connect_all(listed: Manifests, installation: str) -> dict[IntegrationId, Connected]:
@@ -57,7 +34,11 @@ def _connector(
             from engine.connectors.postgresql import PostgreSQL
 
             given = {k: v for k, v in settings.items() if k != "dsn"}
-            return PostgreSQL(secret(settings["dsn"]), installation=installation, **given)
+            dsn = Secret(resolve(settings["dsn"]))
+            try:
+                return PostgreSQL(dsn, installation=installation, **given)
+            except ValueError as fault:
+                raise BadReferenceError(f"dsn: {fault}") from None
         case unknown:
             raise BadReferenceError(f"there is no connector for {unknown}")
 

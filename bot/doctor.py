@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any
 
 from slack_sdk import WebClient
@@ -12,12 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot import manifests
 from bot.app import DELIVERY_TIMEOUT, client
-from bot.connected import BadReferenceError, connect, integration
+from bot.connected import connect, integration
 from bot.manifests import BadManifestsError
+from bot.references import BadReferenceError
 from bot.settings import Settings
+from bot.slack import error_code
 from engine.connectors.port import Check, Unavailable
-from storage import schema
+from storage import files, schema
 from storage.database import Database
+from storage.files import UnsafePlaceError
 from storage.sessions import UnfitStoreError, strangers
 from storage.types import db_now
 
@@ -25,6 +29,8 @@ SCOPES = frozenset(
     {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}
 )
 SKEW = 5.0  # seconds that clocks may differ by
+# No answer, or none that HTTP has; ValueError: what was given cannot be sent.
+NO_ANSWER = (SlackApiError, SlackClientError, HTTPException, OSError, ValueError)
 
 
 def examine(settings: Settings) -> Iterator[Check]:
@@ -39,7 +45,7 @@ def examine(settings: Settings) -> Iterator[Check]:
 def _bot(settings: Settings) -> Iterator[Check]:
     try:
         answer: Any = client(settings, DELIVERY_TIMEOUT).auth_test()
-    except (SlackApiError, SlackClientError, OSError) as fault:
+    except NO_ANSWER as fault:
         yield Check("bot token", ok=False, detail=_why(fault))
         return
     yield Check("bot token", ok=True, detail=f"{answer['user']} in {answer['team']}")
@@ -61,7 +67,15 @@ def _app(settings: Settings) -> Check:
 
 
 def _database(settings: Settings) -> Iterator[Check]:
-    database = Database(settings.database_url, pool=1)
+    try:
+        database = Database(settings.database_url, pool=1)
+    except UnsafePlaceError as fault:
+        yield Check("database's files", ok=False, detail=str(fault))
+        return
+    if database.file:
+        exposed = files.exposed(database.file)
+        detail = exposed or "for Latchkey alone"
+        yield Check("database's files", ok=not exposed, detail=detail)
     try:
         if database.sessions:
             yield Check("database's transport", *database.sessions.transport)
@@ -90,9 +104,10 @@ def _integrations(settings: Settings) -> Iterator[Check]:
     except BadManifestsError as faults:
         yield Check("manifests", ok=False, detail=str(faults))
         return
-    yield Check(
-        "manifests", ok=True, detail=f"{len(listed.people)} people, {len(listed.flows)} flows"
-    )
+    detail = f"{len(listed.people)} people, {len(listed.flows)} flows"
+    if why := files.exposed_inside(settings.manifests, "*.yaml"):
+        detail += f". warning: who writes them gives access. {why}"
+    yield Check("manifests", ok=True, detail=detail)
     for m in listed.integrations:
         try:
             connected = connect(
@@ -113,11 +128,11 @@ def _integrations(settings: Settings) -> Iterator[Check]:
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except (SlackApiError, SlackClientError, OSError) as fault:
+    except NO_ANSWER as fault:
         return Check(name, ok=False, detail=_why(fault))
 
 
 def _why(fault: Exception) -> str:
     if isinstance(fault, SlackApiError):
-        return str(fault.response.get("error"))
+        return error_code(fault)
     return f"Slack cannot be reached ({type(fault).__name__})"

@@ -1,12 +1,17 @@
-"""Logs: one JSON object a line on stderr, of Latchkey and of its libraries alike."""
+"""Logs: one JSON object a line on stderr, of Latchkey and of its libraries alike.
+
+No known secret is in any of them, whoever wrote the line.
+"""
 
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+from bot.redaction import redact
 
 
 class _Lines(structlog.WriteLogger):
@@ -31,6 +36,7 @@ def configure(stream: TextIO | None = None) -> None:
     rendered: list[Processor] = [
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(ensure_ascii=False),
+        _without_secrets,
     ]
     # Latchkey's own lines go straight to the stream: the detour by `logging` costs several times
     # what the line does.
@@ -52,6 +58,10 @@ def configure(stream: TextIO | None = None) -> None:
     root.setLevel(logging.INFO)
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
+
+
+def _without_secrets(_logger: object, _level: str, line: Any) -> str:  # noqa: ANN401  (structlog's)
+    return redact(line)
 
 
 QUIET = {

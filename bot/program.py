@@ -27,7 +27,7 @@ from bot.web import Events, Server, site
 from engine.connectors.port import Unavailable
 from engine.inventory import IntegrationId
 from engine.outcome import Card, Tell
-from storage import apply, claims, jobs, schema, sync
+from storage import apply, claims, files, jobs, schema, sync
 from storage.company import Companies, Company
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
@@ -151,6 +151,10 @@ class Program:
         """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
         sys.setswitchinterval(SWITCH_WITHIN)
         self._build_doors()
+        if self.database.file and (why := files.exposed(self.database.file)):
+            log.error("others can change the database's files", why=why)
+        if why := files.exposed_inside(self._settings.manifests, "*.yaml"):
+            log.warning("others can change the manifests", why=why)
         self._lock = claims.lock_file(self.database)
         if not schema.fits(found := schema.current(self.database)):
             raise NeedsUpgradeError(found)

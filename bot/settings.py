@@ -1,18 +1,42 @@
-"""Everything that can be set, from the environment or a `.env` file, checked at start."""
+"""Everything that can be set, from the environment or a `.env` file, checked at start.
 
+A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bot import redaction
+from bot.references import BadReferenceError, is_reference, resolve
+from storage import files
 from storage.secrets import BadKeyError, KeyRing
 from storage.sessions import schema_of
 
 SLACK = "https://slack.com/api/"
+ENV_FILE = ".env"
+SECRETS = frozenset(
+    {"slack_bot_token", "slack_signing_secret", "slack_app_token", "database_url", "keys"}
+)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
+_PRINTABLE = re.compile("[!-~]+")
 
 
 class BadSettingsError(Exception):
@@ -22,7 +46,9 @@ class BadSettingsError(Exception):
 class Settings(BaseSettings):
     """What each field is for stands beside it; `docs/settings.md` is printed from here."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
 
     slack_bot_token: SecretStr = Field(
         alias="SLACK_BOT_TOKEN",
@@ -88,20 +114,30 @@ class Settings(BaseSettings):
         "`run --http` for Slack's events at /slack/events. Off if not set.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Set, but empty, is not set: an empty signing secret would be one that all know."""
+        return {k: v for k, v in given.items() if not (isinstance(v, str) and not v.strip())}
+
     @field_validator("*", mode="before")
     @classmethod
-    def _text(cls, value: object) -> object:
-        if isinstance(value, str):
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise ValueError("this is not UTF-8 text") from None
-        return value
-
-    @field_validator("keys", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:  # noqa: ANN401  (not yet validated)
-        return [k.strip() for k in value.split(",")] if isinstance(value, str) else value
+    def _text(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("this is not UTF-8 text") from None
+        if info.field_name == "keys":
+            return _keys(value)
+        text = value.strip()
+        if info.field_name in SECRETS:
+            address = info.field_name == "database_url"
+            text = _secret(text, redaction.know_address if address else redaction.know)
+        if _CONTROL.search(unquote(text)):
+            raise ValueError("there is a line break or another control character in it")
+        return text
 
     @field_validator("keys")
     @classmethod
@@ -127,26 +163,45 @@ class Settings(BaseSettings):
             )
         return value and _starting(value, "xapp-")
 
+    @field_validator("slack_signing_secret")
+    @classmethod
+    def _signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and _one_word(value)
+
     @field_validator("slack_api_url")
     @classmethod
     def _api_url(cls, value: str) -> str:
-        if urlsplit(value).scheme not in {"http", "https"}:
+        if not _PRINTABLE.fullmatch(value):
+            raise ValueError("there is a sign in it that no URL has")
+        try:
+            parts = urlsplit(value)
+            whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:  # whose words would quote parts of it
+            whole = False
+        if not whole:
             raise ValueError("give a URL that begins with https://")
+        if not _HOST.fullmatch(parts.netloc):  # a user before it, for one
+            raise ValueError("between // and / stands a host, and maybe a port: nothing else")
+        if parts.scheme == "http" and not _is_loopback(value):
+            raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:
+        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
         try:
             url = make_url(value)
-        except ArgumentError:
-            raise ValueError("give a URL like sqlite:///latchkey.db") from None
-        name = url.drivername
+            if url.drivername == "postgresql+psycopg":
+                url.get_dialect()().create_connect_args(url)
+        except (ArgumentError, ValueError):  # whose words would quote parts of a password
+            raise ValueError(
+                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
+                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
+            ) from None
+        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
         schema_of(url)
-        if name == "postgresql":
-            return value.replace("postgresql://", "postgresql+psycopg://", 1)
-        if name not in {"sqlite", "postgresql+psycopg"}:
-            raise ValueError(f"{name} is not supported: use sqlite or postgresql")
         return value
 
     @field_validator("manifests")
@@ -165,6 +220,8 @@ class Settings(BaseSettings):
     def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
             raise ValueError("this is for the sandbox, and Slack's address is not local")
+        if value is not None and (fault := files.exposed(value.absolute().parent)):
+            raise ValueError(fault)
         return value
 
     @field_validator("http")
@@ -202,13 +259,18 @@ class Settings(BaseSettings):
 
     @property
     def key_ring(self) -> KeyRing:
-        return KeyRing([key.get_secret_value() for key in self.keys])
+        return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
 
 
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     try:
+        file = Path(ENV_FILE)
+        if file.exists() and not file.is_dir() and (fault := files.exposed(file)):
+            raise BadSettingsError(f"{file} is not read. {fault}")
         return Settings(**given)
+    except OSError as fault:
+        raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None
     except UnicodeDecodeError:
         raise BadSettingsError(".env is not UTF-8: save it as UTF-8.") from None
     except ValidationError as faults:
@@ -227,10 +289,39 @@ def _in_words(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _is_loopback(url: str) -> bool:
-    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def _keys(text: str) -> list[str]:
+    """Return the keys of a list, each of which may be a reference, to several keys in a file."""
+    listed = [_secret(part.strip(), redaction.know) for part in text.split(",") if part.strip()]
+    found = [key for part in listed for key in re.split(r"[,\s]+", part) if key]
+    for key in found:
+        redaction.know(key)
+    return found
+
+
+def _secret(text: str, know: Callable[[str], None]) -> str:
+    if not is_reference(text):
+        know(text)
+        return text
+    try:
+        return resolve(text)
+    except BadReferenceError as fault:
+        raise ValueError(str(fault)) from None
 
 
 def _starting(value: SecretStr, prefix: str) -> SecretStr:
     if not value.get_secret_value().startswith(prefix):
         raise ValueError(f"it has to begin with {prefix}")
+    return _one_word(value)
+
+
+def _one_word(value: SecretStr) -> SecretStr:
+    if not _PRINTABLE.fullmatch(value.get_secret_value()):
+        raise ValueError("there is white space in it, or a sign that it cannot have: copy it anew")
     return value

@@ -1,5 +1,6 @@
 """The access loop's reads and writes: which account is not what it should be, and what was seen."""
 
+import json
 import secrets as random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -469,4 +470,5 @@ def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
 
 
 def _about(row: AccountRow) -> str:
-    return f"account/{row.id}/secret"
+    # JSON keeps the parts apart, whatever stands in them.
+    return json.dumps(["account", row.id, row.integration_id, row.person_id, "secret"])

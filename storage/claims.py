@@ -1,6 +1,7 @@
 """Instances and their leases: who works on which row, and what a dead instance leaves behind."""
 
 import fcntl
+import os
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
+from storage import files
 from storage.database import Database, Write
 from storage.tables import InstanceRow
 from storage.types import db_now
@@ -39,11 +41,12 @@ class NotAloneError(RuntimeError):
 def lock_file(database: Database) -> IO[str] | None:
     """Prove, on SQLite, that this process is alone; the lock falls with the process.
 
-    Raises NotAloneError. Keep the returned file open as long as the process works.
+    Raises NotAloneError and UnsafePlaceError. Keep the returned file open as long as the process
+    works.
     """
     if database.file is None:
         return None
-    held = Path(f"{database.file}.lock").open("w")  # noqa: SIM115  (open as long as we live)
+    held = os.fdopen(files.open_own(Path(f"{database.file}.lock")), "r+")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -31,6 +31,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import Session
 
+from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
 from storage.sessions import Sessions, UnfitStoreError
@@ -160,6 +161,7 @@ class Write(Read):
 class Database:
     """`url` is SQLAlchemy's: `sqlite:///file` or `postgresql+psycopg://…[?schema=…]`.
 
+    SQLite's file is made where nobody else can write; elsewhere it raises UnsafePlaceError.
     `on_commit` is called after each commit with the topics that it woke. `patience`: the seconds to
     wait for one's turn in this process, then for others' locks, and for a connection.
     """
@@ -167,7 +169,7 @@ class Database:
     def __init__(self, url: str, *, pool: int = 25, patience: float = 10.0) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
-        self.file = parsed.database if self.sqlite else None
+        self.file = files.make_private(parsed.database or "") if self.sqlite else None
         self.url = url
         self.sessions = None if self.sqlite else Sessions(url, patience)
         self._gate = Gate(patience, 1 if self.sqlite else WRITERS)

@@ -1,7 +1,8 @@
-"""Encryption at rest: AES-256-GCM, a ring of keys, bound to the row that a secret belongs to."""
+"""Encryption at rest: AES-256-GCM, a ring of keys, bound to whose secret it is, and where."""
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 
@@ -28,10 +29,12 @@ def new_key() -> str:
 class KeyRing:
     """Encrypts with the first key; decrypts with whichever key encrypted.
 
-    `about` is the row's identity: a secret copied to another row does not decrypt there.
+    `about` is the row's identity, with the person whose secret it is: copied to another row, or to
+    another installation's database, it does not decrypt.
     """
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], installation: str = "") -> None:
+        self._installation = installation
         self._keys = {}
         for key in keys:
             try:
@@ -47,7 +50,8 @@ class KeyRing:
 
     def seal(self, secret: Secret, about: str) -> bytes:
         nonce = os.urandom(_NONCE)
-        sealed = self._keys[self._first].encrypt(nonce, secret.reveal().encode(), about.encode())
+        text = secret.reveal().encode()
+        sealed = self._keys[self._first].encrypt(nonce, text, self._bound(about))
         return self._first + nonce + sealed
 
     def open(self, sealed: bytes, about: str) -> Secret | None:
@@ -57,6 +61,9 @@ class KeyRing:
             return None
         nonce, text = sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
         try:
-            return Secret(key.decrypt(nonce, text, about.encode()).decode())
+            return Secret(key.decrypt(nonce, text, self._bound(about)).decode())
         except (InvalidTag, ValueError):  # not ours, or cut short
             return None
+
+    def _bound(self, about: str) -> bytes:
+        return json.dumps([self._installation, about]).encode()

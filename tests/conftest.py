@@ -3,10 +3,11 @@ import os
 from hypothesis import settings
 
 from bot.sandbox.postgres import BINARIES
+from tests.support.places import give_away
 from tests.support.postgres import cluster
 from tests.support.servers import CHOSEN, binaries
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "give_away"]
 
 if CHOSEN:  # whoever starts a server, in whatever process, starts this one
     os.environ[BINARIES] = str(binaries(CHOSEN))

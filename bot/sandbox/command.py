@@ -21,15 +21,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.sandbox.house import House
-from bot.sandbox.postgres import Cluster, PostgresError, reachable
+from bot.sandbox.postgres import Cluster, PostgresError, folder_mode, reachable
 from bot.sandbox.standing import HOUSE
+from storage import files
+from storage.files import UnsafePlaceError
 
 __all__ = ["directory", "psql", "serve"]
 
 _HOST = "127.0.0.1"
 _CONNECT_SECONDS = 30.0
 _LOOK = 0.3  # seconds between looks at whether everything still runs
-_OURS = ("postgresql", "latchkey.db*", "clock", "key", "slack.json", HOUSE, "latchkey.log")
+_OURS = ("postgresql", "latchkey.db*", "clock*", "key", "slack.json*", f"{HOUSE}*", "latchkey.log")
 
 
 class _NotStartedError(Exception):
@@ -37,11 +39,14 @@ class _NotStartedError(Exception):
 
 
 def directory(given: Path | None) -> Path:
-    """Return where everything is kept: beside the code, or where the server can live, if not."""
+    """Return where everything is kept: beside the code, or where the server can live, if not.
+
+    Others may have made that place, or a link in its stead: `serve` and `psql` look first.
+    """
     if given is not None:
-        return given.resolve()
+        return given.absolute()
     here = Path.cwd() / ".latchkey" / "sandbox"
-    if reachable(here) and os.access(Path.cwd(), os.W_OK):
+    if reachable(here) and os.access(Path.cwd(), os.W_OK) and not files.exposed(here):
         return here
     return Path(tempfile.gettempdir()) / f"latchkey-sandbox-{os.getuid()}"
 
@@ -52,7 +57,7 @@ def serve(console: Console, where: Path, *, port: int, fresh: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        where.mkdir(parents=True, exist_ok=True)
+        files.make_folder(where, folder_mode())
         with _alone(where), contextlib.ExitStack() as closing:
             _need_port(port)
             if fresh:
@@ -62,7 +67,7 @@ def serve(console: Console, where: Path, *, port: int, fresh: bool) -> int:
                 _say_where(console, house, where)
                 _watch(console, house, where, stopping)
             console.print("\nStopping …", style="dim")
-    except (_NotStartedError, PostgresError) as fault:
+    except (_NotStartedError, PostgresError, UnsafePlaceError) as fault:
         console.print(str(fault), style="red", markup=False)
         return 1
     console.print("Stopped. The next start finds everything as it was.", style="dim")
@@ -145,7 +150,7 @@ def _step(console: Console, what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _alone(where: Path) -> Iterator[IO[str]]:
     """Hold the directory: two sandboxes in one would spoil each other's data."""
-    with (where / "lock").open("w") as lock:
+    with os.fdopen(files.open_own(where / "lock"), "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -174,7 +179,7 @@ def _forget(where: Path) -> None:
     """Remove what the sandbox has made there, and nothing else."""
     for pattern in _OURS:
         for found in where.glob(pattern):
-            if found.is_dir():
+            if found.is_dir() and not found.is_symlink():
                 shutil.rmtree(found)
             else:
                 found.unlink()
@@ -191,6 +196,9 @@ def _house(where: Path) -> dict[str, Any]:
 
 def psql(console: Console, where: Path, *, user: str, database: str) -> int:
     """Log in to the protected PostgreSQL as a person would, and talk to it."""
+    if fault := files.exposed(where):
+        console.print(f"What is in {where} is not trusted. {fault}", style="red", markup=False)
+        return 1
     house = _house(where)
     if not house:
         console.print(f"No sandbox runs in {where}. Start one: latchkey sandbox", style="red")

@@ -6,7 +6,6 @@ when `wait` seconds are over, and carries the new counter.
 """
 
 import json
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from bot.sandbox.journal import Journal
 from bot.sandbox.people import People, Place
 from bot.sandbox.sockets import Links
 from bot.sandbox.workspace import User, Workspace
+from storage import files
 
 __all__ = ["Clock", "Control"]
 
@@ -57,10 +57,7 @@ class Clock:
 
     @staticmethod
     def _write(path: Path, offset: float) -> float:
-        """Replace the file in one step: a reader never sees half a number."""
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(str(offset))
-        Path(file.name).replace(path)
+        files.replace(path, str(offset))
         return offset
 
 

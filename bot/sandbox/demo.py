@@ -21,6 +21,7 @@ from bot import settings
 from bot.operate import Desk, opened
 from bot.sandbox.client import Message, Person, View
 from bot.sandbox.house import House
+from bot.sandbox.postgres import folder_mode
 from bot.sandbox.terminal import message_lines, view_lines
 from engine.request import AccessRequest
 
@@ -38,7 +39,7 @@ def play(console: Console) -> int:
     """Play it; return the exit status: 0 only if all of it was seen."""
     with tempfile.TemporaryDirectory(prefix="latchkey-demo-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL may run as somebody else
+        folder.chmod(folder_mode())
         begun = time.monotonic()
         with console.status("Starting a Slack sandbox, a PostgreSQL and the bot …"):
             house = House(folder)

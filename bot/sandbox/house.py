@@ -3,7 +3,6 @@
 The bot runs as in production, in its own process; only addresses and keys are given to it.
 """
 
-import base64
 import json
 import os
 import socket
@@ -14,8 +13,10 @@ from types import TracebackType
 from typing import Self
 
 from bot.sandbox.client import Sandbox
-from bot.sandbox.postgres import Cluster
+from bot.sandbox.postgres import Cluster, folder_mode
 from bot.sandbox.standing import HOUSE
+from storage import files
+from storage.secrets import new_key
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 COMPANY = MANIFESTS / "sandbox"
@@ -47,7 +48,7 @@ class Bot:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
+        with files.append(self._log) as log:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "bot", *self._command],
                 env=self._env,
@@ -95,7 +96,8 @@ class Bot:
 
 
 class House:
-    """Opens all of it in a directory; leaving the block closes it. Data stays in the directory.
+    """Opens all of it in a directory; leaving the block closes it. Data stays in the directory,
+    in which nobody else may write: else it raises UnsafePlaceError.
 
     `database` is where Latchkey keeps its own state: SQLite in the directory, if none is given.
     `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight. `http`: Slack posts its
@@ -116,7 +118,7 @@ class House:
         port: int = 0,
         keep: bool = False,
     ) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        files.make_folder(directory, folder_mode())
         clock = directory / "clock"
         self._own_cluster = cluster is None
         self.cluster = cluster or Cluster.start(directory / "postgresql")
@@ -151,13 +153,12 @@ class House:
 
     def _tell(self, file: Path) -> None:
         """Tell the page, and `latchkey sandbox psql`, where everything is."""
-        file.touch(0o600)
         about = {
             "url": self.sandbox.url,
             "settings": self.bot.settings,
             "postgres": {"host": self.cluster.host, "port": self.cluster.port},
         }
-        file.write_text(json.dumps(about))
+        files.replace(file, json.dumps(about))
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +186,5 @@ def _free_port() -> int:
 
 def _key(file: Path) -> str:
     if not file.exists():
-        file.touch(0o600)
-        file.write_text(base64.urlsafe_b64encode(os.urandom(32)).decode())
+        files.create(file, new_key())
     return file.read_text()

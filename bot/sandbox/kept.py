@@ -18,6 +18,7 @@ from bot.sandbox.files import File
 from bot.sandbox.page import Marks
 from bot.sandbox.views import View, Views
 from bot.sandbox.workspace import Channel, Kind, Message, UserGroup, Workspace
+from storage import files
 
 __all__ = ["Kept"]
 
@@ -70,11 +71,7 @@ class Kept:
             await asyncio.sleep(max(_PAUSE, 10 * (time.perf_counter() - begun)))
 
     def save(self) -> None:
-        """Write all of it in one step: whoever reads never finds half a workspace."""
-        draft = self.file.with_suffix(".new")
-        draft.touch(0o600)
-        draft.write_text(json.dumps(self._all(), ensure_ascii=False), "utf-8")
-        draft.replace(self.file)
+        files.replace(self.file, json.dumps(self._all(), ensure_ascii=False))
 
     def _all(self) -> Json:
         workspace = self.workspace

@@ -1,7 +1,8 @@
 """A real PostgreSQL of one's own: for the sandbox, the tests and the demo.
 
 The server listens on loopback only and asks for every password by SCRAM. Its data, its log and
-its passwords stay in one directory, so that a second start finds what the first one left.
+its passwords stay in one directory, so that a second start finds what the first one left. Where
+root has to run it as somebody else, the data alone is theirs: the directory stays ours.
 """
 
 import importlib.util
@@ -23,7 +24,10 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-__all__ = ["BINARIES", "DATABASES", "Cluster", "PostgresError", "reachable"]
+from storage import files
+from storage.files import UnsafePlaceError
+
+__all__ = ["BINARIES", "DATABASES", "Cluster", "PostgresError", "folder_mode", "reachable"]
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -67,7 +71,16 @@ class Cluster:
         self, directory: Path, port: int, settings: Mapping[str, str], binaries: Path | None = None
     ) -> None:
         self._settings = {**_SETTINGS, **settings}
+        self._user = _unprivileged()
+        if self._user:
+            _check_way_in(directory.resolve(), self._user["user"])
+        try:
+            files.make_folder(directory, folder_mode())
+        except UnsafePlaceError as fault:
+            raise PostgresError(str(fault)) from None
         self.directory = directory.resolve()
+        if self._user:
+            self.directory.chmod(folder_mode())  # it may have been made for us alone
         self.host = HOST
         self.port = port
         self.log = self.directory / "server.log"
@@ -75,12 +88,6 @@ class Cluster:
         self._keys = self.directory / "passwords.json"
         self._passwords: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._user = _unprivileged()
-        if self._user:
-            _check_way_in(self.directory, self._user["user"])
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._user:
-            os.chown(self.directory, self._user["user"], self._user["group"])
         self._bin = _binaries(binaries, self.directory, self._user)
         self._env = _environment(self._bin.parent / "lib")
 
@@ -164,12 +171,13 @@ class Cluster:
 
     def _initdb(self, *options: str) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # of a start that was cut off
+        self._data.mkdir(0o700)
         password = self.directory / "superuser"
         password.unlink(missing_ok=True)
-        password.touch(0o600)
-        password.write_text(self._passwords[SUPERUSER])
-        if self._user:
-            os.chown(password, self._user["user"], self._user["group"])
+        files.create(password, self._passwords[SUPERUSER])
+        if self._user:  # in a directory in which only we can put a link
+            for theirs in (self._data, password):
+                os.chown(theirs, self._user["user"], self._user["group"], follow_symlinks=False)
         try:
             self._tool(
                 *("initdb", "--pgdata", self._data, "--username", SUPERUSER),
@@ -193,10 +201,7 @@ class Cluster:
                 with psycopg.connect(self.superuser_dsn(dbname), autocommit=True) as connection:
                     for statement in script:
                         connection.execute(statement.encode())
-        draft = self._keys.with_suffix(".new")
-        draft.touch(0o600)
-        draft.write_text(json.dumps(self._passwords))
-        draft.rename(self._keys)
+        files.replace(self._keys, json.dumps(self._passwords))
 
     def _run(self, *, tries: int) -> None:
         for attempt in range(1, tries + 1):
@@ -212,7 +217,7 @@ class Cluster:
 
     def _launch(self) -> None:
         settings = self._settings | {"port": str(self.port)}
-        with self.log.open("ab") as log:
+        with files.append(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603  (found by us)
                 [
                     *(str(self._bin / "postgres"), "-D", str(self._data)),
@@ -321,6 +326,11 @@ def _may_enter(folder: Path, uid: int) -> bool:
     return bool(found.st_mode & (0o100 if found.st_uid == uid else 0o001))
 
 
+def folder_mode() -> int:
+    """Return the mode of a folder that the server's own is in: who runs it may pass, not look."""
+    return 0o711 if _unprivileged() else 0o700
+
+
 def reachable(directory: Path) -> bool:
     """Tell whether the server, whoever it runs as, could live in this directory."""
     user = _unprivileged()
@@ -379,7 +389,10 @@ def _within_reach(home: Path, parts: Iterable[str], directory: Path, user: _User
     if not copy.exists():
         draft = directory / "server.new"
         shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
         for path in there:
             shutil.copytree(path, draft / path.relative_to(home), symlinks=True)
+        for made in (draft, *(path for path in draft.iterdir() if path.is_dir())):
+            made.chmod(0o755)  # whatever the umask
         draft.rename(copy)
     return copy

@@ -68,6 +68,14 @@ def test_passwords_are_for_us_alone(cluster: Cluster):
     assert mode == 0o600
 
 
+def test_only_the_data_is_of_whoever_runs_the_server(cluster: Cluster):
+    """Root gave all of the directory away, and went on to write and give away files in it."""
+    ours = [p for p in (cluster.directory, *cluster.directory.iterdir()) if p.name != "data"]
+
+    assert {p.lstat().st_uid for p in ours} == {os.geteuid()}
+    assert not any(stat.S_IMODE(p.lstat().st_mode) & 0o022 for p in ours)
+
+
 def test_nobody_gets_in_without_a_password(cluster: Cluster):
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host=cluster.host, port=cluster.port, user="postgres", passfile=os.devnull)

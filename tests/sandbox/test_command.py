@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ def running(folder, *more):
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+        umask=0,
     )
     said = []
     try:
@@ -85,6 +87,24 @@ def test_a_second_start_finds_what_was_said_and_fresh_forgets_it(folder):
         sandbox = Sandbox.connect(url)
         assert sandbox.person("marta").messages("general") == []
         sandbox.stop()
+
+
+def test_what_it_keeps_is_for_us_alone_whatever_the_umask(folder):
+    """The lock, the log, the bot's database: all could be read, and the lock held, by anybody."""
+    where = folder / "made" / "by it"
+    with running(where, "--port", "0") as url:
+        Sandbox.connect(url).stop()
+        theirs = (where / "postgresql" / "data", where / "postgresql" / "server")
+        found = [p for p in folder.rglob("*") if not {p, *p.parents}.intersection(theirs)]
+        files = {p.name: p.stat().st_mode for p in found if p.is_file() and p.suffix != ".new"}
+        folders = {p.name: p.stat().st_mode for p in found if p.is_dir()}
+
+    assert {name: oct(stat.S_IMODE(mode)) for name, mode in files.items()} == dict.fromkeys(
+        files, "0o600"
+    )
+    assert {"key", "clock", "lock", "house.json", "latchkey.db", "latchkey.log"} <= files.keys()
+    assert folders.keys() == {"made", "by it", "postgresql"}
+    assert not any(mode & 0o066 for mode in folders.values())
 
 
 def test_a_port_in_use_is_told_with_the_cure(folder, sandbox):

@@ -6,7 +6,9 @@ import traceback
 import pytest
 
 from engine.connectors.port import Secret
+from storage import accounts
 from storage.secrets import BadKeyError, KeyRing, new_key
+from storage.tables import AccountRow
 
 WORD = "correct horse battery staple ß"
 ROW, OTHER = "account/1/secret", "account/2/secret"
@@ -20,6 +22,43 @@ def test_sealed_secret_opens_for_its_row_only():
     assert ring.open(sealed, ROW).reveal() == WORD
     assert ring.open(sealed, OTHER) is None
     assert WORD.encode() not in sealed
+
+
+def test_secret_opens_in_its_own_installation_only():
+    """Two installations with the same keys could read each other's, row by row."""
+    key = new_key()
+    sealed = KeyRing([key], "production").seal(Secret(WORD), ROW)
+
+    assert KeyRing([key], "production").open(sealed, ROW).reveal() == WORD
+    assert KeyRing([key], "staging").open(sealed, ROW) is None
+
+
+def test_parts_of_an_identity_are_kept_apart():
+    """Ids come from directories and files: one may look like the end of another's."""
+    key = new_key()
+    sealed = KeyRing([key], "a").seal(Secret(WORD), "b/c")
+    row = AccountRow(id=7, person_id='x", "y', integration_id="pg", login="lk_x")
+    accounts._new_secret(row, keys := KeyRing([key]))
+    other = AccountRow(id=7, person_id="y", integration_id='pg", "x', login="lk_x")
+    other.secret = row.secret
+
+    assert KeyRing([key], "a/b").open(sealed, "c") is None
+    assert accounts.open_secret(other, keys) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"id": 8}, {"person_id": "diego"}, {"integration_id": "wiki"}],
+    ids=["another row", "another person", "another system"],
+)
+def test_password_that_was_copied_does_not_open(other):
+    """It named its row's number alone: with the row, it was given over to another person."""
+    own = {"id": 7, "person_id": "marta", "integration_id": "pg", "login": "lk_x"}
+    keys, row = KeyRing([new_key()]), AccountRow(**own)
+    password = accounts._new_secret(row, keys)
+
+    assert accounts.open_secret(row, keys) == password
+    assert accounts.open_secret(AccountRow(**own | other, secret=row.secret), keys) is None
 
 
 def test_same_secret_is_never_sealed_the_same():

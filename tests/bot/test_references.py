@@ -1,0 +1,71 @@
+"""Secrets by reference: one way for settings and integrations."""
+
+import os
+import re
+import threading
+
+import pytest
+
+from bot.references import BadReferenceError, resolve
+
+
+@pytest.mark.parametrize("text", ["s3cret", "s3cret\n", " s3cret \r\n", "pass ß wörd\n"])
+def test_a_file_or_a_variable_holds_the_secret(tmp_path, monkeypatch, text):
+    """A file that was not UTF-8, and a variable with a line break, went on as they were."""
+    (tmp_path / "secret").write_bytes(text.encode())
+    monkeypatch.setenv("A_SECRET", text)
+
+    assert resolve(f"file:{tmp_path}/secret") == resolve("env:A_SECRET") == text.strip()
+
+
+def test_a_pipe_will_do(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("s3cret\n",))
+    writer.start()
+    assert resolve(f"file:{pipe}") == "s3cret"
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("env:NOT_THERE", "no NOT_THERE, or it is empty: set it"),
+        ("env:EMPTY", "no EMPTY, or it is empty: set it"),
+        ("file:/not/there", "/not/there cannot be read: No such file .* Give the whole path"),
+        ("file:{0}", "cannot be read: Is a directory"),
+        ("file:{0}/binary", "binary is no UTF-8 text"),
+        ("file:{0}/empty", "empty is empty: put the secret there"),
+        ("file:/dev/zero", "/dev/zero is over 65,536 bytes"),
+        ("file:\0", "is no UTF-8 text"),
+        ("s3cret", "give a secret as env:NAME or file:PATH"),
+    ],
+)
+def test_what_is_wrong_is_said_with_place_and_cure(tmp_path, monkeypatch, reference, said):
+    (tmp_path / "binary").write_bytes(b"s3cret \xff")
+    (tmp_path / "empty").write_text("\n")
+    monkeypatch.setenv("EMPTY", " ")
+    monkeypatch.delenv("NOT_THERE", raising=False)
+
+    with pytest.raises(BadReferenceError) as fault:
+        resolve(reference.format(tmp_path))
+
+    assert re.search(said, str(fault.value))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "env:s3cret-s3cret==",
+        "env:postgresql://u:s3cret@h/x",
+        "file:s3cret",
+        "file:postgresql://u:s3cret@h/x",
+        "file://u:s3cret@h/x",
+        "vault:s3cret",
+    ],
+)
+def test_a_secret_in_the_place_of_its_reference_is_not_quoted(reference):
+    with pytest.raises(BadReferenceError) as fault:
+        resolve(reference)
+
+    assert "s3cret" not in str(fault.value)

@@ -1,0 +1,253 @@
+"""What is set: by itself or by reference, from places that nobody else can write."""
+
+import os
+
+import pytest
+
+from bot import settings
+from bot.sandbox.house import COMPANY
+from bot.settings import BadSettingsError, Settings
+from engine.connectors.port import Secret
+from storage.secrets import new_key
+
+KEY, OTHER_KEY = new_key(), new_key()
+GOOD = {
+    "SLACK_BOT_TOKEN": "xoxb-good",
+    "SLACK_APP_TOKEN": "xapp-good",
+    "SLACK_SIGNING_SECRET": "0123456789abcdef",
+    "LATCHKEY_KEYS": KEY,
+    "LATCHKEY_MANIFESTS": str(COMPANY),
+    "LATCHKEY_DATABASE_URL": "postgresql+psycopg://u:p%40ss@h/db",
+}
+BY_REFERENCE = sorted(GOOD.keys() - {"LATCHKEY_MANIFESTS"})
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Be in a folder of one's own, with nothing set."""
+    monkeypatch.chdir(tmp_path)
+    for name in [n for n in os.environ if n.startswith(("SLACK_", "LATCHKEY_"))]:
+        monkeypatch.delenv(name)
+
+
+def value(read: Settings, alias: str):
+    name = next(n for n, field in Settings.model_fields.items() if field.alias == alias)
+    held = getattr(read, name)
+    if isinstance(held, list):
+        return ",".join(one.get_secret_value() for one in held)
+    return held.get_secret_value() if hasattr(held, "get_secret_value") else held
+
+
+@pytest.mark.parametrize("name", BY_REFERENCE)
+@pytest.mark.parametrize("around", ["{}", "{}\n", "\n {}\r\n"])
+def test_each_secret_may_stand_in_a_file_or_another_variable(tmp_path, monkeypatch, name, around):
+    """A secret of the settings could be given as itself only, in the environment of everything."""
+    (tmp_path / "secret").write_text(around.format(GOOD[name]))
+    monkeypatch.setenv("ANOTHER", around.format(GOOD[name]))
+
+    for reference in (f"file:{tmp_path}/secret", "env:ANOTHER", around.format(GOOD[name])):
+        assert value(settings.load(**GOOD | {name: reference}), name) == GOOD[name]
+
+
+@pytest.mark.parametrize("name", BY_REFERENCE)
+@pytest.mark.parametrize("reference", ["file:/not/there", "env:NOT_THERE"])
+def test_a_reference_that_leads_nowhere_names_setting_and_place(name, reference):
+    with pytest.raises(BadSettingsError) as fault:
+        settings.load(**GOOD | {name: reference})
+
+    assert str(fault.value).startswith(f"{name}: ")
+    assert reference.partition(":")[2] in str(fault.value)
+
+
+def test_keys_may_stand_in_several_places(tmp_path):
+    (tmp_path / "keys").write_text(f"{OTHER_KEY}\n{new_key()},\n")
+
+    read = settings.load(**GOOD | {"LATCHKEY_KEYS": f"{KEY}, file:{tmp_path}/keys"})
+
+    assert [key.get_secret_value() for key in read.keys][:2] == [KEY, OTHER_KEY]
+    assert len(read.keys) == 3
+
+
+def test_the_keys_are_of_this_installation():
+    rings = [settings.load(**GOOD | {"LATCHKEY_INSTALLATION": i}).key_ring for i in ("a", "b")]
+
+    assert rings[1].open(rings[0].seal(Secret("x"), "row"), "row") is None
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+def test_what_is_empty_is_not_set(monkeypatch, blank):
+    """An empty signing secret was one: whoever signed with nothing was Slack."""
+    for name, given in GOOD.items():
+        monkeypatch.setenv(name, given)
+    for name in ("SLACK_SIGNING_SECRET", "LATCHKEY_DATABASE_URL", "LATCHKEY_HTTP"):
+        monkeypatch.setenv(name, blank)
+
+    read = settings.load()
+
+    assert (read.slack_signing_secret, read.listen) == (None, None)
+    assert read.database_url == "sqlite:///latchkey.db"
+    with pytest.raises(BadSettingsError, match="SLACK_BOT_TOKEN is missing"):
+        settings.load(**GOOD | {"SLACK_BOT_TOKEN": blank})
+
+
+@pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"])
+@pytest.mark.parametrize("sign", [" ", "\n", "\r\n", "\t", "\0", "\x7f", "ä", "\u2028", "“"])
+def test_a_token_is_one_word(name, sign):
+    """With a line break in it the HTTP library printed it whole, in a traceback."""
+    with pytest.raises(BadSettingsError) as fault:
+        settings.load(**GOOD | {name: f"{GOOD[name]}{sign}tail"})
+
+    assert str(fault.value).startswith(f"{name}: there is ")
+    assert GOOD[name] not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8000/api/",
+        "http://127.99.1.2/api/",
+        "http://[::1]:8000/api/",
+        "http://localhost/api/",
+        "https://slack.example/api/",
+    ],
+)
+def test_slack_may_be_reached_in_clear_on_this_machine_only(url):
+    assert settings.load(**GOOD | {"SLACK_API_URL": url}).slack_api_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://slack.com/api/",
+        "http://127.0.0.1.evil.example/",
+        "http://localhost.evil.example/",
+        "http://localhost@evil.example/",
+        "http://127.0.0.1:80@evil.example/",
+        "http://evil.example#@localhost/",
+        "http://evil.example\\@localhost/",
+        "http://localhost\\.evil.example/",
+        "http://127.0.0.1%2eevil.example/",
+        "http://0x7f000001/",
+        "http://10.0.0.1/",
+        "http://0.0.0.0/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://[::1].evil.example/",
+        "http:127.0.0.1/",
+        "http:///api/",
+        "http://ⓛocalhost/",
+        "https://user:s3cret@slack.com/api/",
+        "https://slack.com:s3cret/",
+        "ftp://127.0.0.1/",
+    ],
+)
+def test_no_token_goes_over_the_line_in_clear(url):
+    """Any http: address was taken, and what begins with 127.0.0.1 can be anybody's."""
+    with pytest.raises(BadSettingsError) as fault:
+        settings.load(**GOOD | {"SLACK_API_URL": url})
+
+    assert str(fault.value).startswith("SLACK_API_URL: ")
+    assert "s3cret" not in str(fault.value)
+
+
+# --- .env ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def env_file(tmp_path, monkeypatch):
+    for name, given in GOOD.items():
+        monkeypatch.setenv(name, given)
+    tmp_path.chmod(0o755)
+    made = tmp_path / ".env"
+    made.write_text("LATCHKEY_INSTALLATION=from-the-file\n")
+    made.chmod(0o644)
+    return made
+
+
+def test_a_file_that_only_we_write_is_read(env_file, tmp_path):
+    assert settings.load().installation == "from-the-file"
+    env_file.rename(tmp_path / "kept")
+    env_file.symlink_to(tmp_path / "kept")
+    assert settings.load().installation == "from-the-file"
+
+
+def open_folder(file, _):
+    file.parent.chmod(0o777)
+
+
+def sticky_folder(file, _):
+    file.parent.chmod(0o1777)
+
+
+def group_folder(file, _):
+    file.parent.chmod(0o775)
+
+
+def open_file(file, _):
+    file.chmod(0o666)
+
+
+def group_file(file, _):
+    file.chmod(0o664)
+
+
+def anothers_file(file, give_away):
+    give_away(file)
+
+
+def a_pipe_in_an_open_folder(file, _):
+    file.unlink()
+    os.mkfifo(file, 0o644)
+    file.parent.chmod(0o777)
+
+
+def link_to_an_open_folder(file, _):
+    there = file.parent / "there"
+    there.mkdir()
+    there.chmod(0o777)
+    file.rename(there / "file")
+    file.symlink_to(there / "file")
+
+
+def anothers_link(file, give_away):
+    file.rename(file.parent / "kept")
+    file.symlink_to(file.parent / "kept")
+    give_away(file)
+
+
+@pytest.mark.parametrize(
+    "opens",
+    [
+        open_folder,
+        sticky_folder,
+        group_folder,
+        open_file,
+        group_file,
+        anothers_file,
+        a_pipe_in_an_open_folder,
+        link_to_an_open_folder,
+        anothers_link,
+    ],
+)
+def test_a_file_that_others_can_write_is_not_read(env_file, give_away, opens):
+    """Whoever could write it said where the tokens go, by SLACK_API_URL."""
+    opens(env_file, give_away)
+
+    with pytest.raises(BadSettingsError, match=r"^\.env is not read\. .*(chmod|belongs|remove)"):
+        settings.load()
+
+
+def test_a_folder_for_all_without_a_file_is_no_fault(env_file):
+    env_file.unlink()
+    env_file.parent.chmod(0o777)
+    assert settings.load().installation == "latchkey"
+
+
+def test_the_clock_is_no_file_that_others_can_write(tmp_path):
+    """Who moves Latchkey's clock ends every access, or none."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    given = GOOD | {"SLACK_API_URL": "http://127.0.0.1/"}
+    assert settings.load(**given | {"LATCHKEY_CLOCK_FILE": str(shared / "clock")}).clock_file
+    shared.chmod(0o777)
+    with pytest.raises(BadSettingsError, match="LATCHKEY_CLOCK_FILE: Others can write"):
+        settings.load(**given | {"LATCHKEY_CLOCK_FILE": str(shared / "clock")})
