@@ -37,10 +37,11 @@ __all__ = [
 ]
 
 STORE = "store"  # whom Latchkey's own database knows it as: it may make a schema, and no more
+_PASSWORD = "correct-horse-of-the-store"
 
 _numbers = itertools.count(1)
 _MAKE_STORE = f"""
-do $$ begin create role {STORE} login password '{STORE}';
+do $$ begin create role {STORE} login password '{_PASSWORD}';
 exception when duplicate_object then null; end $$
 """
 
@@ -144,7 +145,7 @@ def fresh_database(cluster: Cluster) -> str:
             "grant connect, create on database {name} to {store}",
         ):
             connection.execute(sql.SQL(statement).format(**named))
-    return f"postgresql+psycopg://{STORE}:{STORE}@{cluster.host}:{cluster.port}/{name}"
+    return f"postgresql+psycopg://{STORE}:{_PASSWORD}@{cluster.host}:{cluster.port}/{name}"
 
 
 def drop_database(cluster: Cluster, url: str) -> None:
