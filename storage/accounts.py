@@ -196,6 +196,11 @@ def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.secret, _about(row)) if row.secret else None
 
 
+def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
+    """Return that by which the system can be given the same password again."""
+    return keys.open(row.proof, _about_proof(row)) if row.proof else None
+
+
 def _lock(
     tx: Write,
     instance: InstanceId,
@@ -312,7 +317,7 @@ class _Turn:
         named = [*wished.wanted, *wished.unwanted] if wished else list(look)
         targets = {e: target_of(self.book.entitlements[e]) for e in sorted(named)}
         password = None if row.secret_set else open_secret(row, self.desk.keys)
-        login = Login(row.login, row.person_id, password)
+        login = Login(row.login, row.person_id, password, open_proof(row, self.desk.keys))
         order = None
         if wished:
             remaining = max(wished.until - self.now, timedelta()) if wished.until else None
@@ -345,10 +350,13 @@ class _Turn:
             self._fail(row, str(result))
             return
         if result.login_missing:
-            row.made = False
-            _new_secret(row, self.desk.keys)
-            self._fail(row, f"the login {row.login} is missing")
+            # It may be there: `made` stays, so that what is new is looked at before it is given.
+            if row.secret in {work.secret, None}:  # else it was reset meanwhile, and is shown
+                _new_secret(row, self.desk.keys)
+            self._fail(row, f"the login {row.login} is missing, or no password is known for it")
             return
+        if result.proof and row.secret in {work.secret, None}:
+            row.proof = self.desk.keys.seal(result.proof, _about_proof(row))
         doubted = self._doubted(row)
         fault = self._observe(row, work, result, doubted=doubted)
         if work.login.password and row.secret == work.secret:
@@ -457,16 +465,21 @@ def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tup
 
 
 def target_of(entitlement: Entitlement) -> Target:
-    resource = entitlement.resource
-    return Target(resource.type, resource.source_id, resource.path, entitlement.permission.name)
+    resource, server = entitlement.resource, entitlement.integration.server
+    permission = entitlement.permission.name
+    return Target(resource.type, resource.source_id, resource.path, permission, server)
 
 
 def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
     secret = Secret(random.token_urlsafe(PASSWORD_BYTES))
     row.secret = keys.seal(secret, _about(row))
-    row.secret_set, row.shown_at = False, None
+    row.secret_set, row.shown_at, row.proof = False, None, None
     return secret
 
 
 def _about(row: AccountRow) -> str:
     return f"account/{row.id}/secret"
+
+
+def _about_proof(row: AccountRow) -> str:
+    return f"{_about(row)}/proof"

@@ -219,7 +219,14 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
 def integrations(tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
     """Take in connected systems: id, name, kind, settings (secrets only as references)."""
     rows: list[dict[str, object]] = [
-        {"id": id_, "name": name, "kind": kind, "version": 0, "body": dict(settings)}
+        {
+            "id": id_,
+            "name": name,
+            "kind": kind,
+            "version": 0,
+            "server": "",
+            "body": dict(settings),
+        }
         for id_, name, kind, settings in listed
     ]
     batch.add(tx, IntegrationRow, rows, key=("id",), change=("name", "kind", "body"))

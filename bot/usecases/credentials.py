@@ -9,7 +9,7 @@ from sqlmodel import col
 from bot.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Credentials
-from engine.connectors.port import Login, Target
+from engine.connectors.port import Login
 from engine.directory import Person
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Code, Entry, Refusal
@@ -127,10 +127,7 @@ def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) ->
         row.shown_at = now
         jobs.reschedule(tx, JobKind.FORGET_SECRET, str(held.account), now + SHOWN_FOR)
     connected = services.connected[held.integration]
-    targets = [
-        Target(e.resource.type, e.resource.source_id, e.resource.path, e.permission.name)
-        for e in held.entitlements
-    ]
+    targets = [accounts.target_of(e) for e in held.entitlements]
     login = Login(row.login, row.person_id)
     return Credentials(
         account=held.account,

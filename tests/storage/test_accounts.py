@@ -8,12 +8,20 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from engine.commands import Extend, Return, Revoke
-from engine.connectors.port import Outcome, Presence, Report, Target, Unavailable
+from engine.connectors.port import Outcome, Presence, Report, Secret, Target, Unavailable
 from engine.request import GrantState, State
 from storage import accounts, sync
 from storage.accounts import Done
+from storage.company import Companies
 from storage.secrets import KeyRing, new_key
-from storage.tables import AccountRow, AuditRow, GrantRow, InstanceRow, MessageRow
+from storage.tables import (
+    AccountRow,
+    AuditRow,
+    GrantRow,
+    InstanceRow,
+    IntegrationRow,
+    MessageRow,
+)
 from storage.types import db_now
 from tests.support.stored import (
     ADA,
@@ -347,7 +355,6 @@ def test_login_dropped_by_hand_is_made_anew(stored):
 
     stored.submit("read on shop.customers")
     stored.converge()
-    assert stored.account().made is False
     stored.pass_(SECOND)
     stored.converge()
 
@@ -552,6 +559,118 @@ def test_password_under_an_older_key_of_the_ring_stays(stored):
     stored.keys = KeyRing([new_key(), KEY])
 
     assert stored.secret(stored.account()).reveal() == before
+
+
+PROOF = Report({ORDERS: Outcome(Presence.HELD)}, proof=Secret("what the server keeps of it"))
+
+
+def test_proof_of_the_password_is_given_with_each_order_after(stored):
+    """A password that the grantee had set themselves survived to the next access."""
+    request = stored.submit()
+    work = begin(stored)
+    assert work.login.proof is None
+    stored.turn(done=[Done(work, PROOF)])
+    seen(stored)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.account().secret is None
+    assert PROOF.proof.reveal().encode() not in stored.account().proof
+
+    stored.submit()
+    again = begin(stored)
+
+    assert again.login.password is None
+    assert again.login.proof.reveal() == PROOF.proof.reveal()
+
+
+def test_proof_goes_with_its_password(stored):
+    stored.submit()
+    stored.turn(done=[Done(begin(stored), PROOF)])
+
+    stored.write(lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now))
+
+    assert stored.account().proof is None
+
+
+def test_proof_of_a_password_that_was_reset_meanwhile_is_not_kept(stored):
+    stored.submit()
+    stored.converge()
+    stored.submit("read on shop.customers")
+    (work,) = stored.turn(done=[stored.call(begin(stored))])
+    stored.write(lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now))
+
+    report = replace(stored.call(work).result, proof=PROOF.proof)
+    stored.turn(done=[Done(work, report)])
+
+    assert stored.account().proof is None
+
+
+def test_proof_is_no_secret_of_another_kind_or_row(stored):
+    stored.submit()
+    stored.submit(by=BOB)
+    for _ in range(2):
+        (work,) = stored.turn(stored.due()[0])
+        stored.turn(done=[Done(work, PROOF)])
+    mine, bobs = stored.account(), stored.account(of=BOB)
+    assert accounts.open_proof(mine, stored.keys).reveal() == PROOF.proof.reveal()
+
+    mine.secret, bobs.proof = mine.proof, mine.proof
+
+    assert stored.secret(mine) is None
+    assert accounts.open_proof(bobs, stored.keys) is None
+
+
+def test_password_that_nobody_knows_any_more_is_made_anew_and_shown(stored):
+    """The connector asks for one: without, the login would open with whatever was set there."""
+    request = stored.submit()
+    stored.converge()
+    seen(stored)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    request = stored.submit()
+    work = begin(stored)
+    unknown = {ORDERS: Outcome(Presence.ABSENT)}
+
+    stored.turn(done=[Done(work, Report(unknown, login_missing=True))])
+    assert stored.account().made, "what stands on a login that is there is looked at first"
+    stored.pass_(SECOND)
+    stored.converge()
+
+    password = stored.secret(stored.account()).reveal()
+    assert stored.systems[PG].passwords == {login(stored): password}
+    assert stored.again(request).state is State.ACTIVE
+
+
+def test_password_that_was_reset_while_the_login_was_found_missing_stays(stored):
+    """It was replaced by one that the grantee never saw, while they looked at theirs."""
+    stored.submit()
+    stored.converge()
+    stored.submit("read on shop.customers")
+    (work,) = stored.turn(done=[stored.call(begin(stored))])
+    made = stored.write(
+        lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now)
+    )
+    stored.systems[PG].held.clear()
+
+    stored.turn(done=[stored.call(work)])
+    stored.pass_(SECOND)
+    stored.converge()
+
+    assert stored.systems[PG].passwords == {login(stored): made.reveal()}
+
+
+# --- which server --------------------------------------------------------------------------------
+
+
+def test_targets_name_the_server_that_gave_their_numbers(stored):
+    stored.write(lambda tx, _: tx.execute(update(IntegrationRow).values(server="pg/1/1")))
+    stored.companies = Companies()
+    stored.submit("edit on handbook")
+
+    look = begin(stored, WIKI)
+    (order,) = stored.turn(done=[stored.call(look)])
+
+    assert {t.server for t in (*look.look.values(), *order.order.wanted)} == {"pg/1/1"}
 
 
 # --- paused --------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ def upgrade() -> None:
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('server', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('body', sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), 'postgresql'), nullable=False),
     sa.PrimaryKeyConstraint('id')
     )
@@ -134,6 +135,8 @@ def upgrade() -> None:
     sa.Column('made', sa.Boolean(), nullable=False),
     sa.Column('secret', sa.LargeBinary(), nullable=True),
     sa.Column('secret_set', sa.Boolean(), nullable=False),
+    sa.Column('proof', sa.LargeBinary(), nullable=True),
+    sa.Column('faults', sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), 'postgresql'), nullable=True),
     sa.Column('shown_at', storage.types.UtcDateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['integration_id'], ['integration.id'], ),
     sa.PrimaryKeyConstraint('id'),
