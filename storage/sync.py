@@ -254,7 +254,9 @@ def inventory(
     for item in found:
         gone.discard(item.source_id)
         row = known.get(item.source_id)
-        body = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
+        body: dict[str, Any] = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
+        if item.caveat:
+            body["caveat"] = item.caveat
         if row is None:
             fresh.append(
                 ResourceRow(

@@ -262,7 +262,10 @@ def test_what_was_refused_is_marked_and_stands_first():
     partly.see(HELD, REFUSED)
 
     lines = read(request_card(seen(partly, ANN))).splitlines()
+    assert lines[1] == "• read on orders/t2  ⚠️ being undone: The table was dropped"
+    partly.see(HELD, ABSENT)
 
+    lines = read(request_card(seen(partly, ANN))).splitlines()
     assert lines[1:3] == [
         "• read on orders/t2  ⚠️ not given: The table was dropped",
         "• read on orders/t1",

@@ -298,6 +298,26 @@ def test_request_of_which_all_is_refused_fails(stored):
     assert stored.again(request).state is State.FAILED
 
 
+@pytest.mark.parametrize("also", [(), ("read on shop.orders",)], ids=["failed", "active"])
+def test_what_a_refusing_system_gave_all_the_same_is_taken_away(stored, also):
+    """Ten tables of a schema stayed readable for ever, because it refused the eleventh."""
+    stored.systems[PG].refused, stored.systems[PG].leaves_some = {"write"}, True
+    request = stored.submit(*also, "write on shop.orders", flow=WRITING)
+    stored.approve(request)
+    work = begin(stored)
+
+    stored.turn(done=[stored.call(work)])
+    assert "write on shop.orders" in held(stored)
+    assert stored.again(request).state is (State.ACTIVE if also else State.REVOKING)
+    assert stored.again(request).grants[-1].begun
+    stored.converge()
+
+    assert held(stored) == set(also)
+    assert stored.again(request).state is (State.ACTIVE if also else State.FAILED)
+    assert not stored.again(request).grants[-1].begun
+    assert stored.due() == []
+
+
 def test_system_that_is_down_is_tried_with_growing_pauses_and_one_alarm(stored):
     stored.submit()
     stored.systems[PG].faults = [Unavailable("connection refused")] * 12
