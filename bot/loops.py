@@ -266,14 +266,14 @@ class AccessLoop:
                 self._called.notify_all()
         self.wake()
 
-    def _call_as(self, work: Work) -> accounts.Seen | Report | Unavailable:
+    def _call_as(self, work: Work) -> accounts.Result:
         requests = sorted({code_of(request) for request, _, _ in work.items})
         with bound_contextvars(
             integration=work.integration, login=work.login.name, request=",".join(requests)
         ):
             return self._call(work)
 
-    def _call(self, work: Work) -> accounts.Seen | Report | Unavailable:
+    def _call(self, work: Work) -> accounts.Result:
         connector = self._services.connected[work.integration].connector
         try:
             if work.order is None:

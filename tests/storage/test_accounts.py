@@ -418,6 +418,176 @@ def test_system_that_is_not_connected_is_put_off(stored):
     assert stored.account().due_at == stored.now + 5 * MINUTE
 
 
+# --- faults that last until somebody mends them ---------------------------------------------------
+
+CURE = "Latchkey may not give SELECT on shop.orders. Cure: GRANT owner TO latchkey;"
+
+
+def tries(stored, times: int) -> None:
+    for _ in range(times):
+        stored.converge()
+        stored.pass_(5 * MINUTE)
+
+
+def test_what_will_not_be_given_is_refused_after_three_equal_answers_and_told(stored):
+    """It was tried until the request lapsed, and nobody was told what would help."""
+    stored.systems[PG].lasting = {"shop.orders": CURE}
+    request = stored.submit()
+
+    tries(stored, 2)
+    assert stored.again(request).state is State.GRANTING
+    tries(stored, 1)
+    stored.converge()
+
+    assert stored.again(request).state is State.FAILED
+    assert stored.again(request).grants[0].note == CURE
+    said = [(to, said) for to, said in notices(stored) + notices(stored, "alarm") if CURE in said]
+    assert [to for to, _ in said] == [ALICE, ADA]
+    assert "without end" not in str(notices(stored, "alarm"))
+    assert stored.due() == []
+
+    stored.systems[PG].lasting = {}
+    again = stored.submit()
+    stored.converge()
+    assert stored.again(again).state is State.ACTIVE
+
+
+def test_only_what_will_not_be_given_is_refused(stored):
+    stored.systems[PG].lasting = {"shop.customers": CURE}
+    request = stored.submit("read on shop.orders", "read on shop.customers")
+
+    tries(stored, 4)
+
+    states = [g.state for g in stored.again(request).grants]
+    assert (stored.again(request).state, states) == (
+        State.ACTIVE,
+        [GrantState.HELD, GrantState.REFUSED],
+    )
+    assert held(stored) == {"read on shop.orders"}
+    assert stored.due() == []
+
+
+@pytest.mark.parametrize("between", [Unavailable("down"), Unavailable("else", lasting=True)])
+def test_another_answer_starts_the_count_anew(stored, between):
+    stored.systems[PG].lasting = {"shop.orders": CURE}
+    request = stored.submit()
+    tries(stored, 2)
+    stored.systems[PG].faults = [between]
+
+    tries(stored, 3)
+    assert stored.again(request).state is State.GRANTING
+    tries(stored, 2)
+    assert stored.again(request).state is State.FAILED
+
+
+def test_a_system_that_takes_no_call_refuses_what_was_begun_when_it_is_seen_absent(stored):
+    """What was begun may be there: it is called failed only when somebody has looked."""
+    request = stored.submit()
+    stored.systems[PG].faults = [Unavailable(CURE, lasting=True)] * 6
+
+    tries(stored, 5)
+    assert stored.again(request).state is State.REVOKING
+    tries(stored, 1)
+
+    assert stored.again(request).state is State.FAILED
+    assert stored.again(request).grants[0].note == CURE
+
+
+def test_what_cannot_even_be_looked_at_is_refused_and_was_never_begun(stored):
+    request = stored.submit("edit on handbook")
+    stored.systems[WIKI].faults = [Unavailable(CURE, lasting=True)] * 3
+
+    tries(stored, 3)
+
+    now = stored.again(request)
+    assert (now.state, now.grants[0].ever_begun) == (State.FAILED, False)
+    assert stored.systems[WIKI].calls == ["inspect"] * 3
+    assert stored.due() == []
+
+
+def test_an_end_is_never_refused_for_good(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    stored.systems[PG].faults = [Unavailable(CURE, lasting=True)] * 20
+
+    tries(stored, 20)
+    assert stored.again(request).state is State.REVOKING
+    assert len([said for _, said in notices(stored, "alarm") if CURE in said]) == 1
+    tries(stored, 1)
+
+    assert stored.again(request).state is State.RETURNED
+    assert held(stored) == set()
+
+
+def test_what_is_held_is_not_refused_because_its_end_cannot_be_told(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Extend(ALICE, 1))
+    stored.systems[PG].lasting = {"shop.orders": CURE}
+
+    tries(stored, 5)
+
+    assert stored.again(request).state is State.ACTIVE
+    assert stored.again(request).grants[0].state is GrantState.HELD
+
+
+# --- a system in which Latchkey is not alone ------------------------------------------------------
+
+
+def test_an_end_that_others_kept_from_being_certain_is_looked_at_once_more(stored):
+    """A grant of a worker that was paused committed after its end, and was never seen."""
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    stored.systems[PG].alone = False
+
+    stored.converge()
+    assert held(stored) == set()
+    assert stored.again(request).state is State.REVOKING
+    stored.systems[PG].held[login(stored)].add(ORDERS)  # the paused call takes effect
+    stored.pass_(DEADLINE - SECOND)
+    assert stored.due() == []
+
+    stored.pass_(SECOND)
+    stored.converge()
+    assert held(stored) == set()
+    assert stored.again(request).state is State.RETURNED, "a lock that is held for ever keeps none"
+    assert notices(stored, "alarm") == []
+    assert stored.due() == []
+
+
+def test_a_call_that_was_lost_meanwhile_has_its_own_time(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.systems[PG].alone = False
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    another = stored.submit()
+    stored.pass_(DEADLINE - SECOND)
+    work = begin(stored)
+    assert work.order.wanted
+    stored.turn(done=[Done(work, Unavailable("it broke off"))])
+    stored.do(another, Return(ALICE))
+
+    stored.pass_(SECOND)
+    stored.converge()
+    assert stored.again(another).state is State.REVOKING
+    stored.pass_(DEADLINE)
+    stored.converge()
+    assert stored.again(another).state is State.RETURNED
+
+
+def test_a_grant_is_not_held_up_by_others(stored):
+    stored.systems[PG].alone = False
+    request = stored.submit()
+
+    stored.converge()
+
+    assert stored.again(request).state is State.ACTIVE
+    assert stored.due() == []
+
+
 # --- secrets -------------------------------------------------------------------------------------
 
 
@@ -648,7 +818,7 @@ def test_password_that_nobody_knows_any_more_is_made_anew_and_shown(stored):
     stored.do(request, Return(ALICE))
     stored.converge()
     request = stored.submit()
-    work = begin(stored)
+    (work,) = stored.turn(done=[stored.call(begin(stored))])
     unknown = {ORDERS: Outcome(Presence.ABSENT)}
 
     stored.turn(done=[Done(work, Report(unknown, login_missing=True))])
