@@ -26,11 +26,12 @@ from engine.holdings import Wish, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.outcome import Card, Entry, Tell
 from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
-from storage import apply, claims, facts
+from storage import apply, claims, facts, jobs
 from storage.book import Book
 from storage.claims import LONGEST_PAUSE, InstanceId
 from storage.company import Company
 from storage.database import Database, Write
+from storage.jobs import JobKind
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
 from storage.types import among
@@ -38,6 +39,7 @@ from storage.types import among
 ALARM_AFTER = 3  # failures in a row
 AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
 
 
@@ -150,6 +152,8 @@ def turn(
     step = _Turn(book, company, desk, now)
     works = [step.take_in(rows[d.work.account], d, late) for d in done]
     works += [step.take(rows[id_]) for id_ in wanted if id_ in rows and id_ not in late]
+    over = sorted(map(str, step.over))
+    jobs.schedule_each(tx, JobKind.RECONCILE_ACCOUNT, over, now + LOOK_AFTER_END)
     book.store()
     apply.tell(tx, step.tells, now)
     return [work for work in works if work]
@@ -237,6 +241,7 @@ class _Turn:
     desk: Desk
     now: datetime
     tells: list[Tell] = field(default_factory=list[Tell])
+    over: set[AccountId] = field(default_factory=set[AccountId])  # that hold nothing any more
 
     def take_in(self, row: AccountRow, done: Done, late: Collection[AccountId]) -> Work | None:
         """Store what a piece of work saw; after a look, go on with the order."""
@@ -417,6 +422,9 @@ class _Turn:
             self._fail(row, fault)
             return
         self._finish(row, work.version)
+        kind = self._kind(row)
+        if order.unwanted and kind and kind.generates_login and not self._holds(row):
+            self.over.add(AccountId(row.id or 0))
         if not doubted:
             row.unknown_until = None
         elif row.wanted == work.version:
@@ -463,11 +471,13 @@ class _Turn:
 
     def _finish(self, row: AccountRow, version: int) -> None:
         row.acted, row.attempts, row.lease, row.due_at = version, 0, None, self.now
-        account = AccountId(row.id or 0)
-        if not any(
-            g.account == account and g.open for r in self.book.on(account) for g in r.grants
-        ):
+        if not self._holds(row):
             row.secret, row.secret_set = None, False
+
+    def _holds(self, row: AccountRow) -> bool:
+        account = AccountId(row.id or 0)
+        requests = self.book.on(account)
+        return any(g.account == account and g.open for r in requests for g in r.grants)
 
     def _fail(self, row: AccountRow, why: str) -> None:
         row.lease = None

@@ -125,6 +125,8 @@ PAGES = (table("handbook", "edit", type_="page"), table("runbook", "edit", type_
 class System:
     """A real system in memory: what each login holds. `faults` are raised, one a call."""
 
+    generates_login, deadline = True, DEADLINE
+
     def __init__(self) -> None:
         self.held: dict[str, set[Target]] = {}
         self.passwords: dict[str, str] = {}
@@ -137,7 +139,11 @@ class System:
         self.left_out: dict[str, str] = {}  # by path: what of it cannot be given
         self.lasting: dict[str, str] = {}  # by path: why it will not be given, until that is cured
         self.alone = True
+        self.name = ""  # of the server
         self.end_refused = ""
+
+    def server(self) -> str:
+        return self.name
 
     def logins(self) -> list[str]:
         return sorted(self.held)
