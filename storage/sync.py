@@ -270,14 +270,21 @@ def inventory(
     if row.server not in {"", server}:
         raise OtherServerError(row.name, integration, row.server, server)
     if row.server != server:
-        row.server = server
-        _new_epoch(tx)
-    audit.append(tx, _take_in(tx, integration, found, now), now)
+        belongs(tx, integration, server)
+    audit.append(tx, take_in(tx, integration, found, now), now)
 
 
-def _take_in(
+def belongs(tx: Write, integration: IntegrationId, server: str) -> None:
+    """Store which server gave the numbers of a system's resources."""
+    of = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
+    tx.execute(of.values(server=server))
+    _new_epoch(tx)
+
+
+def take_in(
     tx: Write, integration: IntegrationId, found: Sequence[Discovered], now: datetime
 ) -> Log:
+    """Take in all resources of a system; return what the audit is to say, last of all."""
     known = {
         r.source_id: r
         for r in tx.execute(
