@@ -18,7 +18,7 @@ from bot.settings import BadSettingsError, Settings
 from bot.views.text import plain, refusal_in_plain_text
 from engine.duration import in_words
 from engine.outcome import Refusal
-from engine.request import AccessRequest
+from engine.request import AccessRequest, GrantState
 from storage import schema, secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
@@ -148,7 +148,9 @@ def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
             table.add_row(name, _shown(value))
     for grant, what in zip(request.grants, desk.what(request), strict=True):
         standing = ", was there before" if grant.standing else ""
-        table.add_row(grant.state.value, _shown(f"{what}{standing} {grant.note}"))
+        but = f", all but {grant.left_out}" if grant.left_out else ""
+        undone = " (being undone)" if grant.begun and grant.state is GrantState.REFUSED else ""
+        table.add_row(grant.state.value, _shown(f"{what}{standing}{but}{undone} {grant.note}"))
     out.print(table)
     for line in desk.history(request):
         said = f"{line.action}  {_shown(line.actor)}  {_shown(line.detail)}"

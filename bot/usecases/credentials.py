@@ -1,5 +1,6 @@
 """Showing the login that a grantee was given: to them alone, for ten minutes, until saved."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -136,4 +137,15 @@ def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) ->
         password=password,
         pending=not row.secret_set and password is not None,
         valid_until=request.ends_at,
+        remarks=list(_remarks(request, held)),
     )
+
+
+def _remarks(request: AccessRequest, held: _Held) -> Iterator[str]:
+    left_out = {g.entitlement: g.left_out for g in request.grants if g.left_out}
+    for entitlement in held.entitlements:
+        if but := left_out.get(entitlement.id):
+            yield f"{entitlement}: all but {but}"
+    for path, caveat in {e.resource.path: e.resource.caveat for e in held.entitlements}.items():
+        if caveat:
+            yield f"{path}: {caveat}"
