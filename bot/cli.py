@@ -240,13 +240,13 @@ def accept_server(
 
 
 def _print_plan(plan: Plan) -> None:
-    out.print(f"{_shown(plan.known)} → {_shown(plan.server)}")
-    out.print(f"{len(plan.numbers)} things are found again by name.")
-    for paths, what in ((plan.gone, "are gone"), (plan.new, "are new")):
-        if paths:
-            more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
-            out.print(f"{len(paths)} {what}: {_shown(', '.join(paths[:10]))}{more}")
-    out.print(f"{plan.accounts} accounts that hold access there are brought in line.")
+    out.print(f"{_shown(plan.known)} → {_shown(plan.server) or 'one without a name'}")
+    out.print(f"Found again by name: {len(plan.numbers)}")
+    for what, paths in (("Gone", plan.gone), ("New", plan.new)):
+        more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+        named = f" ({_shown(', '.join(paths[:10]))}{more})" if paths else ""
+        out.print(f"{what}: {len(paths)}{named}")
+    out.print(f"Accounts that have access there, to be brought in line: {plan.accounts}")
 
 
 @people.command("confirm")

@@ -55,7 +55,8 @@ def _state(system: Connection, connect: Connect) -> str:
         return "accepted" if server else "has names, not numbers"
     if not system.server:
         return f"not discovered yet; {server} answers"
-    return f"another server answers: {server}. Accept it: latchkey integrations accept {system.id}"
+    answers = server or "one without a name"
+    return f"another server answers: {answers}. Accept it: latchkey integrations accept {system.id}"
 
 
 def prepare(desk: Desk, connect: Connect, id_: str) -> Plan | Refusal:
