@@ -285,6 +285,15 @@ def test_access_in_a_system_that_is_away_ends_by_what_the_backup_knows(compared,
     assert stored.again(request).extensions_used == 0
 
 
+def test_access_on_another_server_than_the_backup_knows_is_not_extended(compared, stored):
+    """What its numbers mean there, nobody knows."""
+    stored.submit(duration=HOUR)
+    stored.converge()
+    compared.system.name = "another"
+
+    assert put_back(compared) == []
+
+
 def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
     ended(stored)
     compared.system.held["lk_nobody_123456"] = set()
