@@ -21,11 +21,12 @@ from bot.settings import BadSettingsError, Settings
 from bot.views.text import plain, refusal_in_plain_text
 from engine.duration import in_words
 from engine.outcome import Refusal
-from engine.request import AccessRequest
+from engine.request import AccessRequest, GrantState
 from storage import schema, secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
 from storage.files import UnsafePlaceError
+from storage.servers import Plan
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -33,6 +34,7 @@ cli = typer.Typer(
 requests = typer.Typer(no_args_is_help=True, help="Look at requests.")
 pausing = typer.Typer(no_args_is_help=True, help="Begin no new access; revoking goes on.")
 resuming = typer.Typer(no_args_is_help=True, help="Begin new access again.")
+integrations = typer.Typer(no_args_is_help=True, help="Look after connected systems.")
 people = typer.Typer(no_args_is_help=True, help="Look after who is who.")
 db = typer.Typer(no_args_is_help=True, help="Look after the database.")
 sandbox = typer.Typer(help="Try everything in a browser, with nothing to configure.")
@@ -40,6 +42,7 @@ for name, group in {
     "requests": requests,
     "pause": pausing,
     "resume": resuming,
+    "integrations": integrations,
     "people": people,
     "db": db,
     "sandbox": sandbox,
@@ -149,7 +152,9 @@ def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
             table.add_row(name, _shown(value))
     for grant, what in zip(request.grants, desk.what(request), strict=True):
         standing = ", was there before" if grant.standing else ""
-        table.add_row(grant.state.value, _shown(f"{what}{standing} {grant.note}"))
+        but = f", all but {grant.left_out}" if grant.left_out else ""
+        undone = " (being undone)" if grant.begun and grant.state is GrantState.REFUSED else ""
+        table.add_row(grant.state.value, _shown(f"{what}{standing}{but}{undone} {grant.note}"))
     out.print(table)
     for line in desk.history(request):
         said = f"{line.action}  {_shown(line.actor)}  {_shown(line.detail)}"
@@ -200,6 +205,52 @@ def _pause(*, paused: bool) -> None:
         changed = desk.pause(paused=paused)
     word = "paused; revoking goes on" if paused else "under way again"
     out.print(f"Granting is {'' if changed else 'already '}{word}.")
+
+
+@integrations.command("list")
+def list_integrations() -> None:
+    """List connected systems, and ask each which server answers."""
+    from bot import integrations as systems
+
+    given = _settings()
+    table = Table("id", "name", "server", "state")
+    with operate.opened(given) as desk:
+        for line in systems.listed(desk, lambda s: systems.connector_of(s, given.installation)):
+            table.add_row(*map(_shown, (line.id, line.name, line.server, line.state)))
+    out.print(table)
+
+
+@integrations.command("accept")
+def accept_server(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `integrations list` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Accept the server that answers: its things are found again by name, access goes on."""
+    from bot import integrations as systems
+
+    given = _settings()
+    with operate.opened(given) as desk:
+        try:
+            plan = systems.prepare(desk, lambda s: systems.connector_of(s, given.installation), id_)
+        except BadReferenceError as fault:
+            _fail(str(fault))
+        if isinstance(plan, Refusal):
+            _fail(plan.sentence)
+        _print_plan(plan)
+        if not yes and not typer.confirm("Accept it?"):
+            raise typer.Exit(1)
+        systems.accept(desk, plan)
+    out.print(f"Accepted. Access on {_shown(id_)} is being brought in line.")
+
+
+def _print_plan(plan: Plan) -> None:
+    out.print(f"{_shown(plan.known)} → {_shown(plan.server) or 'one without a name'}")
+    out.print(f"Found again by name: {len(plan.numbers)}")
+    for what, paths in (("Gone", plan.gone), ("New", plan.new)):
+        more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+        named = f" ({_shown(', '.join(paths[:10]))}{more})" if paths else ""
+        out.print(f"{what}: {len(paths)}{named}")
+    out.print(f"Accounts that have access there, to be brought in line: {plan.accounts}")
 
 
 @people.command("confirm")

@@ -18,9 +18,8 @@ from bot.services import Services
 from bot.turns import Turns
 from bot.vitals import Vitals
 from engine.connectors.port import Report, Unavailable
-from engine.inventory import IntegrationId
 from engine.request import AccountId, RequestId, code_of
-from storage import accounts, clock, jobs, sync
+from storage import accounts, clock, jobs
 from storage.accounts import Done, Work
 from storage.database import AWAY
 from storage.jobs import Job, JobKind
@@ -266,14 +265,14 @@ class AccessLoop:
                 self._called.notify_all()
         self.wake()
 
-    def _call_as(self, work: Work) -> accounts.Seen | Report | Unavailable:
+    def _call_as(self, work: Work) -> accounts.Result:
         requests = sorted({code_of(request) for request, _, _ in work.items})
         with bound_contextvars(
             integration=work.integration, login=work.login.name, request=",".join(requests)
         ):
             return self._call(work)
 
-    def _call(self, work: Work) -> accounts.Seen | Report | Unavailable:
+    def _call(self, work: Work) -> accounts.Result:
         connector = self._services.connected[work.integration].connector
         try:
             if work.order is None:
@@ -333,12 +332,6 @@ def _run_job(services: Services, runner: Runner, job: Job) -> None:
         return
     at = now + again if again is not None else None
     services.transaction(lambda tx: jobs.done(tx, services.instance, job, at))
-
-
-def discover(services: Services, integration: IntegrationId) -> None:
-    """Read all resources of one system and take them in."""
-    found = list(services.connected[integration].connector.discover())
-    services.transaction(lambda tx: sync.inventory(tx, integration, found, services.clock.now()))
 
 
 def forget_secret(services: Services, job: Job) -> timedelta | None:

@@ -11,7 +11,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from slack_sdk.errors import SlackClientError
 
-from bot import app, delivery, loops, manifests, reconcile
+from bot import app, delivery, inventory, loops, manifests, reconcile
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
@@ -272,7 +272,7 @@ class Program:
 
     def _discover(self, job: Job) -> timedelta:
         if IntegrationId(job.subject) in self.services.connected:
-            loops.discover(self.services, IntegrationId(job.subject))
+            inventory.discover(self.services, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.discover_minutes)
 
     def _reconcile(self, job: Job) -> timedelta:

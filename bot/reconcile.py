@@ -1,11 +1,13 @@
 """Compares the systems with the ledger: `storage.reconcile` knows what for, this calls them."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from bot import inventory
 from bot.loops import AccessLoop
 from bot.services import Services
 from engine.connectors.port import Outcome, Presence, Unavailable
@@ -24,6 +26,9 @@ log = structlog.get_logger()
 
 def reconcile(services: Services, access: AccessLoop, integration: IntegrationId) -> None:
     """Compare one system. What is busy has its own turn soon. Raises Unavailable."""
+    if not inventory.is_known(services, integration):
+        log.warning("not compared: another server answers", integration=integration)
+        return
     names = services.connected[integration].connector.logins()
     services.write(
         lambda tx, company: ledger.strangers(tx, company, integration, names, services.clock.now())
@@ -45,7 +50,7 @@ def reconcile_account(services: Services, access: AccessLoop, job: Job) -> timed
     """Compare one account that was busy. Return when to try again, None: not at all."""
     account = AccountId(int(job.subject))
     integration = ledger.integration_of(services.database, account)
-    if integration not in services.connected:
+    if integration not in services.connected or not inventory.is_known(services, integration):
         return None
     return None if _account(services, access, integration, account) else SOON
 
@@ -63,7 +68,7 @@ def _account(
         leased = time.monotonic()
         look = services.write(
             lambda tx, company: (
-                ledger.begin(tx, company, services.instance, account, services.clock.now())
+                ledger.begin(tx, company, services.desk, account, services.clock.now())
                 if free
                 else None
             )
@@ -76,8 +81,12 @@ def _account(
 
 def _compare(services: Services, integration: IntegrationId, look: Look, leased: float) -> bool:
     sight: Sight | None = None
+    connector = services.connected[integration].connector
     try:
         sight = _look(services, integration, look, leased)
+        if sight:
+            unexplained = connector.unexplained(look.login, look.explained(sight))
+            sight = replace(sight, unexplained=unexplained)
     except Unavailable as fault:
         log.warning("not compared", why=str(fault))
         raise
@@ -97,7 +106,7 @@ def _look(
 ) -> Sight | None:
     """Look, and take away what has ended; None: the lease may be somebody else's by now."""
     connector = services.connected[integration].connector
-    seen = connector.inspect(look.login, list(look.targets.values()), given=look.given)
+    seen = connector.inspect(look.login, look.compared, given=look.given)
     order = look.removal(seen)
     if order is None:
         return Sight(seen)
@@ -111,4 +120,5 @@ def _look(
         services.vitals.carried_out(integration, order, None)
         return Sight(seen, dict.fromkeys(order.unwanted, Outcome(Presence.UNKNOWN, str(fault))))
     services.vitals.carried_out(integration, order, report)
-    return Sight(seen, {t: report.outcomes[t] for t in order.unwanted}, after)
+    removed = {t: report.outcomes[t] for t in order.unwanted}
+    return Sight(seen, removed, after, alone=report.alone)

@@ -18,7 +18,7 @@ from engine.flow import (
 )
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
-from engine.request import AccessRequest
+from engine.request import AccessRequest, Grant
 from engine.words import trimmed
 
 MAX_ENTITLEMENTS = 50
@@ -138,16 +138,20 @@ def _bad_justification(draft: Draft) -> Refusal | None:
     return None
 
 
-def still_granted(request: AccessRequest, entitlement: Entitlement | None, facts: Facts) -> str:
-    """Return why the entitlement may not be granted after all; empty: it may.
+def still_granted(request: AccessRequest, grant: Grant, facts: Facts) -> str:
+    """Return why the grant may not be given after all; empty: it may.
 
     Asked again just before the connector: the requestor's and the grantee's conditions, and that
-    the entitlement exists and is selected by the revision that the request was made under.
+    the entitlement exists, is called what it was when it was approved, and is selected by the
+    revision that the request was made under.
     """
     directory, revision = facts.directory, facts.revision
+    entitlement = facts.entitlements.get(grant.entitlement)
     requestor, grantee = directory.get(request.requestor), directory.get(request.grantee)
     if entitlement is None or not entitlement.available:
         return "It no longer exists."
+    if grant.named not in {"", path := entitlement.resource.path}:
+        return f"It is called {path} now; {grant.named} was approved. Ask again."
     if not revision.selects(entitlement):
         return f"“{revision.name}” does not offer it."
     if requestor is None or not requestor.may_ask or grantee is None or not grantee.may_receive:

@@ -19,16 +19,20 @@ class ResourceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One connected system."""
+    """One connected system. `server` is the one that gave the numbers of its resources."""
 
     id: IntegrationId
     name: str
     kind: str
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A thing inside an integration. `source_id` is the system's own name for it."""
+    """A thing inside an integration. `source_id` is the system's own name for it.
+
+    `caveat`: what those who get it cannot use of it all the same, a sentence.
+    """
 
     id: ResourceId
     type: str
@@ -38,6 +42,7 @@ class Resource:
     risk: int = 5
     status: ResourceStatus = ResourceStatus.ACTIVE
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
+    caveat: str = ""
 
 
 @dataclass(frozen=True, slots=True)

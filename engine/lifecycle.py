@@ -395,15 +395,15 @@ def _attempt(
     """
     if _is_over(request, now):
         return Decision(request)
-    grants, refused = [], []
+    grants, refused = list[Grant](), list[Grant]()
     for grant in request.grants:
         if grant.state is not GrantState.WANTED or grant.standing is None:
             grants.append(grant)
             continue
-        why_not = still_granted(request, facts.entitlements.get(grant.entitlement), facts)
+        why_not = still_granted(request, grant, facts)
         if why_not:
-            refused.append((grant, why_not))
-            grants.append(grant.refused(why_not))
+            refused.append(grant.refused(why_not))
+            grants.append(refused[-1])
         else:
             grants.append(grant.begin())
     request = request.with_(grants=tuple(grants))
@@ -451,13 +451,25 @@ def _observe(
 ) -> Decision | Refusal:
     """Take in what a connector saw."""
     grants = tuple(_seen(request, g, command.outcomes.get(g.id)) for g in request.grants)
+    both = list(zip(request.grants, grants, strict=True))
     refused = [
-        (g, g.note)
-        for g, old in zip(grants, request.grants, strict=True)
-        if g.state is GrantState.REFUSED and old.state is not GrantState.REFUSED
+        new
+        for old, new in both
+        if new.state is GrantState.REFUSED and old.state is not GrantState.REFUSED
     ]
     request = request.with_(grants=grants)
     told = _refusals(request, facts, refused)
+    undone = any(
+        new.state is GrantState.REFUSED and old.begun and not new.begun for old, new in both
+    )
+    parts = [new for old, new in both if old.left_out != new.left_out]
+    if undone or parts:
+        entries = (
+            Entry("left_out", SYSTEM, {"entitlement": g.entitlement, "left_out": g.left_out})
+            for g in parts
+        )
+        tells = dict.fromkeys((*told.tell, *_everyone(request)))
+        told = Decision(request, tuple(tells), (*told.audit, *entries))
     if request.end_before is not None and request.state is State.ACTIVE and command.newest:
         told = _end_taken(request, command, facts.revision, now, told)
     return _settle(told.request, facts, now, told)
@@ -468,13 +480,13 @@ def _seen(request: AccessRequest, grant: Grant, outcome: Outcome | None) -> Gran
         return grant
     match outcome.presence:
         case Presence.HELD if request.state.wants_access and grant.state is GrantState.WANTED:
-            return grant.held()
+            return grant.held(outcome.left_out)
+        case Presence.HELD if grant.state is GrantState.HELD and grant.begun:
+            return grant.held(outcome.left_out)
         case Presence.ABSENT:
             return grant.absent()
         case Presence.REFUSED if grant.state is GrantState.WANTED:
-            return grant.absent().refused(outcome.reason)
-        case Presence.REFUSED if grant.state is GrantState.REFUSED:
-            return grant.absent()
+            return grant.refused(outcome.reason)  # what was begun of it has yet to be seen absent
         case _:
             return grant
 
@@ -565,22 +577,29 @@ def _ended(grant: Grant, facts: Facts) -> Grant:
     if not grant.begun:
         return grant if grant.state is GrantState.REFUSED else grant.ended()
     if other := facts.held_elsewhere.get(grant.entitlement):
-        return grant.ended(f"still held under {other}")
+        refused = grant.state is GrantState.REFUSED  # perhaps to the other, too
+        return grant.absent() if refused else grant.ended(f"still held under {other}")
     return grant
 
 
-def _refusals(request: AccessRequest, facts: Facts, refused: list[tuple[Grant, str]]) -> Decision:
+def _refusals(request: AccessRequest, facts: Facts, refused: list[Grant]) -> Decision:
     if not refused:
         return Decision(request)
     tells: list[Tell] = []
     audit: list[Entry] = []
-    for grant, why in refused:
-        sentence = f"{request.code}: {_what(grant, facts)} was not granted. {why}"
+    for grant in refused:
+        sentence = f"{request.code}: {_what(grant, facts)} was not granted. {grant.note}"
+        if grant.begun:
+            sentence = (
+                f"{request.code}: {_what(grant, facts)} was refused. {grant.note} "
+                "What was begun of it is being undone."
+            )
         key = f"refused/{grant.id}"
         tells.append(Tell(request.grantee, Card.NOTICE, key, sentence))
         tells += _alarm(facts, key, sentence)
-        audit.append(Entry("refused", SYSTEM, {"entitlement": grant.entitlement, "why": why}))
-    tells += _to_parties(request, Card.REQUEST)
+        entry = Entry("refused", SYSTEM, {"entitlement": grant.entitlement, "why": grant.note})
+        audit.append(entry)
+    tells += _everyone(request)
     return Decision(request, tuple(tells), tuple(audit))
 
 

@@ -81,8 +81,10 @@ class Grant:
     """One entitlement of a request.
 
     `begun` is stored before the connector is called and cleared when the access is seen absent:
-    while it is set, the real system may hold what Latchkey gave. `standing` is None until the
-    first look; True means that the access was there before and is not ours to end.
+    while it is set, the real system may hold what Latchkey gave; `ever_begun` stays. `standing` is
+    None until the first look; True means that the access was there before and is not ours to end.
+    `named` is the path that was asked for and approved. `left_out` is what of it could not be
+    given, in words that go after “all but”.
     """
 
     id: GrantId
@@ -90,8 +92,11 @@ class Grant:
     account: AccountId
     state: GrantState = GrantState.WANTED
     begun: bool = False
+    ever_begun: bool = False
     standing: bool | None = None
     note: str = ""
+    named: str = ""
+    left_out: str = ""
 
     @property
     def open(self) -> bool:
@@ -101,10 +106,10 @@ class Grant:
         return replace(self, standing=found, state=GrantState.HELD if found else self.state)
 
     def begin(self) -> "Grant":
-        return replace(self, begun=True)
+        return replace(self, begun=True, ever_begun=True)
 
-    def held(self) -> "Grant":
-        return replace(self, state=GrantState.HELD, begun=True)
+    def held(self, left_out: str = "") -> "Grant":
+        return replace(self.begin(), state=GrantState.HELD, left_out=left_out)
 
     def absent(self) -> "Grant":
         return replace(self, begun=False)

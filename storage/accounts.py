@@ -5,6 +5,7 @@ import secrets as random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import and_, bindparam, not_, or_, select
 from sqlmodel import col
@@ -26,11 +27,12 @@ from engine.holdings import Wish, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.outcome import Card, Entry, Tell
 from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
-from storage import apply, claims, facts
+from storage import apply, claims, facts, jobs
 from storage.book import Book
 from storage.claims import LONGEST_PAUSE, InstanceId
 from storage.company import Company
 from storage.database import Database, Write
+from storage.jobs import JobKind
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
 from storage.types import among
@@ -38,6 +40,7 @@ from storage.types import among
 ALARM_AFTER = 3  # failures in a row
 AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
 
 
@@ -101,6 +104,7 @@ class Work:
 
 
 Seen = Mapping[Target, Outcome]
+Result = Seen | Report | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Done:
     """What came of a piece of work: what the look saw, or the connector's report, or a fault."""
 
     work: Work
-    result: Seen | Report | Unavailable
+    result: Result
 
 
 def due(
@@ -149,6 +153,8 @@ def turn(
     step = _Turn(book, company, desk, now)
     works = [step.take_in(rows[d.work.account], d, late) for d in done]
     works += [step.take(rows[id_]) for id_ in wanted if id_ in rows and id_ not in late]
+    over = sorted(map(str, step.over))
+    jobs.schedule_each(tx, JobKind.RECONCILE_ACCOUNT, over, now + LOOK_AFTER_END)
     book.store()
     apply.tell(tx, step.tells, now)
     return [work for work in works if work]
@@ -197,6 +203,11 @@ def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.secret, _about(row)) if row.secret else None
 
 
+def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
+    """Return that by which the system can be given the same password again."""
+    return keys.open(row.proof, _about_proof(row)) if row.proof else None
+
+
 def _lock(
     tx: Write,
     instance: InstanceId,
@@ -231,6 +242,7 @@ class _Turn:
     desk: Desk
     now: datetime
     tells: list[Tell] = field(default_factory=list[Tell])
+    over: set[AccountId] = field(default_factory=set[AccountId])  # that hold nothing any more
 
     def take_in(self, row: AccountRow, done: Done, late: Collection[AccountId]) -> Work | None:
         """Store what a piece of work saw; after a look, go on with the order."""
@@ -238,12 +250,19 @@ class _Turn:
             # This process was thought dead. What it did may cross what its successor does.
             row.wanted += 1
             self._doubt(row)
-        elif not isinstance(done.result, Mapping):
-            self._settle(row, done.work, done.result)
-        elif self._looked(row, done.work, done.result):
-            row.lease = None
-            return None if AccountId(row.id or 0) in late else self.take(row)
-        return None
+            return None
+        over = self._give_up(row, done)
+        if done.work.order is not None:
+            if isinstance(done.result, Report):
+                self._settle(row, done.work, done.work.order, done.result, over)
+            else:
+                self._unanswered(row, done.work, done.work.order, str(done.result), over)
+            return None
+        if why := self._looked(row, done.work, done.result, over):
+            self._fail(row, why)
+            return None
+        row.lease = None
+        return None if AccountId(row.id or 0) in late else self.take(row)
 
     def take(self, row: AccountRow) -> Work | None:
         """Lease the account and say what is to be done: a look first, or the order at once."""
@@ -265,16 +284,42 @@ class _Turn:
             return self._work(row, look=new)
         return self._begin(row, kind)
 
-    def _looked(self, row: AccountRow, work: Work, seen: Seen) -> bool:
-        unclear = [
-            seen[t].reason for t in work.look.values() if seen[t].presence is Presence.UNKNOWN
-        ]
-        if unclear:
-            self._fail(row, unclear[0])
-            return False
-        found = {e: seen[t].presence is Presence.HELD for e, t in work.look.items()}
+    def _give_up(self, row: AccountRow, done: Done) -> Collection[EntitlementId]:
+        """Refuse what could not be given several times in a row, for one reason that lasts.
+
+        What is held is not refused: there it is tried for ever, as an end is. Return the rest.
+        """
+        before, account = row.faults or {}, AccountId(row.id or 0)
+        faults: dict[str, list[Any]] = {}
+        over: dict[EntitlementId, Outcome] = {}
+        for entitlement, why in _lasting(done).items():
+            said, times = before.get(str(entitlement), ("", 0))
+            if said == why and times + 1 >= ALARM_AFTER:
+                over[entitlement] = Outcome(Presence.REFUSED, why)
+            else:
+                faults[str(entitlement)] = [why, times + 1 if said == why else 1]
+        if faults != before:
+            row.faults = faults
+        held: set[EntitlementId] = set()
+        for request in self.book.on(account) if over else ():
+            mine = [g for g in request.grants if g.account == account and g.entitlement in over]
+            held |= {g.entitlement for g in mine if g.state is GrantState.HELD}
+            self.book.decide(request.id, Observe({g.id: over[g.entitlement] for g in mine}))
+        return over.keys() - held
+
+    def _looked(
+        self, row: AccountRow, work: Work, result: Result, over: Collection[EntitlementId]
+    ) -> str:
+        """Store what the first look found; return why it found nothing."""
+        looked = {e: t for e, t in work.look.items() if e not in over}
+        if isinstance(result, Unavailable):
+            return str(result) if looked else ""
+        seen = result.outcomes if isinstance(result, Report) else result
+        if unclear := [t for t in looked.values() if seen[t].presence is Presence.UNKNOWN]:
+            return seen[unclear[0]].reason
+        found = {e: seen[t].presence is Presence.HELD for e, t in looked.items()}
         self._stand(AccountId(row.id or 0), found)
-        return True
+        return ""
 
     def _stand(self, account: AccountId, found: Mapping[EntitlementId, bool]) -> None:
         for request in self.book.on(account):
@@ -313,7 +358,7 @@ class _Turn:
         named = [*wished.wanted, *wished.unwanted] if wished else list(look)
         targets = {e: target_of(self.book.entitlements[e]) for e in sorted(named)}
         password = None if row.secret_set else open_secret(row, self.desk.keys)
-        login = Login(row.login, row.person_id, password)
+        login = Login(row.login, row.person_id, password, open_proof(row, self.desk.keys))
         order = None
         if wished:
             remaining = max(wished.until - self.now, timedelta()) if wished.until else None
@@ -341,34 +386,62 @@ class _Turn:
             tuple(target_of(self.book.entitlements[e]) for e in begun),
         )
 
-    def _settle(self, row: AccountRow, work: Work, result: Report | Unavailable) -> None:
-        if isinstance(result, Unavailable):
-            self._fail(row, str(result))
-            return
+    def _unanswered(
+        self, row: AccountRow, work: Work, order: Order, why: str, over: Collection[EntitlementId]
+    ) -> None:
+        if row.unknown_until and order.wanted:
+            self._doubt(row)  # what it may have begun takes effect until later
+        if over == work.targets.keys():
+            self._finish(row, work.version)
+        else:
+            self._fail(row, why)
+
+    def _settle(
+        self,
+        row: AccountRow,
+        work: Work,
+        order: Order,
+        result: Report,
+        over: Collection[EntitlementId],
+    ) -> None:
         if result.login_missing:
-            row.made = False
-            _new_secret(row, self.desk.keys)
-            self._fail(row, f"the login {row.login} is missing")
+            # It may be there: `made` stays, so that what is new is looked at before it is given.
+            if row.secret in {work.secret, None}:  # else it was reset meanwhile, and is shown
+                _new_secret(row, self.desk.keys)
+            self._fail(row, f"the login {row.login} is missing, or no password is known for it")
             return
         doubted = self._doubted(row)
-        fault = self._observe(row, work, result, doubted=doubted)
-        if work.login.password and row.secret == work.secret:
-            row.secret_set = True
-            row.made = row.made or bool(work.order and work.order.wanted)
+        if order.unwanted and not result.alone and row.unknown_until is None:
+            # A call of ours may still take effect: what it would do is seen to once it cannot.
+            self._doubt(row)
+            doubted = True
+        fault = self._observe(row, work, result, doubted=doubted, over=over)
+        self._keep_password(row, work, order, result)
         for note in result.notes:
             self.book.note(Entry("noted", SYSTEM, {"account": row.login, "note": note}))
         if fault:
             self._fail(row, fault)
             return
         self._finish(row, work.version)
+        kind = self._kind(row)
+        if order.unwanted and kind and kind.generates_login and not self._holds(row):
+            self.over.add(AccountId(row.id or 0))
         if not doubted:
             row.unknown_until = None
         elif row.wanted == work.version:
-            # What a dead instance began may still take effect: see to it once more, after that.
+            # What was begun, by whomever, may still take effect: see to it once more, after that.
             row.wanted += 1
             row.due_at = row.unknown_until
 
-    def _observe(self, row: AccountRow, work: Work, report: Report, *, doubted: bool) -> str:
+    def _observe(
+        self,
+        row: AccountRow,
+        work: Work,
+        report: Report,
+        *,
+        doubted: bool,
+        over: Collection[EntitlementId],
+    ) -> str:
         """Tell the requests what was seen; return what is not yet as it should be."""
         wanted = frozenset(work.order.wanted if work.order else ())
         faults: list[str] = []
@@ -377,7 +450,7 @@ class _Turn:
             seen: dict[GrantId, Outcome] = {}
             for of, grant, entitlement in work.items:
                 target = work.targets[entitlement]
-                if of == request.id:
+                if of == request.id and entitlement not in over:
                     outcome, fault = _judge(
                         target, report.outcomes[target], wanted=target in wanted, doubted=doubted
                     )
@@ -389,13 +462,23 @@ class _Turn:
                 self.book.decide(request.id, Observe(seen, report.deadline_refused, newest))
         return "; ".join(dict.fromkeys(faults))
 
+    def _keep_password(self, row: AccountRow, work: Work, order: Order, result: Report) -> None:
+        """Store what the system has of it, but for a password that was replaced meanwhile."""
+        if result.proof and row.secret in {work.secret, None}:
+            row.proof = self.desk.keys.seal(result.proof, _about_proof(row))
+        if work.login.password and row.secret == work.secret:
+            row.secret_set = True
+            row.made = row.made or bool(order.wanted)
+
     def _finish(self, row: AccountRow, version: int) -> None:
         row.acted, row.attempts, row.lease, row.due_at = version, 0, None, self.now
-        account = AccountId(row.id or 0)
-        if not any(
-            g.account == account and g.open for r in self.book.on(account) for g in r.grants
-        ):
+        if not self._holds(row):
             row.secret, row.secret_set = None, False
+
+    def _holds(self, row: AccountRow) -> bool:
+        account = AccountId(row.id or 0)
+        requests = self.book.on(account)
+        return any(g.account == account and g.open for r in requests for g in r.grants)
 
     def _fail(self, row: AccountRow, why: str) -> None:
         row.lease = None
@@ -457,18 +540,41 @@ def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tup
     return Outcome(Presence.UNKNOWN, why), why
 
 
+def _lasting(done: Done) -> dict[EntitlementId, str]:
+    """Return what was to be given, and will not be until somebody does what the sentence says."""
+    order, result = done.work.order, done.result
+    asked = done.work.targets
+    if order is not None:
+        wanted = set(order.wanted)
+        asked = {e: t for e, t in asked.items() if t in wanted}
+    if isinstance(result, Unavailable):
+        return dict.fromkeys(asked, str(result)) if result.lasting else {}
+    seen = result.outcomes if isinstance(result, Report) else result
+    lasting = {e: seen[t] for e, t in asked.items() if seen[t].lasting}
+    return {e: o.reason for e, o in lasting.items() if o.presence is Presence.UNKNOWN}
+
+
 def target_of(entitlement: Entitlement) -> Target:
-    resource = entitlement.resource
-    return Target(resource.type, resource.source_id, resource.path, entitlement.permission.name)
+    resource, server = entitlement.resource, entitlement.integration.server
+    permission = entitlement.permission.name
+    return Target(resource.type, resource.source_id, resource.path, permission, server)
 
 
 def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
     secret = Secret(random.token_urlsafe(PASSWORD_BYTES))
     row.secret = keys.seal(secret, _about(row))
-    row.secret_set, row.shown_at = False, None
+    row.secret_set, row.shown_at, row.proof = False, None, None
     return secret
 
 
 def _about(row: AccountRow) -> str:
+    return _identity(row, "secret")
+
+
+def _about_proof(row: AccountRow) -> str:
+    return _identity(row, "proof")
+
+
+def _identity(row: AccountRow, what: str) -> str:
     # JSON keeps the parts apart, whatever stands in them.
-    return json.dumps(["account", row.id, row.integration_id, row.person_id, "secret"])
+    return json.dumps(["account", row.id, row.integration_id, row.person_id, what])

@@ -104,7 +104,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
         justification=trimmed(draft.justification),
         extensions_allowed=revision.extension.times if revision.extension else 0,
         grants=tuple(
-            Grant(GrantId(n), e.id, accounts[e.integration.id])
+            Grant(GrantId(n), e.id, accounts[e.integration.id], named=e.resource.path)
             for n, e in enumerate(draft.entitlements)
         ),
     )

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session, col
 
-from engine.request import State
+from engine.request import GrantState, State
 from storage.codec import load_request
 from storage.tables import AuditRow, GrantRow, RequestRow
 
@@ -27,12 +27,17 @@ def requests_by_state(session: Session) -> Mapping[State, int]:
 
 
 def overdue(session: Session, now: datetime) -> Overdue:
-    """Count what is being revoked, and what runs although its end has passed."""
+    """Count what is being revoked or undone, and what runs although its end has passed."""
     revoking = select(col(RequestRow.id)).where(col(RequestRow.state) == State.REVOKING.value)
     began = select(func.min(col(AuditRow.at))).where(
         col(AuditRow.request_id).in_(revoking), col(AuditRow.action) == "revoking"
     )
-    since = [session.execute(began).scalar()]
+    undone = and_(col(GrantRow.state) == GrantState.REFUSED.value, col(GrantRow.begun))
+    refused = select(func.min(col(AuditRow.at))).where(
+        col(AuditRow.request_id).in_(select(col(GrantRow.request_id)).where(undone)),
+        col(AuditRow.action) == "refused",
+    )
+    since = [session.execute(began).scalar(), session.execute(refused).scalar()]
     begun = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
         col(RequestRow.state).in_([State.GRANTING.value, State.ACTIVE.value]),
         col(RequestRow.wake_at) <= now,
@@ -42,7 +47,7 @@ def overdue(session: Session, now: datetime) -> Overdue:
     holding = select(func.count(col(GrantRow.account_id).distinct())).where(
         col(GrantRow.open),
         col(GrantRow.begun),
-        col(GrantRow.request_id).in_(revoking) | col(GrantRow.request_id).in_(ended),
+        or_(col(GrantRow.request_id).in_(revoking), col(GrantRow.request_id).in_(ended), undone),
     )
     since += ended.values()
     return Overdue(

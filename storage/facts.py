@@ -153,6 +153,7 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
             col(IntegrationRow.id),
             col(IntegrationRow.name),
             col(IntegrationRow.kind),
+            col(IntegrationRow.server),
         )
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
@@ -160,11 +161,11 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
 
 
 def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
-    id_, permission, risk, *resource, integration, system, kind = row
+    id_, permission, risk, *resource, integration, system, kind, server = row
     number, type_, name, path, source, its_risk, status, body = resource
     return Entitlement(
         EntitlementId(id_ or 0),
-        Integration(IntegrationId(integration), system, kind),
+        Integration(IntegrationId(integration), system, kind, server),
         Resource(
             ResourceId(number or 0),
             type_,
@@ -174,6 +175,7 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
             its_risk,
             ResourceStatus(status),
             {key: tuple(values) for key, values in body.get("tags", {}).items()},
+            body.get("caveat", ""),
         ),
         Permission(permission, risk),
     )

@@ -17,7 +17,7 @@ from storage.tables import JobRow
 class JobKind(StrEnum):
     DISCOVER = "discover"  # an integration's resources; the subject is its id
     RECONCILE = "reconcile"  # the ledger with an integration; the subject is its id
-    RECONCILE_ACCOUNT = "reconcile_account"  # one that was busy then; the subject is its id
+    RECONCILE_ACCOUNT = "reconcile_account"  # one that was busy, or has ended; its id
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     SWEEP = "sweep"  # forget instances that are long dead
@@ -39,6 +39,12 @@ def schedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
     row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
     batch.add(tx, JobRow, [row], key=("kind", "subject"))
     tx.wake("jobs")
+
+
+def schedule_each(tx: Write, kind: JobKind, subjects: Iterable[str], at: datetime) -> None:
+    """As `schedule`, for several. It wakes nobody: they are for later."""
+    rows = [{"kind": kind.value, "subject": s, "due_at": at, "attempts": 0} for s in subjects]
+    batch.add(tx, JobRow, rows, key=("kind", "subject"))
 
 
 def reschedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:

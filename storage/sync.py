@@ -20,7 +20,7 @@ from engine.outcome import Entry
 from engine.request import SYSTEM, AccountId
 from storage import apply, audit, batch
 from storage.codec import dump_person, dump_revision, load_revision
-from storage.database import Write
+from storage.database import Read, Write
 from storage.tables import (
     LIVE,
     AuditHead,
@@ -37,6 +37,18 @@ from storage.tables import (
 )
 
 Log = list[tuple[None, Entry]]
+
+
+class OtherServerError(Exception):
+    """Another server answers than the one whose numbers the inventory has. Nothing was changed."""
+
+    def __init__(self, name: str, integration: IntegrationId, known: str, found: str) -> None:
+        super().__init__(
+            f"{name}: another server answers at its address ({found or 'without a name'}) than the "
+            f"one that Latchkey knows ({known}). No new access is given there, and nothing of what "
+            "it has is taken in; access that has to end ends. If a rebuild, an upgrade or a "
+            f"switch-over is why, accept it: latchkey integrations accept {integration}"
+        )
 
 
 class TooMuchError(Exception):
@@ -219,16 +231,60 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
 def integrations(tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
     """Take in connected systems: id, name, kind, settings (secrets only as references)."""
     rows: list[dict[str, object]] = [
-        {"id": id_, "name": name, "kind": kind, "version": 0, "body": dict(settings)}
+        {
+            "id": id_,
+            "name": name,
+            "kind": kind,
+            "version": 0,
+            "server": "",
+            "body": dict(settings),
+        }
         for id_, name, kind, settings in listed
     ]
     batch.add(tx, IntegrationRow, rows, key=("id",), change=("name", "kind", "body"))
 
 
+def server_of(session: Read, integration: IntegrationId) -> str:
+    """Return which server gave the numbers of a system's resources; empty: it is not known yet."""
+    known = select(col(IntegrationRow.server)).where(col(IntegrationRow.id) == integration)
+    server: str = session.execute(known).scalar_one()
+    return server
+
+
 def inventory(
-    tx: Write, integration: IntegrationId, found: Sequence[Discovered], now: datetime
+    tx: Write,
+    integration: IntegrationId,
+    found: Sequence[Discovered],
+    now: datetime,
+    *,
+    server: str = "",
 ) -> None:
-    """Take in all resources of one system. What is not found is gone, until its id comes back."""
+    """Take in all resources of one system. What is not found is gone, until its id comes back.
+
+    Raises OtherServerError where their numbers are another server's than those that are known. The
+    first that is taken in is the one that is known from then on.
+    """
+    row = tx.execute(
+        select(IntegrationRow).where(col(IntegrationRow.id) == integration).with_for_update()
+    ).scalar_one()
+    if row.server not in {"", server}:
+        raise OtherServerError(row.name, integration, row.server, server)
+    if row.server != server:
+        belongs(tx, integration, server)
+    audit.append(tx, take_in(tx, integration, found, now), now)
+
+
+def belongs(tx: Write, integration: IntegrationId, server: str) -> None:
+    """Store which server gave the numbers of a system's resources."""
+    of = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
+    tx.execute(of.values(server=server))
+    _new_epoch(tx)
+
+
+def take_in(
+    tx: Write, integration: IntegrationId, found: Sequence[Discovered], now: datetime
+) -> Log:
+    """Take in all resources of a system; return what the audit is to say, last of all."""
     known = {
         r.source_id: r
         for r in tx.execute(
@@ -247,7 +303,9 @@ def inventory(
     for item in found:
         gone.discard(item.source_id)
         row = known.get(item.source_id)
-        body = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
+        body: dict[str, Any] = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
+        if item.caveat:
+            body["caveat"] = item.caveat
         if row is None:
             fresh.append(
                 ResourceRow(
@@ -281,9 +339,10 @@ def inventory(
         _new_epoch(tx)
     if gone:
         _wake(tx, now)
-    if gone or fresh:
-        detail = {"integration": integration, "new": len(fresh), "gone": len(gone)}
-        audit.append(tx, [(None, Entry("discovered", SYSTEM, detail))], now)
+    if not (gone or fresh):
+        return []
+    detail = {"integration": integration, "new": len(fresh), "gone": len(gone)}
+    return [(None, Entry("discovered", SYSTEM, detail))]
 
 
 def _store_permissions(

@@ -57,6 +57,7 @@ class IntegrationRow(SQLModel, table=True):
     name: str
     kind: str
     version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # of its inventory
+    server: str = ""  # that gave the numbers of its resources; empty: not known yet
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
 
@@ -73,7 +74,7 @@ class ResourceRow(SQLModel, table=True):
     path_key: str  # casefolded
     status: str
     risk: int
-    body: dict[str, Any] = _json()  # tags
+    body: dict[str, Any] = _json()  # tags, caveat
 
 
 class EntitlementRow(SQLModel, table=True):
@@ -156,10 +157,12 @@ class AccountRow(SQLModel, table=True):
     attempts: int = 0
     lease: int | None = None
     unknown_until: datetime | None = _moment()
-    made: bool = False  # the login exists in the system
+    made: bool = False  # the login was made in the system
     secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     secret_set: bool = False  # the system has it
+    proof: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # of the password
     shown_at: datetime | None = _moment()
+    faults: dict[str, list[Any]] | None = Field(default=None, sa_column=Column(Json))  # that last
     found: dict[str, str] | None = Field(default=None, sa_column=Column(Json))  # by reconciliation
 
 

@@ -1,5 +1,6 @@
 """Showing the login that a grantee was given: to them alone, for ten minutes, until saved."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from sqlmodel import col
 from bot.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Credentials
-from engine.connectors.port import Login, Target
+from engine.connectors.port import Login
 from engine.directory import Person
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Code, Entry, Refusal
@@ -127,10 +128,7 @@ def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) ->
         row.shown_at = now
         jobs.reschedule(tx, JobKind.FORGET_SECRET, str(held.account), now + SHOWN_FOR)
     connected = services.connected[held.integration]
-    targets = [
-        Target(e.resource.type, e.resource.source_id, e.resource.path, e.permission.name)
-        for e in held.entitlements
-    ]
+    targets = [accounts.target_of(e) for e in held.entitlements]
     login = Login(row.login, row.person_id)
     return Credentials(
         account=held.account,
@@ -139,4 +137,15 @@ def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) ->
         password=password,
         pending=not row.secret_set and password is not None,
         valid_until=request.ends_at,
+        remarks=list(_remarks(request, held)),
     )
+
+
+def _remarks(request: AccessRequest, held: _Held) -> Iterator[str]:
+    left_out = {g.entitlement: g.left_out for g in request.grants if g.left_out}
+    for entitlement in held.entitlements:
+        if but := left_out.get(entitlement.id):
+            yield f"{entitlement}: all but {but}"
+    for path, caveat in {e.resource.path: e.resource.caveat for e in held.entitlements}.items():
+        if caveat:
+            yield f"{path}: {caveat}"

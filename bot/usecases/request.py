@@ -331,4 +331,5 @@ class _Filling:
             risk=entitlement.risk,
             held=held,
             description=revision.description,
+            caveat=entitlement.resource.caveat,
         )

@@ -8,7 +8,7 @@ from bot.views.text import capital, cut, prose
 from bot.views.values import Message, Scene
 from engine.lifecycle import offer_key
 from engine.outcome import Card
-from engine.request import State
+from engine.request import AccessRequest, State
 
 __all__ = [
     "alarm",
@@ -48,12 +48,18 @@ def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
 def request_card(scene: Scene) -> Message:
     """The card of requestor and grantee, which follows the request through its life."""
     request = scene.request
-    head = _HEADS[request.state]
+    head = _head(request)
     blocks = [header(head), section(phrases.what(scene)), fields(_facts(scene))]
     blocks += map(section, filter(None, (phrases.why(request), _progress(scene))))
     blocks += actions(phrases.party_buttons(scene))
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}: {phrases.what_in_short(scene)}", blocks)
+
+
+def _head(request: AccessRequest) -> str:
+    if request.state is State.REVOKING and request.ending is State.FAILED:
+        return "🔄 What was begun is being undone"
+    return _HEADS[request.state]
 
 
 def _facts(scene: Scene) -> Iterable[tuple[str, str]]:
@@ -104,7 +110,7 @@ def approval_card(scene: Scene) -> Message:
     asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
     asks += phrases.for_whom(scene)
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
-    blocks += map(section, filter(None, (phrases.why(request), said)))
+    blocks += map(section, filter(None, (phrases.why(request), phrases.caveats(scene), said)))
     blocks += actions(phrases.decide_buttons(scene) if phrases.may_decide(scene) else [])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)

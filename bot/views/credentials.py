@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.views import ids
 from bot.views.blocks import actions, button, confirm, context, modal, plain_text, section
-from bot.views.text import cut, escape, verbatim, when
+from bot.views.text import cut, escape, rows, verbatim, when
 from bot.views.values import Block, Credentials, View
 
 __all__ = ["credentials_modal", "loading_modal", "notice_modal", "saved_modal"]
@@ -48,6 +48,8 @@ def _login(login: Credentials) -> Iterable[Block]:
         shown.append(("Password", login.password.reveal()))
     if shown:
         yield {"type": "rich_text", "elements": [_row(*row) for row in shown]}
+    if login.remarks:
+        yield section(rows((f"⚠️ {cut(escape(r), 400)}" for r in login.remarks), limit=1200, most=5))
     yield context(_state(login))
     yield from actions(_buttons(login))
 

@@ -42,8 +42,7 @@ def _summary(scene: Scene) -> list[Block]:
         ("Risk", phrases.risk(scene)),
     )
     said = [section(f"{asks}{phrases.for_whom(scene)}:\n{phrases.what(scene)}"), fields(facts)]
-    if because := phrases.why(request, 2900):
-        said.append(section(because))
+    said += map(section, filter(None, (phrases.caveats(scene), phrases.why(request, 2900))))
     return [*said, context(*phrases.origin(scene))]
 
 

@@ -13,14 +13,18 @@ from engine.approval import Case, missing
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import Join
+from engine.inventory import Resource
 from engine.lifecycle import next_tier_at
 from engine.request import SYSTEM, AccessRequest, Approval, Ask, Grant, GrantState, Settled, State
 
 __all__ = [
     "again_button",
+    "all_but",
     "approved_so_far",
     "asked",
     "cancel_button",
+    "caveat",
+    "caveats",
     "credentials_button",
     "decide_buttons",
     "decision",
@@ -91,16 +95,35 @@ def _entitlement(scene: Scene, grant: Grant, limit: int) -> str:
     found = scene.entitlements.get(grant.entitlement)
     if found is None:
         return "something that no longer exists"
-    return f"{code(found.permission.name, 80)} on {code(found.resource.path, limit)}"
+    path = grant.named if grant.named and not grant.begun else found.resource.path
+    return f"{code(found.permission.name, 80)} on {code(path, limit)}"
+
+
+def caveats(scene: Scene) -> str:
+    """Say what those who get it cannot use all the same; empty: nothing is known."""
+    things = {e.resource.id: e.resource for e in scene.entitlements.values() if e.resource.caveat}
+    return rows((f"⚠️ {caveat(thing)}" for thing in things.values()), limit=1200, most=5)
+
+
+def caveat(thing: Resource) -> str:
+    return f"{code(thing.path, 200)}: {cut(escape(thing.caveat), 400)}" if thing.caveat else ""
 
 
 def _remark(grant: Grant) -> str:
     note = cut(escape(grant.note), 200).rstrip(".")
     if grant.state is GrantState.REFUSED:
-        return f"⚠️ not given: {note}" if note else "⚠️ not given"
+        word = "being undone" if grant.begun else "not given"
+        return f"⚠️ {word}: {note}" if note else f"⚠️ {word}"
     if grant.state is GrantState.ENDED:
         return f"📌 {note}" if note else ""
-    return "📌 was there before, and stays at the end" if grant.standing else ""
+    if grant.standing:
+        return "📌 was there before, and stays at the end"
+    return f"⚠️ {but}" if (but := all_but(grant)) else ""
+
+
+def all_but(grant: Grant) -> str:
+    """Say what of it could not be given; empty: all of it was."""
+    return f"all but {cut(escape(grant.left_out), 300)}".rstrip(".") if grant.left_out else ""
 
 
 def _remarked(grant: Grant) -> str:

@@ -207,6 +207,8 @@ def _next_step(form: Form) -> str:
 def _preview(preview: Preview) -> Iterable[Block]:
     yield divider()
     yield fields(_facts(preview))
+    if preview.caveat:
+        yield section(f"⚠️ {cut(prose(preview.caveat), 600)}")
     if preview.held:
         yield section(rows(map(_held, preview.held), limit=1500, most=5))
     about = cut(prose(preview.description), 600)

@@ -54,6 +54,7 @@ class Preview:
     risk: int
     held: Sequence[tuple[str, datetime | None]] = ()  # codes of requests that hold it, until when
     description: str = ""
+    caveat: str = ""  # what of it cannot be used all the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,10 @@ class Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """The login to one system. `password` None: it is not kept any more (or not made yet)."""
+    """The login to one system. `password` None: it is not kept any more (or not made yet).
+
+    `remarks` say what of the access could not be given, or cannot be used.
+    """
 
     account: AccountId
     system: str
@@ -85,3 +89,4 @@ class Credentials:
     password: Secret | None
     pending: bool = False  # being set right now
     valid_until: datetime | None = None
+    remarks: Sequence[str] = ()

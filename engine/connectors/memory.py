@@ -4,11 +4,12 @@ It keeps the same contract as the real ones (tests/connectors holds it to that).
 it has the other side, what people do in the system by hand, and faults to be had on demand.
 """
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from engine.connectors.port import (
@@ -19,6 +20,7 @@ from engine.connectors.port import (
     Outcome,
     Presence,
     Report,
+    Secret,
     Target,
     Unavailable,
 )
@@ -27,6 +29,12 @@ __all__ = ["Memory", "Session"]
 
 _HELD = Outcome(Presence.HELD)
 _ABSENT = Outcome(Presence.ABSENT)
+
+_Key = tuple[str, str]  # a resource's number, and a permission
+
+
+def _key(target: Target) -> _Key:
+    return target.source_id, target.permission
 
 
 @dataclass(eq=False, slots=True)
@@ -39,12 +47,16 @@ class Session:
 @dataclass(slots=True)
 class _Account:
     owner: str
-    password: str = ""
+    proof: str = ""  # of its password
     open: bool = False  # may log in
     remaining: timedelta | None = None  # as last told
-    given: set[Target] = field(default_factory=set[Target])
-    standing: set[Target] = field(default_factory=set[Target])
+    given: set[_Key] = field(default_factory=set[_Key])
+    standing: set[_Key] = field(default_factory=set[_Key])
     sessions: set[Session] = field(default_factory=set[Session])
+
+    @property
+    def held(self) -> set[_Key]:
+        return self.given | self.standing
 
 
 class Memory:
@@ -63,11 +75,12 @@ class Memory:
         self.generates_login = generates_login
         self.deadline = deadline
         self.name = ""  # of the server that answers
+        self.alone = True  # nobody keeps it from knowing that none of its calls is under way
         self.calls = Counter[str]()  # by method
         self._resources = {resource.source_id: resource for resource in resources}
         self._accounts: dict[str, _Account] = {}
-        self._refused: dict[Target, str] = {}
-        self._failing = 0
+        self._answers: dict[_Key, Outcome] = {}  # what is said in place of HELD
+        self._failing: list[Unavailable] = []
         self._dying = 0
         self._lock = threading.RLock()
 
@@ -88,31 +101,36 @@ class Memory:
         del given
         with self._call("inspect"):
             account = self._account(login)
-            held = account.given | account.standing if account else set[Target]()
-            return {t: _HELD if t in held and self._has(t) else _ABSENT for t in targets}
+            return {t: self._look(account, t) for t in targets}
 
     def apply(self, order: Order) -> Report:
         with self._call("apply"):
             account = self._account(order.login)
+            outcomes = dict.fromkeys((h.target for h in order.holdings), _ABSENT)
             if account is None and not (order.wanted and order.login.password):
-                outcomes = dict.fromkeys((h.target for h in order.holdings), _ABSENT)
-                return Report(outcomes, login_missing=bool(order.wanted))
+                return Report(outcomes, login_missing=bool(order.wanted), alone=self.alone)
             if account is None:
                 account = self._accounts[order.login.name] = _Account(order.login.owner)
-            if order.login.password and order.wanted:
-                account.password = order.login.password.reveal()
+            known = self._set_password(account, order) or not order.wanted
+            if not known:
+                return Report(outcomes, login_missing=True, alone=self.alone)
+            if any(self._strange(h.target) for h in order.holdings):
+                self._end_by_name(account, order)
             outcomes = {h.target: self._bring(account, h.target, h.wanted) for h in order.holdings}
-            if any(outcomes[target] is _HELD for target in order.wanted):
+            if any(outcomes[t].presence is not Presence.REFUSED for t in order.wanted):
                 account.open, account.remaining = True, order.remaining
             else:
                 self._shut(account)
-            return Report(outcomes)
+            # What the grantee set themselves is not told: it would come back with the next access.
+            proof = Secret(account.proof) if order.wanted and order.login.password else None
+            return Report(outcomes, alone=self.alone, proof=proof)
 
     def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
         with self._call("unexplained"):
             account = self._account(login)
-            held = account.given | account.standing if account else set[Target]()
-            return tuple(sorted(str(target) for target in held.difference(given)))
+            paths = {(t.path, t.permission) for t in given}
+            held = {self._words(key) for key in account.held} if account else set[_Key]()
+            return tuple(sorted(f"{permission} on {path}" for path, permission in held - paths))
 
     def cleanup(self, login: Login) -> tuple[str, ...]:
         with self._call("cleanup"):
@@ -145,7 +163,24 @@ class Memory:
             del self._resources[source_id]
             for account in self._accounts.values():
                 for held in (account.given, account.standing):
-                    held -= {target for target in held if target.source_id == source_id}
+                    held -= {key for key in held if key[0] == source_id}
+
+    def rename(self, source_id: str, path: str) -> None:
+        """Call a resource otherwise: it stays the same thing, under the same number."""
+        with self._lock:
+            name = path.rpartition("/")[2]
+            self.add(replace(self._resources[source_id], name=name, path=path))
+
+    def rebuild(self, name: str) -> None:
+        """Let another server answer, to which all was restored: each number is another one."""
+        with self._lock:
+            number = {old: f"{name}:{self._resources[old].path}" for old in self._resources}
+            moved = [replace(r, source_id=number[i]) for i, r in self._resources.items()]
+            self._resources = {resource.source_id: resource for resource in moved}
+            for account in self._accounts.values():
+                account.given = {(number[source], what) for source, what in account.given}
+                account.standing = {(number[source], what) for source, what in account.standing}
+            self.name = name
 
     def drop_login(self, name: str) -> None:
         with self._lock:
@@ -156,22 +191,27 @@ class Memory:
         """Give access by hand, not through Latchkey."""
         with self._lock:
             account = self._accounts.setdefault(login.name, _Account(login.owner))
-            account.standing.add(target)
+            account.standing.add(_key(target))
 
     def log_in(self, name: str, password: str) -> Session | None:
         with self._lock:
             account = self._accounts.get(name)
-            if account is None or not account.open or account.password != password:
+            if account is None or not account.open or account.proof != _proof(password):
                 return None
             session = Session()
             account.sessions.add(session)
             return session
 
+    def set_password(self, name: str, password: str) -> None:
+        """Let the grantee set one of their own."""
+        with self._lock:
+            self._accounts[name].proof = _proof(password)
+
     def can(self, name: str, target: Target) -> bool:
         """Tell whether the login can use the target, by whomever it was given."""
         with self._lock:
             account = self._accounts.get(name)
-            return account is not None and target in account.given | account.standing
+            return account is not None and _key(target) in account.held
 
     def remaining(self, name: str) -> timedelta | None:
         """Return how long the login was told to last, when last told."""
@@ -180,10 +220,11 @@ class Memory:
 
     # --- Faults -----------------------------------------------------------------------------------
 
-    def fail(self, times: int = 1) -> None:
+    def fail(self, times: int = 1, reason: str = "", *, lasting: bool = False) -> None:
         """Let the next calls do nothing and raise `Unavailable`."""
         with self._lock:
-            self._failing = times
+            said = reason or "the system does not answer"
+            self._failing = [Unavailable(said, lasting=lasting) for _ in range(times)]
 
     def die(self, times: int = 1) -> None:
         """Let the next calls do their work, and raise `Unavailable` instead of telling."""
@@ -192,18 +233,24 @@ class Memory:
 
     def refuse(self, target: Target, reason: str = "Refused, as told.") -> None:
         """Never give this target; an empty reason gives it again."""
-        with self._lock:
-            self._refused[target] = reason
+        self._answer(target, Outcome(Presence.REFUSED, reason) if reason else None)
 
-    # --- Private ----------------------------------------------------------------------------------
+    def withhold(self, target: Target, cure: str) -> None:
+        """Do not give this target until somebody does what the sentence says; empty: they have."""
+        self._answer(target, Outcome(Presence.UNKNOWN, cure, lasting=True) if cure else None)
+
+    def leave_out(self, target: Target, left_out: str) -> None:
+        """Give this target but for that; empty: whole."""
+        self._answer(target, Outcome(Presence.HELD, left_out=left_out) if left_out else None)
+
+    # --- Inside -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _call(self, name: str) -> Iterator[None]:
+    def _call(self, method: str) -> Iterator[None]:
         with self._lock:
-            self.calls[name] += 1
+            self.calls[method] += 1
             if self._failing:
-                self._failing -= 1
-                raise Unavailable("the system does not answer")
+                raise self._failing.pop()
             yield
             if self._dying:
                 self._dying -= 1
@@ -214,6 +261,16 @@ class Memory:
             return self._accounts.setdefault(login.name, _Account(login.owner))
         return self._accounts.get(login.name)
 
+    def _answer(self, target: Target, outcome: Outcome | None) -> None:
+        with self._lock:
+            self._answers.pop(_key(target), None)
+            if outcome:
+                self._answers[_key(target)] = outcome
+
+    def _words(self, key: _Key) -> tuple[str, str]:
+        source_id, permission = key
+        return self._resources[source_id].path, permission
+
     def _has(self, target: Target) -> bool:
         resource = self._resources.get(target.source_id)
         return (
@@ -222,16 +279,52 @@ class Memory:
             and target.permission in resource.permissions
         )
 
+    def _strange(self, target: Target) -> bool:
+        """Tell whether another server gave the number of this target."""
+        return target.server != self.name
+
+    def _look(self, account: _Account | None, target: Target) -> Outcome:
+        if self._strange(target):
+            return _another(target)
+        if account is None or not self._has(target) or _key(target) not in account.held:
+            return _ABSENT
+        said = self._answers.get(_key(target))
+        return said if said and said.presence is Presence.HELD else _HELD
+
+    def _set_password(self, account: _Account, order: Order) -> bool:
+        """Set what is known to be its password; False: nothing is known."""
+        login = order.login
+        if not order.wanted or not self.generates_login:
+            return True
+        if login.password:
+            account.proof = _proof(login.password.reveal())
+        elif login.proof and not account.open:
+            account.proof = login.proof.reveal()  # whatever the grantee set meanwhile
+        return account.open or bool(login.password or login.proof)
+
+    def _end_by_name(self, account: _Account, order: Order) -> None:
+        """Numbers say nothing: keep what has the path of what is wanted, and nothing else."""
+        keep = {(t.path, t.permission) for t in order.wanted}
+        account.given = {key for key in account.given if self._words(key) in keep}
+        if self.generates_login:
+            account.standing = {key for key in account.standing if self._words(key) in keep}
+
     def _bring(self, account: _Account, target: Target, wanted: bool) -> Outcome:  # noqa: FBT001
+        if self._strange(target):
+            return _another(target) if wanted else _ABSENT
         if not wanted:
-            account.given.discard(target)
+            account.given.discard(_key(target))
             return _ABSENT
         if not self._has(target):
             return Outcome(Presence.REFUSED, f"{target.path} is gone.")
-        if reason := self._refused.get(target):
+        called = self._resources[target.source_id].path
+        if called != target.path and _key(target) not in account.given:
+            reason = f"It is called {called} now; {target.path} was approved."
             return Outcome(Presence.REFUSED, reason)
-        account.given.add(target)
-        return _HELD
+        said = self._answers.get(_key(target), _HELD)
+        if said.presence is Presence.HELD:
+            account.given.add(_key(target))
+        return said
 
     @staticmethod
     def _shut(account: _Account) -> None:
@@ -239,3 +332,12 @@ class Memory:
         for session in account.sessions:
             session.alive = False
         account.sessions.clear()
+
+
+def _proof(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def _another(target: Target) -> Outcome:
+    reason = f"Another server answers than the one that {target.path} was found on."
+    return Outcome(Presence.UNKNOWN, reason)

@@ -7,7 +7,10 @@ import sys
 import pytest
 
 from bot.sandbox.house import COMPANY, MANIFESTS
+from engine.inventory import IntegrationId
 from engine.request import State
+from storage import sync
+from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from tests.support.story import CUSTOMERS, STOCK
 
@@ -183,6 +186,37 @@ def test_a_revocation_of_nothing_says_so(told, arguments):
     done = told.house.bot.run("revoke", *arguments)
     assert done.returncode == 1
     assert done.stderr
+
+
+def test_an_operator_sees_which_server_answers_and_accepts_another(told):
+    """After a rebuild only the database could be edited by hand, row by row."""
+    marta = told.person("marta")
+    request = told.active(marta, told.person("priya"))
+    login = told.credentials(marta, request.code)
+    database = Database(told.house.bot.settings["LATCHKEY_DATABASE_URL"], pool=1)
+    with database.write() as tx:
+        sync.belongs(tx, IntegrationId("orders-db"), "elsewhere/1")
+    run = told.house.bot.run
+
+    listed = run("integrations", "list").stdout
+    for word in ("orders-db", "Production PostgreSQL", "elsewhere/1", "another server answers"):
+        assert word in listed
+    assert run("integrations", "accept", "nothing").stderr == "There is no integration nothing.\n"
+    asked = run("integrations", "accept", "orders-db")
+    assert asked.returncode == 1
+    assert "elsewhere/1 →" in asked.stdout
+    assert "to be brought in line: 1" in asked.stdout
+    accepted = run("integrations", "accept", "orders-db", "--yes")
+    assert accepted.returncode == 0, accepted.stderr
+    assert "Gone: 0" in accepted.stdout
+    again = run("integrations", "accept", "orders-db", "--yes")
+    assert "the server that answers is accepted" in again.stderr
+
+    assert told.works(login)
+    told.card(marta, request.code, button="return").click("return")
+    told.wait(request.code, State.RETURNED)
+    assert not told.works(login)
+    database.close()
 
 
 def test_paused_grants_wait_and_revoking_goes_on(told):

@@ -42,7 +42,7 @@ from bot.views.text import (
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
 from engine import lifecycle
 from engine.commands import Approve, Extend, Observe, Reject, Return
-from engine.connectors.port import Secret
+from engine.connectors.port import Outcome, Presence, Secret
 from engine.directory import PersonId
 from engine.flow import Approval, Escalation, Extension, FlowId, Join
 from engine.inventory import EntitlementId, ResourceId
@@ -63,6 +63,7 @@ from tests.support.builders import (
     NOW,
     REFUSED,
     SECURITY,
+    Life,
     approvers,
     begun,
     company,
@@ -262,11 +263,71 @@ def test_what_was_refused_is_marked_and_stands_first():
     partly.see(HELD, REFUSED)
 
     lines = read(request_card(seen(partly, ANN))).splitlines()
+    assert lines[1] == "• read on orders/t2  ⚠️ being undone: The table was dropped"
+    partly.see(HELD, ABSENT)
 
+    lines = read(request_card(seen(partly, ANN))).splitlines()
     assert lines[1:3] == [
         "• read on orders/t2  ⚠️ not given: The table was dropped",
         "• read on orders/t1",
     ]
+
+
+LEFT_OUT = "spatial_ref_sys, which belongs to <!channel>"
+
+
+def partly_given() -> Life:
+    made = life(State.GRANTING)
+    made.attempt()
+    made.see(Outcome(Presence.HELD, left_out=LEFT_OUT))
+    return made
+
+
+@pytest.mark.parametrize(("draw", "viewer"), [(request_card, ANN), (approval_card, BEN)])
+def test_what_was_left_out_is_named_on_every_card(draw, viewer):
+    """A schema that was given but for one table was called refused, or whole."""
+    drawn = draw(seen(partly_given(), viewer))
+
+    assert f"read on orders/t1  ⚠️ all but {LEFT_OUT}" in read(drawn)
+    assert "<!channel>" not in str(drawn.blocks)
+
+
+def test_what_those_who_get_it_cannot_use_is_said_where_it_is_decided():
+    """It was approved, given, and of no use: row security hid every row."""
+    caveat = "Row security hides rows from <!here>."
+    made = begun()
+    made.know(entitlements={1: entitlement(caveat=caveat)})
+
+    for drawn in (approval_card(seen(made, BEN)), approve_modal(seen(made, BEN))):
+        assert f"⚠️ orders/t1: {caveat}" in read(drawn)
+        assert "<!here>" not in str(drawn)
+    form = replace(FILLED, preview=replace(FILLED.preview, caveat=caveat))
+    assert f"⚠️ {caveat}" in read(request_modal(form))
+
+
+def test_what_was_begun_of_a_refused_request_is_not_called_not_given():
+    """It said “not given” while ten tables could be read."""
+    made = life(State.GRANTING)
+    made.attempt()
+    made.see(REFUSED)
+
+    card = read(request_card(seen(made, ANN)))
+    assert card.startswith("🔄 What was begun is being undone")
+    assert "⚠️ being undone: The table was dropped" in card
+    assert "not given" not in card
+    made.see(ABSENT)
+
+    card = read(request_card(seen(made, ANN)))
+    assert card.startswith("⚠️ Access could not be given")
+    assert "⚠️ not given: The table was dropped" in card
+
+
+def test_what_waits_is_shown_under_the_name_that_was_asked_for():
+    made = begun()
+    named = [replace(g, named="orders/old name") for g in made.request.grants]
+    made.request = made.request.with_(grants=tuple(named))
+
+    assert "read on orders/old name" in read(approval_card(seen(made, BEN)))
 
 
 def test_what_is_still_held_is_said():
@@ -658,6 +719,16 @@ def test_a_password_that_is_gone_can_be_reset():
     assert list(buttons(drawn)) == ["Reset password"]
 
 
+def test_how_to_log_in_says_what_is_missing():
+    remarks = ["read on shop: all but geo, which belongs to <!channel>", "shop: Row security."]
+
+    drawn = credentials_modal([replace(LOGIN, remarks=remarks)])
+
+    for remark in remarks:
+        assert f"⚠️ {remark}" in read(drawn)
+    assert "<!channel>" not in str(drawn)
+
+
 def test_a_login_in_the_making_says_so():
     drawn = credentials_modal([replace(LOGIN, password=None, pending=True)])
 
@@ -880,6 +951,7 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             risk=10,
             held=[(name, None)] * 50,
             description=long,
+            caveat=long,
         ),
     )
 
@@ -908,6 +980,7 @@ def test_everything_else_is_within_slacks_limits(typed: str, name: str, count: i
         instructions={f"{n}{name}": long for n in range(count)},
         password=Secret(long),
         valid_until=datetime(2026, 3, 2, tzinfo=UTC),
+        remarks=[long] * count,
     )
 
     for drawn in (notice(long), alarm(long), help_text(), unknown_command(long, name)):

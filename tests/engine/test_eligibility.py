@@ -339,7 +339,10 @@ def test_flows_add_up_and_none_restricts_another():
 def test_asked_again_at_the_grant(values: dict, people: tuple[Person, ...], known, why):
     of = flow(**values)
 
-    said = still_granted(request(of), known, facts(of, *people))
+    truth = facts(of, *people, entitlements=[known] if known else [])
+    asked = request(of, 1 if known else 9)
+
+    said = still_granted(asked, asked.grants[0], truth)
 
     assert why in said
     assert bool(said) is bool(why)
@@ -349,7 +352,18 @@ def test_a_flow_that_closed_meanwhile_does_not_stop_the_grant():
     """What was approved is given: only new requests need an open flow."""
     of = flow(active=False, deleted=True)
 
-    assert not still_granted(request(of), entitlement(), facts(of))
+    assert not still_granted(request(of), request(of).grants[0], facts(of))
+
+
+@pytest.mark.parametrize(("named", "fine"), [("orders/t1", True), ("orders/t2", False)])
+def test_what_is_called_otherwise_by_now_is_not_what_was_approved(named: str, *, fine: bool):
+    """What was approved was a number: a thing that was renamed meanwhile was given in its place."""
+    grant = replace(request().grants[0], named=named)
+
+    said = still_granted(request(), grant, facts())
+
+    assert bool(said) is not fine
+    assert fine or said == "It is called orders/t1 now; orders/t2 was approved. Ask again."
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from engine.commands import (
     Tick,
     Verify,
 )
+from engine.connectors.port import Outcome, Presence
 from engine.directory import Person, PersonStatus
 from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts
 from engine.lifecycle import TABLE, Do, No, decide, next_wake
@@ -726,17 +727,30 @@ def test_what_a_system_refuses_is_marked_and_told_and_the_rest_works():
     made.see(REFUSED, HELD)
 
     assert made.request.state is State.ACTIVE
-    assert made.own() == [("refused", False, "The table was dropped."), ("held", True, "")]
+    assert made.own() == [("refused", True, "The table was dropped."), ("held", True, "")]
     assert {t.to for t in told(made, Card.NOTICE)} == {ANN}
     assert {t.to for t in told(made, Card.ALARM)} == {ADA, ABE}
-    assert "read on orders/t1 was not granted. The table was dropped." in sentences(made)
+    assert (
+        "read on orders/t1 was refused. The table was dropped. "
+        "What was begun of it is being undone." in sentences(made)
+    )
+    made.tells.clear()
+    made.see(ABSENT, HELD)
+    assert made.own() == [("refused", False, "The table was dropped."), ("held", True, "")]
+    assert told(made, Card.REQUEST)
+    assert told(made, Card.APPROVAL)
 
 
-def test_all_refused_is_failed():
+def test_all_refused_is_failed_when_it_is_seen_absent():
+    """“Refused” was believed: what had been given of it all the same was never taken away."""
     made = life(State.GRANTING, flow(), 1, 2)
     made.attempt()
 
     made.see(REFUSED)
+    for outcomes in ([UNKNOWN], [REFUSED], [HELD], [ABSENT, UNKNOWN]):
+        made.see(*outcomes)
+        assert made.request.state is State.REVOKING
+    made.see(ABSENT)
 
     assert made.request.state is State.FAILED
     assert made.request.ended.reason == "all was refused"
@@ -758,14 +772,86 @@ def test_what_was_begun_is_undone_before_a_request_has_failed(grant_for):
     assert made.request.state is State.FAILED
 
 
-def test_a_refusal_that_comes_in_while_failing_undoes_nothing_twice():
+def test_what_was_refused_and_another_request_wants_is_left_to_that():
     made = life(State.GRANTING)
     made.attempt()
-    made.tick(DAY)
+    made.know(held_elsewhere={1: "AX-7K2M"})
 
     made.see(REFUSED)
 
     assert made.request.state is State.FAILED
+    assert made.own() == [("refused", False, "The table was dropped.")]
+
+
+def test_what_is_renamed_while_it_is_being_given_is_taken_back():
+    made = life(State.GRANTING)
+    named = [replace(g, named="orders/t1") for g in made.request.grants]
+    made.request = made.request.with_(grants=tuple(named))
+    made.attempt()
+    made.know(entitlements={1: entitlement(path="orders/other")})
+
+    made.do(Attempt())
+
+    assert made.request.state is State.REVOKING
+    assert made.own() == [
+        ("refused", True, "It is called orders/other now; orders/t1 was approved. Ask again.")
+    ]
+
+
+def test_what_is_held_keeps_its_access_under_another_name():
+    made = life(State.ACTIVE)
+    named = [replace(g, named="orders/t1") for g in made.request.grants]
+    made.request = made.request.with_(grants=tuple(named))
+    made.know(entitlements={1: entitlement(path="orders/other")})
+
+    made.do(Attempt())
+
+    assert made.own() == [("held", True, "")]
+
+
+def test_what_was_left_out_is_kept_with_the_grant_and_told_when_it_changes():
+    made = life(State.GRANTING)
+    made.attempt()
+    seen = []
+    for left_out in ("geo, which belongs to postgres", "geo, which belongs to postgres", ""):
+        made.tells.clear()
+        decision = made.see(Outcome(Presence.HELD, left_out=left_out))
+        told_ = [e.detail["left_out"] for e in decision.audit if e.action == "left_out"]
+        seen.append((made.request.grants[0].left_out, told_, bool(told(made, Card.APPROVAL))))
+
+    assert seen == [
+        ("geo, which belongs to postgres", ["geo, which belongs to postgres"], True),
+        ("geo, which belongs to postgres", [], False),
+        ("", [""], True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "command"), list(itertools.product(State, (*EXAMPLES, Revoke(ADA)))), ids=str
+)
+def test_what_was_begun_is_forgotten_only_when_it_is_seen_absent(state, command):
+    """A refusal was taken for absence, in every state."""
+    made = life(state)
+    before = made.request.grants
+
+    made.do(command)
+
+    absent = command == Observe({GrantId(0): ABSENT})
+    assert absent or [g.begun for g in made.request.grants] >= [g.begun for g in before]
+
+
+@given(lives(), commands)
+@settings(max_examples=250)
+def test_whatever_happens_what_was_begun_is_open_until_it_is_seen_absent(made, command):
+    before, elsewhere = made.request, made.facts.held_elsewhere
+
+    made.do(command)
+
+    for old, new in zip(before.grants, made.request.grants, strict=True):
+        seen = isinstance(command, Observe) and command.outcomes.get(old.id) == ABSENT
+        if old.begun and not new.begun:
+            assert seen or old.standing or old.entitlement in elsewhere
+        assert new.ever_begun or not (new.begun or old.ever_begun)
 
 
 @pytest.mark.parametrize(
@@ -1212,12 +1298,15 @@ def test_a_revoke_during_granting_takes_effect_after_the_call_in_flight(in_fligh
     assert made.request.state is State.REVOKED
 
 
-def test_what_the_call_in_flight_refused_was_never_there():
+def test_what_the_call_in_flight_refused_is_looked_for_all_the_same():
+    """“Refused” ended it, although the system might have committed a part of it."""
     made = life(State.GRANTING)
     made.attempt()
     made.do(Return(ANN))
 
     made.see(REFUSED)
+    assert made.request.state is State.REVOKING
+    made.see(ABSENT)
 
     assert made.request.state is State.RETURNED
 

@@ -235,10 +235,14 @@ class Overlapping(RuleBasedStateMachine):
         done=st.sampled_from(["all", "all", "nothing", "half"]),
         answered=st.booleans(),
         refuses=st.sets(st.integers(1, 4).map(EntitlementId), max_size=1),
+        leaves_some=st.booleans(),
         end_refused=st.sampled_from(["", "", "it keeps its own time"]),
     )
-    def arrive(self, done, answered, refuses, end_refused):
-        """The order is carried out as far as it goes; what came of it is told, or is lost."""
+    def arrive(self, done, answered, refuses, leaves_some, end_refused):
+        """The order is carried out as far as it goes; what came of it is told, or is lost.
+
+        Where it is refused, some of it may be there all the same.
+        """
         sent, self.sent = self.sent, None
         ordered = sorted(sent.wished.wanted | sent.wished.unwanted)
         reached = {"all": ordered, "nothing": [], "half": ordered[::2]}[done]
@@ -247,7 +251,7 @@ class Overlapping(RuleBasedStateMachine):
             assert e not in self.standing, "an order never speaks of what is not ours"
             if e in sent.wished.unwanted:
                 self.held.discard(e)
-            elif e not in refused:
+            elif e not in refused or leaves_some:
                 self.held.add(e)
         if answered and done != "nothing":
             self.report(sent, refused, end_refused)
@@ -258,13 +262,13 @@ class Overlapping(RuleBasedStateMachine):
         if self.sent is None:
             self.send(blind=False)
         if self.sent is not None:
-            self.arrive("all", answered=True, refuses=set(), end_refused="")
+            self.arrive("all", answered=True, refuses=set(), leaves_some=False, end_refused="")
 
     def report(self, sent, refused=(), end_refused=""):
         newest = wish(ACCOUNT, self.book.values()) == sent.wished
         for id_, live in list(self.book.items()):
             seen = {g: self.outcome(e, sent, refused) for r, g, e in sent.items if r == id_}
-            self.seen_gone |= {(id_, g) for g, o in seen.items() if o in {ABSENT, REFUSED}}
+            self.seen_gone |= {(id_, g) for g, o in seen.items() if o == ABSENT}
             if seen or live.end_before:
                 self.decide(id_, Observe(seen, end_refused, newest))
 

@@ -8,12 +8,20 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from engine.commands import Extend, Return, Revoke
-from engine.connectors.port import Outcome, Presence, Report, Target, Unavailable
+from engine.connectors.port import Outcome, Presence, Report, Secret, Target, Unavailable
 from engine.request import GrantState, State
 from storage import accounts, sync
 from storage.accounts import Done
+from storage.company import Companies
 from storage.secrets import KeyRing, new_key
-from storage.tables import AccountRow, AuditRow, GrantRow, InstanceRow, MessageRow
+from storage.tables import (
+    AccountRow,
+    AuditRow,
+    GrantRow,
+    InstanceRow,
+    IntegrationRow,
+    MessageRow,
+)
 from storage.types import db_now
 from tests.support.stored import (
     ADA,
@@ -290,6 +298,26 @@ def test_request_of_which_all_is_refused_fails(stored):
     assert stored.again(request).state is State.FAILED
 
 
+@pytest.mark.parametrize("also", [(), ("read on shop.orders",)], ids=["failed", "active"])
+def test_what_a_refusing_system_gave_all_the_same_is_taken_away(stored, also):
+    """Ten tables of a schema stayed readable for ever, because it refused the eleventh."""
+    stored.systems[PG].refused, stored.systems[PG].leaves_some = {"write"}, True
+    request = stored.submit(*also, "write on shop.orders", flow=WRITING)
+    stored.approve(request)
+    work = begin(stored)
+
+    stored.turn(done=[stored.call(work)])
+    assert "write on shop.orders" in held(stored)
+    assert stored.again(request).state is (State.ACTIVE if also else State.REVOKING)
+    assert stored.again(request).grants[-1].begun
+    stored.converge()
+
+    assert held(stored) == set(also)
+    assert stored.again(request).state is (State.ACTIVE if also else State.FAILED)
+    assert not stored.again(request).grants[-1].begun
+    assert stored.due() == []
+
+
 def test_system_that_is_down_is_tried_with_growing_pauses_and_one_alarm(stored):
     stored.submit()
     stored.systems[PG].faults = [Unavailable("connection refused")] * 12
@@ -347,7 +375,6 @@ def test_login_dropped_by_hand_is_made_anew(stored):
 
     stored.submit("read on shop.customers")
     stored.converge()
-    assert stored.account().made is False
     stored.pass_(SECOND)
     stored.converge()
 
@@ -389,6 +416,176 @@ def test_system_that_is_not_connected_is_put_off(stored):
 
     assert stored.account().lease is None
     assert stored.account().due_at == stored.now + 5 * MINUTE
+
+
+# --- faults that last until somebody mends them ---------------------------------------------------
+
+CURE = "Latchkey may not give SELECT on shop.orders. Cure: GRANT owner TO latchkey;"
+
+
+def tries(stored, times: int) -> None:
+    for _ in range(times):
+        stored.converge()
+        stored.pass_(5 * MINUTE)
+
+
+def test_what_will_not_be_given_is_refused_after_three_equal_answers_and_told(stored):
+    """It was tried until the request lapsed, and nobody was told what would help."""
+    stored.systems[PG].lasting = {"shop.orders": CURE}
+    request = stored.submit()
+
+    tries(stored, 2)
+    assert stored.again(request).state is State.GRANTING
+    tries(stored, 1)
+    stored.converge()
+
+    assert stored.again(request).state is State.FAILED
+    assert stored.again(request).grants[0].note == CURE
+    said = [(to, said) for to, said in notices(stored) + notices(stored, "alarm") if CURE in said]
+    assert [to for to, _ in said] == [ALICE, ADA]
+    assert "without end" not in str(notices(stored, "alarm"))
+    assert stored.due() == []
+
+    stored.systems[PG].lasting = {}
+    again = stored.submit()
+    stored.converge()
+    assert stored.again(again).state is State.ACTIVE
+
+
+def test_only_what_will_not_be_given_is_refused(stored):
+    stored.systems[PG].lasting = {"shop.customers": CURE}
+    request = stored.submit("read on shop.orders", "read on shop.customers")
+
+    tries(stored, 4)
+
+    states = [g.state for g in stored.again(request).grants]
+    assert (stored.again(request).state, states) == (
+        State.ACTIVE,
+        [GrantState.HELD, GrantState.REFUSED],
+    )
+    assert held(stored) == {"read on shop.orders"}
+    assert stored.due() == []
+
+
+@pytest.mark.parametrize("between", [Unavailable("down"), Unavailable("else", lasting=True)])
+def test_another_answer_starts_the_count_anew(stored, between):
+    stored.systems[PG].lasting = {"shop.orders": CURE}
+    request = stored.submit()
+    tries(stored, 2)
+    stored.systems[PG].faults = [between]
+
+    tries(stored, 3)
+    assert stored.again(request).state is State.GRANTING
+    tries(stored, 2)
+    assert stored.again(request).state is State.FAILED
+
+
+def test_a_system_that_takes_no_call_refuses_what_was_begun_when_it_is_seen_absent(stored):
+    """What was begun may be there: it is called failed only when somebody has looked."""
+    request = stored.submit()
+    stored.systems[PG].faults = [Unavailable(CURE, lasting=True)] * 6
+
+    tries(stored, 5)
+    assert stored.again(request).state is State.REVOKING
+    tries(stored, 1)
+
+    assert stored.again(request).state is State.FAILED
+    assert stored.again(request).grants[0].note == CURE
+
+
+def test_what_cannot_even_be_looked_at_is_refused_and_was_never_begun(stored):
+    request = stored.submit("edit on handbook")
+    stored.systems[WIKI].faults = [Unavailable(CURE, lasting=True)] * 3
+
+    tries(stored, 3)
+
+    now = stored.again(request)
+    assert (now.state, now.grants[0].ever_begun) == (State.FAILED, False)
+    assert stored.systems[WIKI].calls == ["inspect"] * 3
+    assert stored.due() == []
+
+
+def test_an_end_is_never_refused_for_good(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    stored.systems[PG].faults = [Unavailable(CURE, lasting=True)] * 20
+
+    tries(stored, 20)
+    assert stored.again(request).state is State.REVOKING
+    assert len([said for _, said in notices(stored, "alarm") if CURE in said]) == 1
+    tries(stored, 1)
+
+    assert stored.again(request).state is State.RETURNED
+    assert held(stored) == set()
+
+
+def test_what_is_held_is_not_refused_because_its_end_cannot_be_told(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Extend(ALICE, 1))
+    stored.systems[PG].lasting = {"shop.orders": CURE}
+
+    tries(stored, 5)
+
+    assert stored.again(request).state is State.ACTIVE
+    assert stored.again(request).grants[0].state is GrantState.HELD
+
+
+# --- a system in which Latchkey is not alone ------------------------------------------------------
+
+
+def test_an_end_that_others_kept_from_being_certain_is_looked_at_once_more(stored):
+    """A grant of a worker that was paused committed after its end, and was never seen."""
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    stored.systems[PG].alone = False
+
+    stored.converge()
+    assert held(stored) == set()
+    assert stored.again(request).state is State.REVOKING
+    stored.systems[PG].held[login(stored)].add(ORDERS)  # the paused call takes effect
+    stored.pass_(DEADLINE - SECOND)
+    assert stored.due() == []
+
+    stored.pass_(SECOND)
+    stored.converge()
+    assert held(stored) == set()
+    assert stored.again(request).state is State.RETURNED, "a lock that is held for ever keeps none"
+    assert notices(stored, "alarm") == []
+    assert stored.due() == []
+
+
+def test_a_call_that_was_lost_meanwhile_has_its_own_time(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.systems[PG].alone = False
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    another = stored.submit()
+    stored.pass_(DEADLINE - SECOND)
+    work = begin(stored)
+    assert work.order.wanted
+    stored.turn(done=[Done(work, Unavailable("it broke off"))])
+    stored.do(another, Return(ALICE))
+
+    stored.pass_(SECOND)
+    stored.converge()
+    assert stored.again(another).state is State.REVOKING
+    stored.pass_(DEADLINE)
+    stored.converge()
+    assert stored.again(another).state is State.RETURNED
+
+
+def test_a_grant_is_not_held_up_by_others(stored):
+    stored.systems[PG].alone = False
+    request = stored.submit()
+
+    stored.converge()
+
+    assert stored.again(request).state is State.ACTIVE
+    assert stored.due() == []
 
 
 # --- secrets -------------------------------------------------------------------------------------
@@ -552,6 +749,118 @@ def test_password_under_an_older_key_of_the_ring_stays(stored):
     stored.keys = KeyRing([new_key(), KEY])
 
     assert stored.secret(stored.account()).reveal() == before
+
+
+PROOF = Report({ORDERS: Outcome(Presence.HELD)}, proof=Secret("what the server keeps of it"))
+
+
+def test_proof_of_the_password_is_given_with_each_order_after(stored):
+    """A password that the grantee had set themselves survived to the next access."""
+    request = stored.submit()
+    work = begin(stored)
+    assert work.login.proof is None
+    stored.turn(done=[Done(work, PROOF)])
+    seen(stored)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.account().secret is None
+    assert PROOF.proof.reveal().encode() not in stored.account().proof
+
+    stored.submit()
+    again = begin(stored)
+
+    assert again.login.password is None
+    assert again.login.proof.reveal() == PROOF.proof.reveal()
+
+
+def test_proof_goes_with_its_password(stored):
+    stored.submit()
+    stored.turn(done=[Done(begin(stored), PROOF)])
+
+    stored.write(lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now))
+
+    assert stored.account().proof is None
+
+
+def test_proof_of_a_password_that_was_reset_meanwhile_is_not_kept(stored):
+    stored.submit()
+    stored.converge()
+    stored.submit("read on shop.customers")
+    (work,) = stored.turn(done=[stored.call(begin(stored))])
+    stored.write(lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now))
+
+    report = replace(stored.call(work).result, proof=PROOF.proof)
+    stored.turn(done=[Done(work, report)])
+
+    assert stored.account().proof is None
+
+
+def test_proof_is_no_secret_of_another_kind_or_row(stored):
+    stored.submit()
+    stored.submit(by=BOB)
+    for _ in range(2):
+        (work,) = stored.turn(stored.due()[0])
+        stored.turn(done=[Done(work, PROOF)])
+    mine, bobs = stored.account(), stored.account(of=BOB)
+    assert accounts.open_proof(mine, stored.keys).reveal() == PROOF.proof.reveal()
+
+    mine.secret, bobs.proof = mine.proof, mine.proof
+
+    assert stored.secret(mine) is None
+    assert accounts.open_proof(bobs, stored.keys) is None
+
+
+def test_password_that_nobody_knows_any_more_is_made_anew_and_shown(stored):
+    """The connector asks for one: without, the login would open with whatever was set there."""
+    request = stored.submit()
+    stored.converge()
+    seen(stored)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    request = stored.submit()
+    (work,) = stored.turn(done=[stored.call(begin(stored))])
+    unknown = {ORDERS: Outcome(Presence.ABSENT)}
+
+    stored.turn(done=[Done(work, Report(unknown, login_missing=True))])
+    assert stored.account().made, "what stands on a login that is there is looked at first"
+    stored.pass_(SECOND)
+    stored.converge()
+
+    password = stored.secret(stored.account()).reveal()
+    assert stored.systems[PG].passwords == {login(stored): password}
+    assert stored.again(request).state is State.ACTIVE
+
+
+def test_password_that_was_reset_while_the_login_was_found_missing_stays(stored):
+    """It was replaced by one that the grantee never saw, while they looked at theirs."""
+    stored.submit()
+    stored.converge()
+    stored.submit("read on shop.customers")
+    (work,) = stored.turn(done=[stored.call(begin(stored))])
+    made = stored.write(
+        lambda tx, _: accounts.reset(tx, stored.desk, stored.account().id, stored.now)
+    )
+    stored.systems[PG].held.clear()
+
+    stored.turn(done=[stored.call(work)])
+    stored.pass_(SECOND)
+    stored.converge()
+
+    assert stored.systems[PG].passwords == {login(stored): made.reveal()}
+
+
+# --- which server --------------------------------------------------------------------------------
+
+
+def test_targets_name_the_server_that_gave_their_numbers(stored):
+    stored.write(lambda tx, _: tx.execute(update(IntegrationRow).values(server="pg/1/1")))
+    stored.companies = Companies()
+    stored.submit("edit on handbook")
+
+    look = begin(stored, WIKI)
+    (order,) = stored.turn(done=[stored.call(look)])
+
+    assert {t.server for t in (*look.look.values(), *order.order.wanted)} == {"pg/1/1"}
 
 
 # --- paused --------------------------------------------------------------------------------------

@@ -76,3 +76,20 @@ def test_what_was_begun_and_never_confirmed_is_overdue_after_its_end(stored, ove
     stored.pass_(2 * HOUR)
 
     assert overdue()[0] == 1
+
+
+def test_what_was_begun_and_refused_is_overdue_until_it_is_undone(stored, overdue):
+    """Beside access that runs, it was in no count."""
+    stored.systems[PG].refused, stored.systems[PG].leaves_some = {"write"}, True
+    request = stored.submit("read on shop.orders", "write on shop.orders", flow=WRITING)
+    stored.approve(request)
+    refused = stored.now
+    (work,) = stored.turn(*stored.due())
+    stored.turn(done=[stored.call(work)])
+    stored.pass_(MINUTE)
+    assert stored.again(request).state is State.ACTIVE
+    assert overdue() == (1, refused)
+
+    stored.converge()
+
+    assert overdue() == (0, None)

@@ -1,6 +1,6 @@
 """Reconciliation: the ledger compared with a real system, and what is told of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
@@ -20,7 +20,7 @@ from storage import audit, jobs
 from storage.jobs import JobKind
 from storage.reconcile import RESTORED
 from storage.tables import AccountRow, AuditRow, JobRow, MessageRow
-from tests.support.stored import ADA, ALICE, BOB, DORA, HOUR, MINUTE, PG, Stored
+from tests.support.stored import ADA, ALICE, BOB, DORA, HOUR, MINUTE, PG, WRITING, Stored
 
 ORDERS, CUSTOMERS = (
     Target("table", f"id:shop.{name}", f"shop.{name}", "read") for name in ("orders", "customers")
@@ -285,6 +285,15 @@ def test_access_in_a_system_that_is_away_ends_by_what_the_backup_knows(compared,
     assert stored.again(request).extensions_used == 0
 
 
+def test_access_on_another_server_than_the_backup_knows_is_not_extended(compared, stored):
+    """What its numbers mean there, nobody knows."""
+    stored.submit(duration=HOUR)
+    stored.converge()
+    compared.system.name = "another"
+
+    assert put_back(compared) == []
+
+
 def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
     ended(stored)
     compared.system.held["lk_nobody_123456"] = set()
@@ -293,4 +302,161 @@ def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
 
     assert said == "stranger/pg/lk_nobody_123456"
     assert compared.pass_() == []
+    assert compared.soon(), "the look that follows the end"
     assert not [j for j in stored.rows(JobRow) if j.kind == JobKind.RECONCILE_ACCOUNT]
+
+
+# --- whatever became of its request ---------------------------------------------------------------
+
+
+def refused(stored):
+    """Let somebody be refused what was begun for them."""
+    stored.systems[PG].refused = {"write"}
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    stored.approve(request)
+    stored.converge()
+    assert stored.again(request).state is State.FAILED
+    return request
+
+
+WRITE = replace(ORDERS, permission="write")
+
+
+def test_what_was_refused_and_is_there_all_the_same_is_removed(compared, stored):
+    """A login to which nothing was ever confirmed was never looked at."""
+    refused(stored)
+    compared.system.held.setdefault(stored.account().login, set()).add(WRITE)
+
+    (said,) = compared.pass_()
+
+    assert said.startswith("removed/")
+    assert compared.held() == set()
+    assert compared.pass_() == []
+
+
+def test_what_was_refused_of_a_request_that_runs_is_removed(compared, stored):
+    stored.systems[PG].refused = {"write"}
+    request = stored.submit("read on shop.orders", "write on shop.orders", flow=WRITING)
+    stored.approve(request)
+    stored.converge()
+    assert stored.again(request).state is State.ACTIVE
+    compared.held().add(WRITE)
+
+    (said,) = compared.pass_()
+
+    assert said.startswith("removed/")
+    assert compared.held() == {ORDERS}
+
+
+def test_what_was_returned_before_it_was_confirmed_is_removed(compared, stored):
+    request = stored.submit()
+    compared.system.faults = [Unavailable("the answer was lost")]
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.again(request).state is State.RETURNED
+    compared.held().add(ORDERS)
+
+    (said,) = compared.pass_()
+
+    assert said.startswith("removed/")
+
+
+def test_what_was_never_begun_is_only_reported(compared, stored):
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    stored.reject(request)
+    ended(stored)
+    compared.held().add(WRITE)
+
+    (said,) = compared.pass_()
+
+    assert said.startswith("found/")
+    assert compared.held() == {WRITE}
+
+
+def test_all_that_is_not_explained_is_named_at_once_and_each_thing_once(compared, stored):
+    """Only what had been granted to somebody was ever looked for."""
+    stored.submit(duration=9 * HOUR)
+    stored.converge()
+    strange = {replace(ORDERS, source_id=f"s{n}", path=f"secret.t{n:02}") for n in range(23)}
+    compared.held().update(strange)
+
+    (said,) = compared.pass_()
+    told = next(m.detail for m in stored.rows(MessageRow) if m.key == said)
+    assert "read on secret.t00; read on secret.t01;" in told
+    assert told.endswith("read on secret.t19; and 3 more. It was left as it is.")
+    assert compared.held() == {ORDERS, *strange}
+    assert compared.pass_() == []
+
+    compared.held().add(CUSTOMERS)
+    (said,) = compared.pass_()
+    told = next(m.detail for m in stored.rows(MessageRow) if m.key == said)
+    assert "read on shop.customers. " in told
+    assert "secret" not in told
+
+
+def test_what_stood_before_explains_itself(compared, stored):
+    ended(stored)
+    compared.held().add(CUSTOMERS)
+    stored.submit("read on shop.customers")
+    stored.converge()
+
+    assert compared.pass_() == []
+
+
+def test_a_look_follows_the_last_end_of_a_login(compared, stored):
+    """What was left on it was found an hour later, or never."""
+    request = stored.submit()
+    stored.converge()
+    compared.held().add(CUSTOMERS)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+
+    assert compared.soon()
+
+    assert [said.partition("/")[0] for said in compared.told()] == ["found"]
+
+
+def test_a_system_that_cannot_name_all_is_asked_again_and_nothing_is_told_twice(compared, stored):
+    ended(stored)
+    compared.held().add(CUSTOMERS)
+    assert len(compared.pass_()) == 1
+    unexplained = compared.system.unexplained
+
+    def away(*_):
+        raise Unavailable("away")
+
+    compared.system.unexplained = away
+    compared.held().add(ORDERS)
+    (said,) = compared.pass_()
+    assert said.startswith("removed/"), "what was seen counts"
+
+    compared.system.unexplained = unexplained
+    assert compared.soon()
+    assert compared.pass_() == []
+
+
+def test_what_is_left_out_by_now_is_kept_with_the_grant(compared, stored):
+    compared.system.left_out = {"shop.orders": "t1, which belongs to postgres"}
+    request = stored.submit(duration=9 * HOUR)
+    stored.converge()
+    assert stored.again(request).grants[0].left_out == "t1, which belongs to postgres"
+    compared.system.left_out = {"shop.orders": "t2, which belongs to postgres"}
+
+    assert compared.pass_() == []
+
+    assert stored.again(request).grants[0].left_out == "t2, which belongs to postgres"
+    told = [a.body["left_out"] for a in stored.rows(AuditRow) if a.action == "left_out"]
+    assert told == ["t1, which belongs to postgres", "t2, which belongs to postgres"]
+
+
+def test_another_server_is_not_compared(compared, stored):
+    """All access had vanished, by what another server's numbers meant."""
+    stored.submit(duration=9 * HOUR)
+    stored.converge()
+    compared.system.name, there = "another", dict(compared.system.held)
+    compared.system.held.clear()
+
+    assert compared.pass_() == []
+    compared.system.name, compared.system.held = "", there
+    assert compared.pass_() == []

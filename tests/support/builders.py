@@ -300,6 +300,7 @@ def _grant(made: Life, state: State) -> None:
     made.attempt()
     if state is State.FAILED:
         made.see(REFUSED)
+        made.see(ABSENT)
         return
     made.see(HELD)
     if state is State.ACTIVE:

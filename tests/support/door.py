@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 from structlog.testing import capture_logs
 
-from bot import app, door, links, program, settings
+from bot import app, door, inventory, links, program, settings
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.services import Connected
 from bot.slack import Client
@@ -153,7 +153,7 @@ class Door:
             slack_id(p.id): profile(p) for p in self.services.company().directory.people.values()
         }
         identity.tie_all(self.services, self.slack.users.values())
-        program.loops.discover(self.services, SYSTEM)
+        inventory.discover(self.services, SYSTEM)
         self.app = app.build(given, self.services)
         self._numbers = 0
         self.written = 0  # statements that might have changed something

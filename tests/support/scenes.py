@@ -157,7 +157,9 @@ def _entitlement(number: int, path: str, name: str) -> Entitlement:
     return Entitlement(
         EntitlementId(number),
         Integration(IntegrationId("i"), f"{number % 5}{name[:200]}", "postgresql"),
-        Resource(ResourceId(number), "table", "t", path[:255], "t", risk=number % 10 + 1),
+        Resource(
+            ResourceId(number), "table", "t", path[:255], "t", number % 10 + 1, caveat=name[:2000]
+        ),
         Permission(name[:80], risk=1),
     )
 
@@ -176,7 +178,16 @@ def _requests(
 
     seats = st.builds(Seat, st.sampled_from([None, 0, 1, 9]), st.sampled_from([None, 0, 4]))
     grants = tuple(
-        Grant(GrantId(n), EntitlementId(n), AccountId(1), state, note=reason())
+        Grant(
+            GrantId(n),
+            EntitlementId(n),
+            AccountId(1),
+            state,
+            begun=draw(_EITHER),
+            note=reason(),
+            named=draw(said)[:255],
+            left_out=draw(said)[:2000],
+        )
         for n, state in enumerate(draw(_STATES)[: max(1, many)])
     )
     asks = tuple(Ask(p.id, draw(seats), draw(said)[:300], draw(_EITHER)) for p in people)
@@ -202,7 +213,7 @@ def _requests(
         decided=Settled(draw(anybody), NOW, reason()) if draw(_EITHER) else None,
         ends_at=NOW + HOUR if draw(_EITHER) else None,
         end_before=NOW if draw(_EITHER) else None,
-        ending=draw(st.sampled_from([None, State.EXPIRED, State.RETURNED])),
+        ending=draw(st.sampled_from([None, State.EXPIRED, State.RETURNED, State.FAILED])),
         ended=Settled(draw(anybody), NOW, draw(said)[:300]) if draw(_EITHER) else None,
         offers_made=draw(st.sampled_from([0, 1, 2])),
     )

@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("server", sa.String(), nullable=False),
         sa.Column("body", Json, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -147,7 +148,9 @@ def upgrade() -> None:
         sa.Column("made", sa.Boolean(), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=True),
         sa.Column("secret_set", sa.Boolean(), nullable=False),
+        sa.Column("proof", sa.LargeBinary(), nullable=True),
         sa.Column("shown_at", UtcDateTime(), nullable=True),
+        sa.Column("faults", Json, nullable=True),
         sa.Column("found", Json, nullable=True),
         sa.ForeignKeyConstraint(["integration_id"], ["integration.id"]),
         sa.PrimaryKeyConstraint("id"),

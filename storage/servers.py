@@ -1,0 +1,133 @@
+"""Finds the things of a system again by name, where another server gave them other numbers.
+
+It is done in steps, each in a transaction of its own, that may be begun anew at any time. Until the
+last of them the inventory belongs to no server that there is, so that nothing is given by it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Select, func, select
+from sqlmodel import col
+
+from engine.connectors.port import Discovered
+from engine.directory import PersonId
+from engine.inventory import IntegrationId, ResourceStatus
+from engine.outcome import Entry
+from engine.request import AccountId
+from storage import apply, audit, batch, sync
+from storage.database import Read, Write
+from storage.tables import AccountRow, GrantRow, IntegrationRow, ResourceRow
+
+__all__ = ["Connection", "Plan", "connections", "known_as", "plan", "steps"]
+
+AT_ONCE = 500  # rows in one transaction, which others wait for
+_BETWEEN = " (being replaced)"
+
+Step = Callable[[Write], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connected system, as it is stored. `server` empty: it is not known yet."""
+
+    id: IntegrationId
+    name: str
+    kind: str
+    settings: Mapping[str, object]
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What accepting a server comes to: what is found again, what is gone, what is new."""
+
+    integration: IntegrationId
+    known: str
+    server: str
+    found: Sequence[Discovered]
+    numbers: Mapping[int, str]  # of the rows that are found again
+    gone: tuple[str, ...]
+    new: tuple[str, ...]
+    accounts: int  # that hold something there, or are about to
+
+
+def connections(session: Read) -> list[Connection]:
+    """Return all connected systems, by their ids."""
+    rows = session.execute(select(IntegrationRow).order_by(col(IntegrationRow.id))).scalars()
+    return [Connection(IntegrationId(r.id), r.name, r.kind, r.body, r.server) for r in rows]
+
+
+def known_as(server: str) -> str:
+    """Return the server whose numbers the inventory has, or had before its acceptance began."""
+    return server.removesuffix(_BETWEEN)
+
+
+def plan(session: Read, system: Connection, server: str, found: Sequence[Discovered]) -> Plan:
+    """Look what would become of each thing. Nothing is changed."""
+    there = {(item.type, item.path): item.source_id for item in found}
+    # One that is gone is another thing than one that was made under its name since.
+    active = select(col(ResourceRow.id), col(ResourceRow.type), col(ResourceRow.path)).where(
+        col(ResourceRow.integration_id) == system.id,
+        col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
+    )
+    rows = {(type_, path): id_ or 0 for id_, type_, path in session.execute(active)}
+    concerned = select(func.count()).select_from(_open_accounts(system.id).subquery())
+    return Plan(
+        system.id,
+        known_as(system.server),
+        server,
+        found,
+        {id_: there[thing] for thing, id_ in rows.items() if thing in there},
+        tuple(sorted(path for type_, path in rows.keys() - there.keys())),
+        tuple(sorted(path for type_, path in there.keys() - rows.keys())),
+        session.execute(concerned).scalar_one(),
+    )
+
+
+def steps(session: Read, of: Plan, by: PersonId, now: datetime) -> Iterator[Step]:
+    """Yield what is to be done, in this order."""
+    yield partial(_begin, of=of)
+    aside = f"@{of.known}"
+    query = select(col(ResourceRow.id), col(ResourceRow.source_id)).where(
+        col(ResourceRow.integration_id) == of.integration
+    )
+    # Two rows never have one number: the old ones go out of the way first, those of what is gone
+    # for good, lest the new server's numbers be taken for them.
+    old = {id_ or 0: source for id_, source in session.execute(query)}
+    put_aside = {i: f"{s}{aside}" for i, s in old.items() if not s.endswith(aside)}
+    for numbers in (put_aside, of.numbers):
+        listed = sorted(numbers.items())
+        for start in range(0, len(listed), AT_ONCE):
+            yield partial(_number, numbers=listed[start : start + AT_ONCE])
+    yield partial(_finish, of=of, by=by, now=now)
+
+
+def _begin(tx: Write, of: Plan) -> None:
+    sync.belongs(tx, of.integration, f"{of.known}{_BETWEEN}")
+
+
+def _number(tx: Write, numbers: Sequence[tuple[int, str]]) -> None:
+    rows = [{"of": id_, "source_id": source} for id_, source in numbers]
+    batch.change(tx, ResourceRow, rows, where={"id": "of"}, to=("source_id",))
+
+
+def _finish(tx: Write, of: Plan, by: PersonId, now: datetime) -> None:
+    sync.belongs(tx, of.integration, of.server)
+    log = sync.take_in(tx, of.integration, of.found, now)
+    accounts = [AccountId(id_) for id_ in tx.execute(_open_accounts(of.integration)).scalars()]
+    if accounts:
+        apply.bump(tx, accounts, now)
+    detail = {"integration": of.integration, "before": of.known, "server": of.server}
+    audit.append(tx, [(None, Entry("server_accepted", by, detail)), *log], now)
+
+
+def _open_accounts(integration: IntegrationId) -> Select[int]:
+    return (
+        select(col(GrantRow.account_id))
+        .join(AccountRow, col(AccountRow.id) == col(GrantRow.account_id))
+        .where(col(AccountRow.integration_id) == integration, col(GrantRow.open))
+        .distinct()
+    )
