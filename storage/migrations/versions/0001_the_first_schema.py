@@ -73,6 +73,7 @@ def upgrade() -> None:
     sa.Column('due_at', storage.types.UtcDateTime(timezone=True), nullable=False),
     sa.Column('attempts', sa.Integer(), nullable=False),
     sa.Column('lease', sa.Integer(), nullable=True),
+    sa.Column('note', storage.types.Json, nullable=True),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('kind', 'subject')
     )
@@ -110,9 +111,11 @@ def upgrade() -> None:
     sa.Column('email', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('status', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('slack', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-    sa.Column('slack_email', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('account', storage.types.Json, nullable=True),
     sa.Column('suspended', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('channel', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('void_until', storage.types.UtcDateTime(timezone=True), nullable=True),
+    sa.Column('successor', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
     sa.Column('body', sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), 'postgresql'), nullable=False),
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('slack')
