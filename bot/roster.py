@@ -95,7 +95,7 @@ def _put_off(services: Services, job: Job, place: _Place, fault: Exception) -> t
     tells = place.failed >= TELL_AFTER and not place.told
     _keep(services, job, replace(place, told=place.told or tells), why if tells else "")
     pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(place.failed, 10)))
-    return asked_to_wait(fault) or pause
+    return max(BETWEEN, asked_to_wait(fault) or pause)
 
 
 def _keep(services: Services, job: Job, place: _Place | None, why: str = "") -> None:

@@ -77,7 +77,7 @@ def asked_to_wait(fault: Exception) -> timedelta | None:
     seconds = said.partition(",")[0].strip()  # a proxy in between may have said it twice
     if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 10):
         return UNSAID
-    return min(LONGEST, max(timedelta(seconds=1), timedelta(seconds=int(seconds))))
+    return min(LONGEST, timedelta(seconds=int(seconds)))
 
 
 def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:

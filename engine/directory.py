@@ -108,7 +108,7 @@ def why_not(account: Account, person: Person) -> str:
         return "the address of the account has changed"
     if person.account is None:
         return "the account is a guest's" if account.guest and not person.guest else ""
-    return "" if account.is_(person.account) else "the account is of another workspace"
+    return "" if account.is_(person.account) else "it is another account than the one tied"
 
 
 @dataclass(frozen=True, slots=True)

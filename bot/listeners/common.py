@@ -156,7 +156,7 @@ def acting(body: Body) -> Account:
     organisation = _part(body, "enterprise").get("id") or body.get("enterprise_id")
     return Account(
         team=team,
-        user=str(body.get("user_id") or person["id"]),
+        user=str(body["user_id"] if "user_id" in body else person["id"]),
         # It is that of the place: somebody from elsewhere is not of it.
         enterprise=str(organisation or "") if team == here else "",
     )

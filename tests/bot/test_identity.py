@@ -6,7 +6,8 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.services import Services
-from bot.usecases.identity import NO_ANSWER, NO_ONE, Unknown, tie_all, who
+from bot.usecases.identity import NO_ANSWER, NO_ONE, Unknown, take, who
+from engine.directory import Account
 from storage import sync
 from tests.support.stored import ALICE, GROUPS, PEOPLE, Stored, person
 
@@ -30,7 +31,11 @@ def join(stored, *people):
 
 
 def profile(slack, email):
-    return {"id": slack, "is_email_confirmed": True, "profile": {"email": email}}
+    return {"id": slack, "team_id": "T1", "is_email_confirmed": True, "profile": {"email": email}}
+
+
+def acting(slack, team="T1", enterprise=""):
+    return Account(team, slack, enterprise=enterprise)
 
 
 def test_an_address_that_two_people_share_is_nobodys(stored, services):
@@ -41,14 +46,14 @@ def test_an_address_that_two_people_share_is_nobodys(stored, services):
     join(stored, ZOE, replace(person("zora"), email=ZOE.email.upper()))
     shared = profile("U-NEW", ZOE.email)
 
-    assert who(services, "U-NEW", lambda _: shared) is NO_ONE
-    assert tie_all(services, [shared]) == 0
+    assert who(services, acting("U-NEW"), lambda _: shared) is NO_ONE
+    assert take(services, [shared]) == 0
 
 
 def test_two_accounts_with_one_address_are_nobodys(stored, services):
     join(stored, ZOE)
 
-    assert tie_all(services, [profile("U-1", ZOE.email), profile("U-2", ZOE.email)]) == 0
+    assert take(services, [profile("U-1", ZOE.email), profile("U-2", ZOE.email)]) == 0
 
 
 def test_when_slack_does_not_answer_nobody_is_unknown_for_good(stored, services):
@@ -58,12 +63,12 @@ def test_when_slack_does_not_answer_nobody_is_unknown_for_good(stored, services)
     def away(_):
         raise Unknown
 
-    assert who(services, "U-ZOE", away) is NO_ANSWER
-    assert who(services, "U-ZOE", lambda _: profile("U-ZOE", ZOE.email)).id == ZOE.id
+    assert who(services, acting("U-ZOE"), away) is NO_ANSWER
+    assert who(services, acting("U-ZOE"), lambda _: profile("U-ZOE", ZOE.email)).id == ZOE.id
 
 
 def test_who_is_tied_is_known_whatever_slack_does(services):
     def away(_):
         raise Unknown
 
-    assert who(services, f"U-{ALICE}", away).id == ALICE
+    assert who(services, acting(f"U-{ALICE}"), away).id == ALICE

@@ -37,6 +37,7 @@ from tests.support.stored import (
     TABLES,
     WIKI,
     WRITING,
+    account,
     person,
     reading,
     table,
@@ -159,7 +160,12 @@ def test_former_people_do_not_count(stored):
 
 
 def tie(stored, *ties) -> None:
-    stored.write(lambda tx, _: sync.tie(tx, ties, stored.now))
+    accounts = {PersonId(who): account(user, email) for who, user, email in ties}
+    stored.write(lambda tx, _: sync.tie(tx, accounts, stored.now))
+
+
+def suspend(stored, who, why="the address of the account has changed") -> None:
+    stored.write(lambda tx, _: sync.suspend(tx, {who: (f"U-{who}", why)}, stored.now))
 
 
 def test_tie_stays_until_the_address_changes(stored):
@@ -192,11 +198,11 @@ def test_account_that_is_tied_is_tied_to_nobody_else(stored):
 
 
 def test_tie_that_is_taken_back_waits_for_an_admin(stored):
-    stored.write(lambda tx, _: sync.untie(tx, ALICE, "her address changed", stored.now))
+    suspend(stored, ALICE)
     assert stored.company().directory.people[ALICE].slack is None
     lines = said(stored)
 
-    stored.write(lambda tx, _: sync.untie(tx, ALICE, "her address changed", stored.now))
+    suspend(stored, ALICE)
 
     assert said(stored) == lines
     assert row(stored, ALICE).suspended == "U-alice"
