@@ -31,7 +31,7 @@ from storage.tables import (
 )
 from storage.types import among
 
-AT_ONCE = 20  # people in one transaction, which others wait for
+AT_ONCE = 10  # people in one transaction, which others wait for
 
 _KNOWN = select(
     col(PersonRow.id), col(PersonRow.email), col(PersonRow.status), col(PersonRow.body)

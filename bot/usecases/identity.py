@@ -108,6 +108,7 @@ def take(services: Services, profiles: Iterable[Profile]) -> int:
     left = iter([profile for profile in found if profile["id"] in users])
     tied = 0
     while some := list(islice(left, AT_ONCE)):
+        services.company()  # read whole, as each of these changes it, while nobody has to wait
         tied += _carry_out(services, some)
     return tied
 

@@ -349,6 +349,20 @@ def test_an_event_of_somebodys_status_writes_nothing(door):
     assert door.written == 0
 
 
+def test_what_slack_tells_of_somebody_is_known_at_once(told):
+    """Latchkey looked once an hour."""
+
+    def may_ask() -> bool:
+        return told.desk.person("ravi").may_ask
+
+    ravi = told.person("ravi")
+    told.house.sandbox.change_person(ravi.id, is_restricted=True)
+    told.until(lambda: not may_ask(), "he is a guest")
+    assert "no access flow is open" in ravi.command("/access", "request").text
+    told.house.sandbox.change_person(ravi.id, is_restricted=False)
+    told.until(may_ask, "he is a full member again")
+
+
 def test_when_slack_does_not_answer_nobody_is_unknown_for_good(stored, services):
     """F25: a fault of Slack's was told as “we do not know you”."""
     join(stored, ZOE)
