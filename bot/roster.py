@@ -5,8 +5,8 @@ waits meanwhile, and a refused call costs that call only.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -47,6 +47,13 @@ class _Place:
     failed: int = 0  # in a row: nothing new was read since
     told: bool = False
 
+    @classmethod
+    def of(cls, note: Mapping[str, Any] | None, now: datetime) -> "_Place":
+        """Read what was kept, be it by another version."""
+        names = {f.name for f in fields(cls)}
+        kept = {name: value for name, value in (note or {}).items() if name in names}
+        return cls(**{"begun": now.isoformat(), **kept})
+
     def turned(self, cursor: str) -> "_Place":
         page = self.page + 1
         failed = 0 if page > self.furthest else self.failed
@@ -60,7 +67,7 @@ class _Place:
 def read_on(services: Services, client: WebClient, job: Job) -> timedelta:
     """Read the next page, and return when to go on."""
     now = services.clock.now()
-    place = _Place(**job.note) if job.note else _Place(now.isoformat())
+    place = _Place.of(job.note, now)
     try:
         profiles, cursor = _page(client, place)
     except Exception as fault:  # noqa: BLE001  (whatever comes instead of a page)

@@ -86,7 +86,7 @@ def test_a_sync_that_is_held_names_both_commands(stored, services):
     assert all(p.active for p in services.company().directory.people.values())
 
 
-def test_who_leaves_beside_them_leaves_at_once(stored, services):
+def test_who_leaves_beside_them_leaves_at_once(services):
     read(services, [*anew(PEOPLE), *CROWD[1:]], admins=["e-ada"])
 
     people = services.company().directory.people
