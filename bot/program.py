@@ -114,8 +114,9 @@ def _tell_of_new_ids(tx: Write, found: Sequence[Succession], now: datetime) -> N
         return
     named = [str(s) for s in found[: sync.MOST_NAMED]]
     more = [f"and {len(found) - len(named)} more"] if len(found) > len(named) else []
+    how_many = "1 person is" if len(found) == 1 else f"{len(found)} people are"
     sentence = (
-        f"{len(found)} people are listed under a new id, with the address of somebody known: "
+        f"{how_many} listed under a new id, with the address of somebody known: "
         f"{'; '.join([*named, *more])}. Nothing is taken from them for it. Look at the list: "
         "latchkey people carry. If they are the same people, carry all that is theirs over: "
         "latchkey people carry --yes."

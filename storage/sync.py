@@ -210,9 +210,12 @@ def _tell_of(tx: Write, lost: Sequence[tuple[PersonRow, str]], now: datetime) ->
 
 
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
-    """Say something to all admins, once for each key."""
-    admins = tx.execute(select(col(Company.admins))).scalar_one()
-    apply.tell(tx, [Tell(PersonId(a), Card.ALARM, key, sentence) for a in sorted(admins)], now)
+    """Say something to all admins who may decide anything, once for each key."""
+    ids = formerly(tx)
+    named = [ids.get(a, a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
+    rows = tx.execute(_THESE, {"ids": named}).scalars()
+    able = [PersonId(r.id) for r in rows if load_person(r.body, r.account).may_ask]
+    apply.tell(tx, [Tell(admin, Card.ALARM, key, sentence) for admin in able], now)
 
 
 def changed(tx: Write, log: Sequence[Entry], now: datetime) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
@@ -124,7 +125,7 @@ class Reading:
             jobs.reschedule(tx, JobKind.SWEEP, "", clock.time)
 
         self.services.transaction(schedule)
-        read_on = lambda job: roster.read_on(self.services, self.client, job)  # noqa: E731
+        read_on = partial(roster.read_on, self.services, self.client)
         drain_jobs(self.services, {JobKind.SLACK_PEOPLE: read_on, JobKind.SWEEP: other})
         return self.job.due_at - clock.time
 

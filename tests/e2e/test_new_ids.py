@@ -49,6 +49,11 @@ def test_a_migration_takes_nothing_from_anybody(told, tmp_path):
     assert "Nothing was changed" in listed
     assert told.request(running.code).grantee == "kofi"
 
+    unknown = bot.run("people", "carry", "--yes", "--not", "nobody@harbourpine.example")
+    assert unknown.returncode == 1
+    assert "nobody@harbourpine.example" in unknown.stderr
+    assert told.request(running.code).grantee == "kofi"
+
     done = bot.run("people", "carry", "--yes", "--not", "rowan@harbourpine.example").stdout
 
     assert "Somebody else: 1" in done

@@ -303,6 +303,8 @@ def test_an_admin_who_may_decide_nothing_is_no_admin(stored, how):
         take_in(stored, [replace(p, **change) if p.id == ADA else p for p in PEOPLE])
 
     assert stored.company().admins == frozenset()
+    suspend(stored, ALICE)
+    assert alarms(stored) == {}
 
 
 def test_admins_are_taken_in_once(stored):
