@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.homes import Homes
 from bot.links import Links
-from bot.listeners import access, decide, home, request, running, unknown
+from bot.listeners import access, decide, home, people, request, running, unknown
 from bot.listeners.table import Table
 from bot.services import Services
 from bot.settings import Settings
@@ -81,6 +81,7 @@ def build(settings: Settings, services: Services, homes: Homes | None = None) ->
         conversation.register(table, services)
     unknown.register(app, table, services)
     home.register(app, services, homes or Homes(services, mine))
+    people.register(app, services)
     app.error(_Apology(mine, services.vitals).answer)
     return app
 

@@ -19,6 +19,7 @@ from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
 from bot.settings import BadSettingsError, Settings
 from bot.views.text import plain, refusal_in_plain_text
+from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest, GrantState
@@ -274,6 +275,45 @@ def accept_people() -> None:
         out.print(f"Taken in. Deactivated or dropped from groups: {', '.join(losing)}.")
     else:
         out.print("Nothing was held back.")
+
+
+@people.command("carry")
+def carry_people(
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--not", help="This address is somebody else's now; who had it has left."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="They are the same people: do it.")] = False,
+) -> None:
+    """Carry over all that belongs to people who have a new id in people.yaml; list them first."""
+    given = _settings()
+    listed = manifests.load(given.manifests)
+    with operate.opened(given) as desk:
+        found = desk.new_ids(listed)
+        apart = {address(email) for email in others or ()}
+        if unknown := apart - {address(s.email) for s in found}:
+            _fail(f"Nobody who has a new id has the address {', '.join(sorted(unknown))}.")
+        same = [s for s in found if address(s.email) not in apart]
+        if yes:
+            desk.part([s for s in found if s not in same])
+            desk.carry(same, given.key_ring)
+    table = Table("person", "address", "old id", "new id", "")
+    for s in found:
+        name = s.name if s.name == s.was else f"{s.was} → {s.name}"
+        said = "goes on under the old id" if s.waits else "the old id has left"
+        said = said if s in same else "somebody else"
+        table.add_row(_shown(name), _shown(s.email), _shown(s.old), _shown(s.new), said)
+    if not found:
+        out.print("Nobody has a new id.")
+        return
+    out.print(table)
+    if yes:
+        out.print(f"Carried over: {len(same)}. Somebody else: {len(found) - len(same)}.")
+    else:
+        out.print(
+            "Nothing was changed. If these are the same people: latchkey people carry --yes. "
+            "For an address that somebody else has taken over, add --not EMAIL."
+        )
 
 
 @db.command("upgrade")

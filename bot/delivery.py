@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 from bot.pace import POST, Pace
 from bot.pool import Pool
 from bot.services import Services
-from bot.slack import marked
+from bot.slack import asked_to_wait
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
@@ -221,7 +221,7 @@ class MessageLoop:
         except _LeftError:
             return None
         except SlackApiError as fault:
-            if (wait := _asked_to_wait(fault)) is not None:
+            if (wait := asked_to_wait(fault)) is not None:
                 channel = drawn.channel or drawn.slack or ""
                 self._pace.limited(_method(fault), channel, now, wait)
                 return _Sent(Later(parcel, now + wait))
@@ -313,15 +313,6 @@ def _identity(parcel: Parcel) -> str:
     return f"{parcel.request or 0}/{parcel.kind}/{parcel.recipient}/{parcel.key}"
 
 
-def _asked_to_wait(fault: SlackApiError) -> timedelta | None:
-    response: Any = fault.response
-    code = response.get("error") if hasattr(response, "get") else None
-    if getattr(response, "status_code", 0) != 429 and code not in {"ratelimited", "rate_limited"}:
-        return None
-    wait = response.headers.get("Retry-After", response.headers.get("retry-after", 1))
-    return timedelta(seconds=int(wait))
-
-
 def _method(fault: SlackApiError) -> str:
     return str(getattr(fault.response, "api_url", "")).rpartition("/")[2]
 
@@ -345,14 +336,3 @@ def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) 
 
 def _pause(parcel: Parcel) -> timedelta:
     return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(parcel.attempts, 10)))
-
-
-def profiles(client: WebClient) -> Iterable[Mapping[str, Any]]:
-    """Yield every account of the workspace. Raises slack_sdk's errors."""
-    cursor = ""
-    while True:
-        page: Any = client.users_list(limit=200, cursor=cursor or None)
-        yield from (marked(client, user) for user in page["members"])
-        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-        if not cursor:
-            return

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot import inventory
-from bot.connected import BadReferenceError, connect, integration
+from bot.connected import connect, integration
 from bot.operate import Desk
+from bot.references import BadReferenceError
 from engine.connectors.port import Connector, Unavailable
 from engine.outcome import Code, Refusal
 from engine.request import OPERATOR

@@ -1,6 +1,6 @@
 """What an operator can do without Slack, straight on the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +15,12 @@ from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
-from storage import audit, facts, sync
+from storage import audit, facts, succession, sync
 from storage.book import carry_out
 from storage.company import Companies
 from storage.database import Database
+from storage.secrets import KeyRing
+from storage.succession import Succession
 from storage.sync import TooMuchError
 from storage.tables import AuditRow
 
@@ -99,14 +101,33 @@ class Desk:
         """Take in all people of the manifests; return who loses something, where it was held."""
         now = self.clock.now()
         with self.database.write() as tx:
+            people = succession.as_known(listed.people, succession.find(tx, listed.people))
             try:
-                sync.people(tx, listed.people, listed.groups, now)
+                sync.people(tx, people, listed.groups, now)
             except TooMuchError as fault:
-                sync.people(tx, listed.people, listed.groups, now, held=False)
+                sync.people(tx, people, listed.groups, now, held=False)
                 detail = {"people": list(fault.losing)}
                 audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
                 return fault.losing
         return ()
+
+    def new_ids(self, listed: Manifests) -> list[Succession]:
+        """Return who is listed under another id than the one known."""
+        with self.database.read() as session:
+            return succession.find(session, listed.people)
+
+    def carry(self, people: Sequence[Succession], keys: KeyRing) -> None:
+        """Give people their new ids, with all that is theirs, some at a time."""
+        left = list(people)
+        while some := left[: succession.AT_ONCE]:
+            with self.database.write() as tx:
+                succession.carry(tx, some, keys, self.clock.now())
+            del left[: succession.AT_ONCE]
+
+    def part(self, people: Sequence[Succession]) -> None:
+        """Note that who had these addresses before has left: somebody else has them now."""
+        with self.database.write() as tx:
+            succession.part(tx, people, self.clock.now())
 
     def person(self, person: PersonId) -> Person | None:
         with self.database.read() as session:
@@ -146,7 +167,7 @@ class Desk:
 
     def _person(self, email: str) -> PersonId | Refusal:
         with self.database.read() as session:
-            found = self.companies.current(session).directory.by_email.get(email.casefold(), ())
+            found = self.companies.current(session).directory.by_email(email)
         if len(found) == 1:
             return found[0].id
         return Refusal(Code.UNKNOWN_PERSON, f"Nobody in the directory has the address {email}.")

@@ -84,8 +84,12 @@ def _as_slack_sends_it(body: Body) -> bool:
             return _named(user)
         case {"type": "shortcut" | "message_action", "user": user, "trigger_id": str()}:
             return _named(user) and isinstance(body.get("callback_id"), str)
-        case {"type": "event_callback", "event": {"type": str(type_)} as event}:
-            return type_ != "app_home_opened" or isinstance(event.get("user"), str)
+        case {"type": "event_callback", "event": {"type": "app_home_opened"} as event}:
+            return isinstance(event.get("user"), str)
+        case {"type": "event_callback", "event": {"type": "user_change" | "team_join"} as event}:
+            return is_profile(event.get("user"))
+        case {"type": "event_callback", "event": {"type": str()}}:
+            return True
         case {"type": "url_verification"} | {"ssl_check": "1"}:
             return True
     return False
@@ -93,6 +97,13 @@ def _as_slack_sends_it(body: Body) -> bool:
 
 def _named(user: object) -> bool:
     return isinstance(user, dict) and isinstance(user.get("id"), str)
+
+
+def is_profile(user: object) -> bool:
+    """Tell whether this is a user as Slack describes them."""
+    if not isinstance(user, dict) or not _named(user):
+        return False
+    return all(isinstance(user.get(part) or {}, dict) for part in ("profile", "enterprise_user"))
 
 
 def _is_view(view: object) -> bool:

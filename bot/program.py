@@ -3,15 +3,14 @@
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from slack_sdk.errors import SlackClientError
 
-from bot import app, delivery, inventory, loops, manifests, reconcile
+from bot import app, inventory, loops, manifests, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
@@ -22,16 +21,15 @@ from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.services import Connected, Services
 from bot.settings import Settings
-from bot.usecases import identity
 from bot.web import Events, Server, site
-from engine.connectors.port import Unavailable
 from engine.inventory import IntegrationId
 from engine.outcome import Card, Tell
-from storage import apply, claims, files, jobs, schema, sync
+from storage import apply, claims, files, jobs, schema, succession, sync
 from storage.company import Companies, Company
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
+from storage.succession import Succession
 from storage.sync import TooMuchError
 
 STOP_WITHIN = 6.0  # seconds for what is under way
@@ -39,7 +37,6 @@ STOP_WITHIN = 6.0  # seconds for what is under way
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
-TIE_EVERY = timedelta(hours=1)
 SWEEP_EVERY = timedelta(hours=1)
 FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
@@ -74,33 +71,62 @@ def open_services(
 def take_in(services: Services, listed: Manifests) -> None:
     """Store what the manifests say: people, admins, integrations, flows.
 
-    People that would lose too much at once stay as they are, until an admin says that it is right.
+    People that would lose too much at once stay as they are, until an admin says that it is right;
+    who has a new id goes on under the old one, until an admin says that it is they.
     """
     now = services.clock.now()
 
     def change(tx: Write, company: Company) -> None:
         tx.wait_for_others()
+        found = succession.find(tx, listed.people)
+        ids = succession.known_as(found)
+        _tell_of_new_ids(tx, found, now)
         try:
-            sync.people(tx, listed.people, listed.groups, now)
+            sync.people(tx, succession.as_known(listed.people, found), listed.groups, now)
         except TooMuchError as fault:
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
-            _ask_admins(tx, company, fault, now)
-        sync.administrators(tx, listed.admins, now)
+            _ask_admins(tx, company, fault, found, now)
+        sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
-        sync.flows(tx, [(f.revision, f.active) for f in listed.flows], now)
+        sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
 
     services.write(change)
 
 
-def _ask_admins(tx: Write, company: Company, held: TooMuchError, now: datetime) -> None:
+def _ask_admins(
+    tx: Write, company: Company, held: TooMuchError, found: Sequence[Succession], now: datetime
+) -> None:
     """Tell the admins, once, however often it is tried."""
     sentence = (
         f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
         "and groups that it knows. If that is what you want: latchkey people accept."
     )
-    key = f"held/{hashlib.sha256(','.join(held.losing).encode()).hexdigest()[:16]}"
+    if found:
+        sentence += " Before that, look who only has a new id: latchkey people carry."
+    key = f"held/{_digest(held.losing)}"
     alarms = [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(company.admins)]
     apply.tell(tx, alarms, now)
+
+
+def _tell_of_new_ids(tx: Write, found: Sequence[Succession], now: datetime) -> None:
+    """Tell the admins, once for each list, who seems to be the same person under a new id."""
+    if not found:
+        return
+    named = [str(s) for s in found[: sync.MOST_NAMED]]
+    more = [f"and {len(found) - len(named)} more"] if len(found) > len(named) else []
+    how_many = "1 person is" if len(found) == 1 else f"{len(found)} people are"
+    sentence = (
+        f"{how_many} listed under a new id, with the address of somebody known: "
+        f"{'; '.join([*named, *more])}. Nothing is taken from them for it. Look at the list: "
+        "latchkey people carry. If they are the same people, carry all that is theirs over: "
+        "latchkey people carry --yes."
+    )
+    key = f"new_ids/{_digest([f'{s.old}/{s.new}' for s in found])}"
+    sync.tell_admins(tx, key, sentence, now)
+
+
+def _digest(names: Sequence[str]) -> str:
+    return hashlib.sha256(",".join(names).encode()).hexdigest()[:16]
 
 
 class Program:
@@ -265,7 +291,7 @@ class Program:
             JobKind.RECONCILE_ACCOUNT: lambda job: reconcile.reconcile_account(
                 self.services, self._access, job
             ),
-            JobKind.SLACK_PEOPLE: self._tie,
+            JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
@@ -279,15 +305,6 @@ class Program:
         if IntegrationId(job.subject) in self.services.connected:
             reconcile.reconcile(self.services, self._access, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.reconcile_minutes)
-
-    def _tie(self, _job: Job) -> timedelta:
-        try:
-            found = list(delivery.profiles(self._client))
-        except (SlackClientError, OSError) as fault:
-            raise Unavailable(f"Slack's people cannot be read: {type(fault).__name__}") from None
-        tied = identity.tie_all(self.services, found)
-        log.info("slack accounts tied", new=tied)
-        return TIE_EVERY
 
     def _sweep(self, _job: Job) -> timedelta:
         with self.database.write() as tx:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPException
 from typing import Any
@@ -16,6 +17,9 @@ from bot.vitals import Vitals
 TOKEN_REFUSED = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
 )
+LIMITED = frozenset({"ratelimited", "rate_limited"})
+UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
+LONGEST = timedelta(hours=1)  # whatever it says
 _CODE = re.compile("[a-z_]{1,60}")
 
 
@@ -59,6 +63,21 @@ def error_code(fault: SlackApiError) -> str:
     code = str(response.get("error") if hasattr(response, "get") else "")
     # What is no JSON is put there whole by the SDK.
     return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
+
+
+def asked_to_wait(fault: Exception) -> timedelta | None:
+    """Return for how long Slack asks to be left alone; None: that is not what is wrong."""
+    response: Any = getattr(fault, "response", None)
+    if not isinstance(fault, SlackApiError) or (
+        getattr(response, "status_code", 0) != 429 and error_code(fault) not in LIMITED
+    ):
+        return None
+    headers = getattr(response, "headers", None) or {}
+    said = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
+    seconds = said.partition(",")[0].strip()  # a proxy in between may have said it twice
+    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 10):
+        return UNSAID
+    return min(LONGEST, timedelta(seconds=int(seconds)))
 
 
 def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,8 +36,10 @@ class Case:
 
     @property
     def valid(self) -> tuple[Approval, ...]:
-        """Approvals whose giver is still active."""
-        return tuple(a for a in self.approvals if (p := self.directory.get(a.person)) and p.active)
+        """Approvals whose giver has been an active full member ever since."""
+        return tuple(
+            a for a in self.approvals if (p := self.directory.get(a.person)) and p.stands_by(a.at)
+        )
 
 
 def open_seats(case: Case) -> tuple[Seat, ...]:

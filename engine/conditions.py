@@ -1,7 +1,7 @@
 """Conditions on people: attribute, comparator, values; joined into groups by AND or OR (SPEC 3)."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
@@ -44,6 +44,10 @@ class ConditionGroup:
 
     def __str__(self) -> str:
         return f" {self.join} ".join(str(c) for c in self.conditions)
+
+    def renamed(self, ids: Mapping[PersonId, PersonId]) -> "ConditionGroup":
+        """Return the group with people named by other ids."""
+        return replace(self, conditions=tuple(_renamed(c, ids) for c in self.conditions))
 
 
 _IDENTIFIED = frozenset({"user", "group", "manager"})
@@ -91,6 +95,13 @@ def _named(condition: Condition, directory: Directory) -> Sequence[Person] | Non
 def exact(condition: Condition) -> bool:
     """Tell whether it compares ids, as they are; else text, without case."""
     return condition.attribute in _IDENTIFIED and condition.comparator in _EQUALITY
+
+
+def _renamed(condition: Condition, ids: Mapping[PersonId, PersonId]) -> Condition:
+    if condition.attribute == "group" or not exact(condition):
+        return condition
+    values = tuple(ids.get(PersonId(value), value) for value in condition.values)
+    return replace(condition, values=values)
 
 
 def _holds(condition: Condition, person: Person, directory: Directory) -> bool:

@@ -1,7 +1,9 @@
-"""People and groups, as the identity sources know them."""
+"""People and groups, as the identity sources know them, and whose Slack account it is."""
 
+import string
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import NewType
@@ -16,9 +18,46 @@ class PersonStatus(StrEnum):
     INACTIVE = "inactive"
 
 
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def address(email: str) -> str:
+    """Return the form in which addresses are compared: equal but for the case of ASCII letters.
+
+    Unicode's own folding makes one of two mailboxes: of ß and ss, of the Kelvin sign and k.
+    """
+    return email.translate(_SMALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A Slack account, as Slack described it last.
+
+    `email` is the address, if Slack has confirmed it. `enterprise` is the organisation that the
+    workspace belongs to, if any. `barred` says why the account is nobody's.
+    """
+
+    team: str
+    user: str
+    email: str = ""
+    enterprise: str = ""
+    guest: bool = False
+    barred: str = ""
+
+    def is_(self, other: "Account") -> bool:
+        """Tell whether both are one account. An organisation's people are the same in all of it."""
+        near = bool(self.enterprise) and self.enterprise == other.enterprise
+        return self.user == other.user and (near or self.team == other.team)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone in the directory. `slack` is the Slack user id, once tied to the person."""
+    """Someone in the directory.
+
+    `account` is the Slack account that is tied to the person, `suspended` the user id of one that
+    was, until an admin has looked. What they approved until `void_until` counts no more: they had
+    ceased to be an active full member.
+    """
 
     id: PersonId
     email: str
@@ -27,8 +66,15 @@ class Person:
     manager: PersonId | None = None
     groups: frozenset[GroupId] = frozenset()
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    slack: str | None = None
     guest: bool = False
+    account: Account | None = None
+    suspended: str | None = None
+    void_until: datetime | None = None
+
+    @property
+    def slack(self) -> str | None:
+        """The Slack user id, once tied to the person."""
+        return self.account.user if self.account else None
 
     @property
     def active(self) -> bool:
@@ -36,12 +82,33 @@ class Person:
 
     @property
     def may_ask(self) -> bool:
-        """Whether this person may be a requestor or approver at all."""
-        return self.active and not self.guest
+        """Whether this person may be a requestor or approver at all: no guest, here or in Slack."""
+        guest = self.guest or (self.account is not None and self.account.guest)
+        return self.active and not guest
 
     @property
     def may_receive(self) -> bool:
         return self.status is not PersonStatus.INACTIVE
+
+    def stands_by(self, approved_at: datetime) -> bool:
+        """Tell whether what this person approved then, and is not decided yet, still counts."""
+        return self.may_ask and (self.void_until is None or approved_at > self.void_until)
+
+
+def why_not(account: Account, person: Person) -> str:
+    """Return why this Slack account is not this person now; nothing: it is.
+
+    The whole test, asked at the tie, at each sync and event, and at each click.
+    """
+    if account.barred:
+        return account.barred
+    if not account.email:
+        return "Slack has not confirmed the account's address"
+    if address(account.email) != address(person.email):
+        return "the address of the account has changed"
+    if person.account is None:
+        return "the account is a guest's" if account.guest and not person.guest else ""
+    return "" if account.is_(person.account) else "it is another account than the one tied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +124,22 @@ class Group:
 class Directory:
     """Everybody, as of one moment.
 
-    `attributes` names what the sources supply besides user, group and manager.
+    `formerly` names who has a new id, by the old one. `attributes` names what the sources supply
+    besides user, group and manager.
     """
 
     people: Mapping[PersonId, Person]
     groups: Mapping[GroupId, Group] = field(default_factory=dict[GroupId, Group])
+    formerly: Mapping[PersonId, PersonId] = field(default_factory=dict[PersonId, PersonId])
 
     @classmethod
-    def of(cls, people: Iterable[Person], groups: Iterable[Group] = ()) -> "Directory":
-        return cls({p.id: p for p in people}, {g.id: g for g in groups})
+    def of(
+        cls,
+        people: Iterable[Person],
+        groups: Iterable[Group] = (),
+        formerly: Mapping[PersonId, PersonId] | None = None,
+    ) -> "Directory":
+        return cls({p.id: p for p in people}, {g.id: g for g in groups}, formerly or {})
 
     @cached_property
     def attributes(self) -> frozenset[str]:
@@ -76,12 +150,25 @@ class Directory:
         return {p.slack: p for p in self.people.values() if p.slack}
 
     @cached_property
-    def by_email(self) -> Mapping[str, tuple[Person, ...]]:
+    def taken(self) -> frozenset[str]:
+        """The Slack user ids that are tied to somebody, or were until it was suspended."""
+        return frozenset(
+            user for p in self.people.values() for user in (p.slack, p.suspended) if user
+        )
+
+    @cached_property
+    def _by_address(self) -> Mapping[str, tuple[Person, ...]]:
         found: dict[str, tuple[Person, ...]] = {}
         for person in self.people.values():
-            key = person.email.casefold()
-            found[key] = (*found.get(key, ()), person)
+            if person.email:
+                key = address(person.email)
+                found[key] = (*found.get(key, ()), person)
         return found
+
+    def by_email(self, email: str) -> tuple[Person, ...]:
+        """Return whose address it is. Who has left gives way to who is there."""
+        found = self._by_address.get(address(email), ())
+        return tuple(p for p in found if p.may_receive) or found
 
     @cached_property
     def members(self) -> Mapping[GroupId, tuple[Person, ...]]:
@@ -92,4 +179,17 @@ class Directory:
         return {group: tuple(people) for group, people in found.items()}
 
     def get(self, person: PersonId) -> Person | None:
-        return self.people.get(person)
+        """Return a person, by an id that they have or had."""
+        return self.people.get(self.formerly.get(person, person))
+
+    def whose(self, account: Account) -> Person | None:
+        """Return whose account it is that somebody acts with: team and user are all that is known.
+
+        What else Slack said of it last is kept with the tie.
+        """
+        person = self.by_slack.get(account.user)
+        if person is None or person.account is None:
+            return None
+        tied = person.account
+        acting = replace(tied, team=account.team, enterprise=account.enterprise)
+        return None if why_not(acting, person) else person

@@ -155,7 +155,7 @@ def still_granted(request: AccessRequest, grant: Grant, facts: Facts) -> str:
     if not revision.selects(entitlement):
         return f"“{revision.name}” does not offer it."
     if requestor is None or not requestor.may_ask or grantee is None or not grantee.may_receive:
-        return "Who asked, or who was to have it, is no longer active."
+        return "Who asked, or who was to have it, is no longer active, or is a guest now."
     if not matches(revision.requestors, requestor, directory):
         return f"“{revision.name}” is no longer open to {requestor.name}."
     if not _for_whom(revision, requestor, grantee, directory):

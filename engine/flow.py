@@ -1,11 +1,13 @@
 """The access flow: who may request what, for how long, approved by whom (SPEC 2)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import NewType
 
 from engine.conditions import ConditionGroup
+from engine.directory import PersonId
 from engine.inventory import Entitlement, IntegrationId
 
 FlowId = NewType("FlowId", int)
@@ -106,6 +108,25 @@ class Revision:
 
     def selects(self, entitlement: Entitlement) -> bool:
         return any(selector.selects(entitlement) for selector in self.targets)
+
+    def renamed(self, ids: Mapping[PersonId, PersonId]) -> "Revision":
+        """Return the revision with people named by other ids."""
+        approval, escalation = self.approval, self.escalation
+        return replace(
+            self,
+            requestors=self.requestors.renamed(ids),
+            grantees=self.grantees.renamed(ids) if self.grantees else None,
+            approval=replace(approval, groups=_renamed(approval.groups, ids)) if approval else None,
+            escalation=(
+                replace(escalation, tiers=_renamed(escalation.tiers, ids)) if escalation else None
+            ),
+        )
+
+
+def _renamed(
+    groups: Iterable[ApproverGroup], ids: Mapping[PersonId, PersonId]
+) -> tuple[ApproverGroup, ...]:
+    return tuple(replace(g, conditions=g.conditions.renamed(ids)) for g in groups)
 
 
 @dataclass(frozen=True, slots=True)

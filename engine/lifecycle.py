@@ -136,7 +136,7 @@ def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refu
     if facts.flow.deleted:
         return Refusal(Code.FLOW_CLOSED, "The access flow of this request was deleted.")
     if gone := _inactive_party(request, facts):
-        return Refusal(Code.PERSON_INACTIVE, f"{_name(gone, facts)} is no longer active.")
+        return Refusal(Code.PERSON_INACTIVE, f"{_gone(gone, facts)}.")
     return None
 
 
@@ -190,7 +190,7 @@ def _approve(
 
 
 def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
-    """Drop approvals whose giver was deactivated before the decision: they do not come back."""
+    """Drop approvals whose giver left, or became a guest, before the decision, for good."""
     valid = _case(request, facts).valid
     if valid == request.approvals:
         return request, ()
@@ -290,9 +290,7 @@ def _tick_pending(
     request: AccessRequest, _command: Tick, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     if gone := _inactive_party(request, facts):
-        return _close(
-            request, State.CANCELLED, SYSTEM, now, f"{_name(gone, facts)} is no longer active"
-        )
+        return _close(request, State.CANCELLED, SYSTEM, now, _gone(gone, facts))
     if facts.flow.deleted:
         return _close(request, State.CANCELLED, SYSTEM, now, "its access flow was deleted")
     request, lost = _drop_gone(request, facts)
@@ -608,7 +606,7 @@ def _tick_granting(
 ) -> Decision | Refusal:
     end = partial(_revoke_all, request, facts, now, by=SYSTEM)
     if gone := _inactive_grantee(request, facts):
-        return end(ending=State.REVOKED, reason=f"{_name(gone, facts)} is no longer active")
+        return end(ending=State.REVOKED, reason=_gone(gone, facts))
     if _is_over(request, now):
         return end(ending=State.FAILED, reason="it could not be granted in time")
     return Decision(request)
@@ -634,7 +632,7 @@ def _tick_active(
     request: AccessRequest, _command: Tick, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     if gone := _inactive_grantee(request, facts):
-        reason = f"{_name(gone, facts)} is no longer active"
+        reason = _gone(gone, facts)
         return _revoke_all(request, facts, now, ending=State.REVOKED, by=SYSTEM, reason=reason)
     if request.ends_at is not None and now >= request.ends_at:
         return _revoke_all(request, facts, now, ending=State.EXPIRED, by=SYSTEM)
@@ -657,7 +655,7 @@ def _orphaned(request: AccessRequest, facts: Facts) -> tuple[Tell, ...]:
     if request.requestor == request.grantee or (requestor and requestor.may_ask):
         return ()
     sentence = (
-        f"{_name(request.requestor, facts)}, who asked for {request.code}, is no longer active. "
+        f"{_gone(request.requestor, facts)}, and had asked for {request.code}. "
         f"{_name(request.grantee, facts)} keeps the access until its end."
     )
     manager = facts.directory.get(grantee.manager) if grantee and grantee.manager else None
@@ -688,7 +686,9 @@ def _extend(
     if command.by not in {*request.parties, OPERATOR}:
         return Refusal(Code.NOT_YOURS, "Only who asked, or who has the access, can extend it.")
     if gone := _inactive_grantee(request, facts):
-        return Refusal(Code.PERSON_INACTIVE, f"{_name(gone, facts)} is no longer active.")
+        return Refusal(Code.PERSON_INACTIVE, f"{_gone(gone, facts)}.")
+    if command.by not in {request.grantee, OPERATOR} and _inactive_party(request, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{_gone(command.by, facts)}.")
     if request.ends_at is None:
         return Refusal(Code.NOTHING_TO_DO, "This access has no end. There is nothing to extend.")
     if now >= request.ends_at:
@@ -744,7 +744,8 @@ def _return(
 def _revoke(
     request: AccessRequest, command: Revoke, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    decided_it = command.by in {a.person for a in _case(request, facts).valid}
+    by = facts.directory.get(command.by)
+    decided_it = bool(by and by.may_ask and by.id in {a.person for a in request.approvals})
     if not decided_it and not _is_admin(command.by, facts):
         return Refusal(Code.NOT_YOURS, "Only an admin, or who approved it, can revoke it.")
     if bad := _too_long(command.reason):
@@ -924,6 +925,12 @@ def _name(person: PersonId, facts: Facts) -> str:
         return "an operator"
     found = facts.directory.get(person)
     return found.name if found else "Somebody"
+
+
+def _gone(person: PersonId, facts: Facts) -> str:
+    found = facts.directory.get(person)
+    guest = found is not None and found.active
+    return f"{_name(person, facts)} is {'a guest now' if guest else 'no longer active'}"
 
 
 def _what(grant: Grant, facts: Facts) -> str:

@@ -1,5 +1,6 @@
 """A request as a value: what was asked, who was asked, what was decided, what was given."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -216,6 +217,26 @@ class AccessRequest:
 
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401  (any field)
         return replace(self, **changes)
+
+    def renamed(self, ids: Mapping[PersonId, PersonId]) -> Self:
+        """Return the request with people named by other ids."""
+
+        def now(person: PersonId) -> PersonId:
+            return ids.get(person, person)
+
+        def settled(was: Settled | None) -> Settled | None:
+            return replace(was, by=now(was.by)) if was else None
+
+        asks = [replace(a, person=now(a.person)) for a in self.asks]
+        approvals = [replace(a, person=now(a.person)) for a in self.approvals]
+        return self.with_(
+            requestor=now(self.requestor),
+            grantee=now(self.grantee),
+            asks=tuple({(a.person, a.seat): a for a in asks}.values()),
+            approvals=tuple({a.person: a for a in approvals}.values()),
+            decided=settled(self.decided),
+            ended=settled(self.ended),
+        )
 
     @property
     def code(self) -> str:

@@ -19,7 +19,9 @@ from engine import lifecycle
 from engine.directory import PersonId
 from engine.eligibility import Draft
 from engine.facts import Facts
+from engine.flow import FlowId
 from engine.holdings import wants
+from engine.inventory import EntitlementId
 from engine.outcome import Card, Decision, Entry, Tell
 from engine.request import (
     AccessRequest,
@@ -132,7 +134,12 @@ def _facts(company: Company, draft: Draft) -> Facts:
 
 def fingerprint(draft: Draft) -> str:
     """Name what makes two requests the same: grantee, flow, entitlements."""
-    same = [draft.grantee.id, draft.flow.id, sorted(e.id for e in draft.entitlements)]
+    return same_as(draft.grantee.id, draft.flow.id, (e.id for e in draft.entitlements))
+
+
+def same_as(grantee: PersonId, flow: FlowId, entitlements: Iterable[EntitlementId]) -> str:
+    """Return the fingerprint of a request for this."""
+    same = [grantee, flow, sorted(entitlements)]
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
 
 

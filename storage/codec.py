@@ -1,10 +1,12 @@
 """Core values to JSON bodies and back."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from engine.directory import Person
+from engine.directory import Account, Person
 from engine.flow import Revision
 from engine.request import AccessRequest
 
@@ -38,10 +40,30 @@ def load_revision(body: dict[str, Any]) -> Revision:
 
 
 def dump_person(person: Person) -> dict[str, Any]:
-    dumped: dict[str, Any] = _PERSON.dump_python(person, mode="json", exclude_defaults=True)
+    """Return what the directory says of a person; what Slack says has columns of its own."""
+    listed = replace(person, account=None, suspended=None, void_until=None)
+    dumped: dict[str, Any] = _PERSON.dump_python(listed, mode="json", exclude_defaults=True)
     dumped["groups"] = sorted(person.groups)
     return dumped
 
 
-def load_person(body: dict[str, Any], *, slack: str | None) -> Person:
-    return _PERSON.validate_python({**body, "slack": slack})
+def load_person(
+    body: dict[str, Any],
+    account: dict[str, Any] | None = None,
+    suspended: str | None = None,
+    void_until: datetime | None = None,
+) -> Person:
+    tied = Account(**account) if account else None
+    known = {"account": tied, "suspended": suspended, "void_until": void_until}
+    return _PERSON.validate_python({**body, **known})
+
+
+def dump_account(account: Account) -> dict[str, Any]:
+    """Return the account that is tied to somebody: one that is barred never is."""
+    return {
+        "team": account.team,
+        "user": account.user,
+        "email": account.email,
+        "enterprise": account.enterprise,
+        "guest": account.guest,
+    }

@@ -1,8 +1,8 @@
 """The company in memory: people, groups, flows, admins. Loaded whole, again when `epoch` moves."""
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sqlalchemy import select
@@ -19,12 +19,24 @@ from storage.tables import Company as CompanyRow
 from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 
 _HEAD = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
+_PEOPLE = select(
+    col(PersonRow.body),
+    col(PersonRow.account),
+    col(PersonRow.suspended),
+    col(PersonRow.void_until),
+).where(col(PersonRow.successor).is_(None))
+_SUCCESSORS = select(col(PersonRow.id), col(PersonRow.successor)).where(
+    col(PersonRow.successor).is_not(None)
+)
 _HEAD_LOCKED = _HEAD.with_for_update(read=True)
 
 
 @dataclass(frozen=True)
 class Company:
-    """Everybody and every flow, as of one epoch. `paused`: no new access is begun."""
+    """Everybody and every flow, as of one epoch. `paused`: no new access is begun.
+
+    `admins` are those who are named and may decide: none who has left or is a guest.
+    """
 
     epoch: int
     paused: bool
@@ -73,7 +85,7 @@ class Companies:
             newest = self._newest
         if newest is not None and newest.epoch == epoch:
             return newest
-        loaded = _load(session, epoch, frozenset(map(PersonId, admins)), paused=paused)
+        loaded = _load(session, epoch, map(PersonId, admins), paused=paused)
         with self._lock:
             if self._newest is None or self._newest.epoch < loaded.epoch:
                 self._newest = loaded
@@ -83,21 +95,16 @@ class Companies:
 def _load(
     session: Read,
     epoch: int,
-    admins: frozenset[PersonId],
+    admins: Iterable[PersonId],
     *,
     paused: bool,
 ) -> Company:
-    people = [
-        load_person(body, slack=slack)
-        for body, slack in session.execute(select(col(PersonRow.body), col(PersonRow.slack)))
-    ]
-    groups = [
-        Group(GroupId(g.id), g.source, g.name) for g in session.execute(select(GroupRow)).scalars()
-    ]
+    directory = _directory(session)
+    named = (directory.get(admin) for admin in admins)
     # Flows before revisions: what is saved in between is one revision more, not one too few.
     rows = session.execute(select(FlowRow)).scalars().all()
     revisions = {
-        (FlowId(flow), number): load_revision(body)
+        (FlowId(flow), number): load_revision(body).renamed(directory.formerly)
         for flow, number, body in session.execute(
             select(
                 col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
@@ -115,4 +122,30 @@ def _load(
         for row in rows
         if row.id is not None
     }
-    return Company(epoch, paused, admins, Directory.of(people, groups), flows, revisions)
+    able = frozenset(p.id for p in named if p and p.may_ask)
+    return Company(epoch, paused, able, directory, flows, revisions)
+
+
+def formerly(session: Read) -> dict[PersonId, PersonId]:
+    """Return who has a new id, by the old one."""
+    successors = {PersonId(id_): PersonId(now) for id_, now in session.ask(_SUCCESSORS) if now}
+    return {id_: _newest(id_, successors) for id_ in successors}
+
+
+def _directory(session: Read) -> Directory:
+    ids = formerly(session)
+    groups = [
+        Group(GroupId(g.id), g.source, g.name) for g in session.execute(select(GroupRow)).scalars()
+    ]
+    people = [load_person(*known) for known in session.ask(_PEOPLE)]
+    return Directory.of(
+        (replace(p, manager=ids[p.manager]) if p.manager in ids else p for p in people),
+        groups,
+        ids,
+    )
+
+
+def _newest(id_: PersonId, successors: Mapping[PersonId, PersonId]) -> PersonId:
+    while id_ in successors:
+        id_ = successors[id_]
+    return id_

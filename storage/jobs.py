@@ -1,9 +1,10 @@
 """What runs by time and is no request: one row a job, leased like everything else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlmodel import col
@@ -32,6 +33,7 @@ class Job:
     kind: JobKind
     subject: str
     attempts: int
+    note: Mapping[str, Any] | None = None  # what it kept for itself when it ran last
 
 
 def schedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
@@ -96,7 +98,9 @@ def claim(
         .execution_options(synchronize_session=False)
     )
     rows = tx.execute(taken).scalars().all()
-    return [Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts) for row in rows]
+    return [
+        Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, row.note) for row in rows
+    ]
 
 
 def _free(idle: InstanceId | None) -> ColumnElement[bool]:
@@ -111,6 +115,12 @@ def done(tx: Write, instance: InstanceId, job: Job, again: datetime | None) -> N
         tx.execute(delete(JobRow).where(*mine))
     else:
         tx.execute(update(JobRow).where(*mine).values(due_at=again, attempts=0, lease=None))
+
+
+def keep(tx: Write, instance: InstanceId, job: Job, note: Mapping[str, Any] | None) -> None:
+    """Store what the job is to know when it runs again, whichever process runs it."""
+    mine = (col(JobRow.id) == job.id, col(JobRow.lease) == instance)
+    tx.execute(update(JobRow).where(*mine).values(note=note))
 
 
 def failed(tx: Write, instance: InstanceId, job: Job, now: datetime) -> None:

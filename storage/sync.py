@@ -13,13 +13,20 @@ from sqlalchemy import delete, func, insert, or_, select, text, update
 from sqlmodel import col
 
 from engine.connectors.port import Discovered
-from engine.directory import Group, Person, PersonId, PersonStatus
+from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
-from engine.outcome import Entry
+from engine.outcome import Card, Entry, Tell
 from engine.request import SYSTEM, AccountId
 from storage import apply, audit, batch
-from storage.codec import dump_person, dump_revision, load_revision
+from storage.codec import (
+    dump_account,
+    dump_person,
+    dump_revision,
+    load_person,
+    load_revision,
+)
+from storage.company import formerly
 from storage.database import Read, Write
 from storage.tables import (
     LIVE,
@@ -35,8 +42,25 @@ from storage.tables import (
     RequestRow,
     ResourceRow,
 )
+from storage.types import among
 
+MOST_NAMED = 20  # in one message
 Log = list[tuple[None, Entry]]
+Lost = list[tuple[PersonRow, str]]  # whose tie was suspended, and why
+_FREE = (
+    select(col(PersonRow.id))
+    .where(
+        among(col(PersonRow.id), "ids"),
+        col(PersonRow.slack).is_(None),
+        col(PersonRow.suspended).is_(None),
+        col(PersonRow.successor).is_(None),
+    )
+    .order_by(col(PersonRow.id))
+)
+_TAKEN = select(col(PersonRow.slack), col(PersonRow.suspended)).where(
+    or_(among(col(PersonRow.slack), "users"), among(col(PersonRow.suspended), "users"))
+)
+_THESE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
 class OtherServerError(Exception):
@@ -80,9 +104,10 @@ def people(
 ) -> None:
     """Take in everybody; who is no longer listed becomes inactive. Slack ties stay as they are.
 
-    Raises TooMuchError, unless `held` is False: an admin has confirmed.
+    Whoever has a new id is listed by the one that is known, until it is carried over
+    (`storage.succession`). Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
-    _alone(tx)
+    alone(tx)
     rows = {r.id: r for r in tx.execute(select(PersonRow)).scalars()}
     stays = {p.id for p in listed}
     active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
@@ -91,9 +116,10 @@ def people(
     losing = sorted([*(row.id for row in leaving), *dropped])
     if held and len(losing) > 5 and len(losing) * 20 > len(active):
         raise TooMuchError(losing, len(active))
-    changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p)]
+    lost: Lost = []
+    changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p, now, lost)]
     for row in leaving:
-        row.status = PersonStatus.INACTIVE.value
+        row.status, row.void_until = PersonStatus.INACTIVE.value, now
         row.body = {**row.body, "status": row.status}
         changed.append(PersonId(row.id))
     known = {g.id: (g.source, g.name) for g in tx.execute(select(GroupRow)).scalars()}
@@ -103,85 +129,133 @@ def people(
         named = [{"id": id_, "source": s, "name": n} for id_, (s, n) in sorted(wanted.items())]
         if named:
             tx.execute(insert(GroupRow), named)
+    _tell_of(tx, lost, now)
     if changed or known != wanted:
-        _new_epoch(tx)
+        new_epoch(tx)
         _wake(tx, now)
         detail = {"changed": len(changed), "left": [r.id for r in leaving]}
         audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
 
 
-def tie(tx: Write, ties: Iterable[tuple[PersonId, str, str]], now: datetime) -> None:
-    """Tie Slack accounts (person, Slack user id, email there) to people who have none.
+def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
+    """Tie Slack accounts to people who have none, and return how many were tied.
 
     A tie that was suspended waits for an admin, on both sides. An account has one person.
     """
-    _alone(tx)
-    log: Log = []
-    taken = {
-        account
-        for accounts in tx.execute(select(col(PersonRow.suspended), col(PersonRow.slack)))
-        for account in accounts
-    }
-    for person, slack, email in sorted(ties):
-        if slack in taken:
-            continue
-        tied = tx.execute(
-            update(PersonRow)
-            .where(
-                col(PersonRow.id) == person,
-                col(PersonRow.slack).is_(None),
-                col(PersonRow.suspended).is_(None),
-            )
-            .values(slack=slack, slack_email=email)
-            .returning(col(PersonRow.id))
-        ).scalar()
-        if tied:
-            log.append((None, Entry("tied", SYSTEM, {"person": person, "slack": slack})))
-    if log:
-        _new_epoch(tx)
-        _wake(tx, now)
-        audit.append(tx, log, now)
+    alone(tx)
+    users = [account.user for account in ties.values()]
+    given = {"ids": list(ties), "users": users}
+    taken = {user for pair in tx.ask(_TAKEN, given) for user in pair}
+    free = {id_: ties[PersonId(id_)] for (id_,) in tx.ask(_FREE, given)}
+    rows = [
+        {"of": id_, "slack": account.user, "account": dump_account(account)}
+        for id_, account in free.items()
+        if account.user not in taken
+    ]
+    batch.change(tx, PersonRow, rows, where={"id": "of"}, to=("slack", "account"))
+    log = [Entry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
+    changed(tx, log, now)
+    return len(rows)
 
 
-def untie(tx: Write, person: PersonId, why: str, now: datetime) -> None:
-    """Suspend a tie: until an admin has looked, the Slack account is no one."""
-    _alone(tx)
-    untied: Any = tx.execute(
-        update(PersonRow)
-        .where(col(PersonRow.id) == person, col(PersonRow.slack).is_not(None))
-        .values(suspended=col(PersonRow.slack), slack=None, channel=None)
-    )
-    if not untied.rowcount:
-        return
-    _new_epoch(tx)
-    _wake(tx, now)
-    audit.append(tx, [(None, Entry("untied", SYSTEM, {"person": person, "why": why}))], now)
+def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime) -> None:
+    """Suspend ties: until an admin has looked, the Slack account is no one.
+
+    `broken` says for each person the account's user id, and why. The admins are told, where it is
+    somebody who has not left.
+    """
+    alone(tx)
+    log: list[Entry] = []
+    lost: Lost = []
+    for row in tx.execute(_THESE, {"ids": list(broken)}).scalars():
+        user, why = broken[PersonId(row.id)]
+        if row.suspended is None and row.slack in {None, user}:
+            _suspend(row, user, why, lost)
+            log.append(Entry("untied", SYSTEM, {"person": row.id, "why": why}))
+    _tell_of(tx, lost, now)
+    changed(tx, log, now)
+
+
+def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
+    """Take in who has become a guest in Slack (True), or a full member again.
+
+    A guest decides nothing; what they had approved, and is not decided yet, is void for good.
+    """
+    alone(tx)
+    log: list[Entry] = []
+    for row in tx.execute(_THESE, {"ids": list(guests)}).scalars():
+        guest = guests[PersonId(row.id)]
+        if row.account and row.account["guest"] is not guest:
+            row.account = {**row.account, "guest": guest}
+            row.void_until = now if guest else row.void_until
+            grade = "became_guest" if guest else "became_member"
+            log.append(Entry(grade, SYSTEM, {"person": row.id}))
+    changed(tx, log, now)
 
 
 def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
     """Let a suspended tie be made anew: an admin has looked who it is."""
+    alone(tx)
     tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(suspended=None))
-    audit.append(tx, [(None, Entry("tie_confirmed", by, {"person": person}))], now)
+    changed(tx, [Entry("tie_confirmed", by, {"person": person})], now)
+
+
+def _suspend(row: PersonRow, user: str, why: str, lost: Lost) -> None:
+    row.suspended, row.slack, row.account, row.channel = user, None, None, None
+    if row.status != PersonStatus.INACTIVE:
+        lost.append((row, why))
+
+
+def _tell_of(tx: Write, lost: Sequence[tuple[PersonRow, str]], now: datetime) -> None:
+    """Tell the admins whose Slack account is nobody's any more, all in one message."""
+    if not lost:
+        return
+    lines = [f"• {r.body['name']}: {why}. latchkey people confirm {r.email}" for r, why in lost]
+    more = [f"• and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
+    sentence = (
+        "Latchkey does not take these Slack accounts for the people they were tied to any more. "
+        "Find out who uses the account; where it is still them, the command ties it again:"
+    )
+    said = "\n".join([sentence, *lines[:MOST_NAMED], *more])
+    key = f"suspended/{lost[0][0].id}/{now.isoformat()}"
+    tell_admins(tx, key, said, now)
+
+
+def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
+    """Say something to all admins who may decide anything, once for each key."""
+    ids = formerly(tx)
+    named = [ids.get(a, a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
+    rows = tx.execute(_THESE, {"ids": named}).scalars()
+    able = [PersonId(r.id) for r in rows if load_person(r.body, r.account).may_ask]
+    apply.tell(tx, [Tell(admin, Card.ALARM, key, sentence) for admin in able], now)
+
+
+def changed(tx: Write, log: Sequence[Entry], now: datetime) -> None:
+    if log:
+        tx.flush()
+        new_epoch(tx)
+        _wake(tx, now)
+        audit.append(tx, [(None, entry) for entry in log], now)
 
 
 def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
-    _alone(tx)
+    alone(tx)
     wanted = sorted(admins)
     if tx.execute(select(col(Company.admins))).scalar_one() == wanted:
         return
     tx.execute(update(Company).values(admins=wanted))
-    _new_epoch(tx)
+    new_epoch(tx)
     _wake(tx, now)
     audit.append(tx, [(None, Entry("admins_changed", SYSTEM, {"admins": wanted}))], now)
 
 
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
-    _alone(tx)
+    alone(tx)
     if tx.execute(select(col(Company.paused))).scalar_one() == paused:
         return False
     tx.execute(update(Company).values(paused=paused))
-    _new_epoch(tx)
+    new_epoch(tx)
     if not paused:
         waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted").distinct()
         if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
@@ -193,8 +267,9 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
 
 def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
     """Take in flows by name: each change makes a revision; what is not listed is deleted."""
-    _alone(tx)
+    alone(tx)
     rows = {r.name: r for r in tx.execute(select(FlowRow)).scalars()}
+    ids = formerly(tx)
     log: Log = []
     seen: set[str] = set()
     for revision, active in listed:
@@ -210,7 +285,7 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
             continue
         stored = tx.get_one(FlowRevisionRow, (row.id, row.revision)).body
         # As values: a set has another order in each process.
-        if load_revision(stored) != revision or row.deleted:
+        if load_revision(stored).renamed(ids) != revision or row.deleted:
             row.revision += 1
             log += _save_revision(tx, row, body, now)
         if (row.active, row.deleted) != (active, False):
@@ -222,7 +297,7 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
             row.deleted = True
             log.append((None, Entry("flow_deleted", SYSTEM, {"flow": name})))
     if log:
-        _new_epoch(tx)
+        new_epoch(tx)
         _wake(tx, now)
         tx.flush()
         audit.append(tx, log, now)
@@ -278,7 +353,7 @@ def belongs(tx: Write, integration: IntegrationId, server: str) -> None:
     """Store which server gave the numbers of a system's resources."""
     of = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
     tx.execute(of.values(server=server))
-    _new_epoch(tx)
+    new_epoch(tx)
 
 
 def take_in(
@@ -336,7 +411,7 @@ def take_in(
     if _store_permissions(tx, found, rows, have) or changed:
         newer = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
         tx.execute(newer.values(version=col(IntegrationRow.version) + 1))
-        _new_epoch(tx)
+        new_epoch(tx)
     if gone:
         _wake(tx, now)
     if not (gone or fresh):
@@ -373,18 +448,25 @@ def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime)
     return [(None, Entry("flow_saved", SYSTEM, detail))]
 
 
-def _store_person(tx: Write, row: PersonRow | None, person: Person) -> bool:
-    body = dump_person(replace(person, slack=None))
+def _store_person(
+    tx: Write, row: PersonRow | None, person: Person, now: datetime, lost: Lost
+) -> bool:
+    body = dump_person(person)
     if row is None:
         row = PersonRow(id=person.id, email=person.email, status=person.status.value, body=body)
         tx.add(row)
         return True
-    if row.body == body:
+    if row.body == body and row.successor is None:
         return False
-    if row.slack and row.email.casefold() != person.email.casefold():
-        # A changed address might be somebody else's: who it is has to be confirmed again.
-        row.suspended, row.slack, row.channel = row.slack, None, None
+    row.successor = None
+    before = load_person(row.body, row.account)
+    if before.may_ask and not replace(person, account=before.account).may_ask:
+        row.void_until = now
+    moved = address(row.email) != address(person.email)
     row.email, row.status, row.body = person.email, person.status.value, body
+    if row.slack and moved:
+        # A changed address might be somebody else's: who it is has to be confirmed again.
+        _suspend(row, row.slack, "the address in the directory has changed", lost)
     return True
 
 
@@ -395,12 +477,12 @@ def _loses(row: PersonRow, person: Person) -> bool:
     return person.status is PersonStatus.INACTIVE or bool(dropped)
 
 
-def _alone(tx: Write) -> None:
+def alone(tx: Write) -> None:
     """Let one go on at a time: each compares with what is there, and stores the difference."""
     tx.execute(select(col(Company.id)).with_for_update())
 
 
-def _new_epoch(tx: Write) -> None:
+def new_epoch(tx: Write) -> None:
     tx.execute(update(Company).values(epoch=col(Company.epoch) + 1))
 
 

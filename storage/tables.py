@@ -38,9 +38,11 @@ class PersonRow(SQLModel, table=True):
     email: str = Field(index=True)
     status: str
     slack: str | None = Field(default=None, unique=True)
-    slack_email: str | None = None  # as it was when the account was tied
+    account: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))  # what Slack said
     suspended: str | None = None  # the Slack account that was tied, until an admin has looked
     channel: str | None = None  # the direct message with the app
+    void_until: datetime | None = _moment()  # what they approved until then counts no more
+    successor: str | None = None  # the id that the person has now: this one is kept for the past
     body: dict[str, Any] = _json()
 
 
@@ -247,6 +249,7 @@ class JobRow(SQLModel, table=True):
     due_at: datetime = _moment(nullable=False)
     attempts: int = 0
     lease: int | None = None
+    note: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))  # how far it has come
 
 
 class InstanceRow(SQLModel, table=True):

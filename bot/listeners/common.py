@@ -1,6 +1,7 @@
 """What every conversation needs: who it is with, and where to answer."""
 
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 import structlog
@@ -8,6 +9,7 @@ from slack_bolt import Ack
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
+from bot.payload import is_profile
 from bot.services import Services
 from bot.slack import marked
 from bot.usecases import identity
@@ -16,11 +18,12 @@ from bot.views import credentials, lists
 from bot.views.request_modal import block_of
 from bot.views.text import refusal_in_plain_text
 from bot.views.values import View
-from engine.directory import Person
+from engine.directory import Account, Person
 from engine.outcome import Refusal
 from engine.request import LARGEST_ID, RequestId
 
 Body = dict[str, Any]
+FAULTS = (SlackClientError, HTTPException, OSError)  # of a call that Slack does not answer
 
 log = structlog.get_logger()
 
@@ -33,7 +36,7 @@ class Visitor:
     client: WebClient
 
     def who(self, body: Body) -> Person | Refusal:
-        return identity.who(self.services, _user(body), self._profile)
+        return identity.who(self.services, acting(body), self.profile)
 
     def open(self, body: Body, view: View) -> None:
         """Open a modal, or raise; on top of the one that was clicked in, if any."""
@@ -64,12 +67,23 @@ class Visitor:
         """Say no in a modal: a click's acknowledgement carries no text."""
         self.open(body, credentials.notice_modal(title, lists.refusal(refusal)))
 
-    def _profile(self, slack: str) -> Profile:
+    def profile(self, slack: str) -> Profile:
+        """Ask Slack who it is. Raises Unknown."""
         try:
             answer: Any = self.client.users_info(user=slack)
-            return marked(self.client, answer["user"])
-        except (SlackApiError, SlackClientError, OSError) as fault:
+        except FAULTS as fault:
             log.warning("profile not read", why=type(fault).__name__)
+            raise Unknown from None
+        if not is_profile(answer.get("user")) or answer["user"]["id"] != slack:
+            raise Unknown
+        return self.marked(answer["user"])
+
+    def marked(self, user: Profile) -> Profile:
+        """Return the user, marked if of another company. Raises Unknown."""
+        try:
+            return marked(self.client, user)
+        except FAULTS as fault:
+            log.warning("own workspace not read", why=type(fault).__name__)
             raise Unknown from None
 
 
@@ -134,5 +148,20 @@ def _modal(body: Body) -> View | None:
     return view if view.get("type") == "modal" else None
 
 
-def _user(body: Body) -> str:
-    return str(body["user_id"] if "user_id" in body else body["user"]["id"])
+def acting(body: Body) -> Account:
+    """Return the account that somebody acts with: the team is their own, not where they are."""
+    person, place = _part(body, "user"), _part(body, "team")
+    here = str(body.get("team_id") or place.get("id") or "")
+    team = str(person.get("team_id") or here)
+    organisation = _part(body, "enterprise").get("id") or body.get("enterprise_id")
+    return Account(
+        team=team,
+        user=str(body["user_id"] if "user_id" in body else person["id"]),
+        # It is that of the place: somebody from elsewhere is not of it.
+        enterprise=str(organisation or "") if team == here else "",
+    )
+
+
+def _part(body: Body, name: str) -> Body:
+    found = body.get(name)
+    return found if isinstance(found, dict) else {}

@@ -10,9 +10,9 @@ from bot.services import Services
 def register(app: App, services: Services, homes: Homes) -> None:
     visitor = Visitor(services, app.client)
 
-    def opened(ack: Ack, event: Body) -> None:
+    def opened(ack: Ack, event: Body, body: Body) -> None:
         if event.get("tab") == "home":
-            homes.open(event["user"], visitor.who({"user_id": event["user"]}))
+            homes.open(event["user"], visitor.who({**body, "user_id": event["user"]}))
         ack()
 
     app.event("app_home_opened")(opened)

@@ -81,7 +81,7 @@ class Asking:
             self.visitor.refuse(body, person)
         else:
             scene = look.scene(self.visitor.services, request_id(clicked(body)), person.id)
-            filled = _as_before(scene if scene and person.id in scene.request.parties else None)
+            filled = _as_before(scene if scene and _is_party(person, scene) else None)
             self.visitor.open(body, _view(*usecase.fill(self.visitor.services, person, filled)))
         ack()
 
@@ -137,6 +137,12 @@ def _filled(view: View) -> Filled:
 def _choice(entered: Entered, action: str, kind: Callable[[int], Id]) -> Id | None:
     chosen = number(entered.chosen(action))
     return kind(chosen) if chosen else None
+
+
+def _is_party(person: Person, scene: Scene) -> bool:
+    """Tell whether it is theirs, under the id that they have or had."""
+    parties = (scene.directory.get(party) for party in scene.request.parties)
+    return person.id in {party.id for party in parties if party}
 
 
 def _as_before(scene: Scene | None) -> Filled:

@@ -1,7 +1,7 @@
 """Reads the folder: people.yaml, company.yaml, integrations.yaml, flows.yaml or flows/*.yaml."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,7 +25,15 @@ from bot.manifests.parts import (
     shown,
 )
 from engine.conditions import select
-from engine.directory import Directory, Group, GroupId, Person, PersonId, PersonStatus
+from engine.directory import (
+    Directory,
+    Group,
+    GroupId,
+    Person,
+    PersonId,
+    PersonStatus,
+    address,
+)
 from engine.flow import Revision
 from engine.inventory import IntegrationId
 from engine.request import OPERATOR, SYSTEM
@@ -214,9 +222,13 @@ class _Reading:
             source = top.source if top else ""
             for place, person in self._items(document, "people", PersonDocument):
                 names = {"email": person.email, "id": person.id}
-                if person.id.casefold() == person.email.casefold():
-                    del names["id"]
-                free = [self._once(document, (*place, k), v, taken) for k, v in names.items()]
+                # Who has left may stand there beside who has the address now.
+                left = person.status is PersonStatus.INACTIVE
+                if left or address(person.id) == address(person.email):
+                    del names["email" if left else "id"]
+                free = [
+                    self._once(document, (*place, k), v, taken, address) for k, v in names.items()
+                ]
                 if all(free):
                     listed.append(_Listed(document, place, source, person))
         return self._related(listed)
@@ -361,8 +373,15 @@ class _Reading:
                 self._add(document, (*place, *at), sentence)
             return None
 
-    def _once(self, document: Document, place: Place, text: str, taken: dict[str, str]) -> bool:
-        key = text.casefold()
+    def _once(
+        self,
+        document: Document,
+        place: Place,
+        text: str,
+        taken: dict[str, str],
+        same: Callable[[str], str] = str.casefold,
+    ) -> bool:
+        key = same(text)
         if key in taken:
             self._add(document, place, f"{shown(text)} is taken: {taken[key]} has it already.")
             return False

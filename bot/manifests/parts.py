@@ -196,7 +196,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  (any
 
 def find_person(text: str, directory: Directory) -> PersonId:
     """Find a person by email, id, or a name that only one has. Raises ValueError."""
-    found = directory.by_email.get(text.casefold(), ())
+    found = directory.by_email(text)
     if not found and text in directory.people:
         return PersonId(text)
     everybody = directory.people.values()

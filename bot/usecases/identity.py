@@ -1,16 +1,20 @@
 """Who pressed: the Slack account that Slack signed, tied to a person of the directory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Protocol
 
 from bot.services import Services
-from engine.directory import Directory, Person, PersonId
+from engine.directory import Account, Directory, Person, PersonId, why_not
 from engine.outcome import Code, Refusal
 from storage import sync
 from storage.company import Company
 from storage.database import Write
 
-Profile = Mapping[str, Any]  # a user, as Slack's users.info gives it
+AT_ONCE = 100  # accounts in one transaction, which others wait for
+
+Profile = Mapping[str, Any]  # a user, as Slack gives it, marked if of another company
 
 
 class Unknown(Exception):  # noqa: N818  (it names what is so, not a mistake)
@@ -32,94 +36,165 @@ NO_ANSWER = Refusal(
     Code.UNKNOWN_PERSON, "Slack could not tell who you are just now. Please try again."
 )
 INACTIVE = Refusal(Code.PERSON_INACTIVE, "You are not active in the company's directory.")
+SUSPENDED = Refusal(
+    Code.UNKNOWN_PERSON,
+    "Something about your Slack account has changed, so that Latchkey does not take it for yours "
+    "any more. Ask an administrator to look at it and to confirm that it is you.",
+)
+TWO_ACCOUNTS = "a second account has the same address"
 
 
-def who(services: Services, slack: str, profiles: Profiles) -> Person | Refusal:
+def who(services: Services, acting: Account, profiles: Profiles) -> Person | Refusal:
     """Return the person behind a Slack account; at first contact the two are tied.
 
-    It is looked up in what is known here; a use case asks `still` of what is true when it decides.
+    Of `acting` the team and the user are what Slack signed. It is looked up in what is known here;
+    a use case asks `still` of what is true when it decides.
     """
     known = services.companies.newest
-    person = known.directory.by_slack.get(slack) if known else None
+    person = known.directory.whose(acting) if known else None
     if person and person.active:
         return person
-    person = services.company().directory.by_slack.get(slack)
-    found = person or _first_contact(services, slack, profiles)
-    return INACTIVE if isinstance(found, Person) and not found.active else found
+    directory = services.company().directory
+    person = directory.whose(acting)
+    if person:
+        return person if person.active else INACTIVE
+    if acting.user in directory.taken:
+        return NO_ONE if acting.user in directory.by_slack else SUSPENDED
+    return _contact(services, acting, profiles)
 
 
 def still(company: Company, person: Person) -> Person | Refusal:
     """Return the person as they are now; a refusal: the tie or the person is active no more."""
-    now = company.directory.get(person.id)
-    if now is None or now.slack != person.slack:
+    now = company.directory.whose(person.account) if person.account else None
+    if now is None or now is not company.directory.get(person.id):
         return NO_ONE
     return now if now.active else INACTIVE
 
 
-def _first_contact(services: Services, slack: str, profiles: Profiles) -> Person | Refusal:
+def _contact(services: Services, acting: Account, profiles: Profiles) -> Person | Refusal:
     try:
-        profile = profiles(slack)
+        profile = profiles(acting.user)
     except Unknown:
         return NO_ANSWER
-    tie_all(services, [profile])
-    return services.company().directory.by_slack.get(slack) or NO_ONE
+    take(services, [profile])
+    person = services.company().directory.whose(acting)
+    if person is None:
+        return NO_ONE
+    return person if person.active else INACTIVE
 
 
-def tie_all(services: Services, profiles: Iterable[Profile]) -> int:
-    """Tie Slack accounts to the people whose address they carry; return how many were tied."""
+def hear(services: Services, profile: Profile, profiles: Profiles) -> None:
+    """Take in what an event says of an account.
+
+    Events come late, twice and in any order: where one would change something, Slack is asked what
+    is so now. If it does not answer, what takes rights away is believed.
+    """
+    if not _plan(services.company().directory, [profile]):
+        return
+    try:
+        take(services, [profiles(profile["id"])])
+    except Unknown:
+        _carry_out(services, [profile], narrows=True)
+
+
+def take(services: Services, profiles: Iterable[Profile]) -> int:
+    """Bring ties in line with what Slack says of accounts; return how many were tied anew.
+
+    What changes nothing writes nothing. Two accounts of one address, or two people of one, tie
+    nobody: a second account that turns up later suspends the tie, and an admin has to look.
+    """
     found = list(profiles)
+    users = _plan(services.company().directory, found).users
+    left = iter([profile for profile in found if profile["id"] in users])
+    tied = 0
+    while some := list(islice(left, AT_ONCE)):
+        services.company()  # read whole, as each of these changes it, while nobody has to wait
+        tied += _carry_out(services, some)
+    return tied
 
+
+def _carry_out(services: Services, profiles: Sequence[Profile], *, narrows: bool = False) -> int:
     def change(tx: Write, company: Company) -> int:
-        ties = list(_ties(company.directory, found))
-        sync.tie(tx, ties, services.clock.now())
-        for person, why in _broken(company.directory, found):
-            sync.untie(tx, person, why, services.clock.now())
-        return len(ties)
+        plan, now = _plan(company.directory, profiles), services.clock.now()
+        guests = {id_: guest for id_, guest in plan.guests.items() if guest or not narrows}
+        if plan.broken:
+            sync.suspend(tx, plan.broken, now)
+        if guests:
+            sync.regrade(tx, guests, now)
+        return sync.tie(tx, plan.ties, now) if plan.ties and not narrows else 0
 
-    directory = services.company().directory
-    if not (any(_ties(directory, found)) or any(_broken(directory, found))):
-        return 0
     return services.write(change)
 
 
-def _ties(directory: Directory, profiles: Iterable[Profile]) -> Iterable[tuple[PersonId, str, str]]:
-    """Two accounts of one address, or two people of one, tie nobody."""
-    claims: dict[PersonId, list[tuple[str, str]]] = {}
-    for profile in profiles:
-        email = _address(profile)
-        people = directory.by_email.get(email.casefold(), ()) if email else ()
-        if len(people) == 1 and profile["id"] not in directory.by_slack:
-            claims.setdefault(people[0].id, []).append((profile["id"], email))
-    for person, accounts in claims.items():
-        listed = directory.people[person]
-        if len(accounts) == 1 and listed.slack is None:
-            slack, email = accounts[0]
-            if not _restricted(profiles, slack) or listed.guest:
-                yield person, slack, email
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be changed; `users` are the accounts that it comes of."""
+
+    ties: dict[PersonId, Account] = field(default_factory=dict[PersonId, Account])
+    broken: dict[PersonId, tuple[str, str]] = field(default_factory=dict[PersonId, tuple[str, str]])
+    guests: dict[PersonId, bool] = field(default_factory=dict[PersonId, bool])
+    users: set[str] = field(default_factory=set[str])
+
+    def __bool__(self) -> bool:
+        return bool(self.users)
 
 
-def _broken(directory: Directory, profiles: Iterable[Profile]) -> Iterable[tuple[PersonId, str]]:
-    """A changed address might be somebody else's: the tie is suspended."""
+def _plan(directory: Directory, profiles: Iterable[Profile]) -> _Plan:
+    plan = _Plan()
+    claims: dict[PersonId, list[Account]] = {}
     for profile in profiles:
         person = directory.by_slack.get(profile["id"])
-        if person is None:
-            continue
-        if profile.get("deleted"):
-            yield person.id, "the Slack account was deactivated"
-        elif _address(profile).casefold() != person.email.casefold():
-            yield person.id, "the address of the Slack account has changed"
+        account = account_of(profile, person.account if person else None)
+        if person and person.account:
+            if why := why_not(account, person):
+                plan.broken[person.id] = account.user, why
+            elif account.guest is not person.account.guest:
+                plan.guests[person.id] = account.guest
+            else:
+                continue
+            plan.users.add(account.user)
+        elif account.user not in directory.taken and (person := _claimed(directory, account)):
+            claims.setdefault(person.id, []).append(account)
+            plan.users.add(account.user)
+    for id_, accounts in claims.items():
+        tied = directory.people[id_].slack
+        if tied or len(accounts) > 1:
+            plan.broken.setdefault(id_, (tied or accounts[0].user, TWO_ACCOUNTS))
+        else:
+            plan.ties[id_] = accounts[0]
+    return plan
 
 
-def _address(profile: Profile) -> str:
-    """Return the confirmed address of somebody of the company's own workspace, or nothing."""
-    stranger = profile.get("is_bot") or profile.get("deleted") or profile.get("is_stranger")
-    if stranger or not profile.get("is_email_confirmed", False):
-        return ""
-    return str(profile.get("profile", {}).get("email") or "")
+def _claimed(directory: Directory, account: Account) -> Person | None:
+    """Return whose the account is by its address, be they tied to another or not."""
+    people = directory.by_email(account.email)
+    if len(people) != 1 or people[0].suspended:
+        return None
+    return None if why_not(account, replace(people[0], account=None)) else people[0]
 
 
-def _restricted(profiles: Iterable[Profile], slack: str) -> bool:
-    return any(
-        p["id"] == slack and (p.get("is_restricted") or p.get("is_ultra_restricted"))
-        for p in profiles
+def account_of(profile: Profile, known: Account | None = None) -> Account:
+    """Return what Slack says of an account; where it says nothing, what was known of it."""
+    email = str((profile.get("profile") or {}).get("email") or "")
+    confirmed = profile.get("is_email_confirmed")
+    guest = profile.get("is_restricted") or profile.get("is_ultra_restricted")
+    if known and "is_restricted" not in profile:
+        guest = known.guest
+    if known and (not email or confirmed is None):
+        email, confirmed = known.email, True
+    return Account(
+        team=str(profile.get("team_id") or ""),
+        user=str(profile["id"]),
+        email=email if confirmed else "",
+        enterprise=str((profile.get("enterprise_user") or {}).get("enterprise_id") or ""),
+        guest=bool(guest),
+        barred=_barred(profile),
     )
+
+
+def _barred(profile: Profile) -> str:
+    if profile.get("deleted"):
+        return "the account was deactivated"
+    if profile.get("is_bot"):
+        return "the account is a bot's"
+    return "the account is of another company" if profile.get("is_stranger") else ""

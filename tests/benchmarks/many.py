@@ -25,7 +25,7 @@ from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.memory import Memory
 from engine.connectors.port import Discovered, Holding, Login, Order, Secret, Target
-from engine.directory import Group, GroupId, Person, PersonId
+from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import Entitlement, Integration, IntegrationId
@@ -227,7 +227,7 @@ def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
     now = datetime.now(UTC)
     with database.write() as tx:
         sync.people(tx, everybody, [Group(g, "file", g) for g in (ASK, DECIDE)], now)
-        sync.tie(tx, [(p.id, f"U-{p.id}", p.email) for p in everybody], now)
+        sync.tie(tx, {p.id: Account("T0", f"U-{p.id}", p.email) for p in everybody}, now)
         sync.integrations(tx, [(SYSTEM, "Production", "memory", {})])
         sync.flows(tx, [(flow, True)], now)
     with database.write() as tx:

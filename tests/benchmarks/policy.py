@@ -22,7 +22,7 @@ from bot.sandbox.postgres import Cluster
 from engine import approval, eligibility
 from engine.approval import Case
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Directory, Group, GroupId, Person, PersonId
+from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
 from engine.flow import AccessFlow, Approval, ApproverGroup, FlowId, Revision, Selector
 from engine.inventory import (
     Entitlement,
@@ -123,7 +123,7 @@ def person(number: int) -> Person:
             "city": (f"City {number % CITIES}",),
             "level": ("lead" if number < TEAMS else "member",),
         },
-        slack=f"U{number}",
+        account=Account("T0", f"U{number}", f"p{number}@big.example"),
     )
 
 

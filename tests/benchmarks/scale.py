@@ -27,7 +27,7 @@ from bot.views import ids
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.port import Discovered
-from engine.directory import Group, GroupId, Person, PersonId
+from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft, usable
 from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import IntegrationId
@@ -223,7 +223,9 @@ def found(database: Database) -> None:
     slack = {**{p: s for s, p in ASKERS.items()}, **{f"p{n}00": f"U{n}" for n in range(1, 100)}}
     with database.write() as tx:
         sync.people(tx, people, groups, NOW)
-        sync.tie(tx, [(PersonId("p0"), "U0", ""), *((p, s, "") for p, s in slack.items())], NOW)
+        tied = {"p0": "U0", **slack}.items()
+        accounts = {PersonId(p): Account("T0", s, f"{p}@big.example") for p, s in tied}
+        sync.tie(tx, accounts, NOW)
         sync.integrations(tx, [(SYSTEM, "Orders", "memory", {})])
         sync.flows(tx, [(f, True) for f in flows], NOW)
     with database.write() as tx:

@@ -238,6 +238,25 @@ def test_in_a_storm_of_rate_limits_nobody_is_left_out(stored, slack, loop):
     assert len(ids) == len(set(ids)) == 3 * len(requests)
 
 
+@pytest.mark.parametrize("said", ["soon", "", "-1", "1.5", "9" * 400, None])
+def test_a_limit_that_names_no_time_is_waited_for_all_the_same(stored, slack, loop, said):
+    """It was no number: the message was neither sent nor put off, until the process ended."""
+    stored.submit(flow=WRITING)
+    limited = Limited("chat.postMessage")
+    limited.headers = {} if said is None else {"Retry-After": said}
+
+    def limit(_channel):
+        raise SlackApiError("limited", limited)
+
+    slack.before = limit
+    drain(loop)
+
+    now = datetime.now(UTC)
+    waiting = [r for r in stored.rows(MessageRow) if r.attempts]
+    assert waiting
+    assert all(now < r.due_at < now + timedelta(minutes=1) for r in waiting)
+
+
 def test_a_method_that_slack_limits_rests_while_the_others_go_on(stored, slack, loop):
     """F33: each of 200 cards found out for itself that Slack took no more."""
     asked = [

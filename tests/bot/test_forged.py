@@ -212,7 +212,9 @@ def test_an_account_that_slack_vouches_for_is_tied_at_first_contact(door):
 def contact(door, changed):
     """Let an account that is tied to nobody, with Marta's address, click."""
     with door.database.write() as tx:
-        tx.execute(update(PersonRow).where(col(PersonRow.id) == "marta").values(slack=None))
+        tx.execute(
+            update(PersonRow).where(col(PersonRow.id) == "marta").values(slack=None, account=None)
+        )
         tx.execute(update(Company).values(epoch=col(Company.epoch) + 1))
     door.slack.users["U0NEW"] = door.slack.users[slack_id("marta")] | {"id": "U0NEW"} | changed
     body = click("marta", ids.CREDENTIALS, HAS)

@@ -6,8 +6,15 @@ import pytest
 
 from bot.clock import SystemClock
 from bot.services import Services
-from bot.usecases.identity import NO_ANSWER, NO_ONE, Unknown, tie_all, who
+from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
+from bot.views import ids
+from engine.directory import Account, PersonStatus
+from engine.request import State
 from storage import sync
+from storage.tables import PersonRow
+from tests.support.door import TEAM, click, command, modal, slack_id
+from tests.support.door import profile as user
+from tests.support.inside import counted
 from tests.support.stored import ALICE, GROUPS, PEOPLE, Stored, person
 
 ZOE = person("zoe")
@@ -30,7 +37,11 @@ def join(stored, *people):
 
 
 def profile(slack, email):
-    return {"id": slack, "is_email_confirmed": True, "profile": {"email": email}}
+    return {"id": slack, "team_id": "T1", "is_email_confirmed": True, "profile": {"email": email}}
+
+
+def acting(slack, team="T1", enterprise=""):
+    return Account(team, slack, enterprise=enterprise)
 
 
 def test_an_address_that_two_people_share_is_nobodys(stored, services):
@@ -41,14 +52,315 @@ def test_an_address_that_two_people_share_is_nobodys(stored, services):
     join(stored, ZOE, replace(person("zora"), email=ZOE.email.upper()))
     shared = profile("U-NEW", ZOE.email)
 
-    assert who(services, "U-NEW", lambda _: shared) is NO_ONE
-    assert tie_all(services, [shared]) == 0
+    assert who(services, acting("U-NEW"), lambda _: shared) is NO_ONE
+    assert take(services, [shared]) == 0
 
 
 def test_two_accounts_with_one_address_are_nobodys(stored, services):
     join(stored, ZOE)
 
-    assert tie_all(services, [profile("U-1", ZOE.email), profile("U-2", ZOE.email)]) == 0
+    assert take(services, [profile("U-1", ZOE.email), profile("U-2", ZOE.email)]) == 0
+
+
+def account(services, id_):
+    return services.company().directory.people[id_].account
+
+
+def row(stored, id_):
+    return next(r for r in stored.rows(PersonRow) if r.id == id_)
+
+
+TWO = [profile("U-1", ZOE.email), profile("U-2", ZOE.email.upper())]
+
+
+@pytest.mark.parametrize("pages", [[TWO], [TWO[:1], TWO[1:]], [TWO[1:], TWO[:1]]], ids=str)
+def test_two_accounts_tie_nobody_whichever_page_they_are_on(stored, services, pages):
+    """On two pages of Slack's list, whichever came first was tied."""
+    join(stored, ZOE)
+
+    for page in [*pages, *pages]:
+        take(services, page)
+
+    assert account(services, "zoe") is None
+    assert row(stored, "zoe").suspended
+    for one in TWO:
+        assert who(services, acting(one["id"]), lambda _, one=one: one) in {NO_ONE, SUSPENDED}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [{"deleted": True}, {"is_bot": True}, {"is_email_confirmed": False}, {"is_restricted": True}],
+    ids=str,
+)
+def test_an_account_that_would_be_nobodys_is_no_second_one(stored, services, second):
+    join(stored, ZOE)
+
+    take(services, [TWO[0] | second, TWO[1]])
+    take(services, [TWO[0] | second])
+
+    assert account(services, "zoe").user == "U-2"
+
+
+DOTLESS = "\N{LATIN SMALL LETTER DOTLESS I}"
+NARROWED = {
+    "deactivated": {"deleted": True},
+    "a bot": {"is_bot": True},
+    "unconfirmed": {"is_email_confirmed": False},
+    "another address": {"profile": {"email": "else@example.com"}},
+    "an address that unicode folds alike": {
+        "profile": {"email": "al\N{LATIN SMALL LETTER DOTLESS I}ce@example.com"}
+    },
+    "of another company": {"is_stranger": True},
+    "of another team": {"team_id": "T2"},
+}
+
+
+@pytest.mark.parametrize("change", NARROWED.values(), ids=NARROWED)
+@pytest.mark.parametrize("how", ["reading", "event", "event, and Slack is away"])
+def test_a_tie_ends_when_the_account_is_no_longer_theirs(stored, services, change, how):
+    """A bot, an unconfirmed address, an account of another team: what was tied once stayed so."""
+    now = profile("U-alice", "alice@example.com") | change
+
+    def away(_):
+        raise Unknown
+
+    if how == "reading":
+        take(services, [now])
+    else:
+        hear(services, now, away if "away" in how else lambda _: now)
+
+    assert account(services, ALICE) is None
+    assert row(stored, ALICE).suspended == "U-alice"
+    assert who(services, acting("U-alice"), away) is SUSPENDED
+    with counted(stored.database) as cost:
+        take(services, [now])
+        hear(services, profile("U-alice", "alice@example.com"), away)
+    assert cost.transactions == 0
+
+
+def test_who_becomes_a_guest_is_narrowed_and_widened_again(services):
+    guest = profile("U-alice", "alice@example.com") | {"is_restricted": True}
+    member = guest | {"is_restricted": False}
+
+    hear(services, guest, lambda _: guest)
+    assert account(services, ALICE).guest
+    assert who(services, acting("U-alice"), lambda _: guest).may_ask is False
+
+    take(services, [member])
+    assert not account(services, ALICE).guest
+
+
+def test_an_event_that_comes_late_widens_nothing(services):
+    """Slack sends an event again for minutes: an old one made a guest a full member."""
+    guest = profile("U-alice", "alice@example.com") | {"is_ultra_restricted": True}
+    guest |= {"is_restricted": True}
+    take(services, [guest])
+    late = guest | {"is_restricted": False, "is_ultra_restricted": False}
+
+    def away(_):
+        raise Unknown
+
+    hear(services, late, lambda _: guest)
+    hear(services, late, away)
+
+    assert account(services, ALICE).guest
+
+
+@pytest.mark.parametrize("missing", ["is_email_confirmed", "is_restricted", "profile"])
+def test_what_slack_does_not_say_changes_nothing(stored, services, missing):
+    """Without the scope for addresses, all ties would have been taken for changed."""
+    guest = profile("U-alice", "alice@example.com") | {"is_restricted": True}
+    take(services, [guest])
+
+    with counted(stored.database) as cost:
+        take(services, [{k: v for k, v in guest.items() if k != missing}])
+
+    assert account(services, ALICE).guest
+    assert cost.transactions == 0
+
+
+QUIET = {
+    "a new status text": profile("U-alice", "alice@example.com") | {"status": "lunch"},
+    "the address in capitals": profile("U-alice", "ALICE@EXAMPLE.COM"),
+    "somebody unknown": profile("U-X", "x@nowhere.example"),
+    "somebody unknown who left": profile("U-X", "") | {"deleted": True},
+    "another company's": profile("U-Y", "zoe@example.com") | {"is_stranger": True},
+    "a bot of the same address": profile("U-Z", "alice@example.com") | {"is_bot": True},
+}
+
+
+@pytest.mark.parametrize("said", QUIET.values(), ids=QUIET)
+def test_what_changes_no_tie_writes_nothing(stored, services, said):
+    """Slack tells of each change of anybody's status: hundreds a minute, each a transaction."""
+    join(stored, ZOE)
+
+    def never(_):
+        raise AssertionError("Slack was asked")
+
+    with counted(stored.database) as cost:
+        hear(services, said, never)
+        take(services, [said])
+
+    assert cost.transactions == 0
+
+
+def test_who_joins_the_workspace_is_tied_by_the_event(stored, services):
+    join(stored, ZOE)
+    came = profile("U-ZOE", ZOE.email)
+
+    hear(services, came, lambda _: came)
+
+    assert account(services, "zoe").user == "U-ZOE"
+
+
+def test_the_same_user_of_another_team_is_no_one(services):
+    """A team gives out its user ids itself: another one may give the same."""
+
+    def never(_):
+        raise AssertionError("Slack was asked")
+
+    assert who(services, acting("U-alice"), never).id == ALICE
+    assert who(services, acting("U-alice", "T2"), never) is NO_ONE
+    assert who(services, acting("U-alice", ""), never) is NO_ONE
+
+
+def test_one_organisations_person_clicks_in_any_of_its_workspaces(stored, services):
+    join(stored, ZOE)
+    came = profile("U-ZOE", ZOE.email) | {"enterprise_user": {"enterprise_id": "E1"}}
+    take(services, [came])
+
+    assert who(services, acting("U-ZOE", "T2", "E1"), lambda _: came).id == "zoe"
+    assert who(services, acting("U-ZOE", "T2", "E2"), lambda _: came) is NO_ONE
+
+
+def test_who_has_left_is_told_so_at_first_contact_too(stored, services):
+    join(stored, replace(ZOE, status=PersonStatus.INACTIVE))
+    came = profile("U-ZOE", ZOE.email)
+
+    assert who(services, acting("U-ZOE"), lambda _: came) is INACTIVE
+
+
+def test_a_thousand_new_accounts_are_tied_some_at_a_time(stored, services):
+    crowd = [person(f"p{n}") for n in range(1000)]
+    join(stored, *crowd)
+
+    with counted(stored.database) as cost:
+        tied = take(services, [profile(f"U-{p.id}", p.email) for p in crowd])
+
+    assert tied == 1000
+    assert cost.transactions == 10
+    assert all(p.account for p in services.company().directory.people.values())
+
+
+# --- at the door -------------------------------------------------------------------------------
+
+
+def event(type_, said):
+    about = {"token": "t", "team_id": TEAM, "api_app_id": "A0", "event_id": "Ev0"}
+    told = {"type": type_, "user": said, "event_ts": "1.0"}
+    return about | {"type": "event_callback", "event": told, "event_time": 1}
+
+
+def changed(door, name, **said):
+    """Let an account change, and Slack tell of it."""
+    now = door.slack.users[slack_id(name)] | said
+    before = door.slack.users[slack_id(name)]
+    door.slack.users[slack_id(name)] = now
+    try:
+        return door.deliver(event("user_change", now))
+    finally:
+        door.slack.users[slack_id(name)] = before
+
+
+def test_an_approver_who_became_a_guest_approves_nothing(door):
+    """Until the next hour, and for good as one who was tied, a guest approved what they liked."""
+    waiting = next(r for r in door.requests() if r.state is State.PENDING)
+    approver = next(a.person for a in waiting.asks)
+    assert changed(door, approver, is_restricted=True).status == 200
+
+    answer = door.submit(approver, modal(ids.APPROVE_MODAL, str(waiting.id)))
+
+    assert "cannot approve" in answer.said
+    assert door.request(waiting.id).approvals == ()
+    door.work()
+    assert not any(a.open for a in door.request(waiting.id).asks if a.person == approver)
+
+
+def test_a_guest_still_returns_what_they_have(door):
+    active = next(r for r in door.requests() if r.state is State.ACTIVE)
+    changed(door, "marta", is_restricted=True)
+
+    assert "no access flow is open" in door.command("marta", "request").said
+    door.click("marta", ids.RETURN, str(active.id))
+    door.work()
+
+    assert door.request(active.id).state is State.RETURNED
+
+
+def elsewhere(body, **changed):
+    """Return what somebody of another workspace would send, with the same user id."""
+    made = body | changed
+    if isinstance(made.get("user"), dict):
+        made["user"] = made["user"] | {"team_id": "T0NORTHGATE"}
+    return made
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        elsewhere(click("marta", ids.RETURN, "1")),
+        elsewhere(click("marta", ids.RETURN, "1"), enterprise={"id": "E1"}),
+        elsewhere(command("marta", "my"), team_id="T0NORTHGATE"),
+        elsewhere(command("marta", "my"), team_id=""),
+        click("marta", ids.RETURN, "1") | {"team": None, "user": {"id": slack_id("marta")}},
+    ],
+    ids=["click", "click in an organisation", "command", "command of no team", "click of no team"],
+)
+def test_whoever_clicks_from_another_team_is_no_one(door, body):
+    """The user id alone was looked at: another company's user of the same id was taken for her."""
+    answer = door.deliver(body)
+
+    assert "does not know you" in answer.said
+    assert next(r for r in door.requests() if r.id == 1).state is State.ACTIVE
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "U0X",
+        {},
+        {"id": 7},
+        {"id": "U0X", "profile": "x"},
+        {"id": "U0X", "enterprise_user": 1},
+    ],
+    ids=str,
+)
+def test_an_event_of_no_shape_is_refused(door, said):
+    assert door.deliver(event("user_change", said)).status == 400
+
+
+def test_an_event_of_somebodys_status_writes_nothing(door):
+    door.written = 0
+
+    for type_ in ("user_change", "team_join"):
+        assert door.deliver(event(type_, user(door.person("marta"), status="lunch"))).status == 200
+
+    assert door.written == 0
+
+
+def test_what_slack_tells_of_somebody_is_known_at_once(told):
+    """Latchkey looked once an hour."""
+
+    def may_ask() -> bool:
+        return told.desk.person("ravi").may_ask
+
+    ravi = told.person("ravi")
+    told.house.sandbox.change_person(ravi.id, is_restricted=True)
+    told.until(lambda: not may_ask(), "he is a guest")
+    assert "no access flow is open" in ravi.command("/access", "request").text
+    told.house.sandbox.change_person(ravi.id, is_restricted=False)
+    told.until(may_ask, "he is a full member again")
 
 
 def test_when_slack_does_not_answer_nobody_is_unknown_for_good(stored, services):
@@ -58,12 +370,12 @@ def test_when_slack_does_not_answer_nobody_is_unknown_for_good(stored, services)
     def away(_):
         raise Unknown
 
-    assert who(services, "U-ZOE", away) is NO_ANSWER
-    assert who(services, "U-ZOE", lambda _: profile("U-ZOE", ZOE.email)).id == ZOE.id
+    assert who(services, acting("U-ZOE"), away) is NO_ANSWER
+    assert who(services, acting("U-ZOE"), lambda _: profile("U-ZOE", ZOE.email)).id == ZOE.id
 
 
 def test_who_is_tied_is_known_whatever_slack_does(services):
     def away(_):
         raise Unknown
 
-    assert who(services, f"U-{ALICE}", away).id == ALICE
+    assert who(services, acting(f"U-{ALICE}"), away).id == ALICE

@@ -123,6 +123,24 @@ APPROVAL = {"any_of": [DBA]}
 # --- What is read ------------------------------------------------------------------------------
 
 
+def test_who_has_left_stands_beside_who_has_the_address_now(company):
+    """A system of record that gives new ids lists the old ones as inactive: it was refused."""
+    beside = PEOPLE + "  - {id: e-7, email: DI@a.example, name: Di Moss}\n"
+    beside += "  - {id: e-8, email: ada@A.example, name: Ada Stone, status: inactive}\n"
+
+    people = {p.id: p for p in company(people=beside).people}
+
+    assert (people["di"].active, people["e-7"].active) == (False, True)
+
+
+def test_addresses_that_unicode_folds_alike_are_two(company):
+    """“ß” was taken for “ss”, and the second person refused."""
+    two = "  - {id: x, email: strasse@a.example, name: X}\n"
+    two += "  - {id: y, email: stra\N{LATIN SMALL LETTER SHARP S}e@a.example, name: Y}\n"
+
+    assert {"x", "y"} < {p.id for p in company(people=PEOPLE + two).people}
+
+
 def test_people_have_their_groups_managers_and_attributes(company):
     people = {person.id: person for person in company().people}
 

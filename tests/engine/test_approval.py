@@ -32,6 +32,7 @@ from tests.support.builders import (
     company,
     person,
     revision,
+    slack_guest,
 )
 
 OPEN_GROUPS = TierCounts.OPEN_GROUPS
@@ -104,9 +105,10 @@ def test_a_tier_that_was_not_asked_has_no_seat():
         person("ben", "dba", status=PersonStatus.INACTIVE),
         person("ben", "dba", status=PersonStatus.PRE_BOARDING),
         person("ben", "dba", guest=True),
+        slack_guest("ben", "dba"),
         person("ben"),
     ],
-    ids=["inactive", "pre-boarding", "guest", "left the group"],
+    ids=["inactive", "pre-boarding", "guest", "guest in Slack", "left the group"],
 )
 def test_whoever_may_not_decide_is_neither_asked_nor_able(barred):
     of = case(DBAS, directory=company(barred))
@@ -240,6 +242,39 @@ def test_an_approval_does_not_count_once_its_giver_was_deactivated():
     assert approval.approved(of)
     assert not approval.approved(replace(of, directory=gone))
     assert approval.approved(replace(of, directory=company(person("ben"))))
+
+
+def test_an_approval_does_not_count_once_its_giver_is_a_guest_in_slack():
+    """Whoever was made a guest, of Slack's, kept all their approvals, and could give more."""
+    of = given_by(case(DBAS), BEN)
+
+    assert not approval.approved(replace(of, directory=company(slack_guest("ben", "dba"))))
+
+
+def test_what_was_approved_before_one_ceased_to_be_a_member_never_counts_again():
+    """Whoever was a guest for a moment had their approvals back before the clock looked."""
+    of = given_by(case(DBAS), BEN)
+    once = person("ben", "dba", void_until=NOW)
+
+    assert not approval.approved(replace(of, directory=company(once)))
+    assert approval.approved(replace(of, directory=company(replace(once, void_until=NOW - HOUR))))
+
+
+@pytest.mark.parametrize("was", ["tier", "stand-in", "admin"])
+def test_a_guest_sits_nowhere(was):
+    tiers = (approvers(DAN, name="tier"),)
+    values = {
+        "tier": {"tiers": tiers, "tiers_asked": 1},
+        "stand-in": {"tiers": tiers, "stand_ins": (Seat(0, 0),)},
+        "admin": {"stand_ins": (Seat(0, admins=True),)},
+    }
+    who = ADA if was == "admin" else DAN
+    of = case(DBAS, **values[was])
+    guest = replace(of, directory=company(slack_guest(who)))
+
+    assert seats(of, who)
+    assert not seats(guest, who)
+    assert who not in {p for p, *_ in asked(guest)}
 
 
 memberships = st.lists(st.sets(st.sampled_from(EVERYBODY)), min_size=1, max_size=4)

@@ -1,9 +1,20 @@
 """Looking people up, as identity sources and Slack name them."""
 
+from dataclasses import replace
+
 import pytest
 
-from engine.directory import Directory, GroupId, PersonId, PersonStatus
-from tests.support.builders import ANN, BEN, CAT, company, group_id, person
+from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.directory import (
+    Account,
+    Directory,
+    GroupId,
+    PersonId,
+    PersonStatus,
+    address,
+    why_not,
+)
+from tests.support.builders import ANN, BEN, CAT, company, group_id, person, slack_guest
 
 
 @pytest.mark.parametrize(
@@ -17,18 +28,119 @@ from tests.support.builders import ANN, BEN, CAT, company, group_id, person
     ],
 )
 def test_who_may_ask_and_who_may_receive(values, asks, receives):
-    someone = person("zoe", **values)
+    someone = person("zoe", **{"slack": None, **values})
 
     assert (someone.may_ask, someone.may_receive) == (asks, receives)
+
+
+def test_who_is_a_guest_in_slack_asks_nothing_and_may_receive():
+    assert (slack_guest("zoe").may_ask, slack_guest("zoe").may_receive) == (False, True)
 
 
 def test_an_address_is_found_in_any_case_and_may_belong_to_several():
     """F25, F31: who shares an address is seen to share it, not silently one of them."""
     twins = [person("x", email="Sam@Example.com"), person("y", email="sam@example.COM")]
 
-    found = Directory.of(twins).by_email
+    found = Directory.of(twins).by_email("sAm@example.com")
 
-    assert [p.id for p in found["sam@example.com"]] == ["x", "y"]
+    assert [p.id for p in found] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("strasse@a.example", "stra\N{LATIN SMALL LETTER SHARP S}e@a.example"),
+        ("kim@a.example", "\N{KELVIN SIGN}im@a.example"),
+        ("ipek@a.example", "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}pek@a.example"),
+        ("ipek@a.example", "\N{LATIN SMALL LETTER DOTLESS I}pek@a.example"),
+        ("file@a.example", "\N{LATIN SMALL LIGATURE FI}le@a.example"),
+        ("sam@a.example", "\N{LATIN SMALL LETTER LONG S}am@a.example"),
+        ("\N{GREEK CAPITAL LETTER SIGMA}@a.example", "\N{GREEK SMALL LETTER SIGMA}@a.example"),
+    ],
+)
+def test_two_mailboxes_are_not_one_because_unicode_folds_them(one, other):
+    """Whoever had a mailbox that folds to a colleague's was tied as them."""
+    assert address(one) != address(other)
+    assert address(one) == address(one.replace("a.example", "A.EXAMPLE"))
+    assert Directory.of([person("x", email=one)]).by_email(other) == ()
+
+
+def test_who_has_left_gives_way_to_who_has_the_address_now():
+    before = person("x", email="sam@example.com", status=PersonStatus.INACTIVE)
+    now = person("y", email="Sam@example.com")
+
+    assert Directory.of([before, now]).by_email("sam@example.com") == (now,)
+    assert Directory.of([before]).by_email("sam@example.com") == (before,)
+
+
+MINE = Account("T1", "UX", "x@example.com")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, ""),
+        ({"email": "X@EXAMPLE.com"}, ""),
+        ({"guest": True}, ""),
+        ({"barred": "the account was deactivated"}, "deactivated"),
+        ({"barred": "the account is a bot's"}, "bot"),
+        ({"email": ""}, "confirmed"),
+        ({"email": "y@example.com"}, "address"),
+        ({"user": "UY"}, "another"),
+        ({"team": "T2"}, "another"),
+        ({"team": "T2", "enterprise": "E1"}, "another"),
+    ],
+    ids=str,
+)
+def test_an_account_is_somebodys_while_all_of_it_holds(said, why):
+    tied = person("x")
+
+    assert why in why_not(replace(MINE, **said), tied)
+    assert bool(why_not(replace(MINE, **said), tied)) is bool(why)
+
+
+def test_one_organisations_account_is_the_same_in_all_its_workspaces():
+    tied = person("x", slack=None)
+    tied = replace(tied, account=replace(MINE, enterprise="E1"))
+
+    assert not why_not(replace(MINE, team="T2", enterprise="E1"), tied)
+    assert why_not(replace(MINE, team="T2"), tied)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_guest_is_tied_only_as_the_guest_who_is_listed(listed):
+    somebody = person("x", slack=None, guest=listed)
+
+    assert bool(why_not(replace(MINE, guest=True), somebody)) is not listed
+
+
+def test_the_same_user_id_in_another_team_is_no_one():
+    here = Directory.of([person("x")])
+
+    assert here.whose(Account("T1", "UX")).id == "x"
+    assert here.whose(Account("T2", "UX")) is None
+    assert here.whose(Account("", "UX")) is None
+    assert here.whose(Account("T1", "UY")) is None
+
+
+def test_who_has_a_new_id_is_found_by_the_old_one_too():
+    here = Directory.of([person("new")], formerly={PersonId("old"): PersonId("new")})
+
+    assert here.get(PersonId("old")) is here.people["new"]
+
+
+def test_conditions_follow_a_person_to_a_new_id():
+    ids = {PersonId("old"): PersonId("new")}
+    conditions = (
+        Condition("user", Comparator.IS_NOT, ("old", "x")),
+        Condition("manager", Comparator.IS, ("old",)),
+        Condition("user", Comparator.CONTAINS, ("old",)),
+        Condition("group", Comparator.IS, ("old",)),
+    )
+
+    renamed = ConditionGroup(conditions).renamed(ids).conditions
+
+    assert [c.values for c in renamed] == [("new", "x"), ("new",), ("old",), ("old",)]
 
 
 def test_only_who_has_a_slack_account_is_found_by_one():

@@ -120,7 +120,7 @@ def test_the_requestors_conditions_hold_in_every_case():
         ({"status": PersonStatus.PRE_BOARDING}, {}, Code.PERSON_INACTIVE),
         ({"guest": True}, {}, Code.PERSON_INACTIVE),
         ({}, {"status": PersonStatus.INACTIVE}, Code.PERSON_INACTIVE),
-        ({}, {"status": PersonStatus.PRE_BOARDING, "slack": None}, None),
+        ({}, {"status": PersonStatus.PRE_BOARDING, "account": None}, None),
         ({}, {"guest": True}, None),
     ],
 )

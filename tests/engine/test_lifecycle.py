@@ -60,6 +60,7 @@ from tests.support.builders import (
     gone,
     life,
     person,
+    slack_guest,
 )
 
 EXAMPLES: tuple[Command, ...] = (
@@ -434,6 +435,21 @@ def test_a_void_approval_neither_counts_nor_shortens_at_the_click_itself():
     made.do(Approve(DAN))
 
     assert made.request.state is State.PENDING
+    assert [a.person for a in made.request.approvals] == [DAN]
+
+
+def test_a_guest_of_slacks_approves_no_more_and_what_they_approved_is_void():
+    """Who became a guest in Slack went on approving, and what they had approved was granted."""
+    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made.do(Approve(BEN))
+    made.know(slack_guest("ben", "dba"))
+
+    made.do(Approve(DAN))
+    assert made.request.state is State.PENDING
+    assert refused(made.do(Approve(BEN))) is Code.NOT_APPROVER
+    assert refused(made.do(Reject(BEN))) is Code.NOT_APPROVER
+    made.know(person("ben", "dba"))
+
     assert [a.person for a in made.request.approvals] == [DAN]
 
 
@@ -1198,6 +1214,38 @@ def test_a_requestor_who_leaves_takes_no_running_access_along():
 
     assert made.request.state is State.ACTIVE
     assert [(t.to, t.key) for t in told(made, Card.NOTICE)] == [(BOB, "orphaned")]
+
+
+def test_a_guest_acts_on_their_own_access_only():
+    """A guest may have access, and return it; on others' they decide nothing any more."""
+    own = life(State.ACTIVE)
+    own.know(slack_guest("ann", "eng"))
+    own.tick()
+    assert isinstance(own.do(Extend(ANN, 1)), Decision)
+    assert isinstance(own.do(Return(ANN)), Decision)
+
+    others = life(State.ACTIVE, requestor=EVE)
+    others.know(slack_guest("eve", "eng"), slack_guest("ada"), slack_guest("ben", "dba"))
+    assert refused(others.do(Extend(EVE, 1))) is Code.PERSON_INACTIVE
+    for by in (ADA, BEN):
+        assert refused(others.do(Revoke(by))) is Code.NOT_YOURS
+    assert refused(life_of_guest().do(Cancel(ADA))) is Code.NOT_YOURS
+
+
+def life_of_guest() -> Life:
+    made = life(State.PENDING)
+    made.know(slack_guest("ada"))
+    return made
+
+
+def test_a_request_of_a_guest_is_cancelled_and_says_why():
+    made = life(State.PENDING)
+    made.know(slack_guest("ann", "eng"))
+
+    made.tick()
+
+    assert made.request.state is State.CANCELLED
+    assert made.request.ended.reason == "Ann is a guest now"
 
 
 def test_without_a_manager_the_admins_hear_of_a_requestor_who_left():

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import event, select
 
 from engine.directory import Group, GroupId, PersonId, PersonStatus
+from engine.flow import Approval, ApproverGroup, Join
 from engine.inventory import IntegrationId, ResourceStatus
+from engine.outcome import Card
 from storage import schema, sync
 from storage.database import Database
 from storage.sync import TooMuchError
@@ -19,6 +21,7 @@ from storage.tables import (
     FlowRevisionRow,
     FlowRow,
     GroupRow,
+    MessageRow,
     PersonRow,
     RequestRow,
     ResourceRow,
@@ -27,16 +30,22 @@ from tests.support.stored import (
     ADA,
     ALICE,
     BOB,
+    DAN,
     DBAS,
     ENGINEERS,
     GROUPS,
     HOUR,
+    MINUTE,
     PEOPLE,
     PG,
     READING,
+    SAM,
+    SRES,
     TABLES,
     WIKI,
     WRITING,
+    account,
+    is_in,
     person,
     reading,
     table,
@@ -159,7 +168,12 @@ def test_former_people_do_not_count(stored):
 
 
 def tie(stored, *ties) -> None:
-    stored.write(lambda tx, _: sync.tie(tx, ties, stored.now))
+    accounts = {PersonId(who): account(user, email) for who, user, email in ties}
+    stored.write(lambda tx, _: sync.tie(tx, accounts, stored.now))
+
+
+def suspend(stored, who, why="the address of the account has changed") -> None:
+    stored.write(lambda tx, _: sync.suspend(tx, {who: (f"U-{who}", why)}, stored.now))
 
 
 def test_tie_stays_until_the_address_changes(stored):
@@ -192,14 +206,105 @@ def test_account_that_is_tied_is_tied_to_nobody_else(stored):
 
 
 def test_tie_that_is_taken_back_waits_for_an_admin(stored):
-    stored.write(lambda tx, _: sync.untie(tx, ALICE, "her address changed", stored.now))
+    suspend(stored, ALICE)
     assert stored.company().directory.people[ALICE].slack is None
     lines = said(stored)
 
-    stored.write(lambda tx, _: sync.untie(tx, ALICE, "her address changed", stored.now))
+    suspend(stored, ALICE)
 
     assert said(stored) == lines
     assert row(stored, ALICE).suspended == "U-alice"
+
+
+def alarms(stored) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for message in stored.rows(MessageRow):
+        if message.kind == Card.ALARM:
+            found.setdefault(message.recipient, []).append(message.detail)
+    return found
+
+
+def test_the_admins_hear_whose_tie_was_suspended_and_what_to_do(stored):
+    """A tie was taken back in silence: nobody knew why a person was no one any more."""
+    suspend(stored, ALICE)
+    take_in(stored, [replace(p, email="b@else.where") if p.id == BOB else p for p in PEOPLE])
+
+    first, second = alarms(stored)[ADA]
+    assert "Alice: the address of the account has changed" in first
+    assert "latchkey people confirm alice@example.com" in first
+    assert "Bob: the address in the directory has changed" in second
+    assert "latchkey people confirm b@else.where" in second
+
+
+def test_of_a_leavers_account_nobody_has_to_hear(stored):
+    take_in(stored, [p for p in PEOPLE if p.id != BOB])
+
+    suspend(stored, BOB)
+
+    assert row(stored, BOB).suspended == "U-bob"
+    assert alarms(stored) == {}
+
+
+def test_an_address_that_unicode_folds_alike_is_another_address(stored):
+    """“ß” became “ss”: the tie stayed, with somebody else's mailbox."""
+    one = [replace(p, email="strasse@example.com") if p.id == ALICE else p for p in PEOPLE]
+    take_in(stored, one)
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
+    tie(stored, (ALICE, "U-alice", "strasse@example.com"))
+
+    other = "stra\N{LATIN SMALL LETTER SHARP S}e@example.com"
+    take_in(stored, [replace(p, email=other) if p.id == ALICE else p for p in PEOPLE])
+
+    assert row(stored, ALICE).suspended == "U-alice"
+
+
+def grade(stored, who, *, guest) -> None:
+    stored.write(lambda tx, _: sync.regrade(tx, {who: guest}, stored.now))
+
+
+def test_who_becomes_a_guest_loses_what_they_approved_for_good(stored):
+    """Made a full member again before the clock looked, they had approved it all the same."""
+    groups = tuple(ApproverGroup(n, is_in(g)) for n, g in (("DBAs", DBAS), ("SREs", SRES)))
+    rules = writing(approval=Approval(groups, Join.ALL_OF), escalation=None)
+    save(stored, (reading(), True), (rules, True))
+    request = stored.submit(flow=WRITING)
+    stored.approve(request, DAN)
+
+    stored.pass_(MINUTE)
+    grade(stored, DAN, guest=True)
+    assert not stored.company().directory.people[DAN].may_ask
+    stored.pass_(MINUTE)
+    grade(stored, DAN, guest=False)
+    assert stored.company().directory.people[DAN].may_ask
+    stored.approve(request, SAM)
+
+    assert [a.person for a in stored.again(request).approvals] == [SAM]
+    stored.pass_(MINUTE)
+    stored.approve(request, DAN)
+    assert stored.again(request).state == "granting"
+
+
+def test_the_same_grade_again_says_nothing(stored):
+    lines = said(stored)
+
+    grade(stored, DAN, guest=False)
+
+    assert said(stored) == lines
+
+
+@pytest.mark.parametrize("how", ["guest in Slack", "guest here", "inactive"])
+def test_an_admin_who_may_decide_nothing_is_no_admin(stored, how):
+    """They went on hearing what is for the admins alone."""
+    assert stored.company().admins == {ADA}
+    if how == "guest in Slack":
+        grade(stored, ADA, guest=True)
+    else:
+        change = {"guest": True} if how == "guest here" else {"status": PersonStatus.INACTIVE}
+        take_in(stored, [replace(p, **change) if p.id == ADA else p for p in PEOPLE])
+
+    assert stored.company().admins == frozenset()
+    suspend(stored, ALICE)
+    assert alarms(stored) == {}
 
 
 def test_admins_are_taken_in_once(stored):

@@ -22,7 +22,7 @@ from engine.commands import (
 )
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.port import Outcome, Presence
-from engine.directory import Directory, Group, GroupId, Person, PersonId
+from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
 from engine.facts import Facts
 from engine.flow import (
     AccessFlow,
@@ -77,9 +77,21 @@ def person(id_: str, *groups: str, **values: object) -> Person:
         f"{id_}@example.com",
         id_.title(),
         groups=frozenset(group_id(g) for g in groups),
-        slack=f"U{id_.upper()}",
     )
-    return replace(made, **values)  # type: ignore[arg-type]
+    slack = values.pop("slack", f"U{id_.upper()}")
+    made = replace(made, **values)  # type: ignore[arg-type]
+    return replace(made, account=account(str(slack), made.email) if slack else None)
+
+
+def slack_guest(name: str, *groups: str) -> Person:
+    """Build somebody whom Slack calls a guest, whatever the directory says."""
+    made = person(name, *groups)
+    return replace(made, account=account(f"U{name.upper()}", made.email, guest=True))
+
+
+def account(user: str, email: str, **values: object) -> Account:
+    """Build a full member's Slack account, with a confirmed address."""
+    return replace(Account("T1", user, email), **values)  # type: ignore[arg-type]
 
 
 def company(*changed: Person) -> Directory:

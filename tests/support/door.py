@@ -152,7 +152,7 @@ class Door:
         self.slack.users = {
             slack_id(p.id): profile(p) for p in self.services.company().directory.people.values()
         }
-        identity.tie_all(self.services, self.slack.users.values())
+        identity.take(self.services, self.slack.users.values())
         inventory.discover(self.services, SYSTEM)
         self.app = app.build(given, self.services)
         self._numbers = 0

@@ -6,7 +6,7 @@ Written through `storage.sync`, as the product does. Time stands still until a t
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
@@ -26,7 +26,7 @@ from engine.connectors.port import (
     Target,
     Unavailable,
 )
-from engine.directory import Group, GroupId, Person, PersonId
+from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.flow import (
     AccessFlow,
@@ -69,6 +69,11 @@ def person(name: str, *groups: GroupId, manager: str = "mia") -> Person:
     return Person(
         PersonId(name), f"{name}@example.com", name.title(), manager=boss, groups=frozenset(groups)
     )
+
+
+def account(user: str, email: str, **said: object) -> Account:
+    """Return a full member's Slack account, with a confirmed address."""
+    return replace(Account("T1", user, email), **said)
 
 
 PEOPLE = (
@@ -200,7 +205,7 @@ def found(url: str) -> None:
     database = Database(url, pool=5)
     with database.write() as tx:
         sync.people(tx, PEOPLE, GROUPS, START)
-        sync.tie(tx, [(p.id, f"U-{p.id}", p.email) for p in PEOPLE], START)
+        sync.tie(tx, {p.id: account(f"U-{p.id}", p.email) for p in PEOPLE}, START)
         sync.administrators(tx, [ADA], START)
         sync.flows(tx, [(reading(), True), (writing(), True)], START)
         sync.integrations(tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})])

@@ -1,0 +1,94 @@
+"""What the administrators hear of people who are listed under new ids, and the command says."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.manifests import Manifests
+from bot.program import take_in
+from bot.services import Services
+from engine.outcome import Card
+from storage.tables import FlowRow, MessageRow
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    ENGINEERS,
+    GROUPS,
+    PEOPLE,
+    READING,
+    Stored,
+    person,
+    reading,
+    writing,
+)
+
+CROWD = [person(f"p{n}", ENGINEERS) for n in range(60)]
+
+
+@pytest.fixture
+def stored(tmp_path):
+    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def services(stored):
+    made = Services(stored.database, stored.companies, SystemClock(), stored.keys, {})
+    read(made, [*PEOPLE, *CROWD])
+    return made
+
+
+def read(services, people, admins=(ADA,)) -> None:
+    flows = tuple(_Flow(r) for r in (reading(), writing()))
+    take_in(services, Manifests(tuple(people), GROUPS, frozenset(admins), (), flows))
+
+
+class _Flow:
+    active = True
+
+    def __init__(self, revision):
+        self.revision = revision
+
+
+def anew(people):
+    return [replace(p, id=f"e-{p.id}", manager="e-mia" if p.manager == "mia" else p.manager)
+            for p in people]  # fmt: skip
+
+
+def heard(stored) -> list[str]:
+    rows = stored.rows(MessageRow)
+    return [r.detail for r in rows if (r.recipient, r.kind) == (ADA, Card.ALARM)]
+
+
+def test_however_many_there_are_they_are_told_once_as_one_list(stored, services):
+    for _ in range(3):
+        read(services, anew([*PEOPLE, *CROWD]), admins=["e-ada"])
+
+    (said,) = heard(stored)
+    assert said.startswith("67 people are listed under a new id")
+    assert "Alice (alice → e-alice)" in said
+    assert "and 47 more" in said
+    assert "latchkey people carry --yes" in said
+    assert services.company().admins == {ADA}
+    assert [r.revision for r in stored.rows(FlowRow) if r.name == READING.casefold()] == [1]
+
+
+def test_a_sync_that_is_held_names_both_commands(stored, services):
+    """“people accept” alone would have deactivated everybody who only had a new id."""
+    read(services, [*anew(PEOPLE), *CROWD[7:]], admins=["e-ada"])
+
+    carrying, held = heard(stored)
+    assert "latchkey people carry" in carrying
+    assert "7 of 67 people" in held
+    assert held.index("latchkey people accept") < held.index("latchkey people carry")
+    assert all(p.active for p in services.company().directory.people.values())
+
+
+def test_who_leaves_beside_them_leaves_at_once(services):
+    read(services, [*anew(PEOPLE), *CROWD[1:]], admins=["e-ada"])
+
+    people = services.company().directory.people
+    assert not people["p0"].active
+    assert people[ALICE].active

@@ -1,0 +1,275 @@
+"""The same people under new directory ids: nothing is lost meanwhile, and all is carried over."""
+
+from dataclasses import replace
+
+import pytest
+
+from engine.commands import Approve, Extend, Return
+from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.directory import Account, PersonId, PersonStatus
+from engine.flow import Approval, ApproverGroup
+from engine.outcome import Decision
+from engine.request import State
+from storage import apply, facts, succession, sync
+from storage.tables import AskRow, AuditRow, MessageRow, PersonRow
+from tests.support.inside import counted
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    BOB,
+    DAN,
+    GROUPS,
+    HOUR,
+    PEOPLE,
+    PG,
+    WRITING,
+    person,
+    reading,
+    writing,
+)
+
+
+def new(who) -> PersonId:
+    return PersonId(f"e-{who}")
+
+
+def moved(*who, **changes):
+    """Return everybody as the new system of record lists them: these people by other ids."""
+    ids = {p.id: new(p.id) for p in PEOPLE if p.id in who or not who}
+    return [
+        replace(p, id=ids.get(p.id, p.id), manager=ids.get(p.manager, p.manager), **changes)
+        if p.id in ids
+        else replace(p, manager=ids.get(p.manager, p.manager))
+        for p in PEOPLE
+    ]
+
+
+def take_in(stored, listed) -> list[succession.Succession]:
+    def change(tx, _):
+        found = succession.find(tx, listed)
+        ids = succession.known_as(found)
+        sync.people(tx, succession.as_known(listed, found), GROUPS, stored.now)
+        sync.administrators(tx, [ids.get(new(ADA), ADA)], stored.now)
+        return found
+
+    return stored.write(change)
+
+
+def carry(stored, found) -> None:
+    stored.write(lambda tx, _: succession.carry(tx, found, stored.keys, stored.now))
+
+
+def people(stored):
+    return stored.company().directory.people
+
+
+def row(stored, who) -> PersonRow:
+    return next(r for r in stored.rows(PersonRow) if r.id == who)
+
+
+@pytest.mark.parametrize("who", [(ALICE,), ()], ids=["one", "everybody"])
+@pytest.mark.parametrize("left", [False, True], ids=["the old one is gone", "it is inactive"])
+def test_until_carried_over_people_go_on_as_they_are_known(stored, who, left):
+    """A migration of the directory revoked everybody's access, and nobody was known any more."""
+    request = stored.submit()
+    stored.converge()
+    listed = moved(*who, name="Newly named")
+    if left:
+        listed += [
+            replace(p, status=PersonStatus.INACTIVE) for p in PEOPLE if p.id in who or not who
+        ]
+
+    found = take_in(stored, listed)
+    stored.tick()
+    stored.converge()
+
+    assert {s.old for s in found} == {p.id for p in PEOPLE if p.id in who or not who}
+    assert all(s.waits for s in found)
+    assert stored.again(request).state is State.ACTIVE
+    assert set(people(stored)) == {p.id for p in PEOPLE}
+    assert (people(stored)[ALICE].name, people(stored)[ALICE].slack) == ("Newly named", "U-alice")
+    assert people(stored)[BOB].manager == "mia"
+
+
+def test_all_that_is_theirs_is_carried_over(stored):
+    running, waiting = stored.submit(), stored.submit("write on shop.orders", flow=WRITING)
+    stored.converge()
+    login, password = stored.account().login, stored.secret(stored.account())
+    stored.send()
+    found = take_in(stored, moved())
+
+    carry(stored, found)
+
+    alice = people(stored)[new(ALICE)]
+    assert set(people(stored)) == {new(p.id) for p in PEOPLE}
+    assert (alice.account, alice.manager) == (Account("T1", "U-alice", alice.email), new("mia"))
+    assert stored.company().admins == {new(ADA)}
+    account = stored.account(PG, new(ALICE))
+    assert (account.login, stored.secret(account)) == (login, password)
+    for request in map(stored.again, (running, waiting)):
+        assert (request.requestor, request.grantee) == (new(ALICE), new(ALICE))
+    assert {a.person for a in stored.again(waiting).asks} == {new(DAN), new("dora")}
+    assert {r.person_id for r in stored.rows(AskRow)} == {new(DAN), new("dora")}
+    assert all(m.recipient.startswith("e-") for m in stored.rows(MessageRow))
+    assert len(stored.rows(MessageRow)) == 4  # none was made anew
+    with stored.database.read() as session:
+        mine = facts.of_person(session, new(ALICE), live=True)
+        asked = facts.waiting_for(session, new(DAN))
+    assert [r.id for r in mine] == [waiting.id, running.id]
+    assert [r.id for r in asked] == [waiting.id]
+    assert stored.company().directory.get(ALICE) is alice
+    assert "carried_over" in {r.action for r in stored.rows(AuditRow)}
+
+
+def test_what_was_carried_over_goes_on_and_comes_to_its_end(stored):
+    running, waiting = stored.submit(), stored.submit("write on shop.orders", flow=WRITING)
+    stored.converge()
+    carry(stored, take_in(stored, moved()))
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(running).state is State.ACTIVE
+    assert isinstance(stored.do(running, Extend(new(ALICE), 1)), Decision)
+    assert isinstance(stored.do(waiting, Approve(new(DAN))), Decision)
+    stored.converge()
+    assert stored.again(waiting).state is State.ACTIVE
+    assert stored.systems[PG].logins() == [stored.account(PG, new(ALICE)).login]
+    assert isinstance(stored.do(running, Return(new(ALICE))), Decision)
+    stored.pass_(9 * HOUR)
+    stored.tick()
+    stored.converge()
+
+    assert [stored.again(r).state for r in (running, waiting)] == [State.RETURNED, State.EXPIRED]
+    assert not any(stored.systems[PG].held.values())
+
+
+def test_a_request_is_the_same_as_before_under_the_new_id(stored):
+    """Asked for a second time after the migration, it was two."""
+    waiting = stored.submit(flow=WRITING)
+    carry(stored, take_in(stored, moved()))
+
+    draft = stored.draft(by=new(ALICE), flow=WRITING)
+    with stored.database.read() as session:
+        assert facts.same(session, apply.fingerprint(draft)) == waiting.id
+
+
+def named(*who) -> ConditionGroup:
+    return ConditionGroup((Condition("user", Comparator.IS, who),))
+
+
+def test_a_flow_that_names_people_means_them_under_the_new_ids(stored):
+    """A revision is not written anew: it names the ids of its day."""
+    rules = writing(requestors=named(ALICE), approval=Approval((ApproverGroup("Dan", named(DAN)),)))
+    stored.write(lambda tx, _: sync.flows(tx, [(reading(), True), (rules, True)], stored.now))
+    waiting = stored.submit(flow=WRITING)
+    carry(stored, take_in(stored, moved()))
+    ids = {p.id: new(p.id) for p in PEOPLE}
+    listed = [(reading(), True), (rules.renamed(ids), True)]
+    stored.write(lambda tx, _: sync.flows(tx, listed, stored.now))
+
+    assert stored.flow(WRITING).number == 2  # the same flow as before makes no revision
+    assert isinstance(stored.do(waiting, Approve(new(DAN))), Decision)
+    stored.converge()
+    assert stored.again(waiting).state is State.ACTIVE
+
+
+def test_after_the_carrying_over_the_same_people_change_nothing(stored):
+    carry(stored, take_in(stored, moved()))
+    take_in(stored, moved())
+    epoch = stored.company().epoch
+
+    assert take_in(stored, moved()) == []
+    assert stored.company().epoch == epoch
+
+
+def test_the_migration_is_undone_as_it_was_done(stored):
+    request = stored.submit()
+    stored.converge()
+    carry(stored, take_in(stored, moved()))
+
+    found = take_in(stored, PEOPLE)
+    assert {(s.old, s.new) for s in found} == {(new(p.id), p.id) for p in PEOPLE}
+    carry(stored, found)
+    stored.tick()
+    stored.converge()
+
+    assert people(stored)[ALICE].slack == "U-alice"
+    assert stored.company().directory.get(new(ALICE)).id == ALICE
+    assert stored.again(request).grantee == ALICE
+    assert stored.again(request).state is State.ACTIVE
+
+
+def test_who_comes_back_under_a_new_id_is_told_of_and_carried_over(stored):
+    take_in(stored, [p for p in PEOPLE if p.id != BOB])
+    back = [*(p for p in PEOPLE if p.id != BOB), replace(person("bob"), id=new(BOB))]
+
+    (found,) = take_in(stored, back)
+    assert (found.old, found.new, found.waits) == (BOB, new(BOB), False)
+    assert people(stored)[new(BOB)].slack is None
+    carry(stored, [found])
+
+    assert people(stored)[new(BOB)].slack == "U-bob"
+    assert people(stored)[new(BOB)].active
+
+
+def test_who_has_taken_over_an_address_is_not_who_had_it(stored):
+    """John left, and Jane has his address: she must not have his access with it."""
+    request = stored.submit()
+    stored.converge()
+    listed = moved(ALICE, name="Jane")
+    found = take_in(stored, listed)
+
+    stored.write(lambda tx, _: succession.part(tx, found, stored.now))
+    assert take_in(stored, listed) == []
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(request).state is State.REVOKED
+    jane = people(stored)[new(ALICE)]
+    assert (jane.name, jane.slack, jane.active) == ("Jane", None, True)
+    assert stored.company().directory.by_email("alice@example.com") == (jane,)
+
+
+def test_two_of_one_address_are_nobody(stored):
+    others = [p for p in PEOPLE if p.id != ALICE]
+    twins = [replace(person("alice"), id=PersonId(f"e-{n}")) for n in range(2)]
+
+    assert stored.write(lambda tx, _: succession.find(tx, [*others, *twins])) == []
+
+
+def test_each_keeps_its_own_login_where_both_ids_have_one(stored):
+    """Two logins of one person in one system cannot be one: each goes on to its end."""
+    stored.submit()
+    stored.converge()
+    take_in(stored, [*PEOPLE, replace(person("other", *PEOPLE[2].groups), id=new(ALICE))])
+    stored.submit("read on shop.customers", by=new(ALICE))
+    stored.converge()
+    both = {stored.account(PG, who).login for who in (ALICE, new(ALICE))}
+
+    listed = [*(p for p in PEOPLE if p.id != ALICE), replace(PEOPLE[2], id=new(ALICE))]
+    found = stored.write(lambda tx, _: succession.find(tx, listed))
+    assert [s.waits for s in found] == [False]
+    carry(stored, found)
+    stored.tick()
+    stored.converge()
+
+    assert {stored.account(PG, who).login for who in (ALICE, new(ALICE))} == both
+    stored.pass_(5 * HOUR)
+    stored.tick()
+    stored.converge()
+    assert not any(stored.systems[PG].held.values())
+
+
+def test_people_are_carried_over_some_at_a_time(stored):
+    """All of a large company in one transaction would have stopped everybody else meanwhile."""
+    crowd = [person(f"p{n}") for n in range(succession.AT_ONCE)]
+    take_in(stored, [*PEOPLE, *crowd])
+    listed = [*PEOPLE, *(replace(p, id=new(p.id)) for p in crowd)]
+    found = take_in(stored, listed)
+
+    with counted(stored.database) as cost:
+        carry(stored, found)
+
+    assert len(found) == succession.AT_ONCE
+    assert cost.transactions == 1
+    assert cost.statements < 100
