@@ -32,6 +32,9 @@ def read(connector: Connector) -> tuple[str, list[Discovered]]:
 def discover(services: Services, integration: IntegrationId) -> None:
     """Read all resources of one system and take them in. Raises Unavailable."""
     server, found = read(services.connected[integration].connector)
+    for item in found:
+        if item.closed:
+            log.warning("passed over", integration=integration, what=item.path, why=item.closed)
     now = services.clock.now()
 
     def change(tx: Write, company: Company) -> None:

@@ -47,10 +47,11 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What can be had on a resource. Risk is 1 (low) to 10 (critical)."""
+    """What can be had on a resource while it is `offered`. Risk is 1 (low) to 10 (critical)."""
 
     name: str
     risk: int = 5
+    offered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Entitlement:
 
     @property
     def available(self) -> bool:
-        return self.resource.status is ResourceStatus.ACTIVE
+        return self.resource.status is ResourceStatus.ACTIVE and self.permission.offered
 
     @property
     def risk(self) -> int:

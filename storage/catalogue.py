@@ -140,7 +140,7 @@ def _permissions(session: Read, system: IntegrationId) -> dict[int | None, froze
     for resource, permission in session.execute(
         select(col(EntitlementRow.resource_id), col(EntitlementRow.permission))
         .join(ResourceRow, col(ResourceRow.id) == col(EntitlementRow.resource_id))
-        .where(col(ResourceRow.integration_id) == system)
+        .where(col(ResourceRow.integration_id) == system, col(EntitlementRow.offered))
     ):
         found.setdefault(resource, set()).add(permission)
     # Most resources have the same: each set is there once.

@@ -142,6 +142,7 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
             col(EntitlementRow.id),
             col(EntitlementRow.permission),
             col(EntitlementRow.risk),
+            col(EntitlementRow.offered),
             col(ResourceRow.id),
             col(ResourceRow.type),
             col(ResourceRow.name),
@@ -161,7 +162,7 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
 
 
 def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
-    id_, permission, risk, *resource, integration, system, kind, server = row
+    id_, permission, risk, offered, *resource, integration, system, kind, server = row
     number, type_, name, path, source, its_risk, status, body = resource
     return Entitlement(
         EntitlementId(id_ or 0),
@@ -177,7 +178,7 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
             {key: tuple(values) for key, values in body.get("tags", {}).items()},
             body.get("caveat", ""),
         ),
-        Permission(permission, risk),
+        Permission(permission, risk, offered),
     )
 
 

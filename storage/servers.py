@@ -67,7 +67,7 @@ def known_as(server: str) -> str:
 
 def plan(session: Read, system: Connection, server: str, found: Sequence[Discovered]) -> Plan:
     """Look what would become of each thing. Nothing is changed."""
-    there = {(item.type, item.path): item.source_id for item in found}
+    there = {(item.type, item.path): item.source_id for item in found if not item.closed}
     # One that is gone is another thing than one that was made under its name since.
     active = select(col(ResourceRow.id), col(ResourceRow.type), col(ResourceRow.path)).where(
         col(ResourceRow.integration_id) == system.id,
@@ -116,7 +116,9 @@ def _number(tx: Write, numbers: Sequence[tuple[int, str]]) -> None:
 
 def _finish(tx: Write, of: Plan, by: PersonId, now: datetime) -> None:
     sync.belongs(tx, of.integration, of.server)
-    log = sync.take_in(tx, of.integration, of.found, now)
+    # What cannot be looked into there has no numbers that are known.
+    open_ = [item for item in of.found if not item.closed]
+    log = sync.take_in(tx, of.integration, open_, now)
     accounts = [AccountId(id_) for id_ in tx.execute(_open_accounts(of.integration)).scalars()]
     if accounts:
         apply.bump(tx, accounts, now)

@@ -359,7 +359,12 @@ def belongs(tx: Write, integration: IntegrationId, server: str) -> None:
 def take_in(
     tx: Write, integration: IntegrationId, found: Sequence[Discovered], now: datetime
 ) -> Log:
-    """Take in all resources of a system; return what the audit is to say, last of all."""
+    """Take in all resources of a system; return what the audit is to say, last of all.
+
+    What could not be looked into stays as it is known, and all that is below it.
+    """
+    closed = tuple(f"{item.path}/" for item in found if item.closed)
+    found = [item for item in found if not item.closed]
     known = {
         r.source_id: r
         for r in tx.execute(
@@ -373,7 +378,11 @@ def take_in(
         .where(col(ResourceRow.integration_id) == integration)
     ).scalars():
         have.setdefault(entitlement.resource_id, {})[entitlement.permission] = entitlement
-    gone = {source for source, row in known.items() if row.status == ResourceStatus.ACTIVE}
+    gone = {
+        source
+        for source, row in known.items()
+        if row.status == ResourceStatus.ACTIVE and not f"{row.path}/".startswith(closed)
+    }
     fresh: list[ResourceRow] = []
     for item in found:
         gone.discard(item.source_id)
@@ -408,11 +417,12 @@ def take_in(
     tx.add_all(fresh)
     tx.flush()
     rows = {**known, **{r.source_id: r for r in fresh}}
-    if _store_permissions(tx, found, rows, have) or changed:
+    different, lost = _store_permissions(tx, found, rows, have)
+    if different or changed:
         newer = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
         tx.execute(newer.values(version=col(IntegrationRow.version) + 1))
         new_epoch(tx)
-    if gone:
+    if gone or lost:
         _wake(tx, now)
     if not (gone or fresh):
         return []
@@ -425,21 +435,26 @@ def _store_permissions(
     found: Sequence[Discovered],
     rows: Mapping[str, ResourceRow],
     have: Mapping[int, Mapping[str, EntitlementRow]],
-) -> bool:
-    """Store what can be had on each resource; tell whether anything is different."""
-    new, changed = [], False
+) -> tuple[bool, bool]:
+    """Store what can be had on each resource; tell whether anything is different, or is no more."""
+    new, changed, lost = [], False, False
     for item in found:
         resource = rows[item.source_id].id or 0
+        there = have.get(resource, {})
         for permission, risk in item.permissions.items():
-            row = have.get(resource, {}).get(permission)
+            row = there.get(permission)
             if row is None:
-                new.append({"resource_id": resource, "permission": permission, "risk": risk})
+                had = {"resource_id": resource, "permission": permission, "risk": risk}
+                new.append({**had, "offered": True})
             else:
-                changed = changed or row.risk != risk
-                row.risk = risk
+                changed = changed or (row.risk, row.offered) != (risk, True)
+                row.risk, row.offered = risk, True
+        for permission in there.keys() - item.permissions.keys():
+            lost = lost or there[permission].offered
+            there[permission].offered = False
     if new:
         tx.execute(insert(EntitlementRow), new)
-    return changed or bool(new)
+    return changed or lost or bool(new), lost
 
 
 def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime) -> Log:

@@ -86,6 +86,7 @@ class EntitlementRow(SQLModel, table=True):
     resource_id: int = Field(foreign_key="resource.id")
     permission: str
     risk: int
+    offered: bool = True  # the last discovery found it, or could not look
 
 
 class FlowRow(SQLModel, table=True):

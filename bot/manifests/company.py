@@ -167,9 +167,26 @@ class PeopleDocument(Ours):
     people: list[Any]
 
 
+class ShowDocument(Ours):
+    """What people are shown where it differs from Latchkey's own way in."""
+
+    host: Line | None = None
+    port: int | None = Field(None, ge=1, le=65535)
+    database: Line | None = None
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
+        None
+    )
+    text: Line | None = None
+
+
 class PostgreSQLSettings(Ours):
+    """`permissions` and `roles`: what is offered beyond read and read-write."""
+
     dsn: Annotated[Line, AfterValidator(_reference)]
     databases: Words | None = None
+    permissions: list[Literal["truncate", "execute"]] | None = None
+    roles: Words | None = None
+    show: ShowDocument | None = None
     connect_timeout: int | None = Field(None, ge=1, le=60)
     statement_timeout: int | None = Field(None, ge=1, le=600)
 

@@ -52,7 +52,8 @@ class Kind:
 
 KINDS = {
     "postgresql": Kind(
-        frozenset({"database", "schema", "table"}), frozenset({"connect", "read", "read-write"})
+        frozenset({"database", "schema", "table", "function", "role"}),
+        frozenset({"connect", "read", "read-write", "truncate", "execute", "member"}),
     )
 }
 

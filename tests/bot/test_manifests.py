@@ -150,6 +150,23 @@ def test_people_have_their_groups_managers_and_attributes(company):
     assert people["di"].status is PersonStatus.INACTIVE
 
 
+def test_integrations_say_what_is_offered_beyond_and_what_people_are_shown(company):
+    written = INTEGRATIONS.replace(
+        "connect_timeout: 3",
+        "permissions: [truncate, execute], roles: reporting, "
+        "show: {host: db.example.com, port: 6432, text: Only from the office.}",
+    )
+
+    (shop,) = company(integrations=written).integrations
+
+    assert shop.settings == {
+        "dsn": "env:SHOP",
+        "permissions": ["truncate", "execute"],
+        "roles": ["reporting"],
+        "show": {"host": "db.example.com", "port": 6432, "text": "Only from the office."},
+    }
+
+
 def test_integrations_keep_references_not_secrets(company):
     (shop,) = company().integrations
 
@@ -655,7 +672,7 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
         (
             {"targets": [{"integration": "shop", "types": "queue"}]},
             "targets[0].types[0]",
-            "The system knows no “queue”. Known here: database, schema, table.",
+            "The system knows no “queue”. Known here: database, function, role, schema, table.",
         ),
         (
             {"targets": [{"integration": "shop", "names": []}]},

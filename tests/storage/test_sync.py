@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event, select
 
+from engine.connectors.port import Discovered
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup, Join
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Card
-from storage import schema, sync
+from storage import facts, schema, sync
 from storage.database import Database
 from storage.sync import TooMuchError
 from storage.tables import (
@@ -454,6 +455,47 @@ def test_resource_that_changed_is_taken_in(stored):
     assert entitlement.resource.risk == 9
     assert entitlement.resource.tags == {"env": ("prod",)}
     assert resources(stored)["id:shop.orders"].path_key == "shop.bestellungen"
+
+
+def test_what_could_not_be_looked_into_stays_as_it_is_known(stored):
+    """F46: one database that rejected Latchkey hid all others. Passed over, it loses nothing."""
+    here, *rest = TABLES
+    inside = replace(here, path=f"shop/{here.path}")
+    discover(stored, inside, *rest)
+    closed = Discovered(
+        "database", "shop", "shop", "id:of-shop", {}, closed="it does not let us in"
+    )
+
+    discover(stored, closed, *rest)
+
+    now = resources(stored)
+    assert now[here.source_id].status == ResourceStatus.ACTIVE
+    assert "id:of-shop" not in now
+    discover(stored, *rest)
+    assert resources(stored)[here.source_id].status == ResourceStatus.GONE
+
+
+def test_permission_that_is_no_longer_found_is_not_offered(stored):
+    """What was taken off an integration's list, or cannot be had by now, was offered for ever."""
+    orders, *rest = TABLES
+    more = replace(orders, permissions={**orders.permissions, "truncate": 7})
+    discover(stored, more, *rest)
+
+    def offered() -> list[str]:
+        with stored.database.read() as session:
+            rows = session.execute(facts.entitlement_query()).all()
+        found = [facts.to_entitlement(row) for row in rows]
+        return sorted(e.permission.name for e in found if e.resource.path == orders.path
+                      and e.available)  # fmt: skip
+
+    usual = sorted(orders.permissions)
+    assert offered() == sorted([*usual, "truncate"])
+
+    discover(stored, *TABLES)
+    assert offered() == usual
+
+    discover(stored, more, *rest)
+    assert offered() == sorted([*usual, "truncate"])
 
 
 def test_systems_do_not_touch_each_other(stored):

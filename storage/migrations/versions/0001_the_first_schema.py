@@ -257,6 +257,7 @@ def upgrade() -> None:
         sa.Column("resource_id", sa.Integer(), nullable=False),
         sa.Column("permission", sa.String(), nullable=False),
         sa.Column("risk", sa.Integer(), nullable=False),
+        sa.Column("offered", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["resource_id"], ["resource.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("resource_id", "permission"),
