@@ -151,11 +151,7 @@ class PostgreSQLHarness:
         self.database = database
         self.connector = PostgreSQL(Secret(cluster.latchkey_dsn()), installation=INSTALLATION)
         self.server = self.connector.server()
-        # What is planted in the way of others is nothing to the administrator.
-        pinned = make_conninfo(
-            cluster.superuser_dsn(database), options="-c search_path=pg_catalog,pg_temp"
-        )
-        self.admin = psycopg.connect(pinned, autocommit=True)
+        self.admin = psycopg.connect(cluster.superuser_dsn(database), autocommit=True)
         self.schema = unique("schema")
         self.owner = f"{database}_owner"
         self.run(

@@ -27,6 +27,8 @@ def trap(cluster: Cluster) -> None:
         admin.execute("create role mallory login password 'mallory'")
         admin.execute("grant mallory to latchkey")  # as every owner's role is
         admin.execute(f"alter role latchkey set search_path = {HOME}, pg_catalog")
+        # What is planted in the way of others is nothing to the administrator.
+        admin.execute("alter role postgres set search_path = pg_catalog")
     for name in ("postgres", *DATABASES):
         with psycopg.connect(cluster.superuser_dsn(name), autocommit=True) as admin:
             heard = Heard.of(statements, admin)
