@@ -1,9 +1,8 @@
 """Sessions on PostgreSQL: what others set does not reach them, and what is amiss is said."""
 
 import re
-import socket
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -22,6 +21,7 @@ from storage.tables import JobRow
 from tests.support.postgres import STORE, drop_database, fresh_database
 from tests.support.proxy import Proxy
 from tests.support.stored import START
+from tests.support.stranger import CLEAR_TEXT, Stranger
 
 SETTINGS = {
     "search_path": "evil, pg_catalog",
@@ -288,40 +288,6 @@ def test_a_pooler_is_refused_though_all_is_set_as_it_has_to_be(cluster, url):
         pooled = make_url(url).set(port=proxy.port).render_as_string(hide_password=False)
         with pytest.raises(UnfitStoreError, match="pooler such as PgBouncer"):
             Sessions(pooled, 5).connect()
-
-
-class Stranger:
-    """A server that answers the start of each session with what it was told to, and no more."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-        self.heard = b""
-
-    @contextmanager
-    def listening(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            thread = threading.Thread(target=self._serve, args=(listener,))
-            thread.start()
-            yield listener.getsockname()[1]
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-    def _serve(self, listener) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            with client:
-                client.settimeout(5)
-                while client.recv(4096)[4:8] == b"\x04\xd2\x16\x2f":  # may we encrypt?
-                    client.sendall(b"N")
-                client.sendall(self._answer)
-                self.heard += client.recv(4096)
-
-
-CLEAR_TEXT = b"R\0\0\0\x08\0\0\0\x03"
 
 
 @pytest.mark.parametrize(("more", "told"), [("", False), ("?require_auth=password", True)])

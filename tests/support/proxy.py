@@ -26,7 +26,6 @@ _SAYS: Mapping[bytes, Callable[[bytes], bytes]] = {
     b"P": lambda body: body.split(b"\0")[1],
 }
 _READY = b"Z"
-_KEY = b"K"  # the session's process, and the secret that cancels what it does
 
 
 class _Cut(Exception):  # noqa: N818  (not a fault: the end of one connection)
@@ -55,8 +54,7 @@ class Proxy:
     """`with Proxy(host, port) as proxy:` listens on `proxy.port` of loopback until the end.
 
     `drops`: start parameters that do not get through, as with a pooler. `hear` is called with the
-    words of each statement. `shares`: the session has a number of the pooler's own. `target` may be
-    changed, as when an address leads to another server from now on.
+    words of each statement.
     """
 
     def __init__(
@@ -66,10 +64,8 @@ class Proxy:
         *,
         drops: Collection[str] = (),
         hear: Callable[[str], object] | None = None,
-        shares: bool = False,
     ) -> None:
-        self.target = (host, port)
-        self._shares = shares
+        self._target = (host, port)
         self._drops = drops
         self._hear = hear
         self._lock = threading.Lock()
@@ -148,7 +144,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection(self.target)
+                server = socket.create_connection(self._target)
             except OSError:
                 client.close()
                 continue
@@ -227,8 +223,6 @@ class Proxy:
         held = b""  # what the server said to a statement whose answer is waited for
         while True:
             kind, message = _read(link.server)
-            if kind == _KEY and self._shares:
-                message = message[:5] + b"\0\0\0\1" + message[9:]
             held += message
             if link.after:
                 if kind != _READY:

@@ -7,6 +7,7 @@ that. A pooler in between may leave it out: then nothing is done.
 
 import contextlib
 import os
+import secrets
 import select
 import threading
 import time
@@ -15,7 +16,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -56,7 +57,10 @@ _PINNED = {
 }
 # Some servers know these, and others refuse to be asked for what they do not know.
 _PINNED_SINCE = {160000: {"createrole_self_grant": ""}, 170000: {"transaction_timeout": "0"}}
+# A name that nobody else sets, with a value that nobody knows: it tells that all have arrived.
+_PROOF = "latchkey.session"
 _READ_BACK = (
+    _PROOF,
     "search_path",
     "role",
     "default_transaction_read_only",
@@ -66,11 +70,12 @@ _READ_BACK = (
     "idle_session_timeout",
     "idle_in_transaction_session_timeout",
 )
+_REFUSED = ("unsupported startup parameter", "command-line options")  # PgBouncer's, RDS Proxy's
 _UNITS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 # A backup restored to an earlier moment keeps the identifier: its timeline is another.
 _WHO = """
-select pg_backend_pid(), pg_is_in_recovery(), system_identifier::text,
+select pg_is_in_recovery(), system_identifier::text,
     case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end
 from pg_control_system()
 """
@@ -79,10 +84,11 @@ from pg_control_system()
 class NotDirectError(psycopg.OperationalError):
     """Something between Latchkey and the server drops what promises rest on."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            f"between Latchkey and the server is a pooler or proxy that {what}: what Latchkey"
-            " promises would not hold. Cure: let the address lead straight to the server"
+            "between Latchkey and the server stands a pooler, such as PgBouncer, that drops what a"
+            " session asks for at its start. Cure: let the address lead straight to the server;"
+            " pooling by session does not do either"
         )
 
 
@@ -156,6 +162,7 @@ class Sessions:
             "tcp_user_timeout": statement_timeout * 1000,
             "application_name": "latchkey",
         }
+        self._proof = secrets.token_hex(8)
         self._version = 0  # of the server, as last met
 
     @contextlib.contextmanager
@@ -201,8 +208,8 @@ class Sessions:
             if "unrecognized configuration parameter" in str(fault) and self._version:
                 self._version = 0  # it was replaced by an older one
                 made = self._begin(parts)
-            elif "unsupported startup parameter" in str(fault):
-                raise NotDirectError("does not pass on start options") from None
+            elif any(words in str(fault) for words in _REFUSED):
+                raise NotDirectError from None
             else:
                 raise
         made.born = time.monotonic()
@@ -210,7 +217,7 @@ class Sessions:
 
     def _begin(self, parts: dict[str, Any]) -> Connection:
         """Open it with the options: ours last, as the last one counts."""
-        pinned: dict[str, object] = {**_PINNED, **self._limits}
+        pinned: dict[str, object] = {**_PINNED, **self._limits, _PROOF: self._proof}
         for since, more in _PINNED_SINCE.items():
             if self._version >= since:
                 pinned |= more
@@ -221,28 +228,28 @@ class Sessions:
 
     def _read_back(self, made: Connection) -> None:
         """Ask by SHOW only: until it is known, any function might be somebody else's."""
-        cursor = made.execute("; ".join(f"show {name}" for name in _READ_BACK))
+        try:
+            cursor = made.execute("; ".join(f"show {name}" for name in _READ_BACK))
+        except errors.UndefinedObject:
+            raise NotDirectError from None
         found: dict[str, str] = {}
         for name in _READ_BACK:
             ((found[name],),) = cursor.fetchall()
             cursor.nextset()
-        wanted: Mapping[str, object] = {**_PINNED, **self._limits}
+        wanted: Mapping[str, object] = {**_PINNED, **self._limits, _PROOF: self._proof}
         for name, value in found.items():
             if name in self._limits:
                 same = _milliseconds(value) == wanted[name]
             else:
                 same = value.replace(" ", "") == wanted[name]
             if not same:
-                raise NotDirectError(f"drops start options ({name} is {value!r})")
+                raise NotDirectError
 
 
 def _meet(made: Connection) -> None:
-    """Learn which server it is, and that nobody stands in between."""
-    row = made.execute(_WHO).fetchone() or (0, False, "", "")
-    pid, made.standby, system, timeline = row
+    """Learn which server it is."""
+    made.standby, system, timeline = made.execute(_WHO).fetchone() or (True, "", "")
     made.server = "" if made.standby else f"{system}/{int(timeline, 16)}"
-    if pid != made.info.backend_pid:
-        raise NotDirectError("shares sessions")
 
 
 class Idle:
