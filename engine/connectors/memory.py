@@ -109,6 +109,7 @@ class Memory:
             outcomes = dict.fromkeys((h.target for h in order.holdings), _ABSENT)
             if account is None and not (order.wanted and order.login.password):
                 return Report(outcomes, login_missing=bool(order.wanted), alone=self.alone)
+            made = account is None
             if account is None:
                 account = self._accounts[order.login.name] = _Account(order.login.owner)
             known = self._set_password(account, order) or not order.wanted
@@ -121,6 +122,8 @@ class Memory:
                 account.open, account.remaining = True, order.remaining
             else:
                 self._shut(account)
+                if made:  # for nothing
+                    del self._accounts[order.login.name]
             # What the grantee set themselves is not told: it would come back with the next access.
             proof = Secret(account.proof) if order.wanted and order.login.password else None
             return Report(outcomes, alone=self.alone, proof=proof)

@@ -87,6 +87,10 @@ class Harness(Protocol):
 
     def log_in(self, login: Login) -> Session | None: ...
 
+    def set_own_password(self, login: Login, password: str) -> Login:
+        """Let the grantee set one, and return the login as they would use it."""
+        ...
+
     def can(self, login: Login, target: Target) -> bool:
         """Tell whether the login has the right, as the system sees it."""
         ...
@@ -121,6 +125,10 @@ class MemoryHarness:
     def log_in(self, login: Login) -> memory.Session | None:
         password = login.password.reveal() if login.password else ""
         return self.connector.log_in(login.name, password)
+
+    def set_own_password(self, login: Login, password: str) -> Login:
+        self.connector.set_password(login.name, password)
+        return replace(login, password=Secret(password))
 
     def can(self, login: Login, target: Target) -> bool:
         return self.connector.can(login.name, target)
@@ -236,6 +244,13 @@ class PostgreSQLHarness:
             return None
         self._open.append(connection)
         return PostgreSQLSession(connection)
+
+    def set_own_password(self, login: Login, password: str) -> Login:
+        session = self.log_in(login)
+        assert session
+        change = sql.SQL("alter role current_user password {}").format(password)
+        session.connection.execute(change)
+        return replace(login, password=Secret(password))
 
     def can(self, login: Login, target: Target) -> bool:
         privileges = ["SELECT"]

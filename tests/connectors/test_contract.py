@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from engine.connectors.port import Connector, Login, Presence, Target
+from engine.connectors.port import Connector, Login, Presence, Secret, Target
 from tests.connectors.harness import Harness, known, new_login, order, presences
 
 HELD, ABSENT, REFUSED = Presence.HELD, Presence.ABSENT, Presence.REFUSED
@@ -120,6 +120,35 @@ def test_access_comes_back_with_the_same_password(system: Harness, login: Login)
 
     assert presences(report) == {target: HELD}
     assert system.log_in(login)
+
+
+def test_password_of_their_own_does_not_come_back(system: Harness, login: Login):
+    """Whoever had set one had a way in at each later access that nobody was told of."""
+    target = system.make()
+    later = known(login, system.connector.apply(order(login, target)))
+    theirs = system.set_own_password(login, "mine")
+    assert system.log_in(theirs)
+    system.connector.apply(order(later, end=[target]))
+
+    report = system.connector.apply(order(later, target))
+
+    assert presences(report) == {target: HELD}
+    assert system.log_in(theirs) is None
+    assert system.log_in(login)
+
+
+def test_login_whose_password_nobody_knows_is_not_opened(system: Harness, login: Login):
+    target = system.make()
+    system.connector.apply(order(login, target))
+    system.connector.apply(order(known(login), end=[target]))
+
+    report = system.connector.apply(order(known(login), target))
+
+    assert report.login_missing
+    assert system.log_in(login) is None
+    again = replace(login, password=Secret("another"))
+    assert presences(system.connector.apply(order(again, target))) == {target: HELD}
+    assert system.log_in(again)
 
 
 def test_what_two_targets_share_stays_until_the_last_ends(system: Harness, login: Login):

@@ -1,7 +1,6 @@
 """How access ends whatever others hold, and what is left of a login afterwards."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -225,43 +224,6 @@ def test_nothing_is_left_of_what_was_explained(harness: PostgreSQLHarness):
     assert harness.connector.unexplained(later, [table])
     harness.connector.apply(order(later, end=[table, schema]))
     assert harness.connector.unexplained(later, []) == ()
-
-
-# --- Passwords ------------------------------------------------------------------------------------
-
-
-def test_password_of_their_own_does_not_come_back(harness: PostgreSQLHarness, target: Target):
-    """Whoever had set one had a way in at each later access that nobody was told of."""
-    login = new_login()
-    later = _have(harness, login, target)
-    session = harness.log_in(login)
-    assert session
-    session.connection.execute("alter role current_user password 'mine'")
-    mine = replace(login, password=Secret("mine"))
-    assert harness.log_in(mine)
-    harness.connector.apply(order(later, end=[target]))
-
-    report = harness.connector.apply(order(later, target))
-
-    assert presences(report) == {target: HELD}
-    assert harness.log_in(mine) is None
-    assert harness.log_in(login)
-
-
-def test_login_whose_password_nobody_knows_is_not_opened(
-    harness: PostgreSQLHarness, target: Target
-):
-    login = new_login()
-    _have(harness, login, target)
-    harness.connector.apply(order(known(login), end=[target]))
-
-    report = harness.connector.apply(order(known(login), target))
-
-    assert report.login_missing
-    assert harness.log_in(login) is None
-    again = replace(login, password=Secret("another"))
-    assert presences(harness.connector.apply(order(again, target))) == {target: HELD}
-    assert harness.log_in(again)
 
 
 # --- What grantees made ---------------------------------------------------------------------------
