@@ -89,6 +89,7 @@ def test_a_card_that_grows_does_not_leave_the_newest_line(api, person, page):
 def test_who_reads_further_up_is_not_moved(api, person, page):
     for n in range(8):
         posted(api, person, lines(6, f"card {n} line"))
+    expect(page.get_by_text("card 7 line 5")).to_be_in_viewport()  # all are drawn
     page.mouse.move(600, 400)
     page.mouse.wheel(0, -500)
     there = page.get_by_text("card 4 line 0")

@@ -21,7 +21,7 @@ from storage.jobs import JobKind
 from storage.notices import Listener
 from storage.tables import SQLModel
 from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, SYSTEM, modal, opened
-from tests.support.postgres import STORE, drop_database, fresh_database
+from tests.support.postgres import STORE, STORE_PASSWORD, drop_database, fresh_database
 from tests.support.proxy import Proxy
 from tests.support.traps import Heard, lay, sprung
 
@@ -49,7 +49,8 @@ def url(cluster):
 def as_(cluster, url, who: str) -> psycopg.Connection:
     """Connect as somebody, who asks for nothing at the start."""
     dsn = cluster.superuser_dsn(make_url(url).database)
-    return psycopg.connect(make_conninfo(dsn, user=who, password=who), autocommit=True)
+    password = STORE_PASSWORD if who == STORE else who
+    return psycopg.connect(make_conninfo(dsn, user=who, password=password), autocommit=True)
 
 
 def live(url: str) -> None:

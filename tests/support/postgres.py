@@ -25,6 +25,7 @@ from tests.support.servers import ENDS, binaries
 
 __all__ = [
     "STORE",
+    "STORE_PASSWORD",
     "both_ends",
     "cluster",
     "database_url",
@@ -34,14 +35,16 @@ __all__ = [
     "home",
     "own_cluster",
     "program",
+    "theirs",
+    "workshop",
 ]
 
 STORE = "store"  # whom Latchkey's own database knows it as: it may make a schema, and no more
-_PASSWORD = "correct-horse-of-the-store"
+STORE_PASSWORD = "correct-horse-of-the-store"
 
 _numbers = itertools.count(1)
 _MAKE_STORE = f"""
-do $$ begin create role {STORE} login password '{_PASSWORD}';
+do $$ begin create role {STORE} login password '{STORE_PASSWORD}';
 exception when duplicate_object then null; end $$
 """
 
@@ -114,14 +117,29 @@ def home() -> Path:
     return Path(tempfile.mkdtemp(prefix="latchkey-postgres-"))
 
 
+def workshop(cluster: Cluster) -> Path:
+    """Return a folder in the server's directory in which whoever runs the server may write."""
+    folder = cluster.directory / "workshop"
+    return theirs(cluster, folder)
+
+
+def theirs(cluster: Cluster, folder: Path) -> Path:
+    """Make the folder, if need be, for the user whom the server runs as alone."""
+    if not folder.exists():
+        folder.mkdir(0o700)
+        if cluster._user:
+            os.chown(folder, cluster._user["user"], cluster._user["group"])
+    return folder
+
+
 def program(cluster: Cluster, name: str, *arguments: str | Path) -> str:
     """Run one of the programs that came with the server, as its superuser; return its complaints.
 
-    It works in the server's directory, as the user whom the server runs as.
+    It works in `workshop(cluster)`, as the user whom the server runs as.
     """
     done = subprocess.run(
         [cluster._bin / name, *arguments],
-        cwd=cluster.directory,
+        cwd=workshop(cluster),
         env=cluster._env | {"PGPASSWORD": conninfo_to_dict(cluster.superuser_dsn())["password"]},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -145,7 +163,7 @@ def fresh_database(cluster: Cluster) -> str:
             "grant connect, create on database {name} to {store}",
         ):
             connection.execute(sql.SQL(statement).format(**named))
-    return f"postgresql+psycopg://{STORE}:{_PASSWORD}@{cluster.host}:{cluster.port}/{name}"
+    return f"postgresql+psycopg://{STORE}:{STORE_PASSWORD}@{cluster.host}:{cluster.port}/{name}"
 
 
 def drop_database(cluster: Cluster, url: str) -> None:

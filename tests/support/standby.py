@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 
 from bot.sandbox.postgres import Cluster
-from tests.support.postgres import home, program
+from tests.support.postgres import home, program, theirs
 
 __all__ = ["catch_up", "promote", "standby_of", "take_over"]
 
@@ -24,6 +24,7 @@ def standby_of(primary: Cluster) -> Iterator[Cluster]:
     standby._passwords = primary._passwords
     standby._keys.write_text(json.dumps(primary._passwords))
     try:
+        theirs(standby, standby._data)
         program(
             *(standby, "pg_basebackup", "--pgdata", standby._data, "--write-recovery-conf"),
             *("--dbname", primary.superuser_dsn(), "--checkpoint", "fast", "--no-sync"),

@@ -9,7 +9,7 @@ from typing import Literal
 import psycopg
 
 from bot.sandbox.postgres import SUPERUSER, Cluster
-from tests.support.postgres import home, program
+from tests.support.postgres import home, program, workshop
 from tests.support.servers import NEWEST, binaries
 
 __all__ = ["Way", "upgraded"]
@@ -60,7 +60,7 @@ def _pg_upgrade(old: Cluster, new: Cluster) -> None:
 
 
 def _dump(old: Cluster, new: Cluster) -> None:
-    script = new.directory / "everything.sql"
+    script = workshop(new) / "everything.sql"
     program(new, "pg_dumpall", *_way_in(old), "--file", script)
     old.stop()
     new._run(tries=5)
