@@ -143,8 +143,7 @@ class PostgreSQL:
                 return ()
             if not role.ours:
                 return (f"{stranger(login)} It was left alone.",)
-            self._server.join(main, role)
-            role = self._server.find(main, login) or role
+            role = self._server.joined(main, login, role)
             return tuple(cleanup.drop(self._server, main, role))
 
     def logins(self) -> list[str]:

@@ -187,11 +187,13 @@ class Server(Sessions):
         row = main.execute(_FIND, values).fetchone()
         return Role(*row) if row else None
 
-    def join(self, main: Connection, role: Role) -> None:
+    def joined(self, main: Connection, login: Login, role: Role) -> Role:
         """See to it that Latchkey has all that the login's end may need, as far as it may."""
-        if not role.joined:
-            with contextlib.suppress(errors.InsufficientPrivilege, errors.InvalidGrantOperation):
-                main.execute(joining_own(main, role.name))
+        if role.joined:
+            return role
+        with contextlib.suppress(errors.InsufficientPrivilege, errors.InvalidGrantOperation):
+            main.execute(joining_own(main, role.name))
+        return self.find(main, login) or role
 
     def made(self, main: Connection) -> list[Role]:
         """Return the logins that this installation has made."""

@@ -144,8 +144,7 @@ class Work:
             self.settle(order.unwanted, ABSENT)
             return self._report()
 
-        server.join(self.main, role)
-        role = server.find(self.main, order.login) or role
+        role = server.joined(self.main, order.login, role)
         trouble = "" if wanted else self._close(role)
         self._visit(role, wanted)
         if not any(self._may_hold(target) for target in wanted):
@@ -339,8 +338,7 @@ class Work:
         elif not role.ours:
             self.settle(self.order.unwanted, unknown(reason))
         elif self.order.unwanted:
-            self.server.join(self.main, role)
-            role = self.server.find(self.main, self.order.login) or role
+            role = self.server.joined(self.main, self.order.login, role)
             trouble = "" if self.order.wanted else self._close(role)
             left = self._take_all(role)
             trouble = trouble or self.server.end_sessions(self.main, role)
@@ -436,7 +434,7 @@ class _Visit:
             unwanted = [catalog.needs(t) or catalog.remains(t) for t in self.unwanted]
             give, take = acl.change(have, self._needs(catalog), unwanted)
             acl.carry_out(connection, catalog, self.work.order.login.name, give, take)
-            if give:
+            if any(not catalog.mine(entry) for entry in give):
                 self._undo(connection, catalog, give, unwanted)
         return catalog
 
