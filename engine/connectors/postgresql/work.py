@@ -343,7 +343,22 @@ class Work:
             left = self._take_all(role)
             trouble = trouble or self.server.end_sessions(self.main, role)
             self.settle(self.order.unwanted, unknown(t) if (t := trouble or left) else ABSENT)
+            self._leave_roles(role)
         return self._report()
+
+    def _leave_roles(self, role: Role) -> None:
+        """Take what memberships can be taken. What others gave may be theirs to give."""
+        named = {target.path for target in self.order.wanted if target.type == "role"}
+        for each in remains.memberships(self.main, role.oid):
+            if path_of(each.role) not in named:
+                remains.take_membership(self.main, role.name, each)
+        for each in remains.memberships(self.main, role.oid):
+            if (path := path_of(each.role)) in named:
+                continue
+            meant = [t for t in self.order.unwanted if (t.type, t.path) == ("role", path)]
+            self.settle(meant, unknown(f"Latchkey may not take back {each}."))
+            if not meant:
+                self.notes.append(f"Left in place, as somebody else gave it: {each}.")
 
     def _take_all(self, role: Role) -> str:
         """Take whatever the login has, but for what the paths of what is wanted come to."""
@@ -358,13 +373,7 @@ class Work:
                 keep = self._kept_by_name(connection, database)
                 kept |= keep
                 left += [f"{each}, in {where}" for each in self._take(connection, role, keep)]
-        named = {target.path for target in self.order.wanted if target.type == "role"}
-        for each in remains.memberships(self.main, role.oid):
-            if path_of(each.role) not in named:
-                remains.take_membership(self.main, role.name, each)
         left += map(str, self._take(self.main, role, kept, shared=True))
-        stays = remains.memberships(self.main, role.oid)
-        left += [str(each) for each in stays if path_of(each.role) not in named]
         return f"Latchkey may not take back: {', '.join(left)}." if left else ""
 
     def _take(
