@@ -121,4 +121,4 @@ def _look(
         return Sight(seen, dict.fromkeys(order.unwanted, Outcome(Presence.UNKNOWN, str(fault))))
     services.vitals.carried_out(integration, order, report)
     removed = {t: report.outcomes[t] for t in order.unwanted}
-    return Sight(seen, removed, after, alone=report.alone)
+    return Sight(seen, removed, after, alone=report.alone, trace=report.trace)

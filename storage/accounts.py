@@ -203,6 +203,12 @@ def open_secret(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.secret, _about(row)) if row.secret else None
 
 
+def login_of(row: AccountRow, keys: KeyRing, password: Secret | None = None) -> Login:
+    """Return the account's login as a connector is told of it."""
+    proof = open_proof(row, keys)
+    return Login(row.login, row.person_id, password, proof, row.trace or "")
+
+
 def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
     """Return that by which the system can be given the same password again."""
     return keys.open(row.proof, _about_proof(row)) if row.proof else None
@@ -358,12 +364,12 @@ class _Turn:
         named = [*wished.wanted, *wished.unwanted] if wished else list(look)
         targets = {e: target_of(self.book.entitlements[e]) for e in sorted(named)}
         password = None if row.secret_set else open_secret(row, self.desk.keys)
-        login = Login(row.login, row.person_id, password, open_proof(row, self.desk.keys))
+        login = login_of(row, self.desk.keys, password)
         order = None
         if wished:
             remaining = max(wished.until - self.now, timedelta()) if wished.until else None
             holdings = [Holding(target, e in wished.wanted) for e, target in targets.items()]
-            order = Order(login, holdings, remaining)
+            order = Order(login, holdings, remaining, self._standing(account))
         items = tuple(
             (r.id, g.id, g.entitlement)
             for r in self.book.on(account)
@@ -385,6 +391,11 @@ class _Turn:
             row.secret,
             tuple(target_of(self.book.entitlements[e]) for e in begun),
         )
+
+    def _standing(self, account: AccountId) -> tuple[Target, ...]:
+        grants = [g for r in self.book.on(account) for g in r.grants]
+        mine = {g.entitlement for g in grants if g.account == account and g.standing}
+        return tuple(target_of(self.book.entitlements[e]) for e in sorted(mine))
 
     def _unanswered(
         self, row: AccountRow, work: Work, order: Order, why: str, over: Collection[EntitlementId]
@@ -464,6 +475,8 @@ class _Turn:
 
     def _keep_password(self, row: AccountRow, work: Work, order: Order, result: Report) -> None:
         """Store what the system has of it, but for a password that was replaced meanwhile."""
+        if result.trace is not None:
+            row.trace = result.trace or None
         if result.proof and row.secret in {work.secret, None}:
             row.proof = self.desk.keys.seal(result.proof, _about_proof(row))
         if work.login.password and row.secret == work.secret:

@@ -21,7 +21,7 @@ from engine.inventory import EntitlementId, IntegrationId
 from engine.outcome import Card, Entry, Tell
 from engine.request import SYSTEM, AccessRequest, AccountId, GrantState, RequestId
 from storage import apply, audit, claims, facts
-from storage.accounts import Desk, open_proof, target_of
+from storage.accounts import Desk, login_of, target_of
 from storage.book import Book
 from storage.claims import InstanceId
 from storage.company import Company
@@ -76,20 +76,22 @@ class Look:
             return None
         holdings = [Holding(target, wanted=True) for target in self.given]
         holdings += [Holding(self.targets[e], wanted=False) for e in left]
-        return Order(self.login, holdings, self.remaining)
+        standing = [self.targets[e] for e in sorted(self.standing)]
+        return Order(self.login, holdings, self.remaining, standing)
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What a look came to: what was seen, what came of the removal, and what was seen after it.
 
-    `unexplained` None: nobody knows.
+    `trace` None: what was kept stays. `unexplained` None: nobody knows.
     """
 
     seen: Seen
     removed: Seen = field(default_factory=dict[Target, Outcome])
     after: Seen = field(default_factory=dict[Target, Outcome])
     alone: bool = True
+    trace: str | None = None
     unexplained: tuple[str, ...] | None = None
 
     @property
@@ -177,7 +179,7 @@ def begin(
     known = facts.entitlements(tx, company, ours.wanted | to_go | standing)
     return Look(
         account,
-        Login(row.login, row.person_id, proof=open_proof(row, desk.keys)),
+        login_of(row, desk.keys),
         {id_: target_of(entitlement) for id_, entitlement in known.items()},
         {e: left_out.get(e, "") for e in ours.wanted},
         frozenset(to_go - ours.wanted - standing),
@@ -207,6 +209,8 @@ def settle(
     row.lease = None
     if sight is None:
         return
+    if sight.trace is not None:
+        row.trace = sight.trace or None
     for request in book.on(look.account):
         mine = [g for g in request.grants if g.account == look.account and g.entitlement in parts]
         seen = {g.id: parts[g.entitlement] for g in mine if g.state is GrantState.HELD}

@@ -164,6 +164,7 @@ class AccountRow(SQLModel, table=True):
     secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     secret_set: bool = False  # the system has it
     proof: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # of the password
+    trace: str | None = None  # of what was given, for the connector alone to read
     shown_at: datetime | None = _moment()
     faults: dict[str, list[Any]] | None = Field(default=None, sa_column=Column(Json))  # that last
     found: dict[str, str] | None = Field(default=None, sa_column=Column(Json))  # by reconciliation

@@ -73,12 +73,14 @@ class Login:
     `name` is generated from the person's id and does not change. `password` is given only while it
     is to be set: at creation, after a reset, and again until the connector has confirmed it.
     `proof` is what `Report.proof` told last: with it the same password can be set again, unseen.
+    `trace` is what `Report.trace` told last: it leads back to what the targets no longer lead to.
     """
 
     name: str
     owner: str  # whose login it is, for the comment in the system: the person's id
     password: Secret | None = None
     proof: Secret | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,14 @@ class Order:
     """What one account should be from now on.
 
     `remaining` is the time until the last wanted holding ends; None is without end. The system's
-    own clock turns it into a moment, so that a wrong clock here does no harm.
+    own clock turns it into a moment, so that a wrong clock here does no harm. `standing` was there
+    before Latchkey and stays, whatever else goes.
     """
 
     login: Login
     holdings: Sequence[Holding]
     remaining: timedelta | None = None
+    standing: Sequence[Target] = ()
 
     @property
     def wanted(self) -> list[Target]:
@@ -131,7 +135,7 @@ class Report:
     `deadline_refused`: the system kept the old end (a sentence); the outcomes hold all the same.
     `alone`: False, somebody kept Latchkey from making sure that none of its own calls is under way:
     one that was paused may still take effect, until `Connector.deadline` has passed.
-    `proof`: keep it, sealed, for `Login.proof`; None: what was kept stays.
+    `proof`, sealed, and `trace`: keep them for `Login`; None: what was kept stays.
     `notes`: what an operator should know, e.g. objects that changed their owner.
     """
 
@@ -140,6 +144,7 @@ class Report:
     deadline_refused: str = ""
     alone: bool = True
     proof: Secret | None = None
+    trace: str | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -5,19 +5,20 @@ A target *needs* entries: its core, and the path to it (CONNECT, USAGE), which i
 others. `change` is the whole policy and touches nothing; the rest reads and carries out.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from engine.connectors.port import Target
 from engine.connectors.postgresql.names import HEIRS, Place, names_in, path_of, place_of
-from engine.connectors.postgresql.sessions import Connection, acting_as
+from engine.connectors.postgresql.sessions import GONE, Connection, acting_as, said
 
 __all__ = [
     "Catalog",
@@ -28,13 +29,18 @@ __all__ = [
     "Owner",
     "Seen",
     "Thing",
+    "Trace",
+    "as_needs",
     "by_name",
     "carry_out",
     "change",
     "effective",
     "entries",
+    "falls_short",
     "may_set",
+    "packed",
     "read",
+    "unpacked",
 ]
 
 
@@ -62,6 +68,7 @@ class Seen:
     schema: int  # that the object is in, or 0
     revocable: bool  # given in the owner's name, as Latchkey gives
     others: bool  # given by somebody else, too or only
+    by_option: bool = False  # given by Latchkey's own grant option, which it uses no more
 
 
 class Owner(NamedTuple):
@@ -87,6 +94,7 @@ class Database:
     oid: int
     name: str
     owner: Owner
+    accepts: bool  # it takes connections at all
     reachable: bool  # Latchkey may connect
 
 
@@ -186,6 +194,16 @@ class Catalog:
             return path_of(self.database.name)
         return path_of(self.database.name, *self.thing(entry).names)
 
+    def has(self, entry: Entry) -> bool:
+        """Tell whether what the entry is about was read, and is still there."""
+        kind = Kind.SCHEMA if entry.maker else entry.kind
+        made = not entry.maker or entry.maker in self.makers.get(entry.oid, {})
+        return made and (kind, entry.oid) in self.things
+
+    def sql_of(self, entry: Entry) -> str:
+        """Name the object of an entry as SQL does."""
+        return f"{entry.kind.value.upper()} {_name(self, self.thing(entry)).as_string()}"
+
     def thing(self, entry: Entry) -> Thing:
         kind = Kind.SCHEMA if entry.maker else entry.kind
         return self.things[kind, entry.oid]
@@ -261,7 +279,7 @@ from pg_namespace n
         select case when n.nspowner = 'pg_database_owner'::regrole then d.datdba else n.nspowner end
     ) o (oid)
     join pg_roles r on r.oid = o.oid
-where n.oid = any(%(schemas)s) or n.nspname = any(%(names)s)
+where n.oid = any(%(schemas)s) or n.oid = any(%(places)s) or n.nspname = any(%(names)s)
     or n.oid in (select relnamespace from pg_class where oid = any(%(relations)s))
     or n.oid in (select pronamespace from pg_proc where oid = any(%(routines)s))
 """
@@ -316,7 +334,8 @@ found (kind, oid, schema, owner, acl, maker) as (
 )
 select kind, oid, privilege_type, maker, schema, bool_or(revocable), bool_or(not revocable),
     pg_get_userbyid(maker), coalesce(pg_has_role(maker, 'USAGE'), false),
-    coalesce(pg_has_role(maker, %(set)s), false)
+    coalesce(pg_has_role(maker, %(set)s), false),
+    bool_or(not revocable and grantor = (select oid from pg_roles where rolname = current_user))
 from found cross join lateral aclexplode(acl)
     cross join lateral (
         select pg_has_role(owner, 'USAGE') or pg_has_role(owner, %(set)s)
@@ -361,14 +380,26 @@ def may_set(connection: Connection) -> str:
     return "SET" if connection.info.server_version >= 160000 else "MEMBER"
 
 
-def read(connection: Connection, database: Database, targets: Iterable[Target]) -> Catalog:
-    """Read what the database has of the targets."""
-    listed = list(targets)
+def read(
+    connection: Connection,
+    database: Database,
+    targets: Iterable[Target],
+    also: Iterable[Entry] = (),
+) -> Catalog:
+    """Read what the database has of the targets, and of the objects of these entries."""
+    listed, more = list(targets), list(also)
     places = [p for t in listed if (p := place_of(t.type, t.source_id))]
     scope = {
         "schemas": [p.schema for p in places if p.schema],
-        "relations": [p.relation for p in places if p.relation],
-        "routines": [p.routine for p in places if p.routine],
+        "relations": [
+            *(p.relation for p in places if p.relation),
+            *(e.oid for e in more if e.kind in {Kind.TABLE, Kind.SEQUENCE}),
+        ],
+        "routines": [
+            *(p.routine for p in places if p.routine),
+            *(e.oid for e in more if e.kind is Kind.ROUTINE),
+        ],
+        "places": [e.oid for e in more if e.kind is Kind.SCHEMA or e.maker],
         "names": [names[1] for t in listed if len(names := names_in(t.path)) == 3],
         "set": may_set(connection),
     }
@@ -398,15 +429,19 @@ def entries(connection: Connection, catalog: Catalog, role: int) -> dict[Entry, 
     """Read which entries name the role in this database."""
     found = {}
     for row in connection.execute(_ENTRIES, {"role": role, "set": may_set(connection)}):
-        kind, oid, privilege, maker, schema, revocable, others, *owner = row
-        found[Entry(Kind(kind), oid, privilege, maker)] = Seen(schema, revocable, others)
+        kind, oid, privilege, maker, schema, revocable, others, *owner, by_option = row
+        seen = Seen(schema, revocable, others, by_option)
+        found[Entry(Kind(kind), oid, privilege, maker)] = seen
         if maker:
             catalog.makers.setdefault(oid, {}).setdefault(maker, Owner(*owner))
     return found
 
 
-def effective(connection: Connection, role: int, wanted: Iterable[Entry]) -> set[Entry]:
-    """Tell which of the entries the role has in effect, by whatever way: PUBLIC, membership …"""
+def effective(connection: Connection, role: int | str, wanted: Iterable[Entry]) -> set[Entry]:
+    """Tell which of the entries the role has in effect, by whatever way: PUBLIC, membership …
+
+    “public” is what everybody has.
+    """
     listed = [entry for entry in wanted if not entry.maker]
     if not listed:
         return set()
@@ -480,24 +515,31 @@ def falls_short(
     """
     lacking = needs.now & missing
     if not lacking:
-        return None, ""
+        return None, _left_out(catalog, target, set(), needs.core)
     first = min(lacking)
     if target.type != "schema":
         return first, ""
     inside = {e for e in needs.core if e.kind is not Kind.SCHEMA}
     if lacking - inside or not inside - lacking:
         return min(lacking - inside, default=first), ""
-    return None, _left_out(catalog, lacking, inside - lacking)
+    return None, _left_out(catalog, target, lacking, inside - lacking)
 
 
 NAMED = 5  # things that are named one by one; of more their number is told
 
 
-def _left_out(catalog: Catalog, lacking: AbstractSet[Entry], given: AbstractSet[Entry]) -> str:
-    """Name what could not be given, and whose it is."""
+def _left_out(
+    catalog: Catalog, target: Target, lacking: AbstractSet[Entry], given: AbstractSet[Entry]
+) -> str:
+    """Name what could not be given of a schema, and whose it is."""
+    by_owner = defaultdict[str, set[str]](set)
+    place = place_of(target.type, target.source_id)
+    for thing in catalog.things.values():
+        of_heir = thing.owner.name.startswith(HEIRS) and thing.kind is Kind.TABLE
+        if target.type == "schema" and place and thing.schema == place.schema and of_heir:
+            by_owner[thing.owner.name].add(path_of(thing.names[-1]))
     tables = {entry.oid for entry in lacking if entry.kind is Kind.TABLE}
     partly = {entry.oid for entry in given}
-    by_owner = defaultdict[str, set[str]](set)
     for entry in lacking:
         thing = catalog.thing(entry)
         if thing.table in tables:
@@ -515,6 +557,49 @@ def _left_out(catalog: Catalog, lacking: AbstractSet[Entry], given: AbstractSet[
         verb = "belongs" if len(listed) == 1 else "belong"
         parts.append(f"{words}, which {verb} to {owner}")
     return "; ".join(parts)
+
+
+# --- Remembering ----------------------------------------------------------------------------------
+
+Trace = dict[tuple[str, str], frozenset[Entry]]  # by source id and permission
+
+
+def packed(server: str, trace: Trace) -> str:
+    """Write down what was given for each target, for `unpacked`; empty for nothing."""
+    targets = []
+    for (source_id, permission), given in sorted(trace.items()):
+        alike = defaultdict[tuple[str, str, int], list[int]](list)
+        for entry in sorted(given):
+            alike[entry.kind, entry.privilege, entry.maker].append(entry.oid)
+        if alike:
+            entries = [[*key, oids] for key, oids in alike.items()]
+            targets.append([source_id, permission, entries])
+    return json.dumps([server, targets]) if targets else ""
+
+
+def unpacked(server: str, text: str) -> Trace:
+    """Read it again. Of another server it says nothing: its numbers mean other things."""
+    of, targets = json.loads(text) if text else (server, [])
+    if of != server:
+        return {}
+    return {
+        (source_id, permission): frozenset(
+            Entry(Kind(kind), oid, privilege, maker)
+            for kind, privilege, maker, oids in entries
+            for oid in oids
+        )
+        for source_id, permission, entries in targets
+    }
+
+
+def as_needs(given: AbstractSet[Entry]) -> Needs:
+    """Return what was given for a target as what it comes to."""
+    path = {e for e in given if e.privilege == "CONNECT" or (e.kind, e.privilege) == _USAGE}
+    future = {e for e in given if e.maker}
+    return Needs(frozenset(given - path - future), frozenset(path), frozenset(future))
+
+
+_USAGE = (Kind.SCHEMA, "USAGE")
 
 
 # --- Doing ----------------------------------------------------------------------------------------
@@ -545,31 +630,72 @@ _TAKE = sql.SQL(
 _FUTURE = sql.SQL("alter default privileges for role {maker} in schema {schema} {change}")
 
 
-def carry_out(
-    connection: Connection, catalog: Catalog, role: str, give: set[Entry], take: set[Entry]
-) -> None:
-    """Give and take, inside the caller's transaction.
+# The server says no, and not because somebody got in the way.
+_NO = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.errors.RaiseException)
 
-    What Latchkey has no right to stays as it is, which the caller sees when it reads again.
+
+def carry_out(
+    connection: Connection,
+    catalog: Catalog,
+    role: str,
+    *,
+    give: AbstractSet[Entry] = frozenset(),
+    take: AbstractSet[Entry] = frozenset(),
+    one_by_one: bool = False,
+) -> dict[Entry, str]:
+    """Give or take, inside the caller's transaction.
+
+    What Latchkey has no right to stays as it is, which the caller sees when it reads again. What
+    the server refuses besides undoes all, and raises; `one_by_one`, it is returned, with the
+    server's words, and the rest is done.
     """
+    refused = dict[Entry, str]()
     for order, chosen in ((_TAKE, take), (_GIVE, give)):
-        for group in _groups(catalog, chosen):
+        for group in _groups(catalog, chosen, one_by_one=one_by_one):
             statement = _statement(catalog, order, role, group)
             owner = catalog.owner(group[0])
-            if owner.mine:
+            if owner.mine and not one_by_one:
                 with acting_as(connection, owner.to_become):
                     connection.execute(statement)
-                continue
-            if group[0].maker:
-                continue  # only its maker can be asked
-            try:  # perhaps by a grant option
-                with connection.transaction():
-                    connection.execute(statement)
-            except psycopg.errors.InsufficientPrivilege:
-                pass
+            elif owner.mine or not group[0].maker:  # else only its maker can be asked
+                try:  # perhaps by a grant option
+                    _alone(connection, catalog, group[0], statement)
+                except _NO as error:
+                    if isinstance(error, GONE):
+                        raise
+                    refused |= dict.fromkeys(group, said(error))
+    return refused
 
 
-def _groups(catalog: Catalog, chosen: Collection[Entry]) -> Iterator[list[Entry]]:
+def _alone(connection: Connection, catalog: Catalog, entry: Entry, statement: sql.Composed) -> None:
+    """Run it in a transaction of its own.
+
+    An owner that is not let into its own thing's schema is let in for that moment.
+    """
+    owner = catalog.owner(entry)
+    schema = catalog.things.get((Kind.SCHEMA, catalog.thing(entry).schema))
+    with connection.transaction():
+        helped = bool(owner.to_become and schema and schema.owner.mine)
+        if helped and schema:
+            shut_out = "select not has_schema_privilege(%s, %s::oid, 'USAGE')"
+            ((helped,),) = connection.execute(shut_out, [owner.name, schema.oid])
+        if helped and schema:
+            _let_in(connection, schema, owner, "grant usage on schema {} to {}")
+        with acting_as(connection, owner.to_become):
+            connection.execute(statement)
+        if helped and schema:
+            _let_in(connection, schema, owner, "revoke usage on schema {} from {}")
+
+
+def _let_in(connection: Connection, schema: Thing, owner: Owner, words: LiteralString) -> None:
+    with acting_as(connection, schema.owner.to_become):
+        names = sql.Identifier(*schema.names), sql.Identifier(owner.name)
+        connection.execute(sql.SQL(words).format(*names))
+
+
+def _groups(
+    catalog: Catalog, chosen: Collection[Entry], *, one_by_one: bool
+) -> Iterator[list[Entry]]:
     """Gather what one statement can say: the same privileges on several objects of one kind."""
     by_object = defaultdict[tuple[Kind, int, int], list[Entry]](list)
     for entry in sorted(chosen):
@@ -577,7 +703,7 @@ def _groups(catalog: Catalog, chosen: Collection[Entry]) -> Iterator[list[Entry]
     alike = defaultdict[tuple[object, ...], list[Entry]](list)
     for (kind, oid, maker), group in by_object.items():
         owner = catalog.owner(group[0])
-        alone = (oid, maker) if maker or not owner.mine else ()
+        alone = (oid, maker) if maker or one_by_one or not owner.mine else ()
         privileges = tuple(entry.privilege for entry in group)
         alike[kind, owner.to_become, alone, privileges] += group
     yield from alike.values()

@@ -137,7 +137,7 @@ class PostgreSQL:
     def cleanup(self, login: Login) -> tuple[str, ...]:
         """Drop the role. What it owns is put away: see `cleanup`."""
         with self._server.main(writing=True) as main:
-            self._server.lock(main, login, firmly=True)
+            self._server.lock(main, login)
             role = self._server.find(main, login)
             if role is None:
                 return ()

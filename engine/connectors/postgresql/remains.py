@@ -5,29 +5,36 @@ login after its last end, and what has to go where object numbers mean nothing a
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import errors, sql
 
 from engine.connectors.port import Target
 from engine.connectors.postgresql import acl
 from engine.connectors.postgresql.acl import Owner, may_set
-from engine.connectors.postgresql.names import path_of, place_of
+from engine.connectors.postgresql.names import names_in, path_of, place_of
 from engine.connectors.postgresql.server import Role, Server, databases
 from engine.connectors.postgresql.sessions import Connection, acting_as
 
 __all__ = [
+    "Known",
     "Membership",
     "Remain",
+    "explained",
     "is_in",
+    "lies_in",
     "memberships",
     "read",
     "take",
     "take_membership",
     "unexplained",
 ]
+
+
+Known = tuple[str, int, str, int]  # an entry, as `acl.Entry` has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Remain:
     grantor: Owner
 
     @property
-    def entry(self) -> tuple[str, int, str, int]:
+    def entry(self) -> Known:
         """The same as the `acl.Entry`, where that knows the kind."""
         privilege = f"{self.privilege} {self.column}".rstrip()
         return (self.kind, self.oid, privilege, self.maker_oid)
@@ -165,6 +172,26 @@ def memberships(main: Connection, role: int) -> list[Membership]:
     return [Membership(name, oid, Owner(*grantor)) for name, oid, *grantor in rows]
 
 
+def explained(
+    connection: Connection, database: acl.Database, targets: Sequence[Target]
+) -> set[Known]:
+    """Return the entries that the targets come to in this database, by number or, else, by path."""
+    here = [t for t in targets if t.server == connection.server]
+    strange = [t for t in targets if t.server != connection.server]
+    here += acl.by_name(connection, database, strange)
+    catalog = acl.read(connection, database, here)
+    needs = [catalog.needs(target) or catalog.remains(target) for target in here]
+    return set[Known]().union(*(each.all for each in needs))
+
+
+def lies_in(target: Target, database: acl.Database, server: str) -> bool:
+    """Tell whether a target is in this database: by number or, of another server, by path."""
+    if target.server != server:
+        return target.type != "role" and names_in(target.path)[:1] == [database.name]
+    place = place_of(target.type, target.source_id)
+    return place is not None and place.database == database.oid
+
+
 def is_in(main: Connection, role: int, database: int) -> bool:
     """Tell whether any list of a database names the role."""
     query = (
@@ -214,25 +241,24 @@ def unexplained(
     server: Server, main: Connection, role: Role, given: Collection[Target]
 ) -> Iterator[str]:
     """Yield all that the role has, anywhere, beyond what the targets come to."""
-    known = set[tuple[str, int, str, int]]()
+    known = set[Known]()
     found = list[tuple[str, Remain]]()
     for database in databases(main, templates=True):
-        here = [t for t in given if _is_in(t, database, main.server)]
-        if not here and not is_in(main, role.oid, database.oid):
+        here = [target for target in given if lies_in(target, database, main.server)]
+        named = is_in(main, role.oid, database.oid)
+        if not here and not named:
             continue
         where = path_of(database.name)
-        if not database.reachable:
+        try:
+            if not database.reachable:
+                raise psycopg.OperationalError
+            with server.beside(main, database.name) as connection:
+                known |= explained(connection, database, here)
+                found += [(f", in {where}", r) for r in read(connection, role.oid, shared=False)]
+        except psycopg.Error:
             known.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
-            if is_in(main, role.oid, database.oid):
+            if named:
                 yield f"something in the database {where}, which cannot be entered"
-            continue
-        with server.beside(main, database.name) as connection:
-            if here and here[0].server != main.server:
-                here = acl.by_name(connection, database, here)
-            catalog = acl.read(connection, database, here)
-            needs = [catalog.needs(target) or catalog.remains(target) for target in here]
-            known.update(entry for each in needs for entry in each.all)
-            found += [(f", in {where}", r) for r in read(connection, role.oid, shared=False)]
     found += [("", remain) for remain in read(main, role.oid, shared=True)]
     yield from dict.fromkeys(f"{r}{where}" for where, r in found if r.entry not in known)
     of_roles = {p.role for t in given if (p := place_of(t.type, t.source_id)) and p.role}
@@ -240,10 +266,14 @@ def unexplained(
     for each in memberships(main, role.oid):
         if each.oid not in of_roles and path_of(each.role) not in names:
             yield str(each)
+    for (attribute,) in main.execute(_ATTRIBUTES, [role.oid]):
+        yield f"the attribute {attribute}"
 
 
-def _is_in(target: Target, database: acl.Database, server: str) -> bool:
-    if target.server != server:
-        return target.path.startswith(path_of(database.name)) and target.type != "role"
-    place = place_of(target.type, target.source_id)
-    return place is not None and place.database == database.oid
+_ATTRIBUTES = """
+select word
+from pg_roles r cross join lateral (values ('SUPERUSER', rolsuper), ('CREATEROLE', rolcreaterole),
+    ('CREATEDB', rolcreatedb), ('REPLICATION', rolreplication), ('BYPASSRLS', rolbypassrls)
+) as a (word, has)
+where r.oid = %s and has order by word
+"""

@@ -11,10 +11,19 @@ from typing import NamedTuple
 from psycopg import errors, sql
 
 from engine.connectors.port import Outcome, Presence, Target
+from engine.connectors.postgresql.acl import may_set
 from engine.connectors.postgresql.names import path_of, place_of
 from engine.connectors.postgresql.remains import memberships, take_membership
-from engine.connectors.postgresql.server import ABSENT, HELD, Role, gone, ident, unknown
-from engine.connectors.postgresql.sessions import Connection
+from engine.connectors.postgresql.server import (
+    ABSENT,
+    HELD,
+    REFUSALS,
+    Role,
+    gone,
+    ident,
+    unknown,
+)
+from engine.connectors.postgresql.sessions import Connection, acting_as, said
 
 __all__ = ["Listed", "bring", "held", "listed", "refusal"]
 
@@ -26,6 +35,7 @@ class Listed(NamedTuple):
     name: str
     too_much: str
     grantable: bool
+    giver: str = ""  # the role to take on to give it; empty: none has to be
 
 
 # Who is a member of one of these could give itself the rest, or undo what Latchkey does.
@@ -41,7 +51,17 @@ select r.oid, r.rolname,
         else ''
     end,
     pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')
-        or %(old)s and (select rolcreaterole from pg_roles where rolname = current_user)
+        or %(old)s and (select rolcreaterole from pg_roles where rolname = current_user),
+    coalesce((
+        -- ADMIN that comes through a group whose rights are not inherited
+        select min(g.rolname) from pg_auth_members m join pg_roles g on g.oid = m.member
+        where not %(old)s and m.roleid = r.oid and m.admin_option
+            and g.rolname <> current_user and pg_has_role(g.oid, %(set)s)
+            and not exists (
+                select from pg_auth_members n where n.roleid = r.oid and n.admin_option
+                    and pg_has_role(n.member, 'USAGE')
+            )
+    ), '')
 from pg_roles r join pg_roles x on pg_has_role(r.oid, x.oid, 'MEMBER')
 where r.rolname = any(%(names)s) or r.oid = any(%(oids)s)
 group by r.oid, r.rolname
@@ -54,7 +74,7 @@ def listed(
 ) -> list[Listed]:
     """Return those of the roles that are there."""
     old = main.info.server_version < 160000  # there whoever has CREATEROLE reaches all roles
-    values = {"names": list(names), "oids": list(oids), "old": old}
+    values = {"names": list(names), "oids": list(oids), "old": old, "set": may_set(main)}
     return [Listed(*row) for row in main.execute(_LISTED, values)]
 
 
@@ -68,12 +88,19 @@ def refusal(role: Listed, me: str) -> str:
     return ""
 
 
-def held(main: Connection, role: Role, targets: Sequence[Target]) -> dict[Target, Outcome]:
-    """Tell of which roles the login is a member, by whatever way."""
-    query = "select oid from pg_roles where oid = any(%s) and pg_has_role(%s::oid, oid, 'MEMBER')"
+def held(
+    main: Connection, role: Role, targets: Sequence[Target], given: Sequence[Target] = ()
+) -> dict[Target, Outcome]:
+    """Tell of which roles the login is a member: by whatever way, but that of what was given."""
     places = {t: place_of(t.type, t.source_id) for t in targets}
     oids = [p.role for p in places.values() if p]
-    found = {oid for (oid,) in main.execute(query, [oids, role.oid])}
+    if any(target.type == "role" for target in given):
+        found = {each.oid for each in memberships(main, role.oid)}
+    else:
+        query = (
+            "select oid from pg_roles where oid = any(%s) and pg_has_role(%s::oid, oid, 'MEMBER')"
+        )
+        found = {oid for (oid,) in main.execute(query, [oids, role.oid])}
     return {t: HELD if (p := places[t]) and p.role in found else ABSENT for t in targets}
 
 
@@ -110,7 +137,14 @@ def _give(main: Connection, role: Role, target: Target, found: Listed) -> Outcom
     words = sql.SQL("grant {} to {}").format(sql.Identifier(found.name), sql.Identifier(role.name))
     if main.info.server_version >= 160000:
         words += sql.SQL(" with admin false, inherit true, set true")
-    main.execute(words)
+    try:
+        with main.transaction(), acting_as(main, found.giver):
+            main.execute(words)
+    except (*REFUSALS, errors.InternalError_) as error:
+        if "concurrently" in str(error):
+            raise
+        reason = f"Latchkey may not give {target}: {said(error)}."
+        return Outcome(Presence.REFUSED, reason)
     return HELD
 
 
@@ -120,7 +154,16 @@ def _take(main: Connection, role: Role, target: Target, oid: int) -> Outcome:
         with contextlib.suppress(errors.UndefinedObject):
             take_membership(main, role.name, each)
     left = [each for each in memberships(main, role.oid) if each.oid == oid]
-    if not left:
-        return ABSENT
-    cure = f"REVOKE {ident(left[0].role)} FROM {ident(role.name)};"
-    return unknown(f"Latchkey may not take back {target}. Cure: {cure}")
+    if left:
+        new = main.info.server_version >= 160000
+        by = f" GRANTED BY {ident(left[0].grantor.name)}" if new else ""
+        cure = f"REVOKE {ident(left[0].role)} FROM {ident(role.name)}{by};"
+        return unknown(f"Latchkey may not take back {target}. Cure, as a superuser: {cure}")
+    # Who has taken the role on prepares in its name: nobody can tell whose it is.
+    query = "select gid from pg_prepared_xacts where owner = %s::name order by gid"
+    if prepared := [repr(gid) for each in mine for (gid,) in main.execute(query, [each.role])]:
+        return unknown(
+            f"{ident(mine[0].role)} has prepared transactions, which may be of this login and take"
+            f" effect later: {', '.join(prepared)}. Cure: COMMIT PREPARED or ROLLBACK PREPARED each"
+        )
+    return ABSENT

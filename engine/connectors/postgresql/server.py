@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +15,21 @@ from psycopg import errors, sql
 from engine.connectors.port import Login, Outcome, Presence, Secret, Target, Unavailable
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import path_of, place_of
-from engine.connectors.postgresql.sessions import Connection, NotDirectError, Sessions, acting_as
+from engine.connectors.postgresql.sessions import (
+    RACES,
+    Connection,
+    NotDirectError,
+    Sessions,
+    acting_as,
+    said,
+)
 
 __all__ = [
     "ABSENT",
     "HELD",
+    "IN_NONE",
     "LOCK",
+    "NOWHERE",
     "OLDEST",
     "REFUSALS",
     "Role",
@@ -36,6 +46,7 @@ __all__ = [
     "membership",
     "said",
     "stranger",
+    "told",
     "unknown",
 ]
 
@@ -44,6 +55,9 @@ T = TypeVar("T")
 OLDEST = 15  # those before it have reached the end of their life
 TRIES = 10  # for one transaction that others get in the way of
 LOCK = int.from_bytes(b"LKEY")  # the first half of our advisory locks
+PATIENT = 0.3  # seconds that others may take before it is looked who they are
+GLANCE = 0.1  # seconds between two looks then
+IN_NONE, NOWHERE = 0, -1  # the database of what is in none, and of what nobody can find
 
 HELD = Outcome(Presence.HELD)
 ABSENT = Outcome(Presence.ABSENT)
@@ -52,40 +66,36 @@ ABSENT = Outcome(Presence.ABSENT)
 REFUSALS = (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError)
 
 # It will say so until somebody does something about it: what the refusal of a grant may rest on.
-_LASTING = (
-    errors.InsufficientPrivilege,
-    errors.InvalidAuthorizationSpecification,  # no line of pg_hba.conf lets it in; NOLOGIN
-    errors.InvalidPassword,
-    errors.InvalidCatalogName,  # no such database
-    errors.ReadOnlySqlTransaction,  # a standby
-    errors.FeatureNotSupported,
-    errors.UndefinedFunction,
-    NotDirectError,
+# A class, or words where the client says so, or the server before it has sent a code; and the cure.
+_DSN = "put the right password where `dsn` refers to"
+_ASK_BY_SCRAM = (
+    "let the server ask by scram-sha-256 (pg_hba.conf, and the password set anew), or say otherwise"
+    " by require_auth= in `dsn`"
 )
-# The same, where the client says so, or the server before it has sent a code.
-_LASTING_WORDS = (
-    "authentication failed",
-    "authentication method requirement",
-    "no pg_hba.conf entry",
-    "is not permitted to log in",
-    "certificate verify failed",
-    "root certificate file",
-    "server certificate for",
-    "does not support SSL",
-    'database "',  # … does not exist; is not currently accepting connections
-)
-
-# Somebody else changed or dropped the same thing at the same moment: look again, try again.
-_RACES = (
-    errors.InternalError_,  # “tuple concurrently updated” has no code of its own
-    errors.SerializationFailure,
-    errors.DeadlockDetected,
-    errors.UniqueViolation,
-    errors.DuplicateObject,
-    errors.UndefinedObject,
-    errors.UndefinedTable,
-    errors.UndefinedFunction,
-    errors.InvalidSchemaName,
+_AUTHORITY = "give the authority that signed the server's certificate, by sslrootcert= in `dsn`"
+_LASTING: tuple[tuple[type[psycopg.Error] | str, str], ...] = (
+    (NotDirectError, ""),
+    (errors.InvalidPassword, _DSN),
+    ("password authentication failed", _DSN),
+    (errors.InsufficientPrivilege, "see what `latchkey doctor` says of it"),
+    ("authentication method requirement", _ASK_BY_SCRAM),
+    ("did not complete authentication", _ASK_BY_SCRAM),
+    ("no pg_hba.conf entry", "add a line for it to the server's pg_hba.conf"),
+    ("pg_hba.conf rejects", "change the line of the server's pg_hba.conf that rejects it"),
+    ("is not permitted to log in", "ALTER ROLE … LOGIN, for Latchkey's own login"),
+    ("certificate verify failed", _AUTHORITY),
+    ("root certificate file", _AUTHORITY),
+    ("server certificate for", "give the host in `dsn` the name that its certificate has"),
+    ("does not support SSL", "switch TLS on at the server, or say otherwise by sslmode= in `dsn`"),
+    ("is not currently accepting connections", "ALTER DATABASE … ALLOW_CONNECTIONS true"),
+    ("does not exist", "name a database and a role in `dsn` that there are"),
+    (errors.InvalidCatalogName, "name a database in `dsn` that there is"),
+    (errors.InvalidAuthorizationSpecification, "let Latchkey's own login in (pg_hba.conf)"),
+    (errors.ReadOnlySqlTransaction, "let the address lead to the primary"),
+    (errors.FeatureNotSupported, ""),
+    (errors.UndefinedFunction, ""),
+    (errors.InvalidGrantOperation, ""),
+    (errors.RaiseException, "ask whoever made the event trigger"),
 )
 
 
@@ -135,7 +145,7 @@ class Server(Sessions):
                     raise Unavailable(_standby(connection), lasting=True)
                 yield connection
         except psycopg.Error as error:
-            raise Unavailable(said(error), lasting=lasting(error)) from error
+            raise Unavailable(told(error), lasting=lasting(error)) from error
 
     @contextlib.contextmanager
     def beside(self, main: Connection, dbname: str) -> Iterator[Connection]:
@@ -149,14 +159,13 @@ class Server(Sessions):
         """Return what the comment of every role that this installation makes begins with."""
         return f"Latchkey {json.dumps(self.installation, ensure_ascii=False)}: login of "
 
-    def lock(self, main: Connection, login: Login, *, firmly: bool) -> bool:
+    def lock(self, main: Connection, login: Login) -> bool:
         """Keep other calls from the same login until the connection ends, or say that it cannot be.
 
         It only saves tries: any login of the server may hold a lock of this number.
         """
-        take = "select pg_advisory_lock(%s, hashtext(%s))"
         try:
-            self.insist(main, lambda: main.execute(take, [LOCK, login.name]), firmly=firmly)
+            main.execute("select pg_advisory_lock(%s, hashtext(%s))", [LOCK, login.name])
         except errors.LockNotAvailable:
             return False
         return True
@@ -164,28 +173,79 @@ class Server(Sessions):
     def insist(self, connection: Connection, work: Callable[[], T], *, firmly: bool) -> T:
         """Do it again, at once, if others got in the way.
 
-        Firmly: a grantee's session that stays there is put out. Else a transaction left open, by
-        mistake or on purpose, could keep an access for ever.
+        Firmly: a grantee's session, or prepared transaction, that is waited for is put out. Else
+        one left open, by mistake or on purpose, could keep an access for ever.
         """
-        for _ in range(TRIES - 1):
-            try:
-                return work()
-            except _RACES:
-                continue
-            except errors.LockNotAvailable:
-                if not (firmly and self._clear_the_way(connection)):
-                    raise
-        return work()
+        with self._way_kept_clear(connection) if firmly else contextlib.nullcontext():
+            for _ in range(TRIES - 1):
+                try:
+                    return work()
+                except RACES:
+                    continue
+            return work()
 
-    def _clear_the_way(self, connection: Connection) -> bool:
-        """End the grantees' sessions that hold what was waited for; tell whether there were any."""
-        values = {"lock": LOCK, "signature": self.signature(), "patience": self.patience_ms}
-        return bool(connection.execute(_CLEAR, values).rowcount)
+    @contextlib.contextmanager
+    def _way_kept_clear(self, connection: Connection) -> Iterator[None]:
+        """Put out whoever of the grantees `connection` waits for, while it waits.
+
+        It keeps its place in the queue, so that they cannot come back before it.
+        """
+        done, pid = threading.Event(), connection.info.backend_pid
+        until, dbname = connection.until, connection.info.dbname
+
+        def watch() -> None:
+            with contextlib.suppress(psycopg.Error):
+                while not done.wait(PATIENT):
+                    with self.session(until, dbname) as other:
+                        while not done.wait(GLANCE) and time.monotonic() < until:
+                            self._clear_the_way(other, pid)
+
+        watcher = threading.Thread(target=watch, name="way", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join()
+
+    def _clear_the_way(self, other: Connection, pid: int) -> None:
+        """End what the process waits for, if it is a grantee's."""
+        values = {"pid": pid, "signature": self.signature(), "set": may_set(other)}
+        for blocker, role, inherits in other.execute(_BLOCKERS, values).fetchall():
+            with contextlib.suppress(psycopg.Error), acting_as(other, "" if inherits else role):
+                other.execute("select pg_terminate_backend(%s)", [blocker])
+        for gid, dbname, role in other.execute(_BLOCKING_PREPARED, values).fetchall():
+            self._roll_back(other, gid, dbname, role)
+
+    def _roll_back(self, beside: Connection, gid: str, dbname: str, role: str) -> None:
+        """Roll back what was prepared, as its owner: nobody else may."""
+        undo = sql.SQL("rollback prepared {}").format(gid)
+        with (
+            contextlib.suppress(psycopg.Error),
+            self.beside(beside, dbname) as connection,
+            acting_as(connection, role),
+        ):
+            connection.execute(undo)
 
     def find(self, main: Connection, login: Login) -> Role | None:
         values = {"name": login.name, "signature": self.signature(), "set": may_set(main)}
         row = main.execute(_FIND, values).fetchone()
         return Role(*row) if row else None
+
+    def comment(self, login: Login) -> str:
+        """Return what stands beside the login in the server: it is known by that, too."""
+        return f"{self.signature()}{login.owner} as {login.name}"
+
+    def renamed(self, main: Connection, login: Login) -> str:
+        """Return what the login is called by now, if somebody gave it another name; or nothing."""
+        query = (
+            "select rolname from pg_roles where rolname <> %s"
+            " and right(shobj_description(oid, 'pg_authid'), %s) = %s"
+            " and starts_with(shobj_description(oid, 'pg_authid'), %s)"
+        )
+        words = f" as {login.name}"
+        row = main.execute(query, [login.name, len(words), words, self.signature()]).fetchone()
+        return str(row[0]) if row else ""
 
     def joined(self, main: Connection, login: Login, role: Role) -> Role:
         """See to it that Latchkey has all that the login's end may need, as far as it may."""
@@ -201,13 +261,15 @@ class Server(Sessions):
         found = [Role(*row) for row in main.execute(_FIND, values)]
         return [role for role in found if role.ours]
 
-    def end_sessions(self, main: Connection, role: Role, database: int | None = None) -> str:
+    def end_sessions(
+        self, main: Connection, role: Role, database: int | None = None, *, wait: bool = True
+    ) -> str:
         """End the role's sessions, in one database or all. Say so if one will not go."""
         values = {"role": role.oid, "database": database, "patience": self.patience_ms}
         try:
             # All at once first; then wait for each.
             with acting_as(main, role.to_become):
-                if not main.execute(_END, values).rowcount:
+                if not main.execute(_END, values).rowcount or not wait:
                     return ""
                 main.execute(_END_AND_WAIT, values)
         except errors.InsufficientPrivilege as error:
@@ -223,13 +285,7 @@ class Server(Sessions):
         if not prepared:
             return ""
         for gid, dbname in prepared:
-            undo = sql.SQL("rollback prepared {}").format(gid)
-            with (
-                contextlib.suppress(psycopg.Error),
-                self.beside(main, dbname) as connection,
-                acting_as(connection, role.name),  # only its owner may
-            ):
-                connection.execute(undo)
+            self._roll_back(main, gid, dbname, role.name)
         left = main.execute(query, [role.name]).fetchall()
         if not left:
             return ""
@@ -292,49 +348,50 @@ _THEIRS = sql.SQL(
 _SESSIONS = sql.SQL("select pid {}").format(_THEIRS)
 _END = sql.SQL("select pg_terminate_backend(pid) {}").format(_THEIRS)
 _END_AND_WAIT = sql.SQL("select pg_terminate_backend(pid, %(patience)s) {}").format(_THEIRS)
-# A row that a transaction has changed names it as xmax, while it is open. That of a login cannot
-# be read, but who changes one keeps the whole table locked.
-_CLEAR = sql.SQL("""
-select pg_terminate_backend(pid, %(patience)s)
-from (
-    select distinct l.pid
-    from pg_locks l join pg_stat_activity a using (pid) join pg_roles r on r.oid = a.usesysid
-    where l.granted and pg_has_role(r.oid, 'USAGE')
-        and starts_with(coalesce(shobj_description(r.oid, 'pg_authid'), ''), %(signature)s)
-        and case l.locktype
-            when 'advisory' then l.classid = %(lock)s::bigint::oid
-            when 'relation'
-                then l.relation = 'pg_authid'::regclass and l.mode = 'RowExclusiveLock'
-            when 'transactionid' then l.transactionid in (
-                select xmax from pg_class
-                union all select xmax from pg_namespace
-                union all select xmax from pg_database
-                union all select xmax from pg_proc
-                union all select xmax from pg_default_acl
-                union all select xmax from pg_auth_members
-            )
-        end
-) as obstacle
-""")
+_OURS = "starts_with(coalesce(shobj_description(r.oid, 'pg_authid'), ''), %(signature)s)"
+_BLOCKERS = f"""
+select a.pid, r.rolname, pg_has_role(r.oid, 'USAGE')
+from unnest(pg_blocking_pids(%(pid)s)) as b (pid)
+    join pg_stat_activity a on a.pid = b.pid join pg_roles r on r.oid = a.usesysid
+where (pg_has_role(r.oid, 'USAGE') or pg_has_role(r.oid, %(set)s)) and {_OURS}
+"""  # noqa: S608  (of constants)
+_BLOCKING_PREPARED = f"""
+select distinct p.gid, p.database, r.rolname
+from pg_locks mine
+    join pg_locks theirs on theirs.granted and theirs.pid is null
+        and (theirs.locktype, theirs.database, theirs.relation, theirs.page, theirs.tuple,
+            theirs.transactionid, theirs.classid, theirs.objid, theirs.objsubid)
+        is not distinct from (mine.locktype, mine.database, mine.relation, mine.page, mine.tuple,
+            mine.transactionid, mine.classid, mine.objid, mine.objsubid)
+    -- what is prepared is known by the lock that it has on its own transaction
+    join pg_locks own on own.pid is null and own.locktype = 'transactionid'
+        and own.virtualtransaction = theirs.virtualtransaction
+    join pg_prepared_xacts p on p.transaction = own.transactionid
+    join pg_roles r on r.rolname = p.owner
+where mine.pid = %(pid)s and not mine.granted and {_OURS}
+"""  # noqa: S608  (of constants)
 
 
 def databases(main: Connection, *, templates: bool = False) -> list[Database]:
     rows = main.execute(
         "select d.oid, datname, rolname, pg_has_role(datdba, 'USAGE'), pg_has_role(datdba, %s),"
-        " rolsuper, datallowconn and has_database_privilege(d.oid, 'CONNECT')"
+        " rolsuper, datallowconn, datallowconn and has_database_privilege(d.oid, 'CONNECT')"
         " from pg_database d join pg_roles r on r.oid = datdba"
         " where %s or not datistemplate order by datname",
         [may_set(main), templates],
     )
-    return [Database(oid, name, Owner(*owner), reachable) for oid, name, *owner, reachable in rows]
+    return [
+        Database(oid, name, Owner(*owner), accepts, reachable)
+        for oid, name, *owner, accepts, reachable in rows
+    ]
 
 
 def by_database(targets: Iterable[Target]) -> dict[int, list[Target]]:
-    """Sort by the database's id. What is in none, or says nothing of where it is, comes under 0."""
+    """Sort by the database's id: `IN_NONE` for roles, `NOWHERE` for what says nothing of it."""
     found = defaultdict[int, list[Target]](list)
     for target in targets:
         place = place_of(target.type, target.source_id)
-        found[place.database if place else 0].append(target)
+        found[place.database if place else NOWHERE].append(target)
     return found
 
 
@@ -345,17 +402,24 @@ def ident(name: str) -> str:
     return sql.Identifier(name).as_string()
 
 
-def said(error: psycopg.Error) -> str:
-    """Return the server's words, in one line, without a full stop."""
-    lines = (error.diag.message_primary or str(error)).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+def told(error: psycopg.Error) -> str:
+    """Return the server's words, with the cure if there is one that is always the same."""
+    words = said(error)
+    if isinstance(error, errors.DependentObjectsStillExist) and error.diag.message_detail:
+        words += f" ({'; '.join(error.diag.message_detail.splitlines())})"
+    cure = next((cure for what, cure in _LASTING if _is(error, what)), "")
+    return f"{words}. Cure: {cure}" if cure else words
 
 
 def lasting(error: psycopg.Error) -> bool:
     """Tell whether the answer will be the same until somebody does something about it."""
-    if isinstance(error, _LASTING):
-        return True
-    return not error.sqlstate and any(words in str(error) for words in _LASTING_WORDS)
+    return any(_is(error, what) for what, _ in _LASTING)
+
+
+def _is(error: psycopg.Error, what: type[psycopg.Error] | str) -> bool:
+    if isinstance(what, str):
+        return not error.sqlstate and what in str(error)
+    return isinstance(error, what)
 
 
 def unknown(reason: str, *, lasting: bool = False) -> Outcome:
@@ -382,10 +446,11 @@ def _standby(connection: Connection) -> str:
 def closed(connection: Connection, database: Database) -> str:
     """Say why a database cannot be entered, and the cure."""
     reason = f"Latchkey may not connect to the database {path_of(database.name)}."
-    if database.owner.inherits:
-        return f"{reason} It takes no connections."
+    if not database.accepts:
+        name = ident(database.name)
+        return f"{reason} It takes none. Cure: ALTER DATABASE {name} ALLOW_CONNECTIONS true;"
     me, name = ident(connection.info.user), ident(database.name)
-    if database.owner.sets or database.owner.superuser:
+    if database.owner.mine or database.owner.superuser:
         return f"{reason} Cure: GRANT CONNECT ON DATABASE {name} TO {me};"
     return f"{reason} {cure(connection, database.owner)}"
 

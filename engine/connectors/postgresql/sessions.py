@@ -23,9 +23,26 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from engine.connectors import transport
 from engine.connectors.port import Secret
 
-__all__ = ["Connection", "NotDirectError", "Sessions", "acting_as"]
+__all__ = ["GONE", "RACES", "Connection", "NotDirectError", "Sessions", "acting_as", "said"]
 
 T = TypeVar("T")
+
+# What was spoken of is not there, or is there already: somebody did so at the same moment.
+GONE = (
+    errors.UndefinedObject,
+    errors.UndefinedTable,
+    errors.UndefinedFunction,
+    errors.InvalidSchemaName,
+    errors.DuplicateObject,
+)
+# Somebody else got in the way: look again, try again.
+RACES = (
+    *GONE,
+    errors.InternalError_,  # “tuple concurrently updated” has no code of its own
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,
+)
 
 LIFE = 3.0  # seconds from its opening, in which a connection is used for another call
 SWEEP = 0.5  # seconds between two looks for those that are older
@@ -56,7 +73,11 @@ _PINNED = {
     "client_connection_check_interval": "0",
 }
 # Some servers know these, and others refuse to be asked for what they do not know.
-_PINNED_SINCE = {160000: {"createrole_self_grant": ""}, 170000: {"transaction_timeout": "0"}}
+_PINNED_SINCE = {
+    # Verifiers are made in this process: each iteration costs it time, and too few are no defence.
+    160000: {"createrole_self_grant": "", "scram_iterations": "4096"},
+    170000: {"transaction_timeout": "0"},
+}
 # A name that nobody else sets, with a value that nobody knows: it tells that all have arrived.
 _PROOF = "latchkey.session"
 _READ_BACK = (
@@ -79,6 +100,12 @@ select pg_is_in_recovery(), system_identifier::text,
     case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end
 from pg_control_system()
 """
+
+
+def said(error: psycopg.Error) -> str:
+    """Return the server's words, in one line, without a full stop."""
+    lines = (error.diag.message_primary or str(error)).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
 class NotDirectError(psycopg.OperationalError):

@@ -1,5 +1,6 @@
 """One look at an account, and one `apply`: from the lock on its login to the report."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -11,10 +12,13 @@ from psycopg import errors, sql
 from engine.connectors.port import Order, Outcome, Presence, Report, Secret, Target
 from engine.connectors.postgresql import acl, remains, roles
 from engine.connectors.postgresql.names import path_of
+from engine.connectors.postgresql.remains import Known
 from engine.connectors.postgresql.server import (
     ABSENT,
     HELD,
+    IN_NONE,
     LOCK,
+    NOWHERE,
     REFUSALS,
     Role,
     Server,
@@ -26,17 +30,15 @@ from engine.connectors.postgresql.server import (
     ident,
     lasting,
     membership,
-    said,
     stranger,
+    told,
     unknown,
 )
-from engine.connectors.postgresql.sessions import Connection
+from engine.connectors.postgresql.sessions import RACES, Connection, said
 
 __all__ = ["Work", "look"]
 
 T = TypeVar("T")
-
-_IN_NONE = 0  # the database of what is in none: roles
 
 
 def look(
@@ -46,11 +48,11 @@ def look(
     if any(target.server != main.server for target in targets):
         return dict.fromkeys(targets, unknown(elsewhere(main)))
     outcomes = dict.fromkeys(targets, ABSENT)
-    known = {database.oid: database for database in databases(main)}
+    known = {database.oid: database for database in databases(main, templates=True)}
     for oid, here in by_database(targets).items():
         database = known.get(oid)
-        if oid == _IN_NONE:
-            outcomes |= roles.held(main, role, here)
+        if oid == IN_NONE:
+            outcomes |= roles.held(main, role, here, given)
             continue
         if database is None:
             continue
@@ -61,7 +63,7 @@ def look(
             with server.beside(main, database.name) as connection:
                 outcomes |= _look_into(connection, database, role, here, given)
         except psycopg.Error as error:
-            outcomes |= dict.fromkeys(here, unknown(said(error), lasting=lasting(error)))
+            outcomes |= dict.fromkeys(here, unknown(told(error), lasting=lasting(error)))
     return outcomes
 
 
@@ -86,7 +88,9 @@ def _look_into(
     needs = {target: catalog.needs(target) for target in (*targets, *given)}
     missing = {entry for each in needs.values() if each for entry in each.now} - have.keys()
     if role.can_login:
-        missing -= acl.effective(connection, role.oid, missing)
+        # What comes through a role that Latchkey gave is not there in its own right.
+        through = "public" if any(t.type == "role" for t in given) else role.oid
+        missing -= acl.effective(connection, through, missing)
     ours = {entry for target in given if (each := needs[target]) for entry in each.now}
 
     def held(target: Target) -> Outcome:
@@ -115,6 +119,7 @@ class Work:
         self.deadline_refused = ""
         self.alone = True
         self.proof: Secret | None = None
+        self.trace = acl.unpacked(main.server, order.login.trace)
         self.firmly = bool(order.unwanted)  # a session is worth less than an end, not than a grant
 
     def insist(self, connection: Connection, work: Callable[[], T]) -> T:
@@ -122,8 +127,10 @@ class Work:
 
     def run(self) -> Report:
         order, server = self.order, self.server
-        self.alone = server.lock(self.main, order.login, firmly=self.firmly)
+        self.alone = server.lock(self.main, order.login)
         role = server.find(self.main, order.login)
+        if role is None and (name := server.renamed(self.main, order.login)):
+            return self._find_renamed(name)
         if any(h.target.server != self.main.server for h in order.holdings):
             return self._run_elsewhere(role)
         if role is None and not (order.wanted and order.login.password):
@@ -175,8 +182,16 @@ class Work:
             deadline_refused=self.deadline_refused,
             alone=self.alone,
             proof=self.proof,
+            trace=acl.packed(self.main.server, self.trace),
             notes=tuple(dict.fromkeys(self.notes)),
         )
+
+    def _find_renamed(self, name: str) -> Report:
+        """Nothing is known of what a login is that somebody else has named."""
+        who, cure = ident(self.order.login.name), f"ALTER ROLE {ident(name)} RENAME TO"
+        reason = f"The login {who} is called {ident(name)} by now. Cure: {cure} {who};"
+        self.settle((h.target for h in self.order.holdings), unknown(reason, lasting=True))
+        return self._report()
 
     def _leave_alone(self, role: Role) -> Report:
         """Only look: what this role has, Latchkey may have given it before its comment changed."""
@@ -211,8 +226,7 @@ class Work:
             role = self.server.find(self.main, login)
             if role is None:
                 self._run("create role {} nologin")
-                comment = self.server.signature() + login.owner
-                self._run("comment on role {} is {}", comment)
+                self._run("comment on role {} is {}", self.server.comment(login))
             if login.password:
                 # Made here, so that the server never sees, and never logs, the password itself.
                 verifier = self.main.pgconn.encrypt_password(
@@ -250,18 +264,29 @@ class Work:
         return trouble or ended or prepared
 
     def _shut_out(self, role: Role) -> str:
+        """Close the way in. Its sessions end meanwhile: else they could come back without end."""
         found = self.server.find(self.main, self.order.login)
         if found is None or not found.can_login:
             return ""
-        try:
+        give_up = time.monotonic() + self.server.seconds / 3
+
+        def close() -> None:
             try:
-                self.insist(self.main, lambda: self._run("alter role {} nologin"))
-            except errors.LockNotAvailable:  # perhaps what they have prepared has changed it
-                self.server.roll_back_prepared(self.main, role)
-                self.insist(self.main, lambda: self._run("alter role {} nologin"))
-        except (*REFUSALS, errors.LockNotAvailable) as error:
-            return self._refused(error)  # the privileges and sessions can end all the same
-        return ""
+                self._run("alter role {} nologin")
+            except RACES:
+                self.server.end_sessions(self.main, role, wait=False)
+                raise
+
+        while True:
+            try:
+                self.insist(self.main, close)
+            except RACES as error:
+                if time.monotonic() > give_up:
+                    return self._refused(error)
+            except (*REFUSALS, errors.LockNotAvailable) as error:
+                return self._refused(error)  # the privileges and sessions can end all the same
+            else:
+                return ""
 
     def _unmake(self, trouble: str) -> None:
         """Drop the login that was made for nothing."""
@@ -290,7 +315,7 @@ class Work:
 
     def _visit(self, role: Role, wanted: Sequence[Target]) -> None:
         """Bring the role's privileges in line, in each database that the order names."""
-        known = {database.oid: database for database in databases(self.main)}
+        known = {database.oid: database for database in databases(self.main, templates=True)}
         for oid, here in by_database([*wanted, *self.order.unwanted]).items():
             visit = _Visit(
                 work=self,
@@ -299,8 +324,10 @@ class Work:
                 unwanted=[t for t in here if t not in wanted],
             )
             database = known.get(oid)
-            if oid == _IN_NONE:
+            if oid == IN_NONE:
                 self._bring_roles(role, visit.wanted, visit.unwanted)
+            elif oid == NOWHERE:
+                self._find_nowhere(role, visit.wanted, visit.unwanted)
             elif database is None:
                 visit.find_gone()
             elif not database.reachable:
@@ -310,8 +337,9 @@ class Work:
                     with self.server.beside(self.main, database.name) as connection:
                         visit.run(connection, database)
                 except psycopg.Error as error:
-                    if oid in {database.oid for database in databases(self.main)}:
-                        self.settle(here, unknown(said(error), lasting=lasting(error)))
+                    there = databases(self.main, templates=True)
+                    if oid in {database.oid for database in there}:
+                        self.settle(here, unknown(told(error), lasting=lasting(error)))
                     else:
                         visit.find_gone()
 
@@ -324,6 +352,16 @@ class Work:
         self.outcomes |= self.insist(self.main, bring)
         if unwanted and self.order.wanted:  # else they are ended anyway
             self._doubt(unwanted, Presence.ABSENT, self.server.end_sessions(self.main, role))
+
+    def _find_nowhere(
+        self, role: Role, wanted: Sequence[Target], unwanted: Sequence[Target]
+    ) -> None:
+        """What no number leads to any more ends with all that nothing else explains."""
+        for target in wanted:
+            self.outcomes[target] = gone(target)
+        if unwanted:
+            left = self._take_all(role)
+            self.settle(unwanted, unknown(left) if left else ABSENT)
 
     # --- On a server that is not the one --------------------------------------------------------
 
@@ -361,18 +399,26 @@ class Work:
                 self.notes.append(f"Left in place, as somebody else gave it: {each}.")
 
     def _take_all(self, role: Role) -> str:
-        """Take whatever the login has, but for what the paths of what is wanted come to."""
-        left, kept = list[str](), set[tuple[str, int, str, int]]()
+        """Take whatever the login has, but for what is wanted and what was there before."""
+        left, kept = list[str](), set[Known]()
+        keep = [*self.order.wanted, *self.order.standing]
         for database in databases(self.main, templates=True):
             where = path_of(database.name)
-            if not database.reachable:
-                if remains.is_in(self.main, role.oid, database.oid):
-                    left.append(f"something in the database {where}, which cannot be entered")
+            named = remains.is_in(self.main, role.oid, database.oid)
+            here = [t for t in keep if remains.lies_in(t, database, self.main.server)]
+            if not named and not here:
                 continue
-            with self.server.beside(self.main, database.name) as connection:
-                keep = self._kept_by_name(connection, database)
-                kept |= keep
-                left += [f"{each}, in {where}" for each in self._take(connection, role, keep)]
+            try:
+                if not database.reachable:
+                    raise psycopg.OperationalError(closed(self.main, database))
+                with self.server.beside(self.main, database.name) as connection:
+                    known = remains.explained(connection, database, here)
+                    kept |= known
+                    left += [f"{each}, in {where}" for each in self._take(connection, role, known)]
+            except psycopg.Error as error:
+                kept.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
+                if named:
+                    left.append(f"something in {where}, which cannot be entered ({said(error)})")
         left += map(str, self._take(self.main, role, kept, shared=True))
         return f"Latchkey may not take back: {', '.join(left)}." if left else ""
 
@@ -380,7 +426,7 @@ class Work:
         self,
         connection: Connection,
         role: Role,
-        keep: AbstractSet[tuple[str, int, str, int]],
+        keep: AbstractSet[Known],
         *,
         shared: bool = False,
     ) -> list[remains.Remain]:
@@ -397,14 +443,6 @@ class Work:
         self.insist(connection, change)
         return chosen()
 
-    def _kept_by_name(
-        self, connection: Connection, database: acl.Database
-    ) -> set[tuple[str, int, str, int]]:
-        here = acl.by_name(connection, database, self.order.wanted)
-        catalog = acl.read(connection, database, here)
-        needs = [each for target in here if (each := catalog.needs(target))]
-        return set[tuple[str, int, str, int]]().union(*(each.all for each in needs))
-
 
 @dataclass(kw_only=True)
 class _Visit:
@@ -415,6 +453,7 @@ class _Visit:
     wanted: Sequence[Target]
     unwanted: Sequence[Target]
     refused: dict[Target, Outcome] = field(default_factory=dict[Target, Outcome])
+    said: Mapping[acl.Entry, str] = field(default_factory=dict[acl.Entry, str])
 
     def find_gone(self) -> None:
         self.work.settle(self.unwanted, ABSENT)
@@ -427,25 +466,73 @@ class _Visit:
         self.work.settle(self.unwanted, unknown(reason))
 
     def run(self, connection: Connection, database: acl.Database) -> None:
+        """First what has to go, then what is to come: nothing that is refused keeps the other."""
         work = self.work
-        catalog = work.insist(connection, lambda: self._change(connection, database))
+        catalog = None
+        if self.unwanted:
+            catalog = self._change(connection, database, self._take)
         trouble = ""
         if not self.wanted:  # an open cursor outlives REVOKE
             trouble = work.server.end_sessions(work.main, self.role, database.oid)
-        self._judge(connection, catalog, trouble)
+        else:
+            catalog = self._change(connection, database, self._give)
+        if catalog:
+            self._judge(connection, catalog, trouble)
 
-    def _change(self, connection: Connection, database: acl.Database) -> acl.Catalog:
-        with connection.transaction():
-            self._be_alone(connection)
-            catalog = acl.read(connection, database, [*self.wanted, *self.unwanted])
-            have = acl.entries(connection, catalog, self.role.oid)
-            self.refused = self._renamed(catalog, have)
-            unwanted = [catalog.needs(t) or catalog.remains(t) for t in self.unwanted]
-            give, take = acl.change(have, self._needs(catalog), unwanted)
-            acl.carry_out(connection, catalog, self.work.order.login.name, give, take)
-            if any(not catalog.mine(entry) for entry in give):
-                self._undo(connection, catalog, give, unwanted)
-        return catalog
+    def _change(
+        self,
+        connection: Connection,
+        database: acl.Database,
+        how: Callable[[Connection, acl.Catalog, bool], None],
+    ) -> acl.Catalog:
+        def change(*, one_by_one: bool) -> acl.Catalog:
+            with connection.transaction():
+                self._be_alone(connection)
+                catalog = self._read(connection, database)
+                how(connection, catalog, one_by_one)
+            return catalog
+
+        try:
+            return self.work.insist(connection, lambda: change(one_by_one=False))
+        except (*REFUSALS, errors.RaiseException):
+            return self.work.insist(connection, lambda: change(one_by_one=True))
+
+    def _read(self, connection: Connection, database: acl.Database) -> acl.Catalog:
+        also = {entry for target in self.unwanted for entry in self._trace(target)}
+        standing = self.work.order.standing
+        here = [t for t in standing if remains.lies_in(t, database, connection.server)]
+        return acl.read(connection, database, [*self.wanted, *self.unwanted, *here], also)
+
+    def _take(self, connection: Connection, catalog: acl.Catalog, one_by_one: bool) -> None:  # noqa: FBT001
+        have = acl.entries(connection, catalog, self.role.oid)
+        keep = [*self._needs(catalog), *self._standing(catalog)]
+        _, take = acl.change(have, keep, self._dropped(catalog))
+        name = self.work.order.login.name
+        acl.carry_out(connection, catalog, name, take=take, one_by_one=one_by_one)
+
+    def _give(self, connection: Connection, catalog: acl.Catalog, one_by_one: bool) -> None:  # noqa: FBT001
+        have = acl.entries(connection, catalog, self.role.oid)
+        self.refused = self._renamed(catalog, have)
+        give, _ = acl.change(have, self._needs(catalog), ())
+        name = self.work.order.login.name
+        self.said = acl.carry_out(connection, catalog, name, give=give, one_by_one=one_by_one)
+        if one_by_one or any(not catalog.mine(entry) for entry in give):
+            self._undo(connection, catalog, give)
+
+    def _trace(self, target: Target) -> frozenset[acl.Entry]:
+        return self.work.trace.get((target.source_id, target.permission), frozenset())
+
+    def _dropped(self, catalog: acl.Catalog) -> list[acl.Needs]:
+        """What the unwanted come to, by the catalogue and by what was given for them."""
+        by_name = [catalog.needs(t) or catalog.remains(t) for t in self.unwanted]
+        traces = [acl.as_needs(self._known(catalog, self._trace(t))) for t in self.unwanted]
+        return [*by_name, *traces]
+
+    def _known(self, catalog: acl.Catalog, entries: AbstractSet[acl.Entry]) -> frozenset[acl.Entry]:
+        return frozenset(e for e in entries if catalog.has(e))
+
+    def _standing(self, catalog: acl.Catalog) -> list[acl.Needs]:
+        return [needs for t in self.work.order.standing if (needs := catalog.needs(t))]
 
     def _be_alone(self, connection: Connection) -> None:
         """Two at a time would fail on each other: an object's ACL is one value for all roles."""
@@ -474,11 +561,7 @@ class _Visit:
         return found
 
     def _undo(
-        self,
-        connection: Connection,
-        catalog: acl.Catalog,
-        give: set[acl.Entry],
-        unwanted: Sequence[acl.Needs],
+        self, connection: Connection, catalog: acl.Catalog, give: AbstractSet[acl.Entry]
     ) -> None:
         """Take back at once what was given of something that cannot be had: refused is absent."""
         have = acl.entries(connection, catalog, self.role.oid)
@@ -487,8 +570,9 @@ class _Visit:
             return
         self.refused |= fell_short
         lost = [needs for target in fell_short if (needs := catalog.needs(target))]
-        _, take = acl.change(have, self._needs(catalog), [*unwanted, *lost])
-        acl.carry_out(connection, catalog, self.work.order.login.name, set(), take & give)
+        _, take = acl.change(have, [*self._needs(catalog), *self._standing(catalog)], lost)
+        name = self.work.order.login.name
+        acl.carry_out(connection, catalog, name, take=take & give, one_by_one=True)
 
     def _fell_short(
         self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
@@ -514,15 +598,29 @@ class _Visit:
         """Read what there is now, and say what it means for each target."""
         have = acl.entries(connection, catalog, self.role.oid)
         missing = self._missing(connection, catalog, have)
-        keep = {entry for needs in self._needs(catalog) for entry in needs.all}
+        kept = [*self._needs(catalog), *self._standing(catalog)]
+        keep = {entry for needs in kept for entry in needs.all}
         for target in self.wanted:
             self.work.outcomes[target] = self.refused.get(target) or self._judge_wanted(
                 catalog, target, missing
             )
         for target in self.unwanted:
             drop = catalog.needs(target) or acl.Needs()
-            left = {entry: have[entry] for entry in (drop.core | drop.future) & have.keys() - keep}
+            was = acl.as_needs(self._known(catalog, self._trace(target)))
+            gone = (drop.core | drop.future | was.core | was.future) & have.keys() - keep
+            left = {entry: have[entry] for entry in gone}
             self.work.outcomes[target] = self._judge_unwanted(catalog, left, trouble)
+        self._remember(catalog, have)
+
+    def _remember(self, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]) -> None:
+        """Keep what leads back to all that was given, should it move meanwhile."""
+        ours = {entry for entry, seen in have.items() if seen.revocable}
+        for target in (*self.wanted, *self.unwanted):
+            key = target.source_id, target.permission
+            needs = catalog.needs(target) or acl.Needs()
+            self.work.trace[key] = frozenset((self._trace(target) | needs.all) & ours)
+            if self.work.outcomes[target].presence in {Presence.ABSENT, Presence.REFUSED}:
+                del self.work.trace[key]
 
     def _judge_wanted(
         self, catalog: acl.Catalog, target: Target, missing: AbstractSet[acl.Entry]
@@ -540,6 +638,8 @@ class _Visit:
     ) -> Outcome:
         if ours := sorted(entry for entry, seen in left.items() if seen.revocable):
             return unknown(self._lacking("take back", catalog, ours[0]))
+        if options := sorted(entry for entry, seen in left.items() if seen.by_option):
+            return unknown(self._by_option(catalog, options[0]))
         if left:
             words = ", ".join(_words(catalog, entry) for entry in sorted(left))
             self.work.notes.append(f"Left in place, as somebody else gave it: {words}.")
@@ -547,8 +647,19 @@ class _Visit:
 
     def _lacking(self, verb: str, catalog: acl.Catalog, entry: acl.Entry) -> str:
         """Say what Latchkey may not do, and what would cure it."""
-        reason = f"Latchkey may not {verb} {_words(catalog, entry)}."
-        return f"{reason} {cure(self.work.main, catalog.owner(entry))}"
+        reason = f"Latchkey may not {verb} {_words(catalog, entry)}"
+        if catalog.mine(entry) and entry in self.said:
+            return f"{reason}: {self.said[entry]}."
+        return f"{reason}. {cure(self.work.main, catalog.owner(entry))}"
+
+    def _by_option(self, catalog: acl.Catalog, entry: acl.Entry) -> str:
+        """Latchkey acts as the owner now, and what it gave before hangs on its own grant option."""
+        what = catalog.sql_of(entry)
+        cure = f"REVOKE GRANT OPTION FOR {entry.privilege} ON {what} FROM {ident(self.work.me)}"
+        return (
+            f"Latchkey gave {_words(catalog, entry)} by a grant option, before it could act as the"
+            f" owner. Cure, as the owner: {cure} CASCADE;"
+        )
 
 
 def _words(catalog: acl.Catalog, entry: acl.Entry) -> str:

@@ -152,6 +152,7 @@ def upgrade() -> None:
         sa.Column("secret", sa.LargeBinary(), nullable=True),
         sa.Column("secret_set", sa.Boolean(), nullable=False),
         sa.Column("proof", sa.LargeBinary(), nullable=True),
+        sa.Column("trace", sa.String(), nullable=True),
         sa.Column("shown_at", UtcDateTime(), nullable=True),
         sa.Column("faults", Json, nullable=True),
         sa.Column("found", Json, nullable=True),
