@@ -79,6 +79,12 @@ def prepare(desk: Desk, connect: Connect, id_: str) -> Plan | Refusal:
         sentence = f"{system.name}: its first discovery accepts the server that answers."
         return Refusal(Code.NOTHING_TO_DO, sentence)
     with desk.database.read() as session:
+        if closed := servers.closed(session, system, found):
+            return Refusal(
+                Code.NOT_RUNNING,
+                f"{system.name}: what is known there cannot be looked for: {'; '.join(closed)}. "
+                "Let Latchkey in first, or leave it out of the integration's `databases`.",
+            )
         return servers.plan(session, system, server, found)
 
 

@@ -21,7 +21,7 @@ from storage import apply, audit, batch, sync
 from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, IntegrationRow, ResourceRow
 
-__all__ = ["Connection", "Plan", "connections", "known_as", "plan", "steps"]
+__all__ = ["Connection", "Plan", "closed", "connections", "known_as", "plan", "steps"]
 
 AT_ONCE = 500  # rows in one transaction, which others wait for
 _BETWEEN = " (being replaced)"
@@ -63,6 +63,21 @@ def connections(session: Read) -> list[Connection]:
 def known_as(server: str) -> str:
     """Return the server whose numbers the inventory has, or had before its acceptance began."""
     return server.removesuffix(_BETWEEN)
+
+
+def closed(session: Read, system: Connection, found: Sequence[Discovered]) -> list[str]:
+    """Name what could not be looked into although something is known there, and why."""
+    query = select(col(ResourceRow.path)).where(
+        col(ResourceRow.integration_id) == system.id,
+        col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
+    )
+    known = [f"{path}/" for path in session.execute(query).scalars()]
+    shut = [item for item in found if item.closed]
+    return [
+        f"{item.path} ({item.closed})"
+        for item in shut
+        if any(path.startswith(f"{item.path}/") for path in known)
+    ]
 
 
 def plan(session: Read, system: Connection, server: str, found: Sequence[Discovered]) -> Plan:

@@ -37,6 +37,7 @@ SET_BY_OTHERS = {
     "synchronous_commit": "off",
     "password_encryption": "md5",
 }
+SINCE_16 = {"scram_iterations": "1000000"}  # of our own time, with the whole process standing still
 SINCE_17 = {"transaction_timeout": "1"}
 
 
@@ -50,8 +51,9 @@ def harness(both_ends: Cluster):
 def test_what_others_set_for_our_sessions_changes_nothing(harness: PostgreSQLHarness, login: Login):
     """A setting of the database's owner led our SQL to functions of their own."""
     target = harness.make()
-    newer = harness.admin.info.server_version >= 170000
-    settings = SET_BY_OTHERS | (SINCE_17 if newer else {})
+    version = harness.admin.info.server_version
+    settings = SET_BY_OTHERS | (SINCE_16 if version >= 160000 else {})
+    settings |= SINCE_17 if version >= 170000 else {}
     harness.connector.close()
     for name, value in settings.items():
         for whose in ("database orders", "database postgres", "role latchkey"):

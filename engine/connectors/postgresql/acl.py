@@ -200,10 +200,6 @@ class Catalog:
         made = not entry.maker or entry.maker in self.makers.get(entry.oid, {})
         return made and (kind, entry.oid) in self.things
 
-    def sql_of(self, entry: Entry) -> str:
-        """Name the object of an entry as SQL does."""
-        return f"{entry.kind.value.upper()} {_name(self, self.thing(entry)).as_string()}"
-
     def thing(self, entry: Entry) -> Thing:
         kind = Kind.SCHEMA if entry.maker else entry.kind
         return self.things[kind, entry.oid]

@@ -9,13 +9,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import errors, sql
 
 from engine.connectors.port import Unavailable
 from engine.connectors.postgresql import remains
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import heir, path_of
-from engine.connectors.postgresql.server import LOCK, Role, Server, databases, ident, joining_own
+from engine.connectors.postgresql.server import (
+    LOCK,
+    Role,
+    Server,
+    databases,
+    ident,
+    joining_own,
+    told,
+)
 from engine.connectors.postgresql.sessions import Connection, acting_as
 
 __all__ = ["drop"]
@@ -39,11 +48,17 @@ def drop(server: Server, main: Connection, role: Role) -> Iterator[str]:
         [role.oid],
     )
     concerned = {oid for (oid,) in rows}
+    closed = list[str]()
     for database in databases(main, templates=True):
         # What all databases share (0), such as CONNECT, can be dropped from any of them.
         if {database.oid, 0 if database.name == main.info.dbname else -1} & concerned:
-            with server.beside(main, database.name) as connection:
-                yield from _Estate(server, main, connection, database, role).settle()
+            try:
+                with server.beside(main, database.name) as connection:
+                    yield from _Estate(server, main, connection, database, role).settle()
+            except psycopg.Error as error:  # the others are put in order all the same
+                closed.append(f"{path_of(database.name)}: {told(error)}")
+    if closed:
+        raise Unavailable("; ".join(closed))
     gone = sql.SQL("drop role if exists {}").format(who)
     server.insist(main, lambda: main.execute(gone), firmly=True)
 
@@ -90,11 +105,13 @@ class _Estate:
     def _put_away(self, owned: Sequence[str]) -> list[str]:
         name = self._heir()
         values = {"role": self.role.oid}
-        with acting_as(self.connection, self.role.to_become):
-            for query in (_OPEN_TO_OTHERS, _RUNS_BY_ITSELF):
-                for (order,) in self.connection.execute(query, values).fetchall():
-                    self.connection.execute(order.encode())
         inside = [text for (text,) in self.connection.execute(_INSIDE, values)]
+        with acting_as(self.connection, self.role.to_become):
+            for (order,) in self.connection.execute(_OPEN_TO_OTHERS, values).fetchall():
+                self.connection.execute(order.encode())
+            for order, dropped in self.connection.execute(_RUNS_BY_ITSELF, values).fetchall():
+                self.connection.execute(order.encode())
+                inside += [f"dropped: {dropped}"] if dropped else []
         with ExitStack() as taken_back:
             self._let_own(name, taken_back)
             who, to = sql.Identifier(self.role.name), sql.Identifier(name)
@@ -214,12 +231,17 @@ from shown cross join lateral aclexplode(acl) where grantee <> %(role)s
 """
 
 _RUNS_BY_ITSELF = """
-select format('alter table %%s disable trigger %%I', tgrelid::regclass, tgname)
-from pg_trigger join pg_class c on c.oid = tgrelid
+-- on a view neither can be switched off: it is dropped, and named
+select format(case relkind when 'v' then 'drop trigger %%2$I on %%1$s'
+    else 'alter table %%1$s disable trigger %%2$I' end, tgrelid::regclass, tgname),
+    case relkind when 'v' then pg_get_triggerdef(t.oid) else '' end
+from pg_trigger t join pg_class c on c.oid = tgrelid
 where relowner = %(role)s and not tgisinternal and tgparentid = 0
 union all
-select format('alter table %%s disable rule %%I', ev_class::regclass, rulename)
-from pg_rewrite join pg_class c on c.oid = ev_class
+select format(case relkind when 'v' then 'drop rule %%2$I on %%1$s'
+    else 'alter table %%1$s disable rule %%2$I' end, ev_class::regclass, rulename),
+    case relkind when 'v' then pg_get_ruledef(w.oid) else '' end
+from pg_rewrite w join pg_class c on c.oid = ev_class
 where relowner = %(role)s and rulename <> '_RETURN'
 """
 
@@ -243,6 +265,19 @@ union all
 select format('check %%I of %%s: %%s', conname, conrelid::regclass, pg_get_expr(conbin, conrelid))
 from pg_constraint join pg_class c on c.oid = conrelid
 where relowner = %(role)s and contype = 'c'
+union all
+select format('check %%I of domain %%s: %%s', conname, contypid::regtype, pg_get_expr(conbin, 0))
+from pg_constraint join pg_type t on t.oid = contypid where typowner = %(role)s
+union all
+select format('default of domain %%s: %%s', t.oid::regtype, typdefault)
+from pg_type t where typowner = %(role)s and typdefault is not null
+union all
+select format('partition key of %%s: %%s', partrelid::regclass, pg_get_expr(partexprs, partrelid))
+from pg_partitioned_table join pg_class c on c.oid = partrelid
+where relowner = %(role)s and partexprs is not null
+union all
+select format('statistics %%I: %%s', stxname, pg_get_expr(stxexprs, stxrelid))
+from pg_statistic_ext where stxowner = %(role)s and stxexprs is not null
 union all
 -- what is somebody else's, and calls a function of the role's
 select format('%%s uses %%s', pg_describe_object(e.classid, e.objid, e.objsubid),

@@ -67,7 +67,7 @@ REFUSALS = (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedErr
 
 # It will say so until somebody does something about it: what the refusal of a grant may rest on.
 # A class, or words where the client says so, or the server before it has sent a code; and the cure.
-_DSN = "put the right password where `dsn` refers to"
+_BY_DSN = "put the right password where `dsn` refers to"
 _ASK_BY_SCRAM = (
     "let the server ask by scram-sha-256 (pg_hba.conf, and the password set anew), or say otherwise"
     " by require_auth= in `dsn`"
@@ -75,8 +75,8 @@ _ASK_BY_SCRAM = (
 _AUTHORITY = "give the authority that signed the server's certificate, by sslrootcert= in `dsn`"
 _LASTING: tuple[tuple[type[psycopg.Error] | str, str], ...] = (
     (NotDirectError, ""),
-    (errors.InvalidPassword, _DSN),
-    ("password authentication failed", _DSN),
+    (errors.InvalidPassword, _BY_DSN),
+    ("password authentication failed", _BY_DSN),
     (errors.InsufficientPrivilege, "see what `latchkey doctor` says of it"),
     ("authentication method requirement", _ASK_BY_SCRAM),
     ("did not complete authentication", _ASK_BY_SCRAM),

@@ -653,12 +653,12 @@ class _Visit:
         return f"{reason}. {cure(self.work.main, catalog.owner(entry))}"
 
     def _by_option(self, catalog: acl.Catalog, entry: acl.Entry) -> str:
-        """Latchkey acts as the owner now, and what it gave before hangs on its own grant option."""
-        what = catalog.sql_of(entry)
-        cure = f"REVOKE GRANT OPTION FOR {entry.privilege} ON {what} FROM {ident(self.work.me)}"
+        """Who may act as the owner can no longer act by a grant option of its own."""
+        cure = f"REVOKE {ident(catalog.owner(entry).name)} FROM {ident(self.work.me)};"
         return (
             f"Latchkey gave {_words(catalog, entry)} by a grant option, before it could act as the"
-            f" owner. Cure, as the owner: {cure} CASCADE;"
+            " owner. After this it can take it back, and be made a member again."
+            f" Cure: {cure}"
         )
 
 
