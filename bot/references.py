@@ -2,7 +2,7 @@
 
 import os
 import re
-import stat
+from pathlib import Path
 
 from bot import redaction
 
@@ -49,10 +49,7 @@ def _from_environment(name: str) -> str:
 def _from_file(name: str) -> str:
     shown = name if _PATH.fullmatch(name) else "the file"
     try:
-        # A pipe would be waited for until somebody writes to it.
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadReferenceError(f"{shown} is no plain file")
+        with Path(name).open("rb") as file:
             raw = file.read(MOST + 1)
         value = raw.decode()
     except OSError as fault:

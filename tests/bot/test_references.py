@@ -69,12 +69,3 @@ def test_a_secret_in_the_place_of_its_reference_is_not_quoted(reference):
         resolve(reference)
 
     assert "s3cret" not in str(fault.value)
-
-
-def test_a_pipe_is_not_waited_for(tmp_path):
-    """`doctor` hung without a word until somebody would write to it."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-
-    with pytest.raises(BadReferenceError, match="no plain file"):
-        resolve(f"file:{pipe}")
