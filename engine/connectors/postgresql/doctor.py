@@ -9,7 +9,7 @@ from engine.connectors import transport as ways
 from engine.connectors.port import Check
 from engine.connectors.postgresql import roles
 from engine.connectors.postgresql.acl import Database, may_set
-from engine.connectors.postgresql.discovery import caveats
+from engine.connectors.postgresql.caveats import caveats
 from engine.connectors.postgresql.names import HEIRS, heir, path_of
 from engine.connectors.postgresql.server import (
     OLDEST,
@@ -131,7 +131,7 @@ def _database(
         with server.beside(main, database.name) as connection:
             owners = connection.execute(_OWNERS, [may_set(main), HEIRS]).fetchall()
             doors = [schema for (schema,) in connection.execute(_OPEN_SCHEMAS)]
-            unusable = [f"{what}: {why}" for _, what, why in caveats(connection)]
+            found = sorted(caveats(connection), key=lambda each: not each.reading)
     except psycopg.Error as error:
         passed_over = "" if wanted else "warning: passed over, what is in it cannot be asked for. "
         yield Check(name, not wanted, f"{passed_over}{said(error)}.")
@@ -154,7 +154,8 @@ def _database(
         cure = "; ".join(f"REVOKE CREATE ON SCHEMA {ident(door)} FROM PUBLIC" for door in doors)
         found = f"warning: everybody may create things in {', '.join(map(ident, doors))}."
         yield Check(f"{name}: schemas", True, f"{found} Cure, there: {cure};")
-    if unusable:
+    if found:
+        unusable = [f"{each.path}: {each.sentence}" for each in found]
         more = len(unusable) - NAMED
         shown = "; ".join([*unusable[:NAMED], *([f"and {more} more"] if more > 0 else [])])
         yield Check(f"{name}: use", True, f"warning: not all that is given can be used. {shown}")
