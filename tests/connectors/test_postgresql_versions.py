@@ -136,6 +136,82 @@ def test_cure_mends_all_logins_and_owners_at_once(keeper: Keeper):
     assert keeper.details() == {}
 
 
+def test_what_superusers_own_is_given_another_owner_by_the_printed_cure(keeper: Keeper):
+    """“ALTER … OWNER TO a role that …” was nothing that anybody could run."""
+    odd = sql.Identifier(unique('Odd "schema'))
+    keeper.run("create schema {}", odd)
+    keeper.run('create table {}."t;1" (id serial, part int generated always as identity)', odd)
+    keeper.run('create view {0}.v as select id from {0}."t;1"', odd)
+    keeper.run('create materialized view {0}.m as select id from {0}."t;1"', odd)
+    keeper.run("create sequence {}.s", odd)
+    keeper.run("create table {}.p (id int) partition by list (id)", odd)
+    keeper.run("create table {0}.p1 partition of {0}.p for values in (1)", odd)
+
+    keeper.cure(keeper.details()["database orders"])
+
+    assert keeper.details() == {}
+    keeper.run("drop schema {} cascade", odd)
+
+
+def test_cures_of_much_that_superusers_own_come_in_parts(keeper: Keeper):
+    schema = sql.Identifier(keeper.schema)
+    for number in range(12):
+        keeper.run(f"create table {{}}.t{number} (id int)", schema)
+    keeper.run("revoke warehouse_owner from {}", keeper.me)
+
+    detail = keeper.details()["database orders"]
+    assert "Of 12 things the first 10" in detail
+    keeper.cure(detail)
+    detail = keeper.details()["database orders"]
+    assert detail.count("ALTER") == 2
+    keeper.cure(detail)
+
+    assert keeper.details() == {}
+
+
+def test_database_of_a_superuser_asks_for_an_owner_to_be_chosen(keeper: Keeper):
+    keeper.run("create table {}.t (id int)", sql.Identifier(keeper.schema))
+    keeper.run("alter database orders owner to postgres")
+    keeper.run("grant connect on database orders to {}", keeper.me)
+    try:
+        detail = keeper.details()["database orders"]
+    finally:
+        keeper.run("alter database orders owner to orders_owner")
+
+    assert 'such as "' in detail
+    assert '"orders_owner"' in detail
+    keeper.run("drop table {}.t", sql.Identifier(keeper.schema))
+
+
+def test_membership_that_another_gave_is_named_and_its_cure_cures(keeper: Keeper):
+    """After pg_upgrade a superuser had given all: no membership could be ended, and all was ✓."""
+    logins, roles = [new_login(), new_login()], [unique("reporting"), unique("reporting")]
+    for role in roles:
+        keeper.run("create role {}", sql.Identifier(role))
+    keeper.run("grant {} to {} with admin option", sql.Identifier(roles[0]), keeper.me)
+    keeper.run("grant connect on database orders to {}", sql.Identifier(roles[0]))
+    keeper.use(roles=roles)
+    other = keeper.make()
+    later = [known(each, keeper.connector.apply(order(each, other))) for each in logins]
+    for login in logins:
+        for role in roles:
+            keeper.run("grant {} to {}", sql.Identifier(role), sql.Identifier(login.name))
+
+    faults = keeper.details()
+    if keeper.newer:
+        assert all(f"{login.name} in {roles[0]}" in faults["memberships"] for login in logins)
+        keeper.cure(faults["memberships"])
+
+    assert keeper.details() == {}
+    found = keeper.found()
+    targets = [keeper.target(found[role], "member") for role in roles]
+    seen = keeper.connector.inspect(later[0], targets)
+    assert {outcome.presence for outcome in seen.values()} == {HELD}
+    for login in later:
+        report = keeper.connector.apply(order(login, other, end=targets))
+        assert presences(report) == {**dict.fromkeys(targets, ABSENT), other: HELD}
+
+
 # --- Rights that are not inherited ----------------------------------------------------------------
 
 
