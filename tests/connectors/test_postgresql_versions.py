@@ -678,6 +678,30 @@ def test_people_are_shown_their_own_way_in(keeper: Keeper, login: Login):
     }
 
 
+@pytest.mark.parametrize(
+    ("own", "settings", "database"),
+    [
+        ("orders", {"databases": ("warehouse", "orders")}, "warehouse"),
+        ("orders", {"databases": ()}, "orders"),
+        ("postgres", {"databases": (), "show": {"database": "orders_rw"}}, "orders_rw"),
+        ("postgres", {"databases": ()}, ""),
+    ],
+)
+def test_people_with_a_role_alone_are_shown_a_way_in(
+    cluster: Cluster, login: Login, own: str, settings: Mapping, database: str
+):
+    """A role is in no database: they were told of none, and got no line of psql."""
+    connector = PostgreSQL(Secret(cluster.latchkey_dsn(own)), installation="roles", **settings)
+    target = Target("role", "role:1", "reporting", "member", "")
+
+    told = connector.instructions(login, [target])
+
+    assert told.get("Database", "") == database
+    assert f"user={login.name} " in told["psql"]
+    assert told["psql"].endswith(f"dbname={database or 'DATABASE'}'")
+    assert ("DATABASE" in told.get("Note", "")) == (not database)
+
+
 # --- Beyond read and read-write -------------------------------------------------------------------
 
 
