@@ -440,8 +440,9 @@ def uses(keeper: Keeper) -> Iterator[Uses]:
     """Two tables of the schema's owner, `base` and `hidden`, the latter with row security."""
     for name in ("base", "hidden"):
         keeper.make(name=name)
-        keeper.run("alter table {}.{} alter id drop default", sql.Identifier(keeper.schema),
-                   sql.Identifier(name))  # fmt: skip
+        table = sql.Identifier(keeper.schema, name)
+        keeper.run("alter table {} alter id drop default", table)
+        keeper.run("alter table {} alter id add generated always as identity (start 101)", table)
     keeper.run("alter table {}.hidden enable row level security", sql.Identifier(keeper.schema))
     keeper.run("grant usage on schema {} to warehouse_owner", sql.Identifier(keeper.schema))
     yield Uses(keeper)
@@ -511,7 +512,7 @@ def test_columns_that_a_view_s_owner_may_not_read_are_told_from_those_they_may(u
     """The right to one column passed for the right to all."""
     uses.make(
         "create view S.one as select id from S.base; create view S.two as select * from S.base;"
-        "grant select (id) on S.base to warehouse_owner;"
+        "grant select (id), insert, update, delete on S.base to warehouse_owner;"
         "alter view S.one owner to warehouse_owner; alter view S.two owner to warehouse_owner"
     )
 
@@ -600,6 +601,26 @@ def test_sequence_that_the_table_does_not_own_is_said(uses: Uses):
     uses.make("grant usage on sequence S.numbers to public")
     assert uses.takes("shares")
     assert uses.caveat("shares") == ""
+
+
+def test_view_whose_owner_may_not_write_is_said(uses: Uses):
+    """Read-write was offered and given, and every change failed."""
+    uses.make(
+        "create view S.shown as select * from S.base; create view S.above as select * from S.shown;"
+        "create view S.joined as select a.note from S.base a, S.base b;"
+        "grant select on S.base to warehouse_owner; alter view S.shown owner to warehouse_owner;"
+        "alter view S.joined owner to warehouse_owner;"
+        "grant all on S.shown to orders_owner; alter view S.above owner to orders_owner"
+    )
+
+    assert (uses.rows("above"), uses.takes("above")) == (100, False)
+    for name in ("shown", "above"):
+        assert f"warehouse_owner may not write to {uses.keeper.schema}.base" in uses.caveat(name)
+    assert uses.caveat("joined") == ""
+
+    uses.make("grant all on S.base to warehouse_owner")
+    assert uses.takes("above")
+    assert uses.caveat("above") == ""
 
 
 def test_function_that_not_everybody_may_run_is_said(uses: Uses):

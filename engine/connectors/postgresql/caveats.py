@@ -5,7 +5,7 @@ person who reads, through whatever other view they came. Functions are run and s
 the person's rights always. So what speaks against one view speaks against each that reads it.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Caveat(NamedTuple):
     @property
     def reading(self) -> bool:
         """Whether it concerns who reads, too."""
-        return any(finding.kind != "numbers" for finding in self.findings)
+        return any(finding.kind not in _WRITING for finding in self.findings)
 
     @property
     def sentence(self) -> str:
@@ -60,6 +60,7 @@ _SENTENCES = {
     "reader": "A view that reads with its reader's rights: {} {verb} to be readable.",
     "rows": "Row security: {}.",
     "mapping": "A foreign table: the login needs a user mapping to its server.",
+    "writes": "Read-write: changing rows fails, as views write with their owner's rights: {}.",
     "numbers": "Read-write: adding rows takes numbers from {}, which only the whole schema brings.",
 }
 _BRIEFLY = {
@@ -69,8 +70,10 @@ _BRIEFLY = {
     "reader": "it reads with its reader's rights",
     "rows": "row security",
     "mapping": "it needs a user mapping",
+    "writes": "its owner may not write to what it shows",
     "numbers": "its numbers come from elsewhere",
 }
+_WRITING = frozenset({"writes", "numbers"})  # they do not concern who only reads
 _MET_BY_SCHEMA = ("reader", "numbers")  # what is asked for comes along with the whole schema
 
 
@@ -93,6 +96,7 @@ class _Reads(NamedTuple):
     schema: str
     owner: str  # in whose name it reads; empty: the reader's
     readable: bool
+    writable: bool
     filtered: bool  # row security hides rows from that role
     some: bool  # and leaves some
 
@@ -105,24 +109,17 @@ def caveats(connection: Connection) -> list[Caveat]:
     for each in reads:
         readers[each.base].append(each.view)
     seeds = defaultdict[str, list[tuple[int, Finding]]](list)
-    for each in reads:
-        for finding in _by_reading(each, relations):
-            seeds[finding.kind].append((each.view, finding))
-    for relation in relations.values():
-        if relation.unfilled:
-            seeds["unfilled"].append((relation.oid, Finding("unfilled", relation.unfilled)))
-    for view, routine in connection.execute(_CALLS):
-        seeds["calls"].append((view, Finding("calls", routine)))
-
+    for oid, finding in _seeds(connection, relations, reads, readers):
+        seeds[finding.kind].append((oid, finding))
     against = defaultdict[int, set[Finding]](set)
-    for found in [
-        *(_spread(each, readers) for each in seeds.values()),
-        _numbers(connection, readers),
-    ]:
-        for oid, findings in found.items():
+    for kind in seeds.values():
+        for oid, findings in _spread(kind, readers).items():
             against[oid] |= findings
+    written = [each.view for each in reads if any(f.kind in _WRITING for f in against[each.view])]
+    for (view,) in connection.execute(_CLOSED_TO_ROWS, [written]) if written else ():
+        against[view] = {finding for finding in against[view] if finding.kind not in _WRITING}
     for relation in relations.values():
-        against[relation.oid] |= set(_in_itself(relation))
+        against[relation.oid].update(_in_itself(relation))
     return [
         Caveat(oid, relation.schema, relation.name, sorted(against[oid]))
         for oid, relation in relations.items()
@@ -151,8 +148,32 @@ def _in_itself(relation: _Relation) -> Iterator[Finding]:
         yield Finding("mapping", "")
 
 
-def _by_reading(each: _Reads, relations: Mapping[int, _Relation]) -> Iterator[Finding]:
-    """Yield what one view meets when it reads one base."""
+def _seeds(
+    connection: Connection,
+    relations: Mapping[int, _Relation],
+    reads: Sequence[_Reads],
+    readers: Mapping[int, Sequence[int]],
+) -> Iterator[tuple[int, Finding]]:
+    """Yield what is found against something, and so against all that reads it."""
+    bases = Counter(each.view for each in reads)
+    for each in reads:
+        for finding in _by_reading(each, relations, alone=bases[each.view] == 1):
+            yield each.view, finding
+    for oid, relation in relations.items():
+        if relation.unfilled:
+            yield oid, Finding("unfilled", relation.unfilled)
+    for view, routine in connection.execute(_CALLS):
+        yield view, Finding("calls", routine)
+    for oid, name, schema, own in connection.execute(_SEQUENCES):
+        # What a table owns comes along with it, but not with a view of it.
+        for needing in readers.get(oid, ()) if own else (oid,):
+            yield needing, Finding("numbers", name, schema)
+
+
+def _by_reading(
+    each: _Reads, relations: Mapping[int, _Relation], *, alone: bool
+) -> Iterator[Finding]:
+    """Yield what one view meets when it reads one base; `alone`: it has no other."""
     if not each.owner:
         if not each.readable:
             yield Finding("reader", each.name, each.schema)
@@ -162,7 +183,10 @@ def _by_reading(each: _Reads, relations: Mapping[int, _Relation]) -> Iterator[Fi
         return
     if not each.readable:
         yield Finding("blind", f"{each.owner} may not read {each.name}")
-    elif each.filtered:
+        return
+    if alone and not each.writable:
+        yield Finding("writes", f"{each.owner} may not write to {each.name}")
+    if each.filtered:
         rows = f"only those rows of {each.name} are seen that {each.owner} may see"
         none = f"no rows at all of {each.name} are seen, as no policy lets {each.owner} read"
         yield Finding("rows", rows if each.some else none)
@@ -174,27 +198,6 @@ def _rows_left(policies: Sequence[str], of: str) -> str:
     if "" in policies:
         return f"only those rows {of} are seen that its policies allow"
     return f"rows {of} are seen only by members of {_some(sorted(policies))}"
-
-
-def _numbers(
-    connection: Connection, readers: Mapping[int, Sequence[int]]
-) -> Mapping[int, set[Finding]]:
-    """Find the sequences that adding rows needs, and that do not come along.
-
-    With a table come those that it owns. With a view comes none.
-    """
-    seeds, owned = [], set()
-    for oid, name, schema, own in connection.execute(_SEQUENCES):
-        seeds.append((oid, finding := Finding("numbers", name, schema)))
-        if own:
-            owned.add((oid, finding))
-    found = _spread(seeds, readers)
-    for oid, finding in owned:
-        found[oid].discard(finding)
-    views = sorted({view for each in readers.values() for view in each} & found.keys())
-    for (view,) in connection.execute(_CLOSED_TO_ROWS, [views]) if views else ():
-        del found[view]
-    return found
 
 
 def _spread(
@@ -266,6 +269,10 @@ select view, base, b.oid::regclass::text, n.nspname,
             end), true) from unnest(columns) number
         )
     end,
+    (
+        select bool_and(has_table_privilege(owner, base, privilege))
+        from unnest(array['INSERT', 'UPDATE', 'DELETE']) privilege
+    ),
     b.relrowsecurity and not (o.rolsuper or o.rolbypassrls
         or pg_has_role(owner, b.relowner, 'USAGE') and not b.relforcerowsecurity),
     exists (
@@ -303,5 +310,6 @@ where case when s.relkind = 'S'
 """
 # 8 stands for INSERT. What takes rows by a trigger does with them what it likes.
 _CLOSED_TO_ROWS = """
-select view from unnest(%s::oid[]) view where pg_relation_is_updatable(view, false) & 8 = 0
+select view from (select distinct unnest(%s::oid[]) as view) as views
+where pg_relation_is_updatable(view, false) & 8 = 0
 """
