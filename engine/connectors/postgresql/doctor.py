@@ -160,7 +160,9 @@ def _database(
             unusable = sorted(caveats(connection), key=lambda each: not each.reading)
     except psycopg.Error as error:
         passed_over = "" if wanted else "warning: passed over, what is in it cannot be asked for. "
-        yield Check(name, not wanted, f"{passed_over}{said(error)}.")
+        why = said(error)
+        end = "" if why.endswith(";") else "."  # a cure ends as SQL does
+        yield Check(name, not wanted, f"{passed_over}{why}{end}")
         return
     yield _owned(main, database, owners, supers)
     if doors:
