@@ -280,6 +280,24 @@ def test_database_that_cannot_be_entered_hides_no_other(keeper: Keeper):
     keeper.run("drop database {}", sql.Identifier(closed))
 
 
+def test_database_that_its_own_owner_may_not_enter_is_told_with_its_cure(keeper: Keeper):
+    """“It takes no connections.” was said of one that did, and nobody knew what to do."""
+    closed = unique("shut")
+    name = sql.Identifier(closed)
+    keeper.run("create database {} owner orders_owner", name)
+    keeper.run("revoke connect on database {} from public, orders_owner", name)
+    keeper.use(databases=(closed,))
+
+    detail = keeper.details()[f"database {closed}"]
+    assert f'GRANT CONNECT ON DATABASE "{closed}" TO ' in detail
+    keeper.cure(detail)
+
+    assert keeper.details() == {}
+    assert closed in {resource.path for resource in keeper.connector.discover()}
+    keeper.connector.close()
+    keeper.run("drop database {}", name)
+
+
 def test_database_that_the_server_lets_nobody_into_hides_no_other(keeper: Keeper):
     closed = unique("rejected")
     keeper.run("create database {}", sql.Identifier(closed))
