@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from bot.sandbox.postgres import Cluster
 from engine.connectors.port import Discovered, Login, Presence, Secret, Target, Unavailable
 from engine.connectors.postgresql import PostgreSQL
+from engine.connectors.postgresql.names import names_in, path_of
 from engine.connectors.postgresql.server import lasting
 from tests.connectors.harness import (
     PostgreSQLHarness,
@@ -135,6 +136,82 @@ def test_cure_mends_all_logins_and_owners_at_once(keeper: Keeper):
     assert keeper.details() == {}
 
 
+def test_what_superusers_own_is_given_another_owner_by_the_printed_cure(keeper: Keeper):
+    """“ALTER … OWNER TO a role that …” was nothing that anybody could run."""
+    odd = sql.Identifier(unique('Odd "schema'))
+    keeper.run("create schema {}", odd)
+    keeper.run('create table {}."t;1" (id serial, part int generated always as identity)', odd)
+    keeper.run('create view {0}.v as select id from {0}."t;1"', odd)
+    keeper.run('create materialized view {0}.m as select id from {0}."t;1"', odd)
+    keeper.run("create sequence {}.s", odd)
+    keeper.run("create table {}.p (id int) partition by list (id)", odd)
+    keeper.run("create table {0}.p1 partition of {0}.p for values in (1)", odd)
+
+    keeper.cure(keeper.details()["database orders"])
+
+    assert keeper.details() == {}
+    keeper.run("drop schema {} cascade", odd)
+
+
+def test_cures_of_much_that_superusers_own_come_in_parts(keeper: Keeper):
+    schema = sql.Identifier(keeper.schema)
+    for number in range(12):
+        keeper.run(f"create table {{}}.t{number} (id int)", schema)
+    keeper.run("revoke warehouse_owner from {}", keeper.me)
+
+    detail = keeper.details()["database orders"]
+    assert "Of 12 things the first 10" in detail
+    keeper.cure(detail)
+    detail = keeper.details()["database orders"]
+    assert detail.count("ALTER") == 2
+    keeper.cure(detail)
+
+    assert keeper.details() == {}
+
+
+def test_database_of_a_superuser_asks_for_an_owner_to_be_chosen(keeper: Keeper):
+    keeper.run("create table {}.t (id int)", sql.Identifier(keeper.schema))
+    keeper.run("alter database orders owner to postgres")
+    keeper.run("grant connect on database orders to {}", keeper.me)
+    try:
+        detail = keeper.details()["database orders"]
+    finally:
+        keeper.run("alter database orders owner to orders_owner")
+
+    assert 'such as "' in detail
+    assert '"orders_owner"' in detail
+    keeper.run("drop table {}.t", sql.Identifier(keeper.schema))
+
+
+def test_membership_that_another_gave_is_named_and_its_cure_cures(keeper: Keeper):
+    """After pg_upgrade a superuser had given all: no membership could be ended, and all was ✓."""
+    logins, roles = [new_login(), new_login()], [unique("reporting"), unique("reporting")]
+    for role in roles:
+        keeper.run("create role {}", sql.Identifier(role))
+    keeper.run("grant {} to {} with admin option", sql.Identifier(roles[0]), keeper.me)
+    keeper.run("grant connect on database orders to {}", sql.Identifier(roles[0]))
+    keeper.use(roles=roles)
+    other = keeper.make()
+    later = [known(each, keeper.connector.apply(order(each, other))) for each in logins]
+    for login in logins:
+        for role in roles:
+            keeper.run("grant {} to {}", sql.Identifier(role), sql.Identifier(login.name))
+
+    faults = keeper.details()
+    if keeper.newer:
+        assert all(f"{login.name} in {roles[0]}" in faults["memberships"] for login in logins)
+        keeper.cure(faults["memberships"])
+
+    assert keeper.details() == {}
+    found = keeper.found()
+    targets = [keeper.target(found[role], "member") for role in roles]
+    seen = keeper.connector.inspect(later[0], targets)
+    assert {outcome.presence for outcome in seen.values()} == {HELD}
+    for login in later:
+        report = keeper.connector.apply(order(login, other, end=targets))
+        assert presences(report) == {**dict.fromkeys(targets, ABSENT), other: HELD}
+
+
 # --- Rights that are not inherited ----------------------------------------------------------------
 
 
@@ -201,6 +278,24 @@ def test_database_that_cannot_be_entered_hides_no_other(keeper: Keeper):
     assert not found["orders"].closed
     assert "passed over" in lines[f"database {closed}"]
     keeper.run("drop database {}", sql.Identifier(closed))
+
+
+def test_database_that_its_own_owner_may_not_enter_is_told_with_its_cure(keeper: Keeper):
+    """“It takes no connections.” was said of one that did, and nobody knew what to do."""
+    closed = unique("shut")
+    name = sql.Identifier(closed)
+    keeper.run("create database {} owner orders_owner", name)
+    keeper.run("revoke connect on database {} from public, orders_owner", name)
+    keeper.use(databases=(closed,))
+
+    detail = keeper.details()[f"database {closed}"]
+    assert f'GRANT CONNECT ON DATABASE "{closed}" TO ' in detail
+    keeper.cure(detail)
+
+    assert keeper.details() == {}
+    assert closed in {resource.path for resource in keeper.connector.discover()}
+    keeper.connector.close()
+    keeper.run("drop database {}", name)
 
 
 def test_database_that_the_server_lets_nobody_into_hides_no_other(keeper: Keeper):
@@ -318,6 +413,280 @@ def test_what_is_given_and_cannot_be_used_is_said(keeper: Keeper):
     keeper.run("drop schema {} cascade", schema)
 
 
+class Uses:
+    """What is made in a schema, what is said of it, and what comes of using it."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.schema = sql.Identifier(keeper.schema)
+
+    def make(self, statements: str) -> None:
+        """Run them, with `S` for the schema."""
+        for statement in statements.split(";"):
+            self.keeper.run(re.sub(r"\bS\b", "{0}", statement), self.schema)
+
+    def caveat(self, name: str = "") -> str:
+        return self.keeper.found()[
+            path_of("orders", self.keeper.schema, *filter(None, [name]))
+        ].caveat
+
+    def rows(self, name: str) -> int | None:
+        """Tell how many rows somebody sees who gets to read it; None: reading it fails."""
+        return self._use(self.keeper.table(name), "select count(*) from {}")
+
+    def takes(self, name: str) -> bool:
+        """Tell whether somebody who gets to write to it can add a row."""
+        target = self.keeper.table(name, "read-write")
+        return self._use(target, "insert into {} (note) values ('a') returning 1") is not None
+
+    def _use(self, target: Target, statement: str) -> int | None:
+        login = new_login()
+        given = self.keeper.connector.apply(order(login, target))
+        assert presences(given) == {target: HELD}
+        session = self.keeper.log_in(login)
+        assert session
+        name = sql.Identifier(*names_in(target.path)[1:])
+        try:
+            row = session.connection.execute(sql.SQL(statement).format(name)).fetchone()
+        except errors.InsufficientPrivilege:
+            return None
+        return int(row[0]) if row else None
+
+
+@pytest.fixture
+def uses(keeper: Keeper) -> Iterator[Uses]:
+    """Two tables of the schema's owner, `base` and `hidden`, the latter with row security."""
+    for name in ("base", "hidden"):
+        keeper.make(name=name)
+        table = sql.Identifier(keeper.schema, name)
+        keeper.run("alter table {} alter id drop default", table)
+        keeper.run("alter table {} alter id add generated always as identity (start 101)", table)
+    keeper.run("alter table {}.hidden enable row level security", sql.Identifier(keeper.schema))
+    keeper.run("grant usage on schema {} to warehouse_owner", sql.Identifier(keeper.schema))
+    yield Uses(keeper)
+    keeper.run("drop schema {} cascade", sql.Identifier(keeper.schema))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "security_invoker",
+        "security_invoker = yes",
+        "security_invoker = 'oN'",
+        "security_barrier, security_invoker = t",
+    ],
+)
+def test_reader_s_rights_are_known_however_they_are_spelt(uses: Uses, option: str):
+    """Only `true`, `on` and `1` were known: of `yes`, and of the option alone, nothing was said."""
+    uses.make("create view S.asks as select * from S.base; alter view S.asks owner to orders_owner")
+    uses.make(f"alter view S.asks set ({option})")
+
+    assert uses.rows("asks") is None
+    assert f"{uses.keeper.schema}.base has to be readable" in uses.caveat("asks")
+
+
+@pytest.mark.parametrize("value", ["no", "off", "0", "false"])
+def test_view_that_does_not_ask_for_reader_s_rights_is_no_fault(uses: Uses, value: str):
+    uses.make("create view S.fine as select * from S.base; alter view S.fine owner to orders_owner")
+    uses.make(f"alter view S.fine set (security_invoker = {value})")
+
+    assert uses.rows("fine") == 100
+    assert uses.caveat("fine") == ""
+
+
+def test_view_on_a_view_that_reads_with_its_reader_s_rights_is_said(uses: Uses):
+    """Its base is read with the reader's rights too: who had been approved saw an error."""
+    uses.make(
+        "create view S.asks with (security_invoker) as select * from S.base;"
+        "create view S.above as select * from S.asks; create view S.top as select * from S.above;"
+        "alter view S.asks owner to orders_owner; alter view S.above owner to orders_owner;"
+        "alter view S.top owner to orders_owner"
+    )
+
+    assert uses.rows("top") is None
+    for name in ("above", "top"):
+        assert f"{uses.keeper.schema}.base has to be readable" in uses.caveat(name)
+
+
+def test_view_on_a_view_whose_owner_may_not_read_is_said_at_any_depth(uses: Uses):
+    """Only the owner of the view itself was asked for; one that was made again may read itself."""
+    uses.make(
+        "create view S.blind as select * from S.base; create view S.above as select * from S.blind;"
+        "create view S.top as select * from S.above;"
+        "alter view S.blind owner to warehouse_owner; alter view S.above owner to orders_owner;"
+        "alter view S.top owner to orders_owner; grant select on S.blind to orders_owner;"
+        "create view S.circle as select * from S.top;"
+        "create or replace view S.blind as select b.* from S.base b, S.circle c"
+    )
+
+    said = f"warehouse_owner may not read {uses.keeper.schema}.base"
+    assert [said in uses.caveat(name) for name in ("blind", "above", "top")] == [True] * 3
+    uses.make("create or replace view S.blind as select * from S.base")
+    assert uses.rows("top") is None
+    assert said in uses.caveat("top")
+
+
+def test_columns_that_a_view_s_owner_may_not_read_are_told_from_those_they_may(uses: Uses):
+    """The right to one column passed for the right to all."""
+    uses.make(
+        "create view S.one as select id from S.base; create view S.two as select * from S.base;"
+        "grant select (id), insert, update, delete on S.base to warehouse_owner;"
+        "alter view S.one owner to warehouse_owner; alter view S.two owner to warehouse_owner"
+    )
+
+    assert (uses.rows("one"), uses.caveat("one")) == (100, "")
+    assert uses.rows("two") is None
+    assert "warehouse_owner may not read" in uses.caveat("two")
+
+
+def test_materialised_view_holds_what_it_shows(uses: Uses):
+    """What it once read is read no more; until it is first filled there is nothing to read."""
+    uses.make(
+        "create view S.asks with (security_invoker) as select * from S.base;"
+        "create materialized view S.held as select * from S.asks;"
+        "create materialized view S.empty as select * from S.base with no data;"
+        "create view S.above as select * from S.held;"
+        "alter view S.above owner to orders_owner;"
+        "alter materialized view S.held owner to orders_owner;"
+        "alter materialized view S.empty owner to orders_owner"
+    )
+
+    assert (uses.rows("held"), uses.caveat("held")) == (100, "")
+    assert (uses.rows("above"), uses.caveat("above")) == (100, "")
+    assert f"REFRESH MATERIALIZED VIEW {uses.keeper.schema}.empty" in uses.caveat("empty")
+
+
+def test_view_shows_the_rows_that_its_owner_sees(uses: Uses):
+    """Of row security under a view nothing was said: its reader found it empty."""
+    uses.make(
+        "create view S.theirs as select * from S.hidden;"
+        "create view S.above as select * from S.theirs;"
+        "create view S.own as select * from S.hidden;"
+        "grant select on S.hidden to warehouse_owner;"
+        "alter view S.theirs owner to warehouse_owner; alter view S.own owner to orders_owner;"
+        "grant select on S.theirs to orders_owner; alter view S.above owner to orders_owner"
+    )
+
+    none = f"no rows at all of {uses.keeper.schema}.hidden are seen"
+    assert (uses.rows("above"), uses.rows("own")) == (0, 100)
+    assert none in uses.caveat("theirs")
+    assert none in uses.caveat("above")
+    assert uses.caveat("own") == ""
+
+    uses.make("create policy part on S.hidden for select to warehouse_owner using (id < 11)")
+    assert uses.rows("above") == 10
+    assert "that warehouse_owner may see" in uses.caveat("above")
+
+    uses.make("alter table S.hidden force row level security")
+    assert uses.rows("own") == 0
+    assert none in uses.caveat("own")
+
+
+def test_row_security_says_whether_anything_is_left(uses: Uses):
+    """Where there was no policy at all, its policies were said to allow some rows."""
+    assert uses.rows("hidden") == 0
+    assert "no rows at all" in uses.caveat("hidden")
+
+    uses.make("create policy few on S.hidden for select to warehouse_owner using (true)")
+    assert uses.rows("hidden") == 0
+    assert "only by members of warehouse_owner" in uses.caveat("hidden")
+
+    uses.make("create policy part on S.hidden using (id < 11)")
+    assert uses.rows("hidden") == 10
+    assert "that its policies allow" in uses.caveat("hidden")
+
+
+def test_sequence_that_the_table_does_not_own_is_said(uses: Uses):
+    """Who might write could add no row: permission denied for sequence."""
+    uses.make(
+        "create sequence S.numbers; alter sequence S.numbers owner to orders_owner;"
+        "create table S.serial (id serial, note text); alter table S.serial owner to orders_owner;"
+        "create table S.shares (id int default nextval('S.numbers'), note text);"
+        "create table S.owns (id int generated by default as identity, note text);"
+        "alter table S.shares owner to orders_owner; alter table S.owns owner to orders_owner;"
+        "create view S.through as select * from S.serial;"
+        "create view S.counts as select count(*) as note from S.serial;"
+        "alter view S.through owner to orders_owner; alter view S.counts owner to orders_owner"
+    )
+
+    assert not uses.takes("shares")
+    assert f"takes numbers from {uses.keeper.schema}.numbers" in uses.caveat("shares")
+    assert not uses.takes("through")
+    assert f"takes numbers from {uses.keeper.schema}.serial_id_seq" in uses.caveat("through")
+    assert [uses.takes(name) for name in ("serial", "owns")] == [True, True]
+    assert [uses.caveat(name) for name in ("serial", "owns", "counts")] == [""] * 3
+
+    uses.make("grant usage on sequence S.numbers to public")
+    assert uses.takes("shares")
+    assert uses.caveat("shares") == ""
+
+
+def test_view_whose_owner_may_not_write_is_said(uses: Uses):
+    """Read-write was offered and given, and every change failed."""
+    uses.make(
+        "create view S.shown as select * from S.base; create view S.above as select * from S.shown;"
+        "create view S.joined as select a.note from S.base a, S.base b;"
+        "grant select on S.base to warehouse_owner; alter view S.shown owner to warehouse_owner;"
+        "alter view S.joined owner to warehouse_owner;"
+        "grant all on S.shown to orders_owner; alter view S.above owner to orders_owner"
+    )
+
+    assert (uses.rows("above"), uses.takes("above")) == (100, False)
+    for name in ("shown", "above"):
+        assert f"warehouse_owner may not write to {uses.keeper.schema}.base" in uses.caveat(name)
+    assert uses.caveat("joined") == ""
+
+    uses.make("grant all on S.base to warehouse_owner")
+    assert uses.takes("above")
+    assert uses.caveat("above") == ""
+
+
+def test_function_that_not_everybody_may_run_is_said(uses: Uses):
+    """A view runs functions with its reader's rights: reading it failed."""
+    uses.make(
+        "create function S.f() returns int language sql return 7;"
+        "revoke all on function S.f() from public;"
+        "create view S.calls as select S.f() from S.base;"
+        "create view S.above as select * from S.calls;"
+        "alter function S.f() owner to orders_owner;"
+        "alter view S.calls owner to orders_owner; alter view S.above owner to orders_owner"
+    )
+
+    assert uses.rows("above") is None
+    for name in ("calls", "above"):
+        assert f"{uses.keeper.schema}.f()" in uses.caveat(name)
+
+
+def test_foreign_table_that_everybody_has_a_mapping_for_is_no_fault(uses: Uses):
+    """All were said to need a mapping; one whose wrapper has no handler closed its database."""
+    server = sql.Identifier(unique("far"))
+    uses.keeper.run("create foreign data wrapper {}", server)
+    uses.keeper.run("create server {0} foreign data wrapper {0}", server)
+    uses.keeper.run("create foreign table {}.away (id int) server {}", uses.schema, server)
+
+    assert "user mapping" in uses.caveat("away")
+    uses.keeper.run("create user mapping for public server {}", server)
+    assert uses.caveat("away") == ""
+    uses.keeper.run("drop foreign data wrapper {} cascade", server)
+
+
+def test_whole_schema_names_what_in_it_cannot_be_used(uses: Uses):
+    """Approvers of a whole schema were told nothing of what its tables were known for."""
+    uses.make(
+        "create sequence S.numbers; create table S.shares (id int default nextval('S.numbers'));"
+        "create view S.asks with (security_invoker) as select * from S.base"
+    )
+    assert uses.caveat() == "Not all of it can be used: hidden (row security)."
+
+    uses.make(
+        "create view S.blind as select * from S.base; alter view S.blind owner to warehouse_owner;"
+        "create view S.a1 as select * from S.blind; create view S.a2 as select * from S.blind;"
+        "create view S.a3 as select * from S.a2"
+    )
+    assert uses.caveat().endswith(" and 2 more.")
+    assert uses.caveat().count("its owner may not read") == 3
+
+
 # --- What people are shown ------------------------------------------------------------------------
 
 
@@ -346,6 +715,30 @@ def test_people_are_shown_their_own_way_in(keeper: Keeper, login: Login):
         ),
         "Note": "Only from the office network.",
     }
+
+
+@pytest.mark.parametrize(
+    ("own", "settings", "database"),
+    [
+        ("orders", {"databases": ("warehouse", "orders")}, "warehouse"),
+        ("orders", {"databases": ()}, "orders"),
+        ("postgres", {"databases": (), "show": {"database": "orders_rw"}}, "orders_rw"),
+        ("postgres", {"databases": ()}, ""),
+    ],
+)
+def test_people_with_a_role_alone_are_shown_a_way_in(
+    cluster: Cluster, login: Login, own: str, settings: Mapping, database: str
+):
+    """A role is in no database: they were told of none, and got no line of psql."""
+    connector = PostgreSQL(Secret(cluster.latchkey_dsn(own)), installation="roles", **settings)
+    target = Target("role", "role:1", "reporting", "member", "")
+
+    told = connector.instructions(login, [target])
+
+    assert told.get("Database", "") == database
+    assert f"user={login.name} " in told["psql"]
+    assert told["psql"].endswith(f"dbname={database or 'DATABASE'}'")
+    assert ("DATABASE" in told.get("Note", "")) == (not database)
 
 
 # --- Beyond read and read-write -------------------------------------------------------------------

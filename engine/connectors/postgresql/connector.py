@@ -35,6 +35,7 @@ from engine.connectors.postgresql.work import Work, look
 __all__ = ["PostgreSQL", "Show"]
 
 _SERVERS_OWN = "postgres"  # a database with nobody's data in it, unless it is named
+_ANY = "DATABASE"  # stands for the name of one that nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,8 @@ class PostgreSQL:
 
         The line asks for no more than older clients know: of TLS, not of how to log in.
         """
-        names = [names_in(t.path)[0] for t in targets if t.type != "role"]
-        names = list(dict.fromkeys(self._show.database or name for name in names))
+        inside = [names_in(t.path)[0] for t in targets if t.type != "role"] or self._for_roles()
+        names = list(dict.fromkeys(self._show.database or name for name in inside))
         address = self._server.address
         where = {
             "host": self._show.host
@@ -166,7 +167,9 @@ class PostgreSQL:
             "user": login.name,
             "sslmode": self._show.sslmode or str(address.get("sslmode") or "prefer"),
         }
-        lines = [f"psql {shlex.quote(make_conninfo(**where, dbname=name))}" for name in names]
+        each = names or [_ANY]
+        lines = [f"psql {shlex.quote(make_conninfo(**where, dbname=name))}" for name in each]
+        hint = "" if names else f"For {_ANY} say one that the role may connect to."
         told = {
             "Host": where["host"],
             "Port": where["port"],
@@ -174,9 +177,15 @@ class PostgreSQL:
             "User": login.name,
             "Role": ", ".join(t.path for t in targets if t.type == "role"),
             "psql": "\n".join(lines),
-            "Note": self._show.text,
+            "Note": " ".join(filter(None, [hint, self._show.text])),
         }
         return {label: value for label, value in told.items() if value}
+
+    def _for_roles(self) -> list[str]:
+        """Name a database to log in to with a role alone, which is in none; empty: nobody knows."""
+        own = str(self._server.address.get("dbname") or _SERVERS_OWN)
+        known = [self._show.database, *self._named[:1], own if own != _SERVERS_OWN else ""]
+        return list(filter(None, known))[:1]
 
     def check(self) -> list[Check]:
         """Look whether Latchkey's own login can do its work; each fault comes with its cure."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from engine.connectors.port import Discovered
 from engine.connectors.postgresql.acl import Database
+from engine.connectors.postgresql.caveats import caveats, of_schema
 from engine.connectors.postgresql.names import (
     HEIRS,
     Place,
@@ -15,7 +16,7 @@ from engine.connectors.postgresql.names import (
 from engine.connectors.postgresql.roles import Listed
 from engine.connectors.postgresql.sessions import Connection
 
-__all__ = ["OPTIONAL", "caveats", "inside", "role"]
+__all__ = ["OPTIONAL", "inside", "role"]
 
 # Permissions that are offered only where the integration's settings list them.
 OPTIONAL = frozenset({"truncate", "execute"})
@@ -36,6 +37,11 @@ select c.oid, nspname, relname,
         else 'foreign table'
     end,
     case -- a view may be read-only: 4, 8 and 16 stand for UPDATE, INSERT and DELETE
+        when relkind = 'f' and exists (
+            select from pg_foreign_table t join pg_foreign_server s on s.oid = t.ftserver
+                join pg_foreign_data_wrapper w on w.oid = s.srvfdw
+            where t.ftrelid = c.oid and w.fdwhandler = 0::oid
+        ) then false
         when relkind in ('v', 'f') then pg_relation_is_updatable(c.oid, true) & 28 = 28
         else relkind <> 'm'
     end,
@@ -45,42 +51,6 @@ where relkind in ('r', 'p', 'v', 'm', 'f')
     and nspname !~ '^pg_' and nspname <> 'information_schema'
     and not starts_with(pg_get_userbyid(relowner), %s)
 order by nspname, relname
-"""
-# What those who get it cannot use of it all the same.
-_CAVEATS = """
-with bases (view, base) as (
-    select distinct v.oid, b.oid
-    from pg_class v join pg_rewrite w on w.ev_class = v.oid
-        join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
-            and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid
-        join pg_class b on b.oid = d.refobjid and b.relkind in ('r', 'p', 'v', 'm', 'f')
-    where v.relkind = 'v'
-),
-invoker (oid) as (
-    select oid from pg_class
-    where reloptions && array['security_invoker=true', 'security_invoker=on', 'security_invoker=1']
-)
-select c.oid, n.nspname, c.relname,
-    case
-        when c.relrowsecurity then 'rows'
-        when c.relkind = 'f' then 'mapping'
-        when c.oid in (select oid from invoker) then 'invoker'
-        else 'owner'
-    end,
-    coalesce((
-        select string_agg(b.oid::regclass::text, ', ' order by b.oid::regclass::text)
-        from bases join pg_class b on b.oid = base
-        where view = c.oid
-            and (c.oid in (select oid from invoker)
-                or not has_any_column_privilege(c.relowner, b.oid, 'SELECT'))
-    ), '')
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where nspname !~ '^pg_' and nspname <> 'information_schema'
-    and (c.relrowsecurity or c.relkind = 'f'
-        or exists (select from bases join pg_class b on b.oid = base where view = c.oid
-            and (c.oid in (select oid from invoker)
-                or not has_any_column_privilege(c.relowner, b.oid, 'SELECT'))))
-order by 2, 3
 """
 _ROUTINES = """
 select p.oid, nspname, proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
@@ -102,7 +72,8 @@ def inside(
     """Yield the database and all that is in it; `optional`: of `OPTIONAL`, what is offered."""
     schemas = connection.execute(_SCHEMAS).fetchall()
     relations = connection.execute(_RELATIONS, [HEIRS]).fetchall()
-    caveat = {oid: sentence for oid, _, sentence in caveats(connection)}
+    found = caveats(connection)
+    caveat = {each.oid: each.sentence for each in found}
     names = defaultdict[str, list[str]](list)
     for _, schema, name, *_ in relations:
         names[schema].append(name)
@@ -110,40 +81,26 @@ def inside(
     yield _resource("database", Place(database.oid), (here,), ("connect",))
     for oid, schema in schemas:
         place = Place(database.oid, schema=oid)
-        yield _resource("schema", place, (here, schema), _READ_WRITE, inside=names[schema])
+        path, unusable = (here, schema), of_schema(schema, found)
+        yield _resource("schema", place, path, _READ_WRITE, inside=names[schema], caveat=unusable)
     for oid, schema, name, kind, writable, emptied in relations:
         place = Place(database.oid, relation=oid)
         permissions = _READ_WRITE if writable else _READ
         if emptied and "truncate" in optional:
             permissions = (*permissions, "truncate")
-        path = (here, schema, name)
-        yield _resource("table", place, path, permissions, kind=kind, caveat=caveat.get(oid, ""))
+        inner = (here, schema, name)
+        yield _resource("table", place, inner, permissions, kind=kind, caveat=caveat.get(oid, ""))
     if "execute" in optional:
         for oid, schema, name, kind, definer, owner in connection.execute(_ROUTINES, [HEIRS]):
             place = Place(database.oid, routine=oid)
-            path = (here, schema, name)
+            inner = (here, schema, name)
             runs = f"It runs with the rights of {owner}, its owner." if definer else ""
-            yield _resource("function", place, path, ("execute",), kind=kind, caveat=runs)
+            yield _resource("function", place, inner, ("execute",), kind=kind, caveat=runs)
 
 
 def role(listed: Listed) -> Discovered:
     """Return a role as something that can be had: membership in it."""
     return _resource("role", Place(0, role=listed.oid), (listed.name,), ("member",))
-
-
-def caveats(connection: Connection) -> Iterator[tuple[int, str, str]]:
-    """Yield what cannot be used whole by those who get it: its number, name, and why."""
-    for oid, schema, name, why, what in connection.execute(_CAVEATS):
-        match why:
-            case "rows":
-                sentence = "Row security: only those rows are seen that its policies allow."
-            case "mapping":
-                sentence = "A foreign table: the login needs a user mapping to its server."
-            case "invoker":
-                sentence = f"A view that reads with its reader's rights: {what} has to be readable."
-            case _:
-                sentence = f"A view whose owner may not read {what}: reading it fails."
-        yield oid, path_of(schema, name), sentence
 
 
 def _resource(

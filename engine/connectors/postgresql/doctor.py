@@ -9,7 +9,7 @@ from engine.connectors import transport as ways
 from engine.connectors.port import Check
 from engine.connectors.postgresql import roles
 from engine.connectors.postgresql.acl import Database, may_set
-from engine.connectors.postgresql.discovery import caveats
+from engine.connectors.postgresql.caveats import caveats
 from engine.connectors.postgresql.names import HEIRS, heir, path_of
 from engine.connectors.postgresql.server import (
     OLDEST,
@@ -25,6 +25,7 @@ from engine.connectors.postgresql.sessions import Connection
 __all__ = ["checks", "transport"]
 
 NAMED = 5  # things that are named one by one; of more their number is told
+ALTERED = 10  # things whose cures are printed one by one
 
 
 def transport(server: Server) -> Check:
@@ -59,6 +60,8 @@ def checks(
         yield from _database(server, main, database, wanted=database.name in named)
     yield _public(main, offered)
     yield from _roles(main, listed)
+    if main.info.server_version >= 160000:  # before, whoever has CREATEROLE may take any back
+        yield from _memberships(server, main, listed)
 
 
 def _own_login(main: Connection) -> Iterator[Check]:
@@ -113,6 +116,28 @@ from owners join pg_roles r on r.oid = owner
 where owner <> 'pg_database_owner'::regrole and not starts_with(rolname, %s)
 order by rolname
 """
+# A sequence that belongs to a table follows it.
+_SUPERUSERS_OWN = """
+select kind, what
+from (
+    select 0 as rank, 'SCHEMA' as kind, quote_ident(nspname) as what, nspowner as owner
+    from pg_namespace n
+    where nspname !~ '^pg_' and nspname <> 'information_schema'
+        and exists (select from pg_class where relnamespace = n.oid)
+    union all
+    select 1, case relkind when 'v' then 'VIEW' when 'm' then 'MATERIALIZED VIEW'
+        when 'f' then 'FOREIGN TABLE' when 'S' then 'SEQUENCE' else 'TABLE' end,
+        c.oid::regclass::text, relowner
+    from pg_class c join pg_namespace n on n.oid = relnamespace
+    where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        and nspname !~ '^pg_' and nspname <> 'information_schema'
+        and not exists (select from pg_depend where classid = 'pg_class'::regclass
+            and objid = c.oid and refclassid = 'pg_class'::regclass and relkind = 'S'
+            and deptype in ('a', 'i'))
+) as things join pg_roles r on r.oid = owner
+where rolsuper and not (pg_has_role(owner, 'USAGE') or pg_has_role(owner, %s))
+order by rank, what
+"""
 _OPEN_SCHEMAS = """
 select distinct nspname
 from pg_namespace cross join lateral aclexplode(nspacl)
@@ -131,33 +156,59 @@ def _database(
         with server.beside(main, database.name) as connection:
             owners = connection.execute(_OWNERS, [may_set(main), HEIRS]).fetchall()
             doors = [schema for (schema,) in connection.execute(_OPEN_SCHEMAS)]
-            unusable = [f"{what}: {why}" for _, what, why in caveats(connection)]
+            supers = connection.execute(_SUPERUSERS_OWN, [may_set(main)]).fetchall()
+            unusable = sorted(caveats(connection), key=lambda each: not each.reading)
     except psycopg.Error as error:
         passed_over = "" if wanted else "warning: passed over, what is in it cannot be asked for. "
-        yield Check(name, not wanted, f"{passed_over}{said(error)}.")
+        why = said(error)
+        end = "" if why.endswith(";") else "."  # a cure ends as SQL does
+        yield Check(name, not wanted, f"{passed_over}{why}{end}")
         return
-    lost = [owner for owner, mine, superuser in owners if not mine and not superuser]
-    supers = [ident(owner) for owner, mine, superuser in owners if not mine and superuser]
-    faults = []
-    if lost:
-        faults.append(f"Latchkey is not a member of every owner. Cure: {joining(main, *lost)}")
-    if supers:
-        faults.append(
-            f"What superusers own cannot be given ({', '.join(supers)})."
-            " Cure: ALTER … OWNER TO a role that Latchkey is a member of."
-        )
-    if faults:
-        yield Check(name, False, " ".join(faults))
-    else:
-        yield Check(name, True, f"member of {', '.join(ident(owner) for owner, *_ in owners)}")
+    yield _owned(main, database, owners, supers)
     if doors:
         cure = "; ".join(f"REVOKE CREATE ON SCHEMA {ident(door)} FROM PUBLIC" for door in doors)
         found = f"warning: everybody may create things in {', '.join(map(ident, doors))}."
         yield Check(f"{name}: schemas", True, f"{found} Cure, there: {cure};")
     if unusable:
+        said_of = [f"{each.path}: {each.sentence}" for each in unusable[:NAMED]]
         more = len(unusable) - NAMED
-        shown = "; ".join([*unusable[:NAMED], *([f"and {more} more"] if more > 0 else [])])
+        shown = "; ".join([*said_of, *([f"and {more} more"] if more > 0 else [])])
         yield Check(f"{name}: use", True, f"warning: not all that is given can be used. {shown}")
+
+
+def _owned(
+    main: Connection,
+    database: Database,
+    owners: Sequence[tuple[str, bool, bool]],
+    supers: Sequence[tuple[str, str]],
+) -> Check:
+    """Tell whether Latchkey may give what is in a database: what it cannot act as the owner of."""
+    name = f"database {path_of(database.name)}"
+    lost = [owner for owner, mine, superuser in owners if not mine and not superuser]
+    theirs = [owner for owner, mine, superuser in owners if not mine and superuser]
+    if not lost and not theirs:
+        return Check(name, True, f"member of {', '.join(ident(owner) for owner, *_ in owners)}")
+    faults, cures = [], []
+    if lost:
+        faults.append("Latchkey is not a member of every owner.")
+        cures.append(joining(main, *lost))
+    if theirs:
+        faults.append(f"What superusers own cannot be given ({', '.join(map(ident, theirs))}).")
+        if database.owner.superuser:
+            fit = [ident(owner) for owner, _, superuser in owners if not superuser]
+            such = f", such as {' or '.join(fit[:NAMED])}" if fit else ""
+            faults.append(
+                f"Choose an owner that is no superuser{such}, let Latchkey be a member of it, and"
+                f" say, for the database too: ALTER … OWNER TO it."
+            )
+        else:
+            owner = ident(database.owner.name)
+            cures += [f"ALTER {kind} {what} OWNER TO {owner};" for kind, what in supers[:ALTERED]]
+            if len(supers) > ALTERED:
+                faults.append(f"Of {len(supers)} things the first {ALTERED} are in the cure.")
+    if cures:
+        faults.append(f"Cure{', there' if theirs else ''}: {' '.join(cures)}")
+    return Check(name, False, " ".join(faults))
 
 
 def _public(main: Connection, offered: Sequence[Database]) -> Check:
@@ -179,3 +230,38 @@ def _roles(main: Connection, listed: Sequence[str]) -> Iterator[Check]:
         role = found.get(name)
         why = roles.refusal(role, main.info.user) if role else "There is none of this name."
         yield Check(f"role {name}", not why, why or "Latchkey may give membership in it")
+
+
+# What a superuser gives, the first one has given; from an upgrade on, all that was given before.
+_GIVEN_BY_OTHERS = """
+select r.rolname, g.rolname, array_agg(l.rolname::text order by l.rolname),
+    exists (select from pg_auth_members a join pg_roles me on me.oid = a.member
+        where a.roleid = m.roleid and a.admin_option and me.rolname = current_user)
+from pg_auth_members m join pg_roles r on r.oid = m.roleid join pg_roles l on l.oid = m.member
+    join pg_roles g on g.oid = m.grantor
+where r.rolname = any(%s) and l.oid = any(%s)
+    and not (pg_has_role(g.oid, 'USAGE') or pg_has_role(g.oid, 'SET'))
+group by m.roleid, 1, 2
+order by 1, 2
+"""
+
+
+def _memberships(server: Server, main: Connection, listed: Sequence[str]) -> Iterator[Check]:
+    """Ask for what the end of a membership will need: Latchkey takes back only its own grants."""
+    made = [role.oid for role in server.made(main)]
+    me = ident(main.info.user)
+    names, cures = [], []
+    for name, grantor, logins, admin in main.execute(_GIVEN_BY_OTHERS, [list(listed), made]):
+        names += [f"{login} in {name}" for login in logins]
+        role, whom = ident(name), ", ".join(map(ident, logins))
+        if not admin:
+            cures.append(f"GRANT {role} TO {me} WITH ADMIN OPTION;")
+        # The new one first: who uses it at this moment loses nothing.
+        cures.append(f"GRANT {role} TO {whom} WITH INHERIT TRUE, SET TRUE GRANTED BY {me};")
+        cures.append(f"REVOKE {role} FROM {whom} GRANTED BY {ident(grantor)} CASCADE;")
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        found = (
+            f"Others gave these, and Latchkey cannot end them: {', '.join(names[:NAMED])}{more}."
+        )
+        yield Check("memberships", False, f"{found} Cure: {' '.join(cures)}")
