@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["Transport", "examine", "guarded"]
+__all__ = ["Transport", "WayIn", "examine", "guarded", "way_in"]
 
 SCRAM = "scram-sha-256"
 VERIFIED = frozenset({"verify-ca", "verify-full"})
@@ -19,10 +19,21 @@ _VARIABLES = {
     "service": "PGSERVICE",
     "host": "PGHOST",
     "hostaddr": "PGHOSTADDR",
+    "port": "PGPORT",
     "sslmode": "PGSSLMODE",
     "sslrootcert": "PGSSLROOTCERT",
     "require_auth": "PGREQUIREAUTH",
 }
+
+
+class WayIn(NamedTuple):
+    """Of a list of hosts, all."""
+
+    host: str
+    port: str
+    sslmode: str
+
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -68,6 +79,13 @@ def examine(parameters: Mapping[str, object], environ: Mapping[str, str] = _NOTH
         way = "socket" if all(map(_is_socket, hosts)) else "loopback"
     accepted = told.get("require_auth")
     return Transport(ok, f"{way}; require_auth={accepted}" if accepted else way)
+
+
+def way_in(parameters: Mapping[str, object], environ: Mapping[str, str] = _NOTHING) -> WayIn:
+    """Return where the address leads, and how sure one may be there, for others to go there too."""
+    told = _told(parameters, environ)
+    host = told.get("host") or told.get("hostaddr") or "localhost"
+    return WayIn(host, told.get("port") or "5432", told.get("sslmode") or _usual_mode(told))
 
 
 def _told(parameters: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, str]:

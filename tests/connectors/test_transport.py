@@ -3,7 +3,7 @@
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from engine.connectors.transport import examine, guarded
+from engine.connectors.transport import examine, guarded, way_in
 
 VERIFIED = "sslmode=verify-full"
 
@@ -99,3 +99,26 @@ def test_a_service_hides_where_it_goes():
 
     assert not found.ok
     assert "write the address out" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("address", "environ", "way"),
+    [
+        (
+            {"host": "db.example", "sslrootcert": "system"},
+            {},
+            ("db.example", "5432", "verify-full"),
+        ),
+        (
+            {"user": "l"},
+            {"PGHOST": "db.example", "PGPORT": "6000", "PGSSLMODE": "verify-full"},
+            ("db.example", "6000", "verify-full"),
+        ),
+        ({"hostaddr": "192.0.2.1", "port": "6432"}, {}, ("192.0.2.1", "6432", "prefer")),
+        ({}, {}, ("localhost", "5432", "prefer")),
+    ],
+    ids=["verified by the system", "by the environment", "by number", "by default"],
+)
+def test_others_are_shown_no_weaker_way_than_our_own(address, environ, way):
+    """People were shown sslmode=prefer, and another host, than Latchkey itself went by."""
+    assert way_in(address, environ) == way

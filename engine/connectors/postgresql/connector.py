@@ -1,5 +1,6 @@
 """The port, for PostgreSQL."""
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from engine.connectors import transport
 from engine.connectors.port import (
     Check,
     Discovered,
@@ -159,13 +161,12 @@ class PostgreSQL:
         """
         inside = [names_in(t.path)[0] for t in targets if t.type != "role"] or self._for_roles()
         names = list(dict.fromkeys(self._show.database or name for name in inside))
-        address = self._server.address
+        way = transport.way_in(self._server.address, os.environ)
         where = {
-            "host": self._show.host
-            or str(address.get("host") or address.get("hostaddr") or "localhost"),
-            "port": str(self._show.port or address.get("port") or 5432),
+            "host": self._show.host or way.host,
+            "port": str(self._show.port or way.port),
             "user": login.name,
-            "sslmode": self._show.sslmode or str(address.get("sslmode") or "prefer"),
+            "sslmode": self._show.sslmode or way.sslmode,
         }
         each = names or [_ANY]
         lines = [f"psql {shlex.quote(make_conninfo(**where, dbname=name))}" for name in each]

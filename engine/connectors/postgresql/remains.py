@@ -220,7 +220,11 @@ def take_membership(main: Connection, role: str, membership: Membership) -> None
     )
     if main.info.server_version >= 160000:
         words += sql.SQL(" granted by {}").format(sql.Identifier(membership.grantor.name))
-    with contextlib.suppress(errors.InsufficientPrivilege), main.transaction():
+    with (
+        contextlib.suppress(errors.InsufficientPrivilege),
+        main.transaction(),
+        acting_as(main, membership.grantor.to_become),
+    ):
         main.execute(words + sql.SQL(" cascade"))
 
 
