@@ -2,23 +2,19 @@
 
 An *entry* is one privilege of one login on one object, as the server's own lists (ACLs) have it.
 A target *needs* entries: its core, and the path to it (CONNECT, USAGE), which it shares with
-others. `change` is the whole policy and touches nothing; the rest reads and carries out.
+others. `change` is the whole policy and touches nothing; the rest reads.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import LiteralString, NamedTuple
-
-import psycopg
-from psycopg import sql
+from typing import NamedTuple
 
 from engine.connectors.port import Target
 from engine.connectors.postgresql.names import HEIRS, Place, names_in, path_of, place_of
-from engine.connectors.postgresql.sessions import GONE, Connection, acting_as, said
+from engine.connectors.postgresql.sessions import Connection
 
 __all__ = [
     "Catalog",
@@ -29,18 +25,13 @@ __all__ = [
     "Owner",
     "Seen",
     "Thing",
-    "Trace",
-    "as_needs",
     "by_name",
-    "carry_out",
     "change",
     "effective",
     "entries",
     "falls_short",
     "may_set",
-    "packed",
     "read",
-    "unpacked",
 ]
 
 
@@ -553,175 +544,3 @@ def _left_out(
         verb = "belongs" if len(listed) == 1 else "belong"
         parts.append(f"{words}, which {verb} to {owner}")
     return "; ".join(parts)
-
-
-# --- Remembering ----------------------------------------------------------------------------------
-
-Trace = dict[tuple[str, str], frozenset[Entry]]  # by source id and permission
-
-
-def packed(server: str, trace: Trace) -> str:
-    """Write down what was given for each target, for `unpacked`; empty for nothing."""
-    targets = []
-    for (source_id, permission), given in sorted(trace.items()):
-        alike = defaultdict[tuple[str, str, int], list[int]](list)
-        for entry in sorted(given):
-            alike[entry.kind, entry.privilege, entry.maker].append(entry.oid)
-        if alike:
-            entries = [[*key, oids] for key, oids in alike.items()]
-            targets.append([source_id, permission, entries])
-    return json.dumps([server, targets]) if targets else ""
-
-
-def unpacked(server: str, text: str) -> Trace:
-    """Read it again. Of another server it says nothing: its numbers mean other things."""
-    of, targets = json.loads(text) if text else (server, [])
-    if of != server:
-        return {}
-    return {
-        (source_id, permission): frozenset(
-            Entry(Kind(kind), oid, privilege, maker)
-            for kind, privilege, maker, oids in entries
-            for oid in oids
-        )
-        for source_id, permission, entries in targets
-    }
-
-
-def as_needs(given: AbstractSet[Entry]) -> Needs:
-    """Return what was given for a target as what it comes to."""
-    path = {e for e in given if e.privilege == "CONNECT" or (e.kind, e.privilege) == _USAGE}
-    future = {e for e in given if e.maker}
-    return Needs(frozenset(given - path - future), frozenset(path), frozenset(future))
-
-
-_USAGE = (Kind.SCHEMA, "USAGE")
-
-
-# --- Doing ----------------------------------------------------------------------------------------
-
-_PRIVILEGES: dict[str, sql.Composable] = {
-    "CONNECT": sql.SQL("connect"),
-    "USAGE": sql.SQL("usage"),
-    "SELECT": sql.SQL("select"),
-    "INSERT": sql.SQL("insert"),
-    "UPDATE": sql.SQL("update"),
-    "DELETE": sql.SQL("delete"),
-    "TRUNCATE": sql.SQL("truncate"),
-    "EXECUTE": sql.SQL("execute"),
-}
-_KINDS: dict[Kind, sql.Composable] = {
-    Kind.DATABASE: sql.SQL("database"),
-    Kind.SCHEMA: sql.SQL("schema"),
-    Kind.TABLE: sql.SQL("table"),
-    Kind.SEQUENCE: sql.SQL("sequence"),
-    Kind.ROUTINE: sql.SQL("routine"),
-    Kind.NEW_TABLES: sql.SQL("tables"),
-    Kind.NEW_SEQUENCES: sql.SQL("sequences"),
-}
-_GIVE = sql.SQL("grant {privileges} on {kind} {names} to {role}")
-_TAKE = sql.SQL(
-    "revoke {privileges} on {kind} {names} from {role} cascade"
-)  # and what it passed on
-_FUTURE = sql.SQL("alter default privileges for role {maker} in schema {schema} {change}")
-
-
-# The server says no, and not because somebody got in the way.
-_NO = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.errors.RaiseException)
-
-
-def carry_out(
-    connection: Connection,
-    catalog: Catalog,
-    role: str,
-    *,
-    give: AbstractSet[Entry] = frozenset(),
-    take: AbstractSet[Entry] = frozenset(),
-    one_by_one: bool = False,
-) -> dict[Entry, str]:
-    """Give or take, inside the caller's transaction.
-
-    What Latchkey has no right to stays as it is, which the caller sees when it reads again. What
-    the server refuses besides undoes all, and raises; `one_by_one`, it is returned, with the
-    server's words, and the rest is done.
-    """
-    refused = dict[Entry, str]()
-    for order, chosen in ((_TAKE, take), (_GIVE, give)):
-        for group in _groups(catalog, chosen, one_by_one=one_by_one):
-            statement = _statement(catalog, order, role, group)
-            owner = catalog.owner(group[0])
-            if owner.mine and not one_by_one:
-                with acting_as(connection, owner.to_become):
-                    connection.execute(statement)
-            elif owner.mine or not group[0].maker:  # else only its maker can be asked
-                try:  # perhaps by a grant option
-                    _alone(connection, catalog, group[0], statement)
-                except _NO as error:
-                    if isinstance(error, GONE):
-                        raise
-                    refused |= dict.fromkeys(group, said(error))
-    return refused
-
-
-def _alone(connection: Connection, catalog: Catalog, entry: Entry, statement: sql.Composed) -> None:
-    """Run it in a transaction of its own.
-
-    An owner that is not let into its own thing's schema is let in for that moment.
-    """
-    owner = catalog.owner(entry)
-    schema = catalog.things.get((Kind.SCHEMA, catalog.thing(entry).schema))
-    with connection.transaction():
-        helped = bool(owner.to_become and schema and schema.owner.mine)
-        if helped and schema:
-            shut_out = "select not has_schema_privilege(%s, %s::oid, 'USAGE')"
-            ((helped,),) = connection.execute(shut_out, [owner.name, schema.oid])
-        if helped and schema:
-            _let_in(connection, schema, owner, "grant usage on schema {} to {}")
-        with acting_as(connection, owner.to_become):
-            connection.execute(statement)
-        if helped and schema:
-            _let_in(connection, schema, owner, "revoke usage on schema {} from {}")
-
-
-def _let_in(connection: Connection, schema: Thing, owner: Owner, words: LiteralString) -> None:
-    with acting_as(connection, schema.owner.to_become):
-        names = sql.Identifier(*schema.names), sql.Identifier(owner.name)
-        connection.execute(sql.SQL(words).format(*names))
-
-
-def _groups(
-    catalog: Catalog, chosen: Collection[Entry], *, one_by_one: bool
-) -> Iterator[list[Entry]]:
-    """Gather what one statement can say: the same privileges on several objects of one kind."""
-    by_object = defaultdict[tuple[Kind, int, int], list[Entry]](list)
-    for entry in sorted(chosen):
-        by_object[entry.kind, entry.oid, entry.maker].append(entry)
-    alike = defaultdict[tuple[object, ...], list[Entry]](list)
-    for (kind, oid, maker), group in by_object.items():
-        owner = catalog.owner(group[0])
-        alone = (oid, maker) if maker or one_by_one or not owner.mine else ()
-        privileges = tuple(entry.privilege for entry in group)
-        alike[kind, owner.to_become, alone, privileges] += group
-    yield from alike.values()
-
-
-def _statement(catalog: Catalog, order: sql.SQL, role: str, group: list[Entry]) -> sql.Composed:
-    first = group[0]
-    things = {entry.oid: catalog.thing(entry) for entry in group}
-    names = [_name(catalog, thing) for thing in things.values()]
-    words = order.format(
-        privileges=sql.SQL(", ").join(_PRIVILEGES[p] for p in sorted({e.privilege for e in group})),
-        kind=_KINDS[first.kind],
-        names=sql.SQL("") if first.maker else sql.SQL(", ").join(names),
-        role=sql.Identifier(role),
-    )
-    if not first.maker:
-        return words
-    maker = catalog.makers[first.oid][first.maker].name
-    return _FUTURE.format(maker=sql.Identifier(maker), schema=names[0], change=words)
-
-
-def _name(catalog: Catalog, thing: Thing) -> sql.Composable:
-    if thing.address:
-        return sql.SQL(thing.address)  # quoted by the server
-    return sql.Identifier(*(thing.names or (catalog.database.name,)))
