@@ -44,7 +44,7 @@ PEOPLE, FLOWS, RESOURCES, WAITING = 10_000, 200, 50_000, 100_000
 SYSTEM = IntegrationId("pg")
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ROUNDS = 3
-SECRET = "a signing secret"
+SECRET = "signing-secret"
 SIZE = f"{PEOPLE:,} people, {FLOWS} flows, {RESOURCES * 2:,} entitlements"
 
 # Who may ask for little (11 flows), for all tables (12), and by very many flows (92).
