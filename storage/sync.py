@@ -125,22 +125,24 @@ def people(
     lost: Lost = {}
     listed = [p for p in listed if not _is_past(rows.get(p.id), p)]
     moved = {p.id: p.email for p in listed if p.id in rows and _has_moved(rows[p.id], p)}
-    known = _burdened(tx, moved)
+    burdened = _burdened(tx, moved)
     _give_up_addresses(rows.values(), moved)
-    changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p, now, lost, burdened=known)]
+    changed = [
+        p.id for p in listed if _store_person(tx, rows.get(p.id), p, now, lost, burdened=burdened)
+    ]
     for row in leaving:
         row.status, row.void_until = PersonStatus.INACTIVE.value, now
         row.body = {**row.body, "status": row.status}
         changed.append(PersonId(row.id))
-    before = {g.id: (g.source, g.name) for g in tx.execute(select(GroupRow)).scalars()}
+    known = {g.id: (g.source, g.name) for g in tx.execute(select(GroupRow)).scalars()}
     wanted = {str(g.id): (g.source, g.name) for g in groups}
-    if before != wanted:
+    if known != wanted:
         tx.execute(delete(GroupRow))
         named = [{"id": id_, "source": s, "name": n} for id_, (s, n) in sorted(wanted.items())]
         if named:
             tx.execute(insert(GroupRow), named)
     _tell_of(tx, lost, now)
-    if changed or before != wanted:
+    if changed or known != wanted:
         new_epoch(tx)
         _wake(tx, now)
         detail = {"changed": len(changed), "left": [r.id for r in leaving]}
