@@ -25,7 +25,7 @@ from engine.connectors.port import (
 from engine.directory import PersonId
 from engine.holdings import Wish, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Card, Entry, Tell
+from engine.outcome import Entry, Tell
 from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
 from storage import apply, claims, facts, jobs
 from storage.book import Book
@@ -536,7 +536,7 @@ def _put_off(row: AccountRow, company: Company, desk: Desk, why: str, now: datet
         f"{ALARM_AFTER} times in a row: {why}. It is being tried again, without end."
     )
     key = f"account/{row.id}/{row.wanted}"
-    return [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(company.admins)]
+    return apply.alarm(company.admins, key, sentence)
 
 
 def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tuple[Outcome, str]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import structlog
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, true, update
 from sqlmodel import col
 
@@ -17,7 +16,7 @@ from engine.connectors.port import Discovered
 from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
-from engine.outcome import Card, Entry, Tell
+from engine.outcome import Entry
 from engine.request import SYSTEM, AccountId
 from storage import apply, audit, batch
 from storage.codec import (
@@ -45,8 +44,6 @@ from storage.tables import (
     ResourceRow,
 )
 from storage.types import among
-
-logger = structlog.get_logger()
 
 MOST_NAMED = 20  # in one message
 Log = list[tuple[None, Entry]]
@@ -258,9 +255,7 @@ def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     named = [ids.get(a, a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
     rows = tx.execute(_THESE, {"ids": named}).scalars()
     able = [PersonId(r.id) for r in rows if load_person(r.body, r.account).may_ask]
-    if not able:
-        logger.error("nobody can be told: no administrator may decide anything", said=sentence)
-    apply.tell(tx, [Tell(admin, Card.ALARM, key, sentence) for admin in able], now)
+    apply.tell(tx, apply.alarm(able, key, sentence), now)
 
 
 def changed(tx: Write, log: Sequence[Entry], now: datetime) -> None:

@@ -66,7 +66,7 @@ def who(services: Services, acting: Account, profiles: Profiles) -> Person | Ref
 def still(company: Company, person: Person) -> Person | Refusal:
     """Return the person as they are now; a refusal: the tie or the person is active no more."""
     now = company.directory.whose(person.account) if person.account else None
-    if now is None or now is not company.directory.get(person.id):
+    if now is None or now.id != person.id:
         return NO_ONE
     return now if now.active else INACTIVE
 

@@ -8,10 +8,11 @@ from bot.clock import SystemClock
 from bot.services import Services
 from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
 from bot.views import ids
-from engine.directory import Account, PersonStatus
+from engine.directory import Account, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup, Join
 from engine.request import State
-from storage import sync
+from storage import succession, sync
+from storage.succession import Standing, Succession
 from storage.tables import PersonRow
 from tests.support.door import TEAM, click, command, modal, slack_id
 from tests.support.door import profile as user
@@ -460,6 +461,43 @@ def test_an_event_of_somebodys_status_writes_nothing(door):
         assert door.deliver(event(type_, user(door.person("marta"), status="lunch"))).status == 200
 
     assert door.written == 0
+
+
+def elsewhere_done(door, change):
+    """Let another process change the company: this one does not hear of it."""
+    with door.database.write() as tx:
+        change(tx)
+
+
+def test_the_first_click_after_a_command_is_not_refused(door):
+    """Carried over by the command line, the right person was no one, once: memory was old."""
+    active = next(r for r in door.requests() if r.state is State.ACTIVE and r.grantee == "marta")
+    marta = door.person("marta")
+    pair = Succession(
+        marta.id, PersonId("m-1"), marta.email, marta.name, marta.name, Standing.WAITS
+    )
+    door.services.company()
+    now = door.clock.now()
+    elsewhere_done(door, lambda tx: succession.carry(tx, [pair], door.services.keys, now))
+
+    door.click("marta", ids.RETURN, str(active.id))
+    door.work()
+
+    assert door.request(active.id).state is State.RETURNED
+
+
+@pytest.mark.parametrize("what", ["my", "request"])
+def test_the_first_command_after_a_confirmation_is_answered(door, what):
+    """Her tie was suspended and confirmed elsewhere: the first thing that she did was refused."""
+    door.services.company()
+    now, broken = door.clock.now(), {PersonId("marta"): (slack_id("marta"), "a second account")}
+    elsewhere_done(door, lambda tx: sync.suspend(tx, broken, now))
+    elsewhere_done(door, lambda tx: sync.confirm(tx, PersonId("marta"), PersonId("ines"), now))
+
+    said = door.command("marta", what).said
+
+    assert "does not know you" not in said
+    assert door.person("marta").slack == slack_id("marta")
 
 
 def test_what_slack_tells_of_somebody_is_known_at_once(told):
