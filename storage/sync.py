@@ -165,7 +165,8 @@ def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
     batch.change(tx, PersonRow, rows, where={"id": "of"}, to=("slack", "account"))
     log = [Entry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
     changed(tx, log, now)
-    void(tx, [PersonId(str(r["of"])) for r in rows if ties[PersonId(str(r["of"]))].guest], now)
+    if guests := [id_ for id_, account in ties.items() if account.guest and id_ in free]:
+        void(tx, guests, now)  # they may have been a member until the tie before was suspended
     return len(rows)
 
 
