@@ -167,7 +167,8 @@ class _Search:
         if len(before) != 1:
             return
         (old,) = before
-        overlaps = old.id in self._here
+        listed = {old.id, PersonId(old.id.partition("~")[0])} - {new.id}
+        overlaps = not listed.isdisjoint(self._here)
         if new.id in self._settled or not old.active:
             if not overlaps and self._may_be(new.id, old):
                 self._add(old, new, Standing.LEFT)
@@ -185,6 +186,9 @@ class _Search:
         if not used:
             return
         last = self._known[used[-1]]
+        if last.id in self._held:
+            self._add(last, new, Standing.HELD)
+            return
         theirs = last.email and not last.successor and last.id not in self._claimed
         id_ = last.id if theirs else next(i for i in _made_of(new.id) if i not in self._known)
         if id_ != new.id:

@@ -1,19 +1,23 @@
 """The same people under new directory ids: nothing is lost meanwhile, and all is carried over."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlmodel import col
 
 from engine.commands import Approve, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.port import Secret
-from engine.directory import Account, PersonId, PersonStatus
+from engine.directory import Account, Person, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup
 from engine.outcome import Decision
 from engine.request import State
 from storage import accounts, apply, facts, succession, sync
+from storage.codec import dump_person
 from storage.succession import Standing
 from storage.tables import AccountRow, AskRow, AuditRow, MessageRow, PersonRow
 from tests.support.inside import counted
@@ -375,6 +379,44 @@ def test_two_people_whose_addresses_were_swapped_stay_as_they_are(stored):
     assert {s.standing for s in found} == {Standing.HELD}
     assert people(stored)[ALICE].email == "alice@example.com"
     assert people(stored)[BOB].slack == "U-bob"
+
+
+IDS, MAILS = ("a", "b", "c", "d"), ("1@x.example", "2@x.example", "3@x.example", "4@x.example")
+somebody = st.tuples(st.sampled_from(MAILS), st.sampled_from(["Ann", "Ben", "Cy"]), st.booleans())
+
+
+def as_row(id_, mail, name, active) -> tuple[object, ...]:
+    status = PersonStatus.ACTIVE if active else PersonStatus.INACTIVE
+    body = dump_person(Person(PersonId(id_), mail, name, status))
+    return id_, mail, status.value, None, body
+
+
+@settings(max_examples=500)
+@given(
+    known=st.dictionaries(st.sampled_from([*IDS, "a~2", "b~2"]), somebody),
+    ids=st.permutations(IDS),
+    listed=st.lists(somebody, max_size=4, unique_by=lambda s: s[0]),
+)
+def test_whatever_is_listed_no_id_is_taken_from_who_is_there(known, ids, listed):
+    """A list of a kind that nobody had thought of stored two people under one id."""
+    rows = [as_row(id_, *said) for id_, said in known.items()]
+    people = [
+        Person(PersonId(id_), mail, name, PersonStatus.ACTIVE if here else PersonStatus.INACTIVE)
+        for id_, (mail, name, here) in zip(ids, listed, strict=False)
+    ]
+
+    found = succession._Search(rows, people).found()
+    taken_in = succession.as_known(people, found)
+
+    assert len({p.id for p in taken_in}) == len(taken_in)
+    carried = [s.old for s in found if s.standing is not Standing.HELD]
+    assert len(set(carried)) == len(carried)
+    there = {p.email for p in people if p.may_receive}
+    owners = Counter(mail for mail, _, _ in known.values())
+    for one in taken_in:
+        mail, _, active = known.get(one.id, (one.email, "", False))
+        if one.may_receive and active and mail in there and owners[mail] == 1:
+            assert one.email == mail
 
 
 def test_an_old_id_that_is_listed_as_inactive_says_nothing_new(stored):
