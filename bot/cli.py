@@ -28,6 +28,7 @@ from storage.claims import NotAloneError
 from storage.database import AWAY, Database
 from storage.files import UnsafePlaceError
 from storage.servers import Plan
+from storage.succession import Standing
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -254,6 +255,14 @@ def _print_plan(plan: Plan) -> None:
     out.print(f"Accounts that have access there, to be brought in line: {plan.accounts}")
 
 
+_STANDING = {
+    Standing.WAITS: "goes on under the first id until it is carried over",
+    Standing.LEFT: "is not listed under the first id any more; what is left there can be carried",
+    Standing.KEPT: "stays under the first id: the other is, or was, somebody else's",
+    Standing.HELD: "stays as it is known: the first id is listed with another address, too",
+}
+
+
 @people.command("confirm")
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
@@ -261,7 +270,21 @@ def confirm_tie(email: str) -> None:
         refusal = desk.confirm(email)
     if refusal:
         _fail(refusal.sentence)
-    out.print(f"{email} is tied at the next contact.")
+    out.print(f"{_shown(email)} is tied at the next contact.")
+
+
+@people.command("part")
+def part_people(email: str) -> None:
+    """Say that somebody else is listed under a person's id now: who had it has left."""
+    with operate.opened(_settings()) as desk:
+        refusal = desk.part(email)
+    if refusal:
+        _fail(refusal.sentence)
+    out.print(
+        f"Who had the id before has left, and their access ends. {_shown(email)} is somebody new, "
+        "and is tied at the next contact.",
+        soft_wrap=True,
+    )
 
 
 @people.command("accept")
@@ -270,11 +293,17 @@ def accept_people() -> None:
     given = _settings()
     listed = manifests.load(given.manifests)
     with operate.opened(given) as desk:
-        losing = desk.accept(listed)
-    if losing:
-        out.print(f"Taken in. Deactivated or dropped from groups: {', '.join(losing)}.")
+        accepted = desk.accept(listed)
+    if accepted.changed:
+        out.print(f"Taken in. People who are new, or have changed: {accepted.changed}.")
+    if accepted.losing:
+        losing = _shown(", ".join(accepted.losing))
+        out.print(f"Deactivated or dropped from groups: {losing}.", soft_wrap=True)
     else:
         out.print("Nothing was held back.")
+    if accepted.new_ids:
+        found = f"People who are listed under another id than the one known: {accepted.new_ids}."
+        out.print(f"{found} Look at them: latchkey people carry", soft_wrap=True)
 
 
 @people.command("carry")
@@ -295,20 +324,19 @@ def carry_people(
             _fail(f"Nobody who has a new id has the address {', '.join(sorted(unknown))}.")
         same = [s for s in found if address(s.email) not in apart]
         if yes:
-            desk.part([s for s in found if s not in same])
+            desk.part_all([s for s in found if s not in same])
             desk.carry(same, given.key_ring)
-    table = Table("person", "address", "old id", "new id", "")
     for s in found:
-        name = s.name if s.name == s.was else f"{s.was} → {s.name}"
-        said = "goes on under the old id" if s.waits else "the old id has left"
-        said = said if s in same else "somebody else"
-        table.add_row(_shown(name), _shown(s.email), _shown(s.old), _shown(s.new), said)
+        said = _STANDING[s.standing] if s in same else "somebody else has the address"
+        out.print(f"[bold]{_shown(str(s))}[/]", f"  {_shown(s.email)}", f"  {said}", sep="\n",
+                  soft_wrap=True)  # fmt: skip
     if not found:
         out.print("Nobody has a new id.")
         return
-    out.print(table)
+    carried = sum(s.carries for s in same)
     if yes:
-        out.print(f"Carried over: {len(same)}. Somebody else: {len(found) - len(same)}.")
+        stay = f" As they are: {len(same) - carried}." if carried < len(same) else ""
+        out.print(f"Carried over: {carried}. Somebody else: {len(found) - len(same)}.{stay}")
     else:
         out.print(
             "Nothing was changed. If these are the same people: latchkey people carry --yes. "

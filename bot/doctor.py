@@ -20,6 +20,7 @@ from bot.settings import Settings
 from bot.slack import error_code
 from engine.connectors.port import Check, Unavailable
 from storage import files, schema
+from storage.company import Companies
 from storage.database import Database
 from storage.files import UnsafePlaceError
 from storage.sessions import UnfitStoreError, strangers
@@ -92,10 +93,32 @@ def _database(settings: Settings) -> Iterator[Check]:
             with database.sessions.connect() as connection:
                 cure = strangers(connection)
             yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+        if schema.fits(found):
+            yield from _administrators(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])
     finally:
         database.close()
+
+
+def _administrators(database: Database) -> Iterator[Check]:
+    """Say whether somebody can be told of what goes wrong; nothing where nothing was taken in."""
+    with database.read() as session:
+        company = Companies().current(session)
+    if not company.directory.people:
+        return
+    people = [company.directory.people[id_] for id_ in company.admins]
+    told = [p for p in people if p.account]
+    if told:
+        detail = f"{len(people)}, of whom {len(told)} can be told in Slack"
+    elif people:
+        detail = "nobody can be told of alarms: none of them is tied to a Slack account yet"
+    else:
+        detail = (
+            "nobody administers, and nobody can be told of alarms: whoever is named has left, or "
+            "is a guest. Name somebody else as admins in company.yaml"
+        )
+    yield Check("administrators", ok=bool(told), detail=detail)
 
 
 def _integrations(settings: Settings) -> Iterator[Check]:

@@ -9,7 +9,6 @@ import structlog
 from bot.services import Services
 from engine.connectors.port import Connector, Discovered, Unavailable
 from engine.inventory import IntegrationId
-from engine.outcome import Card, Tell
 from storage import apply, sync
 from storage.company import Company
 from storage.database import Write
@@ -43,7 +42,7 @@ def discover(services: Services, integration: IntegrationId) -> None:
         except OtherServerError as fault:
             log.error("nothing taken in", integration=integration, why=str(fault))  # noqa: TRY400
             key = f"server/{integration}/{server}"
-            alarms = [Tell(a, Card.ALARM, key, str(fault)) for a in sorted(company.admins)]
+            alarms = apply.alarm(company.admins, key, str(fault))
             apply.tell(tx, alarms, now)
 
     services.write(change)

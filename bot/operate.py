@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlmodel import col
 
+from bot import new_ids
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.manifests import Manifests
 from bot.settings import Settings
@@ -31,6 +32,15 @@ class Line:
     action: str
     actor: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was taken in: of how many people something is new, who loses something, new ids."""
+
+    changed: int
+    losing: tuple[str, ...]
+    new_ids: int
 
 
 @contextmanager
@@ -97,19 +107,35 @@ class Desk:
             sync.confirm(tx, person, OPERATOR, self.clock.now())
         return None
 
-    def accept(self, listed: Manifests) -> tuple[str, ...]:
-        """Take in all people of the manifests; return who loses something, where it was held."""
-        now = self.clock.now()
+    def part(self, email: str) -> Refusal | None:
+        """Note that somebody else has the id that this address is listed with."""
+        person = self._person(email)
+        if isinstance(person, Refusal):
+            return person
         with self.database.write() as tx:
-            people = succession.as_known(listed.people, succession.find(tx, listed.people))
+            if succession.make_way(tx, person, self.clock.now()):
+                return None
+        return Refusal(
+            Code.UNKNOWN_PERSON,
+            f"Nothing waits for this: the address of {email} has not changed at its id.",
+        )
+
+    def accept(self, listed: Manifests) -> Accepted:
+        """Take in all people of the manifests, and tell the admins of new ids, as a sync does."""
+        now = self.clock.now()
+        losing: tuple[str, ...] = ()
+        with self.database.write() as tx:
+            found = succession.find(tx, listed.people)
+            people = succession.as_known(listed.people, found)
+            new_ids.tell(tx, found, now)
             try:
-                sync.people(tx, people, listed.groups, now)
+                changed = sync.people(tx, people, listed.groups, now)
             except TooMuchError as fault:
-                sync.people(tx, people, listed.groups, now, held=False)
-                detail = {"people": list(fault.losing)}
+                losing = fault.losing
+                changed = sync.people(tx, people, listed.groups, now, held=False)
+                detail = {"people": list(losing)}
                 audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
-                return fault.losing
-        return ()
+        return Accepted(changed, losing, len(found))
 
     def new_ids(self, listed: Manifests) -> list[Succession]:
         """Return who is listed under another id than the one known."""
@@ -118,13 +144,13 @@ class Desk:
 
     def carry(self, people: Sequence[Succession], keys: KeyRing) -> None:
         """Give people their new ids, with all that is theirs, some at a time."""
-        left = list(people)
+        left = [pair for pair in people if pair.carries]
         while some := left[: succession.AT_ONCE]:
             with self.database.write() as tx:
                 succession.carry(tx, some, keys, self.clock.now())
             del left[: succession.AT_ONCE]
 
-    def part(self, people: Sequence[Succession]) -> None:
+    def part_all(self, people: Sequence[Succession]) -> None:
         """Note that who had these addresses before has left: somebody else has them now."""
         with self.database.write() as tx:
             succession.part(tx, people, self.clock.now())

@@ -1,6 +1,5 @@
 """Latchkey as a running program: opens everything, runs the loops, keeps its links to Slack."""
 
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import IO
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot import app, inventory, loops, manifests, reconcile, roster
+from bot import app, inventory, loops, manifests, new_ids, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
@@ -23,8 +22,7 @@ from bot.services import Connected, Services
 from bot.settings import Settings
 from bot.web import Events, Server, site
 from engine.inventory import IntegrationId
-from engine.outcome import Card, Tell
-from storage import apply, claims, files, jobs, schema, succession, sync
+from storage import claims, files, jobs, schema, succession, sync
 from storage.company import Companies, Company
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
@@ -76,16 +74,16 @@ def take_in(services: Services, listed: Manifests) -> None:
     """
     now = services.clock.now()
 
-    def change(tx: Write, company: Company) -> None:
+    def change(tx: Write, _: Company) -> None:
         tx.wait_for_others()
         found = succession.find(tx, listed.people)
         ids = succession.known_as(found)
-        _tell_of_new_ids(tx, found, now)
+        new_ids.tell(tx, found, now)
         try:
             sync.people(tx, succession.as_known(listed.people, found), listed.groups, now)
         except TooMuchError as fault:
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
-            _ask_admins(tx, company, fault, found, now)
+            _ask_admins(tx, fault, found, now)
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
@@ -93,9 +91,7 @@ def take_in(services: Services, listed: Manifests) -> None:
     services.write(change)
 
 
-def _ask_admins(
-    tx: Write, company: Company, held: TooMuchError, found: Sequence[Succession], now: datetime
-) -> None:
+def _ask_admins(tx: Write, held: TooMuchError, found: Sequence[Succession], now: datetime) -> None:
     """Tell the admins, once, however often it is tried."""
     sentence = (
         f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
@@ -103,30 +99,7 @@ def _ask_admins(
     )
     if found:
         sentence += " Before that, look who only has a new id: latchkey people carry."
-    key = f"held/{_digest(held.losing)}"
-    alarms = [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(company.admins)]
-    apply.tell(tx, alarms, now)
-
-
-def _tell_of_new_ids(tx: Write, found: Sequence[Succession], now: datetime) -> None:
-    """Tell the admins, once for each list, who seems to be the same person under a new id."""
-    if not found:
-        return
-    named = [str(s) for s in found[: sync.MOST_NAMED]]
-    more = [f"and {len(found) - len(named)} more"] if len(found) > len(named) else []
-    how_many = "1 person is" if len(found) == 1 else f"{len(found)} people are"
-    sentence = (
-        f"{how_many} listed under a new id, with the address of somebody known: "
-        f"{'; '.join([*named, *more])}. Nothing is taken from them for it. Look at the list: "
-        "latchkey people carry. If they are the same people, carry all that is theirs over: "
-        "latchkey people carry --yes."
-    )
-    key = f"new_ids/{_digest([f'{s.old}/{s.new}' for s in found])}"
-    sync.tell_admins(tx, key, sentence, now)
-
-
-def _digest(names: Sequence[str]) -> str:
-    return hashlib.sha256(",".join(names).encode()).hexdigest()[:16]
+    sync.tell_admins(tx, f"held/{new_ids.digest(held.losing)}", sentence, now)
 
 
 class Program:

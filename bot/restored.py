@@ -17,7 +17,7 @@ from engine.commands import Extend
 from engine.connectors.port import Login, Presence, Unavailable
 from engine.holdings import wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Card, Decision, Entry, Tell
+from engine.outcome import Decision, Entry
 from engine.request import OPERATOR, AccessRequest, AccountId, State
 from storage import apply, audit, facts, jobs, reconcile
 from storage.accounts import target_of
@@ -95,9 +95,11 @@ def _extended(desk: Desk, request: AccessRequest, last: datetime) -> AccessReque
 def _tell_admins(desk: Desk, tx: Write, longer: Iterable[AccessRequest], now: datetime) -> None:
     company = desk.companies.current(tx)
     tells = [
-        Tell(admin, Card.ALARM, f"restored/{r.code}/{now.isoformat()}", _sentence(r))
+        tell
         for r in longer
-        for admin in sorted(company.admins)
+        for tell in apply.alarm(
+            company.admins, f"restored/{r.code}/{now.isoformat()}", _sentence(r)
+        )
     ]
     apply.tell(tx, tells, now)
 

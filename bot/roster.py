@@ -33,15 +33,20 @@ log = structlog.get_logger()
 
 
 class _NoPageError(Exception):
-    """Slack's answer is no page of people."""
+    """Slack's answer is no page of people; it says why, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """How far a listing has come. `furthest`: so many pages were read before it began anew."""
+    """How far a listing has come. `furthest`: so many pages were read before it began anew.
+
+    `mark` is the cursor at the last page whose number is a power of two: a listing that goes round
+    in circles, however large, comes to it again (Brent).
+    """
 
     begun: str
     cursor: str = ""
+    mark: str = ""
     page: int = 0
     furthest: int = 0
     failed: int = 0  # in a row: nothing new was read since
@@ -58,10 +63,11 @@ class _Place:
         page = self.page + 1
         failed = 0 if page > self.furthest else self.failed
         furthest = max(page, self.furthest)
-        return replace(self, cursor=cursor, page=page, furthest=furthest, failed=failed)
+        mark = cursor if page & (page - 1) == 0 else self.mark
+        return replace(self, cursor=cursor, mark=mark, page=page, furthest=furthest, failed=failed)
 
     def anew(self) -> "_Place":
-        return replace(self, cursor="", page=0)
+        return replace(self, cursor="", mark="", page=0)
 
 
 def read_on(services: Services, client: WebClient, job: Job) -> timedelta:
@@ -87,10 +93,22 @@ def _page(client: WebClient, place: _Place) -> tuple[list[Profile], str]:
     answer: Any = client.users_list(limit=PAGE, cursor=place.cursor or None)
     members, after = answer.get("members"), answer.get("response_metadata") or {}
     cursor = str(after.get("next_cursor") or "")
-    circles = cursor and (cursor == place.cursor or place.page >= MOST_PAGES)
-    if circles or not isinstance(members, list) or not all(map(is_profile, members)):
-        raise _NoPageError
-    return [marked(client, user) for user in members], cursor
+    if cursor and (cursor in {place.cursor, place.mark} or place.page >= MOST_PAGES):
+        raise _NoPageError("Slack's list goes round in circles")
+    if not isinstance(members, list):
+        raise _NoPageError("Slack's answer was no list of people")
+    profiles = [user for user in members if is_profile(user)]
+    if members and not profiles:
+        raise _NoPageError("nothing in Slack's list was a person's account")
+    if odd := [_name(user) for user in members if not is_profile(user)]:
+        log.warning("slack accounts of no shape left out", page=place.page + 1, accounts=odd)
+    return [marked(client, user) for user in profiles], cursor
+
+
+def _name(user: object) -> str:
+    """Return the id of an account that has no shape, or what it is instead of one."""
+    id_ = user.get("id") if isinstance(user, dict) else None
+    return id_ if isinstance(id_, str) else type(user).__name__
 
 
 def _put_off(services: Services, job: Job, place: _Place, fault: Exception) -> timedelta:
@@ -100,9 +118,16 @@ def _put_off(services: Services, job: Job, place: _Place, fault: Exception) -> t
     lost = why == "invalid_cursor" or isinstance(fault, _NoPageError)
     place = replace(place.anew() if lost else place, failed=place.failed + 1)
     tells = place.failed >= TELL_AFTER and not place.told
-    _keep(services, job, replace(place, told=place.told or tells), why if tells else "")
+    said = _for_people(fault) if tells else ""
+    _keep(services, job, replace(place, told=place.told or tells), said)
     pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(place.failed, 10)))
     return max(BETWEEN, asked_to_wait(fault) or pause)
+
+
+def _for_people(fault: Exception) -> str:
+    if isinstance(fault, SlackApiError):
+        return f"Slack says {error_code(fault)}"
+    return str(fault) if isinstance(fault, _NoPageError) else "Slack gave no answer"
 
 
 def _keep(services: Services, job: Job, place: _Place | None, why: str = "") -> None:

@@ -83,11 +83,13 @@ def asked_to_wait(fault: Exception) -> timedelta | None:
 def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:
     """Return the user, marked as a stranger if of another company. Raises slack_sdk's errors.
 
-    Slack's own mark is for those alone with whom no channel is shared.
+    Slack's own mark is for those alone with whom no channel is shared. Where it does not say of
+    which team the user is, they are not marked for that.
     """
     team, organisation = _home(client)
     theirs = (user.get("enterprise_user") or {}).get("enterprise_id")
-    ours = user.get("team_id") == team or (organisation and theirs == organisation)
+    said = user.get("team_id") or theirs
+    ours = user.get("team_id") == team or (organisation and theirs == organisation) or not said
     return {**user, "is_stranger": bool(user.get("is_stranger")) or not ours}
 
 

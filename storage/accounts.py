@@ -25,7 +25,7 @@ from engine.connectors.port import (
 from engine.directory import PersonId
 from engine.holdings import Wish, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Card, Entry, Tell
+from engine.outcome import Entry, Tell
 from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
 from storage import apply, claims, facts, jobs
 from storage.book import Book
@@ -214,6 +214,19 @@ def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.proof, _about_proof(row)) if row.proof else None
 
 
+def hand_over(row: AccountRow, person: PersonId, keys: KeyRing) -> bool:
+    """Give the account to the same person under another id.
+
+    What is kept of the password is bound to the id, and goes along. True: an order that is under
+    way no longer speaks of it.
+    """
+    secret, proof = open_secret(row, keys), open_proof(row, keys)
+    row.person_id = person
+    row.secret = keys.seal(secret, _about(row)) if secret else row.secret
+    row.proof = keys.seal(proof, _about_proof(row)) if proof else row.proof
+    return secret is not None
+
+
 def _lock(
     tx: Write,
     instance: InstanceId,
@@ -286,7 +299,7 @@ class _Turn:
         self._stand(account, dict.fromkeys(ours, False))
         if kind.generates_login and not row.made:
             self._stand(account, dict.fromkeys(new, False))
-        elif new and not self.company.paused:
+        elif new and not self._stopped(row):
             return self._work(row, look=new)
         return self._begin(row, kind)
 
@@ -312,6 +325,11 @@ class _Turn:
             held |= {g.entitlement for g in mine if g.state is GrantState.HELD}
             self.book.decide(request.id, Observe({g.id: over[g.entitlement] for g in mine}))
         return over.keys() - held
+
+    def _stopped(self, row: AccountRow) -> bool:
+        """Tell whether nothing new is begun: at all, or for somebody who may be another now."""
+        person = self.company.directory.get(PersonId(row.person_id))
+        return self.company.paused or (person is not None and person.suspended is not None)
 
     def _looked(
         self, row: AccountRow, work: Work, result: Result, over: Collection[EntitlementId]
@@ -343,7 +361,7 @@ class _Turn:
     def _begin(self, row: AccountRow, kind: Kind) -> Work | None:
         """Store, before the connector is called, that access is about to begin."""
         account = AccountId(row.id or 0)
-        for request in self.book.on(account) if not self.company.paused else ():
+        for request in self.book.on(account) if not self._stopped(row) else ():
             if any(g.account == account and g.state is GrantState.WANTED for g in request.grants):
                 self.book.decide(request.id, Attempt())
         wished = wish(account, self.book.on(account))
@@ -531,7 +549,7 @@ def _put_off(row: AccountRow, company: Company, desk: Desk, why: str, now: datet
         f"{ALARM_AFTER} times in a row: {why}. It is being tried again, without end."
     )
     key = f"account/{row.id}/{row.wanted}"
-    return [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(company.admins)]
+    return apply.alarm(company.admins, key, sentence)
 
 
 def _judge(target: Target, seen: Outcome, *, wanted: bool, doubted: bool) -> tuple[Outcome, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
+import structlog
 from sqlalchemy import and_, bindparam, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
@@ -47,6 +48,8 @@ from storage.tables import (
     RequestRow,
 )
 from storage.types import among
+
+log = structlog.get_logger()
 
 PRIORITY = {
     Card.APPROVAL: 1,
@@ -415,6 +418,14 @@ def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     batch.add(tx, MessageRow, rows, key=_MESSAGE)
     if rows:
         tx.wake("messages")
+
+
+def alarm(admins: Iterable[PersonId], key: str, sentence: str) -> list[Tell]:
+    """Return what is to be said to all admins; where there are none, it is in the log at least."""
+    tells = [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(admins)]
+    if not tells:
+        log.error("an alarm, and no administrator who could be told", said=sentence)
+    return tells
 
 
 def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:

@@ -7,7 +7,6 @@ from sqlalchemy import bindparam, select, update
 from sqlmodel import col
 
 from engine.commands import Tick
-from engine.outcome import Card, Tell
 from engine.request import RequestId, code_of
 from storage import apply, facts
 from storage.book import Book
@@ -51,5 +50,5 @@ def fail(tx: Write, company: Company, id_: RequestId, why: str, now: datetime) -
     tx.execute(update(RequestRow).where(col(RequestRow.id) == id_).values(wake_at=now + pause))
     if attempts == ALARM_AFTER:
         sentence = f"{code_of(id_)} cannot be worked on: {why}. It is being tried again."
-        alarms = [Tell(a, Card.ALARM, f"poisoned/{id_}", sentence) for a in sorted(company.admins)]
+        alarms = apply.alarm(company.admins, f"poisoned/{id_}", sentence)
         apply.tell(tx, alarms, now)

@@ -18,7 +18,7 @@ from engine.commands import Observe
 from engine.connectors.port import Holding, Login, Order, Outcome, Presence, Target
 from engine.holdings import wish
 from engine.inventory import EntitlementId, IntegrationId
-from engine.outcome import Card, Entry, Tell
+from engine.outcome import Entry
 from engine.request import SYSTEM, AccessRequest, AccountId, GrantState, RequestId
 from storage import apply, audit, claims, facts
 from storage.accounts import Desk, login_of, target_of
@@ -309,10 +309,6 @@ def _past(tx: Write, account: AccountId) -> list[AccessRequest]:
 
 
 def _report(tx: Write, company: Company, said: Sequence[Said], now: datetime) -> None:
-    tells = [
-        Tell(admin, Card.ALARM, key, sentence)
-        for key, sentence, _ in said
-        for admin in sorted(company.admins)
-    ]
+    tells = [t for key, sentence, _ in said for t in apply.alarm(company.admins, key, sentence)]
     apply.tell(tx, tells, now)
     audit.append(tx, [(None, entry) for _, _, entry in said], now)

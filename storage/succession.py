@@ -5,9 +5,12 @@ is taken away because a system of record was replaced.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
+from itertools import count, takewhile
+from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, select, text, update
 from sqlalchemy.orm import aliased
@@ -17,7 +20,8 @@ from engine.directory import Person, PersonId, PersonStatus, address
 from engine.outcome import Entry
 from engine.request import OPERATOR, AccountId, RequestId
 from storage import accounts, apply, audit, batch, sync
-from storage.codec import dump_request, load_request
+from storage.codec import dump_request, load_person, load_request
+from storage.company import formerly
 from storage.database import Read, Write
 from storage.secrets import KeyRing
 from storage.tables import (
@@ -34,8 +38,12 @@ from storage.types import among
 AT_ONCE = 10  # people in one transaction, which others wait for
 
 _KNOWN = select(
-    col(PersonRow.id), col(PersonRow.email), col(PersonRow.status), col(PersonRow.body)
-).where(col(PersonRow.successor).is_(None))
+    col(PersonRow.id),
+    col(PersonRow.email),
+    col(PersonRow.status),
+    col(PersonRow.successor),
+    col(PersonRow.body),
+)
 _THEIRS = (
     select(RequestRow)
     .where(
@@ -60,11 +68,20 @@ _ACCOUNTS = (
 _PEOPLE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
+class Standing(StrEnum):
+    """What becomes of somebody who is listed under another id than the one known."""
+
+    WAITS = "waits"  # goes on under the old id, until it is carried over
+    LEFT = "left"  # has left under the old id already, and is there under the new one
+    KEPT = "kept"  # goes on under the old id: the new one is, or was, somebody else's
+    HELD = "held"  # who it is cannot be told: what is known stays as it is
+
+
 @dataclass(frozen=True, slots=True)
 class Succession:
     """Two ids of one address: the person that was, and who is listed now.
 
-    `waits`: the old one is active, and goes on until it is carried over. Else it has left already.
+    `known` are those who stay as they are known while nobody can tell who is who.
     """
 
     old: PersonId
@@ -72,7 +89,17 @@ class Succession:
     email: str
     was: str  # the names
     name: str
-    waits: bool
+    standing: Standing
+    known: tuple[Person, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        return self.standing is Standing.WAITS
+
+    @property
+    def carries(self) -> bool:
+        """Whether all that is theirs can be carried over."""
+        return self.standing in {Standing.WAITS, Standing.LEFT}
 
     def __str__(self) -> str:
         names = self.name if self.name == self.was else f"{self.was}, now {self.name}"
@@ -80,39 +107,137 @@ class Succession:
 
 
 def find(session: Read, listed: Sequence[Person]) -> list[Succession]:
-    """Return who is listed under another id than the one known; two of one address are nobody."""
-    there = {p.id for p in listed if p.may_receive}
-    news = defaultdict[str, list[Person]](list)
-    for person in listed:
-        if person.may_receive:
-            news[address(person.email)].append(person)
-    known = session.ask(_KNOWN)
-    ids = {id_ for id_, *_ in known}
-    olds = defaultdict[str, list[tuple[str, bool, str]]](list)
-    for id_, email, status, body in known:
-        if email and id_ not in there:
-            olds[address(email)].append((id_, status != PersonStatus.INACTIVE, body["name"]))
-    found = []
-    for where, people in news.items():
-        before = olds.get(where, [])
-        before = [old for old in before if old[1]] or before
-        if len(people) == 1 == len(before):
-            (new,), ((id_, active, name),) = people, before
-            waits = active and new.id not in ids
-            found.append(Succession(PersonId(id_), new.id, new.email, name, new.name, waits))
-    return sorted(found, key=lambda s: s.old)
+    """Return who is listed under another id than the one known; two of one address are nobody.
+
+    An id never passes to another person. Who is listed under one that is or was somebody else's
+    goes on under their own, or, if they are new, under one that is made for them.
+    """
+    return sorted(_Search(session.ask(_KNOWN), listed).found(), key=lambda s: (s.old, s.new))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    id: PersonId
+    email: str
+    status: str
+    successor: str | None
+    body: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.body["name"])
+
+    @property
+    def active(self) -> bool:
+        return self.status != PersonStatus.INACTIVE
+
+
+class _Search:
+    def __init__(self, rows: Iterable[tuple[Any, ...]], listed: Sequence[Person]) -> None:
+        self._known = {PersonId(row[0]): _Known(*row) for row in rows}
+        self._here = {p.id: p for p in listed if p.may_receive}
+        self._before = defaultdict[str, list[_Known]](list)
+        for row in self._known.values():
+            if row.email and not row.successor:
+                self._before[address(row.email)].append(row)
+        self._found: list[Succession] = []
+        self._settled = {id_ for id_, p in self._here.items() if self._is(id_, p)}
+        self._claimed: set[PersonId] = set()
+        self._held: set[PersonId] = set()
+
+    def found(self) -> list[Succession]:
+        listed = defaultdict[str, list[Person]](list)
+        for person in self._here.values():
+            listed[address(person.email)].append(person)
+        for people in listed.values():
+            if len(people) == 1:
+                self._by_address(people[0])
+        for person in self._here.values():
+            if person.id not in self._settled | self._held:
+                self._by_id(person)
+        return [replace(s, known=self._stay(s)) for s in self._found]
+
+    def _is(self, id_: PersonId, person: Person) -> bool:
+        row = self._known.get(id_)
+        return row is not None and not row.successor and _same(row.email, person.email)
+
+    def _by_address(self, new: Person) -> None:
+        before = [row for row in self._before[address(new.email)] if row.id != new.id]
+        before = [row for row in before if row.active] or before
+        if len(before) != 1:
+            return
+        (old,) = before
+        listed = {old.id, PersonId(old.id.partition("~")[0])} - {new.id}
+        overlaps = not listed.isdisjoint(self._here)
+        if new.id in self._settled or not old.active:
+            if not overlaps and self._may_be(new.id, old):
+                self._add(old, new, Standing.LEFT)
+        elif overlaps and old.name.casefold() != new.name.casefold():
+            self._held |= {old.id, new.id}
+            self._add(old, new, Standing.HELD)
+        else:
+            self._claimed.add(old.id)
+            fits = new.id not in self._known or self._newest(new.id) == old.id
+            self._add(old, new, Standing.WAITS if fits else Standing.KEPT)
+
+    def _by_id(self, new: Person) -> None:
+        """Find by which id somebody goes on whose address is not known."""
+        used = list(takewhile(self._known.__contains__, _made_of(new.id)))
+        if not used:
+            return
+        last = self._known[used[-1]]
+        if last.id in self._held:
+            self._add(last, new, Standing.HELD)
+            return
+        theirs = last.email and not last.successor and last.id not in self._claimed
+        id_ = last.id if theirs else next(i for i in _made_of(new.id) if i not in self._known)
+        if id_ != new.id:
+            was = last.name if theirs else new.name
+            self._found.append(Succession(id_, new.id, new.email, was, new.name, Standing.KEPT))
+
+    def _may_be(self, new: PersonId, old: _Known) -> bool:
+        """Tell whether the new id has never been another's than who had the old one."""
+        row = self._known.get(new)
+        return row is None or new in self._settled or self._newest(new) == old.id
+
+    def _newest(self, id_: PersonId) -> PersonId:
+        while successor := self._known[id_].successor:
+            id_ = PersonId(successor)
+        return id_
+
+    def _add(self, old: _Known, new: Person, standing: Standing) -> None:
+        if standing is not Standing.HELD:
+            self._settled.add(new.id)
+        self._found.append(Succession(old.id, new.id, new.email, old.name, new.name, standing))
+
+    def _stay(self, found: Succession) -> tuple[Person, ...]:
+        ids = (found.old, found.new) if found.standing is Standing.HELD else ()
+        rows = (self._known.get(id_) for id_ in ids if id_ not in self._claimed)
+        return tuple(load_person(dict(r.body)) for r in rows if r and not r.successor)
+
+
+def _same(email: str, other: str) -> bool:
+    return address(email) == address(other)
+
+
+def _made_of(id_: str) -> Iterator[PersonId]:
+    """Yield an id, and those that are made of it for who has it next: no source lists them."""
+    yield PersonId(id_)
+    yield from (PersonId(f"{id_}~{number}") for number in count(2))
 
 
 def known_as(found: Sequence[Succession]) -> dict[PersonId, PersonId]:
-    """Return by which id each of those who wait goes on, by the new one."""
-    return {s.new: s.old for s in found if s.waits}
+    """Return by which id people go on, by the one that is listed."""
+    return {s.new: s.old for s in found if s.standing in {Standing.WAITS, Standing.KEPT}}
 
 
 def as_known(listed: Sequence[Person], found: Sequence[Succession]) -> list[Person]:
     """Return the people by the ids by which they go on."""
     ids = known_as(found)
-    gone_by = set(ids.values())  # a source may list the old id, too, as inactive
-    return [_renamed(p, ids) for p in listed if p.id not in gone_by]
+    held = {id_ for s in found if s.standing is Standing.HELD for id_ in (s.old, s.new)}
+    others = held.union(ids.values())  # a source may list the old id, too, as inactive
+    people = [_renamed(p, ids) for p in listed if p.id in ids or p.id not in others]
+    return [*people, *{p.id: p for s in found for p in s.known}.values()]
 
 
 def _renamed(person: Person, ids: Mapping[PersonId, PersonId]) -> Person:
@@ -124,9 +249,10 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
     """Give people their new ids, with all that is theirs: tie, live requests, logins, cards.
 
     What is over keeps the old id, by which the directory still finds them. The logins keep their
-    names in the systems.
+    names in the systems. What has changed since it was found stays as it is.
     """
     sync.alone(tx)
+    pairs = _as_they_are(tx, pairs)
     ids = {s.old: s.new for s in pairs}
     requests = _carry_requests(tx, ids, now)
     _carry_accounts(tx, ids, keys, now)
@@ -139,14 +265,59 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
     audit.append(tx, [(None, entry) for entry in log], now)
 
 
+def _as_they_are(tx: Write, pairs: Sequence[Succession]) -> list[Succession]:
+    ids = {"ids": [id_ for s in pairs for id_ in (s.old, s.new)]}
+    rows = {r.id: r for r in tx.execute(_PEOPLE, ids).scalars()}
+    newest = formerly(tx)
+
+    def fits(pair: Succession) -> bool:
+        old, new = rows.get(pair.old), rows.get(pair.new)
+        if old is None or old.successor or not _same(old.email, pair.email):
+            return False
+        if new is None:
+            return True
+        if new.successor:
+            return newest[pair.new] == pair.old
+        return pair.standing is Standing.LEFT and _same(new.email, pair.email)
+
+    return [pair for pair in pairs if pair.carries and fits(pair)]
+
+
+def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
+    """Note that somebody else has an id now: who had it has left.
+
+    The other one goes on under an id that is made for them, so that nothing of the former's
+    reaches them: no access, no login, no password, no line of the history. False: the address at
+    this id has not changed.
+    """
+    sync.alone(tx)
+    row = tx.execute(_PEOPLE, {"ids": [former]}).scalar_one()
+    if row.former is None:
+        return False
+    base = former.partition("~")[0]
+    used = {id_ for (id_,) in tx.ask(select(col(PersonRow.id)))}
+    own = next(id_ for id_ in _made_of(base) if id_ not in used)
+    body = {**row.body, "id": own}
+    tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
+    row.body = {**row.body, "name": row.former["name"]}
+    _leave(row, now)
+    entry = Entry("parted", OPERATOR, {"person": former, "now": own})
+    sync.changed(tx, [entry], now)
+    return True
+
+
+def _leave(row: PersonRow, now: datetime) -> None:
+    row.status, row.email, row.void_until = PersonStatus.INACTIVE.value, "", now
+    row.body = {**row.body, "status": row.status, "email": ""}
+    row.slack, row.account, row.suspended, row.former = None, None, None, None
+
+
 def part(tx: Write, pairs: Sequence[Succession], now: datetime) -> None:
     """Note that these are other people who took over an address: who had it before has left."""
     sync.alone(tx)
     log = []
     for row in tx.execute(_PEOPLE, {"ids": [s.old for s in pairs]}).scalars():
-        row.status, row.email, row.void_until = PersonStatus.INACTIVE.value, "", now
-        row.body = {**row.body, "status": row.status, "email": ""}
-        row.slack, row.account, row.suspended = None, None, None
+        _leave(row, now)
         log.append(Entry("parted", OPERATOR, {"person": row.id}))
     sync.changed(tx, log, now)
 
@@ -178,11 +349,7 @@ def _carry_accounts(
         new = ids.get(PersonId(row.person_id))
         if new is None or (row.integration_id, new) in taken:
             continue
-        secret = accounts.open_secret(row, keys)
-        row.person_id = new
-        if secret and accounts.open_secret(row, keys) is None:
-            # It is bound to whose it is. An order under way no longer speaks of this one.
-            row.secret = keys.seal(secret, accounts._about(row))  # noqa: SLF001  (its only other user)
+        if accounts.hand_over(row, new, keys):
             apply.bump(tx, [AccountId(row.id or 0)], now)
     tx.flush()
 
@@ -225,18 +392,18 @@ def _carry_people(tx: Write, ids: Mapping[PersonId, PersonId]) -> None:
     ties = {}
     for old, new in ids.items():
         row = rows[old]
-        ties[new] = row.slack, row.account, row.suspended, row.channel, row.void_until
+        ties[new] = row.slack, row.account, row.suspended, row.channel, row.void_until, row.former
         if new not in rows or rows[new].successor:
             _know(tx, rows, new, row)
-        row.slack, row.account, row.suspended = None, None, None
+        row.slack, row.account, row.suspended, row.former = None, None, None, None
         row.status, row.successor = PersonStatus.INACTIVE.value, new
         row.body = {**row.body, "status": row.status}
     tx.flush()  # an account has one person, at every moment
-    for new, (slack, account, suspended, channel, void_until) in ties.items():
+    for new, (slack, account, suspended, channel, void_until, former) in ties.items():
         row = rows[new]
         if row.slack is None and row.suspended is None:
             row.slack, row.account, row.suspended = slack, account, suspended
-            row.channel = channel
+            row.channel, row.former = channel, former
         row.void_until = max(filter(None, (row.void_until, void_until)), default=None)
     tx.flush()
 

@@ -4,19 +4,19 @@ Each function takes a complete reading. What is missing from it is gone, and the
 depend on it wake in the same transaction.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, true, update
 from sqlmodel import col
 
 from engine.connectors.port import Discovered
 from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
-from engine.outcome import Card, Entry, Tell
+from engine.outcome import Entry
 from engine.request import SYSTEM, AccountId
 from storage import apply, audit, batch
 from storage.codec import (
@@ -30,6 +30,7 @@ from storage.company import formerly
 from storage.database import Read, Write
 from storage.tables import (
     LIVE,
+    AccountRow,
     AuditHead,
     Company,
     EntitlementRow,
@@ -46,7 +47,7 @@ from storage.types import among
 
 MOST_NAMED = 20  # in one message
 Log = list[tuple[None, Entry]]
-Lost = list[tuple[PersonRow, str]]  # whose tie was suspended, and why
+Lost = dict[str, str]  # by the id of who it was: what the admins are to know
 _FREE = (
     select(col(PersonRow.id))
     .where(
@@ -101,8 +102,10 @@ def people(
     now: datetime,
     *,
     held: bool = True,
-) -> None:
-    """Take in everybody; who is no longer listed becomes inactive. Slack ties stay as they are.
+) -> int:
+    """Take in everybody, and return of how many something is new.
+
+    Who is no longer listed becomes inactive. Slack ties stay as they are.
 
     Whoever has a new id is listed by the one that is known, until it is carried over
     (`storage.succession`). Raises TooMuchError, unless `held` is False: an admin has confirmed.
@@ -116,8 +119,14 @@ def people(
     losing = sorted([*(row.id for row in leaving), *dropped])
     if held and len(losing) > 5 and len(losing) * 20 > len(active):
         raise TooMuchError(losing, len(active))
-    lost: Lost = []
-    changed = [p.id for p in listed if _store_person(tx, rows.get(p.id), p, now, lost)]
+    lost: Lost = {}
+    listed = [p for p in listed if not _is_past(rows.get(p.id), p)]
+    moved = {p.id: p.email for p in listed if p.id in rows and _has_moved(rows[p.id], p)}
+    burdened = _burdened(tx, moved)
+    _give_up_addresses(rows.values(), moved)
+    changed = [
+        p.id for p in listed if _store_person(tx, rows.get(p.id), p, now, lost, burdened=burdened)
+    ]
     for row in leaving:
         row.status, row.void_until = PersonStatus.INACTIVE.value, now
         row.body = {**row.body, "status": row.status}
@@ -135,6 +144,7 @@ def people(
         _wake(tx, now)
         detail = {"changed": len(changed), "left": [r.id for r in leaving]}
         audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
+    return len(changed)
 
 
 def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
@@ -155,6 +165,8 @@ def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
     batch.change(tx, PersonRow, rows, where={"id": "of"}, to=("slack", "account"))
     log = [Entry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
     changed(tx, log, now)
+    if guests := [id_ for id_, account in ties.items() if account.guest and id_ in free]:
+        void(tx, guests, now)  # they may have been a member until the tie before was suspended
     return len(rows)
 
 
@@ -166,11 +178,12 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
     """
     alone(tx)
     log: list[Entry] = []
-    lost: Lost = []
+    lost: Lost = {}
     for row in tx.execute(_THESE, {"ids": list(broken)}).scalars():
         user, why = broken[PersonId(row.id)]
         if row.suspended is None and row.slack in {None, user}:
-            _suspend(row, user, why, lost)
+            cure = f"Where it is still them: latchkey people confirm {row.email}"
+            _suspend(row, user, lost, f"{row.body['name']}: {why}. {cure}")
             log.append(Entry("untied", SYSTEM, {"person": row.id, "why": why}))
     _tell_of(tx, lost, now)
     changed(tx, log, now)
@@ -193,31 +206,47 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
     changed(tx, log, now)
 
 
+def void(tx: Write, people: Iterable[PersonId], now: datetime) -> None:
+    """Let what they approved, and is not decided yet, count no more: they were no full member."""
+    alone(tx)
+    log: list[Entry] = []
+    for row in tx.execute(_THESE, {"ids": list(people)}).scalars():
+        row.void_until = now
+        log.append(Entry("approvals_void", SYSTEM, {"person": row.id}))
+    changed(tx, log, now)
+
+
 def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
     """Let a suspended tie be made anew: an admin has looked who it is."""
     alone(tx)
-    tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(suspended=None))
+    cleared = {"suspended": None, "former": None}
+    tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(cleared))
+    theirs = col(GrantRow.account_id).in_(
+        select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
+    )
+    _begin_what_waited(tx, theirs, now)
     changed(tx, [Entry("tie_confirmed", by, {"person": person})], now)
 
 
-def _suspend(row: PersonRow, user: str, why: str, lost: Lost) -> None:
+def _suspend(row: PersonRow, user: str, lost: Lost, said: str) -> None:
     row.suspended, row.slack, row.account, row.channel = user, None, None, None
     if row.status != PersonStatus.INACTIVE:
-        lost.append((row, why))
+        lost[row.id] = said
 
 
-def _tell_of(tx: Write, lost: Sequence[tuple[PersonRow, str]], now: datetime) -> None:
-    """Tell the admins whose Slack account is nobody's any more, all in one message."""
+def _tell_of(tx: Write, lost: Lost, now: datetime) -> None:
+    """Tell the admins of whom it is not sure any more who they are, all in one message."""
     if not lost:
         return
-    lines = [f"• {r.body['name']}: {why}. latchkey people confirm {r.email}" for r, why in lost]
+    lines = [f"• {said}" for said in lost.values()]
     more = [f"• and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
     sentence = (
-        "Latchkey does not take these Slack accounts for the people they were tied to any more. "
-        "Find out who uses the account; where it is still them, the command ties it again:"
+        "Something has changed, so that Latchkey does not know any more who these people are. "
+        "Until you have looked, their Slack accounts are no one's, and no new access is given to "
+        "them. Find out who it is, and say so by the command:"
     )
     said = "\n".join([sentence, *lines[:MOST_NAMED], *more])
-    key = f"suspended/{lost[0][0].id}/{now.isoformat()}"
+    key = f"suspended/{min(lost)}/{now.isoformat()}"
     tell_admins(tx, key, said, now)
 
 
@@ -227,7 +256,7 @@ def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     named = [ids.get(a, a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
     rows = tx.execute(_THESE, {"ids": named}).scalars()
     able = [PersonId(r.id) for r in rows if load_person(r.body, r.account).may_ask]
-    apply.tell(tx, [Tell(admin, Card.ALARM, key, sentence) for admin in able], now)
+    apply.tell(tx, apply.alarm(able, key, sentence), now)
 
 
 def changed(tx: Write, log: Sequence[Entry], now: datetime) -> None:
@@ -257,12 +286,16 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     tx.execute(update(Company).values(paused=paused))
     new_epoch(tx)
     if not paused:
-        waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted").distinct()
-        if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
-            apply.bump(tx, accounts, now)
+        _begin_what_waited(tx, true(), now)
     action = "paused" if paused else "resumed"
     audit.append(tx, [(None, Entry(action, by))], now)
     return True
+
+
+def _begin_what_waited(tx: Write, of: ColumnElement[bool], now: datetime) -> None:
+    waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted", of).distinct()
+    if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
+        apply.bump(tx, accounts, now)
 
 
 def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
@@ -464,7 +497,13 @@ def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime)
 
 
 def _store_person(
-    tx: Write, row: PersonRow | None, person: Person, now: datetime, lost: Lost
+    tx: Write,
+    row: PersonRow | None,
+    person: Person,
+    now: datetime,
+    lost: Lost,
+    *,
+    burdened: Container[str],
 ) -> bool:
     body = dump_person(person)
     if row is None:
@@ -473,16 +512,62 @@ def _store_person(
         return True
     if row.body == body and row.successor is None:
         return False
+    was = {"name": str(row.body["name"]), "email": row.email}
     row.successor = None
     before = load_person(row.body, row.account)
     if before.may_ask and not replace(person, account=before.account).may_ask:
         row.void_until = now
-    moved = address(row.email) != address(person.email)
+    moved = _has_moved(row, person)
     row.email, row.status, row.body = person.email, person.status.value, body
-    if row.slack and moved:
-        # A changed address might be somebody else's: who it is has to be confirmed again.
-        _suspend(row, row.slack, "the address in the directory has changed", lost)
+    if moved and (row.slack or row.suspended or row.id in burdened):
+        # A changed address might be somebody else's: who it is has to be said first.
+        row.former = row.former or was
+        said = _of_address(row.former, person)
+        _suspend(row, row.slack or row.suspended or "", lost, said)
     return True
+
+
+def _has_moved(row: PersonRow, person: Person) -> bool:
+    return address(row.email) != address(person.email)
+
+
+def _is_past(row: PersonRow | None, person: Person) -> bool:
+    """Tell whether this only says that somebody has left, of whom all that is known stays so."""
+    if row is None or person.may_receive:
+        return False
+    return row.successor is not None or _has_moved(row, person)
+
+
+def _give_up_addresses(rows: Iterable[PersonRow], moved: Mapping[PersonId, str]) -> None:
+    """Leave addresses of people who have left to who has them now.
+
+    Both ids were known at one time: they are two people.
+    """
+    taken = {address(email) for email in moved.values()}
+    for row in rows if taken else ():
+        gone = row.status == PersonStatus.INACTIVE and row.id not in moved
+        if gone and address(row.email) in taken:
+            row.email, row.body = "", {**row.body, "email": ""}
+
+
+def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
+    """Return who has, or had, a login or something that they asked for."""
+    ids = list(people)
+    if not ids:
+        return set()
+    account, request = col(AccountRow.person_id), col(RequestRow.requestor_id)
+    found = [*tx.execute(select(account).where(among(account, "ids")), {"ids": ids}).scalars()]
+    found += tx.execute(select(request).where(among(request, "ids")), {"ids": ids}).scalars()
+    return set(found)
+
+
+def _of_address(was: Mapping[str, str], now: Person) -> str:
+    as_who = "" if now.name == was["name"] else f" as {now.name}"
+    return (
+        f"{was['name']}: the address in the directory has changed: {now.id} had {was['email']}, "
+        f"and is listed{as_who} with {now.email}. Where it is still {was['name']}: latchkey people "
+        f"confirm {now.email}; where it is somebody else: latchkey people part {now.email}"
+    )
 
 
 def _loses(row: PersonRow, person: Person) -> bool:

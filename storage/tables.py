@@ -33,13 +33,16 @@ class Company(SQLModel, table=True):
 
 
 class PersonRow(SQLModel, table=True):
+    """`former`: name and address before the address changed, until an admin has said who it is."""
+
     __tablename__ = "person"
     id: str = Field(primary_key=True)
     email: str = Field(index=True)
     status: str
     slack: str | None = Field(default=None, unique=True)
     account: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))  # what Slack said
-    suspended: str | None = None  # the Slack account that was tied, until an admin has looked
+    suspended: str | None = None  # the Slack account that was tied (empty: none), until looked at
+    former: dict[str, str] | None = Field(default=None, sa_column=Column(Json))
     channel: str | None = None  # the direct message with the app
     void_until: datetime | None = _moment()  # what they approved until then counts no more
     successor: str | None = None  # the id that the person has now: this one is kept for the past

@@ -11,7 +11,6 @@ from bot.services import Services
 from bot.usecases import look
 from bot.views import lists
 from bot.views.values import Message
-from engine.directory import Person
 from engine.outcome import Refusal
 
 COMMANDS = ("request", "my", "tasks", "help")
@@ -29,21 +28,18 @@ def register(table: Table, services: Services) -> None:
             nearest = get_close_matches(command, COMMANDS, n=1)
             _answer(ack, lists.unknown_command(word, nearest[0] if nearest else None))
             return
-        person = visitor.who(body)
-        if isinstance(person, Refusal):
-            ack(text=lists.refusal(person))
-        elif command == "request":
-            refusal = request.open_form(visitor, person, body, rest.strip())
+        if command == "request":
+            refusal = visitor.act(body, lambda p: request.open_form(visitor, p, body, rest.strip()))
             ack(text=lists.refusal(refusal)) if refusal else ack()
         else:
-            _list(ack, services, person, command)
+            _list(ack, visitor, body, command)
 
     table.command("/access", access)
 
 
-def _list(ack: Ack, services: Services, person: Person, command: str) -> None:
+def _list(ack: Ack, visitor: Visitor, body: Body, command: str) -> None:
     find, draw = (look.my_access, lists.my_access) if command == "my" else (look.tasks, lists.tasks)
-    found = find(services, person)
+    found = visitor.act(body, lambda p: find(visitor.services, p))
     if isinstance(found, Refusal):
         ack(text=lists.refusal(found))
     else:

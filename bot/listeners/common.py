@@ -1,8 +1,9 @@
 """What every conversation needs: who it is with, and where to answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from slack_bolt import Ack
@@ -22,6 +23,7 @@ from engine.directory import Account, Person
 from engine.outcome import Refusal
 from engine.request import LARGEST_ID, RequestId
 
+T = TypeVar("T")
 Body = dict[str, Any]
 FAULTS = (SlackClientError, HTTPException, OSError)  # of a call that Slack does not answer
 
@@ -37,6 +39,18 @@ class Visitor:
 
     def who(self, body: Body) -> Person | Refusal:
         return identity.who(self.services, acting(body), self.profile)
+
+    def act(self, body: Body, use: Callable[[Person], T]) -> T | Refusal:
+        """Let whoever pressed do something, or return why not.
+
+        Who they are is known from memory; before somebody is no one, it is looked at again.
+        """
+        outcome = self._act(body, use)
+        return self._act(body, use) if outcome is identity.NO_ONE else outcome
+
+    def _act(self, body: Body, use: Callable[[Person], T]) -> T | Refusal:
+        person = self.who(body)
+        return person if isinstance(person, Refusal) else use(person)
 
     def open(self, body: Body, view: View) -> None:
         """Open a modal, or raise; on top of the one that was clicked in, if any."""

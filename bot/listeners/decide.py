@@ -50,12 +50,8 @@ def register(table: Table, services: Services) -> None:
 
 
 def _open(visitor: Visitor, body: Body, kind: type[Approve] | type[Reject]) -> None:
-    person = visitor.who(body)
-    question = (
-        person
-        if isinstance(person, Refusal)
-        else decide.question(visitor.services, request_id(clicked(body)), person, kind)
-    )
+    id_, services = request_id(clicked(body)), visitor.services
+    question = visitor.act(body, lambda p: decide.question(services, id_, p, kind))
     if isinstance(question, Refusal):
         visitor.refuse(body, question, NOT_DECIDED)
         return
@@ -64,13 +60,8 @@ def _open(visitor: Visitor, body: Body, kind: type[Approve] | type[Reject]) -> N
 
 
 def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], Command]) -> None:
-    person = visitor.who(body)
     id_ = request_id(str(body["view"].get("private_metadata") or ""))
-    outcome = (
-        person
-        if isinstance(person, Refusal)
-        else decide.do(visitor.services, person, id_, command(person))
-    )
+    outcome = visitor.act(body, lambda p: decide.do(visitor.services, p, id_, command(p)))
     if isinstance(outcome, Refusal):
         fields = [FIELDS[outcome.about]] if outcome.about in FIELDS else []
         refuse_at(ack, body["view"], outcome, *fields, title=NOT_DECIDED)

@@ -18,11 +18,12 @@ from engine.directory import Person
 from engine.duration import in_words
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
-from engine.outcome import Refusal
+from engine.outcome import Code, Refusal
 
 Id = TypeVar("Id", ResourceId, EntitlementId, FlowId)
 
 NOT_REQUESTED = "Not requested"
+NOBODY = {Code.UNKNOWN_PERSON, Code.PERSON_INACTIVE}
 
 # Which field of the form a refusal speaks of; what concerns the whole goes to the first.
 FIELDS = {
@@ -58,12 +59,12 @@ class Asking:
         ack()
 
     def submit(self, ack: Ack, body: Body) -> None:
-        person, view = self.visitor.who(body), body["view"]
-        if isinstance(person, Refusal):
-            ack(response_action="update", view=_notice(NOT_REQUESTED, lists.refusal(person)))
-            return
-        outcome = usecase.submit(self.visitor.services, person, _filled(view), view["id"])
-        if isinstance(outcome, Refusal):
+        view, services = body["view"], self.visitor.services
+        filled = _filled(view)
+        outcome = self.visitor.act(body, lambda p: usecase.submit(services, p, filled, view["id"]))
+        if isinstance(outcome, Refusal) and outcome.code in NOBODY:
+            ack(response_action="update", view=_notice(NOT_REQUESTED, lists.refusal(outcome)))
+        elif isinstance(outcome, Refusal):
             named = FIELDS.get(outcome.about, ids.RESOURCE)
             refuse_at(ack, view, outcome, named, ids.RESOURCE, title=NOT_REQUESTED)
         elif isinstance(outcome, Changed):
@@ -86,8 +87,7 @@ class Asking:
         ack()
 
     def ask(self, ack: Ack, body: Body) -> None:
-        person = self.visitor.who(body)
-        refusal = person if isinstance(person, Refusal) else open_form(self.visitor, person, body)
+        refusal = self.visitor.act(body, lambda p: open_form(self.visitor, p, body))
         if refusal:
             self.visitor.refuse(body, refusal)
         ack()

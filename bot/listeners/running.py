@@ -28,13 +28,9 @@ class Running:
         """Return the listener of a button that is a command to its request."""
 
         def press(ack: Ack, body: Body) -> None:
-            person, value = self.visitor.who(body), clicked(body)
-            outcome = (
-                person
-                if isinstance(person, Refusal)
-                else decide.do(
-                    self.visitor.services, person, request_id(value), command(person, value)
-                )
+            value, services = clicked(body), self.visitor.services
+            outcome = self.visitor.act(
+                body, lambda p: decide.do(services, p, request_id(value), command(p, value))
             )
             if isinstance(outcome, Refusal):
                 self.visitor.refuse(body, outcome, title)
@@ -43,33 +39,21 @@ class Running:
         return press
 
     def show(self, ack: Ack, body: Body) -> None:
-        person = self.visitor.who(body)
-        shown = (
-            person
-            if isinstance(person, Refusal)
-            else usecase.show(self.visitor.services, person, request_id(clicked(body)))
-        )
+        id_, services = request_id(clicked(body)), self.visitor.services
+        shown = self.visitor.act(body, lambda p: usecase.show(services, p, id_))
         self.visitor.open(body, _credentials(shown))
         ack()
 
     def saved(self, ack: Ack, body: Body) -> None:
-        person, account = self.visitor.who(body), AccountId(request_id(clicked(body)))
-        refusal = (
-            person
-            if isinstance(person, Refusal)
-            else usecase.saved(self.visitor.services, person, account)
-        )
+        account, services = AccountId(request_id(clicked(body))), self.visitor.services
+        refusal = self.visitor.act(body, lambda p: usecase.saved(services, p, account))
         drawn = _credentials(refusal) if refusal else credentials.saved_modal()
         self.visitor.redraw(body, drawn)
         ack()
 
     def reset(self, ack: Ack, body: Body) -> None:
-        person, account = self.visitor.who(body), AccountId(request_id(clicked(body)))
-        shown = (
-            person
-            if isinstance(person, Refusal)
-            else usecase.reset(self.visitor.services, person, account)
-        )
+        account, services = AccountId(request_id(clicked(body))), self.visitor.services
+        shown = self.visitor.act(body, lambda p: usecase.reset(services, p, account))
         self.visitor.redraw(body, _credentials(shown))
         ack()
 

@@ -1,6 +1,7 @@
 """Reads the folder: people.yaml, company.yaml, integrations.yaml, flows.yaml or flows/*.yaml."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,6 +115,28 @@ def _matching(pattern: re.Pattern[str], cure: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _plain_address(text: str) -> str:
+    """Refuse what looks like another letter, or like nothing: Slack has the plain one."""
+    for place, letter in enumerate(text, 1):
+        if not letter.isascii() and _is_disguised(letter):
+            name = unicodedata.name(letter, "a character without a name").lower()
+            raise ValueError(
+                f"character {place} of {shown(text)} is U+{ord(letter):04X} ({name}), which no "
+                "account in Slack has in its address. Write the plain letter, or leave it out."
+            )
+    return text
+
+
+def _is_disguised(letter: str) -> bool:
+    """Tell whether it is invisible, a mark on the letter before, or a form of another letter."""
+    cases = {letter.upper(), letter.lower()[0]}
+    return (
+        unicodedata.category(letter)[0] in "CMZ"
+        or unicodedata.normalize("NFKC", letter) != letter
+        or any(len(case) == 1 and case.isascii() for case in cases)
+    )
+
+
 def _attribute(name: str) -> str:
     if name in RESERVED:
         raise ValueError(f"`{name}` means something of its own in conditions. Call it otherwise.")
@@ -140,7 +163,11 @@ def _reference(text: str) -> str:
 
 _Id = Annotated[Line, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
 _Key = Annotated[Line, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
-_Email = Annotated[Line, _matching(_EMAIL, "an address is name@company.example")]
+_Email = Annotated[
+    Line,
+    _matching(_EMAIL, "an address is name@company.example"),
+    AfterValidator(_plain_address),
+]
 _PersonName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), ONE_LINE
 ]

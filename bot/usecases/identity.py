@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from bot.services import Services
-from engine.directory import Account, Directory, Person, PersonId, why_not
+from engine.directory import Account, Directory, Person, PersonId, address, why_not
 from engine.outcome import Code, Refusal
 from storage import sync
 from storage.company import Company
@@ -66,7 +66,7 @@ def who(services: Services, acting: Account, profiles: Profiles) -> Person | Ref
 def still(company: Company, person: Person) -> Person | Refusal:
     """Return the person as they are now; a refusal: the tie or the person is active no more."""
     now = company.directory.whose(person.account) if person.account else None
-    if now is None or now is not company.directory.get(person.id):
+    if now is None or now.id != person.id:
         return NO_ONE
     return now if now.active else INACTIVE
 
@@ -87,14 +87,20 @@ def hear(services: Services, profile: Profile, profiles: Profiles) -> None:
     """Take in what an event says of an account.
 
     Events come late, twice and in any order: where one would change something, Slack is asked what
-    is so now. If it does not answer, what takes rights away is believed.
+    is so now. If it does not answer, what takes rights away is believed. Whoever was no full member
+    meanwhile loses what they approved, whatever they are now.
     """
-    if not _plan(services.company().directory, [profile]):
+    plan = _plan(services.company().directory, [profile])
+    if not plan:
         return
     try:
-        take(services, [profiles(profile["id"])])
+        now = profiles(profile["id"])
     except Unknown:
         _carry_out(services, [profile], narrows=True)
+        return
+    if plan.void:
+        services.write(lambda tx, _: sync.void(tx, plan.void, services.clock.now()))
+    take(services, [now])
 
 
 def take(services: Services, profiles: Iterable[Profile]) -> int:
@@ -117,6 +123,8 @@ def _carry_out(services: Services, profiles: Sequence[Profile], *, narrows: bool
     def change(tx: Write, company: Company) -> int:
         plan, now = _plan(company.directory, profiles), services.clock.now()
         guests = {id_: guest for id_, guest in plan.guests.items() if guest or not narrows}
+        if plan.void:
+            sync.void(tx, plan.void, now)
         if plan.broken:
             sync.suspend(tx, plan.broken, now)
         if guests:
@@ -128,11 +136,15 @@ def _carry_out(services: Services, profiles: Sequence[Profile], *, narrows: bool
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be changed; `users` are the accounts that it comes of."""
+    """What is to be changed; `users` are the accounts that it comes of.
+
+    `void` are those who are no full members any more: what they approved counts no more.
+    """
 
     ties: dict[PersonId, Account] = field(default_factory=dict[PersonId, Account])
     broken: dict[PersonId, tuple[str, str]] = field(default_factory=dict[PersonId, tuple[str, str]])
     guests: dict[PersonId, bool] = field(default_factory=dict[PersonId, bool])
+    void: set[PersonId] = field(default_factory=set[PersonId])
     users: set[str] = field(default_factory=set[str])
 
     def __bool__(self) -> bool:
@@ -153,6 +165,8 @@ def _plan(directory: Directory, profiles: Iterable[Profile]) -> _Plan:
             else:
                 continue
             plan.users.add(account.user)
+            if account.guest or account.barred:
+                plan.void.add(person.id)
         elif account.user not in directory.taken and (person := _claimed(directory, account)):
             claims.setdefault(person.id, []).append(account)
             plan.users.add(account.user)
@@ -168,28 +182,45 @@ def _plan(directory: Directory, profiles: Iterable[Profile]) -> _Plan:
 def _claimed(directory: Directory, account: Account) -> Person | None:
     """Return whose the account is by its address, be they tied to another or not."""
     people = directory.by_email(account.email)
-    if len(people) != 1 or people[0].suspended:
+    if len(people) != 1 or people[0].suspended is not None:
         return None
     return None if why_not(account, replace(people[0], account=None)) else people[0]
 
 
 def account_of(profile: Profile, known: Account | None = None) -> Account:
-    """Return what Slack says of an account; where it says nothing, what was known of it."""
+    """Return what Slack says of an account; where it says nothing, what was known of it.
+
+    Of an account that is not known, nothing is taken for granted.
+    """
     email = str((profile.get("profile") or {}).get("email") or "")
-    confirmed = profile.get("is_email_confirmed")
-    guest = profile.get("is_restricted") or profile.get("is_ultra_restricted")
-    if known and "is_restricted" not in profile:
-        guest = known.guest
-    if known and (not email or confirmed is None):
-        email, confirmed = known.email, True
+    confirmed, guest = profile.get("is_email_confirmed"), _guest(profile)
+    team = str(profile.get("team_id") or "")
+    enterprise = str((profile.get("enterprise_user") or {}).get("enterprise_id") or "")
+    barred = _barred(profile)
+    if known:
+        guest = known.guest if guest is None else guest
+        email = email or known.email
+        if confirmed is None:
+            confirmed = address(email) == address(known.email)
+        if not team:
+            team, enterprise = known.team, enterprise or known.enterprise
+    elif guest is None or not (team or enterprise):
+        barred = barred or "Slack does not say whether the account is a full member's"
     return Account(
-        team=str(profile.get("team_id") or ""),
+        team=team,
         user=str(profile["id"]),
         email=email if confirmed else "",
-        enterprise=str((profile.get("enterprise_user") or {}).get("enterprise_id") or ""),
+        enterprise=enterprise,
         guest=bool(guest),
-        barred=_barred(profile),
+        barred=barred,
     )
+
+
+def _guest(profile: Profile) -> bool | None:
+    """Tell whether Slack calls the account a guest's; None: it does not say."""
+    if profile.get("is_restricted") or profile.get("is_ultra_restricted"):
+        return True
+    return None if profile.get("is_restricted") is None else False
 
 
 def _barred(profile: Profile) -> str:

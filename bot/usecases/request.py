@@ -81,7 +81,10 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
 
     The text is like `read on orders for 2h: INC-42`; what was not understood is in the notes.
     """
-    if not _usable(services.company(), person):
+    company = services.company()
+    if isinstance(now := still(company, person), Refusal):
+        return now
+    if not _usable(company, person):
         return NOTHING_REQUESTABLE
     if not text:
         return Form(), Promise()

@@ -115,6 +115,27 @@ def test_the_doctor_finds_everything_well(told):
         assert what in done.stdout
 
 
+def test_the_doctor_says_that_nobody_can_be_told(told):
+    """With every administrator gone or a guest, alarms were lost, and all was ✓."""
+    desk = told.desk
+    with desk.database.read() as session:
+        admins = desk.companies.current(session).admins
+    assert "can be told in Slack" in told.house.bot.run("doctor").stdout
+
+    def named(people):
+        with desk.database.write() as tx:
+            sync.administrators(tx, people, desk.clock.now())
+
+    named([])
+    try:
+        done = told.house.bot.run("doctor")
+    finally:
+        named(admins)
+
+    assert done.returncode == 1
+    assert "nobody administers" in done.stdout
+
+
 def test_the_doctor_says_what_is_wrong(told):
     wrong = {**told.house.bot.settings, "SLACK_BOT_TOKEN": "xoxb-0"}
     wrong["LATCHKEY_SANDBOX_PG"] = "host=127.0.0.1 port=1 user=x password=hunter2 dbname=y"

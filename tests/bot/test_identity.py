@@ -8,14 +8,31 @@ from bot.clock import SystemClock
 from bot.services import Services
 from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
 from bot.views import ids
-from engine.directory import Account, PersonStatus
+from engine.directory import Account, PersonId, PersonStatus
+from engine.flow import Approval, ApproverGroup, Join
 from engine.request import State
-from storage import sync
+from storage import succession, sync
+from storage.succession import Standing, Succession
 from storage.tables import PersonRow
 from tests.support.door import TEAM, click, command, modal, slack_id
 from tests.support.door import profile as user
 from tests.support.inside import counted
-from tests.support.stored import ALICE, GROUPS, PEOPLE, Stored, person
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    DAN,
+    DBAS,
+    GROUPS,
+    PEOPLE,
+    SAM,
+    SRES,
+    WRITING,
+    Stored,
+    is_in,
+    person,
+    reading,
+    writing,
+)
 
 ZOE = person("zoe")
 
@@ -37,7 +54,8 @@ def join(stored, *people):
 
 
 def profile(slack, email):
-    return {"id": slack, "team_id": "T1", "is_email_confirmed": True, "profile": {"email": email}}
+    said = {"id": slack, "team_id": "T1", "is_email_confirmed": True, "is_restricted": False}
+    return said | {"profile": {"email": email}}
 
 
 def acting(slack, team="T1", enterprise=""):
@@ -166,7 +184,7 @@ def test_an_event_that_comes_late_widens_nothing(services):
     assert account(services, ALICE).guest
 
 
-@pytest.mark.parametrize("missing", ["is_email_confirmed", "is_restricted", "profile"])
+@pytest.mark.parametrize("missing", ["is_email_confirmed", "is_restricted", "profile", "team_id"])
 def test_what_slack_does_not_say_changes_nothing(stored, services, missing):
     """Without the scope for addresses, all ties would have been taken for changed."""
     guest = profile("U-alice", "alice@example.com") | {"is_restricted": True}
@@ -177,6 +195,102 @@ def test_what_slack_does_not_say_changes_nothing(stored, services, missing):
 
     assert account(services, ALICE).guest
     assert cost.transactions == 0
+
+
+UNSAID = {
+    "neither kind of guest": {"is_restricted": None},
+    "only that it is no single-channel guest": {
+        "is_restricted": None,
+        "is_ultra_restricted": False,
+    },
+    "its team": {"team_id": None},
+    "whether the address is confirmed": {"is_email_confirmed": None},
+}
+
+
+@pytest.mark.parametrize("said", UNSAID.values(), ids=UNSAID)
+def test_of_whom_slack_says_too_little_nobody_is_tied(stored, services, said):
+    """Where neither field said so, an account was taken for a full member's."""
+    join(stored, ZOE)
+    whole = profile("U-ZOE", ZOE.email) | said
+    short = {k: v for k, v in whole.items() if v is not None}
+
+    for one in (whole, short):
+        assert take(services, [one]) == 0
+    assert account(services, "zoe") is None
+
+
+def test_a_single_channel_guest_is_a_guest_whatever_else_is_unsaid(services):
+    said = profile("U-alice", "alice@example.com") | {"is_ultra_restricted": True}
+    del said["is_restricted"]
+
+    take(services, [said])
+
+    assert account(services, ALICE).guest
+
+
+def test_another_address_of_which_nothing_is_said_ends_the_tie(stored, services):
+    """Slack did not say whether the new address was confirmed, and the old one went on counting."""
+    said = profile("U-alice", "mallory@evil.example")
+    del said["is_email_confirmed"]
+
+    take(services, [said])
+
+    assert account(services, ALICE) is None
+    assert row(stored, ALICE).suspended == "U-alice"
+
+
+LESS = {
+    "a guest with an outside address": {
+        "is_restricted": True,
+        "profile": {"email": "dan@outside.example"},
+    },
+    "a guest of no confirmed address": {"is_restricted": True, "is_email_confirmed": False},
+    "deactivated": {"deleted": True},
+    "a bot": {"is_bot": True},
+    "of another company": {"is_stranger": True},
+    "a guest": {"is_restricted": True},
+}
+
+
+@pytest.mark.parametrize("change", LESS.values(), ids=LESS)
+@pytest.mark.parametrize("how", ["reading", "event", "event, and a full member again by then"])
+def test_what_they_approved_is_void_though_the_tie_broke_as_well(stored, services, change, how):
+    """Made a guest, with an outside address at the same time, their approval went on counting."""
+    groups = tuple(ApproverGroup(n, is_in(g)) for n, g in (("DBAs", DBAS), ("SREs", SRES)))
+    rules = writing(approval=Approval(groups, Join.ALL_OF), escalation=None)
+    stored.write(lambda tx, _: sync.flows(tx, [(reading(), True), (rules, True)], stored.now))
+    request = stored.submit(flow=WRITING)
+    stored.approve(request, DAN)
+    member = profile("U-dan", "dan@example.com")
+    now = member | change
+
+    if how == "reading":
+        take(services, [now])
+    else:
+        hear(services, now, lambda _: member if "again" in how else now)
+    take(services, [member])
+    stored.write(lambda tx, _: sync.confirm(tx, DAN, ADA, stored.now))
+    take(services, [member])
+    stored.approve(request, SAM)
+    stored.tick()
+
+    assert account(services, DAN).user == "U-dan"
+    assert stored.again(request).state is State.PENDING
+    assert [a.person for a in stored.again(request).approvals] == [SAM]
+
+
+def test_who_is_tied_anew_as_a_guest_approved_nothing(stored, services):
+    """Suspended as a full member, a guest when confirmed, a member again: it counted."""
+    said = profile("U-alice", "else@example.com")
+    take(services, [said])
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
+    join_as_guest = [replace(p, guest=True) if p.id == ALICE else p for p in PEOPLE]
+    stored.write(lambda tx, _: sync.people(tx, join_as_guest, GROUPS, stored.now))
+
+    take(services, [profile("U-alice", "alice@example.com") | {"is_restricted": True}])
+
+    assert row(stored, ALICE).void_until
 
 
 QUIET = {
@@ -347,6 +461,43 @@ def test_an_event_of_somebodys_status_writes_nothing(door):
         assert door.deliver(event(type_, user(door.person("marta"), status="lunch"))).status == 200
 
     assert door.written == 0
+
+
+def elsewhere_done(door, change):
+    """Let another process change the company: this one does not hear of it."""
+    with door.database.write() as tx:
+        change(tx)
+
+
+def test_the_first_click_after_a_command_is_not_refused(door):
+    """Carried over by the command line, the right person was no one, once: memory was old."""
+    active = next(r for r in door.requests() if r.state is State.ACTIVE and r.grantee == "marta")
+    marta = door.person("marta")
+    pair = Succession(
+        marta.id, PersonId("m-1"), marta.email, marta.name, marta.name, Standing.WAITS
+    )
+    door.services.company()
+    now = door.clock.now()
+    elsewhere_done(door, lambda tx: succession.carry(tx, [pair], door.services.keys, now))
+
+    door.click("marta", ids.RETURN, str(active.id))
+    door.work()
+
+    assert door.request(active.id).state is State.RETURNED
+
+
+@pytest.mark.parametrize("what", ["my", "request"])
+def test_the_first_command_after_a_confirmation_is_answered(door, what):
+    """Her tie was suspended and confirmed elsewhere: the first thing that she did was refused."""
+    door.services.company()
+    now, broken = door.clock.now(), {PersonId("marta"): (slack_id("marta"), "a second account")}
+    elsewhere_done(door, lambda tx: sync.suspend(tx, broken, now))
+    elsewhere_done(door, lambda tx: sync.confirm(tx, PersonId("marta"), PersonId("ines"), now))
+
+    said = door.command("marta", what).said
+
+    assert "does not know you" not in said
+    assert door.person("marta").slack == slack_id("marta")
 
 
 def test_what_slack_tells_of_somebody_is_known_at_once(told):

@@ -141,6 +141,39 @@ def test_addresses_that_unicode_folds_alike_are_two(company):
     assert {"x", "y"} < {p.id for p in company(people=PEOPLE + two).people}
 
 
+@pytest.mark.parametrize(
+    ("letter", "place", "said"),
+    [
+        ("\N{ZERO WIDTH SPACE}", 3, "U+200B (zero width space)"),
+        ("\N{SOFT HYPHEN}", 3, "U+00AD (soft hyphen)"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER A}", 3, "U+FF41 (fullwidth latin small letter a)"),
+        ("\N{LATIN SMALL LETTER DOTLESS I}", 3, "U+0131 (latin small letter dotless i)"),
+        ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", 3, "U+0130"),
+        ("\N{LATIN SMALL LETTER LONG S}", 3, "U+017F"),
+        ("\N{KELVIN SIGN}", 3, "U+212A (kelvin sign)"),
+        ("e\N{COMBINING ACUTE ACCENT}", 4, "U+0301 (combining acute accent)"),
+    ],
+)
+def test_an_address_that_only_looks_right_is_refused(company, letter, place, said):
+    """It was taken without a word, and the person could never be tied to a Slack account."""
+    with pytest.raises(BadManifestsError) as fault:
+        company(people=PEOPLE + f"  - {{id: x, email: ab{letter}@a.example, name: X}}\n")
+
+    (line,) = str(fault.value).splitlines()
+    assert "people[4].email: character" in line
+    assert f"character {place} of " in line
+    assert said in line
+
+
+def test_an_address_with_letters_of_its_own_is_taken(company):
+    for name in (
+        "jos\N{LATIN SMALL LETTER E WITH ACUTE}",
+        "stra\N{LATIN SMALL LETTER SHARP S}e",
+        "岡田",
+    ):
+        company(people=PEOPLE + f"  - {{id: x, email: {name}@a.example, name: X}}\n")
+
+
 def test_people_have_their_groups_managers_and_attributes(company):
     people = {person.id: person for person in company().people}
 

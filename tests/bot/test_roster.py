@@ -262,13 +262,30 @@ def test_a_process_that_dies_in_between_leaves_its_place_to_the_next(read, slack
 GONE = (200, {}, '{"ok": false, "error": "invalid_cursor"}')
 
 
-@pytest.mark.parametrize("way", ["refused", "limited", "cursors that never hold", "in circles"])
+WAYS = {
+    "refused": "Slack says internal_error",
+    "limited": "Slack says ratelimited",
+    "no answer": "Slack gave no answer",
+    "no list": "Slack's answer was no list of people",
+    "nobody": "nothing in Slack's list was a person's account",
+    "cursors that never hold": "Slack says invalid_cursor",
+    "in circles": "Slack's list goes round in circles",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_the_admins_hear_of_a_listing_that_does_not_end(read, slack, way):
     """Nobody heard that nobody new was known: it failed for ever, in the log."""
     if way == "refused":
         slack.answers = [FAULTY["an error"]] * 5
     elif way == "limited":
         slack.answers = [limited({"Retry-After": "1"})] * 5
+    elif way == "no answer":
+        slack.answers = [FAULTY["half a page"]] * 5
+    elif way == "no list":
+        slack.answers = [FAULTY["no members"]] * 5
+    elif way == "nobody":
+        slack.answers = [FAULTY["members of no shape"]] * 5
     elif way == "cursors that never hold":
         page = (200, {}, json.dumps(
             {"ok": True, "members": [], "response_metadata": {"next_cursor": "x"}}
@@ -285,6 +302,7 @@ def test_the_admins_hear_of_a_listing_that_does_not_end(read, slack, way):
 
     (said,) = read.alarms()
     assert "latchkey doctor" in said
+    assert f"({WAYS[way]})" in said
     while read.run() < 3600 * SECOND:
         pass
     assert read.tied() == 6
@@ -294,6 +312,60 @@ def test_the_admins_hear_of_a_listing_that_does_not_end(read, slack, way):
     for _ in range(3):
         read.run()
     assert len(read.alarms()) == 2  # it had worked in between
+
+
+@pytest.mark.parametrize("tail", [0, 1, 5])
+@pytest.mark.parametrize("length", [2, 3, 7])
+def test_a_circle_of_any_size_is_told_soon(read, slack, tail, length):
+    """Of two cursors that led to each other, nobody heard for hours: 5,000 pages were read."""
+    pages = 0
+
+    def page(method, given):
+        nonlocal pages
+        if method == "auth.test":
+            return 200, {}, json.dumps({"ok": True, "team_id": "T1"})
+        pages += 1
+        at = int(given.get("cursor", ["0"])[0]) + 1
+        after = {"next_cursor": str(at if at <= tail + length else tail + 1)}
+        said = {"ok": True, "members": [], "response_metadata": after}
+        return 200, {}, json.dumps(said)
+
+    slack.answer = page
+    while not read.alarms() and pages < 200:
+        read.run()
+
+    assert "goes round in circles" in read.alarms()[0]
+    assert pages <= 3 * 4 * (tail + length)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"profile": "x"}, {"id": 7}, {"enterprise_user": 1}, None, "U1"], ids=str
+)
+def test_one_account_of_no_shape_keeps_nobody_else_away(read, slack, odd):
+    """It threw the whole page away, at every reading: whoever was on it was never tied."""
+    users = [member(name) for name in NAMES]
+    strange = member("strange") | odd if isinstance(odd, dict) else odd
+    page = {"ok": True, "members": [users[0], strange, *users[1:]], "response_metadata": {}}
+    slack.answers = [(200, {}, json.dumps(page))]
+
+    assert read.run() == 3600 * SECOND
+    assert read.tied() == 6
+    assert read.alarms() == []
+
+
+@pytest.mark.parametrize("missing", ["team_id", "is_restricted", "is_email_confirmed", "profile"])
+def test_a_listing_that_says_less_takes_nothing_away(read, slack, missing):
+    """Without the team, everybody was taken for another company's, and every tie was suspended."""
+    slack.pages = [NAMES]
+    read.run()
+    less = [{k: v for k, v in member(name).items() if k != missing} for name in NAMES]
+    page = {"ok": True, "members": less, "response_metadata": {}}
+    slack.answers = [(200, {}, json.dumps(page))]
+
+    read.run()
+
+    assert read.tied() == 6
+    assert read.alarms() == []
 
 
 def test_many_limits_in_a_long_listing_are_no_fault(read, slack):

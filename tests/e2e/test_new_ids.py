@@ -19,6 +19,21 @@ def told(cluster, tmp_path):
         told.clear()
 
 
+def everybody(told):
+    with told.desk.database.read() as session:
+        return told.desk.companies.current(session).directory.people.values()
+
+
+def rewritten(tmp_path, *changes) -> None:
+    """Change people.yaml; nothing is taken in for that alone."""
+    people = tmp_path / "company" / "people.yaml"
+    text = people.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    people.write_text(text)
+
+
 def asked(told, admin) -> list[str]:
     return [m.text for m in told.person(admin).messages() if "latchkey people carry" in m.text]
 
@@ -46,6 +61,8 @@ def test_a_migration_takes_nothing_from_anybody(told, tmp_path):
     assert told.request(running.code).state is State.ACTIVE
     listed = bot.run("people", "carry").stdout
     assert "e-kofi" in listed
+    assert all(p.email in listed for p in everybody(told) if p.may_receive)  # none is cut
+    assert "has left" not in listed
     assert "Nothing was changed" in listed
     assert told.request(running.code).grantee == "kofi"
 
@@ -71,3 +88,55 @@ def test_a_migration_takes_nothing_from_anybody(told, tmp_path):
     told.house.sandbox.wait_links(1, timeout=20)
     assert told.request(waiting.code).state is State.ACTIVE
     assert len(asked(told, "viktor")) == 1
+
+
+@pytest.mark.timeout(180)
+def test_a_password_that_was_saved_works_after_the_migration(told, tmp_path):
+    """What sets the same password again was lost: everybody's saved password stopped working."""
+    marta, priya, bot = *map(told.person, ("marta", "priya")), told.house.bot
+    first = told.active(marta, priya)
+    login = told.credentials(marta, first.code)
+    told.card(marta, first.code, button="return").click("return")
+    told.wait(first.code, State.RETURNED)
+    assert not told.works(login)
+    rewritten(tmp_path, ("- id: marta\n", "- id: e-marta\n"))
+
+    assert "Carried over: 1." in bot.run("people", "carry", "--yes").stdout
+    told.active(marta, priya)
+
+    told.until(lambda: told.works(login), "the saved password works")
+
+
+@pytest.mark.timeout(180)
+def test_somebody_elses_id_is_said_and_given_to_nobody(told, tmp_path):
+    """Ids that overlapped handed Marta's access and password to Ravi; “accept” said nothing."""
+    marta, priya, bot = *map(told.person, ("marta", "priya")), told.house.bot
+    running = told.active(marta, priya)
+    rewritten(
+        tmp_path, ("- id: marta\n", "- id: m-1\n"), ("- id: ravi\n", "- id: marta\n"),
+        ("name: Kofi", "name: Newly Kofi"),
+    )  # fmt: skip
+
+    said = bot.run("people", "accept").stdout
+    assert "have changed: 1." in said
+    assert "another id than the one known: 2." in said
+    assert told.until(lambda: asked(told, "viktor"), "the admins are told, as by a sync")
+    listed = bot.run("people", "carry", "--yes").stdout
+
+    assert "stays under the first id: the other is, or was, somebody else's" in listed
+    assert "Carried over: 1. Somebody else: 0. As they are: 1." in listed
+    assert told.desk.person("m-1").slack == marta.id
+    assert told.desk.person("ravi").slack == told.person("ravi").id
+    assert told.desk.person("marta").id == "m-1"  # as the history names her
+    assert told.request(running.code).state is State.ACTIVE
+
+    nobody = bot.run("people", "part", "ravi@harbourpine.example")
+    assert nobody.returncode == 1
+    assert "has not changed" in nobody.stderr
+    rewritten(tmp_path, ("email: marta@", "email: nina@"))
+    bot.run("people", "accept")
+    assert not told.desk.person("m-1").slack
+    assert "somebody new" in bot.run("people", "part", "nina@harbourpine.example").stdout
+    told.wait(running.code, State.REVOKED)
+    assert not told.desk.person("m-1").active
+    assert told.desk.person("m-1~2").email == "nina@harbourpine.example"

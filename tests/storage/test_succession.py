@@ -1,17 +1,25 @@
 """The same people under new directory ids: nothing is lost meanwhile, and all is carried over."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+from sqlmodel import col
 
 from engine.commands import Approve, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, PersonId, PersonStatus
+from engine.connectors.port import Secret
+from engine.directory import Account, Person, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup
 from engine.outcome import Decision
 from engine.request import State
-from storage import apply, facts, succession, sync
-from storage.tables import AskRow, AuditRow, MessageRow, PersonRow
+from storage import accounts, apply, facts, succession, sync
+from storage.codec import dump_person
+from storage.succession import Standing
+from storage.tables import AccountRow, AskRow, AuditRow, MessageRow, PersonRow
 from tests.support.inside import counted
 from tests.support.stored import (
     ADA,
@@ -239,25 +247,294 @@ def test_two_of_one_address_are_nobody(stored):
 
 def test_each_keeps_its_own_login_where_both_ids_have_one(stored):
     """Two logins of one person in one system cannot be one: each goes on to its end."""
-    stored.submit()
+    stored.submit(by=BOB)
     stored.converge()
-    take_in(stored, [*PEOPLE, replace(person("other", *PEOPLE[2].groups), id=new(ALICE))])
-    stored.submit("read on shop.customers", by=new(ALICE))
+    take_in(stored, [p for p in PEOPLE if p.id != BOB])
+    back = [*(p for p in PEOPLE if p.id != BOB), replace(PEOPLE[3], id=new(BOB))]
+    (found,) = take_in(stored, back)
+    stored.submit("read on shop.customers", by=new(BOB))
     stored.converge()
-    both = {stored.account(PG, who).login for who in (ALICE, new(ALICE))}
+    both = {stored.account(PG, who).login for who in (BOB, new(BOB))}
 
-    listed = [*(p for p in PEOPLE if p.id != ALICE), replace(PEOPLE[2], id=new(ALICE))]
-    found = stored.write(lambda tx, _: succession.find(tx, listed))
-    assert [s.waits for s in found] == [False]
-    carry(stored, found)
+    carry(stored, [found])
     stored.tick()
     stored.converge()
 
-    assert {stored.account(PG, who).login for who in (ALICE, new(ALICE))} == both
+    assert len(both) == 2
+    assert {stored.account(PG, who).login for who in (BOB, new(BOB))} == both
     stored.pass_(5 * HOUR)
     stored.tick()
     stored.converge()
     assert not any(stored.systems[PG].held.values())
+
+
+# --- an id never passes to another person ---------------------------------------------------------
+
+M1 = PersonId("m-1")
+OVERLAPS = {
+    "a chain": {ALICE: M1, BOB: ALICE},
+    "a swap": {ALICE: BOB, BOB: ALICE},
+    "a ring": {ALICE: BOB, BOB: DAN, DAN: ALICE},
+    "over somebody who has left": {ALICE: BOB},
+}
+
+
+def listed_as(ids, *, without=()):
+    return [
+        replace(p, id=ids.get(p.id, p.id), manager=ids.get(p.manager, p.manager))
+        for p in PEOPLE
+        if p.id not in without
+    ]
+
+
+@pytest.mark.parametrize("ids", OVERLAPS.values(), ids=OVERLAPS)
+def test_ids_that_overlap_hand_nothing_to_another(stored, ids):
+    """Marta got the id m-1 and Ravi hers: her access, requests and password became his."""
+    left = () if BOB in ids else (BOB,)
+    requests = {who: stored.submit(by=who) for who in (ALICE, BOB) if who not in left}
+    stored.converge()
+    secrets = {who: stored.secret(stored.account(PG, who)) for who in requests}
+    before = people(stored)
+
+    for _ in range(3):
+        found = take_in(stored, listed_as(ids, without=left))
+        carry(stored, found)
+        stored.tick()
+        stored.converge()
+
+    now = stored.company().directory
+    for who, request in requests.items():
+        again = stored.again(request)
+        assert again.state is State.ACTIVE
+        assert now.get(again.grantee).email == before[who].email
+        assert now.get(again.grantee).slack == before[who].slack
+        account = stored.account(PG, again.grantee)
+        assert stored.secret(account) == secrets[who]
+        assert now.get(who).name == before[who].name  # of what is over, and in the audit
+    assert {s.standing for s in found} == {Standing.KEPT}
+
+
+def test_who_is_new_under_somebodys_former_id_is_somebody_else(stored):
+    """A newcomer who got a carried-over person's old id was shown as who had done what they did."""
+    running = stored.submit()
+    stored.converge()
+    stored.send()
+    nina = replace(PEOPLE[2], name="Nina", email="nina@example.com")
+    listed = [*listed_as({ALICE: M1}), nina]
+
+    for _ in range(3):
+        carry(stored, take_in(stored, listed))
+        stored.tick()
+        stored.converge()
+
+    directory = stored.company().directory
+    (newcomer,) = directory.by_email("nina@example.com")
+    assert (newcomer.id, newcomer.slack) == ("alice~2", None)
+    assert directory.get(ALICE).name == "Alice"
+    assert stored.again(running).grantee == M1
+    assert directory.get(M1).slack == "U-alice"
+    moved = [replace(p, email="n@example.com") if p.name == "Nina" else p for p in listed]
+    take_in(stored, moved)
+    assert stored.company().directory.people["alice~2"].email == "n@example.com"
+
+
+def test_where_nobody_can_tell_who_is_who_nothing_changes(stored):
+    """Is it the address, or the id, that a newcomer was given? Each would hand access over."""
+    request = stored.submit()
+    stored.converge()
+    married = replace(PEOPLE[2], name="Alice B.", email="b@example.com")
+    newcomer = replace(PEOPLE[2], id=PersonId("n-1"), name="Alicia")
+    listed = [*(p for p in PEOPLE if p.id != ALICE), married, newcomer]
+
+    (found,) = take_in(stored, listed)
+    carry(stored, [found])
+    stored.tick()
+    stored.converge()
+
+    assert (found.old, found.new, found.standing) == (ALICE, "n-1", Standing.HELD)
+    alice = people(stored)[ALICE]
+    assert (alice.name, alice.email, alice.slack) == ("Alice", "alice@example.com", "U-alice")
+    assert "n-1" not in people(stored)
+    assert stored.again(request).state is State.ACTIVE
+
+    stored.write(lambda tx, _: succession.part(tx, [found], stored.now))
+    take_in(stored, listed)
+    stored.tick()
+    stored.converge()
+    assert stored.again(request).state is State.REVOKED
+    assert people(stored)["n-1"].slack is None
+    assert people(stored)["alice~2"].email == "b@example.com"
+
+
+def test_two_people_whose_addresses_were_swapped_stay_as_they_are(stored):
+    swapped = [
+        replace(p, email=f"{BOB if p.id == ALICE else ALICE}@example.com")
+        if p.id in {ALICE, BOB}
+        else p
+        for p in PEOPLE
+    ]
+
+    found = take_in(stored, swapped)
+
+    assert {s.standing for s in found} == {Standing.HELD}
+    assert people(stored)[ALICE].email == "alice@example.com"
+    assert people(stored)[BOB].slack == "U-bob"
+
+
+IDS, MAILS = ("a", "b", "c", "d"), ("1@x.example", "2@x.example", "3@x.example", "4@x.example")
+somebody = st.tuples(st.sampled_from(MAILS), st.sampled_from(["Ann", "Ben", "Cy"]), st.booleans())
+
+
+def as_row(id_, mail, name, active) -> tuple[object, ...]:
+    status = PersonStatus.ACTIVE if active else PersonStatus.INACTIVE
+    body = dump_person(Person(PersonId(id_), mail, name, status))
+    return id_, mail, status.value, None, body
+
+
+@settings(max_examples=500)
+@given(
+    known=st.dictionaries(st.sampled_from([*IDS, "a~2", "b~2"]), somebody),
+    ids=st.permutations(IDS),
+    listed=st.lists(somebody, max_size=4, unique_by=lambda s: s[0]),
+)
+def test_whatever_is_listed_no_id_is_taken_from_who_is_there(known, ids, listed):
+    """A list of a kind that nobody had thought of stored two people under one id."""
+    rows = [as_row(id_, *said) for id_, said in known.items()]
+    people = [
+        Person(PersonId(id_), mail, name, PersonStatus.ACTIVE if here else PersonStatus.INACTIVE)
+        for id_, (mail, name, here) in zip(ids, listed, strict=False)
+    ]
+
+    found = succession._Search(rows, people).found()
+    taken_in = succession.as_known(people, found)
+
+    assert len({p.id for p in taken_in}) == len(taken_in)
+    carried = [s.old for s in found if s.standing is not Standing.HELD]
+    assert len(set(carried)) == len(carried)
+    there = {p.email for p in people if p.may_receive}
+    owners = Counter(mail for mail, _, _ in known.values())
+    for one in taken_in:
+        mail, _, active = known.get(one.id, (one.email, "", False))
+        if one.may_receive and active and mail in there and owners[mail] == 1:
+            assert one.email == mail
+
+
+def test_an_old_id_that_is_listed_as_inactive_says_nothing_new(stored):
+    """Carried over, and listed once more as one who has left, they were somebody of their own."""
+    listed = [*moved(), *(replace(p, status=PersonStatus.INACTIVE) for p in PEOPLE)]
+    carry(stored, take_in(stored, listed))
+
+    assert take_in(stored, listed) == []
+    assert stored.company().directory.get(ALICE).id == new(ALICE)
+
+
+def nina_has_the_id(stored, *, after_leaving):
+    """List somebody else under Alice's id, and Alice no more."""
+    if after_leaving:
+        take_in(stored, [p for p in PEOPLE if p.id != ALICE])
+        stored.tick()
+        stored.converge()
+    nina = replace(PEOPLE[2], name="Nina", email="nina@example.com")
+    listed = [nina if p.id == ALICE else p for p in PEOPLE]
+    take_in(stored, listed)
+    return listed
+
+
+@pytest.mark.parametrize("after_leaving", [True, False])
+def test_nothing_reaches_who_has_somebodys_id_next(stored, after_leaving):
+    """The password that Alice had saved opened Nina's access, and Alice's requests were hers."""
+    running = stored.submit()
+    stored.converge()
+    login = stored.account().login
+    listed = nina_has_the_id(stored, after_leaving=after_leaving)
+    assert people(stored)[ALICE].slack is None
+    assert sync_alarms(stored)
+
+    assert stored.write(lambda tx, _: succession.make_way(tx, ALICE, stored.now))
+    take_in(stored, listed)
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(running).state is State.REVOKED
+    directory = stored.company().directory
+    (nina,) = directory.by_email("nina@example.com")
+    assert (nina.active, nina.slack, nina.suspended) == (True, None, None)
+    assert (directory.get(ALICE).name, directory.get(ALICE).active) == ("Alice", False)
+    with stored.database.read() as session:
+        assert facts.of_person(session, nina.id, live=False) == []
+    stored.submit(by=nina.id)
+    stored.converge()
+    assert stored.account(PG, nina.id).login != login
+
+
+def sync_alarms(stored) -> list[str]:
+    return [m.detail for m in stored.rows(MessageRow) if m.kind == "alarm"]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_until_an_admin_has_said_who_it_is_no_access_begins(stored, tied):
+    """Approved meanwhile, access began, with the password that the former owner had saved."""
+    stored.submit()
+    stored.converge()
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+    if not tied:
+        untie(stored, ALICE)
+    nina_has_the_id(stored, after_leaving=False)
+    (said,) = sync_alarms(stored)
+    for words in (
+        "Alice: the address in the directory has changed",
+        "alice@example.com",
+        "as Nina with nina@example.com",
+        "latchkey people confirm nina@example.com",
+        "latchkey people part nina@example.com",
+    ):
+        assert words in said
+
+    stored.approve(waiting)
+    stored.converge()
+    assert stored.again(waiting).state is State.GRANTING
+    newcomer = {PersonId(ALICE): Account("T1", "U-nina", "nina@example.com")}
+    assert stored.write(lambda tx, _: sync.tie(tx, newcomer, stored.now)) == 0
+
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
+    stored.converge()
+    assert stored.again(waiting).state is State.ACTIVE
+    assert not stored.write(lambda tx, _: succession.make_way(tx, ALICE, stored.now))
+
+
+def untie(stored, who) -> None:
+    stored.write(
+        lambda tx, _: tx.execute(
+            update(PersonRow).where(col(PersonRow.id) == who).values(slack=None, account=None)
+        )
+    )
+
+
+def test_an_address_of_somebody_who_has_left_is_whose_it_is_now(stored):
+    """Two people who were known beside each other were offered as one, to be carried over."""
+    take_in(stored, [p for p in PEOPLE if p.id != BOB])
+    listed = [
+        replace(p, email="bob@example.com") if p.id == ALICE else p for p in PEOPLE if p.id != BOB
+    ]
+
+    assert take_in(stored, listed) == []
+    assert take_in(stored, listed) == []
+
+
+def test_the_proof_of_a_password_is_carried_over_too(stored):
+    """Everybody's saved password stopped working after a migration."""
+    stored.submit()
+    stored.converge()
+
+    def keep(tx, _):
+        row = tx.execute(select(AccountRow)).scalars().one()
+        row.proof = stored.keys.seal(Secret("SCRAM-SHA-256$4096"), accounts._about_proof(row))
+
+    stored.write(keep)
+    carry(stored, take_in(stored, moved()))
+
+    proof = accounts.open_proof(stored.account(PG, new(ALICE)), stored.keys)
+    assert proof.reveal() == "SCRAM-SHA-256$4096"
 
 
 def test_people_are_carried_over_some_at_a_time(stored):

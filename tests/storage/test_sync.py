@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import event, select
+from structlog.testing import capture_logs
 
 from engine.connectors.port import Discovered
 from engine.directory import Group, GroupId, PersonId, PersonStatus
@@ -304,8 +305,11 @@ def test_an_admin_who_may_decide_nothing_is_no_admin(stored, how):
         take_in(stored, [replace(p, **change) if p.id == ADA else p for p in PEOPLE])
 
     assert stored.company().admins == frozenset()
-    suspend(stored, ALICE)
+    with capture_logs() as logged:
+        suspend(stored, ALICE)
     assert alarms(stored) == {}
+    (lost,) = [line for line in logged if line["log_level"] == "error"]
+    assert "latchkey people confirm alice@example.com" in lost["said"]
 
 
 def test_admins_are_taken_in_once(stored):

@@ -60,6 +60,7 @@ def slack_id(person: str) -> str:
 def profile(person: Person, **changed: object) -> Json:
     """Return the user as Slack's users.info gives it."""
     known = {"id": slack_id(person.id), "team_id": TEAM, "is_email_confirmed": True}
+    known |= {"is_restricted": False}
     return known | {"profile": {"email": person.email}} | changed
 
 

@@ -128,6 +128,7 @@ def upgrade() -> None:
         sa.Column("slack", sa.String(), nullable=True),
         sa.Column("account", Json, nullable=True),
         sa.Column("suspended", sa.String(), nullable=True),
+        sa.Column("former", Json, nullable=True),
         sa.Column("channel", sa.String(), nullable=True),
         sa.Column("void_until", UtcDateTime(), nullable=True),
         sa.Column("successor", sa.String(), nullable=True),
