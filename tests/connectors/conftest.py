@@ -6,6 +6,7 @@
 - `both_ends`: a server of the oldest version, then one of the newest, for what differs between
   versions, and for what is planted for others to trip over. It is a `Cluster`:
   `PostgreSQLHarness(both_ends)` makes the rest.
+- `preparing`: the same, for what is prepared for two-phase commit.
 - `own_cluster(version=…, settings=…)` in `tests.support.postgres`, for one test; `upgraded` and
   `standby_of` in `tests.support.upgrade` and `.standby`, for what becomes of one.
 
@@ -68,6 +69,21 @@ def trapped() -> Iterator[Callable[[str], Cluster]]:
 
     with ExitStack() as stack:
         yield cache(make)
+
+
+@pytest.fixture(scope="session")
+def two_phases() -> Iterator[Callable[[str], Cluster]]:
+    with ExitStack() as stack:
+        settings = {"max_prepared_transactions": "10"}
+        yield cache(
+            lambda end: stack.enter_context(own_cluster(version=ENDS[end], settings=settings))
+        )
+
+
+@pytest.fixture(params=list(ENDS))
+def preparing(two_phases: Callable[[str], Cluster], request: pytest.FixtureRequest) -> Cluster:
+    """A server of each end that takes two-phase commits, which most do not."""
+    return two_phases(request.param)
 
 
 @pytest.fixture

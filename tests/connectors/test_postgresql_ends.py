@@ -18,19 +18,8 @@ from tests.connectors.harness import (
     order,
     presences,
 )
-from tests.support.postgres import own_cluster
-from tests.support.servers import ENDS
 
 HELD, ABSENT, UNKNOWN = Presence.HELD, Presence.ABSENT, Presence.UNKNOWN
-
-
-@pytest.fixture(scope="module", params=list(ENDS))
-def preparing(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A server that takes two-phase commits, which most do not."""
-    with own_cluster(
-        version=ENDS[request.param], settings={"max_prepared_transactions": "10"}
-    ) as running:
-        yield running
 
 
 @pytest.fixture

@@ -23,18 +23,8 @@ from tests.connectors.harness import (
     presences,
     unique,
 )
-from tests.support.postgres import own_cluster
-from tests.support.servers import ENDS
 
 HELD, ABSENT, REFUSED, UNKNOWN = Presence
-
-
-@pytest.fixture(scope="module", params=list(ENDS))
-def preparing(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with own_cluster(
-        version=ENDS[request.param], settings={"max_prepared_transactions": "10"}
-    ) as running:
-        yield running
 
 
 @pytest.fixture
