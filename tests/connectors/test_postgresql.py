@@ -378,11 +378,13 @@ def test_role_that_latchkey_did_not_make_is_left_alone(postgresql: PostgreSQLHar
 
     granted = postgresql.connector.apply(order(login, target))
     ended = postgresql.connector.apply(order(known(login), end=[target, other]))
+    left = postgresql.connector.unexplained(known(login), [])
     notes = postgresql.connector.cleanup(login)
 
     assert presences(granted) == {target: REFUSED}
     assert login.name in granted.outcomes[target].reason
     assert presences(ended) == {target: ABSENT, other: UNKNOWN}
+    assert any("SELECT on table" in words for words in left)  # to look at it changes nothing
     assert "left alone" in notes[0]
     assert postgresql.left(login) == before
     assert login.name not in postgresql.connector.logins()

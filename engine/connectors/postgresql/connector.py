@@ -133,7 +133,7 @@ class PostgreSQL:
         """Name every entry and membership of the login that the targets do not come to."""
         with self._server.main() as main:
             role = self._server.find(main, login)
-            if role is None or not role.ours:
+            if role is None:
                 return ()
             return tuple(remains.unexplained(self._server, main, role, given))
 
