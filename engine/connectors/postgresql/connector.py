@@ -32,6 +32,7 @@ from engine.connectors.postgresql.server import (
     stranger,
 )
 from engine.connectors.postgresql.sessions import Connection
+from engine.connectors.postgresql.trace import unpacked
 from engine.connectors.postgresql.work import Work, look
 
 __all__ = ["PostgreSQL", "Show"]
@@ -122,7 +123,8 @@ class PostgreSQL:
             role = self._server.find(main, login)
             if role is None:
                 return dict.fromkeys(targets, ABSENT)
-            return look(self._server, main, role, targets, given)
+            trace = unpacked(main.server, login.trace)
+            return look(self._server, main, role, targets, given, trace=trace)
 
     def apply(self, order: Order) -> Report:
         """Make the account hold what is wanted and not what is unwanted; look; report."""

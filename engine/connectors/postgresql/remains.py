@@ -17,7 +17,7 @@ from engine.connectors.postgresql import acl
 from engine.connectors.postgresql.acl import Owner, may_set
 from engine.connectors.postgresql.names import names_in, path_of, place_of
 from engine.connectors.postgresql.server import Role, Server, databases
-from engine.connectors.postgresql.sessions import Connection, acting_as
+from engine.connectors.postgresql.sessions import NO, Connection, acting_as
 
 __all__ = [
     "Known",
@@ -204,13 +204,16 @@ def is_in(main: Connection, role: int, database: int) -> bool:
 def take(connection: Connection, role: str, remains: Iterable[Remain]) -> None:
     """Take each away, in the name of whoever gave it. What Latchkey has no right to stays."""
     for remain in remains:
-        giver = remain.grantor.name if remain.grantor.sets else ""
-        with (
-            contextlib.suppress(errors.InsufficientPrivilege),
-            connection.transaction(),
-            acting_as(connection, giver),
-        ):
-            connection.execute(_revocation(remain, role).encode())
+        # As the owner, whose right it is to take; else as whoever gave it.
+        for giver in dict.fromkeys((remain.grantor.to_become, remain.grantor.name)):
+            if giver and not remain.grantor.sets:
+                continue
+            with (
+                contextlib.suppress(*NO),
+                connection.transaction(),
+                acting_as(connection, giver),
+            ):
+                connection.execute(_revocation(remain, role).encode())
 
 
 def take_membership(main: Connection, role: str, membership: Membership) -> None:

@@ -25,7 +25,7 @@ from engine.connectors.postgresql.server import (
 )
 from engine.connectors.postgresql.sessions import Connection, acting_as, said
 
-__all__ = ["Listed", "bring", "held", "listed", "refusal"]
+__all__ = ["Listed", "bring", "held", "listed", "refusal", "unsettled"]
 
 
 class Listed(NamedTuple):
@@ -159,11 +159,23 @@ def _take(main: Connection, role: Role, target: Target, oid: int) -> Outcome:
         by = f" GRANTED BY {ident(left[0].grantor.name)}" if new else ""
         cure = f"REVOKE {ident(left[0].role)} FROM {ident(role.name)}{by};"
         return unknown(f"Latchkey may not take back {target}. Cure, as a superuser: {cure}")
-    # Who has taken the role on prepares in its name: nobody can tell whose it is.
-    query = "select gid from pg_prepared_xacts where owner = %s::name order by gid"
-    if prepared := [repr(gid) for each in mine for (gid,) in main.execute(query, [each.role])]:
-        return unknown(
-            f"{ident(mine[0].role)} has prepared transactions, which may be of this login and take"
-            f" effect later: {', '.join(prepared)}. Cure: COMMIT PREPARED or ROLLBACK PREPARED each"
-        )
     return ABSENT
+
+
+def unsettled(main: Connection, oid: int) -> str:
+    """Say what members may have prepared in the role's name: nobody can tell whose it is.
+
+    Ask it when the login has no session any more; empty: nothing.
+    """
+    query = (
+        "select rolname, gid from pg_prepared_xacts p join pg_roles r on r.rolname = p.owner"
+        " where r.oid = %s order by gid"
+    )
+    found = main.execute(query, [oid]).fetchall()
+    if not found:
+        return ""
+    return (
+        f"{ident(found[0][0])} has prepared transactions, which may be of this login and take"
+        f" effect later: {', '.join(repr(gid) for _, gid in found)}."
+        " Cure: COMMIT PREPARED or ROLLBACK PREPARED each"
+    )

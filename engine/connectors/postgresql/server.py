@@ -191,14 +191,14 @@ class Server(Sessions):
         It keeps its place in the queue, so that they cannot come back before it.
         """
         done, pid = threading.Event(), connection.info.backend_pid
-        until, dbname = connection.until, connection.info.dbname
+        until = connection.until
 
         def watch() -> None:
-            with contextlib.suppress(psycopg.Error):
-                while not done.wait(PATIENT):
-                    with self.session(until, dbname) as other:
-                        while not done.wait(GLANCE) and time.monotonic() < until:
-                            self._clear_the_way(other, pid)
+            while not done.wait(PATIENT) and time.monotonic() < until:
+                # From the address's own database: others may be full.
+                with contextlib.suppress(psycopg.Error), self.session(until) as other:
+                    while not done.wait(GLANCE) and time.monotonic() < until:
+                        self._clear_the_way(other, pid)
 
         watcher = threading.Thread(target=watch, name="way", daemon=True)
         watcher.start()

@@ -23,7 +23,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from engine.connectors import transport
 from engine.connectors.port import Secret
 
-__all__ = ["GONE", "RACES", "Connection", "NotDirectError", "Sessions", "acting_as", "said"]
+__all__ = ["GONE", "NO", "RACES", "Connection", "NotDirectError", "Sessions", "acting_as", "said"]
 
 T = TypeVar("T")
 
@@ -100,6 +100,16 @@ select pg_is_in_recovery(), system_identifier::text,
     case when not pg_is_in_recovery() then substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end
 from pg_control_system()
 """
+
+
+# The server says no, and not because somebody got in the way. An event trigger may say anything.
+NO = (
+    psycopg.ProgrammingError,
+    psycopg.NotSupportedError,
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    errors.RaiseException,
+)
 
 
 def said(error: psycopg.Error) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from typing import LiteralString
 
-import psycopg
 from psycopg import sql
 
 from engine.connectors.postgresql.acl import Catalog, Entry, Kind, Owner, Thing
-from engine.connectors.postgresql.sessions import GONE, Connection, acting_as, said
+from engine.connectors.postgresql.sessions import GONE, NO, Connection, acting_as, said
 
 __all__ = ["carry_out"]
 
@@ -39,10 +38,6 @@ _TAKE = sql.SQL(
 _FUTURE = sql.SQL("alter default privileges for role {maker} in schema {schema} {change}")
 
 
-# The server says no, and not because somebody got in the way.
-_NO = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.errors.RaiseException)
-
-
 def carry_out(
     connection: Connection,
     catalog: Catalog,
@@ -69,7 +64,7 @@ def carry_out(
             elif owner.mine or not group[0].maker:  # else only its maker can be asked
                 try:  # perhaps by a grant option
                     _alone(connection, catalog, group[0], statement)
-                except _NO as error:
+                except NO as error:
                     if isinstance(error, GONE):
                         raise
                     refused |= dict.fromkeys(group, said(error))

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import errors
 
 from engine.connectors.port import Outcome, Presence, Target
@@ -12,15 +13,16 @@ from engine.connectors.postgresql import acl, remains
 from engine.connectors.postgresql.server import (
     ABSENT,
     LOCK,
-    REFUSALS,
     Role,
     closed,
     cure,
     gone,
     ident,
+    lasting,
+    told,
     unknown,
 )
-from engine.connectors.postgresql.sessions import Connection
+from engine.connectors.postgresql.sessions import NO, Connection
 from engine.connectors.postgresql.statements import carry_out
 from engine.connectors.postgresql.trace import as_needs
 
@@ -39,7 +41,9 @@ class Visit:
     wanted: Sequence[Target]
     unwanted: Sequence[Target]
     refused: dict[Target, Outcome] = field(default_factory=dict[Target, Outcome])
-    said: Mapping[acl.Entry, str] = field(default_factory=dict[acl.Entry, str])
+    said: dict[acl.Entry, str] = field(default_factory=dict[acl.Entry, str])
+    given: frozenset[acl.Entry] = frozenset()
+    failed: Outcome | None = None  # giving did, and what had to go has gone
 
     def find_gone(self) -> None:
         self.work.settle(self.unwanted, ABSENT)
@@ -56,12 +60,17 @@ class Visit:
         work = self.work
         catalog = None
         if self.unwanted:
-            catalog = self._change(connection, database, self._take)
+            catalog = self._change(connection, database, self._take, firmly=True)
         trouble = ""
         if not self.wanted:  # an open cursor outlives REVOKE
             trouble = work.server.end_sessions(work.main, self.role, database.oid)
         else:
-            catalog = self._change(connection, database, self._give)
+            try:
+                catalog = self._change(connection, database, self._give, firmly=False)
+            except psycopg.Error as error:
+                if catalog is None:
+                    raise
+                self.failed = unknown(told(error), lasting=lasting(error))
         if catalog:
             self._judge(connection, catalog, trouble)
 
@@ -70,6 +79,8 @@ class Visit:
         connection: Connection,
         database: acl.Database,
         how: Callable[[Connection, acl.Catalog, bool], None],
+        *,
+        firmly: bool,
     ) -> acl.Catalog:
         def change(*, one_by_one: bool) -> acl.Catalog:
             with connection.transaction():
@@ -79,9 +90,9 @@ class Visit:
             return catalog
 
         try:
-            return self.work.insist(connection, lambda: change(one_by_one=False))
-        except (*REFUSALS, errors.RaiseException):
-            return self.work.insist(connection, lambda: change(one_by_one=True))
+            return self.work.insist(connection, lambda: change(one_by_one=False), firmly=firmly)
+        except NO:
+            return self.work.insist(connection, lambda: change(one_by_one=True), firmly=firmly)
 
     def _read(self, connection: Connection, database: acl.Database) -> acl.Catalog:
         also = {entry for target in self.unwanted for entry in self._trace(target)}
@@ -94,16 +105,31 @@ class Visit:
         keep = [*self._needs(catalog), *self._standing(catalog)]
         _, take = acl.change(have, keep, self._dropped(catalog))
         name = self.work.order.login.name
-        carry_out(connection, catalog, name, take=take, one_by_one=one_by_one)
+        self.said |= carry_out(connection, catalog, name, take=take, one_by_one=one_by_one)
 
     def _give(self, connection: Connection, catalog: acl.Catalog, one_by_one: bool) -> None:  # noqa: FBT001
         have = acl.entries(connection, catalog, self.role.oid)
         self.refused = self._renamed(catalog, have)
         give, _ = acl.change(have, self._needs(catalog), ())
         name = self.work.order.login.name
-        self.said = carry_out(connection, catalog, name, give=give, one_by_one=one_by_one)
+        self.said |= carry_out(connection, catalog, name, give=give, one_by_one=one_by_one)
+        self.given = frozenset(give)
         if one_by_one or any(not catalog.mine(entry) for entry in give):
             self._undo(connection, catalog, give)
+
+    def only_look(self, connection: Connection, database: acl.Database, held: Outcome) -> None:
+        """Change nothing; what has anything left of it is `held`."""
+        catalog = self._read(connection, database)
+        have = acl.entries(connection, catalog, self.role.oid)
+        for target in self.unwanted:
+            needs = catalog.needs(target) or acl.Needs()
+            left = (needs.core | needs.future | as_needs(self._trace(target)).core) & have.keys()
+            self.work.outcomes[target] = held if left else ABSENT
+
+    @staticmethod
+    def _core(catalog: acl.Catalog, target: Target) -> frozenset[acl.Entry]:
+        needs = catalog.needs(target)
+        return needs.core if needs else frozenset()
 
     def _trace(self, target: Target) -> frozenset[acl.Entry]:
         return self.work.trace.get((target.source_id, target.permission), frozenset())
@@ -118,7 +144,10 @@ class Visit:
         return frozenset(e for e in entries if catalog.has(e))
 
     def _standing(self, catalog: acl.Catalog) -> list[acl.Needs]:
-        return [needs for t in self.work.order.standing if (needs := catalog.needs(t))]
+        """What was there before, but for what Latchkey has given since for what ends."""
+        given = {entry for target in self.unwanted for entry in self._trace(target)}
+        found = [needs for t in self.work.order.standing if (needs := catalog.needs(t))]
+        return [acl.Needs(needs.core - given, needs.path - given) for needs in found]
 
     def _be_alone(self, connection: Connection) -> None:
         """Two at a time would fail on each other: an object's ACL is one value for all roles."""
@@ -141,7 +170,7 @@ class Visit:
         found = {}
         for target in self.wanted:
             needs, name = catalog.needs(target), catalog.called(target)
-            if needs and needs.now - have.keys() and name != target.path:
+            if needs and not needs.core & have.keys() and name != target.path:
                 reason = f"{target.path} is called {name} now. Ask again."
                 found[target] = Outcome(Presence.REFUSED, reason)
         return found
@@ -187,8 +216,12 @@ class Visit:
         kept = [*self._needs(catalog), *self._standing(catalog)]
         keep = {entry for needs in kept for entry in needs.all}
         for target in self.wanted:
-            self.work.outcomes[target] = self.refused.get(target) or self._judge_wanted(
-                catalog, target, missing
+            refused = self.refused.get(target)
+            undone = not (self._core(catalog, target) & self.given & have.keys() - keep)
+            if refused and not undone:
+                refused = unknown(refused.reason)  # nor could it be taken back
+            self.work.outcomes[target] = (
+                self.failed or refused or self._judge_wanted(catalog, target, missing)
             )
         for target in self.unwanted:
             drop = catalog.needs(target) or acl.Needs()
@@ -201,12 +234,13 @@ class Visit:
     def _remember(self, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]) -> None:
         """Keep what leads back to all that was given, should it move meanwhile."""
         ours = {entry for entry, seen in have.items() if seen.revocable}
+        known = self.given.union(*self.work.trace.values())
         for target in (*self.wanted, *self.unwanted):
             key = target.source_id, target.permission
             needs = catalog.needs(target) or acl.Needs()
-            self.work.trace[key] = frozenset((self._trace(target) | needs.all) & ours)
-            if self.work.outcomes[target].presence in {Presence.ABSENT, Presence.REFUSED}:
-                del self.work.trace[key]
+            left = frozenset((self._trace(target) | (needs.all & known)) & ours)
+            gone = self.work.outcomes[target].presence is Presence.ABSENT
+            self.work.trace[key] = frozenset() if gone else left
 
     def _judge_wanted(
         self, catalog: acl.Catalog, target: Target, missing: AbstractSet[acl.Entry]

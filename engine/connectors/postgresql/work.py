@@ -10,7 +10,7 @@ from psycopg import errors, sql
 
 from engine.connectors.port import Order, Outcome, Presence, Report, Secret, Target
 from engine.connectors.postgresql import acl, remains, roles
-from engine.connectors.postgresql.names import path_of
+from engine.connectors.postgresql.names import path_of, place_of
 from engine.connectors.postgresql.remains import Known
 from engine.connectors.postgresql.server import (
     ABSENT,
@@ -32,7 +32,7 @@ from engine.connectors.postgresql.server import (
     unknown,
 )
 from engine.connectors.postgresql.sessions import RACES, Connection, said
-from engine.connectors.postgresql.trace import packed, unpacked
+from engine.connectors.postgresql.trace import Trace, packed, unpacked
 from engine.connectors.postgresql.visit import Visit
 
 __all__ = ["Work", "look"]
@@ -41,7 +41,13 @@ T = TypeVar("T")
 
 
 def look(
-    server: Server, main: Connection, role: Role, targets: Sequence[Target], given: Sequence[Target]
+    server: Server,
+    main: Connection,
+    role: Role,
+    targets: Sequence[Target],
+    given: Sequence[Target],
+    *,
+    trace: Trace,
 ) -> dict[Target, Outcome]:
     """Tell what the role holds: see `PostgreSQL.inspect`."""
     if any(target.server != main.server for target in targets):
@@ -60,7 +66,7 @@ def look(
             continue
         try:
             with server.beside(main, database.name) as connection:
-                outcomes |= _look_into(connection, database, role, here, given)
+                outcomes |= _look_into(connection, database, role, here, given, trace=trace)
         except psycopg.Error as error:
             outcomes |= dict.fromkeys(here, unknown(told(error), lasting=lasting(error)))
     return outcomes
@@ -81,6 +87,8 @@ def _look_into(
     role: Role,
     targets: Sequence[Target],
     given: Sequence[Target],
+    *,
+    trace: Trace,
 ) -> dict[Target, Outcome]:
     catalog = acl.read(connection, database, [*targets, *given])
     have = acl.entries(connection, catalog, role.oid)
@@ -91,6 +99,7 @@ def _look_into(
         through = "public" if any(t.type == "role" for t in given) else role.oid
         missing -= acl.effective(connection, through, missing)
     ours = {entry for target in given if (each := needs[target]) for entry in each.now}
+    ours |= {e for t in given for e in trace.get((t.source_id, t.permission), ())}
 
     def held(target: Target) -> Outcome:
         each = needs[target]
@@ -119,18 +128,19 @@ class Work:
         self.alone = True
         self.proof: Secret | None = None
         self.trace = unpacked(main.server, order.login.trace)
-        self.firmly = bool(order.unwanted)  # a session is worth less than an end, not than a grant
+        self.elsewhere = any(h.target.server != main.server for h in order.holdings)
 
-    def insist(self, connection: Connection, work: Callable[[], T]) -> T:
-        return self.server.insist(connection, work, firmly=self.firmly)
+    def insist(self, connection: Connection, work: Callable[[], T], *, firmly: bool = True) -> T:
+        """Firmly for an end: a session is worth less than that, not than a grant."""
+        return self.server.insist(connection, work, firmly=firmly)
 
     def run(self) -> Report:
         order, server = self.order, self.server
         self.alone = server.lock(self.main, order.login)
         role = server.find(self.main, order.login)
-        if role is None and (name := server.renamed(self.main, order.login)):
+        if not (role and role.ours) and (name := server.renamed(self.main, order.login)):
             return self._find_renamed(name)
-        if any(h.target.server != self.main.server for h in order.holdings):
+        if self.elsewhere:
             return self._run_elsewhere(role)
         if role is None and not (order.wanted and order.login.password):
             self.settle((h.target for h in order.holdings), ABSENT)
@@ -181,7 +191,7 @@ class Work:
             deadline_refused=self.deadline_refused,
             alone=self.alone,
             proof=self.proof,
-            trace=packed(self.main.server, self.trace),
+            trace=None if self.elsewhere else packed(self.main.server, self.trace),
             notes=tuple(dict.fromkeys(self.notes)),
         )
 
@@ -196,7 +206,18 @@ class Work:
         """Only look: what this role has, Latchkey may have given it before its comment changed."""
         reason = stranger(self.order.login)
         self.settle(self.order.wanted, Outcome(Presence.REFUSED, reason))
-        self.outcomes |= look(self.server, self.main, role, self.order.unwanted, ())
+        for oid, here in by_database(self.order.unwanted).items():
+            database = next((d for d in databases(self.main, templates=True) if d.oid == oid), None)
+            if oid == IN_NONE:
+                self.outcomes |= roles.held(self.main, role, here)
+            elif oid == NOWHERE or (database and not database.reachable):
+                self.settle(here, unknown(reason))
+            elif database is None:
+                self.settle(here, ABSENT)
+            else:
+                visit = Visit(work=self, role=role, wanted=(), unwanted=here)
+                with self.server.beside(self.main, database.name) as connection:
+                    visit.only_look(connection, database, unknown(reason))
         self._doubt(self.order.unwanted, Presence.HELD, reason)
         return self._report()
 
@@ -210,7 +231,7 @@ class Work:
     def _let_in(self, role: Role | None) -> str:
         """Let the login in until the order's end, making it if need be. Say so if refused."""
         try:
-            self.insist(self.main, self._open)
+            self.insist(self.main, self._open, firmly=False)
         except REFUSALS as error:
             if role and role.can_login and not self.order.login.password:
                 self.deadline_refused = f"The old end stays: {said(error)}."
@@ -345,12 +366,22 @@ class Work:
     def _bring_roles(
         self, role: Role, wanted: Sequence[Target], unwanted: Sequence[Target]
     ) -> None:
-        def bring() -> dict[Target, Outcome]:
-            return dict(roles.bring(self.main, role, wanted, unwanted))
+        def bring(give: Sequence[Target], take: Sequence[Target]) -> dict[Target, Outcome]:
+            return dict(roles.bring(self.main, role, give, take))
 
-        self.outcomes |= self.insist(self.main, bring)
-        if unwanted and self.order.wanted:  # else they are ended anyway
+        if unwanted:
+            self.outcomes |= self.insist(self.main, lambda: bring((), unwanted))
+            # Sessions that have taken a role on keep its rights, and may have prepared something.
             self._doubt(unwanted, Presence.ABSENT, self.server.end_sessions(self.main, role))
+            self._doubt_roles(unwanted)
+        if wanted:
+            self.outcomes |= self.insist(self.main, lambda: bring(wanted, ()), firmly=False)
+
+    def _doubt_roles(self, unwanted: Iterable[Target]) -> None:
+        for target in unwanted:
+            place = place_of(target.type, target.source_id.partition("@")[0])
+            if place and place.role:
+                self._doubt([target], Presence.ABSENT, roles.unsettled(self.main, place.role))
 
     def _find_nowhere(
         self, role: Role, wanted: Sequence[Target], unwanted: Sequence[Target]
@@ -360,7 +391,9 @@ class Work:
             self.outcomes[target] = gone(target)
         if unwanted:
             left = self._take_all(role)
+            left = left or self.server.end_sessions(self.main, role)
             self.settle(unwanted, unknown(left) if left else ABSENT)
+            self._leave_roles(role)
 
     # --- On a server that is not the one --------------------------------------------------------
 
@@ -385,17 +418,19 @@ class Work:
 
     def _leave_roles(self, role: Role) -> None:
         """Take what memberships can be taken. What others gave may be theirs to give."""
-        named = {target.path for target in self.order.wanted if target.type == "role"}
+        kept = [t for t in (*self.order.wanted, *self.order.standing) if t.type == "role"]
+        names = {target.path for target in kept}
         for each in remains.memberships(self.main, role.oid):
-            if path_of(each.role) not in named:
+            if path_of(each.role) not in names:
                 remains.take_membership(self.main, role.name, each)
         for each in remains.memberships(self.main, role.oid):
-            if (path := path_of(each.role)) in named:
+            if (path := path_of(each.role)) in names:
                 continue
             meant = [t for t in self.order.unwanted if (t.type, t.path) == ("role", path)]
             self.settle(meant, unknown(f"Latchkey may not take back {each}."))
             if not meant:
                 self.notes.append(f"Left in place, as somebody else gave it: {each}.")
+        self._doubt_roles(self.order.unwanted)
 
     def _take_all(self, role: Role) -> str:
         """Take whatever the login has, but for what is wanted and what was there before."""
