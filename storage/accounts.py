@@ -396,7 +396,8 @@ class _Turn:
         )
         row.lease = self.desk.instance
         integration = IntegrationId(row.integration_id)
-        begun = [] if wished else sorted(wish(account, self.book.on(account)).wanted)
+        ours = None if wished else wish(account, self.book.on(account))
+        begun = sorted(ours.wanted | ours.unwanted) if ours else []
         return Work(
             account,
             integration,

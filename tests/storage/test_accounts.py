@@ -239,6 +239,23 @@ def test_what_latchkey_gave_is_not_looked_at_again(stored):
     assert stored.systems[WIKI].calls.count("inspect") == 1
 
 
+def test_what_is_being_taken_away_is_not_looked_at_as_somebody_elses(stored):
+    """A table's access was seen that a schema's had brought, which was just ending: it was
+    recorded as standing, and stayed when both had ended.
+    """
+    first = stored.submit("edit on handbook")
+    stored.converge()
+    stored.do(first, Return(ALICE))
+    second = stored.submit("edit on runbook")
+
+    work = begin(stored, WIKI)
+
+    assert stored.again(first).state is State.REVOKING
+    assert stored.again(second).grants[0].standing is None
+    assert [target.path for target in work.look.values()] == ["runbook"]
+    assert [target.path for target in work.given] == ["handbook"]
+
+
 def test_look_that_saw_nothing_is_repeated(stored):
     request = stored.submit("edit on handbook")
     work = begin(stored, WIKI)

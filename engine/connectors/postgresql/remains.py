@@ -16,7 +16,7 @@ from engine.connectors.port import Target
 from engine.connectors.postgresql import acl
 from engine.connectors.postgresql.acl import Owner, may_set
 from engine.connectors.postgresql.names import names_in, path_of, place_of
-from engine.connectors.postgresql.server import Role, Server, databases
+from engine.connectors.postgresql.server import Role, Server, databases, lasting
 from engine.connectors.postgresql.sessions import NO, Connection, acting_as
 
 __all__ = [
@@ -257,15 +257,19 @@ def unexplained(
             continue
         where = path_of(database.name)
         try:
-            if not database.reachable:
-                raise psycopg.OperationalError
-            with server.beside(main, database.name) as connection:
-                known |= explained(connection, database, here)
-                found += [(f", in {where}", r) for r in read(connection, role.oid, shared=False)]
-        except psycopg.Error:
-            known.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
-            if named:
-                yield f"something in the database {where}, which cannot be entered"
+            if database.reachable:
+                with server.beside(main, database.name) as connection:
+                    known |= explained(connection, database, here)
+                    found += [
+                        (f", in {where}", r) for r in read(connection, role.oid, shared=False)
+                    ]
+                continue
+        except psycopg.Error as error:
+            if not lasting(error):
+                raise  # it will pass, and is no finding
+        known.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
+        if named:
+            yield f"something in the database {where}, which cannot be entered"
     found += [("", remain) for remain in read(main, role.oid, shared=True)]
     yield from dict.fromkeys(f"{r}{where}" for where, r in found if r.entry not in known)
     of_roles = {p.role for t in given if (p := place_of(t.type, t.source_id)) and p.role}
