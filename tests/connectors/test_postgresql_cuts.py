@@ -1,5 +1,6 @@
 """A connection that dies at any statement: the next plain apply comes to the same end."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -103,6 +104,30 @@ def test_cut_at_any_statement_and_applied_again_is_the_same(
 
             assert presences(connector.apply(story.ordered(login))) == expected, n
             story.check(login)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_cut_at_any_statement_makes_no_finding(
+    postgresql: PostgreSQLHarness, cluster: Cluster, when: When
+):
+    """“Something in the database orders, which cannot be entered” was told of one dead connection.
+
+    Then the fault was raised for good, and an owner who let nobody in hid all that there was.
+    """
+    mine, theirs, login = postgresql.make(), postgresql.make(), new_login()
+    postgresql.connector.apply(order(login, mine, theirs))
+    with Proxy(cluster.host, cluster.port) as proxy:
+        connector = through(proxy, cluster)
+        found = connector.unexplained(known(login), [mine])
+        statements = proxy.count
+        assert len(found) == 1
+
+        for n in range(1, statements + 1):
+            connector.close()
+            proxy.reset()
+            proxy.on(n, action="cut", when=when)
+            with contextlib.suppress(Unavailable):
+                assert connector.unexplained(known(login), [mine]) == found, n
 
 
 def _try(connector: PostgreSQL, ordered: Order) -> dict[Target, Presence]:

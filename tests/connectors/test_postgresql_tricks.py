@@ -404,6 +404,29 @@ def test_database_that_rejects_us_keeps_no_end_elsewhere(harness: PostgreSQLHarn
     harness.run("drop database {}", sql.Identifier(closed))
 
 
+def test_full_database_hides_nothing(harness: PostgreSQLHarness):
+    """An owner's `connection limit 0` kept all that its grantees have anywhere from view."""
+    target, login = harness.make(), new_login()
+    closed = sql.Identifier(unique("closed"))
+    harness.run("create database {} owner orders_owner", closed)
+    (oid,) = harness.one("select max(oid) from pg_database where datname like 'closed%%'")
+    path = closed.as_string().strip('"')
+    inside = Target("database", f"db:{oid}", path, "connect", harness.server)
+    later = _have(harness, login, target, inside)
+    with psycopg.connect(harness.cluster.superuser_dsn(path)) as there:
+        there.execute("create table notes ()")
+        there.execute(sql.SQL("grant select on notes to {}").format(sql.Identifier(login.name)))
+    harness.connector.close()
+    harness.run("alter database {} connection limit 0", closed)
+    try:
+        left = harness.connector.unexplained(later, [inside])
+    finally:
+        harness.run("drop database {}", closed)
+
+    assert f"something in the database {path}, which cannot be entered" in left
+    assert f"SELECT on table {harness.schema}.{harness._tables[target]}, in orders" in left
+
+
 def test_full_database_is_a_fault_that_passes(harness: PostgreSQLHarness):
     """“Too many connections for database …” was refused for good, as if there were none."""
     target, login = harness.make(), new_login()

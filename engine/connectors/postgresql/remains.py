@@ -16,7 +16,7 @@ from engine.connectors.port import Target
 from engine.connectors.postgresql import acl
 from engine.connectors.postgresql.acl import Owner, may_set
 from engine.connectors.postgresql.names import names_in, path_of, place_of
-from engine.connectors.postgresql.server import Role, Server, databases, lasting
+from engine.connectors.postgresql.server import Role, Server, databases
 from engine.connectors.postgresql.sessions import NO, Connection, acting_as
 
 __all__ = [
@@ -256,17 +256,10 @@ def unexplained(
         if not here and not named:
             continue
         where = path_of(database.name)
-        try:
-            if database.reachable:
-                with server.beside(main, database.name) as connection:
-                    known |= explained(connection, database, here)
-                    found += [
-                        (f", in {where}", r) for r in read(connection, role.oid, shared=False)
-                    ]
-                continue
-        except psycopg.Error as error:
-            if not lasting(error):
-                raise  # it will pass, and is no finding
+        if seen := _inside(server, main, role, database, here):
+            known |= seen[0]
+            found += [(f", in {where}", remain) for remain in seen[1]]
+            continue
         known.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
         if named:
             yield f"something in the database {where}, which cannot be entered"
@@ -288,3 +281,25 @@ from pg_roles r cross join lateral (values ('SUPERUSER', rolsuper), ('CREATEROLE
 ) as a (word, has)
 where r.oid = %s and has order by word
 """
+
+
+def _inside(
+    server: Server, main: Connection, role: Role, database: acl.Database, targets: Sequence[Target]
+) -> tuple[set[Known], list[Remain]] | None:
+    """Return what is explained there, and what the role has; None: it cannot be entered.
+
+    Its owner can bring that about, and hides nothing by it. Where the server itself is away it is
+    no finding, and is raised.
+    """
+    for _ in range(2 if database.reachable else 0):
+        try:
+            with server.beside(main, database.name) as connection:
+                return (
+                    explained(connection, database, targets),
+                    read(connection, role.oid, shared=False),
+                )
+        except psycopg.Error:
+            server.idle.close()
+            with server.beside(main, main.info.dbname):
+                pass  # it answers
+    return None
