@@ -12,7 +12,7 @@ from bot.views import ids
 from engine.request import State
 from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, Door, opened
 from tests.support.inside import COMPANY, Inside
-from tests.support.postgres import drop_database, fresh_database
+from tests.support.postgres import drop_database, fresh_database, own_cluster
 from tests.support.story import Story, story
 
 
@@ -20,10 +20,17 @@ from tests.support.story import Story, story
 def houses(cluster: Cluster) -> Iterator[Callable[[str], Story]]:
     """The bot as in production, in its own process, on SQLite; shared by all tests here.
 
-    One for each way that Slack brings what people do, `socket` and `http`, opened when needed.
+    One for each way that Slack brings what people do, `socket` and `http`, opened when needed, and
+    each with a PostgreSQL of its own: they are one installation by name, and the look after an end
+    took away what the other had just given to the same login.
     """
+
+    def open_(way: str) -> Story:
+        own = cluster if way == "socket" else stack.enter_context(own_cluster())
+        return stack.enter_context(story(own, http=way == "http"))
+
     with ExitStack() as stack:
-        yield cache(lambda way: stack.enter_context(story(cluster, http=way == "http")))
+        yield cache(open_)
 
 
 @pytest.fixture(params=["socket", "http"])

@@ -180,7 +180,7 @@ class Story:
         shown = {label.strip().casefold(): value.strip() for label, _, value in lines}
         keys = ("host", "port", "user", "password")
         login = {"dbname": shown["database"], **{key: shown[key] for key in keys}}
-        self.until(lambda: self.works(login), "the login works")
+        self.until(lambda: self.works(login), "the login works", lambda: self._refusal(login))
         modal.click("credentials_saved")
         who.view().close()
         return login
@@ -191,6 +191,13 @@ class Story:
         except psycopg.OperationalError:
             return False
         return True
+
+    def _refusal(self, login: dict[str, str]) -> str:
+        try:
+            self.log_in(login).close()
+        except psycopg.OperationalError as refused:
+            return str(refused)
+        return "it works by now"
 
     def log_in(self, login: dict[str, str]) -> psycopg.Connection:
         return psycopg.connect(make_conninfo("", **login), autocommit=True)
