@@ -52,7 +52,7 @@ _IS_DUE = (
 _DUE = (
     select(col(AccountRow.id))
     .where(*_IS_DUE, not_(among(col(AccountRow.id), "busy")))
-    .order_by(col(AccountRow.due_at))
+    .order_by(col(AccountRow.priority), col(AccountRow.due_at))
     .limit(bindparam("most"))
 )
 _LOCKED = (

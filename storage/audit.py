@@ -38,6 +38,7 @@ def append(tx: Write, entries: Sequence[tuple[RequestId | None, Entry]], now: da
                 "request_id": request,
                 "body": body,
                 "hash": link,
+                "key": "",
             }
         )
     batch.add(tx, AuditRow, rows)

@@ -91,7 +91,8 @@ class TooMuchError(Exception):
 
 def ensure_rows(tx: Write) -> None:
     """Make the rows that are there exactly once."""
-    batch.add(tx, Company, [{"id": 1, "epoch": 0, "paused": False, "admins": []}], key=("id",))
+    company = {"id": 1, "epoch": 0, "paused": False, "syncing": False, "admins": []}
+    batch.add(tx, Company, [company], key=("id",))
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": ""}], key=("id",))
 
 

@@ -6,7 +6,7 @@ Rows do not validate: values come from the engine, documents are checked at the 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from storage.types import Json, UtcDateTime
@@ -23,12 +23,17 @@ def _json() -> Any:  # noqa: ANN401
     return Field(default=None, sa_column=Column(Json, nullable=False))
 
 
+def _number(default: int) -> Any:  # noqa: ANN401
+    return Field(default=default, sa_column_kwargs={"server_default": str(default)})
+
+
 class Company(SQLModel, table=True):
     """One row: what is loaded whole and kept in memory while `epoch` stands."""
 
     id: int = Field(default=1, primary_key=True)
     epoch: int = 0
     paused: bool = False  # no new access is begun; revoking goes on
+    syncing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     admins: list[str] = _json()
 
 
@@ -61,7 +66,7 @@ class IntegrationRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name: str
     kind: str
-    version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # of its inventory
+    version: int = _number(0)  # of its inventory
     server: str = ""  # that gave the numbers of its resources; empty: not known yet
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
@@ -150,7 +155,7 @@ class AccountRow(SQLModel, table=True):
     __tablename__ = "account"
     __table_args__ = (
         UniqueConstraint("integration_id", "person_id"),
-        Index("account_due", "due_at", sqlite_where=text("acted < wanted"),
+        Index("account_next", "priority", "due_at", sqlite_where=text("acted < wanted"),
               postgresql_where=text("acted < wanted")),
     )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)
@@ -160,6 +165,7 @@ class AccountRow(SQLModel, table=True):
     wanted: int = 0
     acted: int = 0
     due_at: datetime | None = _moment()
+    priority: int = _number(1)  # 0: something there has to end
     attempts: int = 0
     lease: int | None = None
     unknown_until: datetime | None = _moment()
@@ -199,7 +205,9 @@ class MessageRow(SQLModel, table=True):
     __tablename__ = "message"
     __table_args__ = (
         UniqueConstraint("request_id", "recipient", "kind", "key"),
-        Index("message_next", "priority", "due_at", "id", sqlite_where=text("shown < wanted"),
+        Index("message_next", "priority", "place", "id", sqlite_where=text("shown < wanted"),
+              postgresql_where=text("shown < wanted")),
+        Index("message_turn", "requestor", "place", sqlite_where=text("shown < wanted"),
               postgresql_where=text("shown < wanted")),
     )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)
@@ -208,7 +216,11 @@ class MessageRow(SQLModel, table=True):
     kind: str
     key: str = ""
     detail: str = ""
+    requestor: str = Field(default="", sa_column_kwargs={"server_default": ""})
     priority: int = 5
+    place: int = Field(  # among those of its priority
+        default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
+    )
     wanted: int = 1
     shown: int = 0
     due_at: datetime | None = _moment()
@@ -228,6 +240,7 @@ class AuditRow(SQLModel, table=True):
     request_id: int | None = Field(default=None, index=True)
     body: dict[str, Any] = _json()
     hash: str
+    key: str = Field(default="", sa_column_kwargs={"server_default": ""})  # its id; empty: none
 
 
 class AuditHead(SQLModel, table=True):
@@ -243,6 +256,14 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "delivery"
     key: str = Field(primary_key=True)
     request_id: int
+
+
+class ManifestSetRow(SQLModel, table=True):
+    """A set of manifests that was applied, by the hash of its content."""
+
+    __tablename__ = "manifest_set"
+    hash: str = Field(primary_key=True)
+    applied_at: datetime = _moment(nullable=False)
 
 
 class JobRow(SQLModel, table=True):

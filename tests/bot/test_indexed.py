@@ -11,7 +11,7 @@ from tests.support.statements import heard
 GROWS = {
     "request", "access_grant", "account", "ask", "decision", "message", "audit", "delivery",
 }  # fmt: skip
-OF_WHAT_IS_DUE = {"request_due", "account_due", "message_next"}
+OF_WHAT_IS_DUE = {"request_due", "account_next", "message_next"}
 SCAN = re.compile(r"SCAN (\w+?)(?:_\d+)?(?: USING (?:COVERING )?INDEX (\w+))?")
 
 

@@ -1,0 +1,72 @@
+"""Whose turn it is among accounts and cards, keys of the audit, sets of manifests."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from storage.types import UtcDateTime
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_DUE = sa.text("acted < wanted")
+_UNSENT = sa.text("shown < wanted")
+
+
+def upgrade() -> None:
+    op.add_column(
+        "account", sa.Column("priority", sa.Integer(), nullable=False, server_default="1")
+    )
+    op.create_index(
+        "account_next",
+        "account",
+        ["priority", "due_at"],
+        sqlite_where=_DUE,
+        postgresql_where=_DUE,
+    )
+    op.drop_index("account_due", "account")
+
+    op.add_column("message", sa.Column("requestor", sa.String(), nullable=False, server_default=""))
+    op.add_column("message", sa.Column("place", sa.BigInteger(), nullable=False, server_default="0"))
+    op.drop_index("message_next", "message")
+    for name, columns in (
+        ("message_next", ["priority", "place", "id"]),
+        ("message_turn", ["requestor", "place"]),
+    ):
+        op.create_index(
+            name, "message", columns, sqlite_where=_UNSENT, postgresql_where=_UNSENT
+        )
+
+    op.add_column("audit", sa.Column("key", sa.String(), nullable=False, server_default=""))
+    op.add_column(
+        "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+    op.create_table(
+        "manifest_set",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("applied_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("manifest_set")
+    op.drop_column("company", "syncing")
+    op.drop_column("audit", "key")
+    op.drop_index("message_turn", "message")
+    op.drop_index("message_next", "message")
+    op.drop_column("message", "place")
+    op.drop_column("message", "requestor")
+    op.create_index(
+        "message_next",
+        "message",
+        ["priority", "due_at", "id"],
+        sqlite_where=_UNSENT,
+        postgresql_where=_UNSENT,
+    )
+    op.drop_index("account_next", "account")
+    op.drop_column("account", "priority")
+    op.create_index(
+        "account_due", "account", ["due_at"], sqlite_where=_DUE, postgresql_where=_DUE
+    )
