@@ -6,7 +6,7 @@ or down, changes nothing but lateness.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -136,11 +136,19 @@ def _tick_one(services: Services, id_: RequestId) -> None:
 class AccessLoop:
     """Brings accounts in line: several in one transaction, their systems called at the same time.
 
-    No more is leased than can be called at once; the rest is anybody's.
+    No more is leased than can be called at once; the rest is anybody's. `only`: these accounts and
+    no others.
     """
 
-    def __init__(self, services: Services, workers: int = 16) -> None:
+    def __init__(
+        self,
+        services: Services,
+        workers: int = 16,
+        *,
+        only: Collection[AccountId] | None = None,
+    ) -> None:
         self._services = services
+        self._only = only
         self._pool = Pool(workers, "access")
         self._workers = workers
         self._called = threading.Condition()
@@ -221,7 +229,9 @@ class AccessLoop:
         self._due.clear()
         self._missed = bool(taken)
         now = services.clock.now()
-        found = accounts.due(services.database, services.instance, now, busy=taken, limit=room)
+        found = accounts.due(
+            services.database, services.instance, now, busy=taken, only=self._only, limit=room
+        )
         if len(found) == room:
             self.look()
         with self._called:

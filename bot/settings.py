@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
@@ -38,50 +38,25 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
 
+Kind = TypeVar("Kind", bound="StoreSettings")
+
 
 class BadSettingsError(Exception):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
 
 
-class Settings(BaseSettings):
-    """What each field is for stands beside it; `docs/settings.md` is printed from here."""
+class StoreSettings(BaseSettings):
+    """What the database needs, and no more: commands for when Slack is down go by these."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
-    slack_bot_token: SecretStr = Field(
-        alias="SLACK_BOT_TOKEN",
-        description="The bot's token, xoxb-…: OAuth & Permissions, after installing the app.",
-    )
-    slack_signing_secret: SecretStr | None = Field(
-        default=None,
-        alias="SLACK_SIGNING_SECRET",
-        description="The signing secret: Basic Information. For events by HTTP.",
-    )
-    slack_app_token: SecretStr | None = Field(
-        default=None,
-        alias="SLACK_APP_TOKEN",
-        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
-    )
-    slack_api_url: str = Field(
-        default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
-    )
     database_url: str = Field(
         default="sqlite:///latchkey.db",
         repr=False,  # it holds a password
         alias="LATCHKEY_DATABASE_URL",
         description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
-    )
-    keys: Annotated[list[SecretStr], NoDecode] = Field(
-        alias="LATCHKEY_KEYS",
-        description="Encryption keys, comma separated, the one to encrypt with first: "
-        "`latchkey key` makes one.",
-    )
-    manifests: Path = Field(
-        default=Path("manifests"),
-        alias="LATCHKEY_MANIFESTS",
-        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
     )
     installation: str = Field(
         default="latchkey",
@@ -89,29 +64,13 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9-]{0,30}$",
         description="Names this installation in the systems that it works on.",
     )
+    slack_api_url: str = Field(
+        default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
+    )
     clock_file: Path | None = Field(
         default=None,
         alias="LATCHKEY_CLOCK_FILE",
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
-    )
-    discover_minutes: int = Field(
-        default=60,
-        ge=1,
-        alias="LATCHKEY_DISCOVER_MINUTES",
-        description="How often resources are discovered, in minutes.",
-    )
-    reconcile_minutes: int = Field(
-        default=60,
-        ge=1,
-        alias="LATCHKEY_RECONCILE_MINUTES",
-        description="How often systems are compared with what was granted, in minutes.",
-    )
-
-    http: str | None = Field(
-        default=None,
-        alias="LATCHKEY_HTTP",
-        description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
-        "`run --http` for Slack's events at /slack/events. Off if not set.",
     )
 
     @model_validator(mode="before")
@@ -139,6 +98,43 @@ class Settings(BaseSettings):
             raise ValueError("there is a line break or another control character in it")
         return text
 
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
+        try:
+            url = make_url(value)
+            if url.drivername == "postgresql+psycopg":
+                url.get_dialect()().create_connect_args(url)
+        except (ArgumentError, ValueError):  # whose words would quote parts of a password
+            raise ValueError(
+                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
+                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
+            ) from None
+        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
+        schema_of(url)
+        return value
+
+    @field_validator("clock_file")
+    @classmethod
+    def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
+            raise ValueError("this is for the sandbox, and Slack's address is not local")
+        if value is not None and (fault := files.exposed(value.absolute().parent)):
+            raise ValueError(fault)
+        return value
+
+
+class KeySettings(StoreSettings):
+    """What it takes to work on accounts: the keys, too."""
+
+    keys: Annotated[list[SecretStr], NoDecode] = Field(
+        alias="LATCHKEY_KEYS",
+        description="Encryption keys, comma separated, the one to encrypt with first: "
+        "`latchkey key` makes one.",
+    )
+
     @field_validator("keys")
     @classmethod
     def _usable_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
@@ -147,6 +143,53 @@ class Settings(BaseSettings):
         except BadKeyError as fault:
             raise ValueError(str(fault)) from None
         return value
+
+    @property
+    def key_ring(self) -> KeyRing:
+        return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
+
+
+class Settings(KeySettings):
+    """Everything. What each field is for stands beside it; docs/running.md is printed from here."""
+
+    slack_bot_token: SecretStr = Field(
+        alias="SLACK_BOT_TOKEN",
+        description="The bot's token, xoxb-…: OAuth & Permissions, after installing the app.",
+    )
+    slack_signing_secret: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_SIGNING_SECRET",
+        description="The signing secret: Basic Information. For events by HTTP.",
+    )
+    slack_app_token: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_APP_TOKEN",
+        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
+    )
+    manifests: Path = Field(
+        default=Path("manifests"),
+        alias="LATCHKEY_MANIFESTS",
+        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
+    )
+    discover_minutes: int = Field(
+        default=60,
+        ge=1,
+        alias="LATCHKEY_DISCOVER_MINUTES",
+        description="How often resources are discovered, in minutes.",
+    )
+    reconcile_minutes: int = Field(
+        default=60,
+        ge=1,
+        alias="LATCHKEY_RECONCILE_MINUTES",
+        description="How often systems are compared with what was granted, in minutes.",
+    )
+
+    http: str | None = Field(
+        default=None,
+        alias="LATCHKEY_HTTP",
+        description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
+        "`run --http` for Slack's events at /slack/events. Off if not set.",
+    )
 
     @field_validator("slack_bot_token")
     @classmethod
@@ -186,24 +229,6 @@ class Settings(BaseSettings):
             raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
 
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, value: str) -> str:
-        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
-        try:
-            url = make_url(value)
-            if url.drivername == "postgresql+psycopg":
-                url.get_dialect()().create_connect_args(url)
-        except (ArgumentError, ValueError):  # whose words would quote parts of a password
-            raise ValueError(
-                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
-                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
-            ) from None
-        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
-            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
-        schema_of(url)
-        return value
-
     @field_validator("manifests")
     @classmethod
     def _there(cls, value: Path) -> Path:
@@ -213,15 +238,6 @@ class Settings(BaseSettings):
             there = False
         if not there:
             raise ValueError(f"there is no folder {value}")
-        return value
-
-    @field_validator("clock_file")
-    @classmethod
-    def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
-            raise ValueError("this is for the sandbox, and Slack's address is not local")
-        if value is not None and (fault := files.exposed(value.absolute().parent)):
-            raise ValueError(fault)
         return value
 
     @field_validator("http")
@@ -257,18 +273,28 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         return _is_loopback(self.slack_api_url)
 
-    @property
-    def key_ring(self) -> KeyRing:
-        return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
-
 
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
+    return _load(Settings, given)
+
+
+def load_store() -> StoreSettings:
+    """Read what the database needs, whatever is wrong with the rest. Raises BadSettingsError."""
+    return _load(StoreSettings, {})
+
+
+def load_keys() -> KeySettings:
+    """Read what it takes to work on accounts. Raises BadSettingsError."""
+    return _load(KeySettings, {})
+
+
+def _load(kind: type[Kind], given: dict[str, Any]) -> Kind:
     try:
         file = Path(ENV_FILE)
         if file.exists() and not file.is_dir() and (fault := files.exposed(file)):
             raise BadSettingsError(f"{file} is not read. {fault}")
-        return Settings(**given)
+        return kind(**given)
     except OSError as fault:
         raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None
     except UnicodeDecodeError:
@@ -289,10 +315,10 @@ def _in_words(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a name, or no URL
         return False
 
 

@@ -38,7 +38,7 @@ from storage.tables import AccountRow, GrantRow
 from storage.types import among
 
 ALARM_AFTER = 3  # failures in a row
-AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
+AGAIN = timedelta(seconds=2)  # until what cannot be done yet is tried
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
@@ -55,6 +55,7 @@ _DUE = (
     .order_by(col(AccountRow.priority), col(AccountRow.due_at))
     .limit(bindparam("most"))
 )
+_DUE_OF_THESE = _DUE.where(among(col(AccountRow.id), "only"))
 _LOCKED = (
     select(AccountRow, and_(*_IS_DUE))
     .where(among(col(AccountRow.id), "ids"))
@@ -77,11 +78,15 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who works, with what: the same for every claim of one process."""
+    """Who works, with what: the same for every claim of one process.
+
+    `begins` False: it begins no new access, and leaves that to others.
+    """
 
     instance: InstanceId
     keys: KeyRing
     kinds: Mapping[IntegrationId, Kind]
+    begins: bool = True
 
 
 Item = tuple[RequestId, GrantId, EntitlementId]
@@ -121,6 +126,7 @@ def due(
     now: datetime,
     *,
     busy: Collection[AccountId] = (),
+    only: Collection[AccountId] | None = None,
     limit: int = 50,
 ) -> list[AccountId]:
     """Return accounts that are due and that nobody works on, the longest waiting first.
@@ -129,8 +135,11 @@ def due(
     that failed. No transaction.
     """
     given = {"instance": instance, "busy": list(busy), "most": limit, **claims.moments(now)}
+    query = _DUE
+    if only is not None:
+        query, given = _DUE_OF_THESE, {**given, "only": list(only)}
     with database.read() as session:
-        return [AccountId(id_ or 0) for (id_,) in session.ask(_DUE, given)]
+        return [AccountId(id_ or 0) for (id_,) in session.ask(query, given)]
 
 
 def turn(
@@ -329,7 +338,11 @@ class _Turn:
     def _stopped(self, row: AccountRow) -> bool:
         """Tell whether nothing new is begun: at all, or for somebody who may be another now."""
         person = self.company.directory.get(PersonId(row.person_id))
-        return self.company.paused or (person is not None and person.suspended is not None)
+        return (
+            self.company.paused
+            or not self.desk.begins
+            or (person is not None and person.suspended is not None)
+        )
 
     def _looked(
         self, row: AccountRow, work: Work, result: Result, over: Collection[EntitlementId]
@@ -506,6 +519,17 @@ class _Turn:
         row.acted, row.attempts, row.lease, row.due_at = version, 0, None, self.now
         if not self._holds(row):
             row.secret, row.secret_set = None, False
+        if not self.desk.begins and self._waits(row) and row.wanted == version:
+            row.wanted, row.due_at = version + 1, self.now + AGAIN
+
+    def _waits(self, row: AccountRow) -> bool:
+        """Tell whether there is something new that could be begun."""
+        account = AccountId(row.id or 0)
+        return any(
+            g.account == account and g.state is GrantState.WANTED and wants(r, g)
+            for r in self.book.on(account)
+            for g in r.grants
+        )
 
     def _holds(self, row: AccountRow) -> bool:
         account = AccountId(row.id or 0)
@@ -514,7 +538,8 @@ class _Turn:
 
     def _fail(self, row: AccountRow, why: str) -> None:
         row.lease = None
-        self.book.note(Entry("delayed", SYSTEM, {"account": row.login, "why": why}))
+        detail = {"account": row.login, "integration": row.integration_id, "why": why}
+        self.book.note(Entry("delayed", SYSTEM, detail))
         self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))
 
     def _doubt(self, row: AccountRow) -> None:

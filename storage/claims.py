@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, NewType
@@ -12,6 +13,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     bindparam,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -29,6 +31,9 @@ InstanceId = NewType("InstanceId", int)
 BEAT = 1.0  # seconds between heartbeats
 DEAD_AFTER = 3.0  # seconds without one
 LONGEST_PAUSE = timedelta(minutes=5)  # between two tries at anything
+TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
+WAIT_FOR_COMMANDS = 15.0  # seconds
+LOOK_EVERY = 0.05  # seconds
 
 
 class NotAloneError(RuntimeError):
@@ -41,20 +46,50 @@ class NotAloneError(RuntimeError):
 def lock_file(database: Database) -> IO[str] | None:
     """Prove, on SQLite, that this process is alone; the lock falls with the process.
 
-    Raises NotAloneError and UnsafePlaceError. Keep the returned file open as long as the process
-    works.
+    A command that works in place of a process is waited for. Raises NotAloneError and
+    UnsafePlaceError. Keep the returned file open as long as the process works.
     """
     if database.file is None:
         return None
-    held = os.fdopen(files.open_own(Path(f"{database.file}.lock")), "r+")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        raise NotAloneError from None
+    # Who comes goes through one after another: a command stays there while it works.
+    until = time.monotonic() + WAIT_FOR_COMMANDS
+    while (entrance := _locked(f"{database.file}.turn")) is None:
+        if time.monotonic() > until:
+            raise NotAloneError
+        time.sleep(LOOK_EVERY)
+    with entrance:
+        lock = _locked(f"{database.file}.lock")
+    if lock is None:
+        raise NotAloneError
     with database.write() as tx:
         tx.execute(delete(InstanceRow))
+    return lock
+
+
+def take_turn(database: Database) -> ExitStack | None:
+    """Take the place of the process on SQLite, until it is closed; None: there is one.
+
+    For `TURN` at most: one that starts meanwhile waits for it.
+    """
+    held = ExitStack()
+    for suffix in (".turn", ".lock"):
+        file = _locked(f"{database.file}{suffix}")
+        if file is None:
+            held.close()
+            return None
+        held.enter_context(file)
     return held
+
+
+def _locked(name: str) -> IO[str] | None:
+    """Open a file that is ours alone, and lock it; None: somebody else has it."""
+    file = os.fdopen(files.open_own(Path(name)), "r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def register(tx: Write) -> InstanceId:
@@ -72,6 +107,21 @@ def beat(tx: Write, instance: InstanceId) -> bool:
 def leave(tx: Write, instance: InstanceId) -> None:
     """Give back all leases at once."""
     tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))
+
+
+def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float | None:
+    """Return for how many seconds the liveliest instance was silent; None: there is none."""
+    last = select(func.max(col(InstanceRow.beat)), db_now())
+    if besides is not None:
+        last = last.where(col(InstanceRow.id) != besides)
+    beat, now = session.execute(last).one()
+    return None if beat is None else max(0.0, now - beat)
+
+
+def living(session: Session) -> int:
+    """Count the instances that are alive."""
+    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
+    return session.execute(select(func.count()).where(alive)).scalar_one()
 
 
 class Pulse:
