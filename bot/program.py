@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import IO
 
 import structlog
@@ -23,7 +24,7 @@ from bot.settings import Settings
 from bot.web import Events, Server, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, succession, sync
-from storage.company import Companies, Company
+from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
@@ -73,25 +74,36 @@ def take_in(services: Services, listed: Manifests) -> None:
     who has a new id goes on under the old one, until an admin says that it is they.
     """
     now = services.clock.now()
-
-    def change(tx: Write, _: Company) -> None:
-        tx.wait_for_others()
-        found = succession.find(tx, listed.people)
-        ids = succession.known_as(found)
-        new_ids.tell(tx, found, now)
+    with services.database.read() as session:
+        found = succession.find(session, listed.people)
+        people = succession.as_known(listed.people, found)
         try:
-            sync.people(tx, succession.as_known(listed.people, found), listed.groups, now)
+            steps = sync.compare(session, people, listed.groups).steps(now)
         except TooMuchError as fault:
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
-            _ask_admins(tx, fault, found, now)
+            steps = [partial(_ask_admins, held=fault, found=found, now=now)]
+    ids = succession.known_as(found)
+
+    def tell(tx: Write) -> None:
+        new_ids.tell(tx, found, now)
+
+    def the_rest(tx: Write) -> None:
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
 
-    services.write(change)
+    for step in (tell, *steps, the_rest):
+        services.transaction(partial(_patiently, step))
 
 
-def _ask_admins(tx: Write, held: TooMuchError, found: Sequence[Succession], now: datetime) -> None:
+def _patiently(step: sync.Step, tx: Write) -> None:
+    tx.wait_for_others()
+    step(tx)
+
+
+def _ask_admins(
+    tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
+) -> None:
     """Tell the admins, once, however often it is tried."""
     sentence = (
         f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
