@@ -1,9 +1,12 @@
 """The command line: run Latchkey, look after it, and work on requests when Slack is down."""
 
+import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,12 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, logs, manifests, operate, redaction, settings
+from bot import doctor, logs, manifests, operate, redaction, revoking, settings
 from bot.connected import connect_all
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
-from bot.settings import BadSettingsError, Settings
-from bot.views.text import plain, refusal_in_plain_text
+from bot.settings import BadSettingsError, KeySettings, Settings, StoreSettings
+from bot.views.text import plain
 from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
@@ -27,6 +30,7 @@ from storage import schema, secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
 from storage.files import UnsafePlaceError
+from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
 from storage.succession import Standing
 
@@ -66,7 +70,7 @@ def run(
     ] = False,
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
-    from bot.program import NeedsUpgradeError, Program
+    from bot.program import Program
 
     given = _settings()
     if missing := given.missing_to_run(http=http):
@@ -115,7 +119,7 @@ def list_requests(
     everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
 ) -> None:
     """List requests, the newest first."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         table = Table("request", "state", "for", "what", "until")
         for request in desk.requests(live=not everything):
             table.add_row(
@@ -131,7 +135,7 @@ def list_requests(
 @requests.command("show")
 def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> None:
     """Show one request, and all that happened to it."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         request = desk.request(code)
         if request is None:
             _fail(f"There is no request {code}.")
@@ -166,28 +170,89 @@ def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
 @cli.command()
 def revoke(
     code: Annotated[str | None, typer.Argument(help="Like AX-7K2M.")] = None,
+    *,
     person: Annotated[str | None, typer.Option(help="All of this person's, by email.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All access there is.")] = False,
     reason: Annotated[str, typer.Option(help="For the people concerned and the audit.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: Annotated[
+        int, typer.Option(min=0, help="For so many seconds at most.")
+    ] = revoking.PATIENCE,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Only record it, for `run` to carry out.")
+    ] = False,
 ) -> None:
-    """Take access away, and cancel what waits. It is gone when the real system has confirmed."""
+    """Take access away, and cancel what waits; wait until the systems have confirmed it.
+
+    Where no Latchkey process is alive, this command does the work itself. Status 0: all of it is
+    confirmed to be gone; 1: refused, or not found; 2: recorded, and not confirmed yet.
+    """
     if sum([code is not None, person is not None, everything]) != 1:
         _fail("Give one of: a request's code, --person EMAIL, --all.")
-    with operate.opened(_settings()) as desk:
+    logs.configure(level=logging.ERROR)
+    finished = True
+    with _desk() as desk:
         chosen = desk.chosen(code, person)
         if isinstance(chosen, Refusal):
             _fail(chosen.sentence)
-        refused = False
-        for request, outcome in desk.revoke(chosen, reason):
-            if isinstance(outcome, Refusal):
-                refused = True
-                said = f"not revoked: {refusal_in_plain_text(outcome)}"
-            else:
-                said = outcome.request.state.value
-            out.print(f"{request.code}  {_shown(said)}")
         if not chosen:
-            out.print("There is nothing to revoke.")
-    raise typer.Exit(1 if refused else 0)
+            _say("There is nothing to revoke.")
+            return
+        if everything and not yes:
+            _make_sure(revoking.extent(desk, chosen))
+        left, refused = revoking.record(desk, chosen, reason, _say)
+        if left:
+            left, finished = _see_to(desk, left, 0 if no_wait else wait)
+        elif not refused:
+            _say("All of it is over.")
+    status = 1 if refused else 2 if left else 0
+    if not finished:
+        sys.stdout.flush()
+        os._exit(status)  # what still runs would be waited for
+    raise typer.Exit(status)
+
+
+def _make_sure(extent: str) -> None:
+    if not sys.stdin.isatty():
+        _fail(f"{extent} Nothing was changed, as nobody can be asked here: give --yes.")
+    if not typer.confirm(f"{extent} Go on?"):
+        _say("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def _see_to(
+    desk: operate.Desk, requests: list[AccessRequest], within: float
+) -> tuple[list[AccessRequest], bool]:
+    """Return what is not over, and whether all that was begun has come to its end."""
+    keys, no_keys = _keys()
+    concerned = revoking.accounts_of(desk.database, requests)
+    hands = revoking.Hands(desk, concerned, keys, no_keys)
+    watch = revoking.Watch(desk, requests, concerned, hands.missing, _say)
+    try:
+        revoking.see_to(watch, hands, within, _say)
+    except KeyboardInterrupt:
+        _say("Stopped waiting.")
+    finally:
+        finished = hands.close()
+    for request in watch.open:
+        _say(f"{revoking.named(desk, request)}: not confirmed yet. {watch.why(request)}.")
+    if watch.open:
+        _say(
+            "It is recorded: a running Latchkey, or the next `latchkey run`, goes on with it until "
+            "it is done. The same command, given again, goes on waiting."
+        )
+    else:
+        _say("All of it is over, and confirmed.")
+    return watch.open, finished
+
+
+def _keys() -> tuple[KeySettings | None, str]:
+    """Return what it takes to work on accounts, or why it is not there."""
+    try:
+        return settings.load_keys(), ""
+    except BadSettingsError as fault:
+        why = str(fault).partition(". ")[0]
+        return None, f"{why}, and without it this command only records"
 
 
 @pausing.command("grants")
@@ -203,7 +268,7 @@ def resume_grants() -> None:
 
 
 def _pause(*, paused: bool) -> None:
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         changed = desk.pause(paused=paused)
     word = "paused; revoking goes on" if paused else "under way again"
     out.print(f"Granting is {'' if changed else 'already '}{word}.")
@@ -214,9 +279,9 @@ def list_integrations() -> None:
     """List connected systems, and ask each which server answers."""
     from bot import integrations as systems
 
-    given = _settings()
+    given = _store()
     table = Table("id", "name", "server", "state")
-    with operate.opened(given) as desk:
+    with _desk() as desk:
         for line in systems.listed(desk, lambda s: systems.connector_of(s, given.installation)):
             table.add_row(*map(_shown, (line.id, line.name, line.server, line.state)))
     out.print(table)
@@ -230,8 +295,8 @@ def accept_server(
     """Accept the server that answers: its things are found again by name, access goes on."""
     from bot import integrations as systems
 
-    given = _settings()
-    with operate.opened(given) as desk:
+    given = _store()
+    with _desk() as desk:
         try:
             plan = systems.prepare(desk, lambda s: systems.connector_of(s, given.installation), id_)
         except BadReferenceError as fault:
@@ -266,7 +331,7 @@ _STANDING = {
 @people.command("confirm")
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         refusal = desk.confirm(email)
     if refusal:
         _fail(refusal.sentence)
@@ -276,7 +341,7 @@ def confirm_tie(email: str) -> None:
 @people.command("part")
 def part_people(email: str) -> None:
     """Say that somebody else is listed under a person's id now: who had it has left."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         refusal = desk.part(email)
     if refusal:
         _fail(refusal.sentence)
@@ -347,7 +412,7 @@ def carry_people(
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
-    database = Database(_settings().database_url)
+    database = Database(_store().database_url)
     before = schema.current(database)
     schema.upgrade(database)
     out.print(f"schema {before or 'none'} → {schema.current(database)}")
@@ -418,6 +483,27 @@ def demo() -> None:
 def _shown(text: str) -> str:
     """What people wrote, without what would change the terminal."""
     return escape(plain(text, 2000)) if text.strip() else ""
+
+
+def _say(sentence: str) -> None:
+    out.print(_shown(sentence), soft_wrap=True)
+
+
+def _store() -> StoreSettings:
+    try:
+        return settings.load_store()
+    except BadSettingsError as fault:
+        _fail(f"These settings cannot be used:\n{fault}")
+
+
+@contextmanager
+def _desk() -> Iterator[operate.Desk]:
+    """Open the database of a Latchkey: nothing else of the settings is needed."""
+    try:
+        with operate.on_latchkey(_store()) as desk:
+            yield desk
+    except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
+        _fail(str(fault))
 
 
 def _settings() -> Settings:

@@ -1,6 +1,6 @@
 """What an operator can do without Slack, straight on the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,15 +11,16 @@ from sqlmodel import col
 from bot import new_ids
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.manifests import Manifests
-from bot.settings import Settings
+from bot.settings import StoreSettings
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
-from storage import audit, facts, succession, sync
+from storage import apply, audit, facts, schema, succession, sync
 from storage.book import carry_out
 from storage.company import Companies
-from storage.database import Database, Write
+from storage.database import Database, Write, address, file_of
+from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
@@ -43,8 +44,34 @@ class Accepted:
     new_ids: int
 
 
+class NoLatchkeyError(Exception):
+    """There is no Latchkey in this database. The text names it."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"There is no Latchkey in this database: {database}. Give the address of the one that "
+            "`latchkey run` works on as LATCHKEY_DATABASE_URL; a new one is made by "
+            "`latchkey run`, or by `latchkey db upgrade`."
+        )
+
+
 @contextmanager
-def opened(settings: Settings) -> Iterator["Desk"]:
+def on_latchkey(settings: StoreSettings) -> Iterator["Desk"]:
+    """As `opened`, on a database that has a Latchkey. Raises NoLatchkeyError, NeedsUpgradeError."""
+    file = file_of(settings.database_url)
+    if file and not file.exists():
+        raise NoLatchkeyError(address(settings.database_url))
+    with opened(settings) as desk:
+        found = schema.current(desk.database)
+        if not found:
+            raise NoLatchkeyError(address(settings.database_url))
+        if not schema.fits(found):
+            raise NeedsUpgradeError(found)
+        yield desk
+
+
+@contextmanager
+def opened(settings: StoreSettings) -> Iterator["Desk"]:
     database = Database(settings.database_url, pool=2)
     clock = MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
     try:
@@ -94,6 +121,12 @@ class Desk:
                 company = self.companies.current(tx)
                 outcome = carry_out(tx, company, request.id, command, self.clock.now())
             yield request, outcome
+
+    def hurry(self, requests: Iterable[AccessRequest]) -> None:
+        """Have what is being taken away already tried again at once."""
+        if ids := {g.account for r in requests for g in r.grants if g.open}:
+            with self.database.write() as tx:
+                apply.bump(tx, ids, self.clock.now())
 
     def pause(self, *, paused: bool) -> bool:
         with self.database.write() as tx:

@@ -28,6 +28,7 @@ from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
+from storage.schema import NeedsUpgradeError
 from storage.succession import Succession
 from storage.sync import TooMuchError
 
@@ -40,16 +41,6 @@ SWEEP_EVERY = timedelta(hours=1)
 FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
-
-
-class NeedsUpgradeError(Exception):
-    """The database's schema is older than this program's, or more than one step newer."""
-
-    def __init__(self, found: str) -> None:
-        cure = "Run `latchkey db upgrade`"
-        if found > schema.newest():
-            cure = "Run a newer Latchkey"
-        super().__init__(f"The database's schema is {found}, not {schema.newest()}. {cure}.")
 
 
 def clock(settings: Settings) -> Clock:

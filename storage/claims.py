@@ -121,7 +121,8 @@ def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float |
 def living(session: Session) -> int:
     """Count the instances that are alive."""
     alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
-    return session.execute(select(func.count()).where(alive)).scalar_one()
+    count: int = session.execute(select(func.count()).where(alive)).scalar_one()
+    return count
 
 
 class Pulse:

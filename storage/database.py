@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -34,7 +35,7 @@ from sqlmodel import Session
 from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
-from storage.sessions import Sessions, UnfitStoreError
+from storage.sessions import Sessions, UnfitStoreError, schema_of
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
@@ -50,6 +51,22 @@ class BusyError(Exception):
 # The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
 # can be tried again.
 AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError, UnfitStoreError)
+
+
+def file_of(url: str) -> Path | None:
+    """Return where SQLite keeps a database; None: it is another kind, or in memory."""
+    parsed = make_url(url)
+    named = parsed.get_backend_name() == "sqlite" and parsed.database
+    return Path(named).absolute() if named and named != ":memory:" else None
+
+
+def address(url: str) -> str:
+    """Say which database an address means. It names no password."""
+    if file := file_of(url):
+        return str(file)
+    parsed = make_url(url)
+    server = f"{parsed.host or 'the local server'}:{parsed.port or 5432}"
+    return f"{parsed.database or parsed.username} on {server}, schema {schema_of(parsed)}"
 
 
 class Gate:
