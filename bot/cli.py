@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, logs, manifests, operate, redaction, revoking, settings
+from bot import doctor, greeting, logs, manifests, operate, redaction, revoking, settings
 from bot.connected import connect_all
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
@@ -28,7 +28,7 @@ from engine.outcome import Refusal
 from engine.request import AccessRequest, GrantState
 from storage import schema, secrets
 from storage.claims import NotAloneError
-from storage.database import AWAY, Database
+from storage.database import AWAY, Database, unusable
 from storage.files import UnsafePlaceError
 from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
@@ -59,6 +59,24 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001  (typer's)
+    if asked:
+        typer.echo(f"latchkey {greeting.version()}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _any(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    del version
+
+
 @cli.command()
 def run(
     http: Annotated[
@@ -84,6 +102,7 @@ def run(
         if not schema.current(program.database):
             schema.upgrade(program.database)
         program.start()
+        program.greet(typer.echo)
     except AWAY as fault:
         _fail(_of_database(fault))
     except OSError as fault:
@@ -98,6 +117,7 @@ def run(
 @cli.command(name="doctor")
 def examine() -> None:
     """Check tokens, scopes, database, clock and connectors. Status 1 if something is wrong."""
+    logs.configure(level=logging.ERROR)  # what is found is said in the table
     table = Table("", "what", "found", box=None, show_header=False)
     bad = False
     for check in doctor.examine(_settings()):
@@ -524,8 +544,10 @@ def _say_fault(sentence: str) -> None:
 
 
 def _of_database(fault: Exception) -> str:
-    why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
-    return f"The database cannot be used: {why.splitlines()[0]}"
+    try:
+        return unusable(fault, settings.load_store().database_url)
+    except BadSettingsError:  # which would have been told before
+        return str(fault)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import IO
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot import app, inventory, loops, manifests, new_ids, reconcile, roster
+from bot import app, greeting, inventory, loops, manifests, new_ids, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
@@ -176,6 +176,10 @@ class Program:
         for door in (self._server, self._links):
             if door:
                 door.start()
+
+    def greet(self, say: Callable[[str], None]) -> None:
+        """Tell a person what runs, once Slack has said where, or does not."""
+        greeting.begin(self.services, self._client, say)
 
     def stop(self) -> bool:
         """No new claims; finish or release what is under way; close. It takes 8 s at most.

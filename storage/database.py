@@ -69,6 +69,20 @@ def address(url: str) -> str:
     return f"{parsed.database or parsed.username} on {server}, schema {schema_of(parsed)}"
 
 
+def unusable(fault: Exception, url: str) -> str:
+    """Say why a database cannot be used, and what to do about it."""
+    why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+    said = f"The database {address(url)} cannot be used: {why.splitlines()[0].rstrip('.')}."
+    if isinstance(fault, UnfitStoreError | BusyError):
+        return said  # with its cure
+    if file_of(url):
+        return (
+            f"{said} Let the user that Latchkey runs as read and write it and its folder, or give "
+            "another in LATCHKEY_DATABASE_URL."
+        )
+    return f"{said} See that it runs and lets Latchkey in, or correct LATCHKEY_DATABASE_URL."
+
+
 class Gate:
     """First come, first served, so many at once. Raises BusyError when one's turn does not come.
 

@@ -196,7 +196,6 @@ def test_what_another_revoke_leaves_running_is_not_given_more(told, tmp_path):
     status, said = revoke(told, tmp_path, running.code)
 
     assert status == 0, said
-    print(said)
     assert not told.privileges()
     assert told.request(waits.code).state is State.GRANTING
     told.house.bot.start()
@@ -204,9 +203,7 @@ def test_what_another_revoke_leaves_running_is_not_given_more(told, tmp_path):
 
 
 @on_sqlite
-def test_a_process_that_is_alive_does_it_and_one_that_gets_nowhere_is_named(
-    told, proxy, tmp_path
-):
+def test_a_process_that_is_alive_does_it_and_one_that_gets_nowhere_is_named(told, proxy, tmp_path):
     marta, priya = told.person("marta"), told.person("priya")
     first, second = told.active(marta, priya), told.ask(marta, path=STOCK, why="")
     told.wait(second.code, State.ACTIVE)
