@@ -14,12 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import manifests, reach
 from bot.app import DELIVERY_TIMEOUT, client
 from bot.connected import connect, integration
+from bot.crowd import sentence
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
 from bot.settings import Settings
 from bot.slack import NO_ANSWER, in_words
 from engine.connectors.port import Check, Unavailable
-from storage import files, schema
+from storage import claims, files, schema
 from storage.company import Companies, Company
 from storage.database import Database, address, file_of, unusable
 from storage.files import UnsafePlaceError
@@ -101,6 +102,8 @@ def _database(settings: Settings) -> Iterator[Check]:
                 cure = strangers(connection)
             yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
         if schema.fits(found):
+            if settings.slack_app_token:
+                yield _sockets(database)
             yield from _company(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=unusable(fault, settings.database_url))
@@ -128,6 +131,17 @@ def _schema(settings: Settings, database: Database, found: str) -> Check:
         return Check("database", ok=not fault, detail=fault or f"{NO_SCHEMA} in {where}")
     fault = "" if schema.fits(found) else str(NeedsUpgradeError(found))
     return Check("database", ok=not fault, detail=fault or f"schema {found}")
+
+
+def _sockets(database: Database) -> Check:
+    """Say what running processes have seen: to look by oneself takes a link."""
+    with database.read() as session:
+        strangers = claims.strangers(session)
+    if strangers is None:
+        detail = "not known: no process runs that would be told"
+    else:
+        detail = sentence(strangers) if strangers else "as many as the running replicas open"
+    return Check("Slack's sockets", ok=not strangers, detail=detail)
 
 
 def _company(database: Database) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import IO
@@ -13,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bot import app, greeting, inventory, loops, manifests, new_ids, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
+from bot.crowd import Crowd
 from bot.delivery import MessageLoop
 from bot.health import Health, Stored
 from bot.homes import Homes
@@ -24,6 +26,7 @@ from bot.settings import Settings
 from bot.web import Events, Server, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, succession, sync
+from storage.claims import InstanceId
 from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
@@ -38,6 +41,7 @@ STOP_WITHIN = 6.0  # seconds for what is under way
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 SWEEP_EVERY = timedelta(hours=1)
+LOOK_EVERY = 10  # seconds; how many sockets there are
 FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
@@ -145,6 +149,8 @@ class Program:
         self._wakers |= {"access": self._access.look, "messages": self._messages.look}
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
+        self._crowd: Crowd | None = None
+        self._strangers_told = (InstanceId(0), 0)
         self._server: Server | None = None
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
@@ -172,6 +178,8 @@ class Program:
             self._every_second(self._wakers[name])
         self._every_second(self._beat)
         self._every_second(self._refresh_homes)
+        if self._crowd:
+            self._scheduler.add_job(self._look_for_strangers, "interval", seconds=LOOK_EVERY)
         self._scheduler.start()
         for door in (self._server, self._links):
             if door:
@@ -245,6 +253,19 @@ class Program:
         else:
             self.services.vitals.database.good()
 
+    def _look_for_strangers(self) -> None:
+        """Keep for `doctor`, which opens no link, whether others hold sockets of the app."""
+        if self._crowd is None:
+            return
+        with suppress(*AWAY):
+            with self.database.read() as session:
+                living = claims.living(session)
+            now = (self.services.instance, self._crowd.look(living))
+            if now != self._strangers_told:
+                with self.database.write(urgent=True) as tx:
+                    claims.tell_strangers(tx, *now)
+                self._strangers_told = now
+
     def _refresh_homes(self) -> None:
         try:
             self._homes.refresh()
@@ -297,6 +318,7 @@ class Program:
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services)
+            self._crowd = Crowd(self._links, services.vitals)
         if settings.listen:
             links = self._links
             services.vitals.registry.register(Stored(services))

@@ -84,6 +84,11 @@ class Vitals:
             "Socket Mode links that are alive, by their last answer to a ping.",
             registry=self.registry,
         )
+        self.strangers = Gauge(
+            "latchkey_slack_strangers",
+            "Sockets of the app that its living replicas do not explain, for five minutes.",
+            registry=self.registry,
+        )
         self.loop_lag = Gauge(
             "latchkey_loop_lag_seconds",
             "For how long a loop that was woken has not come to its end.",

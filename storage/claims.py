@@ -104,6 +104,21 @@ def beat(tx: Write, instance: InstanceId) -> bool:
     return bool(written.rowcount)
 
 
+def tell_strangers(tx: Write, instance: InstanceId, strangers: int) -> None:
+    """Keep, for whoever looks, how many sockets there are that no replica explains."""
+    mine = update(InstanceRow).where(col(InstanceRow.id) == instance)
+    tx.execute(mine.values(strangers=strangers))
+
+
+def strangers(session: Session) -> int | None:
+    """Return the most of what living instances have told; None: no instance is alive."""
+    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
+    most: int | None = session.execute(
+        select(func.max(col(InstanceRow.strangers))).where(alive)
+    ).scalar()
+    return most
+
+
 def leave(tx: Write, instance: InstanceId) -> None:
     """Give back all leases at once."""
     tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))

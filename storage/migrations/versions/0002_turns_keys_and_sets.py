@@ -42,6 +42,9 @@ def upgrade() -> None:
     op.add_column(
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
     )
+    op.add_column(
+        "instance", sa.Column("strangers", sa.Integer(), nullable=False, server_default="0")
+    )
     op.create_table(
         "manifest_set",
         sa.Column("hash", sa.String(), nullable=False),
@@ -52,6 +55,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("manifest_set")
+    op.drop_column("instance", "strangers")
     op.drop_column("company", "syncing")
     op.drop_column("audit", "key")
     op.drop_index("message_turn", "message")
