@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, greeting, logs, manifests, operate, redaction, revoking, settings
+from bot import doctor, greeting, logs, manifests, operate, redaction, revoking, settings, telling
 from bot.connected import connect_all
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
@@ -25,7 +25,7 @@ from bot.views.text import plain
 from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
-from engine.request import AccessRequest, GrantState
+from engine.request import AccessRequest
 from storage import schema, secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database, unusable
@@ -163,28 +163,26 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
 
 
 def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
-    out.print(f"[bold]{request.code}[/] {request.state.value}")
+    teller = telling.Teller(desk.name, desk.things(request), desk.clock.now())
+    out.print(f"[bold]{request.code}[/]  {_shown(teller.standing(request))}", soft_wrap=True)
+    asked = f"{desk.name(request.requestor)}, {telling.moment(request.submitted_at)}"
     facts = {
         "for": desk.name(request.grantee),
-        "asked by": desk.name(request.requestor),
-        "flow": f"{desk.flow(request)} (revision {request.revision})",
+        "asked by": asked,
+        "under": f"{desk.flow(request)} (revision {request.revision})",
         "how long": in_words(request.duration),
         "why": request.justification,
-        "until": f"{request.ends_at:%Y-%m-%d %H:%M:%S} UTC" if request.ends_at else "",
     }
-    table = Table(box=None, show_header=False)
     for name, value in facts.items():
         if value:
-            table.add_row(name, _shown(value))
-    for grant, what in zip(request.grants, desk.what(request), strict=True):
-        standing = ", was there before" if grant.standing else ""
-        but = f", all but {grant.left_out}" if grant.left_out else ""
-        undone = " (being undone)" if grant.begun and grant.state is GrantState.REFUSED else ""
-        table.add_row(grant.state.value, _shown(f"{what}{standing}{but}{undone} {grant.note}"))
-    out.print(table)
+            out.print(f"  {name:<9} {_shown(value)}", soft_wrap=True)
+    for number, grant in enumerate(request.grants):
+        what = "" if number else "what"
+        out.print(f"  {what:<9} {_shown(teller.access(request, grant))}", soft_wrap=True)
+    out.print("What happened:")
     for line in desk.history(request):
-        said = f"{line.action}  {_shown(line.actor)}  {_shown(line.detail)}"
-        out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {said}")
+        said = _shown(teller.told(line))
+        out.print(f"  {telling.moment(line.at)}  {said}", soft_wrap=True)
 
 
 @cli.command()

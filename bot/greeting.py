@@ -13,7 +13,7 @@ from slack_sdk import WebClient
 
 from bot.services import Services
 from bot.slack import NO_ANSWER, in_words
-from bot.views.text import in_a_row
+from bot.views.text import count, in_a_row
 
 __all__ = ["begin", "greeting", "version"]
 
@@ -53,13 +53,14 @@ def _greet(services: Services, client: WebClient, say: Callable[[str], None]) ->
 def greeting(services: Services, workspace: str, fault: str) -> str:
     """Say what runs here. `fault`: why Slack does not answer."""
     company = services.company()
-    people = sum(p.active for p in company.directory.people.values())
+    people = sum(p.may_receive for p in company.directory.people.values())
     flows = sum(flow.open for flow in company.flows.values())
     systems = [c.integration.name for c in services.connected.values()]
     named = f" ({in_a_row(systems)})" if systems else ""
+    what = [count(people, "person", "people"), count(flows, "flow")]
     parts = [
         " ".join(filter(None, ("Latchkey", version(), workspace))),
-        f"{people} people, {flows} flows, {len(systems)} integrations{named}",
+        ", ".join([*what, f"{count(len(systems), 'integration')}{named}"]),
         fault and f"{fault} Access ends on time all the same",
     ]
     return ". ".join(filter(None, parts)) + "."

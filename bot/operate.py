@@ -1,9 +1,10 @@
 """What an operator can do without Slack, straight on the database."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -14,6 +15,7 @@ from bot.manifests import Manifests
 from bot.settings import StoreSettings
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
+from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
 from storage import apply, audit, facts, schema, succession, sync
@@ -31,8 +33,8 @@ from storage.tables import AuditRow
 class Line:
     at: datetime
     action: str
-    actor: str
-    detail: str
+    by: PersonId
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,13 @@ class Desk:
         with self.database.read() as session:
             return self.companies.current(session).flows[request.flow].name
 
-    def what(self, request: AccessRequest) -> list[str]:
+    def things(self, request: AccessRequest) -> dict[EntitlementId, Entitlement]:
         with self.database.read() as session:
             company = self.companies.current(session)
-            found = facts.entitlements(session, company, request.entitlements)
+            return facts.entitlements(session, company, request.entitlements)
+
+    def what(self, request: AccessRequest) -> list[str]:
+        found = self.things(request)
         return [str(found.get(e, "something that is gone")) for e in request.entitlements]
 
     def history(self, request: AccessRequest) -> list[Line]:
@@ -221,15 +226,7 @@ class Desk:
         )
         with self.database.read() as session:
             rows = session.execute(query).scalars().all()
-        return [
-            Line(
-                row.at,
-                row.action,
-                self.name(PersonId(row.actor)),
-                ", ".join(f"{key}: {value}" for key, value in sorted(row.body.items())),
-            )
-            for row in rows
-        ]
+        return [Line(row.at, row.action, PersonId(row.actor), row.body) for row in rows]
 
     def _person(self, email: str) -> PersonId | Refusal:
         with self.database.read() as session:

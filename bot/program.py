@@ -21,6 +21,7 @@ from bot.homes import Homes
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
+from bot.reach import Notes
 from bot.services import Connected, Services
 from bot.settings import Settings
 from bot.web import Events, Server, site
@@ -150,6 +151,7 @@ class Program:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
         self._crowd: Crowd | None = None
+        self._notes = Notes()
         self._strangers_told = (InstanceId(0), 0)
         self._server: Server | None = None
         self._lock: IO[str] | None = None
@@ -292,14 +294,21 @@ class Program:
             JobKind.RECONCILE_ACCOUNT: lambda job: reconcile.reconcile_account(
                 self.services, self._access, job
             ),
-            JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
+            JobKind.SLACK_PEOPLE: self._read_people,
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
 
+    def _read_people(self, job: Job) -> timedelta:
+        again = roster.read_on(self.services, self._client, job)
+        if again == roster.EVERY:  # all were read
+            self._notes.people(self.services)
+        return again
+
     def _discover(self, job: Job) -> timedelta:
         if IntegrationId(job.subject) in self.services.connected:
             inventory.discover(self.services, IntegrationId(job.subject))
+            self._notes.targets(self.services, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.discover_minutes)
 
     def _reconcile(self, job: Job) -> timedelta:

@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+import structlog
 from sqlalchemy import select
 from sqlmodel import col
 
+from bot.services import Services
 from bot.views.text import in_a_row
 from engine.directory import Directory
 from engine.flow import Selector
@@ -14,9 +16,11 @@ from storage.company import Company
 from storage.database import Read
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 
-__all__ = ["accounts", "unmatched", "without_account"]
+__all__ = ["Notes", "accounts", "unmatched", "without_account"]
 
 NAMED = 10  # of those who are missing
+
+log = structlog.get_logger()
 
 
 def without_account(directory: Directory) -> list[str]:
@@ -33,12 +37,14 @@ def accounts(directory: Directory) -> str:
     return f"{said}; missing: {in_a_row(missing, most=NAMED)}" if missing else said
 
 
-def unmatched(session: Read, company: Company) -> list[str]:
-    """Say which targets of open flows match nothing of what was found in the systems.
+def unmatched(
+    session: Read, company: Company, integration: IntegrationId | None = None
+) -> list[str]:
+    """Say which targets of open flows match nothing of what was found in the systems, or in one.
 
     Of a system in which nothing was found yet, nothing is said.
     """
-    there = _there(session)
+    there = _there(session, integration)
     found: list[str] = []
     for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
         for selector in flow.revision.targets if flow.open else ():
@@ -52,7 +58,7 @@ _Kind = tuple[str, str]  # of a resource, and what can be had on it
 _Found = dict[IntegrationId, dict[_Kind, set[str]]]
 
 
-def _there(session: Read) -> _Found:
+def _there(session: Read, integration: IntegrationId | None) -> _Found:
     """Return the names and paths of what can be had, by system, kind and permission."""
     query = (
         select(
@@ -66,6 +72,8 @@ def _there(session: Read) -> _Found:
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
         .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, col(EntitlementRow.offered))
     )
+    if integration is not None:
+        query = query.where(col(IntegrationRow.id) == integration)
     found: _Found = defaultdict(lambda: defaultdict(set))
     for system, type_, permission, *names in session.execute(query):
         found[IntegrationId(system)][type_, permission].update(names)
@@ -92,3 +100,30 @@ def _kinds(permissions: Iterable[str], types: Iterable[str]) -> str:
     kinds = in_a_row(sorted(types), last="or") or "resource"
     can = in_a_row(sorted(permissions), last="or")
     return f"{kinds} to {can}" if can else kinds
+
+
+class Notes:
+    """Says both in the log, when a process has read for the first time what there is."""
+
+    def __init__(self) -> None:
+        self._looked: set[str] = set()
+
+    def people(self, services: Services) -> None:
+        """Say whom nobody can reach: Slack's people were read to the end."""
+        directory = services.company().directory
+        if self._first("people") and without_account(directory):
+            log.warning("people who cannot be reached", why=accounts(directory))
+
+    def targets(self, services: Services, integration: IntegrationId) -> None:
+        """Say what flows offer that is not there: the system was looked through."""
+        if not self._first(integration):
+            return
+        with services.database.read() as session:
+            lost = unmatched(session, services.companies.current(session), integration)
+        if lost:
+            log.warning("targets of flows that match nothing", why="; ".join(lost))
+
+    def _first(self, what: str) -> bool:
+        first = what not in self._looked
+        self._looked.add(what)
+        return first

@@ -5,7 +5,7 @@ connected by what is stored of them. What people are to be told waits for the ne
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from bot.operate import Desk
 from bot.references import BadReferenceError
 from bot.services import Connected, Services
 from bot.settings import KeySettings
-from bot.views.text import in_a_row, refusal_in_plain_text
+from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
 from engine.outcome import Refusal
 from engine.request import AccessRequest, AccountId, State
@@ -292,12 +292,10 @@ class Watch:
 
 def extent(desk: Desk, requests: Sequence[AccessRequest]) -> str:
     """Say how much it is that is to be revoked."""
-    people = {r.grantee for r in requests}
+    people = count(len({r.grantee for r in requests}), "person", "people")
     systems = {a.integration for a in accounts_of(desk.database, requests)}
-    return (
-        f"This revokes {_count(requests, 'request')} of {_count(people, 'person', 'people')} on "
-        f"{_count(systems, 'system')}."
-    )
+    what, where = count(len(requests), "request"), count(len(systems), "system")
+    return f"This revokes {what} of {people} on {where}."
 
 
 def record(
@@ -351,10 +349,6 @@ def see_to(watch: Watch, hands: Hands, within: float, say: Say) -> None:
 
 def named(desk: Desk, request: AccessRequest) -> str:
     return f"{request.code}, {desk.name(request.grantee)}"
-
-
-def _count(things: Collection[object], one: str, several: str = "") -> str:
-    return f"{len(things)} {one if len(things) == 1 else several or f'{one}s'}"
 
 
 def _last_entry(database: Database) -> int:
