@@ -375,7 +375,7 @@ def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
     given = _settings()
     listed = manifests.load(given.manifests)
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         accepted = desk.accept(listed)
     if accepted.changed:
         out.print(f"Taken in. People who are new, or have changed: {accepted.changed}.")
@@ -400,7 +400,7 @@ def carry_people(
     """Carry over all that belongs to people who have a new id in people.yaml; list them first."""
     given = _settings()
     listed = manifests.load(given.manifests)
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         found = desk.new_ids(listed)
         apart = {address(email) for email in others or ()}
         if unknown := apart - {address(s.email) for s in found}:
@@ -444,7 +444,7 @@ def say_restored() -> None:
 
     given = _settings()
     systems = connect_all(manifests.load(given.manifests), given.installation)
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         longer = restored(desk, systems)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
     for request in longer:
@@ -515,10 +515,10 @@ def _store() -> StoreSettings:
 
 
 @contextmanager
-def _desk() -> Iterator[operate.Desk]:
+def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
     """Open the database of a Latchkey: nothing else of the settings is needed."""
     try:
-        with operate.on_latchkey(_store()) as desk:
+        with operate.on_latchkey(given or _store()) as desk:
             yield desk
     except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
         _fail(str(fault))

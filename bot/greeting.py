@@ -61,6 +61,6 @@ def greeting(services: Services, workspace: str, fault: str) -> str:
     parts = [
         " ".join(filter(None, ("Latchkey", version(), workspace))),
         ", ".join([*what, f"{count(len(systems), 'integration')}{named}"]),
-        fault and f"{fault} Access ends on time all the same",
+        fault and f"{fault}. Access ends on time all the same",
     ]
     return ". ".join(filter(None, parts)) + "."

@@ -71,10 +71,13 @@ def address(url: str) -> str:
 
 def unusable(fault: Exception, url: str) -> str:
     """Say why a database cannot be used, and what to do about it."""
-    why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
-    said = f"The database {address(url)} cannot be used: {why.splitlines()[0].rstrip('.')}."
+    words = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+    why = words.splitlines()[0].removeprefix("connection failed: ").rstrip(".")
+    said = f"The database {address(url)} cannot be used: {why}."
     if isinstance(fault, UnfitStoreError | BusyError):
         return said  # with its cure
+    if "not a database" in why:
+        return f"{said} Give Latchkey's own, or none that is there, in LATCHKEY_DATABASE_URL."
     if file_of(url):
         return (
             f"{said} Let the user that Latchkey runs as read and write it and its folder, or give "

@@ -9,13 +9,16 @@ from importlib import metadata
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
 from bot.sandbox.house import COMPANY, MANIFESTS
 from engine.inventory import IntegrationId
 from engine.request import State
-from storage import sync
+from storage import claims, sync
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
+from storage.tables import InstanceRow
 from tests.support.story import CUSTOMERS, STOCK
 
 
@@ -181,6 +184,25 @@ def test_the_doctor_opens_no_link(told):
     assert "apps.connections.open" not in methods
 
 
+def test_the_doctor_says_that_others_take_clicks(told):
+    """It can open no link to count by itself: it says what a running process was told."""
+    assert "as many as the running replicas open" in told.house.bot.run("doctor").stdout
+
+    def strangers(number):
+        with told.desk.database.write() as tx:
+            (id_,) = tx.execute(select(col(InstanceRow.id))).scalars()
+            claims.tell_strangers(tx, id_, number)
+
+    strangers(3)
+    try:
+        done = told.house.bot.run("doctor")
+    finally:
+        strangers(0)
+
+    assert done.returncode == 1
+    assert "3 more sockets of this app than its living replicas open" in done.stdout
+
+
 def test_a_wrong_app_token_is_found_all_the_same(told):
     done = latchkey("doctor", **{**told.house.bot.settings, "SLACK_APP_TOKEN": "xapp-0"})
 
@@ -319,6 +341,34 @@ def test_an_operator_revokes_one_without_slack(told):
     told.house.sandbox.clear_faults()
     told.house.sandbox.advance(600)
     assert "incident 9" in told.card(marta, request.code, "revoked").text
+
+
+def test_commands_for_an_emergency_need_nothing_of_slacks_nor_the_manifests(told, tmp_path):
+    """A token that was wrong, or a folder that was not there, kept an operator from revoking."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+    needed = ("LATCHKEY_DATABASE_URL", "LATCHKEY_KEYS", "LATCHKEY_INSTALLATION")
+    system = "LATCHKEY_SANDBOX_PG"
+    given = {name: told.house.bot.settings[name] for name in (*needed, system)}
+    wrong = {
+        "SLACK_BOT_TOKEN": "nonsense",
+        "SLACK_APP_TOKEN": "nonsense",
+        "SLACK_API_URL": "no address",
+        "LATCHKEY_MANIFESTS": "nowhere",
+        "LATCHKEY_DISCOVER_MINUTES": "never",
+    }
+    for command in (
+        ["requests", "list"],
+        ["requests", "show", code],
+        ["integrations", "list"],
+        ["pause", "grants"],
+        ["resume", "grants"],
+        ["db", "upgrade"],
+        ["revoke", code],
+    ):
+        done = latchkey(*command, cwd=tmp_path, **given, **wrong)
+
+        assert done.returncode == 0, (command, done.stderr)
+    assert told.request(code).state is State.REVOKED
 
 
 def test_an_operator_revokes_all_of_one_person(told):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from bot.sandbox.house import MANIFESTS
+from bot.sandbox.house import MANIFESTS, Bot
 from engine.request import State
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.proxy import Proxy
@@ -214,7 +214,7 @@ def test_a_process_that_is_alive_does_it_and_one_that_gets_nowhere_is_named(told
     assert "No Latchkey process" not in said
     assert told.request(first.code).state is State.REVOKED
     proxy.down = True
-    status, said = revoke(told, tmp_path, second.code, "--wait", "14")
+    status, said = revoke(told, tmp_path, second.code, "--wait", "12")
     assert status == 2, said
     assert "A Latchkey process is alive" in said
     assert f"has not ended {second.code} in 10 s: Production PostgreSQL:" in said
@@ -258,3 +258,28 @@ def test_who_stops_waiting_has_it_recorded(told, proxy, tmp_path):
     assert "Stopped waiting." in out
     assert "Traceback" not in err
     assert told.request(request.code).state is State.REVOKING
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-0"}, "refuses SLACK_BOT_TOKEN: invalid_auth. Copy the bot's"),
+        ({"SLACK_API_URL": "http://127.0.0.1:9/api/"}, "cannot be reached at http://127.0.0.1:9/"),
+    ],
+    ids=["token", "address"],
+)
+def test_what_keeps_slack_away_is_said_at_the_start_and_access_ends(told, tmp_path, wrong, said):
+    """Only the probes knew; who had started it read of a job that was put off."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+    bot = Bot({**told.house.bot.settings, **wrong}, tmp_path / "wrong.log")
+    bot.start()
+    try:
+        told.until(lambda: said in bot.told, said, lambda: bot.told + bot.log, timeout=60)
+        assert "Traceback" not in bot.log
+        told.house.sandbox.advance(2 * 3600)
+        told.wait(request.code, State.EXPIRED, timeout=60)
+        assert not told.privileges()
+    finally:
+        bot.stop()
