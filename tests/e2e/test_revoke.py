@@ -242,6 +242,26 @@ def test_a_bot_that_starts_meanwhile_is_let_in(told, proxy, tmp_path):
     assert command.returncode == 0, out + err
 
 
+def test_a_process_that_hangs_is_replaced_or_named(told, tmp_path):
+    """Stopped for good, it was taken for alive: what it was to revoke stayed."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    pid = told.house.bot.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status, said = revoke(told, tmp_path, request.code, "--wait", "20")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    if told.house.database.startswith("sqlite"):  # whose file it still holds
+        assert status == 2, said
+        assert "It seems to hang: end it" in said
+        told.wait(request.code, State.REVOKED, timeout=60)
+    else:
+        assert status == 0, said
+        assert "this command takes the access away" in said
+    assert not told.privileges()
+
+
 @on_sqlite
 def test_who_stops_waiting_has_it_recorded(told, proxy, tmp_path):
     request = told.active(told.person("marta"), told.person("priya"))
