@@ -119,7 +119,7 @@ class Program:
         self._settings = settings
         self._http = http
         self._listed = manifests.load(settings.manifests)
-        self.database = Database(settings.database_url, patience=PATIENCE)
+        self.database = Database(settings.database_url, patience=PATIENCE, keys=settings.key_ring)
         self.services = open_services(settings, self.database, self._listed, connectors)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
