@@ -9,7 +9,7 @@ from typing import IO
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot import app, inventory, loops, manifests, new_ids, reconcile, roster
+from bot import anchors, app, inventory, loops, manifests, new_ids, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
@@ -160,6 +160,7 @@ class Program:
         take_in(self.services, self._listed)
         self._register()
         self._plan_jobs()
+        anchors.note(self.services)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -197,6 +198,7 @@ class Program:
         try:
             finished += [self._access.stop(left()), self._messages.stop(left())]
             if self.database.instance:
+                anchors.note(self.services)
                 with self.database.write(urgent=True) as tx:
                     claims.leave(tx, self.services.instance)
         except AWAY:
@@ -253,6 +255,7 @@ class Program:
                 jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
                 jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
+            jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 
         self.services.write(change)
@@ -266,6 +269,7 @@ class Program:
             ),
             JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
+            JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
 

@@ -200,9 +200,9 @@ class System:
             raise self.faults.pop(0)
 
 
-def found(url: str) -> None:
+def found(url: str, keys: KeyRing | None = None) -> None:
     """Write the company into a database that has the schema."""
-    database = Database(url, pool=5, keys=KeyRing([KEY]))
+    database = Database(url, pool=5, keys=keys or KeyRing([KEY]))
     with database.write() as tx:
         sync.people(tx, PEOPLE, GROUPS, START)
         sync.tie(tx, {p.id: account(f"U-{p.id}", p.email) for p in PEOPLE}, START)
@@ -244,13 +244,13 @@ class Stored:
         return cls(database, instance, keys=keys, **more)
 
     @classmethod
-    def founded(cls, url: str) -> Self:
+    def founded(cls, url: str, keys: KeyRing | None = None) -> Self:
         """Make an empty database the company's, and join it."""
         database = Database(url)
         schema.upgrade(database)
         database.close()
-        found(url)
-        return cls.open(url)
+        found(url, keys)
+        return cls.open(url, keys=keys)
 
     @property
     def desk(self) -> Desk:
