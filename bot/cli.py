@@ -392,9 +392,14 @@ def export_audit(
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
-    database = Database(_settings().database_url)
-    before = schema.current(database)
-    schema.upgrade(database)
+    given = _settings()
+    database = Database(given.database_url)
+    if given.owner_database:
+        owner = Database(given.owner_database)
+        before = schema.upgrade_for(database, owner)
+        owner.close()
+    else:
+        before = schema.upgrade(database)
     out.print(f"schema {before or 'none'} → {schema.current(database)}")
     database.close()
 

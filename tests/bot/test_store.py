@@ -18,6 +18,7 @@ from storage.secrets import new_key
 from tests.support.postgres import STORE, drop_database, fresh_database
 from tests.support.proxy import Proxy
 
+ONE_ROLE = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
 COMMANDS = (["run"], ["db", "upgrade"], ["requests", "list"], ["revoke", "--all"])
 
 
@@ -119,6 +120,7 @@ def test_the_doctor_fails_while_everybody_may_get_in_and_its_cure_cures(cluster,
         "database": (True, f"schema {schema.newest()}"),
         "database's clock": (True, ""),
         "database's doors": (True, "closed to PUBLIC"),
+        "database's roles": (True, ONE_ROLE),
     }
 
 

@@ -58,17 +58,17 @@ def keys(stored, *ring):
     stored.database.keys = before
 
 
-def tamper(stored, *statements) -> None:
-    with stored.database.write() as tx:
+def tamper(owner, *statements) -> None:
+    with owner.write() as tx:
         for statement in statements:
             tx.execute(statement)
 
 
-def put_in_place(stored, log: list[dict], **head: object) -> None:
+def put_in_place(owner, log: list[dict], **head: object) -> None:
     """Make this the log, with the head at its end, whose MAC is what it was, if none is given."""
     end = {"seq": log[-1]["seq"], "hash": log[-1]["hash"]}
     tamper(
-        stored,
+        owner,
         delete(AuditRow),
         insert(AuditRow).values(log),
         update(AuditHead).values(end | head),
@@ -98,8 +98,8 @@ def test_whole_chain_is_found_whole(stored):
     assert wrong(stored) == []
 
 
-def test_log_without_a_line_is_whole(stored):
-    tamper(stored, delete(AuditRow), update(AuditHead).values(seq=0, hash=""))
+def test_log_without_a_line_is_whole(stored, owner):
+    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash=""))
 
     assert wrong(stored) == []
 
@@ -115,26 +115,23 @@ def test_log_without_a_line_is_whole(stored):
     ],
 )
 @pytest.mark.parametrize("back", [0, 4])
-def test_any_change_of_a_line_shows(stored, log, column, value, back):
-    with stored.database.write() as tx:
-        line = update(AuditRow).where(col(AuditRow.seq) == log - back)
-        tx.execute(line.values({column: value}))
+def test_any_change_of_a_line_shows(stored, owner, log, column, value, back):
+    line = update(AuditRow).where(col(AuditRow.seq) == log - back)
+    tamper(owner, line.values({column: value}))
 
     assert wrong(stored)
 
 
-def test_changed_time_shows(stored, log):
-    with stored.database.write() as tx:
-        line = update(AuditRow).where(col(AuditRow.seq) == log - 3)
-        tx.execute(line.values(at=stored.now + timedelta(microseconds=1)))
+def test_changed_time_shows(stored, owner, log):
+    line = update(AuditRow).where(col(AuditRow.seq) == log - 3)
+    tamper(owner, line.values(at=stored.now + timedelta(microseconds=1)))
 
     assert wrong(stored) == [f"entry {log - 3} (noted) was changed, or one before it"]
 
 
 @pytest.mark.parametrize("back", [0, 4])
-def test_line_that_is_missing_shows(stored, log, back):
-    with stored.database.write() as tx:
-        tx.execute(delete(AuditRow).where(col(AuditRow.seq) == log - back))
+def test_line_that_is_missing_shows(stored, owner, log, back):
+    tamper(owner, delete(AuditRow).where(col(AuditRow.seq) == log - back))
 
     faults = wrong(stored)
     expected = f"entry {log - 4} is missing: the next is {log - 3}"
@@ -144,17 +141,16 @@ def test_line_that_is_missing_shows(stored, log, back):
 
 @pytest.mark.parametrize("change", [{"hash": "0" * 64}, {"seq": 3}, {"seq": 99}])
 @pytest.mark.usefixtures("log")
-def test_changed_head_shows(stored, change):
-    with stored.database.write() as tx:
-        tx.execute(update(AuditHead).values(change))
+def test_changed_head_shows(stored, owner, change):
+    tamper(owner, update(AuditHead).values(change))
 
     assert len(wrong(stored)) == 1
 
 
-def test_line_beyond_the_head_shows(stored, log):
+def test_line_beyond_the_head_shows(stored, owner, log):
     forged = {"seq": log + 1, "actor": ADA, "action": "approved", "request_id": None, "body": {}}
     log_ = rehashed([*entries(stored), {"at": stored.now, "key": "", "mac": "", **forged}])
-    tamper(stored, insert(AuditRow).values(log_[-1]))
+    tamper(owner, insert(AuditRow).values(log_[-1]))
 
     faults = wrong(stored)
     assert f"the log ends at {log + 1}, its head says {log}" in faults
@@ -190,11 +186,11 @@ def test_time_of_another_zone_is_the_same_moment(stored):
 
 
 @pytest.mark.parametrize("back", [0, 4])
-def test_rewriting_shows_though_all_hashes_fit(stored, log, back):
+def test_rewriting_shows_though_all_hashes_fit(stored, owner, log, back):
     """The hashes were plain: whoever could write to the database could compute them anew."""
     log_ = entries(stored)
     log_[-1 - back]["body"] = {"n": "forged"}
-    put_in_place(stored, rehashed(log_))
+    put_in_place(owner, rehashed(log_))
 
     (fault, *rest) = [f for f in wrong(stored) if "does not have key" in f]
     first = f"entry {log} (noted)" if back == 0 else f"entries {log - 4} to {log}"
@@ -202,28 +198,30 @@ def test_rewriting_shows_though_all_hashes_fit(stored, log, back):
     assert rest == []
 
 
-def test_a_line_taken_out_of_the_middle_shows_though_all_is_numbered_and_hashed_anew(stored, log):
+def test_a_line_taken_out_of_the_middle_shows_though_all_is_numbered_and_hashed_anew(
+    stored, owner, log
+):
     log_ = entries(stored)
     del log_[-5]
-    put_in_place(stored, rehashed([row | {"seq": n} for n, row in enumerate(log_, 1)]))
+    put_in_place(owner, rehashed([row | {"seq": n} for n, row in enumerate(log_, 1)]))
 
     assert any(f"entries {log - 4} to {log - 1}: written by" in f for f in wrong(stored))
 
 
-def test_a_line_put_in_shows_though_all_is_numbered_and_hashed_anew(stored, log):
+def test_a_line_put_in_shows_though_all_is_numbered_and_hashed_anew(stored, owner, log):
     log_ = entries(stored)
     log_.insert(-5, log_[-5] | {"action": "approved", "actor": ADA})
-    put_in_place(stored, rehashed([row | {"seq": n} for n, row in enumerate(log_, 1)]))
+    put_in_place(owner, rehashed([row | {"seq": n} for n, row in enumerate(log_, 1)]))
 
     assert any(f"entries {log - 4} to {log + 1}: written by" in f for f in wrong(stored))
 
 
 @pytest.mark.parametrize("hashed_anew", [False, True])
-def test_two_lines_in_the_other_order_show(stored, log, hashed_anew):
+def test_two_lines_in_the_other_order_show(stored, owner, log, hashed_anew):
     log_ = entries(stored)
     one, two = log_[-4]["seq"], log_[-3]["seq"]
     log_[-4], log_[-3] = log_[-3] | {"seq": one}, log_[-4] | {"seq": two}
-    put_in_place(stored, rehashed(log_) if hashed_anew else log_)
+    put_in_place(owner, rehashed(log_) if hashed_anew else log_)
 
     faults = wrong(stored)
     said = "written by" if hashed_anew else f"entry {log - 3} (noted) was changed"
@@ -231,18 +229,18 @@ def test_two_lines_in_the_other_order_show(stored, log, hashed_anew):
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_an_end_that_was_cut_off_shows(stored, log, moved):
+def test_an_end_that_was_cut_off_shows(stored, owner, log, moved):
     log_ = entries(stored)[:-3]
     head = {} if moved else {"seq": log, "hash": entries(stored)[-1]["hash"]}
-    put_in_place(stored, log_, **head)
+    put_in_place(owner, log_, **head)
 
     said = "is not as Latchkey had left it" if moved else f"its head says {log}"
     assert [said in fault for fault in wrong(stored)] == [True]
 
 
-def test_an_end_that_was_cut_off_shows_though_latchkey_has_gone_on(stored, log):
+def test_an_end_that_was_cut_off_shows_though_latchkey_has_gone_on(stored, owner, log):
     """With the next entry the head was in order again."""
-    put_in_place(stored, entries(stored)[:-3])
+    put_in_place(owner, entries(stored)[:-3])
     note(stored)
     note(stored)
 
@@ -251,9 +249,9 @@ def test_an_end_that_was_cut_off_shows_though_latchkey_has_gone_on(stored, log):
     assert [row["action"] for row in entries(stored)[-3:]] == [BOUND, "noted", "noted"]
 
 
-def test_an_end_that_was_cut_off_at_a_rotation_shows(stored, log):
+def test_an_end_that_was_cut_off_at_a_rotation_shows(stored, owner, log):
     """Where the head is not of the new key, it has to be of the old one."""
-    put_in_place(stored, entries(stored)[:-3])
+    put_in_place(owner, entries(stored)[:-3])
     with keys(stored, SECOND, KEY):
         note(stored)
 
@@ -261,11 +259,11 @@ def test_an_end_that_was_cut_off_at_a_rotation_shows(stored, log):
     assert f"entries after {log - 3} were cut off" in fault
 
 
-def test_a_cut_that_is_called_a_rotation_shows(stored, log):
+def test_a_cut_that_is_called_a_rotation_shows(stored, owner, log):
     """The last line left is said to be of a key that nobody knows, as if it had been rotated."""
     log_ = entries(stored)[:-3]
     log_[-1] |= {"key": "0badc0de", "mac": "f" * 64}
-    put_in_place(stored, log_, mac="f" * 64)
+    put_in_place(owner, log_, mac="f" * 64)
     note(stored)
 
     (fault,) = wrong(stored)
@@ -274,12 +272,12 @@ def test_a_cut_that_is_called_a_rotation_shows(stored, log):
 
 @pytest.mark.parametrize("first", [1, 4])
 @pytest.mark.parametrize("ring", [(), (SECOND,)], ids=["no key", "a key of one's own"])
-def test_a_log_written_anew_under_another_key_shows(stored, log, first, ring):
+def test_a_log_written_anew_under_another_key_shows(stored, owner, log, first, ring):
     """As Latchkey itself would have written it: whole, but for the key."""
     kept = entries(stored)[: first - 1]
     end = kept[-1] if kept else {"seq": 0, "hash": ""}
     tamper(
-        stored,
+        owner,
         delete(AuditRow).where(col(AuditRow.seq) >= first),
         update(AuditHead).values(seq=end["seq"], hash=end["hash"]),
     )
@@ -295,14 +293,14 @@ def test_a_log_written_anew_under_another_key_shows(stored, log, first, ring):
 
 
 @pytest.mark.usefixtures("log")
-def test_a_log_without_its_head_shows(stored):
-    tamper(stored, delete(AuditHead))
+def test_a_log_without_its_head_shows(stored, owner):
+    tamper(owner, delete(AuditHead))
 
     assert wrong(stored)
 
 
 @pytest.mark.parametrize("back", [0, 4])
-def test_what_cannot_be_read_shows(stored, log, kind, back):
+def test_what_cannot_be_read_shows(stored, owner, log, kind, back):
     """SQLite keeps whatever it is given; verifying ended in a traceback."""
     if kind == "sqlite":
         with stored.database.write() as tx:
@@ -310,7 +308,7 @@ def test_what_cannot_be_read_shows(stored, log, kind, back):
                 f"update audit set at = 'never' where seq = {log - back}"  # noqa: S608
             )
     else:
-        tamper(stored, update(AuditRow).where(col(AuditRow.seq) == log - back).values(body=[1]))
+        tamper(owner, update(AuditRow).where(col(AuditRow.seq) == log - back).values(body=[1]))
 
     assert wrong(stored)
 
@@ -326,13 +324,13 @@ def test_an_anchor_holds_while_the_log_goes_on(stored):
     assert wrong(stored, kept, Anchor.of(str(anchor(stored)))) == []
 
 
-def test_an_older_state_put_back_shows_at_an_anchor_alone(stored, log):
+def test_an_older_state_put_back_shows_at_an_anchor_alone(stored, owner, log):
     """Whoever kept a copy can put it back as it was: inside the database nothing tells."""
     copy = entries(stored)
     ((_, _, mac),) = [(h.seq, h.hash, h.mac) for h in stored.rows(AuditHead)]
     note(stored)
     kept = anchor(stored)
-    put_in_place(stored, copy, mac=mac)
+    put_in_place(owner, copy, mac=mac)
 
     assert wrong(stored) == []
     (fault,) = wrong(stored, kept)
@@ -344,9 +342,9 @@ def test_an_older_state_put_back_shows_at_an_anchor_alone(stored, log):
 
 
 @pytest.mark.usefixtures("log")
-def test_a_log_that_was_emptied_shows_at_an_anchor(stored):
+def test_a_log_that_was_emptied_shows_at_an_anchor(stored, owner):
     kept = anchor(stored)
-    tamper(stored, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
+    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
     note(stored)
 
     assert len(wrong(stored, kept)) == 1
@@ -387,13 +385,13 @@ def test_without_the_old_key_an_anchor_proves_what_was_written_with_it(stored, l
         assert wrong(stored, kept) == []
 
 
-def test_without_the_old_key_a_change_shows_all_the_same(stored, log):
+def test_without_the_old_key_a_change_shows_all_the_same(stored, owner, log):
     """What a key has bound stays bound: the hashes of what is before it need none."""
     with keys(stored, SECOND, KEY):
         note(stored)
     log_ = entries(stored)
     log_[log - 3]["body"] = {"n": "forged"}
-    put_in_place(stored, rehashed(log_))
+    put_in_place(owner, rehashed(log_))
     with keys(stored, SECOND):
         assert any("written by somebody" in fault for fault in wrong(stored))
 
@@ -412,7 +410,7 @@ def test_what_is_written_without_a_key_is_named(stored, log):
     assert entries(stored)[-2]["action"] == BOUND
 
 
-def test_who_has_no_keys_verifies_with_an_anchor(stored, log):
+def test_who_has_no_keys_verifies_with_an_anchor(stored, owner, log):
     kept = anchor(stored)
     with keys(stored):
         assert len(wrong(stored)) == 1
@@ -420,7 +418,7 @@ def test_who_has_no_keys_verifies_with_an_anchor(stored, log):
 
         log_ = entries(stored)
         log_[log - 3]["body"] = {"n": "forged"}
-        put_in_place(stored, rehashed(log_))
+        put_in_place(owner, rehashed(log_))
         assert len(wrong(stored, kept)) == 2
 
 
