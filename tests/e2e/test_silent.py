@@ -14,7 +14,7 @@ from tests.support.silent import Silent
 from tests.support.story import story
 
 FILES = 256
-CONNECTIONS = 400  # at each address
+CONNECTIONS = 350  # at each address
 PATIENCE = 60.0  # seconds
 
 
