@@ -118,7 +118,7 @@ def test_a_command_is_answered(on_postgresql, text):
     proxy.down = True
 
     answer = told.person("marta").command("/access", text)
-    ready = httpx.get(f"{told.house.url}/readyz", trust_env=False, timeout=10)
+    ready = httpx.get(f"{told.house.url}/readyz", trust_env=False, timeout=30)
     alive = httpx.get(f"{told.house.url}/healthz", trust_env=False)
 
     proxy.down = False
