@@ -41,7 +41,7 @@ def post(told, body=BODY, *, stamp=None, signature=None, ahead=0.0):
 
 
 def get(url, path):
-    return httpx.get(f"{url}{path}", trust_env=False, timeout=10)
+    return httpx.get(f"{url}{path}", trust_env=False, timeout=30)
 
 
 def test_what_slack_signed_is_answered(told):

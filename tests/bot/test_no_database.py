@@ -119,7 +119,7 @@ def test_a_command_is_answered(on_postgresql, text):
 
     answer = told.person("marta").command("/access", text)
     outside, inside = (
-        httpx.get(f"{url}/readyz", trust_env=False, timeout=10)
+        httpx.get(f"{url}/readyz", trust_env=False, timeout=30)
         for url in (told.house.url, told.house.probes)
     )
     alive = httpx.get(f"{told.house.url}/healthz", trust_env=False)
