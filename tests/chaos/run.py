@@ -13,7 +13,6 @@ from tests.chaos.verdict import Verdict
 from tests.chaos.world import START, World, world
 from tests.support.story import CUSTOMERS
 
-
 DONE = (
     "requests taken",
     "approved acknowledged",
