@@ -146,21 +146,24 @@ def test_program_runs_from_the_wheel_as_the_image_runs_it(latchkey, tmp_path):
         env["LATCHKEY_SANDBOX_PG"] = "host=127.0.0.1 port=9 dbname=none user=none password=none"
         command = json.loads(said("ENTRYPOINT")) + json.loads(said("CMD"))
         look = [placed(part) for part in json.loads(said("HEALTHCHECK").partition("CMD")[2])]
-        bot = subprocess.Popen(command, env=env, cwd=kept, stderr=subprocess.PIPE, text=True)
+        log = kept / "log"
+        with log.open("wb") as stderr:
+            bot = subprocess.Popen(command, env=env, cwd=kept, stderr=stderr)
         try:
             wait(
                 lambda: (
                     not subprocess.run(look, env=env, capture_output=True, check=False).returncode
                 )
             )
-            wait(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success)
+            ready = f"http://127.0.0.1:{port}/readyz"
+            wait(lambda: httpx.get(ready, trust_env=False).is_success)
             bot.send_signal(signal.Signals[said("STOPSIGNAL")])
             assert bot.wait(ENDS_WITHIN) == 0
         finally:
             bot.kill()
-            log = bot.stderr.read()
-    assert "Traceback" not in log
-    assert {file.name for file in kept.iterdir()} <= {
+            bot.wait()
+    assert "Traceback" not in log.read_text()
+    assert {file.name for file in kept.iterdir()} - {"log"} <= {
         f"latchkey.db{end}" for end in ("", "-wal", "-shm", ".lock")
     }
 
