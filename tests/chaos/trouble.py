@@ -3,7 +3,6 @@ faulty files, clocks that jump, a directory that changes.
 """
 
 import itertools
-import socket
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from bot.sandbox.house import Bot
 from engine.directory import GroupId, Person, PersonStatus
 from storage import sync
 from tests.chaos.world import World
+from tests.support.silent import Silent
 
 LAG = 2.0  # seconds that the history of a channel may be behind: less than Latchkey waits
 PAUSE = 4.5  # seconds; a lease holds for 3
@@ -122,17 +122,9 @@ def people_say_nothing(world: World) -> None:
     """Open connections to the bot's door, and say nothing on them."""
     chance, (host, port) = world.plan.random("silence"), world.door
     while not world.wait(chance.uniform(1, 3)):
-        silent = list[socket.socket]()
-        try:
-            for _ in range(MANY):
-                silent.append(socket.create_connection((host, port), timeout=1))
+        with Silent(host, port, MANY):
             world.wait(chance.uniform(1, 8))
-            world.said.count("silent crowds")
-        except OSError:
-            pass  # nobody is there just now, or it takes no more
-        finally:
-            for connection in silent:
-                connection.close()
+        world.said.count("silent crowds")
 
 
 def clocks_jump(world: World) -> None:
