@@ -201,6 +201,7 @@ class Reading:
     by_anchor: int = 0  # entries that anchors alone prove
     _last: Written = _START
     _unproven: list[_Unproven] = field(default_factory=list)
+    _unbound: list[_Unproven] = field(default_factory=list)  # of them, what the next one may bind
     _met: set[Anchor] = field(default_factory=set)
 
     def findings(self) -> Iterator[str]:
@@ -237,6 +238,7 @@ class Reading:
         elif next_ > first:
             yield f"entries {first} to {next_ - 1} are missing: the next is {next_}"
         if entry.hash != _hash_of(last.hash, entry):
+            self._unbound.clear()
             yield f"{entry.named} was changed, or one before it"
         if entry.action == BOUND and not _rightly_bound(last, entry):
             yield (
@@ -247,16 +249,17 @@ class Reading:
     def _prove(self, entry: Written) -> None:
         key = _key(self.session, entry.key)
         if key and key.made(entry.mac, _ENTRY, entry.hash):
-            for some in reversed(self._unproven):
-                if some.after:
-                    break
+            for some in self._unbound:
                 some.after = entry.seq
+            self._unbound.clear()
             return
         last = self._unproven[-1] if self._unproven else None
         if last and last.last is self._last and self._last.key == entry.key:
             last.last = entry
         else:
-            self._unproven.append(_Unproven(entry, entry, forged=bool(key)))
+            last = _Unproven(entry, entry, forged=bool(key))
+            self._unproven.append(last)
+            self._unbound.append(last)
 
     def _head_made(self, newest: Written, mac: str) -> Iterator[str]:
         key = _key(self.session, newest.key)

@@ -410,6 +410,17 @@ def test_what_is_written_without_a_key_is_named(stored, log):
     assert entries(stored)[-2]["action"] == BOUND
 
 
+def test_nothing_is_said_to_be_as_it_was_where_something_was_changed(stored, owner, log):
+    with keys(stored, SECOND, KEY):
+        note(stored)
+    tamper(owner, update(AuditRow).where(col(AuditRow.seq) == log - 3).values(actor=ADA))
+
+    with keys(stored, SECOND):
+        changed, unproven = wrong(stored)
+    assert changed.startswith(f"entry {log - 3} (noted) was changed")
+    assert unproven.endswith("proves it")
+
+
 def test_who_has_no_keys_verifies_with_an_anchor(stored, owner, log):
     kept = anchor(stored)
     with keys(stored):
