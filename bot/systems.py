@@ -46,7 +46,7 @@ class System:
     def back(self, account: AccountId, now: float, *, answered: bool) -> Silence | None:
         """Take in how a call ended. Return how silent the system is, if it failed for that."""
         call = self._calls[account]
-        begun, call.begun = call.begun or now, None
+        begun, call.begun = now if call.begun is None else call.begun, None
         if answered:
             self._answered, self._failures = now, 0
             return None
