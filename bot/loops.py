@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -16,7 +17,7 @@ from bot.pool import Pool
 from bot.services import Services
 from bot.systems import CALLS, System
 from bot.turns import Turns
-from bot.vitals import Vitals
+from bot.vitals import Standing, Vitals
 from engine.connectors.port import Report, Unavailable
 from engine.inventory import IntegrationId
 from engine.request import AccountId, RequestId, code_of
@@ -135,6 +136,15 @@ def _tick_one(services: Services, id_: RequestId) -> None:
         services.write(lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One system: what is under way there, who calls it, and what is said of it in the log."""
+
+    system: System
+    pool: Pool
+    standing: Standing
+
+
 class _DefectError(Unavailable):
     """It is ours, and says nothing of the system."""
 
@@ -149,9 +159,8 @@ class AccessLoop:
     def __init__(self, services: Services, pool: Callable[[int, str], Pool] = Pool) -> None:
         self._services = services
         self._make_pool = pool
-        self._pools: dict[IntegrationId, Pool] = {}
         self._called = threading.Condition()
-        self._systems: dict[IntegrationId, System] = {}
+        self._served: dict[IntegrationId, _Served] = {}
         self._busy: dict[AccountId, System] = {}  # leased
         self._aside: set[AccountId] = set()
         self._done: list[Done] = []  # called, and not stored yet
@@ -202,7 +211,7 @@ class AccessLoop:
         until = time.monotonic() + within
         while self._busy and self._gather(until - time.monotonic(), enough=1):
             self.drain()
-        stopped = [p.stop(max(0.0, until - time.monotonic())) for p in self._pools.values()]
+        stopped = [p.stop(max(0.0, until - time.monotonic())) for p in self._pools()]
         return all(stopped) and not self._busy
 
     @contextmanager
@@ -228,7 +237,10 @@ class AccessLoop:
 
     def _awaited(self) -> int:
         now = time.monotonic()
-        return sum(system.awaited(now) for system in self._systems.values())
+        return sum(of.system.awaited(now) for of in list(self._served.values()))
+
+    def _pools(self) -> list[Pool]:
+        return [of.pool for of in self._served.values()]
 
     def _next(self) -> list[AccountId]:
         """Return what to take up: ends first, and of a system that hangs one as a probe."""
@@ -239,7 +251,7 @@ class AccessLoop:
         services, chosen = self._services, list[AccountId]()
         strange = set[IntegrationId]()  # not connected (any more)
         now, asked = time.monotonic(), (services.database, services.instance, services.clock.now())
-        for integration in [i for i, s in self._systems.items() if s.wants_probe(now)]:
+        for integration in [i for i, of in self._served.items() if of.system.wants_probe(now)]:
             for due in accounts.longest_due(*asked, integration, busy=self._taken()):
                 chosen += self._take(due, probe=True)
         self._missed |= bool(chosen)  # when it answers, the others follow at once
@@ -264,19 +276,20 @@ class AccessLoop:
     def _without_room(self, now: float) -> tuple[set[IntegrationId], set[IntegrationId]]:
         """Return which systems have room for nothing more, and which for ends only."""
         with self._called:
-            full = {i for i, s in self._systems.items() if not s.has_room(now, ends=True)}
-            others = {i for i, s in self._systems.items() if not s.has_room(now, ends=False)}
+            systems = {i: of.system for i, of in self._served.items()}
+            full = {i for i, s in systems.items() if not s.has_room(now, ends=True)}
+            others = {i for i, s in systems.items() if not s.has_room(now, ends=False)}
         return full, others - full
 
     def _take(self, due: Due, *, probe: bool = False) -> list[AccountId]:
         """Keep a place for an account, if there is one."""
         if due.integration not in self._services.connected:
             return []
-        system = self._system(due.integration)
+        system = self._serve(due.integration).system
         with self._called:
             free = due.account not in self._aside
             if free and (probe or system.has_room(time.monotonic(), ends=due.ends)):
-                system.take(due.account, ends=due.ends)
+                system.take(due.account, ends=due.ends, probe=probe)
                 self._busy[due.account] = system
                 return [due.account]
         self._missed = True
@@ -288,19 +301,19 @@ class AccessLoop:
                 if system := self._busy.pop(id_, None):
                     system.leave(id_)
 
-    def _system(self, integration: IntegrationId) -> System:
+    def _serve(self, integration: IntegrationId) -> "_Served":
         with self._called:
-            if integration not in self._systems:
-                made = self._systems[integration] = System()
+            if integration not in self._served:
+                system, pool = System(), self._make_pool(CALLS, f"access-{integration}")
+                self._served[integration] = _Served(system, pool, Standing(integration))
                 silent = self._services.vitals.system_silent.labels(integration)
-                silent.set_function(lambda: made.silent(time.monotonic()))
-                self._pools[integration] = self._make_pool(CALLS, f"access-{integration}")
-            return self._systems[integration]
+                silent.set_function(lambda: system.silent(time.monotonic()))
+            return self._served[integration]
 
     def _submit(self, work: Work) -> None:
         with self._called:
             self._busy[work.account].call(work.account, time.monotonic())
-        self._pools[work.integration].submit(self._work, work)
+        self._served[work.integration].pool.submit(self._work, work)
 
     def _turns(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
         """Take a turn for all; if that fails, for each alone: a poisoned account stops nobody."""
@@ -333,24 +346,29 @@ class AccessLoop:
 
     def _work(self, work: Work) -> None:
         self._services.turns.give_way()
-        result, account = self._call_as(work), work.account
-        answered = not isinstance(result, Unavailable) or isinstance(result, _DefectError)
-        with self._called:
-            system = self._busy[account]
-            silence = system.back(account, time.monotonic(), answered=answered)
-            if not isinstance(result, Mapping):  # after the look, the order
-                system.leave(account)
-            self._done.append(Done(work, result, silence))
-            if self._stopping or not self._awaited():
-                self._called.notify_all()
-        self.wake()
-
-    def _call_as(self, work: Work) -> accounts.Result:
         requests = sorted({code_of(request) for request, _, _ in work.items})
         with bound_contextvars(
             integration=work.integration, login=work.login.name, request=",".join(requests)
         ):
-            return self._call(work)
+            self._take_in(work, self._call(work))
+        self.wake()
+
+    def _take_in(self, work: Work, result: accounts.Result) -> None:
+        served = self._served[work.integration]
+        answered = not isinstance(result, Unavailable) or isinstance(result, _DefectError)
+        with self._called:
+            silence = served.system.back(work.account, time.monotonic(), answered=answered)
+            if not isinstance(result, Mapping):  # after the look, the order
+                served.system.leave(work.account)
+            self._done.append(Done(work, result, silence))
+            if self._stopping or not self._awaited():
+                self._called.notify_all()
+        if answered:
+            served.standing.good()
+        elif silence:
+            served.standing.bad(str(result))
+        else:
+            log.warning("system unavailable", why=str(result))
 
     def _call(self, work: Work) -> accounts.Result:
         connected = self._services.connected.get(work.integration)
@@ -363,7 +381,6 @@ class AccessLoop:
                 return connector.inspect(work.login, looked_at, given=work.given)
             report = connector.apply(work.order)
         except Unavailable as fault:
-            log.warning("system unavailable", why=str(fault))
             self._count(work, None)
             return fault
         except Exception as fault:

@@ -12,13 +12,15 @@ from storage.accounts import Silence
 CALLS = 16  # of one system at a time
 FOR_ENDS = 4  # of them, which only ends get: a system may take long to give
 HANGS_AFTER = 5.0  # seconds; a call of a system that works takes a fraction of one
-PROBE_EVERY = timedelta(seconds=1)
+PROBE_EVERY = timedelta(seconds=1)  # and, after so many failures in a row, five times as long
+OFTEN = 10
 _NEVER = float("-inf")
 
 
 @dataclass(slots=True)
 class _Call:
     ends: bool
+    probe: bool
     begun: float | None = None  # None: it is not being called
 
 
@@ -33,12 +35,12 @@ class System:
     def __init__(self) -> None:
         self._calls: dict[AccountId, _Call] = {}
         self._answered = self._failed = _NEVER
-        self._failures = 0  # in a row
+        self._failures = 0  # in a row: the first, and of probes since
         self._since = _NEVER  # the first of them was begun
 
-    def take(self, account: AccountId, *, ends: bool) -> None:
+    def take(self, account: AccountId, *, ends: bool, probe: bool = False) -> None:
         """Keep a place for an account, until `leave`."""
-        self._calls[account] = _Call(ends)
+        self._calls[account] = _Call(ends, probe)
 
     def call(self, account: AccountId, now: float) -> None:
         self._calls[account].begun = now
@@ -54,10 +56,10 @@ class System:
             return None  # others are answered meanwhile
         if not self._failures:
             self._since = begun
-        if begun > self._failed:  # else it hung together with the one that failed before
+        if call.probe or not self._failures:  # else it failed together with the first
             self._failures += 1
         self._failed = now
-        return Silence(self._failures, PROBE_EVERY)
+        return Silence(self._failures if call.probe else 1, self._pause)
 
     def leave(self, account: AccountId) -> None:
         self._calls.pop(account, None)
@@ -74,7 +76,7 @@ class System:
 
     def wants_probe(self, now: float) -> bool:
         alone = len(self._calls) == len(self._late(now)) < CALLS
-        rested = now - self._failed >= PROBE_EVERY.total_seconds()
+        rested = now - self._failed >= self._pause.total_seconds()
         return self.hangs(now) and alone and rested
 
     def silent(self, now: float) -> float:
@@ -86,6 +88,10 @@ class System:
         """Return how many calls are worth waiting for."""
         under_way = sum(call.begun is not None for call in list(self._calls.values()))
         return under_way - len(self._late(now))
+
+    @property
+    def _pause(self) -> timedelta:
+        return PROBE_EVERY * (1 if self._failures < OFTEN else 5)
 
     def _late(self, now: float) -> list[float]:
         """Return when those calls were begun that should be back."""

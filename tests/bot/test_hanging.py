@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 from prometheus_client import generate_latest
 
-from bot import systems
+from bot import settings, systems
 from bot.loops import AccessLoop
+from bot.program import Program
 from bot.services import Connected, Services
 from engine.commands import Return
 from engine.connectors.memory import Memory
@@ -22,7 +23,9 @@ from engine.inventory import Integration, IntegrationId
 from engine.request import AccessRequest, State
 from storage import sync
 from storage.database import AWAY, WRITERS, BusyError, Database
+from storage.secrets import new_key
 from storage.tables import AccountRow, MessageRow
+from tests.support.inside import COMPANY
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import (
     DEADLINE,
@@ -270,6 +273,29 @@ def test_what_waits_for_a_system_that_is_not_connected_is_done_once_it_is(house)
 
     house.connected[S0] = house.connection(S0)
     house.bring(waiting, State.ACTIVE)
+
+
+def test_a_connector_that_does_not_close_does_not_keep_the_program_from_its_end(tmp_path):
+    class Stuck(Memory):
+        def close(self) -> None:
+            with self._call("close"):
+                pass
+
+    given = settings.load(
+        SLACK_BOT_TOKEN="xoxb-test",
+        SLACK_APP_TOKEN="xapp-test",
+        LATCHKEY_DATABASE_URL=f"sqlite:///{tmp_path}/latchkey.db",
+        LATCHKEY_KEYS=new_key(),
+        LATCHKEY_MANIFESTS=str(COMPANY),
+    )
+    system = Stuck()
+    system.hang()
+    program = Program(given, {S0: Connected(Integration(S0, S0, "memory"), system)})
+
+    assert not program.stop()
+
+    assert system.hanging == 1
+    system.go_on()
 
 
 # --- a store that is slow, or away ----------------------------------------------------------------

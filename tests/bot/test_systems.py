@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.systems import CALLS, FOR_ENDS, HANGS_AFTER, PROBE_EVERY, System
+from bot.systems import CALLS, FOR_ENDS, HANGS_AFTER, OFTEN, PROBE_EVERY, System
 from engine.request import AccountId
 
 PAUSE = PROBE_EVERY.total_seconds()
@@ -13,8 +13,8 @@ def system():
     return System()
 
 
-def called(system, number, now, *, ends=False):
-    system.take(AccountId(number), ends=ends)
+def called(system, number, now, *, ends=False, probe=False):
+    system.take(AccountId(number), ends=ends, probe=probe)
     system.call(AccountId(number), now)
 
 
@@ -44,7 +44,7 @@ def test_after_a_failure_one_is_called_at_a_time_with_a_pause(system):
     assert not system.has_room(0.1, ends=True)
     assert not system.wants_probe(0.1)
     assert system.wants_probe(0.1 + PAUSE)
-    called(system, 2, 2)
+    called(system, 2, 2, probe=True)
     assert not system.wants_probe(2 + PAUSE)
 
 
@@ -79,9 +79,20 @@ def test_who_fails_while_others_are_answered_fails_alone(system):
     assert not system.hangs(2)
 
 
-def test_those_that_fail_together_are_one_failure(system):
+def test_those_that_fail_together_are_one_failure_and_each_probe_another(system):
     for number in range(3):
-        called(system, number, 0)
-    assert [back(system, n, 1 + n, answered=False).times for n in range(3)] == [1, 1, 1]
-    called(system, 3, 5)
-    assert back(system, 3, 6, answered=False).times == 2
+        called(system, number, number)
+        assert back(system, number, number + 0.1, answered=False).times == 1
+    for times in (2, 3):
+        called(system, times, 10 * times, probe=True)
+        assert back(system, times, 10 * times + 1, answered=False).times == times
+
+
+def test_a_system_that_is_away_for_long_is_probed_less_often(system):
+    pauses = []
+    for number in range(OFTEN + 1):
+        called(system, number, number, probe=True)
+        pauses.append(back(system, number, number + 0.1, answered=False).pause / PROBE_EVERY)
+    assert pauses == [1] * (OFTEN - 1) + [5, 5]
+    assert not system.wants_probe(OFTEN + 4)
+    assert system.wants_probe(OFTEN + 6)
