@@ -7,12 +7,12 @@ the audit's head last.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
 import structlog
-from sqlalchemy import and_, bindparam, func, insert, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
@@ -59,6 +59,7 @@ PRIORITY = {
     Card.ENDED: 3,
     Card.NOTICE: 4,
 }
+ENDS, REST = 0, 1  # whose turn it is among accounts: first where something has to end
 _SAID_ONCE = {Card.NOTICE, Card.ALARM}
 _MESSAGE = ("request_id", "recipient", "kind", "key")
 _SEEN = {"id": "of", "version": "seen"}
@@ -77,7 +78,12 @@ _IN_ORDER = (
 _BUMP_ACCOUNTS = (
     update(AccountRow)
     .where(col(AccountRow.id).in_(_IN_ORDER))
-    .values(wanted=col(AccountRow.wanted) + 1, due_at=bindparam("due_at"), attempts=0)
+    .values(
+        wanted=col(AccountRow.wanted) + 1,
+        due_at=bindparam("due_at"),
+        priority=case((among(col(AccountRow.id), "ending"), ENDS), else_=col(AccountRow.priority)),
+        attempts=0,
+    )
 )
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 _KEY = [col(getattr(MessageRow, name)) for name in _MESSAGE]
@@ -314,19 +320,27 @@ def _verdict(
 def _bump_accounts(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
 ) -> None:
-    accounts = {
-        grant.account
+    called = [
+        (grant.account, wants(decision.request, grant))
         for before, decision in changed
         for old, grant in zip(before.grants, decision.request.grants, strict=True)
         if _needs_a_call(before, old, decision.request, grant)
-    }
-    if accounts:
-        bump(tx, accounts, now)
+    ]
+    if called:
+        ending = {account for account, wanted in called if not wanted}
+        bump(tx, {account for account, _ in called}, now, ending=ending)
 
 
-def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
-    """Mark accounts as not being what they should be."""
-    tx.do(_BUMP_ACCOUNTS, {"ids": sorted(accounts), "due_at": now})
+def bump(
+    tx: Write,
+    accounts: Iterable[AccountId],
+    now: datetime,
+    *,
+    ending: Collection[AccountId] = (),
+) -> None:
+    """Mark accounts as not being what they should be; where something is `ending`, that first."""
+    given = {"ids": sorted(accounts), "due_at": now, "ending": sorted(ending)}
+    tx.do(_BUMP_ACCOUNTS, given)
     tx.wake("access")
 
 
@@ -454,7 +468,7 @@ def _account_columns(system: str, person: PersonId) -> dict[str, object]:
         "login": login_name(person),
         "wanted": 0,
         "acted": 0,
-        "priority": 1,
+        "priority": REST,
         "attempts": 0,
         "made": False,
         "secret_set": False,
