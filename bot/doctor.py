@@ -19,7 +19,7 @@ from bot.references import BadReferenceError
 from bot.settings import Settings
 from bot.slack import error_code
 from engine.connectors.port import Check, Unavailable
-from storage import files, schema
+from storage import facts, files, schema
 from storage.company import Companies
 from storage.database import Database
 from storage.files import UnsafePlaceError
@@ -95,6 +95,7 @@ def _database(settings: Settings) -> Iterator[Check]:
             yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
         if schema.fits(found):
             yield from _administrators(database)
+            yield from _unreadable(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])
     finally:
@@ -119,6 +120,14 @@ def _administrators(database: Database) -> Iterator[Check]:
             "is a guest. Name somebody else as admins in company.yaml"
         )
     yield Check("administrators", ok=bool(told), detail=detail)
+
+
+def _unreadable(database: Database) -> Iterator[Check]:
+    """Name the rows that cannot be read: those of the company, and of what is not over."""
+    with database.read() as session:
+        facts.find(session, limit=None)
+    for finding in database.unread.take():
+        yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
 
 
 def _integrations(settings: Settings) -> Iterator[Check]:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -35,10 +36,15 @@ from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
 from storage.sessions import Sessions, UnfitStoreError
+from storage.types import read_json
+from storage.unread import Unread
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
+
+# What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
+_TEXT = partial(str, encoding="utf-8", errors="replace")
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -91,9 +97,10 @@ class Gate:
 class Read(Session):
     """Questions, each for itself: `ask` is the quick way for constants; the ORM knows the rest."""
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
+    def __init__(self, connection: Connection, statements: Statements, unread: Unread) -> None:
         super().__init__(connection, expire_on_commit=False)
         self._on, self._statements = connection, statements
+        self.unread = unread
         self.dialect = connection.dialect.name
 
     def close(self) -> None:
@@ -115,9 +122,9 @@ class Write(Read):
     """
 
     def __init__(
-        self, connection: Connection, statements: Statements, instance: int | None
+        self, connection: Connection, statements: Statements, unread: Unread, instance: int | None
     ) -> None:
-        super().__init__(connection, statements)
+        super().__init__(connection, statements, unread)
         self.topics = set[Topic]()
         self.instance = instance
 
@@ -184,6 +191,7 @@ class Database:
         self._kept = KeptConnection(self.reader)
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
+        self.unread = Unread()
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
@@ -195,6 +203,7 @@ class Database:
             "max_overflow": 0,
             "pool_timeout": patience,
             "hide_parameters": True,
+            "json_deserializer": read_json,
             **more,
         }
         if self.sessions:
@@ -223,7 +232,7 @@ class Database:
         with gate, self._connected() as connection:
             with (
                 connection.begin(),
-                Write(connection, self.statements, self.instance) as tx,
+                Write(connection, self.statements, self.unread, self.instance) as tx,
             ):
                 yield tx
                 tx.finish()
@@ -257,7 +266,10 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Read]:
         """Open a session that only reads, each statement for itself."""
-        with self.reader.connect() as connection, Read(connection, self.statements) as session:
+        with (
+            self.reader.connect() as connection,
+            Read(connection, self.statements, self.unread) as session,
+        ):
             yield session
 
     def ask(self, query: Select[*Columns], values: Mapping[str, Any]) -> list[tuple[*Columns]]:
@@ -319,6 +331,7 @@ def _connect(sessions: Sessions) -> Callable[..., Any]:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
     connection.isolation_level = None
+    connection.text_factory = _TEXT
     cursor = connection.cursor()
     for pragma in ("synchronous=full", "foreign_keys=on"):
         cursor.execute(f"pragma {pragma}")
