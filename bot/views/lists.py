@@ -52,6 +52,7 @@ def tasks(scenes: Sequence[Scene]) -> Message:
     if not mine and not lost:
         return _nothing("✅ Nothing waits for your decision.")
     text = f"Waiting for your decision: {len(mine)}."
+    text += f" Cannot be read: {len(lost)}." if lost else ""
     parts = (("🔔 Waiting for your decision", mine, _task), ("⚠️ Cannot be read", lost, _lost))
     return message(text, _listed(*parts))
 
