@@ -20,10 +20,13 @@ from bot.turns import Turns
 from bot.vitals import Standing, Vitals
 from engine.connectors.port import Report, Unavailable
 from engine.inventory import IntegrationId
+from engine.outcome import Tell
 from engine.request import AccountId, RequestId, code_of
-from storage import accounts, clock
+from storage import accounts, apply, clock
 from storage.accounts import Done, Due, Work
+from storage.company import Company
 from storage.database import AWAY
+from storage.unread import Finding
 
 TICKS = 16  # requests in one transaction, which others wait for
 TURNS = 16  # accounts taken up in one transaction, and as many stored
@@ -103,6 +106,7 @@ class Loop:
 
 def drain_clock(services: Services) -> None:
     """Let time pass for every request whose moment has come."""
+    _tell_of_unreadable(services)
     ids = [RequestId(0)] * TICKS
     while len(ids) == TICKS:
         ids = clock.due(services.database, services.clock.now(), TICKS)
@@ -115,6 +119,24 @@ def drain_clock(services: Services) -> None:
             log.exception("batch failed", loop="clock", requests=len(ids))
             for id_ in ids:
                 _tick_one(services, id_)
+
+
+def _tell_of_unreadable(services: Services) -> None:
+    """Tell the admins, once, of rows that could not be read. It keeps nobody from their end."""
+    found = services.database.unread.take()
+    if not found:
+        return
+    try:
+        services.write(lambda tx, c: apply.tell(tx, _alarms(c, found), services.clock.now()))
+    except Exception as fault:
+        services.database.unread.put_back(found)
+        if isinstance(fault, AWAY):
+            raise
+        log.exception("nobody could be told of what cannot be read")
+
+
+def _alarms(company: Company, found: Sequence[Finding]) -> list[Tell]:
+    return [t for f in found for t in apply.alarm(company.admins, f.key, f.sentence)]
 
 
 def _tick(services: Services, ids: Sequence[RequestId]) -> None:
@@ -133,7 +155,14 @@ def _tick_one(services: Services, id_: RequestId) -> None:
     except Exception as fault:
         log.exception("request failed", request=code_of(id_))
         why = type(fault).__name__
-        services.write(lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True)
+        try:
+            services.write(
+                lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True
+            )
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("request could not be put off", request=code_of(id_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,9 +369,14 @@ class AccessLoop:
 
     def _put_off(self, account: AccountId, why: str) -> None:
         desk, now = self._services.desk, self._services.clock.now()
-        self._services.write(
-            lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why), urgent=True
-        )
+        try:
+            self._services.write(
+                lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why), urgent=True
+            )
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("account could not be put off", account=account)
 
     def _work(self, work: Work) -> None:
         self._services.turns.give_way()

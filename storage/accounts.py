@@ -30,6 +30,7 @@ from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, St
 from storage import apply, claims, facts, jobs
 from storage.book import Book
 from storage.claims import LONGEST_PAUSE, InstanceId
+from storage.codec import fields_of
 from storage.company import Company
 from storage.database import Database, Write
 from storage.jobs import JobKind
@@ -218,6 +219,7 @@ def turn(
     book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
     touched = {g.account for r in book.requests for g in r.grants}
     rows = _lock(tx, desk.instance, mine, wanted, touched=touched, now=now)
+    _note_unreadable(tx, rows.values())
     goes_on = bool(wanted) or any(isinstance(d.result, Mapping) for d in done)
     late = _newcomers(tx, list(rows), {r.id for r in book.requests}) if goes_on else set()
     step = _Turn(tx, book, company, desk, now)
@@ -385,7 +387,7 @@ class _Turn:
 
         What is held is not refused: there it is tried for ever, as an end is. Return the rest.
         """
-        before, account = row.faults or {}, AccountId(row.id or 0)
+        before, account = _faults(row), AccountId(row.id or 0)
         faults: dict[str, list[Any]] = {}
         over: dict[EntitlementId, Outcome] = {}
         for entitlement, why in _lasting(done).items():
@@ -394,7 +396,7 @@ class _Turn:
                 over[entitlement] = Outcome(Presence.REFUSED, why)
             else:
                 faults[str(entitlement)] = [why, times + 1 if said == why else 1]
-        if faults != before:
+        if faults != (row.faults or {}):
             row.faults = faults
         held: set[EntitlementId] = set()
         for request in self.book.on(account) if over else ():
@@ -619,6 +621,29 @@ class _Turn:
 
     def _kind(self, row: AccountRow) -> Kind | None:
         return self.desk.kinds.get(IntegrationId(row.integration_id))
+
+
+def _note_unreadable(tx: Write, rows: Iterable[AccountRow]) -> None:
+    for row in rows:
+        for column, said in (("faults", row.faults), ("found", row.found)):
+            if said is not None and fields_of(said) is not said:
+                tx.unread.note(
+                    "account",
+                    f"{row.id}/{column}",
+                    said,
+                    f"What was noted of the login {row.login} ({column}) cannot be read, and is "
+                    "forgotten: it is seen again if it lasts.",
+                )
+
+
+def _faults(row: AccountRow) -> dict[str, tuple[str, int]]:
+    """Return what failed, and how often; what cannot be read of it is counted anew."""
+    found = {}
+    for entitlement, fault in fields_of(row.faults).items():
+        match fault:
+            case [str(why), int(times)]:
+                found[entitlement] = why, times
+    return found
 
 
 def _put_off(row: AccountRow, company: Company, desk: Desk, why: str, now: datetime) -> list[Tell]:

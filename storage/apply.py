@@ -34,7 +34,8 @@ from engine.request import (
     State,
 )
 from engine.words import trimmed
-from storage import audit, batch
+from storage import audit, batch, rebuilt
+from storage.claims import LONGEST_PAUSE
 from storage.codec import dump_request
 from storage.company import Company
 from storage.database import Write
@@ -121,7 +122,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     )
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
-    columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun)}
+    columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun, now)}
     ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
     batch.add(tx, DeliveryRow, [{"key": key, "request_id": request.id}])
@@ -168,10 +169,11 @@ def store(
     """Store decisions, with all that follows from them. `extra` goes into the audit only."""
     changed = [(b, d) for b, d in decisions if d.request != b or d.tell or d.audit]
     quiet = [d.request for b, d in decisions if not (d.request != b or d.tell or d.audit)]
-    _store_requests(tx, company, changed)
-    _store_wakes(tx, company, quiet)
+    lost = rebuilt.kept(tx, [b.id for b, _ in changed if not b.readable])
+    _store_requests(tx, company, changed, now)
+    _store_wakes(tx, company, quiet, now)
     _store_grants(tx, changed)
-    _project(tx, changed, now, extra)
+    _project(tx, changed, now, [*lost, *extra])
 
 
 def _project(
@@ -194,7 +196,10 @@ def _project(
 
 
 def _store_requests(
-    tx: Write, company: Company, changed: Sequence[tuple[AccessRequest, Decision]]
+    tx: Write,
+    company: Company,
+    changed: Sequence[tuple[AccessRequest, Decision]],
+    now: datetime,
 ) -> None:
     rows = [
         {
@@ -203,7 +208,7 @@ def _store_requests(
             "state": decision.request.state.value,
             "version": before.version + 1,
             "attempts": 0,
-            "wake_at": _wake(company, decision.request),
+            "wake_at": _wake(company, decision.request, now),
             "body": dump_request(decision.request),
         }
         for before, decision in changed
@@ -213,15 +218,22 @@ def _store_requests(
         raise LostRaceError
 
 
-def _store_wakes(tx: Write, company: Company, quiet: Iterable[AccessRequest]) -> None:
+def _store_wakes(
+    tx: Write, company: Company, quiet: Iterable[AccessRequest], now: datetime
+) -> None:
     rows = [
-        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": _wake(company, r)} for r in quiet
+        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": _wake(company, r, now)}
+        for r in quiet
     ]
     batch.change(tx, RequestRow, rows, where=_SEEN, to=("attempts", "wake_at"))
 
 
-def _wake(company: Company, request: AccessRequest) -> datetime | None:
-    return lifecycle.next_wake(request, company.revisions[request.flow, request.revision])
+def _wake(company: Company, request: AccessRequest, now: datetime) -> datetime | None:
+    revision = company.revision(request.flow, request.revision)
+    wake = lifecycle.next_wake(request, revision)
+    if wake and not (request.readable and revision.readable):
+        return min(wake, now + LONGEST_PAUSE)  # it may have been mended meanwhile
+    return wake
 
 
 def _columns(request: AccessRequest, same: str) -> dict[str, object]:
@@ -262,7 +274,7 @@ def _store_grants(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) 
         }
         for before, decision in changed
         for old, grant in zip(before.grants, decision.request.grants, strict=True)
-        if grant != old
+        if grant != old or not before.readable
     ]
     of = {"request_id": "of", "number": "n"}
     batch.change(tx, GrantRow, rows, where=of, to=("state", "begun", "open"))

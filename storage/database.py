@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -36,12 +37,17 @@ from storage.kept import KeptConnection
 from storage.notices import notify
 from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError
+from storage.types import read_json
+from storage.unread import Unread
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
 URGENT_PATIENCE = 10.0  # seconds
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
+
+# What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
+_TEXT = partial(str, encoding="utf-8", errors="replace")
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -119,15 +125,16 @@ class Gate:
 class Read(Session):
     """Questions, each for itself: `ask` is the quick way for constants; the ORM knows the rest.
 
-    `keys` are those of the database, for the audit; None: who opened it had none.
+    `keys` are those of the database, for the audit; None: who opened it had none. `unread` takes
+    what cannot be read.
     """
 
     def __init__(
-        self, connection: Connection, statements: Statements, keys: KeyRing | None
+        self, connection: Connection, statements: Statements, keys: KeyRing | None, unread: Unread
     ) -> None:
         super().__init__(connection, expire_on_commit=False)
         self._on, self._statements = connection, statements
-        self.keys = keys
+        self.keys, self.unread = keys, unread
         self.dialect = connection.dialect.name
 
     def close(self) -> None:
@@ -153,9 +160,10 @@ class Write(Read):
         connection: Connection,
         statements: Statements,
         keys: KeyRing | None,
+        unread: Unread,
         instance: int | None,
     ) -> None:
-        super().__init__(connection, statements, keys)
+        super().__init__(connection, statements, keys, unread)
         self.topics = set[Topic]()
         self.instance = instance
 
@@ -231,6 +239,7 @@ class Database:
         self._kept = KeptConnection(self.reader)
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
+        self.unread = Unread()
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
@@ -242,6 +251,7 @@ class Database:
             "max_overflow": 0,
             "pool_timeout": patience,
             "hide_parameters": True,
+            "json_deserializer": read_json,
             **more,
         }
         if self.sessions:
@@ -270,7 +280,7 @@ class Database:
         with self._turn(urgent=urgent), self._connected() as connection:
             with (
                 connection.begin(),
-                Write(connection, self.statements, self.keys, self.instance) as tx,
+                Write(connection, self.statements, self.keys, self.unread, self.instance) as tx,
             ):
                 yield tx
                 tx.finish()
@@ -311,7 +321,7 @@ class Database:
         """Open a session that only reads, each statement for itself."""
         with (
             self.reader.connect() as connection,
-            Read(connection, self.statements, self.keys) as session,
+            Read(connection, self.statements, self.keys, self.unread) as session,
         ):
             yield session
 
@@ -374,6 +384,7 @@ def _connect(sessions: Sessions) -> Callable[..., Any]:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
     connection.isolation_level = None
+    connection.text_factory = _TEXT
     cursor = connection.cursor()
     for pragma in ("synchronous=full", "foreign_keys=on"):
         cursor.execute(f"pragma {pragma}")

@@ -21,6 +21,7 @@ from sqlmodel import col
 
 from storage import batch, claims
 from storage.claims import LONGEST_PAUSE, InstanceId
+from storage.codec import fields_of
 from storage.database import Database, Write
 from storage.tables import AccountRow, JobRow
 
@@ -128,8 +129,18 @@ def claim(
         .execution_options(synchronize_session=False)
     )
     rows = tx.execute(taken).scalars().all()
+    for row in rows:
+        if row.note is not None and fields_of(row.note) is not row.note:
+            tx.unread.note(
+                "job",
+                row.id,
+                row.note,
+                f"How far the work {row.kind} {row.subject} has come cannot be read. It begins "
+                "anew.",
+            )
     return [
-        Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, row.note) for row in rows
+        Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, fields_of(row.note) or None)
+        for row in rows
     ]
 
 
