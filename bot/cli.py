@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot import doctor, greeting, logs, manifests, operate, redaction, revoking, settings, telling
 from bot.connected import connect_all
+from bot.export import Format, lines
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
 from bot.settings import BadSettingsError, KeySettings, Settings, StoreSettings
@@ -27,6 +29,7 @@ from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
 from storage import schema, secrets
+from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database, unusable
 from storage.files import UnsafePlaceError
@@ -42,6 +45,7 @@ pausing = typer.Typer(no_args_is_help=True, help="Begin no new access; revoking 
 resuming = typer.Typer(no_args_is_help=True, help="Begin new access again.")
 integrations = typer.Typer(no_args_is_help=True, help="Look after connected systems.")
 people = typer.Typer(no_args_is_help=True, help="Look after who is who.")
+audit = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
 db = typer.Typer(no_args_is_help=True, help="Look after the database.")
 sandbox = typer.Typer(help="Try everything in a browser, with nothing to configure.")
 for name, group in {
@@ -50,6 +54,7 @@ for name, group in {
     "resume": resuming,
     "integrations": integrations,
     "people": people,
+    "audit": audit,
     "db": db,
     "sandbox": sandbox,
 }.items():
@@ -88,7 +93,7 @@ def run(
     ] = False,
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
-    from bot.program import Program
+    from bot.program import NoAddressError, Program
 
     given = _settings()
     if missing := given.missing_to_run(http=http):
@@ -105,9 +110,7 @@ def run(
         program.greet(typer.echo)
     except AWAY as fault:
         _fail(_of_database(fault))
-    except OSError as fault:
-        _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
-    except (NotAloneError, NeedsUpgradeError) as fault:
+    except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     stopping.wait()
     if not program.stop():
@@ -144,12 +147,13 @@ def list_requests(
         for request in desk.requests(live=not everything):
             table.add_row(
                 request.code,
-                request.state.value,
+                f"{request.state.value}{_unread(request)}",
                 _shown(desk.name(request.grantee)),
                 _shown(", ".join(desk.what(request))),
                 f"{request.ends_at:%Y-%m-%d %H:%M} UTC" if request.ends_at else "",
             )
         out.print(table)
+        _name_unread(desk)
 
 
 @requests.command("show")
@@ -160,11 +164,14 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
         if request is None:
             _fail(f"There is no request {code}.")
         _print_request(desk, request)
+        _name_unread(desk)
 
 
 def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
     teller = telling.Teller(desk.name, desk.things(request), desk.clock.now())
     out.print(f"[bold]{request.code}[/]  {_shown(teller.standing(request))}", soft_wrap=True)
+    if not request.readable:
+        _say("  What is stored of it could not be read: this is what is known all the same.")
     asked = f"{desk.name(request.requestor)}, {telling.moment(request.submitted_at)}"
     facts = {
         "for": desk.name(request.grantee),
@@ -219,6 +226,7 @@ def revoke(
         if everything and not yes:
             _make_sure(revoking.extent(desk, chosen))
         left, refused = revoking.record(desk, chosen, reason, _say)
+        _name_unread(desk)
         if left:
             left, finished = _see_to(desk, left, 0 if no_wait else wait)
         elif not refused:
@@ -271,6 +279,16 @@ def _keys() -> tuple[KeySettings | None, str]:
     except BadSettingsError as fault:
         why = str(fault).partition(". ")[0]
         return None, f"{why}, and without it this command only records"
+
+
+def _unread(request: AccessRequest) -> str:
+    return "" if request.readable else ", could not be read"
+
+
+def _name_unread(desk: operate.Desk) -> None:
+    """Name what could not be read on the way: the rest was done without it."""
+    for finding in desk.database.unread.take():
+        err.print(_shown(finding.sentence), soft_wrap=True)
 
 
 @pausing.command("grants")
@@ -427,12 +445,57 @@ def carry_people(
         )
 
 
+@audit.command("verify")
+def verify_audit(
+    anchors: Annotated[
+        list[str] | None, typer.Option("--anchor", help="As the log and the admins have it.")
+    ] = None,
+) -> None:
+    """Compare the audit with its keys and with anchors. Status 1 if it is not whole."""
+    try:
+        known = [Anchor.of(text) for text in anchors or ()]
+    except BadAnchorError as fault:
+        _fail(str(fault))
+    with _desk(_read(settings.load_keys)) as desk, desk.database.read() as session:
+        reading, whole = Reading(session, known), True
+        for finding in reading.findings():
+            whole = False
+            out.print(_shown(finding), soft_wrap=True)
+        newest = anchor(session)
+    if not whole:
+        _fail("The audit is not whole.")
+    alone = f", {reading.by_anchor:,} of them by anchors alone" if reading.by_anchor else ""
+    now = f" Anchor: {newest}" if newest else ""
+    out.print(f"The audit is whole: {reading.entries:,} entries{alone}.{now}", soft_wrap=True)
+
+
+@audit.command("export")
+def export_audit(
+    as_: Annotated[Format, typer.Option("--format", help="CSV: a spreadsheet.")] = Format.JSONL,
+    since: Annotated[datetime | None, typer.Option(help="In UTC, like 2026-11-02.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="In UTC; itself not counted.")] = None,
+) -> None:
+    """Print all that happened, the oldest first."""
+    begin, end = (at and at.replace(tzinfo=UTC) for at in (since, until))
+    try:
+        with _desk(_read(settings.load_keys)) as desk:
+            for text in lines(desk, as_, begin, end):
+                sys.stdout.write(text)
+    except ValueError:
+        _fail("An entry that comes next cannot be read: latchkey audit verify")
+
+
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
-    database = Database(_store().database_url)
-    before = schema.current(database)
-    schema.upgrade(database)
+    given = _read(settings.load_owner)
+    database = Database(given.database_url)
+    if given.owner_database:
+        owner = Database(given.owner_database)
+        before = schema.upgrade_for(database, owner)
+        owner.close()
+    else:
+        before = schema.upgrade(database)
     out.print(f"schema {before or 'none'} → {schema.current(database)}")
     database.close()
 
@@ -507,11 +570,20 @@ def _say(sentence: str) -> None:
     out.print(_shown(sentence), soft_wrap=True)
 
 
-def _store() -> StoreSettings:
+T = TypeVar("T")
+
+
+def _read(load: Callable[[], T]) -> T:
     try:
-        return settings.load_store()
+        return load()
     except BadSettingsError as fault:
         _fail(f"These settings cannot be used:\n{fault}")
+
+
+def _store() -> StoreSettings:
+    """Return what the database needs, and the keys as far as they are there."""
+    keys, _ = _keys()
+    return keys or _read(settings.load_store)
 
 
 @contextmanager
@@ -525,10 +597,7 @@ def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
 
 
 def _settings() -> Settings:
-    try:
-        return settings.load()
-    except BadSettingsError as fault:
-        _fail(f"These settings cannot be used:\n{fault}")
+    return _read(settings.load)
 
 
 def _fail(sentence: str) -> NoReturn:

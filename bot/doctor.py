@@ -7,31 +7,34 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from slack_sdk import WebClient
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import manifests, reach
+from bot import manifests, reach, slack
 from bot.app import DELIVERY_TIMEOUT, client
 from bot.connected import connect, integration
 from bot.crowd import sentence
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
 from bot.settings import Settings
-from bot.slack import NO_ANSWER, in_words
+from bot.slack import Client, in_words
+from bot.vitals import Vitals
 from engine.connectors.port import Check, Unavailable
-from storage import claims, files, schema
+from storage import claims, facts, files, roles, schema
 from storage.company import Companies, Company
 from storage.database import Database, address, file_of, unusable
 from storage.files import UnsafePlaceError
+from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
-from storage.sessions import UnfitStoreError, strangers
+from storage.sessions import Sessions, UnfitStoreError, strangers
 from storage.types import db_now
 
 SCOPES = frozenset(
     {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}
 )
 SKEW = 5.0  # seconds that clocks may differ by
+# No answer, or none that HTTP has; ValueError: what was given cannot be sent.
+NO_ANSWER = (*slack.NO_ANSWER, ValueError)
 NO_SCHEMA = "no schema yet: `latchkey run` makes it"
 
 
@@ -57,14 +60,22 @@ def _bot(settings: Settings) -> Iterator[Check]:
     missing = SCOPES - held
     detail = f"missing: {', '.join(sorted(missing))}" if missing else "all there"
     yield Check("scopes", ok=not missing, detail=detail)
-    if date := headers.get("date"):
-        skew = abs((datetime.now(UTC) - parsedate_to_datetime(str(date))).total_seconds())
+    if (theirs := _moment(headers.get("date"))) is not None:
+        skew = abs((datetime.now(UTC) - theirs).total_seconds())
         yield Check("clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from Slack's")
+
+
+def _moment(header: object) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(str(header))
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _app(settings: Settings, token: str) -> Check:
     """Ask whose token it is. To open a link would use up one of few: perhaps one a minute."""
-    web = WebClient(token, settings.slack_api_url, DELIVERY_TIMEOUT, retry_handlers=[])
+    web = Client(token, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
     try:
         answer: Any = web.auth_test()
     except NO_ANSWER as fault:
@@ -100,11 +111,13 @@ def _database(settings: Settings) -> Iterator[Check]:
         if database.sessions:
             with database.sessions.connect() as connection:
                 cure = strangers(connection)
-            yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                yield _roles(database.sessions, connection)
         if schema.fits(found):
             if settings.slack_app_token:
                 yield _sockets(database)
             yield from _company(database)
+            yield from _unreadable(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=unusable(fault, settings.database_url))
     finally:
@@ -144,6 +157,17 @@ def _sockets(database: Database) -> Check:
     return Check("Slack's sockets", ok=not strangers, detail=detail)
 
 
+def _roles(sessions: Sessions, connection: Connection) -> Check:
+    """Say whether whoever has the running role's password could change what is written."""
+    name = "database's roles"
+    if sessions.owner is None:
+        detail = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
+        return Check(name, ok=True, detail=detail)
+    excess = roles.excess(connection, sessions.schema)
+    detail = excess or f"two: {sessions.owner} owns the schema, and what is written stays"
+    return Check(name, ok=not excess, detail=detail)
+
+
 def _company(database: Database) -> Iterator[Check]:
     """Look at what was taken in; nothing where nothing was."""
     with database.read() as session:
@@ -175,6 +199,14 @@ def _administrators(company: Company) -> Check:
             "is a guest. Name somebody else as admins in company.yaml"
         )
     return Check("administrators", ok=bool(told), detail=detail)
+
+
+def _unreadable(database: Database) -> Iterator[Check]:
+    """Name the rows that cannot be read: those of the company, and of what is not over."""
+    with database.read() as session:
+        facts.find(session, limit=None)
+    for finding in database.unread.take():
+        yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
 
 
 def _integrations(settings: Settings) -> Iterator[Check]:

@@ -41,7 +41,7 @@ def _greet(services: Services, client: WebClient, say: Callable[[str], None]) ->
     try:
         answer: Any = client.auth_test()
         workspace, fault = f"in {answer['team']}", ""
-    except NO_ANSWER as why:
+    except (*NO_ANSWER, ValueError) as why:  # ValueError: what was given cannot be sent
         workspace, fault = "", in_words(why, client.base_url, BOT_TOKEN)
         log.error("slack does not let latchkey in", why=fault)  # noqa: TRY400
     try:

@@ -12,7 +12,7 @@ from sqlmodel import col
 from bot import new_ids
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.manifests import Manifests
-from bot.settings import StoreSettings
+from bot.settings import KeySettings, StoreSettings
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.inventory import Entitlement, EntitlementId
@@ -20,8 +20,9 @@ from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
 from storage import apply, audit, facts, schema, succession, sync
 from storage.book import carry_out
+from storage.codec import fields_of
 from storage.company import Companies
-from storage.database import Database, Write, address, file_of
+from storage.database import AWAY, Database, Write, address, file_of
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
 from storage.succession import Succession
@@ -74,7 +75,8 @@ def on_latchkey(settings: StoreSettings) -> Iterator["Desk"]:
 
 @contextmanager
 def opened(settings: StoreSettings) -> Iterator["Desk"]:
-    database = Database(settings.database_url, pool=2)
+    keys = settings.key_ring if isinstance(settings, KeySettings) else None
+    database = Database(settings.database_url, pool=2, keys=keys)
     clock = MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
     try:
         yield Desk(database, Companies(), clock)
@@ -119,9 +121,15 @@ class Desk:
         for request in requests:
             kind = Cancel if request.state in waiting else Revoke
             command = kind(OPERATOR, reason)
-            with self.database.write() as tx:
-                company = self.companies.current(tx)
-                outcome = carry_out(tx, company, request.id, command, self.clock.now())
+            try:
+                with self.database.write() as tx:
+                    company = self.companies.current(tx)
+                    outcome = carry_out(tx, company, request.id, command, self.clock.now())
+            except AWAY:
+                raise
+            except Exception as fault:  # noqa: BLE001  (whatever is wrong with one: the rest goes on)
+                why = f"it could not be decided on ({type(fault).__name__})"
+                outcome = Refusal(Code.UNREADABLE, why)
             yield request, outcome
 
     def hurry(self, requests: Iterable[AccessRequest]) -> None:
@@ -207,7 +215,7 @@ class Desk:
 
     def flow(self, request: AccessRequest) -> str:
         with self.database.read() as session:
-            return self.companies.current(session).flows[request.flow].name
+            return self.companies.current(session).flow(request.flow).name
 
     def things(self, request: AccessRequest) -> dict[EntitlementId, Entitlement]:
         with self.database.read() as session:
@@ -226,7 +234,7 @@ class Desk:
         )
         with self.database.read() as session:
             rows = session.execute(query).scalars().all()
-        return [Line(row.at, row.action, PersonId(row.actor), row.body) for row in rows]
+        return [Line(row.at, row.action, PersonId(row.actor), fields_of(row.body)) for row in rows]
 
     def _person(self, email: str) -> PersonId | Refusal:
         with self.database.read() as session:

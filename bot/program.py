@@ -10,21 +10,36 @@ from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from starlette.applications import Starlette
 
-from bot import app, greeting, inventory, loops, manifests, new_ids, reconcile, roster
+from bot import (
+    anchors,
+    app,
+    greeting,
+    inventory,
+    loops,
+    manifests,
+    new_ids,
+    open_files,
+    reconcile,
+    roster,
+)
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import connect_all
 from bot.crowd import Crowd
 from bot.delivery import MessageLoop
 from bot.health import Health, Stored
 from bot.homes import Homes
+from bot.jobs import JobLoop, Runner, forget_secret
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
+from bot.pool import Pool
 from bot.reach import Notes
+from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings
-from bot.web import Events, Server, site
+from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, succession, sync
 from storage.claims import InstanceId
@@ -37,6 +52,7 @@ from storage.succession import Succession
 from storage.sync import TooMuchError
 
 STOP_WITHIN = 6.0  # seconds for what is under way
+CLOSE_WITHIN = 1.0  # seconds for connectors, which have nothing under way
 # Seconds after which a thread that computes lets another go on. A listener that comes back from the
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
@@ -46,6 +62,17 @@ LOOK_EVERY = 10  # seconds; how many sockets there are
 FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
+
+
+class NoAddressError(Exception):
+    """Nothing can listen at the address of a setting."""
+
+    def __init__(self, setting: str, address: tuple[str, int], why: object) -> None:
+        host, port = address
+        super().__init__(
+            f"{setting}: nothing can listen on {host}:{port}: {why}. Stop what listens there, or "
+            "set an address of this machine with a port that is free."
+        )
 
 
 def clock(settings: Settings) -> Clock:
@@ -127,18 +154,19 @@ class Program:
         self._settings = settings
         self._http = http
         self._listed = manifests.load(settings.manifests)
-        self.database = Database(settings.database_url, patience=PATIENCE)
+        self.database = Database(settings.database_url, patience=PATIENCE, keys=settings.key_ring)
         self.services = open_services(settings, self.database, self._listed, connectors)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
+        self._jobs = JobLoop(self.services, self._runners())
         quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
         self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
             "clock": lambda: loops.drain_clock(self.services),
             "messages": self._messages.drain,
-            "jobs": lambda: loops.drain_jobs(self.services, self._runners()),
+            "jobs": self._jobs.drain,
         }
         vitals = self.services.vitals
         self._loops = {
@@ -146,6 +174,7 @@ class Program:
         }
         self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
+        self._jobs.wake = self._loops["jobs"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()}
         self._wakers |= {"access": self._access.look, "messages": self._messages.look}
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -153,13 +182,17 @@ class Program:
         self._crowd: Crowd | None = None
         self._notes = Notes()
         self._strangers_told = (InstanceId(0), 0)
-        self._server: Server | None = None
+        self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
 
     def start(self) -> None:
-        """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
+        """Database and loops first, then Slack.
+
+        Raises NotAloneError, NeedsUpgradeError, NoAddressError.
+        """
         sys.setswitchinterval(SWITCH_WITHIN)
+        open_files.raise_limit()
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
@@ -171,6 +204,7 @@ class Program:
         take_in(self.services, self._listed)
         self._register()
         self._plan_jobs()
+        anchors.note(self.services)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -183,7 +217,7 @@ class Program:
         if self._crowd:
             self._scheduler.add_job(self._look_for_strangers, "interval", seconds=LOOK_EVERY)
         self._scheduler.start()
-        for door in (self._server, self._links):
+        for door in (*self._servers, self._links):
             if door:
                 door.start()
 
@@ -202,7 +236,7 @@ class Program:
         def left() -> float:
             return max(0.0, until - time.monotonic())
 
-        finished = [door.stop(left() / 2) for door in (self._server, self._links) if door]
+        finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         if self._listener:
@@ -212,21 +246,30 @@ class Program:
             loop.end()
         finished += [loop.join(left() / 2) for loop in running]
         try:
-            finished += [self._access.stop(left()), self._messages.stop(left())]
+            working = (self._access, self._messages, self._jobs)
+            finished += [loop.stop(left()) for loop in working]
             if self.database.instance:
+                anchors.note(self.services)
                 with self.database.write(urgent=True) as tx:
                     claims.leave(tx, self.services.instance)
         except AWAY:
             log.warning("stopped without the database: leases last until they are found dead")
         if all(finished):
-            for connected in self.services.connected.values():
-                connected.connector.close()
+            finished.append(self._close_connectors())
             self.database.close()
         else:
             log.warning("stopped with work under way: it is taken up again at the next start")
         if self._lock:
             self._lock.close()
         return all(finished)
+
+    def _close_connectors(self) -> bool:
+        """Return whether all are closed; one that hangs is left behind."""
+        connectors = [connected.connector for connected in self.services.connected.values()]
+        closing = Pool(max(1, len(connectors)), "closing")
+        for connector in connectors:
+            closing.submit(connector.close)
+        return closing.stop(CLOSE_WITHIN, finish=True)
 
     def _wake(self, topics: set[str]) -> None:
         for topic in topics & self._wakers.keys():
@@ -283,11 +326,12 @@ class Program:
                 jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
                 jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
+            jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 
         self.services.write(change)
 
-    def _runners(self) -> Mapping[JobKind, loops.Runner]:
+    def _runners(self) -> Mapping[JobKind, Runner]:
         return {
             JobKind.DISCOVER: self._discover,
             JobKind.RECONCILE: self._reconcile,
@@ -295,7 +339,8 @@ class Program:
                 self.services, self._access, job
             ),
             JobKind.SLACK_PEOPLE: self._read_people,
-            JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
+            JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
+            JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
 
@@ -322,16 +367,27 @@ class Program:
         return SWEEP_EVERY
 
     def _build_doors(self) -> None:
-        """Make what people come in by. Raises OSError if the address to listen on is not free."""
+        """Make what people come in by. Raises NoAddressError."""
         settings, services = self._settings, self.services
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services)
             self._crowd = Crowd(self._links, services.vitals)
-        if settings.listen:
-            links = self._links
+        links = self._links
+        health = Health(services, self._loops, (lambda: links.live) if links else None)
+        if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
-            health = Health(services, self._loops, (lambda: links.live) if links else None)
+        if settings.listen:
             secret = settings.slack_signing_secret if self._http else None
             events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
-            self._server = Server(site(health, events), *settings.listen)
+            public = site(health, events, metrics=settings.probes is None)
+            self._listen("LATCHKEY_HTTP", public, settings.listen)
+        if settings.listen_for_probes:
+            self._listen("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)
+
+    def _listen(self, setting: str, served: Starlette, address: tuple[str, int]) -> None:
+        try:
+            self._servers.append(Server(served, *address))
+        except (OSError, UnicodeError) as fault:
+            why = getattr(fault, "strerror", None) or fault
+            raise NoAddressError(setting, address, why) from fault

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlmodel import col
@@ -24,6 +25,7 @@ from engine.outcome import Refusal
 from engine.request import AccessRequest, AccountId, State
 from storage import accounts, claims, facts, servers
 from storage.claims import DEAD_AFTER, InstanceId
+from storage.codec import fields_of
 from storage.database import AWAY, Database
 from storage.tables import AccountRow, AuditRow
 
@@ -44,6 +46,8 @@ NO_PROGRESS = 10.0  # seconds after which who waits is told why
 TOLD_AGAIN = 30.0  # seconds
 STEP = 0.2  # seconds
 STOP_WITHIN = 2.0  # seconds for calls under way
+REMEMBERED = 5000  # entries of the audit that are looked through for the last reason known
+RECENT = timedelta(hours=1)
 REST = 0.5  # seconds between two turns, for a process that starts
 
 Say = Callable[[str], None]
@@ -115,7 +119,7 @@ class Hands:
             self._connected,
             me=lambda: self._me,
         )
-        self._access = self._services and AccessLoop(self._services, only=self._able)
+        self._access = self._services and AccessLoop(self._services)
 
     def alone(self) -> bool:
         """Take the place of a process; False: there is one that is alive."""
@@ -212,9 +216,11 @@ class Watch:
         self.open = list(requests)
         self._accounts = {account.id: account for account in concerned}
         self._alone: bool | None = None
-        self._seen = _last_entry(desk.database)
+        self._seen = max(0, _last_entry(desk.database) - REMEMBERED)
         self._delays: dict[tuple[str, str], str] = {}  # by system and login
+        self._silent: dict[str, str] = {}  # by system
         self._due_to_tell = time.monotonic() + NO_PROGRESS
+        self._read_delays()  # of a system that is silent for long, nothing is noted any more
 
     def look(self, hands: Hands, *, alone: bool) -> None:
         """Say what is new. `alone`: no process carries it out."""
@@ -240,7 +246,8 @@ class Watch:
 
     def _why(self, account: Account) -> str:
         missing = self._missing.get(account.integration, "") if self._alone else ""
-        return missing or self._delays.get((account.integration, account.login), "")
+        its_own = self._delays.get((account.integration, account.login), "")
+        return missing or its_own or self._silent.get(account.integration, "")
 
     def _say_what_is_over(self) -> None:
         with self._desk.database.read() as session:
@@ -263,21 +270,33 @@ class Watch:
         return f"{named(self._desk, request)}: {said}{''.join(kept)}"
 
     def _say_delays(self) -> None:
+        for account, why in self._read_delays():
+            self._say(f"Not yet: {account.system}: {why}. It is being tried again.")
+
+    def _read_delays(self) -> list[tuple[Account, str]]:
+        """Return what is new of why the accounts concerned could not be brought in line."""
         query = (
             select(col(AuditRow.seq), col(AuditRow.body))
-            .where(col(AuditRow.seq) > self._seen, col(AuditRow.action) == "delayed")
+            .where(
+                col(AuditRow.seq) > self._seen,
+                col(AuditRow.action) == "delayed",
+                col(AuditRow.at) > self._desk.clock.now() - RECENT,
+            )
             .order_by(col(AuditRow.seq))
         )
         with self._desk.database.read() as session:
             rows = session.execute(query).all()
         known = {(a.integration, a.login): a for a in self._accounts.values()}
-        for seq, body in rows:
-            self._seen = seq
-            of = str(body.get("integration", "")), str(body.get("account", ""))
-            why = str(body.get("why", ""))
-            if of in known and self._delays.get(of) != why:
-                self._delays[of] = why
-                self._say(f"Not yet: {known[of].system}: {why}. It is being tried again.")
+        new: list[tuple[Account, str]] = []
+        for self._seen, body in rows:
+            said = fields_of(body)
+            system, login, why = (str(said.get(k, "")) for k in ("integration", "account", "why"))
+            self._silent[system] = why  # one that is silent is so to its other logins, too
+            account = known.get((IntegrationId(system), login))
+            if account and self._delays.get((system, login)) != why:
+                self._delays[system, login] = why
+                new.append((account, why))
+        return new
 
     def _no_progress(self, heartbeat: float | None) -> str:
         seen = "" if heartbeat is None else f" (its last heartbeat: {heartbeat:.0f} s ago)"

@@ -26,13 +26,21 @@ from bot import redaction
 from bot.references import BadReferenceError, is_reference, resolve
 from storage import files
 from storage.secrets import BadKeyError, KeyRing
-from storage.sessions import schema_of
+from storage.sessions import owner_of, schema_of
 
 SLACK = "https://slack.com/api/"
 ENV_FILE = ".env"
 SECRETS = frozenset(
-    {"slack_bot_token", "slack_signing_secret", "slack_app_token", "database_url", "keys"}
+    {
+        "slack_bot_token",
+        "slack_signing_secret",
+        "slack_app_token",
+        "database_url",
+        "owner_url",
+        "keys",
+    }
 )
+ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
@@ -92,15 +100,17 @@ class StoreSettings(BaseSettings):
             return _keys(value)
         text = value.strip()
         if info.field_name in SECRETS:
-            address = info.field_name == "database_url"
+            address = info.field_name in ADDRESSES
             text = _secret(text, redaction.know_address if address else redaction.know)
         if _CONTROL.search(unquote(text)):
             raise ValueError("there is a line break or another control character in it")
         return text
 
-    @field_validator("database_url")
+    @field_validator("database_url", "owner_url", check_fields=False)
     @classmethod
-    def _known_database(cls, value: str) -> str:
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         value = re.sub("^postgresql://", "postgresql+psycopg://", value)
         try:
             url = make_url(value)
@@ -114,6 +124,7 @@ class StoreSettings(BaseSettings):
         if url.drivername not in {"sqlite", "postgresql+psycopg"}:
             raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
         schema_of(url)
+        owner_of(url)
         return value
 
     @field_validator("clock_file")
@@ -149,7 +160,28 @@ class KeySettings(StoreSettings):
         return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
 
 
-class Settings(KeySettings):
+class OwnerSettings(StoreSettings):
+    """What it takes to change the schema."""
+
+    owner_url: str | None = Field(
+        default=None,
+        repr=False,
+        alias="LATCHKEY_OWNER_URL",
+        description="For `latchkey db upgrade` alone: the same database's address for the role "
+        "that owns the schema, where that is not the one that runs.",
+    )
+
+    @property
+    def owner_database(self) -> str | None:
+        """Where the owner of the schema finds it: it has one name, which one address gives."""
+        if self.owner_url is None:
+            return None
+        place = {"schema": schema_of(make_url(self.database_url))}
+        url = make_url(self.owner_url).difference_update_query(["owner"])
+        return url.update_query_dict(place).render_as_string(hide_password=False)
+
+
+class Settings(KeySettings, OwnerSettings):
     """Everything. What each field is for stands beside it; docs/running.md is printed from here."""
 
     slack_bot_token: SecretStr = Field(
@@ -187,8 +219,15 @@ class Settings(KeySettings):
     http: str | None = Field(
         default=None,
         alias="LATCHKEY_HTTP",
-        description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
+        description="Where to listen, as host:port, for /healthz and /readyz, and with "
         "`run --http` for Slack's events at /slack/events. Off if not set.",
+    )
+    probes: str | None = Field(
+        default=None,
+        alias="LATCHKEY_PROBES",
+        description="Where to listen, as host:port, for /healthz and /readyz with names and "
+        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
+        "LATCHKEY_HTTP.",
     )
 
     @field_validator("slack_bot_token")
@@ -240,7 +279,7 @@ class Settings(KeySettings):
             raise ValueError(f"there is no folder {value}")
         return value
 
-    @field_validator("http")
+    @field_validator("http", "probes")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None:
@@ -251,10 +290,11 @@ class Settings(KeySettings):
 
     @property
     def listen(self) -> tuple[str, int] | None:
-        if self.http is None:
-            return None
-        host, _, port = self.http.rpartition(":")
-        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
+        return _host_and_port(self.http)
+
+    @property
+    def listen_for_probes(self) -> tuple[str, int] | None:
+        return _host_and_port(self.probes)
 
     def missing_to_run(self, *, http: bool) -> list[str]:
         """Return what this way of receiving events still needs, a sentence each."""
@@ -289,6 +329,11 @@ def load_keys() -> KeySettings:
     return _load(KeySettings, {})
 
 
+def load_owner() -> OwnerSettings:
+    """Read what it takes to change the schema. Raises BadSettingsError."""
+    return _load(OwnerSettings, {})
+
+
 def _load(kind: type[Kind], given: dict[str, Any]) -> Kind:
     try:
         file = Path(ENV_FILE)
@@ -312,6 +357,13 @@ def _in_words(place: tuple[int | str, ...], message: str) -> str:
     if message == "Field required" and field:
         return f"{name} is missing. {field.description}"
     return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+def _host_and_port(address: str | None) -> tuple[str, int] | None:
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
 
 
 def _is_loopback(url: str) -> bool:

@@ -1,6 +1,7 @@
 """A request and its history in sentences, for somebody who reads them in a terminal, at night."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,11 +89,10 @@ class Teller:
 
     def told(self, line: Line) -> str:
         """Say what happened, in a sentence."""
-        sentence = SENTENCES.get(line.action)
         by = self.who(line.by)
-        if sentence is None:
-            return f"{line.action.replace('_', ' ').capitalize()}, by {by}."
-        return sentence(self, by, line.body)
+        with suppress(KeyError, TypeError, ValueError, OverflowError):  # a body of no shape
+            return SENTENCES[line.action](self, by, line.body)
+        return f"{line.action.replace('_', ' ').capitalize()}, by {by}."
 
     def _at(self, at: datetime) -> str:
         ahead = at - self.now

@@ -12,7 +12,11 @@ from sqlmodel import Field, SQLModel
 from storage.types import Json, UtcDateTime
 
 OPEN = "state in ('pending_mfa', 'pending', 'granting')"
-LIVE = "state in ('pending_mfa', 'pending', 'granting', 'active', 'revoking')"
+# All but what is over: what stands there instead of a state that is known is not.
+LIVE = (
+    "state not in "
+    "('cancelled', 'timed_out', 'rejected', 'failed', 'expired', 'returned', 'revoked')"
+)
 
 
 def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field is untyped)
@@ -241,6 +245,7 @@ class AuditRow(SQLModel, table=True):
     body: dict[str, Any] = _json()
     hash: str
     key: str = Field(default="", sa_column_kwargs={"server_default": ""})  # its id; empty: none
+    mac: str = Field(default="", sa_column_kwargs={"server_default": ""})  # of the hash, by the key
 
 
 class AuditHead(SQLModel, table=True):
@@ -248,6 +253,7 @@ class AuditHead(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     seq: int = 0
     hash: str = ""
+    mac: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class DeliveryRow(SQLModel, table=True):

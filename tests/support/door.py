@@ -165,6 +165,7 @@ class Door:
     def close(self) -> None:
         self.program._access.stop()
         self.program._messages.stop()
+        self.program._jobs.stop()
         self._listening.close()
         self.database.close()
 
@@ -219,6 +220,7 @@ class Door:
         loops, access = self.program._loops, self.program._access
         for name in ("clock", "jobs", "clock"):
             loops[name]._drain()
+            _wait(lambda: not self.program._jobs.busy)
             access._due.set()
             while access._due.is_set() or access._busy:
                 access.drain()
@@ -296,7 +298,7 @@ class Door:
 
 
 def _wait(seen: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not seen():
         assert time.monotonic() < until, "the loops never came to rest"
         time.sleep(0.001)
