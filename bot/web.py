@@ -115,7 +115,7 @@ async def _body(request: Request) -> bytes | None:
 
 def site(health: Health, events: Events | None) -> Starlette:
     async def healthz(_: Request) -> Response:
-        return _said({} if health.alive() else {"loops": "one has ended"})
+        return _said({} if health.alive() else {"loops": "one has ended, or stands still"})
 
     async def readyz(_: Request) -> Response:
         return _said(await _within(health.problems, {"probe": "takes too long"}))

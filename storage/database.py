@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    select,
 )
 from sqlalchemy.exc import (
     InterfaceError,
@@ -34,11 +36,15 @@ from sqlmodel import Session
 from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
+from storage.readings import Follower, take
 from storage.sessions import Sessions, UnfitStoreError
+from storage.types import db_now
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
+
+_NOW = select(db_now())
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -185,6 +191,7 @@ class Database:
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
         self.instance: int | None = None
+        self.clock = Follower()
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
     def _open(self, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401
@@ -273,6 +280,16 @@ class Database:
             with self.reader.connect() as connection:
                 rows = connection.execute(query, values)
                 return cast(list[tuple[*Columns]], [tuple(row) for row in rows])
+
+    def now(self) -> datetime:
+        """Return the moment by the database's clock, which is the same for all who share it.
+
+        It is asked once; after that, whoever reads it lets `clock` hear what it says.
+        """
+        if not self.clock.known:
+            with self.read() as session:
+                self.clock.hear(take(lambda: session.execute(_NOW).scalar_one()))
+        return datetime.fromtimestamp(self.clock.now(), UTC)
 
     def _still_there(self, engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
         """Ask only a connection that may be gone: it is a way there and back for each use."""

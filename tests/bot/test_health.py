@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import text
 
-from bot.clock import SystemClock
+from bot.clock import DatabaseClock
 from bot.health import Health
 from bot.services import Services
 from storage import schema
@@ -32,7 +32,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def health(database):
-    services = Services(database, Companies(), SystemClock(), KeyRing([new_key()]), {})
+    services = Services(database, Companies(), DatabaseClock(database), KeyRing([new_key()]), {})
     return Health(services, {"access": Running(), "jobs": Running()}, lambda: 2)
 
 
@@ -64,7 +64,7 @@ def test_a_schema_that_is_not_the_programs_is_told(health, database, steps):
 
 def test_a_database_that_does_not_answer_is_told(health):
     away = Database("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=1")
-    services = Services(away, Companies(), SystemClock(), KeyRing([new_key()]), {})
+    services = Services(away, Companies(), DatabaseClock(away), KeyRing([new_key()]), {})
     lost = Health(services, health.loops, health.links)
 
     assert lost.problems() == {"database": "does not answer (OperationalError)"}
