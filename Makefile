@@ -28,11 +28,13 @@ demo: setup ## play the main job in the terminal, against a real PostgreSQL
 test: setup ## run every test
 	@.ci/node
 	@.ci/chromium
+	@.ci/faketime
 	@.ci/servers $(BIN) 15 18
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"
 	@.ci/chromium
+	@.ci/faketime
 	@.ci/matrix $(BIN) $(ARGS)
 
 fuzz: setup ## try hard input at every entrance, twenty times as much as the tests; ARGS="tests/…"
