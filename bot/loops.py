@@ -328,10 +328,15 @@ class AccessLoop:
 Runner = Callable[[Job], timedelta | None]
 
 
-def drain_jobs(services: Services, runners: Mapping[JobKind, Runner]) -> None:
+def drain_jobs(
+    services: Services,
+    runners: Mapping[JobKind, Runner],
+    begin: Callable[[], None] = lambda: None,
+) -> None:
     """Run what is due; a runner returns after how long its job runs again, None for never."""
     while claimed := _claim_jobs(services):
         for job in claimed:
+            begin()
             with bound_contextvars(job=job.kind.value, subject=job.subject):
                 _run_job(services, runners[job.kind], job)
 

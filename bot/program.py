@@ -134,7 +134,9 @@ class Program:
             "access": self._access.drain,
             "clock": lambda: loops.drain_clock(self.services, self._loops["clock"].begin),
             "messages": self._messages.drain,
-            "jobs": lambda: loops.drain_jobs(self.services, self._runners()),
+            "jobs": lambda: loops.drain_jobs(
+                self.services, self._runners(), self._loops["jobs"].begin
+            ),
         }
         vitals, turns = self.services.vitals, self.services.turns
         looks = {"access": self._access.look, "messages": self._messages.look}

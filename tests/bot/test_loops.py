@@ -15,6 +15,8 @@ from engine.connectors.port import Order, Report
 from engine.directory import PersonId
 from engine.inventory import Integration
 from engine.request import State
+from storage import jobs
+from storage.jobs import JobKind
 from storage.tables import AccountRow, MessageRow, RequestRow
 from tests.support.inside import counted
 from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Stored
@@ -242,3 +244,16 @@ def test_a_backlog_of_requests_is_no_loop_that_stands_still(stored):
 
     assert len(begun) > len(requests)
     assert not stored.tick()
+
+
+def test_many_jobs_are_no_loop_that_stands_still(stored):
+    services = Services(stored.database, stored.companies, Now(stored), stored.keys, {})
+    with stored.database.write() as tx:
+        for subject in ("a", "b", "c"):
+            jobs.schedule(tx, JobKind.DISCOVER, subject, stored.now)
+    done: list[str] = []
+    runners = {JobKind.DISCOVER: lambda job: done.append(job.subject)}
+    loops.drain_jobs(services, runners, lambda: done.append("begin"))
+
+    assert done[::2] == ["begin"] * 3
+    assert sorted(done[1::2]) == ["a", "b", "c"]
