@@ -19,11 +19,12 @@ from bot.references import BadReferenceError
 from bot.settings import Settings
 from bot.slack import error_code
 from engine.connectors.port import Check, Unavailable
-from storage import files, schema
+from storage import files, roles, schema
 from storage.company import Companies
 from storage.database import Database
 from storage.files import UnsafePlaceError
-from storage.sessions import UnfitStoreError, strangers
+from storage.roles import Connection
+from storage.sessions import Sessions, UnfitStoreError, strangers
 from storage.types import db_now
 
 SCOPES = frozenset(
@@ -92,13 +93,25 @@ def _database(settings: Settings) -> Iterator[Check]:
         if database.sessions:
             with database.sessions.connect() as connection:
                 cure = strangers(connection)
-            yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                yield _roles(database.sessions, connection)
         if schema.fits(found):
             yield from _administrators(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])
     finally:
         database.close()
+
+
+def _roles(sessions: Sessions, connection: Connection) -> Check:
+    """Say whether whoever has the running role's password could change what is written."""
+    name = "database's roles"
+    if sessions.owner is None:
+        detail = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
+        return Check(name, ok=True, detail=detail)
+    excess = roles.excess(connection, sessions.schema)
+    detail = excess or f"two: {sessions.owner} owns the schema, and what is written stays"
+    return Check(name, ok=not excess, detail=detail)
 
 
 def _administrators(database: Database) -> Iterator[Check]:

@@ -150,7 +150,7 @@ class Links:
         """Take nothing more; what was taken is acknowledged before the links close."""
         until = time.monotonic() + within
         self._stopping.set()
-        finished = self._pool.stop(within - CLOSE_WITHIN, finish=True)
+        finished = self._pool.stop(max(within / 2, within - CLOSE_WITHIN), finish=True)
         with self._changed:
             links = list(self._all)
         leaving = [threading.Thread(target=n.leave, args=(0,), daemon=True) for n in links]

@@ -4,12 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from starlette.applications import Starlette
 
-from bot import app, inventory, loops, manifests, new_ids, reconcile, roster
+from bot import anchors, app, inventory, loops, manifests, new_ids, open_files, reconcile, roster
 from bot.clock import Clock, clock_of
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
@@ -19,13 +21,14 @@ from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.pool import in_time
+from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings
 from bot.steps import Steps
-from bot.web import Events, Server, site
+from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, succession, sync
-from storage.company import Companies, Company
+from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
@@ -54,6 +57,17 @@ class NeedsUpgradeError(Exception):
         super().__init__(f"The database's schema is {found}, not {schema.newest()}. {cure}.")
 
 
+class NoAddressError(Exception):
+    """Nothing can listen at the address of a setting."""
+
+    def __init__(self, setting: str, address: tuple[str, int], why: object) -> None:
+        host, port = address
+        super().__init__(
+            f"{setting}: nothing can listen on {host}:{port}: {why}. Stop what listens there, or "
+            "set an address of this machine with a port that is free."
+        )
+
+
 def clock(settings: Settings, database: Database) -> Clock:
     return clock_of(database, settings.clock_file)
 
@@ -77,25 +91,36 @@ def take_in(services: Services, listed: Manifests) -> None:
     who has a new id goes on under the old one, until an admin says that it is they.
     """
     now = services.clock.now()
-
-    def change(tx: Write, _: Company) -> None:
-        tx.wait_for_others()
-        found = succession.find(tx, listed.people)
-        ids = succession.known_as(found)
-        new_ids.tell(tx, found, now)
+    with services.database.read() as session:
+        found = succession.find(session, listed.people)
+        people = succession.as_known(listed.people, found)
         try:
-            sync.people(tx, succession.as_known(listed.people, found), listed.groups, now)
+            steps = sync.compare(session, people, listed.groups).steps(now)
         except TooMuchError as fault:
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
-            _ask_admins(tx, fault, found, now)
+            steps = [partial(_ask_admins, held=fault, found=found, now=now)]
+    ids = succession.known_as(found)
+
+    def tell(tx: Write) -> None:
+        new_ids.tell(tx, found, now)
+
+    def the_rest(tx: Write) -> None:
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
 
-    services.write(change)
+    for step in (tell, *steps, the_rest):
+        services.transaction(partial(_patiently, step))
 
 
-def _ask_admins(tx: Write, held: TooMuchError, found: Sequence[Succession], now: datetime) -> None:
+def _patiently(step: sync.Step, tx: Write) -> None:
+    tx.wait_for_others()
+    step(tx)
+
+
+def _ask_admins(
+    tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
+) -> None:
     """Tell the admins, once, however often it is tried."""
     sentence = (
         f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
@@ -123,7 +148,7 @@ class Program:
         self._settings = settings
         self._http = http
         self._listed = manifests.load(settings.manifests)
-        self.database = Database(settings.database_url, patience=PATIENCE)
+        self.database = Database(settings.database_url, patience=PATIENCE, keys=settings.key_ring)
         self.services = open_services(settings, self.database, self._listed, connectors)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
@@ -152,13 +177,17 @@ class Program:
         self._watch = Loop("clocks", self._steps.look, vitals)
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
-        self._server: Server | None = None
+        self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
 
     def start(self) -> None:
-        """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
+        """Database and loops first, then Slack.
+
+        Raises NotAloneError, NeedsUpgradeError, NoAddressError.
+        """
         sys.setswitchinterval(SWITCH_WITHIN)
+        open_files.raise_limit()
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
@@ -170,6 +199,7 @@ class Program:
         take_in(self.services, self._listed)
         self._register()
         self._plan_jobs()
+        anchors.note(self.services)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -178,7 +208,7 @@ class Program:
             loop.start()
         self._every(1, self._refresh_homes)
         self._scheduler.start()
-        for door in (self._server, self._links):
+        for door in (*self._servers, self._links):
             if door:
                 door.start()
 
@@ -193,7 +223,7 @@ class Program:
         def left() -> float:
             return max(0.0, until - time.monotonic())
 
-        finished = [door.stop(left() / 2) for door in (self._server, self._links) if door]
+        finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
         if self._scheduler.running:
             in_time("scheduler", left() / 2, lambda: self._scheduler.shutdown(wait=False))
         if self._listener:
@@ -227,6 +257,7 @@ class Program:
     def _leave(self) -> None:
         with self.database.write(urgent=True) as tx:
             claims.leave(tx, self.services.instance)
+        anchors.note(self.services)
 
     def _close(self) -> None:
         for connected in self.services.connected.values():
@@ -278,6 +309,7 @@ class Program:
                 jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
                 jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
+            jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 
         self.services.write(change)
@@ -291,6 +323,7 @@ class Program:
             ),
             JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
+            JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
 
@@ -310,16 +343,27 @@ class Program:
         return SWEEP_EVERY
 
     def _build_doors(self) -> None:
-        """Make what people come in by. Raises OSError if the address to listen on is not free."""
+        """Make what people come in by. Raises NoAddressError."""
         settings, services = self._settings, self.services
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services)
-        if settings.listen:
-            links = self._links
+        links = self._links
+        duty = {**self._loops, self._heart.name: self._heart}
+        health = Health(services, duty, (lambda: links.live) if links else None)
+        if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
-            duty = {**self._loops, self._heart.name: self._heart}
-            health = Health(services, duty, (lambda: links.live) if links else None)
+        if settings.listen:
             secret = settings.slack_signing_secret if self._http else None
             events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
-            self._server = Server(site(health, events), *settings.listen)
+            public = site(health, events, metrics=settings.probes is None)
+            self._listen("LATCHKEY_HTTP", public, settings.listen)
+        if settings.listen_for_probes:
+            self._listen("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)
+
+    def _listen(self, setting: str, served: Starlette, address: tuple[str, int]) -> None:
+        try:
+            self._servers.append(Server(served, *address))
+        except (OSError, UnicodeError) as fault:
+            why = getattr(fault, "strerror", None) or fault
+            raise NoAddressError(setting, address, why) from fault

@@ -26,13 +26,21 @@ from bot import redaction
 from bot.references import BadReferenceError, is_reference, resolve
 from storage import files
 from storage.secrets import BadKeyError, KeyRing
-from storage.sessions import schema_of
+from storage.sessions import owner_of, schema_of
 
 SLACK = "https://slack.com/api/"
 ENV_FILE = ".env"
 SECRETS = frozenset(
-    {"slack_bot_token", "slack_signing_secret", "slack_app_token", "database_url", "keys"}
+    {
+        "slack_bot_token",
+        "slack_signing_secret",
+        "slack_app_token",
+        "database_url",
+        "owner_url",
+        "keys",
+    }
 )
+ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
@@ -73,6 +81,13 @@ class Settings(BaseSettings):
         alias="LATCHKEY_DATABASE_URL",
         description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
     )
+    owner_url: str | None = Field(
+        default=None,
+        repr=False,
+        alias="LATCHKEY_OWNER_URL",
+        description="For `latchkey db upgrade` alone: the same database's address for the role "
+        "that owns the schema, where that is not the one that runs.",
+    )
     keys: Annotated[list[SecretStr], NoDecode] = Field(
         alias="LATCHKEY_KEYS",
         description="Encryption keys, comma separated, the one to encrypt with first: "
@@ -110,8 +125,15 @@ class Settings(BaseSettings):
     http: str | None = Field(
         default=None,
         alias="LATCHKEY_HTTP",
-        description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
+        description="Where to listen, as host:port, for /healthz and /readyz, and with "
         "`run --http` for Slack's events at /slack/events. Off if not set.",
+    )
+    probes: str | None = Field(
+        default=None,
+        alias="LATCHKEY_PROBES",
+        description="Where to listen, as host:port, for /healthz and /readyz with names and "
+        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
+        "LATCHKEY_HTTP.",
     )
 
     @model_validator(mode="before")
@@ -133,7 +155,7 @@ class Settings(BaseSettings):
             return _keys(value)
         text = value.strip()
         if info.field_name in SECRETS:
-            address = info.field_name == "database_url"
+            address = info.field_name in ADDRESSES
             text = _secret(text, redaction.know_address if address else redaction.know)
         if _CONTROL.search(unquote(text)):
             raise ValueError("there is a line break or another control character in it")
@@ -186,9 +208,11 @@ class Settings(BaseSettings):
             raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
 
-    @field_validator("database_url")
+    @field_validator("database_url", "owner_url")
     @classmethod
-    def _known_database(cls, value: str) -> str:
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         value = re.sub("^postgresql://", "postgresql+psycopg://", value)
         try:
             url = make_url(value)
@@ -202,6 +226,7 @@ class Settings(BaseSettings):
         if url.drivername not in {"sqlite", "postgresql+psycopg"}:
             raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
         schema_of(url)
+        owner_of(url)
         return value
 
     @field_validator("manifests")
@@ -224,7 +249,7 @@ class Settings(BaseSettings):
             raise ValueError(fault)
         return value
 
-    @field_validator("http")
+    @field_validator("http", "probes")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None:
@@ -235,10 +260,11 @@ class Settings(BaseSettings):
 
     @property
     def listen(self) -> tuple[str, int] | None:
-        if self.http is None:
-            return None
-        host, _, port = self.http.rpartition(":")
-        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
+        return _host_and_port(self.http)
+
+    @property
+    def listen_for_probes(self) -> tuple[str, int] | None:
+        return _host_and_port(self.probes)
 
     def missing_to_run(self, *, http: bool) -> list[str]:
         """Return what this way of receiving events still needs, a sentence each."""
@@ -256,6 +282,15 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         return _is_loopback(self.slack_api_url)
+
+    @property
+    def owner_database(self) -> str | None:
+        """Where the owner of the schema finds it: it has one name, which one address gives."""
+        if self.owner_url is None:
+            return None
+        place = {"schema": schema_of(make_url(self.database_url))}
+        url = make_url(self.owner_url).difference_update_query(["owner"])
+        return url.update_query_dict(place).render_as_string(hide_password=False)
 
     @property
     def key_ring(self) -> KeyRing:
@@ -286,6 +321,13 @@ def _in_words(place: tuple[int | str, ...], message: str) -> str:
     if message == "Field required" and field:
         return f"{name} is missing. {field.description}"
     return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+def _host_and_port(address: str | None) -> tuple[str, int] | None:
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
 
 
 def _is_loopback(url: str) -> bool:

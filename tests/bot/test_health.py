@@ -111,6 +111,14 @@ def test_a_loop_that_is_behind_is_named(health, name, lag, told):
     assert health.problems() == ({"loops": said} if told else {})
 
 
+def test_what_is_out_of_order_by_itself_is_no_problem(health):
+    assert health.faults() == {}
+    faults = {"orders-db": "its secret is missing"}
+    health = replace(health, faults=lambda: faults)
+    assert health.faults() == faults
+    assert health.problems() == {}
+
+
 def test_a_loop_that_has_ended_needs_a_restart(health):
     health.loops["access"].alive = False
     assert not health.alive()
