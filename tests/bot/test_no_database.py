@@ -167,7 +167,7 @@ def test_access_ends_after_the_database_was_away(without):
 def hangs(told, proxy):
     """Let the database answer nothing any more, until a probe that asks it takes too long."""
     proxy.silent = True
-    url = f"{told.house.url}/readyz"
+    url = f"{told.house.probes}/readyz"
     told.until(
         lambda: "probe" in httpx.get(url, trust_env=False, timeout=30).json(), "a probe hangs"
     )
@@ -182,7 +182,7 @@ def test_a_database_that_hangs_makes_nobody_start_it_anew_and_access_ends_after_
     assert httpx.get(f"{told.house.url}/healthz", trust_env=False, timeout=30).is_success
     proxy.silent = False
 
-    told.wait(request.code, State.EXPIRED, timeout=60)
+    told.wait(request.code, State.EXPIRED)
     assert not told.privileges()
     works(told)
 

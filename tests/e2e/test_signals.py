@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.sandbox.house import COMPANY, _free_port
+from bot.sandbox.house import COMPANY, _free_ports
 from storage.secrets import new_key
 from tests.chaos.nursery import Child, Nursery
 
@@ -32,6 +32,7 @@ class Bots:
     def __init__(self, nursery: Nursery, folder: Path) -> None:
         self._nursery = nursery
         self._folder = folder
+        self._ports = iter(_free_ports(TIMES + 1))
         self._whole = folder / "whole.db"
         first = self.start(self._whole)
         first.terminate()
@@ -44,7 +45,7 @@ class Bots:
 
     def start(self, file: Path) -> Child:
         """Start `latchkey run`, and wait until it runs."""
-        listen = f"127.0.0.1:{_free_port()}"
+        listen = f"127.0.0.1:{next(self._ports)}"
         own = {"LATCHKEY_DATABASE_URL": f"sqlite:///{file}", "LATCHKEY_HTTP": listen}
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
         env, log = {**clean, **SETTINGS, **own}, file.with_suffix(".log")
