@@ -29,7 +29,12 @@ class Line:
 def connector_of(system: Connection, installation: str) -> Connector:
     """Connect a system by what is stored of it. Raises BadReferenceError."""
     of = integration(system.id, system.name, system.kind)
-    return connect(of, system.settings, installation).connector
+    try:
+        return connect(of, system.settings, installation).connector
+    except (KeyError, TypeError, ValueError):
+        raise BadReferenceError(
+            "what is stored of it cannot be read; a restart of Latchkey writes it anew"
+        ) from None
 
 
 def listed(desk: Desk, connect: Connect) -> Iterator[Line]:

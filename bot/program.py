@@ -17,10 +17,11 @@ from bot.connected import connect_all
 from bot.delivery import MessageLoop
 from bot.health import Health, Stored
 from bot.homes import Homes
+from bot.jobs import JobLoop, Runner, forget_secret
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
-from bot.pool import in_time
+from bot.pool import Pool, in_time
 from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings
@@ -37,6 +38,7 @@ from storage.sync import TooMuchError
 
 STOP_WITHIN = 5.0  # seconds for what is under way
 AFTER_THAT = 1.0  # seconds each, to store what came of it, to give leases back, and to close
+CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under way
 # Seconds after which a thread that computes lets another go on. A listener that comes back from the
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
@@ -153,15 +155,14 @@ class Program:
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
+        self._jobs = JobLoop(self.services, self._runners())
         quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
         self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
             "clock": lambda: loops.drain_clock(self.services, self._loops["clock"].begin),
             "messages": self._messages.drain,
-            "jobs": lambda: loops.drain_jobs(
-                self.services, self._runners(), self._loops["jobs"].begin
-            ),
+            "jobs": self._jobs.drain,
         }
         vitals, turns = self.services.vitals, self.services.turns
         looks = {"access": self._access.look, "messages": self._messages.look}
@@ -171,6 +172,7 @@ class Program:
         }
         self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
+        self._jobs.wake = self._loops["jobs"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()} | looks
         self._steps = Steps(self.services)
         self._heart = Loop("heartbeat", self._beat, vitals)
@@ -246,23 +248,32 @@ class Program:
             self._lock.close()
         return all(finished)
 
+    def _close_connectors(self) -> bool:
+        """Return whether all are closed; one that hangs is left behind."""
+        connectors = [connected.connector for connected in self.services.connected.values()]
+        closing = Pool(max(1, len(connectors)), "closing")
+        for connector in connectors:
+            closing.submit(connector.close)
+        return closing.stop(CLOSE_WITHIN, finish=True)
+
     def _wake(self, topics: set[str]) -> None:
         for topic in topics & self._wakers.keys():
             self.services.turns.after_the_answer(self._wakers[topic])
 
     def _settle(self, left: Callable[[], float]) -> bool:
         """Store what came of what was under way."""
-        return all([self._access.stop(left()), self._messages.stop(left())])
+        stopped = [loop.stop(left()) for loop in (self._access, self._messages, self._jobs)]
+        return all(stopped)
 
     def _leave(self) -> None:
         with self.database.write(urgent=True) as tx:
             claims.leave(tx, self.services.instance)
         anchors.note(self.services)
 
-    def _close(self) -> None:
-        for connected in self.services.connected.values():
-            connected.connector.close()
+    def _close(self) -> bool:
+        closed = self._close_connectors()
         self.database.close()
+        return closed
 
     def _every(self, seconds: float, run: Callable[[], None]) -> None:
         """Run what is no part of the duty to end access: it waits by the wall clock."""
@@ -314,7 +325,7 @@ class Program:
 
         self.services.write(change)
 
-    def _runners(self) -> Mapping[JobKind, loops.Runner]:
+    def _runners(self) -> Mapping[JobKind, Runner]:
         return {
             JobKind.DISCOVER: self._discover,
             JobKind.RECONCILE: self._reconcile,
@@ -322,7 +333,7 @@ class Program:
                 self.services, self._access, job
             ),
             JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
-            JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
+            JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
             JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
