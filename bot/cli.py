@@ -1,9 +1,7 @@
 """The command line: run Latchkey, look after it, and work on requests when Slack is down."""
 
 import os
-import signal
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -72,14 +70,13 @@ def run(
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
     from bot.program import NeedsUpgradeError, NoAddressError, Program
+    from bot.signals import ending
 
     given = _settings()
     if missing := given.missing_to_run(http=http):
         _fail("\n".join(missing))
     logs.configure()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = ending()
     try:
         program = Program(given, http=http)
         if not schema.current(program.database):

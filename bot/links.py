@@ -28,6 +28,7 @@ LINKS = 2
 APART = 60.0  # seconds between the first openings: two links are never renewed together
 PING_EVERY = 3.0  # seconds
 PONG_WITHIN = 4.0  # seconds; a link that takes longer is deaf
+CLOSE_WITHIN = 1.0  # seconds that a link's end may take
 LINGER = 15.0  # seconds that a link that was told to go is still listened to
 ACK_WITHIN = 3.0  # seconds that Slack waits for an acknowledgement
 LONGEST_PAUSE = 10.0  # seconds between tries to open a link
@@ -50,7 +51,7 @@ class Link:
                 url,
                 compression=None,
                 open_timeout=10,
-                close_timeout=1,
+                close_timeout=CLOSE_WITHIN,
                 ping_interval=None,  # `watch` asks, and remembers the answer
             )
         )
@@ -147,13 +148,17 @@ class Links:
 
     def stop(self, within: float = 5.0) -> bool:
         """Take nothing more; what was taken is acknowledged before the links close."""
+        until = time.monotonic() + within
         self._stopping.set()
-        finished = self._pool.stop(within, finish=True)
+        finished = self._pool.stop(max(within / 2, within - CLOSE_WITHIN), finish=True)
         with self._changed:
             links = list(self._all)
-        for link in links:
+        leaving = [threading.Thread(target=n.leave, args=(0,), daemon=True) for n in links]
+        for link, leave in zip(links, leaving, strict=True):
             link.gone.set()
-            link.leave(after=0)
+            leave.start()
+        for leave in leaving:
+            leave.join(max(0.0, until - time.monotonic()))
         return finished
 
     @property

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from bot import new_ids
-from bot.clock import Clock, MovedClock, SystemClock
+from bot.clock import Clock, clock_of
 from bot.manifests import Manifests
 from bot.settings import Settings
 from engine.commands import Cancel, Revoke
@@ -46,9 +46,8 @@ class Accepted:
 @contextmanager
 def opened(settings: Settings) -> Iterator["Desk"]:
     database = Database(settings.database_url, pool=2, keys=settings.key_ring)
-    clock = MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
     try:
-        yield Desk(database, Companies(), clock)
+        yield Desk(database, Companies(), clock_of(database, settings.clock_file))
     finally:
         database.close()
 

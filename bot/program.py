@@ -12,7 +12,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 
 from bot import anchors, app, inventory, loops, manifests, new_ids, open_files, reconcile, roster
-from bot.clock import Clock, MovedClock, SystemClock
+from bot.clock import Clock, clock_of
 from bot.connected import connect_all
 from bot.delivery import MessageLoop
 from bot.health import Health, Stored
@@ -21,10 +21,11 @@ from bot.jobs import JobLoop, Runner, forget_secret
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
-from bot.pool import Pool
+from bot.pool import Pool, in_time
 from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings
+from bot.steps import Steps
 from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, succession, sync
@@ -35,8 +36,9 @@ from storage.notices import Listener
 from storage.succession import Succession
 from storage.sync import TooMuchError
 
-STOP_WITHIN = 6.0  # seconds for what is under way
-CLOSE_WITHIN = 1.0  # seconds for connectors, which have nothing under way
+STOP_WITHIN = 5.0  # seconds for what is under way
+AFTER_THAT = 1.0  # seconds each, to store what came of it, to give leases back, and to close
+CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under way
 # Seconds after which a thread that computes lets another go on. A listener that comes back from the
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
@@ -68,8 +70,8 @@ class NoAddressError(Exception):
         )
 
 
-def clock(settings: Settings) -> Clock:
-    return MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
+def clock(settings: Settings, database: Database) -> Clock:
+    return clock_of(database, settings.clock_file)
 
 
 def open_services(
@@ -80,7 +82,8 @@ def open_services(
 ) -> Services:
     """Return what use cases work with. Raises BadReferenceError for a missing secret."""
     connected = connectors or connect_all(listed, settings.installation)
-    return Services(database, Companies(), clock(settings), settings.key_ring, connected)
+    now = clock(settings, database)
+    return Services(database, Companies(), now, settings.key_ring, connected)
 
 
 def take_in(services: Services, listed: Manifests) -> None:
@@ -157,19 +160,23 @@ class Program:
         self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
-            "clock": lambda: loops.drain_clock(self.services),
+            "clock": lambda: loops.drain_clock(self.services, self._loops["clock"].begin),
             "messages": self._messages.drain,
             "jobs": self._jobs.drain,
         }
-        vitals = self.services.vitals
-        self._loops = {
-            name: Loop(name, drain, vitals, self.services.turns) for name, drain in drains.items()
+        vitals, turns = self.services.vitals, self.services.turns
+        looks = {"access": self._access.look, "messages": self._messages.look}
+        self._loops: dict[str, Loop] = {
+            name: Loop(name, drain, vitals, turns, looks.get(name))
+            for name, drain in drains.items()
         }
         self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
         self._jobs.wake = self._loops["jobs"].wake
-        self._wakers = {name: loop.wake for name, loop in self._loops.items()}
-        self._wakers |= {"access": self._access.look, "messages": self._messages.look}
+        self._wakers = {name: loop.wake for name, loop in self._loops.items()} | looks
+        self._steps = Steps(self.services)
+        self._heart = Loop("heartbeat", self._beat, vitals)
+        self._watch = Loop("clocks", self._steps.look, vitals)
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
         self._servers: list[Server] = []
@@ -199,11 +206,9 @@ class Program:
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
             self._listener.start()
-        for name, loop in self._loops.items():
+        for loop in (self._heart, *self._loops.values(), self._watch):
             loop.start()
-            self._every_second(self._wakers[name])
-        self._every_second(self._beat)
-        self._every_second(self._refresh_homes)
+        self._every(1, self._refresh_homes)
         self._scheduler.start()
         for door in (*self._servers, self._links):
             if door:
@@ -222,27 +227,23 @@ class Program:
 
         finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+            in_time("scheduler", left() / 2, lambda: self._scheduler.shutdown(wait=False))
         if self._listener:
-            self._listener.stop()
-        running = [loop for loop in self._loops.values() if loop.alive]
+            self._listener.stop(left() / 2)
+        running = [loop for loop in (*self._loops.values(), self._watch) if loop.alive]
         for loop in running:
             loop.end()
         finished += [loop.join(left() / 2) for loop in running]
-        try:
-            working = (self._access, self._messages, self._jobs)
-            finished += [loop.stop(left()) for loop in working]
-            if self.database.instance:
-                anchors.note(self.services)
-                with self.database.write(urgent=True) as tx:
-                    claims.leave(tx, self.services.instance)
-        except AWAY:
+        finished += [in_time("settle", left() + AFTER_THAT, lambda: self._settle(left))]
+        if self._heart.alive:  # leases hold until here
+            self._heart.end()
+            finished += [self._heart.join(left() / 2)]
+        if self.database.instance and not in_time("leave", AFTER_THAT, self._leave):
             log.warning("stopped without the database: leases last until they are found dead")
-        if all(finished):
-            finished.append(self._close_connectors())
-            self.database.close()
-        else:
+        if not all(finished):
             log.warning("stopped with work under way: it is taken up again at the next start")
+        elif not in_time("close", AFTER_THAT, self._close):
+            finished.append(False)
         if self._lock:
             self._lock.close()
         return all(finished)
@@ -259,28 +260,50 @@ class Program:
         for topic in topics & self._wakers.keys():
             self.services.turns.after_the_answer(self._wakers[topic])
 
-    def _every_second(self, run: Callable[[], None]) -> None:
+    def _settle(self, left: Callable[[], float]) -> bool:
+        """Store what came of what was under way."""
+        stopped = [loop.stop(left()) for loop in (self._access, self._messages, self._jobs)]
+        return all(stopped)
+
+    def _leave(self) -> None:
+        with self.database.write(urgent=True) as tx:
+            claims.leave(tx, self.services.instance)
+        anchors.note(self.services)
+
+    def _close(self) -> bool:
+        closed = self._close_connectors()
+        self.database.close()
+        return closed
+
+    def _every(self, seconds: float, run: Callable[[], None]) -> None:
+        """Run what is no part of the duty to end access: it waits by the wall clock."""
         self._scheduler.add_job(
-            run, "interval", seconds=1, coalesce=True, max_instances=1, misfire_grace_time=None
+            run,
+            "interval",
+            seconds=seconds,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
         )
 
     def _register(self) -> None:
+        begun = self.services.pulse.begin()
         with self.database.write(urgent=True) as tx:
             self.database.instance = claims.register(tx)
+        self.services.pulse.beaten(begun)
 
     def _beat(self) -> None:
-        begun = time.monotonic()
-        try:
-            with self.database.write(urgent=True) as tx:
-                alive = claims.beat(tx, self.services.instance)
+        """Say that this process lives. Raises what `storage.database.AWAY` lists."""
+        begun = self.services.pulse.begin()
+        with self.database.write(urgent=True) as tx:
+            reading = claims.beat(tx, self.services.instance)
+        if reading:
             self.services.pulse.beaten(begun)
-            if not alive:
-                log.error("thought dead by the others; registering anew")
-                self._register()
-        except AWAY as fault:
-            self.services.vitals.database.bad(type(fault).__name__)
+            self._steps.hear(reading)
         else:
-            self.services.vitals.database.good()
+            log.error("thought dead by the others; registering anew")
+            self._register()
+        self.services.vitals.database.good()
 
     def _refresh_homes(self) -> None:
         try:
@@ -337,7 +360,8 @@ class Program:
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services)
         links = self._links
-        health = Health(services, self._loops, (lambda: links.live) if links else None)
+        duty = {**self._loops, self._heart.name: self._heart}
+        health = Health(services, duty, (lambda: links.live) if links else None)
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:

@@ -137,7 +137,7 @@ def probes(health: Health) -> Starlette:
 
     async def healthz(_: Request) -> Response:
         alive = health.alive()
-        return _said(well=alive, **({} if alive else {"loops": "one has ended"}))
+        return _said(well=alive, **({} if alive else {"loops": "one has ended, or stands still"}))
 
     async def readyz(_: Request) -> Response:
         problems = await seen.problems()

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
@@ -20,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    select,
 )
 from sqlalchemy.exc import (
     InterfaceError,
@@ -35,9 +37,10 @@ from sqlmodel import Session
 from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
+from storage.readings import Follower, take
 from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError
-from storage.types import read_json
+from storage.types import db_now, read_json
 from storage.unread import Unread
 from storage.words import Columns, Statements
 
@@ -46,6 +49,7 @@ IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbea
 URGENT_PATIENCE = 10.0  # seconds
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
+_NOW = select(db_now())
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 
@@ -241,6 +245,7 @@ class Database:
         self.statements = Statements(self.writer.dialect, self._lost_one)
         self.unread = Unread()
         self.instance: int | None = None
+        self.clock = Follower()
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
     def _open(self, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401
@@ -338,6 +343,16 @@ class Database:
             with self.reader.connect() as connection:
                 rows = connection.execute(query, values)
                 return cast(list[tuple[*Columns]], [tuple(row) for row in rows])
+
+    def now(self) -> datetime:
+        """Return the moment by the database's clock, which is the same for all who share it.
+
+        It is asked once; after that, whoever reads it lets `clock` hear what it says.
+        """
+        if not self.clock.known:
+            with self.read() as session:
+                self.clock.hear(take(lambda: session.execute(_NOW).scalar_one()))
+        return datetime.fromtimestamp(self.clock.now(), UTC)
 
     def _still_there(self, engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
         """Ask only a connection that may be gone: it is a way there and back for each use."""

@@ -61,6 +61,15 @@ _SPOKEN = {"TimeZone": "UTC", "DateStyle": "ISO, MDY"}
 # A name that nobody else can set, with a value that nobody knows: it tells that all have arrived.
 _PROOF = "latchkey.session"
 
+# A server that has gone without a word is found out: a heartbeat, and what ends access, would wait
+# for it for a quarter of an hour, and on a connection that only listens for ever.
+_GONE = {
+    "tcp_user_timeout": "10000",  # milliseconds
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
+
 _REFUSALS = ("unsupported startup parameter", "command-line options")  # PgBouncer's, RDS Proxy's
 
 BETWEEN = (
@@ -162,6 +171,7 @@ class Sessions:
         }
         asked = " ".join(f"-c {name}={_escaped(value)}" for name, value in started.items())
         self.parameters: Mapping[str, Any] = {
+            **_GONE,
             **guarded(given, os.environ),
             "connect_timeout": max(2, round(patience)),  # libpq's least is two
             "client_encoding": "UTF8",

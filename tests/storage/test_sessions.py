@@ -1,6 +1,8 @@
 """Sessions on PostgreSQL: what others set does not reach them, and what is amiss is said."""
 
+import os
 import re
+import socket
 import threading
 from contextlib import closing
 from typing import Any
@@ -485,3 +487,18 @@ def test_nothing_of_an_extension_is_needed(database):
     with database.read() as session:
         found = session.execute(text("select extname from pg_extension")).scalars()
         assert list(found) == ["plpgsql"]
+
+
+def test_a_server_that_has_gone_without_a_word_is_found_out_in_seconds(url):
+    """The kernel would wait for a quarter of an hour, and for ever where nothing was said."""
+    with (
+        closing(Sessions(url, 5).connect()) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as there,
+    ):
+        assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        assert there.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, every, times = (
+            there.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+    assert idle + every * times <= 15

@@ -310,7 +310,7 @@ def opened(database_url: str) -> Iterator[Door]:
     slack, clock = Slack(), Hands()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "client", lambda *_: slack)
-        patch.setattr(program, "clock", lambda _: clock)
+        patch.setattr(program, "clock", lambda *_: clock)
         made = Door(database_url, slack, clock)
     # What the bot was made of is its own from here on: others may be made beside it.
     try:
