@@ -1,7 +1,7 @@
 """The only writer of decisions: request, grants, asks, accounts, messages and audit in one step.
 
-Locks are taken in one order: the company (shared), requests by id, accounts by id, messages by id,
-the audit's head last.
+Locks are taken in one order: the company (shared), the requestor who submits (`facts.open_by`),
+requests by id, accounts by id, messages by id, the audit's head last.
 """
 
 import hashlib
