@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from bot import door, slack
-from bot.pool import Pool
+from bot.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
 from bot.slack import NO_ANSWER, asked_to_wait, error_code
 from bot.turns import Turns
 
@@ -33,7 +33,6 @@ LINGER = 15.0  # seconds that a link that was told to go is still listened to
 ACK_WITHIN = 3.0  # seconds that Slack waits for an acknowledgement
 LONGEST_PAUSE = 10.0  # seconds between tries to open a link
 SHORT_LIFE = 1.0  # seconds; what goes sooner counts as not opened
-CONCURRENCY = 20  # listeners at once
 
 Json = dict[str, Any]
 
@@ -132,7 +131,7 @@ class Links:
         self._turns = turns or Turns()
         self._client = client
         self._apart = apart
-        self._pool = Pool(CONCURRENCY, "listener")
+        self._pool = Lanes()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._links: dict[int, Link] = {}
@@ -231,15 +230,21 @@ class Links:
             self._all.discard(link)
 
     def _take(self, link: Link, envelope: Json) -> None:
-        with suppress(RuntimeError):  # the pool is closed: what comes now is not acknowledged
-            self._pool.submit(self._answer, link, envelope)
-
-    def _answer(self, link: Link, envelope: Json) -> None:
-        name = str(envelope["envelope_id"])
         # Of what is no object nothing is text: that is how it comes over HTTP.
         given = envelope.get("payload")
         body = given if isinstance(given, dict) else {}
-        with self._turns.answering():
+        lane = lane_of(body)
+        nothing = {"envelope_id": envelope["envelope_id"], "payload": NOTHING_FOUND}
+        with suppress(RuntimeError):  # the pool is closed: what comes now is not acknowledged
+            self._pool.submit(
+                lane,
+                lambda: self._answer(lane, link, envelope, body),
+                (lambda: link.say(nothing)) if is_outdone(body) else None,
+            )
+
+    def _answer(self, lane: Lane, link: Link, envelope: Json, body: Json) -> None:
+        name = str(envelope["envelope_id"])
+        with self._turns.answering(searching=lane.searching):
             response = door.dispatch(self._app, body, name, _headers(envelope))
             if response.status == 200:
                 self._acknowledge(link, name, _payload(response))

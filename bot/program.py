@@ -82,8 +82,14 @@ def open_services(
 ) -> Services:
     """Return what use cases work with. Raises BadReferenceError for a missing secret."""
     connected = connectors or connect_all(listed, settings.installation)
-    now = clock(settings, database)
-    return Services(database, Companies(), now, settings.key_ring, connected)
+    return Services(
+        database,
+        Companies(),
+        clock(settings, database),
+        settings.key_ring,
+        connected,
+        open_submissions=settings.open_submissions,
+    )
 
 
 def take_in(services: Services, listed: Manifests) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bot import redaction
 from bot.references import BadReferenceError, is_reference, resolve
+from engine.eligibility import OPEN_SUBMISSIONS
 from storage import files
 from storage.secrets import BadKeyError, KeyRing
 from storage.sessions import owner_of, schema_of
@@ -122,6 +123,13 @@ class Settings(BaseSettings):
         description="How often systems are compared with what was granted, in minutes.",
     )
 
+    open_submissions: int = Field(
+        default=OPEN_SUBMISSIONS,
+        ge=1,
+        alias="LATCHKEY_OPEN_SUBMISSIONS",
+        description="How many requests of one person can be open at once: not decided, or not yet "
+        "carried out.",
+    )
     http: str | None = Field(
         default=None,
         alias="LATCHKEY_HTTP",

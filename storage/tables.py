@@ -211,7 +211,7 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("request_id", "recipient", "kind", "key"),
         Index("message_next", "priority", "place", "id", sqlite_where=text("shown < wanted"),
               postgresql_where=text("shown < wanted")),
-        Index("message_turn", "requestor", "place", sqlite_where=text("shown < wanted"),
+        Index("message_turn", "requestor", "priority", "place", sqlite_where=text("shown < wanted"),
               postgresql_where=text("shown < wanted")),
     )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)

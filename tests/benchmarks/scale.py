@@ -37,6 +37,7 @@ from storage.database import Database
 from storage.secrets import new_key
 from storage.tables import Company as CompanyRow
 from storage.tables import RequestRow
+from tests.benchmarks import beside
 from tests.benchmarks.report import Row, p99, said
 from tests.support.postgres import fresh_database
 
@@ -79,12 +80,14 @@ def on(kind: str, url: str) -> Iterator[Row]:
     given = settings.load(
         SLACK_BOT_TOKEN="xoxb-0",
         SLACK_SIGNING_SECRET=SECRET,
+        SLACK_APP_TOKEN="xapp-0",
         LATCHKEY_DATABASE_URL=url,
         LATCHKEY_KEYS=new_key(),
         LATCHKEY_MANIFESTS=str(COMPANY),
     )
     services = Services(database, Companies(), Stopped(), given.key_ring, {})
     yield from searches(app.build(given, services), kind)
+    yield from beside.rows(services, given, kind)
     yield from lives(services, kind)
     waiting(database)
     yield tick(services, kind)

@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.drop_index("message_next", "message")
     for name, columns in (
         ("message_next", ["priority", "place", "id"]),
-        ("message_turn", ["requestor", "place"]),
+        ("message_turn", ["requestor", "priority", "place"]),
     ):
         op.create_index(
             name, "message", columns, sqlite_where=_UNSENT, postgresql_where=_UNSENT
