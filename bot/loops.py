@@ -301,31 +301,42 @@ class AccessLoop:
         return [of.pool for of in self._served.values()]
 
     def _next(self) -> list[AccountId]:
-        """Return what to take up: ends first, and of a system that hangs one as a probe."""
+        """Return what to take up, and keep a place for each."""
         if self._stopping or not self._due.is_set():
             return []
         self._due.clear()
         self._missed = bool(self._busy or self._aside)
-        services, chosen = self._services, list[AccountId]()
+        chosen = list[AccountId]()
+        try:
+            self._choose(chosen, time.monotonic())
+        except BaseException:
+            self._leave(chosen)
+            self._due.set()
+            raise
+        return chosen
+
+    def _choose(self, chosen: list[AccountId], now: float) -> None:
+        """Choose ends first, and of a system that hangs one as a probe."""
+        services = self._services
         strange = set[IntegrationId]()  # not connected (any more)
-        now, asked = time.monotonic(), (services.database, services.instance, services.clock.now())
+        asked = services.database, services.instance, services.clock.now()
         for integration in [i for i, of in self._served.items() if of.system.wants_probe(now)]:
             for due in accounts.longest_due(*asked, integration, busy=self._taken()):
-                chosen += self._take(due, probe=True)
+                chosen += self._take(due, now, probe=True)
         self._missed |= bool(chosen)  # when it answers, the others follow at once
         while (most := TURNS - len(chosen)) > 0:
             full, for_ends = self._without_room(now)
             if full >= services.connected.keys():
-                return chosen
+                return
             found = accounts.due(
                 *asked, busy=self._taken(), full=full | strange, for_ends=for_ends, limit=most
             )
             strange |= {due.integration for due in found} - services.connected.keys()
-            chosen += [id_ for due in found for id_ in self._take(due)]
+            for due in found:
+                chosen += self._take(due, now)
             if len(found) < most:
-                return chosen
+                return
         self.look()
-        return chosen
 
     def _taken(self) -> set[AccountId]:
         with self._called:
@@ -339,14 +350,14 @@ class AccessLoop:
             others = {i for i, s in systems.items() if not s.has_room(now, ends=False)}
         return full, others - full
 
-    def _take(self, due: Due, *, probe: bool = False) -> list[AccountId]:
+    def _take(self, due: Due, now: float, *, probe: bool = False) -> list[AccountId]:
         """Keep a place for an account, if there is one."""
         if due.integration not in self._services.connected:
             return []
         system = self._serve(due.integration).system
         with self._called:
             free = due.account not in self._aside
-            if free and (probe or system.has_room(time.monotonic(), ends=due.ends)):
+            if free and (probe or system.has_room(now, ends=due.ends)):
                 system.take(due.account, ends=due.ends, probe=probe)
                 self._busy[due.account] = system
                 return [due.account]
