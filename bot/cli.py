@@ -23,7 +23,7 @@ from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest, GrantState
-from storage import schema, secrets
+from storage import schema, secrets, servers
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
 from storage.files import UnsafePlaceError
@@ -77,6 +77,7 @@ def run(
         signal.signal(number, lambda *_: stopping.set())
     try:
         program = Program(given, http=http)
+        signal.signal(signal.SIGHUP, lambda *_: program.apply())
         if not schema.current(program.database):
             schema.upgrade(program.database)
         program.start()
@@ -102,6 +103,24 @@ def examine() -> None:
         table.add_row("✓" if check.ok else "✗", *said)
     out.print(table)
     raise typer.Exit(1 if bad else 0)
+
+
+@cli.command()
+def apply() -> None:
+    """Take in the manifests now, also those that were applied before. Status 1 if they cannot be.
+
+    A running Latchkey does so by itself, within seconds, with what was never applied.
+    """
+    from bot import watch
+    from bot.program import take_in
+    from bot.services import Services
+
+    given = _settings()
+    with operate.opened(given) as desk:
+        services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
+        changed = watch.apply(services, given.manifests, take_in)
+    for line in changed or ["Nothing has changed."]:
+        out.print(_shown(line), soft_wrap=True)
 
 
 @cli.command()
@@ -360,9 +379,12 @@ def say_restored() -> None:
     from bot.restored import restored
 
     given = _settings()
-    systems = connect_all(manifests.load(given.manifests), given.installation)
     with operate.opened(given) as desk:
+        with desk.database.read() as session:
+            systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)
+    for fault in faults:
+        _say_fault(fault)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
     for request in longer:
         out.print(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot import inventory
-from bot.connected import connect, integration
+from bot.connected import connect
 from bot.operate import Desk
 from bot.references import BadReferenceError
 from engine.connectors.port import Connector, Unavailable
@@ -28,8 +28,7 @@ class Line:
 
 def connector_of(system: Connection, installation: str) -> Connector:
     """Connect a system by what is stored of it. Raises BadReferenceError."""
-    of = integration(system.id, system.name, system.kind)
-    return connect(of, system.settings, installation).connector
+    return connect(system, installation).connector
 
 
 def listed(desk: Desk, connect: Connect) -> Iterator[Line]:
@@ -52,6 +51,8 @@ def _state(system: Connection, connect: Connect) -> str:
         return f"does not answer: {fault}"
     finally:
         connector.close()
+    if not system.listed:
+        return "not in integrations.yaml any more: its access ends, and none begins"
     if server == system.server:
         return "accepted" if server else "has names, not numbers"
     if not system.server:

@@ -221,7 +221,10 @@ class AccessLoop:
         self._due.clear()
         self._missed = bool(taken)
         now = services.clock.now()
-        found = accounts.due(services.database, services.instance, now, busy=taken, limit=room)
+        systems = services.desk.kinds
+        found = accounts.due(
+            services.database, services.instance, now, systems=systems, busy=taken, limit=room
+        )
         if len(found) == room:
             self.look()
         with self._called:
@@ -273,8 +276,8 @@ class AccessLoop:
             return self._call(work)
 
     def _call(self, work: Work) -> accounts.Result:
-        connector = self._services.connected[work.integration].connector
         try:
+            connector = self._services.connected[work.integration].connector
             if work.order is None:
                 looked_at = list(work.look.values())
                 return connector.inspect(work.login, looked_at, given=work.given)

@@ -9,24 +9,28 @@ from typing import IO
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot import app, inventory, loops, manifests, new_ids, reconcile, roster
+from bot import app, inventory, loops, new_ids, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
-from bot.connected import connect_all
+from bot.connected import Systems, connect, references
 from bot.delivery import MessageLoop
+from bot.follow import Follower, plan_jobs
 from bot.health import Health, Stored
 from bot.homes import Homes
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.services import Connected, Services
-from bot.settings import Settings
+from bot.settings import Settings, unknown
+from bot.vitals import Vitals
+from bot.watch import Watch
 from bot.web import Events, Server, site
 from engine.inventory import IntegrationId
-from storage import claims, files, jobs, schema, succession, sync
+from storage import claims, files, jobs, schema, servers, sets, succession, sync
 from storage.company import Companies, Company
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
+from storage.servers import Connection
 from storage.succession import Succession
 from storage.sync import TooMuchError
 
@@ -36,7 +40,6 @@ STOP_WITHIN = 6.0  # seconds for what is under way
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 SWEEP_EVERY = timedelta(hours=1)
-FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
 
@@ -55,26 +58,17 @@ def clock(settings: Settings) -> Clock:
     return MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
 
 
-def open_services(
-    settings: Settings,
-    database: Database,
-    listed: Manifests,
-    connectors: Mapping[IntegrationId, Connected] | None = None,
-) -> Services:
-    """Return what use cases work with. Raises BadReferenceError for a missing secret."""
-    connected = connectors or connect_all(listed, settings.installation)
-    return Services(database, Companies(), clock(settings), settings.key_ring, connected)
-
-
-def take_in(services: Services, listed: Manifests) -> None:
-    """Store what the manifests say: people, admins, integrations, flows.
+def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
+    """Store what the manifests say: people, admins, integrations, flows; and their hash, if given.
 
     People that would lose too much at once stay as they are, until an admin says that it is right;
-    who has a new id goes on under the old one, until an admin says that it is they.
+    who has a new id goes on under the old one, until an admin says that it is they. Return why
+    people were held.
     """
     now = services.clock.now()
 
-    def change(tx: Write, _: Company) -> None:
+    def change(tx: Write, _: Company) -> TooMuchError | None:
+        held: TooMuchError | None = None
         tx.wait_for_others()
         found = succession.find(tx, listed.people)
         ids = succession.known_as(found)
@@ -82,13 +76,18 @@ def take_in(services: Services, listed: Manifests) -> None:
         try:
             sync.people(tx, succession.as_known(listed.people, found), listed.groups, now)
         except TooMuchError as fault:
+            held = fault
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
             _ask_admins(tx, fault, found, now)
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
-        sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
+        systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
+        sync.integrations(tx, systems, now)
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
+        if digest:
+            sets.applied(tx, digest, now)
+        return held
 
-    services.write(change)
+    return services.write(change)
 
 
 def _ask_admins(tx: Write, held: TooMuchError, found: Sequence[Succession], now: datetime) -> None:
@@ -112,15 +111,25 @@ class Program:
         *,
         http: bool = False,
     ) -> None:
-        """`connectors`: instead of those that the manifests name. `http`: Slack posts its events.
+        """`connectors`: instead of those of the stored systems. `http`: Slack posts its events.
 
         Without `http`, and beside it where there is a token for it, Socket Mode is used.
         """
         self._settings = settings
         self._http = http
-        self._listed = manifests.load(settings.manifests)
         self.database = Database(settings.database_url, patience=PATIENCE)
-        self.services = open_services(settings, self.database, self._listed, connectors)
+        vitals = Vitals()
+        self._systems = Systems(lambda s: connect(s, settings.installation), vitals.faults)
+        self.services = Services(
+            self.database,
+            Companies(),
+            clock(settings),
+            settings.key_ring,
+            self._systems if connectors is None else connectors,
+            vitals,
+        )
+        self._follower = Follower(self.services, self._systems) if connectors is None else None
+        self._watch = Watch(self.services, settings.manifests, take_in)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
@@ -132,7 +141,6 @@ class Program:
             "messages": self._messages.drain,
             "jobs": lambda: loops.drain_jobs(self.services, self._runners()),
         }
-        vitals = self.services.vitals
         self._loops = {
             name: Loop(name, drain, vitals, self.services.turns) for name, drain in drains.items()
         }
@@ -147,19 +155,24 @@ class Program:
         self._listener: Listener | None = None
 
     def start(self) -> None:
-        """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError."""
+        """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError.
+
+        And BadManifestsError, where no company is known that could go on.
+        """
         sys.setswitchinterval(SWITCH_WITHIN)
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
-        if why := files.exposed_inside(self._settings.manifests, "*.yaml"):
-            log.warning("others can change the manifests", why=why)
         self._lock = claims.lock_file(self.database)
         if not schema.fits(found := schema.current(self.database)):
             raise NeedsUpgradeError(found)
-        take_in(self.services, self._listed)
+        self._watch.begin()
         self._register()
+        if self._follower:
+            self._follower.begin()
         self._plan_jobs()
+        for said in unknown(references(self._stored())):
+            log.warning("a variable that nothing reads", said=said)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -169,10 +182,15 @@ class Program:
             self._every_second(self._wakers[name])
         self._every_second(self._beat)
         self._every_second(self._refresh_homes)
+        self._every_second(self._follow)
         self._scheduler.start()
         for door in (self._server, self._links):
             if door:
                 door.start()
+
+    def apply(self) -> None:
+        """Have the manifests taken in that are there, whatever was applied before."""
+        self._watch.ask()
 
     def stop(self) -> bool:
         """No new claims; finish or release what is under way; close. It takes 8 s at most.
@@ -186,6 +204,7 @@ class Program:
             return max(0.0, until - time.monotonic())
 
         finished = [door.stop(left() / 2) for door in (self._server, self._links) if door]
+        finished.append(self._watch.stop(left() / 4))
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         if self._listener:
@@ -244,14 +263,24 @@ class Program:
         except AWAY as fault:
             self.services.vitals.database.bad(type(fault).__name__)
 
+    def _stored(self) -> list[Connection]:
+        with self.database.read() as session:
+            return servers.connections(session)
+
+    def _follow(self) -> None:
+        self._watch.check()
+        try:
+            if self._follower:
+                self._follower.follow()
+        except AWAY as fault:
+            self.services.vitals.database.bad(type(fault).__name__)
+
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
+        plan_jobs(self.services, self.services.connected)
 
         def change(tx: Write, _: object) -> None:
             tx.wait_for_others()
-            for id_ in self.services.connected:
-                jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
-                jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 

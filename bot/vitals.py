@@ -5,6 +5,7 @@ import threading
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from bot.faults import Faults
 from engine.connectors.port import Order, Report
 from engine.inventory import IntegrationId
 
@@ -47,6 +48,7 @@ class Vitals:
     def __init__(self) -> None:
         self.slack = Standing("slack")
         self.database = Standing("database")
+        self.faults = Faults()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.decisions = Counter(

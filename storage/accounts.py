@@ -38,7 +38,7 @@ from storage.tables import AccountRow, GrantRow
 from storage.types import among
 
 ALARM_AFTER = 3  # failures in a row
-AGAIN = timedelta(seconds=2)  # until a password that is not set yet can be forgotten
+AGAIN = timedelta(seconds=2)  # until what cannot be done for the moment is tried again
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
@@ -51,7 +51,11 @@ _IS_DUE = (
 )
 _DUE = (
     select(col(AccountRow.id))
-    .where(*_IS_DUE, not_(among(col(AccountRow.id), "busy")))
+    .where(
+        *_IS_DUE,
+        not_(among(col(AccountRow.id), "busy")),
+        among(col(AccountRow.integration_id), "systems"),
+    )
     .order_by(col(AccountRow.priority), col(AccountRow.due_at))
     .limit(bindparam("most"))
 )
@@ -120,15 +124,20 @@ def due(
     instance: InstanceId,
     now: datetime,
     *,
+    systems: Collection[IntegrationId],
     busy: Collection[AccountId] = (),
     limit: int = 50,
 ) -> list[AccountId]:
     """Return accounts that are due and that nobody works on, the longest waiting first.
 
+    Those on other systems than `systems`, which are out of order here, wait: for them, or for
+    another process.
+
     `busy` are those that this process works on; what else it has leased was left by a write-back
     that failed. No transaction.
     """
     given = {"instance": instance, "busy": list(busy), "most": limit, **claims.moments(now)}
+    given["systems"] = list(systems)
     with database.read() as session:
         return [AccountId(id_ or 0) for (id_,) in session.ask(_DUE, given)]
 
@@ -287,7 +296,7 @@ class _Turn:
         """Lease the account and say what is to be done: a look first, or the order at once."""
         kind = self._kind(row)
         if kind is None:
-            row.due_at = self.now + LONGEST_PAUSE
+            row.due_at = self.now + AGAIN  # it has just gone out of order here
             return None
         if row.lease is not None:
             self._doubt(row)

@@ -38,6 +38,7 @@ class Connection:
     kind: str
     settings: Mapping[str, object]
     server: str
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ class Plan:
 def connections(session: Read) -> list[Connection]:
     """Return all connected systems, by their ids."""
     rows = session.execute(select(IntegrationRow).order_by(col(IntegrationRow.id))).scalars()
-    return [Connection(IntegrationId(r.id), r.name, r.kind, r.body, r.server) for r in rows]
+    return [
+        Connection(IntegrationId(r.id), r.name, r.kind, r.body, r.server, r.listed) for r in rows
+    ]
 
 
 def known_as(server: str) -> str:

@@ -208,7 +208,9 @@ def found(url: str) -> None:
         sync.tie(tx, {p.id: account(f"U-{p.id}", p.email) for p in PEOPLE}, START)
         sync.administrators(tx, [ADA], START)
         sync.flows(tx, [(reading(), True), (writing(), True)], START)
-        sync.integrations(tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})])
+        sync.integrations(
+            tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})], START
+        )
         sync.inventory(tx, PG, TABLES, START)
         sync.inventory(tx, WIKI, PAGES, START)
     database.close()
@@ -335,7 +337,7 @@ class Stored:
         )
 
     def due(self) -> list[AccountId]:
-        return accounts.due(self.database, self.instance, self.now)
+        return accounts.due(self.database, self.instance, self.now, systems=self.kinds)
 
     def call(self, work: Work) -> Done:
         """Call the system, as the access loop does."""

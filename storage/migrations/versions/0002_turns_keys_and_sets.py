@@ -42,6 +42,9 @@ def upgrade() -> None:
     op.add_column(
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
     )
+    op.add_column(
+        "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
     op.create_table(
         "manifest_set",
         sa.Column("hash", sa.String(), nullable=False),
@@ -52,6 +55,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("manifest_set")
+    op.drop_column("integration", "listed")
     op.drop_column("company", "syncing")
     op.drop_column("audit", "key")
     op.drop_index("message_turn", "message")
