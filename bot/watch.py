@@ -173,7 +173,8 @@ class Watch:
         with self._services.database.read() as session:
             standing = sets.standing(session, found.digest)
         if asked or standing is Standing.NEW:
-            _take(self._services, found.what, found.digest, self._take_in)
+            changed = _take(self._services, found.what, found.digest, self._take_in)
+            log.info("manifests taken in", changed=changed)
         elif standing is Standing.OLDER:
             faults.set(FAULT, OLDER)
             return
@@ -213,6 +214,7 @@ class Watch:
 def _digest(folder: Path) -> str:
     hashed = hashlib.sha256(version("latchkey").encode())
     try:
+        hashed.update(str(folder.exists()).encode())
         for name in manifests.files(folder):
             raw = _content(folder / name)
             hashed.update(f"\n{name} {len(raw)}\n".encode())
@@ -234,7 +236,6 @@ def _take(services: Services, listed: Manifests, digest: str, take_in: TakeIn) -
     before = _known(services)
     held = take_in(services, listed, digest)
     changed = changes(before, _known(services))
-    log.info("manifests taken in", changed=changed, held=str(held) if held else None)
     if changed and before.company.directory.people:
         said = "\n".join(["The manifests were taken in.", *(f"• {line}" for line in changed)])
         _tell(services, f"taken/{digest[:16]}/{services.clock.now().isoformat()}", said)

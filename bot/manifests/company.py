@@ -107,6 +107,9 @@ def _flow_files(folder: Path) -> list[str]:
 
 
 def _load(folder: Path) -> Manifests:
+    if not folder.exists():
+        sentence = "There is no such folder. LATCHKEY_MANIFESTS says where the files are."
+        raise BadManifestsError([Fault(str(folder), 0, (), sentence)])
     reading = _Reading(folder)
     people = reading.people()
     people_known, faults = not reading.faults, len(reading.faults)

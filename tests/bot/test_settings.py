@@ -236,6 +236,32 @@ def test_a_file_that_others_can_write_is_not_read(env_file, give_away, opens):
         settings.load()
 
 
+def test_a_setting_may_refer_to_what_stands_in_the_env_file(env_file, monkeypatch):
+    env_file.write_text("A_TOKEN=xoxb-from-the-file\n")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "env:A_TOKEN")
+
+    assert settings.load().slack_bot_token.get_secret_value() == "xoxb-from-the-file"
+
+
+def test_what_looks_like_a_setting_and_is_none_is_named(env_file, monkeypatch):
+    env_file.write_text("LATCHKEY_INSTALATION=typo\nlatchkey_http=127.0.0.1:1\n")
+    monkeypatch.setenv("LATCHKEY_MANIFEST", "x")
+    monkeypatch.setenv("LATCHKEY_A_TOKEN", "xoxb-1")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "env:LATCHKEY_A_TOKEN")
+    monkeypatch.setenv("LATCHKEY_ORDERS", "dsn")
+    monkeypatch.setenv("LATCHKEY_PORT_8080_TCP_ADDR", "10.0.0.1")
+
+    assert settings.unknown(["env:LATCHKEY_ORDERS"]) == [
+        "LATCHKEY_INSTALATION is not a setting. Did you mean `LATCHKEY_INSTALLATION`?",
+        "LATCHKEY_MANIFEST is not a setting. Did you mean `LATCHKEY_MANIFESTS`?",
+    ]
+
+
+def test_a_folder_of_manifests_that_is_not_there_is_no_fault_of_the_settings(tmp_path):
+    """It kept the process from starting that has to end access."""
+    assert settings.load(**GOOD | {"LATCHKEY_MANIFESTS": f"{tmp_path}/away"}).manifests
+
+
 def test_a_folder_for_all_without_a_file_is_no_fault(env_file):
     env_file.unlink()
     env_file.parent.chmod(0o777)

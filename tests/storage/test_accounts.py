@@ -425,14 +425,17 @@ def test_resource_that_has_gone_is_refused_at_the_grant(stored):
     assert stored.systems[PG].calls == []
 
 
-def test_system_that_is_not_connected_is_put_off(stored):
-    stored.submit()
-    stored.kinds = {}
+def test_system_that_is_out_of_order_waits_for_whoever_has_it(stored, other):
+    """It was put off by five minutes, for all replicas, by the one that had it not."""
+    request = stored.submit()
+    kinds, stored.kinds = stored.kinds, {}
 
     stored.converge()
 
-    assert stored.account().lease is None
-    assert stored.account().due_at == stored.now + 5 * MINUTE
+    assert stored.due() == []
+    other.kinds = kinds
+    other.converge()
+    assert stored.again(request).state is State.ACTIVE
 
 
 # --- faults that last until somebody mends them ---------------------------------------------------
