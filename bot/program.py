@@ -117,7 +117,9 @@ class Program:
         """
         self._settings = settings
         self._http = http
-        self.database = Database(settings.database_url, patience=PATIENCE)
+        self.database = Database(
+            settings.database_url, patience=PATIENCE, fresh=settings.database_url_now
+        )
         vitals = Vitals()
         self._systems = Systems(lambda s: connect(s, settings.installation), vitals.faults)
         self.services = Services(

@@ -9,11 +9,13 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -126,6 +128,28 @@ class Settings(BaseSettings):
         description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
         "`run --http` for Slack's events at /slack/events. Off if not set.",
     )
+
+    _database_reference: str = PrivateAttr(default="")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_reference(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        made = read(given)
+        value = str(given.get("LATCHKEY_DATABASE_URL") or given.get("database_url") or "").strip()
+        made._database_reference = value if is_reference(value) else ""  # noqa: SLF001  (ours)
+        return made
+
+    def database_url_now(self) -> str:
+        """Return the database's address anew where it is a reference: the password may be new.
+
+        What cannot be read just now, or is no address, leaves the one that was read at the start.
+        """
+        if not self._database_reference:
+            return self.database_url
+        try:
+            return self._known_database(resolve(self._database_reference))
+        except (BadReferenceError, ValueError):
+            return self.database_url
 
     @model_validator(mode="before")
     @classmethod

@@ -59,6 +59,23 @@ def test_a_reference_that_leads_nowhere_names_setting_and_place(name, reference)
     assert reference.partition(":")[2] in str(fault.value)
 
 
+def test_the_databases_address_is_read_anew_where_it_is_a_reference(tmp_path):
+    """A password that was changed needed a restart."""
+    file = tmp_path / "address"
+    file.write_text("postgresql://u:before@h/db\n")
+    read = settings.load(**GOOD | {"LATCHKEY_DATABASE_URL": f"file:{file}"})
+    assert read.database_url == read.database_url_now() == "postgresql+psycopg://u:before@h/db"
+
+    file.write_text("postgresql://u:after@h/db\n")
+    assert read.database_url_now() == "postgresql+psycopg://u:after@h/db"
+
+    file.write_text("no address")
+    assert read.database_url_now() == read.database_url
+    file.unlink()
+    assert read.database_url_now() == read.database_url
+    assert settings.load(**GOOD).database_url_now() == GOOD["LATCHKEY_DATABASE_URL"]
+
+
 def test_keys_may_stand_in_several_places(tmp_path):
     (tmp_path / "keys").write_text(f"{OTHER_KEY}\n{new_key()},\n")
 
