@@ -70,7 +70,9 @@ def _connector(system: Connection, installation: str) -> Connector:
                     installation=installation,
                     **given,  # type: ignore[arg-type]  # checked where it was read
                 )
-            except (ValueError, TypeError, Unavailable) as fault:
+            except TypeError as fault:  # stored by a version that knew other settings
+                raise BadReferenceError(f"settings: {fault}") from None
+            except (ValueError, Unavailable) as fault:
                 raise BadReferenceError(f"dsn: {fault}") from None
         case unknown:
             raise BadReferenceError(f"there is no connector for {unknown}")
