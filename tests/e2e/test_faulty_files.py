@@ -142,8 +142,8 @@ def test_with_a_typo_in_a_file_access_ends_on_time_and_people_work(told, company
     assert not told.works(login)
 
     assert direct(told, told.person("kofi"))
-    viktor.wait_message("flows.yaml:")
-    assert sum("flows.yaml:" in m.text for m in viktor.messages()) == 1
+    viktor.wait_message("30 mni")
+    assert sum("30 mni" in m.text for m in viktor.messages()) == 1
     assert logged(told, "out of order", "manifests", "flows.yaml:")
     doctor = told.house.bot.run("doctor")
     assert doctor.returncode == 1
