@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sandbox screenshots demo test matrix fuzz lint bench chaos clean
+.PHONY: help setup sandbox screenshots demo test matrix image-check fuzz lint bench chaos clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -26,6 +26,7 @@ demo: setup ## play the main job in the terminal, against a real PostgreSQL
 	@$(BIN)/latchkey demo
 
 test: setup ## run every test
+	@.ci/image $(BIN)
 	@.ci/node
 	@.ci/chromium
 	@.ci/servers $(BIN) 15 18
@@ -34,6 +35,10 @@ test: setup ## run every test
 matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"
 	@.ci/chromium
 	@.ci/matrix $(BIN) $(ARGS)
+
+image-check: setup ## check Dockerfile, examples and the wheel, as far as it goes without an engine
+	@.ci/image $(BIN)
+	@$(BIN)/pytest tests/image
 
 fuzz: setup ## try hard input at every entrance, twenty times as much as the tests; ARGS="tests/…"
 	@$(BIN)/pytest --numprocesses 2 --timeout 3600 --hypothesis-profile fuzz \

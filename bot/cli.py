@@ -66,7 +66,7 @@ def run(
     ] = False,
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
-    from bot.program import NeedsUpgradeError, Program
+    from bot.program import NeedsUpgradeError, NoAddressError, Program
 
     given = _settings()
     if missing := given.missing_to_run(http=http):
@@ -83,9 +83,7 @@ def run(
         program.start()
     except AWAY as fault:
         _fail(_of_database(fault))
-    except OSError as fault:
-        _fail(f"LATCHKEY_HTTP={given.http}: {fault.strerror}")
-    except (NotAloneError, NeedsUpgradeError) as fault:
+    except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     stopping.wait()
     if not program.stop():

@@ -20,11 +20,15 @@ LAG_OF = {"jobs": 900.0}  # reading all resources of a large system takes its ti
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`links` counts the links that are alive; None: Slack sends its events by HTTP."""
+    """`links` counts the links that are alive; None: Slack sends its events by HTTP.
+
+    `faults`: what is out of order by itself while people can work and access ends, by its name.
+    """
 
     services: Services
     loops: Mapping[str, Loop]
     links: Callable[[], int] | None
+    faults: Callable[[], Mapping[str, str]] = dict
 
     def alive(self) -> bool:
         """Whether the loops run. If not, only a restart helps."""

@@ -19,7 +19,7 @@ from engine.request import OPERATOR, AccessRequest, State, id_of
 from storage import audit, facts, succession, sync
 from storage.book import carry_out
 from storage.company import Companies
-from storage.database import Database
+from storage.database import Database, Write
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
@@ -124,18 +124,25 @@ class Desk:
         """Take in all people of the manifests, and tell the admins of new ids, as a sync does."""
         now = self.clock.now()
         losing: tuple[str, ...] = ()
-        with self.database.write() as tx:
-            found = succession.find(tx, listed.people)
+        with self.database.read() as session:
+            found = succession.find(session, listed.people)
             people = succession.as_known(listed.people, found)
-            new_ids.tell(tx, found, now)
             try:
-                changed = sync.people(tx, people, listed.groups, now)
+                intake = sync.compare(session, people, listed.groups)
             except TooMuchError as fault:
                 losing = fault.losing
-                changed = sync.people(tx, people, listed.groups, now, held=False)
+                intake = sync.compare(session, people, listed.groups, held=False)
+
+        def said(tx: Write) -> None:
+            new_ids.tell(tx, found, now)
+            if losing:
                 detail = {"people": list(losing)}
                 audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
-        return Accepted(changed, losing, len(found))
+
+        for step in (said, *intake.steps(now)):
+            with self.database.write() as tx:
+                step(tx)
+        return Accepted(intake.size, losing, len(found))
 
     def new_ids(self, listed: Manifests) -> list[Succession]:
         """Return who is listed under another id than the one known."""

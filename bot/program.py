@@ -4,12 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from starlette.applications import Starlette
 
-from bot import app, inventory, loops, new_ids, reconcile, roster
+from bot import app, inventory, loops, new_ids, open_files, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import Systems, connect, references
 from bot.delivery import MessageLoop
@@ -19,14 +21,15 @@ from bot.homes import Homes
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
+from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings, unknown
 from bot.vitals import Vitals
 from bot.watch import Watch
-from bot.web import Events, Server, site
+from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, servers, sets, succession, sync
-from storage.company import Companies, Company
+from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
@@ -54,6 +57,17 @@ class NeedsUpgradeError(Exception):
         super().__init__(f"The database's schema is {found}, not {schema.newest()}. {cure}.")
 
 
+class NoAddressError(Exception):
+    """Nothing can listen at the address of a setting."""
+
+    def __init__(self, setting: str, address: tuple[str, int], why: object) -> None:
+        host, port = address
+        super().__init__(
+            f"{setting}: nothing can listen on {host}:{port}: {why}. Stop what listens there, or "
+            "set an address of this machine with a port that is free."
+        )
+
+
 def clock(settings: Settings) -> Clock:
     return MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
 
@@ -66,31 +80,42 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
     people were held.
     """
     now = services.clock.now()
-
-    def change(tx: Write, _: Company) -> TooMuchError | None:
-        held: TooMuchError | None = None
-        tx.wait_for_others()
-        found = succession.find(tx, listed.people)
-        ids = succession.known_as(found)
-        new_ids.tell(tx, found, now)
+    held: TooMuchError | None = None
+    with services.database.read() as session:
+        found = succession.find(session, listed.people)
+        people = succession.as_known(listed.people, found)
         try:
-            sync.people(tx, succession.as_known(listed.people, found), listed.groups, now)
+            steps = sync.compare(session, people, listed.groups).steps(now)
         except TooMuchError as fault:
             held = fault
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
-            _ask_admins(tx, fault, found, now)
+            steps = [partial(_ask_admins, held=fault, found=found, now=now)]
+    ids = succession.known_as(found)
+
+    def tell(tx: Write) -> None:
+        new_ids.tell(tx, found, now)
+
+    def the_rest(tx: Write) -> None:
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
         sync.integrations(tx, systems, now)
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
         if digest:
             sets.applied(tx, digest, now)
-        return held
 
-    return services.write(change)
+    for step in (tell, *steps, the_rest):
+        services.transaction(partial(_patiently, step))
+    return held
 
 
-def _ask_admins(tx: Write, held: TooMuchError, found: Sequence[Succession], now: datetime) -> None:
+def _patiently(step: sync.Step, tx: Write) -> None:
+    tx.wait_for_others()
+    step(tx)
+
+
+def _ask_admins(
+    tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
+) -> None:
     """Tell the admins, once, however often it is tried."""
     sentence = (
         f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
@@ -152,16 +177,18 @@ class Program:
         self._wakers |= {"access": self._access.look, "messages": self._messages.look}
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
-        self._server: Server | None = None
+        self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
 
     def start(self) -> None:
-        """Database and loops first, then Slack. Raises NotAloneError, NeedsUpgradeError.
+        """Database and loops first, then Slack.
 
-        And BadManifestsError, where no company is known that could go on.
+        Raises NotAloneError, NeedsUpgradeError, NoAddressError; where no company is known that
+        could go on, BadManifestsError.
         """
         sys.setswitchinterval(SWITCH_WITHIN)
+        open_files.raise_limit()
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
@@ -186,7 +213,7 @@ class Program:
         self._every_second(self._refresh_homes)
         self._every_second(self._follow)
         self._scheduler.start()
-        for door in (self._server, self._links):
+        for door in (*self._servers, self._links):
             if door:
                 door.start()
 
@@ -205,7 +232,7 @@ class Program:
         def left() -> float:
             return max(0.0, until - time.monotonic())
 
-        finished = [door.stop(left() / 2) for door in (self._server, self._links) if door]
+        finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
         finished.append(self._watch.stop(left() / 4))
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
@@ -316,15 +343,27 @@ class Program:
         return SWEEP_EVERY
 
     def _build_doors(self) -> None:
-        """Make what people come in by. Raises OSError if the address to listen on is not free."""
+        """Make what people come in by. Raises NoAddressError."""
         settings, services = self._settings, self.services
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services)
-        if settings.listen:
-            links = self._links
+        links = self._links
+        live = (lambda: links.live) if links else None
+        health = Health(services, self._loops, live, services.vitals.faults)
+        if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
-            health = Health(services, self._loops, (lambda: links.live) if links else None)
+        if settings.listen:
             secret = settings.slack_signing_secret if self._http else None
             events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
-            self._server = Server(site(health, events), *settings.listen)
+            public = site(health, events, metrics=settings.probes is None)
+            self._listen("LATCHKEY_HTTP", public, settings.listen)
+        if settings.listen_for_probes:
+            self._listen("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)
+
+    def _listen(self, setting: str, served: Starlette, address: tuple[str, int]) -> None:
+        try:
+            self._servers.append(Server(served, *address))
+        except (OSError, UnicodeError) as fault:
+            why = getattr(fault, "strerror", None) or fault
+            raise NoAddressError(setting, address, why) from fault

@@ -125,8 +125,15 @@ class Settings(BaseSettings):
     http: str | None = Field(
         default=None,
         alias="LATCHKEY_HTTP",
-        description="Where to listen, as host:port, for /healthz, /readyz, /metrics, and with "
+        description="Where to listen, as host:port, for /healthz and /readyz, and with "
         "`run --http` for Slack's events at /slack/events. Off if not set.",
+    )
+    probes: str | None = Field(
+        default=None,
+        alias="LATCHKEY_PROBES",
+        description="Where to listen, as host:port, for /healthz and /readyz with names and "
+        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
+        "LATCHKEY_HTTP.",
     )
 
     _database_reference: str = PrivateAttr(default="")
@@ -250,7 +257,7 @@ class Settings(BaseSettings):
             raise ValueError(fault)
         return value
 
-    @field_validator("http")
+    @field_validator("http", "probes")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None:
@@ -261,10 +268,11 @@ class Settings(BaseSettings):
 
     @property
     def listen(self) -> tuple[str, int] | None:
-        if self.http is None:
-            return None
-        host, _, port = self.http.rpartition(":")
-        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
+        return _host_and_port(self.http)
+
+    @property
+    def listen_for_probes(self) -> tuple[str, int] | None:
+        return _host_and_port(self.probes)
 
     def missing_to_run(self, *, http: bool) -> list[str]:
         """Return what this way of receiving events still needs, a sentence each."""
@@ -332,6 +340,13 @@ def _in_words(place: tuple[int | str, ...], message: str) -> str:
     if message == "Field required" and field:
         return f"{name} is missing. {field.description}"
     return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+def _host_and_port(address: str | None) -> tuple[str, int] | None:
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  (asked for, by leaving it out)
 
 
 def _is_loopback(url: str) -> bool:

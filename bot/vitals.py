@@ -86,6 +86,11 @@ class Vitals:
             "Socket Mode links that are alive, by their last answer to a ping.",
             registry=self.registry,
         )
+        Gauge(
+            "latchkey_faults",
+            "What is out of order by itself: manifests, integrations.",
+            registry=self.registry,
+        ).set_function(lambda: len(self.faults()))
         self.loop_lag = Gauge(
             "latchkey_loop_lag_seconds",
             "For how long a loop that was woken has not come to its end.",

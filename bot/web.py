@@ -1,15 +1,14 @@
 """HTTP: signed events from Slack, health for an orchestrator, metrics for Prometheus."""
 
-import socket
+import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import structlog
-import uvicorn
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import CapacityLimiter, to_thread
 from slack_bolt import App
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
@@ -113,74 +112,82 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def site(health: Health, events: Events | None) -> Starlette:
+def site(health: Health, events: Events | None, *, metrics: bool) -> Starlette:
+    """What outsiders may reach: it says whether all is well, and nothing of why it is not."""
+    seen = _Seen(health)
+
     async def healthz(_: Request) -> Response:
-        return _said({} if health.alive() else {"loops": "one has ended"})
+        return _said(well=health.alive())
 
     async def readyz(_: Request) -> Response:
-        return _said(await _within(health.problems, {"probe": "takes too long"}))
-
-    async def metrics(_: Request) -> Response:
-        kind = "text/plain; version=0.0.4; charset=utf-8"
-        return Response(await _within(health.metrics, b""), media_type=kind)
+        return _said(well=not await seen.problems())
 
     routes = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        Route("/metrics", metrics),
+        *([Route("/metrics", seen.metrics)] if metrics else []),
         *([Route(EVENTS, events.take, methods=["POST"])] if events else []),
     ]
     return Starlette(routes=routes)
 
 
-def _said(problems: dict[str, str]) -> Response:
-    return JSONResponse({"ok": not problems, **problems}, 503 if problems else 200)
+def probes(health: Health) -> Starlette:
+    """What is for the inside: names and reasons, and the numbers."""
+    seen = _Seen(health)
+
+    async def healthz(_: Request) -> Response:
+        alive = health.alive()
+        return _said(well=alive, **({} if alive else {"loops": "one has ended"}))
+
+    async def readyz(_: Request) -> Response:
+        problems = await seen.problems()
+        faults = dict(health.faults())
+        return _said(well=not problems, **problems, **({"faults": faults} if faults else {}))
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", seen.metrics),
+        ]
+    )
 
 
-async def _within(look: Callable[[], T], otherwise: T) -> T:
-    try:
-        with fail_after(PROBE_WITHIN):
-            return await to_thread.run_sync(look, abandon_on_cancel=True)
-    except TimeoutError:
-        return otherwise
+def _said(*, well: bool, **more: object) -> Response:
+    return JSONResponse({"ok": well, **more}, 200 if well else 503)
 
 
-class Server:
-    """Serves in a thread, from `start` to `stop`. Raises OSError if the address cannot be had."""
+class _Seen:
+    """What looks at a program's health find."""
 
-    def __init__(self, app: Starlette, host: str, port: int) -> None:
-        # Naming the protocol matters: asyncio sets TCP_NODELAY only on sockets that do.
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    def __init__(self, health: Health) -> None:
+        self._problems = _Look(health.problems, {"probe": "takes too long"})
+        self._metrics = _Look(health.metrics, b"")
+
+    async def problems(self) -> dict[str, str]:
+        return await self._problems.answer()
+
+    async def metrics(self, _: Request) -> Response:
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(await self._metrics.answer(), media_type=kind)
+
+
+class _Look(Generic[T]):
+    """A look in a thread, which all who ask meanwhile share: any number of them holds one thread,
+    and one of the connections to the database that the loops use.
+    """
+
+    def __init__(self, look: Callable[[], T], otherwise: T) -> None:
+        self._look = look
+        self._otherwise = otherwise
+        self._under_way: asyncio.Task[T] | None = None
+
+    async def answer(self) -> T:
+        """Return what it finds, or `otherwise` if that takes too long."""
+        if self._under_way is None or self._under_way.done():
+            run = to_thread.run_sync(self._look, abandon_on_cancel=True)
+            self._under_way = asyncio.create_task(run)
         try:
-            self._socket.bind((host, port))
-        except OSError:
-            self._socket.close()
-            raise
-        self.port: int = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                access_log=False,
-                log_config=None,
-                lifespan="off",
-                ws="none",
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
-        )
-        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, within: float = 5.0) -> bool:
-        """Take nothing more; what was taken is answered."""
-        self._server.should_exit = True
-        self._thread.join(within)
-        self._socket.close()
-        return not self._thread.is_alive()
-
-    def _serve(self) -> None:
-        self._server.run(sockets=[self._socket])
+            return await asyncio.wait_for(asyncio.shield(self._under_way), PROBE_WITHIN)
+        except TimeoutError:
+            return self._otherwise

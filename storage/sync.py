@@ -4,9 +4,10 @@ Each function takes a complete reading. What is missing from it is gone, and the
 depend on it wake in the same transaction.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, true, update
@@ -46,7 +47,9 @@ from storage.tables import (
 from storage.types import among
 
 MOST_NAMED = 20  # in one message
+AT_ONCE = 200  # people in one transaction, which others wait for
 Log = list[tuple[None, Entry]]
+Step = Callable[[Write], None]
 Lost = dict[str, str]  # by the id of who it was: what the admins are to know
 _FREE = (
     select(col(PersonRow.id))
@@ -61,6 +64,7 @@ _FREE = (
 _TAKEN = select(col(PersonRow.slack), col(PersonRow.suspended)).where(
     or_(among(col(PersonRow.slack), "users"), among(col(PersonRow.suspended), "users"))
 )
+_THESE_GROUPS = delete(GroupRow).where(among(col(GroupRow.id), "ids"))
 _THESE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
@@ -96,6 +100,41 @@ def ensure_rows(tx: Write) -> None:
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": ""}], key=("id",))
 
 
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What is different in a reading of everybody: who has changed, who is listed no more."""
+
+    changed: Sequence[Person]
+    left: Sequence[PersonId]
+    moved: Mapping[PersonId, str]  # the new addresses
+    groups: Mapping[str, tuple[str, str]]
+    gone: Collection[str]  # groups
+    pending: bool  # there is something to do beside people
+
+    @property
+    def size(self) -> int:
+        """Of how many people something is new."""
+        return len(self.changed) + len(self.left)
+
+    def steps(self, now: datetime) -> list[Step]:
+        """Return what to do, each in a transaction of its own.
+
+        Between two of them each person is as they were or as they will be, and the groups of all
+        who are there are known: groups come before their members, and go after. Who loses something
+        comes first. Requests are woken by the last; where it was never reached, the next intake
+        makes up for it.
+        """
+        everybody: list[PersonId | Person] = [*self.left, *self.changed]
+        some = [everybody[at : at + AT_ONCE] for at in range(0, len(everybody), AT_ONCE)]
+        if not some and self.pending:
+            some = [[]]
+        last = len(some) - 1
+        return [
+            partial(_take_in, intake=self, some=part, now=now, first=n == 0, last=n == last)
+            for n, part in enumerate(some)
+        ]
+
+
 def people(
     tx: Write,
     listed: Sequence[Person],
@@ -104,48 +143,91 @@ def people(
     *,
     held: bool = True,
 ) -> int:
-    """Take in everybody, and return of how many something is new.
+    """Take in everybody in this one transaction, and return of how many something is new.
 
-    Who is no longer listed becomes inactive. Slack ties stay as they are.
-
-    Whoever has a new id is listed by the one that is known, until it is carried over
-    (`storage.succession`). Raises TooMuchError, unless `held` is False: an admin has confirmed.
+    Raises TooMuchError, as `compare` does.
     """
     alone(tx)
-    rows = {r.id: r for r in tx.execute(select(PersonRow)).scalars()}
+    intake = compare(tx, listed, groups, held=held)
+    for step in intake.steps(now):
+        step(tx)
+    return intake.size
+
+
+def compare(
+    session: Read, listed: Sequence[Person], groups: Iterable[Group], *, held: bool = True
+) -> Intake:
+    """Compare everybody with what is known.
+
+    Who is no longer listed becomes inactive. Slack ties stay as they are. Whoever has a new id is
+    listed by the one that is known, until it is carried over (`storage.succession`).
+
+    Raises TooMuchError, unless `held` is False: an admin has confirmed.
+    """
+    rows = {r.id: r for r in session.execute(select(PersonRow)).scalars()}
     stays = {p.id for p in listed}
     active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
-    leaving = [r for r in active if r.id not in stays]
-    dropped = [p.id for p in listed if p.id in rows and _loses(rows[p.id], p)]
-    losing = sorted([*(row.id for row in leaving), *dropped])
+    leaving = [PersonId(r.id) for r in active if r.id not in stays]
+    dropped = {p.id for p in listed if p.id in rows and _loses(rows[p.id], p)}
+    losing = sorted([*leaving, *dropped])
     if held and len(losing) > 5 and len(losing) * 20 > len(active):
         raise TooMuchError(losing, len(active))
+    changed = [p for p in listed if not _is_past(rows.get(p.id), p) and _differs(rows.get(p.id), p)]
+    known = {g.id: (g.source, g.name) for g in session.execute(select(GroupRow)).scalars()}
+    wanted = {str(g.id): (g.source, g.name) for g in groups}
+    broken_off = session.execute(select(col(Company.syncing))).scalar_one()
+    return Intake(
+        sorted(changed, key=lambda p: p.id not in dropped),
+        leaving,
+        {p.id: p.email for p in changed if p.id in rows and _has_moved(rows[p.id], p)},
+        wanted,
+        known.keys() - wanted.keys(),
+        pending=known != wanted or broken_off,
+    )
+
+
+def _take_in(
+    tx: Write,
+    *,
+    intake: Intake,
+    some: Sequence[PersonId | Person],
+    now: datetime,
+    first: bool,
+    last: bool,
+) -> None:
+    alone(tx)
+    if first:
+        _add_groups(tx, intake.groups)
+        _give_up_addresses(tx, intake.moved)
+    ids = [one.id if isinstance(one, Person) else one for one in some]
+    rows = {row.id: row for row in tx.execute(_THESE, {"ids": ids}).scalars()}
+    burdened = _burdened(tx, [id_ for id_ in ids if id_ in intake.moved])
     lost: Lost = {}
-    listed = [p for p in listed if not _is_past(rows.get(p.id), p)]
-    moved = {p.id: p.email for p in listed if p.id in rows and _has_moved(rows[p.id], p)}
-    burdened = _burdened(tx, moved)
-    _give_up_addresses(rows.values(), moved)
-    changed = [
-        p.id for p in listed if _store_person(tx, rows.get(p.id), p, now, lost, burdened=burdened)
-    ]
-    for row in leaving:
+    for one in some:
+        if isinstance(one, Person):
+            _store_person(tx, rows.get(one.id), one, now, lost, burdened=burdened)
+        else:
+            _let_go(rows[one], now)
+    tx.flush()
+    _tell_of(tx, lost, now)
+    tx.execute(update(Company).values(syncing=not last))
+    new_epoch(tx)
+    if last:
+        tx.execute(_THESE_GROUPS, {"ids": list(intake.gone)})
+        _wake(tx, now)
+        detail = {"changed": intake.size, "left": list(intake.left)}
+        audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
+
+
+def _add_groups(tx: Write, groups: Mapping[str, tuple[str, str]]) -> None:
+    rows = [{"id": id_, "source": s, "name": n} for id_, (s, n) in sorted(groups.items())]
+    batch.add(tx, GroupRow, rows, key=("id",), change=("source", "name"))
+
+
+def _let_go(row: PersonRow, now: datetime) -> None:
+    if row.status != PersonStatus.INACTIVE:
         row.status, row.void_until = PersonStatus.INACTIVE.value, now
         row.body = {**row.body, "status": row.status}
-        changed.append(PersonId(row.id))
-    known = {g.id: (g.source, g.name) for g in tx.execute(select(GroupRow)).scalars()}
-    wanted = {str(g.id): (g.source, g.name) for g in groups}
-    if known != wanted:
-        tx.execute(delete(GroupRow))
-        named = [{"id": id_, "source": s, "name": n} for id_, (s, n) in sorted(wanted.items())]
-        if named:
-            tx.execute(insert(GroupRow), named)
-    _tell_of(tx, lost, now)
-    if changed or known != wanted:
-        new_epoch(tx)
-        _wake(tx, now)
-        detail = {"changed": len(changed), "left": [r.id for r in leaving]}
-        audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
-    return len(changed)
 
 
 def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
@@ -521,14 +603,13 @@ def _store_person(
     lost: Lost,
     *,
     burdened: Container[str],
-) -> bool:
+) -> None:
     body = dump_person(person)
     if row is None:
-        row = PersonRow(id=person.id, email=person.email, status=person.status.value, body=body)
-        tx.add(row)
-        return True
-    if row.body == body and row.successor is None:
-        return False
+        tx.add(PersonRow(id=person.id, email=person.email, status=person.status.value, body=body))
+        return
+    if not _differs(row, person):
+        return  # another was quicker
     was = {"name": str(row.body["name"]), "email": row.email}
     row.successor = None
     before = load_person(row.body, row.account)
@@ -541,7 +622,10 @@ def _store_person(
         row.former = row.former or was
         said = _of_address(row.former, person)
         _suspend(row, row.slack or row.suspended or "", lost, said)
-    return True
+
+
+def _differs(row: PersonRow | None, person: Person) -> bool:
+    return row is None or row.successor is not None or row.body != dump_person(person)
 
 
 def _has_moved(row: PersonRow, person: Person) -> bool:
@@ -555,15 +639,15 @@ def _is_past(row: PersonRow | None, person: Person) -> bool:
     return row.successor is not None or _has_moved(row, person)
 
 
-def _give_up_addresses(rows: Iterable[PersonRow], moved: Mapping[PersonId, str]) -> None:
+def _give_up_addresses(tx: Write, moved: Mapping[PersonId, str]) -> None:
     """Leave addresses of people who have left to who has them now.
 
     Both ids were known at one time: they are two people.
     """
     taken = {address(email) for email in moved.values()}
-    for row in rows if taken else ():
-        gone = row.status == PersonStatus.INACTIVE and row.id not in moved
-        if gone and address(row.email) in taken:
+    left = col(PersonRow.status) == PersonStatus.INACTIVE.value
+    for row in tx.execute(select(PersonRow).where(left)).scalars() if taken else ():
+        if row.id not in moved and address(row.email) in taken:
             row.email, row.body = "", {**row.body, "email": ""}
 
 

@@ -270,7 +270,7 @@ class Sandbox:
         return int(self._wire.read("/")["journal"])
 
     def wait_journal(
-        self, where: Callable[[Json], bool], *, since: int = 0, timeout: float = 5.0
+        self, where: Callable[[Json], bool], *, since: int = 0, timeout: float = 30.0
     ) -> Json:
         def find(entries: list[Json]) -> Json | None:
             return next((entry for entry in entries if where(entry)), None)
@@ -281,7 +281,7 @@ class Sandbox:
         """Count the live Socket Mode links: neither deaf nor told to leave."""
         return int(self._wire.read("/")["links"])
 
-    def wait_links(self, n: int, timeout: float = 10.0) -> None:
+    def wait_links(self, n: int, timeout: float = 30.0) -> None:
         """Wait until there are exactly `n` live links."""
 
         def find(status: Json) -> bool | None:
@@ -319,7 +319,7 @@ class Person:
         title: str | None = None,
         *,
         where: Callable[[Json], bool] | None = None,
-        timeout: float = 5.0,
+        timeout: float = 30.0,
     ) -> "View":
         """Wait until the modal on top has this title, and `where` holds for its view object."""
 
@@ -346,7 +346,7 @@ class Person:
         self,
         contains: str,
         *,
-        timeout: float = 5.0,
+        timeout: float = 30.0,
         where: Callable[[Json], bool] | None = None,
         channel: str | None = None,
     ) -> "Message":
@@ -402,7 +402,7 @@ class Person:
         shown = self._wire.read("/home")
         return shown["raw"] if shown else None
 
-    def wait_home(self, contains: str = "", *, timeout: float = 5.0) -> "View":
+    def wait_home(self, contains: str = "", *, timeout: float = 30.0) -> "View":
         def find(shown: Json | None) -> View | None:
             return View(self, self._wire, shown) if shown and contains in shown["text"] else None
 

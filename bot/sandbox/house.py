@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,12 +29,18 @@ class Bot:
     """`latchkey run` as a process that can be killed and started again."""
 
     def __init__(
-        self, env: dict[str, str], log: Path, *, listen: str | None = None, http: bool = False
+        self,
+        env: dict[str, str],
+        log: Path,
+        *,
+        listen: str | None = None,
+        probes: str | None = None,
+        http: bool = False,
     ) -> None:
         self.settings = env
         self._command = ["run", "--http"] if http else ["run"]
-        own = {"LATCHKEY_HTTP": listen} if listen else {}
-        self._env = {**os.environ, **env, **own}
+        own = {"LATCHKEY_HTTP": listen, "LATCHKEY_PROBES": probes}
+        self._env = {**os.environ, **env, **{k: v for k, v in own.items() if v}}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -101,8 +108,8 @@ class House:
 
     `database` is where Latchkey keeps its own state: SQLite in the directory, if none is given.
     `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight. `http`: Slack posts its
-    events, and there is no Socket Mode. Either way the bot tells at `url` how it fares. `keep`:
-    what was said in Slack stays in the directory too.
+    events, and there is no Socket Mode. Either way the bot tells at `url` whether it is well, and
+    at `probes` why it is not. `keep`: what was said in Slack stays in the directory too.
     """
 
     def __init__(
@@ -122,8 +129,8 @@ class House:
         clock = directory / "clock"
         self._own_cluster = cluster is None
         self.cluster = cluster or Cluster.start(directory / "postgresql")
-        listen = f"127.0.0.1:{_free_port()}"
-        self.url = f"http://{listen}"
+        listen, probes = (f"127.0.0.1:{port}" for port in _free_ports(2))
+        self.url, self.probes = f"http://{listen}", f"http://{probes}"
         self.sandbox = Sandbox.start(
             manifest=MANIFESTS / "slack-app.yaml",
             workspace=company / "workspace.yaml",
@@ -146,6 +153,7 @@ class House:
             },
             directory / "latchkey.log",
             listen=listen,
+            probes=probes,
             http=http,
         )
         if keep:
@@ -178,10 +186,10 @@ class House:
             self.cluster.stop()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(number: int) -> list[int]:
+    with ExitStack() as held:  # all at once: none of them twice
+        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _key(file: Path) -> str:

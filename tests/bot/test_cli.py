@@ -126,6 +126,18 @@ def test_a_second_bot_on_the_same_sqlite_file_is_refused(told):
     assert "Another Latchkey runs on this SQLite file" in done.stderr
 
 
+@pytest.mark.parametrize("setting", ["LATCHKEY_HTTP", "LATCHKEY_PROBES"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1", "no..host"])
+def test_an_address_that_cannot_be_had_is_named_with_a_cure(told, setting, host):
+    """A port in use for one address was blamed on the setting of the other."""
+    port = told.house.url.rpartition(":")[2]
+    done = latchkey("run", **told.house.bot.settings, **{setting: f"{host}:{port}"})
+    assert done.returncode == 1
+    assert f"{setting}: nothing can listen on {host}:{port}: " in " ".join(done.stderr.split())
+    assert "Stop what listens there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_new_key_is_one():
     KeyRing([latchkey("key").stdout.strip()])
 

@@ -96,7 +96,7 @@ def drain(loop) -> None:
 
 
 def settle(loop) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while loop._busy and time.monotonic() < deadline:
         loop._settle(gather=False)
         time.sleep(0.005)

@@ -1,6 +1,6 @@
 """Whether Latchkey says that it is well, for each thing that it needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import text
@@ -99,6 +99,14 @@ def test_a_loop_that_is_behind_is_named(health, name, lag, told):
     health.loops[name].lag = lag
     said = f"{name} is {lag} s behind"
     assert health.problems() == ({"loops": said} if told else {})
+
+
+def test_what_is_out_of_order_by_itself_is_no_problem(health):
+    assert health.faults() == {}
+    faults = {"orders-db": "its secret is missing"}
+    health = replace(health, faults=lambda: faults)
+    assert health.faults() == faults
+    assert health.problems() == {}
 
 
 def test_a_loop_that_has_ended_needs_a_restart(health):

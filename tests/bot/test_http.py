@@ -40,8 +40,8 @@ def post(told, body=BODY, *, stamp=None, signature=None, ahead=0.0):
     return httpx.post(url, content=body, headers=headers, trust_env=False)
 
 
-def get(told, path):
-    return httpx.get(f"{told.house.url}{path}", trust_env=False, timeout=10)
+def get(url, path):
+    return httpx.get(f"{url}{path}", trust_env=False, timeout=30)
 
 
 def test_what_slack_signed_is_answered(told):
@@ -108,7 +108,7 @@ def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
 
 def test_a_body_that_slack_would_not_send_is_refused(told):
     assert post(told, b"x" * (web.LARGEST + 1)).status_code == 413
-    assert get(told, "/healthz").status_code == 200
+    assert get(told.house.url, "/healthz").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_signed_body_that_makes_no_sense_is_refused(told, body):
     before = len(told.house.bot.log)
     assert post(told, body).status_code in {400, 401}
     assert "Traceback" not in told.house.bot.log[before:]
-    assert get(told, "/healthz").status_code == 200
+    assert get(told.house.url, "/healthz").status_code == 200
 
 
 def test_slack_may_look_at_the_address_before_it_uses_it(told):
@@ -131,9 +131,19 @@ def test_slack_may_look_at_the_address_before_it_uses_it(told):
 
 def test_a_running_bot_is_alive_and_ready(houses):
     for way in ("socket", "http"):
-        for path in ("/healthz", "/readyz"):
-            answer = get(houses(way), path)
-            assert (answer.status_code, answer.json()) == (200, {"ok": True})
+        for url in (houses(way).house.url, houses(way).house.probes):
+            for path in ("/healthz", "/readyz"):
+                answer = get(url, path)
+                assert (answer.status_code, answer.json()) == (200, {"ok": True})
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+def test_outsiders_are_told_no_numbers_where_there_is_an_address_for_them(told, path):
+    assert get(told.house.url, path).status_code == 404
+
+
+def test_nobody_comes_in_by_the_address_for_probes(told):
+    assert httpx.post(f"{told.house.probes}{web.EVENTS}", trust_env=False).status_code == 404
 
 
 def test_there_is_no_way_in_by_http_unless_it_is_asked_for(houses):
@@ -142,7 +152,7 @@ def test_there_is_no_way_in_by_http_unless_it_is_asked_for(houses):
 
 def numbers(told):
     """Return every sample by its name and labels."""
-    found = get(told, "/metrics")
+    found = get(told.house.probes, "/metrics")
     assert found.headers["content-type"].startswith("text/plain")
     return {
         (s.name, *sorted(s.labels.values())): s.value

@@ -51,7 +51,7 @@ class Bot:
             self.seen.append(body["text"])
             self.changed.notify_all()
         self.held.set()
-        self.hold.wait(10)
+        self.hold.wait(30)
         ack(text=f"heard {body['text']}")
 
 
@@ -148,7 +148,7 @@ def test_an_acknowledgement_travels_over_another_link_when_its_own_has_gone(sand
     bot.hold.clear()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(people[0].command, "/access", "slow")
-        assert bot.held.wait(5)
+        assert bot.held.wait(30)
 
         sandbox.disconnect(close_old=True)
         sandbox.wait_links(2)
@@ -161,7 +161,7 @@ def test_a_command_under_way_is_answered_when_the_links_stop(bot, people):
     bot.hold.clear()
     with ThreadPoolExecutor(2) as pool:
         answer = pool.submit(people[0].command, "/access", "last")
-        assert bot.held.wait(5)
+        assert bot.held.wait(30)
         stopped = pool.submit(bot.links.stop)
         bot.hold.set()
 
@@ -217,7 +217,7 @@ def test_frames_that_make_no_sense_neither_end_the_link_nor_the_listening():
             connection.send(frame)
         sound = {"command": "/access", "user_id": "U1", "trigger_id": "1", "text": "hello"}
         connection.send(json.dumps({"envelope_id": "sound", "payload": sound}))
-        taken.put(json.loads(connection.recv(timeout=10)))
+        taken.put(json.loads(connection.recv(timeout=30)))
 
     app = App(
         client=WebClient("xoxb-x"),
@@ -232,7 +232,7 @@ def test_frames_that_make_no_sense_neither_end_the_link_nor_the_listening():
         port = server.socket.getsockname()[1]
         opened = Links(app, WebClient("xapp-x"), apart=60)
         link = links.Link(f"ws://127.0.0.1:{port}", opened._take)
-        said = taken.get(timeout=10)
+        said = taken.get(timeout=30)
         link.leave(after=0)
         opened.stop()
         server.shutdown()

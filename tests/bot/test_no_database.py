@@ -118,12 +118,16 @@ def test_a_command_is_answered(on_postgresql, text):
     proxy.down = True
 
     answer = told.person("marta").command("/access", text)
-    ready = httpx.get(f"{told.house.url}/readyz", trust_env=False, timeout=10)
+    outside, inside = (
+        httpx.get(f"{url}/readyz", trust_env=False, timeout=30)
+        for url in (told.house.url, told.house.probes)
+    )
     alive = httpx.get(f"{told.house.url}/healthz", trust_env=False)
 
     proxy.down = False
     assert SENTENCE in answer.text
-    assert (ready.status_code, list(ready.json())) == (503, ["ok", "database"])
+    assert (inside.status_code, list(inside.json())) == (503, ["ok", "database"])
+    assert (outside.status_code, outside.json()) == (503, {"ok": False})
     assert alive.status_code == 200
     works(told)
 

@@ -11,6 +11,7 @@ from engine.connectors.port import Secret
 from storage.secrets import new_key
 
 KEY, OTHER_KEY = new_key(), new_key()
+LISTEN = ("LATCHKEY_HTTP", "LATCHKEY_PROBES")
 GOOD = {
     "SLACK_BOT_TOKEN": "xoxb-good",
     "SLACK_APP_TOKEN": "xapp-good",
@@ -91,17 +92,39 @@ def test_the_keys_are_of_this_installation():
     assert rings[1].open(rings[0].seal(Secret("x"), "row"), "row") is None
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("[::1]:9", ("::1", 9)),
+        (":80", ("0.0.0.0", 80)),  # noqa: S104  (asked for, by leaving it out)
+    ],
+)
+def test_where_to_listen_is_a_host_and_a_port(given, address):
+    read = settings.load(**GOOD | dict.fromkeys(LISTEN, given))
+
+    assert (read.listen, read.listen_for_probes) == (address, address)
+
+
+@pytest.mark.parametrize("name", LISTEN)
+@pytest.mark.parametrize("given", ["8080", "localhost", "localhost:", "localhost:x", "::1:65536"])
+def test_an_address_without_a_port_is_a_fault(name, given):
+    with pytest.raises(BadSettingsError, match=f"{name}: give host:port"):
+        settings.load(**GOOD | {name: given})
+
+
 @pytest.mark.parametrize("blank", ["", " ", "\t\n"])
 def test_what_is_empty_is_not_set(monkeypatch, blank):
     """An empty signing secret was one: whoever signed with nothing was Slack."""
     for name, given in GOOD.items():
         monkeypatch.setenv(name, given)
-    for name in ("SLACK_SIGNING_SECRET", "LATCHKEY_DATABASE_URL", "LATCHKEY_HTTP"):
+    for name in ("SLACK_SIGNING_SECRET", "LATCHKEY_DATABASE_URL", *LISTEN):
         monkeypatch.setenv(name, blank)
 
     read = settings.load()
 
-    assert (read.slack_signing_secret, read.listen) == (None, None)
+    assert read.slack_signing_secret is None
+    assert (read.listen, read.listen_for_probes) == (None, None)
     assert read.database_url == "sqlite:///latchkey.db"
     with pytest.raises(BadSettingsError, match="SLACK_BOT_TOKEN is missing"):
         settings.load(**GOOD | {"SLACK_BOT_TOKEN": blank})

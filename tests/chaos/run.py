@@ -13,6 +13,16 @@ from tests.chaos.verdict import Verdict
 from tests.chaos.world import START, World, world
 from tests.support.story import CUSTOMERS
 
+DONE = (
+    "requests taken",
+    "approved acknowledged",
+    "granted",
+    "stops after a pause",
+    "starts on faulty files",
+    "silent crowds",
+    "clock steps",
+)
+
 
 def run(plan: Plan) -> Verdict:
     """Play the plan; what must hold is in the verdict."""
@@ -43,7 +53,7 @@ def _was_something(plan: Plan, found: Verdict) -> None:
     """A run in which little happened proves nothing."""
     kills = found.counts["kills"]
     found.must(kills == plan.kills, f"{kills} kills in {plan.minutes} minutes, not {plan.kills}")
-    for done in ("requests taken", "approved acknowledged", "granted"):
+    for done in DONE:
         found.must(found.counts[done], f"{done}: none")
 
 
@@ -78,6 +88,7 @@ def _calm_down(here: World) -> None:
     """Everything behaves from here on, and every replica runs."""
     here.proxy.reset()
     here.proxy.down = False
+    here.set_clock(0)
     here.told.house.sandbox.clear_faults()
     for bot in here.bots:
         if not bot.running:

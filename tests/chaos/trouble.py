@@ -1,8 +1,11 @@
-"""What goes wrong: kills and pauses, Slack's moods, cut connections, a directory that changes."""
+"""What goes wrong: kills and pauses, Slack's moods, connections that are cut or say nothing,
+faulty files, clocks that jump, a directory that changes.
+"""
 
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from random import Random
 
@@ -14,9 +17,12 @@ from bot.sandbox.house import Bot
 from engine.directory import GroupId, Person, PersonStatus
 from storage import sync
 from tests.chaos.world import World
+from tests.support.silent import Silent
 
 LAG = 2.0  # seconds that the history of a channel may be behind: less than Latchkey waits
 PAUSE = 4.5  # seconds; a lease holds for 3
+HANGS = 6.0  # seconds; longer than a statement or a connection is waited for
+MANY = 200  # connections, or statements
 LEAVERS = ("henrik", "lucia", "anil", "yuki", "samleigh", "selin")
 MOVERS = (("jonas", "sre"), ("priya", "dba"), ("aisha", "engineering"))
 _SENDING = ("chat.postMessage", "chat.update", "conversations.open", "views.open", "*")
@@ -29,6 +35,8 @@ def kills(world: World) -> None:
     pauses = set(chance.sample(range(plan.kills), plan.pauses))
     stops = set(chance.sample(range(plan.kills), plan.stops))
     restart = plan.kills // 2 if world.own else -1
+    wakings = set(chance.sample(range(plan.kills), plan.stops))
+    faulty = set(chance.sample(range(plan.kills), plan.stops))
     for number in range(plan.kills):
         if time.monotonic() > until:
             break
@@ -38,10 +46,13 @@ def kills(world: World) -> None:
         if number == restart and world.own:
             world.own.restart("immediate")
             world.said.count("restarts of Latchkey's database")
-        for end in (world.stop, world.kill) if number in stops else (world.kill,):
+        ends = [world.stop] if number in stops else []
+        ends += [world.wake_and_stop] if number in wakings else []
+        for end in (*ends, world.kill):
             end(bot)
-            world.start(bot)
-            time.sleep(_life(chance, bot, world))
+            with world.faulty() if number in faulty else nullcontext():
+                world.start(bot)
+                time.sleep(_life(chance, bot, world))
 
 
 def _life(chance: Random, bot: Bot, world: World) -> float:
@@ -94,10 +105,34 @@ def connections_are_cut(world: World) -> None:
             proxy.down = True
             world.wait(chance.uniform(0.1, 1.0))
             proxy.down = False
+        elif chance.random() < 0.05:
+            proxy.reset()
+            for number in range(chance.randint(1, 10), MANY):
+                proxy.on(number, action="stall")
+            world.wait(HANGS)
+            proxy.reset()
+            world.said.count("hangs")
         else:
             proxy.reset()
             proxy.on(chance.randint(1, 30), action="cut", when=chance.choice(["before", "after"]))
         world.said.count("cuts")
+
+
+def people_say_nothing(world: World) -> None:
+    """Open connections to the bot's door, and say nothing on them."""
+    chance, (host, port) = world.plan.random("silence"), world.door
+    while not world.wait(chance.uniform(1, 3)):
+        with Silent(host, port, MANY):
+            world.wait(chance.uniform(1, 8))
+        world.said.count("silent crowds")
+
+
+def clocks_jump(world: World) -> None:
+    """Set the wall clock of the bots' machine, back and ahead."""
+    chance = world.plan.random("clocks")
+    while not world.wait(chance.uniform(2, 6)):
+        world.set_clock(chance.choice([-3600, -60, -7, 0, 5, 60, 600]))
+        world.said.count("clock steps")
 
 
 def directory_changes(world: World) -> None:
@@ -138,5 +173,12 @@ def _sync(world: World, name: str, change: Change) -> None:
         sync.people(tx, people, listed.groups.values(), desk.clock.now())
 
 
-TROUBLES = (time_passes, slack_misbehaves, connections_are_cut, directory_changes)
+TROUBLES = (
+    time_passes,
+    slack_misbehaves,
+    connections_are_cut,
+    people_say_nothing,
+    clocks_jump,
+    directory_changes,
+)
 PASSING = (NotPossible, TimeoutError, httpx.HTTPError, DBAPIError, ValueError)

@@ -1,6 +1,7 @@
 """The house that chaos is let loose in: Slack, the protected PostgreSQL, one to three bots."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot import settings
 from bot.operate import opened
-from bot.sandbox.house import Bot, House
+from bot.sandbox.house import COMPANY, Bot, House
 from bot.sandbox.postgres import Cluster
 from tests.chaos.nursery import Forked, Nursery
 from tests.chaos.plan import Plan
@@ -66,6 +67,8 @@ class World:
     told: Story
     proxy: Proxy
     bots: list[Bot]
+    company: Path  # the manifests
+    wall_clock: Path  # by how much the bots' machine is ahead
     own: Cluster | None  # where Latchkey keeps its state, if that is PostgreSQL
     said: Said = field(default_factory=Said)
     over: threading.Event = field(default_factory=threading.Event)
@@ -116,6 +119,32 @@ class World:
                 self.said.wrong.append(f"it stopped with status {status}: {bot.log[-1500:]}")
         self.said.count("stops")
 
+    def wake_and_stop(self, bot: Bot) -> None:
+        """Stop the process where it stands; as soon as it goes on, ask it to end."""
+        os.kill(bot.pid, signal.SIGSTOP)
+        time.sleep(0.2)
+        os.kill(bot.pid, signal.SIGCONT)
+        self.stop(bot)
+        self.said.count("stops after a pause")
+
+    @contextmanager
+    def faulty(self) -> Iterator[None]:
+        """Let the company's files be faulty for a while."""
+        flows = self.company / "flows.yaml"
+        whole = flows.read_text()
+        flows.write_text(whole.replace("requestors:", "requesters:", 1))
+        try:
+            yield
+        finally:
+            flows.write_text(whole)
+        self.said.count("starts on faulty files")
+
+    def set_clock(self, seconds: int) -> None:
+        """Set the wall clock of the bots' machine: by so much it is ahead."""
+        draft = self.wall_clock.with_suffix(".new")
+        draft.write_text(f"{seconds:+d}s")
+        draft.replace(self.wall_clock)
+
     def pause(self, bot: Bot, seconds: float) -> None:
         """Stop the process where it stands, for longer than its leases hold."""
         os.kill(bot.pid, signal.SIGSTOP)
@@ -124,6 +153,12 @@ class World:
         finally:
             os.kill(bot.pid, signal.SIGCONT)
         self.said.count("pauses")
+
+    @property
+    def door(self) -> tuple[str, int]:
+        """Where the first bot listens."""
+        parts = urlsplit(self.told.house.url)
+        return str(parts.hostname), parts.port or 0
 
     @property
     def log(self) -> str:
@@ -142,10 +177,15 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
             own = stack.enter_context(own_cluster(seed=False))
             given["database"] = fresh_database(own)
         dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
-        house = stack.enter_context(House(here, cluster=cluster, rate_factor=0, dsn=dsn, **given))
+        company, wall_clock = here / "company", here / "wall-clock"
+        shutil.copytree(COMPANY, company)
+        wall_clock.write_text("+0s")
+        house = stack.enter_context(
+            House(here, cluster=cluster, company=company, rate_factor=0, dsn=dsn, **given)
+        )
         desk = stack.enter_context(opened(settings.load(**house.bot.settings)))
         told = Story(house, desk)
-        nursery = stack.enter_context(Nursery())
+        nursery = stack.enter_context(Nursery(wall_clock))
         listen = [urlsplit(house.url).netloc, *[None] * (plan.replicas - 1)]
         bots: list[Bot] = [
             Forked(nursery, house.bot.settings, here / f"latchkey-{number}.log", listen=where)
@@ -157,7 +197,7 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
         for bot in bots:  # at once, on an empty database
             bot.start()
         ready(told)
-        made = World(plan, told, proxy, bots, own)
+        made = World(plan, told, proxy, bots, company, wall_clock, own)
         made.wait_links(START)
         stack.callback(made.over.set)
         yield made

@@ -148,7 +148,19 @@ def test_with_a_typo_in_a_file_access_ends_on_time_and_people_work(told, company
     doctor = told.house.bot.run("doctor")
     assert doctor.returncode == 1
     assert "flows.yaml:" in doctor.stdout
-    assert httpx.get(f"{told.house.url}/readyz", trust_env=False).is_success
+    public, probed, numbers = (
+        httpx.get(url, trust_env=False)
+        for url in (
+            f"{told.house.url}/readyz",
+            f"{told.house.probes}/readyz",
+            f"{told.house.probes}/metrics",
+        )
+    )
+    assert public.is_success
+    assert "flows.yaml" not in public.text
+    assert probed.is_success
+    assert "flows.yaml:" in probed.json()["faults"]["manifests"]
+    assert "latchkey_faults 1.0" in numbers.text
 
     (company / "flows.yaml").write_text(good)
     told.until(lambda: logged(told, "in order again", "manifests"), "it is in order", timeout=30)

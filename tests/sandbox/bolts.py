@@ -234,7 +234,7 @@ def javascript(sandbox):
     process = subprocess.Popen([node(), "app.js"], cwd=JS, env=env, stdin=subprocess.DEVNULL)
     yield
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 class Server(ThreadingMixIn, WSGIServer):

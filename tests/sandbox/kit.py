@@ -97,7 +97,7 @@ class Api:
 
     def __init__(self, sandbox):
         self.sandbox = sandbox
-        self.http = httpx.Client(base_url=sandbox.api_url, trust_env=False, timeout=10)
+        self.http = httpx.Client(base_url=sandbox.api_url, trust_env=False, timeout=30)
 
     def __call__(self, method, *, token=None, **arguments):
         return self.post(method, token=token, json=arguments).json()
@@ -128,8 +128,8 @@ class App:
     def link(self):
         """Open one more link; return its messages other than envelopes, as they come."""
         opened = self.api("apps.connections.open", token=self.sandbox.app_token)
-        link = self._open.enter_context(connect(opened["url"], open_timeout=5, close_timeout=0.5))
-        hello = json.loads(link.recv(timeout=5))
+        link = self._open.enter_context(connect(opened["url"], open_timeout=30, close_timeout=0.5))
+        hello = json.loads(link.recv(timeout=30))
         assert hello["type"] == "hello"
         heard = [hello]
         thread = threading.Thread(target=self._listen, args=(link, heard))

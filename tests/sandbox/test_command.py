@@ -53,7 +53,7 @@ def running(folder, *more):
         yield found[0]
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert "Stopped." in rest
     finally:
         process.kill()

@@ -87,13 +87,13 @@ def test_kill(sandbox, post, person, victim, kind, messages):
     with pytest.raises(httpx.ReadTimeout):
         post()
 
-    assert victim.wait(5) == -9
+    assert victim.wait(30) == -9
     assert len(person.messages()) == messages
 
 
 def test_kill_of_who_is_dead_already(sandbox, post, victim):
     victim.kill()
-    victim.wait(5)
+    victim.wait(30)
     sandbox.fault("chat.postMessage", "kill_before", pid=victim.pid)
 
     with pytest.raises(httpx.ReadTimeout):

@@ -37,7 +37,7 @@ def app(wide):
 def ready(api, content=PNG, name="a.png", **more):
     """Upload a file and wait until Slack has looked at it, as an app has to."""
     file_id = upload(api, content, name, **more)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not api.form("files.info", file=file_id)["file"]["mimetype"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)

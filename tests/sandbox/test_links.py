@@ -60,10 +60,10 @@ def test_an_app_has_ten_links_at_most(unlinked, address):
         unlinked.link()
 
     with connect(address()) as eleventh:
-        said = json.loads(eleventh.recv(timeout=5))
+        said = json.loads(eleventh.recv(timeout=30))
         assert said == {"type": "disconnect", "reason": "too_many_websockets"}
         with pytest.raises(ConnectionClosed):
-            eleventh.recv(timeout=5)
+            eleventh.recv(timeout=30)
 
 
 def test_a_disconnect_with_the_old_link_closed(unlinked, sandbox):
@@ -105,7 +105,7 @@ def test_a_deaf_link_swallows_its_turn(unlinked, sandbox, person):
 
 def test_a_deaf_link_answers_no_ping(unlinked, sandbox, address):
     with connect(address(), ping_interval=None, close_timeout=0) as link:
-        assert link.ping().wait(5)
+        assert link.ping().wait(30)
 
         sandbox.deafen()
 

@@ -135,7 +135,7 @@ def test_a_factor_is_told_wherever_it_is_not_one(files, factor, told):
     ) as process:
         identity = json.loads(process.stdout.readline())
         process.terminate()
-        _, warned = process.communicate(timeout=10)
+        _, warned = process.communicate(timeout=30)
 
     assert ("0.5 times those of Slack" in warned) is told
     assert identity.get("rate_factor") == (0.5 if told else None)

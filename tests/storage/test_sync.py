@@ -3,18 +3,22 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import event, select
 from structlog.testing import capture_logs
 
+from engine.commands import Approve
+from engine.conditions import Comparator, Condition
 from engine.connectors.port import Discovered
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup, Join
 from engine.inventory import IntegrationId, ResourceStatus
-from engine.outcome import Card
-from storage import facts, schema, sync
+from engine.outcome import Card, Decision
+from storage import apply, book, facts, schema, sync
 from storage.database import Database
 from storage.sync import TooMuchError
 from storage.tables import (
@@ -34,9 +38,11 @@ from tests.support.stored import (
     BOB,
     DAN,
     DBAS,
+    DORA,
     ENGINEERS,
     GROUPS,
     HOUR,
+    MIA,
     MINUTE,
     PEOPLE,
     PG,
@@ -164,6 +170,128 @@ def test_former_people_do_not_count(stored):
 
     with pytest.raises(TooMuchError):
         take_in(stored, [*PEOPLE, *former, *crowd(20)[6:]])
+
+
+# --- people, one transaction after another --------------------------------------------------------
+
+TIGERS = GroupId("file:tigers")
+PARISIANS = Condition("city", Comparator.IS, ("Paris",))
+
+
+def lives(who, city, *groups):
+    return replace(next(p for p in PEOPLE if p.id == who), attributes={"city": (city,)},
+                   groups=frozenset(groups))  # fmt: skip
+
+
+@pytest.fixture
+def reform(stored, monkeypatch):
+    """Everything changes at once: groups, their members, who is there; a person at a time."""
+    monkeypatch.setattr(sync, "AT_ONCE", 1)
+    engineers = replace(reading().requestors, conditions=(*is_in(ENGINEERS).conditions, PARISIANS))
+    torn = reading(name="Torn", requestors=engineers)
+    save(stored, (reading(), True), (writing(), True), (torn, True))
+    take_in(stored, [lives(ALICE, "Berlin", ENGINEERS), *PEOPLE[:2], *PEOPLE[3:]])
+    after = [
+        *PEOPLE[:2],
+        lives(ALICE, "Paris", TIGERS),
+        lives(BOB, "Paris", DBAS),
+        lives(DAN, "Rome"),
+        lives(SAM, "Rome", DBAS, TIGERS),
+    ]
+    return after, [GROUPS[1], Group(TIGERS, "file", "tigers")]
+
+
+def steps(stored, people, groups) -> list[sync.Step]:
+    with stored.database.read() as session:
+        return sync.compare(session, people, groups).steps(stored.now)
+
+
+def usable(stored) -> dict[PersonId, set[str]]:
+    company = stored.company()
+    people = company.directory.people.values()
+    return {p.id: {f.name for f in company.policy.usable(p, p)} for p in people}
+
+
+def test_between_two_steps_of_an_intake_everybody_is_as_before_or_as_after(stored, reform):
+    """A person who changed group and city at once may never be seen with one of the two."""
+    seen = [(stored.company().directory, usable(stored))]
+    for step in steps(stored, *reform):
+        stored.write(lambda tx, _, step=step: step(tx))
+        seen.append((stored.company().directory, usable(stored)))
+    (old, could), (new, can) = seen[0], seen[-1]
+
+    assert len(seen) == 6
+    assert could != can
+    for directory, able in seen:
+        for id_, one in directory.people.items():
+            assert one == old.people[id_] or one == new.people[id_]
+            assert one.groups <= directory.groups.keys() or not one.active
+            assert able[id_] in (could[id_], can[id_])
+        assert not any("Torn" in names for names in able.values())
+    assert set(new.groups) == {DBAS, TIGERS}
+
+
+def test_who_decides_between_two_steps_had_the_right_before_or_has_it_after(stored, reform):
+    """Nobody else ever does, and one person at a time wins or loses it."""
+    deciders = []
+    for step in [lambda _: None, *steps(stored, *reform)]:
+        stored.write(lambda tx, _, step=step: step(tx))
+        deciders.append({who for who in (DAN, DORA, SAM, BOB, ALICE, MIA) if decides(stored, who)})
+
+    assert deciders[0] == {DAN, DORA}
+    assert deciders[-1] == {BOB, SAM}
+    assert all(some <= {DAN, DORA, BOB, SAM} for some in deciders)
+    assert all(len(before ^ after) <= 1 for before, after in pairwise(deciders))
+
+
+class _UndoneError(Exception):
+    pass
+
+
+def decides(stored, who) -> bool:
+    """Try it: ask for something, approve it, and undo all of it."""
+    draft, outcomes = stored.draft(["write on ledger.entries"], by=MIA, flow=WRITING), []
+
+    def attempt(tx, company):
+        request = apply.submit(tx, company, draft, "a try", stored.now)
+        outcomes.append(book.carry_out(tx, company, request.id, Approve(who), stored.now))
+        raise _UndoneError
+
+    with suppress(_UndoneError):
+        stored.write(attempt)
+    return isinstance(outcomes[0], Decision)
+
+
+def test_what_an_intake_wakes_is_woken_when_it_is_whole(stored, reform):
+    request = stored.submit("write on ledger.entries", by=BOB, flow=WRITING)
+    stored.pass_(MINUTE)
+    *others, last = steps(stored, *reform)
+    for step in others:
+        stored.write(lambda tx, _, step=step: step(tx))
+        assert wakes_at(stored, request) > stored.now
+
+    stored.write(lambda tx, _: last(tx))
+
+    assert wakes_at(stored, request) == stored.now
+
+
+def test_an_intake_that_was_broken_off_is_brought_to_its_end_by_the_next(stored, reform):
+    """All differences may be stored, and nobody woken: the next one finds nothing to change."""
+    request = stored.submit("write on ledger.entries", by=BOB, flow=WRITING)
+    stored.pass_(MINUTE)
+    *others, _ = steps(stored, *reform)
+    for step in others:
+        stored.write(lambda tx, _, step=step: step(tx))
+
+    take_in(stored, *reform)
+
+    assert wakes_at(stored, request) == stored.now
+    assert {g.id for g in stored.rows(GroupRow)} == {DBAS, TIGERS}
+    assert steps(stored, *reform) == []
+
+
+def wakes_at(stored, request):
+    return next(r for r in stored.rows(RequestRow) if r.id == request.id).wake_at
 
 
 # --- Slack ties ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ _ARGUMENTS = [
     "--disable-gpu",
     "--font-render-hinting=none",
 ]
-PATIENCE = 15_000  # milliseconds for anything to become visible
+PATIENCE = 60_000  # milliseconds for anything to become visible
 
 
 @contextmanager

@@ -296,7 +296,7 @@ class Door:
 
 
 def _wait(seen: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while not seen():
         assert time.monotonic() < until, "the loops never came to rest"
         time.sleep(0.001)

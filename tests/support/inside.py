@@ -151,7 +151,7 @@ def whole_life(inside: Inside) -> dict[str, Count]:
 
 
 def wait_until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not seen():
         if time.monotonic() > deadline:
             raise AssertionError("the loops never came to rest")

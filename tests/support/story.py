@@ -27,7 +27,7 @@ from engine.request import AccessRequest, State
 from storage import sync
 from storage.tables import Company, EntitlementRow, ResourceRow
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 START = 60.0  # seconds that a bot may take to be ready, where other work fills the machine
 CUSTOMERS, ORDERS = "orders/shop/customers", "orders/shop/orders"
 STOCK, DELIVERIES = "orders/warehouse/stock", "orders/warehouse/deliveries"

@@ -1,0 +1,383 @@
+"""The HTTP server beside clients that say nothing, little, or too much.
+
+Nothing that a client withholds may keep a file of this process, or a place, for longer than the
+server waits. Connections of 1,100 that said nothing kept access alive for as long as they stayed.
+"""
+
+import os
+import resource
+import socket
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
+
+import pytest
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from bot import open_files, server
+from bot.server import Server
+from tests.support.silent import Silent
+
+SOON = 0.3  # seconds that the server waits for a client, where that is what a test is about
+LONG = 600.0  # where it is not
+PATIENCE = 30.0  # seconds
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+class Held:
+    """An answer that takes until it is let go."""
+
+    def __init__(self):
+        self.begun, self.go = threading.Semaphore(0), threading.Event()
+
+    def answer(self, _request):
+        self.begun.release()
+        self.go.wait(PATIENCE)
+        return PlainTextResponse("held")
+
+
+async def took(request):
+    with suppress(ClientDisconnect):
+        return PlainTextResponse(f"{len(await request.body())}")
+    return PlainTextResponse("gone")
+
+
+def large(_request):
+    return PlainTextResponse("x" * 50_000_000)
+
+
+@contextmanager
+def serving(held=None, **given):
+    ways = ["GET", "POST"]
+    routes = [
+        Route("/", took, methods=ways),
+        Route("/held", (held or Held()).answer),
+        Route("/large", large),
+    ]
+    made = Server(Starlette(routes=routes), "127.0.0.1", 0, **given)
+    made.start()
+    try:
+        yield made
+    finally:
+        assert made.stop()
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """A server that soon has waited long enough."""
+    with serving(within=SOON) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def patient():
+    with serving(within=LONG) as made:
+        yield made
+
+
+@pytest.fixture
+def connect():
+    with ExitStack() as held:
+
+        def connect(to, said=b""):
+            made = held.enter_context(socket.create_connection(("127.0.0.1", to.port), PATIENCE))
+            made.sendall(said)
+            return made
+
+        yield connect
+
+
+def read(connection):
+    """Read until it is closed, or an answer is whole."""
+    got = b""
+    try:
+        while part := connection.recv(4096):
+            got += part
+            head, end, body = got.partition(b"\r\n\r\n")
+            length = next((n for n in head.split(b"\r\n") if b"content-length" in n.lower()), None)
+            if end and length and len(body) >= int(length.partition(b":")[2]):
+                break
+    except ConnectionError:
+        pass
+    return got
+
+
+def status(answer):
+    return int(answer.split(b" ", 2)[1])
+
+
+def until(what):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+    return found
+
+
+def connections(to):
+    return to._server.server_state.connections
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET",
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        HEAD + b"Content-Length: 5\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\n\r\nabc",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    ],
+)
+def test_who_does_not_finish_what_they_say_is_cut_off(connect, hasty, said):
+    assert read(connect(hasty, said)) == b""
+    until(lambda: not connections(hasty))
+
+
+def test_who_keeps_the_connection_and_asks_nothing_is_cut_off(connect, hasty):
+    def answered():
+        made = connect(hasty, GET)  # in time, if the machine is not too busy
+        return made if read(made).endswith(b"0") else None
+
+    assert read(until(answered)) == b""
+
+
+@pytest.mark.parametrize(
+    ("begun", "drop"),
+    [
+        (b"GET / HTTP/1.1\r\nx: ", b"y"),
+        (HEAD + b"Content-Length: 100000\r\n\r\n", b"x"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["head", "body", "chunks"],
+)
+def test_who_drips_is_cut_off_like_who_is_silent(connect, hasty, begun, drop):
+    """A byte now and then kept a connection open for ever."""
+    connection = connect(hasty, begun)
+    connection.settimeout(0.02)
+    until(lambda: not drips(connection, drop))
+
+
+def drips(connection, drop):
+    """Return whether it is still listened to."""
+    try:
+        connection.sendall(drop)
+        return bool(connection.recv(1))
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+
+
+LARGE, HELD = GET.replace(b"/", b"/large", 1), GET.replace(b"/", b"/held", 1)
+
+
+def test_who_does_not_take_in_the_answer_is_cut_off(connect, hasty):
+    connect(hasty, LARGE)
+    until(lambda: connections(hasty))
+    until(lambda: not connections(hasty))
+
+
+def test_who_does_not_take_in_the_answer_gives_way(connect):
+    with serving(most=2, within=LONG) as served:
+        deaf = [connect(served, LARGE) for _ in range(2)]
+        until(lambda: len(connections(served)) == 2)
+
+        assert read(connect(served, GET)).endswith(b"0")
+
+        for each in deaf:
+            each.close()
+
+
+def test_an_answer_that_does_not_come_holds_no_place_for_ever(connect, monkeypatch):
+    monkeypatch.setattr(server, "ANSWER_WITHIN", SOON)
+    held = Held()
+    with serving(held, within=LONG) as served:
+        assert read(connect(served, HELD)) == b""
+        held.go.set()
+
+
+def test_who_is_slow_within_the_time_is_answered(connect, patient):
+    connection = connect(patient, HEAD + b"Content-")
+    connection.sendall(b"Length: 5\r\n\r\nab")
+    connection.sendall(b"cde")
+    assert read(connection).endswith(b"5")
+
+    connection.sendall(GET + GET)
+    assert read(connection).endswith(b"0")
+
+
+def test_with_no_room_who_has_waited_longest_gives_way(connect):
+    with serving(most=4, within=LONG) as served:
+        silent = [connect(served) for _ in range(9)]
+
+        assert read(connect(served, GET)).endswith(b"0")
+
+        assert [read(each) for each in silent[:6]] == [b""] * 6
+        assert len(connections(served)) <= 4
+
+
+def test_who_is_being_answered_gives_way_to_nobody(connect):
+    held = Held()
+    with serving(held, most=3, within=LONG) as served:
+        asked = [connect(served, HELD) for _ in range(3)]
+        for _ in asked:
+            assert held.begun.acquire(timeout=PATIENCE)
+        newcomer = connect(served, GET)
+        assert len(connections(served)) == 3
+
+        held.go.set()
+
+        assert [read(each)[-4:] for each in asked] == [b"held"] * 3
+        assert read(newcomer).endswith(b"0")
+
+
+def files():
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (of itself, whatever is open)
+
+
+def test_connections_take_no_more_files_than_they_may(connect):
+    """All that came were accepted before one was looked at: for a moment no file was left."""
+    most = 8
+    with serving(most=most, within=LONG) as served:
+        before, seen = files(), []
+        with Silent("127.0.0.1", served.port, 300):
+            probe = connect(served, GET)
+            seen.append(files())
+            assert status(read(probe)) == 200
+            seen.append(files())
+
+        assert max(seen) <= before + 300 + most + 10
+
+
+@contextmanager
+def no_files_left():
+    """Take away what files this process may still open; give them back after the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as held:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files() + 8, hard))
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        try:
+            while True:
+                held.enter_context(open(os.devnull))  # noqa: PTH123
+        except OSError:
+            yield
+
+
+def test_without_a_file_left_the_door_waits_and_goes_on(connect):
+    """Each try was made 2,048 times over, with a line of the log and a timer for each."""
+    with structlog.testing.capture_logs() as said, serving(within=LONG) as served:
+        resting = connect(served, GET)
+        assert status(read(resting)) == 200
+        waiting = socket.socket()
+        others = [socket.socket() for _ in range(3)]
+        with closing(waiting), no_files_left():
+            for each in (waiting, *others):
+                each.connect(("127.0.0.1", served.port))
+            waiting.sendall(GET)
+            clock = time.pthread_getcpuclockid(served._thread.ident)
+            began = time.clock_gettime(clock)
+            until(lambda: said)
+            threading.Event().wait(1)
+            spent = time.clock_gettime(clock) - began
+            # It gave its own file back to those who are short of one.
+            assert read(resting) == b""
+        assert spent < 0.5
+        assert status(read(connect(served, GET))) == 200
+        for each in others:
+            each.close()
+    assert [line["event"] for line in said].count("no connection can be accepted") == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        b"transfer-encoding: Chunked\r\ncontent-length: 0\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 5, 6\r\n",
+        b"Content-Length: +5\r\n",
+        b"Content-Length: -5\r\n",
+        b"Transfer-Encoding: chunked, chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"Transfer-Encoding : chunked\r\n",
+    ],
+)
+def test_a_request_that_can_be_read_in_two_ways_is_refused(connect, patient, head):
+    """With both, one reader goes by the length and the next by the chunks: what is between is a
+    request that nobody has seen.
+    """
+    smuggled = b"0\r\n\r\n" + GET
+    answer = read(connect(patient, HEAD + head + b"\r\n" + smuggled))
+
+    assert status(answer) == 400
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_chunks_in_the_old_version_are_refused(connect, patient):
+    said = HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert status(read(connect(patient, said))) == 400
+
+
+def test_chunks_alone_and_a_length_alone_are_answered(connect, patient):
+    chunks = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
+    assert read(connect(patient, chunks)).endswith(b"5")
+    assert read(connect(patient, HEAD + b"Content-Length: 5\r\n\r\nabcde")).endswith(b"5")
+
+
+def test_a_head_without_end_is_refused(connect, patient):
+    connection = connect(patient)
+    try:
+        connection.sendall(b"GET / HTTP/1.1\r\nx: " + b"y" * 400_000)
+    except ConnectionError:
+        return  # it was cut off before all was said
+    assert read(connection)[9:12] in {b"400", b""}
+
+
+def test_what_makes_no_sense_after_an_early_answer_leaves_no_trace_in_the_log(
+    connect, patient, caplog
+):
+    """The library answered a second time, and logged that it could not."""
+    said = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = connect(patient, said)
+    assert status(read(connection)) == 404
+    connection.sendall(b"no length\r\n")
+    assert read(connection) == b""
+    assert not [line for line in caplog.records if line.exc_info]
+
+
+def test_an_end_comes_though_clients_are_silent(connect):
+    with serving(within=LONG) as served:
+        silent = [
+            connect(served, said) for said in (b"", b"GET", HEAD + b"Content-Length: 5\r\n\r\n")
+        ]
+        until(lambda: len(connections(served)) == 3)
+    assert [read(each) for each in silent] == [b""] * 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "connections"), [(64, 8), (256, 32), (1024, 128), (1_000_000, 128), (-1, 128)]
+)
+def test_most_files_are_left_to_the_duty(monkeypatch, limit, connections):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, -1))
+    assert open_files.for_a_door() == connections
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((256, -1), (1024, -1)), ((256, 512), (512, 512)), ((256, 256), None), ((4096, -1), None)],
+)
+def test_who_may_have_more_files_takes_them_at_the_start(monkeypatch, before, after):
+    """A shell of macOS gives 256, and lets each have more."""
+    taken = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: before)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: taken.append(limits))
+    open_files.raise_limit()
+    assert taken == ([after] if after else [])
