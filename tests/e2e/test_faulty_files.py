@@ -290,6 +290,7 @@ def test_a_password_that_is_changed_in_its_file_is_used_at_the_next_connection(
             new = secrets.token_urlsafe(18)
             connection.execute(alter.format(role, new))
             dsn_file.write_text(make_conninfo(**{**before, "password": new}))
+            told.until(lambda: not told.sessions(str(before["user"])), "no connection is left")
             told.house.sandbox.advance(31 * 60)
             told.wait(request.code, State.EXPIRED)
             assert not told.works(login)
