@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot import doctor, logs, manifests, operate, redaction, settings
 from bot.connected import connect_all
+from bot.export import Format, lines
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
 from bot.settings import BadSettingsError, Settings
@@ -24,6 +26,7 @@ from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest, GrantState
 from storage import schema, secrets, servers
+from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database
 from storage.files import UnsafePlaceError
@@ -38,6 +41,7 @@ pausing = typer.Typer(no_args_is_help=True, help="Begin no new access; revoking 
 resuming = typer.Typer(no_args_is_help=True, help="Begin new access again.")
 integrations = typer.Typer(no_args_is_help=True, help="Look after connected systems.")
 people = typer.Typer(no_args_is_help=True, help="Look after who is who.")
+audit = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
 db = typer.Typer(no_args_is_help=True, help="Look after the database.")
 sandbox = typer.Typer(help="Try everything in a browser, with nothing to configure.")
 for name, group in {
@@ -46,6 +50,7 @@ for name, group in {
     "resume": resuming,
     "integrations": integrations,
     "people": people,
+    "audit": audit,
     "db": db,
     "sandbox": sandbox,
 }.items():
@@ -361,12 +366,57 @@ def carry_people(
         )
 
 
+@audit.command("verify")
+def verify_audit(
+    anchors: Annotated[
+        list[str] | None, typer.Option("--anchor", help="As the log and the admins have it.")
+    ] = None,
+) -> None:
+    """Compare the audit with its keys and with anchors. Status 1 if it is not whole."""
+    try:
+        known = [Anchor.of(text) for text in anchors or ()]
+    except BadAnchorError as fault:
+        _fail(str(fault))
+    with operate.opened(_settings()) as desk, desk.database.read() as session:
+        reading, whole = Reading(session, known), True
+        for finding in reading.findings():
+            whole = False
+            out.print(_shown(finding), soft_wrap=True)
+        newest = anchor(session)
+    if not whole:
+        _fail("The audit is not whole.")
+    alone = f", {reading.by_anchor:,} of them by anchors alone" if reading.by_anchor else ""
+    now = f" Anchor: {newest}" if newest else ""
+    out.print(f"The audit is whole: {reading.entries:,} entries{alone}.{now}", soft_wrap=True)
+
+
+@audit.command("export")
+def export_audit(
+    as_: Annotated[Format, typer.Option("--format", help="CSV: a spreadsheet.")] = Format.JSONL,
+    since: Annotated[datetime | None, typer.Option(help="In UTC, like 2026-11-02.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="In UTC; itself not counted.")] = None,
+) -> None:
+    """Print all that happened, the oldest first."""
+    begin, end = (at and at.replace(tzinfo=UTC) for at in (since, until))
+    try:
+        with operate.opened(_settings()) as desk:
+            for text in lines(desk, as_, begin, end):
+                sys.stdout.write(text)
+    except ValueError:
+        _fail("An entry that comes next cannot be read: latchkey audit verify")
+
+
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
-    database = Database(_settings().database_url)
-    before = schema.current(database)
-    schema.upgrade(database)
+    given = _settings()
+    database = Database(given.database_url)
+    if given.owner_database:
+        owner = Database(given.owner_database)
+        before = schema.upgrade_for(database, owner)
+        owner.close()
+    else:
+        before = schema.upgrade(database)
     out.print(f"schema {before or 'none'} → {schema.current(database)}")
     database.close()
 

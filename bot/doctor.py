@@ -19,12 +19,12 @@ from bot.references import BadReferenceError
 from bot.settings import Settings, unknown
 from bot.slack import error_code
 from engine.connectors.port import Check, Unavailable
-from storage import files, schema, servers, sets
+from storage import files, roles, schema, servers, sets
 from storage.company import Companies
 from storage.database import Database
 from storage.files import UnsafePlaceError
-from storage.servers import Connection
-from storage.sessions import UnfitStoreError, strangers
+from storage.roles import Connection
+from storage.sessions import Sessions, UnfitStoreError, strangers
 from storage.sets import Standing
 from storage.types import db_now
 
@@ -94,13 +94,25 @@ def _database(settings: Settings) -> Iterator[Check]:
         if database.sessions:
             with database.sessions.connect() as connection:
                 cure = strangers(connection)
-            yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                yield _roles(database.sessions, connection)
         if schema.fits(found):
             yield from _administrators(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])
     finally:
         database.close()
+
+
+def _roles(sessions: Sessions, connection: Connection) -> Check:
+    """Say whether whoever has the running role's password could change what is written."""
+    name = "database's roles"
+    if sessions.owner is None:
+        detail = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
+        return Check(name, ok=True, detail=detail)
+    excess = roles.excess(connection, sessions.schema)
+    detail = excess or f"two: {sessions.owner} owns the schema, and what is written stays"
+    return Check(name, ok=not excess, detail=detail)
 
 
 def _administrators(database: Database) -> Iterator[Check]:
@@ -129,7 +141,9 @@ def _integrations(settings: Settings) -> Iterator[Check]:
     listed = found.what if found else None
     yield _manifests(settings, listed, standing)
     if isinstance(listed, Manifests) and standing is not Standing.OLDER:
-        stored = [Connection(m.id, m.name, m.kind, m.settings, "") for m in listed.integrations]
+        stored = [
+            servers.Connection(m.id, m.name, m.kind, m.settings, "") for m in listed.integrations
+        ]
     if odd := unknown(references(stored)):
         yield Check("settings", ok=True, detail=f"warning: {' '.join(odd)}")
     for system in stored:
@@ -162,7 +176,7 @@ def _manifests(
     return Check("manifests", ok=True, detail=detail)
 
 
-def _stored(settings: Settings, digest: str) -> tuple[Standing, list[Connection]]:
+def _stored(settings: Settings, digest: str) -> tuple[Standing, list[servers.Connection]]:
     """Return how the files stand among those that were applied, and the systems that are known."""
     try:
         database = Database(settings.database_url, pool=1)

@@ -45,7 +45,7 @@ class Accepted:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator["Desk"]:
-    database = Database(settings.database_url, pool=2)
+    database = Database(settings.database_url, pool=2, keys=settings.key_ring)
     clock = MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
     try:
         yield Desk(database, Companies(), clock)

@@ -11,7 +11,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 
-from bot import app, inventory, loops, new_ids, open_files, reconcile, roster
+from bot import anchors, app, inventory, loops, new_ids, open_files, reconcile, roster
 from bot.clock import Clock, MovedClock, SystemClock
 from bot.connected import Systems, connect, references
 from bot.delivery import MessageLoop
@@ -143,7 +143,10 @@ class Program:
         self._settings = settings
         self._http = http
         self.database = Database(
-            settings.database_url, patience=PATIENCE, fresh=settings.database_url_now
+            settings.database_url,
+            patience=PATIENCE,
+            fresh=settings.database_url_now,
+            keys=settings.key_ring,
         )
         vitals = Vitals()
         self._systems = Systems(lambda s: connect(s, settings.installation), vitals.faults)
@@ -202,6 +205,7 @@ class Program:
         self._plan_jobs()
         for said in unknown(references(self._stored())):
             log.warning("a variable that nothing reads", said=said)
+        anchors.note(self.services)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -245,6 +249,7 @@ class Program:
         try:
             finished += [self._access.stop(left()), self._messages.stop(left())]
             if self.database.instance:
+                anchors.note(self.services)
                 with self.database.write(urgent=True) as tx:
                     claims.leave(tx, self.services.instance)
         except AWAY:
@@ -311,6 +316,7 @@ class Program:
         def change(tx: Write, _: object) -> None:
             tx.wait_for_others()
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
+            jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
 
         self.services.write(change)
@@ -324,6 +330,7 @@ class Program:
             ),
             JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
             JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
+            JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
 

@@ -38,12 +38,20 @@ from bot.references import (
 )
 from storage import files
 from storage.secrets import BadKeyError, KeyRing
-from storage.sessions import schema_of
+from storage.sessions import owner_of, schema_of
 
 SLACK = "https://slack.com/api/"
 SECRETS = frozenset(
-    {"slack_bot_token", "slack_signing_secret", "slack_app_token", "database_url", "keys"}
+    {
+        "slack_bot_token",
+        "slack_signing_secret",
+        "slack_app_token",
+        "database_url",
+        "owner_url",
+        "keys",
+    }
 )
+ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
@@ -87,6 +95,13 @@ class Settings(BaseSettings):
         repr=False,  # it holds a password
         alias="LATCHKEY_DATABASE_URL",
         description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
+    )
+    owner_url: str | None = Field(
+        default=None,
+        repr=False,
+        alias="LATCHKEY_OWNER_URL",
+        description="For `latchkey db upgrade` alone: the same database's address for the role "
+        "that owns the schema, where that is not the one that runs.",
     )
     keys: Annotated[list[SecretStr], NoDecode] = Field(
         alias="LATCHKEY_KEYS",
@@ -154,9 +169,10 @@ class Settings(BaseSettings):
         if not self._database_reference:
             return self.database_url
         try:
-            return self._known_database(resolve(self._database_reference))
+            now = self._known_database(resolve(self._database_reference))
         except (BadReferenceError, ValueError):
             return self.database_url
+        return now or self.database_url
 
     @model_validator(mode="before")
     @classmethod
@@ -177,7 +193,7 @@ class Settings(BaseSettings):
             return _keys(value)
         text = value.strip()
         if info.field_name in SECRETS:
-            address = info.field_name == "database_url"
+            address = info.field_name in ADDRESSES
             text = _secret(text, redaction.know_address if address else redaction.know)
         if _CONTROL.search(unquote(text)):
             raise ValueError("there is a line break or another control character in it")
@@ -230,9 +246,11 @@ class Settings(BaseSettings):
             raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
 
-    @field_validator("database_url")
+    @field_validator("database_url", "owner_url")
     @classmethod
-    def _known_database(cls, value: str) -> str:
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         value = re.sub("^postgresql://", "postgresql+psycopg://", value)
         try:
             url = make_url(value)
@@ -246,6 +264,7 @@ class Settings(BaseSettings):
         if url.drivername not in {"sqlite", "postgresql+psycopg"}:
             raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
         schema_of(url)
+        owner_of(url)
         return value
 
     @field_validator("clock_file")
@@ -290,6 +309,15 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         return _is_loopback(self.slack_api_url)
+
+    @property
+    def owner_database(self) -> str | None:
+        """Where the owner of the schema finds it: it has one name, which one address gives."""
+        if self.owner_url is None:
+            return None
+        place = {"schema": schema_of(make_url(self.database_url))}
+        url = make_url(self.owner_url).difference_update_query(["owner"])
+        return url.update_query_dict(place).render_as_string(hide_password=False)
 
     @property
     def key_ring(self) -> KeyRing:

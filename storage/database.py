@@ -34,6 +34,7 @@ from sqlmodel import Session
 from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
+from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError
 from storage.words import Columns, Statements
 
@@ -89,11 +90,17 @@ class Gate:
 
 
 class Read(Session):
-    """Questions, each for itself: `ask` is the quick way for constants; the ORM knows the rest."""
+    """Questions, each for itself: `ask` is the quick way for constants; the ORM knows the rest.
 
-    def __init__(self, connection: Connection, statements: Statements) -> None:
+    `keys` are those of the database, for the audit; None: who opened it had none.
+    """
+
+    def __init__(
+        self, connection: Connection, statements: Statements, keys: KeyRing | None
+    ) -> None:
         super().__init__(connection, expire_on_commit=False)
         self._on, self._statements = connection, statements
+        self.keys = keys
         self.dialect = connection.dialect.name
 
     def close(self) -> None:
@@ -115,9 +122,13 @@ class Write(Read):
     """
 
     def __init__(
-        self, connection: Connection, statements: Statements, instance: int | None
+        self,
+        connection: Connection,
+        statements: Statements,
+        keys: KeyRing | None,
+        instance: int | None,
     ) -> None:
-        super().__init__(connection, statements)
+        super().__init__(connection, statements, keys)
         self.topics = set[Topic]()
         self.instance = instance
 
@@ -164,7 +175,8 @@ class Database:
     SQLite's file is made where nobody else can write; elsewhere it raises UnsafePlaceError.
     `on_commit` is called after each commit with the topics that it woke. `patience`: the seconds to
     wait for one's turn in this process, then for others' locks, and for a connection. `fresh`, on
-    PostgreSQL, returns the address as it is at the time of a connection.
+    PostgreSQL, returns the address as it is at the time of a connection. `keys` prove what is
+    written to the audit.
     """
 
     def __init__(
@@ -174,11 +186,13 @@ class Database:
         pool: int = 25,
         patience: float = 10.0,
         fresh: Callable[[], str] | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
         parsed = make_url(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.file = files.make_private(parsed.database or "") if self.sqlite else None
         self.url = url
+        self.keys = keys
         self.sessions = None if self.sqlite else Sessions(url, patience, fresh)
         self._gate = Gate(patience, 1 if self.sqlite else WRITERS)
         # On SQLite only one writes at a time.
@@ -231,7 +245,7 @@ class Database:
         with gate, self._connected() as connection:
             with (
                 connection.begin(),
-                Write(connection, self.statements, self.instance) as tx,
+                Write(connection, self.statements, self.keys, self.instance) as tx,
             ):
                 yield tx
                 tx.finish()
@@ -265,7 +279,10 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Read]:
         """Open a session that only reads, each statement for itself."""
-        with self.reader.connect() as connection, Read(connection, self.statements) as session:
+        with (
+            self.reader.connect() as connection,
+            Read(connection, self.statements, self.keys) as session,
+        ):
             yield session
 
     def ask(self, query: Select[*Columns], values: Mapping[str, Any]) -> list[tuple[*Columns]]:

@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     RECONCILE_ACCOUNT = "reconcile_account"  # one that was busy, or has ended; its id
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
+    ANCHOR = "anchor"  # of the audit: told outside the database
     SWEEP = "sweep"  # forget instances that are long dead
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import inspect, text
 
-from storage import sync
+from storage import roles, sync
 from storage.database import Database
+from storage.sessions import UnfitStoreError
 
 if TYPE_CHECKING:
     import psycopg
@@ -54,27 +55,56 @@ def fits(revision: str) -> bool:
     return revision.isdecimal() and int(revision) - int(newest()) in {0, 1}
 
 
-def upgrade(database: Database, to: str = "head") -> None:
+def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
     """Bring the schema to a revision, in one transaction, one process at a time.
 
-    A schema that is newer than this program's stays as it is. Raises UnfitStoreError, with what
-    its owner has to do, where Latchkey may not make its schema.
+    Return the revision before it; empty: none.
+
+    A schema that is newer than this program's stays as it is. `runner`: the role that works in it,
+    if that is not its owner, and gets what it needs. Raises UnfitStoreError, with what its owner
+    has to do, where Latchkey may not make its schema.
     """
     from alembic import command
 
-    if to == "head" and current(database) > newest():
-        return
+    before = current(database)
+    if to == "head" and before > newest():
+        return before
     with database.write() as tx:
         tx.wait_for_others()
         connection = tx.connection()
         if database.sessions:
             database.sessions.make_schema(_driver(connection))
         command.upgrade(_config(connection), to)
+        if database.sessions and runner:
+            roles.grant(_driver(connection), database.sessions.schema, runner)
     if database.sessions:
         database.close()  # sessions from before the schema was there do not look into it
     if to == "head":
         with database.write() as tx:
             sync.ensure_rows(tx)
+    return before
+
+
+def upgrade_for(runner: Database, owner: Database) -> str:
+    """As `upgrade`, by the schema's owner, for another role that runs. Both are on PostgreSQL.
+
+    Raises UnfitStoreError if they are not the roles, or do not come to the same schema.
+    """
+    if runner.sessions is None or owner.sessions is None:
+        raise UnfitStoreError("Only PostgreSQL has roles: leave LATCHKEY_OWNER_URL out.")
+    with runner.sessions.connect() as ours, owner.sessions.connect() as theirs:
+        named, runs = theirs.info.user, ours.info.user
+    if runner.sessions.owner != named:
+        raise UnfitStoreError(
+            f"LATCHKEY_OWNER_URL is the address of {named}. Say in LATCHKEY_DATABASE_URL that the "
+            f"schema belongs to that role: ?owner={named}"
+        )
+    before = upgrade(owner, runner=runs)
+    if current(runner) != current(owner):
+        raise UnfitStoreError(
+            "LATCHKEY_OWNER_URL leads to another database or schema than LATCHKEY_DATABASE_URL."
+        )
+    return before
 
 
 def downgrade(database: Database, to: str) -> None:

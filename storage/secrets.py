@@ -1,13 +1,20 @@
-"""Encryption at rest: AES-256-GCM, a ring of keys, bound to whose secret it is, and where."""
+"""Encryption at rest: AES-256-GCM, a ring of keys, bound to whose secret it is, and where.
+
+From each key of the ring another is derived, for the audit.
+"""
 
 import base64
 import hashlib
+import hmac
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.connectors.port import Secret
 
@@ -26,6 +33,21 @@ def new_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class AuditKey:
+    """Makes MACs. `id` is what entries name it by, and tells nothing of it."""
+
+    id: str
+    _secret: bytes = field(repr=False)
+
+    def mac(self, *what: str | int) -> str:
+        return hmac.digest(self._secret, json.dumps(what).encode(), "sha256").hex()
+
+    def made(self, mac: str, *what: str | int) -> bool:
+        """Tell whether the MAC is of this key, and of nothing but what is given."""
+        return hmac.compare_digest(mac.encode(), self.mac(*what).encode())
+
+
 class KeyRing:
     """Encrypts with the first key; decrypts with whichever key encrypted.
 
@@ -36,6 +58,7 @@ class KeyRing:
     def __init__(self, keys: Sequence[str], installation: str = "") -> None:
         self._installation = installation
         self._keys = {}
+        audit = []
         for key in keys:
             try:
                 raw = base64.urlsafe_b64decode(key)
@@ -44,9 +67,12 @@ class KeyRing:
             if len(raw) != 32:
                 raise BadKeyError
             self._keys[hashlib.sha256(raw).digest()[:_KEY_ID]] = AESGCM(raw)
+            audit.append(_audit_key(raw, installation))
         if not self._keys:
             raise BadKeyError
         self._first = next(iter(self._keys))
+        self.audit_key = audit[0]  # the one to write with
+        self.audit_keys: Mapping[str, AuditKey] = {key.id: key for key in audit}
 
     def seal(self, secret: Secret, about: str) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -67,3 +93,9 @@ class KeyRing:
 
     def _bound(self, about: str) -> bytes:
         return json.dumps([self._installation, about]).encode()
+
+
+def _audit_key(raw: bytes, installation: str) -> AuditKey:
+    context = json.dumps(["audit", installation]).encode()
+    derived = HKDF(SHA256(), length=32, salt=None, info=context).derive(raw)
+    return AuditKey(hashlib.sha256(derived).hexdigest()[: 2 * _KEY_ID], derived)

@@ -18,7 +18,14 @@ from sqlalchemy import URL, make_url
 
 from engine.connectors.transport import Transport, examine, guarded
 
-__all__ = ["BadSchemaError", "Sessions", "UnfitStoreError", "schema_of", "strangers"]
+__all__ = [
+    "BadSchemaError",
+    "Sessions",
+    "UnfitStoreError",
+    "owner_of",
+    "schema_of",
+    "strangers",
+]
 
 Connection = psycopg.Connection[Any]
 
@@ -64,7 +71,7 @@ BETWEEN = (
 )
 
 _OWNER = """
-select oid, pg_get_userbyid(nspowner), pg_get_userbyid(nspowner) = current_user
+select oid, pg_get_userbyid(nspowner), pg_get_userbyid(nspowner) = coalesce(%s, current_user)
 from pg_namespace where nspname = %s
 """
 _MAKERS = """
@@ -94,7 +101,7 @@ where has_database_privilege('public', current_database(), word)
 
 
 class BadSchemaError(ValueError):
-    """`schema=` in the database's address is no name for Latchkey's own schema."""
+    """`schema=` in the database's address is no name of Latchkey's own, or `owner=` is none."""
 
 
 class UnfitStoreError(Exception):
@@ -109,6 +116,14 @@ def schema_of(url: URL) -> str:
             "schema= names a schema of Latchkey's own: small letters, digits and _, "
             "neither public nor beginning with pg_"
         )
+    return name
+
+
+def owner_of(url: URL) -> str | None:
+    """Return who owns the schema, if not the login itself: `?owner=…`."""
+    name = url.query.get("owner")
+    if isinstance(name, tuple) or name == "":
+        raise BadSchemaError("owner= names one role: the one that owns Latchkey's schema")
     return name
 
 
@@ -134,7 +149,7 @@ class Sessions:
 
     def __init__(self, url: str, patience: float, fresh: Callable[[], str] | None = None) -> None:
         parsed = make_url(url)
-        self.schema = schema_of(parsed)
+        self.schema, self.owner = schema_of(parsed), owner_of(parsed)
         self.url = _of_driver(parsed)
         self._read = url
         self._fresh = fresh or (lambda: url)
@@ -196,6 +211,11 @@ class Sessions:
 
         A lock on one's own schema is not to be had by others, as an advisory lock is.
         """
+        if self.owner:
+            raise UnfitStoreError(
+                f"The schema {self.schema} is for {self.owner} to make and to change: "
+                "`latchkey db upgrade`, with LATCHKEY_OWNER_URL"
+            )
         name = sql.Identifier(self.schema)
         if not self._look(connection):
             try:
@@ -254,12 +274,20 @@ class Sessions:
             raise UnfitStoreError(BETWEEN)
 
     def _is_ours(self, connection: Connection) -> bool:
-        found = connection.execute(_OWNER, [self.schema]).fetchone()
+        found = connection.execute(_OWNER, [self.owner, self.schema]).fetchone()
         if found is None:
             return False
-        oid, owner, mine = found
+        oid, owner, fits = found
         _, me = _who(connection)
-        if not mine:
+        if self.owner and not fits:
+            named = sql.Identifier(self.owner).as_string(connection)
+            mine = owner == connection.info.user
+            cure = f"REASSIGN OWNED BY {me}" if mine else f"ALTER SCHEMA {self.schema} OWNER"
+            raise UnfitStoreError(
+                f"The schema {self.schema} belongs to {owner}, and not to {named}, as owner= in "
+                f"LATCHKEY_DATABASE_URL says: {cure} TO {named};"
+            )
+        if not fits:
             raise UnfitStoreError(
                 f"The schema {self.schema} belongs to {owner}, who could plant in it what Latchkey "
                 f"then runs. Let it be Latchkey's: ALTER SCHEMA {self.schema} OWNER TO {me}; "
@@ -288,7 +316,7 @@ class Sessions:
 
 
 def _of_driver(url: URL) -> URL:
-    return url.difference_update_query(["schema"])
+    return url.difference_update_query(["schema", "owner"])
 
 
 def _drops(planted: Sequence[tuple[str, str, str]]) -> str:

@@ -97,7 +97,7 @@ def ensure_rows(tx: Write) -> None:
     """Make the rows that are there exactly once."""
     company = {"id": 1, "epoch": 0, "paused": False, "syncing": False, "admins": []}
     batch.add(tx, Company, [company], key=("id",))
-    batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": ""}], key=("id",))
+    batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))
 
 
 @dataclass(frozen=True, slots=True)

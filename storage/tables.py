@@ -242,6 +242,7 @@ class AuditRow(SQLModel, table=True):
     body: dict[str, Any] = _json()
     hash: str
     key: str = Field(default="", sa_column_kwargs={"server_default": ""})  # its id; empty: none
+    mac: str = Field(default="", sa_column_kwargs={"server_default": ""})  # of the hash, by the key
 
 
 class AuditHead(SQLModel, table=True):
@@ -249,6 +250,7 @@ class AuditHead(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     seq: int = 0
     hash: str = ""
+    mac: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class DeliveryRow(SQLModel, table=True):

@@ -15,9 +15,16 @@ from bot.sandbox.house import COMPANY, MANIFESTS
 from storage import schema
 from storage.database import Database
 from storage.secrets import new_key
-from tests.support.postgres import STORE, drop_database, fresh_database
+from tests.support.postgres import (
+    RUNNER,
+    STORE,
+    drop_database,
+    fresh_database,
+    with_a_runner,
+)
 from tests.support.proxy import Proxy
 
+ONE_ROLE = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
 COMMANDS = (["run"], ["db", "upgrade"], ["requests", "list"], ["revoke", "--all"])
 
 
@@ -39,13 +46,14 @@ def given(url: str) -> dict[str, str]:
     }
 
 
-def latchkey(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def latchkey(url: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
     # The company names a system of its own, which is asked nothing here.
     system = {"LATCHKEY_SANDBOX_PG": "host=127.0.0.1 port=1"}
     return subprocess.run(
         [sys.executable, "-m", "bot", *arguments],
-        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), "COLUMNS": "1000"} | system | given(url),
+        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), "COLUMNS": "1000"}
+        | (system | given(url) | more),
         capture_output=True,
         text=True,
         check=False,
@@ -119,6 +127,7 @@ def test_the_doctor_fails_while_everybody_may_get_in_and_its_cure_cures(cluster,
         "database": (True, f"schema {schema.newest()}"),
         "database's clock": (True, ""),
         "database's doors": (True, "closed to PUBLIC"),
+        "database's roles": (True, ONE_ROLE),
     }
 
 
@@ -132,6 +141,35 @@ def test_the_doctor_fails_while_others_may_create_in_its_schema_and_its_cure_cur
     owner(cluster, url, *re.findall(r"REVOKE .*?;", detail))
 
     assert all(ok for ok, _ in said_by_doctor(url).values())
+
+
+def test_with_two_roles_the_owner_upgrades_and_the_other_one_runs(cluster, url, tmp_path):
+    runner = with_a_runner(cluster, url)
+    kept = tmp_path / "owner"
+    kept.write_text(url)
+
+    refused = latchkey(runner, "run")
+    assert refused.returncode == 1
+    assert "`latchkey db upgrade`, with LATCHKEY_OWNER_URL" in refused.stderr
+    done = latchkey(runner, "db", "upgrade", LATCHKEY_OWNER_URL=f"file:{kept}")
+    assert done.stdout == f"schema none → {schema.newest()}\n"
+
+    assert latchkey(runner, "pause", "grants").returncode == 0
+    ok, detail = said_by_doctor(runner)["database's roles"]
+    assert ok
+    assert "what is written stays" in detail
+    owner(cluster, url, f"grant delete on latchkey.audit to {RUNNER}")
+    ok, detail = said_by_doctor(runner)["database's roles"]
+    assert not ok
+    assert f"{RUNNER} may DELETE audit. Run `latchkey db upgrade`" in detail
+
+
+def test_an_owners_address_that_is_none_is_named_without_its_password(url):
+    done = latchkey(url, "db", "upgrade", LATCHKEY_OWNER_URL="mysql://x:hunter22@h/d")
+
+    assert done.returncode == 1
+    assert "LATCHKEY_OWNER_URL" in done.stderr
+    assert "hunter22" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Every storage test runs on SQLite and on PostgreSQL, on a database that holds the company.
 
 On SQLite it is a copy of one file. On PostgreSQL, where a copy takes longer than most tests, it is
-one database, whose rows are put back before each test from a schema beside them.
+one database, whose rows are put back before each test from a schema beside them; and the role that
+works on it is not the one that owns it.
 """
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -19,7 +21,7 @@ from storage.database import Database
 from tests.storage.crew import Crew
 from tests.support import postgres
 from tests.support import stored as support
-from tests.support.postgres import drop_database, fresh_database
+from tests.support.postgres import drop_database, fresh_database, of_the_owner, with_a_runner
 from tests.support.stored import Stored
 
 cluster = postgres.cluster
@@ -50,11 +52,12 @@ def company_on(request, tmp_path_factory) -> Callable[[str], str]:
         if kind not in made:
             if kind == "sqlite":
                 url = f"sqlite:///{tmp_path_factory.mktemp('company')}/latchkey.db"
+                _upgrade(url, url)
             else:
-                url = fresh_database(request.getfixturevalue("cluster"))
-            database = Database(url, pool=5)
-            schema.upgrade(database)
-            database.close()
+                cluster = request.getfixturevalue("cluster")
+                owner = fresh_database(cluster)
+                url = with_a_runner(cluster, owner)
+                _upgrade(url, owner)
             support.found(url)
             if kind == "postgresql":
                 _run(request.getfixturevalue("cluster"), url, _keep())
@@ -96,6 +99,14 @@ def database(url) -> Iterator[Database]:
 
 
 @pytest.fixture
+def owner(kind, url) -> Iterator[Database]:
+    """The same database, for whoever may do there what they like."""
+    opened = Database(of_the_owner(url) if kind == "postgresql" else url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def stored(url) -> Iterator[Stored]:
     """The company, and one process that works on it."""
     opened = Stored.open(url)
@@ -116,6 +127,14 @@ def crew() -> Iterator[Crew]:
     """Three processes that run the functions of `workers.py` at the same moment."""
     with Crew(3, root=Path(__file__).parents[2]) as started:
         yield started
+
+
+def _upgrade(runner: str, owner: str) -> None:
+    with closing(Database(runner)) as ours, closing(Database(owner)) as theirs:
+        if runner == owner:
+            schema.upgrade(ours)
+        else:
+            schema.upgrade_for(ours, theirs)
 
 
 def _keep() -> list[str]:

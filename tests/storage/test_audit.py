@@ -1,26 +1,88 @@
-"""The audit: each line is bound to the one before, so that any change shows."""
+"""The audit: each line is bound to the one before and proven by a key, so that any change shows.
 
+Whoever attacks here may write what they like into the database, and has no key.
+"""
+
+from contextlib import contextmanager
 from datetime import timedelta, timezone
 
 import pytest
-from sqlalchemy import delete, event, insert, update
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, event, insert, select, update
 from sqlmodel import col
 
 from engine.outcome import Entry
 from engine.request import SYSTEM
 from storage import audit
+from storage.audit import BOUND, Anchor, BadAnchorError
+from storage.secrets import KeyRing, new_key
 from storage.tables import AuditHead, AuditRow
-from tests.support.stored import ADA
+from tests.support.stored import ADA, KEY
+
+SECOND, THIRD = new_key(), new_key()
 
 
-def wrong(stored) -> list[str]:
+def wrong(stored, *anchors) -> list[str]:
     with stored.database.read() as session:
-        return list(audit.verify(session))
+        return list(audit.verify(session, anchors))
+
+
+def anchor(stored) -> Anchor:
+    with stored.database.read() as session:
+        return audit.anchor(session)
 
 
 def say(stored, *entries, at=None) -> None:
     with stored.database.write() as tx:
         audit.append(tx, [(None, e) for e in entries], at or stored.now)
+
+
+def note(stored, n=0) -> None:
+    say(stored, Entry("noted", SYSTEM, {"n": n}))
+
+
+def entries(stored) -> list[dict]:
+    """Return the log as whoever has the database reads it."""
+    with stored.database.read() as session:
+        rows = session.execute(select(AuditRow.__table__).order_by(col(AuditRow.seq)))
+        return [dict(row) for row in rows.mappings()]
+
+
+@contextmanager
+def keys(stored, *ring):
+    """Write with other keys meanwhile; with none, as who has none."""
+    before = stored.database.keys
+    stored.database.keys = KeyRing(ring) if ring else None
+    yield
+    stored.database.keys = before
+
+
+def tamper(owner, *statements) -> None:
+    with owner.write() as tx:
+        for statement in statements:
+            tx.execute(statement)
+
+
+def put_in_place(owner, log: list[dict], **head: object) -> None:
+    """Make this the log, with the head at its end, whose MAC is what it was, if none is given."""
+    end = {"seq": log[-1]["seq"], "hash": log[-1]["hash"]}
+    tamper(
+        owner,
+        delete(AuditRow),
+        insert(AuditRow).values(log),
+        update(AuditHead).values(end | head),
+    )
+
+
+def rehashed(log: list[dict]) -> list[dict]:
+    """Return the log with hashes that fit: for that no key is needed."""
+    link, made = "", []
+    for row in log:
+        about = (row[name] for name in ("seq", "at", "actor", "action", "request_id", "body"))
+        link = audit._hash(link, *about)
+        made.append(row | {"hash": link})
+    return made
 
 
 @pytest.fixture
@@ -36,10 +98,8 @@ def test_whole_chain_is_found_whole(stored):
     assert wrong(stored) == []
 
 
-def test_log_without_a_line_is_whole(stored):
-    with stored.database.write() as tx:
-        tx.execute(delete(AuditRow))
-        tx.execute(update(AuditHead).values(seq=0, hash=""))
+def test_log_without_a_line_is_whole(stored, owner):
+    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash=""))
 
     assert wrong(stored) == []
 
@@ -55,26 +115,23 @@ def test_log_without_a_line_is_whole(stored):
     ],
 )
 @pytest.mark.parametrize("back", [0, 4])
-def test_any_change_of_a_line_shows(stored, log, column, value, back):
-    with stored.database.write() as tx:
-        line = update(AuditRow).where(col(AuditRow.seq) == log - back)
-        tx.execute(line.values({column: value}))
+def test_any_change_of_a_line_shows(stored, owner, log, column, value, back):
+    line = update(AuditRow).where(col(AuditRow.seq) == log - back)
+    tamper(owner, line.values({column: value}))
 
     assert wrong(stored)
 
 
-def test_changed_time_shows(stored, log):
-    with stored.database.write() as tx:
-        line = update(AuditRow).where(col(AuditRow.seq) == log - 3)
-        tx.execute(line.values(at=stored.now + timedelta(microseconds=1)))
+def test_changed_time_shows(stored, owner, log):
+    line = update(AuditRow).where(col(AuditRow.seq) == log - 3)
+    tamper(owner, line.values(at=stored.now + timedelta(microseconds=1)))
 
     assert wrong(stored) == [f"entry {log - 3} (noted) was changed, or one before it"]
 
 
 @pytest.mark.parametrize("back", [0, 4])
-def test_line_that_is_missing_shows(stored, log, back):
-    with stored.database.write() as tx:
-        tx.execute(delete(AuditRow).where(col(AuditRow.seq) == log - back))
+def test_line_that_is_missing_shows(stored, owner, log, back):
+    tamper(owner, delete(AuditRow).where(col(AuditRow.seq) == log - back))
 
     faults = wrong(stored)
     expected = f"entry {log - 4} is missing: the next is {log - 3}"
@@ -84,21 +141,20 @@ def test_line_that_is_missing_shows(stored, log, back):
 
 @pytest.mark.parametrize("change", [{"hash": "0" * 64}, {"seq": 3}, {"seq": 99}])
 @pytest.mark.usefixtures("log")
-def test_changed_head_shows(stored, change):
-    with stored.database.write() as tx:
-        tx.execute(update(AuditHead).values(change))
+def test_changed_head_shows(stored, owner, change):
+    tamper(owner, update(AuditHead).values(change))
 
     assert len(wrong(stored)) == 1
 
 
-def test_line_beyond_the_head_shows(stored, log):
-    (last,) = [r for r in stored.rows(AuditRow) if r.seq == log]
-    forged = audit._hash(last.hash, log + 1, stored.now, ADA, "approved", None, {})
-    line = {"seq": log + 1, "at": stored.now, "actor": ADA, "action": "approved", "body": {}}
-    with stored.database.write() as tx:
-        tx.execute(insert(AuditRow), [{**line, "hash": forged}])
+def test_line_beyond_the_head_shows(stored, owner, log):
+    forged = {"seq": log + 1, "actor": ADA, "action": "approved", "request_id": None, "body": {}}
+    log_ = rehashed([*entries(stored), {"at": stored.now, "key": "", "mac": "", **forged}])
+    tamper(owner, insert(AuditRow).values(log_[-1]))
 
-    assert len(wrong(stored)) == 1
+    faults = wrong(stored)
+    assert f"the log ends at {log + 1}, its head says {log}" in faults
+    assert any(f"entry {log + 1} (approved): written without a key" in f for f in faults)
 
 
 @pytest.mark.usefixtures("log")
@@ -124,3 +180,289 @@ def test_time_of_another_zone_is_the_same_moment(stored):
     say(stored, Entry("noted", SYSTEM), at=stored.now.astimezone(timezone(timedelta(hours=5))))
 
     assert wrong(stored) == []
+
+
+# --- what somebody without a key can do, who has the whole database -------------------------------
+
+
+@pytest.mark.parametrize("back", [0, 4])
+def test_rewriting_shows_though_all_hashes_fit(stored, owner, log, back):
+    """The hashes were plain: whoever could write to the database could compute them anew."""
+    log_ = entries(stored)
+    log_[-1 - back]["body"] = {"n": "forged"}
+    put_in_place(owner, rehashed(log_))
+
+    (fault, *rest) = [f for f in wrong(stored) if "does not have key" in f]
+    first = f"entry {log} (noted)" if back == 0 else f"entries {log - 4} to {log}"
+    assert fault.startswith(first)
+    assert rest == []
+
+
+def test_a_line_taken_out_of_the_middle_shows_though_all_is_numbered_and_hashed_anew(
+    stored, owner, log
+):
+    log_ = entries(stored)
+    del log_[-5]
+    put_in_place(owner, rehashed([row | {"seq": n} for n, row in enumerate(log_, 1)]))
+
+    assert any(f"entries {log - 4} to {log - 1}: written by" in f for f in wrong(stored))
+
+
+def test_a_line_put_in_shows_though_all_is_numbered_and_hashed_anew(stored, owner, log):
+    log_ = entries(stored)
+    log_.insert(-5, log_[-5] | {"action": "approved", "actor": ADA})
+    put_in_place(owner, rehashed([row | {"seq": n} for n, row in enumerate(log_, 1)]))
+
+    assert any(f"entries {log - 4} to {log + 1}: written by" in f for f in wrong(stored))
+
+
+@pytest.mark.parametrize("hashed_anew", [False, True])
+def test_two_lines_in_the_other_order_show(stored, owner, log, hashed_anew):
+    log_ = entries(stored)
+    one, two = log_[-4]["seq"], log_[-3]["seq"]
+    log_[-4], log_[-3] = log_[-3] | {"seq": one}, log_[-4] | {"seq": two}
+    put_in_place(owner, rehashed(log_) if hashed_anew else log_)
+
+    faults = wrong(stored)
+    said = "written by" if hashed_anew else f"entry {log - 3} (noted) was changed"
+    assert any(said in fault for fault in faults)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_an_end_that_was_cut_off_shows(stored, owner, log, moved):
+    log_ = entries(stored)[:-3]
+    head = {} if moved else {"seq": log, "hash": entries(stored)[-1]["hash"]}
+    put_in_place(owner, log_, **head)
+
+    said = "is not as Latchkey had left it" if moved else f"its head says {log}"
+    assert [said in fault for fault in wrong(stored)] == [True]
+
+
+def test_an_end_that_was_cut_off_shows_though_latchkey_has_gone_on(stored, owner, log):
+    """With the next entry the head was in order again."""
+    put_in_place(owner, entries(stored)[:-3])
+    note(stored)
+    note(stored)
+
+    (fault,) = wrong(stored)
+    assert f"entries after {log - 3} were cut off" in fault
+    assert [row["action"] for row in entries(stored)[-3:]] == [BOUND, "noted", "noted"]
+
+
+def test_an_end_that_was_cut_off_at_a_rotation_shows(stored, owner, log):
+    """Where the head is not of the new key, it has to be of the old one."""
+    put_in_place(owner, entries(stored)[:-3])
+    with keys(stored, SECOND, KEY):
+        note(stored)
+
+        (fault,) = wrong(stored)
+    assert f"entries after {log - 3} were cut off" in fault
+
+
+def test_a_cut_that_is_called_a_rotation_shows(stored, owner, log):
+    """The last line left is said to be of a key that nobody knows, as if it had been rotated."""
+    log_ = entries(stored)[:-3]
+    log_[-1] |= {"key": "0badc0de", "mac": "f" * 64}
+    put_in_place(owner, log_, mac="f" * 64)
+    note(stored)
+
+    (fault,) = wrong(stored)
+    assert f"entry {log - 3} (noted): written under key 0badc0de, which is not in" in fault
+
+
+@pytest.mark.parametrize("first", [1, 4])
+@pytest.mark.parametrize("ring", [(), (SECOND,)], ids=["no key", "a key of one's own"])
+def test_a_log_written_anew_under_another_key_shows(stored, owner, log, first, ring):
+    """As Latchkey itself would have written it: whole, but for the key."""
+    kept = entries(stored)[: first - 1]
+    end = kept[-1] if kept else {"seq": 0, "hash": ""}
+    tamper(
+        owner,
+        delete(AuditRow).where(col(AuditRow.seq) >= first),
+        update(AuditHead).values(seq=end["seq"], hash=end["hash"]),
+    )
+    with keys(stored, *ring):
+        for n in range(5):
+            note(stored, n)
+    faults = wrong(stored)
+    note(stored)
+
+    for found in (faults, wrong(stored)):
+        assert any(f"entries {first} to " in f and "Only an anchor" in f for f in found)
+    assert log
+
+
+@pytest.mark.usefixtures("log")
+def test_a_log_without_its_head_shows(stored, owner):
+    tamper(owner, delete(AuditHead))
+
+    assert wrong(stored)
+
+
+@pytest.mark.parametrize("back", [0, 4])
+def test_what_cannot_be_read_shows(stored, owner, log, kind, back):
+    """SQLite keeps whatever it is given; verifying ended in a traceback."""
+    if kind == "sqlite":
+        with stored.database.write() as tx:
+            tx.connection().exec_driver_sql(
+                f"update audit set at = 'never' where seq = {log - back}"  # noqa: S608
+            )
+    else:
+        tamper(owner, update(AuditRow).where(col(AuditRow.seq) == log - back).values(body=[1]))
+
+    assert wrong(stored)
+
+
+# --- anchors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("log")
+def test_an_anchor_holds_while_the_log_goes_on(stored):
+    kept = anchor(stored)
+    note(stored)
+
+    assert wrong(stored, kept, Anchor.of(str(anchor(stored)))) == []
+
+
+def test_an_older_state_put_back_shows_at_an_anchor_alone(stored, owner, log):
+    """Whoever kept a copy can put it back as it was: inside the database nothing tells."""
+    copy = entries(stored)
+    ((_, _, mac),) = [(h.seq, h.hash, h.mac) for h in stored.rows(AuditHead)]
+    note(stored)
+    kept = anchor(stored)
+    put_in_place(owner, copy, mac=mac)
+
+    assert wrong(stored) == []
+    (fault,) = wrong(stored, kept)
+    assert f"the log ends at {log}, before the anchor {kept}" in fault
+
+    note(stored, 7)
+    (fault,) = wrong(stored, kept)
+    assert f"up to entry {log + 1} the log is not what it was" in fault
+
+
+@pytest.mark.usefixtures("log")
+def test_a_log_that_was_emptied_shows_at_an_anchor(stored, owner):
+    kept = anchor(stored)
+    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
+    note(stored)
+
+    assert len(wrong(stored, kept)) == 1
+
+
+@pytest.mark.parametrize("text", ["", "x", "12", "12:ab", "0:" + "a" * 64, "1:" + "A" * 64])
+def test_what_is_no_anchor_is_refused(text):
+    with pytest.raises(BadAnchorError, match="NUMBER:HASH"):
+        Anchor.of(text)
+
+
+# --- keys that come and go ------------------------------------------------------------------------
+
+
+def test_a_new_key_binds_what_was_there(stored, log):
+    old = anchor(stored)
+    with keys(stored, SECOND, KEY):
+        note(stored)
+        note(stored)
+
+        assert wrong(stored, old) == []
+    before, bound, after, _ = entries(stored)[-4:]
+    assert bound["action"] == BOUND
+    assert bound["body"] == {"seq": log, "hash": old.hash, "key": before["key"], "intact": True}
+    assert bound["key"] == after["key"] != before["key"]
+
+
+def test_without_the_old_key_an_anchor_proves_what_was_written_with_it(stored, log):
+    with keys(stored, SECOND, KEY):
+        note(stored)
+    kept = anchor(stored)
+    with keys(stored, SECOND):
+        note(stored)
+
+        (fault,) = wrong(stored)
+        assert fault.startswith(f"entries 1 to {log}: written under key ")
+        assert fault.endswith(f"Since entry {log + 1} nothing has changed there")
+        assert wrong(stored, kept) == []
+
+
+def test_without_the_old_key_a_change_shows_all_the_same(stored, owner, log):
+    """What a key has bound stays bound: the hashes of what is before it need none."""
+    with keys(stored, SECOND, KEY):
+        note(stored)
+    log_ = entries(stored)
+    log_[log - 3]["body"] = {"n": "forged"}
+    put_in_place(owner, rehashed(log_))
+    with keys(stored, SECOND):
+        assert any("written by somebody" in fault for fault in wrong(stored))
+
+
+def test_what_is_written_without_a_key_is_named(stored, log):
+    """An end in an emergency does not wait for the keys; the log says so."""
+    with keys(stored):
+        say(stored, Entry("revoked", SYSTEM))
+    note(stored)
+    kept = anchor(stored)
+
+    (fault,) = wrong(stored)
+    assert fault.startswith(f"entry {log + 1} (revoked): written without a key")
+    assert fault.endswith(f"Since entry {log + 2} nothing has changed there")
+    assert wrong(stored, kept) == []
+    assert entries(stored)[-2]["action"] == BOUND
+
+
+def test_nothing_is_said_to_be_as_it_was_where_something_was_changed(stored, owner, log):
+    with keys(stored, SECOND, KEY):
+        note(stored)
+    tamper(owner, update(AuditRow).where(col(AuditRow.seq) == log - 3).values(actor=ADA))
+
+    with keys(stored, SECOND):
+        changed, unproven = wrong(stored)
+    assert changed.startswith(f"entry {log - 3} (noted) was changed")
+    assert unproven.endswith("proves it")
+
+
+def test_who_has_no_keys_verifies_with_an_anchor(stored, owner, log):
+    kept = anchor(stored)
+    with keys(stored):
+        assert len(wrong(stored)) == 1
+        assert wrong(stored, kept) == []
+
+        log_ = entries(stored)
+        log_[log - 3]["body"] = {"n": "forged"}
+        put_in_place(owner, rehashed(log_))
+        assert len(wrong(stored, kept)) == 2
+
+
+def test_keys_of_another_installation_are_others():
+    """A line of one installation's log would have been one of the other's."""
+    ours, theirs = KeyRing([KEY], "production"), KeyRing([KEY], "staging")
+
+    assert not ours.audit_keys.keys() & theirs.audit_keys.keys()
+    assert ours.audit_key.mac("x") != theirs.audit_key.mac("x")
+
+
+def test_a_key_is_not_shown():
+    ring = KeyRing([KEY])
+
+    assert ring.audit_key._secret.hex() not in repr(ring.audit_key)
+    assert "secret" not in repr(ring.audit_key)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    history=st.lists(
+        st.tuples(st.permutations([KEY, SECOND, THIRD]), st.integers(1, 3)), max_size=6
+    )
+)
+def test_an_honest_log_is_whole_however_keys_are_rotated(stored, history):
+    """Replicas with the keys in another order take turns; the same log grows on and on."""
+    for ring, times in history:
+        with keys(stored, *ring):
+            for n in range(times):
+                note(stored, n)
+    kept = anchor(stored)
+
+    with keys(stored, KEY, SECOND, THIRD):
+        assert wrong(stored) == []
+    with keys(stored, THIRD):
+        assert wrong(stored, kept) == []

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta, timezone
 import psycopg
 import pytest
 from sqlalchemy import bindparam, select, text, update
-from sqlalchemy.engine import make_url
 from sqlmodel import col
 
 from storage import batch, claims
 from storage.database import BusyError, Database, Gate
 from storage.jobs import JobKind, reschedule, schedule
 from storage.tables import JobRow
+from tests.support.postgres import for_libpq
 from tests.support.stored import START
 
 
@@ -124,9 +124,7 @@ def test_topics_are_told_after_the_commit(database):
 
 @pytest.mark.parametrize("kind", ["postgresql"])
 def test_topics_are_told_to_other_processes(database):
-    parts = make_url(database.url)
-    address = parts.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(address, autocommit=True) as connection:
+    with psycopg.connect(for_libpq(database.url), autocommit=True) as connection:
         connection.execute("listen latchkey")
         with database.write() as tx:
             schedule(tx, JobKind.SWEEP, "", START)
@@ -207,7 +205,7 @@ def test_who_starts_waits_for_locks_longer_than_a_click_does(url):
 
 def leave(url) -> None:
     """End all sessions of the database, as a restart of the server does."""
-    with psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False)) as one:
+    with psycopg.connect(for_libpq(url)) as one:
         one.execute(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
             " where datname = current_database() and pid <> pg_backend_pid()"

@@ -12,6 +12,7 @@ from sqlmodel import col
 from storage.database import AWAY, Database
 from storage.tables import IntegrationRow, JobRow, MessageRow
 from storage.types import among
+from tests.support.postgres import for_libpq
 from tests.support.stored import START
 
 JOB = insert(JobRow)
@@ -31,7 +32,7 @@ def job(subject: str, **changed: object) -> dict[str, object]:
 
 def cut(database: Database) -> None:
     """End all connections to the database from outside."""
-    with psycopg.connect(database.url.replace("+psycopg", ""), autocommit=True) as other:
+    with psycopg.connect(for_libpq(database.url), autocommit=True) as other:
         other.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"

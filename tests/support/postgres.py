@@ -19,11 +19,13 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import make_url
 
 from bot.sandbox.postgres import Cluster
 from tests.support.servers import ENDS, binaries
 
 __all__ = [
+    "RUNNER",
     "STORE",
     "STORE_PASSWORD",
     "both_ends",
@@ -31,22 +33,30 @@ __all__ = [
     "database_url",
     "drop_database",
     "ends",
+    "for_libpq",
     "fresh_database",
     "home",
+    "of_the_owner",
     "own_cluster",
     "program",
     "theirs",
+    "with_a_runner",
     "workshop",
 ]
 
 STORE = "store"  # whom Latchkey's own database knows it as: it may make a schema, and no more
 STORE_PASSWORD = "correct-horse-of-the-store"
 
+RUNNER = "runner"  # whom Latchkey runs as, where the schema belongs to `STORE`
+RUNNER_PASSWORD = "battery-staple-of-the-runner"
+
 _numbers = itertools.count(1)
-_MAKE_STORE = f"""
-do $$ begin create role {STORE} login password '{STORE_PASSWORD}';
+_MAKE = """
+do $$ begin create role {} login password '{}';
 exception when duplicate_object then null; end $$
 """
+_MAKE_STORE = _MAKE.format(STORE, STORE_PASSWORD)
+_MAKE_RUNNER = _MAKE.format(RUNNER, RUNNER_PASSWORD)
 
 
 @pytest.fixture(scope="session")
@@ -164,6 +174,30 @@ def fresh_database(cluster: Cluster) -> str:
         ):
             connection.execute(sql.SQL(statement).format(**named))
     return f"postgresql+psycopg://{STORE}:{STORE_PASSWORD}@{cluster.host}:{cluster.port}/{name}"
+
+
+def with_a_runner(cluster: Cluster, url: str) -> str:
+    """Return the address by which another role than its owner comes to a database."""
+    name = sql.Identifier(make_url(url).database or "")
+    with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as connection:
+        connection.execute(_MAKE_RUNNER)
+        connection.execute(
+            sql.SQL("grant connect on database {} to {}").format(name, sql.Identifier(RUNNER))
+        )
+    made = make_url(url).set(username=RUNNER, password=RUNNER_PASSWORD)
+    return made.update_query_dict({"owner": STORE}).render_as_string(hide_password=False)
+
+
+def of_the_owner(url: str) -> str:
+    """Return the address by which the owner comes to a database, given anybody's."""
+    made = make_url(url).set(username=STORE, password=STORE_PASSWORD)
+    return made.difference_update_query(["owner"]).render_as_string(hide_password=False)
+
+
+def for_libpq(url: str) -> str:
+    """Return the address without what only Latchkey knows."""
+    made = make_url(url).set(drivername="postgresql").difference_update_query(["owner", "schema"])
+    return made.render_as_string(hide_password=False)
 
 
 def drop_database(cluster: Cluster, url: str) -> None:

@@ -47,7 +47,7 @@ from storage.claims import InstanceId
 from storage.company import Companies, Company
 from storage.database import Database, Write
 from storage.messages import Shown
-from storage.secrets import KeyRing, new_key
+from storage.secrets import KeyRing
 from storage.tables import AccountRow, FlowRow
 
 T = TypeVar("T")
@@ -200,9 +200,9 @@ class System:
             raise self.faults.pop(0)
 
 
-def found(url: str) -> None:
+def found(url: str, keys: KeyRing | None = None) -> None:
     """Write the company into a database that has the schema."""
-    database = Database(url, pool=5)
+    database = Database(url, pool=5, keys=keys or KeyRing([KEY]))
     with database.write() as tx:
         sync.people(tx, PEOPLE, GROUPS, START)
         sync.tie(tx, {p.id: account(f"U-{p.id}", p.email) for p in PEOPLE}, START)
@@ -216,7 +216,7 @@ def found(url: str) -> None:
     database.close()
 
 
-KEY = new_key()
+KEY = "YSBrZXkgdGhhdCBldmVyeSB0ZXN0IHByb2Nlc3MgaGE="  # the other processes of a test have it, too
 
 
 @dataclass
@@ -236,22 +236,23 @@ class Stored:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, url: str, **more: object) -> Self:
+    def open(cls, url: str, *, keys: KeyRing | None = None, **more: object) -> Self:
         """Join the company as a process of one's own."""
-        database = Database(url)
+        keys = keys or KeyRing([KEY])
+        database = Database(url, keys=keys)
         with database.write() as tx:
             instance = claims.register(tx)
         database.instance = instance
-        return cls(database, instance, **more)
+        return cls(database, instance, keys=keys, **more)
 
     @classmethod
-    def founded(cls, url: str) -> Self:
+    def founded(cls, url: str, keys: KeyRing | None = None) -> Self:
         """Make an empty database the company's, and join it."""
         database = Database(url)
         schema.upgrade(database)
         database.close()
-        found(url)
-        return cls.open(url)
+        found(url, keys)
+        return cls.open(url, keys=keys)
 
     @property
     def desk(self) -> Desk:

@@ -38,7 +38,8 @@ def upgrade() -> None:
             name, "message", columns, sqlite_where=_UNSENT, postgresql_where=_UNSENT
         )
 
-    op.add_column("audit", sa.Column("key", sa.String(), nullable=False, server_default=""))
+    for table, column in (("audit", "key"), ("audit", "mac"), ("audit_head", "mac")):
+        op.add_column(table, sa.Column(column, sa.String(), nullable=False, server_default=""))
     op.add_column(
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
     )
@@ -57,7 +58,8 @@ def downgrade() -> None:
     op.drop_table("manifest_set")
     op.drop_column("integration", "listed")
     op.drop_column("company", "syncing")
-    op.drop_column("audit", "key")
+    for table, column in (("audit_head", "mac"), ("audit", "mac"), ("audit", "key")):
+        op.drop_column(table, column)
     op.drop_index("message_turn", "message")
     op.drop_index("message_next", "message")
     op.drop_column("message", "place")
