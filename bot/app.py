@@ -7,7 +7,6 @@ from typing import Any
 import structlog
 from slack_bolt import App, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.errors import SlackApiError, SlackClientError
 
 from bot.homes import Homes
 from bot.links import Links
@@ -15,7 +14,7 @@ from bot.listeners import access, decide, home, people, request, running, unknow
 from bot.listeners.table import Table
 from bot.services import Services
 from bot.settings import Settings
-from bot.slack import Client
+from bot.slack import NO_ANSWER, Client
 from bot.views import credentials
 from bot.vitals import Vitals
 from storage.database import AWAY
@@ -118,7 +117,7 @@ class _Apology:
         how = self.client.views_push if body.get("view") else self.client.views_open
         try:
             how(trigger_id=body["trigger_id"], view=_notice(sentence))
-        except (SlackApiError, SlackClientError, OSError) as fault:
+        except NO_ANSWER as fault:
             log.warning("nobody could be told", why=type(fault).__name__)
             return False
         return True

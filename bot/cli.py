@@ -142,12 +142,13 @@ def list_requests(
         for request in desk.requests(live=not everything):
             table.add_row(
                 request.code,
-                request.state.value,
+                f"{request.state.value}{_unread(request)}",
                 _shown(desk.name(request.grantee)),
                 _shown(", ".join(desk.what(request))),
                 f"{request.ends_at:%Y-%m-%d %H:%M} UTC" if request.ends_at else "",
             )
         out.print(table)
+        _name_unread(desk)
 
 
 @requests.command("show")
@@ -158,10 +159,11 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
         if request is None:
             _fail(f"There is no request {code}.")
         _print_request(desk, request)
+        _name_unread(desk)
 
 
 def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
-    out.print(f"[bold]{request.code}[/] {request.state.value}")
+    out.print(f"[bold]{request.code}[/] {request.state.value}{_unread(request)}")
     facts = {
         "for": desk.name(request.grantee),
         "asked by": desk.name(request.requestor),
@@ -205,11 +207,22 @@ def revoke(
                 refused = True
                 said = f"not revoked: {refusal_in_plain_text(outcome)}"
             else:
-                said = outcome.request.state.value
+                said = f"{outcome.request.state.value}{_unread(request)}"
             out.print(f"{request.code}  {_shown(said)}")
         if not chosen:
             out.print("There is nothing to revoke.")
+        _name_unread(desk)
     raise typer.Exit(1 if refused else 0)
+
+
+def _unread(request: AccessRequest) -> str:
+    return "" if request.readable else ", could not be read"
+
+
+def _name_unread(desk: operate.Desk) -> None:
+    """Name what could not be read on the way: the rest was done without it."""
+    for finding in desk.database.unread.take():
+        err.print(_shown(finding.sentence), soft_wrap=True)
 
 
 @pausing.command("grants")

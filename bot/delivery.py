@@ -6,18 +6,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from http.client import HTTPException
 from typing import Any
 
 import structlog
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from structlog.contextvars import bound_contextvars
 
 from bot.pace import POST, Pace
 from bot.pool import Pool
 from bot.services import Services
-from bot.slack import asked_to_wait
+from bot.slack import NO_ANSWER, OddAnswerError, asked_to_wait, error_code, said
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
@@ -46,6 +45,9 @@ class Cure(Enum):
     ANEW = "this message cannot be changed any more: post another"
     DROP = "this person cannot be told: give up, and log it"
 
+
+# Slack says of these that some of it may have been done.
+UNCERTAIN = frozenset({"internal_error", "fatal_error"})
 
 CURES: Mapping[str, Cure] = {
     "message_not_found": Cure.ANEW,
@@ -226,7 +228,7 @@ class MessageLoop:
                 self._pace.limited(_method(fault), channel, now, wait)
                 return _Sent(Later(parcel, now + wait))
             return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
-        except (OSError, HTTPException, SlackClientError) as fault:
+        except NO_ANSWER as fault:
             # Whether Slack did it before the connection broke, nobody knows.
             log.info("not known whether sent", why=type(fault).__name__)
         except Exception:
@@ -259,14 +261,14 @@ class MessageLoop:
                 unfurl_links=False,
                 unfurl_media=False,
             )
-            channel, ts = str(posted["channel"]), str(posted["ts"])
+            channel, ts = said(posted, "channel"), said(posted, "ts")
             self._pace.posted(channel, now)
         opened = (parcel.recipient, channel) if ts and channel != drawn.channel else None
         return _Sent(Shown(parcel, channel, ts), opened)
 
     def _direct(self, slack: str) -> str:
         answer: Any = self._client.conversations_open(users=slack)
-        return str(answer["channel"]["id"])
+        return said(answer, "channel", "id")
 
     def _find(self, channel: str, parcel: Parcel) -> str | None:
         """Look for a card that an attempt with an unknown outcome may have posted."""
@@ -275,13 +277,18 @@ class MessageLoop:
             page: Any = self._client.conversations_history(
                 channel=channel, include_all_metadata=True, limit=100, cursor=cursor or None
             )
-            for message in page["messages"]:
-                payload = message.get("metadata", {}).get("event_payload", {})
-                if payload.get("id") == _identity(parcel):
-                    return str(message["ts"])
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                break
+            messages_ = page.get("messages")
+            if not isinstance(messages_, list):
+                raise OddAnswerError("without messages")  # it may be there all the same
+            for message in messages_:
+                match message:
+                    case {"metadata": {"event_payload": {"id": id_}}} if id_ == _identity(parcel):
+                        return said(message, "ts")
+            match page.get("response_metadata"):
+                case {"next_cursor": str(next_)} if next_:
+                    cursor = next_
+                case _:
+                    break
         return None
 
 
@@ -319,10 +326,8 @@ def _method(fault: SlackApiError) -> str:
 
 def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) -> Result:
     """Return what to do about an error. `known`: there was a direct message with the recipient."""
-    response: Any = fault.response
-    status = getattr(response, "status_code", 0)
-    code = response.get("error") if hasattr(response, "get") else None
-    if status >= 500 or code is None:
+    status, code = getattr(fault.response, "status_code", 0), error_code(fault)
+    if status >= 500 or code.startswith("http_") or code in UNCERTAIN:
         return Later(parcel, now + _pause(parcel), doubtful=True)
     cure = CURES.get(code, Cure.RETRY)
     if cure is Cure.DROP or (cure is Cure.ANEW and not known):

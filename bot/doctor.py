@@ -3,23 +3,22 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
 from typing import Any
 
-from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import watch
+from bot import slack, watch
 from bot.app import DELIVERY_TIMEOUT, client
 from bot.connected import connect, references
 from bot.manifests import BadManifestsError, Manifests
 from bot.references import BadReferenceError
 from bot.settings import Settings, unknown
-from bot.slack import error_code
+from bot.slack import Client, error_code
+from bot.vitals import Vitals
 from engine.connectors.port import Check, Unavailable
-from storage import files, roles, schema, servers, sets
+from storage import facts, files, roles, schema, servers, sets
 from storage.company import Companies
 from storage.database import Database
 from storage.files import UnsafePlaceError
@@ -33,7 +32,7 @@ SCOPES = frozenset(
 )
 SKEW = 5.0  # seconds that clocks may differ by
 # No answer, or none that HTTP has; ValueError: what was given cannot be sent.
-NO_ANSWER = (SlackApiError, SlackClientError, HTTPException, OSError, ValueError)
+NO_ANSWER = (*slack.NO_ANSWER, ValueError)
 
 
 def examine(settings: Settings) -> Iterator[Check]:
@@ -57,15 +56,24 @@ def _bot(settings: Settings) -> Iterator[Check]:
     missing = SCOPES - held
     detail = f"missing: {', '.join(sorted(missing))}" if missing else "all there"
     yield Check("scopes", ok=not missing, detail=detail)
-    if date := headers.get("date"):
-        skew = abs((datetime.now(UTC) - parsedate_to_datetime(str(date))).total_seconds())
+    if (theirs := _moment(headers.get("date"))) is not None:
+        skew = abs((datetime.now(UTC) - theirs).total_seconds())
         yield Check("clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from Slack's")
+
+
+def _moment(header: object) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(str(header))
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _app(settings: Settings) -> Check:
     token = settings.slack_app_token
-    web = WebClient(base_url=settings.slack_api_url, timeout=DELIVERY_TIMEOUT, retry_handlers=[])
-    web.apps_connections_open(app_token=token.get_secret_value() if token else "")
+    given = token.get_secret_value() if token else ""
+    web = Client(given, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
+    web.apps_connections_open(app_token=given)
     return Check("app token", ok=True, detail="Socket Mode can be opened")
 
 
@@ -98,6 +106,7 @@ def _database(settings: Settings) -> Iterator[Check]:
                 yield _roles(database.sessions, connection)
         if schema.fits(found):
             yield from _administrators(database)
+            yield from _unreadable(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
         yield Check("database", ok=False, detail=str(fault).splitlines()[0])
     finally:
@@ -133,6 +142,14 @@ def _administrators(database: Database) -> Iterator[Check]:
             "is a guest. Name somebody else as admins in company.yaml"
         )
     yield Check("administrators", ok=bool(told), detail=detail)
+
+
+def _unreadable(database: Database) -> Iterator[Check]:
+    """Name the rows that cannot be read: those of the company, and of what is not over."""
+    with database.read() as session:
+        facts.find(session, limit=None)
+    for finding in database.unread.take():
+        yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
 
 
 def _integrations(settings: Settings) -> Iterator[Check]:

@@ -84,7 +84,7 @@ class Stored(Collector):
             return  # a gap says that nothing is known
         requests = GaugeMetricFamily("latchkey_requests", "Requests, by state.", labels=["state"])
         for state, number in states.items():
-            requests.add_metric([state.value], number)
+            requests.add_metric([state], number)
         yield requests
         yield GaugeMetricFamily(
             "latchkey_overdue_accounts",

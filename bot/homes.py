@@ -13,16 +13,17 @@ from datetime import datetime, timedelta
 
 import structlog
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from bot.services import Services
-from bot.slack import error_code
+from bot.slack import NO_ANSWER, error_code
 from bot.usecases import look
 from bot.views import home, lists
 from bot.views.values import View
 from engine.directory import Person
 from engine.outcome import Refusal
 from storage import changes
+from storage.database import AWAY
 
 LOOKED_AT = timedelta(days=1)  # for so long after it was opened, a tab is kept up to date
 EVERY = 10  # seconds between two of them for the same person
@@ -70,13 +71,23 @@ class Homes:
         for tab in tabs:
             tab.stale = tab.stale or tab.person.id in touched
             if tab.stale and time.monotonic() - tab.published >= EVERY:
-                self._renew(tab)
+                self._try(tab)
 
     def _kept(self) -> list[_Tab]:
         since = self._services.clock.now() - LOOKED_AT
         with self._lock:
             self._tabs = {key: tab for key, tab in self._tabs.items() if tab.opened > since}
             return list(self._tabs.values())
+
+    def _try(self, tab: _Tab) -> None:
+        """Bring one up to date; what is wrong with it keeps nobody else's as it is."""
+        try:
+            self._renew(tab)
+        except AWAY:
+            raise
+        except Exception:
+            tab.published = time.monotonic()
+            log.exception("home not drawn", person=tab.person.id)
 
     def _renew(self, tab: _Tab) -> None:
         view = self._draw(tab.person)
@@ -103,7 +114,7 @@ class Homes:
             self._client.views_publish(user_id=slack, view=view)
         except SlackApiError as fault:
             log.warning("home not published", error=error_code(fault))
-        except (SlackClientError, OSError) as fault:
+        except NO_ANSWER as fault:
             log.warning("home not published", error=type(fault).__name__)
         else:
             return True

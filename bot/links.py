@@ -10,18 +10,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from http.client import HTTPException
 from typing import Any
 
 import structlog
 from slack_bolt import App, BoltResponse
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
-from bot import door
+from bot import door, slack
 from bot.pool import Pool
+from bot.slack import NO_ANSWER, asked_to_wait, error_code
 from bot.turns import Turns
 
 LINKS = 2
@@ -169,25 +169,33 @@ class Links:
             return
         while not self._stopping.is_set():
             try:
-                link = self._open()
-            except (SlackClientError, WebSocketException, HTTPException, OSError) as fault:
+                lived = self._keep_one(place)
+            except Exception as fault:  # whatever it is, another try may go better
+                if not isinstance(fault, (*NO_ANSWER, WebSocketException)):
+                    log.exception("link failed", link=place)
                 failures += 1
                 self._tell(fault)
                 self._stopping.wait(_pause(failures, fault))
                 continue
-            self._place(place, link)
-            why = link.watch()
-            if self._stopping.is_set():
-                return
-            log.info("link goes", link=place, why=why)
-            threading.Thread(target=self._retire, args=(link, why), daemon=True).start()
-            failures = failures + 1 if time.monotonic() - link.born < SHORT_LIFE else 0
+            failures = failures + 1 if lived < SHORT_LIFE else 0
             if failures:
                 self._stopping.wait(_pause(failures, None))
 
+    def _keep_one(self, place: int) -> float:
+        """Open a link and stay with it until it goes; return how many seconds it lived."""
+        link, why = self._open(), "failed"
+        try:
+            self._place(place, link)
+            why = link.watch()
+        finally:
+            if not self._stopping.is_set():
+                log.info("link goes", link=place, why=why)
+                threading.Thread(target=self._retire, args=(link, why), daemon=True).start()
+        return time.monotonic() - link.born
+
     def _open(self) -> Link:
         answer = self._client.apps_connections_open(app_token=self._client.token or "")
-        return Link(str(answer["url"]), self._take)
+        return Link(slack.said(answer, "url"), self._take)
 
     def _place(self, place: int, link: Link) -> None:
         with self._changed:
@@ -251,16 +259,14 @@ class Links:
 
 
 def _pause(failures: int, fault: Exception | None) -> float:
-    if isinstance(fault, SlackApiError):
-        asked = getattr(fault.response, "headers", {}).get("Retry-After")
-        if asked:
-            return float(asked)
-    return min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))
+    pause = min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))
+    asked = asked_to_wait(fault) if fault else None
+    return max(pause, asked.total_seconds()) if asked else pause
 
 
 def _why(fault: Exception) -> str:
     if isinstance(fault, SlackApiError):
-        return str(fault.response.get("error"))
+        return error_code(fault)
     return type(fault).__name__
 
 

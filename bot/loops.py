@@ -6,26 +6,30 @@ or down, changes nothing but lateness.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from bot.pool import Pool
 from bot.services import Services
+from bot.systems import CALLS, System
 from bot.turns import Turns
-from bot.vitals import Vitals
+from bot.vitals import Standing, Vitals
 from engine.connectors.port import Report, Unavailable
+from engine.inventory import IntegrationId
+from engine.outcome import Tell
 from engine.request import AccountId, RequestId, code_of
-from storage import accounts, clock, jobs
-from storage.accounts import Done, Work
+from storage import accounts, apply, clock
+from storage.accounts import Done, Due, Work
+from storage.company import Company
 from storage.database import AWAY
-from storage.jobs import Job, JobKind
+from storage.unread import Finding
 
-BATCH = 50
 TICKS = 16  # requests in one transaction, which others wait for
+TURNS = 16  # accounts taken up in one transaction, and as many stored
 PAUSE_AFTER_FAULT = 1.0  # seconds
 GATHER = 0.05  # seconds, while systems are called, for what they saw and what is due to gather
 
@@ -102,6 +106,7 @@ class Loop:
 
 def drain_clock(services: Services) -> None:
     """Let time pass for every request whose moment has come."""
+    _tell_of_unreadable(services)
     ids = [RequestId(0)] * TICKS
     while len(ids) == TICKS:
         ids = clock.due(services.database, services.clock.now(), TICKS)
@@ -116,9 +121,29 @@ def drain_clock(services: Services) -> None:
                 _tick_one(services, id_)
 
 
+def _tell_of_unreadable(services: Services) -> None:
+    """Tell the admins, once, of rows that could not be read. It keeps nobody from their end."""
+    found = services.database.unread.take()
+    if not found:
+        return
+    try:
+        services.write(lambda tx, c: apply.tell(tx, _alarms(c, found), services.clock.now()))
+    except Exception as fault:
+        services.database.unread.put_back(found)
+        if isinstance(fault, AWAY):
+            raise
+        log.exception("nobody could be told of what cannot be read")
+
+
+def _alarms(company: Company, found: Sequence[Finding]) -> list[Tell]:
+    return [t for f in found for t in apply.alarm(company.admins, f.key, f.sentence)]
+
+
 def _tick(services: Services, ids: Sequence[RequestId]) -> None:
-    with services.turns:
-        services.write(lambda tx, company: clock.tick(tx, company, ids, services.clock.now()))
+    with services.turns.urgent():
+        services.write(
+            lambda tx, company: clock.tick(tx, company, ids, services.clock.now()), urgent=True
+        )
 
 
 def _tick_one(services: Services, id_: RequestId) -> None:
@@ -130,27 +155,48 @@ def _tick_one(services: Services, id_: RequestId) -> None:
     except Exception as fault:
         log.exception("request failed", request=code_of(id_))
         why = type(fault).__name__
-        services.write(lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()))
+        try:
+            services.write(
+                lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True
+            )
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("request could not be put off", request=code_of(id_))
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One system: what is under way there, who calls it, and what is said of it in the log."""
+
+    system: System
+    pool: Pool
+    standing: Standing
+
+
+class _DefectError(Unavailable):
+    """It is ours, and says nothing of the system."""
 
 
 class AccessLoop:
     """Brings accounts in line: several in one transaction, their systems called at the same time.
 
-    No more is leased than can be called at once; the rest is anybody's.
+    No more is leased than can be called at once; the rest is anybody's. Each system has workers of
+    its own, and a part of them is for ends (`bot.systems`).
     """
 
-    def __init__(self, services: Services, workers: int = 16) -> None:
+    def __init__(self, services: Services, pool: Callable[[int, str], Pool] = Pool) -> None:
         self._services = services
-        self._pool = Pool(workers, "access")
-        self._workers = workers
+        self._make_pool = pool
         self._called = threading.Condition()
-        self._busy: set[AccountId] = set()  # leased
+        self._served: dict[IntegrationId, _Served] = {}
+        self._busy: dict[AccountId, System] = {}  # leased
         self._aside: set[AccountId] = set()
         self._done: list[Done] = []  # called, and not stored yet
         self._stopping = False
         self._due = threading.Event()  # there may be something to take up
         self._due.set()
-        self._missed = False  # the last look left out what was being worked on
+        self._missed = False  # the last look left something out: what was worked on, or too much
         self.wake: Callable[[], None] = lambda: None
 
     def look(self) -> None:
@@ -162,7 +208,10 @@ class AccessLoop:
         """Store what was seen, and take up what is due."""
         if self._busy:
             self._gather(GATHER)
-        done, ids = self._next()
+        ids = self._next()
+        with self._called:
+            done, self._done = self._done[:TURNS], self._done[TURNS:]
+            more = bool(self._done)
         if not done and not ids:
             return
         leased, works = time.monotonic(), list[Work]()
@@ -170,14 +219,20 @@ class AccessLoop:
             works = self._turns(done, ids)
             if not self._services.pulse.holds(leased):
                 works = []  # stopped for so long that others may be at it
+        except AWAY:
+            with self._called:
+                self._done, done = [*done, *self._done], []  # it is stored when that can be done
+            self._due.set()
+            raise
         finally:
             # What is left out here stays leased: another drain takes it up again, in doubt.
-            with self._called:
-                self._busy -= {*(d.work.account for d in done), *ids} - {w.account for w in works}
+            self._leave({*(d.work.account for d in done), *ids} - {w.account for w in works})
         for work in works:
-            self._pool.submit(self._work, work)
+            self._submit(work)
         if done and self._missed:
-            self.look()  # some of them may have been wanted anew while they were called
+            self.look()  # there is room; and some may have been wanted anew while they were called
+        elif more:
+            self.wake()
 
     def stop(self, within: float = 10.0) -> bool:
         """Claim nothing more. Return whether what was under way was finished, and stored."""
@@ -185,13 +240,14 @@ class AccessLoop:
         until = time.monotonic() + within
         while self._busy and self._gather(until - time.monotonic(), enough=1):
             self.drain()
-        return self._pool.stop(max(0.0, until - time.monotonic())) and not self._busy
+        stopped = [p.stop(max(0.0, until - time.monotonic())) for p in self._pools()]
+        return all(stopped) and not self._busy
 
     @contextmanager
     def aside(self, account: AccountId) -> Iterator[bool]:
         """Keep the workers from an account for a while; False: one of them has it."""
         with self._called:
-            free = account not in self._busy | self._aside
+            free = account not in self._busy and account not in self._aside
             if free:
                 self._aside.add(account)
         try:
@@ -202,45 +258,102 @@ class AccessLoop:
                     self._aside.discard(account)
 
     def _gather(self, within: float, enough: int | None = None) -> bool:
-        """Wait, not for long, until so many calls, else all, have come to their end."""
+        """Wait, not for long, until so many calls, else all but what hangs, came to their end."""
         with self._called:
             return self._called.wait_for(
-                lambda: len(self._done) >= (enough or len(self._busy)), within
+                lambda: len(self._done) >= enough if enough else not self._awaited(), within
             )
 
-    def _next(self) -> tuple[list[Done], list[AccountId]]:
-        """Return what to store, and what to take up."""
-        services = self._services
-        with self._called:
-            done, self._done = self._done, []
-            taken = self._busy | self._aside
-        goes_on = sum(isinstance(d.result, Mapping) for d in done)  # after the look, the order
-        room = self._workers - len(self._busy) + len(done) - goes_on
-        if self._stopping or room <= 0 or not self._due.is_set():
-            return done, []
+    def _awaited(self) -> int:
+        now = time.monotonic()
+        return sum(of.system.awaited(now) for of in list(self._served.values()))
+
+    def _pools(self) -> list[Pool]:
+        return [of.pool for of in self._served.values()]
+
+    def _next(self) -> list[AccountId]:
+        """Return what to take up: ends first, and of a system that hangs one as a probe."""
+        if self._stopping or not self._due.is_set():
+            return []
         self._due.clear()
-        self._missed = bool(taken)
-        now = services.clock.now()
-        systems = services.desk.kinds
-        found = accounts.due(
-            services.database, services.instance, now, systems=systems, busy=taken, limit=room
-        )
-        if len(found) == room:
-            self.look()
+        self._missed = bool(self._busy or self._aside)
+        services, chosen = self._services, list[AccountId]()
+        strange = set[IntegrationId]()  # not connected (any more)
+        now, asked = time.monotonic(), (services.database, services.instance, services.clock.now())
+        for integration in [i for i, of in self._served.items() if of.system.wants_probe(now)]:
+            for due in accounts.longest_due(*asked, integration, busy=self._taken()):
+                chosen += self._take(due, probe=True)
+        self._missed |= bool(chosen)  # when it answers, the others follow at once
+        while (most := TURNS - len(chosen)) > 0:
+            full, for_ends = self._without_room(now)
+            if full >= services.connected.keys():
+                return chosen
+            found = accounts.due(
+                *asked, busy=self._taken(), full=full | strange, for_ends=for_ends, limit=most
+            )
+            strange |= {due.integration for due in found} - services.connected.keys()
+            chosen += [id_ for due in found for id_ in self._take(due)]
+            if len(found) < most:
+                return chosen
+        self.look()
+        return chosen
+
+    def _taken(self) -> set[AccountId]:
         with self._called:
-            ids = [id_ for id_ in found if id_ not in self._aside]
-            self._busy.update(ids)
-        return done, ids
+            return {*self._busy, *self._aside}
+
+    def _without_room(self, now: float) -> tuple[set[IntegrationId], set[IntegrationId]]:
+        """Return which systems have room for nothing more, and which for ends only."""
+        with self._called:
+            systems = {i: of.system for i, of in self._served.items()}
+            full = {i for i, s in systems.items() if not s.has_room(now, ends=True)}
+            others = {i for i, s in systems.items() if not s.has_room(now, ends=False)}
+        return full, others - full
+
+    def _take(self, due: Due, *, probe: bool = False) -> list[AccountId]:
+        """Keep a place for an account, if there is one."""
+        if due.integration not in self._services.connected:
+            return []
+        system = self._serve(due.integration).system
+        with self._called:
+            free = due.account not in self._aside
+            if free and (probe or system.has_room(time.monotonic(), ends=due.ends)):
+                system.take(due.account, ends=due.ends, probe=probe)
+                self._busy[due.account] = system
+                return [due.account]
+        self._missed = True
+        return []
+
+    def _leave(self, ids: Iterable[AccountId]) -> None:
+        with self._called:
+            for id_ in ids:
+                if system := self._busy.pop(id_, None):
+                    system.leave(id_)
+
+    def _serve(self, integration: IntegrationId) -> "_Served":
+        with self._called:
+            if integration not in self._served:
+                system, pool = System(), self._make_pool(CALLS, f"access-{integration}")
+                self._served[integration] = _Served(system, pool, Standing(integration))
+                silent = self._services.vitals.system_silent.labels(integration)
+                silent.set_function(lambda: system.silent(time.monotonic()))
+            return self._served[integration]
+
+    def _submit(self, work: Work) -> None:
+        with self._called:
+            self._busy[work.account].call(work.account, time.monotonic())
+        self._served[work.integration].pool.submit(self._work, work)
 
     def _turns(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
         """Take a turn for all; if that fails, for each alone: a poisoned account stops nobody."""
         services = self._services
         try:
-            with services.turns:
+            with services.turns.urgent():
                 return services.write(
                     lambda tx, company: accounts.turn(
                         tx, company, services.desk, services.clock.now(), done=done, ids=ids
-                    )
+                    ),
+                    urgent=True,
                 )
         except AWAY:
             raise
@@ -256,89 +369,62 @@ class AccessLoop:
 
     def _put_off(self, account: AccountId, why: str) -> None:
         desk, now = self._services.desk, self._services.clock.now()
-        self._services.write(lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why))
+        try:
+            self._services.write(
+                lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why), urgent=True
+            )
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("account could not be put off", account=account)
 
     def _work(self, work: Work) -> None:
         self._services.turns.give_way()
-        done = Done(work, self._call_as(work))
-        with self._called:
-            self._done.append(done)
-            last = len(self._done) == len(self._busy)
-            if last or self._stopping:
-                self._called.notify_all()
-        self.wake()
-
-    def _call_as(self, work: Work) -> accounts.Result:
         requests = sorted({code_of(request) for request, _, _ in work.items})
         with bound_contextvars(
             integration=work.integration, login=work.login.name, request=",".join(requests)
         ):
-            return self._call(work)
+            self._take_in(work, self._call(work))
+        self.wake()
+
+    def _take_in(self, work: Work, result: accounts.Result) -> None:
+        served = self._served[work.integration]
+        answered = not isinstance(result, Unavailable) or isinstance(result, _DefectError)
+        with self._called:
+            silence = served.system.back(work.account, time.monotonic(), answered=answered)
+            if not isinstance(result, Mapping):  # after the look, the order
+                served.system.leave(work.account)
+            self._done.append(Done(work, result, silence))
+            if self._stopping or not self._awaited():
+                self._called.notify_all()
+        if answered:
+            served.standing.good()
+        elif silence:
+            served.standing.bad(str(result))
+        else:
+            log.warning("system unavailable", why=str(result))
 
     def _call(self, work: Work) -> accounts.Result:
+        connected = self._services.connected.get(work.integration)
+        if connected is None:
+            return _DefectError("it is not connected any more")
+        connector = connected.connector
         try:
-            connector = self._services.connected[work.integration].connector
             if work.order is None:
                 looked_at = list(work.look.values())
                 return connector.inspect(work.login, looked_at, given=work.given)
             report = connector.apply(work.order)
         except Unavailable as fault:
-            log.warning("system unavailable", why=str(fault))
             self._count(work, None)
             return fault
         except Exception as fault:
             # A defect in a connector: nothing is known of what it did, so it is tried again.
             log.exception("connector failed")
             self._count(work, None)
-            return Unavailable(f"unexpected {type(fault).__name__}")
+            return _DefectError(f"unexpected {type(fault).__name__}")
         self._count(work, report)
         return report
 
     def _count(self, work: Work, report: Report | None) -> None:
         if work.order:
             self._services.vitals.carried_out(work.integration, work.order, report)
-
-
-Runner = Callable[[Job], timedelta | None]
-
-
-def drain_jobs(services: Services, runners: Mapping[JobKind, Runner]) -> None:
-    """Run what is due; a runner returns after how long its job runs again, None for never."""
-    while claimed := _claim_jobs(services):
-        for job in claimed:
-            with bound_contextvars(job=job.kind.value, subject=job.subject):
-                _run_job(services, runners[job.kind], job)
-
-
-def _claim_jobs(services: Services) -> list[Job]:
-    now = services.clock.now()
-    instance = services.instance
-    ids = jobs.due(services.database, now, BATCH, idle=instance)
-    if not ids:
-        return []
-    return services.transaction(lambda tx: jobs.claim(tx, instance, ids, now, idle=True))
-
-
-def _run_job(services: Services, runner: Runner, job: Job) -> None:
-    now = services.clock.now()
-    try:
-        again = runner(job)
-    except Unavailable as fault:
-        log.warning("job put off", why=str(fault))
-        services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
-        return
-    except AWAY:
-        raise
-    except Exception:
-        log.exception("job failed")
-        services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
-        return
-    at = now + again if again is not None else None
-    services.transaction(lambda tx: jobs.done(tx, services.instance, job, at))
-
-
-def forget_secret(services: Services, job: Job) -> timedelta | None:
-    """Delete a password that is saved, or has been shown for long enough."""
-    account = AccountId(int(job.subject))
-    done = services.transaction(lambda tx: accounts.forget_secret(tx, account))
-    return None if done else accounts.AGAIN

@@ -19,7 +19,7 @@ from engine.request import OPERATOR, AccessRequest, State, id_of
 from storage import audit, facts, succession, sync
 from storage.book import carry_out
 from storage.company import Companies
-from storage.database import Database, Write
+from storage.database import AWAY, Database, Write
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
@@ -90,9 +90,15 @@ class Desk:
         for request in requests:
             kind = Cancel if request.state in waiting else Revoke
             command = kind(OPERATOR, reason)
-            with self.database.write() as tx:
-                company = self.companies.current(tx)
-                outcome = carry_out(tx, company, request.id, command, self.clock.now())
+            try:
+                with self.database.write() as tx:
+                    company = self.companies.current(tx)
+                    outcome = carry_out(tx, company, request.id, command, self.clock.now())
+            except AWAY:
+                raise
+            except Exception as fault:  # noqa: BLE001  (whatever is wrong with one: the rest goes on)
+                why = f"it could not be decided on ({type(fault).__name__})"
+                outcome = Refusal(Code.UNREADABLE, why)
             yield request, outcome
 
     def pause(self, *, paused: bool) -> bool:
@@ -172,7 +178,7 @@ class Desk:
 
     def flow(self, request: AccessRequest) -> str:
         with self.database.read() as session:
-            return self.companies.current(session).flows[request.flow].name
+            return self.companies.current(session).flow(request.flow).name
 
     def what(self, request: AccessRequest) -> list[str]:
         with self.database.read() as session:
@@ -193,7 +199,7 @@ class Desk:
                 row.at,
                 row.action,
                 self.name(PersonId(row.actor)),
-                ", ".join(f"{key}: {value}" for key, value in sorted(row.body.items())),
+                _said(row.body),
             )
             for row in rows
         ]
@@ -204,3 +210,10 @@ class Desk:
         if len(found) == 1:
             return found[0].id
         return Refusal(Code.UNKNOWN_PERSON, f"Nobody in the directory has the address {email}.")
+
+
+def _said(detail: object) -> str:
+    """Return a line's detail in words; what cannot be read of it, as it stands there."""
+    if isinstance(detail, dict):
+        return ", ".join(f"{key}: {value}" for key, value in sorted(detail.items()))
+    return str(detail)

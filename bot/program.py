@@ -18,9 +18,11 @@ from bot.delivery import MessageLoop
 from bot.follow import Follower, plan_jobs
 from bot.health import Health, Stored
 from bot.homes import Homes
+from bot.jobs import JobLoop, Runner, forget_secret
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
+from bot.pool import Pool
 from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings, unknown
@@ -38,6 +40,7 @@ from storage.succession import Succession
 from storage.sync import TooMuchError
 
 STOP_WITHIN = 6.0  # seconds for what is under way
+CLOSE_WITHIN = 1.0  # seconds for connectors, which have nothing under way
 # Seconds after which a thread that computes lets another go on. A listener that comes back from the
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
@@ -163,19 +166,21 @@ class Program:
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
+        self._jobs = JobLoop(self.services, self._runners())
         quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
         self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
             "clock": lambda: loops.drain_clock(self.services),
             "messages": self._messages.drain,
-            "jobs": lambda: loops.drain_jobs(self.services, self._runners()),
+            "jobs": self._jobs.drain,
         }
         self._loops = {
             name: Loop(name, drain, vitals, self.services.turns) for name, drain in drains.items()
         }
         self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
+        self._jobs.wake = self._loops["jobs"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()}
         self._wakers |= {"access": self._access.look, "messages": self._messages.look}
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -247,7 +252,8 @@ class Program:
             loop.end()
         finished += [loop.join(left() / 2) for loop in running]
         try:
-            finished += [self._access.stop(left()), self._messages.stop(left())]
+            working = (self._access, self._messages, self._jobs)
+            finished += [loop.stop(left()) for loop in working]
             if self.database.instance:
                 anchors.note(self.services)
                 with self.database.write(urgent=True) as tx:
@@ -255,14 +261,21 @@ class Program:
         except AWAY:
             log.warning("stopped without the database: leases last until they are found dead")
         if all(finished):
-            for connected in self.services.connected.values():
-                connected.connector.close()
+            finished.append(self._close_connectors())
             self.database.close()
         else:
             log.warning("stopped with work under way: it is taken up again at the next start")
         if self._lock:
             self._lock.close()
         return all(finished)
+
+    def _close_connectors(self) -> bool:
+        """Return whether all are closed; one that hangs is left behind."""
+        connectors = [connected.connector for connected in self.services.connected.values()]
+        closing = Pool(max(1, len(connectors)), "closing")
+        for connector in connectors:
+            closing.submit(connector.close)
+        return closing.stop(CLOSE_WITHIN, finish=True)
 
     def _wake(self, topics: set[str]) -> None:
         for topic in topics & self._wakers.keys():
@@ -321,7 +334,7 @@ class Program:
 
         self.services.write(change)
 
-    def _runners(self) -> Mapping[JobKind, loops.Runner]:
+    def _runners(self) -> Mapping[JobKind, Runner]:
         return {
             JobKind.DISCOVER: self._discover,
             JobKind.RECONCILE: self._reconcile,
@@ -329,7 +342,7 @@ class Program:
                 self.services, self._access, job
             ),
             JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
-            JobKind.FORGET_SECRET: lambda job: loops.forget_secret(self.services, job),
+            JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
             JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }

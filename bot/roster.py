@@ -20,6 +20,7 @@ from bot.usecases import identity
 from bot.usecases.identity import Profile
 from storage import jobs, sync
 from storage.claims import LONGEST_PAUSE
+from storage.codec import fields_of
 from storage.database import Write
 from storage.jobs import Job
 
@@ -55,9 +56,15 @@ class _Place:
     @classmethod
     def of(cls, note: Mapping[str, Any] | None, now: datetime) -> "_Place":
         """Read what was kept, be it by another version."""
-        names = {f.name for f in fields(cls)}
-        kept = {name: value for name, value in (note or {}).items() if name in names}
-        return cls(**{"begun": now.isoformat(), **kept})
+        fresh = cls(now.isoformat())
+        kept = fields_of(note)
+        # What is of another kind than it should be would fail each time, for ever.
+        known = {
+            f.name: kept[f.name]
+            for f in fields(cls)
+            if type(kept.get(f.name)) is type(getattr(fresh, f.name))
+        }
+        return replace(fresh, **known)
 
     def turned(self, cursor: str) -> "_Place":
         page = self.page + 1

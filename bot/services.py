@@ -49,22 +49,22 @@ class Services:
         with self.database.read() as session:
             return self.companies.current(session)
 
-    def write(self, change: Callable[[Write, Company], T]) -> T:
+    def write(self, change: Callable[[Write, Company], T], *, urgent: bool = False) -> T:
         """Run a change that depends on people or flows, in one transaction."""
-        return self.transaction(lambda tx: change(tx, self.companies.current(tx)))
+        return self.transaction(lambda tx: change(tx, self.companies.current(tx)), urgent=urgent)
 
-    def transaction(self, change: Callable[[Write], T]) -> T:
+    def transaction(self, change: Callable[[Write], T], *, urgent: bool = False) -> T:
         """Run a change in one transaction; who lost a race decides again, on what is true now."""
         for _ in range(TRIES):
             try:
-                with self.database.write() as tx:
+                with self.database.write(urgent=urgent) as tx:
                     return change(tx)
             except LostRaceError:
                 continue
             except OperationalError as fault:
                 if not _deadlock(fault):
                     raise
-        with self.database.write() as tx:
+        with self.database.write(urgent=urgent) as tx:
             return change(tx)
 
     def generates_login(self, integration: IntegrationId) -> bool:

@@ -1,7 +1,7 @@
 """Calls Slack's Web API, and takes note of how each call went."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPException
@@ -23,23 +23,40 @@ LONGEST = timedelta(hours=1)  # whatever it says
 _CODE = re.compile("[a-z_]{1,60}")
 
 
+class OddAnswerError(SlackClientError):
+    """What answered is not Slack, or its answer is not whole: nobody knows whether it was done."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"an odd answer: {why}")
+
+
+# What a call raises that Slack does not answer, or not as it should. (SlackApiError is one.)
+NO_ANSWER = (SlackClientError, HTTPException, OSError)
+# What the SDK and the library below it let through of answers that make no sense: a body in no
+# known encoding, JSON that is no object or too deep, a header that is none.
+_ODD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+
+
 class Client(WebClient):
-    """A client that never tries again by itself: the SDK's own retries post twice."""
+    """A client that never tries again by itself: the SDK's own retries post twice.
+
+    Whatever is answered, it raises nothing but what `NO_ANSWER` lists.
+    """
 
     def __init__(self, token: str, base_url: str, timeout: int, vitals: Vitals) -> None:
         super().__init__(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
         self._vitals = vitals
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
-        """Call a method. Raises what `slack_sdk` raises."""
+        """Call a method, and return an answer that is an object. Raises what `NO_ANSWER` lists."""
         try:
-            answer = super().api_call(api_method, **given)
+            answer = _whole(super().api_call, api_method, given)
         except SlackApiError as fault:
             code = error_code(fault)
             self._count(api_method, code)
             self._stand(fault, code)
             raise
-        except (SlackClientError, HTTPException, OSError) as fault:
+        except NO_ANSWER as fault:
             self._count(api_method, "no_answer")
             self._vitals.slack.bad(type(fault).__name__)
             raise
@@ -57,10 +74,34 @@ class Client(WebClient):
             self._vitals.slack.good()
 
 
+def _whole(call: Callable[..., SlackResponse], method: str, given: dict[str, Any]) -> SlackResponse:
+    try:
+        answer = call(method, **given)
+    except NO_ANSWER:
+        raise
+    except _ODD as fault:
+        # Its words may hold what was sent, the token too.
+        raise OddAnswerError(type(fault).__name__) from None
+    if not isinstance(answer.data, dict):
+        raise OddAnswerError(type(answer.data).__name__)
+    return answer
+
+
+def said(answer: object, *path: str) -> str:
+    """Return a text of an answer, by the names on the way to it. Raises OddAnswerError."""
+    found = getattr(answer, "data", answer)
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str) or not found:
+        raise OddAnswerError(f"without {'.'.join(path)}")
+    return found
+
+
 def error_code(fault: SlackApiError) -> str:
-    """Return Slack's code for what is wrong, or the HTTP status where there is none."""
+    """Return Slack's code for what is wrong, or `http_` and the status where there is none."""
     response: Any = fault.response
-    code = str(response.get("error") if hasattr(response, "get") else "")
+    answer = getattr(response, "data", response)
+    code = str(answer.get("error")) if isinstance(answer, dict) else ""
     # What is no JSON is put there whole by the SDK.
     return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
 
@@ -73,8 +114,8 @@ def asked_to_wait(fault: Exception) -> timedelta | None:
     ):
         return None
     headers = getattr(response, "headers", None) or {}
-    said = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
-    seconds = said.partition(",")[0].strip()  # a proxy in between may have said it twice
+    asked = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
+    seconds = asked.partition(",")[0].strip()  # a proxy in between may have said it twice
     if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 10):
         return UNSAID
     return min(LONGEST, timedelta(seconds=int(seconds)))
@@ -88,8 +129,8 @@ def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:
     """
     team, organisation = _home(client)
     theirs = (user.get("enterprise_user") or {}).get("enterprise_id")
-    said = user.get("team_id") or theirs
-    ours = user.get("team_id") == team or (organisation and theirs == organisation) or not said
+    told = user.get("team_id") or theirs
+    ours = user.get("team_id") == team or (organisation and theirs == organisation) or not told
     return {**user, "is_stranger": bool(user.get("is_stranger")) or not ours}
 
 
@@ -97,4 +138,4 @@ def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:
 def _home(client: WebClient) -> tuple[str, str]:
     """Return the app's workspace, and the organisation that it belongs to, if any."""
     own = client.auth_test()
-    return str(own["team_id"]), str(own.get("enterprise_id") or "")
+    return said(own, "team_id"), str(own.get("enterprise_id") or "")

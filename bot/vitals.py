@@ -75,6 +75,12 @@ class Vitals:
             ["integration", "outcome"],
             registry=self.registry,
         )
+        self.system_silent = Gauge(
+            "latchkey_system_silent_seconds",
+            "For how long a system has answered none of this process's calls; 0: it answers.",
+            ["integration"],
+            registry=self.registry,
+        )
         self.slack_calls = Counter(
             "latchkey_slack_calls",
             "Calls of Slack's Web API, by method and by its error, or ok.",

@@ -56,7 +56,7 @@ _EQUALITY = frozenset({Comparator.IS, Comparator.IS_NOT})
 
 def matches(group: ConditionGroup, person: Person, directory: Directory) -> bool:
     """Tell whether the person fulfils the group. A group without conditions selects nobody."""
-    if not group.conditions:
+    if not group.conditions or not person.readable:
         return False
     results = (_holds(condition, person, directory) for condition in group.conditions)
     return all(results) if group.join is Join.AND else any(results)

@@ -56,7 +56,8 @@ class Person:
 
     `account` is the Slack account that is tied to the person, `suspended` the user id of one that
     was, until an admin has looked. What they approved until `void_until` counts no more: they had
-    ceased to be an active full member.
+    ceased to be an active full member. Not `readable`: what is stored of them makes no sense, so
+    that they fulfil no condition, and ask and decide nothing; what they have, they keep.
     """
 
     id: PersonId
@@ -70,6 +71,7 @@ class Person:
     account: Account | None = None
     suspended: str | None = None
     void_until: datetime | None = None
+    readable: bool = True
 
     @property
     def slack(self) -> str | None:
@@ -84,7 +86,7 @@ class Person:
     def may_ask(self) -> bool:
         """Whether this person may be a requestor or approver at all: no guest, here or in Slack."""
         guest = self.guest or (self.account is not None and self.account.guest)
-        return self.active and not guest
+        return self.active and self.readable and not guest
 
     @property
     def may_receive(self) -> bool:

@@ -150,10 +150,14 @@ def still_granted(request: AccessRequest, grant: Grant, facts: Facts) -> str:
     requestor, grantee = directory.get(request.requestor), directory.get(request.grantee)
     if entitlement is None or not entitlement.available:
         return "It no longer exists."
+    if not revision.readable:
+        return "Its access flow cannot be read."
     if grant.named not in {"", path := entitlement.resource.path}:
         return f"It is called {path} now; {grant.named} was approved. Ask again."
     if not revision.selects(entitlement):
         return f"“{revision.name}” does not offer it."
+    if any(person is not None and not person.readable for person in (requestor, grantee)):
+        return "What the directory says of who asked, or was to have it, cannot be read."
     if requestor is None or not requestor.may_ask or grantee is None or not grantee.may_receive:
         return "Who asked, or who was to have it, is no longer active, or is a guest now."
     if not matches(revision.requestors, requestor, directory):

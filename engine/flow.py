@@ -87,7 +87,10 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One immutable state of a flow. `approval` None: automatic; `grant_for` None: indefinite."""
+    """One immutable state of a flow. `approval` None: automatic; `grant_for` None: indefinite.
+
+    Not `readable`: it is there, and nobody knows what it says (`unreadable`).
+    """
 
     name: str
     requestors: ConditionGroup
@@ -105,6 +108,7 @@ class Revision:
     self_approval: bool = False  # whether requestor and grantee may approve their own request
     labels: tuple[str, ...] = ()
     description: str = ""
+    readable: bool = True
 
     def selects(self, entitlement: Entitlement) -> bool:
         return any(selector.selects(entitlement) for selector in self.targets)
@@ -123,6 +127,20 @@ class Revision:
         )
 
 
+def unreadable(name: str) -> Revision:
+    """Return what stands in for a revision that cannot be read: open to nobody, for nothing."""
+    nobody = ConditionGroup(())
+    return Revision(
+        name=name,
+        requestors=nobody,
+        targets=(),
+        request_for=frozenset(),
+        grant_for=MIN_DURATION,
+        approval=Approval((ApproverGroup("nobody that is known", nobody),)),
+        readable=False,
+    )
+
+
 def _renamed(
     groups: Iterable[ApproverGroup], ids: Mapping[PersonId, PersonId]
 ) -> tuple[ApproverGroup, ...]:
@@ -131,7 +149,10 @@ def _renamed(
 
 @dataclass(frozen=True, slots=True)
 class AccessFlow:
-    """A flow and its newest revision. A disabled flow takes no requests and no extensions."""
+    """A flow and its newest revision. A disabled flow takes no requests and no extensions.
+
+    Nor does one whose newest revision cannot be read.
+    """
 
     id: FlowId
     number: int  # of the revision, from 1
@@ -145,4 +166,4 @@ class AccessFlow:
 
     @property
     def open(self) -> bool:
-        return self.active and not self.deleted
+        return self.active and not self.deleted and self.revision.readable

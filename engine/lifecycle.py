@@ -74,7 +74,23 @@ def decide(
     row = TABLE[type(command)][request.state]
     if isinstance(row, No):
         return _refused(row.code, request, facts)
+    if not request.readable and not _ends(request, command):
+        return _not_readable(request, command)
     return row.step(request, command, facts, now)
+
+
+def _ends(request: AccessRequest, command: Command) -> bool:
+    """Tell whether the command only ends what is there: no more is done to what is not read."""
+    if isinstance(command, Cancel | Return | Revoke | Tick):
+        return True
+    return isinstance(command, Observe) and request.state is State.REVOKING
+
+
+def _not_readable(request: AccessRequest, command: Command) -> Decision | Refusal:
+    if isinstance(command, Attempt | Standing | Observe):
+        return Decision(request)
+    sentence = f"What is stored of {request.code} cannot be read. It can only be ended."
+    return Refusal(Code.UNREADABLE, sentence)
 
 
 def next_wake(request: AccessRequest, revision: Revision) -> datetime | None:
@@ -135,6 +151,9 @@ def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refu
         return _refused(Code.LAPSED, request, facts)
     if facts.flow.deleted:
         return Refusal(Code.FLOW_CLOSED, "The access flow of this request was deleted.")
+    if not facts.revision.readable:
+        sentence = "The access flow of this request cannot be read. The administrators are told."
+        return Refusal(Code.UNREADABLE, sentence)
     if gone := _inactive_party(request, facts):
         return Refusal(Code.PERSON_INACTIVE, f"{_gone(gone, facts)}.")
     return None
@@ -289,10 +308,13 @@ def _closed(request: AccessRequest) -> AccessRequest:
 def _tick_pending(
     request: AccessRequest, _command: Tick, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    if gone := _inactive_party(request, facts):
+    gone = _inactive_party(request, facts)
+    if gone and _is_readable(gone, facts):
         return _close(request, State.CANCELLED, SYSTEM, now, _gone(gone, facts))
     if facts.flow.deleted:
         return _close(request, State.CANCELLED, SYSTEM, now, "its access flow was deleted")
+    if gone or not (request.readable and facts.revision.readable):
+        return _wait(request, now)
     request, lost = _drop_gone(request, facts)
     if not any(g.open for g in request.grants):
         closed = _close(request, State.CANCELLED, SYSTEM, now, "what it asked for no longer exists")
@@ -306,6 +328,13 @@ def _tick_pending(
     escalated = _escalate(request, facts, now)
     asked, more = _ask(escalated.request, facts)
     return Decision(asked, (*tells, *escalated.tell, *more), (*lost, *void, *escalated.audit))
+
+
+def _wait(request: AccessRequest, now: datetime) -> Decision:
+    """Ask nobody, and drop nothing, while it cannot be read what would have to be known for it."""
+    if now < request.lapses_at:
+        return Decision(request)
+    return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
 
 
 def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
@@ -652,7 +681,8 @@ def _orphaned(request: AccessRequest, facts: Facts) -> tuple[Tell, ...]:
         facts.directory.get(request.requestor),
         facts.directory.get(request.grantee),
     )
-    if request.requestor == request.grantee or (requestor and requestor.may_ask):
+    here = requestor is not None and (requestor.may_ask or not requestor.readable)
+    if request.requestor == request.grantee or here or not request.readable:
         return ()
     sentence = (
         f"{_gone(request.requestor, facts)}, and had asked for {request.code}. "
@@ -687,6 +717,8 @@ def _extend(
         return Refusal(Code.NOT_YOURS, "Only who asked, or who has the access, can extend it.")
     if gone := _inactive_grantee(request, facts):
         return Refusal(Code.PERSON_INACTIVE, f"{_gone(gone, facts)}.")
+    if not _is_readable(request.grantee, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{_gone(request.grantee, facts)}.")
     if command.by not in {request.grantee, OPERATOR} and _inactive_party(request, facts):
         return Refusal(Code.PERSON_INACTIVE, f"{_gone(command.by, facts)}.")
     if request.ends_at is None:
@@ -927,8 +959,15 @@ def _name(person: PersonId, facts: Facts) -> str:
     return found.name if found else "Somebody"
 
 
+def _is_readable(person: PersonId, facts: Facts) -> bool:
+    found = facts.directory.get(person)
+    return found is None or found.readable
+
+
 def _gone(person: PersonId, facts: Facts) -> str:
     found = facts.directory.get(person)
+    if not _is_readable(person, facts):
+        return f"What the directory says of {_name(person, facts)} cannot be read"
     guest = found is not None and found.active
     return f"{_name(person, facts)} is {'a guest now' if guest else 'no longer active'}"
 

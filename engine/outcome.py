@@ -35,6 +35,7 @@ class Code(StrEnum):
     ALREADY_EXTENDED = "already_extended"
     NO_EXTENSION_LEFT = "no_extension_left"
     NOTHING_TO_DO = "nothing_to_do"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,8 @@ class AccessRequest:
     """One grantee, one flow revision, one or more entitlements, one end. Times are aware UTC.
 
     `ends_at` is provisional until `confirmed_at` is set. `duration` and `ends_at` None: indefinite.
+    Not `readable`: what was stored of it made no sense. What is known of it otherwise is enough to
+    end it, and it can only end.
     """
 
     id: RequestId
@@ -214,6 +216,7 @@ class AccessRequest:
     offers_made: int = 0
     ending: State | None = None  # while revoking: what it will be called
     ended: Settled | None = None
+    readable: bool = True
 
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401  (any field)
         return replace(self, **changes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, not_, or_, select
+from sqlalchemy import and_, bindparam, func, not_, or_, select
 from sqlmodel import col
 
 from engine.commands import Attempt, Observe, Standing, Tick
@@ -30,6 +30,7 @@ from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, St
 from storage import apply, claims, facts, jobs
 from storage.book import Book
 from storage.claims import LONGEST_PAUSE, InstanceId
+from storage.codec import fields_of
 from storage.company import Company
 from storage.database import Database, Write
 from storage.jobs import JobKind
@@ -49,15 +50,33 @@ _IS_DUE = (
     claims.due(col(AccountRow.due_at)),
     or_(col(AccountRow.lease) == bindparam("instance"), claims.free(col(AccountRow.lease))),
 )
+_WAITING = select(
+    col(AccountRow.id), col(AccountRow.integration_id), col(AccountRow.priority)
+).where(*_IS_DUE, not_(among(col(AccountRow.id), "busy")))
 _DUE = (
-    select(col(AccountRow.id))
-    .where(
-        *_IS_DUE,
-        not_(among(col(AccountRow.id), "busy")),
-        among(col(AccountRow.integration_id), "systems"),
+    _WAITING.where(
+        not_(among(col(AccountRow.integration_id), "full")),
+        or_(
+            col(AccountRow.priority) == apply.ENDS,
+            not_(among(col(AccountRow.integration_id), "for_ends")),
+        ),
     )
     .order_by(col(AccountRow.priority), col(AccountRow.due_at))
     .limit(bindparam("most"))
+)
+_LONGEST = (
+    _WAITING.where(col(AccountRow.integration_id) == bindparam("integration"))
+    .order_by(col(AccountRow.due_at))
+    .limit(1)
+)
+_OTHERS = (
+    select(func.count())
+    .select_from(AccountRow)
+    .where(
+        col(AccountRow.acted) < col(AccountRow.wanted),
+        col(AccountRow.integration_id) == bindparam("integration"),
+        col(AccountRow.id) != bindparam("id"),
+    )
 )
 _LOCKED = (
     select(AccountRow, and_(*_IS_DUE))
@@ -112,11 +131,32 @@ Result = Seen | Report | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """A system answers nobody: how many times in a row, and until it may be asked again."""
+
+    times: int
+    pause: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a piece of work: what the look saw, or the connector's report, or a fault."""
+    """What came of a piece of work: what the look saw, or the connector's report, or a fault.
+
+    `silence`: the fault is the system's, not this account's.
+    """
 
     work: Work
     result: Result
+    silence: Silence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An account whose turn it is; `ends`: something has to end there."""
+
+    account: AccountId
+    integration: IntegrationId
+    ends: bool
 
 
 def due(
@@ -124,22 +164,44 @@ def due(
     instance: InstanceId,
     now: datetime,
     *,
-    systems: Collection[IntegrationId],
     busy: Collection[AccountId] = (),
+    full: Collection[IntegrationId] = (),
+    for_ends: Collection[IntegrationId] = (),
     limit: int = 50,
-) -> list[AccountId]:
-    """Return accounts that are due and that nobody works on, the longest waiting first.
-
-    Those on other systems than `systems`, which are out of order here, wait: for them, or for
-    another process.
+) -> list[Due]:
+    """Return accounts that are due and that nobody works on: ends first, the longest waiting first.
 
     `busy` are those that this process works on; what else it has leased was left by a write-back
-    that failed. No transaction.
+    that failed. Of systems that are `full` there are none, `for_ends` only ends. No transaction.
     """
-    given = {"instance": instance, "busy": list(busy), "most": limit, **claims.moments(now)}
-    given["systems"] = list(systems)
+    given = {"full": list(full), "for_ends": list(for_ends), "most": limit}
     with database.read() as session:
-        return [AccountId(id_ or 0) for (id_,) in session.ask(_DUE, given)]
+        return _found(session.ask(_DUE, given | _asked(instance, busy, now)))
+
+
+def longest_due(
+    database: Database,
+    instance: InstanceId,
+    now: datetime,
+    integration: IntegrationId,
+    *,
+    busy: Collection[AccountId] = (),
+) -> list[Due]:
+    """Return, of one system, the account that has waited longest, whatever for, if any is due.
+
+    Each gets its turn: the one that fails may be the only one that always does.
+    """
+    given = {"integration": integration}
+    with database.read() as session:
+        return _found(session.ask(_LONGEST, given | _asked(instance, busy, now)))
+
+
+def _asked(instance: InstanceId, busy: Collection[AccountId], now: datetime) -> dict[str, Any]:
+    return {"instance": instance, "busy": list(busy), **claims.moments(now)}
+
+
+def _found(rows: Iterable[tuple[int | None, str, int]]) -> list[Due]:
+    return [Due(AccountId(i or 0), IntegrationId(of), p == apply.ENDS) for i, of, p in rows]
 
 
 def turn(
@@ -157,11 +219,14 @@ def turn(
     book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
     touched = {g.account for r in book.requests for g in r.grants}
     rows = _lock(tx, desk.instance, mine, wanted, touched=touched, now=now)
+    _note_unreadable(tx, rows.values())
     goes_on = bool(wanted) or any(isinstance(d.result, Mapping) for d in done)
     late = _newcomers(tx, list(rows), {r.id for r in book.requests}) if goes_on else set()
-    step = _Turn(book, company, desk, now)
+    step = _Turn(tx, book, company, desk, now)
     works = [step.take_in(rows[d.work.account], d, late) for d in done]
     works += [step.take(rows[id_]) for id_ in wanted if id_ in rows and id_ not in late]
+    for id_ in rows.keys() - late:
+        rows[id_].priority = step.priority(id_)
     over = sorted(map(str, step.over))
     jobs.schedule_each(tx, JobKind.RECONCILE_ACCOUNT, over, now + LOOK_AFTER_END)
     book.store()
@@ -265,6 +330,7 @@ def _newcomers(tx: Write, accounts: list[AccountId], known: set[RequestId]) -> s
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
+    tx: Write
     book: Book
     company: Company
     desk: Desk
@@ -284,10 +350,10 @@ class _Turn:
             if isinstance(done.result, Report):
                 self._settle(row, done.work, done.work.order, done.result, over)
             else:
-                self._unanswered(row, done.work, done.work.order, str(done.result), over)
+                self._unanswered(row, done, done.work.order, over)
             return None
         if why := self._looked(row, done.work, done.result, over):
-            self._fail(row, why)
+            self._fail(row, why, done.silence)
             return None
         row.lease = None
         return None if AccountId(row.id or 0) in late else self.take(row)
@@ -312,12 +378,16 @@ class _Turn:
             return self._work(row, look=new)
         return self._begin(row, kind)
 
+    def priority(self, account: AccountId) -> int:
+        """Return whose turn it is, by what the requests come to now."""
+        return apply.ENDS if wish(account, self.book.on(account)).unwanted else apply.REST
+
     def _give_up(self, row: AccountRow, done: Done) -> Collection[EntitlementId]:
         """Refuse what could not be given several times in a row, for one reason that lasts.
 
         What is held is not refused: there it is tried for ever, as an end is. Return the rest.
         """
-        before, account = row.faults or {}, AccountId(row.id or 0)
+        before, account = _faults(row), AccountId(row.id or 0)
         faults: dict[str, list[Any]] = {}
         over: dict[EntitlementId, Outcome] = {}
         for entitlement, why in _lasting(done).items():
@@ -326,7 +396,7 @@ class _Turn:
                 over[entitlement] = Outcome(Presence.REFUSED, why)
             else:
                 faults[str(entitlement)] = [why, times + 1 if said == why else 1]
-        if faults != before:
+        if faults != (row.faults or {}):
             row.faults = faults
         held: set[EntitlementId] = set()
         for request in self.book.on(account) if over else ():
@@ -426,14 +496,14 @@ class _Turn:
         return tuple(target_of(self.book.entitlements[e]) for e in sorted(mine))
 
     def _unanswered(
-        self, row: AccountRow, work: Work, order: Order, why: str, over: Collection[EntitlementId]
+        self, row: AccountRow, done: Done, order: Order, over: Collection[EntitlementId]
     ) -> None:
         if row.unknown_until and order.wanted:
             self._doubt(row)  # what it may have begun takes effect until later
-        if over == work.targets.keys():
-            self._finish(row, work.version)
+        if over == done.work.targets.keys():
+            self._finish(row, done.work.version)
         else:
-            self._fail(row, why)
+            self._fail(row, str(done.result), done.silence)
 
     def _settle(
         self,
@@ -521,10 +591,19 @@ class _Turn:
         requests = self.book.on(account)
         return any(g.account == account and g.open for r in requests for g in r.grants)
 
-    def _fail(self, row: AccountRow, why: str) -> None:
+    def _fail(self, row: AccountRow, why: str, silence: Silence | None = None) -> None:
         row.lease = None
-        self.book.note(Entry("delayed", SYSTEM, {"account": row.login, "why": why}))
-        self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))
+        if silence is None or silence.times <= ALARM_AFTER:
+            self.book.note(Entry("delayed", SYSTEM, {"account": row.login, "why": why}))
+        if silence is None:
+            self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))
+            return
+        # It is no worse than the others that wait there: one of them is the next that is tried.
+        row.due_at = self.now + silence.pause
+        if silence.times == ALARM_AFTER:
+            given = {"integration": row.integration_id, "id": row.id}
+            ((others,),) = self.tx.ask(_OTHERS, given)
+            self.tells.extend(_alarm(row, self.company, self.desk, why, others))
 
     def _doubt(self, row: AccountRow) -> None:
         row.unknown_until = self.now + self._deadline(row)
@@ -544,18 +623,45 @@ class _Turn:
         return self.desk.kinds.get(IntegrationId(row.integration_id))
 
 
+def _note_unreadable(tx: Write, rows: Iterable[AccountRow]) -> None:
+    for row in rows:
+        for column, said in (("faults", row.faults), ("found", row.found)):
+            if said is not None and fields_of(said) is not said:
+                tx.unread.note(
+                    "account",
+                    f"{row.id}/{column}",
+                    said,
+                    f"What was noted of the login {row.login} ({column}) cannot be read, and is "
+                    "forgotten: it is seen again if it lasts.",
+                )
+
+
+def _faults(row: AccountRow) -> dict[str, tuple[str, int]]:
+    """Return what failed, and how often; what cannot be read of it is counted anew."""
+    found = {}
+    for entitlement, fault in fields_of(row.faults).items():
+        match fault:
+            case [str(why), int(times)]:
+                found[entitlement] = why, times
+    return found
+
+
 def _put_off(row: AccountRow, company: Company, desk: Desk, why: str, now: datetime) -> list[Tell]:
     """Try again later, with growing pauses, for ever; at three failures the admins are told."""
     row.attempts += 1
     pause = timedelta(seconds=2 ** min(row.attempts - 1, 10))
     row.due_at = now + min(LONGEST_PAUSE, pause)
-    if row.attempts != ALARM_AFTER:
-        return []
+    return _alarm(row, company, desk, why) if row.attempts == ALARM_AFTER else []
+
+
+def _alarm(row: AccountRow, company: Company, desk: Desk, why: str, others: int = 0) -> list[Tell]:
+    """Tell the admins of an account, and of how many `others` that wait for the same system."""
     person = company.directory.get(PersonId(row.person_id))
     kind = desk.kinds.get(IntegrationId(row.integration_id))
+    who = person.name if person else row.person_id
     sentence = (
-        f"{kind.name if kind else row.integration_id}: the access of "
-        f"{person.name if person else row.person_id} could not be brought in line "
+        f"{kind.name if kind else row.integration_id}: the access of {who}"
+        f"{f', and of {others} more,' if others else ''} could not be brought in line "
         f"{ALARM_AFTER} times in a row: {why}. It is being tried again, without end."
     )
     key = f"account/{row.id}/{row.wanted}"

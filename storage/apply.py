@@ -7,12 +7,12 @@ the audit's head last.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
 import structlog
-from sqlalchemy import and_, bindparam, func, insert, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
@@ -34,7 +34,8 @@ from engine.request import (
     State,
 )
 from engine.words import trimmed
-from storage import audit, batch
+from storage import audit, batch, rebuilt
+from storage.claims import LONGEST_PAUSE
 from storage.codec import dump_request
 from storage.company import Company
 from storage.database import Write
@@ -59,6 +60,7 @@ PRIORITY = {
     Card.ENDED: 3,
     Card.NOTICE: 4,
 }
+ENDS, REST = 0, 1  # whose turn it is among accounts: first where something has to end
 _SAID_ONCE = {Card.NOTICE, Card.ALARM}
 _MESSAGE = ("request_id", "recipient", "kind", "key")
 _SEEN = {"id": "of", "version": "seen"}
@@ -77,7 +79,12 @@ _IN_ORDER = (
 _BUMP_ACCOUNTS = (
     update(AccountRow)
     .where(col(AccountRow.id).in_(_IN_ORDER))
-    .values(wanted=col(AccountRow.wanted) + 1, due_at=bindparam("due_at"), attempts=0)
+    .values(
+        wanted=col(AccountRow.wanted) + 1,
+        due_at=bindparam("due_at"),
+        priority=case((among(col(AccountRow.id), "ending"), ENDS), else_=col(AccountRow.priority)),
+        attempts=0,
+    )
 )
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 _KEY = [col(getattr(MessageRow, name)) for name in _MESSAGE]
@@ -115,7 +122,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     )
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
-    columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun)}
+    columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun, now)}
     ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
     batch.add(tx, DeliveryRow, [{"key": key, "request_id": request.id}])
@@ -162,10 +169,11 @@ def store(
     """Store decisions, with all that follows from them. `extra` goes into the audit only."""
     changed = [(b, d) for b, d in decisions if d.request != b or d.tell or d.audit]
     quiet = [d.request for b, d in decisions if not (d.request != b or d.tell or d.audit)]
-    _store_requests(tx, company, changed)
-    _store_wakes(tx, company, quiet)
+    lost = rebuilt.kept(tx, [b.id for b, _ in changed if not b.readable])
+    _store_requests(tx, company, changed, now)
+    _store_wakes(tx, company, quiet, now)
     _store_grants(tx, changed)
-    _project(tx, changed, now, extra)
+    _project(tx, changed, now, [*lost, *extra])
 
 
 def _project(
@@ -188,7 +196,10 @@ def _project(
 
 
 def _store_requests(
-    tx: Write, company: Company, changed: Sequence[tuple[AccessRequest, Decision]]
+    tx: Write,
+    company: Company,
+    changed: Sequence[tuple[AccessRequest, Decision]],
+    now: datetime,
 ) -> None:
     rows = [
         {
@@ -197,7 +208,7 @@ def _store_requests(
             "state": decision.request.state.value,
             "version": before.version + 1,
             "attempts": 0,
-            "wake_at": _wake(company, decision.request),
+            "wake_at": _wake(company, decision.request, now),
             "body": dump_request(decision.request),
         }
         for before, decision in changed
@@ -207,15 +218,22 @@ def _store_requests(
         raise LostRaceError
 
 
-def _store_wakes(tx: Write, company: Company, quiet: Iterable[AccessRequest]) -> None:
+def _store_wakes(
+    tx: Write, company: Company, quiet: Iterable[AccessRequest], now: datetime
+) -> None:
     rows = [
-        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": _wake(company, r)} for r in quiet
+        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": _wake(company, r, now)}
+        for r in quiet
     ]
     batch.change(tx, RequestRow, rows, where=_SEEN, to=("attempts", "wake_at"))
 
 
-def _wake(company: Company, request: AccessRequest) -> datetime | None:
-    return lifecycle.next_wake(request, company.revisions[request.flow, request.revision])
+def _wake(company: Company, request: AccessRequest, now: datetime) -> datetime | None:
+    revision = company.revision(request.flow, request.revision)
+    wake = lifecycle.next_wake(request, revision)
+    if wake and not (request.readable and revision.readable):
+        return min(wake, now + LONGEST_PAUSE)  # it may have been mended meanwhile
+    return wake
 
 
 def _columns(request: AccessRequest, same: str) -> dict[str, object]:
@@ -256,7 +274,7 @@ def _store_grants(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) 
         }
         for before, decision in changed
         for old, grant in zip(before.grants, decision.request.grants, strict=True)
-        if grant != old
+        if grant != old or not before.readable
     ]
     of = {"request_id": "of", "number": "n"}
     batch.change(tx, GrantRow, rows, where=of, to=("state", "begun", "open"))
@@ -314,19 +332,27 @@ def _verdict(
 def _bump_accounts(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
 ) -> None:
-    accounts = {
-        grant.account
+    called = [
+        (grant.account, wants(decision.request, grant))
         for before, decision in changed
         for old, grant in zip(before.grants, decision.request.grants, strict=True)
         if _needs_a_call(before, old, decision.request, grant)
-    }
-    if accounts:
-        bump(tx, accounts, now)
+    ]
+    if called:
+        ending = {account for account, wanted in called if not wanted}
+        bump(tx, {account for account, _ in called}, now, ending=ending)
 
 
-def bump(tx: Write, accounts: Iterable[AccountId], now: datetime) -> None:
-    """Mark accounts as not being what they should be."""
-    tx.do(_BUMP_ACCOUNTS, {"ids": sorted(accounts), "due_at": now})
+def bump(
+    tx: Write,
+    accounts: Iterable[AccountId],
+    now: datetime,
+    *,
+    ending: Collection[AccountId] = (),
+) -> None:
+    """Mark accounts as not being what they should be; where something is `ending`, that first."""
+    given = {"ids": sorted(accounts), "due_at": now, "ending": sorted(ending)}
+    tx.do(_BUMP_ACCOUNTS, given)
     tx.wake("access")
 
 
@@ -454,7 +480,7 @@ def _account_columns(system: str, person: PersonId) -> dict[str, object]:
         "login": login_name(person),
         "wanted": 0,
         "acted": 0,
-        "priority": 1,
+        "priority": REST,
         "attempts": 0,
         "made": False,
         "secret_set": False,

@@ -74,12 +74,13 @@ class Book:
         apply.store(self._tx, self._company, changed, self._now, self._extra)
 
     def _facts(self, request: AccessRequest) -> Facts:
-        if (request.flow, request.revision) not in self._company.revisions:
+        of = request.flow, request.revision
+        if of not in self._company.revisions and facts.is_saved(self._tx, *of):
             raise apply.LostRaceError  # the flow was saved after the company was loaded
         return Facts(
             directory=self._company.directory,
-            flow=self._company.flows[request.flow],
-            revision=self._company.revisions[request.flow, request.revision],
+            flow=self._company.flow(request.flow),
+            revision=self._company.revision(*of),
             admins=self._company.admins,
             entitlements=self.entitlements,
             held_elsewhere=held_elsewhere(request, self.on(*(g.account for g in request.grants))),

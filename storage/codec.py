@@ -1,19 +1,30 @@
-"""Core values to JSON bodies and back."""
+"""Core values to JSON bodies and back.
 
+What was written by a hand or by another version, or was cut off, may be no value at all: the
+readers say so by None, and whoever asked goes on with the rest.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from engine.directory import Account, Person
-from engine.flow import Revision
+from engine.directory import Account, Person, PersonId, PersonStatus
+from engine.flow import MAX_DURATION, Revision
 from engine.request import AccessRequest
 
 _REQUEST = TypeAdapter(AccessRequest)
 _REVISION = TypeAdapter(Revision)
 _PERSON = TypeAdapter(Person)
+_ACCOUNT = TypeAdapter(Account)
 _COLUMNS = {"id", "version"}
+
+
+def fields_of(body: object) -> dict[str, Any]:
+    """Return what a body says; nothing, if it is no object."""
+    return body if isinstance(body, dict) else {}
 
 
 def dump_request(request: AccessRequest) -> dict[str, Any]:
@@ -23,8 +34,34 @@ def dump_request(request: AccessRequest) -> dict[str, Any]:
     return dumped
 
 
-def load_request(id_: int, version: int, body: dict[str, Any]) -> AccessRequest:
-    return _REQUEST.validate_python({**body, "id": id_, "version": version})
+def load_request(id_: int, version: int, body: object) -> AccessRequest | None:
+    """Return the request; None: it cannot be read (`storage.rebuilt` says what can be known)."""
+    try:
+        request = _REQUEST.validate_python({**fields_of(body), "id": id_, "version": version})
+    except (ValueError, OverflowError):
+        return None
+    return request if _is_sound(request) else None
+
+
+def _is_sound(request: AccessRequest) -> bool:
+    """Tell whether one can reckon with its moments and its duration."""
+    moments = [
+        request.submitted_at,
+        request.lapses_at,
+        request.pending_since,
+        request.ends_at,
+        request.end_set_at,
+        request.end_before,
+        request.confirmed_at,
+        *(approval.at for approval in request.approvals),
+        *(settled.at for settled in (request.decided, request.ended) if settled),
+    ]
+    aware = all(moment is None or moment.tzinfo for moment in moments)
+    return aware and _bounded(request.duration, *(a.duration for a in request.approvals))
+
+
+def _bounded(*spans: timedelta | None) -> bool:
+    return all(span is None or timedelta() < span <= MAX_DURATION for span in spans)
 
 
 def dump_revision(revision: Revision) -> dict[str, Any]:
@@ -35,8 +72,15 @@ def dump_revision(revision: Revision) -> dict[str, Any]:
     return dumped
 
 
-def load_revision(body: dict[str, Any]) -> Revision:
-    return _REVISION.validate_python(body)
+def load_revision(body: object) -> Revision | None:
+    """Return the revision; None: it cannot be read."""
+    try:
+        revision = _REVISION.validate_python(body)
+    except (ValueError, OverflowError):
+        return None
+    extension, escalation = revision.extension, revision.escalation
+    spans = (extension.each if extension else None, escalation.every if escalation else None)
+    return revision if _bounded(revision.grant_for, revision.lapses_after, *spans) else None
 
 
 def dump_person(person: Person) -> dict[str, Any]:
@@ -48,14 +92,39 @@ def dump_person(person: Person) -> dict[str, Any]:
 
 
 def load_person(
-    body: dict[str, Any],
-    account: dict[str, Any] | None = None,
+    body: object,
+    account: object = None,
     suspended: str | None = None,
     void_until: datetime | None = None,
-) -> Person:
-    tied = Account(**account) if account else None
-    known = {"account": tied, "suspended": suspended, "void_until": void_until}
-    return _PERSON.validate_python({**body, **known})
+) -> Person | None:
+    """Return the person; None: what the directory says of them cannot be read."""
+    known = {"account": load_account(account), "suspended": suspended, "void_until": void_until}
+    try:
+        return _PERSON.validate_python({**fields_of(body), **known})
+    except (ValueError, OverflowError):
+        return None
+
+
+def load_account(account: object) -> Account | None:
+    """Return a Slack account; None: there is none, or it cannot be read."""
+    try:
+        return None if account is None else _ACCOUNT.validate_python(account)
+    except ValueError:
+        return None
+
+
+def stand_in(id_: str, email: str, status: str) -> Person:
+    """Return who is there, of whose row only the columns can be read.
+
+    Where not even the status can be, nobody has said that they have left.
+    """
+    here = PersonStatus(status) if status in set(PersonStatus) else PersonStatus.ACTIVE
+    return Person(PersonId(id_), email, email or id_, here, readable=False)
+
+
+def with_fields(body: object, changed: Mapping[str, object]) -> Any:  # noqa: ANN401  (a body)
+    """Return a body with other fields; one that cannot be read stays what it is."""
+    return {**body, **changed} if isinstance(body, dict) else body
 
 
 def dump_account(account: Account) -> dict[str, Any]:

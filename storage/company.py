@@ -4,22 +4,27 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import select
 from sqlmodel import col
 
-from engine.directory import Directory, Group, GroupId, PersonId
-from engine.flow import AccessFlow, FlowId, Revision
+from engine.directory import Directory, Group, GroupId, Person, PersonId
+from engine.flow import AccessFlow, FlowId, Revision, unreadable
 from engine.inventory import Entitlement, EntitlementId
 from engine.policy import Policy
 from storage.catalogue import Catalogues
-from storage.codec import load_person, load_revision
+from storage.codec import load_account, load_person, load_revision, stand_in
 from storage.database import Read, Write
 from storage.tables import Company as CompanyRow
 from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
 
 _HEAD = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
 _PEOPLE = select(
+    col(PersonRow.id),
+    col(PersonRow.email),
+    col(PersonRow.status),
+    col(PersonRow.slack),
     col(PersonRow.body),
     col(PersonRow.account),
     col(PersonRow.suspended),
@@ -51,6 +56,14 @@ class Company:
     @cached_property
     def policy(self) -> Policy:
         return Policy(self.flows.values(), self.directory)
+
+    def revision(self, flow: FlowId, number: int) -> Revision:
+        """Return a revision; one that cannot be read is open to nobody."""
+        return self.revisions.get((flow, number)) or unreadable("an unknown access flow")
+
+    def flow(self, flow: FlowId) -> AccessFlow:
+        """Return a flow; one that cannot be read is open to nobody."""
+        return self.flows.get(flow) or AccessFlow(flow, 0, self.revision(flow, 0), active=False)
 
 
 class Companies:
@@ -85,7 +98,7 @@ class Companies:
             newest = self._newest
         if newest is not None and newest.epoch == epoch:
             return newest
-        loaded = _load(session, epoch, map(PersonId, admins), paused=paused)
+        loaded = _load(session, epoch, _named(session, admins), paused=paused)
         with self._lock:
             if self._newest is None or self._newest.epoch < loaded.epoch:
                 self._newest = loaded
@@ -102,9 +115,12 @@ def _load(
     directory = _directory(session)
     named = (directory.get(admin) for admin in admins)
     # Flows before revisions: what is saved in between is one revision more, not one too few.
-    rows = session.execute(select(FlowRow)).scalars().all()
+    rows = {FlowId(row.id or 0): row for row in session.execute(select(FlowRow)).scalars()}
+    names = {id_: row.name for id_, row in rows.items()}
     revisions = {
-        (FlowId(flow), number): load_revision(body).renamed(directory.formerly)
+        (FlowId(flow), number): _revision(session, FlowId(flow), number, names, body).renamed(
+            directory.formerly
+        )
         for flow, number, body in session.execute(
             select(
                 col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
@@ -112,18 +128,48 @@ def _load(
         )
     }
     flows = {
-        FlowId(row.id): AccessFlow(
-            FlowId(row.id),
+        id_: AccessFlow(
+            id_,
             row.revision,
-            revisions[FlowId(row.id), row.revision],
+            revisions.get((id_, row.revision)) or unreadable(row.name),
             row.active,
             row.deleted,
         )
-        for row in rows
-        if row.id is not None
+        for id_, row in rows.items()
     }
     able = frozenset(p.id for p in named if p and p.may_ask)
     return Company(epoch, paused, able, directory, flows, revisions)
+
+
+def _named(session: Read, admins: object) -> list[PersonId]:
+    if isinstance(admins, list) and all(isinstance(admin, str) for admin in admins):
+        return [PersonId(admin) for admin in admins]
+    session.unread.note(
+        "company",
+        1,
+        admins,
+        "Who administers Latchkey cannot be read: until it can, nobody does, and nobody can be "
+        "told of alarms. `latchkey apply` writes it anew from company.yaml.",
+    )
+    return []
+
+
+def _revision(
+    session: Read, flow: FlowId, number: int, names: Mapping[FlowId, str], body: object
+) -> Revision:
+    revision = load_revision(body)
+    if revision is not None:
+        return revision
+    name = names.get(flow, "an unknown access flow")
+    session.unread.note(
+        "flow_revision",
+        f"{flow}/{number}",
+        body,
+        f"Revision {number} of the access flow “{name}” cannot be read. Nothing can be asked for, "
+        "approved or extended under it; access that it gave runs to its end. If it is the newest, "
+        "`latchkey apply` saves the flow anew from the manifests.",
+    )
+    return unreadable(name)
 
 
 def formerly(session: Read) -> dict[PersonId, PersonId]:
@@ -137,12 +183,41 @@ def _directory(session: Read) -> Directory:
     groups = [
         Group(GroupId(g.id), g.source, g.name) for g in session.execute(select(GroupRow)).scalars()
     ]
-    people = [load_person(*known) for known in session.ask(_PEOPLE)]
+    people = [_person(session, row) for row in session.ask(_PEOPLE)]
     return Directory.of(
         (replace(p, manager=ids[p.manager]) if p.manager in ids else p for p in people),
         groups,
         ids,
     )
+
+
+def _person(session: Read, row: tuple[Any, ...]) -> Person:
+    """Return somebody as far as they can be read: no row hides the others."""
+    id_, email, status, slack, body, account, suspended, void_until = row
+    tied = load_account(account)
+    if account is not None and tied is None:
+        suspended = suspended or slack or ""  # whose it is, an admin has to say
+        session.unread.note(
+            "person",
+            f"{id_}/account",
+            account,
+            f"What Slack said of the account of {email} ({id_}) cannot be read. Until you have "
+            "looked who it is, the account is no one's, and no new access is given to them: "
+            f"latchkey people confirm {email}",
+        )
+    person = load_person(body, account, suspended, void_until)
+    if person is not None and person.id == id_:
+        return person
+    session.unread.note(
+        "person",
+        id_,
+        body,
+        f"What the directory says of {email} ({id_}) cannot be read. Until it can, they fulfil no "
+        "condition, and can ask for and decide nothing; access that they have runs to its end. "
+        "`latchkey apply` writes it anew from the manifests.",
+    )
+    known = stand_in(id_, email, status)
+    return replace(known, account=tied, suspended=suspended, void_until=void_until)
 
 
 def _newest(id_: PersonId, successors: Mapping[PersonId, PersonId]) -> PersonId:

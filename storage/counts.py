@@ -9,7 +9,8 @@ from sqlmodel import Session, col
 
 from engine.inventory import IntegrationId
 from engine.request import GrantState, State
-from storage.codec import load_request
+from storage import facts
+from storage.database import Read
 from storage.tables import AccountRow, AuditRow, GrantRow, RequestRow
 
 
@@ -21,13 +22,15 @@ class Overdue:
     since: datetime | None
 
 
-def requests_by_state(session: Session) -> Mapping[State, int]:
+def requests_by_state(session: Session) -> Mapping[str, int]:
+    """Count requests by state; what stands there instead of one that is known is counted, too."""
     query = select(col(RequestRow.state), func.count()).group_by(col(RequestRow.state))
-    found = {State(state): number for state, number in session.execute(query)}
-    return {state: found.get(state, 0) for state in State}
+    found = {str(state): number for state, number in session.execute(query)}
+    known = {state.value: found.pop(state, 0) for state in State}
+    return known | ({"unreadable": sum(found.values())} if found else {})
 
 
-def overdue(session: Session, now: datetime) -> Overdue:
+def overdue(session: Read, now: datetime) -> Overdue:
     """Count what is being revoked or undone, and what runs although its end has passed."""
     revoking = select(col(RequestRow.id)).where(col(RequestRow.state) == State.REVOKING.value)
     began = select(func.min(col(AuditRow.at))).where(
@@ -43,7 +46,7 @@ def overdue(session: Session, now: datetime) -> Overdue:
         col(RequestRow.state).in_([State.GRANTING.value, State.ACTIVE.value]),
         col(RequestRow.wake_at) <= now,
     )
-    running = [load_request(*row) for row in session.execute(begun)]
+    running = facts.loaded(session, [tuple(row) for row in session.execute(begun)])
     ended = {r.id: r.ends_at for r in running if r.ends_at is not None and r.ends_at <= now}
     holding = select(func.count(col(GrantRow.account_id).distinct())).where(
         col(GrantRow.open),

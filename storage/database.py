@@ -5,7 +5,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -36,10 +37,17 @@ from storage.kept import KeptConnection
 from storage.notices import notify
 from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError
+from storage.types import read_json
+from storage.unread import Unread
 from storage.words import Columns, Statements
 
 WRITERS = 3  # at once, on PostgreSQL
+IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
+URGENT_PATIENCE = 10.0  # seconds
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
+
+# What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
+_TEXT = partial(str, encoding="utf-8", errors="replace")
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -59,48 +67,74 @@ class Gate:
     SQLite lets one writer in and makes no queue: without this, loops starve listeners for seconds.
     PostgreSQL lets all in; but threads that share one interpreter hold their locks for longer, the
     more of them there are.
+
+    Urgent ones go first, but no more than `IN_A_ROW` of them while others wait.
     """
 
     def __init__(self, patience: float = 10.0, room: int = 1) -> None:
         self._patience = patience
         self._lock = threading.Lock()
         self._queue: deque[threading.Event] = deque()
+        self._urgent: deque[threading.Event] = deque()
+        self._in_a_row = 0
         self._room = room
 
-    def __enter__(self) -> None:
+    def enter(self, within: float, *, urgent: bool = False) -> bool:
+        """Wait for one's turn, for so many seconds. True: `leave` has to follow."""
         with self._lock:
             if self._room:
                 self._room -= 1
-                return
-            turn = threading.Event()
-            self._queue.append(turn)
-        if turn.wait(self._patience):
-            return
+                return True
+            turn, queue = threading.Event(), self._urgent if urgent else self._queue
+            queue.append(turn)
+        if turn.wait(within):
+            return True
         with self._lock:
-            if turn in self._queue:
-                self._queue.remove(turn)
-                raise BusyError
+            if turn not in queue:
+                return True  # it came at the last moment
+            queue.remove(turn)
+        return False
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
         with self._lock:
-            if self._queue:
-                self._queue.popleft().set()
+            first = bool(self._urgent) and (self._in_a_row < IN_A_ROW or not self._queue)
+            self._in_a_row = self._in_a_row + 1 if first else 0
+            if queue := self._urgent if first else self._queue:
+                queue.popleft().set()
             else:
                 self._room += 1
+
+    @contextmanager
+    def urgently(self) -> Iterator[None]:
+        """Pass before others, and wait for longer: nobody waits for an answer meanwhile."""
+        if not self.enter(URGENT_PATIENCE, urgent=True):
+            raise BusyError
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def __enter__(self) -> None:
+        if not self.enter(self._patience):
+            raise BusyError
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
 
 class Read(Session):
     """Questions, each for itself: `ask` is the quick way for constants; the ORM knows the rest.
 
-    `keys` are those of the database, for the audit; None: who opened it had none.
+    `keys` are those of the database, for the audit; None: who opened it had none. `unread` takes
+    what cannot be read.
     """
 
     def __init__(
-        self, connection: Connection, statements: Statements, keys: KeyRing | None
+        self, connection: Connection, statements: Statements, keys: KeyRing | None, unread: Unread
     ) -> None:
         super().__init__(connection, expire_on_commit=False)
         self._on, self._statements = connection, statements
-        self.keys = keys
+        self.keys, self.unread = keys, unread
         self.dialect = connection.dialect.name
 
     def close(self) -> None:
@@ -126,9 +160,10 @@ class Write(Read):
         connection: Connection,
         statements: Statements,
         keys: KeyRing | None,
+        unread: Unread,
         instance: int | None,
     ) -> None:
-        super().__init__(connection, statements, keys)
+        super().__init__(connection, statements, keys, unread)
         self.topics = set[Topic]()
         self.instance = instance
 
@@ -206,6 +241,7 @@ class Database:
         self._kept = KeptConnection(self.reader)
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
+        self.unread = Unread()
         self.instance: int | None = None
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
@@ -217,6 +253,7 @@ class Database:
             "max_overflow": 0,
             "pool_timeout": patience,
             "hide_parameters": True,
+            "json_deserializer": read_json,
             **more,
         }
         if self.sessions:
@@ -239,13 +276,13 @@ class Database:
     def write(self, *, urgent: bool = False) -> Iterator[Write]:
         """Open a writing transaction: committed at the end of the block, undone by an exception.
 
-        Urgent ones, which wait for nobody's rows, do not queue behind those that do.
+        Urgent is what ends access, and what says that this process lives: it does not queue behind
+        what people and other loops write, of which there may be much, and much to wait for.
         """
-        gate = nullcontext() if urgent and not self.sqlite else self._gate
-        with gate, self._connected() as connection:
+        with self._turn(urgent=urgent), self._connected() as connection:
             with (
                 connection.begin(),
-                Write(connection, self.statements, self.keys, self.instance) as tx,
+                Write(connection, self.statements, self.keys, self.unread, self.instance) as tx,
             ):
                 yield tx
                 tx.finish()
@@ -253,6 +290,11 @@ class Database:
                 self._notify(connection, tx.shared)
         for listener in self.on_commit:
             listener(tx.topics)
+
+    def _turn(self, *, urgent: bool) -> AbstractContextManager[None]:
+        if not urgent:
+            return self._gate
+        return self._gate.urgently() if self.sqlite else nullcontext()
 
     def _notify(self, connection: Connection, topics: set[Topic]) -> None:
         """Tell other processes. What is committed stays so if it fails: they look by themselves.
@@ -281,7 +323,7 @@ class Database:
         """Open a session that only reads, each statement for itself."""
         with (
             self.reader.connect() as connection,
-            Read(connection, self.statements, self.keys) as session,
+            Read(connection, self.statements, self.keys, self.unread) as session,
         ):
             yield session
 
@@ -344,6 +386,7 @@ def _connect(sessions: Sessions) -> Callable[..., Any]:
 
 def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  (DB-API)
     connection.isolation_level = None
+    connection.text_factory = _TEXT
     cursor = connection.cursor()
     for pragma in ("synchronous=full", "foreign_keys=on"):
         cursor.execute(f"pragma {pragma}")

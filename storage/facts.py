@@ -8,6 +8,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from engine.directory import PersonId
+from engine.flow import FlowId
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -19,7 +20,8 @@ from engine.inventory import (
     ResourceStatus,
 )
 from engine.request import AccessRequest, AccountId, RequestId, State
-from storage.codec import load_request
+from storage import rebuilt
+from storage.codec import fields_of, load_request
 from storage.company import Company
 from storage.database import Read, Write
 from storage.tables import (
@@ -27,6 +29,7 @@ from storage.tables import (
     OPEN,
     AskRow,
     EntitlementRow,
+    FlowRevisionRow,
     GrantRow,
     IntegrationRow,
     RequestRow,
@@ -38,6 +41,10 @@ _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.bo
 _IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
 _ONE = _REQUEST.where(col(RequestRow.id) == bindparam("id"))
 _SEVERAL = _IN_ORDER.where(among(col(RequestRow.id), "ids"))
+_SAVED = select(col(FlowRevisionRow.number)).where(
+    col(FlowRevisionRow.flow_id) == bindparam("flow"),
+    col(FlowRevisionRow.number) == bindparam("number"),
+)
 _MINE, _OTHER = aliased(GrantRow), aliased(GrantRow)
 _TOGETHER = _IN_ORDER.where(
     col(RequestRow.id).in_(  # of the grants alone: an OR with a subquery would read all requests
@@ -112,7 +119,12 @@ def find(session: Read, *, live: bool = True, limit: int | None = 1000) -> list[
     """Return requests for an operator, the newest first. `limit` None: all of them."""
     query = _REQUEST.where(text(LIVE)) if live else _REQUEST
     found = session.execute(query.order_by(col(RequestRow.id).desc()).limit(limit))
-    return [load_request(id_ or 0, version, body) for id_, version, body in found]
+    return loaded(session, [tuple(row) for row in found])
+
+
+def is_saved(session: Read, flow: FlowId, number: int) -> bool:
+    """Tell whether there is such a revision of a flow."""
+    return bool(session.ask(_SAVED, {"flow": flow, "number": number}))
 
 
 def same(session: Read, fingerprint: str) -> RequestId | None:
@@ -132,7 +144,17 @@ def entitlements(
 
 
 def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitlement]:
-    return [to_entitlement(row) for row in session.ask(_ENTITLEMENTS, {"ids": list(ids)})]
+    rows = session.ask(_ENTITLEMENTS, {"ids": list(ids)})
+    for *_, number, _type, _name, path, _source, _risk, status, body, _, system, _, _ in rows:
+        if fields_of(body) is not body or status not in set(ResourceStatus):
+            session.unread.note(
+                "resource",
+                number,
+                [status, body],
+                f"What is stored of {path} ({system}) cannot be read. Nobody can ask for it until "
+                "the next discovery has written it anew; access that was given ends on time.",
+            )
+    return [to_entitlement(row) for row in rows]
 
 
 def entitlement_query() -> Select[*tuple[Any, ...]]:
@@ -162,8 +184,12 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
 
 
 def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
+    """Return what a row means. What cannot be read of the resource is not offered; it can end."""
     id_, permission, risk, offered, *resource, integration, system, kind, server = row
     number, type_, name, path, source, its_risk, status, body = resource
+    said = fields_of(body)
+    tags = fields_of(said.get("tags", {}))
+    readable = said is body and status in set(ResourceStatus)
     return Entitlement(
         EntitlementId(id_ or 0),
         Integration(IntegrationId(integration), system, kind, server),
@@ -174,9 +200,9 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
             path,
             source,
             its_risk,
-            ResourceStatus(status),
-            {key: tuple(values) for key, values in body.get("tags", {}).items()},
-            body.get("caveat", ""),
+            ResourceStatus(status) if readable else ResourceStatus.GONE,
+            {key: tuple(map(str, v)) for key, v in tags.items() if isinstance(v, list)},
+            str(said.get("caveat", "")),
         ),
         Permission(permission, risk, offered),
     )
@@ -188,5 +214,15 @@ _ENTITLEMENTS = entitlement_query().where(among(col(EntitlementRow.id), "ids"))
 def _requests(
     session: Read, query: Select[int | None, int, dict[str, object]], **given: object
 ) -> list[AccessRequest]:
-    found = session.ask(query, given)
-    return [load_request(id_ or 0, version, body) for id_, version, body in found]
+    return loaded(session, session.ask(query, given))
+
+
+def loaded(session: Read, rows: Iterable[tuple[int | None, int, object]]) -> list[AccessRequest]:
+    """Return the requests of rows, in their order, each as far as it can be read."""
+    bodies = {RequestId(id_ or 0): (version, body) for id_, version, body in rows}
+    found = {i: load_request(i, version, body) for i, (version, body) in bodies.items()}
+    lost = [id_ for id_, request in found.items() if request is None]
+    for id_ in lost:
+        rebuilt.note(session, id_, bodies[id_][1])
+    instead = rebuilt.requests(session, lost) if lost else {}
+    return [request or instead[id_] for id_, request in found.items()]

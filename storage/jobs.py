@@ -1,18 +1,29 @@
 """What runs by time and is no request: one row a job, leased like everything else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    case,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import col
 
 from storage import batch, claims
 from storage.claims import LONGEST_PAUSE, InstanceId
+from storage.codec import fields_of
 from storage.database import Database, Write
-from storage.tables import JobRow
+from storage.tables import AccountRow, JobRow
 
 
 class JobKind(StrEnum):
@@ -26,6 +37,17 @@ class JobKind(StrEnum):
 
 
 _KNOWN = [kind.value for kind in JobKind]  # during an upgrade there may be others
+_SYSTEM = (
+    select(col(AccountRow.integration_id))
+    .where(col(AccountRow.id) == cast(col(JobRow.subject), BigInteger))
+    .scalar_subquery()
+)
+_OF_SYSTEM = [JobKind.DISCOVER.value, JobKind.RECONCILE.value]
+_LANE: ColumnElement[str] = case(
+    (col(JobRow.kind).in_(_OF_SYSTEM), "system/" + col(JobRow.subject)),
+    (col(JobRow.kind) == JobKind.RECONCILE_ACCOUNT.value, "system/" + func.coalesce(_SYSTEM, "")),
+    else_=col(JobRow.kind),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +80,32 @@ def reschedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
 
 
 def due(
-    database: Database, now: datetime, limit: int, *, idle: InstanceId | None = None
-) -> list[int]:
-    """Return the ids of jobs that are due and not leased. No transaction.
+    database: Database,
+    now: datetime,
+    limit: int,
+    *,
+    idle: InstanceId | None = None,
+    busy: Collection[str] = (),
+) -> dict[int, str]:
+    """Return the ids of jobs that are due and not leased, each with its lane. No transaction.
 
-    `idle` runs none at the moment: what it has leased is left from a run that could not be stored.
+    One lane is for all jobs of a system, and one for each kind of the others. `busy` are lanes to
+    leave out. In the others `idle` runs none at the moment: what it has leased there is left from a
+    run that could not be stored.
     """
     query = (
-        select(col(JobRow.id))
+        select(col(JobRow.id), _LANE)
         .where(
             col(JobRow.due_at) <= now,
             col(JobRow.kind).in_(_KNOWN),
+            _LANE.not_in(busy),
             _free(idle),
         )
         .order_by(col(JobRow.due_at))
         .limit(limit)
     )
     with database.read() as session:
-        return [id_ or 0 for id_ in session.execute(query).scalars()]
+        return {id_ or 0: lane for id_, lane in session.execute(query)}
 
 
 def claim(
@@ -99,8 +129,18 @@ def claim(
         .execution_options(synchronize_session=False)
     )
     rows = tx.execute(taken).scalars().all()
+    for row in rows:
+        if row.note is not None and fields_of(row.note) is not row.note:
+            tx.unread.note(
+                "job",
+                row.id,
+                row.note,
+                f"How far the work {row.kind} {row.subject} has come cannot be read. It begins "
+                "anew.",
+            )
     return [
-        Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, row.note) for row in rows
+        Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, fields_of(row.note) or None)
+        for row in rows
     ]
 
 

@@ -16,9 +16,8 @@ from sqlmodel import col
 from engine.directory import PersonId
 from engine.outcome import Card
 from engine.request import AccessRequest, RequestId
-from storage import claims
+from storage import claims, facts
 from storage.claims import InstanceId
-from storage.codec import load_request
 from storage.database import Database, Write
 from storage.tables import Company, MessageRow, PersonRow, RequestRow
 from storage.types import UtcDateTime, among
@@ -165,11 +164,12 @@ def ready(
     }
     with database.read() as session:
         rows: list[Any] = [_Row(*row) for row in session.ask(_READY, given)]
-    drawn = {row.request_id: (row.version, row.body) for row in rows if row.body}
+        known = {r.request_id: (r.request_id, r.version, r.body) for r in rows if r.version}
+        drawn = facts.loaded(session, known.values())
     return Ready(
         [_parcel(row) for row in rows if row.lease == instance],
         [row.id for row in rows if row.lease != instance],
-        {RequestId(i): load_request(i, version, body) for i, (version, body) in drawn.items()},
+        {request.id: request for request in drawn},
         {PersonId(row.recipient): row.direct for row in rows if row.direct},
         rows[0].epoch if rows else 0,
     )

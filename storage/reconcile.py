@@ -24,6 +24,7 @@ from storage import apply, audit, claims, facts
 from storage.accounts import Desk, login_of, target_of
 from storage.book import Book
 from storage.claims import InstanceId
+from storage.codec import fields_of
 from storage.company import Company
 from storage.database import Database, Write
 from storage.tables import AccountRow, AuditRow, GrantRow, MessageRow
@@ -218,7 +219,8 @@ def settle(
     book.store()
     person = company.directory.get(row.person_id)
     who = person.name if person else row.person_id
-    before, row.found = row.found or {}, _found(look, sight, row.found or {})
+    before = {key: str(code) for key, code in fields_of(row.found).items()}
+    row.found = _found(look, sight, before)
     said = [*_changes(look, sight, before, who, now), *_news(look, before, row.found, who, now)]
     _report(tx, company, said, now)
 

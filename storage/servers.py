@@ -18,6 +18,7 @@ from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
 from engine.request import AccountId
 from storage import apply, audit, batch, sync
+from storage.codec import fields_of
 from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, IntegrationRow, ResourceRow
 
@@ -57,9 +58,19 @@ class Plan:
 
 def connections(session: Read) -> list[Connection]:
     """Return all connected systems, by their ids."""
-    rows = session.execute(select(IntegrationRow).order_by(col(IntegrationRow.id))).scalars()
+    rows = session.execute(select(IntegrationRow).order_by(col(IntegrationRow.id))).scalars().all()
+    for row in rows:
+        if fields_of(row.body) is not row.body:
+            session.unread.note(
+                "integration",
+                row.id,
+                row.body,
+                f"The settings that are stored of {row.name} ({row.id}) cannot be read. "
+                "`latchkey apply` writes them anew from the manifests.",
+            )
     return [
-        Connection(IntegrationId(r.id), r.name, r.kind, r.body, r.server, r.listed) for r in rows
+        Connection(IntegrationId(r.id), r.name, r.kind, fields_of(r.body), r.server, r.listed)
+        for r in rows
     ]
 
 

@@ -19,8 +19,8 @@ from sqlmodel import col
 from engine.directory import Person, PersonId, PersonStatus, address
 from engine.outcome import Entry
 from engine.request import OPERATOR, AccountId, RequestId
-from storage import accounts, apply, audit, batch, sync
-from storage.codec import dump_request, load_person, load_request
+from storage import accounts, apply, audit, batch, facts, sync
+from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
 from storage.company import formerly
 from storage.database import Read, Write
 from storage.secrets import KeyRing
@@ -125,7 +125,7 @@ class _Known:
 
     @property
     def name(self) -> str:
-        return str(self.body["name"])
+        return str(fields_of(self.body).get("name") or self.email)
 
     @property
     def active(self) -> bool:
@@ -213,7 +213,11 @@ class _Search:
     def _stay(self, found: Succession) -> tuple[Person, ...]:
         ids = (found.old, found.new) if found.standing is Standing.HELD else ()
         rows = (self._known.get(id_) for id_ in ids if id_ not in self._claimed)
-        return tuple(load_person(dict(r.body)) for r in rows if r and not r.successor)
+        return tuple(
+            load_person(r.body) or stand_in(r.id, r.email, r.status)
+            for r in rows
+            if r and not r.successor
+        )
 
 
 def _same(email: str, other: str) -> bool:
@@ -297,9 +301,9 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     base = former.partition("~")[0]
     used = {id_ for (id_,) in tx.ask(select(col(PersonRow.id)))}
     own = next(id_ for id_ in _made_of(base) if id_ not in used)
-    body = {**row.body, "id": own}
+    body = with_fields(row.body, {"id": own})
     tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
-    row.body = {**row.body, "name": row.former["name"]}
+    row.body = with_fields(row.body, {"name": str(fields_of(row.former).get("name", ""))})
     _leave(row, now)
     entry = Entry("parted", OPERATOR, {"person": former, "now": own})
     sync.changed(tx, [entry], now)
@@ -308,7 +312,7 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
 
 def _leave(row: PersonRow, now: datetime) -> None:
     row.status, row.email, row.void_until = PersonStatus.INACTIVE.value, "", now
-    row.body = {**row.body, "status": row.status, "email": ""}
+    row.body = with_fields(row.body, {"status": row.status, "email": ""})
     row.slack, row.account, row.suspended, row.former = None, None, None, None
 
 
@@ -325,9 +329,11 @@ def part(tx: Write, pairs: Sequence[Succession], now: datetime) -> None:
 def _carry_requests(tx: Write, ids: Mapping[PersonId, PersonId], now: datetime) -> list[RequestId]:
     rows = list(tx.execute(_THEIRS, {"ids": list(ids)}).scalars())
     for row in rows:
-        request = load_request(row.id or 0, row.version, row.body).renamed(ids)
+        (known,) = facts.loaded(tx, [(row.id, row.version, row.body)])
+        request = known.renamed(ids)
         row.requestor_id, row.grantee_id = request.requestor, request.grantee
-        row.body, row.version, row.wake_at = dump_request(request), row.version + 1, now
+        row.body = dump_request(request) if known.readable else row.body
+        row.version, row.wake_at = row.version + 1, now
         same = apply.same_as(request.grantee, request.flow, request.entitlements)
         twin = select(col(RequestRow.id)).where(
             col(RequestRow.fingerprint) == same, text(OPEN), col(RequestRow.id) != row.id
@@ -397,7 +403,7 @@ def _carry_people(tx: Write, ids: Mapping[PersonId, PersonId]) -> None:
             _know(tx, rows, new, row)
         row.slack, row.account, row.suspended, row.former = None, None, None, None
         row.status, row.successor = PersonStatus.INACTIVE.value, new
-        row.body = {**row.body, "status": row.status}
+        row.body = with_fields(row.body, {"status": row.status})
     tx.flush()  # an account has one person, at every moment
     for new, (slack, account, suspended, channel, void_until, former) in ties.items():
         row = rows[new]
@@ -410,7 +416,7 @@ def _carry_people(tx: Write, ids: Mapping[PersonId, PersonId]) -> None:
 
 def _know(tx: Write, rows: dict[PersonId, PersonRow], new: PersonId, old: PersonRow) -> None:
     """Store the new id as what is known of the old."""
-    body = {**old.body, "id": new}
+    body = with_fields(old.body, {"id": new})
     row = rows.get(new)
     if row is None:
         row = rows[new] = PersonRow(id=new, email=old.email, status=old.status, body=body)

@@ -24,8 +24,11 @@ from storage.codec import (
     dump_account,
     dump_person,
     dump_revision,
+    fields_of,
+    load_account,
     load_person,
     load_revision,
+    with_fields,
 )
 from storage.company import formerly
 from storage.database import Read, Write
@@ -227,7 +230,7 @@ def _add_groups(tx: Write, groups: Mapping[str, tuple[str, str]]) -> None:
 def _let_go(row: PersonRow, now: datetime) -> None:
     if row.status != PersonStatus.INACTIVE:
         row.status, row.void_until = PersonStatus.INACTIVE.value, now
-        row.body = {**row.body, "status": row.status}
+        row.body = with_fields(row.body, {"status": row.status})
 
 
 def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
@@ -266,7 +269,7 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
         user, why = broken[PersonId(row.id)]
         if row.suspended is None and row.slack in {None, user}:
             cure = f"Where it is still them: latchkey people confirm {row.email}"
-            _suspend(row, user, lost, f"{row.body['name']}: {why}. {cure}")
+            _suspend(row, user, lost, f"{_name(row)}: {why}. {cure}")
             log.append(Entry("untied", SYSTEM, {"person": row.id, "why": why}))
     _tell_of(tx, lost, now)
     changed(tx, log, now)
@@ -281,8 +284,9 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
     log: list[Entry] = []
     for row in tx.execute(_THESE, {"ids": list(guests)}).scalars():
         guest = guests[PersonId(row.id)]
-        if row.account and row.account["guest"] is not guest:
-            row.account = {**row.account, "guest": guest}
+        tied = load_account(row.account)
+        if tied and tied.guest is not guest:
+            row.account = dump_account(replace(tied, guest=guest))
             row.void_until = now if guest else row.void_until
             grade = "became_guest" if guest else "became_member"
             log.append(Entry(grade, SYSTEM, {"person": row.id}))
@@ -302,7 +306,10 @@ def void(tx: Write, people: Iterable[PersonId], now: datetime) -> None:
 def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
     """Let a suspended tie be made anew: an admin has looked who it is."""
     alone(tx)
-    cleared = {"suspended": None, "former": None}
+    cleared: dict[str, object] = {"suspended": None, "former": None}
+    for row in tx.execute(_THESE, {"ids": [person]}).scalars():
+        if row.account is not None and load_account(row.account) is None:
+            cleared |= {"slack": None, "account": None}  # what Slack said cannot be read
     tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(cleared))
     theirs = col(GrantRow.account_id).in_(
         select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
@@ -336,9 +343,10 @@ def _tell_of(tx: Write, lost: Lost, now: datetime) -> None:
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     """Say something to all admins who may decide anything, once for each key."""
     ids = formerly(tx)
-    named = [ids.get(a, a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
+    named = [ids.get(PersonId(a), a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
     rows = tx.execute(_THESE, {"ids": named}).scalars()
-    able = [PersonId(r.id) for r in rows if load_person(r.body, r.account).may_ask]
+    people = ((PersonId(r.id), load_person(r.body, r.account)) for r in rows)
+    able = [id_ for id_, person in people if person and person.may_ask]
     apply.tell(tx, apply.alarm(able, key, sentence), now)
 
 
@@ -399,10 +407,11 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
             tx.flush()
             log += _save_revision(tx, row, body, now)
             continue
-        stored = tx.get_one(FlowRevisionRow, (row.id, row.revision)).body
+        stored = tx.get(FlowRevisionRow, (row.id, row.revision))
+        known = load_revision(stored.body) if stored else None
         # As values: a set has another order in each process.
-        if load_revision(stored).renamed(ids) != revision or row.deleted:
-            row.revision += 1
+        if known is None or known.renamed(ids) != revision or row.deleted:
+            row.revision = _newest_revision(tx, row) + 1
             log += _save_revision(tx, row, body, now)
         if (row.active, row.deleted) != (active, False):
             row.active, row.deleted = active, False
@@ -417,6 +426,13 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
         _wake(tx, now)
         tx.flush()
         audit.append(tx, log, now)
+
+
+def _newest_revision(tx: Write, row: FlowRow) -> int:
+    newest = select(func.max(col(FlowRevisionRow.number))).where(
+        col(FlowRevisionRow.flow_id) == row.id
+    )
+    return max(row.revision, tx.execute(newest).scalar() or 0)
 
 
 def integrations(
@@ -610,22 +626,31 @@ def _store_person(
         return
     if not _differs(row, person):
         return  # another was quicker
-    was = {"name": str(row.body["name"]), "email": row.email}
+    was = {"name": _name(row), "email": row.email}
     row.successor = None
     before = load_person(row.body, row.account)
-    if before.may_ask and not replace(person, account=before.account).may_ask:
+    if before and before.may_ask and not replace(person, account=before.account).may_ask:
         row.void_until = now
     moved = _has_moved(row, person)
     row.email, row.status, row.body = person.email, person.status.value, body
     if moved and (row.slack or row.suspended or row.id in burdened):
         # A changed address might be somebody else's: who it is has to be said first.
-        row.former = row.former or was
+        row.former = _former(row) or was
         said = _of_address(row.former, person)
         _suspend(row, row.slack or row.suspended or "", lost, said)
 
 
 def _differs(row: PersonRow | None, person: Person) -> bool:
     return row is None or row.successor is not None or row.body != dump_person(person)
+
+
+def _name(row: PersonRow) -> str:
+    return str(fields_of(row.body).get("name") or row.email)
+
+
+def _former(row: PersonRow) -> dict[str, str] | None:
+    former = fields_of(row.former)
+    return former if {"name", "email"} <= former.keys() else None
 
 
 def _has_moved(row: PersonRow, person: Person) -> bool:
@@ -648,7 +673,7 @@ def _give_up_addresses(tx: Write, moved: Mapping[PersonId, str]) -> None:
     left = col(PersonRow.status) == PersonStatus.INACTIVE.value
     for row in tx.execute(select(PersonRow).where(left)).scalars() if taken else ():
         if row.id not in moved and address(row.email) in taken:
-            row.email, row.body = "", {**row.body, "email": ""}
+            row.email, row.body = "", with_fields(row.body, {"email": ""})
 
 
 def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
@@ -674,7 +699,8 @@ def _of_address(was: Mapping[str, str], now: Person) -> str:
 def _loses(row: PersonRow, person: Person) -> bool:
     if row.status == PersonStatus.INACTIVE:
         return False
-    dropped = set(row.body["groups"]) - person.groups
+    groups = fields_of(row.body).get("groups")
+    dropped = set(map(str, groups)) - person.groups if isinstance(groups, list) else ()
     return person.status is PersonStatus.INACTIVE or bool(dropped)
 
 

@@ -12,7 +12,11 @@ from sqlmodel import Field, SQLModel
 from storage.types import Json, UtcDateTime
 
 OPEN = "state in ('pending_mfa', 'pending', 'granting')"
-LIVE = "state in ('pending_mfa', 'pending', 'granting', 'active', 'revoking')"
+# All but what is over: what stands there instead of a state that is known is not.
+LIVE = (
+    "state not in "
+    "('cancelled', 'timed_out', 'rejected', 'failed', 'expired', 'returned', 'revoked')"
+)
 
 
 def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field is untyped)

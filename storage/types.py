@@ -1,7 +1,7 @@
 """Column types: aware UTC times, JSON; lists of values, and the database's own clock."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -28,11 +28,41 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 Json = JSON().with_variant(JSONB(), "postgresql")
 
 
+def read_json(text: Any) -> Any:  # noqa: ANN401  (whatever the driver gives, and any JSON)
+    """Return what is written there; what is no JSON is taken for a text, and hides no other row.
+
+    Whoever reads a column of this type tests what it is given: another version, or a hand, may have
+    written it.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return text.decode(errors="replace") if isinstance(text, bytes) else text
+
+
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC moment. A naive value is refused: it would mean something else elsewhere."""
+    """An aware UTC moment. A naive value is refused: it would mean something else elsewhere.
+
+    On SQLite, which takes any text for one, what is no moment is read as none.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], datetime | None] | None:
+        convert = super().result_processor(dialect, coltype)
+        if convert is None or dialect.name != "sqlite":
+            return convert
+
+        def read(value: Any) -> datetime | None:  # noqa: ANN401
+            try:
+                return convert(value)
+            except (ValueError, TypeError):
+                return None
+
+        return read
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -14,6 +14,8 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
+from storage.types import read_json
+
 Columns = TypeVarTuple("Columns")
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -31,7 +33,7 @@ class Words:
         self, statement: ClauseElement, dialect: Dialect, style: str, given: Sequence[str] = ()
     ) -> None:
         make: Callable[..., Dialect] = type(dialect)
-        spoken = make(paramstyle=style)
+        spoken = make(paramstyle=style, json_deserializer=read_json)
         columns = list(given) if isinstance(statement, Insert) else None
         compiled = cast(SQLCompiler, statement.compile(dialect=spoken, column_keys=columns))
         if missing := [column.name for column in compiled.insert_prefetch]:

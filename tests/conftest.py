@@ -1,8 +1,10 @@
 import os
 
+import pytest
 from hypothesis import settings
 
 from bot.sandbox.postgres import BINARIES
+from engine import lifecycle
 from tests.support.places import give_away
 from tests.support.postgres import cluster
 from tests.support.servers import CHOSEN, binaries
@@ -16,3 +18,21 @@ if CHOSEN:  # whoever starts a server, in whatever process, starts this one
 settings.register_profile("usual", deadline=None, database=None, print_blob=True)
 settings.register_profile("fuzz", settings.get_profile("usual"), max_examples=2000)
 settings.load_profile("usual")
+
+
+@pytest.fixture
+def poison(monkeypatch):
+    """Have every decision on a request fail; what is returned heals it."""
+
+    def strike(request):
+        decide = lifecycle.decide
+
+        def struck(of, *given):
+            if of.id == request.id:
+                raise ValueError("poisoned")
+            return decide(of, *given)
+
+        monkeypatch.setattr(lifecycle, "decide", struck)
+        return lambda: monkeypatch.setattr(lifecycle, "decide", decide)
+
+    return strike

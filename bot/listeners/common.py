@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any, TypeVar
 
 import structlog
 from slack_bolt import Ack
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 
 from bot.payload import is_profile
 from bot.services import Services
-from bot.slack import marked
+from bot.slack import NO_ANSWER, error_code, marked
 from bot.usecases import identity
 from bot.usecases.identity import Profile, Unknown
 from bot.views import credentials, lists
@@ -25,7 +24,6 @@ from engine.request import LARGEST_ID, RequestId
 
 T = TypeVar("T")
 Body = dict[str, Any]
-FAULTS = (SlackClientError, HTTPException, OSError)  # of a call that Slack does not answer
 
 log = structlog.get_logger()
 
@@ -58,7 +56,7 @@ class Visitor:
         try:
             how(trigger_id=body["trigger_id"], view=view)
         except SlackApiError as fault:
-            if fault.response.get("error") != "exchanged_trigger_id":
+            if error_code(fault) != "exchanged_trigger_id":
                 raise
             # The same press was delivered twice, and the modal is there already.
             log.warning("modal not opened again")
@@ -75,7 +73,9 @@ class Visitor:
         try:
             self.client.views_update(view_id=shown["id"], hash=shown["hash"], view=view)
         except SlackApiError as fault:
-            log.warning("modal not updated", error=fault.response.get("error"))
+            log.warning("modal not updated", error=error_code(fault))
+        except NO_ANSWER as fault:
+            log.warning("modal not updated", error=type(fault).__name__)
 
     def refuse(self, body: Body, refusal: Refusal, title: str = "Not done") -> None:
         """Say no in a modal: a click's acknowledgement carries no text."""
@@ -85,7 +85,7 @@ class Visitor:
         """Ask Slack who it is. Raises Unknown."""
         try:
             answer: Any = self.client.users_info(user=slack)
-        except FAULTS as fault:
+        except NO_ANSWER as fault:
             log.warning("profile not read", why=type(fault).__name__)
             raise Unknown from None
         if not is_profile(answer.get("user")) or answer["user"]["id"] != slack:
@@ -96,7 +96,7 @@ class Visitor:
         """Return the user, marked if of another company. Raises Unknown."""
         try:
             return marked(self.client, user)
-        except FAULTS as fault:
+        except NO_ANSWER as fault:
             log.warning("own workspace not read", why=type(fault).__name__)
             raise Unknown from None
 

@@ -231,7 +231,8 @@ class Sandbox:
         """Spoil the next `times` calls (None: all) of a method (`*`: any), after `skip` good ones.
 
         `args` by kind: rate_limited retry_after; error status; slack_error code; slow seconds;
-        kill_before and kill_after pid.
+        kill_before and kill_after pid; odd status, body (each character a byte), headers (one a
+        line) and done.
         """
         rule = {"method": method, "kind": kind, "times": times, "skip": skip, **args}
         self._wire.do("/fault", **rule)

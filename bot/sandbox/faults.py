@@ -9,6 +9,7 @@ Kind = Literal[
     "rate_limited",  # 429 with Retry-After; not done
     "error",  # an HTTP status of 5xx; not done
     "slack_error",  # ok: false with a code; not done
+    "odd",  # what is answered is not Slack's: `body`, with `status` and `headers`; done or not
     "slow",  # done, and answered, seconds later
     "done_but_timeout",  # done; never answered
     "hang",  # not done; never answered
@@ -26,8 +27,11 @@ class Fault:
     kind: Kind
     times: int | None = 1
     skip: int = 0
-    retry_after: int = 1
+    retry_after: int | str = 1
     status: int = 503
+    body: str = "<!DOCTYPE html><title>Sign in to the network</title>"
+    headers: str = "content-type: text/html"  # one a line; a name may come twice
+    done: bool = False
     code: str = "internal_error"
     seconds: float = 1.0
     pid: int = 0

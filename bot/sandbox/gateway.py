@@ -58,18 +58,26 @@ class Gateway:
             case "error":
                 call.rule, call.status = "fault", fault.status
                 return Response("upstream connect error", fault.status, media_type="text/plain")
+            case "odd":
+                if fault.done:
+                    self._perform(request, body, call)
+                call.rule, call.status = "fault", fault.status
+                return _odd(fault)
             case "slow":
                 await asyncio.sleep(fault.seconds)
                 return self._perform(request, body, call)
-            case "kill_before":
-                _kill(fault.pid)
-            case "kill_after":
-                self._perform(request, body, call)
-                _kill(fault.pid)
-            case "done_but_timeout":
-                self._perform(request, body, call)
-            case "hang":
-                pass
+            case _:
+                return await self._say_nothing(request, body, call, fault)
+
+    async def _say_nothing(
+        self, request: Request, body: bytes, call: Call, fault: Fault
+    ) -> Response:
+        if fault.kind == "kill_before":
+            _kill(fault.pid)
+        if fault.kind in {"kill_after", "done_but_timeout"}:
+            self._perform(request, body, call)
+        if fault.kind == "kill_after":
+            _kill(fault.pid)
         call.status = None
         self._journal.touch()
         while (await request.receive())["type"] != "http.disconnect":
@@ -139,10 +147,18 @@ class Gateway:
             answer["response_metadata"] = {"messages": refusal.messages}
         return self._say(call, answer)
 
-    def _limited(self, call: Call, rule: str, wait: int) -> Response:
+    def _limited(self, call: Call, rule: str, wait: int | str) -> Response:
         call.rule, call.error = rule, "ratelimited"
         headers = {"retry-after": str(wait)}
         return self._say(call, {"ok": False, "error": "ratelimited"}, 429, **headers)
+
+
+def _odd(fault: Fault) -> Response:
+    answer = Response(fault.body.encode("latin-1"), fault.status)
+    for line in fault.headers.splitlines():
+        name, _, value = line.partition(":")
+        answer.headers.append(name.strip(), value.strip())
+    return answer
 
 
 def _kill(pid: int) -> None:

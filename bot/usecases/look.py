@@ -73,8 +73,8 @@ def drawable(
             r,
             Scene(
                 request=r,
-                flow=company.flows[r.flow],
-                revision=company.revisions[r.flow, r.revision],
+                flow=company.flow(r.flow),
+                revision=company.revision(r.flow, r.revision),
                 directory=company.directory,
                 entitlements={e: entitlements[e] for e in r.entitlements if e in entitlements},
                 viewer=SYSTEM,

@@ -50,7 +50,8 @@ def request_card(scene: Scene) -> Message:
     request = scene.request
     head = _head(request)
     blocks = [header(head), section(phrases.what(scene)), fields(_facts(scene))]
-    blocks += map(section, filter(None, (phrases.why(request), _progress(scene))))
+    said = (phrases.why(request), phrases.unreadable(scene), _progress(scene))
+    blocks += map(section, filter(None, said))
     blocks += actions(phrases.party_buttons(scene))
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}: {phrases.what_in_short(scene)}", blocks)
@@ -110,7 +111,8 @@ def approval_card(scene: Scene) -> Message:
     asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
     asks += phrases.for_whom(scene)
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
-    blocks += map(section, filter(None, (phrases.why(request), phrases.caveats(scene), said)))
+    notes = (phrases.why(request), phrases.caveats(scene), phrases.unreadable(scene), said)
+    blocks += map(section, filter(None, notes))
     blocks += actions(phrases.decide_buttons(scene) if phrases.may_decide(scene) else [])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)

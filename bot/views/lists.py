@@ -47,11 +47,14 @@ def my_access(scenes: Sequence[Scene]) -> Message:
 
 def tasks(scenes: Sequence[Scene]) -> Message:
     """List the requests that wait for the viewer's decision."""
-    mine = [s for s in scenes if phrases.may_decide(s)]
-    if not mine:
+    mine = [s for s in scenes if phrases.may_decide(s) and not phrases.unreadable(s)]
+    lost = [s for s in scenes if phrases.unreadable(s)]
+    if not mine and not lost:
         return _nothing("✅ Nothing waits for your decision.")
     text = f"Waiting for your decision: {len(mine)}."
-    return message(text, _listed(("🔔 Waiting for your decision", mine, _task)))
+    text += f" Cannot be read: {len(lost)}." if lost else ""
+    parts = (("🔔 Waiting for your decision", mine, _task), ("⚠️ Cannot be read", lost, _lost))
+    return message(text, _listed(*parts))
 
 
 def help_text() -> Message:
@@ -82,7 +85,8 @@ def _under_way(scene: Scene) -> list[Block]:
 
 
 def _item(scene: Scene, text: str) -> list[Block]:
-    blocks = [section(f"{text} · {scene.request.code}")]
+    lines = (f"{text} · {scene.request.code}", phrases.unreadable(scene))
+    blocks = [section("\n".join(filter(None, lines)))]
     return [*blocks, *actions(phrases.party_buttons(scene))]
 
 
@@ -101,6 +105,10 @@ def _task(scene: Scene) -> list[Block]:
         quote(request.justification, 300),
     ]
     return [section("\n".join(filter(None, lines))), *actions(phrases.decide_buttons(scene))]
+
+
+def _lost(scene: Scene) -> list[Block]:
+    return [section(phrases.unreadable(scene))]
 
 
 def _listed(*parts: Part) -> list[Block]:

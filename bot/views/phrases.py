@@ -42,6 +42,7 @@ __all__ = [
     "still_needed",
     "system",
     "times",
+    "unreadable",
     "until",
     "what",
     "what_in_short",
@@ -145,6 +146,8 @@ def whose(scene: Scene) -> str:
 def how_long(scene: Scene) -> str:
     """Say the duration, and how far it can be extended."""
     request, extension = scene.request, scene.revision.extension
+    if not request.readable and request.duration is None:
+        return "not known"
     said = in_words(request.duration)
     if request.duration is None or extension is None or not request.extensions_allowed:
         return said
@@ -162,6 +165,16 @@ def until(request: AccessRequest) -> str:
     if request.end_before:
         return f"{when(request.ends_at)} (the system is being told)"
     return when(request.ends_at)
+
+
+def unreadable(scene: Scene) -> str:
+    """Say that what is stored cannot be read; empty: it can."""
+    request = scene.request
+    if not request.readable:
+        return f"⚠️ What is stored of {request.code} cannot be read. It can only be ended."
+    if scene.revision.readable or request.state.final:
+        return ""
+    return f"⚠️ The access flow of {request.code} cannot be read. It can only be ended."
 
 
 def why(request: AccessRequest, limit: int = 1200) -> str:

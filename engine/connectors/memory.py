@@ -82,6 +82,9 @@ class Memory:
         self._answers: dict[_Key, Outcome] = {}  # what is said in place of HELD
         self._failing: list[Unavailable] = []
         self._dying = 0
+        self._going_on = threading.Event()
+        self._going_on.set()
+        self.hanging = 0  # calls
         self._lock = threading.RLock()
 
     # --- The port ---------------------------------------------------------------------------------
@@ -234,6 +237,13 @@ class Memory:
         with self._lock:
             self._dying = times
 
+    def hang(self) -> None:
+        """Let calls wait, until `go_on`."""
+        self._going_on.clear()
+
+    def go_on(self) -> None:
+        self._going_on.set()
+
     def refuse(self, target: Target, reason: str = "Refused, as told.") -> None:
         """Never give this target; an empty reason gives it again."""
         self._answer(target, Outcome(Presence.REFUSED, reason) if reason else None)
@@ -251,6 +261,10 @@ class Memory:
     @contextmanager
     def _call(self, method: str) -> Iterator[None]:
         with self._lock:
+            self.hanging += 1
+        self._going_on.wait()
+        with self._lock:
+            self.hanging -= 1
             self.calls[method] += 1
             if self._failing:
                 raise self._failing.pop()

@@ -148,10 +148,10 @@ class Stage:
         self.bolt = app.build(given, self.services)
         self.bolt.client.api_call = self.slack.api_call
         self.access, self.sending = (
-            AccessLoop(self.services),
+            AccessLoop(self.services, pool=lambda *_: Inline()),
             MessageLoop(self.services, self.slack),
         )
-        self.access._pool = self.sending._pool = Inline()
+        self.sending._pool = Inline()
         self.woken, self.views = set[str](), itertools.count()
         self.commits: list[float] = []  # milliseconds
         self.access.wake = lambda: self.woken.add("access")

@@ -4,6 +4,7 @@ import json
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from slack_bolt import App
@@ -12,10 +13,12 @@ from slack_sdk import WebClient
 from structlog.testing import capture_logs
 from websockets.sync.server import serve
 
-from bot import links
+from bot import links, slack
 from bot.links import Links
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
+from bot.slack import Client
+from bot.vitals import Vitals
 from tests.support.inside import wait_until
 
 PEOPLE = ("marta", "priya", "diego", "fatou", "henrik", "ravi")
@@ -38,7 +41,7 @@ class Bot:
         self.hold = threading.Event()
         self.hold.set()
         self.held = threading.Event()
-        web = WebClient(sandbox.app_token, base_url=sandbox.api_url, retry_handlers=[])
+        web = Client(sandbox.app_token, sandbox.api_url, 10, Vitals())
         self.links = Links(self.app, web, apart=0)
 
     def wait_for(self, more):
@@ -200,6 +203,57 @@ def test_a_refused_opening_is_tried_again(sandbox, people, said, kind):
     sandbox.disconnect(close_old=True)
 
     sandbox.wait_links(2)
+    assert people[0].command("/access", "again").ok
+
+
+ODD_OPENINGS = {
+    "soon": (429, "", "retry-after: soon"),
+    "negative": (429, "", "retry-after: -1"),
+    "endless": (429, "", "retry-after: inf"),
+    "no number": (429, "", "retry-after: nan"),
+    "huge": (429, "", "retry-after: 1e9"),
+    "two lines": (429, "", "retry-after: 0\nretry-after: 0"),
+    "a page": (200, "<html>Sign in</html>", "content-type: text/html"),
+    "a page of a proxy": (502, "<html>Bad gateway</html>", "content-type: text/html"),
+    "no address": (200, '{"ok": true}', "content-type: application/json"),
+    "an odd address": (200, '{"ok": true, "url": "wss://["}', "content-type: application/json"),
+    "no such place": (200, '{"ok": true, "url": "http://x"}', "content-type: application/json"),
+    "a list": (200, "[1]", "content-type: application/json"),
+    "no UTF-8": (200, '{"ok": "\xff"}', "content-type: application/json"),
+}
+
+
+@pytest.mark.usefixtures("bot")
+@pytest.mark.parametrize("said", ODD_OPENINGS)
+def test_an_odd_answer_to_an_opening_ends_no_link_for_good(sandbox, people, monkeypatch, said):
+    """`Retry-After: soon` ended the thread that keeps a link, and so the link, for ever."""
+    monkeypatch.setattr(slack, "UNSAID", timedelta(seconds=0.1))
+    status, body, headers = ODD_OPENINGS[said]
+    sandbox.fault(
+        "apps.connections.open", "odd", times=4, status=status, body=body, headers=headers
+    )
+
+    sandbox.disconnect(close_old=True)
+
+    sandbox.wait_links(2)
+    assert people[0].command("/access", "again").ok
+
+
+def test_a_link_that_fails_by_a_defect_is_replaced(sandbox, bot, people, monkeypatch):
+    """Whatever ends the watch over a link, another takes its place."""
+    watch, failed = links.Link.watch, threading.Event()
+
+    def broken(link):
+        if not failed.is_set():
+            failed.set()
+            raise TypeError
+        return watch(link)
+
+    monkeypatch.setattr(links.Link, "watch", broken)
+    sandbox.disconnect(close_old=True)
+
+    wait_until(failed.is_set)
+    wait_until(lambda: bot.links.live == 2)
     assert people[0].command("/access", "again").ok
 
 

@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from bot.loops import AccessLoop
+from bot.loops import AccessLoop, drain_clock
 from bot.services import Connected, Services
 from engine.connectors.memory import Memory
 from engine.connectors.port import Order, Report
 from engine.directory import PersonId
 from engine.inventory import Integration
 from engine.request import State
+from storage import accounts
 from storage.tables import AccountRow, MessageRow, RequestRow
 from tests.support.inside import counted
 from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Stored
@@ -125,13 +126,10 @@ def test_what_is_wanted_anew_during_a_call_is_taken_up_when_it_is_stored(stored,
     assert stored.account().acted == stored.account().wanted
 
 
-def test_poisoned_account_backs_off_and_the_others_are_served(stored, loop, system):
-    """A request that cannot be read stopped the turn of all accounts that were due with it."""
+def test_poisoned_account_backs_off_and_the_others_are_served(stored, loop, system, poison):
+    """What cannot be decided on stopped the turn of all accounts that were due with it."""
     poisoned, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
-    body = stored.rows(RequestRow)[0].body
-    broken = update(RequestRow).where(col(RequestRow.id) == poisoned.id)
-    with stored.database.write() as tx:
-        tx.execute(broken.values(body={"state": "no such"}))
+    heal = poison(poisoned)
     pauses = []
     for _ in range(3):
         begin(loop, system, accounts=0)
@@ -145,8 +143,7 @@ def test_poisoned_account_backs_off_and_the_others_are_served(stored, loop, syst
     assert [m.recipient for m in alarms] == [ADA]
     assert "Alice" in alarms[0].detail
 
-    with stored.database.write() as tx:
-        tx.execute(broken.values(body=body))
+    heal()
     begin(loop, system, accounts=0)
     finish(loop, system)
     assert stored.again(poisoned).state is State.ACTIVE
@@ -164,3 +161,40 @@ def test_an_account_that_is_kept_aside_is_left_alone(stored, loop, system):
     finish(loop, system)
     row = next(r for r in stored.rows(AccountRow) if r.person_id == PersonId("alice"))
     assert row.acted == row.wanted
+
+
+def test_one_account_that_cannot_even_be_put_off_keeps_nobody_else(
+    stored, loop, system, poison, monkeypatch
+):
+    """To put it off failed as well, and with it whatever was to be done in that second."""
+    poisoned, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
+    poison(poisoned)
+
+    def broken(*_given, **_more):
+        raise TypeError
+
+    monkeypatch.setattr(accounts, "fail", broken)
+    begin(loop, system, accounts=0)
+    finish(loop, system)
+
+    assert stored.again(fine).state is State.ACTIVE
+
+
+def test_the_admins_are_told_once_of_a_row_that_cannot_be_read(stored, loop, system):
+    """Only the log of one process knew."""
+    request = stored.submit(by=ALICE)
+    begin(loop, system, accounts=1)
+    finish(loop, system)
+    with stored.database.write() as tx:
+        broken = update(RequestRow).where(col(RequestRow.id) == request.id)
+        tx.execute(broken.values(body={"state": "no such"}))
+    services = loop._services
+
+    for _ in range(3):
+        stored.again(request)
+        drain_clock(services)
+
+    (alarm,) = [m for m in stored.rows(MessageRow) if m.kind == "alarm"]
+    assert alarm.recipient == ADA
+    assert f"latchkey revoke {request.code}" in alarm.detail
+    assert services.database.unread.take() == []

@@ -15,7 +15,7 @@ import yaml
 
 from bot import roster
 from bot.clock import SystemClock
-from bot.loops import drain_jobs
+from bot.jobs import JobLoop
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
 from bot.services import Services
@@ -25,7 +25,7 @@ from engine.outcome import Card
 from storage import jobs, sync
 from storage.jobs import JobKind
 from storage.tables import JobRow, MessageRow
-from tests.support.inside import counted
+from tests.support.inside import counted, run_jobs
 from tests.support.stored import ADA, GROUPS, PEOPLE, Stored, person
 
 LARGE = 4600
@@ -126,7 +126,8 @@ class Reading:
 
         self.services.transaction(schedule)
         read_on = partial(roster.read_on, self.services, self.client)
-        drain_jobs(self.services, {JobKind.SLACK_PEOPLE: read_on, JobKind.SWEEP: other})
+        runners = {JobKind.SLACK_PEOPLE: read_on, JobKind.SWEEP: other}
+        run_jobs(JobLoop(self.services, runners))
         return self.job.due_at - clock.time
 
     def tied(self) -> int:

@@ -230,3 +230,10 @@ def test_text_is_compared_without_case(condition, directory):
         assert matches(ConditionGroup((condition,)), someone, directory) == matches(
             ConditionGroup((loud,)), someone, directory
         )
+
+
+@pytest.mark.parametrize("comparator", list(Comparator), ids=str)
+def test_who_cannot_be_read_fulfils_nothing(comparator):
+    """Somebody of whom no group is known would be in none: no right comes of that."""
+    lost = person("zoe", readable=False)
+    assert not matches(one("group", comparator, "file:dba"), lost, company(lost))

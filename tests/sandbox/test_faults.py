@@ -144,3 +144,16 @@ def test_the_journal_tells_calls_and_who_refused_them(sandbox, api, person):
         ("arguments", "invalid_arguments"),
         ("auth", "invalid_auth"),
     ]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_odd(sandbox, post, person, done):
+    lines = "content-type: text/html\nretry-after: 1\nretry-after: 1"
+    sandbox.fault("chat.postMessage", "odd", status=200, body="<p>\xff", headers=lines, done=done)
+
+    odd = post()
+
+    assert (odd.status_code, odd.content) == (200, b"<p>\xff")
+    assert odd.headers.get_list("retry-after") == ["1", "1"]
+    assert odd.headers["content-type"] == "text/html"
+    assert len(person.messages()) == done

@@ -11,7 +11,7 @@ from engine.commands import Extend, Return, Revoke
 from engine.connectors.port import Outcome, Presence, Report, Secret, Target, Unavailable
 from engine.request import GrantState, State
 from storage import accounts, sync
-from storage.accounts import Done
+from storage.accounts import Done, Silence
 from storage.company import Companies
 from storage.secrets import KeyRing, new_key
 from storage.tables import (
@@ -28,6 +28,7 @@ from tests.support.stored import (
     ALICE,
     BOB,
     DEADLINE,
+    DORA,
     ENGINEERS,
     GROUPS,
     HOUR,
@@ -353,6 +354,77 @@ def test_system_that_is_down_is_tried_with_growing_pauses_and_one_alarm(stored):
     assert stored.account().attempts == 0
 
 
+def test_ends_go_before_grants(stored):
+    """They waited until all was given that had been asked for before."""
+    ending = stored.submit(by=BOB)
+    stored.converge()
+    stored.submit(by=ALICE)
+    stored.pass_(SECOND)
+    stored.do(ending, Return(BOB))
+    bob, alice = stored.account(of=BOB).id, stored.account(of=ALICE).id
+
+    assert stored.due() == [bob, alice]
+    ends = [d.ends for d in accounts.due(stored.database, stored.instance, stored.now)]
+    assert ends == [True, False]
+
+    stored.systems[PG].faults = [Unavailable("away")] * 2
+    stored.converge()
+    assert stored.account(of=BOB).priority == 0
+    stored.pass_(SECOND)
+    stored.converge()
+    assert stored.account(of=BOB).priority == 1
+    assert stored.again(ending).state is State.RETURNED
+
+
+def test_what_was_refused_half_way_ends_first_too(stored):
+    stored.systems[PG].refused, stored.systems[PG].leaves_some = {"write"}, True
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    stored.approve(request)
+    stored.turn(done=[stored.call(begin(stored))])
+
+    assert stored.account().priority == 0
+
+
+def test_systems_without_room_are_left_out(stored):
+    stored.submit("read on shop.orders", "edit on handbook")
+    ending = stored.submit("read on shop.orders", by=BOB)
+    stored.converge()
+    stored.submit("read on shop.customers", by=DORA)
+    stored.submit("edit on handbook", by=DORA)
+    stored.do(ending, Return(BOB))
+
+    def due(**left_out):
+        found = accounts.due(stored.database, stored.instance, stored.now, **left_out)
+        return [(d.integration, d.ends) for d in found]
+
+    assert due() == [(PG, True), (PG, False), (WIKI, False)]
+    assert due(for_ends=[PG]) == [(PG, True), (WIKI, False)]
+    assert due(full=[PG]) == [(WIKI, False)]
+    assert due(full=[PG], for_ends=[WIKI]) == []
+
+
+def test_of_a_system_that_is_silent_each_account_is_tried_in_turn(stored):
+    """None is worse than another: no pause grows, and one alarm speaks for all."""
+    silence = Silence(1, SECOND)
+    for who in (ALICE, BOB):
+        stored.submit(by=who)
+    tried = []
+    for times in range(1, 6):
+        (first,) = accounts.longest_due(stored.database, stored.instance, stored.now, PG)
+        tried.append(first.account)
+        (work,) = stored.turn(first.account)
+        failed = Done(work, Unavailable("away"), replace(silence, times=times))
+        stored.turn(done=[failed])
+        stored.pass_(SECOND)
+
+    alice, bob = stored.account(of=ALICE), stored.account(of=BOB)
+    assert tried == [alice.id, bob.id, alice.id, bob.id, alice.id]
+    assert (alice.attempts, bob.attempts) == (0, 0)
+    (alarm,) = notices(stored, "alarm")
+    assert "the access of Alice, and of 1 more, could not" in alarm[1]
+    assert [r.action for r in stored.rows(AuditRow)].count("delayed") == 3
+
+
 def test_end_is_reached_however_long_the_system_is_down(stored):
     """Elsewhere the revoker gave up after six tries, and the access stayed."""
     request = stored.submit()
@@ -432,8 +504,10 @@ def test_system_that_is_out_of_order_waits_for_whoever_has_it(stored, other):
 
     stored.converge()
 
-    assert stored.due() == []
+    assert stored.account().lease is None
+    assert stored.account().due_at == stored.now + accounts.AGAIN
     other.kinds = kinds
+    other.pass_(accounts.AGAIN)
     other.converge()
     assert stored.again(request).state is State.ACTIVE
 
@@ -991,9 +1065,7 @@ def test_own_lease_that_nobody_works_on_is_taken_up_in_doubt(stored):
     begin(stored)
     account = stored.account()
     busy = [account.id]
-    assert not accounts.due(
-        stored.database, stored.instance, stored.now, systems=stored.kinds, busy=busy
-    )
+    assert accounts.due(stored.database, stored.instance, stored.now, busy=busy) == []
     assert stored.due() == [account.id]
 
     stored.turn(account.id)

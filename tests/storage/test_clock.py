@@ -4,8 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text, update
-from sqlmodel import col
+from sqlalchemy import text
 
 from engine import lifecycle
 from engine.commands import Extend, Verify
@@ -135,18 +134,16 @@ def test_longest_waiting_come_first(stored):
     assert clock.due(stored.database, stored.now, 9) == [first.id, second.id]
 
 
-def test_poisoned_request_backs_off_and_the_others_go_on(stored):
-    """What cannot be read stops nobody, is counted, and the admins are told once."""
+def test_poisoned_request_backs_off_and_the_others_go_on(stored, poison):
+    """What cannot be decided on stops nobody, is counted, and the admins are told once."""
     poisoned = stored.submit(flow=WRITING)
     healthy = stored.submit("edit on handbook", by="bob", flow=WRITING)
-    with stored.database.write() as tx:
-        broken = update(RequestRow).where(col(RequestRow.id) == poisoned.id)
-        tx.execute(broken.values(body={"state": "pending"}))
+    poison(poisoned)
     stored.pass_(15 * MINUTE)
 
     def drain():
         ids = clock.due(stored.database, stored.now, 50)
-        with pytest.raises(ValueError, match="validation"):
+        with pytest.raises(ValueError, match="poisoned"):
             stored.write(lambda tx, c: clock.tick(tx, c, ids, stored.now))
         for id_ in ids:
             if id_ != poisoned.id:

@@ -42,6 +42,25 @@ def test_write_gate_lets_in_who_came_first():
     assert order == list(range(8))
 
 
+def test_write_gate_lets_urgent_ones_in_first_but_never_only_those():
+    """What ended access queued behind whatever people wrote, until its patience was over."""
+    gate, order, threads = Gate(), [], []
+
+    def enter(number):
+        with gate.urgently() if number < 0 else gate:
+            order.append(number)
+
+    with gate:
+        for number in (1, 2, 3, -1, -2, -3, -4):
+            threads.append(threading.Thread(target=enter, args=(number,)))
+            threads[-1].start()
+            until(lambda: len(gate._queue) + len(gate._urgent) == len(threads))
+    for thread in threads:
+        thread.join()
+
+    assert order == [-1, -2, -3, 1, -4, 2, 3]
+
+
 def test_write_gate_opens_after_a_fault():
     gate = Gate(patience=0)
     with pytest.raises(ZeroDivisionError), gate:

@@ -165,6 +165,7 @@ class Door:
     def close(self) -> None:
         self.program._access.stop()
         self.program._messages.stop()
+        self.program._jobs.stop()
         self._listening.close()
         self.database.close()
 
@@ -219,6 +220,7 @@ class Door:
         loops, access = self.program._loops, self.program._access
         for name in ("clock", "jobs", "clock"):
             loops[name]._drain()
+            _wait(lambda: not self.program._jobs.busy)
             access._due.set()
             while access._due.is_set() or access._busy:
                 access.drain()

@@ -1,5 +1,6 @@
 """The bot inside the test's own process, its loops driven by hand: its work can be counted."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import event
 
 from bot import app, manifests, settings
+from bot.jobs import JobLoop
 from bot.program import Program, take_in
 from bot.sandbox.client import Sandbox
 from bot.services import Connected
@@ -86,6 +88,7 @@ class Inside:
         self.links.stop()
         self.program._access.stop()
         self.program._messages.stop()
+        self.program._jobs.stop()
         self.database.close()
 
     @contextmanager
@@ -107,6 +110,7 @@ class Inside:
                 self.program._wakers[topic]()
             woken.discard(topic)
             loops[topic]._drain()
+            wait_until(lambda: not self.program._jobs.busy)
             wait_until(lambda: len(access._busy) == len(access._done))
             wait_until(lambda: len(sending._busy) == len(sending._sent))
 
@@ -148,6 +152,17 @@ def whole_life(inside: Inside) -> dict[str, Count]:
     step("end", lambda: time_passes(60 * 60))
     assert marta.wait_message("Access has ended")
     return costs
+
+
+def run_jobs(loop: JobLoop) -> None:
+    """Run all that is due, and what becomes due by it."""
+    woken = threading.Event()
+    loop.wake = woken.set
+    woken.set()
+    while woken.is_set():
+        woken.clear()
+        loop.drain()
+        wait_until(lambda: not loop.busy)
 
 
 def wait_until(seen: Callable[[], bool]) -> None:

@@ -338,7 +338,7 @@ class Stored:
         )
 
     def due(self) -> list[AccountId]:
-        return accounts.due(self.database, self.instance, self.now, systems=self.kinds)
+        return [d.account for d in accounts.due(self.database, self.instance, self.now)]
 
     def call(self, work: Work) -> Done:
         """Call the system, as the access loop does."""

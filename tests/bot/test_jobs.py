@@ -1,0 +1,121 @@
+"""Jobs: those of a system that hangs keep nobody else's waiting."""
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from bot.jobs import JobLoop
+from bot.services import Services
+from engine.connectors.port import Unavailable
+from storage import jobs
+from storage.jobs import JobKind
+from storage.tables import JobRow
+from tests.support.inside import wait_until
+from tests.support.stored import ALICE, BOB, DORA, PG, WIKI, Stored
+
+OF_SYSTEM = {JobKind.DISCOVER, JobKind.RECONCILE, JobKind.RECONCILE_ACCOUNT}
+PATIENCE = 30.0  # seconds
+
+
+class Runs:
+    """What was run. Jobs of PostgreSQL, and of accounts there, wait for a word to go on."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self.ran = Counter[tuple[JobKind, str]]()
+        self.begun, self.on = threading.Semaphore(0), threading.Event()
+        runners = dict.fromkeys(JobKind, self.run)
+        services = Services(stored.database, stored.companies, self, stored.keys, {})
+        self.loop = JobLoop(services, runners)
+
+    def now(self):
+        return self.stored.now
+
+    def run(self, job):
+        if job.kind in OF_SYSTEM and job.subject in self.hanging:
+            self.begun.release()
+            assert self.on.wait(PATIENCE)
+        self.ran[job.kind, job.subject] += 1
+
+    def until(self, *ran):
+        until = time.monotonic() + PATIENCE
+        while not self.ran.keys() >= {*ran}:
+            assert time.monotonic() < until
+            self.loop.drain()
+
+
+@pytest.fixture
+def runs(tmp_path):
+    stored = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
+    made = Runs(stored)
+    for who in (ALICE, BOB, DORA):
+        stored.submit("read on shop.orders", "edit on handbook", by=who)
+    made.hanging = {PG, *(str(stored.account(PG, who).id) for who in (ALICE, BOB, DORA))}
+    yield made
+    made.on.set()
+    assert made.loop.stop(PATIENCE)
+    stored.close()
+
+
+def schedule(stored, *listed):
+    for kind, subject in listed:
+        stored.write(lambda tx, _, k=kind, s=subject: jobs.schedule(tx, k, s, stored.now))
+
+
+def test_a_system_that_hangs_delays_no_job_of_others(runs, monkeypatch):
+    """One thread ran all jobs one after another, and one look for due ones found fifty."""
+    monkeypatch.setattr("bot.jobs.BATCH", 2)
+    stored = runs.stored
+    schedule(stored, (JobKind.DISCOVER, PG), (JobKind.RECONCILE, PG))
+    of_pg = [(JobKind.RECONCILE_ACCOUNT, account) for account in runs.hanging - {PG}]
+    schedule(stored, *of_pg)
+    others = [
+        (JobKind.FORGET_SECRET, str(stored.account(PG, ALICE).id)),
+        (JobKind.RECONCILE_ACCOUNT, str(stored.account(WIKI, ALICE).id)),
+        (JobKind.DISCOVER, WIKI),
+        (JobKind.SWEEP, ""),
+    ]
+    schedule(stored, *others)
+
+    runs.until(*others)
+
+    assert not any(subject in runs.hanging and k in OF_SYSTEM for k, subject in runs.ran)
+    runs.on.set()
+    runs.until(*of_pg)
+    wait_until(lambda: not runs.loop.busy)
+    assert set(runs.ran.values()) == {1}
+    assert stored.rows(JobRow) == []
+
+
+def test_jobs_of_one_system_run_one_after_another(runs):
+    schedule(runs.stored, (JobKind.DISCOVER, PG), (JobKind.RECONCILE, PG))
+    runs.loop.drain()
+    assert runs.begun.acquire(timeout=PATIENCE)
+    runs.loop.drain()
+    assert not runs.begun.acquire(blocking=False)
+
+
+def test_a_job_under_way_is_waited_for_but_not_for_ever(runs):
+    schedule(runs.stored, (JobKind.DISCOVER, PG))
+    runs.loop.drain()
+    assert runs.begun.acquire(timeout=PATIENCE)
+
+    assert not runs.loop.stop(0)
+
+    runs.on.set()
+    assert runs.loop.stop(PATIENCE)
+    assert runs.ran[JobKind.DISCOVER, PG] == 1
+
+
+def test_a_job_that_fails_is_tried_again_later(runs):
+    def away(_):
+        raise Unavailable("away")
+
+    runs.loop._runners = dict.fromkeys(JobKind, away)
+    schedule(runs.stored, (JobKind.DISCOVER, WIKI), (JobKind.SWEEP, ""))
+    runs.loop.drain()
+    wait_until(lambda: not runs.loop.busy)
+
+    assert {(r.attempts, r.lease) for r in runs.stored.rows(JobRow)} == {(1, None)}

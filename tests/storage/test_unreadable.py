@@ -1,0 +1,427 @@
+"""A row that cannot be read disarms nobody: all other access ends, is listed and can be revoked."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import JSON, func, select, text
+from sqlmodel import SQLModel
+
+from engine.commands import Approve, Extend, Revoke, Standing
+from engine.directory import PersonId
+from engine.outcome import Code, Decision, Refusal
+from engine.request import OPERATOR, State
+from storage import audit, counts, facts, jobs, messages, reconcile, servers, succession, sync
+from storage.jobs import JobKind
+from storage.tables import AuditRow, GrantRow, RequestRow
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    BOB,
+    DAN,
+    DORA,
+    GROUPS,
+    HOUR,
+    MINUTE,
+    PEOPLE,
+    PG,
+    READING,
+    TABLES,
+    WIKI,
+    WRITING,
+    account,
+    reading,
+    writing,
+)
+
+CUT = '{"name": "Alice", "state": "acti'
+ODD = '{"grants": 5, "name": [], "status": {}, "tags": 7, "state": "odd", "requestors": null}'
+ENUMERATIONS = [
+    ("request", "state"),
+    ("person", "status"),
+    ("access_grant", "state"),
+    ("resource", "status"),
+]
+# What says so itself: `audit.verify` does, and the other is asked for only with a new address.
+SAID_ELSEWHERE = {("audit", "body"), ("person", "former")}
+
+
+def json_columns():
+    """Return every column of JSON that there is: a new one is tested without being named here."""
+    return [
+        pytest.param(table.name, column.name, id=f"{table.name}.{column.name}")
+        for table in SQLModel.metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, JSON)
+    ]
+
+
+@dataclass
+class House:
+    """Three people's access, one of whom has two requests on one account; one more waits."""
+
+    stored: object
+    running: list
+    waiting: object
+
+    def spoil(self, table, column, content=CUT, where=""):
+        """Write what makes no sense into one row, as a hand could."""
+        key = next(iter(SQLModel.metadata.tables[table].primary_key.columns)).name
+        where = where or f"{key} = (select min({key}) from {table})"  # noqa: S608
+        if table == "person" and not where.startswith("id"):
+            where = "id = 'alice'"
+        value = ":said"
+        if (table, column) in ENUMERATIONS:
+            content = "odd"
+        elif not self.stored.database.sqlite:
+            value = "cast(:said as jsonb)"
+            content = content if content == ODD else json.dumps(content)
+        with self.stored.database.write() as tx:
+            change = f"update {table} set {column} = {value} where {where}"  # noqa: S608
+            tx.execute(text(change), {"said": content})
+            tx.execute(text("update company set epoch = epoch + 1"))
+
+    def body(self, request):
+        query = select(RequestRow.body).where(RequestRow.id == request.id)
+        with self.stored.database.read() as session:
+            return session.execute(query).scalar_one()
+
+    def found(self):
+        return [f for f in self.stored.database.unread.take() if f.sentence]
+
+    def listed(self):
+        """Return what an operator's list and `revoke --all` have before them."""
+        with self.stored.database.read() as session:
+            return {r.id: r for r in facts.find(session, limit=None)}
+
+    def held(self):
+        """Return what the systems hold: whose, and what."""
+        return sorted(
+            f"{id_} {name} {target}"
+            for id_, system in self.stored.systems.items()
+            for name, held in system.held.items()
+            for target in held
+        )
+
+    def live(self):
+        """Do what the loops do until nothing is left to do."""
+        for _ in range(5):
+            ticked = self.stored.tick()
+            self.stored.converge()
+            if not ticked:
+                return
+
+    def look_round(self):
+        """Read what is read for people, for the metrics and for the systems."""
+        stored = self.stored
+        with stored.database.read() as session:
+            company = stored.companies.current(session)
+            for person in company.directory.people:
+                facts.of_person(session, person, live=True)
+                facts.of_person(session, person, live=False)
+                facts.waiting_for(session, person)
+            counts.requests_by_state(session)
+            counts.overdue(session, stored.now)
+            servers.connections(session)
+            list(audit.verify(session))
+            succession.find(session, PEOPLE)
+        messages.ready(stored.database, stored.instance, stored.now)
+        while stored.send():
+            pass
+        due = jobs.due(stored.database, stored.now, 50)
+        stored.write(lambda tx, _: jobs.claim(tx, stored.instance, due, stored.now))
+        for system in (PG, WIKI):
+            for id_ in reconcile.accounts(stored.database, system):
+                stored.write(
+                    lambda tx, c, id_=id_: reconcile.begin(tx, c, stored.desk, id_, stored.now)
+                )
+                stored.write(
+                    lambda tx, _: tx.execute(
+                        text("update account set lease = null where acted = wanted")
+                    )
+                )
+
+    def take_in(self):
+        """Take in people, flows and resources anew, as each start does."""
+        stored = self.stored
+
+        def change(tx, _):
+            sync.people(tx, PEOPLE, GROUPS, stored.now)
+            sync.administrators(tx, [ADA], stored.now)
+            systems = [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})]
+            sync.integrations(tx, systems, stored.now)
+            sync.flows(tx, [(reading(), True), (writing(), True)], stored.now)
+            sync.inventory(tx, PG, TABLES, stored.now)
+
+        stored.write(change)
+
+
+@pytest.fixture
+def house(stored):
+    stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", stored.now))
+    running = [
+        stored.submit("read on shop.orders", by=ALICE),
+        stored.submit("read on shop.customers", by=ALICE, duration=2 * HOUR),
+        stored.submit("edit on handbook", by=ALICE),
+        stored.submit("read on shop.orders", by=BOB),
+        stored.submit("read on shop.customers", by=DORA),
+    ]
+    stored.converge()
+    waiting = stored.submit("write on shop.orders", by=BOB, flow=WRITING)
+    assert all(stored.again(r).state is State.ACTIVE for r in running)
+    return House(stored, running, waiting)
+
+
+@pytest.mark.parametrize("content", [CUT, ODD], ids=["cut off", "odd"])
+@pytest.mark.parametrize(("table", "column"), json_columns())
+def test_one_bad_value_keeps_no_access_from_its_end(house, table, column, content):
+    """One body that was cut off kept all other access of that person, and every list, for good."""
+    house.spoil(table, column, content)
+
+    house.look_round()
+    assert house.listed().keys() >= {r.id for r in (*house.running, house.waiting)}
+    house.stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert {house.stored.again(r).state for r in house.running} == {State.EXPIRED}
+    if content == CUT and (table, column) not in SAID_ELSEWHERE:
+        assert table in {f.table for f in house.found()}
+    house.take_in()
+
+
+@pytest.mark.parametrize(("table", "column"), [*json_columns(), *ENUMERATIONS])
+def test_one_bad_value_keeps_nothing_from_being_revoked(house, table, column):
+    """`latchkey revoke --all` ended with the first row that it could not read."""
+    house.spoil(table, column)
+
+    for request in house.listed().values():
+        if request.state is State.ACTIVE:
+            assert isinstance(house.stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    house.live()
+
+    assert house.held() == []
+    assert {house.stored.again(r).state for r in house.running} == {State.REVOKED}
+    with house.stored.database.read() as session:
+        open_ = session.execute(
+            select(func.count()).select_from(GrantRow).where(GrantRow.open)
+        ).scalar_one()
+    assert open_ == 1  # of what waits
+
+
+@pytest.mark.parametrize(("table", "column"), ENUMERATIONS)
+def test_a_word_that_is_not_known_keeps_no_access_from_its_end(house, table, column):
+    house.spoil(table, column)
+
+    house.look_round()
+    house.stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert {house.stored.again(r).state for r in house.running} == {State.EXPIRED}
+
+
+def test_what_a_lost_request_holds_stays_until_its_own_end(house):
+    """Ending another request takes nothing of it away: the audit says that it is still wanted."""
+    stored = house.stored
+    again = stored.submit("read on shop.orders", by=DORA)
+    twice = stored.submit("read on shop.orders", by=DORA, flow=WRITING, duration=4 * HOUR)
+    stored.approve(twice)
+    stored.converge()
+    house.spoil("request", "body", where=f"id = {twice.id}")
+
+    stored.do(again, Revoke(OPERATOR))
+    house.live()
+    assert stored.again(again).state is State.REVOKED
+    assert "read on shop.orders" in str(house.held())
+
+    stored.pass_(4 * HOUR - MINUTE)
+    house.live()
+    assert len(house.held()) == 1
+    stored.pass_(MINUTE)
+    house.live()
+    assert house.held() == []
+
+
+def test_a_lost_request_ends_as_late_as_it_was_extended_to(house):
+    stored, request = house.stored, house.running[0]
+    assert isinstance(stored.do(request, Extend(ALICE, 1)), Decision)
+    stored.converge()
+    before = stored.again(request)
+    house.spoil("request", "body", where=f"id = {request.id}")
+
+    lost = stored.again(request)
+
+    assert lost.ends_at == before.ends_at
+    assert not lost.readable
+    stored.pass_(HOUR)
+    house.live()
+    assert stored.again(request).state is State.ACTIVE
+    stored.pass_(30 * MINUTE)
+    house.live()
+    assert stored.again(request).state is State.EXPIRED
+
+
+def test_a_lost_request_whose_end_nobody_knows_is_over(house):
+    stored, request = house.stored, house.running[0]
+    house.spoil("request", "body", where=f"id = {request.id}")
+    house.spoil("audit", "body", where=f"request_id = {request.id}")
+    stored.write(lambda tx, _: sync._wake(tx, stored.now))
+
+    house.live()
+
+    assert stored.again(request).state is State.EXPIRED
+    assert len(house.held()) == 4
+
+
+def test_nothing_is_given_by_a_lost_request(house):
+    """Neither what was about to be given, nor a decision, nor more time."""
+    stored = house.stored
+    granting = stored.submit("read on ledger.entries", by=BOB)
+    house.spoil("request", "body", where=f"id in ({granting.id}, {house.waiting.id})")
+    house.spoil("request", "body", where=f"id = {house.running[0].id}")
+
+    for request, command in (
+        (house.waiting, Approve(DAN)),
+        (house.running[0], Extend(ALICE, 1)),
+    ):
+        outcome = stored.do(request, command)
+        assert isinstance(outcome, Refusal)
+        assert outcome.code is Code.UNREADABLE
+    stored.do(granting, Standing({}))
+    stored.converge()
+    stored.pass_(MINUTE)
+    house.live()
+
+    assert "ledger" not in str(house.held())
+    assert stored.again(house.waiting).state is State.PENDING
+
+
+def test_what_stood_there_is_kept_when_it_is_written_anew(house):
+    """Only its end writes a lost request anew; the audit keeps what was there."""
+    stored, request = house.stored, house.running[0]
+    house.spoil("request", "body", where=f"id = {request.id}")
+    spoiled = house.body(request)
+    house.look_round()
+    stored.tick()
+    assert house.body(request) == spoiled
+
+    stored.do(request, Revoke(OPERATOR, "enough"))
+
+    (kept,) = [r for r in stored.rows(AuditRow) if r.action == "rebuilt"]
+    assert kept.request_id == request.id
+    assert "acti" in kept.body["body"]
+    with stored.database.read() as session:
+        assert list(audit.verify(session)) == []
+
+
+def test_a_request_that_is_mended_is_what_it_was(house):
+    stored, request = house.stored, house.running[0]
+    whole = house.body(request)
+    before = stored.again(request)
+    house.spoil("request", "body", where=f"id = {request.id}")
+    stored.write(lambda tx, _: sync._wake(tx, stored.now))
+    house.live()
+
+    with stored.database.write() as tx:
+        row = tx.get_one(RequestRow, request.id)
+        row.body = whole
+
+    assert stored.again(request) == before
+    stored.pass_(HOUR)
+    house.live()
+    assert stored.again(request).state is State.EXPIRED
+
+
+def test_who_cannot_be_read_asks_and_decides_nothing(house):
+    stored = house.stored
+    house.spoil("person", "body", where="id in ('alice', 'dan')")
+
+    people = stored.company().directory.people
+    assert not people[ALICE].may_ask
+    assert people[ALICE].may_receive
+    assert people[ALICE].groups == frozenset()
+    outcome = stored.do(house.waiting, Approve(DAN))
+    assert isinstance(outcome, Refusal)
+    house.live()
+    assert stored.again(house.running[0]).state is State.ACTIVE
+    assert stored.again(house.waiting).state is State.PENDING
+
+
+def test_the_next_sync_mends_people_admins_and_flows(house):
+    stored = house.stored
+    whole = stored.company()
+    house.spoil("person", "body", where="id = 'alice'")
+    house.spoil("company", "admins")
+    house.spoil("flow_revision", "body", where="number = 1")
+    assert stored.company().admins == frozenset()
+    assert not any(f.open for f in stored.company().flows.values())
+
+    house.take_in()
+
+    company = stored.company()
+    assert company.directory.people == whole.directory.people
+    assert company.admins == whole.admins
+    assert {f.name for f in company.flows.values() if f.open} == {READING, WRITING}
+
+
+def test_a_tie_that_cannot_be_read_waits_for_an_admin(house):
+    """Nobody may come by it, and an admin's word makes it anew."""
+    stored = house.stored
+    house.spoil("person", "account", where="id = 'alice'")
+    directory = stored.company().directory
+    assert directory.people[ALICE].account is None
+    assert "U-alice" in directory.taken
+
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, OPERATOR, stored.now))
+    tied = {ALICE: account("U-alice", "alice@example.com")}
+    stored.write(lambda tx, _: sync.tie(tx, tied, stored.now))
+
+    assert stored.company().directory.people[ALICE].slack == "U-alice"
+
+
+def test_a_row_is_said_once_for_what_stands_there(house):
+    house.spoil("person", "body", where="id = 'alice'")
+    house.stored.company()
+    house.look_round()
+    (said,) = house.found()
+    assert "alice@example.com" in said.sentence
+
+    house.spoil("person", "status", where="id = 'bob'")
+    house.stored.company()
+    assert house.found() == []
+    house.spoil("person", "body", ODD, where="id = 'alice'")
+    house.stored.company()
+    (again,) = house.found()
+    assert again.key != said.key
+
+
+def test_text_that_is_no_utf_8_hides_no_row(house):
+    """SQLite's driver refuses all rows of a question because of one."""
+    if not house.stored.database.sqlite:
+        return
+    with house.stored.database.write() as tx:
+        tx.execute(text("update person set body = cast(x'7bff' as text) where id = 'alice'"))
+        tx.execute(text("update company set epoch = epoch + 1"))
+
+    people = house.stored.company().directory.people
+
+    assert not people[ALICE].readable
+    assert people[PersonId("bob")].readable
+
+
+def test_a_moment_that_is_none_hides_no_row(house):
+    if not house.stored.database.sqlite:
+        return
+    with house.stored.database.write() as tx:
+        tx.execute(text("update person set void_until = 'soon' where id = 'alice'"))
+        tx.execute(text("update request set submitted_at = 'then'"))
+        tx.execute(text("update account set shown_at = 'x', unknown_until = 'y'"))
+        tx.execute(text("update company set epoch = epoch + 1"))
+    house.spoil("request", "body")
+
+    house.look_round()
+    house.stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
