@@ -11,10 +11,11 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 
-from bot import anchors, app, inventory, loops, manifests, new_ids, open_files, reconcile, roster
+from bot import anchors, app, inventory, loops, new_ids, open_files, reconcile, roster
 from bot.clock import Clock, clock_of
-from bot.connected import connect_all
+from bot.connected import Systems, connect, references
 from bot.delivery import MessageLoop
+from bot.follow import Follower, plan_jobs
 from bot.health import Health, Stored
 from bot.homes import Homes
 from bot.jobs import JobLoop, Runner, forget_secret
@@ -24,15 +25,18 @@ from bot.manifests import Manifests
 from bot.pool import Pool, in_time
 from bot.server import Server
 from bot.services import Connected, Services
-from bot.settings import Settings
+from bot.settings import Settings, unknown
 from bot.steps import Steps
+from bot.vitals import Vitals
+from bot.watch import Watch
 from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
-from storage import claims, files, jobs, schema, succession, sync
+from storage import claims, files, jobs, schema, servers, sets, succession, sync
 from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
+from storage.servers import Connection
 from storage.succession import Succession
 from storage.sync import TooMuchError
 
@@ -44,7 +48,6 @@ CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under w
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 SWEEP_EVERY = timedelta(hours=1)
-FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
 
@@ -74,37 +77,22 @@ def clock(settings: Settings, database: Database) -> Clock:
     return clock_of(database, settings.clock_file)
 
 
-def open_services(
-    settings: Settings,
-    database: Database,
-    listed: Manifests,
-    connectors: Mapping[IntegrationId, Connected] | None = None,
-) -> Services:
-    """Return what use cases work with. Raises BadReferenceError for a missing secret."""
-    connected = connectors or connect_all(listed, settings.installation)
-    return Services(
-        database,
-        Companies(),
-        clock(settings, database),
-        settings.key_ring,
-        connected,
-        open_submissions=settings.open_submissions,
-    )
-
-
-def take_in(services: Services, listed: Manifests) -> None:
-    """Store what the manifests say: people, admins, integrations, flows.
+def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
+    """Store what the manifests say: people, admins, integrations, flows; and their hash, if given.
 
     People that would lose too much at once stay as they are, until an admin says that it is right;
-    who has a new id goes on under the old one, until an admin says that it is they.
+    who has a new id goes on under the old one, until an admin says that it is they. Return why
+    people were held.
     """
     now = services.clock.now()
+    held: TooMuchError | None = None
     with services.database.read() as session:
         found = succession.find(session, listed.people)
         people = succession.as_known(listed.people, found)
         try:
             steps = sync.compare(session, people, listed.groups).steps(now)
         except TooMuchError as fault:
+            held = fault
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
             steps = [partial(_ask_admins, held=fault, found=found, now=now)]
     ids = succession.known_as(found)
@@ -114,11 +102,15 @@ def take_in(services: Services, listed: Manifests) -> None:
 
     def the_rest(tx: Write) -> None:
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
-        sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
+        systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
+        sync.integrations(tx, systems, now)
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
+        if digest:
+            sets.applied(tx, digest, now)
 
     for step in (tell, *steps, the_rest):
         services.transaction(partial(_patiently, step))
+    return held
 
 
 def _patiently(step: sync.Step, tx: Write) -> None:
@@ -149,15 +141,31 @@ class Program:
         *,
         http: bool = False,
     ) -> None:
-        """`connectors`: instead of those that the manifests name. `http`: Slack posts its events.
+        """`connectors`: instead of those of the stored systems. `http`: Slack posts its events.
 
         Without `http`, and beside it where there is a token for it, Socket Mode is used.
         """
         self._settings = settings
         self._http = http
-        self._listed = manifests.load(settings.manifests)
-        self.database = Database(settings.database_url, patience=PATIENCE, keys=settings.key_ring)
-        self.services = open_services(settings, self.database, self._listed, connectors)
+        self.database = Database(
+            settings.database_url,
+            patience=PATIENCE,
+            fresh=settings.database_url_now,
+            keys=settings.key_ring,
+        )
+        vitals = Vitals()
+        self._systems = Systems(lambda s: connect(s, settings.installation), vitals.faults)
+        self.services = Services(
+            self.database,
+            Companies(),
+            clock(settings, self.database),
+            settings.key_ring,
+            self._systems if connectors is None else connectors,
+            vitals,
+            open_submissions=settings.open_submissions,
+        )
+        self._follower = Follower(self.services, self._systems) if connectors is None else None
+        self._watch = Watch(self.services, settings.manifests, take_in)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
@@ -170,10 +178,9 @@ class Program:
             "messages": self._messages.drain,
             "jobs": self._jobs.drain,
         }
-        vitals, turns = self.services.vitals, self.services.turns
         looks = {"access": self._access.look, "messages": self._messages.look}
         self._loops: dict[str, Loop] = {
-            name: Loop(name, drain, vitals, turns, looks.get(name))
+            name: Loop(name, drain, vitals, self.services.turns, looks.get(name))
             for name, drain in drains.items()
         }
         self._access.wake = self._loops["access"].wake
@@ -182,7 +189,10 @@ class Program:
         self._wakers = {name: loop.wake for name, loop in self._loops.items()} | looks
         self._steps = Steps(self.services)
         self._heart = Loop("heartbeat", self._beat, vitals)
-        self._watch = Loop("clocks", self._steps.look, vitals)
+        self._beside = [
+            Loop("clocks", self._steps.look, vitals),
+            Loop("systems", self._follow, vitals),
+        ]
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
         self._servers: list[Server] = []
@@ -192,33 +202,40 @@ class Program:
     def start(self) -> None:
         """Database and loops first, then Slack.
 
-        Raises NotAloneError, NeedsUpgradeError, NoAddressError.
+        Raises NotAloneError, NeedsUpgradeError, NoAddressError; where no company is known that
+        could go on, BadManifestsError.
         """
         sys.setswitchinterval(SWITCH_WITHIN)
         open_files.raise_limit()
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
-        if why := files.exposed_inside(self._settings.manifests, "*.yaml"):
-            log.warning("others can change the manifests", why=why)
         self._lock = claims.lock_file(self.database)
         if not schema.fits(found := schema.current(self.database)):
             raise NeedsUpgradeError(found)
-        take_in(self.services, self._listed)
+        self._watch.begin()
         self._register()
+        if self._follower:
+            self._follower.begin()
         self._plan_jobs()
+        for said in unknown(references(self._stored())):
+            log.warning("a variable that nothing reads", said=said)
         anchors.note(self.services)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
             self._listener.start()
-        for loop in (self._heart, *self._loops.values(), self._watch):
+        for loop in (self._heart, *self._loops.values(), *self._beside):
             loop.start()
         self._every(1, self._refresh_homes)
         self._scheduler.start()
         for door in (*self._servers, self._links):
             if door:
                 door.start()
+
+    def apply(self) -> None:
+        """Have the manifests taken in that are there, whatever was applied before."""
+        self._watch.ask()
 
     def stop(self) -> bool:
         """No new claims; finish or release what is under way; close. It takes 8 s at most.
@@ -232,11 +249,12 @@ class Program:
             return max(0.0, until - time.monotonic())
 
         finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
+        finished.append(self._watch.stop(left() / 4))
         if self._scheduler.running:
             in_time("scheduler", left() / 2, lambda: self._scheduler.shutdown(wait=False))
         if self._listener:
             self._listener.stop(left() / 2)
-        running = [loop for loop in (*self._loops.values(), self._watch) if loop.alive]
+        running = [loop for loop in (*self._loops.values(), *self._beside) if loop.alive]
         for loop in running:
             loop.end()
         finished += [loop.join(left() / 2) for loop in running]
@@ -317,14 +335,24 @@ class Program:
         except AWAY as fault:
             self.services.vitals.database.bad(type(fault).__name__)
 
+    def _stored(self) -> list[Connection]:
+        with self.database.read() as session:
+            return servers.connections(session)
+
+    def _follow(self) -> None:
+        self._watch.check()
+        try:
+            if self._follower:
+                self._follower.follow()
+        except AWAY as fault:
+            self.services.vitals.database.bad(type(fault).__name__)
+
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
+        plan_jobs(self.services, self.services.connected)
 
         def change(tx: Write, _: object) -> None:
             tx.wait_for_others()
-            for id_ in self.services.connected:
-                jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
-                jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
@@ -367,7 +395,8 @@ class Program:
             self._links = app.links(bolt, settings, services)
         links = self._links
         duty = {**self._loops, self._heart.name: self._heart}
-        health = Health(services, duty, (lambda: links.live) if links else None)
+        live = (lambda: links.live) if links else None
+        health = Health(services, duty, live, services.vitals.faults)
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:

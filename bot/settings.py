@@ -4,14 +4,18 @@ A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
 """
 
 import ipaddress
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -23,14 +27,21 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from bot import redaction
-from bot.references import BadReferenceError, is_reference, resolve
+from bot.manifests.parts import nearest
+from bot.references import (
+    ENV_FILE,
+    BadEnvFileError,
+    BadReferenceError,
+    env_file,
+    is_reference,
+    resolve,
+)
 from engine.eligibility import OPEN_SUBMISSIONS
 from storage import files
 from storage.secrets import BadKeyError, KeyRing
 from storage.sessions import owner_of, schema_of
 
 SLACK = "https://slack.com/api/"
-ENV_FILE = ".env"
 SECRETS = frozenset(
     {
         "slack_bot_token",
@@ -46,6 +57,10 @@ ADDRESSES = frozenset({"database_url", "owner_url"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
+# What Kubernetes sets for a service whose name begins with latchkey.
+_OF_SERVICES = re.compile(
+    r"LATCHKEY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 
 class BadSettingsError(Exception):
@@ -144,6 +159,29 @@ class Settings(BaseSettings):
         "LATCHKEY_HTTP.",
     )
 
+    _database_reference: str = PrivateAttr(default="")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_reference(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        made = read(given)
+        value = str(given.get("LATCHKEY_DATABASE_URL") or given.get("database_url") or "").strip()
+        made._database_reference = value if is_reference(value) else ""  # noqa: SLF001  (ours)
+        return made
+
+    def database_url_now(self) -> str:
+        """Return the database's address anew where it is a reference: the password may be new.
+
+        What cannot be read just now, or is no address, leaves the one that was read at the start.
+        """
+        if not self._database_reference:
+            return self.database_url
+        try:
+            now = self._known_database(resolve(self._database_reference))
+        except (BadReferenceError, ValueError):
+            return self.database_url
+        return now or self.database_url
+
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -237,17 +275,6 @@ class Settings(BaseSettings):
         owner_of(url)
         return value
 
-    @field_validator("manifests")
-    @classmethod
-    def _there(cls, value: Path) -> Path:
-        try:
-            there = value.is_dir()
-        except OSError:  # too long a name, for one
-            there = False
-        if not there:
-            raise ValueError(f"there is no folder {value}")
-        return value
-
     @field_validator("clock_file")
     @classmethod
     def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
@@ -308,17 +335,37 @@ class Settings(BaseSettings):
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     try:
-        file = Path(ENV_FILE)
-        if file.exists() and not file.is_dir() and (fault := files.exposed(file)):
-            raise BadSettingsError(f"{file} is not read. {fault}")
+        env_file()
         return Settings(**given)
+    except BadEnvFileError as fault:
+        raise BadSettingsError(str(fault)) from None
     except OSError as fault:
         raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None
-    except UnicodeDecodeError:
-        raise BadSettingsError(".env is not UTF-8: save it as UTF-8.") from None
     except ValidationError as faults:
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
         raise BadSettingsError("\n".join(lines)) from None
+
+
+def unknown(referred: Iterable[str] = ()) -> list[str]:
+    """Name each variable that is set as if it were a setting, and is none.
+
+    `referred`: references of integrations, whose variables may have any name.
+    """
+    named = dict(os.environ)
+    with suppress(BadEnvFileError):
+        named = {**env_file(), **named}
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    values = [part.strip() for value in named.values() for part in value.split(",")]
+    used = {v.removeprefix("env:") for v in (*values, *referred) if v.startswith("env:")}
+    odd = sorted(
+        name
+        for name in named
+        if name.upper().startswith("LATCHKEY_")
+        and name.upper() not in known
+        and name not in used
+        and not _OF_SERVICES.fullmatch(name)
+    )
+    return [f"{name} is not a setting. {nearest(name, known)}" for name in odd]
 
 
 def _in_words(place: tuple[int | str, ...], message: str) -> str:

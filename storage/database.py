@@ -213,8 +213,9 @@ class Database:
 
     SQLite's file is made where nobody else can write; elsewhere it raises UnsafePlaceError.
     `on_commit` is called after each commit with the topics that it woke. `patience`: the seconds to
-    wait for one's turn in this process, then for others' locks, and for a connection. `keys` prove
-    what is written to the audit.
+    wait for one's turn in this process, then for others' locks, and for a connection. `fresh`, on
+    PostgreSQL, returns the address as it is at the time of a connection. `keys` prove what is
+    written to the audit.
     """
 
     def __init__(
@@ -223,6 +224,7 @@ class Database:
         *,
         pool: int = 25,
         patience: float = 10.0,
+        fresh: Callable[[], str] | None = None,
         keys: KeyRing | None = None,
     ) -> None:
         parsed = make_url(url)
@@ -230,7 +232,7 @@ class Database:
         self.file = files.make_private(parsed.database or "") if self.sqlite else None
         self.url = url
         self.keys = keys
-        self.sessions = None if self.sqlite else Sessions(url, patience)
+        self.sessions = None if self.sqlite else Sessions(url, patience, fresh)
         self._gate = Gate(patience, 1 if self.sqlite else WRITERS)
         # On SQLite only one writes at a time.
         self.writer = self._open(1 if self.sqlite else pool, patience)

@@ -72,6 +72,7 @@ class IntegrationRow(SQLModel, table=True):
     kind: str
     version: int = _number(0)  # of its inventory
     server: str = ""  # that gave the numbers of its resources; empty: not known yet
+    listed: bool = True  # if not: what runs there ends, and nothing begins
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
 

@@ -160,7 +160,16 @@ def options(services: Services, person: Person, words: str) -> list[Found]:
 def fill(services: Services, person: Person, filled: Filled) -> tuple[Form, Promise]:
     """Return the form brought up to date with what was chosen, and the flow that it names."""
     with services.database.read() as session:
-        return _Filling(session, services.companies.current(session), person, filled).form()
+        company = services.companies.current(session)
+        form, promise = _Filling(session, company, person, filled).form()
+        known = facts.entitlements(session, company, filter(None, [form.permission]))
+    waits = [e.integration for e in known.values() if e.integration.id not in services.connected]
+    notes = [
+        f"{system.name} is out of order just now. You can ask all the same: what is approved "
+        "begins when it works again."
+        for system in waits
+    ]
+    return replace(form, notes=[*notes, *form.notes]), promise
 
 
 def submit(

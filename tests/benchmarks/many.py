@@ -226,7 +226,7 @@ def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
     with database.write() as tx:
         sync.people(tx, everybody, [Group(g, "file", g) for g in (ASK, DECIDE)], now)
         sync.tie(tx, {p.id: Account("T0", f"U-{p.id}", p.email) for p in everybody}, now)
-        sync.integrations(tx, [(SYSTEM, "Production", "memory", {})])
+        sync.integrations(tx, [(SYSTEM, "Production", "memory", {})], now)
         sync.flows(tx, [(flow, True)], now)
     with database.write() as tx:
         sync.inventory(tx, SYSTEM, TABLES, now)

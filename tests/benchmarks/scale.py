@@ -229,7 +229,7 @@ def found(database: Database) -> None:
         tied = {"p0": "U0", **slack}.items()
         accounts = {PersonId(p): Account("T0", s, f"{p}@big.example") for p, s in tied}
         sync.tie(tx, accounts, NOW)
-        sync.integrations(tx, [(SYSTEM, "Orders", "memory", {})])
+        sync.integrations(tx, [(SYSTEM, "Orders", "memory", {})], NOW)
         sync.flows(tx, [(f, True) for f in flows], NOW)
     with database.write() as tx:
         sync.inventory(tx, SYSTEM, resources, NOW)

@@ -108,7 +108,7 @@ def stored(kind, request, tmp_path) -> Iterator[Stored]:
     flow = reading(targets=tuple(Selector(id_) for id_ in SYSTEMS))
     with opened.database.write() as tx:
         sync.people(tx, everybody, GROUPS, START)
-        sync.integrations(tx, [(id_, id_, "memory", {}) for id_ in SYSTEMS])
+        sync.integrations(tx, [(id_, id_, "memory", {}) for id_ in SYSTEMS], START)
         sync.flows(tx, [(flow, True)], START)
         for id_ in SYSTEMS:
             sync.inventory(tx, id_, [table(f"{id_}.orders")], START)

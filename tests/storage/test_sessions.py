@@ -262,6 +262,19 @@ def test_what_the_address_asks_for_at_the_start_stays(url):
         assert connection.info.parameter_status("client_encoding") == "UTF8"
 
 
+def test_each_connection_is_made_by_the_address_as_it_is_then(url):
+    """After its password was changed the store was away until somebody started Latchkey anew."""
+    before = make_url(url).set(password="wrong").render_as_string(hide_password=False)
+    now = [before]
+    with closing(Database(before, patience=2, fresh=lambda: now[0])) as database:
+        with pytest.raises(AWAY):
+            schema.current(database)
+
+        now[0] = url
+
+        assert schema.current(database) == ""
+
+
 def test_a_pooler_that_drops_what_a_session_is_started_with_is_refused(cluster, url):
     """Behind a pooler the store would have worked, with the settings of whoever set them."""
     with Proxy(cluster.host, cluster.port, drops={"options"}) as proxy:

@@ -149,7 +149,8 @@ class House:
         def change(tx, _):
             sync.people(tx, PEOPLE, GROUPS, stored.now)
             sync.administrators(tx, [ADA], stored.now)
-            sync.integrations(tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})])
+            systems = [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})]
+            sync.integrations(tx, systems, stored.now)
             sync.flows(tx, [(reading(), True), (writing(), True)], stored.now)
             sync.inventory(tx, PG, TABLES, stored.now)
 

@@ -43,6 +43,9 @@ def upgrade() -> None:
     op.add_column(
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
     )
+    op.add_column(
+        "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
+    )
     op.create_table(
         "manifest_set",
         sa.Column("hash", sa.String(), nullable=False),
@@ -53,6 +56,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("manifest_set")
+    op.drop_column("integration", "listed")
     op.drop_column("company", "syncing")
     for table, column in (("audit_head", "mac"), ("audit", "mac"), ("audit", "key")):
         op.drop_column(table, column)
