@@ -10,11 +10,12 @@ PROCESS = """
 import os, signal, threading
 from bot import signals
 
-asked = signals.ending()
+asked = signals.listen()
 print("ready", flush=True)
 {then}
 """
-PATIENT = "asked.wait(); raise SystemExit(3)"
+PATIENT = "asked.to_end.wait(); raise SystemExit(3)"
+TAKES_IN = "asked.to_apply = lambda: os._exit(4)\n"
 STUCK = "signals.LATEST = 0.1; stuck = threading.Lock(); stuck.acquire(); stuck.acquire()"
 ELSEWHERE = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})\n"
 
@@ -39,6 +40,11 @@ def test_who_waits_is_told(number):
 def test_a_main_thread_that_no_signal_comes_to_is_told(number):
     """As right after SIGCONT: the signal comes to another thread, and no handler runs."""
     assert ended(ELSEWHERE + PATIENT, number) == 3
+
+
+def test_a_main_thread_that_waits_is_told_to_take_files_in():
+    then = ELSEWHERE.replace("{", "{signal.SIGHUP, ") + TAKES_IN + PATIENT
+    assert ended(then, signal.SIGHUP) == 4
 
 
 def test_what_hangs_does_not_keep_the_process():
