@@ -1,10 +1,13 @@
 """The command line: run Latchkey, look after it, and work on requests when Slack is down."""
 
+import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -12,22 +15,23 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, logs, manifests, operate, redaction, settings
+from bot import doctor, greeting, logs, manifests, operate, redaction, revoking, settings, telling
 from bot.connected import connect_all
 from bot.export import Format, lines
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
-from bot.settings import BadSettingsError, Settings
-from bot.views.text import plain, refusal_in_plain_text
+from bot.settings import BadSettingsError, KeySettings, Settings, StoreSettings
+from bot.views.text import plain
 from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
-from engine.request import AccessRequest, GrantState
+from engine.request import AccessRequest
 from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
-from storage.database import AWAY, Database
+from storage.database import AWAY, Database, unusable
 from storage.files import UnsafePlaceError
+from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
 from storage.succession import Standing
 
@@ -58,6 +62,24 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001  (typer's)
+    if asked:
+        typer.echo(f"latchkey {greeting.version()}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _any(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    del version
+
+
 @cli.command()
 def run(
     http: Annotated[
@@ -70,7 +92,7 @@ def run(
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
     from bot import signals
-    from bot.program import NeedsUpgradeError, NoAddressError, Program
+    from bot.program import NoAddressError, Program
 
     given = _settings()
     if missing := given.missing_to_run(http=http):
@@ -83,6 +105,7 @@ def run(
         if not schema.current(program.database):
             schema.upgrade(program.database)
         program.start()
+        program.greet(typer.echo)
     except AWAY as fault:
         _fail(_of_database(fault))
     except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
@@ -95,6 +118,7 @@ def run(
 @cli.command(name="doctor")
 def examine() -> None:
     """Check tokens, scopes, database, clock and connectors. Status 1 if something is wrong."""
+    logs.configure(level=logging.ERROR)  # what is found is said in the table
     table = Table("", "what", "found", box=None, show_header=False)
     bad = False
     for check in doctor.examine(_settings()):
@@ -134,7 +158,7 @@ def list_requests(
     everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
 ) -> None:
     """List requests, the newest first."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         table = Table("request", "state", "for", "what", "until")
         for request in desk.requests(live=not everything):
             table.add_row(
@@ -151,7 +175,7 @@ def list_requests(
 @requests.command("show")
 def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> None:
     """Show one request, and all that happened to it."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         request = desk.request(code)
         if request is None:
             _fail(f"There is no request {code}.")
@@ -160,56 +184,117 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
 
 
 def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
-    out.print(f"[bold]{request.code}[/] {request.state.value}{_unread(request)}")
+    teller = telling.Teller(desk.name, desk.things(request), desk.clock.now())
+    out.print(f"[bold]{request.code}[/]  {_shown(teller.standing(request))}", soft_wrap=True)
+    if not request.readable:
+        _say("  What is stored of it could not be read: this is what is known all the same.")
+    asked = f"{desk.name(request.requestor)}, {telling.moment(request.submitted_at)}"
     facts = {
         "for": desk.name(request.grantee),
-        "asked by": desk.name(request.requestor),
-        "flow": f"{desk.flow(request)} (revision {request.revision})",
+        "asked by": asked,
+        "under": f"{desk.flow(request)} (revision {request.revision})",
         "how long": in_words(request.duration),
         "why": request.justification,
-        "until": f"{request.ends_at:%Y-%m-%d %H:%M:%S} UTC" if request.ends_at else "",
     }
-    table = Table(box=None, show_header=False)
     for name, value in facts.items():
         if value:
-            table.add_row(name, _shown(value))
-    for grant, what in zip(request.grants, desk.what(request), strict=True):
-        standing = ", was there before" if grant.standing else ""
-        but = f", all but {grant.left_out}" if grant.left_out else ""
-        undone = " (being undone)" if grant.begun and grant.state is GrantState.REFUSED else ""
-        table.add_row(grant.state.value, _shown(f"{what}{standing}{but}{undone} {grant.note}"))
-    out.print(table)
+            out.print(f"  {name:<9} {_shown(value)}", soft_wrap=True)
+    for number, grant in enumerate(request.grants):
+        what = "" if number else "what"
+        out.print(f"  {what:<9} {_shown(teller.access(request, grant))}", soft_wrap=True)
+    out.print("What happened:")
     for line in desk.history(request):
-        said = f"{line.action}  {_shown(line.actor)}  {_shown(line.detail)}"
-        out.print(f"  {line.at:%Y-%m-%d %H:%M:%S}  {said}")
+        said = _shown(teller.told(line))
+        out.print(f"  {telling.moment(line.at)}  {said}", soft_wrap=True)
 
 
 @cli.command()
 def revoke(
     code: Annotated[str | None, typer.Argument(help="Like AX-7K2M.")] = None,
+    *,
     person: Annotated[str | None, typer.Option(help="All of this person's, by email.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All access there is.")] = False,
     reason: Annotated[str, typer.Option(help="For the people concerned and the audit.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: Annotated[
+        int, typer.Option(min=0, help="For so many seconds at most.")
+    ] = revoking.PATIENCE,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Only record it, for `run` to carry out.")
+    ] = False,
 ) -> None:
-    """Take access away, and cancel what waits. It is gone when the real system has confirmed."""
+    """Take access away, and cancel what waits; wait until the systems have confirmed it.
+
+    Where no Latchkey process is alive, this command does the work itself. Status 0: all of it is
+    confirmed to be gone; 1: refused, or not found; 2: recorded, and not confirmed yet.
+    """
     if sum([code is not None, person is not None, everything]) != 1:
         _fail("Give one of: a request's code, --person EMAIL, --all.")
-    with operate.opened(_settings()) as desk:
+    logs.configure(level=logging.ERROR)
+    finished = True
+    with _desk() as desk:
         chosen = desk.chosen(code, person)
         if isinstance(chosen, Refusal):
             _fail(chosen.sentence)
-        refused = False
-        for request, outcome in desk.revoke(chosen, reason):
-            if isinstance(outcome, Refusal):
-                refused = True
-                said = f"not revoked: {refusal_in_plain_text(outcome)}"
-            else:
-                said = f"{outcome.request.state.value}{_unread(request)}"
-            out.print(f"{request.code}  {_shown(said)}")
         if not chosen:
-            out.print("There is nothing to revoke.")
+            _say("There is nothing to revoke.")
+            return
+        if everything and not yes:
+            _make_sure(revoking.extent(desk, chosen))
+        left, refused = revoking.record(desk, chosen, reason, _say)
         _name_unread(desk)
-    raise typer.Exit(1 if refused else 0)
+        if left:
+            left, finished = _see_to(desk, left, 0 if no_wait else wait)
+        elif not refused:
+            _say("All of it is over.")
+    status = 1 if refused else 2 if left else 0
+    if not finished:
+        sys.stdout.flush()
+        os._exit(status)  # what still runs would be waited for
+    raise typer.Exit(status)
+
+
+def _make_sure(extent: str) -> None:
+    if not sys.stdin.isatty():
+        _fail(f"{extent} Nothing was changed, as nobody can be asked here: give --yes.")
+    if not typer.confirm(f"{extent} Go on?"):
+        _say("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def _see_to(
+    desk: operate.Desk, requests: list[AccessRequest], within: float
+) -> tuple[list[AccessRequest], bool]:
+    """Return what is not over, and whether all that was begun has come to its end."""
+    keys, no_keys = _keys()
+    concerned = revoking.accounts_of(desk.database, requests)
+    hands = revoking.Hands(desk, concerned, keys, no_keys)
+    watch = revoking.Watch(desk, requests, concerned, hands.missing, _say)
+    try:
+        revoking.see_to(watch, hands, within, _say)
+    except KeyboardInterrupt:
+        _say("Stopped waiting.")
+    finally:
+        finished = hands.close()
+    for request in watch.open:
+        _say(f"{revoking.named(desk, request)}: not confirmed yet. {watch.why(request)}.")
+    if watch.open:
+        _say(
+            "It is recorded: a running Latchkey, or the next `latchkey run`, goes on with it until "
+            "it is done. The same command, given again, goes on waiting."
+        )
+    else:
+        _say("All of it is over, and confirmed.")
+    return watch.open, finished
+
+
+def _keys() -> tuple[KeySettings | None, str]:
+    """Return what it takes to work on accounts, or why it is not there."""
+    try:
+        return settings.load_keys(), ""
+    except BadSettingsError as fault:
+        why = str(fault).partition(". ")[0]
+        return None, f"{why}, and without it this command only records"
 
 
 def _unread(request: AccessRequest) -> str:
@@ -235,7 +320,7 @@ def resume_grants() -> None:
 
 
 def _pause(*, paused: bool) -> None:
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         changed = desk.pause(paused=paused)
     word = "paused; revoking goes on" if paused else "under way again"
     out.print(f"Granting is {'' if changed else 'already '}{word}.")
@@ -246,9 +331,9 @@ def list_integrations() -> None:
     """List connected systems, and ask each which server answers."""
     from bot import integrations as systems
 
-    given = _settings()
+    given = _store()
     table = Table("id", "name", "server", "state")
-    with operate.opened(given) as desk:
+    with _desk() as desk:
         for line in systems.listed(desk, lambda s: systems.connector_of(s, given.installation)):
             table.add_row(*map(_shown, (line.id, line.name, line.server, line.state)))
     out.print(table)
@@ -262,8 +347,8 @@ def accept_server(
     """Accept the server that answers: its things are found again by name, access goes on."""
     from bot import integrations as systems
 
-    given = _settings()
-    with operate.opened(given) as desk:
+    given = _store()
+    with _desk() as desk:
         try:
             plan = systems.prepare(desk, lambda s: systems.connector_of(s, given.installation), id_)
         except BadReferenceError as fault:
@@ -298,7 +383,7 @@ _STANDING = {
 @people.command("confirm")
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         refusal = desk.confirm(email)
     if refusal:
         _fail(refusal.sentence)
@@ -308,7 +393,7 @@ def confirm_tie(email: str) -> None:
 @people.command("part")
 def part_people(email: str) -> None:
     """Say that somebody else is listed under a person's id now: who had it has left."""
-    with operate.opened(_settings()) as desk:
+    with _desk() as desk:
         refusal = desk.part(email)
     if refusal:
         _fail(refusal.sentence)
@@ -324,7 +409,7 @@ def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
     given = _settings()
     listed = manifests.load(given.manifests)
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         accepted = desk.accept(listed)
     if accepted.changed:
         out.print(f"Taken in. People who are new, or have changed: {accepted.changed}.")
@@ -349,7 +434,7 @@ def carry_people(
     """Carry over all that belongs to people who have a new id in people.yaml; list them first."""
     given = _settings()
     listed = manifests.load(given.manifests)
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         found = desk.new_ids(listed)
         apart = {address(email) for email in others or ()}
         if unknown := apart - {address(s.email) for s in found}:
@@ -387,7 +472,7 @@ def verify_audit(
         known = [Anchor.of(text) for text in anchors or ()]
     except BadAnchorError as fault:
         _fail(str(fault))
-    with operate.opened(_settings()) as desk, desk.database.read() as session:
+    with _desk(_read(settings.load_keys)) as desk, desk.database.read() as session:
         reading, whole = Reading(session, known), True
         for finding in reading.findings():
             whole = False
@@ -409,7 +494,7 @@ def export_audit(
     """Print all that happened, the oldest first."""
     begin, end = (at and at.replace(tzinfo=UTC) for at in (since, until))
     try:
-        with operate.opened(_settings()) as desk:
+        with _desk(_read(settings.load_keys)) as desk:
             for text in lines(desk, as_, begin, end):
                 sys.stdout.write(text)
     except ValueError:
@@ -419,7 +504,7 @@ def export_audit(
 @db.command("upgrade")
 def upgrade() -> None:
     """Bring the database's schema to this program's."""
-    given = _settings()
+    given = _read(settings.load_owner)
     database = Database(given.database_url)
     if given.owner_database:
         owner = Database(given.owner_database)
@@ -437,7 +522,7 @@ def say_restored() -> None:
     from bot.restored import restored
 
     given = _settings()
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)
@@ -500,11 +585,38 @@ def _shown(text: str) -> str:
     return escape(plain(text, 2000)) if text.strip() else ""
 
 
-def _settings() -> Settings:
+def _say(sentence: str) -> None:
+    out.print(_shown(sentence), soft_wrap=True)
+
+
+T = TypeVar("T")
+
+
+def _read(load: Callable[[], T]) -> T:
     try:
-        return settings.load()
+        return load()
     except BadSettingsError as fault:
         _fail(f"These settings cannot be used:\n{fault}")
+
+
+def _store() -> StoreSettings:
+    """Return what the database needs, and the keys as far as they are there."""
+    keys, _ = _keys()
+    return keys or _read(settings.load_store)
+
+
+@contextmanager
+def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
+    """Open the database of a Latchkey: nothing else of the settings is needed."""
+    try:
+        with operate.on_latchkey(given or _store()) as desk:
+            yield desk
+    except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
+        _fail(str(fault))
+
+
+def _settings() -> Settings:
+    return _read(settings.load)
 
 
 def _fail(sentence: str) -> NoReturn:
@@ -518,8 +630,10 @@ def _say_fault(sentence: str) -> None:
 
 
 def _of_database(fault: Exception) -> str:
-    why = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
-    return f"The database cannot be used: {why.splitlines()[0]}"
+    try:
+        return unusable(fault, settings.load_store().database_url)
+    except BadSettingsError:  # which would have been told before
+        return str(fault)
 
 
 def main() -> None:

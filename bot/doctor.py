@@ -1,28 +1,31 @@
 """Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
-from slack_sdk.errors import SlackApiError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import slack, watch
+from bot import reach, slack, watch
 from bot.app import DELIVERY_TIMEOUT, client
 from bot.connected import connect, references
+from bot.crowd import sentence
 from bot.manifests import BadManifestsError, Manifests
 from bot.references import BadReferenceError
 from bot.settings import Settings, unknown
-from bot.slack import Client, error_code
+from bot.slack import Client, in_words
 from bot.vitals import Vitals
 from engine.connectors.port import Check, Unavailable
-from storage import facts, files, roles, schema, servers, sets
-from storage.company import Companies
-from storage.database import Database
+from storage import claims, facts, files, roles, schema, servers, sets
+from storage.company import Companies, Company
+from storage.database import Database, address, file_of, unusable
 from storage.files import UnsafePlaceError
 from storage.roles import Connection
+from storage.schema import NeedsUpgradeError
 from storage.sessions import Sessions, UnfitStoreError, strangers
 from storage.sets import Standing
 from storage.types import db_now
@@ -33,13 +36,14 @@ SCOPES = frozenset(
 SKEW = 5.0  # seconds that clocks may differ by
 # No answer, or none that HTTP has; ValueError: what was given cannot be sent.
 NO_ANSWER = (*slack.NO_ANSWER, ValueError)
+NO_SCHEMA = "no schema yet: `latchkey run` makes it"
 
 
 def examine(settings: Settings) -> Iterator[Check]:
     """Yield one line for each thing that was looked at."""
     yield from _bot(settings)
     if settings.slack_app_token:
-        yield _guarded("app token", lambda: _app(settings))
+        yield _app(settings, settings.slack_app_token.get_secret_value())
     yield from _database(settings)
     yield from _integrations(settings)
 
@@ -48,7 +52,8 @@ def _bot(settings: Settings) -> Iterator[Check]:
     try:
         answer: Any = client(settings, DELIVERY_TIMEOUT).auth_test()
     except NO_ANSWER as fault:
-        yield Check("bot token", ok=False, detail=_why(fault))
+        why = in_words(fault, settings.slack_api_url, "SLACK_BOT_TOKEN")
+        yield Check("bot token", ok=False, detail=why)
         return
     yield Check("bot token", ok=True, detail=f"{answer['user']} in {answer['team']}")
     headers = {k.lower(): v for k, v in answer.headers.items()}
@@ -69,15 +74,23 @@ def _moment(header: object) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _app(settings: Settings) -> Check:
-    token = settings.slack_app_token
-    given = token.get_secret_value() if token else ""
-    web = Client(given, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
-    web.apps_connections_open(app_token=given)
-    return Check("app token", ok=True, detail="Socket Mode can be opened")
+def _app(settings: Settings, token: str) -> Check:
+    """Ask whose token it is. To open a link would use up one of few: perhaps one a minute."""
+    web = Client(token, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
+    try:
+        answer: Any = web.auth_test()
+    except NO_ANSWER as fault:
+        why = in_words(fault, settings.slack_api_url, "SLACK_APP_TOKEN")
+        return Check("app token", ok=False, detail=why)
+    of = f"{answer.get('app_name') or 'an app'}'s"
+    return Check("app token", ok=True, detail=f"{of}; no link was opened to try it")
 
 
 def _database(settings: Settings) -> Iterator[Check]:
+    file = file_of(settings.database_url)
+    if file and not file.exists():
+        yield _no_file(file)
+        return
     try:
         database = Database(settings.database_url, pool=1)
     except UnsafePlaceError as fault:
@@ -91,10 +104,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         if database.sessions:
             yield Check("database's transport", *database.sessions.transport)
         found = schema.current(database)
-        detail = f"schema {found or 'none'}"
-        if not schema.fits(found):
-            detail += f", not {schema.newest()}: run `latchkey db upgrade`"
-        yield Check("database", ok=schema.fits(found), detail=detail)
+        yield _schema(settings, database, found)
         with database.read() as session:
             theirs = session.execute(select(db_now())).scalar_one()
         skew = abs(theirs - datetime.now(UTC).timestamp())
@@ -105,12 +115,47 @@ def _database(settings: Settings) -> Iterator[Check]:
                 yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
                 yield _roles(database.sessions, connection)
         if schema.fits(found):
-            yield from _administrators(database)
+            if settings.slack_app_token:
+                yield _sockets(database)
+            yield from _company(database)
             yield from _unreadable(database)
     except (SQLAlchemyError, UnfitStoreError) as fault:
-        yield Check("database", ok=False, detail=str(fault).splitlines()[0])
+        yield Check("database", ok=False, detail=unusable(fault, settings.database_url))
     finally:
         database.close()
+
+
+def _no_file(file: Path) -> Check:
+    """Say whether `run` can make it: nothing is made here."""
+    folder = file.parent
+    if not folder.is_dir():
+        fault = f"There is no folder for it: mkdir -m 700 {folder}"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        fault = f"Let the user that Latchkey runs as write to {folder}, or choose another place"
+    else:
+        fault = files.exposed(folder)
+    detail = f"{file} is not there. {fault}" if fault else f"{NO_SCHEMA} in {file}"
+    return Check("database", ok=not fault, detail=detail)
+
+
+def _schema(settings: Settings, database: Database, found: str) -> Check:
+    if not found:
+        fault = database.sessions.cannot_make() if database.sessions else ""
+        where = address(settings.database_url)
+        return Check("database", ok=not fault, detail=fault or f"{NO_SCHEMA} in {where}")
+    fault = "" if schema.fits(found) else str(NeedsUpgradeError(found))
+    return Check("database", ok=not fault, detail=fault or f"schema {found}")
+
+
+def _sockets(database: Database) -> Check:
+    """Say what running processes have seen: to look by oneself takes a link."""
+    with database.read() as session:
+        strangers = claims.strangers(session)
+    if strangers is None:
+        detail = "not known: no process runs that would be told"
+    else:
+        detail = sentence(strangers) if strangers else "as many as the running replicas open"
+    return Check("Slack's sockets", ok=not strangers, detail=detail)
 
 
 def _roles(sessions: Sessions, connection: Connection) -> Check:
@@ -124,12 +169,25 @@ def _roles(sessions: Sessions, connection: Connection) -> Check:
     return Check(name, ok=not excess, detail=detail)
 
 
-def _administrators(database: Database) -> Iterator[Check]:
-    """Say whether somebody can be told of what goes wrong; nothing where nothing was taken in."""
+def _company(database: Database) -> Iterator[Check]:
+    """Look at what was taken in; nothing where nothing was."""
     with database.read() as session:
         company = Companies().current(session)
+        lost = reach.unmatched(session, company)
     if not company.directory.people:
         return
+    yield _administrators(company)
+    nobody = not any(p.account for p in company.directory.people.values())
+    detail = reach.accounts(company.directory)
+    if nobody:
+        detail = f"nobody is known in Slack yet: `latchkey run` reads its people. {detail}"
+    yield Check("people in Slack", ok=True, detail=detail)
+    detail = "; ".join(lost) or "all of them match something that was found"
+    yield Check("targets of flows", ok=not lost, detail=detail)
+
+
+def _administrators(company: Company) -> Check:
+    """Say whether somebody can be told of what goes wrong."""
     people = [company.directory.people[id_] for id_ in company.admins]
     told = [p for p in people if p.account]
     if told:
@@ -141,7 +199,7 @@ def _administrators(database: Database) -> Iterator[Check]:
             "nobody administers, and nobody can be told of alarms: whoever is named has left, or "
             "is a guest. Name somebody else as admins in company.yaml"
         )
-    yield Check("administrators", ok=bool(told), detail=detail)
+    return Check("administrators", ok=bool(told), detail=detail)
 
 
 def _unreadable(database: Database) -> Iterator[Check]:
@@ -206,16 +264,3 @@ def _stored(settings: Settings, digest: str) -> tuple[Standing, list[servers.Con
         return Standing.NEW, []
     finally:
         database.close()
-
-
-def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    try:
-        return check()
-    except NO_ANSWER as fault:
-        return Check(name, ok=False, detail=_why(fault))
-
-
-def _why(fault: Exception) -> str:
-    if isinstance(fault, SlackApiError):
-        return error_code(fault)
-    return f"Slack cannot be reached ({type(fault).__name__})"

@@ -107,7 +107,7 @@ class Link:
                 said = _read(frame)
                 if said.get("type") == "disconnect":
                     self.gone.set()
-                elif "envelope_id" in said:
+                elif "envelope_id" in said or said.get("type") == "hello":
                     self._take(self, said)
         except (ConnectionClosed, OSError):
             pass
@@ -137,6 +137,7 @@ class Links:
         self._links: dict[int, Link] = {}
         self._all: set[Link] = set()  # those that leave, too
         self._linked: bool | None = None  # None: not yet said either way
+        self._others: tuple[float, int] | None = None
 
     def start(self) -> None:
         """Open the links in the background, and keep on trying: Slack may be down."""
@@ -165,6 +166,18 @@ class Links:
         """How many links are alive, by their last answer to a ping."""
         with self._changed:
             return sum(link.lives for link in self._links.values())
+
+    @property
+    def others(self) -> tuple[float, int] | None:
+        """How many sockets the app had besides these, and when Slack said so; None: never yet."""
+        return self._others
+
+    def renew(self) -> None:
+        """Open one of the links anew: Slack says then how many there are."""
+        with self._changed:
+            link = next((n for n in self._links.values() if n.lives), None)
+        if link:
+            link.gone.set()
 
     def _keep(self, place: int) -> None:
         """Keep one link; when it goes, open another before the old one is closed."""
@@ -230,6 +243,9 @@ class Links:
             self._all.discard(link)
 
     def _take(self, link: Link, envelope: Json) -> None:
+        if "envelope_id" not in envelope:
+            self._count(link, envelope.get("num_connections"))
+            return
         # Of what is no object nothing is text: that is how it comes over HTTP.
         given = envelope.get("payload")
         body = given if isinstance(given, dict) else {}
@@ -241,6 +257,12 @@ class Links:
                 lambda: self._answer(lane, link, envelope, body),
                 (lambda: link.say(nothing)) if is_outdone(body) else None,
             )
+
+    def _count(self, link: Link, connections: object) -> None:
+        if isinstance(connections, int):
+            with self._changed:
+                ours = len(self._all | {link})  # those that leave are counted, too
+                self._others = time.monotonic(), connections - ours
 
     def _answer(self, lane: Lane, link: Link, envelope: Json, body: Json) -> None:
         name = str(envelope["envelope_id"])

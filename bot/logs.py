@@ -25,7 +25,7 @@ class _Lines(structlog.WriteLogger):
     fatal = failure = err = error = critical = exception = msg
 
 
-def configure(stream: TextIO | None = None) -> None:
+def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
     """Send all logs to the stream (stderr, if none is given) from now on."""
     stream = stream or sys.stderr
     shared: list[Processor] = [
@@ -42,7 +42,7 @@ def configure(stream: TextIO | None = None) -> None:
     # what the line does.
     structlog.configure(
         processors=[*shared, *rendered],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
@@ -55,9 +55,9 @@ def configure(stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
+    root.setLevel(level)
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(least)
 
 
 def _without_secrets(_logger: object, _level: str, line: Any) -> str:  # noqa: ANN401  (structlog's)

@@ -211,7 +211,8 @@ class AccessLoop:
     """Brings accounts in line: several in one transaction, their systems called at the same time.
 
     No more is leased than can be called at once; the rest is anybody's. Each system has workers of
-    its own, and a part of them is for ends (`bot.systems`).
+    its own, and a part of them is for ends (`bot.systems`). A process that begins nothing new takes
+    up ends alone.
     """
 
     def __init__(self, services: Services, pool: Callable[[int, str], Pool] = Pool) -> None:
@@ -348,6 +349,8 @@ class AccessLoop:
             systems = {i: of.system for i, of in self._served.items()}
             full = {i for i, s in systems.items() if not s.has_room(now, ends=True)}
             others = {i for i, s in systems.items() if not s.has_room(now, ends=False)}
+        if not self._services.desk.begins:
+            others = set(self._services.connected)
         return full, others - full
 
     def _take(self, due: Due, now: float, *, probe: bool = False) -> list[AccountId]:

@@ -1,9 +1,10 @@
 """What an operator can do without Slack, straight on the database."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlmodel import col
@@ -11,15 +12,18 @@ from sqlmodel import col
 from bot import new_ids
 from bot.clock import Clock, clock_of
 from bot.manifests import Manifests
-from bot.settings import Settings
+from bot.settings import KeySettings, StoreSettings
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
+from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
-from storage import audit, facts, succession, sync
+from storage import apply, audit, facts, schema, succession, sync
 from storage.book import carry_out
+from storage.codec import fields_of
 from storage.company import Companies
-from storage.database import AWAY, Database, Write
+from storage.database import AWAY, Database, Write, address, file_of
+from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
@@ -30,8 +34,8 @@ from storage.tables import AuditRow
 class Line:
     at: datetime
     action: str
-    actor: str
-    detail: str
+    by: PersonId
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,36 @@ class Accepted:
     new_ids: int
 
 
+class NoLatchkeyError(Exception):
+    """There is no Latchkey in this database. The text names it."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"There is no Latchkey in this database: {database}. Give the address of the one that "
+            "`latchkey run` works on as LATCHKEY_DATABASE_URL; a new one is made by "
+            "`latchkey run`, or by `latchkey db upgrade`."
+        )
+
+
 @contextmanager
-def opened(settings: Settings) -> Iterator["Desk"]:
-    database = Database(settings.database_url, pool=2, keys=settings.key_ring)
+def on_latchkey(settings: StoreSettings) -> Iterator["Desk"]:
+    """As `opened`, on a database that has a Latchkey. Raises NoLatchkeyError, NeedsUpgradeError."""
+    file = file_of(settings.database_url)
+    if file and not file.exists():
+        raise NoLatchkeyError(address(settings.database_url))
+    with opened(settings) as desk:
+        found = schema.current(desk.database)
+        if not found:
+            raise NoLatchkeyError(address(settings.database_url))
+        if not schema.fits(found):
+            raise NeedsUpgradeError(found)
+        yield desk
+
+
+@contextmanager
+def opened(settings: StoreSettings) -> Iterator["Desk"]:
+    keys = settings.key_ring if isinstance(settings, KeySettings) else None
+    database = Database(settings.database_url, pool=2, keys=keys)
     try:
         yield Desk(database, Companies(), clock_of(database, settings.clock_file))
     finally:
@@ -99,6 +130,12 @@ class Desk:
                 why = f"it could not be decided on ({type(fault).__name__})"
                 outcome = Refusal(Code.UNREADABLE, why)
             yield request, outcome
+
+    def hurry(self, requests: Iterable[AccessRequest]) -> None:
+        """Have what is being taken away already tried again at once."""
+        if ids := {g.account for r in requests for g in r.grants if g.open}:
+            with self.database.write() as tx:
+                apply.bump(tx, ids, self.clock.now())
 
     def pause(self, *, paused: bool) -> bool:
         with self.database.write() as tx:
@@ -179,10 +216,13 @@ class Desk:
         with self.database.read() as session:
             return self.companies.current(session).flow(request.flow).name
 
-    def what(self, request: AccessRequest) -> list[str]:
+    def things(self, request: AccessRequest) -> dict[EntitlementId, Entitlement]:
         with self.database.read() as session:
             company = self.companies.current(session)
-            found = facts.entitlements(session, company, request.entitlements)
+            return facts.entitlements(session, company, request.entitlements)
+
+    def what(self, request: AccessRequest) -> list[str]:
+        found = self.things(request)
         return [str(found.get(e, "something that is gone")) for e in request.entitlements]
 
     def history(self, request: AccessRequest) -> list[Line]:
@@ -193,15 +233,7 @@ class Desk:
         )
         with self.database.read() as session:
             rows = session.execute(query).scalars().all()
-        return [
-            Line(
-                row.at,
-                row.action,
-                self.name(PersonId(row.actor)),
-                _said(row.body),
-            )
-            for row in rows
-        ]
+        return [Line(row.at, row.action, PersonId(row.actor), fields_of(row.body)) for row in rows]
 
     def _person(self, email: str) -> PersonId | Refusal:
         with self.database.read() as session:
@@ -209,10 +241,3 @@ class Desk:
         if len(found) == 1:
             return found[0].id
         return Refusal(Code.UNKNOWN_PERSON, f"Nobody in the directory has the address {email}.")
-
-
-def _said(detail: object) -> str:
-    """Return a line's detail in words; what cannot be read of it, as it stands there."""
-    if isinstance(detail, dict):
-        return ", ".join(f"{key}: {value}" for key, value in sorted(detail.items()))
-    return str(detail)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import IO
@@ -11,9 +12,10 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 
-from bot import anchors, app, inventory, loops, new_ids, open_files, reconcile, roster
+from bot import anchors, app, greeting, inventory, loops, new_ids, open_files, reconcile, roster
 from bot.clock import Clock, clock_of
 from bot.connected import Systems, connect, references
+from bot.crowd import Crowd
 from bot.delivery import MessageLoop
 from bot.follow import Follower, plan_jobs
 from bot.health import Health, Stored
@@ -23,6 +25,7 @@ from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.pool import Pool, in_time
+from bot.reach import Notes
 from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings, unknown
@@ -32,10 +35,12 @@ from bot.watch import Watch
 from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
 from storage import claims, files, jobs, schema, servers, sets, succession, sync
+from storage.claims import InstanceId
 from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
+from storage.schema import NeedsUpgradeError
 from storage.servers import Connection
 from storage.succession import Succession
 from storage.sync import TooMuchError
@@ -48,18 +53,9 @@ CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under w
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 SWEEP_EVERY = timedelta(hours=1)
+LOOK_EVERY = 10  # seconds; how many sockets there are
 
 log = structlog.get_logger()
-
-
-class NeedsUpgradeError(Exception):
-    """The database's schema is older than this program's, or more than one step newer."""
-
-    def __init__(self, found: str) -> None:
-        cure = "Run `latchkey db upgrade`"
-        if found > schema.newest():
-            cure = "Run a newer Latchkey"
-        super().__init__(f"The database's schema is {found}, not {schema.newest()}. {cure}.")
 
 
 class NoAddressError(Exception):
@@ -195,6 +191,9 @@ class Program:
         ]
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
+        self._crowd: Crowd | None = None
+        self._notes = Notes()
+        self._strangers_told = (InstanceId(0), 0)
         self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
@@ -228,6 +227,8 @@ class Program:
         for loop in (self._heart, *self._loops.values(), *self._beside):
             loop.start()
         self._every(1, self._refresh_homes)
+        if self._crowd:
+            self._every(LOOK_EVERY, self._look_for_strangers)
         self._scheduler.start()
         for door in (*self._servers, self._links):
             if door:
@@ -236,6 +237,10 @@ class Program:
     def apply(self) -> None:
         """Have the manifests taken in that are there, whatever was applied before."""
         self._watch.ask()
+
+    def greet(self, say: Callable[[str], None]) -> None:
+        """Tell a person what runs, once Slack has said where, or does not."""
+        greeting.begin(self.services, self._client, say)
 
     def stop(self) -> bool:
         """No new claims; finish or release what is under way; close. It takes 8 s at most.
@@ -329,6 +334,19 @@ class Program:
             self._register()
         self.services.vitals.database.good()
 
+    def _look_for_strangers(self) -> None:
+        """Keep for `doctor`, which opens no link, whether others hold sockets of the app."""
+        if self._crowd is None:
+            return
+        with suppress(*AWAY):
+            with self.database.read() as session:
+                living = claims.living(session)
+            now = (self.services.instance, self._crowd.look(living))
+            if now != self._strangers_told:
+                with self.database.write(urgent=True) as tx:
+                    claims.tell_strangers(tx, *now)
+                self._strangers_told = now
+
     def _refresh_homes(self) -> None:
         try:
             self._homes.refresh()
@@ -366,15 +384,22 @@ class Program:
             JobKind.RECONCILE_ACCOUNT: lambda job: reconcile.reconcile_account(
                 self.services, self._access, job
             ),
-            JobKind.SLACK_PEOPLE: lambda job: roster.read_on(self.services, self._client, job),
+            JobKind.SLACK_PEOPLE: self._read_people,
             JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
             JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
         }
 
+    def _read_people(self, job: Job) -> timedelta:
+        again = roster.read_on(self.services, self._client, job)
+        if again == roster.EVERY:  # all were read
+            self._notes.people(self.services)
+        return again
+
     def _discover(self, job: Job) -> timedelta:
         if IntegrationId(job.subject) in self.services.connected:
             inventory.discover(self.services, IntegrationId(job.subject))
+            self._notes.targets(self.services, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.discover_minutes)
 
     def _reconcile(self, job: Job) -> timedelta:
@@ -393,6 +418,7 @@ class Program:
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
             self._links = app.links(bolt, settings, services)
+            self._crowd = Crowd(self._links, services.vitals)
         links = self._links
         duty = {**self._loops, self._heart.name: self._heart}
         live = (lambda: links.live) if links else None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
@@ -62,57 +62,25 @@ _OF_SERVICES = re.compile(
     r"LATCHKEY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 
+Kind = TypeVar("Kind", bound="StoreSettings")
+
 
 class BadSettingsError(Exception):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
 
 
-class Settings(BaseSettings):
-    """What each field is for stands beside it; `docs/settings.md` is printed from here."""
+class StoreSettings(BaseSettings):
+    """What the database needs, and no more: commands for when Slack is down go by these."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
-    slack_bot_token: SecretStr = Field(
-        alias="SLACK_BOT_TOKEN",
-        description="The bot's token, xoxb-…: OAuth & Permissions, after installing the app.",
-    )
-    slack_signing_secret: SecretStr | None = Field(
-        default=None,
-        alias="SLACK_SIGNING_SECRET",
-        description="The signing secret: Basic Information. For events by HTTP.",
-    )
-    slack_app_token: SecretStr | None = Field(
-        default=None,
-        alias="SLACK_APP_TOKEN",
-        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
-    )
-    slack_api_url: str = Field(
-        default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
-    )
     database_url: str = Field(
         default="sqlite:///latchkey.db",
         repr=False,  # it holds a password
         alias="LATCHKEY_DATABASE_URL",
         description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
-    )
-    owner_url: str | None = Field(
-        default=None,
-        repr=False,
-        alias="LATCHKEY_OWNER_URL",
-        description="For `latchkey db upgrade` alone: the same database's address for the role "
-        "that owns the schema, where that is not the one that runs.",
-    )
-    keys: Annotated[list[SecretStr], NoDecode] = Field(
-        alias="LATCHKEY_KEYS",
-        description="Encryption keys, comma separated, the one to encrypt with first: "
-        "`latchkey key` makes one.",
-    )
-    manifests: Path = Field(
-        default=Path("manifests"),
-        alias="LATCHKEY_MANIFESTS",
-        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
     )
     installation: str = Field(
         default="latchkey",
@@ -120,43 +88,13 @@ class Settings(BaseSettings):
         pattern=r"^[a-z][a-z0-9-]{0,30}$",
         description="Names this installation in the systems that it works on.",
     )
+    slack_api_url: str = Field(
+        default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
+    )
     clock_file: Path | None = Field(
         default=None,
         alias="LATCHKEY_CLOCK_FILE",
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
-    )
-    discover_minutes: int = Field(
-        default=60,
-        ge=1,
-        alias="LATCHKEY_DISCOVER_MINUTES",
-        description="How often resources are discovered, in minutes.",
-    )
-    reconcile_minutes: int = Field(
-        default=60,
-        ge=1,
-        alias="LATCHKEY_RECONCILE_MINUTES",
-        description="How often systems are compared with what was granted, in minutes.",
-    )
-
-    open_submissions: int = Field(
-        default=OPEN_SUBMISSIONS,
-        ge=1,
-        alias="LATCHKEY_OPEN_SUBMISSIONS",
-        description="How many requests of one person can be open at once: not decided, or not yet "
-        "carried out.",
-    )
-    http: str | None = Field(
-        default=None,
-        alias="LATCHKEY_HTTP",
-        description="Where to listen, as host:port, for /healthz and /readyz, and with "
-        "`run --http` for Slack's events at /slack/events. Off if not set.",
-    )
-    probes: str | None = Field(
-        default=None,
-        alias="LATCHKEY_PROBES",
-        description="Where to listen, as host:port, for /healthz and /readyz with names and "
-        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
-        "LATCHKEY_HTTP.",
     )
 
     _database_reference: str = PrivateAttr(default="")
@@ -207,6 +145,46 @@ class Settings(BaseSettings):
             raise ValueError("there is a line break or another control character in it")
         return text
 
+    @field_validator("database_url", "owner_url", check_fields=False)
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
+        try:
+            url = make_url(value)
+            if url.drivername == "postgresql+psycopg":
+                url.get_dialect()().create_connect_args(url)
+        except (ArgumentError, ValueError):  # whose words would quote parts of a password
+            raise ValueError(
+                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
+                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
+            ) from None
+        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
+        schema_of(url)
+        owner_of(url)
+        return value
+
+    @field_validator("clock_file")
+    @classmethod
+    def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
+            raise ValueError("this is for the sandbox, and Slack's address is not local")
+        if value is not None and (fault := files.exposed(value.absolute().parent)):
+            raise ValueError(fault)
+        return value
+
+
+class KeySettings(StoreSettings):
+    """What it takes to work on accounts: the keys, too."""
+
+    keys: Annotated[list[SecretStr], NoDecode] = Field(
+        alias="LATCHKEY_KEYS",
+        description="Encryption keys, comma separated, the one to encrypt with first: "
+        "`latchkey key` makes one.",
+    )
+
     @field_validator("keys")
     @classmethod
     def _usable_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
@@ -215,6 +193,88 @@ class Settings(BaseSettings):
         except BadKeyError as fault:
             raise ValueError(str(fault)) from None
         return value
+
+    @property
+    def key_ring(self) -> KeyRing:
+        return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
+
+
+class OwnerSettings(StoreSettings):
+    """What it takes to change the schema."""
+
+    owner_url: str | None = Field(
+        default=None,
+        repr=False,
+        alias="LATCHKEY_OWNER_URL",
+        description="For `latchkey db upgrade` alone: the same database's address for the role "
+        "that owns the schema, where that is not the one that runs.",
+    )
+
+    @property
+    def owner_database(self) -> str | None:
+        """Where the owner of the schema finds it: it has one name, which one address gives."""
+        if self.owner_url is None:
+            return None
+        place = {"schema": schema_of(make_url(self.database_url))}
+        url = make_url(self.owner_url).difference_update_query(["owner"])
+        return url.update_query_dict(place).render_as_string(hide_password=False)
+
+
+class Settings(KeySettings, OwnerSettings):
+    """Everything. What each field is for stands beside it; docs/running.md is printed from here."""
+
+    slack_bot_token: SecretStr = Field(
+        alias="SLACK_BOT_TOKEN",
+        description="The bot's token, xoxb-…: OAuth & Permissions, after installing the app.",
+    )
+    slack_signing_secret: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_SIGNING_SECRET",
+        description="The signing secret: Basic Information. For events by HTTP.",
+    )
+    slack_app_token: SecretStr | None = Field(
+        default=None,
+        alias="SLACK_APP_TOKEN",
+        description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
+    )
+    manifests: Path = Field(
+        default=Path("manifests"),
+        alias="LATCHKEY_MANIFESTS",
+        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
+    )
+    discover_minutes: int = Field(
+        default=60,
+        ge=1,
+        alias="LATCHKEY_DISCOVER_MINUTES",
+        description="How often resources are discovered, in minutes.",
+    )
+    reconcile_minutes: int = Field(
+        default=60,
+        ge=1,
+        alias="LATCHKEY_RECONCILE_MINUTES",
+        description="How often systems are compared with what was granted, in minutes.",
+    )
+    open_submissions: int = Field(
+        default=OPEN_SUBMISSIONS,
+        ge=1,
+        alias="LATCHKEY_OPEN_SUBMISSIONS",
+        description="How many requests of one person can be open at once: not decided, or not yet "
+        "carried out.",
+    )
+
+    http: str | None = Field(
+        default=None,
+        alias="LATCHKEY_HTTP",
+        description="Where to listen, as host:port, for /healthz and /readyz, and with "
+        "`run --http` for Slack's events at /slack/events. Off if not set.",
+    )
+    probes: str | None = Field(
+        default=None,
+        alias="LATCHKEY_PROBES",
+        description="Where to listen, as host:port, for /healthz and /readyz with names and "
+        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
+        "LATCHKEY_HTTP.",
+    )
 
     @field_validator("slack_bot_token")
     @classmethod
@@ -254,36 +314,6 @@ class Settings(BaseSettings):
             raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
 
-    @field_validator("database_url", "owner_url")
-    @classmethod
-    def _known_database(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
-        try:
-            url = make_url(value)
-            if url.drivername == "postgresql+psycopg":
-                url.get_dialect()().create_connect_args(url)
-        except (ArgumentError, ValueError):  # whose words would quote parts of a password
-            raise ValueError(
-                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
-                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
-            ) from None
-        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
-            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
-        schema_of(url)
-        owner_of(url)
-        return value
-
-    @field_validator("clock_file")
-    @classmethod
-    def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and not _is_loopback(info.data.get("slack_api_url", SLACK)):
-            raise ValueError("this is for the sandbox, and Slack's address is not local")
-        if value is not None and (fault := files.exposed(value.absolute().parent)):
-            raise ValueError(fault)
-        return value
-
     @field_validator("http", "probes")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
@@ -318,25 +348,31 @@ class Settings(BaseSettings):
     def loopback(self) -> bool:
         return _is_loopback(self.slack_api_url)
 
-    @property
-    def owner_database(self) -> str | None:
-        """Where the owner of the schema finds it: it has one name, which one address gives."""
-        if self.owner_url is None:
-            return None
-        place = {"schema": schema_of(make_url(self.database_url))}
-        url = make_url(self.owner_url).difference_update_query(["owner"])
-        return url.update_query_dict(place).render_as_string(hide_password=False)
-
-    @property
-    def key_ring(self) -> KeyRing:
-        return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
-
 
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
+    return _load(Settings, given)
+
+
+def load_store() -> StoreSettings:
+    """Read what the database needs, whatever is wrong with the rest. Raises BadSettingsError."""
+    return _load(StoreSettings, {})
+
+
+def load_keys() -> KeySettings:
+    """Read what it takes to work on accounts. Raises BadSettingsError."""
+    return _load(KeySettings, {})
+
+
+def load_owner() -> OwnerSettings:
+    """Read what it takes to change the schema. Raises BadSettingsError."""
+    return _load(OwnerSettings, {})
+
+
+def _load(kind: type[Kind], given: dict[str, Any]) -> Kind:
     try:
         env_file()
-        return Settings(**given)
+        return kind(**given)
     except BadEnvFileError as fault:
         raise BadSettingsError(str(fault)) from None
     except OSError as fault:
@@ -386,10 +422,10 @@ def _host_and_port(address: str | None) -> tuple[str, int] | None:
 
 
 def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a name, or no URL
         return False
 
 

@@ -20,6 +20,10 @@ TOKEN_REFUSED = frozenset(
 LIMITED = frozenset({"ratelimited", "rate_limited"})
 UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
 LONGEST = timedelta(hours=1)  # whatever it says
+CURES = {
+    "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
+    "SLACK_APP_TOKEN": "Make one anew, with connections:write: Basic Information, App-Level Tokens",
+}
 _CODE = re.compile("[a-z_]{1,60}")
 
 
@@ -104,6 +108,21 @@ def error_code(fault: SlackApiError) -> str:
     code = str(answer.get("error")) if isinstance(answer, dict) else ""
     # What is no JSON is put there whole by the SDK.
     return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
+
+
+def in_words(fault: Exception, address: str, setting: str) -> str:
+    """Say why Slack, there, does not take a token, and what to do about it."""
+    if not isinstance(fault, SlackApiError):
+        reason = getattr(fault, "reason", fault)
+        why = getattr(reason, "strerror", None) or str(reason) or type(fault).__name__
+        return (
+            f"Slack cannot be reached at {address}: {why}. See that this machine may connect "
+            "there; another address is given in SLACK_API_URL"
+        )
+    code = error_code(fault)
+    if code in TOKEN_REFUSED:
+        return f"Slack, at {address}, refuses {setting}: {code}. {CURES[setting]}"
+    return f"Slack, at {address}, answers {code}. If that goes on, see status.slack.com"
 
 
 def asked_to_wait(fault: Exception) -> timedelta | None:

@@ -97,6 +97,11 @@ class Vitals:
             "What is out of order by itself: manifests, integrations.",
             registry=self.registry,
         ).set_function(lambda: len(self.faults()))
+        self.strangers = Gauge(
+            "latchkey_slack_strangers",
+            "Sockets of the app that its living replicas do not explain, for five minutes.",
+            registry=self.registry,
+        )
         self.loop_lag = Gauge(
             "latchkey_loop_lag_seconds",
             "For how long a loop that was woken has not come to its end.",

@@ -100,11 +100,15 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who works, with what: the same for every claim of one process."""
+    """Who works, with what: the same for every claim of one process.
+
+    `begins` False: it begins no new access, and leaves that to others.
+    """
 
     instance: InstanceId
     keys: KeyRing
     kinds: Mapping[IntegrationId, Kind]
+    begins: bool = True
 
 
 Item = tuple[RequestId, GrantId, EntitlementId]
@@ -408,7 +412,11 @@ class _Turn:
     def _stopped(self, row: AccountRow) -> bool:
         """Tell whether nothing new is begun: at all, or for somebody who may be another now."""
         person = self.company.directory.get(PersonId(row.person_id))
-        return self.company.paused or (person is not None and person.suspended is not None)
+        return (
+            self.company.paused
+            or not self.desk.begins
+            or (person is not None and person.suspended is not None)
+        )
 
     def _looked(
         self, row: AccountRow, work: Work, result: Result, over: Collection[EntitlementId]
@@ -585,6 +593,17 @@ class _Turn:
         row.acted, row.attempts, row.lease, row.due_at = version, 0, None, self.now
         if not self._holds(row):
             row.secret, row.secret_set = None, False
+        if not self.desk.begins and self._waits(row) and row.wanted == version:
+            row.wanted, row.due_at = version + 1, self.now + AGAIN
+
+    def _waits(self, row: AccountRow) -> bool:
+        """Tell whether there is something new that could be begun."""
+        account = AccountId(row.id or 0)
+        return any(
+            g.account == account and g.state is GrantState.WANTED and wants(r, g)
+            for r in self.book.on(account)
+            for g in r.grants
+        )
 
     def _holds(self, row: AccountRow) -> bool:
         account = AccountId(row.id or 0)
@@ -594,7 +613,8 @@ class _Turn:
     def _fail(self, row: AccountRow, why: str, silence: Silence | None = None) -> None:
         row.lease = None
         if silence is None or silence.times <= ALARM_AFTER:
-            self.book.note(Entry("delayed", SYSTEM, {"account": row.login, "why": why}))
+            detail = {"account": row.login, "integration": row.integration_id, "why": why}
+            self.book.note(Entry("delayed", SYSTEM, detail))
         if silence is None:
             self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))
             return

@@ -4,6 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, NewType
@@ -13,6 +14,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     bindparam,
     delete,
+    func,
     insert,
     or_,
     select,
@@ -31,6 +33,9 @@ InstanceId = NewType("InstanceId", int)
 BEAT = 1.0  # seconds between heartbeats
 DEAD_AFTER = 3.0  # seconds without one
 LONGEST_PAUSE = timedelta(minutes=5)  # between two tries at anything
+TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
+WAIT_FOR_COMMANDS = 15.0  # seconds
+LOOK_EVERY = 0.05  # seconds
 
 
 class NotAloneError(RuntimeError):
@@ -43,19 +48,38 @@ class NotAloneError(RuntimeError):
 def lock_file(database: Database) -> IO[str] | None:
     """Prove, on SQLite, that this process is alone; the lock falls with the process.
 
-    Raises NotAloneError and UnsafePlaceError. Keep the returned file open as long as the process
-    works.
+    A command that works in place of a process is waited for. Raises NotAloneError and
+    UnsafePlaceError. Keep the returned file open as long as the process works.
     """
     if database.file is None:
         return None
-    held = os.fdopen(files.open_own(Path(f"{database.file}.lock")), "r+")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        raise NotAloneError from None
+    # Who comes goes through one after another: a command stays there while it works.
+    until = time.monotonic() + WAIT_FOR_COMMANDS
+    while (entrance := _locked(f"{database.file}.turn")) is None:
+        if time.monotonic() > until:
+            raise NotAloneError
+        time.sleep(LOOK_EVERY)
+    with entrance:
+        lock = _locked(f"{database.file}.lock")
+    if lock is None:
+        raise NotAloneError
     with database.write() as tx:
         tx.execute(delete(InstanceRow))
+    return lock
+
+
+def take_turn(database: Database) -> ExitStack | None:
+    """Take the place of the process on SQLite, until it is closed; None: there is one.
+
+    For `TURN` at most: one that starts meanwhile waits for it.
+    """
+    held = ExitStack()
+    for suffix in (".turn", ".lock"):
+        file = _locked(f"{database.file}{suffix}")
+        if file is None:
+            held.close()
+            return None
+        held.enter_context(file)
     return held
 
 
@@ -72,6 +96,17 @@ _FROM_AHEAD = (
     )
     .values(beat=db_now())
 )
+
+
+def _locked(name: str) -> IO[str] | None:
+    """Open a file that is ours alone, and lock it; None: somebody else has it."""
+    file = os.fdopen(files.open_own(Path(name)), "r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def register(tx: Write) -> InstanceId:
@@ -92,12 +127,43 @@ def beat(tx: Write, instance: InstanceId) -> Reading | None:
     return None if said is None else Reading(said, before, after)
 
 
+def tell_strangers(tx: Write, instance: InstanceId, strangers: int) -> None:
+    """Keep, for whoever looks, how many sockets there are that no replica explains."""
+    mine = update(InstanceRow).where(col(InstanceRow.id) == instance)
+    tx.execute(mine.values(strangers=strangers))
+
+
+def strangers(session: Session) -> int | None:
+    """Return the most of what living instances have told; None: no instance is alive."""
+    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
+    most: int | None = session.execute(
+        select(func.max(col(InstanceRow.strangers))).where(alive)
+    ).scalar()
+    return most
+
+
 def leave(tx: Write, instance: InstanceId) -> None:
     """Give back all leases at once."""
     tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))
 
 
 Moment = tuple[float, ...]  # what each clock of a pulse says
+
+
+def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float | None:
+    """Return for how many seconds the liveliest instance was silent; None: there is none."""
+    last = select(func.max(col(InstanceRow.beat)), db_now())
+    if besides is not None:
+        last = last.where(col(InstanceRow.id) != besides)
+    beat, now = session.execute(last).one()
+    return None if beat is None else max(0.0, now - beat)
+
+
+def living(session: Session) -> int:
+    """Count the instances that are alive."""
+    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
+    count: int = session.execute(select(func.count()).where(alive)).scalar_one()
+    return count
 
 
 class Pulse:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -39,7 +40,7 @@ from storage.kept import KeptConnection
 from storage.notices import notify
 from storage.readings import Follower, take
 from storage.secrets import KeyRing
-from storage.sessions import Sessions, UnfitStoreError
+from storage.sessions import Sessions, UnfitStoreError, schema_of
 from storage.types import db_now, read_json
 from storage.unread import Unread
 from storage.words import Columns, Statements
@@ -63,6 +64,39 @@ class BusyError(Exception):
 # The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
 # can be tried again.
 AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError, UnfitStoreError)
+
+
+def file_of(url: str) -> Path | None:
+    """Return where SQLite keeps a database; None: it is another kind, or in memory."""
+    parsed = make_url(url)
+    named = parsed.get_backend_name() == "sqlite" and parsed.database
+    return Path(named).absolute() if named and named != ":memory:" else None
+
+
+def address(url: str) -> str:
+    """Say which database an address means. It names no password."""
+    if file := file_of(url):
+        return str(file)
+    parsed = make_url(url)
+    server = f"{parsed.host or 'the local server'}:{parsed.port or 5432}"
+    return f"{parsed.database or parsed.username} on {server}, schema {schema_of(parsed)}"
+
+
+def unusable(fault: Exception, url: str) -> str:
+    """Say why a database cannot be used, and what to do about it."""
+    words = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+    why = words.splitlines()[0].removeprefix("connection failed: ").rstrip(".")
+    said = f"The database {address(url)} cannot be used: {why}."
+    if isinstance(fault, UnfitStoreError | BusyError):
+        return said  # with its cure
+    if "not a database" in why:
+        return f"{said} Give Latchkey's own, or none that is there, in LATCHKEY_DATABASE_URL."
+    if file_of(url):
+        return (
+            f"{said} Let the user that Latchkey runs as read and write it and its folder, or give "
+            "another in LATCHKEY_DATABASE_URL."
+        )
+    return f"{said} See that it runs and lets Latchkey in, or correct LATCHKEY_DATABASE_URL."
 
 
 class Gate:

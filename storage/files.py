@@ -14,7 +14,8 @@ from typing import IO
 PRIVATE = 0o600
 OTHERS_WRITE = 0o022
 LINKS = 40  # on one way; as many as Linux follows
-BESIDE = ("", "-wal", "-shm", "-journal", ".lock")  # what SQLite and we keep for one database
+# What SQLite and we keep for one database.
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".turn")
 READ_AND_MAKE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -24,6 +24,16 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 FOLDERS = (_MIGRATIONS / "versions",)
 
 
+class NeedsUpgradeError(Exception):
+    """The database's schema is older than this program's, or more than one step newer."""
+
+    def __init__(self, found: str) -> None:
+        cure = "Run `latchkey db upgrade`"
+        if found > newest():
+            cure = "Run a newer Latchkey"
+        super().__init__(f"The database's schema is {found}, not {newest()}. {cure}.")
+
+
 def history() -> tuple[str, ...]:
     """Return all revisions, the oldest first."""
     return _revisions(FOLDERS)

@@ -109,6 +109,9 @@ where has_database_privilege('public', current_database(), word)
 """
 
 
+_MAY_MAKE = "select has_database_privilege(current_database(), 'CREATE')"
+
+
 class BadSchemaError(ValueError):
     """`schema=` in the database's address is no name of Latchkey's own, or `owner=` is none."""
 
@@ -243,6 +246,12 @@ class Sessions:
                 raise UnfitStoreError(f"The schema {self.schema} was dropped. Try again.")
         said = sql.Literal("Latchkey's own: nobody else makes anything here")
         connection.execute(sql.SQL("comment on schema {} is {}").format(name, said))
+
+    def cannot_make(self) -> str:
+        """Return what keeps Latchkey from making its schema, with the cure; empty: nothing."""
+        with self.connect() as connection:
+            (may,) = connection.execute(_MAY_MAKE).fetchone() or (False,)
+            return "" if may else self._not_allowed(connection)
 
     def _look(self, connection: Connection) -> bool:
         with connection.transaction():

@@ -292,3 +292,4 @@ class InstanceRow(SQLModel, table=True):
     __table_args__ = {"sqlite_autoincrement": True}  # a dead one's id is not given again
     id: int | None = Field(default=None, primary_key=True)
     beat: float
+    strangers: int = _number(0)  # sockets of the app at Slack that no replica explains

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -92,7 +93,7 @@ class Gateway:
             method = METHODS.get(call.method)
             if method is None:
                 raise SlackError("unknown_method", req_method=call.method)  # noqa: TRY301
-            self._authenticate(method, _token(request, call.arguments))
+            run = self._authenticate(method, _token(request, call.arguments))
             if wait := self._rate_limit(call.method, method, call.arguments):
                 return self._limited(call, "rate", wait)
             rule = "scope"
@@ -100,22 +101,26 @@ class Gateway:
             rule = "arguments"
             _need(method, call.arguments)
             rule = "state"
-            answer = method.run(self._site, call.arguments)
+            answer = run(self._site, call.arguments)
         except SlackError as refusal:
             return self._refused(call, rule, refusal)
         call.done = True
         return self._say(call, {"ok": True, **answer})
 
-    def _authenticate(self, method: Method, token: str) -> None:
+    def _authenticate(self, method: Method, token: str) -> Callable[[Site, Json], Json]:
+        """Return what the method does for whoever calls."""
         if method.caller == "anyone":
-            return
+            return method.run
         if not token:
             raise SlackError("not_authed")
         caller = self._callers.get(token)
         if caller is None:
             raise SlackError("invalid_auth")
+        if caller == "app" and method.for_app:
+            return method.for_app
         if caller != method.caller:
             raise SlackError("not_allowed_token_type")
+        return method.run
 
     def _rate_limit(self, name: str, method: Method, args: Json) -> int:
         wait = self._rates.wait(name, method.tier)

@@ -42,6 +42,7 @@ class Bot:
         own = {"LATCHKEY_HTTP": listen, "LATCHKEY_PROBES": probes}
         self._env = {**os.environ, **env, **{k: v for k, v in own.items() if v}}
         self._log = log
+        self._told = log.with_suffix(".out")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,12 +56,12 @@ class Bot:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        with files.append(self._log) as log:
+        with files.append(self._log) as log, files.append(self._told) as told:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "bot", *self._command],
                 env=self._env,
                 cwd=Path(__file__).parents[2],
-                stdout=log,
+                stdout=told,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for whoever started this, who stops it
             )
@@ -100,6 +101,11 @@ class Bot:
     @property
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
+
+    @property
+    def told(self) -> str:
+        """What it has said to whoever started it."""
+        return self._told.read_text() if self._told.exists() else ""
 
 
 class House:

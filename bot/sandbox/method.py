@@ -30,7 +30,8 @@ class Method:
     """`scopes` are alternatives. `form_only` methods do not see a JSON body, as at Slack.
 
     `errors` are the codes of its own, beside those that every method knows.
-    `caller` is whose token it takes: the bot's, the app's own, or none at all.
+    `caller` is whose token it takes: the bot's, the app's own, or none at all. `for_app` is what
+    it does with the app's own, where it takes that too.
     """
 
     run: Callable[[Site, Json], Json]
@@ -41,3 +42,4 @@ class Method:
     caller: Literal["bot", "app", "anyone"] = "bot"
     per_channel: bool = False
     form_only: bool = False
+    for_app: Callable[[Site, Json], Json] | None = None

@@ -15,6 +15,7 @@ from engine.request import OPERATOR, SYSTEM
 __all__ = [
     "capital",
     "code",
+    "count",
     "cut",
     "cut_front",
     "escape",
@@ -124,6 +125,11 @@ def mention(person: PersonId, directory: Directory, viewer: PersonId | None = No
     if found is None:
         return "somebody"
     return f"<@{found.slack}>" if found.slack else cut(escape(found.name), 100) or "somebody"
+
+
+def count(number: int, one: str, several: str = "") -> str:
+    """Say how many of something there are."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def capital(text: str) -> str:

@@ -1,17 +1,24 @@
 """The command line: what an operator has when Slack is down, and what is checked at start."""
 
 import os
+import pty
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import metadata
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
+from sqlmodel import col
 
 from bot.sandbox.house import COMPANY, MANIFESTS
 from engine.inventory import IntegrationId
 from engine.request import State
-from storage import sync
+from storage import claims, sync
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
+from storage.tables import InstanceRow
 from tests.support.story import CUSTOMERS, STOCK
 
 
@@ -170,6 +177,143 @@ def test_the_doctor_says_that_nobody_can_be_told(told):
     assert "nobody administers" in done.stdout
 
 
+def test_the_doctor_and_the_start_say_whom_nobody_can_reach(told):
+    """Ida and Paul have no Slack account: who asked them waited in silence."""
+    said = (
+        "37 of 39 people have Slack accounts; missing: Ida Lundgrensson (ida@harbourpine.example) "
+        "and Paul Adeyemisi (paul@harbourpine.example)"
+    )
+
+    assert said in told.house.bot.run("doctor").stdout
+    told.until(lambda: said in told.house.bot.log, "the start says so")
+
+
+def test_the_doctor_says_which_targets_match_nothing(told):
+    """A slip in a name was no fault: nobody was ever offered what was meant."""
+    named = "Look at the warehouse"
+    with told.desk.database.read() as session:
+        known = told.desk.companies.current(session).flows.values()
+    (target,) = next(f for f in known if f.name == named).revision.targets
+    slips = (
+        replace(target, names=target.names | {"orders/warehouse/stocks"}),
+        replace(target, permissions=frozenset({"rwad"})),
+    )
+
+    with told.flow(named, targets=slips):
+        done = told.house.bot.run("doctor")
+
+    assert done.returncode == 1
+    for slip in ("resource to read orders/warehouse/stocks", "resource to rwad"):
+        assert f"“{named}”: orders-db: there is no {slip}" in done.stdout
+
+
+def test_the_doctor_opens_no_link(told):
+    """It opened one at each look: Slack allows few, and the bot's own had to wait."""
+    mark = told.house.sandbox.mark()
+
+    assert "Latchkey's; no link was opened" in told.house.bot.run("doctor").stdout
+
+    methods = [entry.get("method") for entry in told.house.sandbox.journal(mark)]
+    assert "auth.test" in methods
+    assert "apps.connections.open" not in methods
+
+
+def test_the_doctor_says_that_others_take_clicks(told):
+    """It can open no link to count by itself: it says what a running process was told."""
+    assert "as many as the running replicas open" in told.house.bot.run("doctor").stdout
+
+    def strangers(number):
+        with told.desk.database.write() as tx:
+            (id_,) = tx.execute(select(col(InstanceRow.id))).scalars()
+            claims.tell_strangers(tx, id_, number)
+
+    strangers(3)
+    try:
+        done = told.house.bot.run("doctor")
+    finally:
+        strangers(0)
+
+    assert done.returncode == 1
+    assert "3 more sockets of this app than its living replicas open" in done.stdout
+
+
+def test_a_wrong_app_token_is_found_all_the_same(told):
+    done = latchkey("doctor", **{**told.house.bot.settings, "SLACK_APP_TOKEN": "xapp-0"})
+
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert "refuses SLACK_APP_TOKEN: invalid_auth" in said
+
+
+def test_the_doctor_is_green_on_a_fresh_install_and_makes_nothing(told, tmp_path):
+    """A database that `run` makes was called a fault; and an empty file was left behind."""
+    tmp_path.chmod(0o700)
+    fresh = {"LATCHKEY_DATABASE_URL": f"sqlite:///{tmp_path}/new.db", "COLUMNS": "300"}
+
+    done = latchkey("doctor", **{**told.house.bot.settings, **fresh})
+
+    assert done.returncode == 0, done.stdout
+    assert "no schema yet: `latchkey run` makes it" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_start_is_said_in_one_line(told):
+    line = (
+        f"Latchkey {metadata.version('latchkey')} in Harbour & Pine. 39 people, 5 flows, "
+        "1 integration (Production PostgreSQL)."
+    )
+    told.until(lambda: line in told.house.bot.told.splitlines(), line)
+    assert latchkey("--version").stdout == f"latchkey {metadata.version('latchkey')}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["requests", "list"], ["revoke", "--all"], ["pause", "grants"]]
+)
+def test_a_database_without_latchkey_is_named(tmp_path, command):
+    """It said “no such table”; where there was no file, it made one."""
+    tmp_path.chmod(0o700)
+    file = tmp_path / "wrong.db"
+
+    for _ in ("no file", "no schema"):
+        done = latchkey(*command, LATCHKEY_DATABASE_URL=f"sqlite:///{file}")
+
+        assert done.returncode == 1
+        said = " ".join(done.stderr.split())
+        assert f"There is no Latchkey in this database: {file}." in said
+        assert "LATCHKEY_DATABASE_URL" in said
+        assert "Traceback" not in said
+        if not file.exists():
+            Database(f"sqlite:///{file}").close()
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1)])
+def test_all_is_revoked_when_the_operator_says_so(told, answer, status):
+    """Twelve people lost their access by a slip of the finger."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+    refused = told.house.bot.run("revoke", "--all")
+    asked = "This revokes 1 request of 1 person on 1 system."
+    assert refused.returncode == 1
+    assert asked in refused.stderr
+    assert "--yes" in refused.stderr
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", "revoke", "--all"],
+        env={**os.environ, **told.house.bot.settings, "PYTHONPATH": str(MANIFESTS.parent)},
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert f"{asked} Go on? [y/N]" in done.stdout
+    assert done.returncode == status
+    assert told.request(code).state is (State.ACTIVE if status else State.REVOKED)
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_the_doctor_says_what_is_wrong(told):
     wrong = {**told.house.bot.settings, "SLACK_BOT_TOKEN": "xoxb-0"}
     wrong["LATCHKEY_SANDBOX_PG"] = "host=127.0.0.1 port=1 user=x password=hunter2 dbname=y"
@@ -187,11 +331,36 @@ def test_requests_are_listed_and_shown_with_their_history(told):
     assert request.code in listed
     assert "Marta" in listed
     shown = told.house.bot.run("requests", "show", request.code.lower()).stdout
-    for word in ("INC-77 [b]x[/b]", "submitted", "approved", "granted", "Priya", CUSTOMERS):
+    for word in ("INC-77 [b]x[/b]", CUSTOMERS, "asked for it", "Priya", "The access was given"):
         assert word in shown
     unknown = told.house.bot.run("requests", "show", "AX-0000")
     assert unknown.returncode == 1
     assert "no request AX-0000" in unknown.stderr
+
+
+def test_a_request_is_shown_in_sentences(told):
+    """It was raw: the names of states and actions, dictionaries, ids, moments as machines write."""
+    marta, priya = told.person("marta"), told.person("priya")
+    request = told.active(marta, priya)
+    told.credentials(marta, request.code)
+    told.house.bot.run("revoke", request.code, "--reason", "incident 9")
+
+    shown = latchkey(
+        "requests", "show", request.code, **told.house.bot.settings, TZ="Europe/Warsaw"
+    ).stdout
+
+    ended = request.ends_at.astimezone(ZoneInfo("Europe/Warsaw"))
+    for sentence in (
+        f"{request.code}  It was revoked by an operator at ",
+        "in Production PostgreSQL: gone",
+        f"The access was given, until {ended:%Y-%m-%d %H:%M:%S %Z} ({request.ends_at:%H:%M} UTC).",
+        "Marta Nowak-Żelazna was shown the login.",
+        "an operator revoked it, “incident 9”: it began to be taken away.",
+        "Confirmed: it is gone, as it was revoked.",
+    ):
+        assert sentence in shown
+    for raw in ("{", "[", "_", "T2", "+00:00", "ending:"):
+        assert raw not in shown
 
 
 def test_an_operator_revokes_one_without_slack(told):
@@ -206,6 +375,34 @@ def test_an_operator_revokes_one_without_slack(told):
     told.house.sandbox.clear_faults()
     told.house.sandbox.advance(600)
     assert "incident 9" in told.card(marta, request.code, "revoked").text
+
+
+def test_commands_for_an_emergency_need_nothing_of_slacks_nor_the_manifests(told, tmp_path):
+    """A token that was wrong, or a folder that was not there, kept an operator from revoking."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+    needed = ("LATCHKEY_DATABASE_URL", "LATCHKEY_KEYS", "LATCHKEY_INSTALLATION")
+    system = "LATCHKEY_SANDBOX_PG"
+    given = {name: told.house.bot.settings[name] for name in (*needed, system)}
+    wrong = {
+        "SLACK_BOT_TOKEN": "nonsense",
+        "SLACK_APP_TOKEN": "nonsense",
+        "SLACK_API_URL": "no address",
+        "LATCHKEY_MANIFESTS": "nowhere",
+        "LATCHKEY_DISCOVER_MINUTES": "never",
+    }
+    for command in (
+        ["requests", "list"],
+        ["requests", "show", code],
+        ["integrations", "list"],
+        ["pause", "grants"],
+        ["resume", "grants"],
+        ["db", "upgrade"],
+        ["revoke", code],
+    ):
+        done = latchkey(*command, cwd=tmp_path, **given, **wrong)
+
+        assert done.returncode == 0, (command, done.stderr)
+    assert told.request(code).state is State.REVOKED
 
 
 def test_an_operator_revokes_all_of_one_person(told):

@@ -84,6 +84,56 @@ def test_who_may_not_make_the_schema_gets_one_sentence(cluster, url, command):
     assert "Traceback" not in done.stderr
 
 
+def test_the_doctor_tells_beforehand_whether_the_schema_can_be_made(cluster, url):
+    """A fresh install was red, and one that could not work was no redder."""
+    ok, detail = said_by_doctor(url)["database"]
+    assert ok
+    assert "no schema yet: `latchkey run` makes it" in detail
+
+    owner(cluster, url, f"revoke create on database {make_url(url).database} from {STORE}")
+
+    ok, detail = said_by_doctor(url)["database"]
+    assert not ok
+    assert f'CREATE SCHEMA latchkey AUTHORIZATION "{STORE}";' in detail
+
+
+@pytest.mark.parametrize("command", COMMANDS[2:], ids=" ".join)
+def test_a_database_without_latchkey_is_named(url, command):
+    done = latchkey(url, *command)
+
+    assert done.returncode == 1
+    name = make_url(url).database
+    assert f"There is no Latchkey in this database: {name} on 127.0.0.1:" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_store_that_is_not_reached_is_one_sentence_with_address_and_cure(url, command):
+    elsewhere = make_url(url).set(port=9).render_as_string(hide_password=False)
+
+    done = latchkey(elsewhere, *command)
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    for part in (" on 127.0.0.1:9, schema latchkey", "Connection refused", "LATCHKEY_DATABASE_URL"):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ["doctor"]], ids=" ".join)
+def test_a_file_that_cannot_be_opened_is_one_sentence_with_its_cure(tmp_path, command):
+    tmp_path.chmod(0o700)
+    file = tmp_path / "latchkey.db"
+    file.write_text("A diary, and no database: many words, and none of them SQL." * 20)
+    file.chmod(0o600)
+
+    done = latchkey(f"sqlite:///{file}", *command)
+
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert f"The database {file} cannot be used: file is not a database." in said
+    assert "in LATCHKEY_DATABASE_URL" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_pooler_is_refused_whichever_way_one_comes_in(cluster, url, command):
     with Proxy(cluster.host, cluster.port, drops={"options"}) as proxy:

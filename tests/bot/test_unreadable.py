@@ -98,7 +98,7 @@ def test_an_operator_sees_and_ends_what_cannot_be_read(told):
     assert f"latchkey revoke {lost.code}" in listed.stderr
     shown = run("requests", "show", lost.code)
     assert "could not be read" in shown.stdout
-    assert "granted" in shown.stdout
+    assert "The access was given" in shown.stdout
     examined = run("doctor")
     assert examined.returncode == 1
     assert lost.code in examined.stdout

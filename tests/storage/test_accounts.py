@@ -992,6 +992,25 @@ def test_paused_still_takes_access_away(stored):
     assert stored.again(waiting).state is State.GRANTING
 
 
+def test_who_begins_nothing_ends_access_and_leaves_the_rest_to_others(stored):
+    """A command that ends access, and is gone then, would leave behind what nobody ends."""
+    request = stored.submit()
+    stored.converge()
+    waiting = stored.submit("read on shop.customers")
+    stored.do(request, Return(ALICE))
+    stored.begins = False
+
+    stored.converge()
+
+    assert held(stored) == set()
+    assert stored.again(request).state is State.RETURNED
+    assert stored.again(waiting).state is State.GRANTING
+    stored.begins = True
+    stored.pass_(accounts.AGAIN)
+    stored.converge()
+    assert stored.again(waiting).state is State.ACTIVE
+
+
 # --- several processes ---------------------------------------------------------------------------
 
 

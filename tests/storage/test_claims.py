@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select, update
@@ -128,6 +130,59 @@ def test_file_lets_one_process_in(database, url):
     held.close()
     alone = subprocess.run(second, capture_output=True, text=True, check=True)
     assert alone.stdout == "alone\n"
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_command_takes_the_place_of_no_process_that_is_there(database):
+    with claims.lock_file(database):
+        assert claims.take_turn(database) is None
+
+    with claims.take_turn(database):
+        assert claims.take_turn(database) is None
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_process_that_starts_waits_for_a_command(database, monkeypatch):
+    """It would have been refused, and an orchestrator would have waited before the next try."""
+    turn = claims.take_turn(database)
+    waits = threading.Event()
+    monkeypatch.setattr("storage.claims.time.sleep", lambda _: waits.set())
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(claims.lock_file, database)
+        assert waits.wait(30)
+        assert not started.done()
+
+        turn.close()
+
+        started.result(30).close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_a_process_that_starts_does_not_wait_for_ever(database, monkeypatch):
+    monkeypatch.setattr(claims, "WAIT_FOR_COMMANDS", 0.0)
+    with claims.take_turn(database), pytest.raises(claims.NotAloneError):
+        claims.lock_file(database)
+
+
+def test_heartbeats_of_others_are_told_in_seconds(database, leased):
+    with database.read() as session:
+        assert claims.heartbeat(session) < claims.DEAD_AFTER
+        assert claims.heartbeat(session, besides=leased) is None
+        assert claims.living(session) == 1
+    fall_silent(database, leased, seconds=60)
+    with database.read() as session:
+        assert 59 < claims.heartbeat(session) < 90
+        assert claims.living(session) == 0
+
+
+def test_what_the_dead_have_told_of_strangers_counts_no_more(database, leased):
+    with database.write() as tx:
+        claims.tell_strangers(tx, leased, 3)
+    with database.read() as session:
+        assert claims.strangers(session) == 3
+    fall_silent(database, leased)
+    with database.read() as session:
+        assert claims.strangers(session) is None
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

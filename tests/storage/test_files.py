@@ -58,7 +58,7 @@ def test_every_file_of_the_database_is_ours_alone(place, opened, umask, mask):
     with claims.lock_file(database):
         made = {path.name.removeprefix("latchkey.db"): mode(path) for path in place.iterdir()}
 
-    assert made == dict.fromkeys(["", "-wal", "-shm", ".lock"], 0o600)
+    assert made == dict.fromkeys(["", "-wal", "-shm", ".lock", ".turn"], 0o600)
 
 
 def test_files_that_others_may_read_are_narrowed(place, opened):

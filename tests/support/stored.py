@@ -232,6 +232,7 @@ class Stored:
         default_factory=lambda: {PG: System(), WIKI: System()}
     )
     kinds: Mapping[IntegrationId, Kind] = field(default_factory=lambda: KINDS)
+    begins: bool = True
     _sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -256,7 +257,7 @@ class Stored:
 
     @property
     def desk(self) -> Desk:
-        return Desk(self.instance, self.keys, self.kinds)
+        return Desk(self.instance, self.keys, self.kinds, self.begins)
 
     def write(self, change: Callable[[Write, Company], T]) -> T:
         with self.database.write() as tx:

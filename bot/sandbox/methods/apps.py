@@ -29,6 +29,12 @@ def _auth_test(site: Site, _: Json) -> Json:
     }
 
 
+def _auth_test_of_app(site: Site, _: Json) -> Json:
+    """Tell the app's own token apart, by the fields that Slack's Java SDK keeps for it."""
+    app = site.workspace.app
+    return {"app_id": app.id, "app_name": app.manifest.display_information.name}
+
+
 def _connections_open(site: Site, _: Json) -> Json:
     return {"url": site.new_link()}
 
@@ -52,7 +58,7 @@ def _team_info(site: Site, args: Json) -> Json:
 METHODS: dict[str, Method] = {
     "api.test": Method(_api_test, "tier 4", caller="anyone"),
     "apps.connections.open": Method(_connections_open, "tier 1 with burst", caller="app"),
-    "auth.test": Method(_auth_test, "special"),
+    "auth.test": Method(_auth_test, "special", for_app=_auth_test_of_app),
     "bots.info": Method(
         _bots_info, "tier 3", scopes=("users:read",), errors=("bot_not_found",), form_only=True
     ),

@@ -46,6 +46,9 @@ def upgrade() -> None:
     op.add_column(
         "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
     )
+    op.add_column(
+        "instance", sa.Column("strangers", sa.Integer(), nullable=False, server_default="0")
+    )
     op.create_table(
         "manifest_set",
         sa.Column("hash", sa.String(), nullable=False),
@@ -57,6 +60,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("manifest_set")
     op.drop_column("integration", "listed")
+    op.drop_column("instance", "strangers")
     op.drop_column("company", "syncing")
     for table, column in (("audit_head", "mac"), ("audit", "mac"), ("audit", "key")):
         op.drop_column(table, column)

@@ -1,0 +1,52 @@
+"""How a request and its history read in a terminal."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot import telling
+from bot.operate import Line
+from engine import lifecycle
+from engine.directory import PersonId
+from engine.request import State
+from tests.support.builders import NOW, life
+
+TELLER = telling.Teller(lambda person: person.capitalize(), {}, NOW)
+ACTIONS = {
+    *re.findall(r'Entry\(\s*"(\w+)"', Path(lifecycle.__file__).read_text()),
+    *(state.value for state in State if state.final),
+}
+
+
+@pytest.mark.parametrize("action", sorted(ACTIONS))
+def test_everything_that_can_happen_has_a_sentence(action):
+    said = TELLER.told(Line(NOW, action, PersonId("marta"), {}))
+
+    assert action in telling.SENTENCES
+    assert said.endswith(".")
+    assert not set("{}[]_") & set(said)
+
+
+def test_what_is_not_known_by_name_is_said_all_the_same():
+    said = TELLER.told(Line(NOW, "turned_over", PersonId("marta"), {"what": [1]}))
+
+    assert said == "Turned over, by Marta."
+
+
+def test_moments_are_in_utc_where_that_is_the_time(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+
+    assert telling.moment(datetime(2026, 11, 28, 22, 4, tzinfo=UTC)).endswith(" UTC")
+
+
+@pytest.mark.parametrize("state", State, ids=str)
+def test_every_state_is_said_in_a_sentence(state):
+    request = life(state).request
+
+    said = [TELLER.standing(request), *(TELLER.access(request, g) for g in request.grants)]
+
+    assert said[0].endswith(".")
+    for sentence in said:
+        assert not set("{}[]_") & set(sentence)

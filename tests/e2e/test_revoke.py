@@ -1,0 +1,305 @@
+"""`latchkey revoke` where no process is alive, and beside one that is: what it did is true."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from bot.sandbox.house import MANIFESTS, Bot
+from engine.request import State
+from tests.support.postgres import drop_database, fresh_database
+from tests.support.proxy import Proxy
+from tests.support.story import STOCK, ready, story
+
+# The sandbox's clock is Slack's address's: both stay away.
+NEEDED = ("LATCHKEY_DATABASE_URL", "LATCHKEY_KEYS", "LATCHKEY_INSTALLATION", "LATCHKEY_SANDBOX_PG")
+
+
+on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def house(cluster, request):
+    """A house whose system can be stalled; the bot's own database is of either kind."""
+    url = fresh_database(cluster) if request.param == "postgresql" else None
+    with Proxy(cluster.host, cluster.port) as proxy:
+        dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
+        with story(cluster, dsn=dsn, database=url) as told:
+            yield told, proxy
+            told.clear()
+    if url:
+        drop_database(cluster, url)
+
+
+@pytest.fixture
+def told(house):
+    story_, proxy = house
+    if not story_.house.bot.running:
+        story_.house.bot.start()
+        ready(story_)
+    yield story_
+    proxy.reset()
+    proxy.down = False
+    if not story_.house.bot.running:
+        story_.house.bot.start()
+        ready(story_)
+    story_.clear()
+
+
+@pytest.fixture
+def proxy(house):
+    return house[1]
+
+
+def environment(told, *without):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
+    given = {k: told.house.bot.settings[k] for k in NEEDED if k not in without}
+    return {**clean, **given, "PYTHONPATH": str(MANIFESTS.parent), "COLUMNS": "300"}
+
+
+def begin(told, tmp_path, *arguments, without=()):
+    """Begin a command with nothing of Slack's, in a folder without manifests."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bot", "revoke", *arguments],
+        env=environment(told, *without),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def revoke(told, tmp_path, *arguments, without=()):
+    """Return the status, and all that was said."""
+    begun = begin(told, tmp_path, *arguments, without=without)
+    out, err = begun.communicate(timeout=180)
+    assert "Traceback" not in out + err
+    return begun.returncode, out + err
+
+
+def session(told, login):
+    """Open a session of the grantee's that has to be cut."""
+    held = told.log_in(login)
+    held.execute("select 1")
+    return held
+
+
+def test_what_a_killed_bot_left_is_gone_when_revoke_returns(told, tmp_path):
+    """With no process alive it was recorded only, and the status said that it was done."""
+    marta, diego, priya = (told.person(n) for n in ("marta", "diego", "priya"))
+    request = told.active(marta, priya)
+    login = told.credentials(marta, request.code)
+    other = told.active(diego, priya)
+    waiting = told.ask(told.person("fatou"))
+    with session(told, login) as held:
+        told.house.bot.kill()
+
+        status, said = revoke(told, tmp_path, "--all", "--yes", "--reason", "incident 9")
+
+        assert status == 0, said
+        assert not told.works(login)
+        assert not told.privileges()
+        with pytest.raises(psycopg.OperationalError):
+            held.execute("select 1")
+    assert told.request(request.code).state is State.REVOKED
+    assert told.request(other.code).state is State.REVOKED
+    assert told.request(waiting.code).state is State.CANCELLED
+    for sentence in (
+        f"{request.code}, Marta",
+        "gone, as Production PostgreSQL confirmed",
+        f"{waiting.code}, Fatou",
+        "cancelled. Nothing had been given.",
+        "No Latchkey process is alive",
+        "this command takes the access away.",
+        "All of it is over, and confirmed.",
+    ):
+        assert sentence in said
+    told.house.bot.start()
+    ready(told)
+    assert "incident 9" in told.card(marta, request.code, "revoked").text
+
+
+@on_sqlite
+def test_a_system_that_is_down_is_said_and_the_next_run_ends_it(told, proxy, tmp_path):
+    marta, priya = told.person("marta"), told.person("priya")
+    request = told.active(marta, priya)
+    login = told.credentials(marta, request.code)
+    told.house.bot.kill()
+    proxy.down = True
+
+    status, said = revoke(told, tmp_path, request.code, "--wait", "8")
+
+    assert status == 2, said
+    assert f"{request.code}, Marta" in said
+    assert "not confirmed yet. Production PostgreSQL: " in said
+    assert "the next `latchkey run`, goes on with it" in said
+    assert told.request(request.code).state is State.REVOKING
+    proxy.down = False
+    assert told.works(login)
+    told.house.bot.start()
+    told.house.sandbox.advance(300)
+    told.wait(request.code, State.REVOKED, timeout=60)
+    assert not told.works(login)
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("without", "named"),
+    [("LATCHKEY_KEYS", "LATCHKEY_KEYS is missing"), ("LATCHKEY_SANDBOX_PG", "LATCHKEY_SANDBOX_PG")],
+)
+def test_what_is_missing_is_said_and_the_revoke_recorded(told, tmp_path, without, named):
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+
+    status, said = revoke(told, tmp_path, request.code, without=[without])
+
+    assert status == 2, said
+    assert named in said
+    assert "It is recorded" in said
+    assert told.request(request.code).state is State.REVOKING
+    status, said = revoke(told, tmp_path, request.code)
+    assert status == 0, said
+    assert "was being taken away already" in said
+    assert told.request(request.code).state is State.REVOKED
+    assert not told.privileges()
+
+
+@on_sqlite
+def test_only_recorded_it_is_done_by_the_next_run(told, tmp_path):
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+
+    status, said = revoke(told, tmp_path, request.code, "--no-wait")
+
+    assert status == 2, said
+    assert told.request(request.code).state is State.REVOKING
+    told.house.bot.start()
+    told.wait(request.code, State.REVOKED, timeout=60)
+
+
+@on_sqlite
+def test_what_another_revoke_leaves_running_is_not_given_more(told, tmp_path):
+    """A command that ends access begins none: nobody would be there to end that."""
+    marta, priya = told.person("marta"), told.person("priya")
+    running = told.active(marta, priya)
+    told.house.bot.run("pause", "grants")
+    waits = told.ask(marta, path=STOCK, why="")
+    told.wait(waits.code, State.GRANTING)
+    told.house.bot.kill()
+    told.house.bot.run("resume", "grants")
+
+    status, said = revoke(told, tmp_path, running.code)
+
+    assert status == 0, said
+    assert not told.privileges()
+    assert told.request(waits.code).state is State.GRANTING
+    told.house.bot.start()
+    told.wait(waits.code, State.ACTIVE, timeout=60)
+
+
+@on_sqlite
+def test_a_process_that_is_alive_does_it_and_one_that_gets_nowhere_is_named(told, proxy, tmp_path):
+    marta, priya = told.person("marta"), told.person("priya")
+    first, second = told.active(marta, priya), told.ask(marta, path=STOCK, why="")
+    told.wait(second.code, State.ACTIVE)
+
+    status, said = revoke(told, tmp_path, first.code)
+
+    assert status == 0, said
+    assert "No Latchkey process" not in said
+    assert told.request(first.code).state is State.REVOKED
+    proxy.down = True
+    status, said = revoke(told, tmp_path, second.code, "--wait", "12")
+    assert status == 2, said
+    assert "A Latchkey process is alive" in said
+    assert f"has not ended {second.code} in 10 s: Production PostgreSQL:" in said
+    proxy.down = False
+    status, said = revoke(told, tmp_path, second.code)
+    assert status == 0, said
+
+
+def test_a_bot_that_starts_meanwhile_is_let_in(told, proxy, tmp_path):
+    """On SQLite a command that held the file's lock for as long as it took would keep it out."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+    for number in range(1, 200):
+        proxy.on(number, action="stall")
+    command = begin(told, tmp_path, request.code)
+    told.until(lambda: proxy.count, "the command is at it", timeout=60)
+
+    told.house.bot.start()
+    ready(told)
+    proxy.reset()
+
+    told.house.sandbox.advance(40)  # past what the command may still have begun
+    told.wait(request.code, State.REVOKED, timeout=60)
+    out, err = command.communicate(timeout=120)
+    assert command.returncode == 0, out + err
+
+
+def test_a_process_that_hangs_is_replaced_or_named(told, tmp_path):
+    """Stopped for good, it was taken for alive: what it was to revoke stayed."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    pid = told.house.bot.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        status, said = revoke(told, tmp_path, request.code, "--wait", "20")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    if told.house.database.startswith("sqlite"):  # whose file it still holds
+        assert status == 2, said
+        assert "It seems to hang: end it" in said
+        told.wait(request.code, State.REVOKED, timeout=60)
+    else:
+        assert status == 0, said
+        assert "this command takes the access away" in said
+    assert not told.privileges()
+
+
+@on_sqlite
+def test_who_stops_waiting_has_it_recorded(told, proxy, tmp_path):
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+    proxy.down = True
+    command = begin(told, tmp_path, request.code)
+    while "this command takes the access away" not in command.stdout.readline():
+        assert command.poll() is None
+
+    command.send_signal(signal.SIGINT)
+
+    out, err = command.communicate(timeout=60)
+    assert command.returncode == 2, out + err
+    assert "Stopped waiting." in out
+    assert "Traceback" not in err
+    assert told.request(request.code).state is State.REVOKING
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-0"}, "refuses SLACK_BOT_TOKEN: invalid_auth. Copy the bot's"),
+        ({"SLACK_API_URL": "http://127.0.0.1:9/api/"}, "cannot be reached at http://127.0.0.1:9/"),
+    ],
+    ids=["token", "address"],
+)
+def test_what_keeps_slack_away_is_said_at_the_start_and_access_ends(told, tmp_path, wrong, said):
+    """Only the probes knew; who had started it read of a job that was put off."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+    bot = Bot({**told.house.bot.settings, **wrong}, tmp_path / "wrong.log")
+    bot.start()
+    try:
+        told.until(lambda: said in bot.told, said, lambda: bot.told + bot.log, timeout=60)
+        assert "Traceback" not in bot.log
+        told.house.sandbox.advance(2 * 3600)
+        told.wait(request.code, State.EXPIRED, timeout=60)
+        assert not told.privileges()
+    finally:
+        bot.stop()
