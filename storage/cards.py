@@ -17,7 +17,6 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Integer,
-    ScalarSelect,
     Subquery,
     and_,
     bindparam,
@@ -53,6 +52,9 @@ _TURN = ("requestor", "priority")
 _GIVEN = (*_KEY, "detail", *_TURN, "place")
 _NOW = bindparam("now", type_=UtcDateTime)
 _NONE, _ONE = literal_column("0", Integer), literal_column("1", Integer)
+# Of those that Slack does not take for now there may be any number. Who stores cards, which ends of
+# access do, too, looks past so many; then the round is taken for an earlier one than it is.
+_LOOKED_AT = literal_column("100", Integer)
 
 _Key = tuple[int, str, str, str]
 
@@ -108,17 +110,17 @@ def _turns(cards: CTE) -> Subquery:
     It is grouped so that each is looked up once, not for each card.
     """
     turn = [cards.c[name] for name in _TURN]
-    unsent = aliased(MessageRow)
-
-    def place(*where: ColumnElement[bool], last: bool) -> ScalarSelect[int]:
-        column = col(unsent.place)
-        found = select(column).where(col(unsent.shown) < col(unsent.wanted), *where)
-        found = found.order_by(column.desc() if last else column).limit(_ONE)
-        return found.correlate(cards).scalar_subquery()
-
-    of_this = col(unsent.priority) == cards.c.priority
-    sent = place(of_this, claims.due(col(unsent.due_at)), last=False)
-    own = place(of_this, col(unsent.requestor) == cards.c.requestor, last=True)
+    row = aliased(MessageRow)
+    place, priority = col(row.place), col(row.priority)
+    unsent = select(place, col(row.due_at)).where(
+        col(row.shown) < col(row.wanted), priority == cards.c.priority
+    )
+    first = unsent.order_by(place).limit(_LOOKED_AT).correlate(cards).subquery("first")
+    due = case((claims.due(first.c.due_at), first.c.place))
+    sent = select(func.coalesce(func.min(due), func.max(first.c.place))).scalar_subquery()
+    mine = unsent.where(col(row.requestor) == cards.c.requestor)
+    last = mine.with_only_columns(place).order_by(place.desc()).limit(_ONE)
+    own = last.correlate(cards).scalar_subquery()
     of = [func.coalesce(sent, 0).label("sent"), func.coalesce(own, 0).label("own")]
     return select(*turn, *of).group_by(*turn).subquery("turns")
 
