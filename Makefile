@@ -29,11 +29,13 @@ test: setup ## run every test
 	@.ci/image $(BIN)
 	@.ci/node
 	@.ci/chromium
+	@.ci/faketime
 	@.ci/servers $(BIN) 15 18
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"
 	@.ci/chromium
+	@.ci/faketime
 	@.ci/matrix $(BIN) $(ARGS)
 
 image-check: setup ## check Dockerfile, examples and the wheel, as far as it goes without an engine

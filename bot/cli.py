@@ -2,9 +2,7 @@
 
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +26,7 @@ from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
-from storage import schema, secrets
+from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
 from storage.database import AWAY, Database, unusable
@@ -93,17 +91,17 @@ def run(
     ] = False,
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
+    from bot import signals
     from bot.program import NoAddressError, Program
 
     given = _settings()
     if missing := given.missing_to_run(http=http):
         _fail("\n".join(missing))
     logs.configure()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    asked = signals.listen()
     try:
         program = Program(given, http=http)
+        asked.to_apply = program.apply
         if not schema.current(program.database):
             schema.upgrade(program.database)
         program.start()
@@ -112,7 +110,7 @@ def run(
         _fail(_of_database(fault))
     except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
         _fail(str(fault) or str(fault.__doc__))
-    stopping.wait()
+    asked.to_end.wait()
     if not program.stop():
         os._exit(0)  # what still runs would be waited for
 
@@ -129,6 +127,24 @@ def examine() -> None:
         table.add_row("✓" if check.ok else "✗", *said)
     out.print(table)
     raise typer.Exit(1 if bad else 0)
+
+
+@cli.command()
+def apply() -> None:
+    """Take in the manifests now, also those that were applied before. Status 1 if they cannot be.
+
+    A running Latchkey does so by itself, within seconds, with what was never applied.
+    """
+    from bot import watch
+    from bot.program import take_in
+    from bot.services import Services
+
+    given = _settings()
+    with operate.opened(given) as desk:
+        services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
+        changed = watch.apply(services, given.manifests, take_in)
+    for line in changed or ["Nothing has changed."]:
+        out.print(_shown(line), soft_wrap=True)
 
 
 @cli.command()
@@ -506,9 +522,12 @@ def say_restored() -> None:
     from bot.restored import restored
 
     given = _settings()
-    systems = connect_all(manifests.load(given.manifests), given.installation)
     with _desk(given) as desk:
+        with desk.database.read() as session:
+            systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)
+    for fault in faults:
+        _say_fault(fault)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
     for request in longer:
         out.print(

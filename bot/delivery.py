@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -128,7 +128,7 @@ class MessageLoop:
             services.database,
             services.instance,
             now,
-            real=datetime.now(UTC),
+            real=services.database.now(),
             busy=busy,
             posts=not self._pace.rests(POST, now),
             updates=not self._pace.rests(UPDATE, now),
@@ -136,7 +136,7 @@ class MessageLoop:
         )
 
     def _claim(self, ids: Collection[int]) -> None:
-        services, real = self._services, datetime.now(UTC)
+        services, real = self._services, self._services.database.now()
         services.transaction(lambda tx: messages.claim(tx, services.instance, ids, real))
 
     def stop(self, within: float = 10.0) -> bool:
@@ -164,7 +164,7 @@ class MessageLoop:
         def change(tx: Write) -> None:
             messages.remember_channels(tx, [s.opened for s in sent if s.opened])
             results = [s.result for s in sent]
-            messages.settle(tx, services.instance, results, datetime.now(UTC))
+            messages.settle(tx, services.instance, results, services.database.now())
 
         try:
             with services.turns:

@@ -10,23 +10,24 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import manifests, reach, slack
+from bot import reach, slack, watch
 from bot.app import DELIVERY_TIMEOUT, client
-from bot.connected import connect, integration
+from bot.connected import connect, references
 from bot.crowd import sentence
-from bot.manifests import BadManifestsError
+from bot.manifests import BadManifestsError, Manifests
 from bot.references import BadReferenceError
-from bot.settings import Settings
+from bot.settings import Settings, unknown
 from bot.slack import Client, in_words
 from bot.vitals import Vitals
 from engine.connectors.port import Check, Unavailable
-from storage import claims, facts, files, roles, schema
+from storage import claims, facts, files, roles, schema, servers, sets
 from storage.company import Companies, Company
 from storage.database import Database, address, file_of, unusable
 from storage.files import UnsafePlaceError
 from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
 from storage.sessions import Sessions, UnfitStoreError, strangers
+from storage.sets import Standing
 from storage.types import db_now
 
 SCOPES = frozenset(
@@ -210,27 +211,56 @@ def _unreadable(database: Database) -> Iterator[Check]:
 
 
 def _integrations(settings: Settings) -> Iterator[Check]:
-    try:
-        listed = manifests.load(settings.manifests)
-    except BadManifestsError as faults:
-        yield Check("manifests", ok=False, detail=str(faults))
-        return
-    detail = f"{len(listed.people)} people, {len(listed.flows)} flows"
-    if why := files.exposed_inside(settings.manifests, "*.yaml"):
-        detail += f". warning: who writes them gives access. {why}"
-    yield Check("manifests", ok=True, detail=detail)
-    for m in listed.integrations:
+    found = watch.look(settings.manifests)
+    standing, stored = _stored(settings, found.digest if found else "")
+    listed = found.what if found else None
+    yield _manifests(settings, listed, standing)
+    if isinstance(listed, Manifests) and standing is not Standing.OLDER:
+        stored = [
+            servers.Connection(m.id, m.name, m.kind, m.settings, "") for m in listed.integrations
+        ]
+    if odd := unknown(references(stored)):
+        yield Check("settings", ok=True, detail=f"warning: {' '.join(odd)}")
+    for system in stored:
         try:
-            connected = connect(
-                integration(m.id, m.name, m.kind), m.settings, settings.installation
-            )
+            connected = connect(system, settings.installation)
         except BadReferenceError as fault:
-            yield Check(m.name, ok=False, detail=str(fault))
+            yield Check(system.name, ok=False, detail=str(fault))
             continue
         try:
             for check in connected.connector.check():
-                yield Check(f"{m.name}: {check.name}", check.ok, check.detail)
+                yield Check(f"{system.name}: {check.name}", check.ok, check.detail)
         except Unavailable as fault:
-            yield Check(m.name, ok=False, detail=str(fault))
+            yield Check(system.name, ok=False, detail=str(fault))
         finally:
             connected.connector.close()
+
+
+def _manifests(
+    settings: Settings, listed: Manifests | BadManifestsError | None, standing: Standing
+) -> Check:
+    if listed is None:
+        return Check("manifests", ok=False, detail="the files are being changed: look again")
+    if isinstance(listed, BadManifestsError):
+        return Check("manifests", ok=False, detail=str(listed))
+    if standing is Standing.OLDER:
+        return Check("manifests", ok=False, detail=watch.OLDER)
+    detail = f"{len(listed.people)} people, {len(listed.flows)} flows"
+    if why := files.exposed_inside(settings.manifests, "*.yaml"):
+        detail += f". warning: who writes them gives access. {why}"
+    return Check("manifests", ok=True, detail=detail)
+
+
+def _stored(settings: Settings, digest: str) -> tuple[Standing, list[servers.Connection]]:
+    """Return how the files stand among those that were applied, and the systems that are known."""
+    try:
+        database = Database(settings.database_url, pool=1)
+    except UnsafePlaceError:
+        return Standing.NEW, []
+    try:
+        with database.read() as session:
+            return sets.standing(session, digest), servers.connections(session)
+    except (SQLAlchemyError, UnfitStoreError):  # which was said already
+        return Standing.NEW, []
+    finally:
+        database.close()

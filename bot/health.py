@@ -31,8 +31,15 @@ class Health:
     faults: Callable[[], Mapping[str, str]] = dict
 
     def alive(self) -> bool:
-        """Whether the loops run. If not, only a restart helps."""
-        return all(loop.alive for loop in self.loops.values())
+        """Whether the loops run. If not, only a restart helps.
+
+        A loop that begins nothing waits for the database, as long as no heartbeat is stored either.
+        """
+        steady = self.services.pulse.steady
+        return all(
+            loop.alive and min(loop.silent, steady) <= LAG_OF.get(name, LAG)
+            for name, loop in self.loops.items()
+        )
 
     def problems(self) -> dict[str, str]:
         """Return what is not as it should be; nothing: people can work, and access ends."""

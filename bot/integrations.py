@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot import inventory
-from bot.connected import connect, integration
+from bot.connected import connect
 from bot.operate import Desk
 from bot.references import BadReferenceError
 from engine.connectors.port import Connector, Unavailable
@@ -28,12 +28,11 @@ class Line:
 
 def connector_of(system: Connection, installation: str) -> Connector:
     """Connect a system by what is stored of it. Raises BadReferenceError."""
-    of = integration(system.id, system.name, system.kind)
     try:
-        return connect(of, system.settings, installation).connector
+        return connect(system, installation).connector
     except (KeyError, TypeError, ValueError):
         raise BadReferenceError(
-            "what is stored of it cannot be read; a restart of Latchkey writes it anew"
+            "what is stored of it cannot be read; `latchkey apply` writes it anew"
         ) from None
 
 
@@ -57,6 +56,8 @@ def _state(system: Connection, connect: Connect) -> str:
         return f"does not answer: {fault}"
     finally:
         connector.close()
+    if not system.listed:
+        return "not in integrations.yaml any more: its access ends, and none begins"
     if server == system.server:
         return "accepted" if server else "has names, not numbers"
     if not system.server:

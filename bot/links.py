@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from bot import door, slack
-from bot.pool import Pool
+from bot.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
 from bot.slack import NO_ANSWER, asked_to_wait, error_code
 from bot.turns import Turns
 
@@ -28,11 +28,11 @@ LINKS = 2
 APART = 60.0  # seconds between the first openings: two links are never renewed together
 PING_EVERY = 3.0  # seconds
 PONG_WITHIN = 4.0  # seconds; a link that takes longer is deaf
+CLOSE_WITHIN = 1.0  # seconds that a link's end may take
 LINGER = 15.0  # seconds that a link that was told to go is still listened to
 ACK_WITHIN = 3.0  # seconds that Slack waits for an acknowledgement
 LONGEST_PAUSE = 10.0  # seconds between tries to open a link
 SHORT_LIFE = 1.0  # seconds; what goes sooner counts as not opened
-CONCURRENCY = 20  # listeners at once
 
 Json = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Link:
                 url,
                 compression=None,
                 open_timeout=10,
-                close_timeout=1,
+                close_timeout=CLOSE_WITHIN,
                 ping_interval=None,  # `watch` asks, and remembers the answer
             )
         )
@@ -131,7 +131,7 @@ class Links:
         self._turns = turns or Turns()
         self._client = client
         self._apart = apart
-        self._pool = Pool(CONCURRENCY, "listener")
+        self._pool = Lanes()
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._links: dict[int, Link] = {}
@@ -148,13 +148,17 @@ class Links:
 
     def stop(self, within: float = 5.0) -> bool:
         """Take nothing more; what was taken is acknowledged before the links close."""
+        until = time.monotonic() + within
         self._stopping.set()
-        finished = self._pool.stop(within, finish=True)
+        finished = self._pool.stop(max(within / 2, within - CLOSE_WITHIN), finish=True)
         with self._changed:
             links = list(self._all)
-        for link in links:
+        leaving = [threading.Thread(target=n.leave, args=(0,), daemon=True) for n in links]
+        for link, leave in zip(links, leaving, strict=True):
             link.gone.set()
-            link.leave(after=0)
+            leave.start()
+        for leave in leaving:
+            leave.join(max(0.0, until - time.monotonic()))
         return finished
 
     @property
@@ -242,8 +246,17 @@ class Links:
         if "envelope_id" not in envelope:
             self._count(link, envelope.get("num_connections"))
             return
+        # Of what is no object nothing is text: that is how it comes over HTTP.
+        given = envelope.get("payload")
+        body = given if isinstance(given, dict) else {}
+        lane = lane_of(body)
+        nothing = {"envelope_id": envelope["envelope_id"], "payload": NOTHING_FOUND}
         with suppress(RuntimeError):  # the pool is closed: what comes now is not acknowledged
-            self._pool.submit(self._answer, link, envelope)
+            self._pool.submit(
+                lane,
+                lambda: self._answer(lane, link, envelope, body),
+                (lambda: link.say(nothing)) if is_outdone(body) else None,
+            )
 
     def _count(self, link: Link, connections: object) -> None:
         if isinstance(connections, int):
@@ -251,12 +264,9 @@ class Links:
                 ours = len(self._all | {link})  # those that leave are counted, too
                 self._others = time.monotonic(), connections - ours
 
-    def _answer(self, link: Link, envelope: Json) -> None:
+    def _answer(self, lane: Lane, link: Link, envelope: Json, body: Json) -> None:
         name = str(envelope["envelope_id"])
-        # Of what is no object nothing is text: that is how it comes over HTTP.
-        given = envelope.get("payload")
-        body = given if isinstance(given, dict) else {}
-        with self._turns.answering():
+        with self._turns.answering(searching=lane.searching):
             response = door.dispatch(self._app, body, name, _headers(envelope))
             if response.status == 200:
                 self._acknowledge(link, name, _payload(response))

@@ -1,7 +1,7 @@
 """The loops that bring the world in line with what is stored.
 
-Each is woken by commits, by its own finished work, and once a second by the scheduler. Being late,
-or down, changes nothing but lateness.
+Each is woken by commits, by its own finished work, and once a second by itself. Being late, or
+down, changes nothing but lateness.
 """
 
 import threading
@@ -29,6 +29,7 @@ from storage.database import AWAY
 from storage.unread import Finding
 
 TICKS = 16  # requests in one transaction, which others wait for
+EVERY = 1.0  # seconds, by CLOCK_MONOTONIC, after which a loop looks by itself
 TURNS = 16  # accounts taken up in one transaction, and as many stored
 PAUSE_AFTER_FAULT = 1.0  # seconds
 GATHER = 0.05  # seconds, while systems are called, for what they saw and what is due to gather
@@ -37,15 +38,25 @@ log = structlog.get_logger()
 
 
 class Loop:
-    """A thread that drains what is due, whenever it is woken. A fault is logged, and it goes on."""
+    """A thread that drains what is due, whenever it is woken. A fault is logged, and it goes on.
+
+    `look`: what it does first, once a second.
+    """
 
     def __init__(
-        self, name: str, drain: Callable[[], None], vitals: Vitals, turns: Turns | None = None
+        self,
+        name: str,
+        drain: Callable[[], None],
+        vitals: Vitals,
+        turns: Turns | None = None,
+        look: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self._drain = drain
+        self._look = look
         self._turns = turns or Turns()
         self._vitals = vitals
+        self._begun = time.monotonic()  # the last turn
         self._behind_since: float | None = None  # woken then, and not through since
         vitals.loop_lag.labels(name).set_function(lambda: self.lag)
         self._woken = threading.Event()
@@ -54,9 +65,15 @@ class Loop:
 
     @property
     def lag(self) -> float:
-        """For how many seconds it has been woken and not come to its end."""
+        """For how many seconds it has been woken and not come to its end, or nobody woke it."""
         since = self._behind_since
-        return 0.0 if since is None else time.monotonic() - since
+        woken = 0.0 if since is None else time.monotonic() - since
+        return max(woken, self.silent - EVERY)
+
+    @property
+    def silent(self) -> float:
+        """For how many seconds it has begun nothing."""
+        return time.monotonic() - self._begun
 
     @property
     def alive(self) -> bool:
@@ -68,8 +85,13 @@ class Loop:
         self._woken.set()
 
     def start(self) -> None:
+        self._begun = time.monotonic()
         self._thread.start()
         self.wake()
+
+    def begin(self) -> None:
+        """Say that a turn begins, or a part of one that may take long."""
+        self._begun = time.monotonic()
 
     def end(self) -> None:
         """Begin nothing new."""
@@ -82,11 +104,17 @@ class Loop:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        looks = time.monotonic() + EVERY
         while True:
-            self._woken.wait()
+            self._woken.wait(max(0.0, looks - time.monotonic()))
             if self._stopping.is_set():
                 return
+            if time.monotonic() >= looks:
+                if self._look:
+                    self._look()
+                looks = time.monotonic() + EVERY
             self._woken.clear()
+            self.begin()
             self._turns.give_way()
             try:
                 self._drain()
@@ -104,11 +132,12 @@ class Loop:
         self.wake()
 
 
-def drain_clock(services: Services) -> None:
-    """Let time pass for every request whose moment has come."""
+def drain_clock(services: Services, begin: Callable[[], None] = lambda: None) -> None:
+    """Let time pass for every request whose moment has come, a batch after another."""
     _tell_of_unreadable(services)
     ids = [RequestId(0)] * TICKS
     while len(ids) == TICKS:
+        begin()
         ids = clock.due(services.database, services.clock.now(), TICKS)
         try:
             if ids:
@@ -273,31 +302,42 @@ class AccessLoop:
         return [of.pool for of in self._served.values()]
 
     def _next(self) -> list[AccountId]:
-        """Return what to take up: ends first, and of a system that hangs one as a probe."""
+        """Return what to take up, and keep a place for each."""
         if self._stopping or not self._due.is_set():
             return []
         self._due.clear()
         self._missed = bool(self._busy or self._aside)
-        services, chosen = self._services, list[AccountId]()
+        chosen = list[AccountId]()
+        try:
+            self._choose(chosen, time.monotonic())
+        except BaseException:
+            self._leave(chosen)
+            self._due.set()
+            raise
+        return chosen
+
+    def _choose(self, chosen: list[AccountId], now: float) -> None:
+        """Choose ends first, and of a system that hangs one as a probe."""
+        services = self._services
         strange = set[IntegrationId]()  # not connected (any more)
-        now, asked = time.monotonic(), (services.database, services.instance, services.clock.now())
+        asked = services.database, services.instance, services.clock.now()
         for integration in [i for i, of in self._served.items() if of.system.wants_probe(now)]:
             for due in accounts.longest_due(*asked, integration, busy=self._taken()):
-                chosen += self._take(due, probe=True)
+                chosen += self._take(due, now, probe=True)
         self._missed |= bool(chosen)  # when it answers, the others follow at once
         while (most := TURNS - len(chosen)) > 0:
             full, for_ends = self._without_room(now)
             if full >= services.connected.keys():
-                return chosen
+                return
             found = accounts.due(
                 *asked, busy=self._taken(), full=full | strange, for_ends=for_ends, limit=most
             )
             strange |= {due.integration for due in found} - services.connected.keys()
-            chosen += [id_ for due in found for id_ in self._take(due)]
+            for due in found:
+                chosen += self._take(due, now)
             if len(found) < most:
-                return chosen
+                return
         self.look()
-        return chosen
 
     def _taken(self) -> set[AccountId]:
         with self._called:
@@ -313,14 +353,14 @@ class AccessLoop:
             others = set(self._services.connected)
         return full, others - full
 
-    def _take(self, due: Due, *, probe: bool = False) -> list[AccountId]:
+    def _take(self, due: Due, now: float, *, probe: bool = False) -> list[AccountId]:
         """Keep a place for an account, if there is one."""
         if due.integration not in self._services.connected:
             return []
         system = self._serve(due.integration).system
         with self._called:
             free = due.account not in self._aside
-            if free and (probe or system.has_room(time.monotonic(), ends=due.ends)):
+            if free and (probe or system.has_room(now, ends=due.ends)):
                 system.take(due.account, ends=due.ends, probe=probe)
                 self._busy[due.account] = system
                 return [due.account]

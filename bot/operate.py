@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from bot import new_ids
-from bot.clock import Clock, MovedClock, SystemClock
+from bot.clock import Clock, clock_of
 from bot.manifests import Manifests
 from bot.settings import KeySettings, StoreSettings
 from engine.commands import Cancel, Revoke
@@ -77,9 +77,8 @@ def on_latchkey(settings: StoreSettings) -> Iterator["Desk"]:
 def opened(settings: StoreSettings) -> Iterator["Desk"]:
     keys = settings.key_ring if isinstance(settings, KeySettings) else None
     database = Database(settings.database_url, pool=2, keys=keys)
-    clock = MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
     try:
-        yield Desk(database, Companies(), clock)
+        yield Desk(database, Companies(), clock_of(database, settings.clock_file))
     finally:
         database.close()
 

@@ -1,9 +1,15 @@
-"""Threads that can be left behind: Python's own pool waits for ever."""
+"""Threads that can be left behind: Python's own pool, and much else, waits for ever."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
+
+import structlog
+
+from storage.database import AWAY
+
+log = structlog.get_logger()
 
 
 class Pool:
@@ -33,3 +39,22 @@ class Pool:
     def _forget(self, future: Future[Any]) -> None:
         with self._lock:
             self._open.discard(future)
+
+
+def in_time(what: str, seconds: float, run: Callable[[], bool | None]) -> bool:
+    """Run it for so long at most, then go on without it. Return whether it came to a good end."""
+    good = threading.Event()
+
+    def runs() -> None:
+        try:
+            if run() is not False:
+                good.set()
+        except AWAY as fault:
+            log.warning("not done", what=what, why=type(fault).__name__)
+        except Exception:
+            log.exception("not done", what=what)
+
+    thread = threading.Thread(target=runs, name=what, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return good.is_set()

@@ -12,54 +12,48 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 
-from bot import (
-    anchors,
-    app,
-    greeting,
-    inventory,
-    loops,
-    manifests,
-    new_ids,
-    open_files,
-    reconcile,
-    roster,
-)
-from bot.clock import Clock, MovedClock, SystemClock
-from bot.connected import connect_all
+from bot import anchors, app, greeting, inventory, loops, new_ids, open_files, reconcile, roster
+from bot.clock import Clock, clock_of
+from bot.connected import Systems, connect, references
 from bot.crowd import Crowd
 from bot.delivery import MessageLoop
+from bot.follow import Follower, plan_jobs
 from bot.health import Health, Stored
 from bot.homes import Homes
 from bot.jobs import JobLoop, Runner, forget_secret
 from bot.links import Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
-from bot.pool import Pool
+from bot.pool import Pool, in_time
 from bot.reach import Notes
 from bot.server import Server
 from bot.services import Connected, Services
-from bot.settings import Settings
+from bot.settings import Settings, unknown
+from bot.steps import Steps
+from bot.vitals import Vitals
+from bot.watch import Watch
 from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
-from storage import claims, files, jobs, schema, succession, sync
+from storage import claims, files, jobs, schema, servers, sets, succession, sync
 from storage.claims import InstanceId
 from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
 from storage.schema import NeedsUpgradeError
+from storage.servers import Connection
 from storage.succession import Succession
 from storage.sync import TooMuchError
 
-STOP_WITHIN = 6.0  # seconds for what is under way
-CLOSE_WITHIN = 1.0  # seconds for connectors, which have nothing under way
+STOP_WITHIN = 5.0  # seconds for what is under way
+AFTER_THAT = 1.0  # seconds each, to store what came of it, to give leases back, and to close
+CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under way
 # Seconds after which a thread that computes lets another go on. A listener that comes back from the
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 SWEEP_EVERY = timedelta(hours=1)
 LOOK_EVERY = 10  # seconds; how many sockets there are
-FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
 
 log = structlog.get_logger()
 
@@ -75,34 +69,26 @@ class NoAddressError(Exception):
         )
 
 
-def clock(settings: Settings) -> Clock:
-    return MovedClock(settings.clock_file) if settings.clock_file else SystemClock()
+def clock(settings: Settings, database: Database) -> Clock:
+    return clock_of(database, settings.clock_file)
 
 
-def open_services(
-    settings: Settings,
-    database: Database,
-    listed: Manifests,
-    connectors: Mapping[IntegrationId, Connected] | None = None,
-) -> Services:
-    """Return what use cases work with. Raises BadReferenceError for a missing secret."""
-    connected = connectors or connect_all(listed, settings.installation)
-    return Services(database, Companies(), clock(settings), settings.key_ring, connected)
-
-
-def take_in(services: Services, listed: Manifests) -> None:
-    """Store what the manifests say: people, admins, integrations, flows.
+def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
+    """Store what the manifests say: people, admins, integrations, flows; and their hash, if given.
 
     People that would lose too much at once stay as they are, until an admin says that it is right;
-    who has a new id goes on under the old one, until an admin says that it is they.
+    who has a new id goes on under the old one, until an admin says that it is they. Return why
+    people were held.
     """
     now = services.clock.now()
+    held: TooMuchError | None = None
     with services.database.read() as session:
         found = succession.find(session, listed.people)
         people = succession.as_known(listed.people, found)
         try:
             steps = sync.compare(session, people, listed.groups).steps(now)
         except TooMuchError as fault:
+            held = fault
             log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
             steps = [partial(_ask_admins, held=fault, found=found, now=now)]
     ids = succession.known_as(found)
@@ -112,11 +98,15 @@ def take_in(services: Services, listed: Manifests) -> None:
 
     def the_rest(tx: Write) -> None:
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
-        sync.integrations(tx, [(m.id, m.name, m.kind, m.settings) for m in listed.integrations])
+        systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
+        sync.integrations(tx, systems, now)
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
+        if digest:
+            sets.applied(tx, digest, now)
 
     for step in (tell, *steps, the_rest):
         services.transaction(partial(_patiently, step))
+    return held
 
 
 def _patiently(step: sync.Step, tx: Write) -> None:
@@ -147,15 +137,31 @@ class Program:
         *,
         http: bool = False,
     ) -> None:
-        """`connectors`: instead of those that the manifests name. `http`: Slack posts its events.
+        """`connectors`: instead of those of the stored systems. `http`: Slack posts its events.
 
         Without `http`, and beside it where there is a token for it, Socket Mode is used.
         """
         self._settings = settings
         self._http = http
-        self._listed = manifests.load(settings.manifests)
-        self.database = Database(settings.database_url, patience=PATIENCE, keys=settings.key_ring)
-        self.services = open_services(settings, self.database, self._listed, connectors)
+        self.database = Database(
+            settings.database_url,
+            patience=PATIENCE,
+            fresh=settings.database_url_now,
+            keys=settings.key_ring,
+        )
+        vitals = Vitals()
+        self._systems = Systems(lambda s: connect(s, settings.installation), vitals.faults)
+        self.services = Services(
+            self.database,
+            Companies(),
+            clock(settings, self.database),
+            settings.key_ring,
+            self._systems if connectors is None else connectors,
+            vitals,
+            open_submissions=settings.open_submissions,
+        )
+        self._follower = Follower(self.services, self._systems) if connectors is None else None
+        self._watch = Watch(self.services, settings.manifests, take_in)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
@@ -164,19 +170,25 @@ class Program:
         self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
-            "clock": lambda: loops.drain_clock(self.services),
+            "clock": lambda: loops.drain_clock(self.services, self._loops["clock"].begin),
             "messages": self._messages.drain,
             "jobs": self._jobs.drain,
         }
-        vitals = self.services.vitals
-        self._loops = {
-            name: Loop(name, drain, vitals, self.services.turns) for name, drain in drains.items()
+        looks = {"access": self._access.look, "messages": self._messages.look}
+        self._loops: dict[str, Loop] = {
+            name: Loop(name, drain, vitals, self.services.turns, looks.get(name))
+            for name, drain in drains.items()
         }
         self._access.wake = self._loops["access"].wake
         self._messages.wake = self._loops["messages"].wake
         self._jobs.wake = self._loops["jobs"].wake
-        self._wakers = {name: loop.wake for name, loop in self._loops.items()}
-        self._wakers |= {"access": self._access.look, "messages": self._messages.look}
+        self._wakers = {name: loop.wake for name, loop in self._loops.items()} | looks
+        self._steps = Steps(self.services)
+        self._heart = Loop("heartbeat", self._beat, vitals)
+        self._beside = [
+            Loop("clocks", self._steps.look, vitals),
+            Loop("systems", self._follow, vitals),
+        ]
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
         self._crowd: Crowd | None = None
@@ -189,37 +201,42 @@ class Program:
     def start(self) -> None:
         """Database and loops first, then Slack.
 
-        Raises NotAloneError, NeedsUpgradeError, NoAddressError.
+        Raises NotAloneError, NeedsUpgradeError, NoAddressError; where no company is known that
+        could go on, BadManifestsError.
         """
         sys.setswitchinterval(SWITCH_WITHIN)
         open_files.raise_limit()
         self._build_doors()
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
-        if why := files.exposed_inside(self._settings.manifests, "*.yaml"):
-            log.warning("others can change the manifests", why=why)
         self._lock = claims.lock_file(self.database)
         if not schema.fits(found := schema.current(self.database)):
             raise NeedsUpgradeError(found)
-        take_in(self.services, self._listed)
+        self._watch.begin()
         self._register()
+        if self._follower:
+            self._follower.begin()
         self._plan_jobs()
+        for said in unknown(references(self._stored())):
+            log.warning("a variable that nothing reads", said=said)
         anchors.note(self.services)
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
             self._listener.start()
-        for name, loop in self._loops.items():
+        for loop in (self._heart, *self._loops.values(), *self._beside):
             loop.start()
-            self._every_second(self._wakers[name])
-        self._every_second(self._beat)
-        self._every_second(self._refresh_homes)
+        self._every(1, self._refresh_homes)
         if self._crowd:
-            self._scheduler.add_job(self._look_for_strangers, "interval", seconds=LOOK_EVERY)
+            self._every(LOOK_EVERY, self._look_for_strangers)
         self._scheduler.start()
         for door in (*self._servers, self._links):
             if door:
                 door.start()
+
+    def apply(self) -> None:
+        """Have the manifests taken in that are there, whatever was applied before."""
+        self._watch.ask()
 
     def greet(self, say: Callable[[str], None]) -> None:
         """Tell a person what runs, once Slack has said where, or does not."""
@@ -237,28 +254,25 @@ class Program:
             return max(0.0, until - time.monotonic())
 
         finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
+        finished.append(self._watch.stop(left() / 4))
         if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+            in_time("scheduler", left() / 2, lambda: self._scheduler.shutdown(wait=False))
         if self._listener:
-            self._listener.stop()
-        running = [loop for loop in self._loops.values() if loop.alive]
+            self._listener.stop(left() / 2)
+        running = [loop for loop in (*self._loops.values(), *self._beside) if loop.alive]
         for loop in running:
             loop.end()
         finished += [loop.join(left() / 2) for loop in running]
-        try:
-            working = (self._access, self._messages, self._jobs)
-            finished += [loop.stop(left()) for loop in working]
-            if self.database.instance:
-                anchors.note(self.services)
-                with self.database.write(urgent=True) as tx:
-                    claims.leave(tx, self.services.instance)
-        except AWAY:
+        finished += [in_time("settle", left() + AFTER_THAT, lambda: self._settle(left))]
+        if self._heart.alive:  # leases hold until here
+            self._heart.end()
+            finished += [self._heart.join(left() / 2)]
+        if self.database.instance and not in_time("leave", AFTER_THAT, self._leave):
             log.warning("stopped without the database: leases last until they are found dead")
-        if all(finished):
-            finished.append(self._close_connectors())
-            self.database.close()
-        else:
+        if not all(finished):
             log.warning("stopped with work under way: it is taken up again at the next start")
+        elif not in_time("close", AFTER_THAT, self._close):
+            finished.append(False)
         if self._lock:
             self._lock.close()
         return all(finished)
@@ -275,28 +289,50 @@ class Program:
         for topic in topics & self._wakers.keys():
             self.services.turns.after_the_answer(self._wakers[topic])
 
-    def _every_second(self, run: Callable[[], None]) -> None:
+    def _settle(self, left: Callable[[], float]) -> bool:
+        """Store what came of what was under way."""
+        stopped = [loop.stop(left()) for loop in (self._access, self._messages, self._jobs)]
+        return all(stopped)
+
+    def _leave(self) -> None:
+        with self.database.write(urgent=True) as tx:
+            claims.leave(tx, self.services.instance)
+        anchors.note(self.services)
+
+    def _close(self) -> bool:
+        closed = self._close_connectors()
+        self.database.close()
+        return closed
+
+    def _every(self, seconds: float, run: Callable[[], None]) -> None:
+        """Run what is no part of the duty to end access: it waits by the wall clock."""
         self._scheduler.add_job(
-            run, "interval", seconds=1, coalesce=True, max_instances=1, misfire_grace_time=None
+            run,
+            "interval",
+            seconds=seconds,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
         )
 
     def _register(self) -> None:
+        begun = self.services.pulse.begin()
         with self.database.write(urgent=True) as tx:
             self.database.instance = claims.register(tx)
+        self.services.pulse.beaten(begun)
 
     def _beat(self) -> None:
-        begun = time.monotonic()
-        try:
-            with self.database.write(urgent=True) as tx:
-                alive = claims.beat(tx, self.services.instance)
+        """Say that this process lives. Raises what `storage.database.AWAY` lists."""
+        begun = self.services.pulse.begin()
+        with self.database.write(urgent=True) as tx:
+            reading = claims.beat(tx, self.services.instance)
+        if reading:
             self.services.pulse.beaten(begun)
-            if not alive:
-                log.error("thought dead by the others; registering anew")
-                self._register()
-        except AWAY as fault:
-            self.services.vitals.database.bad(type(fault).__name__)
+            self._steps.hear(reading)
         else:
-            self.services.vitals.database.good()
+            log.error("thought dead by the others; registering anew")
+            self._register()
+        self.services.vitals.database.good()
 
     def _look_for_strangers(self) -> None:
         """Keep for `doctor`, which opens no link, whether others hold sockets of the app."""
@@ -317,14 +353,24 @@ class Program:
         except AWAY as fault:
             self.services.vitals.database.bad(type(fault).__name__)
 
+    def _stored(self) -> list[Connection]:
+        with self.database.read() as session:
+            return servers.connections(session)
+
+    def _follow(self) -> None:
+        self._watch.check()
+        try:
+            if self._follower:
+                self._follower.follow()
+        except AWAY as fault:
+            self.services.vitals.database.bad(type(fault).__name__)
+
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
+        plan_jobs(self.services, self.services.connected)
 
         def change(tx: Write, _: object) -> None:
             tx.wait_for_others()
-            for id_ in self.services.connected:
-                jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
-                jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.schedule(tx, JobKind.SWEEP, "", now)
@@ -374,7 +420,9 @@ class Program:
             self._links = app.links(bolt, settings, services)
             self._crowd = Crowd(self._links, services.vitals)
         links = self._links
-        health = Health(services, self._loops, (lambda: links.live) if links else None)
+        duty = {**self._loops, self._heart.name: self._heart}
+        live = (lambda: links.live) if links else None
+        health = Health(services, duty, live, services.vitals.faults)
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:

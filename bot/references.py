@@ -1,19 +1,48 @@
-"""Where a secret is kept: `env:NAME` or `file:PATH`, in settings and for integrations alike."""
+"""Where a secret is kept: `env:NAME` or `file:PATH`, in settings and for integrations alike.
+
+What the environment does not have may stand in the file `.env`. Both are read anew at each call.
+"""
 
 import os
 import re
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 
-from bot import redaction
+from dotenv import dotenv_values
 
+from bot import redaction
+from storage import files
+
+ENV_FILE = ".env"
 MOST = 1 << 16  # bytes of a file
 
+_pipes: dict[str, bytes] = {}  # what came through one comes once
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _PATH = re.compile("/[^/@][^@]*")  # a whole one, and no address
 
 
 class BadReferenceError(Exception):
     """A secret is given as `env:NAME` or `file:PATH`, and must be there."""
+
+
+class BadEnvFileError(Exception):
+    """`.env` is not read: others can write it, or it is no text. The sentence says what to do."""
+
+
+def env_file() -> Mapping[str, str]:
+    """Return what stands in `.env`; nothing where there is none. Raises BadEnvFileError."""
+    file = Path(ENV_FILE)
+    try:
+        if not file.exists() or file.is_dir():
+            return {}
+        if fault := files.exposed(file):
+            raise BadEnvFileError(f"{file} is not read. {fault}")
+        return {name: value or "" for name, value in dotenv_values(file, encoding="utf-8").items()}
+    except OSError as fault:
+        raise BadEnvFileError(f"{file} cannot be read: {fault.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadEnvFileError(f"{file} is not UTF-8: save it as UTF-8.") from None
 
 
 def is_reference(text: str) -> bool:
@@ -41,16 +70,31 @@ def _from_environment(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise BadReferenceError("what follows env: is no name of a variable; give env:NAME")
     value = os.environ.get(name, "")
+    if value.strip():
+        return value
+    try:
+        value = env_file().get(name, "")
+    except BadEnvFileError as fault:
+        raise BadReferenceError(f"the environment has no {name}, and {fault}") from None
     if not value.strip():
         raise BadReferenceError(f"the environment has no {name}, or it is empty: set it")
     return value
 
 
+def _read(file: Path) -> bytes:
+    if raw := _pipes.get(str(file)):
+        return raw
+    with file.open("rb") as opened:
+        raw = opened.read(MOST + 1)
+        if stat.S_ISFIFO(os.fstat(opened.fileno()).st_mode):
+            _pipes[str(file)] = raw
+    return raw
+
+
 def _from_file(name: str) -> str:
     shown = name if _PATH.fullmatch(name) else "the file"
     try:
-        with Path(name).open("rb") as file:
-            raw = file.read(MOST + 1)
+        raw = _read(Path(name))
         value = raw.decode()
     except OSError as fault:
         raise BadReferenceError(

@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from bot.connected import connect, integration
+from bot.connected import connect
 from bot.loops import AccessLoop
 from bot.operate import Desk
 from bot.references import BadReferenceError
@@ -172,12 +172,12 @@ class Hands:
         return finished
 
     def _beat(self, services: Services) -> None:
-        begun = time.monotonic()
-        if begun - self._beaten < claims.BEAT:
+        now, begun = time.monotonic(), services.pulse.begin()
+        if now - self._beaten < claims.BEAT:
             return
         with self._database.write(urgent=True) as tx:
             me = self._me if self._me and claims.beat(tx, self._me) else claims.register(tx)
-        self._me, self._beaten = me, begun
+        self._me, self._beaten = me, now
         services.pulse.beaten(begun)
 
 
@@ -193,9 +193,8 @@ def _connected(
     made: dict[IntegrationId, Connected] = {}
     missing: dict[IntegrationId, str] = {}
     for system in systems:
-        of = integration(system.id, system.name, system.kind)
         try:
-            made[system.id] = connect(of, system.settings, keys.installation)
+            made[system.id] = connect(system, keys.installation)
         except BadReferenceError as fault:
             missing[system.id] = str(fault)
     return made, missing

@@ -11,6 +11,7 @@ from bot.clock import Clock
 from bot.turns import Turns
 from bot.vitals import Vitals
 from engine.connectors.port import Connector
+from engine.eligibility import OPEN_SUBMISSIONS
 from engine.inventory import Integration, IntegrationId
 from storage.accounts import Desk, Kind
 from storage.apply import LostRaceError
@@ -43,6 +44,7 @@ class Services:
     vitals: Vitals = field(default_factory=Vitals)
     pulse: Pulse = field(default_factory=Pulse)
     turns: Turns = field(default_factory=Turns)
+    open_submissions: int = OPEN_SUBMISSIONS  # of one person, at most
 
     def company(self) -> Company:
         """Return the company as it is now."""

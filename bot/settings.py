@@ -4,14 +4,18 @@ A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
 """
 
 import ipaddress
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -23,13 +27,21 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from bot import redaction
-from bot.references import BadReferenceError, is_reference, resolve
+from bot.manifests.parts import nearest
+from bot.references import (
+    ENV_FILE,
+    BadEnvFileError,
+    BadReferenceError,
+    env_file,
+    is_reference,
+    resolve,
+)
+from engine.eligibility import OPEN_SUBMISSIONS
 from storage import files
 from storage.secrets import BadKeyError, KeyRing
 from storage.sessions import owner_of, schema_of
 
 SLACK = "https://slack.com/api/"
-ENV_FILE = ".env"
 SECRETS = frozenset(
     {
         "slack_bot_token",
@@ -45,6 +57,10 @@ ADDRESSES = frozenset({"database_url", "owner_url"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
+# What Kubernetes sets for a service whose name begins with latchkey.
+_OF_SERVICES = re.compile(
+    r"LATCHKEY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 Kind = TypeVar("Kind", bound="StoreSettings")
 
@@ -80,6 +96,29 @@ class StoreSettings(BaseSettings):
         alias="LATCHKEY_CLOCK_FILE",
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
     )
+
+    _database_reference: str = PrivateAttr(default="")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_reference(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        made = read(given)
+        value = str(given.get("LATCHKEY_DATABASE_URL") or given.get("database_url") or "").strip()
+        made._database_reference = value if is_reference(value) else ""  # noqa: SLF001  (ours)
+        return made
+
+    def database_url_now(self) -> str:
+        """Return the database's address anew where it is a reference: the password may be new.
+
+        What cannot be read just now, or is no address, leaves the one that was read at the start.
+        """
+        if not self._database_reference:
+            return self.database_url
+        try:
+            now = self._known_database(resolve(self._database_reference))
+        except (BadReferenceError, ValueError):
+            return self.database_url
+        return now or self.database_url
 
     @model_validator(mode="before")
     @classmethod
@@ -215,6 +254,13 @@ class Settings(KeySettings, OwnerSettings):
         alias="LATCHKEY_RECONCILE_MINUTES",
         description="How often systems are compared with what was granted, in minutes.",
     )
+    open_submissions: int = Field(
+        default=OPEN_SUBMISSIONS,
+        ge=1,
+        alias="LATCHKEY_OPEN_SUBMISSIONS",
+        description="How many requests of one person can be open at once: not decided, or not yet "
+        "carried out.",
+    )
 
     http: str | None = Field(
         default=None,
@@ -267,17 +313,6 @@ class Settings(KeySettings, OwnerSettings):
         if parts.scheme == "http" and not _is_loopback(value):
             raise ValueError("the token would go over the line in clear: begin with https://")
         return value if value.endswith("/") else f"{value}/"
-
-    @field_validator("manifests")
-    @classmethod
-    def _there(cls, value: Path) -> Path:
-        try:
-            there = value.is_dir()
-        except OSError:  # too long a name, for one
-            there = False
-        if not there:
-            raise ValueError(f"there is no folder {value}")
-        return value
 
     @field_validator("http", "probes")
     @classmethod
@@ -336,17 +371,37 @@ def load_owner() -> OwnerSettings:
 
 def _load(kind: type[Kind], given: dict[str, Any]) -> Kind:
     try:
-        file = Path(ENV_FILE)
-        if file.exists() and not file.is_dir() and (fault := files.exposed(file)):
-            raise BadSettingsError(f"{file} is not read. {fault}")
+        env_file()
         return kind(**given)
+    except BadEnvFileError as fault:
+        raise BadSettingsError(str(fault)) from None
     except OSError as fault:
         raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None
-    except UnicodeDecodeError:
-        raise BadSettingsError(".env is not UTF-8: save it as UTF-8.") from None
     except ValidationError as faults:
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
         raise BadSettingsError("\n".join(lines)) from None
+
+
+def unknown(referred: Iterable[str] = ()) -> list[str]:
+    """Name each variable that is set as if it were a setting, and is none.
+
+    `referred`: references of integrations, whose variables may have any name.
+    """
+    named = dict(os.environ)
+    with suppress(BadEnvFileError):
+        named = {**env_file(), **named}
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    values = [part.strip() for value in named.values() for part in value.split(",")]
+    used = {v.removeprefix("env:") for v in (*values, *referred) if v.startswith("env:")}
+    odd = sorted(
+        name
+        for name in named
+        if name.upper().startswith("LATCHKEY_")
+        and name.upper() not in known
+        and name not in used
+        and not _OF_SERVICES.fullmatch(name)
+    )
+    return [f"{name} is not a setting. {nearest(name, known)}" for name in odd]
 
 
 def _in_words(place: tuple[int | str, ...], message: str) -> str:

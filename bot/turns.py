@@ -32,8 +32,15 @@ class Turns:
         self._mine = threading.local()
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
-        """Somebody waits for an acknowledgement, from here to the end of the block."""
+    def answering(self, *, searching: bool = False) -> Iterator[None]:
+        """Somebody waits for an acknowledgement, from here to the end of the block.
+
+        Nothing gives way to a search: it does so itself.
+        """
+        if searching:
+            self.give_way()
+            yield
+            return
         with self._lock:
             self._answering += 1
             self._quiet.clear()

@@ -5,6 +5,7 @@ import threading
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from bot.faults import Faults
 from engine.connectors.port import Order, Report
 from engine.inventory import IntegrationId
 
@@ -47,6 +48,7 @@ class Vitals:
     def __init__(self) -> None:
         self.slack = Standing("slack")
         self.database = Standing("database")
+        self.faults = Faults()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.decisions = Counter(
@@ -90,6 +92,11 @@ class Vitals:
             "Socket Mode links that are alive, by their last answer to a ping.",
             registry=self.registry,
         )
+        Gauge(
+            "latchkey_faults",
+            "What is out of order by itself: manifests, integrations.",
+            registry=self.registry,
+        ).set_function(lambda: len(self.faults()))
         self.strangers = Gauge(
             "latchkey_slack_strangers",
             "Sockets of the app that its living replicas do not explain, for five minutes.",

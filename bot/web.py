@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import structlog
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from slack_bolt import App
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
@@ -16,9 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bot import door
+from bot import door, payload
 from bot.health import Health
-from bot.links import CONCURRENCY
+from bot.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
 from bot.turns import Turns
 
 EVENTS = "/slack/events"
@@ -75,7 +75,7 @@ class Events:
         self._app = app
         self._turns = turns or Turns()
         self._seal = Seal(signing_secret)
-        self._limiter: CapacityLimiter | None = None
+        self._lanes = Lanes()
 
     async def take(self, request: Request) -> Response:
         body = await _body(request)
@@ -87,16 +87,31 @@ class Events:
         if fault:
             log.warning("request refused", why=fault)
             return Response(status_code=401)
-        self._limiter = self._limiter or CapacityLimiter(CONCURRENCY)
-        return await to_thread.run_sync(
-            self._answer, body.decode(), headers, signature, limiter=self._limiter
+        read = _read(body.decode())
+        lane = lane_of(read)
+        return await asyncio.wrap_future(
+            self._lanes.submit(
+                lane,
+                lambda: self._answer(lane, read, headers, signature),
+                (lambda: JSONResponse(NOTHING_FOUND)) if is_outdone(read) else None,
+            )
         )
 
-    def _answer(self, body: str, headers: dict[str, str], signature: str) -> Response:
+    def _answer(
+        self, lane: Lane, body: object, headers: dict[str, str], signature: str
+    ) -> Response:
         # The seal was good: the app need not look at it again.
-        with self._turns.answering():
+        with self._turns.answering(searching=lane.searching):
             answer = door.dispatch(self._app, body, signature.removeprefix("v0=")[:16], headers)
         return Response(answer.body, answer.status, answer.first_headers())
+
+
+def _read(text: str) -> object:
+    """Return the body. What cannot be read stays as it is, and is refused at the door."""
+    try:
+        return payload.read(text)
+    except payload.BadPayloadError:
+        return text
 
 
 async def _body(request: Request) -> bytes | None:
@@ -137,7 +152,7 @@ def probes(health: Health) -> Starlette:
 
     async def healthz(_: Request) -> Response:
         alive = health.alive()
-        return _said(well=alive, **({} if alive else {"loops": "one has ended"}))
+        return _said(well=alive, **({} if alive else {"loops": "one has ended, or stands still"}))
 
     async def readyz(_: Request) -> Response:
         problems = await seen.problems()

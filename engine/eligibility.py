@@ -18,10 +18,12 @@ from engine.flow import (
 )
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
-from engine.request import AccessRequest, Grant
+from engine.request import AccessRequest, Grant, RequestId, code_of
 from engine.words import trimmed
 
 MAX_ENTITLEMENTS = 50
+OPEN_SUBMISSIONS = 20  # of one person, unless it is set otherwise
+_NAMED = 5  # of those that wait, in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,22 @@ def check(draft: Draft, directory: Directory) -> Refusal | None:
             not_offered = f"“{flow.name}” does not offer {entitlement}."
             return Refusal(Code.NOT_ELIGIBLE, not_offered, about="entitlement")
     return _bad_duration(draft) or _bad_justification(draft)
+
+
+def too_many_open(waiting: Sequence[RequestId], most: int) -> Refusal | None:
+    """Return why somebody may submit no more just now; None: they may.
+
+    `waiting` are all of their requests that are open, the oldest first.
+    """
+    if len(waiting) < most:
+        return None
+    named = ", ".join(code_of(request) for request in waiting[:_NAMED])
+    more = len(waiting) - _NAMED
+    return Refusal(
+        Code.TOO_MANY_OPEN,
+        f"These requests of yours wait already: {named}{f' and {more} more' if more > 0 else ''}. "
+        f"Nobody can have more than {most} at once: cancel one, or wait until it is settled.",
+    )
 
 
 def _bad_duration(draft: Draft) -> Refusal | None:

@@ -17,6 +17,7 @@ class Code(StrEnum):
     NOT_ELIGIBLE = "not_eligible"
     NOTHING_SELECTED = "nothing_selected"
     TOO_MANY = "too_many"
+    TOO_MANY_OPEN = "too_many_open"
     RESOURCE_GONE = "resource_gone"
     FLOW_CLOSED = "flow_closed"
     BAD_DURATION = "bad_duration"

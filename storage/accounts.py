@@ -39,7 +39,7 @@ from storage.tables import AccountRow, GrantRow
 from storage.types import among
 
 ALARM_AFTER = 3  # failures in a row
-AGAIN = timedelta(seconds=2)  # until what cannot be done yet is tried
+AGAIN = timedelta(seconds=2)  # until what cannot be done for the moment is tried again
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
@@ -366,7 +366,7 @@ class _Turn:
         """Lease the account and say what is to be done: a look first, or the order at once."""
         kind = self._kind(row)
         if kind is None:
-            row.due_at = self.now + LONGEST_PAUSE
+            row.due_at = self.now + AGAIN  # it has just gone out of order here
             return None
         if row.lease is not None:
             self._doubt(row)

@@ -1,7 +1,7 @@
 """The only writer of decisions: request, grants, asks, accounts, messages and audit in one step.
 
-Locks are taken in one order: the company (shared), requests by id, accounts by id, messages by id,
-the audit's head last.
+Locks are taken in one order: the company (shared), the requestor who submits (`facts.open_by`),
+requests by id, accounts by id, messages by id, the audit's head last.
 """
 
 import hashlib
@@ -9,11 +9,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 
 import structlog
-from sqlalchemy import and_, bindparam, case, func, insert, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import bindparam, case, insert, select, update
 from sqlmodel import col
 
 from engine import lifecycle
@@ -34,7 +32,8 @@ from engine.request import (
     State,
 )
 from engine.words import trimmed
-from storage import audit, batch, rebuilt
+from storage import audit, batch, cards, rebuilt
+from storage.cards import Wanted
 from storage.claims import LONGEST_PAUSE
 from storage.codec import dump_request
 from storage.company import Company
@@ -45,24 +44,13 @@ from storage.tables import (
     DecisionRow,
     DeliveryRow,
     GrantRow,
-    MessageRow,
     RequestRow,
 )
 from storage.types import among
 
 log = structlog.get_logger()
 
-PRIORITY = {
-    Card.APPROVAL: 1,
-    Card.ALARM: 1,
-    Card.OFFER: 2,
-    Card.REQUEST: 3,
-    Card.ENDED: 3,
-    Card.NOTICE: 4,
-}
 ENDS, REST = 0, 1  # whose turn it is among accounts: first where something has to end
-_SAID_ONCE = {Card.NOTICE, Card.ALARM}
-_MESSAGE = ("request_id", "recipient", "kind", "key")
 _SEEN = {"id": "of", "version": "seen"}
 _NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
 _DELIVERED = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == bindparam("key"))
@@ -87,7 +75,6 @@ _BUMP_ACCOUNTS = (
     )
 )
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
-_KEY = [col(getattr(MessageRow, name)) for name in _MESSAGE]
 
 
 class LostRaceError(Exception):
@@ -370,82 +357,13 @@ def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: 
 def _store_messages(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime, *, new: bool
 ) -> None:
-    tells = list(dict.fromkeys((d.request.id, tell) for _, d in changed for tell in d.tell))
-    if not tells:
-        return
-    cards = [t for t in tells if not new and t[1].card not in _SAID_ONCE]
-    there = _bump_messages(tx, {_key(*t) for t in cards}, now) if cards else set()
-    fresh = [t for t in tells if t[1].post and _key(*t) not in there]
-    rows = [_message_columns(tx, request, tell, now) for request, tell in fresh]
-    batch.add(tx, MessageRow, rows, key=_MESSAGE)
-    tx.wake("messages")
-
-
-_Key = tuple[int, str, str, str]
-
-
-def _key(request: RequestId, tell: Tell) -> _Key:
-    return (request, tell.to, tell.card.value, tell.key)
-
-
-def _bump_messages(tx: Write, keys: set[_Key], now: datetime) -> set[_Key]:
-    """Have cards brought up to date; return those that exist."""
-    given = {
-        "requests": sorted({request for request, *_ in keys}),
-        "rows": [dict(zip(_MESSAGE, key, strict=True)) for key in sorted(keys)],
-        "now": now,
-        "instance": tx.instance,
-    }
-    return set(tx.ask(_bumping(tx.dialect), given))
-
-
-@cache
-def _bumping(dialect: str) -> ReturningUpdate[int, str, str, str]:
-    # The requests alone lead both databases to the index.
-    listed = batch.listed(dialect, MessageRow, _MESSAGE)
-    same = [column == listed.c[n] for n, column in zip(_MESSAGE, _KEY, strict=True)]
-    found = select(col(MessageRow.id)).where(among(col(MessageRow.request_id), "requests"))
-    in_order = (
-        found.join(listed, and_(*same)).order_by(col(MessageRow.id)).with_for_update(of=MessageRow)
-    )
-    return (
-        update(MessageRow)
-        .where(col(MessageRow.id).in_(in_order))
-        .values(
-            wanted=col(MessageRow.wanted) + 1,
-            due_at=bindparam("now"),
-            lease=func.coalesce(col(MessageRow.lease), bindparam("instance")),
-        )
-        .returning(*_KEY)
-    )
-
-
-def _message_columns(
-    tx: Write, request: RequestId | None, tell: Tell, now: datetime
-) -> dict[str, object]:
-    return {
-        "request_id": request or 0,
-        "recipient": tell.to,
-        "kind": tell.card.value,
-        "key": tell.key,
-        "detail": tell.detail,
-        "requestor": "",
-        "place": 0,
-        "priority": PRIORITY[tell.card],
-        "wanted": 1,
-        "shown": 0,
-        "due_at": now,
-        "attempts": 0,
-        "lease": tx.instance,
-    }
+    tells = ((d.request.id, d.request.requestor, tell) for _, d in changed for tell in d.tell)
+    cards.want(tx, [Wanted(*told) for told in dict.fromkeys(tells)], now, new=new)
 
 
 def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     """Say something that belongs to no request: a notice or an alarm, once."""
-    rows = [_message_columns(tx, None, t, now) for t in tells]
-    batch.add(tx, MessageRow, rows, key=_MESSAGE)
-    if rows:
-        tx.wake("messages")
+    cards.want(tx, [Wanted(0, "", tell) for tell in tells], now, new=True)
 
 
 def alarm(admins: Iterable[PersonId], key: str, sentence: str) -> list[Tell]:

@@ -22,8 +22,8 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects.postgresql import dml as postgresql_dml
+from sqlalchemy.dialects.sqlite import dml as sqlite_dml
 from sqlmodel import SQLModel
 
 from storage.database import Write
@@ -86,9 +86,14 @@ def _change_all(table: Table, where: tuple[tuple[str, str], ...], to: Names) -> 
     return update(table).where(*found).values({name: given.c[name] for name in to})
 
 
+def inserting(dialect: str, table: Table) -> sqlite_dml.Insert | postgresql_dml.Insert:
+    """Return an insert that may say what to do where a key exists."""
+    return sqlite_dml.insert(table) if dialect == "sqlite" else postgresql_dml.insert(table)
+
+
 @cache
 def _add_one(dialect: str, table: Table, key: Names, change: Names) -> Insert:
-    statement = sqlite_insert(table) if dialect == "sqlite" else postgresql_insert(table)
+    statement = inserting(dialect, table)
     if not key:
         return statement
     if not change:

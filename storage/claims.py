@@ -3,10 +3,11 @@
 import fcntl
 import os
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, NewType
+from typing import IO, NewType
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,6 +24,7 @@ from sqlmodel import Session, col
 
 from storage import files
 from storage.database import Database, Write
+from storage.readings import Reading, boottime
 from storage.tables import InstanceRow
 from storage.types import db_now
 
@@ -81,6 +83,21 @@ def take_turn(database: Database) -> ExitStack | None:
     return held
 
 
+# A heartbeat that lies ahead is from before the clock was set back. Who lives beats again within a
+# second; a dead one's would hold its leases for as long as the clock went back, so it counts from
+# now on. Who is beating at this moment is left alone, or two would wait for each other.
+_AHEAD = col(InstanceRow.beat) > db_now() + DEAD_AFTER
+_FROM_AHEAD = (
+    update(InstanceRow)
+    .where(
+        col(InstanceRow.id).in_(
+            select(col(InstanceRow.id)).where(_AHEAD).with_for_update(skip_locked=True)
+        )
+    )
+    .values(beat=db_now())
+)
+
+
 def _locked(name: str) -> IO[str] | None:
     """Open a file that is ours alone, and lock it; None: somebody else has it."""
     file = os.fdopen(files.open_own(Path(name)), "r+")
@@ -97,11 +114,17 @@ def register(tx: Write) -> InstanceId:
     return InstanceId(tx.execute(row).scalar_one() or 0)
 
 
-def beat(tx: Write, instance: InstanceId) -> bool:
-    """Say that the instance lives. False: it was thought dead and is forgotten; register anew."""
+def beat(tx: Write, instance: InstanceId) -> Reading | None:
+    """Say that the instance lives, and return what the database's clock said.
+
+    None: it was thought dead and is forgotten; register anew.
+    """
     alive = update(InstanceRow).where(col(InstanceRow.id) == instance).values(beat=db_now())
-    written: Any = tx.execute(alive)
-    return bool(written.rowcount)
+    before = boottime()
+    said = tx.execute(alive.returning(col(InstanceRow.beat))).scalar_one_or_none()
+    after = boottime()
+    tx.execute(_FROM_AHEAD)
+    return None if said is None else Reading(said, before, after)
 
 
 def tell_strangers(tx: Write, instance: InstanceId, strangers: int) -> None:
@@ -124,6 +147,9 @@ def leave(tx: Write, instance: InstanceId) -> None:
     tx.execute(delete(InstanceRow).where(col(InstanceRow.id) == instance))
 
 
+Moment = tuple[float, ...]  # what each clock of a pulse says
+
+
 def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float | None:
     """Return for how many seconds the liveliest instance was silent; None: there is none."""
     last = select(func.max(col(InstanceRow.beat)), db_now())
@@ -143,25 +169,39 @@ def living(session: Session) -> int:
 class Pulse:
     """How long this process may act on its leases: others take them when it was silent for long.
 
-    A process that was stopped and goes on does not notice; the gap between its heartbeats tells.
+    A process that was stopped and goes on does not notice; the gap between its heartbeats tells, by
+    whichever clock says the most. CLOCK_MONOTONIC stands still while a machine is suspended, and
+    CLOCK_BOOTTIME does in some containers; the wall clock may be set.
     """
 
-    def __init__(self) -> None:
-        self._last: float | None = None
+    def __init__(self, clocks: Sequence[Callable[[], float]] = (boottime, time.time)) -> None:
+        self._clocks = clocks
+        self._last: Moment | None = None
         self._since = time.monotonic()
 
-    def beaten(self, begun: float) -> None:
-        """Take in that a heartbeat was stored, which was `begun` at that `time.monotonic()`."""
-        now = time.monotonic()
-        if self._last is not None and now - self._last >= DEAD_AFTER:
-            self._since = now
+    def begin(self) -> Moment:
+        """Return the moment at which a heartbeat begins, for `beaten`."""
+        return tuple(clock() for clock in self._clocks)
+
+    def beaten(self, begun: Moment) -> None:
+        """Take in that the heartbeat which was begun then is stored."""
+        if self._last is not None and not self._beats:
+            self._since = time.monotonic()
         self._last = begun
 
     def holds(self, leased: float) -> bool:
-        """Tell whether what was leased at that moment is ours for certain."""
-        if self._last is None:
-            return True
-        return leased >= self._since and time.monotonic() - self._last < DEAD_AFTER
+        """Tell whether what was leased at that `time.monotonic()` is ours for certain."""
+        return self._last is None or (leased >= self._since and self._beats)
+
+    @property
+    def steady(self) -> float:
+        """For how many seconds the database has stored the heartbeats, without a gap until now."""
+        return time.monotonic() - self._since if self._last and self._beats else 0.0
+
+    @property
+    def _beats(self) -> bool:
+        passed = (now - then for now, then in zip(self.begin(), self._last or (), strict=True))
+        return max(passed) < DEAD_AFTER
 
 
 def free(lease: SQLColumnExpression[int | None]) -> ColumnElement[bool]:

@@ -149,7 +149,7 @@ def _named(session: Read, admins: object) -> list[PersonId]:
         1,
         admins,
         "Who administers Latchkey cannot be read: until it can, nobody does, and nobody can be "
-        "told of alarms. A restart of Latchkey writes it anew from company.yaml.",
+        "told of alarms. `latchkey apply` writes it anew from company.yaml.",
     )
     return []
 
@@ -167,7 +167,7 @@ def _revision(
         body,
         f"Revision {number} of the access flow “{name}” cannot be read. Nothing can be asked for, "
         "approved or extended under it; access that it gave runs to its end. If it is the newest, "
-        "a restart of Latchkey saves the flow anew from the manifests.",
+        "`latchkey apply` saves the flow anew from the manifests.",
     )
     return unreadable(name)
 
@@ -214,7 +214,7 @@ def _person(session: Read, row: tuple[Any, ...]) -> Person:
         body,
         f"What the directory says of {email} ({id_}) cannot be read. Until it can, they fulfil no "
         "condition, and can ask for and decide nothing; access that they have runs to its end. "
-        "A restart of Latchkey writes it anew from the manifests.",
+        "`latchkey apply` writes it anew from the manifests.",
     )
     known = stand_in(id_, email, status)
     return replace(known, account=tied, suspended=suspended, void_until=void_until)

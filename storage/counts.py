@@ -7,10 +7,11 @@ from datetime import datetime
 from sqlalchemy import and_, func, or_, select
 from sqlmodel import Session, col
 
+from engine.inventory import IntegrationId
 from engine.request import GrantState, State
 from storage import facts
 from storage.database import Read
-from storage.tables import AuditRow, GrantRow, RequestRow
+from storage.tables import AccountRow, AuditRow, GrantRow, RequestRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,20 @@ def overdue(session: Read, now: datetime) -> Overdue:
         accounts=session.execute(holding).scalar_one(),
         since=min((moment for moment in since if moment is not None), default=None),
     )
+
+
+def ending(session: Session, system: IntegrationId) -> int:
+    """Count the accounts of one system that hold, or may hold, what has to end there."""
+    revoking = select(col(RequestRow.id)).where(col(RequestRow.state) == State.REVOKING.value)
+    held = (
+        select(func.count(col(GrantRow.account_id).distinct()))
+        .join(AccountRow, col(AccountRow.id) == col(GrantRow.account_id))
+        .where(
+            col(AccountRow.integration_id) == system,
+            col(GrantRow.open),
+            col(GrantRow.begun),
+            col(GrantRow.request_id).in_(revoking),
+        )
+    )
+    found: int = session.execute(held).scalar_one()
+    return found

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    select,
 )
 from sqlalchemy.exc import (
     InterfaceError,
@@ -36,9 +38,10 @@ from sqlmodel import Session
 from storage import files
 from storage.kept import KeptConnection
 from storage.notices import notify
+from storage.readings import Follower, take
 from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError, schema_of
-from storage.types import read_json
+from storage.types import db_now, read_json
 from storage.unread import Unread
 from storage.words import Columns, Statements
 
@@ -47,6 +50,7 @@ IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbea
 URGENT_PATIENCE = 10.0  # seconds
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
+_NOW = select(db_now())
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 
@@ -243,8 +247,9 @@ class Database:
 
     SQLite's file is made where nobody else can write; elsewhere it raises UnsafePlaceError.
     `on_commit` is called after each commit with the topics that it woke. `patience`: the seconds to
-    wait for one's turn in this process, then for others' locks, and for a connection. `keys` prove
-    what is written to the audit.
+    wait for one's turn in this process, then for others' locks, and for a connection. `fresh`, on
+    PostgreSQL, returns the address as it is at the time of a connection. `keys` prove what is
+    written to the audit.
     """
 
     def __init__(
@@ -253,6 +258,7 @@ class Database:
         *,
         pool: int = 25,
         patience: float = 10.0,
+        fresh: Callable[[], str] | None = None,
         keys: KeyRing | None = None,
     ) -> None:
         parsed = make_url(url)
@@ -260,7 +266,7 @@ class Database:
         self.file = files.make_private(parsed.database or "") if self.sqlite else None
         self.url = url
         self.keys = keys
-        self.sessions = None if self.sqlite else Sessions(url, patience)
+        self.sessions = None if self.sqlite else Sessions(url, patience, fresh)
         self._gate = Gate(patience, 1 if self.sqlite else WRITERS)
         # On SQLite only one writes at a time.
         self.writer = self._open(1 if self.sqlite else pool, patience)
@@ -275,6 +281,7 @@ class Database:
         self.statements = Statements(self.writer.dialect, self._lost_one)
         self.unread = Unread()
         self.instance: int | None = None
+        self.clock = Follower()
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
     def _open(self, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401
@@ -372,6 +379,16 @@ class Database:
             with self.reader.connect() as connection:
                 rows = connection.execute(query, values)
                 return cast(list[tuple[*Columns]], [tuple(row) for row in rows])
+
+    def now(self) -> datetime:
+        """Return the moment by the database's clock, which is the same for all who share it.
+
+        It is asked once; after that, whoever reads it lets `clock` hear what it says.
+        """
+        if not self.clock.known:
+            with self.read() as session:
+                self.clock.hear(take(lambda: session.execute(_NOW).scalar_one()))
+        return datetime.fromtimestamp(self.clock.now(), UTC)
 
     def _still_there(self, engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
         """Ask only a connection that may be gone: it is a way there and back for each use."""

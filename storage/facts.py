@@ -32,6 +32,7 @@ from storage.tables import (
     FlowRevisionRow,
     GrantRow,
     IntegrationRow,
+    PersonRow,
     RequestRow,
     ResourceRow,
 )
@@ -58,6 +59,16 @@ _TOGETHER = _IN_ORDER.where(
 ).with_for_update()
 _SAME = select(col(RequestRow.id)).where(
     col(RequestRow.fingerprint) == bindparam("fingerprint"), text(OPEN)
+)
+_OPEN_BY = (
+    select(col(RequestRow.id))
+    .where(col(RequestRow.requestor_id) == bindparam("requestor"), text(OPEN))
+    .order_by(col(RequestRow.id))
+)
+_REQUESTOR = (
+    select(col(PersonRow.id))
+    .where(col(PersonRow.id) == bindparam("requestor"))
+    .with_for_update(key_share=True)
 )
 _PERSON: BindParameter[str] = bindparam("person")
 _OF_PERSON = (
@@ -131,6 +142,17 @@ def same(session: Read, fingerprint: str) -> RequestId | None:
     """Return the request that waits or is being granted under this fingerprint."""
     found = session.ask(_SAME, {"fingerprint": fingerprint})
     return RequestId(found[0][0] or 0) if found else None
+
+
+def open_by(session: Read, requestor: PersonId) -> list[RequestId]:
+    """Return the requests that somebody made and that wait, the oldest first.
+
+    A transaction that writes waits for the same person's others, and they for it: what it counts
+    stays so until it ends.
+    """
+    if isinstance(session, Write) and session.dialect == "postgresql":
+        session.ask(_REQUESTOR, {"requestor": requestor})
+    return [RequestId(id_ or 0) for (id_,) in session.ask(_OPEN_BY, {"requestor": requestor})]
 
 
 def entitlements(

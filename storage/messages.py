@@ -50,12 +50,7 @@ _READY = (
         or_(col(MessageRow.ts).is_not(None), bindparam("posts", type_=Boolean)),
         or_(col(MessageRow.ts).is_(None), bindparam("updates", type_=Boolean)),
     )
-    .order_by(
-        col(MessageRow.priority),
-        col(MessageRow.place),
-        col(MessageRow.due_at),
-        col(MessageRow.id),
-    )
+    .order_by(col(MessageRow.priority), col(MessageRow.place), col(MessageRow.id))
     .limit(bindparam("most"))
 )
 _Row: Any = namedtuple("_Row", _READY.exported_columns.keys())  # type: ignore[misc]  # noqa: PYI024

@@ -36,9 +36,9 @@ class Listener:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, within: float = 5.0) -> None:
         self._stopping.set()
-        self._thread.join(timeout=5)
+        self._thread.join(within)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

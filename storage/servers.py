@@ -39,6 +39,7 @@ class Connection:
     kind: str
     settings: Mapping[str, object]
     server: str
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,12 @@ def connections(session: Read) -> list[Connection]:
                 "integration",
                 row.id,
                 row.body,
-                f"The settings that are stored of {row.name} ({row.id}) cannot be read. A restart "
-                "of Latchkey writes them anew from the manifests.",
+                f"The settings that are stored of {row.name} ({row.id}) cannot be read. "
+                "`latchkey apply` writes them anew from the manifests.",
             )
     return [
-        Connection(IntegrationId(r.id), r.name, r.kind, fields_of(r.body), r.server) for r in rows
+        Connection(IntegrationId(r.id), r.name, r.kind, fields_of(r.body), r.server, r.listed)
+        for r in rows
     ]
 
 

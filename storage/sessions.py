@@ -9,7 +9,7 @@ somebody may have planted a function that fits better than the server's.
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -60,6 +60,15 @@ _PINNED = {
 _SPOKEN = {"TimeZone": "UTC", "DateStyle": "ISO, MDY"}
 # A name that nobody else can set, with a value that nobody knows: it tells that all have arrived.
 _PROOF = "latchkey.session"
+
+# A server that has gone without a word is found out: a heartbeat, and what ends access, would wait
+# for it for a quarter of an hour, and on a connection that only listens for ever.
+_GONE = {
+    "tcp_user_timeout": "10000",  # milliseconds
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
 
 _REFUSALS = ("unsupported startup parameter", "command-line options")  # PgBouncer's, RDS Proxy's
 
@@ -146,14 +155,16 @@ def strangers(connection: Connection) -> str:
 class Sessions:
     """The way in to one database, for pools, the listener and the command line alike.
 
-    `patience`: the seconds to wait for others' locks, and for a connection.
+    `patience`: the seconds to wait for others' locks, and for a connection. `fresh` returns the
+    address as it is now, for each connection: the password may be another one by then.
     """
 
-    def __init__(self, url: str, patience: float) -> None:
+    def __init__(self, url: str, patience: float, fresh: Callable[[], str] | None = None) -> None:
         parsed = make_url(url)
         self.schema, self.owner = schema_of(parsed), owner_of(parsed)
-        self.url = parsed.difference_update_query(["schema", "owner"])
-        _, given = self.url.get_dialect()().create_connect_args(self.url)
+        self.url = _of_driver(parsed)
+        self._read = url
+        self._fresh = fresh or (lambda: url)
         self._path = (self.schema, *AFTER)
         self._proof = secrets.token_hex(8)
         started = {
@@ -163,14 +174,20 @@ class Sessions:
             "lock_timeout": str(round(patience * 1000)),
             _PROOF: self._proof,
         }
-        asked = " ".join(f"-c {name}={_escaped(value)}" for name, value in started.items())
-        self.parameters: Mapping[str, Any] = {
-            **guarded(given, os.environ),
-            "connect_timeout": max(2, round(patience)),  # libpq's least is two
-            "client_encoding": "UTF8",
-            "options": f"{given.get('options', '')} {asked}".strip(),
-        }
+        self._asked = " ".join(f"-c {name}={_escaped(value)}" for name, value in started.items())
+        self._connect_timeout = max(2, round(patience))  # libpq's least is two
+        self.parameters = self._parameters(self.url)
         self._standing = False
+
+    def _parameters(self, url: URL) -> Mapping[str, Any]:
+        _, given = url.get_dialect()().create_connect_args(url)
+        return {
+            **_GONE,
+            **guarded(given, os.environ),
+            "connect_timeout": self._connect_timeout,
+            "client_encoding": "UTF8",
+            "options": f"{given.get('options', '')} {self._asked}".strip(),
+        }
 
     @property
     def transport(self) -> Transport:
@@ -178,6 +195,9 @@ class Sessions:
 
     def connect(self, **more: Any) -> Connection:  # noqa: ANN401  (psycopg's own)
         """Open a session. Raises UnfitStoreError for one that others could steer."""
+        if (now := self._fresh()) != self._read:
+            self.parameters = self._parameters(_of_driver(make_url(now)))
+            self._read = now
         connection = self._reach({**self.parameters, **more})
         try:
             before, connection.autocommit = connection.autocommit, True
@@ -312,6 +332,10 @@ class Sessions:
             f"CREATE SCHEMA {self.schema} AUTHORIZATION {me}; or let it do so: "
             f"GRANT CREATE ON DATABASE {there} TO {me};"
         )
+
+
+def _of_driver(url: URL) -> URL:
+    return url.difference_update_query(["schema", "owner"])
 
 
 def _drops(planted: Sequence[tuple[str, str, str]]) -> str:

@@ -435,20 +435,36 @@ def _newest_revision(tx: Write, row: FlowRow) -> int:
     return max(row.revision, tx.execute(newest).scalar() or 0)
 
 
-def integrations(tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
-    """Take in connected systems: id, name, kind, settings (secrets only as references)."""
-    rows: list[dict[str, object]] = [
-        {
-            "id": id_,
-            "name": name,
-            "kind": kind,
-            "version": 0,
-            "server": "",
-            "body": dict(settings),
-        }
-        for id_, name, kind, settings in listed
-    ]
-    batch.add(tx, IntegrationRow, rows, key=("id",), change=("name", "kind", "body"))
+def integrations(
+    tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]], now: datetime
+) -> None:
+    """Take in connected systems: id, name, kind, settings (secrets only as references).
+
+    What is listed no more stays connected, so that what runs there ends; it offers nothing more.
+    """
+    alone(tx)
+    known = {row.id: row for row in tx.execute(select(IntegrationRow)).scalars()}
+    wanted = {id_: (name, kind, dict(settings)) for id_, name, kind, settings in listed}
+    log: Log = []
+    for id_, (name, kind, body) in wanted.items():
+        row = known.get(id_)
+        if row is None:
+            tx.add(IntegrationRow(id=id_, name=name, kind=kind, version=0, body=body))
+        elif (row.name, row.kind, row.body, row.listed) != (name, kind, body, True):
+            row.name, row.kind, row.body, row.listed = name, kind, body, True
+        else:
+            continue
+        log.append((None, Entry("integration_saved", SYSTEM, {"integration": id_})))
+    for id_, row in known.items():
+        if id_ not in wanted and row.listed:
+            row.listed = False
+            log.append((None, Entry("integration_dropped", SYSTEM, {"integration": id_})))
+            tx.flush()
+            log += take_in(tx, IntegrationId(id_), [], now)
+    if log:
+        tx.flush()
+        new_epoch(tx)
+        audit.append(tx, log, now)
 
 
 def server_of(session: Read, integration: IntegrationId) -> str:
@@ -478,7 +494,7 @@ def inventory(
         raise OtherServerError(row.name, integration, row.server, server)
     if row.server != server:
         belongs(tx, integration, server)
-    audit.append(tx, take_in(tx, integration, found, now), now)
+    audit.append(tx, take_in(tx, integration, found if row.listed else [], now), now)
 
 
 def belongs(tx: Write, integration: IntegrationId, server: str) -> None:

@@ -72,6 +72,7 @@ class IntegrationRow(SQLModel, table=True):
     kind: str
     version: int = _number(0)  # of its inventory
     server: str = ""  # that gave the numbers of its resources; empty: not known yet
+    listed: bool = True  # if not: what runs there ends, and nothing begins
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
 
@@ -211,7 +212,7 @@ class MessageRow(SQLModel, table=True):
         UniqueConstraint("request_id", "recipient", "kind", "key"),
         Index("message_next", "priority", "place", "id", sqlite_where=text("shown < wanted"),
               postgresql_where=text("shown < wanted")),
-        Index("message_turn", "requestor", "place", sqlite_where=text("shown < wanted"),
+        Index("message_turn", "requestor", "priority", "place", sqlite_where=text("shown < wanted"),
               postgresql_where=text("shown < wanted")),
     )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)

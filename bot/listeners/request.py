@@ -80,6 +80,8 @@ class Asking:
         person = self.visitor.who(body)
         if isinstance(person, Refusal):
             self.visitor.refuse(body, person)
+        elif refusal := usecase.full(self.visitor.services, person):
+            self.visitor.refuse(body, refusal)
         else:
             scene = look.scene(self.visitor.services, request_id(clicked(body)), person.id)
             filled = _as_before(scene if scene and _is_party(person, scene) else None)

@@ -9,6 +9,7 @@ from bot.manifests.company import (
     FlowManifest,
     IntegrationManifest,
     Manifests,
+    files,
     load,
 )
 from bot.manifests.flows import flow_schema, revision_document
@@ -20,6 +21,7 @@ __all__ = [
     "FlowManifest",
     "IntegrationManifest",
     "Manifests",
+    "files",
     "flow_schema",
     "load",
     "revision_document",

@@ -86,6 +86,30 @@ class BadManifestsError(Exception):
 
 def load(folder: Path) -> Manifests:
     """Read the folder. Raises BadManifestsError with all that is wrong, in every file."""
+    try:
+        return _load(folder)
+    except OSError as fault:
+        sentence = f"The folder cannot be read: {fault.strerror}."
+        raise BadManifestsError([Fault(str(folder), 0, (), sentence)]) from None
+
+
+def files(folder: Path) -> list[str]:
+    """Name all files that `load` reads there, whether they are there or not. Raises OSError."""
+    return ["people.yaml", "company.yaml", "integrations.yaml", *_flow_files(folder)]
+
+
+def _flow_files(folder: Path) -> list[str]:
+    found = sorted((folder / "flows").glob("*.yaml"))
+    names = [f"flows/{path.name}" for path in found]
+    if not names or (folder / "flows.yaml").exists():
+        names = ["flows.yaml", *names]
+    return names
+
+
+def _load(folder: Path) -> Manifests:
+    if not folder.exists():
+        sentence = "There is no such folder. LATCHKEY_MANIFESTS says where the files are."
+        raise BadManifestsError([Fault(str(folder), 0, (), sentence)])
     reading = _Reading(folder)
     people = reading.people()
     people_known, faults = not reading.faults, len(reading.faults)
@@ -305,11 +329,8 @@ class _Reading:
     def flows(self, house: House) -> tuple[FlowManifest, ...]:
         found: list[FlowManifest] = []
         names: dict[str, str] = {}
-        folder = sorted((self.folder / "flows").glob("*.yaml"))
-        files = [f"flows/{path.name}" for path in folder]
-        if not files or (self.folder / "flows.yaml").exists():
-            files = ["flows.yaml", *files]
-        for document in (d for name in files for d in self._documents(name)):
+        names_of_files = _flow_files(self.folder)
+        for document in (d for name in names_of_files for d in self._documents(name)):
             self._check(FlowsDocument, document)
             for place, flow in self._items(document, "flows", FlowDocument, house):
                 self._once(document, (*place, "name"), flow.name, names)

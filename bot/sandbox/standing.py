@@ -60,14 +60,14 @@ class Standing:
 
 def _desk(given: Json) -> "Desk":
     from bot import settings
-    from bot.clock import MovedClock, SystemClock
+    from bot.clock import clock_of
     from bot.operate import Desk
     from storage.company import Companies
     from storage.database import Database
 
     known = settings.load(**given)
-    clock = MovedClock(known.clock_file) if known.clock_file else SystemClock()
-    return Desk(Database(known.database_url, pool=2), Companies(), clock)
+    database = Database(known.database_url, pool=2)
+    return Desk(database, Companies(), clock_of(database, known.clock_file))
 
 
 def _stamp(moment: datetime | None) -> float | None:

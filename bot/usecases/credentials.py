@@ -25,6 +25,10 @@ SHOWN_FOR = timedelta(minutes=10)
 
 NOT_YOURS = Refusal(Code.NOT_YOURS, "Only who has the access can see how to log in.")
 NOT_RUNNING = Refusal(Code.NOT_RUNNING, "This access is not running, so there is no login to show.")
+OUT_OF_ORDER = Refusal(
+    Code.NOT_RUNNING,
+    "The system is out of order just now, so its login cannot be shown. Try again when it works.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,10 @@ def show(services: Services, person: Person, id_: RequestId) -> list[Credentials
             return NOT_YOURS
         if request.state is not State.ACTIVE:
             return NOT_RUNNING
-        held = [h for h in _held(tx, company, request) if services.generates_login(h.integration)]
+        held = _held(tx, company, request)
+        if any(h.integration not in services.connected for h in held):
+            return OUT_OF_ORDER
+        held = [h for h in held if services.generates_login(h.integration)]
         shown = [_show(tx, services, request, h) for h in held]
         accounts_ = sorted(h.account for h in held)
         entry = Entry("credentials_shown", person.id, {"accounts": accounts_})
@@ -86,6 +93,8 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         row = tx.get(AccountRow, account)
         if row is None or row.person_id != person.id:
             return NOT_YOURS
+        if IntegrationId(row.integration_id) not in services.connected:
+            return OUT_OF_ORDER
         now = services.clock.now()
         mine = [
             r

@@ -86,6 +86,8 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         return now
     if not _usable(company, person):
         return NOTHING_REQUESTABLE
+    if refusal := full(services, person):
+        return refusal
     if not text:
         return Form(), Promise()
     permission, words, long, why = _parts(text)
@@ -114,6 +116,17 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     )
     form, promise = fill(services, person, filled)
     return replace(form, notes=[*notes, *form.notes]), promise
+
+
+def full(services: Services, person: Person) -> Refusal | None:
+    """Return why this person need not fill in a form just now; None: it can be submitted."""
+    with services.database.read() as session:
+        return _full(session, services, person)
+
+
+def _full(session: Read, services: Services, person: Person) -> Refusal | None:
+    waiting = facts.open_by(session, person.id)
+    return eligibility.too_many_open(waiting, services.open_submissions)
 
 
 def _parts(text: str) -> tuple[str, str, str, str]:
@@ -147,7 +160,16 @@ def options(services: Services, person: Person, words: str) -> list[Found]:
 def fill(services: Services, person: Person, filled: Filled) -> tuple[Form, Promise]:
     """Return the form brought up to date with what was chosen, and the flow that it names."""
     with services.database.read() as session:
-        return _Filling(session, services.companies.current(session), person, filled).form()
+        company = services.companies.current(session)
+        form, promise = _Filling(session, company, person, filled).form()
+        known = facts.entitlements(session, company, filter(None, [form.permission]))
+    waits = [e.integration for e in known.values() if e.integration.id not in services.connected]
+    notes = [
+        f"{system.name} is out of order just now. You can ask all the same: what is approved "
+        "begins when it works again."
+        for system in waits
+    ]
+    return replace(form, notes=[*notes, *form.notes]), promise
 
 
 def submit(
@@ -171,7 +193,9 @@ def submit(
             return filling.changed(draft)
         if same := facts.same(tx, apply.fingerprint(draft)):
             return _existing(tx, same, existing=True)
-        return Submitted(apply.submit(tx, company, draft, key, services.clock.now()))
+        return _full(tx, services, requestor) or Submitted(
+            apply.submit(tx, company, draft, key, services.clock.now())
+        )
 
     try:
         outcome = services.write(change)

@@ -6,7 +6,6 @@ The system is in memory, and both it and Slack answer at once: what takes time i
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ import structlog
 from slack_sdk import WebClient
 from sqlalchemy import insert, select
 
-from bot.clock import Clock, SystemClock
+from bot.clock import Clock, DatabaseClock
 from bot.delivery import MessageLoop
 from bot.loops import AccessLoop, Loop, drain_clock
 from bot.services import Connected, Services
@@ -77,13 +76,13 @@ class Many:
             "clock": lambda: drain_clock(services),
             "messages": sending.drain,
         }
+        looks = {"access": access.look, "messages": sending.look}
         loops = {
-            name: Loop(name, drain, services.vitals, services.turns)
+            name: Loop(name, drain, services.vitals, services.turns, looks.get(name))
             for name, drain in drains.items()
         }
         access.wake, sending.wake = loops["access"].wake, loops["messages"].wake
-        wakers = {name: loop.wake for name, loop in loops.items()}
-        wakers |= {"access": access.look, "messages": sending.look}
+        wakers = {name: loop.wake for name, loop in loops.items()} | looks
         over = threading.Event()
 
         def wake(topics: set[str]) -> None:
@@ -92,11 +91,10 @@ class Many:
 
         def every_second() -> None:
             while not over.wait(1):
-                begun = time.monotonic()
+                begun = services.pulse.begin()
                 with services.database.write() as tx:
                     claims.beat(tx, services.instance)
                 services.pulse.beaten(begun)
-                wake(set(wakers))
 
         services.database.on_commit.append(wake)
         beating = threading.Thread(target=every_second)
@@ -228,7 +226,7 @@ def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
     with database.write() as tx:
         sync.people(tx, everybody, [Group(g, "file", g) for g in (ASK, DECIDE)], now)
         sync.tie(tx, {p.id: Account("T0", f"U-{p.id}", p.email) for p in everybody}, now)
-        sync.integrations(tx, [(SYSTEM, "Production", "memory", {})])
+        sync.integrations(tx, [(SYSTEM, "Production", "memory", {})], now)
         sync.flows(tx, [(flow, True)], now)
     with database.write() as tx:
         sync.inventory(tx, SYSTEM, TABLES, now)
@@ -236,7 +234,8 @@ def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
     system = Memory(TABLES)
     connected = {SYSTEM: Connected(Integration(SYSTEM, "Production", "memory"), system)}
     yield Many(
-        Services(database, Companies(), SystemClock(), KeyRing([new_key()]), connected), system
+        Services(database, Companies(), DatabaseClock(database), KeyRing([new_key()]), connected),
+        system,
     )
     database.close()
 

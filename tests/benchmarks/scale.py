@@ -37,6 +37,7 @@ from storage.database import Database
 from storage.secrets import new_key
 from storage.tables import Company as CompanyRow
 from storage.tables import RequestRow
+from tests.benchmarks import beside
 from tests.benchmarks.report import Row, p99, said
 from tests.support.postgres import fresh_database
 
@@ -79,12 +80,14 @@ def on(kind: str, url: str) -> Iterator[Row]:
     given = settings.load(
         SLACK_BOT_TOKEN="xoxb-0",
         SLACK_SIGNING_SECRET=SECRET,
+        SLACK_APP_TOKEN="xapp-0",
         LATCHKEY_DATABASE_URL=url,
         LATCHKEY_KEYS=new_key(),
         LATCHKEY_MANIFESTS=str(COMPANY),
     )
     services = Services(database, Companies(), Stopped(), given.key_ring, {})
     yield from searches(app.build(given, services), kind)
+    yield from beside.rows(services, given, kind)
     yield from lives(services, kind)
     waiting(database)
     yield tick(services, kind)
@@ -226,7 +229,7 @@ def found(database: Database) -> None:
         tied = {"p0": "U0", **slack}.items()
         accounts = {PersonId(p): Account("T0", s, f"{p}@big.example") for p, s in tied}
         sync.tie(tx, accounts, NOW)
-        sync.integrations(tx, [(SYSTEM, "Orders", "memory", {})])
+        sync.integrations(tx, [(SYSTEM, "Orders", "memory", {})], NOW)
         sync.flows(tx, [(f, True) for f in flows], NOW)
     with database.write() as tx:
         sync.inventory(tx, SYSTEM, resources, NOW)

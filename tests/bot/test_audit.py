@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from bot import anchors
 from bot.cli import cli
-from bot.clock import SystemClock
+from bot.clock import DatabaseClock
 from bot.sandbox.house import COMPANY
 from bot.services import Services
 from engine.directory import PersonId
@@ -101,7 +101,9 @@ def stored(tmp_path):
 
 @pytest.fixture
 def services(stored):
-    return Services(stored.database, stored.companies, SystemClock(), stored.keys, {})
+    return Services(
+        stored.database, stored.companies, DatabaseClock(stored.database), stored.keys, {}
+    )
 
 
 @pytest.fixture

@@ -48,7 +48,6 @@ def test_every_fault_of_the_settings_is_named_at_once(tmp_path):
         cwd=tmp_path,
         SLACK_APP_TOKEN="xoxb-wrong",
         LATCHKEY_DATABASE_URL="mysql://x",
-        LATCHKEY_MANIFESTS="nowhere",
         LATCHKEY_DISCOVER_MINUTES="0",
     )
     assert done.returncode == 1
@@ -57,7 +56,6 @@ def test_every_fault_of_the_settings_is_named_at_once(tmp_path):
         "LATCHKEY_KEYS is missing",
         "SLACK_APP_TOKEN: it has to begin with xapp-",
         "LATCHKEY_DATABASE_URL",
-        "LATCHKEY_MANIFESTS",
         "LATCHKEY_DISCOVER_MINUTES",
     ):
         assert name in done.stderr
@@ -68,8 +66,12 @@ def test_who_has_set_nothing_is_told_all_that_is_needed(tmp_path):
     """The app token was named only when nothing else was missing, the folder not by its setting."""
     done = latchkey("run", cwd=tmp_path)
     assert done.returncode == 1
-    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "LATCHKEY_KEYS", "LATCHKEY_MANIFESTS"):
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "LATCHKEY_KEYS"):
         assert name in done.stderr
+    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "LATCHKEY_KEYS": new_key()}
+    done = latchkey("run", cwd=tmp_path, **tokens)
+    assert done.returncode == 1
+    assert "LATCHKEY_MANIFESTS" in done.stderr
 
 
 def test_the_sandboxs_clock_is_refused_beside_the_real_slack(tmp_path):
@@ -86,13 +88,33 @@ def test_the_sandboxs_clock_is_refused_beside_the_real_slack(tmp_path):
     assert "LATCHKEY_CLOCK_FILE" in done.stderr
 
 
-def test_a_missing_secret_is_named_before_anything_starts(told, tmp_path):
+def test_a_missing_secret_is_named_by_the_doctor(told, tmp_path):
     env = {k: v for k, v in told.house.bot.settings.items() if k != "LATCHKEY_SANDBOX_PG"}
     database = f"sqlite:///{tmp_path}/other.db"
-    done = latchkey("run", **{**env, "LATCHKEY_DATABASE_URL": database})
+    done = latchkey("doctor", **{**env, "LATCHKEY_DATABASE_URL": database})
     assert done.returncode == 1
-    assert "LATCHKEY_SANDBOX_PG" in done.stderr
+    assert "LATCHKEY_SANDBOX_PG" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest_one(told):
+    """Misspelt, it was passed over, and the default was taken."""
+    theirs = {
+        "LATCHKEY_SERVICE_HOST": "10.0.0.1",
+        "LATCHKEY_SERVICE_PORT_HTTP": "8080",
+        "LATCHKEY_PORT": "tcp://10.0.0.1:8080",
+        "LATCHKEY_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "LATCHKEY_STANDBY_SERVICE_HOST": "10.0.0.2",
+    }
+
+    done = latchkey(
+        "doctor", **told.house.bot.settings, **theirs, LATCHKEY_MANIFEST="x", COLUMNS="300"
+    )
+
+    assert done.returncode == 0
+    said = "LATCHKEY_MANIFEST is not a setting. Did you mean `LATCHKEY_MANIFESTS`?"
+    assert f"warning: {said}" in done.stdout
+    assert "is not a setting" not in done.stdout.replace(said, "")
 
 
 def test_bad_manifests_are_named_by_file_and_line(told, tmp_path):

@@ -21,7 +21,7 @@ from engine.directory import PersonId
 from engine.flow import Selector
 from engine.inventory import Integration, IntegrationId
 from engine.request import AccessRequest, State
-from storage import sync
+from storage import accounts, sync
 from storage.database import AWAY, WRITERS, BusyError, Database
 from storage.secrets import new_key
 from storage.tables import AccountRow, MessageRow
@@ -108,7 +108,7 @@ def stored(kind, request, tmp_path) -> Iterator[Stored]:
     flow = reading(targets=tuple(Selector(id_) for id_ in SYSTEMS))
     with opened.database.write() as tx:
         sync.people(tx, everybody, GROUPS, START)
-        sync.integrations(tx, [(id_, id_, "memory", {}) for id_ in SYSTEMS])
+        sync.integrations(tx, [(id_, id_, "memory", {}) for id_ in SYSTEMS], START)
         sync.flows(tx, [(flow, True)], START)
         for id_ in SYSTEMS:
             sync.inventory(tx, id_, [table(f"{id_}.orders")], START)
@@ -350,3 +350,20 @@ def test_what_a_system_said_is_stored_when_the_store_is_back(house, monkeypatch)
     assert house.systems[S0].calls["apply"] == 2
     (row,) = [r for r in house.stored.rows(AccountRow) if r.person_id == P0]
     assert row.unknown_until is None
+
+
+def test_a_look_that_the_store_cuts_short_loses_no_account(house, monkeypatch):
+    asked, looks = house.ask(S0, *CROWD), []
+    look = accounts.due
+
+    def cut_short(*given, **more):
+        looks.append(more)
+        if len(looks) == 2:
+            raise BusyError
+        return look(*given, **more)
+
+    monkeypatch.setattr(accounts, "due", cut_short)
+    with pytest.raises(BusyError):
+        house.access.drain()
+
+    house.bring(asked, State.ACTIVE)

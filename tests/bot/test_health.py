@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import text
 
-from bot.clock import SystemClock
+from bot.clock import DatabaseClock
 from bot.health import Health
 from bot.services import Services
 from storage import schema
@@ -20,6 +20,14 @@ class Running:
 
     lag: float = 0.0
     alive: bool = True
+    silent: float = 0.0
+
+
+@dataclass
+class Beating:
+    """A pulse, as far as health goes by it."""
+
+    steady: float = 3600.0
 
 
 @pytest.fixture
@@ -32,7 +40,7 @@ def database(tmp_path):
 
 @pytest.fixture
 def health(database):
-    services = Services(database, Companies(), SystemClock(), KeyRing([new_key()]), {})
+    services = Services(database, Companies(), DatabaseClock(database), KeyRing([new_key()]), {})
     return Health(services, {"access": Running(), "jobs": Running()}, lambda: 2)
 
 
@@ -64,9 +72,11 @@ def test_a_schema_that_is_not_the_programs_is_told(health, database, steps):
 
 def test_a_database_that_does_not_answer_is_told(health):
     away = Database("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=1")
-    services = Services(away, Companies(), SystemClock(), KeyRing([new_key()]), {})
+    services = Services(away, Companies(), DatabaseClock(away), KeyRing([new_key()]), {})
     lost = Health(services, health.loops, health.links)
 
+    for loop in health.loops.values():
+        loop.silent = 3600
     assert lost.problems() == {"database": "does not answer (OperationalError)"}
     assert lost.alive()  # a restart would not help
     away.close()
@@ -112,3 +122,24 @@ def test_what_is_out_of_order_by_itself_is_no_problem(health):
 def test_a_loop_that_has_ended_needs_a_restart(health):
     health.loops["access"].alive = False
     assert not health.alive()
+
+
+@pytest.mark.parametrize(
+    ("name", "silent", "steady", "alive"),
+    [
+        ("access", 9, 3600, True),
+        ("access", 11, 3600, False),
+        ("access", 3600, 0, True),  # the database hangs: no heartbeat is stored either
+        ("access", 3600, 9, True),  # it has just come back
+        ("access", 3600, 11, False),
+        ("jobs", 600, 3600, True),  # a system with many resources is being read
+        ("jobs", 901, 3600, False),
+    ],
+)
+def test_a_loop_that_stands_still_while_the_database_answers_needs_a_restart(
+    health, name, silent, steady, alive
+):
+    """Set back by a minute, the clock stopped everything, and it was called well."""
+    health = Health(replace(health.services, pulse=Beating(steady)), health.loops, health.links)
+    health.loops[name].silent = silent
+    assert health.alive() is alive

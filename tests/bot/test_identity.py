@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.clock import SystemClock
+from bot.clock import DatabaseClock
 from bot.services import Services
 from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
 from bot.views import ids
@@ -46,7 +46,9 @@ def stored(tmp_path):
 
 @pytest.fixture
 def services(stored):
-    return Services(stored.database, stored.companies, SystemClock(), stored.keys, {})
+    return Services(
+        stored.database, stored.companies, DatabaseClock(stored.database), stored.keys, {}
+    )
 
 
 def join(stored, *people):

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
-from bot.loops import AccessLoop, drain_clock
+from bot import loops
+from bot.loops import AccessLoop, Loop, drain_clock
 from bot.services import Connected, Services
+from bot.vitals import Vitals
 from engine.connectors.memory import Memory
 from engine.connectors.port import Order, Report
 from engine.directory import PersonId
@@ -161,6 +163,82 @@ def test_an_account_that_is_kept_aside_is_left_alone(stored, loop, system):
     finish(loop, system)
     row = next(r for r in stored.rows(AccountRow) if r.person_id == PersonId("alice"))
     assert row.acted == row.wanted
+
+
+def running(drain, **more):
+    """Run a loop, for a test to end it."""
+    made = Loop("access", drain, Vitals(), **more)
+    made.start()
+    return made
+
+
+def ended(loop: Loop) -> bool:
+    loop.end()
+    return loop.join(30)
+
+
+def test_a_loop_that_nobody_wakes_looks_by_itself():
+    """A scheduler woke it, by the wall clock: set back a minute, nothing was done for a minute."""
+    turns, looked = threading.Semaphore(0), threading.Semaphore(0)
+    made = running(turns.release, look=looked.release)
+
+    for _ in range(3):  # the first is from its start
+        assert turns.acquire(timeout=30)
+    assert looked.acquire(timeout=30)
+    assert ended(made)
+
+
+def test_a_loop_that_is_woken_all_the_time_looks_once_a_second_all_the_same():
+    """What has come due by time is found by looking; its own finished work kept it awake."""
+    looked = threading.Semaphore(0)
+
+    def works():
+        made.wake()
+
+    made = running(works, look=looked.release)
+    for _ in range(2):
+        assert looked.acquire(timeout=30)
+    assert ended(made)
+
+
+def test_a_loop_goes_on_after_a_fault():
+    turns = threading.Semaphore(0)
+
+    def fails():
+        turns.release()
+        raise ZeroDivisionError
+
+    made = running(fails)
+    for _ in range(2):
+        assert turns.acquire(timeout=30)
+    assert ended(made)
+
+
+def test_a_loop_that_begins_nothing_is_behind_though_nobody_woke_it(monkeypatch):
+    """It was behind only when it was woken: what should have woken it stood still as well."""
+    now = [100.0]
+    monkeypatch.setattr("bot.loops.time.monotonic", lambda: now[0])
+    made = Loop("access", lambda: None, Vitals())
+    now[0] += 0.9
+    assert made.lag == 0
+    now[0] += 11
+    assert made.lag > 10
+    made.begin()
+    assert made.lag == 0
+
+
+def test_a_backlog_of_requests_is_no_loop_that_stands_still(stored):
+    """Each batch is a turn: else a bot with much to do would be started anew, and again."""
+    requests = [stored.submit(by=who) for who in EVERYBODY]
+    stored.pass_(2 * 24 * 60 * MINUTE)
+    services = Services(stored.database, stored.companies, Now(stored), stored.keys, {})
+    begun: list[None] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loops, "TICKS", 1)
+        loops.drain_clock(services, lambda: begun.append(None))
+
+    assert len(begun) > len(requests)
+    assert not stored.tick()
 
 
 def test_one_account_that_cannot_even_be_put_off_keeps_nobody_else(

@@ -437,6 +437,15 @@ def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(BadManifestsError) as raised:
         load(tmp_path / "nowhere")
 
+    assert str(raised.value) == (
+        f"{tmp_path}/nowhere: There is no such folder. LATCHKEY_MANIFESTS says where the files are."
+    )
+
+
+def test_a_folder_that_is_empty(tmp_path):
+    with pytest.raises(BadManifestsError) as raised:
+        load(tmp_path)
+
     assert [str(fault) for fault in raised.value.faults] == [
         f"{name}: The file is missing." for name in sorted(FILES)
     ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.clock import SystemClock
+from bot.clock import DatabaseClock
 from bot.manifests import Manifests
 from bot.program import take_in
 from bot.services import Services
@@ -35,7 +35,9 @@ def stored(tmp_path):
 
 @pytest.fixture
 def services(stored):
-    made = Services(stored.database, stored.companies, SystemClock(), stored.keys, {})
+    made = Services(
+        stored.database, stored.companies, DatabaseClock(stored.database), stored.keys, {}
+    )
     read(made, [*PEOPLE, *CROWD])
     return made
 

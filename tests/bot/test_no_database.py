@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 from engine.request import State
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.proxy import Proxy
-from tests.support.story import story
+from tests.support.story import ready, story
 
 SENTENCE = "database does not answer"
 
@@ -162,3 +162,46 @@ def test_access_ends_after_the_database_was_away(without):
 
     told.wait(request.code, State.EXPIRED)
     assert not told.privileges()
+
+
+def hangs(told, proxy):
+    """Let the database answer nothing any more, until a probe that asks it takes too long."""
+    proxy.silent = True
+    url = f"{told.house.probes}/readyz"
+    told.until(
+        lambda: "probe" in httpx.get(url, trust_env=False, timeout=30).json(), "a probe hangs"
+    )
+
+
+def test_a_database_that_hangs_makes_nobody_start_it_anew_and_access_ends_after_it(on_postgresql):
+    told, proxy = on_postgresql
+    request = told.active(told.person("marta"), told.person("priya"))
+
+    hangs(told, proxy)
+    told.house.sandbox.advance(3 * 3600)
+    assert httpx.get(f"{told.house.url}/healthz", trust_env=False, timeout=30).is_success
+    proxy.silent = False
+
+    told.wait(request.code, State.EXPIRED)
+    assert not told.privileges()
+    works(told)
+
+
+@pytest.mark.parametrize("seen", [False, True], ids=["at that moment", "for a while"])
+def test_a_database_that_hangs_keeps_no_bot_from_ending(on_postgresql, seen):
+    """To give its leases back it waited without end, on a connection that rested in the pool."""
+    told, proxy = on_postgresql
+    forms = [told.fill(told.person(name)) for name in ("marta", "diego", "fatou")]
+    told.at_once([form.submit for form in forms])  # so that there are several connections
+
+    proxy.silent = True
+    if seen:
+        hangs(told, proxy)
+
+    told.house.bot._process.terminate()
+    assert told.house.bot.wait(10) == 0  # an orchestrator waits for no longer
+
+    proxy.silent = False
+    told.house.bot.start()
+    ready(told)
+    told.clear()

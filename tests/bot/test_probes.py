@@ -61,7 +61,7 @@ def get(url, path):
     ("health", "path", "status", "said"),
     [
         (Known(), "/healthz", 200, {}),
-        (Known(loops=False), "/healthz", 503, {"loops": "one has ended"}),
+        (Known(loops=False), "/healthz", 503, {"loops": "one has ended, or stands still"}),
         (Known(wrong={"database": "away"}), "/healthz", 200, {}),
         (Known(), "/readyz", 200, {}),
         (Known(wrong={"database": "away"}), "/readyz", 503, {"database": "away"}),

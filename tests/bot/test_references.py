@@ -25,6 +25,7 @@ def test_a_pipe_will_do(tmp_path):
     writer.start()
     assert resolve(f"file:{pipe}") == "s3cret"
     writer.join()
+    assert resolve(f"file:{pipe}") == "s3cret"  # what came through it comes once
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,38 @@ def test_what_is_wrong_is_said_with_place_and_cure(tmp_path, monkeypatch, refere
         resolve(reference.format(tmp_path))
 
     assert re.search(said, str(fault.value))
+
+
+@pytest.fixture
+def env_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("A_SECRET", raising=False)
+    tmp_path.chmod(0o755)
+    made = tmp_path / ".env"
+    made.write_text("A_SECRET=from-the-file\n")
+    made.chmod(0o644)
+    return made
+
+
+@pytest.mark.parametrize("set_", [None, "", " "])
+def test_what_the_environment_has_not_may_stand_in_the_env_file(env_file, monkeypatch, set_):
+    """`.env` fed the settings, and no reference in them."""
+    if set_ is not None:
+        monkeypatch.setenv("A_SECRET", set_)
+    assert resolve("env:A_SECRET") == "from-the-file"
+
+    env_file.write_text("A_SECRET=another\n")
+    assert resolve("env:A_SECRET") == "another"
+
+    monkeypatch.setenv("A_SECRET", "from-the-environment")
+    assert resolve("env:A_SECRET") == "from-the-environment"
+
+
+def test_an_env_file_that_others_can_write_feeds_nothing(env_file):
+    env_file.chmod(0o666)
+
+    with pytest.raises(BadReferenceError, match=r"\.env is not read\. Others can write"):
+        resolve("env:A_SECRET")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from bot import roster
-from bot.clock import SystemClock
 from bot.jobs import JobLoop
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
@@ -36,7 +35,7 @@ class Hands:
     """A clock that the test moves."""
 
     def __init__(self) -> None:
-        self.time = SystemClock().now()
+        self.time = datetime.now(UTC)
 
     def now(self):
         return self.time

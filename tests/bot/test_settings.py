@@ -60,6 +60,23 @@ def test_a_reference_that_leads_nowhere_names_setting_and_place(name, reference)
     assert reference.partition(":")[2] in str(fault.value)
 
 
+def test_the_databases_address_is_read_anew_where_it_is_a_reference(tmp_path):
+    """A password that was changed needed a restart."""
+    file = tmp_path / "address"
+    file.write_text("postgresql://u:before@h/db\n")
+    read = settings.load(**GOOD | {"LATCHKEY_DATABASE_URL": f"file:{file}"})
+    assert read.database_url == read.database_url_now() == "postgresql+psycopg://u:before@h/db"
+
+    file.write_text("postgresql://u:after@h/db\n")
+    assert read.database_url_now() == "postgresql+psycopg://u:after@h/db"
+
+    file.write_text("no address")
+    assert read.database_url_now() == read.database_url
+    file.unlink()
+    assert read.database_url_now() == read.database_url
+    assert settings.load(**GOOD).database_url_now() == GOOD["LATCHKEY_DATABASE_URL"]
+
+
 def test_keys_may_stand_in_several_places(tmp_path):
     (tmp_path / "keys").write_text(f"{OTHER_KEY}\n{new_key()},\n")
 
@@ -257,6 +274,32 @@ def test_a_file_that_others_can_write_is_not_read(env_file, give_away, opens):
 
     with pytest.raises(BadSettingsError, match=r"^\.env is not read\. .*(chmod|belongs|remove)"):
         settings.load()
+
+
+def test_a_setting_may_refer_to_what_stands_in_the_env_file(env_file, monkeypatch):
+    env_file.write_text("A_TOKEN=xoxb-from-the-file\n")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "env:A_TOKEN")
+
+    assert settings.load().slack_bot_token.get_secret_value() == "xoxb-from-the-file"
+
+
+def test_what_looks_like_a_setting_and_is_none_is_named(env_file, monkeypatch):
+    env_file.write_text("LATCHKEY_INSTALATION=typo\nlatchkey_http=127.0.0.1:1\n")
+    monkeypatch.setenv("LATCHKEY_MANIFEST", "x")
+    monkeypatch.setenv("LATCHKEY_A_TOKEN", "xoxb-1")
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "env:LATCHKEY_A_TOKEN")
+    monkeypatch.setenv("LATCHKEY_ORDERS", "dsn")
+    monkeypatch.setenv("LATCHKEY_PORT_8080_TCP_ADDR", "10.0.0.1")
+
+    assert settings.unknown(["env:LATCHKEY_ORDERS"]) == [
+        "LATCHKEY_INSTALATION is not a setting. Did you mean `LATCHKEY_INSTALLATION`?",
+        "LATCHKEY_MANIFEST is not a setting. Did you mean `LATCHKEY_MANIFESTS`?",
+    ]
+
+
+def test_a_folder_of_manifests_that_is_not_there_is_no_fault_of_the_settings(tmp_path):
+    """It kept the process from starting that has to end access."""
+    assert settings.load(**GOOD | {"LATCHKEY_MANIFESTS": f"{tmp_path}/away"}).manifests
 
 
 def test_a_folder_for_all_without_a_file_is_no_fault(env_file):

@@ -152,8 +152,8 @@ def test_access_ends_on_time_while_slack_is_down(worst):
     assert not told.works(login)
     told.house.sandbox.clear_faults()
     told.house.sandbox.advance(600)
-    told.card(marta, request.code, "Access has ended", button="request_again", timeout=30)
-    told.house.sandbox.wait_links(1, timeout=30)
+    ready(told)
+    told.card(marta, request.code, "Access has ended", button="request_again")
     told.clear()
 
 
@@ -181,13 +181,13 @@ def test_a_form_outlives_the_process_that_opened_it(worst):
     form = told.fill(marta, path=CUSTOMERS)
     told.house.bot.kill()
     told.house.bot.start()
-    told.house.sandbox.wait_links(1, timeout=30)
+    ready(told)
     assert form.submit().action == "close"
     code = told.desk.requests(live=True)[0].code
     card = told.card(priya, code, button="approve")
     told.house.bot.kill()
     told.house.bot.start()
-    told.house.sandbox.wait_links(1, timeout=30)
+    ready(told)
     assert card.click("approve").ok
     assert not priya.wait_view("Approve access").submit().errors
     told.wait(code, State.ACTIVE, timeout=60)

@@ -17,12 +17,14 @@ from engine.eligibility import (
     in_words,
     offering,
     still_granted,
+    too_many_open,
     usable,
     why_not,
 )
 from engine.flow import AccessFlow, Approval, Join, RequestFor, Selector
 from engine.inventory import IntegrationId
 from engine.outcome import Code
+from engine.request import RequestId, code_of
 from tests.support.builders import (
     ANN,
     BEN,
@@ -276,6 +278,28 @@ def test_a_refusal_names_the_field_that_it_is_about():
     ]
 
     assert [r.about for r in refusals if r] == ["entitlement", "duration", "justification"]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "most", "said"),
+    [
+        (0, 1, None),
+        (19, 20, None),
+        (1, 1, "wait already: {0}. Nobody can have more than 1 "),
+        (5, 5, "wait already: {0}, {1}, {2}, {3}, {4}. Nobody can have more than 5 "),
+        (20, 20, "{3}, {4} and 15 more. Nobody can have more than 20 "),
+        (40, 20, "{3}, {4} and 35 more. Nobody can have more than 20 "),
+    ],
+)
+def test_one_more_than_may_be_open_is_refused_and_says_which_wait(waiting, most, said):
+    ids = [RequestId(n) for n in range(7, 7 + waiting)]
+
+    refusal = too_many_open(ids, most)
+
+    assert (refusal is None) is (said is None)
+    if refusal:
+        assert refusal.code is Code.TOO_MANY_OPEN
+        assert said.format(*map(code_of, ids)) in refusal.sentence
 
 
 # --- which flow ----------------------------------------------------------------------------------

@@ -497,14 +497,19 @@ def test_resource_that_has_gone_is_refused_at_the_grant(stored):
     assert stored.systems[PG].calls == []
 
 
-def test_system_that_is_not_connected_is_put_off(stored):
-    stored.submit()
-    stored.kinds = {}
+def test_system_that_is_out_of_order_waits_for_whoever_has_it(stored, other):
+    """It was put off by five minutes, for all replicas, by the one that had it not."""
+    request = stored.submit()
+    kinds, stored.kinds = stored.kinds, {}
 
     stored.converge()
 
     assert stored.account().lease is None
-    assert stored.account().due_at == stored.now + 5 * MINUTE
+    assert stored.account().due_at == stored.now + accounts.AGAIN
+    other.kinds = kinds
+    other.pass_(accounts.AGAIN)
+    other.converge()
+    assert stored.again(request).state is State.ACTIVE
 
 
 # --- faults that last until somebody mends them ---------------------------------------------------
@@ -1078,7 +1083,8 @@ def test_own_lease_that_nobody_works_on_is_taken_up_in_doubt(stored):
     stored.submit()
     begin(stored)
     account = stored.account()
-    assert accounts.due(stored.database, stored.instance, stored.now, busy=[account.id]) == []
+    busy = [account.id]
+    assert accounts.due(stored.database, stored.instance, stored.now, busy=busy) == []
     assert stored.due() == [account.id]
 
     stored.turn(account.id)

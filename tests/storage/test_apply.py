@@ -326,6 +326,19 @@ def test_three_processes_that_submit_the_same_make_one_request(crew, stored, url
     assert len(stored.rows(RequestRow)) == 1
 
 
+def test_of_three_submissions_at_once_one_is_the_last_that_may_be_open(crew, stored, url):
+    """Three replicas would each count what is stored, and find that one more may be open."""
+    whats = ["read on shop.orders", "read on shop.customers", "edit on runbook"]
+    for turn in range(1, 4):
+        keys = [f"view/{turn}/{what}" for what in whats]
+
+        results = crew.race("ask", url, key=keys, what=whats, most=[1] * 3)
+
+        assert sorted(results) == ["made", Code.TOO_MANY_OPEN, Code.TOO_MANY_OPEN], turn
+        assert len(stored.rows(RequestRow)) == turn
+        stored.converge()  # who has what was asked for may ask again
+
+
 def test_of_approvers_who_press_at_once_one_decides(crew, stored, url):
     """F1: of two approvers who clicked at once one saw an error, and two timers ran.
 

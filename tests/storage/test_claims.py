@@ -199,28 +199,136 @@ def test_postgresql_needs_no_lock(database):
     assert not is_free(database)
 
 
-def test_pulse_holds_while_it_beats(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("storage.claims.time.monotonic", lambda: now[0])
-    pulse = claims.Pulse()
-    leased = now[0]
+def beat_of(database, instance) -> float:
+    """Return for how many seconds an instance has been silent; less than nothing: it is ahead."""
+    silent = select(db_now() - col(InstanceRow.beat)).where(col(InstanceRow.id) == instance)
+    with database.read() as session:
+        return float(session.execute(silent).scalar_one())
+
+
+def test_a_dead_instance_holds_nothing_for_as_long_as_the_clock_went_back(database, leased):
+    """The database's clock was set back a minute: what a dead one had leased was nobody's until it
+    had caught up."""
+    fall_silent(database, leased, -60)
+    with database.write() as tx:
+        assert claims.beat(tx, claims.register(tx))
+
+    assert 0 <= beat_of(database, leased) < 30
+    fall_silent(database, leased)
+    assert is_free(database)
+
+
+def test_a_living_instance_keeps_its_leases_when_the_clock_goes_back(database, leased):
+    """Others beat before it does: they have seen the step, and it has not."""
+    fall_silent(database, leased, -60)
+    with database.write() as tx:
+        claims.beat(tx, claims.register(tx))
+    assert not is_free(database)
+
+    with database.write() as tx:
+        assert claims.beat(tx, leased)
+    assert not is_free(database)
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_one_that_beats_at_this_moment_is_not_waited_for(database, leased):
+    """Each puts the other's beat right: two that wait for each other would lose their leases."""
+    with database.write() as tx:
+        other = claims.register(tx)
+    fall_silent(database, other, -60)
+    with database.write() as theirs:
+        theirs.execute(
+            update(InstanceRow).where(col(InstanceRow.id) == other).values(beat=db_now())
+        )
+        with database.write() as tx:
+            assert claims.beat(tx, leased)
+
+
+def test_a_heartbeat_tells_what_the_databases_clock_says(database, leased):
+    with database.write() as tx:
+        reading = claims.beat(tx, leased)
+        there = tx.execute(select(db_now())).scalar_one()
+
+    assert reading
+    assert reading.before <= reading.after
+    assert 0 <= there - reading.said < 30
+    assert beat_of(database, leased) >= 0
+
+
+class Clocks:
+    """CLOCK_BOOTTIME and the wall clock of a machine, and CLOCK_MONOTONIC, as a test moves them."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.boot, self.wall, self.monotonic = 100.0, 1_700_000_000.0, 50.0
+        monkeypatch.setattr("storage.claims.time.monotonic", lambda: self.monotonic)
+        self.pulse = claims.Pulse((lambda: self.boot, lambda: self.wall))
+
+    def pass_(self, seconds: float) -> None:
+        self.boot += seconds
+        self.wall += seconds
+        self.monotonic += seconds
+
+    def beat(self) -> None:
+        self.pulse.beaten(self.pulse.begin())
+
+
+@pytest.fixture
+def clocks(monkeypatch):
+    made = Clocks(monkeypatch)
+    made.beat()
+    return made
+
+
+def test_pulse_holds_while_it_beats(clocks):
+    leased = clocks.monotonic
     for _ in range(10):
-        pulse.beaten(now[0])
-        now[0] += claims.DEAD_AFTER - 0.1
-        assert pulse.holds(leased)
-    now[0] += 0.2
-    assert not pulse.holds(leased)
+        clocks.beat()
+        clocks.pass_(claims.DEAD_AFTER - 0.1)
+        assert clocks.pulse.holds(leased)
+    clocks.pass_(0.2)
+    assert not clocks.pulse.holds(leased)
 
 
-def test_what_was_leased_before_a_silence_is_not_ours_after_it(monkeypatch):
+def test_what_was_leased_before_a_silence_is_not_ours_after_it(clocks):
     """A process that was stopped for longer than its leases hold does not notice that it was."""
-    now = [100.0]
-    monkeypatch.setattr("storage.claims.time.monotonic", lambda: now[0])
-    pulse = claims.Pulse()
-    pulse.beaten(now[0])
-    leased = now[0]
-    now[0] += claims.DEAD_AFTER
-    pulse.beaten(now[0])
+    leased = clocks.monotonic
+    clocks.pass_(claims.DEAD_AFTER)
+    clocks.beat()
 
-    assert not pulse.holds(leased)
-    assert pulse.holds(now[0])
+    assert not clocks.pulse.holds(leased)
+    assert clocks.pulse.holds(clocks.monotonic)
+
+
+@pytest.mark.parametrize("told_by", ["boot", "wall"])
+def test_a_machine_that_was_suspended_holds_nothing_that_it_leased_before(clocks, told_by):
+    """CLOCK_MONOTONIC had not moved: it went on where others were at work. In a container only the
+    wall clock may tell."""
+    leased = clocks.monotonic
+    setattr(clocks, told_by, getattr(clocks, told_by) + claims.DEAD_AFTER)
+    assert not clocks.pulse.holds(leased)
+
+    clocks.pass_(0.001)
+    clocks.beat()
+    assert not clocks.pulse.holds(leased)
+    assert clocks.pulse.holds(clocks.monotonic)
+
+
+@pytest.mark.parametrize("back", [1, 60, 3600])
+def test_a_wall_clock_that_is_set_back_makes_no_lease_last_longer(clocks, back):
+    leased = clocks.monotonic
+    clocks.wall -= back
+    assert clocks.pulse.holds(leased)
+    clocks.pass_(claims.DEAD_AFTER)
+    assert not clocks.pulse.holds(leased)
+
+
+def test_the_pulse_is_steady_for_as_long_as_no_heartbeat_is_missing(clocks):
+    for _ in range(10):
+        clocks.pass_(1)
+        clocks.beat()
+    assert clocks.pulse.steady == 10
+    clocks.pass_(claims.DEAD_AFTER)
+    assert clocks.pulse.steady == 0
+    clocks.beat()
+    clocks.pass_(1)
+    assert clocks.pulse.steady == 1

@@ -8,7 +8,8 @@ from sqlmodel import col
 
 from engine.commands import Cancel, Return
 from engine.outcome import Card, Tell
-from storage import apply, messages
+from storage import apply, cards, messages
+from storage.cards import Wanted
 from storage.messages import LOOK_AFTER, Later, Shown
 from storage.tables import InstanceRow, MessageRow
 from storage.types import db_now
@@ -82,9 +83,9 @@ def test_urgent_ones_go_first_and_the_rest_in_order(stored):
 
     mine, _ = ready(stored)
 
-    assert [p.key for p in mine] == ["k3", "k2", "k1", "k4", "k0"]
+    assert [p.key for p in mine] == ["k3", "k2", "k1", "k0", "k4"]
     assert [p.key for p in ready(stored, limit=2)[0]] == ["k3", "k2"]
-    assert [p.key for p in ready(stored, busy=[mine[0].id])[0]] == ["k2", "k1", "k4", "k0"]
+    assert [p.key for p in ready(stored, busy=[mine[0].id])[0]] == ["k2", "k1", "k0", "k4"]
 
 
 def test_shown_message_is_done(stored):
@@ -124,9 +125,9 @@ def test_ten_changes_become_one_update(stored):
     stored.submit(flow=WRITING)
     stored.send()
     request = stored.again(stored.submit("read on shop.customers", flow=WRITING))
-    card = {apply._key(request.id, Tell(ALICE, Card.REQUEST))}
+    card = [Wanted(request.id, ALICE, Tell(ALICE, Card.REQUEST))]
     for _ in range(5):
-        stored.write(lambda tx, _: apply._bump_messages(tx, card, stored.now))
+        stored.write(lambda tx, _: cards.want(tx, card, stored.now))
 
     assert [p.version for p in ready(stored)[0] if p.recipient == ALICE] == [6]
 

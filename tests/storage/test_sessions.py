@@ -1,6 +1,8 @@
 """Sessions on PostgreSQL: what others set does not reach them, and what is amiss is said."""
 
+import os
 import re
+import socket
 import threading
 from contextlib import closing
 from typing import Any
@@ -260,6 +262,19 @@ def test_what_the_address_asks_for_at_the_start_stays(url):
         assert connection.info.parameter_status("client_encoding") == "UTF8"
 
 
+def test_each_connection_is_made_by_the_address_as_it_is_then(url):
+    """After its password was changed the store was away until somebody started Latchkey anew."""
+    before = make_url(url).set(password="wrong").render_as_string(hide_password=False)
+    now = [before]
+    with closing(Database(before, patience=2, fresh=lambda: now[0])) as database:
+        with pytest.raises(AWAY):
+            schema.current(database)
+
+        now[0] = url
+
+        assert schema.current(database) == ""
+
+
 def test_a_pooler_that_drops_what_a_session_is_started_with_is_refused(cluster, url):
     """Behind a pooler the store would have worked, with the settings of whoever set them."""
     with Proxy(cluster.host, cluster.port, drops={"options"}) as proxy:
@@ -485,3 +500,18 @@ def test_nothing_of_an_extension_is_needed(database):
     with database.read() as session:
         found = session.execute(text("select extname from pg_extension")).scalars()
         assert list(found) == ["plpgsql"]
+
+
+def test_a_server_that_has_gone_without_a_word_is_found_out_in_seconds(url):
+    """The kernel would wait for a quarter of an hour, and for ever where nothing was said."""
+    with (
+        closing(Sessions(url, 5).connect()) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as there,
+    ):
+        assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        assert there.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, every, times = (
+            there.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        )
+    assert idle + every * times <= 15

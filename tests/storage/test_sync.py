@@ -668,3 +668,45 @@ def test_processes_that_take_in_the_company_at_once_do_not_collide(crew, databas
     with database_of_nobody.read() as session:
         actions = [r.action for r in session.execute(select(AuditRow)).scalars()]
     assert sorted(actions) == ["admins_changed", "flow_saved", "flow_saved", "people_synced"]
+
+
+# --- connected systems ---------------------------------------------------------------------------
+
+SYSTEMS = ((PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {}))
+
+
+def take_in_systems(stored, *listed) -> None:
+    stored.write(lambda tx, _: sync.integrations(tx, listed, stored.now))
+
+
+def test_a_system_that_has_changed_is_seen_by_every_process(stored):
+    """Others went on with what they had read at their start."""
+    before = stored.company()
+    take_in_systems(stored, *SYSTEMS)
+    assert stored.company() is before
+
+    take_in_systems(stored, SYSTEMS[0], (WIKI, "Wiki", "memory", {"of": "handbook"}))
+
+    assert stored.company().epoch > before.epoch
+
+
+def test_a_system_that_is_listed_no_more_offers_nothing_and_comes_back(stored):
+    """All could ask for it, and what was approved there was neither given nor ended."""
+    waits = stored.submit()
+
+    def offered() -> bool:
+        with stored.database.read() as session:
+            rows = session.execute(facts.entitlement_query())
+            return any(
+                e.available for e in map(facts.to_entitlement, rows) if e.integration.id == PG
+            )
+
+    take_in_systems(stored, SYSTEMS[1])
+    assert not offered()
+    assert waits.id in stored.tick()
+    stored.write(lambda tx, _: sync.inventory(tx, PG, TABLES, stored.now))
+    assert not offered()
+
+    take_in_systems(stored, *SYSTEMS)
+    stored.write(lambda tx, _: sync.inventory(tx, PG, TABLES, stored.now))
+    assert offered()

@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from bot import manifests
 from bot.operate import Desk
 from bot.restored import restored
 from bot.views import ids
@@ -20,7 +21,7 @@ from storage import claims, counts, jobs, sessions
 from storage.jobs import JobKind
 from storage.notices import Listener
 from storage.tables import SQLModel
-from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, SYSTEM, modal, opened
+from tests.support.door import COMPANY, CUSTOMERS, PAYMENTS, STOCK, SYSTEM, modal, opened
 from tests.support.postgres import STORE, STORE_PASSWORD, drop_database, fresh_database
 from tests.support.proxy import Proxy
 from tests.support.traps import Heard, lay, sprung
@@ -79,7 +80,7 @@ def live(url: str) -> None:
         list(desk.revoke([revoked], "over"))
         desk.pause(paused=True)
         desk.pause(paused=False)
-        desk.accept(program._listed)
+        desk.accept(manifests.load(COMPANY))
         restored(desk, door.services.connected)
         door.work()
         assert door.request(revoked.id).state is State.REVOKED

@@ -10,6 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
+from bot.clock import SystemClock
+from bot.services import Services
+from bot.usecases import request
+from bot.usecases.request import Filled, Promise
 from engine.commands import Approve
 from engine.directory import PersonId
 from engine.outcome import Refusal
@@ -17,7 +21,17 @@ from engine.request import RequestId
 from storage import apply, book, facts, jobs, schema, sync
 from storage.database import Database
 from storage.tables import AccountRow, JobRow
-from tests.support.stored import ADA, GROUPS, PEOPLE, START, Stored, reading, writing
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    GROUPS,
+    PEOPLE,
+    READING,
+    START,
+    Stored,
+    reading,
+    writing,
+)
 
 Task = Iterator[Any]
 
@@ -81,6 +95,33 @@ def submit(url: str, *, key: str) -> Task:
     stored.close()
 
 
+def ask(url: str, *, key: str, what: str, most: int) -> Task:
+    """Send the form as a listener does; say what came of it."""
+    stored = Stored.open(url)
+    chosen, flow = stored.entitlement(what), stored.flow(READING)
+    services = Services(
+        stored.database,
+        stored.companies,
+        SystemClock(),
+        stored.keys,
+        {},
+        open_submissions=most,
+    )
+    filled = Filled(
+        resource=chosen.resource.id,
+        permission=chosen.id,
+        duration="1h",
+        prefilled=True,
+        justification="INC-42",
+        promise=Promise.of(flow),
+    )
+    person = stored.company().directory.people[ALICE]
+    yield "ready"
+    result = request.submit(services, person, filled, key)
+    yield result.code if isinstance(result, Refusal) else "made"
+    stored.close()
+
+
 def lease(url: str) -> Task:
     """Take every account that is due."""
     stored = Stored.open(url)
@@ -107,7 +148,7 @@ def run_jobs(url: str) -> Task:
 
 
 TASKS: dict[str, Callable[..., Task]] = {
-    f.__name__: f for f in (increment, upgrade, take_in, approve, submit, lease, run_jobs)
+    f.__name__: f for f in (increment, upgrade, take_in, approve, submit, ask, lease, run_jobs)
 }
 
 

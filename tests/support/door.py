@@ -19,7 +19,7 @@ from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 from structlog.testing import capture_logs
 
-from bot import app, door, inventory, links, program, settings
+from bot import app, door, inventory, links, manifests, program, settings
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.services import Connected
 from bot.slack import Client
@@ -147,7 +147,7 @@ class Door:
         self.program = program.Program(given, {SYSTEM: Connected(integration, self.system)})
         self.database, self.services = self.program.database, self.program.services
         schema.upgrade(self.database)
-        program.take_in(self.services, self.program._listed)
+        program.take_in(self.services, manifests.load(COMPANY))
         with self.database.write() as tx:
             self.database.instance = claims.register(tx)
         self.slack.users = {
@@ -310,7 +310,7 @@ def opened(database_url: str) -> Iterator[Door]:
     slack, clock = Slack(), Hands()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "client", lambda *_: slack)
-        patch.setattr(program, "clock", lambda _: clock)
+        patch.setattr(program, "clock", lambda *_: clock)
         made = Door(database_url, slack, clock)
     # What the bot was made of is its own from here on: others may be made beside it.
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from bot import app, settings
+from bot import app, manifests, settings
 from bot.jobs import JobLoop
 from bot.program import Program, take_in
 from bot.sandbox.client import Sandbox
@@ -74,7 +74,7 @@ class Inside:
         self.program = Program(given, {SYSTEM: Connected(integration, self.system)})
         self.database = self.program.database
         schema.upgrade(self.database)
-        take_in(self.program.services, self.program._listed)
+        take_in(self.program.services, manifests.load(COMPANY))
         with self.database.write() as tx:
             self.database.instance = claims.register(tx)
         self.program._plan_jobs()

@@ -73,6 +73,8 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._actions: dict[tuple[int, When], Action] = {}
         self._released = threading.Event()
+        self._answering = threading.Event()
+        self._answering.set()
         self._listener: socket.socket | None = None
         self.host = "127.0.0.1"
         self.port = 0
@@ -84,6 +86,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.reset()
+        self.silent = False
         self.down = True
         for thread in self._threads:
             thread.join()
@@ -106,6 +109,18 @@ class Proxy:
             self._actions.clear()
             self._released.set()
             self._released = threading.Event()
+
+    @property
+    def silent(self) -> bool:
+        """Whether nobody is answered any more, on old connections and new ones, which stay open."""
+        return not self._answering.is_set()
+
+    @silent.setter
+    def silent(self, silent: bool) -> None:
+        if silent:
+            self._answering.clear()
+        else:
+            self._answering.set()
 
     @property
     def down(self) -> bool:
@@ -228,6 +243,7 @@ class Proxy:
                 if kind != _READY:
                     continue
                 self._act(link.after.pop(0))
+            self._answering.wait()
             link.client.sendall(held)
             held = b""
 

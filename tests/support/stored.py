@@ -208,7 +208,9 @@ def found(url: str, keys: KeyRing | None = None) -> None:
         sync.tie(tx, {p.id: account(f"U-{p.id}", p.email) for p in PEOPLE}, START)
         sync.administrators(tx, [ADA], START)
         sync.flows(tx, [(reading(), True), (writing(), True)], START)
-        sync.integrations(tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})])
+        sync.integrations(
+            tx, [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})], START
+        )
         sync.inventory(tx, PG, TABLES, START)
         sync.inventory(tx, WIKI, PAGES, START)
     database.close()

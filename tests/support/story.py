@@ -2,11 +2,12 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -299,16 +300,24 @@ class Story:
 
 
 @contextmanager
-def story(cluster: Cluster, *, looked_at: str | None = None, **given: Any) -> Iterator[Story]:
+def story(
+    cluster: Cluster,
+    *,
+    looked_at: str | None = None,
+    env: Mapping[str, str] = MappingProxyType({}),
+    **given: Any,
+) -> Iterator[Story]:
     """Open a house with a bot that is linked to Slack and knows everybody.
 
-    `looked_at`: how the test reaches the bot's database, if not as the bot does.
+    `looked_at`: how the test reaches the bot's database, if not as the bot does. `env`: the bot's
+    alone.
     """
     with (
         tempfile.TemporaryDirectory(prefix="latchkey-test-") as folder,
         House(Path(folder), cluster=cluster, rate_factor=0, **given) as house,
         opened(settings.load(**house.bot.settings | _other(looked_at))) as desk,
     ):
+        house.bot._env |= env
         house.bot.start()
         told = Story(house, desk)
         ready(told)

@@ -16,7 +16,6 @@ from engine.connectors.port import (
     Order,
     Outcome,
     Report,
-    Secret,
     Target,
     Unavailable,
 )
@@ -31,7 +30,7 @@ from engine.connectors.postgresql.server import (
     said,
     stranger,
 )
-from engine.connectors.postgresql.sessions import Connection
+from engine.connectors.postgresql.sessions import Address, Connection
 from engine.connectors.postgresql.trace import unpacked
 from engine.connectors.postgresql.work import Work, look
 
@@ -58,18 +57,18 @@ class Show:
 class PostgreSQL:
     """One PostgreSQL server.
 
-    `dsn` is libpq's. It leads straight to the server, not through a pooler; its database is where
-    locks are taken, so all processes of an installation name the same one. `databases` are those
-    to offer; none named means all that Latchkey may connect to. `permissions` are those of
-    `discovery.OPTIONAL` that are offered, `roles` those that people may become members of.
-    Time-outs are in seconds.
+    `dsn` is libpq's, or what returns it, for each connection anew. It leads straight to the server,
+    not through a pooler; its database is where locks are taken, so all processes of an installation
+    name the same one. `databases` are those to offer; none named means all that Latchkey may
+    connect to. `permissions` are those of `discovery.OPTIONAL` that are offered, `roles` those that
+    people may become members of. Time-outs are in seconds.
     """
 
     generates_login = True
 
     def __init__(
         self,
-        dsn: Secret,
+        dsn: Address,
         *,
         installation: str,
         databases: Sequence[str] = (),

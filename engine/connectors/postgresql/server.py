@@ -12,11 +12,12 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from engine.connectors.port import Login, Outcome, Presence, Secret, Target, Unavailable
+from engine.connectors.port import Login, Outcome, Presence, Target, Unavailable
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import path_of, place_of
 from engine.connectors.postgresql.sessions import (
     RACES,
+    Address,
     Connection,
     NotDirectError,
     Sessions,
@@ -131,7 +132,7 @@ class Server(Sessions):
     """Knows the logins of one installation on one server."""
 
     def __init__(
-        self, dsn: Secret, *, installation: str, connect_timeout: int, statement_timeout: int
+        self, dsn: Address, *, installation: str, connect_timeout: int, statement_timeout: int
     ) -> None:
         super().__init__(dsn, connect_timeout=connect_timeout, statement_timeout=statement_timeout)
         self.installation = installation
@@ -196,7 +197,8 @@ class Server(Sessions):
         def watch() -> None:
             while not done.wait(PATIENT) and time.monotonic() < until:
                 # From the address's own database: others may be full.
-                with contextlib.suppress(psycopg.Error), self.session(until) as other:
+                faults = psycopg.Error, Unavailable
+                with contextlib.suppress(*faults), self.session(until) as other:
                     while not done.wait(GLANCE) and time.monotonic() < until:
                         self._clear_the_way(other, pid)
 

@@ -11,7 +11,7 @@ import secrets
 import select
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -21,11 +21,22 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine.connectors import transport
-from engine.connectors.port import Secret
+from engine.connectors.port import Secret, Unavailable
 
-__all__ = ["GONE", "NO", "RACES", "Connection", "NotDirectError", "Sessions", "acting_as", "said"]
+__all__ = [
+    "GONE",
+    "NO",
+    "RACES",
+    "Address",
+    "Connection",
+    "NotDirectError",
+    "Sessions",
+    "acting_as",
+    "said",
+]
 
 T = TypeVar("T")
+Address = Secret | Callable[[], Secret]
 
 # What was spoken of is not there, or is there already: somebody did so at the same moment.
 GONE = (
@@ -174,15 +185,14 @@ def acting_as(connection: Connection, role: str) -> Iterator[None]:
 class Sessions:
     """Gives out connections whose every statement, lock and pause the server itself limits.
 
-    `address` is libpq's. Time-outs are in seconds.
+    `address` is libpq's, or what returns it: it is asked anew for each connection, since the
+    password may be another one by now, and may raise Unavailable. Time-outs are in seconds.
+    Raises ValueError for an address that cannot be read, and what `address` raises.
     """
 
-    def __init__(self, address: Secret, *, connect_timeout: int, statement_timeout: int) -> None:
-        try:
-            given = conninfo_to_dict(address.reveal())
-        except psycopg.ProgrammingError:  # whose words would quote the password
-            raise ValueError("the address of the PostgreSQL server cannot be read") from None
-        self.address = transport.guarded(given, os.environ)
+    def __init__(self, address: Address, *, connect_timeout: int, statement_timeout: int) -> None:
+        self._given = address if callable(address) else lambda: address
+        self.address = _read(self._given())  # as it was read last
         self.idle = Idle()
         self.seconds = statement_timeout
         # The last statement begins within the call's time, after at most one pause, and ends.
@@ -194,7 +204,7 @@ class Sessions:
             "idle_session_timeout": statement_timeout * 1000,
             "idle_in_transaction_session_timeout": statement_timeout * 1000,
         }
-        self._parts: dict[str, Any] = self.address | {
+        self._more: dict[str, Any] = {
             "connect_timeout": connect_timeout,
             "tcp_user_timeout": statement_timeout * 1000,
             "application_name": "latchkey",
@@ -208,9 +218,8 @@ class Sessions:
 
         `until`: the moment of `time.monotonic()` at which the call's time is up.
         """
-        parts = self._parts | ({"dbname": dbname} if dbname else {})
-        name = str(parts.get("dbname") or "")
-        connection = self.idle.take(name) or self._connect(parts, until)
+        name = dbname or str(self.address.get("dbname") or "")
+        connection = self.idle.take(name) or self._connect(self._parts(dbname), until)
         connection.until = until
         connection.patience = 2.0 * self.seconds
         try:
@@ -222,6 +231,14 @@ class Sessions:
             self.idle.give(name, connection)
         except (psycopg.Error, RuntimeError):  # what it was opened for is done
             connection.close()
+
+    def _parts(self, dbname: str | None) -> dict[str, Any]:
+        """Return what to connect with, read anew."""
+        try:
+            self.address = _read(self._given())
+        except ValueError as fault:
+            raise Unavailable(str(fault)) from None
+        return self.address | self._more | ({"dbname": dbname} if dbname else {})
 
     def _connect(self, parts: dict[str, Any], until: float) -> Connection:
         made = self._open(parts)
@@ -259,7 +276,7 @@ class Sessions:
             if self._version >= since:
                 pinned |= more
         ours = " ".join(f"-c {name}={value}" for name, value in pinned.items())
-        options = f"{self.address.get('options') or ''} {ours}".strip()
+        options = f"{parts.get('options') or ''} {ours}".strip()
         whole = make_conninfo(**{**parts, "options": options})
         return Connection.connect(whole, autocommit=True, prepare_threshold=None)
 
@@ -281,6 +298,14 @@ class Sessions:
                 same = value.replace(" ", "") == wanted[name]
             if not same:
                 raise NotDirectError
+
+
+def _read(address: Secret) -> dict[str, Any]:
+    try:
+        given = conninfo_to_dict(address.reveal())
+    except psycopg.ProgrammingError:  # whose words would quote the password
+        raise ValueError("the address of the PostgreSQL server cannot be read") from None
+    return transport.guarded(given, os.environ)
 
 
 def _meet(made: Connection) -> None:

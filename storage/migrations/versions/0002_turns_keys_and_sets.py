@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.drop_index("message_next", "message")
     for name, columns in (
         ("message_next", ["priority", "place", "id"]),
-        ("message_turn", ["requestor", "place"]),
+        ("message_turn", ["requestor", "priority", "place"]),
     ):
         op.create_index(
             name, "message", columns, sqlite_where=_UNSENT, postgresql_where=_UNSENT
@@ -42,6 +42,9 @@ def upgrade() -> None:
         op.add_column(table, sa.Column(column, sa.String(), nullable=False, server_default=""))
     op.add_column(
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+    op.add_column(
+        "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
     )
     op.add_column(
         "instance", sa.Column("strangers", sa.Integer(), nullable=False, server_default="0")
@@ -56,6 +59,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("manifest_set")
+    op.drop_column("integration", "listed")
     op.drop_column("instance", "strangers")
     op.drop_column("company", "syncing")
     for table, column in (("audit_head", "mac"), ("audit", "mac"), ("audit", "key")):

@@ -1,0 +1,242 @@
+"""Connected systems of a running process: as stored, each by itself, whoever stored it."""
+
+import threading
+import time
+
+import pytest
+from sqlalchemy import select
+
+from bot import connected, follow
+from bot.connected import Systems, connect, fault_of
+from bot.faults import Faults
+from bot.references import BadReferenceError
+from bot.services import Connected, Services
+from engine.connectors.memory import Memory
+from engine.connectors.port import Unavailable
+from engine.inventory import Integration, IntegrationId
+from storage import schema, servers, sync
+from storage.company import Companies
+from storage.database import Database
+from storage.secrets import KeyRing, new_key
+from storage.servers import Connection
+from storage.tables import JobRow
+from tests.support.stored import ADA, GROUPS, PEOPLE, START
+
+ONE, TWO = IntegrationId("one"), IntegrationId("two")
+
+
+def system(id_=ONE, **settings) -> Connection:
+    return Connection(id_, id_.title(), "memory", settings, "")
+
+
+class Builder:
+    """Makes connectors, but for those that have a fault."""
+
+    def __init__(self) -> None:
+        self.faults: dict[str, str] = {}
+        self.made: list[Memory] = []
+        self.closed: list[Memory] = []
+        self.hangs = threading.Event()
+
+    def __call__(self, of: Connection) -> Connected:
+        if of.settings.get("hangs"):
+            self.hangs.wait(60)
+        if fault := self.faults.get(of.id):
+            raise BadReferenceError(fault)
+        made = Memory([])
+        made.close = lambda: self.closed.append(made)
+        self.made.append(made)
+        return Connected(Integration(of.id, of.name, of.kind), made)
+
+
+@pytest.fixture
+def builder():
+    made = Builder()
+    yield made
+    made.hangs.set()
+
+
+@pytest.fixture
+def systems(builder, monkeypatch):
+    monkeypatch.setattr(connected, "RETRY", 0.0)
+    return Systems(builder, Faults())
+
+
+def settle(systems, *wanted) -> None:
+    systems.want(wanted)
+    systems.bring_in_line()
+    systems.settle(30)
+
+
+def test_one_that_cannot_be_set_up_is_out_of_order_by_itself(systems, builder):
+    """One missing variable kept the whole process from starting."""
+    builder.faults["one"] = "the environment has no X"
+
+    settle(systems, system(ONE), system(TWO))
+
+    assert set(systems) == {TWO}
+    assert systems.out_of_order() == [(system(ONE), "the environment has no X")]
+
+    builder.faults.clear()
+    settle(systems)
+    assert set(systems) == {ONE, TWO}
+    assert systems.out_of_order() == []
+
+
+def test_one_that_has_changed_is_replaced_and_the_others_stay(systems, builder):
+    settle(systems, system(ONE), system(TWO))
+    first, second = systems[ONE].connector, systems[TWO].connector
+
+    settle(systems, system(ONE, databases=["orders"]), system(TWO))
+
+    assert systems[ONE].connector is not first
+    assert builder.closed == [first]
+    assert systems[TWO].connector is second
+
+
+def test_one_whose_change_cannot_be_made_goes_on_as_it_was(systems, builder):
+    """What has to end there ends, by the way that is still known."""
+    settle(systems, system(ONE))
+    first = systems[ONE].connector
+    builder.faults["one"] = "the file is not there"
+
+    settle(systems, system(ONE, databases=["orders"]))
+
+    assert systems[ONE].connector is first
+    assert builder.closed == []
+    assert [why for _, why in systems.out_of_order()] == ["the file is not there"]
+
+
+def test_a_secret_on_a_disk_that_hangs_holds_up_no_other(systems):
+    systems.want([system(ONE, hangs=True), system(TWO)])
+    systems.bring_in_line()
+
+    until = time.monotonic() + 30
+    while TWO not in systems:
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+    systems.bring_in_line()
+    assert set(systems) == {TWO}
+    assert [c.id for c, _ in systems.out_of_order()] == [ONE]
+
+
+@pytest.mark.parametrize(
+    ("kind", "dsn", "why"),
+    [
+        ("postgresql", "env:NOT_THERE", "the environment has no NOT_THERE"),
+        ("postgresql", "env:NO_ADDRESS", "cannot be read"),
+        ("oracle", "env:NO_ADDRESS", "there is no connector for oracle"),
+    ],
+)
+def test_why_one_cannot_be_set_up_is_said(monkeypatch, kind, dsn, why):
+    monkeypatch.delenv("NOT_THERE", raising=False)
+    monkeypatch.setenv("NO_ADDRESS", "swordfish swordfish")
+
+    with pytest.raises(BadReferenceError, match=why) as fault:
+        connect(Connection(ONE, "One", kind, {"dsn": dsn}, ""), "latchkey")
+
+    assert "swordfish" not in str(fault.value)
+
+
+def test_a_secret_that_is_gone_at_a_connection_is_a_fault_that_may_pass(tmp_path):
+    """It was read once, at the start."""
+    file = tmp_path / "dsn"
+    file.write_text("host=127.0.0.1 port=1 user=x password=y")
+    made = connect(Connection(ONE, "One", "postgresql", {"dsn": f"file:{file}"}, ""), "latchkey")
+    file.unlink()
+
+    with pytest.raises(Unavailable, match=r"dsn cannot be read: No such file"):
+        made.connector.server()
+
+    file.write_text("swordfish swordfish")
+    with pytest.raises(Unavailable, match="address of the PostgreSQL server cannot be read"):
+        made.connector.server()
+
+
+# --- following the database ----------------------------------------------------------------------
+
+
+class Process:
+    def __init__(self, url, builder) -> None:
+        self.systems = Systems(builder, Faults())
+        self.services = Services(
+            Database(url, pool=3), Companies(), self, KeyRing([new_key()]), self.systems
+        )
+        self.services.vitals.faults = self.systems._faults
+        self.follower = follow.Follower(self.services, self.systems)
+
+    def now(self):
+        return START
+
+    def follow(self) -> None:
+        self.follower.follow()
+        self.systems.settle(30)
+        self.follower.follow()
+
+    def store(self, *listed) -> None:
+        with self.services.database.write() as tx:
+            sync.integrations(tx, [(c.id, c.name, c.kind, c.settings) for c in listed], START)
+
+
+@pytest.fixture
+def process(tmp_path, builder, monkeypatch):
+    monkeypatch.setattr(connected, "RETRY", 0.0)
+    made = Process(f"sqlite:///{tmp_path}/latchkey.db", builder)
+    schema.upgrade(made.services.database)
+    with made.services.database.write() as tx:
+        sync.people(tx, PEOPLE, GROUPS, START)
+        sync.administrators(tx, [ADA], START)
+    made.store(system(ONE))
+    made.follow()
+    yield made
+    made.services.database.close()
+
+
+def test_what_another_replica_has_stored_is_connected_and_discovered(process):
+    """Connectors were made of files, at the start: nobody saw what was added."""
+    other = Process(process.services.database.url, Builder())
+    other.store(system(ONE), system(TWO))
+    other.services.database.close()
+
+    process.follow()
+
+    assert set(process.systems) == {ONE, TWO}
+    with process.services.database.read() as session:
+        planned = {(j.kind, j.subject) for j in session.execute(select(JobRow)).scalars()}
+    assert {(kind, id_) for kind in ("discover", "reconcile") for id_ in (ONE, TWO)} <= planned
+
+
+def test_what_is_listed_no_more_stays_connected(process):
+    """It was connected no more, so that nothing ended there."""
+    process.store(system(TWO))
+
+    process.follow()
+
+    assert set(process.systems) == {ONE, TWO}
+    with process.services.database.read() as session:
+        assert [c.listed for c in servers.connections(session)] == [False, True]
+
+
+def test_the_same_again_changes_nothing(process):
+    """Every intake would have every process read the company anew."""
+    before = process.services.company()
+    process.store(system(ONE))
+    assert process.services.company() is before
+
+
+def test_one_that_is_out_of_order_is_told_once(process, builder, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        sync, "tell_admins", lambda _tx, key, sentence, _now: said.append((key, sentence))
+    )
+    builder.faults["two"] = "the environment has no X"
+    process.store(system(ONE), system(TWO))
+
+    for _ in range(3):
+        process.follow()
+
+    ((key, sentence),) = said
+    assert key.startswith("system/two/")
+    assert "Two (two) is out of order: the environment has no X. Until that is cured" in sentence
+    assert process.services.vitals.faults() == {fault_of(TWO): "the environment has no X"}

@@ -1,0 +1,55 @@
+"""What people are told while a system is out of order in this process."""
+
+import pytest
+
+from bot.usecases import credentials
+from bot.views import ids
+from engine.request import State
+from tests.support.door import STOCK, SYSTEM, filled
+
+
+@pytest.fixture
+def away(door):
+    """A door whose only system is out of order."""
+    system = door.services.connected.pop(SYSTEM)
+    yield door
+    door.services.connected[SYSTEM] = system
+
+
+def test_who_asks_for_something_there_is_told_and_it_waits(away):
+    form = away.form("kofi", STOCK)
+    assert "Production PostgreSQL is out of order just now" in str(form)
+
+    answer = away.submit("kofi", form, filled(form, justification={"value": "INC-1"}))
+    assert not answer.errors
+    away.work()
+
+    (request, *_) = away.requests()
+    assert (request.grantee, request.state) == ("kofi", State.GRANTING)
+
+
+def test_a_login_there_is_not_shown_and_not_changed(away):
+    """Who pressed the button got an error, or an empty list."""
+    request = next(r for r in away.requests() if r.state is State.ACTIVE)
+    before = away.rows()["account"]
+
+    for answer in (
+        credentials.show(away.services, away.person("marta"), request.id),
+        credentials.reset(away.services, away.person("marta"), away.account(request)),
+    ):
+        assert answer is credentials.OUT_OF_ORDER
+    assert not away.click("marta", ids.CREDENTIALS, str(request.id)).errors
+    assert away.rows()["account"] == before
+
+
+def test_it_begins_when_the_system_works_again(door):
+    system = door.services.connected.pop(SYSTEM)
+    try:
+        request = door.ask("kofi", STOCK)
+        door.work()
+    finally:
+        door.services.connected[SYSTEM] = system
+
+    door.work()
+
+    assert door.request(request.id).state is State.ACTIVE

@@ -1,0 +1,338 @@
+"""Manifests are taken in while Latchkey runs: whole, once they stay, and never by a fault."""
+
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+from structlog.testing import capture_logs
+
+from bot import watch
+from bot.manifests import BadManifestsError
+from bot.program import take_in
+from bot.sandbox.house import COMPANY
+from bot.services import Services
+from bot.watch import FAULT, OLDER, Watch
+from engine.directory import PersonId
+from storage import schema, sync
+from storage.company import Companies
+from storage.database import Database
+from storage.secrets import KeyRing, new_key
+from storage.tables import IntegrationRow, MessageRow
+from tests.support.postgres import drop_database, fresh_database
+from tests.support.stored import account
+
+ADMIN = PersonId("viktor")
+
+
+class Still:
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class Replica:
+    """A process with a folder of its own, as far as it watches it."""
+
+    def __init__(self, url, folder) -> None:
+        self.folder = folder
+        self.clock = Still()
+        self.services = Services(
+            Database(url, pool=3), Companies(), self.clock, KeyRing([new_key()]), {}
+        )
+        self.start()
+
+    def start(self) -> None:
+        self.watch = Watch(self.services, self.folder, take_in)
+
+    def look(self, times=2) -> None:
+        for _ in range(times):
+            self.watch._look()
+
+    @property
+    def fault(self) -> str:
+        return self.services.vitals.faults().get(FAULT, "")
+
+    def people(self) -> int:
+        return sum(p.active for p in self.services.company().directory.people.values())
+
+    def flows(self) -> set[str]:
+        return {f.name for f in self.services.company().flows.values() if not f.deleted}
+
+    def said(self, contains) -> list[str]:
+        """Return what the admin was told."""
+        query = select(MessageRow).where(col(MessageRow.recipient) == ADMIN)
+        with self.services.database.read() as session:
+            said = [m.detail for m in session.execute(query).scalars()]
+        return [text for text in said if contains in text]
+
+    def write(self, name, text) -> None:
+        (self.folder / name).write_text(text)
+
+    def change(self, name, old, new) -> None:
+        text = (self.folder / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+
+both = pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def url(request, tmp_path):
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{tmp_path}/latchkey.db"
+        return
+    cluster = request.getfixturevalue("cluster")
+    made = fresh_database(cluster)
+    yield made
+    drop_database(cluster, made)
+
+
+def folder(tmp_path, name):
+    made = tmp_path / name
+    shutil.copytree(COMPANY, made)
+    return made
+
+
+@pytest.fixture
+def replica(url, tmp_path):
+    made = Replica(url, folder(tmp_path, "one"))
+    schema.upgrade(made.services.database)
+    made.look(1)
+    person = made.services.company().directory.people[ADMIN]
+    made.services.transaction(
+        lambda tx: sync.tie(tx, {ADMIN: account("U1", person.email)}, made.clock.now())
+    )
+    yield made
+    made.services.database.close()
+
+
+@pytest.fixture
+def other(replica, url, tmp_path):  # noqa: ARG001  (it comes second)
+    """Another replica, which was given the same files."""
+    made = Replica(url, folder(tmp_path, "two"))
+    made.look(1)
+    yield made
+    made.services.database.close()
+
+
+NEW_FLOW = """
+  - name: Brand new
+    requestors: { group: Engineering }
+    targets: [{ integration: orders-db, permissions: [read], names: [orders/shop] }]
+    grant_for: 1 h
+"""
+
+
+def add_flow(replica, name="Brand new") -> None:
+    text = (replica.folder / "flows.yaml").read_text()
+    replica.write("flows.yaml", text + NEW_FLOW.replace("Brand new", name))
+
+
+@both
+def test_what_has_changed_is_taken_in_when_two_looks_agree(replica):
+    """Files were read at the start only."""
+    add_flow(replica)
+
+    replica.look(1)
+    assert "Brand new" not in replica.flows()
+
+    with capture_logs() as log:
+        replica.look(1)
+    assert "Brand new" in replica.flows()
+    assert [line["changed"] for line in log if line["event"] == "manifests taken in"] == [
+        ["flows: Brand new new"]
+    ]
+    assert len(replica.said("flows: Brand new new")) == 1
+
+
+def test_files_that_are_still_being_written_are_not_taken_in(replica):
+    for n in range(4):
+        add_flow(replica, f"Brand new {n}")
+        replica.look(1)
+
+    assert not {name for name in replica.flows() if name.startswith("Brand")}
+
+    replica.look(1)
+    assert {f"Brand new {n}" for n in range(4)} <= replica.flows()
+
+
+def test_all_files_or_none(replica):
+    """A fault in one file, and what is right in the others is not taken in."""
+    replica.change("people.yaml", "name: Viktor", "name: Victor")
+    replica.write("flows.yaml", "flows: [{name: 7")
+
+    with capture_logs() as log:
+        replica.look(5)
+
+    assert replica.services.company().directory.people[ADMIN].name.startswith("Viktor")
+    assert replica.flows()
+    assert "flows.yaml:" in replica.fault
+    assert [line["what"] for line in log if line["event"] == "out of order"] == [FAULT]
+    assert len(replica.said("flows.yaml:")) == 1
+
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.look()
+    assert not replica.fault
+    assert replica.services.company().directory.people[ADMIN].name.startswith("Victor")
+
+
+def test_a_fault_is_told_once_whoever_finds_it(replica, other):
+    for each in (replica, other):
+        each.write("flows.yaml", "flows: 7")
+        each.look()
+        each.start()
+        each.look(1)
+
+    assert len(replica.said("flows.yaml")) == 1
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "without people", "no folder"])
+def test_a_folder_that_is_missing_or_empty_deactivates_nobody(replica, how):
+    before = replica.people()
+    if how == "without people":
+        (replica.folder / "people.yaml").unlink()
+    else:
+        shutil.rmtree(replica.folder)
+    if how == "empty":
+        replica.folder.mkdir()
+    if how == "no folder":
+        replica.folder.write_text("a file")
+
+    replica.look(3)
+    replica.start()
+    replica.look(1)
+
+    assert replica.people() == before > 30
+    assert replica.fault
+
+
+def test_a_volume_whose_link_is_swapped_is_taken_in(replica, tmp_path):
+    """As Kubernetes does with a ConfigMap: each file is a link through one that is swapped."""
+    first, second = folder(tmp_path, "v1"), folder(tmp_path, "v2")
+    replica.folder = tmp_path / "mount"
+    replica.folder.mkdir()
+    (replica.folder / "..data").symlink_to(first)
+    for name in ("people", "company", "integrations", "flows"):
+        (replica.folder / f"{name}.yaml").symlink_to(f"..data/{name}.yaml")
+    replica.start()
+    replica.look(1)
+    (second / "flows.yaml").write_text((second / "flows.yaml").read_text() + NEW_FLOW)
+
+    (replica.folder / "..new").symlink_to(second)
+    os.replace(replica.folder / "..new", replica.folder / "..data")  # noqa: PTH105  (as it does)
+    replica.look()
+
+    assert "Brand new" in replica.flows()
+
+
+@both
+def test_replicas_with_different_files_do_not_flap(replica, other):
+    """While a release is rolled out each has its own; who starts last was the one that counted."""
+    add_flow(other)
+    other.look()
+    assert "Brand new" in other.flows()
+
+    replica.look(3)
+    replica.start()
+    replica.look(3)
+    other.look(3)
+
+    assert "Brand new" in replica.flows()
+    assert (replica.fault, other.fault) == (OLDER, "")
+
+    shutil.copy(other.folder / "flows.yaml", replica.folder)
+    replica.look()
+    assert replica.fault == ""
+
+
+def test_going_back_takes_a_word(replica):
+    add_flow(replica)
+    replica.look()
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.look(3)
+    assert "Brand new" in replica.flows()
+    assert replica.fault == OLDER
+
+    replica.watch.ask()
+    replica.look(1)
+
+    assert "Brand new" not in replica.flows()
+    assert replica.fault == ""
+    replica.look(3)
+    assert "Brand new" not in replica.flows()
+
+
+def test_the_newest_is_the_last_applied_whatever_the_clock_says(replica):
+    replica.clock.time -= timedelta(hours=1)
+    add_flow(replica)
+
+    replica.look(5)
+
+    assert replica.fault == ""
+    assert "Brand new" in replica.flows()
+
+
+def test_what_an_operator_applies_stays_applied(replica):
+    add_flow(replica)
+    replica.look()
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+
+    changed = watch.apply(replica.services, replica.folder, take_in)
+
+    assert changed == ["flows: Brand new gone"]
+    replica.look(3)
+    assert replica.fault == ""
+    assert "Brand new" not in replica.flows()
+
+
+def test_an_empty_database_goes_nowhere_with_faulty_files(url, tmp_path):
+    made = Replica(url, folder(tmp_path, "one"))
+    schema.upgrade(made.services.database)
+    made.write("flows.yaml", "flows: 7")
+    made.write("company.yaml", "admins: 7")
+
+    with pytest.raises(BadManifestsError) as raised:
+        made.watch.begin()
+
+    assert "flows.yaml" in str(raised.value)
+    assert "company.yaml" in str(raised.value)
+    assert made.watch.stop(30)
+    made.services.database.close()
+
+
+def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, monkeypatch):
+    """A pipe that nobody writes to, as a file of a network disk whose server is away."""
+    (replica.folder / "people.yaml").unlink()
+    os.mkfifo(replica.folder / "people.yaml")
+    monkeypatch.setattr(watch, "PATIENCE", 0.01)
+    monkeypatch.setattr(watch, "HANGS_AFTER", -1)
+    replica.start()
+
+    replica.watch.begin()
+
+    replica.watch.check()
+    assert "does not answer" in replica.fault
+    assert not replica.watch.stop(0.01)
+    with (replica.folder / "people.yaml").open("w"):
+        (replica.folder / "people.yaml").unlink()
+    assert replica.watch.stop(30)
+
+
+def test_a_system_that_is_listed_no_more_offers_nothing_and_stays_known(replica):
+    integrations = (replica.folder / "integrations.yaml").read_text()
+    more = integrations.partition("integrations:")[2].replace("orders-db", "second-db")
+    replica.write("integrations.yaml", integrations + more.replace("Production", "Second"))
+    replica.look()
+    replica.write("integrations.yaml", f"{integrations}# one only\n")
+
+    replica.look()
+
+    with replica.services.database.read() as session:
+        rows = {r.id: r.listed for r in session.execute(select(IntegrationRow)).scalars()}
+    assert rows == {"orders-db": True, "second-db": False}

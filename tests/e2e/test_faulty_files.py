@@ -1,0 +1,299 @@
+"""A fault in a file, or a secret that is not there, never stops the duty to end access."""
+
+import itertools
+import os
+import secrets
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bot.sandbox.house import COMPANY, Bot
+from engine.request import State
+from tests.support.postgres import drop_database, fresh_database
+from tests.support.story import STOCK, ready, story
+
+SECOND = """
+  - id: second-db
+    name: Second PostgreSQL
+    kind: postgresql
+    settings:
+      dsn: {dsn}
+"""
+NEW_FLOW = """
+  - name: Brand new
+    requestors: { group: Engineering }
+    targets: [{ integration: orders-db, permissions: [read], names: [orders/shop] }]
+    grant_for: 1 h
+"""
+
+
+@dataclass
+class Place:
+    """Where the files are: as Kubernetes mounts a ConfigMap, each a link through one link."""
+
+    folder: Path
+    dsn: Path
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def furnish(self, more: str = "") -> None:
+        """Put the sample company there, as a set that was never there before."""
+        number = next(self._numbers)
+        version = self.folder.with_name(f"v{number}")
+        shutil.copytree(COMPANY, version)
+        file = version / "integrations.yaml"
+        text = file.read_text().replace("env:LATCHKEY_SANDBOX_PG", f"file:{self.dsn}")
+        file.write_text(f"{text}# {number}\n")
+        (version / "flows.yaml").write_text((version / "flows.yaml").read_text() + more)
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "..new").symlink_to(version)
+        os.replace(self.folder / "..new", self.folder / "..data")  # noqa: PTH105  (as it does)
+        for each in COMPANY.iterdir():
+            link = self.folder / each.name
+            if not link.is_symlink():
+                link.symlink_to(f"..data/{each.name}")
+
+
+@pytest.fixture(scope="module")
+def place(cluster, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    made = Place(folder / "company", folder / "dsn")
+    made.dsn.write_text(cluster.latchkey_dsn())
+    made.furnish()
+    return made
+
+
+@pytest.fixture(scope="module")
+def house(cluster, place):
+    with story(cluster, company=place.folder) as told:
+        yield told
+
+
+@pytest.fixture
+def told(house, place):
+    yield house
+    place.furnish()
+    house.until(lambda: not doctored(house), "all is in order", lambda: doctored(house), timeout=60)
+    house.clear()
+
+
+@pytest.fixture
+def company(place):
+    return place.folder
+
+
+@pytest.fixture
+def dsn_file(place):
+    return place.dsn
+
+
+def doctored(told) -> str:
+    done = told.house.bot.run("doctor")
+    return done.stdout if done.returncode else ""
+
+
+def restart(told) -> None:
+    told.house.bot.stop()
+    told.house.bot.start()
+    ready(told)
+
+
+def flows(told) -> set[str]:
+    with told.desk.database.read() as session:
+        known = told.desk.companies.current(session).flows.values()
+    return {flow.name for flow in known if not flow.deleted}
+
+
+def logged(told, event: str, *words: str) -> bool:
+    lines = [line for line in told.house.bot.log.splitlines() if f'"event": "{event}"' in line]
+    return any(all(word in line for word in words) for line in lines)
+
+
+def direct(told, who, path=STOCK):
+    """Have access that needs nobody's approval."""
+    code = told.ask(who, path=path, why="").code
+    return told.wait(code, State.ACTIVE)
+
+
+@pytest.mark.timeout(240)
+def test_with_a_typo_in_a_file_access_ends_on_time_and_people_work(told, company):
+    """The start gave up: an open session went on reading after its end."""
+    marta, viktor = told.person("marta"), told.person("viktor")
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    good = (company / "flows.yaml").read_text()
+    (company / "flows.yaml").write_text(good.replace("grant_for: 30 min", "grant_for: 30 mni"))
+
+    with told.log_in(login) as session:
+        restart(told)
+        assert session.execute("select 1").fetchone() == (1,)
+        told.house.sandbox.advance(31 * 60)
+        told.wait(request.code, State.EXPIRED)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("select 1")
+    assert not told.works(login)
+
+    assert direct(told, told.person("kofi"))
+    viktor.wait_message("30 mni")
+    assert sum("30 mni" in m.text for m in viktor.messages()) == 1
+    assert logged(told, "out of order", "manifests", "flows.yaml:")
+    doctor = told.house.bot.run("doctor")
+    assert doctor.returncode == 1
+    assert "flows.yaml:" in doctor.stdout
+    public, probed, numbers = (
+        httpx.get(url, trust_env=False)
+        for url in (
+            f"{told.house.url}/readyz",
+            f"{told.house.probes}/readyz",
+            f"{told.house.probes}/metrics",
+        )
+    )
+    assert public.is_success
+    assert "flows.yaml" not in public.text
+    assert probed.is_success
+    assert "flows.yaml:" in probed.json()["faults"]["manifests"]
+    assert "latchkey_faults 1.0" in numbers.text
+
+    (company / "flows.yaml").write_text(good)
+    told.until(lambda: logged(told, "in order again", "manifests"), "it is in order", timeout=30)
+
+
+@pytest.mark.timeout(240)
+def test_a_system_whose_secret_is_not_there_is_out_of_order_by_itself(told, company, tmp_path):
+    """A missing variable stopped the process."""
+    secret, marta = tmp_path / "second", told.person("marta")
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    file = company / "integrations.yaml"
+    file.write_text(file.read_text() + SECOND.format(dsn=f"file:{secret}"))
+
+    restart(told)
+
+    assert logged(told, "out of order", "second-db", str(secret))
+    told.person("viktor").wait_message("Second PostgreSQL (second-db) is out of order")
+    told.house.sandbox.advance(31 * 60)
+    told.wait(request.code, State.EXPIRED)
+    assert not told.works(login)
+    assert direct(told, told.person("kofi"))
+
+    secret.write_text(told.house.cluster.latchkey_dsn())
+    told.until(lambda: logged(told, "in order again", "second-db"), "it is set up", timeout=60)
+
+
+@pytest.mark.timeout(240)
+def test_what_has_to_end_on_a_system_that_is_out_of_order_ends_as_soon_as_it_can(told, dsn_file):
+    marta = told.person("marta")
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    dsn_file.rename(dsn_file.with_name("away"))
+    told.house.bot.stop()
+    told.house.bot.start()
+    told.until(lambda: logged(told, "out of order", "orders-db"), "it is said", timeout=60)
+    told.house.sandbox.advance(31 * 60)
+    told.wait(request.code, State.REVOKING)
+    told.person("viktor").wait_message("is out of order")
+
+    dsn_file.with_name("away").rename(dsn_file)
+
+    told.wait(request.code, State.EXPIRED, timeout=60)
+    assert not told.works(login)
+
+
+def test_a_volume_that_is_swapped_is_taken_in_without_a_restart(told, place):
+    """Files were read at a start only."""
+    place.furnish(NEW_FLOW)
+
+    told.until(lambda: "Brand new" in flows(told), "it is taken in", timeout=30)
+    told.person("viktor").wait_message("flows: Brand new new")
+    assert logged(told, "manifests taken in", "Brand new")
+
+
+@pytest.mark.timeout(240)
+def test_a_folder_that_is_away_deactivates_nobody(told, company):
+    away = company.rename(company.with_name("away"))
+    restart(told)
+
+    told.person("viktor").wait_message("There is no such folder")
+    assert direct(told, told.person("marta"))
+
+    company.mkdir()
+    told.person("viktor").wait_message("people.yaml: The file is missing", timeout=30)
+    assert direct(told, told.person("kofi"))
+    company.rmdir()
+    away.rename(company)
+
+
+@pytest.mark.timeout(300)
+def test_two_replicas_with_different_files_do_not_flap(cluster, tmp_path):
+    """While a release is rolled out: whoever started last had undone what the other took in."""
+    database, newer = fresh_database(cluster), tmp_path / "newer"
+    shutil.copytree(COMPANY, newer)
+    (newer / "flows.yaml").write_text((newer / "flows.yaml").read_text() + NEW_FLOW)
+    with story(cluster, database=database) as told:
+        own = {**told.house.bot.settings, "LATCHKEY_MANIFESTS": str(newer)}
+        second = Bot(own, tmp_path / "second.log")
+        try:
+            second.start()
+            told.until(lambda: "Brand new" in flows(told), "it is taken in", timeout=60)
+            told.house.bot.kill()
+            told.house.bot.start()
+            ready(told)
+            told.until(
+                lambda: logged(told, "out of order", "applied before"), "it is said", timeout=30
+            )
+            assert "Brand new" in flows(told)
+            assert "applied before" in told.house.bot.run("doctor").stdout
+
+            said = told.house.bot.run("apply")
+            assert (said.returncode, said.stdout) == (0, "flows: Brand new gone\n")
+            assert "Brand new" not in flows(told)
+            os.kill(second.pid, signal.SIGHUP)
+            told.until(lambda: "Brand new" in flows(told), "it is taken in again", timeout=30)
+        finally:
+            second.stop()
+    drop_database(cluster, database)
+
+
+def test_apply_names_all_faults(told, company):
+    (company / "flows.yaml").write_text("flows: 7")
+    (company / "company.yaml").write_text("admins: {group: Nobody}")
+
+    said = told.house.bot.run("apply")
+
+    assert said.returncode == 1
+    assert "flows.yaml:" in said.stderr
+    assert "company.yaml:" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.timeout(240)
+def test_a_password_that_is_changed_in_its_file_is_used_at_the_next_connection(
+    told, cluster, dsn_file
+):
+    """It was read once: every end failed until somebody started the bot anew."""
+    marta = told.person("marta")
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    before = conninfo_to_dict(dsn_file.read_text())
+    role = sql.Identifier(str(before["user"]))
+    alter = sql.SQL("alter role {} password {}")
+    with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as connection:
+        try:
+            new = secrets.token_urlsafe(18)
+            connection.execute(alter.format(role, new))
+            dsn_file.write_text(make_conninfo(**{**before, "password": new}))
+            told.until(lambda: not told.sessions(str(before["user"])), "no connection is left")
+            told.house.sandbox.advance(31 * 60)
+            told.wait(request.code, State.EXPIRED)
+            assert not told.works(login)
+        finally:
+            connection.execute(alter.format(role, before["password"]))
+            dsn_file.write_text(make_conninfo(**before))
