@@ -253,6 +253,9 @@ def _manifests(
 
 def _stored(settings: Settings, digest: str) -> tuple[Standing, list[servers.Connection]]:
     """Return how the files stand among those that were applied, and the systems that are known."""
+    file = file_of(settings.database_url)
+    if file and not file.exists():  # which it would make
+        return Standing.NEW, []
     try:
         database = Database(settings.database_url, pool=1)
     except UnsafePlaceError:

@@ -341,11 +341,12 @@ class Program:
         with suppress(*AWAY):
             with self.database.read() as session:
                 living = claims.living(session)
-            now = (self.services.instance, self._crowd.look(living))
-            if now != self._strangers_told:
+            me, strangers = self.services.instance, self._crowd.look(living)
+            of, told = self._strangers_told
+            if strangers != (told if of == me else 0):
                 with self.database.write(urgent=True) as tx:
-                    claims.tell_strangers(tx, *now)
-                self._strangers_told = now
+                    claims.tell_strangers(tx, me, strangers)
+            self._strangers_told = me, strangers
 
     def _refresh_homes(self) -> None:
         try:
