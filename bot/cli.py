@@ -626,7 +626,7 @@ def _fail(sentence: str) -> NoReturn:
 
 def _say_fault(sentence: str) -> None:
     # Before it is drawn: a secret that is broken into two lines would not be known again.
-    err.print(redaction.redact(sentence), style="red", markup=False)
+    err.print(redaction.redact(sentence), style="red", markup=False, soft_wrap=True)
 
 
 def _of_database(fault: Exception) -> str:
