@@ -2,16 +2,22 @@
 
 import pytest
 
-from bot import program, settings
+from bot import settings
+from bot.program import Program
+from bot.services import Connected
 from bot.views import ids
+from engine.connectors.memory import Memory
+from engine.inventory import Integration
 from engine.request import State
 from storage.secrets import new_key
-from tests.support.door import COMPANY, CUSTOMERS, PAYMENTS, STOCK, filled
+from tests.support.door import COMPANY, CUSTOMERS, PAYMENTS, STOCK, SYSTEM, TABLES, filled
 
 
-@pytest.fixture(autouse=True)
-def two_at_most(door, monkeypatch):
+@pytest.fixture
+def door(door, monkeypatch):
+    """A door where nobody can have more than two requests open."""
     monkeypatch.setitem(vars(door.services), "open_submissions", 2)
+    return door
 
 
 @pytest.fixture
@@ -89,15 +95,15 @@ def test_others_are_not_counted(door):
 
 
 @pytest.mark.parametrize(("given", "most"), [({}, 20), ({"LATCHKEY_OPEN_SUBMISSIONS": "7"}, 7)])
-def test_how_many_can_be_set(door, given, most):
+def test_how_many_can_be_set(tmp_path, given, most):
     read = settings.load(
         SLACK_BOT_TOKEN="xoxb-test",
         SLACK_APP_TOKEN="xapp-test",
+        LATCHKEY_DATABASE_URL=f"sqlite:///{tmp_path}/latchkey.db",
         LATCHKEY_KEYS=new_key(),
         LATCHKEY_MANIFESTS=str(COMPANY),
         **given,
     )
+    connected = {SYSTEM: Connected(Integration(SYSTEM, "Orders", "memory"), Memory(TABLES))}
 
-    services = program.open_services(read, door.database, door.program._listed, {"": None})
-
-    assert services.open_submissions == most
+    assert Program(read, connected).services.open_submissions == most

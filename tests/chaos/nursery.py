@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from bot.sandbox.house import Bot
@@ -24,13 +25,20 @@ ROOT = Path(__file__).parents[2]
 
 
 class Nursery:
-    """The process that forks. Leaving the block ends it, and what it has forked."""
+    """The process that forks. Leaving the block ends it, and what it has forked.
+
+    `env`: what is in its environment besides; what is loaded by that stays in the forks.
+    """
+
+    def __init__(self, env: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.env = env
 
     def __enter__(self) -> Self:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.nursery"],
             cwd=ROOT,
+            env={**os.environ, **self.env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -94,7 +102,9 @@ class Forked(Bot):
         self._nursery = nursery
 
     def start(self) -> None:
-        pid = self._nursery.ask(env=self._env, log=str(self._log), command=self._command)
+        pid = self._nursery.ask(
+            env={**self._env, **self._nursery.env}, log=str(self._log), command=self._command
+        )
         self._process = Child(self._nursery, pid)
 
 

@@ -88,7 +88,7 @@ def _calm_down(here: World) -> None:
     """Everything behaves from here on, and every replica runs."""
     here.proxy.reset()
     here.proxy.down = False
-    here.set_clock(0)
+    here.wall_clock.set(0)
     here.told.house.sandbox.clear_faults()
     for bot in here.bots:
         if not bot.running:

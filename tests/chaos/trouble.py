@@ -131,7 +131,7 @@ def clocks_jump(world: World) -> None:
     """Set the wall clock of the bots' machine, back and ahead."""
     chance = world.plan.random("clocks")
     while not world.wait(chance.uniform(2, 6)):
-        world.set_clock(chance.choice([-3600, -60, -7, 0, 5, 60, 600]))
+        world.wall_clock.set(chance.choice([-3600, -60, -7, 0, 5, 60, 600]))
         world.said.count("clock steps")
 
 

@@ -26,6 +26,7 @@ from bot.sandbox.house import COMPANY, Bot, House
 from bot.sandbox.postgres import Cluster
 from tests.chaos.nursery import Forked, Nursery
 from tests.chaos.plan import Plan
+from tests.support.faketime import WallClock
 from tests.support.postgres import fresh_database, own_cluster
 from tests.support.proxy import Proxy
 from tests.support.story import Story, ready
@@ -68,7 +69,7 @@ class World:
     proxy: Proxy
     bots: list[Bot]
     company: Path  # the manifests
-    wall_clock: Path  # by how much the bots' machine is ahead
+    wall_clock: WallClock  # of the bots' machine
     own: Cluster | None  # where Latchkey keeps its state, if that is PostgreSQL
     said: Said = field(default_factory=Said)
     over: threading.Event = field(default_factory=threading.Event)
@@ -139,12 +140,6 @@ class World:
             flows.write_text(whole)
         self.said.count("starts on faulty files")
 
-    def set_clock(self, seconds: int) -> None:
-        """Set the wall clock of the bots' machine: by so much it is ahead."""
-        draft = self.wall_clock.with_suffix(".new")
-        draft.write_text(f"{seconds:+d}s")
-        draft.replace(self.wall_clock)
-
     def pause(self, bot: Bot, seconds: float) -> None:
         """Stop the process where it stands, for longer than its leases hold."""
         os.kill(bot.pid, signal.SIGSTOP)
@@ -177,15 +172,14 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
             own = stack.enter_context(own_cluster(seed=False))
             given["database"] = fresh_database(own)
         dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
-        company, wall_clock = here / "company", here / "wall-clock"
+        company, wall_clock = here / "company", WallClock(here)
         shutil.copytree(COMPANY, company)
-        wall_clock.write_text("+0s")
         house = stack.enter_context(
             House(here, cluster=cluster, company=company, rate_factor=0, dsn=dsn, **given)
         )
         desk = stack.enter_context(opened(settings.load(**house.bot.settings)))
         told = Story(house, desk)
-        nursery = stack.enter_context(Nursery(wall_clock))
+        nursery = stack.enter_context(Nursery(wall_clock.env))
         listen = [urlsplit(house.url).netloc, *[None] * (plan.replicas - 1)]
         bots: list[Bot] = [
             Forked(nursery, house.bot.settings, here / f"latchkey-{number}.log", listen=where)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from bot.clock import SystemClock
+from bot.clock import DatabaseClock
 from bot.services import Services
 from bot.usecases import request
 from bot.usecases.request import Filled, Promise
@@ -102,7 +102,7 @@ def ask(url: str, *, key: str, what: str, most: int) -> Task:
     services = Services(
         stored.database,
         stored.companies,
-        SystemClock(),
+        DatabaseClock(stored.database),
         stored.keys,
         {},
         open_submissions=most,
