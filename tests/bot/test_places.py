@@ -45,7 +45,7 @@ def start(*arguments, place, **more):
     )
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "db upgrade", "requests list"])
+@pytest.mark.parametrize("command", ["run", "doctor", "db upgrade"])
 def test_a_new_installation_is_refused_with_the_cure(place, command):
     process = start(*command.split(), place=place)
     out, err = process.communicate(timeout=60)

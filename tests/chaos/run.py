@@ -21,6 +21,7 @@ DONE = (
     "starts on faulty files",
     "silent crowds",
     "clock steps",
+    "hangs",
 )
 
 

@@ -105,7 +105,7 @@ def connections_are_cut(world: World) -> None:
             proxy.down = True
             world.wait(chance.uniform(0.1, 1.0))
             proxy.down = False
-        elif chance.random() < 0.05:
+        elif chance.random() < 0.1:
             proxy.reset()
             for number in range(chance.randint(1, 10), MANY):
                 proxy.on(number, action="stall")

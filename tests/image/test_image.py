@@ -164,7 +164,7 @@ def test_program_runs_from_the_wheel_as_the_image_runs_it(latchkey, tmp_path):
             bot.wait()
     assert "Traceback" not in log.read_text()
     assert {file.name for file in kept.iterdir()} - {"log"} <= {
-        f"latchkey.db{end}" for end in ("", "-wal", "-shm", ".lock")
+        f"latchkey.db{end}" for end in ("", "-wal", "-shm", ".lock", ".turn")
     }
 
 

@@ -100,7 +100,10 @@ def test_an_insert_that_leaves_a_default_to_the_orm_is_a_clear_error(database):
 def test_nothing_of_a_row_is_lost_where_json_is_in_it(database):
     body = {"tags": {"env": ["prod", "naïve"]}, "none": None, "n": 1.5}
     known = select(col(IntegrationRow.body)).where(col(IntegrationRow.id) == "s")
-    given = {"id": "s", "name": "s", "kind": "memory", "version": 0, "server": "", "body": body}
+    given = {
+        "id": "s", "name": "s", "kind": "memory", "version": 0, "listed": True, "server": "",
+        "body": body,
+    }  # fmt: skip
     with database.write() as tx:
         tx.do(insert(IntegrationRow), given)
         assert tx.ask(known) == [(body,)]
