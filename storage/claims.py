@@ -22,9 +22,10 @@ from sqlalchemy import (
 )
 from sqlmodel import Session, col
 
+from engine.connectors.elapsed import boottime
 from storage import files
 from storage.database import Database, Write
-from storage.readings import Reading, boottime
+from storage.readings import Reading
 from storage.tables import InstanceRow
 from storage.types import db_now
 

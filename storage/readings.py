@@ -1,17 +1,11 @@
 """What clocks say, against the time that has passed, which nobody sets."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Elsewhere than on Linux, CLOCK_MONOTONIC is the nearest: on some it counts a suspended machine's.
-_BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+from engine.connectors.elapsed import boottime
+
 FINENESS = 0.001  # seconds; SQLite's clock tells no less
-
-
-def boottime() -> float:
-    """Return the seconds since the machine was started, those while it was suspended included."""
-    return time.clock_gettime(_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import pytest
 from psycopg import sql
 
 from bot.sandbox.postgres import Cluster
+from engine.connectors.elapsed import boottime
 from engine.connectors.port import Login, Presence, Secret, Target, Unavailable
-from engine.connectors.postgresql import PostgreSQL
+from engine.connectors.postgresql import PostgreSQL, sessions
 from tests.connectors.harness import (
     INSTALLATION,
     PostgreSQLHarness,
@@ -541,6 +542,27 @@ def test_call_whose_time_is_up_changes_nothing_more(cluster: Cluster, login: Log
         with pytest.raises(Unavailable):
             connector.apply(order(login, target))
 
+    assert login.name not in harness.connector.logins()
+
+
+def test_call_of_a_machine_that_was_suspended_changes_nothing_more(
+    cluster: Cluster, login: Login, monkeypatch: pytest.MonkeyPatch
+):
+    """CLOCK_MONOTONIC stood still with it: what it went on with was another's to end by then."""
+    harness = PostgreSQLHarness(cluster)
+    target = harness.make()
+    harness.close()
+    suspended = [0.0]
+    monkeypatch.setattr(sessions, "boottime", lambda: boottime() + sum(suspended))
+    with Proxy(cluster.host, cluster.port) as proxy:
+        connector = through(proxy, cluster)
+        until = connector.deadline.total_seconds()
+        proxy.on(5, action=lambda: suspended.append(until), when="after")
+
+        with pytest.raises(Unavailable):
+            connector.apply(order(login, target))
+
+    suspended.clear()
     assert login.name not in harness.connector.logins()
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.readings import FINENESS, Follower, Reading, boottime, take
+from engine.connectors.elapsed import boottime
+from storage.readings import FINENESS, Follower, Reading, take
 
 DAY = 86_400.0
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from engine.connectors.elapsed import boottime
 from engine.connectors.port import Login, Outcome, Presence, Target, Unavailable
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import path_of, place_of
@@ -141,7 +141,7 @@ class Server(Sessions):
     def main(self, *, writing: bool = False) -> Iterator[Connection]:
         """Give out the connection that a call begins with. Its faults are `Unavailable`."""
         try:
-            with self.session(time.monotonic() + self.seconds) as connection:
+            with self.session(boottime() + self.seconds) as connection:
                 if writing and connection.standby:
                     raise Unavailable(_standby(connection), lasting=True)
                 yield connection
@@ -195,11 +195,11 @@ class Server(Sessions):
         until = connection.until
 
         def watch() -> None:
-            while not done.wait(PATIENT) and time.monotonic() < until:
+            while not done.wait(PATIENT) and boottime() < until:
                 # From the address's own database: others may be full.
                 faults = psycopg.Error, Unavailable
                 with contextlib.suppress(*faults), self.session(until) as other:
-                    while not done.wait(GLANCE) and time.monotonic() < until:
+                    while not done.wait(GLANCE) and boottime() < until:
                         self._clear_the_way(other, pid)
 
         watcher = threading.Thread(target=watch, name="way", daemon=True)

@@ -21,6 +21,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine.connectors import transport
+from engine.connectors.elapsed import boottime
 from engine.connectors.port import Secret, Unavailable
 
 __all__ = [
@@ -158,7 +159,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         return time.monotonic() - self.born < LIFE
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        left = self.until - time.monotonic()
+        left = self.until - boottime()  # a call is over, too, where the machine was suspended
         if left <= 0:
             raise psycopg.OperationalError("the time for this call is up")
         if left < float("inf"):
@@ -216,7 +217,7 @@ class Sessions:
     def session(self, until: float, dbname: str | None = None) -> Iterator[Connection]:
         """Give out a connection, to the address's own database or another, for a call's rest.
 
-        `until`: the moment of `time.monotonic()` at which the call's time is up.
+        `until`: the moment of `boottime` at which the call's time is up.
         """
         name = dbname or str(self.address.get("dbname") or "")
         connection = self.idle.take(name) or self._connect(self._parts(dbname), until)
