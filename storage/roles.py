@@ -11,7 +11,7 @@ from psycopg import sql
 WRITTEN_ONCE = frozenset({"audit", "delivery", "flow_revision"})
 RIGHTS = {
     **dict.fromkeys(WRITTEN_ONCE, "select, insert"),
-    "audit_head": "select, update",  # one row, which the upgrade makes
+    "audit_head": "select, insert, update",  # it is made anew if it is not there
     "alembic_version": "select",
 }
 
