@@ -320,7 +320,7 @@ class _Unproven:
         since = f". Since entry {self.after} nothing has changed there" if self.after else ""
         if self.early:
             return f"{which}: written {how}, before there was one. Only an anchor tells what it was"
-        return f"{which}: written {how}. Nothing proves by whom{since}"
+        return f"{which}: written {how}. Nothing proves by whom, nor what was cut off before{since}"
 
 
 _START = Written(0, "", "", "", None, {}, "", "", "")
