@@ -33,7 +33,7 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
     """Run it before Latchkey runs on the backup. Return what was extended."""
     now = desk.clock.now()
     with desk.database.read() as session:
-        last = min(audit.newest_moment(session) or now, now)
+        last = audit.newest_moment(session, now) or now
     longer = [
         after
         for request in _intact(desk, systems)

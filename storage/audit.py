@@ -257,10 +257,10 @@ def written(
         page = query.where(col(AuditRow.seq) > rows[-1].seq)
 
 
-def newest_moment(session: Read) -> datetime | None:
-    """Return when the newest entry was written, of those that can be read."""
+def newest_moment(session: Read, now: datetime) -> datetime | None:
+    """Return when the newest entry was written, of those that name a moment that has been."""
     moments = (_moment(at) for at in session.execute(_TIMES).scalars())
-    return next((at for at in moments if at), None)
+    return next((at for at in moments if at and at <= now), None)
 
 
 def _written(row: Sequence[Any]) -> Written:

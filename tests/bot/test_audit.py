@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from datetime import datetime, timedelta
 
 import pytest
@@ -21,7 +23,7 @@ from bot.sandbox.house import COMPANY
 from bot.services import Services
 from engine.directory import PersonId
 from engine.outcome import Entry
-from engine.request import SYSTEM
+from engine.request import SYSTEM, State
 from storage import audit, sync
 from storage.audit import Anchor
 from storage.secrets import KeyRing, new_key
@@ -325,3 +327,19 @@ def test_a_log_larger_than_a_page_is_read_whole(stored, latchkey):
 
     assert f"{anchor(stored).seq:,} entries" in latchkey("audit", "verify")[1]
     assert len(latchkey("audit", "export")[1].splitlines()) == anchor(stored).seq
+
+
+@pytest.mark.usefixtures("latchkey")
+def test_a_reason_from_a_terminal_that_speaks_no_utf_8_is_taken(stored):
+    """`revoke` ended in a traceback, and the access went on."""
+    request = stored.submit()
+    stored.converge()
+
+    command = ["-m", "bot", "revoke", request.code, "--no-wait", "--reason", b"caf\xe9"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (2, b"")
+    stored.converge()
+    assert stored.again(request).state is State.REVOKED
+    reasons = {r.body.get("reason") for r in stored.rows(AuditRow)}
+    assert "caf\ufffd" in reasons

@@ -689,7 +689,7 @@ def test_one_line_that_cannot_be_read_is_named_and_hides_no_other(stored, owner,
         with stored.database.read() as session:
             read = list(audit.written(session))
             assert [e.seq for e in read] == list(range(1, log + 1))
-            assert audit.newest_moment(session) == stored.now
+            assert audit.newest_moment(session, stored.now) == stored.now
 
         row = col(AuditRow.seq) == log - 5
         tamper(owner, delete(AuditRow).where(row), insert(AuditRow).values(kept))
@@ -702,7 +702,7 @@ def test_the_newest_moment_is_of_what_can_be_read(stored, owner, kind, log):
         tx.connection().exec_driver_sql(f"update audit set at = '{what}' where seq = {log}")  # noqa: S608
 
     with stored.database.read() as session:
-        assert audit.newest_moment(session) == stored.now
+        assert audit.newest_moment(session, stored.now) == stored.now
 
 
 # --- a part of it ---------------------------------------------------------------------------------
