@@ -38,11 +38,11 @@ def _row(entry: Written, directory: Directory) -> dict[str, object]:
     person = directory.get(PersonId(entry.actor))
     values = (
         entry.seq,
-        entry.at.isoformat(),
+        entry.at,
         entry.actor,
         person.name if person else "",
         entry.action,
-        code_of(entry.request) if entry.request else "",
+        code_of(entry.request) if isinstance(entry.request, int) else entry.request or "",
         entry.detail,
         entry.hash,
         entry.key,

@@ -160,6 +160,7 @@ class Program:
             vitals,
             open_submissions=settings.open_submissions,
         )
+        self._anchors = anchors.Anchors(self.services)
         self._follower = Follower(self.services, self._systems) if connectors is None else None
         self._watch = Watch(self.services, settings.manifests, take_in)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
@@ -219,7 +220,7 @@ class Program:
         self._plan_jobs()
         for said in unknown(references(self._stored())):
             log.warning("a variable that nothing reads", said=said)
-        anchors.note(self.services)
+        self._anchors.note()
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -297,7 +298,7 @@ class Program:
     def _leave(self) -> None:
         with self.database.write(urgent=True) as tx:
             claims.leave(tx, self.services.instance)
-        anchors.note(self.services)
+        self._anchors.note()
 
     def _close(self) -> bool:
         closed = self._close_connectors()
@@ -387,7 +388,7 @@ class Program:
             ),
             JobKind.SLACK_PEOPLE: self._read_people,
             JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
-            JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
+            JobKind.ANCHOR: self._anchors.tell,
             JobKind.SWEEP: self._sweep,
         }
 

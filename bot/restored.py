@@ -8,7 +8,7 @@ keeps what could have been taken. Access that the system has no more is not give
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from bot.operate import Desk
@@ -24,7 +24,7 @@ from storage.accounts import target_of
 from storage.book import carry_out
 from storage.database import Write
 from storage.jobs import JobKind
-from storage.tables import AccountRow, AuditRow, IntegrationRow
+from storage.tables import AccountRow, IntegrationRow
 
 Systems = Mapping[IntegrationId, Connected]
 
@@ -33,7 +33,7 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
     """Run it before Latchkey runs on the backup. Return what was extended."""
     now = desk.clock.now()
     with desk.database.read() as session:
-        last = session.execute(select(func.max(col(AuditRow.at)))).scalar() or now
+        last = audit.newest_moment(session, now) or now
     longer = [
         after
         for request in _intact(desk, systems)

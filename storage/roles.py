@@ -11,23 +11,35 @@ from psycopg import sql
 WRITTEN_ONCE = frozenset({"audit", "delivery", "flow_revision"})
 RIGHTS = {
     **dict.fromkeys(WRITTEN_ONCE, "select, insert"),
-    "audit_head": "select, update",  # one row, which the upgrade makes
+    "audit_head": "select, insert, update",  # it is made anew if it is not there
     "alembic_version": "select",
 }
 
 _TABLES = "select tablename from pg_tables where schemaname = %s order by 1"
-_ALL = """
-select rolsuper, pg_has_role(nspowner, 'member'), quote_ident(pg_get_userbyid(nspowner)),
-       quote_ident(rolname)
-from pg_namespace, pg_roles where nspname = %s and rolname = current_user
-"""
-_SOME = """
-select relname, word
-from pg_class, unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) as asked (word)
+# Whatever the running role may become, whether or not it inherits, or has yet to SET ROLE.
+_MEMBER = "pg_has_role(current_user, r.oid, 'MEMBER')"
+_ROLES = f"""
+select quote_ident(current_user), quote_ident(r.rolname), r.rolname = current_user,
+       r.rolsuper or r.rolname in ('pg_execute_server_program', 'pg_write_server_files'),
+       r.oid = nspowner,
+       r.rolcreaterole and current_setting('server_version_num')::int < 160000
+from pg_namespace, pg_roles r where nspname = %s and {_MEMBER}
+order by 3 desc, 2
+"""  # noqa: S608  (a constant)
+_SOME = f"""
+select quote_ident(current_user), quote_ident(r.rolname), r.rolname = current_user,
+       string_agg(word || ' ' || relname, ', ' order by relname, word)
+from pg_roles r, pg_class, unnest(array['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) as asked (word)
 where relnamespace = (select oid from pg_namespace where nspname = %s) and relname = any (%s)
-  and (has_table_privilege(pg_class.oid, word)
-       or word = 'UPDATE' and has_any_column_privilege(pg_class.oid, word))
-order by 1, 2
+  and {_MEMBER}
+  and (has_table_privilege(r.oid, pg_class.oid, word)
+       or word = 'UPDATE' and has_any_column_privilege(r.oid, pg_class.oid, word))
+group by r.rolname order by 3 desc, 2
+"""  # noqa: S608  (a constant)
+_MAKES = """
+select format('%1$s may make schemas: REVOKE CREATE ON DATABASE %2$I FROM %1$s;',
+              quote_ident(current_user), current_database())
+where has_database_privilege(current_database(), 'CREATE')
 """
 
 Connection = psycopg.Connection[Any]
@@ -53,18 +65,33 @@ def grant(connection: Connection, schema: str, runner: str) -> None:
 def excess(connection: Connection, schema: str) -> str:
     """Return how the role of this session could change what is written, and the cure; or nothing.
 
-    It has to be another than the schema's owner.
+    It has to be another than the schema's owner. What it could become counts as what it is: whoever
+    has its password can SET ROLE, too.
     """
-    row = connection.execute(_ALL, [schema]).fetchone()
-    if row is None:
-        return ""
-    is_super, member, owner, me = row
-    if is_super:
-        return f"{me} may do everything: ALTER ROLE {me} NOSUPERUSER;"
-    if member:
-        return f"{me} may do whatever {owner} may: REVOKE {owner} FROM {me};"
-    found = connection.execute(_SOME, [schema, sorted(WRITTEN_ONCE)]).fetchall()
-    if not found:
-        return ""
-    said = ", ".join(f"{word} {table}" for table, word in found)
-    return f"{me} may {said}. Run `latchkey db upgrade`; what is left then, others have granted"
+    roles = connection.execute(_ROLES, [schema]).fetchall()
+    found = [said for row in roles if (said := _powers(*row))]
+    if found:
+        return " ".join(found)
+    for me, role, itself, rights in connection.execute(_SOME, [schema, sorted(WRITTEN_ONCE)]):
+        cure = "Run `latchkey db upgrade`; what is left then, others have granted."
+        found.append(
+            f"{me} may {rights}. {cure}" if itself else
+            f"{me} may {rights} as {role}: REVOKE {role} FROM {me};"
+        )  # fmt: skip
+    found += [said for (said,) in connection.execute(_MAKES)]
+    return " ".join(found)
+
+
+def _powers(me: str, role: str, *is_: bool) -> str:
+    """Say what a role may do that has no bounds, and how it is taken away."""
+    itself, everything, owner, makes_members = is_
+    cure = "" if itself else f"REVOKE {role} FROM {me};"
+    if everything:
+        return f"{me} may do everything: {cure or f'ALTER ROLE {me} NOSUPERUSER;'}"
+    if owner:
+        return f"{me} may do whatever {role} may: {cure}"
+    if makes_members:
+        return (
+            f"{me} may make itself a member of any role: {cure or f'ALTER ROLE {me} NOCREATEROLE;'}"
+        )
+    return ""

@@ -4,26 +4,30 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import col
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from bot import anchors
+from bot.anchors import Anchors
 from bot.cli import cli
 from bot.clock import DatabaseClock
+from bot.export import Format
 from bot.sandbox.house import COMPANY
 from bot.services import Services
 from engine.directory import PersonId
 from engine.outcome import Entry
-from engine.request import SYSTEM
+from engine.request import SYSTEM, State
 from storage import audit, sync
 from storage.audit import Anchor
 from storage.secrets import KeyRing, new_key
-from storage.tables import AuditRow, MessageRow
+from storage.tables import AuditHead, AuditRow, MessageRow
 from tests.support.stored import ADA, ALICE, KEY, START, Stored
 
 TOLD = re.compile(r"Anchor of the audit, (\S+) .*latchkey audit verify --anchor (\S+)", re.DOTALL)
@@ -55,7 +59,7 @@ def test_the_anchor_is_told_to_the_admins_once_a_day_ready_to_be_pasted(inside):
 
 def test_two_replicas_tell_it_once(stored, services):
     for _ in range(2):
-        assert anchors.tell(services, None) == anchors.EVERY
+        assert Anchors(services).tell() == anchors.EVERY
 
     told = [m for m in stored.rows(MessageRow) if m.key.startswith("anchor/")]
     assert [(m.recipient, m.kind) for m in told] == [(ADA, "notice")]
@@ -65,7 +69,7 @@ def test_with_nobody_to_tell_it_is_in_the_log_alone(stored, services):
     stored.write(lambda tx, _: sync.administrators(tx, [], START))
 
     with capture_logs() as said:
-        anchors.tell(services, None)
+        Anchors(services).tell()
 
     now = str(anchor(stored))
     assert [(line["log_level"], line.get("anchor")) for line in said] == [("info", now)]
@@ -155,22 +159,89 @@ def test_each_finding_is_a_line_and_the_status_one(stored, latchkey):
     status, said = latchkey("audit", "verify")
 
     assert status == 1
-    first, second, last = said.splitlines()
+    first, second, *rest, last = said.splitlines()
     assert first.startswith("entry 2 (")
     assert f"entry {seq} (" in second
-    assert "written without a key" in second
+    assert "was changed" in second
+    assert "written without a key" in rest[-1]
     assert last == "The audit is not whole."
 
 
-def test_what_an_anchor_alone_proves_is_counted(stored, latchkey, monkeypatch):
-    count, kept = anchor(stored).seq, str(anchor(stored))
-    monkeypatch.setenv("LATCHKEY_KEYS", new_key())
+def test_what_is_from_before_there_were_keys_is_counted(stored, latchkey):
+    stored.write(lambda tx, _: tx.execute(delete(AuditRow)))
+    stored.write(lambda tx, _: tx.execute(update(AuditHead).values(seq=0, hash="", mac="")))
+    ring, stored.database.keys = stored.database.keys, None
+    say(stored, Entry("noted", SYSTEM))
+    stored.database.keys = ring
+    say(stored, Entry("noted", SYSTEM))
 
     assert latchkey("audit", "verify")[0] == 1
-    status, said = latchkey("audit", "verify", "--anchor", kept)
+    status, said = latchkey("audit", "verify", "--anchor", str(anchor(stored)))
 
     assert status == 0
-    assert f"{count} entries, {count} of them by anchors alone" in said
+    assert "3 entries. 1 of them are from before there was a key" in said
+
+
+def test_no_anchor_makes_up_for_a_key(stored, latchkey, monkeypatch):
+    """Entries under keys that nobody knows were proven `by anchors alone`."""
+    monkeypatch.setenv("LATCHKEY_KEYS", new_key())
+
+    status, said = latchkey("audit", "verify", "--anchor", str(anchor(stored)))
+
+    assert status == 1
+    assert "which is not in LATCHKEY_KEYS" in said
+
+
+def forge(stored) -> None:
+    """Put in an entry that never happened, as whoever has the database and no key."""
+    ring, stored.database.keys = stored.database.keys, None
+    say(stored, Entry("approved", ALICE))
+    stored.database.keys = ring
+
+
+def test_no_anchor_is_told_over_what_no_key_proves(stored, services):
+    """Latchkey itself sent the anchor that made a forged approval true."""
+    mine = Anchors(services)
+    mine.tell()
+    forge(stored)
+    say(stored, Entry("noted", SYSTEM))
+
+    with capture_logs() as said:
+        mine.tell()
+        mine.tell()
+
+    assert [line.get("anchor") for line in said if "findings" in line] == [None]
+    assert (
+        "written without a key" in next(line for line in said if "findings" in line)["findings"][0]
+    )
+    told = [m for m in stored.rows(MessageRow) if m.key.startswith("audit/")]
+    assert [(m.recipient, m.kind) for m in told] == [(ADA, "alarm")]
+
+
+def test_a_process_that_starts_looks_at_what_came_last(stored, services):
+    forge(stored)
+    say(stored, Entry("noted", SYSTEM))
+
+    found, faults = Anchors(services).note()
+
+    assert found == anchor(stored)
+    assert "written without a key" in faults[0]
+
+
+def test_what_was_cut_off_since_the_last_anchor_is_found(stored, services):
+    """In memory it is out of reach of whoever writes to the database."""
+    (head,) = stored.rows(AuditHead)
+    kept = {"seq": head.seq, "hash": head.hash, "mac": head.mac}
+    say(stored, Entry("noted", SYSTEM))
+    mine = Anchors(services)
+    assert mine.note() == (anchor(stored), [])
+
+    with stored.database.write() as tx:
+        tx.execute(delete(AuditRow).where(col(AuditRow.seq) > head.seq))
+        tx.execute(update(AuditHead).values(kept))
+
+    _, faults = mine.note()
+    assert any("its end was cut off" in fault for fault in faults)
 
 
 def test_what_is_no_anchor_is_told(latchkey):
@@ -222,14 +293,31 @@ def test_a_part_is_exported_by_its_days(stored, latchkey):
     assert [json.loads(line)["action"] for line in said.splitlines()] == ["day 1", "day 2"]
 
 
-def test_what_cannot_be_read_is_told_in_a_sentence(stored, latchkey):
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(stored, latchkey):
+    """One row without a time that can be read blinded verify and the export."""
     with stored.database.write() as tx:
-        tx.connection().exec_driver_sql("update audit set at = 'never' where seq = 2")
+        tx.connection().exec_driver_sql(
+            "update audit set at = 'never', request_id = x'ff' where seq = 2"
+        )
 
-    for command in ("verify", "export"):
-        status, said = latchkey("audit", command)
-        assert status == 1
-        assert "cannot be read" in said
+    status, said = latchkey("audit", "verify")
+    assert status == 1
+    assert said.splitlines()[0].endswith("what it says cannot be read (at, request_id)")
+    for as_ in Format:
+        status, said = latchkey("audit", "export", "--format", as_)
+        assert status == 0
+        assert "never" in said
+    count = len(stored.rows(AuditRow))
+    assert len(latchkey("audit", "export")[1].splitlines()) == count
+
+
+def test_the_export_needs_no_keys(stored, latchkey, monkeypatch):
+    monkeypatch.delenv("LATCHKEY_KEYS")
+
+    status, said = latchkey("audit", "export")
+
+    assert status == 0
+    assert len(said.splitlines()) == len(stored.rows(AuditRow))
 
 
 def test_a_log_larger_than_a_page_is_read_whole(stored, latchkey):
@@ -239,3 +327,19 @@ def test_a_log_larger_than_a_page_is_read_whole(stored, latchkey):
 
     assert f"{anchor(stored).seq:,} entries" in latchkey("audit", "verify")[1]
     assert len(latchkey("audit", "export")[1].splitlines()) == anchor(stored).seq
+
+
+@pytest.mark.usefixtures("latchkey")
+def test_a_reason_from_a_terminal_that_speaks_no_utf_8_is_taken(stored):
+    """`revoke` ended in a traceback, and the access went on."""
+    request = stored.submit()
+    stored.converge()
+
+    command = ["-m", "bot", "revoke", request.code, "--no-wait", "--reason", b"caf\xe9"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stderr) == (2, b"")
+    stored.converge()
+    assert stored.again(request).state is State.REVOKED
+    reasons = {r.body.get("reason") for r in stored.rows(AuditRow)}
+    assert "caf\ufffd" in reasons

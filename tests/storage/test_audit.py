@@ -13,12 +13,12 @@ from sqlalchemy import delete, event, insert, select, update
 from sqlmodel import col
 
 from engine.outcome import Entry
-from engine.request import SYSTEM
+from engine.request import SYSTEM, State
 from storage import audit
 from storage.audit import BOUND, Anchor, BadAnchorError
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditHead, AuditRow
-from tests.support.stored import ADA, KEY
+from tests.support.stored import ADA, HOUR, KEY, PG
 
 SECOND, THIRD = new_key(), new_key()
 
@@ -79,8 +79,9 @@ def rehashed(log: list[dict]) -> list[dict]:
     """Return the log with hashes that fit: for that no key is needed."""
     link, made = "", []
     for row in log:
-        about = (row[name] for name in ("seq", "at", "actor", "action", "request_id", "body"))
-        link = audit._hash(link, *about)
+        about = [row[name] for name in ("seq", "at", "actor", "action", "request_id", "body")]
+        about[1] = about[1].isoformat()
+        link = audit._digest(audit._line(link, *about, key=row["key"]))
         made.append(row | {"hash": link})
     return made
 
@@ -263,11 +264,12 @@ def test_a_cut_that_is_called_a_rotation_shows(stored, owner, log):
     """The last line left is said to be of a key that nobody knows, as if it had been rotated."""
     log_ = entries(stored)[:-3]
     log_[-1] |= {"key": "0badc0de", "mac": "f" * 64}
-    put_in_place(owner, log_, mac="f" * 64)
+    put_in_place(owner, rehashed(log_), mac="f" * 64)
     note(stored)
 
     (fault,) = wrong(stored)
     assert f"entry {log - 3} (noted): written under key 0badc0de, which is not in" in fault
+    assert wrong(stored, anchor(stored)) == [fault]
 
 
 @pytest.mark.parametrize("first", [1, 4])
@@ -288,7 +290,7 @@ def test_a_log_written_anew_under_another_key_shows(stored, owner, log, first, r
     note(stored)
 
     for found in (faults, wrong(stored)):
-        assert any(f"entries {first} to " in f and "Only an anchor" in f for f in found)
+        assert any(f"entries {first} to " in f and "written " in f for f in found)
     assert log
 
 
@@ -372,17 +374,29 @@ def test_a_new_key_binds_what_was_there(stored, log):
     assert bound["key"] == after["key"] != before["key"]
 
 
-def test_without_the_old_key_an_anchor_proves_what_was_written_with_it(stored, log):
+@pytest.mark.usefixtures("log")
+def test_without_the_old_key_its_entries_are_proven_by_who_had_both(stored):
     with keys(stored, SECOND, KEY):
         note(stored)
+    with keys(stored, THIRD, SECOND):
+        note(stored)
+        assert wrong(stored) == []
+    with keys(stored, THIRD):
+        note(stored)
+        assert wrong(stored) == []
+
+
+def test_a_key_that_is_dropped_before_the_next_has_written_proves_nothing(stored, log):
+    """What the old key had written could have been cut off before: nobody has looked."""
     kept = anchor(stored)
     with keys(stored, SECOND):
+        assert any("the head, at entry" in fault for fault in wrong(stored))
         note(stored)
 
         (fault,) = wrong(stored)
         assert fault.startswith(f"entries 1 to {log}: written under key ")
         assert fault.endswith(f"Since entry {log + 1} nothing has changed there")
-        assert wrong(stored, kept) == []
+        assert wrong(stored, kept, anchor(stored)) == [fault]
 
 
 def test_without_the_old_key_a_change_shows_all_the_same(stored, owner, log):
@@ -406,7 +420,7 @@ def test_what_is_written_without_a_key_is_named(stored, log):
     (fault,) = wrong(stored)
     assert fault.startswith(f"entry {log + 1} (revoked): written without a key")
     assert fault.endswith(f"Since entry {log + 2} nothing has changed there")
-    assert wrong(stored, kept) == []
+    assert wrong(stored, kept) == [fault]
     assert entries(stored)[-2]["action"] == BOUND
 
 
@@ -418,19 +432,20 @@ def test_nothing_is_said_to_be_as_it_was_where_something_was_changed(stored, own
     with keys(stored, SECOND):
         changed, unproven = wrong(stored)
     assert changed.startswith(f"entry {log - 3} (noted) was changed")
-    assert unproven.endswith("proves it")
+    assert unproven.endswith("nor what was cut off before")
 
 
-def test_who_has_no_keys_verifies_with_an_anchor(stored, owner, log):
+def test_who_has_no_keys_sees_with_an_anchor_what_has_changed_since(stored, owner, log):
     kept = anchor(stored)
     with keys(stored):
-        assert len(wrong(stored)) == 1
-        assert wrong(stored, kept) == []
+        faults = wrong(stored)
+        assert any(f"entries 1 to {log}: written under key" in fault for fault in faults)
+        assert wrong(stored, kept) == faults
 
         log_ = entries(stored)
         log_[log - 3]["body"] = {"n": "forged"}
         put_in_place(owner, rehashed(log_))
-        assert len(wrong(stored, kept)) == 2
+        assert any("not what it was at the anchor" in fault for fault in wrong(stored, kept))
 
 
 def test_keys_of_another_installation_are_others():
@@ -460,9 +475,254 @@ def test_an_honest_log_is_whole_however_keys_are_rotated(stored, history):
         with keys(stored, *ring):
             for n in range(times):
                 note(stored, n)
-    kept = anchor(stored)
-
     with keys(stored, KEY, SECOND, THIRD):
         assert wrong(stored) == []
+    with keys(stored, THIRD, KEY, SECOND):
+        note(stored)
     with keys(stored, THIRD):
-        assert wrong(stored, kept) == []
+        assert wrong(stored) == []
+
+
+# --- what no key proves is not proven by an anchor ------------------------------------------------
+
+
+def test_entries_from_before_there_were_keys_are_proven_by_an_anchor_alone(stored, owner):
+    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
+    with keys(stored):
+        note(stored)
+        note(stored)
+    note(stored)
+    kept = anchor(stored)
+
+    (fault,) = wrong(stored)
+    assert fault.startswith("entries 1 to 2: written without a key, before there was one")
+    with stored.database.read() as session:
+        reading = audit.Reading(session, [kept])
+        assert list(reading.findings()) == []
+    assert (reading.early, reading.entries) == (2, 4)
+
+
+def test_an_anchor_does_not_make_a_forged_entry_true(stored, log):
+    """Somebody put in an approval; with the day's anchor verify called the log whole."""
+    with keys(stored):
+        say(stored, Entry("approved", ADA))
+    note(stored)
+
+    for known in ((), (anchor(stored),)):
+        (fault,) = wrong(stored, *known)
+        assert fault.startswith(f"entry {log + 1} (approved): written without a key")
+
+
+def test_what_is_called_an_entry_without_a_key_is_one(stored, owner, log):
+    """The end was cut off, and key and MAC of the last line taken away: an anchor proved it."""
+    kept = anchor(stored)
+    note(stored)
+    put_in_place(owner, entries(stored)[:log], mac="")
+    tamper(owner, update(AuditRow).where(col(AuditRow.seq) == log).values(key="", mac=""))
+
+    assert wrong(stored, kept)
+    note(stored)
+    faults = wrong(stored, kept, anchor(stored))
+    assert any(fault.startswith(f"entry {log} (noted) was changed") for fault in faults)
+    assert any(f"entry {log} (noted): written without a key" in fault for fault in faults)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_cut_back_to_an_old_key_shows(stored, owner, log, dropped):
+    """The new key's entries were cut off, back to those of a key that was dropped since."""
+    kept = anchor(stored)
+    with keys(stored, SECOND, KEY):
+        note(stored)
+    with keys(stored, SECOND):
+        note(stored)
+        put_in_place(owner, entries(stored)[:log], mac="garbage")
+    with keys(stored, SECOND, *([] if dropped else [KEY])):
+        assert any(f"the head, at entry {log}" in fault for fault in wrong(stored, kept))
+        note(stored)
+        assert wrong(stored, kept, anchor(stored))
+
+
+def test_a_cut_back_to_an_entry_without_a_key_shows(stored, owner, log):
+    with keys(stored):
+        note(stored)
+    kept = anchor(stored)
+    note(stored)
+    put_in_place(owner, entries(stored)[: log + 1], mac="garbage")
+
+    assert any(f"the head, at entry {log + 1}" in fault for fault in wrong(stored, kept))
+    note(stored)
+    assert wrong(stored, kept, anchor(stored))
+
+
+def test_a_rotation_that_nobody_could_look_at_is_not_one_that_was_well(stored, owner, log):
+    """A head that was moved was `not known` to who had not its key, and so it was in order."""
+    put_in_place(owner, entries(stored)[: log - 3], mac="garbage")
+    with keys(stored, SECOND):
+        note(stored)
+
+    with keys(stored, SECOND, KEY):
+        (fault,) = wrong(stored)
+    assert f"entries after {log - 3} were cut off" in fault
+
+
+# --- the log goes on, whatever was done to its head -----------------------------------------------
+
+SPOILT = {
+    "back": update(AuditHead).values(seq=AuditHead.seq - 1),
+    "at the start": update(AuditHead).values(seq=0, hash="", mac=""),
+    "far on": update(AuditHead).values(seq=AuditHead.seq + 1000),
+    "at the last number": update(AuditHead).values(seq=2**31 - 1),
+    "below nothing": update(AuditHead).values(seq=-5),
+    "another hash": update(AuditHead).values(hash="x"),
+    "another MAC": update(AuditHead).values(mac="é"),
+    "missing": delete(AuditHead),
+    "two": insert(AuditHead).values(id=7, seq=3, hash="x"),
+    # Only SQLite keeps these.
+    "text": "update audit_head set seq = 'abc'",
+    "bytes": "update audit_head set hash = x'00ff', mac = x'00'",
+}
+
+
+def spoil(owner, how: str) -> None:
+    with owner.write() as tx:
+        if isinstance(SPOILT[how], str):
+            tx.connection().exec_driver_sql(SPOILT[how])
+        else:
+            tx.execute(SPOILT[how])
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+@pytest.mark.parametrize("how", SPOILT)
+def test_access_ends_whatever_was_done_to_the_head(stored, owner, kind, how, keyed):
+    """With the head moved back by one nothing could be written any more, so no access ended."""
+    if kind == "postgresql" and isinstance(SPOILT[how], str):
+        return
+    request = stored.submit()
+    stored.converge()
+    spoil(owner, how)
+    stored.pass_(24 * HOUR)
+    if not keyed:
+        stored.database.keys = None
+
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(request).state is State.EXPIRED
+    assert not any(stored.systems[PG].held.values())
+    stored.database.keys = KeyRing([KEY])
+    faults = wrong(stored)
+    if keyed:
+        moved = ["the head was not as Latchkey had left it" in fault for fault in faults]
+        assert moved == ([] if how == "two" else [True])
+    else:
+        assert any("written without a key" in fault for fault in faults)
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 2**31 - 1, 2**31 - 3])
+def test_access_ends_whatever_stands_where_the_next_entries_belong(stored, at):
+    """The running role alone can put in a line, also with the last number that there is."""
+    request = stored.submit()
+    stored.converge()
+    end = entries(stored)[-1]
+    foreign = end | {"seq": at if at > 5 else end["seq"] + 1 + at, "action": "approved"}
+    tamper(stored.database, insert(AuditRow).values(foreign))
+    stored.pass_(24 * HOUR)
+
+    stored.tick()
+    stored.converge()
+    for _ in range(8):
+        note(stored)
+
+    assert stored.again(request).state is State.EXPIRED
+    assert any(f"entry {foreign['seq']} (approved)" in fault for fault in wrong(stored))
+
+
+def test_what_was_found_of_the_head_is_written(stored, owner, log):
+    tamper(owner, update(AuditHead).values(seq=3))
+
+    note(stored)
+
+    bound, last = entries(stored)[-2:]
+    assert (bound["action"], bound["seq"], last["seq"]) == (BOUND, log + 1, log + 2)
+    assert bound["body"]["intact"] is False
+    assert bound["body"]["head"].startswith("3:")
+    count = len(entries(stored))
+    note(stored)
+    assert len(entries(stored)) == count + 1
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "a\0b", {"a": ["\ud800"]}, "a\\u0000"])
+def test_an_entry_does_not_fail_for_its_letters(stored, text):
+    """A reason from a Latin-1 terminal ended in a traceback, and the access went on."""
+    say(stored, Entry("noted", SYSTEM, {"reason": text}))
+
+    kept = entries(stored)[-1]["body"]["reason"]
+    assert kept == {"a": ["\ufffd"]} if isinstance(text, dict) else kept[:1] == text[:1]
+    assert wrong(stored) == []
+
+
+# --- one line that cannot be read -----------------------------------------------------------------
+
+STRANGE = {
+    "sqlite": [
+        ("at = 'never'", "at"), ("at = x'00'", "at"), ("request_id = 'abc'", "request_id"),
+        ("request_id = x'00'", "request_id"), ("body = 'x'", "body"), ("body = '[1]'", "body"),
+        ("actor = x'00ff'", ""), ("mac = x'00'", ""), ("key = x'00'", ""), ("hash = x'00'", ""),
+    ],
+    "postgresql": [
+        ("at = 'infinity'", "at"), ("at = '-infinity'", "at"), ("at = '20000-01-01'", "at"),
+        ("at = '0044-03-15 BC'", "at"), ("body = '[1]'", "body"), ("mac = 'é'", ""),
+    ],
+}  # fmt: skip
+
+
+def test_one_line_that_cannot_be_read_is_named_and_hides_no_other(stored, owner, log, kind):
+    """One entry of the year 20000 was enough: verify, export and `db restored` failed."""
+    kept = entries(stored)[log - 6]
+    for change, what in STRANGE[kind]:
+        with owner.write() as tx:
+            tx.connection().exec_driver_sql(f"update audit set {change} where seq = {log - 5}")  # noqa: S608
+
+        faults = wrong(stored)
+        assert any(fault.startswith(f"entry {log - 5} (noted)") for fault in faults), change
+        assert any(f"cannot be read ({what})" in fault for fault in faults) == bool(what), change
+        with stored.database.read() as session:
+            read = list(audit.written(session))
+            assert [e.seq for e in read] == list(range(1, log + 1))
+            assert audit.newest_moment(session, stored.now) == stored.now
+
+        row = col(AuditRow.seq) == log - 5
+        tamper(owner, delete(AuditRow).where(row), insert(AuditRow).values(kept))
+        assert wrong(stored) == []
+
+
+def test_the_newest_moment_is_of_what_can_be_read(stored, owner, kind, log):
+    what = "never" if kind == "sqlite" else "infinity"
+    with owner.write() as tx:
+        tx.connection().exec_driver_sql(f"update audit set at = '{what}' where seq = {log}")  # noqa: S608
+
+    with stored.database.read() as session:
+        assert audit.newest_moment(session, stored.now) == stored.now
+
+
+# --- a part of it ---------------------------------------------------------------------------------
+
+
+def test_what_came_after_an_anchor_is_read_by_itself(stored, owner, log):
+    def tail(*, after: int = log - 2) -> list[str]:
+        with stored.database.read() as session:
+            return list(audit.Reading(session, [kept], after=after).findings())
+
+    kept = anchor(stored)
+    assert tail() == []
+    assert tail(after=log) == []
+    note(stored)
+    assert tail(after=log) == []
+
+    tamper(owner, update(AuditRow).where(col(AuditRow.seq) == 2).values(actor=ADA))
+    assert tail() == []
+    with keys(stored):
+        note(stored)
+    note(stored)
+    (fault,) = tail(after=log)
+    assert fault.startswith(f"entry {log + 2} (noted): written without a key.")

@@ -243,6 +243,20 @@ def put_back(compared) -> list[str]:
     return [r.code for r in restored(desk, compared.services.connected)]
 
 
+@pytest.mark.parametrize("at", ["never", "infinity", "9999-12-31 00:00:00"])
+def test_a_backup_is_put_back_whatever_moment_an_entry_names(compared, stored, owner, kind, at):
+    """One entry of a moment that cannot be read, and `db restored` ended in a traceback."""
+    request = stored.submit(duration=HOUR)
+    stored.converge()
+    end = max(r.seq for r in stored.rows(AuditRow))
+    moment = "-infinity" if at == "never" and kind == "postgresql" else at
+    with owner.write() as tx:
+        tx.connection().exec_driver_sql(f"update audit set at = '{moment}' where seq = {end}")  # noqa: S608
+    stored.pass_(65 * MINUTE)
+
+    assert put_back(compared) == [request.code]
+
+
 def test_access_that_may_have_been_extended_since_the_backup_is_kept(compared, stored):
     """F11: a restore from a backup ended what had been renewed since."""
     request = stored.submit(duration=HOUR)

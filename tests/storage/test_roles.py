@@ -120,7 +120,7 @@ def test_what_an_upgrade_finds_granted_beyond_it_takes_away(cluster, runner, own
     upgrade(runner, owner)
     assert excess(runner) == ""
     superuser(cluster, owner, f"grant all on all tables in schema latchkey to {RUNNER}")
-    assert "DELETE audit, TRUNCATE audit, UPDATE audit" in excess(runner)
+    assert "DELETE audit, TRIGGER audit, TRUNCATE audit, UPDATE audit" in excess(runner)
 
     upgrade(runner, owner)
 
@@ -142,6 +142,16 @@ def test_what_an_upgrade_finds_granted_beyond_it_takes_away(cluster, runner, own
             "revoke update (actor) on latchkey.audit from public",
             "UPDATE audit",
         ),
+        (
+            f"grant trigger on latchkey.audit to {RUNNER}",
+            f"revoke trigger on latchkey.audit from {RUNNER}",
+            "TRIGGER audit",
+        ),
+        (
+            f"grant pg_execute_server_program to {RUNNER}",
+            f"revoke pg_execute_server_program from {RUNNER}",
+            "may do everything: REVOKE pg_execute_server_program",
+        ),
     ],
 )
 def test_whoever_else_lets_it_change_what_is_written_is_found(
@@ -153,6 +163,62 @@ def test_whoever_else_lets_it_change_what_is_written_is_found(
         assert said in excess(runner)
     finally:
         superuser(cluster, owner, back)
+    assert excess(runner) == ""
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("root login superuser", "may do everything: REVOKE"),
+        ("helper", "UPDATE audit as helper: REVOKE helper"),
+        ("writer in role pg_write_all_data", "DELETE audit"),
+        ("keeper in role store", "may do whatever store may"),
+    ],
+)
+def test_what_it_could_become_counts_as_what_it_is(cluster, runner, owner, direct, role, said):
+    """Doctor asked what it inherits: with SET ROLE it could be somebody who may do more."""
+    upgrade(runner, owner)
+    name = role.partition(" ")[0]
+    rights = (
+        f"create role {role}",
+        f"grant usage on schema latchkey to {name}",
+        f"grant update on latchkey.audit to {name}",
+        "create role between",
+        *([f"grant {name} to {RUNNER}"] if direct else
+          [f"grant {name} to between", f"grant between to {RUNNER}"]),
+    )  # fmt: skip
+    superuser(cluster, owner, f"alter role {RUNNER} noinherit", *rights)
+    try:
+        assert said in excess(runner)
+    finally:
+        superuser(
+            cluster,
+            owner,
+            f"drop owned by {name}",
+            f"drop role {name}",
+            "drop role between",
+            f"alter role {RUNNER} inherit",
+        )
+    assert excess(runner) == ""
+
+
+def test_who_makes_roles_can_be_any_of_them_before_postgresql_16(cluster, runner, owner):
+    upgrade(runner, owner)
+    superuser(cluster, owner, f"alter role {RUNNER} createrole")
+    try:
+        found = excess(runner)
+        with psycopg.connect(for_libpq(runner), autocommit=True) as connection:
+            if connection.info.server_version < 160000:
+                assert f"ALTER ROLE {RUNNER} NOCREATEROLE" in found
+                connection.execute(f"grant {STORE} to {RUNNER}")
+                superuser(cluster, owner, f"revoke {STORE} from {RUNNER}")
+            else:
+                assert found == ""
+                with pytest.raises(InsufficientPrivilege):
+                    connection.execute(f"grant {STORE} to {RUNNER}")
+    finally:
+        superuser(cluster, owner, f"alter role {RUNNER} nocreaterole")
     assert excess(runner) == ""
 
 
@@ -188,6 +254,9 @@ def test_one_role_becomes_two_under_access_that_runs(cluster, runner, owner):
     with lives_on(stored.database.url, runner):
         superuser(cluster, owner, str(refused.value).partition("says: ")[2])
         upgrade(runner, owner)
+    left = excess(runner)
+    assert left.startswith(f"{RUNNER} may make schemas: REVOKE CREATE ON DATABASE")
+    superuser(cluster, owner, left.partition(": ")[2])
     assert excess(runner) == ""
 
 
