@@ -33,7 +33,7 @@ class JobKind(StrEnum):
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     ANCHOR = "anchor"  # of the audit: told outside the database
-    SWEEP = "sweep"  # forget instances that are long dead
+    SWEEP = "sweep"  # dead instances, and requests that sleep past their moment
 
 
 _KNOWN = [kind.value for kind in JobKind]  # during an upgrade there may be others

@@ -5,13 +5,16 @@ import time
 from collections import Counter
 
 import pytest
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from bot.jobs import JobLoop
+from bot.program import SWEEP_EVERY
 from bot.services import Services
 from engine.connectors.port import Unavailable
 from storage import jobs
 from storage.jobs import JobKind
-from storage.tables import JobRow
+from storage.tables import JobRow, RequestRow
 from tests.support.inside import wait_until
 from tests.support.stored import ALICE, BOB, DORA, PG, WIKI, Stored
 
@@ -119,3 +122,26 @@ def test_a_job_that_fails_is_tried_again_later(runs):
     wait_until(lambda: not runs.loop.busy)
 
     assert {(r.attempts, r.lease) for r in runs.stored.rows(JobRow)} == {(1, None)}
+
+
+def test_the_sweep_rouses_who_would_sleep_past_their_end(inside):
+    """A request whose `wake_at` was taken away was never looked at again, and nobody said so."""
+    marta = inside.sandbox.person("marta@harbourpine.example")
+    marta.command("/access", "request read on orders/shop/customers: INC-1")
+    marta.wait_view("Request access").submit()
+    inside.run({"messages", "clock"})
+
+    def wake():
+        with inside.database.read() as session:
+            return session.execute(select(RequestRow.wake_at)).scalar_one()
+
+    planned = wake()
+    with inside.database.write() as tx:
+        tx.execute(update(RequestRow).values(wake_at=None))
+
+    with capture_logs() as logs:
+        assert inside.program._runners()[JobKind.SWEEP](None) == SWEEP_EVERY
+    inside.run({"clock"})
+
+    assert wake() == planned
+    assert "requests slept past their moment" in {line["event"] for line in logs}
