@@ -30,6 +30,7 @@ from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings, unknown
 from bot.steps import Steps
+from bot.usecases.credentials import SHOWN_FOR
 from bot.vitals import Vitals
 from bot.watch import Watch
 from bot.web import Events, probes, site
@@ -167,7 +168,7 @@ class Program:
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
-        self._jobs = JobLoop(self.services, self._runners())
+        self._jobs = JobLoop(self.services, self._runners(), self._longest())
         quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
         self._homes = Homes(self.services, quick)
         drains = {
@@ -391,6 +392,18 @@ class Program:
             JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
             JobKind.ANCHOR: lambda job: anchors.tell(self.services, job),
             JobKind.SWEEP: self._sweep,
+        }
+
+    def _longest(self) -> Mapping[JobKind, timedelta]:
+        """Return for how long each kind of job is put off at the most."""
+        return {
+            JobKind.DISCOVER: timedelta(minutes=self._settings.discover_minutes),
+            JobKind.RECONCILE: timedelta(minutes=self._settings.reconcile_minutes),
+            JobKind.RECONCILE_ACCOUNT: reconcile.SOON,
+            JobKind.SLACK_PEOPLE: roster.EVERY,
+            JobKind.FORGET_SECRET: SHOWN_FOR,
+            JobKind.ANCHOR: anchors.EVERY,
+            JobKind.SWEEP: SWEEP_EVERY,
         }
 
     def _read_people(self, job: Job) -> timedelta:

@@ -126,7 +126,7 @@ class Reading:
         self.services.transaction(schedule)
         read_on = partial(roster.read_on, self.services, self.client)
         runners = {JobKind.SLACK_PEOPLE: read_on, JobKind.SWEEP: other}
-        run_jobs(JobLoop(self.services, runners))
+        run_jobs(JobLoop(self.services, runners, {}))
         return self.job.due_at - clock.time
 
     def tied(self) -> int:
