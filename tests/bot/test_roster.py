@@ -187,7 +187,7 @@ HTML = "<html><title>429 Too Many Requests</title></html>"
         (limited({"Retry-After": "30, 30"}), 30 * SECOND),
         (limited({"Retry-After": "30|30"}), 30 * SECOND),
         (limited({"Retry-After": "0"}), 3 * SECOND),
-        (limited({"Retry-After": "9" * 9}), 3600 * SECOND),
+        (limited({"Retry-After": "9" * 9}), 300 * SECOND),
         (limited({}), UNSAID),
         (limited({}, HTML), UNSAID),
         (limited({"Retry-After": ""}), UNSAID),
