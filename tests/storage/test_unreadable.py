@@ -443,3 +443,26 @@ def test_a_moment_that_is_none_hides_no_row(house, table, column):
     house.live()
 
     assert house.held() == []
+
+
+@pytest.mark.parametrize("said", ["'x'", "1.5", "x'00'"])
+def test_a_version_that_is_no_number_keeps_no_request_from_its_end(house, said):
+    """SQLite takes any text for one: the request could neither end nor be revoked."""
+    if not house.stored.database.sqlite:
+        return
+    with house.owner.write() as tx:
+        tx.execute(text(f"update request set version = {said}"))  # noqa: S608
+        tx.execute(text("update request set body = '[]' where id = (select min(id) from request)"))
+
+    house.look_round()
+    assert house.listed().keys() >= {r.id for r in (*house.running, house.waiting)}
+    assert house.listed()[house.running[1].id].readable
+    outcome = house.stored.do(house.running[1], Revoke(OPERATOR, "enough"))
+    assert isinstance(outcome, Decision)
+    house.stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    states = [house.stored.again(r).state for r in house.running]
+    assert states == [State.REVOKED if n == 1 else State.EXPIRED for n in range(5)]
+    assert "counted anew" in str(house.found())
