@@ -31,6 +31,8 @@ from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
 UPDATE = "chat.update"
+HISTORY = "conversations.history"
+OPEN = "conversations.open"
 AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
@@ -244,6 +246,8 @@ class MessageLoop:
             raise _LeftError
         channel, ts = drawn.channel or drawn.slack, parcel.ts
         if parcel.doubtful and ts is None:
+            if (until := self._may_look(now, opens=drawn.channel is None)) > now:
+                return _Sent(Later(parcel, until))
             channel = drawn.channel or self._direct(drawn.slack)
             ts = self._find(channel, parcel)
         text, blocks = drawn.message.text, drawn.message.blocks
@@ -265,6 +269,11 @@ class MessageLoop:
             self._pace.posted(channel, now)
         opened = (parcel.recipient, channel) if ts and channel != drawn.channel else None
         return _Sent(Shown(parcel, channel, ts), opened)
+
+    def _may_look(self, now: datetime, *, opens: bool) -> datetime:
+        """Return when a card may be looked for. `opens`: its direct message is not known."""
+        methods = (HISTORY, OPEN) if opens else (HISTORY,)
+        return max(self._pace.until(method, now) for method in methods)
 
     def _direct(self, slack: str) -> str:
         answer: Any = self._client.conversations_open(users=slack)

@@ -25,11 +25,20 @@ log = structlog.get_logger()
 
 
 class JobLoop:
-    """Runs the jobs of each lane one after another, in a thread that it has to itself."""
+    """Runs the jobs of each lane one after another, in a thread that it has to itself.
 
-    def __init__(self, services: Services, runners: Mapping[JobKind, Runner]) -> None:
+    `longest`: for how long each kind is put off at the most (`storage.jobs.due`).
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        runners: Mapping[JobKind, Runner],
+        longest: Mapping[JobKind, timedelta],
+    ) -> None:
         self._services = services
         self._runners = runners
+        self._longest = longest
         self._lock = threading.Lock()
         self._pools: dict[str, Pool] = {}
         self._busy: set[str] = set()
@@ -63,10 +72,13 @@ class JobLoop:
         instance = services.instance
         with self._lock:
             busy = set(self._busy)
-        lanes = jobs.due(services.database, now, BATCH, idle=instance, busy=busy)
+        longest = self._longest
+        lanes = jobs.due(services.database, now, BATCH, idle=instance, busy=busy, longest=longest)
         if not lanes:
             return {}
-        claimed = services.transaction(lambda tx: jobs.claim(tx, instance, lanes, now, idle=True))
+        claimed = services.transaction(
+            lambda tx: jobs.claim(tx, instance, lanes, now, idle=True, longest=longest)
+        )
         found = defaultdict[str, list[Job]](list)
         for job in claimed:
             found[lanes[job.id]].append(job)

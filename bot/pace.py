@@ -3,6 +3,8 @@
 import threading
 from datetime import datetime, timedelta
 
+from bot.slack import LONGEST
+
 POST = "chat.postMessage"
 OWN = timedelta(seconds=5)  # for so long after a post, a channel's own limit may be what is met
 
@@ -19,8 +21,17 @@ class Pace:
         self._posts: dict[str, datetime] = {}
 
     def rests(self, method: str, now: datetime) -> bool:
+        return self.until(method, now) > now
+
+    def until(self, method: str, now: datetime) -> datetime:
+        """Return when the method may be called: now, or once it has rested."""
         with self._lock:
-            return now < self._until.get(method, now)
+            return self._rested(method, now)
+
+    def _rested(self, method: str, now: datetime) -> datetime:
+        until = self._until.get(method, now)
+        # What is much further ahead was said by a clock that has been set back since.
+        return until if now < until <= now + 2 * LONGEST else now
 
     def posted(self, channel: str, now: datetime) -> None:
         with self._lock:
@@ -32,4 +43,4 @@ class Pace:
         with self._lock:
             if method == POST and now - self._posts.get(channel, now - OWN) < OWN:
                 return
-            self._until[method] = max(now + wait, self._until.get(method, now))
+            self._until[method] = max(now + wait, self._rested(method, now))

@@ -30,12 +30,15 @@ from bot.server import Server
 from bot.services import Connected, Services
 from bot.settings import Settings, unknown
 from bot.steps import Steps
+from bot.usecases.credentials import SHOWN_FOR
 from bot.vitals import Vitals
 from bot.watch import Watch
 from bot.web import Events, probes, site
 from engine.inventory import IntegrationId
+from engine.request import code_of
 from storage import claims, files, jobs, schema, servers, sets, succession, sync
 from storage.claims import InstanceId
+from storage.clock import asleep, rouse
 from storage.company import Companies
 from storage.database import AWAY, Database, Write
 from storage.jobs import Job, JobKind
@@ -52,7 +55,7 @@ CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under w
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
-SWEEP_EVERY = timedelta(hours=1)
+SWEEP_EVERY = 2 * claims.LONGEST_PAUSE
 LOOK_EVERY = 10  # seconds; how many sockets there are
 
 log = structlog.get_logger()
@@ -166,7 +169,7 @@ class Program:
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
-        self._jobs = JobLoop(self.services, self._runners())
+        self._jobs = JobLoop(self.services, self._runners(), self._longest())
         quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
         self._homes = Homes(self.services, quick)
         drains = {
@@ -375,7 +378,7 @@ class Program:
             tx.wait_for_others()
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
-            jobs.schedule(tx, JobKind.SWEEP, "", now)
+            jobs.reschedule(tx, JobKind.SWEEP, "", now)
 
         self.services.write(change)
 
@@ -390,6 +393,18 @@ class Program:
             JobKind.FORGET_SECRET: lambda job: forget_secret(self.services, job),
             JobKind.ANCHOR: self._anchors.tell,
             JobKind.SWEEP: self._sweep,
+        }
+
+    def _longest(self) -> Mapping[JobKind, timedelta]:
+        """Return for how long each kind of job is put off at the most."""
+        return {
+            JobKind.DISCOVER: timedelta(minutes=self._settings.discover_minutes),
+            JobKind.RECONCILE: timedelta(minutes=self._settings.reconcile_minutes),
+            JobKind.RECONCILE_ACCOUNT: reconcile.SOON,
+            JobKind.SLACK_PEOPLE: roster.EVERY,
+            JobKind.FORGET_SECRET: SHOWN_FOR,
+            JobKind.ANCHOR: anchors.EVERY,
+            JobKind.SWEEP: SWEEP_EVERY,
         }
 
     def _read_people(self, job: Job) -> timedelta:
@@ -410,8 +425,13 @@ class Program:
         return timedelta(minutes=self._settings.reconcile_minutes)
 
     def _sweep(self, _job: Job) -> timedelta:
-        with self.database.write() as tx:
-            claims.forget_dead(tx)
+        services, now = self.services, self.services.clock.now()
+        services.transaction(claims.forget_dead)
+        with self.database.read() as session:
+            found = asleep(session, services.companies.current(session), now)
+        if found:
+            log.error("requests slept past their moment", requests=[code_of(id_) for id_ in found])
+            services.transaction(lambda tx: rouse(tx, found, now))
         return SWEEP_EVERY
 
     def _build_doors(self) -> None:

@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
 from bot.vitals import Vitals
+from storage.claims import LONGEST_PAUSE
 
 # Slack answers, and says that it does not know this token.
 TOKEN_REFUSED = frozenset(
@@ -19,7 +20,7 @@ TOKEN_REFUSED = frozenset(
 )
 LIMITED = frozenset({"ratelimited", "rate_limited"})
 UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
-LONGEST = timedelta(hours=1)  # whatever it says
+LONGEST = LONGEST_PAUSE  # whatever it says: nothing is put off for longer, and it says so again
 CURES = {
     "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
     "SLACK_APP_TOKEN": "Make one anew, with connections:write: Basic Information, App-Level Tokens",

@@ -109,7 +109,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     )
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
-    columns = _columns(begun, fingerprint(draft)) | {"wake_at": _wake(company, begun, now)}
+    columns = _columns(begun, fingerprint(draft)) | {"wake_at": wake(company, begun, now)}
     ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
     batch.add(tx, DeliveryRow, [{"key": key, "request_id": request.id}])
@@ -195,7 +195,7 @@ def _store_requests(
             "state": decision.request.state.value,
             "version": before.version + 1,
             "attempts": 0,
-            "wake_at": _wake(company, decision.request, now),
+            "wake_at": wake(company, decision.request, now),
             "body": dump_request(decision.request),
         }
         for before, decision in changed
@@ -209,18 +209,19 @@ def _store_wakes(
     tx: Write, company: Company, quiet: Iterable[AccessRequest], now: datetime
 ) -> None:
     rows = [
-        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": _wake(company, r, now)}
+        {"of": r.id, "seen": r.version, "attempts": 0, "wake_at": wake(company, r, now)}
         for r in quiet
     ]
     batch.change(tx, RequestRow, rows, where=_SEEN, to=("attempts", "wake_at"))
 
 
-def _wake(company: Company, request: AccessRequest, now: datetime) -> datetime | None:
+def wake(company: Company, request: AccessRequest, now: datetime) -> datetime | None:
+    """Return when the clock is to look at the request again; None: only a command changes it."""
     revision = company.revision(request.flow, request.revision)
-    wake = lifecycle.next_wake(request, revision)
-    if wake and not (request.readable and revision.readable):
-        return min(wake, now + LONGEST_PAUSE)  # it may have been mended meanwhile
-    return wake
+    at = lifecycle.next_wake(request, revision)
+    if at and not (request.readable and revision.readable):
+        return min(at, now + LONGEST_PAUSE)  # it may have been mended meanwhile
+    return at
 
 
 def _columns(request: AccessRequest, same: str) -> dict[str, object]:

@@ -1,33 +1,83 @@
 """The clock loop's reads and writes: requests whose moment has come."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select, text, union_all, update
 from sqlmodel import col
 
 from engine.commands import Tick
+from engine.flow import MAX_DURATION
 from engine.request import RequestId, code_of
 from storage import apply, facts
 from storage.book import Book
 from storage.claims import LONGEST_PAUSE
 from storage.company import Company
-from storage.database import Database, Write
-from storage.tables import RequestRow
+from storage.database import Database, Read, Write
+from storage.tables import LIVE, RequestRow
 
 ALARM_AFTER = 3  # failures in a row
-_DUE = (
-    select(col(RequestRow.id))
+NEVER = 100 * MAX_DURATION  # ahead: no request is to be looked at so late
+LOOKED_AT = 500  # requests in one statement
+
+_COME = (
+    select(col(RequestRow.id), col(RequestRow.wake_at))
     .where(col(RequestRow.wake_at).is_not(None), col(RequestRow.wake_at) <= bindparam("now"))
     .order_by(col(RequestRow.wake_at))
     .limit(bindparam("limit"))
+    .subquery()
+)
+# `infinity`, or on SQLite a word: a hand wrote it.
+_IMPOSSIBLE = (
+    select(col(RequestRow.id), col(RequestRow.wake_at))
+    .where(col(RequestRow.wake_at).is_not(None), col(RequestRow.wake_at) > bindparam("never"))
+    .order_by(col(RequestRow.wake_at))
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_BOTH = union_all(select(_COME), select(_IMPOSSIBLE)).subquery()
+_DUE = select(_BOTH.c.id).order_by(_BOTH.c.wake_at).limit(bindparam("limit"))
+_LIVE = (
+    select(
+        col(RequestRow.id), col(RequestRow.version), col(RequestRow.body), col(RequestRow.wake_at)
+    )
+    .where(text(LIVE), col(RequestRow.id) > bindparam("after"))
+    .order_by(col(RequestRow.id))
+    .limit(LOOKED_AT)
 )
 
 
 def due(database: Database, now: datetime, limit: int) -> list[RequestId]:
-    """Return requests whose `wake_at` has come, the longest waiting first. No transaction."""
-    rows = database.ask(_DUE, {"now": now, "limit": limit})
+    """Return requests whose `wake_at` has come, the longest waiting first. No transaction.
+
+    One that is no possible moment has come, too: a tick sets it right.
+    """
+    rows = database.ask(_DUE, {"now": now, "never": now + NEVER, "limit": limit})
     return [RequestId(id_ or 0) for (id_,) in rows]
+
+
+def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:
+    """Return live requests that would be looked at too late, or never, by their `wake_at`.
+
+    A hand wrote it; or it was put off by a clock that has been set back since.
+    """
+    found, after = list[RequestId](), 0
+    while rows := session.ask(_LIVE, {"after": after}):
+        after = rows[-1][0] or 0
+        planned = {id_: wake for id_, _, _, wake in rows}
+        for request in facts.loaded(session, [row[:3] for row in rows]):
+            wake, at = apply.wake(company, request, now), planned[request.id]
+            if wake and (at is None or at > max(wake, now) + 2 * LONGEST_PAUSE):
+                found.append(request.id)
+    return found
+
+
+def rouse(tx: Write, ids: Collection[RequestId], now: datetime) -> None:
+    """Have the requests looked at now."""
+    mine = select(col(RequestRow.id)).where(col(RequestRow.id).in_(ids))
+    in_order = mine.order_by(col(RequestRow.id)).with_for_update()  # as everybody locks requests
+    tx.execute(update(RequestRow).where(col(RequestRow.id).in_(in_order)).values(wake_at=now))
+    tx.wake("clock")
 
 
 def tick(tx: Write, company: Company, ids: Sequence[RequestId], now: datetime) -> None:

@@ -241,7 +241,10 @@ def _requests(
 
 def loaded(session: Read, rows: Iterable[tuple[int | None, int, object]]) -> list[AccessRequest]:
     """Return the requests of rows, in their order, each as far as it can be read."""
-    bodies = {RequestId(id_ or 0): (version, body) for id_, version, body in rows}
+    bodies = {
+        (id_ := RequestId(number or 0)): (rebuilt.counted(session, id_, version), body)
+        for number, version, body in rows
+    }
     found = {i: load_request(i, version, body) for i, (version, body) in bodies.items()}
     lost = [id_ for id_, request in found.items() if request is None]
     for id_ in lost:

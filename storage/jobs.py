@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    and_,
     case,
     cast,
     delete,
@@ -33,10 +35,11 @@ class JobKind(StrEnum):
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     ANCHOR = "anchor"  # of the audit: told outside the database
-    SWEEP = "sweep"  # forget instances that are long dead
+    SWEEP = "sweep"  # dead instances, and requests that sleep past their moment
 
 
 _KNOWN = [kind.value for kind in JobKind]  # during an upgrade there may be others
+_NOT_SAID: Mapping[JobKind, timedelta] = MappingProxyType({})
 _SYSTEM = (
     select(col(AccountRow.integration_id))
     .where(col(AccountRow.id) == cast(col(JobRow.subject), BigInteger))
@@ -86,17 +89,19 @@ def due(
     *,
     idle: InstanceId | None = None,
     busy: Collection[str] = (),
+    longest: Mapping[JobKind, timedelta] = _NOT_SAID,
 ) -> dict[int, str]:
     """Return the ids of jobs that are due and not leased, each with its lane. No transaction.
 
     One lane is for all jobs of a system, and one for each kind of the others. `busy` are lanes to
     leave out. In the others `idle` runs none at the moment: what it has leased there is left from a
-    run that could not be stored.
+    run that could not be stored. `longest` says for how long each kind is put off at the most: what
+    is much further ahead was planned by a clock that has been set back since.
     """
     query = (
         select(col(JobRow.id), _LANE)
         .where(
-            col(JobRow.due_at) <= now,
+            _come(now, longest),
             col(JobRow.kind).in_(_KNOWN),
             _LANE.not_in(busy),
             _free(idle),
@@ -109,14 +114,20 @@ def due(
 
 
 def claim(
-    tx: Write, instance: InstanceId, ids: Iterable[int], now: datetime, *, idle: bool = False
+    tx: Write,
+    instance: InstanceId,
+    ids: Iterable[int],
+    now: datetime,
+    *,
+    idle: bool = False,
+    longest: Mapping[JobKind, timedelta] = _NOT_SAID,
 ) -> list[Job]:
-    """Lease those of the jobs that are still due; `idle` as for `due`."""
+    """Lease those of the jobs that are still due; `idle` and `longest` as for `due`."""
     free = (
         select(col(JobRow.id))
         .where(
             col(JobRow.id).in_(list(ids)),
-            col(JobRow.due_at) <= now,
+            _come(now, longest),
             _free(instance if idle else None),
         )
         .with_for_update(skip_locked=True)
@@ -142,6 +153,15 @@ def claim(
         Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, fields_of(row.note) or None)
         for row in rows
     ]
+
+
+def _come(now: datetime, longest: Mapping[JobKind, timedelta]) -> ColumnElement[bool]:
+    at, kind = col(JobRow.due_at), col(JobRow.kind)
+    ahead = [
+        and_(kind == of.value, at > now + max(most, LONGEST_PAUSE) + LONGEST_PAUSE)
+        for of, most in longest.items()
+    ]
+    return or_(at <= now, *ahead)
 
 
 def _free(idle: InstanceId | None) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 from sqlmodel import col
 
 from engine.directory import PersonId
@@ -31,7 +31,7 @@ from engine.request import (
     code_of,
 )
 from storage.codec import fields_of, load_request
-from storage.database import Read
+from storage.database import Read, Write
 from storage.tables import AuditRow, GrantRow, RequestRow
 from storage.types import among
 
@@ -50,6 +50,7 @@ _COLUMNS = select(
     col(RequestRow.revision),
     col(RequestRow.submitted_at),
 ).where(among(col(RequestRow.id), "ids"))
+_COUNT_ANEW = update(RequestRow).where(col(RequestRow.id) == bindparam("of")).values(version=0)
 _GRANTS = (
     select(
         col(GrantRow.request_id),
@@ -89,6 +90,21 @@ def note(session: Read, id_: RequestId, body: object) -> None:
         "decide on it; access that it gave ends when the audit says, and at once where that does "
         f"not say. To end it before: latchkey revoke {code}",
     )
+
+
+def counted(session: Read, id_: RequestId, version: object) -> int:
+    """Return a request's version; one that is no number begins anew, and is stored so."""
+    if isinstance(version, int):
+        return version
+    session.unread.note(
+        "request",
+        id_,
+        ascii(version),
+        f"What was stored as the version of {code_of(id_)} was no number. It is counted anew.",
+    )
+    if isinstance(session, Write):
+        session.do(_COUNT_ANEW, {"of": id_})
+    return 0
 
 
 def requests(session: Read, ids: Collection[RequestId]) -> dict[RequestId, AccessRequest]:
@@ -170,7 +186,7 @@ def _rebuilt(
         flow=FlowId(flow),
         revision=revision,
         state=state,
-        version=version,
+        version=version if isinstance(version, int) else 0,
         submitted_at=submitted,
         lapses_at=submitted + LONGEST_WAIT if waits else submitted,
         duration=until - since if until and until > since else None,

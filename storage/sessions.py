@@ -10,10 +10,14 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 from sqlalchemy import URL, make_url
 
 from engine.connectors.transport import Transport, examine, guarded
@@ -199,6 +203,8 @@ class Sessions:
             self.parameters = self._parameters(_of_driver(make_url(now)))
             self._read = now
         connection = self._reach({**self.parameters, **more})
+        for loader in _MOMENTS:
+            connection.adapters.register_loader("timestamptz", loader)
         try:
             before, connection.autocommit = connection.autocommit, True
             self._read_back(connection)
@@ -332,6 +338,32 @@ class Sessions:
             f"CREATE SCHEMA {self.schema} AUTHORIZATION {me}; or let it do so: "
             f"GRANT CREATE ON DATABASE {there} TO {me};"
         )
+
+
+class _Moment(Loader):
+    """Reads what Python can hold; what it cannot (`infinity`, before Christ) is read as none.
+
+    The driver would refuse all rows because of one. SQLite's column does the same (`UtcDateTime`).
+    """
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        kind = psycopg.adapters.get_loader(oid, self.format)
+        assert kind  # noqa: S101  (the driver's own)
+        self._read = kind(oid, context).load
+
+    def load(self, data: Buffer) -> datetime | None:
+        try:
+            return cast(datetime, self._read(data))
+        except psycopg.DataError:
+            return None
+
+
+class _BinaryMoment(_Moment):
+    format = Format.BINARY
+
+
+_MOMENTS = (_Moment, _BinaryMoment)
 
 
 def _of_driver(url: URL) -> URL:

@@ -333,7 +333,7 @@ def _carry_requests(tx: Write, ids: Mapping[PersonId, PersonId], now: datetime) 
         request = known.renamed(ids)
         row.requestor_id, row.grantee_id = request.requestor, request.grantee
         row.body = dump_request(request) if known.readable else row.body
-        row.version, row.wake_at = row.version + 1, now
+        row.version, row.wake_at = known.version + 1, now
         same = apply.same_as(request.grantee, request.flow, request.entitlements)
         twin = select(col(RequestRow.id)).where(
             col(RequestRow.fingerprint) == same, text(OPEN), col(RequestRow.id) != row.id

@@ -8,9 +8,11 @@ import pytest
 from slack_sdk.errors import SlackApiError
 
 from bot.delivery import METADATA, MessageLoop
+from bot.pool import Pool
 from bot.services import Services
 from engine.commands import Cancel
 from storage import claims
+from storage.claims import LONGEST_PAUSE
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
 from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored
@@ -328,6 +330,17 @@ def test_who_has_left_slack_is_given_up(stored, slack, loop):
     assert (len(slack.texts(DAN)), len(slack.texts(DORA))) == (0, 1)
 
 
+class Asked:
+    """A method of Slack's of which each call is one too many, for so many seconds."""
+
+    def __init__(self, method: str, seconds: int) -> None:
+        self.method, self.seconds, self.calls = method, seconds, 0
+
+    def __call__(self, *_, **__):
+        self.calls += 1
+        raise SlackApiError("limited", Limited(self.method, self.seconds))
+
+
 class Limited(dict):
     """Slack's answer to one call too many; `Retry-After: 0`, so that a test need not wait."""
 
@@ -337,3 +350,55 @@ class Limited(dict):
         super().__init__(ok=False, error="ratelimited")
         self.api_url = f"https://slack.example/api/{method}"
         self.headers = {"Retry-After": str(seconds)}
+
+
+@pytest.mark.parametrize("seconds", [601, 3600, 999_999_999])
+def test_a_long_rest_keeps_a_card_for_no_longer_than_anything(stored, slack, loop, seconds):
+    """What was put off for over ten minutes counted as put off by another clock: it was due."""
+    slack.before = limited = Asked("chat.postMessage", seconds)
+    stored.submit(flow=WRITING)
+    drain(loop)
+    slack.before = lambda _channel: None
+
+    loop._pace.__init__()  # another process knows of no rest
+    drain(loop)
+    assert len(unsent(stored)) == limited.calls > 0
+
+    loop._services.clock.ahead = LONGEST_PAUSE
+    drain(loop)
+    assert unsent(stored) == []
+
+
+@pytest.mark.parametrize("method", ["conversations.history", "conversations.open"])
+def test_what_looks_for_a_card_rests_for_all(stored, slack, loop, method):
+    """Each card of which nobody knew whether it was posted asked Slack again, at its own pace."""
+
+    def fails(_channel):
+        raise TimeoutError
+
+    slack.after = fails
+    stored.submit(flow=WRITING)
+    drain(loop)
+    assert len(unsent(stored)) == 3
+    slack.after = lambda _channel: None
+    limited = Asked(method, 60)
+    setattr(slack, method.replace(".", "_"), limited)
+    loop._pool.stop(30)
+    loop._pool = Pool(1, "one after another")
+
+    wait_out_the_doubt(stored)
+    drain(loop)
+
+    assert limited.calls == 1
+    assert {r.attempts for r in stored.rows(MessageRow) if r.shown < r.wanted} == {2}
+    drain(loop)
+    assert limited.calls == 1
+
+
+def test_a_rest_that_a_clock_ahead_has_begun_is_over(loop):
+    now = datetime.now(UTC)
+    loop._pace.limited("chat.update", "D1", now + timedelta(days=1), 5 * SECOND)
+    loop._pace.limited("conversations.open", "D1", now, 5 * SECOND)
+
+    assert not loop._pace.rests("chat.update", now)
+    assert loop._pace.rests("conversations.open", now)

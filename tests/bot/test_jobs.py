@@ -3,20 +3,25 @@
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from bot.jobs import JobLoop
+from bot.program import SWEEP_EVERY
 from bot.services import Services
 from engine.connectors.port import Unavailable
 from storage import jobs
 from storage.jobs import JobKind
-from storage.tables import JobRow
+from storage.tables import JobRow, RequestRow
 from tests.support.inside import wait_until
-from tests.support.stored import ALICE, BOB, DORA, PG, WIKI, Stored
+from tests.support.stored import ALICE, BOB, DORA, MINUTE, PG, WIKI, Stored
 
 OF_SYSTEM = {JobKind.DISCOVER, JobKind.RECONCILE, JobKind.RECONCILE_ACCOUNT}
 PATIENCE = 30.0  # seconds
+LONGEST = {kind: timedelta(minutes=10) for kind in JobKind}
 
 
 class Runs:
@@ -28,7 +33,7 @@ class Runs:
         self.begun, self.on = threading.Semaphore(0), threading.Event()
         runners = dict.fromkeys(JobKind, self.run)
         services = Services(stored.database, stored.companies, self, stored.keys, {})
-        self.loop = JobLoop(services, runners)
+        self.loop = JobLoop(services, runners, LONGEST)
 
     def now(self):
         return self.stored.now
@@ -119,3 +124,43 @@ def test_a_job_that_fails_is_tried_again_later(runs):
     wait_until(lambda: not runs.loop.busy)
 
     assert {(r.attempts, r.lease) for r in runs.stored.rows(JobRow)} == {(1, None)}
+
+
+def test_the_sweep_rouses_who_would_sleep_past_their_end(inside):
+    """A request whose `wake_at` was taken away was never looked at again, and nobody said so."""
+    marta = inside.sandbox.person("marta@harbourpine.example")
+    marta.command("/access", "request read on orders/shop/customers: INC-1")
+    marta.wait_view("Request access").submit()
+    inside.run({"messages", "clock"})
+
+    def wake():
+        with inside.database.read() as session:
+            return session.execute(select(RequestRow.wake_at)).scalar_one()
+
+    planned = wake()
+    with inside.database.write() as tx:
+        tx.execute(update(RequestRow).values(wake_at=None))
+
+    with capture_logs() as logs:
+        assert inside.program._runners()[JobKind.SWEEP](None) == SWEEP_EVERY
+    inside.run({"clock"})
+
+    assert wake() == planned
+    assert "requests slept past their moment" in {line["event"] for line in logs}
+
+
+def test_what_was_planned_by_a_clock_that_was_ahead_runs(runs):
+    """The clock was a day ahead for a moment: a password that was shown stayed stored for a day."""
+    stored = runs.stored
+    shown = JobKind.FORGET_SECRET, str(stored.account(PG, ALICE).id)
+    ahead = stored.now + timedelta(days=1, minutes=10)
+    stored.write(lambda tx, _: jobs.schedule(tx, *shown, ahead))
+    stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SWEEP, "", stored.now + 2 * MINUTE))
+
+    runs.until(shown)
+
+    assert (JobKind.SWEEP, "") not in runs.ran
+
+
+def test_each_kind_of_job_is_known_by_its_longest_pause(inside):
+    assert inside.program._longest().keys() == set(JobKind)

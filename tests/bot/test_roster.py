@@ -126,7 +126,7 @@ class Reading:
         self.services.transaction(schedule)
         read_on = partial(roster.read_on, self.services, self.client)
         runners = {JobKind.SLACK_PEOPLE: read_on, JobKind.SWEEP: other}
-        run_jobs(JobLoop(self.services, runners))
+        run_jobs(JobLoop(self.services, runners, {}))
         return self.job.due_at - clock.time
 
     def tied(self) -> int:
@@ -187,7 +187,7 @@ HTML = "<html><title>429 Too Many Requests</title></html>"
         (limited({"Retry-After": "30, 30"}), 30 * SECOND),
         (limited({"Retry-After": "30|30"}), 30 * SECOND),
         (limited({"Retry-After": "0"}), 3 * SECOND),
-        (limited({"Retry-After": "9" * 9}), 3600 * SECOND),
+        (limited({"Retry-After": "9" * 9}), 300 * SECOND),
         (limited({}), UNSAID),
         (limited({}, HTML), UNSAID),
         (limited({"Retry-After": ""}), UNSAID),

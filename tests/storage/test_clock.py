@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -239,3 +240,70 @@ def test_stored_moment_is_what_the_engine_says(stored):
 
     expected = lifecycle.next_wake(request, company.revisions[request.flow, request.revision])
     assert wake_of(stored, request) == expected
+
+
+def by_hand(owner, request, wake_at):
+    with owner.write() as tx:
+        change = text("update request set wake_at = :at where id = :id")
+        tx.execute(change, {"at": wake_at, "id": request.id})
+
+
+@pytest.mark.parametrize("said", ["infinity", "-infinity", "9999-12-31", "rubbish"])
+def test_a_moment_that_cannot_be_is_looked_at_now(stored, owner, said):
+    """A request with such a `wake_at` never ended, and nobody was told."""
+    if said == "rubbish" and not stored.database.sqlite:
+        return  # PostgreSQL takes none but moments
+    request = stored.submit()
+    stored.converge()
+    by_hand(owner, request, said)
+
+    assert stored.tick() == [request.id]
+    assert stored.tick() == []
+    stored.pass_(HOUR)
+    assert stored.tick() == [request.id]
+    stored.converge()
+    assert stored.again(request).state is State.EXPIRED
+
+
+def asleep(stored):
+    with stored.database.read() as session:
+        return clock.asleep(session, stored.companies.current(session), stored.now)
+
+
+@pytest.mark.parametrize("days", [None, 40])
+def test_who_sleeps_past_the_end_is_roused(stored, owner, days, monkeypatch):
+    """A `wake_at` that was taken away, or moved, kept access for as long."""
+    monkeypatch.setattr(clock, "LOOKED_AT", 1)
+    others = [stored.submit(), stored.submit("edit on handbook", flow=WRITING)]
+    request = stored.submit("read on shop.customers")
+    stored.converge()
+    assert asleep(stored) == []
+    by_hand(owner, request, days and str(stored.now + timedelta(days=days))[:26])
+
+    assert asleep(stored) == [request.id]
+    stored.write(lambda tx, _: clock.rouse(tx, [request.id], stored.now))
+
+    assert stored.tick() == [request.id]
+    assert asleep(stored) == []
+    assert wake_of(stored, request) == wake_of(stored, others[0])
+
+
+def test_a_failure_of_a_clock_that_was_ahead_puts_nothing_off(stored):
+    """It stood still for as long as the clock was set back."""
+    request = stored.submit()
+    stored.converge()
+    ahead = stored.now + timedelta(days=1)
+    stored.write(lambda tx, c: clock.fail(tx, c, request.id, "why", ahead))
+    assert stored.tick() == []
+
+    assert asleep(stored) == [request.id]
+
+
+def test_who_is_put_off_after_a_failure_does_not_sleep(stored):
+    request = stored.submit()
+    stored.converge()
+    stored.pass_(HOUR)
+    for _ in range(12):
+        stored.write(lambda tx, c: clock.fail(tx, c, request.id, "why", stored.now))
+
+    assert asleep(stored) == []

@@ -9,7 +9,7 @@ from sqlmodel import col
 from storage import jobs
 from storage.jobs import JobKind
 from storage.tables import JobRow
-from tests.support.stored import MINUTE
+from tests.support.stored import HOUR, MINUTE
 
 
 def schedule(stored, *subjects, after=timedelta()) -> None:
@@ -68,6 +68,22 @@ def test_failed_job_is_tried_with_growing_pauses(stored):
         stored.now = row.due_at
 
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+def test_what_is_much_further_ahead_than_its_longest_pause_is_due(stored):
+    """It was planned by a clock that has been set back, and stood still for as long."""
+    longest = {JobKind.DISCOVER: HOUR}
+    schedule(stored, "next", after=HOUR + MINUTE)
+    schedule(stored, "ahead", after=25 * HOUR)
+    schedule(stored, "other")
+    stored.write(lambda tx, _: jobs.schedule(tx, JobKind.ANCHOR, "", stored.now + 25 * HOUR))
+
+    ids = jobs.due(stored.database, stored.now, 10, longest=longest)
+    claimed = stored.write(
+        lambda tx, _: jobs.claim(tx, stored.instance, ids, stored.now, longest=longest)
+    )
+
+    assert sorted(job.subject for job in claimed) == ["ahead", "other"]
 
 
 @pytest.mark.parametrize("finish", [jobs.done, jobs.failed])
