@@ -112,6 +112,7 @@ def run(
         _fail(str(fault) or str(fault.__doc__))
     asked.to_end.wait()
     if not program.stop():
+        logs.flush()
         os._exit(0)  # what still runs would be waited for
 
 
@@ -250,6 +251,7 @@ def revoke(
     status = 1 if refused else 2 if left else 0
     if not finished:
         sys.stdout.flush()
+        logs.flush()
         os._exit(status)  # what still runs would be waited for
     raise typer.Exit(status)
 

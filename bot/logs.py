@@ -3,31 +3,48 @@
 No known secret is in any of them, whoever wrote the line.
 """
 
+import atexit
+import json
 import logging
 import sys
-from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import Processor
 
+from bot.lines import Lines
 from bot.redaction import redact
 
+AT_THE_END = 1.0  # seconds, for what is not written yet when the process ends
 
-class _Lines(structlog.WriteLogger):
-    """Writes lines; one that cannot be written is lost. What is logged goes on, whatever comes."""
+_written: list[Lines] = []  # to what `configure` was given last
+
+
+class _Log(structlog.WriteLogger):
+    """Writes each line as a whole; one that cannot be written is lost. What is logged goes on."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
 
     def msg(self, message: str) -> None:
-        with suppress(OSError, ValueError):
-            super().msg(message)
+        self._lines.write(f"{message}\n")
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg
 
 
+@atexit.register
+def flush() -> None:
+    """Have written what was logged, if it can be within `AT_THE_END`: nothing hangs here."""
+    for lines in _written:
+        lines.flush(AT_THE_END)
+
+
 def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
     """Send all logs to the stream (stderr, if none is given) from now on."""
-    stream = stream or sys.stderr
+    lines = Lines(stream or sys.stderr, _lost)
+    _written[:] = [lines]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -43,10 +60,10 @@ def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> Non
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Lines(stream),
+        logger_factory=lambda *_: _Log(lines),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -58,6 +75,12 @@ def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> Non
     root.setLevel(level)
     for name, least in QUIET.items():
         logging.getLogger(name).setLevel(least)
+
+
+def _lost(count: int) -> str:
+    said = {"lines": count, "event": "lines were lost: what reads the log did not keep up"}
+    when = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps({**said, "level": "warning", "timestamp": when}) + "\n"
 
 
 def _without_secrets(_logger: object, _level: str, line: Any) -> str:  # noqa: ANN401  (structlog's)

@@ -25,7 +25,7 @@ from engine.request import AccountId, RequestId, code_of
 from storage import accounts, apply, clock
 from storage.accounts import Done, Due, Work
 from storage.company import Company
-from storage.database import AWAY
+from storage.database import AWAY, is_away, is_locked
 from storage.unread import Finding
 
 TICKS = 16  # requests in one transaction, which others wait for
@@ -138,16 +138,24 @@ def drain_clock(services: Services, begin: Callable[[], None] = lambda: None) ->
     ids = [RequestId(0)] * TICKS
     while len(ids) == TICKS:
         begin()
-        ids = clock.due(services.database, services.clock.now(), TICKS)
+        ids = _due(services)
         try:
             if ids:
                 _tick(services, ids)
-        except AWAY:
-            raise
-        except Exception:
-            log.exception("batch failed", loop="clock", requests=len(ids))
+        except Exception as fault:
+            if is_away(fault):
+                raise
+            if not is_locked(fault):
+                log.exception("batch failed", loop="clock", requests=len(ids))
             for id_ in ids:
+                begin()
                 _tick_one(services, id_)
+
+
+def _due(services: Services) -> list[RequestId]:
+    aside = services.locked_requests.now()
+    found = clock.due(services.database, services.clock.now(), TICKS + len(aside))
+    return [id_ for id_ in found if id_ not in aside][:TICKS]
 
 
 def _tell_of_unreadable(services: Services) -> None:
@@ -159,7 +167,7 @@ def _tell_of_unreadable(services: Services) -> None:
         services.write(lambda tx, c: apply.tell(tx, _alarms(c, found), services.clock.now()))
     except Exception as fault:
         services.database.unread.put_back(found)
-        if isinstance(fault, AWAY):
+        if is_away(fault):
             raise
         log.exception("nobody could be told of what cannot be read")
 
@@ -173,25 +181,30 @@ def _tick(services: Services, ids: Sequence[RequestId]) -> None:
         services.write(
             lambda tx, company: clock.tick(tx, company, ids, services.clock.now()), urgent=True
         )
+    services.locked_requests.take_back(ids)
 
 
 def _tick_one(services: Services, id_: RequestId) -> None:
-    """A poisoned request stops nobody: it is put off, the others go on."""
+    """A poisoned request stops nobody: it is put off, the others go on. So does a locked one."""
     try:
         _tick(services, [id_])
-    except AWAY:
-        raise
     except Exception as fault:
-        log.exception("request failed", request=code_of(id_))
-        why = type(fault).__name__
-        try:
-            services.write(
-                lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True
-            )
-        except AWAY:
+        if is_away(fault):
             raise
-        except Exception:
-            log.exception("request could not be put off", request=code_of(id_))
+        if is_locked(fault):
+            services.locked_requests.put(id_)
+        else:
+            log.exception("request failed", request=code_of(id_))
+            _put_off(services, id_, type(fault).__name__)
+
+
+def _put_off(services: Services, id_: RequestId, why: str) -> None:
+    try:
+        services.write(lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True)
+    except Exception as fault:
+        if is_away(fault):
+            raise
+        log.exception("request could not be put off", request=code_of(id_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,8 +353,9 @@ class AccessLoop:
         self.look()
 
     def _taken(self) -> set[AccountId]:
+        locked = self._services.locked_accounts.now()
         with self._called:
-            return {*self._busy, *self._aside}
+            return {*self._busy, *self._aside, *locked}
 
     def _without_room(self, now: float) -> tuple[set[IntegrationId], set[IntegrationId]]:
         """Return which systems have room for nothing more, and which for ends only."""
@@ -388,26 +402,37 @@ class AccessLoop:
         self._served[work.integration].pool.submit(self._work, work)
 
     def _turns(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
-        """Take a turn for all; if that fails, for each alone: a poisoned account stops nobody."""
+        """Take a turn for all; if that fails, for each alone.
+
+        A poisoned account stops nobody, and one that somebody holds locked does not either.
+        """
         services = self._services
+        concerned = [*(d.work.account for d in done), *ids]
         try:
             with services.turns.urgent():
-                return services.write(
+                works = services.write(
                     lambda tx, company: accounts.turn(
                         tx, company, services.desk, services.clock.now(), done=done, ids=ids
                     ),
                     urgent=True,
                 )
-        except AWAY:
-            raise
-        except Exception as fault:
-            log.exception("turn failed", loop="access", accounts=len(done) + len(ids))
-            why = type(fault).__name__
+        except Exception as failed:
+            if is_away(failed):
+                raise
+            if not is_locked(failed):
+                log.exception("turn failed", loop="access", accounts=len(concerned))
+            fault = failed
+        else:
+            services.locked_accounts.take_back(concerned)
+            return works
         alone = [*(([one], []) for one in done), *(([], [id_]) for id_ in ids)]
         if len(alone) > 1:
             return [work for one in alone for work in self._turns(*one)]
-        for account in (*(d.work.account for d in done), *ids):
-            self._put_off(account, why)
+        for account in concerned:
+            if is_locked(fault):
+                services.locked_accounts.put(account)  # what was seen there is seen again
+            else:
+                self._put_off(account, type(fault).__name__)
         return []
 
     def _put_off(self, account: AccountId, why: str) -> None:
@@ -416,9 +441,9 @@ class AccessLoop:
             self._services.write(
                 lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why), urgent=True
             )
-        except AWAY:
-            raise
-        except Exception:
+        except Exception as fault:
+            if is_away(fault):
+                raise
             log.exception("account could not be put off", account=account)
 
     def _work(self, work: Work) -> None:

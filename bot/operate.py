@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
 from bot import new_ids
@@ -22,12 +23,14 @@ from storage import apply, audit, facts, schema, succession, sync
 from storage.book import carry_out
 from storage.codec import fields_of
 from storage.company import Companies
-from storage.database import AWAY, Database, Write, address, file_of
+from storage.database import Database, Write, address, file_of, is_away, is_locked
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
 from storage.tables import AuditRow
+
+LOCKED = "somebody holds its row in the database locked: end that session, and try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +118,44 @@ class Desk:
     def revoke(
         self, requests: list[AccessRequest], reason: str
     ) -> Iterator[tuple[AccessRequest, Decision | Refusal]]:
-        """Revoke each, or cancel it while it waits."""
-        waiting = {State.PENDING_MFA, State.PENDING}
+        """Revoke each, or cancel it while it waits; what is locked once more at the end."""
+        locked = list[AccessRequest]()
         for request in requests:
-            kind = Cancel if request.state in waiting else Revoke
-            command = kind(OPERATOR, reason)
-            try:
-                with self.database.write() as tx:
-                    company = self.companies.current(tx)
-                    outcome = carry_out(tx, company, request.id, command, self.clock.now())
-            except AWAY:
+            outcome = self._revoke(request, reason)
+            if outcome is None:
+                locked.append(request)
+            else:
+                yield request, outcome
+        for request in locked:
+            yield request, self._revoke(request, reason) or Refusal(Code.UNREADABLE, LOCKED)
+
+    def _revoke(self, request: AccessRequest, reason: str) -> Decision | Refusal | None:
+        """Return None if somebody holds its row locked."""
+        waiting = {State.PENDING_MFA, State.PENDING}
+        kind = Cancel if request.state in waiting else Revoke
+        command = kind(OPERATOR, reason)
+        try:
+            with self.database.write(urgent=True) as tx:
+                company = self.companies.current(tx)
+                return carry_out(tx, company, request.id, command, self.clock.now())
+        except Exception as fault:
+            if is_away(fault):
                 raise
-            except Exception as fault:  # noqa: BLE001  (whatever is wrong with one: the rest goes on)
-                why = f"it could not be decided on ({type(fault).__name__})"
-                outcome = Refusal(Code.UNREADABLE, why)
-            yield request, outcome
+            if is_locked(fault):
+                return None
+            # Whatever is wrong with one: the rest goes on.
+            why = f"it could not be decided on ({type(fault).__name__})"
+            return Refusal(Code.UNREADABLE, why)
 
     def hurry(self, requests: Iterable[AccessRequest]) -> None:
         """Have what is being taken away already tried again at once."""
         if ids := {g.account for r in requests for g in r.grants if g.open}:
-            with self.database.write() as tx:
-                apply.bump(tx, ids, self.clock.now())
+            try:
+                with self.database.write(urgent=True) as tx:
+                    apply.bump(tx, ids, self.clock.now())
+            except OperationalError as fault:
+                if not is_locked(fault):
+                    raise  # else: it is tried again by itself
 
     def pause(self, *, paused: bool) -> bool:
         with self.database.write() as tx:

@@ -10,6 +10,7 @@ from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 
 from bot import anchors, app, greeting, inventory, loops, new_ids, open_files, reconcile, roster
@@ -40,7 +41,7 @@ from storage import claims, files, jobs, schema, servers, sets, succession, sync
 from storage.claims import InstanceId
 from storage.clock import asleep, rouse
 from storage.company import Companies
-from storage.database import AWAY, Database, Write
+from storage.database import AWAY, Database, Write, is_locked
 from storage.jobs import Job, JobKind
 from storage.notices import Listener
 from storage.schema import NeedsUpgradeError
@@ -328,8 +329,14 @@ class Program:
     def _beat(self) -> None:
         """Say that this process lives. Raises what `storage.database.AWAY` lists."""
         begun = self.services.pulse.begin()
-        with self.database.write(urgent=True) as tx:
-            reading = claims.beat(tx, self.services.instance)
+        reading = None
+        try:
+            with self.database.write(urgent=True) as tx:
+                reading = claims.beat(tx, self.services.instance)
+        except OperationalError as fault:
+            # Somebody holds its row locked. Its leases last for a little; then it takes another.
+            if not is_locked(fault) or self.services.pulse.steady:
+                raise
         if reading:
             self.services.pulse.beaten(begun)
             self._steps.hear(reading)

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from bot.aside import Aside
 from bot.clock import Clock
 from bot.turns import Turns
 from bot.vitals import Vitals
 from engine.connectors.port import Connector
 from engine.eligibility import OPEN_SUBMISSIONS
 from engine.inventory import Integration, IntegrationId
+from engine.request import AccountId, RequestId, code_of
 from storage.accounts import Desk, Kind
 from storage.apply import LostRaceError
 from storage.claims import InstanceId, Pulse
@@ -45,6 +48,14 @@ class Services:
     pulse: Pulse = field(default_factory=Pulse)
     turns: Turns = field(default_factory=Turns)
     open_submissions: int = OPEN_SUBMISSIONS  # of one person, at most
+
+    @cached_property
+    def locked_requests(self) -> Aside[RequestId]:
+        return Aside(lambda id_: f"request {code_of(id_)}", self.vitals.faults)
+
+    @cached_property
+    def locked_accounts(self) -> Aside[AccountId]:
+        return Aside(lambda id_: f"account {id_}", self.vitals.faults)
 
     def company(self) -> Company:
         """Return the company as it is now."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from bot import logs
+
 LATEST = 9.0  # seconds after the signal; orchestrators kill after ten
 
 log = structlog.get_logger()
@@ -46,6 +48,7 @@ def listen() -> Asked:
         asked.to_end.set()
         threading.Event().wait(LATEST)
         log.error("not all came to its end in time; it is taken up again at the next start")
+        logs.flush()
         os._exit(0)
 
     threading.Thread(target=hear, name="signals", daemon=True).start()

@@ -24,6 +24,7 @@ from bot.turns import Turns
 EVENTS = "/slack/events"
 LARGEST = 1024 * 1024  # bytes of a body; Slack's largest, a view with all its state, is 250 KB
 FRESH = 300  # seconds that a signature is good for
+SAY_EVERY = 1.0  # seconds between two lines on what was refused
 PROBE_WITHIN = 3.0  # seconds; what takes longer does not answer
 
 T = TypeVar("T")
@@ -68,6 +69,21 @@ class Seal:
             return False
 
 
+class Refusals:
+    """Says what is refused, but not each: whoever reaches the door could fill the log."""
+
+    def __init__(self) -> None:
+        self._said = float("-inf")
+        self._count = 0  # since
+
+    def note(self, why: str) -> None:
+        self._count += 1
+        now = time.monotonic()
+        if now - self._said >= SAY_EVERY:
+            log.warning("request refused", why=why, count=self._count)
+            self._said, self._count = now, 0
+
+
 class Events:
     """Takes what Slack posts, and runs the app on it, in threads: the event loop never waits."""
 
@@ -76,6 +92,7 @@ class Events:
         self._turns = turns or Turns()
         self._seal = Seal(signing_secret)
         self._lanes = Lanes()
+        self._refusals = Refusals()
 
     async def take(self, request: Request) -> Response:
         body = await _body(request)
@@ -85,7 +102,7 @@ class Events:
         signature = headers.get("x-slack-signature", "")
         fault = self._seal.fault(body, headers.get("x-slack-request-timestamp", ""), signature)
         if fault:
-            log.warning("request refused", why=fault)
+            self._refusals.note(fault)
             return Response(status_code=401)
         read = _read(body.decode())
         lane = lane_of(read)

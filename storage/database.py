@@ -48,6 +48,7 @@ from storage.words import Columns, Statements
 WRITERS = 3  # at once, on PostgreSQL
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
 URGENT_PATIENCE = 10.0  # seconds
+LOCKED_FOR = 0.5  # seconds that an urgent writer waits for another's lock on PostgreSQL
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
 _NOW = select(db_now())
@@ -64,6 +65,16 @@ class BusyError(Exception):
 # The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
 # can be tried again.
 AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError, UnfitStoreError)
+
+
+def is_locked(fault: Exception) -> bool:
+    """Tell whether somebody held a row locked for too long. The database is well; others go on."""
+    return isinstance(fault, OperationalError) and getattr(fault.orig, "sqlstate", "") == "55P03"
+
+
+def is_away(fault: Exception) -> bool:
+    """Tell whether nothing else would get on with the database either."""
+    return isinstance(fault, AWAY) and not is_locked(fault)
 
 
 def file_of(url: str) -> Path | None:
@@ -224,6 +235,12 @@ class Write(Read):
         if self.dialect == "postgresql":
             self._statements.say(self._on, "set local lock_timeout = 0")
 
+    def leave_what_is_locked(self) -> None:
+        """Wait for others' locks for `LOCKED_FOR` at most, then raise what `is_locked` tells."""
+        if self.dialect == "postgresql":
+            limit = f"set local lock_timeout = {LOCKED_FOR * 1000:.0f}"
+            self._statements.say(self._on, limit)
+
     def finish(self) -> None:
         """Write what the ORM still holds."""
         if self.in_transaction():
@@ -316,13 +333,16 @@ class Database:
         """Open a writing transaction: committed at the end of the block, undone by an exception.
 
         Urgent is what ends access, and what says that this process lives: it does not queue behind
-        what people and other loops write, of which there may be much, and much to wait for.
+        what people and other loops write, of which there may be much, and much to wait for. Nor
+        does it wait for long for a row that somebody holds locked: the others would wait with it.
         """
         with self._turn(urgent=urgent), self._connected() as connection:
             with (
                 connection.begin(),
                 Write(connection, self.statements, self.keys, self.unread, self.instance) as tx,
             ):
+                if urgent:
+                    tx.leave_what_is_locked()
                 yield tx
                 tx.finish()
             if tx.shared and not self.sqlite:

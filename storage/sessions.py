@@ -48,7 +48,7 @@ _PINNED = {
     "synchronous_commit": "on",  # what is committed is acted upon
     "statement_timeout": "0",
     "idle_session_timeout": "0",
-    "idle_in_transaction_session_timeout": "1min",  # a process that was stopped holds locks
+    "idle_in_transaction_session_timeout": "5s",  # a process that was stopped holds locks
     "exit_on_error": "off",
     "transform_null_equals": "off",
     "array_nulls": "on",

@@ -1,13 +1,17 @@
 """The access loop: several accounts in one transaction, and none that waits for another."""
 
 import threading
+from contextlib import contextmanager
 
+import psycopg
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
-from bot import loops
+from bot import loops, operate, revoking, settings
 from bot.loops import AccessLoop, Loop, drain_clock
+from bot.program import Program
 from bot.services import Connected, Services
 from bot.vitals import Vitals
 from engine.connectors.memory import Memory
@@ -16,8 +20,10 @@ from engine.directory import PersonId
 from engine.inventory import Integration
 from engine.request import State
 from storage import accounts
+from storage.secrets import new_key
 from storage.tables import AccountRow, MessageRow, RequestRow
-from tests.support.inside import counted
+from tests.support.inside import COMPANY, counted
+from tests.support.postgres import drop_database, for_libpq, fresh_database
 from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Stored
 
 EVERYBODY = (ALICE, BOB, DORA)
@@ -276,3 +282,123 @@ def test_the_admins_are_told_once_of_a_row_that_cannot_be_read(stored, loop, sys
     assert alarm.recipient == ADA
     assert f"latchkey revoke {request.code}" in alarm.detail
     assert services.database.unread.take() == []
+
+
+@pytest.fixture
+def on_postgresql(cluster):
+    url = fresh_database(cluster)
+    opened = Stored.founded(url)
+    yield opened
+    opened.close()
+    drop_database(cluster, url)
+
+
+@contextmanager
+def held(stored: Stored, rows: str):
+    """Somebody at a terminal holds rows locked, or a replica that was stopped does."""
+    with psycopg.connect(for_libpq(stored.database.url)) as other:
+        other.execute(f"select 1 from latchkey.{rows} for update")  # noqa: S608  (ours)
+        yield
+        other.rollback()
+
+
+def at_work(stored: Stored) -> tuple[Services, AccessLoop]:
+    connected = {PG: Connected(Integration(PG, "Production", "memory"), Memory(TABLES))}
+    services = Services(stored.database, stored.companies, Now(stored), stored.keys, connected)
+    return services, AccessLoop(services)
+
+
+def bring_in_line(loop: AccessLoop) -> None:
+    loop.look()
+    loop.drain()
+    while loop._busy:
+        assert loop._gather(30)
+        loop.drain()
+
+
+@pytest.mark.parametrize("what", ["request where id = {0}", "account where person_id = 'alice'"])
+def test_a_row_that_somebody_holds_locked_keeps_nobody_else_from_their_end(
+    on_postgresql, what, monkeypatch
+):
+    """Whoever looked at the oldest with `for update` stopped all ends for as long as they did."""
+    stored = on_postgresql
+    services, loop = at_work(stored)
+    lost, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
+    bring_in_line(loop)
+    assert {stored.again(r).state for r in (lost, fine)} == {State.ACTIVE}
+    stored.pass_(24 * 60 * MINUTE)
+
+    with held(stored, what.format(lost.id)):
+        drain_clock(services)
+        bring_in_line(loop)
+        assert stored.again(fine).state is State.EXPIRED
+        assert stored.again(lost).state in {State.ACTIVE, State.REVOKING}
+        (said,) = services.vitals.faults()
+        assert said in {f"request {lost.code}", f"account {stored.account(of=ALICE).id}"}
+
+    monkeypatch.setattr("bot.aside.PAUSE", 0)
+    drain_clock(services)
+    bring_in_line(loop)
+    assert stored.again(lost).state is State.EXPIRED
+    assert not services.vitals.faults()
+    assert loop.stop()
+
+
+def test_an_operator_revokes_the_rest_and_hears_of_what_is_locked(on_postgresql):
+    """The command ended with the first that somebody held locked."""
+    stored = on_postgresql
+    lost, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
+    desk = operate.Desk(stored.database, stored.companies, Now(stored))
+    said: list[str] = []
+
+    with held(stored, f"request where id = {lost.id}"):
+        left, refused = revoking.record(desk, [lost, fine], "an incident", said.append)
+
+    assert refused
+    assert lost.id not in {r.id for r in left}
+    assert stored.again(fine).state in {State.REVOKING, State.REVOKED}
+    assert "locked" in next(line for line in said if lost.code in line)
+    assert all("locked" not in line for line in said if fine.code in line)
+
+
+def test_what_is_being_taken_away_and_locked_keeps_no_operator_from_the_rest(on_postgresql):
+    """To have it tried again at once came first, and failed."""
+    stored = on_postgresql
+    lost, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
+    _, loop = at_work(stored)
+    bring_in_line(loop)
+    desk = operate.Desk(stored.database, stored.companies, Now(stored))
+    list(desk.revoke([lost], "an incident"))
+    assert stored.again(lost).state is State.REVOKING
+
+    with held(stored, "account where person_id = 'alice'"):
+        revoking.record(desk, [stored.again(lost), fine], "an incident", lambda _: None)
+
+    assert stored.again(fine).state is State.REVOKING
+    assert loop.stop()
+
+
+def test_a_process_whose_own_row_is_locked_takes_another(on_postgresql):
+    """Its heartbeats could not be stored, so that no lease held and nothing ended meanwhile."""
+    given = settings.load(
+        SLACK_BOT_TOKEN="xoxb-test",
+        SLACK_APP_TOKEN="xapp-test",
+        LATCHKEY_DATABASE_URL=on_postgresql.database.url,
+        LATCHKEY_KEYS=new_key(),
+        LATCHKEY_MANIFESTS=str(COMPANY),
+    )
+    program = Program(given, {})
+    program._register()
+    first = program.services.instance
+    program._beat()
+
+    with held(on_postgresql, "instance"):
+        with pytest.raises(OperationalError):
+            program._beat()  # its leases last for a little
+        assert program.services.instance == first
+        program.services.pulse._last = tuple(0.0 for _ in program.services.pulse.begin())
+        program._beat()
+        assert program.services.instance != first
+        program._beat()
+        assert program.services.pulse.steady
+    program.database.close()

@@ -104,6 +104,7 @@ def test_no_line_of_the_log_holds_a_secret():
         logs.configure(stream)
         structlog.get_logger().error("ours", why=secret, exc_info=ValueError(secret))
         logging.getLogger("library").warning("theirs: %r", secret, exc_info=KeyError(secret))
+        logs.flush()
     finally:
         root.handlers[:] = before
         structlog.reset_defaults()

@@ -60,7 +60,7 @@ EXPECTED = {
     "synchronous_commit": "on",
     "statement_timeout": "0",
     "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "1min",
+    "idle_in_transaction_session_timeout": "5s",
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
     "exit_on_error": "off",
