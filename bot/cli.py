@@ -34,6 +34,7 @@ from storage.files import UnsafePlaceError
 from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
 from storage.succession import Standing
+from storage.sync import TooMuchError
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -94,20 +95,20 @@ def run(
     from bot import signals
     from bot.program import NoAddressError, Program
 
-    given = _settings()
-    if missing := given.missing_to_run(http=http):
-        _fail("\n".join(missing))
+    given, faults = _read(lambda: settings.load_sound(http=http))
     logs.configure()
     asked = signals.listen()
     try:
-        program = Program(given, http=http)
+        program = Program(given, http=http, faults=faults)
         asked.to_apply = program.apply
-        if not schema.current(program.database):
+        if not schema.current(program.database) and not faults:
             schema.upgrade(program.database)
         program.start()
         program.greet(typer.echo)
     except AWAY as fault:
         _fail(_of_database(fault))
+    except BadSettingsError as fault:
+        _unusable(fault)
     except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     asked.to_end.wait()
@@ -142,7 +143,10 @@ def apply() -> None:
     given = _settings()
     with operate.opened(given) as desk:
         services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
-        changed = watch.apply(services, given.manifests, take_in)
+        try:
+            changed = watch.apply(services, given.manifests, take_in, err.print)
+        except TooMuchError as held:
+            _fail(f"Nothing was taken in. People are {watch.held_back(held)}")
     for line in changed or ["Nothing has changed."]:
         out.print(_shown(line), soft_wrap=True)
 
@@ -596,7 +600,11 @@ def _read(load: Callable[[], T]) -> T:
     try:
         return load()
     except BadSettingsError as fault:
-        _fail(f"These settings cannot be used:\n{fault}")
+        _unusable(fault)
+
+
+def _unusable(fault: BadSettingsError) -> NoReturn:
+    _fail(f"These settings cannot be used:\n{fault}")
 
 
 def _store() -> StoreSettings:

@@ -6,7 +6,7 @@ A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -331,8 +332,8 @@ class Settings(KeySettings, OwnerSettings):
     def listen_for_probes(self) -> tuple[str, int] | None:
         return _host_and_port(self.probes)
 
-    def missing_to_run(self, *, http: bool) -> list[str]:
-        """Return what this way of receiving events still needs, a sentence each."""
+    def missing_to_run(self, *, http: bool) -> dict[str, str]:
+        """Return what this way of receiving events still needs, a sentence by its name."""
         given: dict[str, object]
         if http:
             given = {
@@ -342,16 +343,52 @@ class Settings(KeySettings, OwnerSettings):
         else:
             sentence = "SLACK_APP_TOKEN is missing; or take events by HTTP: `latchkey run --http`"
             given = {sentence: self.slack_app_token}
-        return [sentence for sentence, value in given.items() if value is None]
+        return {said.partition(" ")[0]: said for said, value in given.items() if value is None}
 
     @property
     def loopback(self) -> bool:
         return _is_loopback(self.slack_api_url)
 
 
+class _Sound(Settings):
+    """What is right of the settings: what is left out is at its default, tokens of Slack empty."""
+
+    model_config = SettingsConfigDict(validate_default=False)
+
+    slack_bot_token: SecretStr = Field(default=SecretStr(""), alias="SLACK_BOT_TOKEN")
+
+
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     return _load(Settings, given)
+
+
+def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
+    """Read what is right, and what is wrong with the rest, a sentence by the name of the setting.
+
+    `http`: events are to come by HTTP. Without a token that is right, Slack is out of order: its
+    token is empty, and nothing is sent to it. Raises BadSettingsError where the duty to end access
+    cannot be done: it takes the database and the keys.
+    """
+    _load(KeySettings, {})
+    try:
+        whole = Settings()
+    except ValidationError as found:
+        wrong = {
+            _field(fault["loc"])[0]: _in_words(fault["loc"], fault["msg"])
+            for fault in found.errors()
+        }
+        return _without(wrong.keys()), wrong
+    return whole, whole.missing_to_run(http=http)
+
+
+def _without(wrong: Collection[str]) -> Settings:
+    if {"SLACK_BOT_TOKEN", "SLACK_API_URL"} & set(wrong):
+        wrong = {*wrong, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"}
+    sound = _load(_Sound, dict.fromkeys(wrong, ""))
+    # By default it would be another folder than the one that was meant.
+    nowhere = {"manifests": Path(os.devnull)} if "LATCHKEY_MANIFESTS" in wrong else {}
+    return sound.model_copy(update=nowhere)
 
 
 def load_store() -> StoreSettings:
@@ -404,11 +441,15 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
     return [f"{name} is not a setting. {nearest(name, known)}" for name in odd]
 
 
-def _in_words(place: tuple[int | str, ...], message: str) -> str:
+def _field(place: tuple[int | str, ...]) -> tuple[str, FieldInfo | None]:
     named = str(place[0]) if place else ""  # by its alias, or where it has its default by its name
     fields = Settings.model_fields.items()
     field = next((f for name, f in fields if named in {name, f.alias}), None)
-    name = (field and field.alias) or named
+    return (field and field.alias) or named, field
+
+
+def _in_words(place: tuple[int | str, ...], message: str) -> str:
+    name, field = _field(place)
     if message == "Field required" and field:
         return f"{name} is missing. {field.description}"
     return f"{name}: {message.removeprefix('Value error, ')}"
