@@ -462,7 +462,7 @@ class Program:
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:
-            public = site(health, events, metrics=settings.probes is None)
+            public = site(health, events)
             self._listen("LATCHKEY_HTTP", public, settings.listen)
         if settings.listen_for_probes:
             self._listen("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)

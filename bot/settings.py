@@ -23,7 +23,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -58,16 +64,26 @@ ADDRESSES = frozenset({"database_url", "owner_url"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
-# What Kubernetes sets for a service whose name begins with latchkey.
-_OF_SERVICES = re.compile(
-    r"LATCHKEY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+# What Kubernetes sets for a service whose name begins with latchkey, beside SERVICE_HOST and the
+# address of its port, which is a URL.
+_OF_SERVICE = re.compile(
+    r"(?P<of>LATCHKEY(_\w+)?)_(SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))"
 )
+_URL_OF_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 Kind = TypeVar("Kind", bound="StoreSettings")
 
 
 class BadSettingsError(Exception):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, where what is set, but blank, is not set: `.env` may have it."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        named = super()._load_env_vars()
+        return {name: value for name, value in named.items() if value and value.strip()}
 
 
 class StoreSettings(BaseSettings):
@@ -107,6 +123,18 @@ class StoreSettings(BaseSettings):
         value = str(given.get("LATCHKEY_DATABASE_URL") or given.get("database_url") or "").strip()
         made._database_reference = value if is_reference(value) else ""  # noqa: SLF001  (ours)
         return made
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del env_settings, file_secret_settings
+        return init_settings, _Environment(settings_cls), dotenv_settings
 
     def database_url_now(self) -> str:
         """Return the database's address anew where it is a reference: the password may be new.
@@ -273,8 +301,7 @@ class Settings(KeySettings, OwnerSettings):
         default=None,
         alias="LATCHKEY_PROBES",
         description="Where to listen, as host:port, for /healthz and /readyz with names and "
-        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
-        "LATCHKEY_HTTP.",
+        "reasons, and for /metrics: an address for the inside. Off if not set.",
     )
 
     @field_validator("slack_bot_token")
@@ -370,7 +397,11 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
     token is empty, and nothing is sent to it. Raises BadSettingsError where the duty to end access
     cannot be done: it takes the database and the keys.
     """
-    _load(KeySettings, {})
+    try:
+        load_keys()
+    except BadSettingsError:
+        load()  # which names the rest, too
+        raise
     try:
         whole = Settings()
     except ValidationError as found:
@@ -424,9 +455,9 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
 
     `referred`: references of integrations, whose variables may have any name.
     """
-    named = dict(os.environ)
+    named = {name: value for name, value in os.environ.items() if value.strip()}
     with suppress(BadEnvFileError):
-        named = {**env_file(), **named}
+        named = {**os.environ, **env_file(), **named}
     known = {str(field.alias) for field in Settings.model_fields.values()}
     values = [part.strip() for value in named.values() for part in value.split(",")]
     used = {v.removeprefix("env:") for v in (*values, *referred) if v.startswith("env:")}
@@ -436,9 +467,17 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
         if name.upper().startswith("LATCHKEY_")
         and name.upper() not in known
         and name not in used
-        and not _OF_SERVICES.fullmatch(name)
+        and not _is_of_service(name, named)
     )
     return [f"{name} is not a setting. {nearest(name, known)}" for name in odd]
+
+
+def _is_of_service(name: str, named: Mapping[str, str]) -> bool:
+    """Tell by the values, too: somebody may have mistyped a setting so that it looks like one."""
+    if name.endswith("_SERVICE_HOST") or _URL_OF_SERVICE.fullmatch(named[name]):
+        return True
+    found = _OF_SERVICE.fullmatch(name)
+    return found is not None and f"{found['of']}_SERVICE_HOST" in named
 
 
 def _field(place: tuple[int | str, ...]) -> tuple[str, FieldInfo | None]:

@@ -290,6 +290,8 @@ def test_what_looks_like_a_setting_and_is_none_is_named(env_file, monkeypatch):
     monkeypatch.setenv("SLACK_BOT_TOKEN", "env:LATCHKEY_A_TOKEN")
     monkeypatch.setenv("LATCHKEY_ORDERS", "dsn")
     monkeypatch.setenv("LATCHKEY_PORT_8080_TCP_ADDR", "10.0.0.1")
+    monkeypatch.setenv("LATCHKEY_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("LATCHKEY_SERVICE_PORT", "8080")
 
     assert settings.unknown(["env:LATCHKEY_ORDERS"]) == [
         "LATCHKEY_INSTALATION is not a setting. Did you mean `LATCHKEY_INSTALLATION`?",
@@ -359,3 +361,32 @@ def test_nothing_goes_without_the_database_and_the_keys(monkeypatch, name):
         settings.load_sound(http=False)
 
     assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "unknown"),
+    [
+        ({"LATCHKEY_HTTP_PORT": "8080"}, ["LATCHKEY_HTTP_PORT"]),
+        ({"LATCHKEY_METRICS_PORT": "9090"}, ["LATCHKEY_METRICS_PORT"]),
+        ({"LATCHKEY_SERVICE_PORT": "9090"}, ["LATCHKEY_SERVICE_PORT"]),
+        ({"LATCHKEY_PORT": "tcp://10.0.0.1:8080"}, []),
+        ({"LATCHKEY_X_SERVICE_HOST": "10.0.0.1", "LATCHKEY_X_SERVICE_PORT": "80"}, []),
+    ],
+)
+def test_a_name_that_only_looks_like_one_of_kubernetes_is_named(monkeypatch, given, unknown):
+    """Whatever ended with _PORT was taken for a service's, and a mistyped setting was not told."""
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+
+    assert [said.partition(" ")[0] for said in settings.unknown()] == unknown
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_what_is_blank_in_the_environment_does_not_hide_what_stands_in_the_file(
+    tmp_path, monkeypatch, blank
+):
+    (tmp_path / ".env").write_text("LATCHKEY_INSTALLATION=second\n")
+    (tmp_path / ".env").chmod(0o600)
+    monkeypatch.setenv("LATCHKEY_INSTALLATION", blank)
+
+    assert settings.load_store().installation == "second"

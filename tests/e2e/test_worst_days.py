@@ -112,7 +112,7 @@ def test_an_end_while_the_bot_is_down_comes_with_its_return(worst):
 
 def tries(told) -> float:
     """Return how often this process has called the target in vain, to take something away."""
-    said = httpx.get(f"{told.house.url}/metrics", trust_env=False).text.splitlines()
+    said = httpx.get(f"{told.house.probes}/metrics", trust_env=False).text.splitlines()
     lines = [n for n in said if n.startswith("latchkey_revokes_total") and "unavailable" in n]
     return sum(float(line.split()[-1]) for line in lines)
 
