@@ -29,7 +29,7 @@ from engine.request import AccessRequest
 from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
-from storage.database import AWAY, Database, unusable
+from storage.database import AWAY, Database, file_of, unusable
 from storage.files import UnsafePlaceError
 from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
@@ -96,6 +96,9 @@ def run(
     from bot.program import NoAddressError, Program
 
     given, faults = _read(lambda: settings.load_sound(http=http))
+    file = file_of(given.database_url)
+    if faults and file and not file.exists():  # which would be made, for nothing
+        _unusable(BadSettingsError("\n".join(faults.values())))
     logs.configure()
     asked = signals.listen()
     try:

@@ -206,7 +206,9 @@ def test_a_system_whose_secret_is_not_there_is_out_of_order_by_itself(told, comp
 
     restart(told)
 
-    assert logged(told, "out of order", "second-db", str(secret))
+    told.until(
+        lambda: logged(told, "out of order", "second-db", str(secret)), "it is said", timeout=60
+    )
     told.person("viktor").wait_message("Second PostgreSQL (second-db) is out of order")
     told.house.sandbox.advance(31 * 60)
     told.wait(request.code, State.EXPIRED)
