@@ -29,11 +29,12 @@ from engine.request import AccessRequest
 from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
-from storage.database import AWAY, Database, unusable
+from storage.database import AWAY, Database, file_of, unusable
 from storage.files import UnsafePlaceError
 from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
 from storage.succession import Standing
+from storage.sync import TooMuchError
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -94,20 +95,23 @@ def run(
     from bot import signals
     from bot.program import NoAddressError, Program
 
-    given = _settings()
-    if missing := given.missing_to_run(http=http):
-        _fail("\n".join(missing))
+    given, faults = _read(lambda: settings.load_sound(http=http))
+    file = file_of(given.database_url)
+    if faults and file and not file.exists():  # which would be made, for nothing
+        _unusable(BadSettingsError("\n".join(faults.values())))
     logs.configure()
     asked = signals.listen()
     try:
-        program = Program(given, http=http)
+        program = Program(given, http=http, faults=faults)
         asked.to_apply = program.apply
-        if not schema.current(program.database):
+        if not schema.current(program.database) and not faults:
             schema.upgrade(program.database)
         program.start()
         program.greet(typer.echo)
     except AWAY as fault:
         _fail(_of_database(fault))
+    except BadSettingsError as fault:
+        _unusable(fault)
     except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     asked.to_end.wait()
@@ -143,7 +147,10 @@ def apply() -> None:
     given = _settings()
     with operate.opened(given) as desk:
         services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
-        changed = watch.apply(services, given.manifests, take_in)
+        try:
+            changed = watch.apply(services, given.manifests, take_in, err.print)
+        except TooMuchError as held:
+            _fail(f"Nothing was taken in. People are {watch.held_back(held)}")
     for line in changed or ["Nothing has changed."]:
         out.print(_shown(line), soft_wrap=True)
 
@@ -603,7 +610,11 @@ def _read(load: Callable[[], T]) -> T:
     try:
         return load()
     except BadSettingsError as fault:
-        _fail(f"These settings cannot be used:\n{fault}")
+        _unusable(fault)
+
+
+def _unusable(fault: BadSettingsError) -> NoReturn:
+    _fail(f"These settings cannot be used:\n{fault}")
 
 
 def _store() -> StoreSettings:

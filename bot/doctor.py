@@ -20,14 +20,15 @@ from bot.settings import Settings, unknown
 from bot.slack import Client, in_words
 from bot.vitals import Vitals
 from engine.connectors.port import Check, Unavailable
-from storage import claims, facts, files, roles, schema, servers, sets
+from storage import claims, facts, files, roles, schema, servers, sets, succession, sync
 from storage.company import Companies, Company
-from storage.database import Database, address, file_of, unusable
+from storage.database import Database, Read, address, file_of, unusable
 from storage.files import UnsafePlaceError
 from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
 from storage.sessions import Sessions, UnfitStoreError, strangers
 from storage.sets import Standing
+from storage.sync import TooMuchError
 from storage.types import db_now
 
 SCOPES = frozenset(
@@ -212,9 +213,9 @@ def _unreadable(database: Database) -> Iterator[Check]:
 
 def _integrations(settings: Settings) -> Iterator[Check]:
     found = watch.look(settings.manifests)
-    standing, stored = _stored(settings, found.digest if found else "")
     listed = found.what if found else None
-    yield _manifests(settings, listed, standing)
+    standing, held, stored = _stored(settings, found)
+    yield _manifests(settings, listed, standing, held)
     if isinstance(listed, Manifests) and standing is not Standing.OLDER:
         stored = [
             servers.Connection(m.id, m.name, m.kind, m.settings, "") for m in listed.integrations
@@ -237,7 +238,10 @@ def _integrations(settings: Settings) -> Iterator[Check]:
 
 
 def _manifests(
-    settings: Settings, listed: Manifests | BadManifestsError | None, standing: Standing
+    settings: Settings,
+    listed: Manifests | BadManifestsError | None,
+    standing: Standing,
+    held: str,
 ) -> Check:
     if listed is None:
         return Check("manifests", ok=False, detail="the files are being changed: look again")
@@ -245,25 +249,46 @@ def _manifests(
         return Check("manifests", ok=False, detail=str(listed))
     if standing is Standing.OLDER:
         return Check("manifests", ok=False, detail=watch.OLDER)
+    if held:
+        return Check("manifests", ok=False, detail=held)
     detail = f"{len(listed.people)} people, {len(listed.flows)} flows"
     if why := files.exposed_inside(settings.manifests, "*.yaml"):
         detail += f". warning: who writes them gives access. {why}"
     return Check("manifests", ok=True, detail=detail)
 
 
-def _stored(settings: Settings, digest: str) -> tuple[Standing, list[servers.Connection]]:
-    """Return how the files stand among those that were applied, and the systems that are known."""
+def _held(session: Read, listed: object) -> str:
+    """Return why these people would not be taken in."""
+    if not isinstance(listed, Manifests):
+        return ""
+    found = succession.find(session, listed.people)
+    try:
+        sync.compare(session, succession.as_known(listed.people, found), listed.groups)
+    except TooMuchError as fault:
+        return watch.held_back(fault)
+    return ""
+
+
+def _stored(
+    settings: Settings, found: watch.Found | None
+) -> tuple[Standing, str, list[servers.Connection]]:
+    """Return how the files stand among those that were applied, why people of a new set would be
+    held, and the systems that are known.
+    """
     file = file_of(settings.database_url)
     if file and not file.exists():  # which it would make
-        return Standing.NEW, []
+        return Standing.NEW, "", []
     try:
         database = Database(settings.database_url, pool=1)
     except UnsafePlaceError:
-        return Standing.NEW, []
+        return Standing.NEW, "", []
     try:
         with database.read() as session:
-            return sets.standing(session, digest), servers.connections(session)
+            standing = sets.standing(session, found.digest if found else "")
+            new = found.what if found and standing is Standing.NEW else None
+            held = _held(session, new)
+            return standing, held, servers.connections(session)
     except (SQLAlchemyError, UnfitStoreError):  # which was said already
-        return Standing.NEW, []
+        return Standing.NEW, "", []
     finally:
         database.close()

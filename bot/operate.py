@@ -201,7 +201,8 @@ class Desk:
                 detail = {"people": list(losing)}
                 audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
 
-        for step in (said, *intake.steps(now)):
+        # Of the set that these people are of, a start or the watch takes in the rest.
+        for step in (said, *intake.steps(now, whole=False)):
             with self.database.write() as tx:
                 step(tx)
         return Accepted(intake.size, losing, len(found))

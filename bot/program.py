@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import IO
 
 import structlog
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 
 from bot import anchors, app, greeting, inventory, loops, new_ids, open_files, reconcile, roster
+from bot.alarms import Alarms, in_lines
 from bot.clock import Clock, clock_of
 from bot.connected import Systems, connect, references
 from bot.crowd import Crowd
@@ -29,7 +31,7 @@ from bot.pool import Pool, in_time
 from bot.reach import Notes
 from bot.server import Server
 from bot.services import Connected, Services
-from bot.settings import Settings, unknown
+from bot.settings import BadSettingsError, Settings, unknown
 from bot.steps import Steps
 from bot.usecases.credentials import SHOWN_FOR
 from bot.vitals import Vitals
@@ -57,6 +59,10 @@ CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under w
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
 SWEEP_EVERY = 2 * claims.LONGEST_PAUSE
+SETTINGS = (
+    "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
+    "and start it anew."
+)
 LOOK_EVERY = 10  # seconds; how many sockets there are
 
 log = structlog.get_logger()
@@ -80,9 +86,9 @@ def clock(settings: Settings, database: Database) -> Clock:
 def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
     """Store what the manifests say: people, admins, integrations, flows; and their hash, if given.
 
-    People that would lose too much at once stay as they are, until an admin says that it is right;
-    who has a new id goes on under the old one, until an admin says that it is they. Return why
-    people were held.
+    Where people would lose too much at once, nothing of it is, until an admin says that it is
+    right: return why. Who has a new id goes on under the old one, until an admin says that it is
+    they.
     """
     now = services.clock.now()
     held: TooMuchError | None = None
@@ -90,27 +96,35 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
         found = succession.find(session, listed.people)
         people = succession.as_known(listed.people, found)
         try:
-            steps = sync.compare(session, people, listed.groups).steps(now)
+            steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
         except TooMuchError as fault:
             held = fault
-            log.error("people not taken in", why=str(fault), people=fault.losing)  # noqa: TRY400
-            steps = [partial(_ask_admins, held=fault, found=found, now=now)]
     ids = succession.known_as(found)
 
     def tell(tx: Write) -> None:
         new_ids.tell(tx, found, now)
 
+    if held:
+        services.transaction(partial(_ask_admins, held=held, found=found, now=now))
+        return held
+
     def the_rest(tx: Write) -> None:
+        sync.alone(tx)
+        # Another process may have been at another set meanwhile: what is there now is this one.
+        now_there = sync.compare(tx, people, listed.groups, held=False)
+        for step in now_there.steps(now, whole=False) if now_there.differs else ():
+            step(tx)
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
         sync.integrations(tx, systems, now)
         sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
         if digest:
             sets.applied(tx, digest, now)
+        sync.end(tx)
 
-    for step in (tell, *steps, the_rest):
+    for step in (tell, sync.begin, *steps, the_rest):
         services.transaction(partial(_patiently, step))
-    return held
+    return None
 
 
 def _patiently(step: sync.Step, tx: Write) -> None:
@@ -121,10 +135,11 @@ def _patiently(step: sync.Step, tx: Write) -> None:
 def _ask_admins(
     tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
 ) -> None:
-    """Tell the admins, once, however often it is tried."""
+    """Tell the admins, once, however often it is tried, and of new ids, which may be the cause."""
+    new_ids.tell(tx, found, now)
     sentence = (
-        f"The manifests were not taken in as they are: {held}. Latchkey goes on with the people "
-        "and groups that it knows. If that is what you want: latchkey people accept."
+        f"The manifests were not taken in: {held}. Latchkey goes on with what it knows. If that is "
+        "what you want: latchkey people accept."
     )
     if found:
         sentence += " Before that, look who only has a new id: latchkey people carry."
@@ -140,13 +155,16 @@ class Program:
         connectors: Mapping[IntegrationId, Connected] | None = None,
         *,
         http: bool = False,
+        faults: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """`connectors`: instead of those of the stored systems. `http`: Slack posts its events.
 
+        `faults`: what is wrong with the settings beside these, by the name of the setting.
         Without `http`, and beside it where there is a token for it, Socket Mode is used.
         """
         self._settings = settings
         self._http = http
+        self._faults = faults
         self.database = Database(
             settings.database_url,
             patience=PATIENCE,
@@ -166,7 +184,8 @@ class Program:
         )
         self._anchors = anchors.Anchors(self.services)
         self._follower = Follower(self.services, self._systems) if connectors is None else None
-        self._watch = Watch(self.services, settings.manifests, take_in)
+        self._alarms = Alarms(self.services)
+        self._watch = Watch(self.services, settings.manifests, take_in, self._alarms)
         self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
@@ -207,7 +226,7 @@ class Program:
         """Database and loops first, then Slack.
 
         Raises NotAloneError, NeedsUpgradeError, NoAddressError; where no company is known that
-        could go on, BadManifestsError.
+        could go on, BadSettingsError, BadManifestsError.
         """
         sys.setswitchinterval(SWITCH_WITHIN)
         open_files.raise_limit()
@@ -215,8 +234,7 @@ class Program:
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
         self._lock = claims.lock_file(self.database)
-        if not schema.fits(found := schema.current(self.database)):
-            raise NeedsUpgradeError(found)
+        self._look_at_what_is_there()
         self._watch.begin()
         self._register()
         if self._follower:
@@ -238,6 +256,16 @@ class Program:
         for door in (*self._servers, self._links):
             if door:
                 door.start()
+
+    def _look_at_what_is_there(self) -> None:
+        """Raise what keeps from starting on this database, with these settings."""
+        found = schema.current(self.database)
+        if self._faults and not (schema.fits(found) and self._knows_somebody()):
+            raise BadSettingsError("\n".join(self._faults.values()))
+        if not schema.fits(found):
+            raise NeedsUpgradeError(found)
+        for name, why in self._faults.items():
+            self.services.vitals.faults.set(f"settings {name}", why)
 
     def apply(self) -> None:
         """Have the manifests taken in that are there, whatever was applied before."""
@@ -369,9 +397,14 @@ class Program:
         with self.database.read() as session:
             return servers.connections(session)
 
+    def _knows_somebody(self) -> bool:
+        return bool(self.services.company().directory.people)
+
     def _follow(self) -> None:
-        self._watch.check()
         try:
+            self._watch.check()
+            if self._faults:
+                self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
             if self._follower:
                 self._follower.follow()
         except AWAY as fault:
@@ -450,14 +483,14 @@ class Program:
             self._crowd = Crowd(self._links, services.vitals)
         links = self._links
         duty = {**self._loops, self._heart.name: self._heart}
-        live = (lambda: links.live) if links else None
+        secret = settings.slack_signing_secret if self._http and settings.listen else None
+        events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
+        live = (lambda: links.live if links else 0) if links or not events else None
         health = Health(services, duty, live, services.vitals.faults)
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:
-            secret = settings.slack_signing_secret if self._http else None
-            events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
-            public = site(health, events, metrics=settings.probes is None)
+            public = site(health, events)
             self._listen("LATCHKEY_HTTP", public, settings.listen)
         if settings.listen_for_probes:
             self._listen("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)

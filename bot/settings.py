@@ -6,7 +6,7 @@ A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -22,7 +22,14 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -57,16 +64,26 @@ ADDRESSES = frozenset({"database_url", "owner_url"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
-# What Kubernetes sets for a service whose name begins with latchkey.
-_OF_SERVICES = re.compile(
-    r"LATCHKEY_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+# What Kubernetes sets for a service whose name begins with latchkey, beside SERVICE_HOST and the
+# address of its port, which is a URL.
+_OF_SERVICE = re.compile(
+    r"(?P<of>LATCHKEY(_\w+)?)_(SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))"
 )
+_URL_OF_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 Kind = TypeVar("Kind", bound="StoreSettings")
 
 
 class BadSettingsError(Exception):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, where what is set, but blank, is not set: `.env` may have it."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        named = super()._load_env_vars()
+        return {name: value for name, value in named.items() if value and value.strip()}
 
 
 class StoreSettings(BaseSettings):
@@ -106,6 +123,18 @@ class StoreSettings(BaseSettings):
         value = str(given.get("LATCHKEY_DATABASE_URL") or given.get("database_url") or "").strip()
         made._database_reference = value if is_reference(value) else ""  # noqa: SLF001  (ours)
         return made
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del env_settings, file_secret_settings
+        return init_settings, _Environment(settings_cls), dotenv_settings
 
     def database_url_now(self) -> str:
         """Return the database's address anew where it is a reference: the password may be new.
@@ -272,8 +301,7 @@ class Settings(KeySettings, OwnerSettings):
         default=None,
         alias="LATCHKEY_PROBES",
         description="Where to listen, as host:port, for /healthz and /readyz with names and "
-        "reasons, and for /metrics: an address for the inside. If not set, /metrics is at "
-        "LATCHKEY_HTTP.",
+        "reasons, and for /metrics: an address for the inside. Off if not set.",
     )
 
     @field_validator("slack_bot_token")
@@ -331,8 +359,8 @@ class Settings(KeySettings, OwnerSettings):
     def listen_for_probes(self) -> tuple[str, int] | None:
         return _host_and_port(self.probes)
 
-    def missing_to_run(self, *, http: bool) -> list[str]:
-        """Return what this way of receiving events still needs, a sentence each."""
+    def missing_to_run(self, *, http: bool) -> dict[str, str]:
+        """Return what this way of receiving events still needs, a sentence by its name."""
         given: dict[str, object]
         if http:
             given = {
@@ -342,16 +370,56 @@ class Settings(KeySettings, OwnerSettings):
         else:
             sentence = "SLACK_APP_TOKEN is missing; or take events by HTTP: `latchkey run --http`"
             given = {sentence: self.slack_app_token}
-        return [sentence for sentence, value in given.items() if value is None]
+        return {said.partition(" ")[0]: said for said, value in given.items() if value is None}
 
     @property
     def loopback(self) -> bool:
         return _is_loopback(self.slack_api_url)
 
 
+class _Sound(Settings):
+    """What is right of the settings: what is left out is at its default, tokens of Slack empty."""
+
+    model_config = SettingsConfigDict(validate_default=False)
+
+    slack_bot_token: SecretStr = Field(default=SecretStr(""), alias="SLACK_BOT_TOKEN")
+
+
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
     return _load(Settings, given)
+
+
+def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
+    """Read what is right, and what is wrong with the rest, a sentence by the name of the setting.
+
+    `http`: events are to come by HTTP. Without a token that is right, Slack is out of order: its
+    token is empty, and nothing is sent to it. Raises BadSettingsError where the duty to end access
+    cannot be done: it takes the database and the keys.
+    """
+    try:
+        load_keys()
+    except BadSettingsError:
+        load()  # which names the rest, too
+        raise
+    try:
+        whole = Settings()
+    except ValidationError as found:
+        wrong = {
+            _field(fault["loc"])[0]: _in_words(fault["loc"], fault["msg"])
+            for fault in found.errors()
+        }
+        return _without(wrong.keys()), wrong
+    return whole, whole.missing_to_run(http=http)
+
+
+def _without(wrong: Collection[str]) -> Settings:
+    if {"SLACK_BOT_TOKEN", "SLACK_API_URL"} & set(wrong):
+        wrong = {*wrong, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"}
+    sound = _load(_Sound, dict.fromkeys(wrong, ""))
+    # By default it would be another folder than the one that was meant.
+    nowhere = {"manifests": Path(os.devnull)} if "LATCHKEY_MANIFESTS" in wrong else {}
+    return sound.model_copy(update=nowhere)
 
 
 def load_store() -> StoreSettings:
@@ -387,9 +455,9 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
 
     `referred`: references of integrations, whose variables may have any name.
     """
-    named = dict(os.environ)
+    named = {name: value for name, value in os.environ.items() if value.strip()}
     with suppress(BadEnvFileError):
-        named = {**env_file(), **named}
+        named = {**os.environ, **env_file(), **named}
     known = {str(field.alias) for field in Settings.model_fields.values()}
     values = [part.strip() for value in named.values() for part in value.split(",")]
     used = {v.removeprefix("env:") for v in (*values, *referred) if v.startswith("env:")}
@@ -399,16 +467,28 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
         if name.upper().startswith("LATCHKEY_")
         and name.upper() not in known
         and name not in used
-        and not _OF_SERVICES.fullmatch(name)
+        and not _is_of_service(name, named)
     )
     return [f"{name} is not a setting. {nearest(name, known)}" for name in odd]
 
 
-def _in_words(place: tuple[int | str, ...], message: str) -> str:
+def _is_of_service(name: str, named: Mapping[str, str]) -> bool:
+    """Tell by the values, too: somebody may have mistyped a setting so that it looks like one."""
+    if name.endswith("_SERVICE_HOST") or _URL_OF_SERVICE.fullmatch(named[name]):
+        return True
+    found = _OF_SERVICE.fullmatch(name)
+    return found is not None and f"{found['of']}_SERVICE_HOST" in named
+
+
+def _field(place: tuple[int | str, ...]) -> tuple[str, FieldInfo | None]:
     named = str(place[0]) if place else ""  # by its alias, or where it has its default by its name
     fields = Settings.model_fields.items()
     field = next((f for name, f in fields if named in {name, f.alias}), None)
-    name = (field and field.alias) or named
+    return (field and field.alias) or named, field
+
+
+def _in_words(place: tuple[int | str, ...], message: str) -> str:
+    name, field = _field(place)
     if message == "Field required" and field:
         return f"{name} is missing. {field.description}"
     return f"{name}: {message.removeprefix('Value error, ')}"

@@ -53,9 +53,12 @@ class Client(WebClient):
         self._vitals = vitals
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
-        """Call a method, and return an answer that is an object. Raises what `NO_ANSWER` lists."""
+        """Call a method, and return an answer that is an object. Raises what `NO_ANSWER` lists.
+
+        Without a token nothing is sent: it is answered as Slack would.
+        """
         try:
-            answer = _whole(super().api_call, api_method, given)
+            answer = _whole(super().api_call if self.token else _refuse, api_method, given)
         except SlackApiError as fault:
             code = error_code(fault)
             self._count(api_method, code)
@@ -77,6 +80,10 @@ class Client(WebClient):
             self._vitals.slack.bad(code)
         else:
             self._vitals.slack.good()
+
+
+def _refuse(*_: object, **__: object) -> SlackResponse:
+    raise SlackApiError("no token", {"error": "not_authed"})  # type: ignore[no-untyped-call]
 
 
 def _whole(call: Callable[..., SlackResponse], method: str, given: dict[str, Any]) -> SlackResponse:

@@ -9,13 +9,14 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
-from bot import manifests, new_ids
+from bot import manifests
+from bot.alarms import Alarms, in_lines
 from bot.changes import Known, changes
 from bot.manifests import BadManifestsError, Fault, Manifests
 from bot.manifests.marked_yaml import MAX_BYTES
@@ -31,13 +32,17 @@ __all__ = ["FAULT", "OLDER", "Found", "TakeIn", "Watch", "apply", "look"]
 EVERY = 2.0  # seconds between two looks
 PATIENCE = 5.0  # seconds that a start waits for the folder, where a company is known
 HANGS_AFTER = 30.0  # seconds
-NAMED = 10  # faults, in what the administrators are told
+BROKEN_OFF_AFTER = 10.0  # seconds in which an intake that is under way has done nothing
 TRIES = 5  # to find files that nobody is changing
 
 FAULT = "manifests"
 OLDER = (
     "these files were applied before, and others since, which stay in force. To go back to these: "
     "latchkey apply"
+)
+REFUSED = (
+    "The manifests were not taken in, for what is wrong in them. Latchkey goes on with "
+    "what it knows: access ends on time, and people can work."
 )
 
 # Stores what the manifests say, as the set of this hash.
@@ -48,7 +53,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the folder holds. `digest` names the content, and this version, which reads it."""
+    """What the folder holds. `digest` names the content.
+
+    Another version that reads it otherwise takes it in anew by `latchkey apply` alone: a replica
+    that is upgraded with former files would undo what others have taken in.
+    """
 
     digest: str
     what: Manifests | BadManifestsError
@@ -64,32 +73,46 @@ def look(folder: Path) -> Found | None:
     return Found(digest, what) if _digest(folder) == digest else None
 
 
-def apply(services: Services, folder: Path, take_in: TakeIn) -> list[str]:
+def apply(
+    services: Services, folder: Path, take_in: TakeIn, say: Callable[[str], None]
+) -> list[str]:
     """Take in what is there, whatever was applied before. Return what has changed, in words.
 
-    Raises BadManifestsError.
+    It is believed when it stays, as a file may be just half written. Raises BadManifestsError;
+    TooMuchError where people are held.
     """
+    before: Found | None = None
     for _ in range(TRIES):
-        if found := look(folder):
+        found = look(folder)
+        if found and (_agree(before, found) or _in_force(services, found)):
             if isinstance(found.what, BadManifestsError):
                 raise found.what
-            return _take(services, found.what, found.digest, take_in)
+            changed, held = _take(services, found.what, found.digest, take_in)
+            if held:
+                raise held
+            return changed
+        if before is None:
+            say(f"Looking whether the files stay as they are, for {EVERY:g} s.")
+        before = found
+        time.sleep(EVERY)
     raise BadManifestsError([Fault(str(folder), 0, (), "The files are being changed. Try again.")])
 
 
 class Watch:
     """Looks at the folder in a thread of its own: a disk that hangs holds up nothing else."""
 
-    def __init__(self, services: Services, folder: Path, take_in: TakeIn) -> None:
+    def __init__(self, services: Services, folder: Path, take_in: TakeIn, alarms: Alarms) -> None:
         self._services = services
         self._folder = folder
         self._take_in = take_in
+        self._alarms = alarms
+        self._held: tuple[str, int] | None = None  # a set, and the epoch that it was compared with
+        self._epoch, self._since = -1, 0.0  # of an intake that seems to be under way
+        self._woken = False  # who depends on people, when it was found broken off
         self._seen = ""
         self._found: Found | None = None
-        self._refused = ""
         self._exposed = ""
         self._asked = threading.Event()
-        self._woken = threading.Event()
         self._stopping = threading.Event()
         self._judged = threading.Event()
         self._failed: Exception | None = None
@@ -99,9 +122,13 @@ class Watch:
     def begin(self) -> None:
         """Take in what is there, and watch it from now on.
 
-        Where no company is known yet, raises BadManifestsError, or what else went wrong.
+        Where a company is known, it waits for nothing. Where none is, raises BadManifestsError, or
+        what else went wrong.
         """
+        self._wake()
         self._thread.start()
+        if self._knows_somebody():
+            return
         while not self._judged.wait(PATIENCE):
             if self._knows_somebody():
                 return  # `check` says so if it goes on
@@ -114,24 +141,24 @@ class Watch:
     def ask(self) -> None:
         """Have what is there applied, whatever was applied before. It returns at once."""
         self._asked.set()
-        self._woken.set()
 
     def check(self) -> None:
-        """Say so if the folder does not answer. To be called now and then."""
+        """Say so if the folder does not answer. To be called now and then.
+
+        Raises what `storage.database.AWAY` lists.
+        """
         if self._thread.is_alive() and time.monotonic() - self._looked > HANGS_AFTER:
-            self._services.vitals.faults.set(FAULT, f"{self._folder} does not answer")
+            self._stand(f"{self._folder} does not answer")
 
     def stop(self, within: float) -> bool:
         """Return whether what was under way came to its end."""
         self._stopping.set()
-        self._woken.set()
         if self._thread.is_alive():
             self._thread.join(within)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._woken.clear()
             try:
                 self._look()
             except AWAY as fault:
@@ -140,20 +167,21 @@ class Watch:
             except Exception as fault:
                 self._failed = fault
                 log.exception("the manifests were not looked at")
+                self._say_unexpected(fault)
             else:
                 self._failed = None
             if self._failed or self._found:
                 self._judged.set()
             self._looked = time.monotonic()
-            self._woken.wait(EVERY)
+            self._stopping.wait(EVERY)
 
     def _look(self) -> None:
-        asked, first = self._asked.is_set(), self._found is None
+        asked = self._asked.is_set()
         digest = _digest(self._folder)
         if not self._found or digest != self._found.digest:
-            if digest != self._seen and not (asked or first):
-                self._seen = digest  # somebody may be at it: it is believed when it stays
-                return
+            seen, self._seen = self._seen, digest
+            if digest != seen and self._knows_somebody():
+                return  # somebody may be at it: it is believed when it stays
             found = look(self._folder)
             if found is None:
                 return
@@ -164,38 +192,57 @@ class Watch:
             self._asked.clear()
 
     def _act(self, found: Found, *, asked: bool) -> None:
-        faults = self._services.vitals.faults
+        broken_off = self._is_broken_off()
         if isinstance(found.what, BadManifestsError):
-            if asked or self._refused != found.digest:
-                self._refuse(found.what)
-                self._refused = found.digest
+            self._stand(str(found.what), in_lines(REFUSED, found.what.faults))
             return
         with self._services.database.read() as session:
             standing = sets.standing(session, found.digest)
-        if asked or standing is Standing.NEW:
-            changed = _take(self._services, found.what, found.digest, self._take_in)
-            log.info("manifests taken in", changed=changed)
+        if asked or broken_off or standing is Standing.NEW:
+            self._apply(found.what, found.digest)
         elif standing is Standing.OLDER:
-            faults.set(FAULT, OLDER)
-            return
-        faults.clear(FAULT)
-        self._refused = ""
+            self._stand(OLDER)
+        else:
+            self._services.vitals.faults.clear(FAULT)
 
-    def _refuse(self, found: BadManifestsError) -> None:
-        self._services.vitals.faults.set(FAULT, str(found))
-        if not self._knows_somebody():
-            return  # nor whom to tell
-        named = [f"• {fault}" for fault in found.faults[:NAMED]]
-        more = len(found.faults) - len(named)
-        rest = [f"• and {more} more: latchkey doctor"] if more else []
-        sentence = (
-            "The manifests were not taken in, for what is wrong in them. Latchkey goes on with "
-            "what it knows: access ends on time, and people can work."
-        )
+    def _apply(self, listed: Manifests, digest: str) -> None:
+        if self._held == (digest, self._services.company().epoch):
+            return  # nothing has changed since
+        changed, held = _take(self._services, listed, digest, self._take_in)
+        if held:
+            self._held = digest, self._services.company().epoch
+            self._services.vitals.faults.set(FAULT, held_back(held))
+            return  # the administrators are asked by who has compared
+        self._held = None
+        self._services.vitals.faults.clear(FAULT)
+        log.info("manifests taken in", changed=changed)
+
+    def _is_broken_off(self) -> bool:
+        """Whether what is known is a mix, which nobody is at any more: no set is in force then."""
+        epoch = self._services.company().epoch
+        with self._services.database.read() as session:
+            under_way = sync.broken_off(session)
+        if not under_way or epoch != self._epoch:
+            self._epoch, self._since = epoch if under_way else -1, time.monotonic()
+            self._woken = False
+        broken_off = under_way and time.monotonic() - self._since > BROKEN_OFF_AFTER
+        if broken_off and not self._woken:
+            self._wake()
+            self._woken = True
+        return broken_off
+
+    def _wake(self) -> None:
         now = self._services.clock.now()
-        # Each replica finds it, and each start: it is said once a day.
-        key = f"refused/{new_ids.digest([str(found)])}/{now:%Y-%m-%d}"
-        _tell(self._services, key, "\n".join([sentence, *named, *rest]))
+        self._services.transaction(lambda tx: sync.wake(tx, now))
+
+    def _stand(self, fault: str, sentence: str = "") -> None:
+        """Note what is wrong, and tell the administrators, once a day while it lasts."""
+        self._services.vitals.faults.set(FAULT, fault)
+        self._alarms.tell(FAULT, sentence or f"The manifests: {fault}.")
+
+    def _say_unexpected(self, fault: Exception) -> None:
+        with suppress(*AWAY):
+            self._stand(f"unexpected {type(fault).__name__}, which the log has whole")
 
     def _warn(self) -> None:
         """Say, once, that others can write what gives access."""
@@ -212,7 +259,7 @@ class Watch:
 
 
 def _digest(folder: Path) -> str:
-    hashed = hashlib.sha256(version("latchkey").encode())
+    hashed = hashlib.sha256()
     try:
         hashed.update(str(folder.exists()).encode())
         for name in manifests.files(folder):
@@ -232,16 +279,31 @@ def _content(file: Path) -> bytes:
         return f"errno {fault.errno}".encode()
 
 
-def _take(services: Services, listed: Manifests, digest: str, take_in: TakeIn) -> list[str]:
+def held_back(why: TooMuchError) -> str:
+    return f"held: {why}. If that is right: latchkey people accept"
+
+
+def _agree(before: Found | None, found: Found) -> bool:
+    return before is not None and before.digest == found.digest
+
+
+def _in_force(services: Services, found: Found) -> bool:
+    with services.database.read() as session:
+        return sets.standing(session, found.digest) is Standing.NEWEST
+
+
+def _take(
+    services: Services, listed: Manifests, digest: str, take_in: TakeIn
+) -> tuple[list[str], TooMuchError | None]:
+    """Return what has changed, in words, or why nothing has."""
     before = _known(services)
-    held = take_in(services, listed, digest)
+    if held := take_in(services, listed, digest):
+        return [], held
     changed = changes(before, _known(services))
     if changed and before.company.directory.people:
         said = "\n".join(["The manifests were taken in.", *(f"• {line}" for line in changed)])
         _tell(services, f"taken/{digest[:16]}/{services.clock.now().isoformat()}", said)
-    if held:
-        changed.append(f"people are held: {held}. If that is right: latchkey people accept")
-    return changed
+    return changed, None
 
 
 def _tell(services: Services, key: str, sentence: str) -> None:

@@ -144,7 +144,7 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def site(health: Health, events: Events | None, *, metrics: bool) -> Starlette:
+def site(health: Health, events: Events | None) -> Starlette:
     """What outsiders may reach: it says whether all is well, and nothing of why it is not."""
     seen = _Seen(health)
 
@@ -157,7 +157,6 @@ def site(health: Health, events: Events | None, *, metrics: bool) -> Starlette:
     routes = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        *([Route("/metrics", seen.metrics)] if metrics else []),
         *([Route(EVENTS, events.take, methods=["POST"])] if events else []),
     ]
     return Starlette(routes=routes)

@@ -112,15 +112,20 @@ class Intake:
     moved: Mapping[PersonId, str]  # the new addresses
     groups: Mapping[str, tuple[str, str]]
     gone: Collection[str]  # groups
-    pending: bool  # there is something to do beside people
+    regrouped: bool
+    broken_off: bool  # the intake before did not come to its end
 
     @property
     def size(self) -> int:
         """Of how many people something is new."""
         return len(self.changed) + len(self.left)
 
-    def steps(self, now: datetime) -> list[Step]:
-        """Return what to do, each in a transaction of its own.
+    @property
+    def differs(self) -> bool:
+        return self.size > 0 or self.regrouped
+
+    def steps(self, now: datetime, *, whole: bool = True) -> list[Step]:
+        """Return what to do, each in a transaction of its own. Not `whole`: more is to come.
 
         Between two of them each person is as they were or as they will be, and the groups of all
         who are there are known: groups come before their members, and go after. Who loses something
@@ -129,11 +134,13 @@ class Intake:
         """
         everybody: list[PersonId | Person] = [*self.left, *self.changed]
         some = [everybody[at : at + AT_ONCE] for at in range(0, len(everybody), AT_ONCE)]
-        if not some and self.pending:
+        if not some and (self.regrouped or self.broken_off):
             some = [[]]
         last = len(some) - 1
         return [
-            partial(_take_in, intake=self, some=part, now=now, first=n == 0, last=n == last)
+            partial(
+                _take_in, intake=self, some=part, now=now, first=n == 0, last=n == last, whole=whole
+            )
             for n, part in enumerate(some)
         ]
 
@@ -157,6 +164,28 @@ def people(
     return intake.size
 
 
+def broken_off(session: Read) -> bool:
+    """Whether an intake was begun that has not come to its end: what is known is a mix."""
+    return bool(session.execute(select(col(Company.syncing))).scalar_one())
+
+
+def begin(tx: Write) -> None:
+    """Note that an intake has begun, until `end`."""
+    alone(tx)
+    tx.execute(update(Company).values(syncing=True))
+
+
+def end(tx: Write) -> None:
+    tx.execute(update(Company).values(syncing=False))
+
+
+def wake(tx: Write, now: datetime) -> None:
+    """Have what depends on people look again, where an intake that woke nobody was broken off."""
+    alone(tx)
+    if broken_off(tx):
+        _wake(tx, now)
+
+
 def compare(
     session: Read, listed: Sequence[Person], groups: Iterable[Group], *, held: bool = True
 ) -> Intake:
@@ -178,14 +207,14 @@ def compare(
     changed = [p for p in listed if not _is_past(rows.get(p.id), p) and _differs(rows.get(p.id), p)]
     known = {g.id: (g.source, g.name) for g in session.execute(select(GroupRow)).scalars()}
     wanted = {str(g.id): (g.source, g.name) for g in groups}
-    broken_off = session.execute(select(col(Company.syncing))).scalar_one()
     return Intake(
         sorted(changed, key=lambda p: p.id not in dropped),
         leaving,
         {p.id: p.email for p in changed if p.id in rows and _has_moved(rows[p.id], p)},
         wanted,
         known.keys() - wanted.keys(),
-        pending=known != wanted or broken_off,
+        regrouped=known != wanted,
+        broken_off=broken_off(session),
     )
 
 
@@ -197,6 +226,7 @@ def _take_in(
     now: datetime,
     first: bool,
     last: bool,
+    whole: bool,
 ) -> None:
     alone(tx)
     if first:
@@ -213,7 +243,7 @@ def _take_in(
             _let_go(rows[one], now)
     tx.flush()
     _tell_of(tx, lost, now)
-    tx.execute(update(Company).values(syncing=not last))
+    tx.execute(update(Company).values(syncing=not (last and whole)))
     new_epoch(tx)
     if last:
         tx.execute(_THESE_GROUPS, {"ids": list(intake.gone)})

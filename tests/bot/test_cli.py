@@ -74,6 +74,14 @@ def test_who_has_set_nothing_is_told_all_that_is_needed(tmp_path):
     assert "LATCHKEY_MANIFESTS" in done.stderr
 
 
+def test_a_setting_that_cannot_be_used_stops_where_nobody_is_known(tmp_path):
+    tokens = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "LATCHKEY_KEYS": new_key()}
+    done = latchkey("run", cwd=tmp_path, **tokens, LATCHKEY_DISCOVER_MINUTES="6O")
+    assert done.returncode == 1
+    assert done.stderr.startswith("These settings cannot be used:\nLATCHKEY_DISCOVER_MINUTES: ")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_sandboxs_clock_is_refused_beside_the_real_slack(tmp_path):
     done = latchkey(
         "run",

@@ -69,7 +69,7 @@ def get(url, path):
 )
 def test_reasons_are_for_the_inside_only(health, path, status, said):
     """Whoever reached the address for Slack's events read why Latchkey was not ready."""
-    with served(web.site(health, None, metrics=True)) as outside:
+    with served(web.site(health, None)) as outside:
         assert get(outside, path) == (status, {"ok": status == 200})
     with served(web.probes(health)) as inside:
         assert get(inside, path) == (status, {"ok": status == 200, **said})
@@ -77,19 +77,16 @@ def test_reasons_are_for_the_inside_only(health, path, status, said):
 
 def test_what_is_out_of_order_by_itself_is_named_and_takes_nobody_out():
     health = Known(out_of_order={"flows.yaml": "line 7: no such group"})
-    with served(web.site(health, None, metrics=True)) as outside:
+    with served(web.site(health, None)) as outside:
         assert get(outside, "/readyz") == (200, {"ok": True})
     with served(web.probes(health)) as inside:
         assert get(inside, "/readyz") == (200, {"ok": True, "faults": health.out_of_order})
         assert get(inside, "/healthz") == (200, {"ok": True})
 
 
-def test_without_an_address_for_probes_the_numbers_are_where_they_were():
-    for app, there in (
-        (web.site(Known(), None, metrics=True), 200),
-        (web.site(Known(), None, metrics=False), 404),
-        (web.probes(Known()), 200),
-    ):
+def test_the_numbers_name_systems_and_are_for_the_inside_only():
+    """Without an address for probes they were where outsiders come."""
+    for app, there in ((web.site(Known(), None), 404), (web.probes(Known()), 200)):
         with served(app) as url:
             assert httpx.get(f"{url}/metrics", trust_env=False).status_code == there
 

@@ -290,6 +290,8 @@ def test_what_looks_like_a_setting_and_is_none_is_named(env_file, monkeypatch):
     monkeypatch.setenv("SLACK_BOT_TOKEN", "env:LATCHKEY_A_TOKEN")
     monkeypatch.setenv("LATCHKEY_ORDERS", "dsn")
     monkeypatch.setenv("LATCHKEY_PORT_8080_TCP_ADDR", "10.0.0.1")
+    monkeypatch.setenv("LATCHKEY_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("LATCHKEY_SERVICE_PORT", "8080")
 
     assert settings.unknown(["env:LATCHKEY_ORDERS"]) == [
         "LATCHKEY_INSTALATION is not a setting. Did you mean `LATCHKEY_INSTALLATION`?",
@@ -317,3 +319,74 @@ def test_the_clock_is_no_file_that_others_can_write(tmp_path):
     shared.chmod(0o777)
     with pytest.raises(BadSettingsError, match="LATCHKEY_CLOCK_FILE: Others can write"):
         settings.load(**given | {"LATCHKEY_CLOCK_FILE": str(shared / "clock")})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SLACK_BOT_TOKEN", "file:/not/there"),
+        ("SLACK_BOT_TOKEN", ""),
+        ("SLACK_API_URL", "http://elsewhere.example/"),
+        ("SLACK_APP_TOKEN", "env:NOT_THERE"),
+        ("LATCHKEY_DISCOVER_MINUTES", "6O"),
+        ("LATCHKEY_HTTP", "8080"),
+        ("LATCHKEY_MANIFESTS", "a\nb"),
+        ("LATCHKEY_OWNER_URL", "file:/not/there"),
+    ],
+)
+def test_what_is_wrong_is_left_out_and_the_rest_is_read(monkeypatch, name, text):
+    """One setting that the duty to end access does not need stopped `run`."""
+    for variable, given in (GOOD | {name: text}).items():
+        monkeypatch.setenv(variable, given)
+
+    sound, wrong = settings.load_sound(http=False)
+
+    assert list(wrong) == [name]
+    assert wrong[name].startswith(name)
+    assert sound.database_url == GOOD["LATCHKEY_DATABASE_URL"]
+    assert value(sound, "LATCHKEY_KEYS") == KEY
+    # Nothing is sent to another Slack, or with half of its tokens.
+    silent = name in {"SLACK_BOT_TOKEN", "SLACK_API_URL"}
+    assert bool(sound.slack_bot_token.get_secret_value()) is not silent
+    assert (sound.slack_app_token is None) is (silent or name == "SLACK_APP_TOKEN")
+    assert sound.manifests.is_dir() is (name != "LATCHKEY_MANIFESTS")
+
+
+@pytest.mark.parametrize("name", ["LATCHKEY_KEYS", "LATCHKEY_DATABASE_URL"])
+def test_nothing_goes_without_the_database_and_the_keys(monkeypatch, name):
+    for variable, given in (GOOD | {name: "file:/not/there"}).items():
+        monkeypatch.setenv(variable, given)
+
+    with pytest.raises(BadSettingsError) as raised:
+        settings.load_sound(http=False)
+
+    assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "unknown"),
+    [
+        ({"LATCHKEY_HTTP_PORT": "8080"}, ["LATCHKEY_HTTP_PORT"]),
+        ({"LATCHKEY_METRICS_PORT": "9090"}, ["LATCHKEY_METRICS_PORT"]),
+        ({"LATCHKEY_SERVICE_PORT": "9090"}, ["LATCHKEY_SERVICE_PORT"]),
+        ({"LATCHKEY_PORT": "tcp://10.0.0.1:8080"}, []),
+        ({"LATCHKEY_X_SERVICE_HOST": "10.0.0.1", "LATCHKEY_X_SERVICE_PORT": "80"}, []),
+    ],
+)
+def test_a_name_that_only_looks_like_one_of_kubernetes_is_named(monkeypatch, given, unknown):
+    """Whatever ended with _PORT was taken for a service's, and a mistyped setting was not told."""
+    for name, text in given.items():
+        monkeypatch.setenv(name, text)
+
+    assert [said.partition(" ")[0] for said in settings.unknown()] == unknown
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_what_is_blank_in_the_environment_does_not_hide_what_stands_in_the_file(
+    tmp_path, monkeypatch, blank
+):
+    (tmp_path / ".env").write_text("LATCHKEY_INSTALLATION=second\n")
+    (tmp_path / ".env").chmod(0o600)
+    monkeypatch.setenv("LATCHKEY_INSTALLATION", blank)
+
+    assert settings.load_store().installation == "second"

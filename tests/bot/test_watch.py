@@ -1,7 +1,9 @@
 """Manifests are taken in while Latchkey runs: whole, once they stay, and never by a fault."""
 
 import os
+import re
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,8 +11,10 @@ from sqlalchemy import select
 from sqlmodel import col
 from structlog.testing import capture_logs
 
-from bot import watch
+from bot import manifests, watch
+from bot.alarms import Alarms
 from bot.manifests import BadManifestsError
+from bot.operate import Desk
 from bot.program import take_in
 from bot.sandbox.house import COMPANY
 from bot.services import Services
@@ -20,6 +24,7 @@ from storage import schema, sync
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
+from storage.sync import TooMuchError
 from storage.tables import IntegrationRow, MessageRow
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import account
@@ -47,7 +52,7 @@ class Replica:
         self.start()
 
     def start(self) -> None:
-        self.watch = Watch(self.services, self.folder, take_in)
+        self.watch = Watch(self.services, self.folder, take_in, Alarms(self.services))
 
     def look(self, times=2) -> None:
         for _ in range(times):
@@ -116,7 +121,7 @@ def replica(url, tmp_path):
 def other(replica, url, tmp_path):  # noqa: ARG001  (it comes second)
     """Another replica, which was given the same files."""
     made = Replica(url, folder(tmp_path, "two"))
-    made.look(1)
+    made.look()
     yield made
     made.services.database.close()
 
@@ -283,7 +288,7 @@ def test_what_an_operator_applies_stays_applied(replica):
     replica.look()
     shutil.copy(COMPANY / "flows.yaml", replica.folder)
 
-    changed = watch.apply(replica.services, replica.folder, take_in)
+    changed = watch.apply(replica.services, replica.folder, take_in, lambda _: None)
 
     assert changed == ["flows: Brand new gone"]
     replica.look(3)
@@ -318,10 +323,213 @@ def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, monkeypatch):
 
     replica.watch.check()
     assert "does not answer" in replica.fault
+    assert len(replica.said("does not answer")) == 1
     assert not replica.watch.stop(0.01)
     with (replica.folder / "people.yaml").open("w"):
         (replica.folder / "people.yaml").unlink()
     assert replica.watch.stop(30)
+
+
+class KilledError(BaseException):
+    """The process is no more."""
+
+
+def break_off(replica, monkeypatch) -> str:
+    """Have somebody leave, by an intake whose process is killed before it comes to flows."""
+
+    def killed(*_):
+        raise KilledError
+
+    people = (replica.folder / "people.yaml").read_text()
+    replica.write("people.yaml", people.partition("  - id: casey\n")[0])
+    with monkeypatch.context() as dying:
+        dying.setattr(sync, "flows", killed)
+        with pytest.raises(KilledError):
+            replica.look()
+    return "casey"
+
+
+def active(replica, person) -> bool:
+    return replica.services.company().directory.people[PersonId(person)].active
+
+
+def syncing(replica) -> bool:
+    with replica.services.database.read() as session:
+        return sync.broken_off(session)
+
+
+@both
+def test_an_intake_that_was_broken_off_leaves_no_mix_when_the_files_are_put_back(
+    replica, monkeypatch
+):
+    """People stayed as the files said that were taken back, flows as they had been."""
+    leaver = break_off(replica, monkeypatch)
+    shutil.copy(COMPANY / "people.yaml", replica.folder)
+    assert (active(replica, leaver), syncing(replica)) == (False, True)
+
+    replica.start()
+    replica.look(3)
+    assert not active(replica, leaver)  # another process may be at it
+
+    monkeypatch.setattr(watch, "BROKEN_OFF_AFTER", -1)
+    replica.look(1)
+    assert (active(replica, leaver), syncing(replica), replica.fault) == (True, False, "")
+
+
+@both
+def test_who_waits_for_an_intake_that_was_broken_off_is_woken_at_a_start(replica, monkeypatch):
+    """The access of who had left stayed: the files were faulty, and nobody was woken."""
+    break_off(replica, monkeypatch)
+    replica.write("flows.yaml", "flows: 7")
+    woken = []
+    monkeypatch.setattr(sync, "_wake", lambda _, now: woken.append(now))
+
+    replica.start()
+    replica.watch.begin()
+    assert woken
+    assert replica.watch.stop(30)
+
+    replica.start()
+    monkeypatch.setattr(watch, "BROKEN_OFF_AFTER", -1)
+    woken.clear()
+    replica.look(5)
+    assert len(woken) == 1
+
+
+def test_the_first_look_of_a_start_is_not_believed_alone(replica):
+    """A file that was half written at a start deactivated who stood in the other half."""
+    whole = (replica.folder / "people.yaml").read_text()
+    replica.write("people.yaml", whole.partition("  - id: casey\n")[0])
+    before = replica.people()
+
+    replica.start()
+    replica.look(1)
+    replica.write("people.yaml", f"{whole}# 2\n")
+    replica.look()
+
+    assert replica.people() == before
+    assert replica.fault == ""
+
+
+def test_apply_does_not_believe_a_file_that_is_being_written(replica, monkeypatch):
+    whole = (replica.folder / "people.yaml").read_text()
+    replica.write("people.yaml", whole.partition("  - id: casey\n")[0])
+    before, said = replica.people(), []
+    monkeypatch.setattr(watch.time, "sleep", lambda _: replica.write("people.yaml", f"{whole}#\n"))
+
+    watch.apply(replica.services, replica.folder, take_in, said.append)
+
+    assert replica.people() == before
+    assert len(said) == 1
+
+
+def rename_group(replica) -> None:
+    for name in ("people.yaml", "flows.yaml"):
+        text = (replica.folder / name).read_text()
+        renamed = re.sub(r"\bengineering\b", "builders", text)
+        replica.write(name, re.sub(r"\bEngineering\b", "Builders", renamed))
+
+
+@both
+def test_where_people_are_held_nothing_of_the_set_is_taken_in(replica):
+    """Flows were open to a group that nobody was in, and the set was noted as applied."""
+    rename_group(replica)
+    before = replica.services.company()
+
+    with capture_logs() as log:
+        replica.look(4)
+
+    now = replica.services.company()
+    assert (now.flows, now.directory.groups) == (before.flows, before.directory.groups)
+    assert replica.fault.startswith("held: ")
+    assert "latchkey people accept" in replica.fault
+    assert len([line for line in log if line["event"] == "out of order"]) == 1
+    assert len(replica.said("latchkey people accept")) == 1
+    assert not replica.said("were taken in.")
+    with pytest.raises(TooMuchError):
+        watch.apply(replica.services, replica.folder, take_in, lambda _: None)
+
+    desk = Desk(replica.services.database, Companies(), replica.clock)
+    desk.accept(manifests.load(replica.folder))
+    assert syncing(replica)  # of the set, the rest is still to come
+    replica.look(1)
+
+    assert (replica.fault, syncing(replica)) == ("", False)
+    assert replica.services.company().revisions != before.revisions
+
+
+@both
+def test_two_processes_with_different_sets_at_once_leave_one_of_them_whole(
+    replica, other, monkeypatch
+):
+    """People were as one of them said, flows as the other."""
+    before = replica.people()
+    people = (replica.folder / "people.yaml").read_text()
+    replica.write("people.yaml", people.partition("  - id: casey\n")[0])
+    add_flow(other)
+    replica.look(1)
+    other.look(1)
+    real = sync.compare
+
+    def meanwhile(*given, **more):
+        found = real(*given, **more)
+        monkeypatch.setattr(sync, "compare", real)
+        replica.look(1)
+        return found
+
+    monkeypatch.setattr(sync, "compare", meanwhile)
+    other.look(1)
+
+    assert "Brand new" in other.flows()
+    assert other.people() == before
+    assert not syncing(other)
+
+
+def test_another_version_does_not_undo_what_others_have_taken_in(replica, other, monkeypatch):
+    """The hash named the version: an upgraded replica took its former files for new ones."""
+    add_flow(replica)
+    replica.look()
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "99")
+    other.start()
+    other.look(3)
+
+    assert "Brand new" in other.flows()
+    assert other.fault == OLDER
+
+
+def test_a_fault_is_told_once_a_day_while_it_lasts(replica, other):
+    other.write("flows.yaml", "flows: 7")
+    add_flow(replica)
+    replica.look()
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    for day in range(1, 4):
+        for each in (replica, other):
+            each.look(3)
+            each.clock.time += timedelta(days=1)
+        assert len(replica.said("flows.yaml")) == day
+        assert len(replica.said("applied before")) == day
+
+
+def test_an_unexpected_fault_of_an_intake_is_told(replica, monkeypatch):
+    def broken(*_):
+        raise RuntimeError
+
+    add_flow(replica)
+    monkeypatch.setattr(sync, "flows", broken)
+    monkeypatch.setattr(watch, "EVERY", 0.01)
+
+    replica.watch.begin()
+
+    told(lambda: replica.said("unexpected RuntimeError"))
+    assert "unexpected RuntimeError" in replica.fault
+    assert replica.watch.stop(30)
+
+
+def told(what) -> None:
+    until = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_system_that_is_listed_no_more_offers_nothing_and_stays_known(replica):

@@ -166,6 +166,35 @@ def test_with_a_typo_in_a_file_access_ends_on_time_and_people_work(told, company
     told.until(lambda: logged(told, "in order again", "manifests"), "it is in order", timeout=30)
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("SLACK_BOT_TOKEN", "file:/not/there"), ("LATCHKEY_DISCOVER_MINUTES", "6O")],
+)
+def test_a_setting_that_cannot_be_used_does_not_keep_access_alive(told, monkeypatch, name, text):
+    """`run` gave up: an open session went on reading after its end."""
+    marta, viktor, bot = told.person("marta"), told.person("viktor"), told.house.bot
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    with told.log_in(login) as session:
+        bot.stop()
+        with monkeypatch.context() as wrong:
+            wrong.setitem(bot._env, name, text)
+            bot.start()
+            told.until(lambda: logged(told, "out of order", f"settings {name}"), "it is said")
+            told.house.sandbox.advance(31 * 60)
+            told.wait(request.code, State.EXPIRED, timeout=60)
+            with pytest.raises(psycopg.OperationalError):
+                session.execute("select 1")
+            probed = httpx.get(f"{told.house.probes}/readyz", trust_env=False)
+            assert name in probed.json()["faults"][f"settings {name}"]
+            assert probed.is_success is (name != "SLACK_BOT_TOKEN")
+        restart(told)
+    assert not told.works(login)
+    assert viktor.wait_message(f"{name}: ")
+    assert sum(f"{name}: " in m.text for m in viktor.messages()) == 1
+
+
 @pytest.mark.timeout(240)
 def test_a_system_whose_secret_is_not_there_is_out_of_order_by_itself(told, company, tmp_path):
     """A missing variable stopped the process."""
@@ -177,7 +206,9 @@ def test_a_system_whose_secret_is_not_there_is_out_of_order_by_itself(told, comp
 
     restart(told)
 
-    assert logged(told, "out of order", "second-db", str(secret))
+    told.until(
+        lambda: logged(told, "out of order", "second-db", str(secret)), "it is said", timeout=60
+    )
     told.person("viktor").wait_message("Second PostgreSQL (second-db) is out of order")
     told.house.sandbox.advance(31 * 60)
     told.wait(request.code, State.EXPIRED)

@@ -2,6 +2,7 @@
 
 import shutil
 
+import httpx
 import pytest
 
 from bot.sandbox.house import COMPANY
@@ -28,6 +29,10 @@ def asked(told, admin) -> int:
     return sum("latchkey people accept" in m.text for m in told.person(admin).messages())
 
 
+def probed(told) -> str:
+    return httpx.get(f"{told.house.probes}/readyz", trust_env=False).text
+
+
 @pytest.mark.timeout(120)
 def test_start_that_would_take_away_too_much_asks_and_goes_on(told, tmp_path):
     kofi, bot = told.person("kofi"), told.house.bot
@@ -50,9 +55,16 @@ def test_start_that_would_take_away_too_much_asks_and_goes_on(told, tmp_path):
     assert (asked(told, "viktor"), asked(told, "ines")) == (1, 1)
     assert "7 of" in told.person("ines").wait_message("latchkey people accept").text
 
+    assert "held: 7 of" in bot.run("doctor").stdout
+    told.until(lambda: "held: 7 of" in probed(told), "the probe address names it")
+    applied = bot.run("apply")
+    assert applied.returncode == 1
+    assert "latchkey people accept" in applied.stderr
+
     said = bot.run("people", "accept").stdout
 
     assert all(name in said for name in WHO)
     assert active(told) == set()
     told.wait(request.code, State.REVOKED)
+    told.until(lambda: bot.run("doctor").returncode == 0, "the whole set is in force")
     assert bot.run("people", "accept").stdout == "Nothing was held back.\n"
