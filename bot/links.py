@@ -173,9 +173,10 @@ class Links:
         return self._others
 
     def renew(self) -> None:
-        """Open one of the links anew: Slack says then how many there are."""
+        """Open the older one of the links anew: Slack says then how many there are."""
         with self._changed:
-            link = next((n for n in self._links.values() if n.lives), None)
+            living = (n for n in self._links.values() if n.lives)
+            link = min(living, key=lambda n: n.born, default=None)
         if link:
             link.gone.set()
 

@@ -176,7 +176,8 @@ class Hands:
         if now - self._beaten < claims.BEAT:
             return
         with self._database.write(urgent=True) as tx:
-            me = self._me if self._me and claims.beat(tx, self._me) else claims.register(tx)
+            known = self._me and claims.beat(tx, self._me)
+            me = self._me if known else claims.register(tx, hands=True)
         self._me, self._beaten = me, now
         services.pulse.beaten(begun)
 

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, NewType
@@ -109,9 +110,10 @@ def _locked(name: str) -> IO[str] | None:
     return file
 
 
-def register(tx: Write) -> InstanceId:
-    row = insert(InstanceRow).values(beat=db_now()).returning(col(InstanceRow.id))
-    return InstanceId(tx.execute(row).scalar_one() or 0)
+def register(tx: Write, *, links: int = 0, hands: bool = False) -> InstanceId:
+    """Register a process that keeps so many links to Slack, or (`hands`) a command in its place."""
+    row = insert(InstanceRow).values(beat=db_now(), links=links, hands=hands)
+    return InstanceId(tx.execute(row.returning(col(InstanceRow.id))).scalar_one() or 0)
 
 
 def beat(tx: Write, instance: InstanceId) -> Reading | None:
@@ -127,19 +129,36 @@ def beat(tx: Write, instance: InstanceId) -> Reading | None:
     return None if said is None else Reading(said, before, after)
 
 
-def tell_strangers(tx: Write, instance: InstanceId, strangers: int) -> None:
-    """Keep, for whoever looks, how many sockets there are that no replica explains."""
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """What living instances know of the app's sockets at Slack.
+
+    `explained`: how many they keep open. `strangers`: how many more there are, by whoever was told
+    of the most. `age`: seconds since one of them was last told; None: none was yet.
+    """
+
+    explained: int
+    strangers: int
+    age: float | None
+
+
+def tell_strangers(tx: Write, instance: InstanceId, strangers: int, age: float) -> None:
+    """Keep how many sockets there are that no replica explains, by what Slack said `age` s ago."""
     mine = update(InstanceRow).where(col(InstanceRow.id) == instance)
-    tx.execute(mine.values(strangers=strangers))
+    tx.execute(mine.values(strangers=strangers, counted=db_now() - age))
 
 
-def strangers(session: Session) -> int | None:
-    """Return the most of what living instances have told; None: no instance is alive."""
-    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
-    most: int | None = session.execute(
-        select(func.max(col(InstanceRow.strangers))).where(alive)
-    ).scalar()
-    return most
+def sockets(session: Session) -> Sockets:
+    row = col(InstanceRow.links), col(InstanceRow.strangers), col(InstanceRow.counted)
+    found = session.execute(
+        select(
+            func.coalesce(func.sum(row[0]), 0),
+            func.coalesce(func.max(row[1]), 0),
+            db_now() - func.max(row[2]),
+        ).where(col(InstanceRow.beat) > db_now() - DEAD_AFTER)
+    ).one()
+    explained, strangers, age = found
+    return Sockets(int(explained), strangers, None if age is None else max(0.0, age))
 
 
 def leave(tx: Write, instance: InstanceId) -> None:
@@ -151,19 +170,15 @@ Moment = tuple[float, ...]  # what each clock of a pulse says
 
 
 def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float | None:
-    """Return for how many seconds the liveliest instance was silent; None: there is none."""
-    last = select(func.max(col(InstanceRow.beat)), db_now())
+    """Return for how many seconds the liveliest process was silent; None: there is none.
+
+    A command that works in the place of one is none: it does what it was told to, and no more.
+    """
+    last = select(func.max(col(InstanceRow.beat)), db_now()).where(~col(InstanceRow.hands))
     if besides is not None:
         last = last.where(col(InstanceRow.id) != besides)
     beat, now = session.execute(last).one()
     return None if beat is None else max(0.0, now - beat)
-
-
-def living(session: Session) -> int:
-    """Count the instances that are alive."""
-    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
-    count: int = session.execute(select(func.count()).where(alive)).scalar_one()
-    return count
 
 
 class Pulse:

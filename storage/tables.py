@@ -292,4 +292,7 @@ class InstanceRow(SQLModel, table=True):
     __table_args__ = {"sqlite_autoincrement": True}  # a dead one's id is not given again
     id: int | None = Field(default=None, primary_key=True)
     beat: float
-    strangers: int = _number(0)  # sockets of the app at Slack that no replica explains
+    hands: bool = False  # a command, which works in place of a process
+    links: int = _number(2)  # sockets of the app that it keeps open at Slack
+    counted: float | None = None  # when Slack last told it how many there are
+    strangers: int = _number(0)  # of those, the ones that no replica explains

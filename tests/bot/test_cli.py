@@ -218,23 +218,32 @@ def test_the_doctor_opens_no_link(told):
     assert "apps.connections.open" not in methods
 
 
+def _counted(told):
+    with told.desk.database.read() as session:
+        return claims.sockets(session).age is not None
+
+
 def test_the_doctor_says_that_others_take_clicks(told):
     """It can open no link to count by itself: it says what a running process was told."""
-    assert "as many as the running replicas open" in told.house.bot.run("doctor").stdout
+    told.until(lambda: _counted(told), "Slack's count is kept", timeout=60)
+    assert "open. Slack said so " in told.house.bot.run("doctor").stdout
 
-    def strangers(number):
+    def strangers(number, age):
         with told.desk.database.write() as tx:
             (id_,) = tx.execute(select(col(InstanceRow.id))).scalars()
-            claims.tell_strangers(tx, id_, number)
+            claims.tell_strangers(tx, id_, number, age)
 
-    strangers(3)
     try:
+        strangers(3, age=5)
         done = told.house.bot.run("doctor")
+        strangers(0, age=3600)
+        old = told.house.bot.run("doctor")
     finally:
-        strangers(0)
+        strangers(0, age=0)
 
-    assert done.returncode == 1
+    assert done.returncode == old.returncode == 1
     assert "3 more sockets of this app than its living replicas open" in done.stdout
+    assert "not known any more: what Slack said last is 36" in old.stdout
 
 
 def test_a_wrong_app_token_is_found_all_the_same(told):
