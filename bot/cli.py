@@ -58,7 +58,8 @@ for name, group in {
 }.items():
     cli.add_typer(group, name=name)
 
-out = Console(highlight=False)
+# What a program reads is not cut to a terminal's width.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
 err = Console(stderr=True, highlight=False)
 
 
@@ -225,8 +226,9 @@ def revoke(
 ) -> None:
     """Take access away, and cancel what waits; wait until the systems have confirmed it.
 
-    Where no Latchkey process is alive, this command does the work itself. Status 0: all of it is
-    confirmed to be gone; 1: refused, or not found; 2: recorded, and not confirmed yet.
+    Where no Latchkey process is alive, this command does the work itself. Status 0: all that
+    Latchkey gave is confirmed to be gone; 1: refused, or not found; 2: recorded, and not confirmed
+    yet.
     """
     if sum([code is not None, person is not None, everything]) != 1:
         _fail("Give one of: a request's code, --person EMAIL, --all.")
@@ -245,8 +247,8 @@ def revoke(
         _name_unread(desk)
         if left:
             left, finished = _see_to(desk, left, 0 if no_wait else wait)
-        elif not refused:
-            _say("All of it is over.")
+        if not left and not refused:
+            _say(revoking.closing(desk, chosen))
     status = 1 if refused else 2 if left else 0
     if not finished:
         sys.stdout.flush()
@@ -283,8 +285,6 @@ def _see_to(
             "It is recorded: a running Latchkey, or the next `latchkey run`, goes on with it until "
             "it is done. The same command, given again, goes on waiting."
         )
-    else:
-        _say("All of it is over, and confirmed.")
     return watch.open, finished
 
 
@@ -521,8 +521,8 @@ def say_restored() -> None:
     """Say, before `run`, that the database is a backup's: what it does not know is reported."""
     from bot.restored import restored
 
-    given = _settings()
-    with _desk(given) as desk:
+    given = _store()
+    with _desk() as desk:
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)

@@ -15,13 +15,12 @@ from typing import Any
 import structlog
 from slack_bolt import App, BoltResponse
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from bot import door, slack
 from bot.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
-from bot.slack import NO_ANSWER, asked_to_wait, error_code
+from bot.slack import NO_ANSWER, asked_to_wait, in_words
 from bot.turns import Turns
 
 LINKS = 2
@@ -233,7 +232,7 @@ class Links:
             if lost:
                 self._linked = False
         if lost:
-            log.warning("no link to slack", why=_why(fault))
+            log.warning("no link to slack", why=_why(fault, self._client.base_url))
 
     def _retire(self, link: Link, why: str) -> None:
         if why == "deaf":
@@ -297,9 +296,9 @@ def _pause(failures: int, fault: Exception | None) -> float:
     return max(pause, asked.total_seconds()) if asked else pause
 
 
-def _why(fault: Exception) -> str:
-    if isinstance(fault, SlackApiError):
-        return error_code(fault)
+def _why(fault: Exception, address: str) -> str:
+    if isinstance(fault, NO_ANSWER):
+        return in_words(fault, address, "SLACK_APP_TOKEN")
     return type(fault).__name__
 
 

@@ -118,10 +118,11 @@ class Desk:
         """Revoke each, or cancel it while it waits."""
         waiting = {State.PENDING_MFA, State.PENDING}
         for request in requests:
-            kind = Cancel if request.state in waiting else Revoke
-            command = kind(OPERATOR, reason)
             try:
                 with self.database.write() as tx:
+                    now = facts.request(tx, request.id) or request
+                    kind = Cancel if now.state in waiting else Revoke
+                    command = kind(OPERATOR, reason)
                     company = self.companies.current(tx)
                     outcome = carry_out(tx, company, request.id, command, self.clock.now())
             except AWAY:

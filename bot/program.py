@@ -240,7 +240,8 @@ class Program:
 
     def greet(self, say: Callable[[str], None]) -> None:
         """Tell a person what runs, once Slack has said where, or does not."""
-        greeting.begin(self.services, self._client, say)
+        opener = app.opener(self._settings, self.services.vitals)
+        greeting.begin(self.services, self._client, opener, say)
 
     def stop(self) -> bool:
         """No new claims; finish or release what is under way; close. It takes 8 s at most.

@@ -37,13 +37,22 @@ LONGEST_PAUSE = timedelta(minutes=5)  # between two tries at anything
 TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
 WAIT_FOR_COMMANDS = 15.0  # seconds
 LOOK_EVERY = 0.05  # seconds
+PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file's lock
 
 
 class NotAloneError(RuntimeError):
-    """Another Latchkey runs on this SQLite file. Stop it, or use PostgreSQL for several."""
+    """Another Latchkey works on this SQLite file. The text says which, and how to end it."""
 
-    def __init__(self) -> None:
-        super().__init__(self.__doc__)
+    def __init__(self, holder: str = "") -> None:
+        pid, _, command = holder.partition(" ")
+        who = f": `{command}`, process {pid}" if pid.isdecimal() and command else ""
+        cure = "Stop it, or use PostgreSQL for several."
+        if command == COMMAND and who:
+            cure = (
+                "What it was told to do is recorded, and the next `latchkey run` goes on with it. "
+                f"If it is suspended or hangs, end it: kill -KILL {pid}"
+            )
+        super().__init__(f"Another Latchkey works on this SQLite file{who}. {cure}")
 
 
 def lock_file(database: Database) -> IO[str] | None:
@@ -56,14 +65,14 @@ def lock_file(database: Database) -> IO[str] | None:
         return None
     # Who comes goes through one after another: a command stays there while it works.
     until = time.monotonic() + WAIT_FOR_COMMANDS
-    while (entrance := _locked(f"{database.file}.turn")) is None:
+    while (entrance := _locked(f"{database.file}.turn", PROCESS)) is None:
         if time.monotonic() > until:
-            raise NotAloneError
+            raise NotAloneError(_holder(f"{database.file}.turn"))
         time.sleep(LOOK_EVERY)
     with entrance:
-        lock = _locked(f"{database.file}.lock")
+        lock = _locked(f"{database.file}.lock", PROCESS)
     if lock is None:
-        raise NotAloneError
+        raise NotAloneError(_holder(f"{database.file}.lock"))
     with database.write() as tx:
         tx.execute(delete(InstanceRow))
     return lock
@@ -76,7 +85,7 @@ def take_turn(database: Database) -> ExitStack | None:
     """
     held = ExitStack()
     for suffix in (".turn", ".lock"):
-        file = _locked(f"{database.file}{suffix}")
+        file = _locked(f"{database.file}{suffix}", COMMAND)
         if file is None:
             held.close()
             return None
@@ -99,15 +108,24 @@ _FROM_AHEAD = (
 )
 
 
-def _locked(name: str) -> IO[str] | None:
-    """Open a file that is ours alone, and lock it; None: somebody else has it."""
+def _locked(name: str, command: str) -> IO[str] | None:
+    """Open a file that is ours alone, lock it, and write who has it; None: somebody else has it."""
     file = os.fdopen(files.open_own(Path(name)), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         return None
+    file.truncate(0)
+    file.write(f"{os.getpid()} {command}")
+    file.flush()
     return file
+
+
+def _holder(name: str) -> str:
+    """Return what the file's holder wrote: its process and command; empty: nothing (yet)."""
+    with os.fdopen(files.open_own(Path(name)), "rb") as file:
+        return file.read(100).decode(errors="replace").strip()
 
 
 def register(tx: Write, *, links: int = 0, hands: bool = False) -> InstanceId:

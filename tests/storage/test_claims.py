@@ -1,5 +1,6 @@
 """Instances and their leases."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -125,7 +126,8 @@ def test_file_lets_one_process_in(database, url):
     second = [sys.executable, "-c", LOCK, url]
 
     refused = subprocess.run(second, capture_output=True, text=True, check=True)
-    assert refused.stdout.startswith("Another Latchkey runs on this SQLite file.")
+    said = f"Another Latchkey works on this SQLite file: `latchkey run`, process {os.getpid()}."
+    assert refused.stdout.startswith(said)
 
     held.close()
     alone = subprocess.run(second, capture_output=True, text=True, check=True)
@@ -159,9 +161,12 @@ def test_a_process_that_starts_waits_for_a_command(database, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_process_that_starts_does_not_wait_for_ever(database, monkeypatch):
+    """A command that was suspended kept it out without end, and nothing said what did."""
     monkeypatch.setattr(claims, "WAIT_FOR_COMMANDS", 0.0)
-    with claims.take_turn(database), pytest.raises(claims.NotAloneError):
+    with claims.take_turn(database), pytest.raises(claims.NotAloneError) as refused:
         claims.lock_file(database)
+    assert f"`latchkey revoke`, process {os.getpid()}." in str(refused.value)
+    assert f"kill -KILL {os.getpid()}" in str(refused.value)
 
 
 def test_heartbeats_of_others_are_told_in_seconds(database, leased):
