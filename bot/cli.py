@@ -269,6 +269,8 @@ def _see_to(
 ) -> tuple[list[AccessRequest], bool]:
     """Return what is not over, and whether all that was begun has come to its end."""
     keys, no_keys = _keys()
+    if keys and desk.database.keys is None:
+        keys, no_keys = None, f"{_OTHER_KEYS}, and this command only records"
     concerned = revoking.accounts_of(desk.database, requests)
     hands = revoking.Hands(desk, concerned, keys, no_keys)
     watch = revoking.Watch(desk, requests, concerned, hands.missing, _say)
@@ -591,6 +593,11 @@ def _say(sentence: str) -> None:
 
 T = TypeVar("T")
 
+_OTHER_KEYS = (
+    "LATCHKEY_KEYS or LATCHKEY_INSTALLATION are not those of the Latchkey that works on this "
+    "database"
+)
+
 
 def _read(load: Callable[[], T]) -> T:
     try:
@@ -610,6 +617,10 @@ def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
     """Open the database of a Latchkey: nothing else of the settings is needed."""
     try:
         with operate.on_latchkey(given or _store()) as desk:
+            keys = desk.database.keys
+            if given is None and keys and not desk.knows(keys):
+                _say_fault(f"{_OTHER_KEYS}: correct them. This is recorded without a key.")
+                desk.database.keys = None
             yield desk
     except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
         _fail(str(fault))

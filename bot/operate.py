@@ -89,6 +89,18 @@ class Desk:
     companies: Companies
     clock: Clock
 
+    def knows(self, keys: KeyRing) -> bool:
+        """Tell whether the newest entry of the audit that is proven is so by one of these keys."""
+        newest = (
+            select(col(AuditRow.key))
+            .where(col(AuditRow.key) != "")
+            .order_by(col(AuditRow.seq).desc())
+            .limit(1)
+        )
+        with self.database.read() as session:
+            key = session.execute(newest).scalar()
+        return key is None or key in keys.audit_keys
+
     def requests(self, *, live: bool) -> list[AccessRequest]:
         with self.database.read() as session:
             return facts.find(session, live=live)

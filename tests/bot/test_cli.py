@@ -16,11 +16,11 @@ from sqlmodel import col
 from bot import revoking
 from bot.sandbox.house import COMPANY, MANIFESTS
 from engine.inventory import IntegrationId
-from engine.request import State
+from engine.request import State, id_of
 from storage import claims, sync
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
-from storage.tables import InstanceRow
+from storage.tables import AuditRow, InstanceRow
 from tests.support.story import CUSTOMERS, ORDERS, STOCK
 
 
@@ -492,6 +492,29 @@ def test_what_was_revoked_meanwhile_is_not_refused(told):
     ended = told.house.bot.run("revoke", request.code)
     assert ended.returncode == 0, ended.stdout
     assert "was over already." in ended.stdout
+
+
+@pytest.mark.parametrize("setting", ["LATCHKEY_KEYS", "LATCHKEY_INSTALLATION"])
+def test_keys_of_another_installation_are_said_and_nothing_is_written_with_them(told, setting):
+    """It was proven by a key that nobody knows, and the command waited for what it could not do."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+    other = {"LATCHKEY_KEYS": new_key(), "LATCHKEY_INSTALLATION": "other"}[setting]
+
+    done = latchkey("revoke", code, "--no-wait", **{**told.house.bot.settings, setting: other})
+
+    assert done.returncode == 2, done.stderr
+    assert "LATCHKEY_KEYS or LATCHKEY_INSTALLATION are not those of the Latchkey" in done.stderr
+    told.wait(code, State.REVOKED)
+    with told.desk.database.read() as session:
+        keys = dict(
+            session.execute(
+                select(col(AuditRow.action), col(AuditRow.key)).where(
+                    col(AuditRow.request_id) == id_of(code)
+                )
+            ).all()
+        )
+    assert keys["revoking"] == ""
+    assert keys["revoked"] == keys["submitted"] != ""
 
 
 def test_what_cannot_be_revoked_is_said_with_a_status(told):
