@@ -262,7 +262,8 @@ class Links:
         if isinstance(connections, int):
             with self._changed:
                 ours = len(self._all | {link})  # those that leave are counted, too
-                self._others = time.monotonic(), connections - ours
+                # One that was opened since is ours, and was not counted.
+                self._others = time.monotonic(), max(0, connections - ours)
 
     def _answer(self, lane: Lane, link: Link, envelope: Json, body: Json) -> None:
         name = str(envelope["envelope_id"])

@@ -38,6 +38,7 @@ class Company(SQLModel, table=True):
     epoch: int = 0
     paused: bool = False  # no new access is begun; revoking goes on
     syncing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    requests_from: int = _number(1)  # no request gets a smaller id, on SQLite
     admins: list[str] = _json()
 
 

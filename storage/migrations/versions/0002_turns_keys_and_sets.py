@@ -44,6 +44,9 @@ def upgrade() -> None:
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
     )
     op.add_column(
+        "company", sa.Column("requests_from", sa.Integer(), nullable=False, server_default="1")
+    )
+    op.add_column(
         "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
     )
     # Two links: what the program before, which knows no such column, opens.
@@ -67,6 +70,7 @@ def downgrade() -> None:
     op.drop_column("integration", "listed")
     for column in ("strangers", "counted", "links", "hands"):
         op.drop_column("instance", column)
+    op.drop_column("company", "requests_from")
     op.drop_column("company", "syncing")
     for table, column in (("audit_head", "mac"), ("audit", "mac"), ("audit", "key")):
         op.drop_column(table, column)
