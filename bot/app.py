@@ -16,7 +16,7 @@ from bot.services import Services
 from bot.settings import Settings
 from bot.slack import NO_ANSWER, Client
 from bot.views import credentials
-from bot.vitals import Vitals
+from bot.vitals import Standing, Vitals
 from storage.database import AWAY
 
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
@@ -39,13 +39,18 @@ def client(settings: Settings, timeout: int, vitals: Vitals | None = None) -> Cl
 
 def links(app: App, settings: Settings, services: Services) -> Links:
     """Return the links to Slack by Socket Mode, not yet open."""
-    token = settings.slack_app_token
-    if token is None:
+    opening = opener(settings, services.vitals)
+    if opening is None:
         raise ValueError("Socket Mode needs SLACK_APP_TOKEN")
-    opening = Client(
-        token.get_secret_value(), settings.slack_api_url, DELIVERY_TIMEOUT, services.vitals
-    )
     return Links(app, opening, services.turns)
+
+
+def opener(settings: Settings, vitals: Vitals) -> Client | None:
+    """Return the client that opens links, with the app's token; None: there is none."""
+    if settings.slack_app_token is None:
+        return None
+    token, standing = settings.slack_app_token.get_secret_value(), Standing("slack, for links")
+    return Client(token, settings.slack_api_url, DELIVERY_TIMEOUT, vitals, standing)
 
 
 def build(settings: Settings, services: Services, homes: Homes | None = None) -> App:

@@ -59,7 +59,8 @@ for name, group in {
 }.items():
     cli.add_typer(group, name=name)
 
-out = Console(highlight=False)
+# What a program reads is not cut to a terminal's width.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
 err = Console(stderr=True, highlight=False)
 
 
@@ -233,8 +234,9 @@ def revoke(
 ) -> None:
     """Take access away, and cancel what waits; wait until the systems have confirmed it.
 
-    Where no Latchkey process is alive, this command does the work itself. Status 0: all of it is
-    confirmed to be gone; 1: refused, or not found; 2: recorded, and not confirmed yet.
+    Where no Latchkey process is alive, this command does the work itself. Status 0: all that
+    Latchkey gave is confirmed to be gone; 1: refused, or not found; 2: recorded, and not confirmed
+    yet.
     """
     if sum([code is not None, person is not None, everything]) != 1:
         _fail("Give one of: a request's code, --person EMAIL, --all.")
@@ -253,8 +255,8 @@ def revoke(
         _name_unread(desk)
         if left:
             left, finished = _see_to(desk, left, 0 if no_wait else wait)
-        elif not refused:
-            _say("All of it is over.")
+        if not left and not refused:
+            _say(revoking.closing(desk, chosen))
     status = 1 if refused else 2 if left else 0
     if not finished:
         sys.stdout.flush()
@@ -281,6 +283,8 @@ def _see_to(
 ) -> tuple[list[AccessRequest], bool]:
     """Return what is not over, and whether all that was begun has come to its end."""
     keys, no_keys = _keys()
+    if keys and desk.database.keys is None:
+        keys, no_keys = None, f"{_OTHER_KEYS}, and this command only records"
     concerned = revoking.accounts_of(desk.database, requests)
     hands = revoking.Hands(desk, concerned, keys, no_keys)
     watch = revoking.Watch(desk, requests, concerned, hands.missing, _say)
@@ -297,8 +301,6 @@ def _see_to(
             "It is recorded: a running Latchkey, or the next `latchkey run`, goes on with it until "
             "it is done. The same command, given again, goes on waiting."
         )
-    else:
-        _say("All of it is over, and confirmed.")
     return watch.open, finished
 
 
@@ -535,8 +537,8 @@ def say_restored() -> None:
     """Say, before `run`, that the database is a backup's: what it does not know is reported."""
     from bot.restored import restored
 
-    given = _settings()
-    with _desk(given) as desk:
+    given = _store()
+    with _desk() as desk:
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)
@@ -605,6 +607,11 @@ def _say(sentence: str) -> None:
 
 T = TypeVar("T")
 
+_OTHER_KEYS = (
+    "LATCHKEY_KEYS or LATCHKEY_INSTALLATION are not those of the Latchkey that works on this "
+    "database"
+)
+
 
 def _read(load: Callable[[], T]) -> T:
     try:
@@ -628,6 +635,10 @@ def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
     """Open the database of a Latchkey: nothing else of the settings is needed."""
     try:
         with operate.on_latchkey(given or _store()) as desk:
+            keys = desk.database.keys
+            if given is None and keys and not desk.knows(keys):
+                _say_fault(f"{_OTHER_KEYS}: correct them. This is recorded without a key.")
+                desk.database.keys = None
             yield desk
     except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
         _fail(str(fault))

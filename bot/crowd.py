@@ -1,8 +1,9 @@
 """Whether others than our replicas hold sockets of this app: Slack gives them clicks meant for us.
 
-Slack counts the app's sockets when it greets a new one, and at no other time. So a count that is
-too high is asked for again, by renewing a link, before anybody is told: a process that has just
-been replaced is not a stranger.
+Slack counts the app's sockets when it greets a new one, and at no other time. So a link is renewed
+every `TOLERATED` seconds, by whichever replica: who comes later is counted then. And a count that
+is too high is asked for again before anybody is told: a process that has just been replaced is not
+a stranger.
 """
 
 import time
@@ -11,12 +12,13 @@ from typing import Protocol
 
 import structlog
 
+from bot.links import LINKS
 from bot.vitals import Vitals
 
-__all__ = ["TOLERATED", "Crowd", "Greeted"]
+__all__ = ["OLD", "TOLERATED", "Crowd", "Greeted"]
 
-LINKS = 2  # of each replica
 TOLERATED = 300.0  # seconds
+OLD = 3 * TOLERATED  # seconds after which a count says nothing any more
 
 log = structlog.get_logger()
 
@@ -43,25 +45,31 @@ class Crowd:
         self._asked = float("-inf")
         self.strangers = 0
 
-    def look(self, living: int) -> int:
-        """Compare with so many living replicas; return `strangers`."""
+    def look(self, explained: int, age: float | None = None) -> float | None:
+        """Compare with so many sockets that living replicas keep, ours among them.
+
+        `age`: for how many seconds no replica was told. Return when this one was
+        (`time.monotonic()`); None: not yet.
+        """
         seen = self._links.others
         if seen is None:
-            return self.strangers
+            return None
         at, others = seen
-        extra = others - LINKS * (max(living, 1) - 1)
+        extra = others - max(explained - LINKS, 0)
         if extra <= 0:
             self._since = None
             self._tell(0)
-            return self.strangers
-        self._since = at if self._since is None else self._since
-        if at - self._since >= TOLERATED:
-            self._tell(extra)
+        else:
+            self._since = at if self._since is None else self._since
+            if at - self._since >= TOLERATED:
+                self._tell(extra)
         now = self._now()
-        if now - max(at, self._asked) >= TOLERATED:
+        # Where all is well, what another was told is as good.
+        newest = max(at, now - age) if age is not None and extra <= 0 else at
+        if now - max(newest, self._asked) >= TOLERATED:
             self._asked = now
             self._links.renew()
-        return self.strangers
+        return at
 
     def _tell(self, strangers: int) -> None:
         before, self.strangers = self.strangers, strangers

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import reach, slack, watch
 from bot.app import DELIVERY_TIMEOUT, client
 from bot.connected import connect, references
-from bot.crowd import sentence
+from bot.crowd import OLD, sentence
 from bot.manifests import BadManifestsError, Manifests
 from bot.references import BadReferenceError
 from bot.settings import Settings, unknown
@@ -150,13 +150,24 @@ def _schema(settings: Settings, database: Database, found: str) -> Check:
 
 def _sockets(database: Database) -> Check:
     """Say what running processes have seen: to look by oneself takes a link."""
+    name = "Slack's sockets"
     with database.read() as session:
-        strangers = claims.strangers(session)
-    if strangers is None:
-        detail = "not known: no process runs that would be told"
-    else:
-        detail = sentence(strangers) if strangers else "as many as the running replicas open"
-    return Check("Slack's sockets", ok=not strangers, detail=detail)
+        sockets = claims.sockets(session)
+    if not sockets.explained:
+        return Check(name, ok=True, detail="not known: no process runs that would be told")
+    if sockets.age is None:
+        detail = "not known yet: Slack says it when it greets the first link"
+        return Check(name, ok=True, detail=detail)
+    said = f"Slack said so {sockets.age:.0f} s ago"
+    if sockets.strangers:
+        return Check(name, ok=False, detail=f"{sentence(sockets.strangers)}. {said}")
+    if sockets.age > OLD:
+        detail = (
+            f"not known any more: what Slack said last is {sockets.age:.0f} s old, and no link "
+            "could be renewed since: see the log"
+        )
+        return Check(name, ok=False, detail=detail)
+    return Check(name, ok=True, detail=f"as many as the running replicas open. {said}")
 
 
 def _roles(sessions: Sessions, connection: Connection) -> Check:

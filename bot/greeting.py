@@ -17,7 +17,7 @@ from bot.views.text import count, in_a_row
 
 __all__ = ["begin", "greeting", "version"]
 
-BOT_TOKEN = "SLACK_BOT_TOKEN"  # noqa: S105  (its name)
+BOT_TOKEN, APP_TOKEN = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"  # names
 
 log = structlog.get_logger()
 
@@ -30,24 +30,39 @@ def version() -> str:
         return "(not installed)"
 
 
-def begin(services: Services, client: WebClient, say: Callable[[str], None]) -> None:
-    """Say the greeting as soon as Slack has told the workspace, or is found not to."""
+def begin(
+    services: Services, client: WebClient, opener: WebClient | None, say: Callable[[str], None]
+) -> None:
+    """Say the greeting as soon as Slack has told the workspace, or is found not to.
+
+    `opener` has the app's token, if there is one.
+    """
     threading.Thread(
-        target=_greet, args=(services, client, say), name="greeting", daemon=True
+        target=_greet, args=(services, client, opener, say), name="greeting", daemon=True
     ).start()
 
 
-def _greet(services: Services, client: WebClient, say: Callable[[str], None]) -> None:
+def _greet(
+    services: Services, client: WebClient, opener: WebClient | None, say: Callable[[str], None]
+) -> None:
+    team, fault = _ask(client, BOT_TOKEN)
+    if fault:
+        log.error("slack does not let latchkey in", why=fault)
+    elif opener:
+        _, fault = _ask(opener, APP_TOKEN)  # the links say it in the log
     try:
-        answer: Any = client.auth_test()
-        workspace, fault = f"in {answer['team']}", ""
-    except (*NO_ANSWER, ValueError) as why:  # ValueError: what was given cannot be sent
-        workspace, fault = "", in_words(why, client.base_url, BOT_TOKEN)
-        log.error("slack does not let latchkey in", why=fault)  # noqa: TRY400
-    try:
-        say(greeting(services, workspace, fault))
+        say(greeting(services, f"in {team}" if team else "", fault))
     except Exception:
         log.exception("nobody could be greeted")
+
+
+def _ask(client: WebClient, setting: str) -> tuple[str, str]:
+    """Return the workspace, and why Slack does not take the token."""
+    try:
+        answer: Any = client.auth_test()
+    except (*NO_ANSWER, ValueError) as why:  # ValueError: what was given cannot be sent
+        return "", in_words(why, client.base_url, setting)
+    return str(answer.get("team") or ""), ""
 
 
 def greeting(services: Services, workspace: str, fault: str) -> str:

@@ -15,13 +15,12 @@ from typing import Any
 import structlog
 from slack_bolt import App, BoltResponse
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from bot import door, slack
 from bot.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
-from bot.slack import NO_ANSWER, asked_to_wait, error_code
+from bot.slack import NO_ANSWER, asked_to_wait, in_words
 from bot.turns import Turns
 
 LINKS = 2
@@ -173,9 +172,10 @@ class Links:
         return self._others
 
     def renew(self) -> None:
-        """Open one of the links anew: Slack says then how many there are."""
+        """Open the older one of the links anew: Slack says then how many there are."""
         with self._changed:
-            link = next((n for n in self._links.values() if n.lives), None)
+            living = (n for n in self._links.values() if n.lives)
+            link = min(living, key=lambda n: n.born, default=None)
         if link:
             link.gone.set()
 
@@ -232,7 +232,7 @@ class Links:
             if lost:
                 self._linked = False
         if lost:
-            log.warning("no link to slack", why=_why(fault))
+            log.warning("no link to slack", why=_why(fault, self._client.base_url))
 
     def _retire(self, link: Link, why: str) -> None:
         if why == "deaf":
@@ -262,7 +262,8 @@ class Links:
         if isinstance(connections, int):
             with self._changed:
                 ours = len(self._all | {link})  # those that leave are counted, too
-                self._others = time.monotonic(), connections - ours
+                # One that was opened since is ours, and was not counted.
+                self._others = time.monotonic(), max(0, connections - ours)
 
     def _answer(self, lane: Lane, link: Link, envelope: Json, body: Json) -> None:
         name = str(envelope["envelope_id"])
@@ -296,9 +297,9 @@ def _pause(failures: int, fault: Exception | None) -> float:
     return max(pause, asked.total_seconds()) if asked else pause
 
 
-def _why(fault: Exception) -> str:
-    if isinstance(fault, SlackApiError):
-        return error_code(fault)
+def _why(fault: Exception, address: str) -> str:
+    if isinstance(fault, NO_ANSWER):
+        return in_words(fault, address, "SLACK_APP_TOKEN")
     return type(fault).__name__
 
 

@@ -92,6 +92,18 @@ class Desk:
     companies: Companies
     clock: Clock
 
+    def knows(self, keys: KeyRing) -> bool:
+        """Tell whether the newest entry of the audit that is proven is so by one of these keys."""
+        newest = (
+            select(col(AuditRow.key))
+            .where(col(AuditRow.key) != "")
+            .order_by(col(AuditRow.seq).desc())
+            .limit(1)
+        )
+        with self.database.read() as session:
+            key = session.execute(newest).scalar()
+        return key is None or key in keys.audit_keys
+
     def requests(self, *, live: bool) -> list[AccessRequest]:
         with self.database.read() as session:
             return facts.find(session, live=live)
@@ -132,10 +144,10 @@ class Desk:
     def _revoke(self, request: AccessRequest, reason: str) -> Decision | Refusal | None:
         """Return None if somebody holds its row locked."""
         waiting = {State.PENDING_MFA, State.PENDING}
-        kind = Cancel if request.state in waiting else Revoke
-        command = kind(OPERATOR, reason)
         try:
             with self.database.write(urgent=True) as tx:
+                now = facts.request(tx, request.id) or request
+                command = (Cancel if now.state in waiting else Revoke)(OPERATOR, reason)
                 company = self.companies.current(tx)
                 return carry_out(tx, company, request.id, command, self.clock.now())
         except Exception as fault:

@@ -24,7 +24,7 @@ from bot.follow import Follower, plan_jobs
 from bot.health import Health, Stored
 from bot.homes import Homes
 from bot.jobs import JobLoop, Runner, forget_secret
-from bot.links import Links
+from bot.links import LINKS, Links
 from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.pool import Pool, in_time
@@ -217,7 +217,7 @@ class Program:
         self._links: Links | None = None
         self._crowd: Crowd | None = None
         self._notes = Notes()
-        self._strangers_told = (InstanceId(0), 0)
+        self._told = (InstanceId(0), 0.0, 0)
         self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
@@ -273,7 +273,8 @@ class Program:
 
     def greet(self, say: Callable[[str], None]) -> None:
         """Tell a person what runs, once Slack has said where, or does not."""
-        greeting.begin(self.services, self._client, say)
+        opener = app.opener(self._settings, self.services.vitals)
+        greeting.begin(self.services, self._client, opener, say)
 
     def stop(self) -> bool:
         """No new claims; finish or release what is under way; close. It takes 8 s at most.
@@ -351,7 +352,7 @@ class Program:
     def _register(self) -> None:
         begun = self.services.pulse.begin()
         with self.database.write(urgent=True) as tx:
-            self.database.instance = claims.register(tx)
+            self.database.instance = claims.register(tx, links=LINKS if self._links else 0)
         self.services.pulse.beaten(begun)
 
     def _beat(self) -> None:
@@ -374,18 +375,21 @@ class Program:
         self.services.vitals.database.good()
 
     def _look_for_strangers(self) -> None:
-        """Keep for `doctor`, which opens no link, whether others hold sockets of the app."""
+        """Keep for `doctor`, which opens no link, how many sockets others hold, and since when."""
         if self._crowd is None:
             return
         with suppress(*AWAY):
             with self.database.read() as session:
-                living = claims.living(session)
-            me, strangers = self.services.instance, self._crowd.look(living)
-            of, told = self._strangers_told
-            if strangers != (told if of == me else 0):
+                sockets = claims.sockets(session)
+            at = self._crowd.look(sockets.explained, sockets.age)
+            if at is None:
+                return
+            told = self.services.instance, at, self._crowd.strangers
+            if told != self._told:
                 with self.database.write(urgent=True) as tx:
-                    claims.tell_strangers(tx, me, strangers)
-            self._strangers_told = me, strangers
+                    age = time.monotonic() - at
+                    claims.tell_strangers(tx, self.services.instance, self._crowd.strangers, age)
+            self._told = told
 
     def _refresh_homes(self) -> None:
         try:

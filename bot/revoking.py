@@ -35,6 +35,7 @@ __all__ = [
     "Hands",
     "Watch",
     "accounts_of",
+    "closing",
     "extent",
     "named",
     "record",
@@ -176,7 +177,8 @@ class Hands:
         if now - self._beaten < claims.BEAT:
             return
         with self._database.write(urgent=True) as tx:
-            me = self._me if self._me and claims.beat(tx, self._me) else claims.register(tx)
+            known = self._me and claims.beat(tx, self._me)
+            me = self._me if known else claims.register(tx, hands=True)
         self._me, self._beaten = me, now
         services.pulse.beaten(begun)
 
@@ -260,13 +262,8 @@ class Watch:
     def _over(self, request: AccessRequest) -> str:
         ids = dict.fromkeys(g.account for g in request.grants if g.ever_begun)
         systems = dict.fromkeys(self._accounts[i].system for i in ids if i in self._accounts)
-        kept = [
-            f" {what}: {grant.note.rstrip('.')}."
-            for grant, what in zip(request.grants, self._desk.what(request), strict=True)
-            if grant.note and not grant.begun
-        ]
         said = f"gone, as {in_a_row(list(systems))} confirmed." if systems else "over."
-        return f"{named(self._desk, request)}: {said}{''.join(kept)}"
+        return f"{named(self._desk, request)}: {said}{_kept(self._desk, request)}"
 
     def _say_delays(self) -> None:
         for account, why in self._read_delays():
@@ -324,23 +321,49 @@ def record(
     Return those that are not over, and whether one of them was refused.
     """
     under_way = [r for r in chosen if r.state is State.REVOKING]
-    desk.hurry(under_way)
-    for request in under_way:
-        say(f"{named(desk, request)}: was being taken away already.")
-    left, refused = under_way, False
+    left, refused = list[AccessRequest](), False
     for request, outcome in desk.revoke([r for r in chosen if r not in under_way], reason):
         if isinstance(outcome, Refusal):
-            refused = True
-            said = f"not revoked: {refusal_in_plain_text(outcome)}"
+            now = desk.request(request.code) or request  # others may have ended it since
+            if now.state is State.REVOKING:
+                under_way.append(now)
+                continue
+            refused = refused or not now.state.final
+            already = f"was over already.{_kept(desk, now)}"
+            said = already if now.state.final else f"not revoked: {refusal_in_plain_text(outcome)}"
         elif outcome.request.state is State.CANCELLED:
             said = "cancelled. Nothing had been given."
         elif outcome.request.state.final:
-            said = "over. Nothing of it had to be taken away."
+            kept = _kept(desk, outcome.request)
+            said = f"over.{kept or ' Nothing of it had to be taken away.'}"
         else:
             left.append(outcome.request)
             said = "recorded."
         say(f"{named(desk, request)}: {said}")
-    return left, refused
+    desk.hurry(under_way)
+    for request in under_way:
+        say(f"{named(desk, request)}: was being taken away already.")
+    return [*under_way, *left], refused
+
+
+def closing(desk: Desk, chosen: Sequence[AccessRequest]) -> str:
+    """Say that all is over, and how much of it stays that Latchkey did not give."""
+    with desk.database.read() as session:
+        over = facts.requests(session, [r.id for r in chosen])
+    stays = len({(g.account, g.entitlement) for r in over for g in r.grants if g.standing})
+    if not stays:
+        return "All of it is over, and confirmed."
+    what = count(stays, "thing stays that was", "things stay that were")
+    return f"All that Latchkey gave is over, and confirmed. {what} there before."
+
+
+def _kept(desk: Desk, request: AccessRequest) -> str:
+    """Say of each thing what is noted of it: that it stays, for one."""
+    return "".join(
+        f" {what}: {grant.note.rstrip('.')}."
+        for grant, what in zip(request.grants, desk.what(request), strict=True)
+        if grant.note and not grant.begun
+    )
 
 
 def see_to(watch: Watch, hands: Hands, within: float, say: Say) -> None:

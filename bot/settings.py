@@ -45,6 +45,7 @@ from bot.references import (
 )
 from engine.eligibility import OPEN_SUBMISSIONS
 from storage import files
+from storage.database import file_of
 from storage.secrets import BadKeyError, KeyRing
 from storage.sessions import owner_of, schema_of
 
@@ -63,6 +64,7 @@ ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
+_TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
 _PRINTABLE = re.compile("[!-~]+")
 # What Kubernetes sets for a service whose name begins with latchkey, beside SERVICE_HOST and the
 # address of its port, which is a URL.
@@ -183,6 +185,8 @@ class StoreSettings(BaseSettings):
         try:
             url = make_url(value)
             if url.drivername == "postgresql+psycopg":
+                if "@" in _TO_THE_HOST.sub("", value, count=1):
+                    raise ValueError  # noqa: TRY301  (a part of the password, read as the host)
                 url.get_dialect()().create_connect_args(url)
         except (ArgumentError, ValueError):  # whose words would quote parts of a password
             raise ValueError(
@@ -191,6 +195,11 @@ class StoreSettings(BaseSettings):
             ) from None
         if url.drivername not in {"sqlite", "postgresql+psycopg"}:
             raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
+        if url.drivername == "sqlite" and file_of(value) is None:
+            raise ValueError(
+                "a database in memory is gone with the process, and the duty to end access with "
+                "it: name a file, like sqlite:///latchkey.db"
+            )
         schema_of(url)
         owner_of(url)
         return value

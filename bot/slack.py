@@ -11,7 +11,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
-from bot.vitals import Vitals
+from bot.vitals import Standing, Vitals
 from storage.claims import LONGEST_PAUSE
 
 # Slack answers, and says that it does not know this token.
@@ -45,12 +45,20 @@ _ODD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 class Client(WebClient):
     """A client that never tries again by itself: the SDK's own retries post twice.
 
-    Whatever is answered, it raises nothing but what `NO_ANSWER` lists.
+    Whatever is answered, it raises nothing but what `NO_ANSWER` lists. `standing` is told whether
+    Slack answers to this token: of two tokens, one may be wrong.
     """
 
-    def __init__(self, token: str, base_url: str, timeout: int, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        token: str,
+        base_url: str,
+        timeout: int,
+        vitals: Vitals,
+        standing: Standing | None = None,
+    ) -> None:
         super().__init__(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
-        self._vitals = vitals
+        self._vitals, self._standing = vitals, standing or vitals.slack
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
         """Call a method, and return an answer that is an object. Raises what `NO_ANSWER` lists.
@@ -66,10 +74,10 @@ class Client(WebClient):
             raise
         except NO_ANSWER as fault:
             self._count(api_method, "no_answer")
-            self._vitals.slack.bad(type(fault).__name__)
+            self._standing.bad(type(fault).__name__)
             raise
         self._count(api_method, "ok")
-        self._vitals.slack.good()
+        self._standing.good()
         return answer
 
     def _count(self, method: str, outcome: str) -> None:
@@ -77,9 +85,9 @@ class Client(WebClient):
 
     def _stand(self, fault: SlackApiError, code: str) -> None:
         if code in TOKEN_REFUSED or getattr(fault.response, "status_code", 0) >= 500:
-            self._vitals.slack.bad(code)
+            self._standing.bad(code)
         else:
-            self._vitals.slack.good()
+            self._standing.good()
 
 
 def _refuse(*_: object, **__: object) -> SlackResponse:

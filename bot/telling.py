@@ -149,10 +149,13 @@ def _cancelled(_: Teller, by: str, body: Mapping[str, Any]) -> str:
     return f"{by} cancelled it{_reason(body.get('reason'))}."
 
 
-def _over(word: str) -> Sentence:
+def _over(why: str, word: str = "it is gone") -> Sentence:
     def sentence(_: Teller, _by: str, body: Mapping[str, Any]) -> str:
-        kept = "; ".join(str(note).rstrip(".") for note in body.get("kept") or ())
-        return f"Confirmed: {word}{f' ({kept})' if kept else ''}."
+        notes = dict.fromkeys(str(note).rstrip(".") for note in body.get("kept") or ())
+        if not notes:
+            return f"Confirmed: {word}, {why}."
+        kept = " ".join(f"{note[:1].upper()}{note[1:]}." for note in notes)
+        return f"Confirmed: what had to go is gone, {why}. What stays: {kept}"
 
     return sentence
 
@@ -213,10 +216,10 @@ SENTENCES: Mapping[str, Sentence] = {
     ),
     "offered": _moment_in("The coming end was told:{at}.", "ends_at"),
     "revoking": _revoking,
-    "expired": _over("it is gone, as its time was up"),
-    "returned": _over("it is gone, as it was returned"),
-    "revoked": _over("it is gone, as it was revoked"),
-    "failed": _over("nothing of it is there, as it could not be given"),
+    "expired": _over("as its time was up"),
+    "returned": _over("as it was returned"),
+    "revoked": _over("as it was revoked"),
+    "failed": _over("as it could not be given", "nothing of it is there"),
     "credentials_shown": _plain("{by} was shown the login."),
     "credentials_saved": _plain("{by} has saved the login."),
     "credentials_reset": _plain("{by} was given a new password."),

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, NewType
@@ -37,13 +38,22 @@ LONGEST_PAUSE = timedelta(minutes=5)  # between two tries at anything
 TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
 WAIT_FOR_COMMANDS = 15.0  # seconds
 LOOK_EVERY = 0.05  # seconds
+PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file's lock
 
 
 class NotAloneError(RuntimeError):
-    """Another Latchkey runs on this SQLite file. Stop it, or use PostgreSQL for several."""
+    """Another Latchkey works on this SQLite file. The text says which, and how to end it."""
 
-    def __init__(self) -> None:
-        super().__init__(self.__doc__)
+    def __init__(self, holder: str = "") -> None:
+        pid, _, command = holder.partition(" ")
+        who = f": `{command}`, process {pid}" if pid.isdecimal() and command else ""
+        cure = "Stop it, or use PostgreSQL for several."
+        if command == COMMAND and who:
+            cure = (
+                "What it was told to do is recorded, and the next `latchkey run` goes on with it. "
+                f"If it is suspended or hangs, end it: kill -KILL {pid}"
+            )
+        super().__init__(f"Another Latchkey works on this SQLite file{who}. {cure}")
 
 
 def lock_file(database: Database) -> IO[str] | None:
@@ -56,14 +66,14 @@ def lock_file(database: Database) -> IO[str] | None:
         return None
     # Who comes goes through one after another: a command stays there while it works.
     until = time.monotonic() + WAIT_FOR_COMMANDS
-    while (entrance := _locked(f"{database.file}.turn")) is None:
+    while (entrance := _locked(f"{database.file}.turn", PROCESS)) is None:
         if time.monotonic() > until:
-            raise NotAloneError
+            raise NotAloneError(_holder(f"{database.file}.turn"))
         time.sleep(LOOK_EVERY)
     with entrance:
-        lock = _locked(f"{database.file}.lock")
+        lock = _locked(f"{database.file}.lock", PROCESS)
     if lock is None:
-        raise NotAloneError
+        raise NotAloneError(_holder(f"{database.file}.lock"))
     with database.write() as tx:
         tx.execute(delete(InstanceRow))
     return lock
@@ -76,7 +86,7 @@ def take_turn(database: Database) -> ExitStack | None:
     """
     held = ExitStack()
     for suffix in (".turn", ".lock"):
-        file = _locked(f"{database.file}{suffix}")
+        file = _locked(f"{database.file}{suffix}", COMMAND)
         if file is None:
             held.close()
             return None
@@ -99,20 +109,30 @@ _FROM_AHEAD = (
 )
 
 
-def _locked(name: str) -> IO[str] | None:
-    """Open a file that is ours alone, and lock it; None: somebody else has it."""
+def _locked(name: str, command: str) -> IO[str] | None:
+    """Open a file that is ours alone, lock it, and write who has it; None: somebody else has it."""
     file = os.fdopen(files.open_own(Path(name)), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         return None
+    file.truncate(0)
+    file.write(f"{os.getpid()} {command}")
+    file.flush()
     return file
 
 
-def register(tx: Write) -> InstanceId:
-    row = insert(InstanceRow).values(beat=db_now()).returning(col(InstanceRow.id))
-    return InstanceId(tx.execute(row).scalar_one() or 0)
+def _holder(name: str) -> str:
+    """Return what the file's holder wrote: its process and command; empty: nothing (yet)."""
+    with os.fdopen(files.open_own(Path(name)), "rb") as file:
+        return file.read(100).decode(errors="replace").strip()
+
+
+def register(tx: Write, *, links: int = 0, hands: bool = False) -> InstanceId:
+    """Register a process that keeps so many links to Slack, or (`hands`) a command in its place."""
+    row = insert(InstanceRow).values(beat=db_now(), links=links, hands=hands)
+    return InstanceId(tx.execute(row.returning(col(InstanceRow.id))).scalar_one() or 0)
 
 
 def beat(tx: Write, instance: InstanceId) -> Reading | None:
@@ -128,19 +148,36 @@ def beat(tx: Write, instance: InstanceId) -> Reading | None:
     return None if said is None else Reading(said, before, after)
 
 
-def tell_strangers(tx: Write, instance: InstanceId, strangers: int) -> None:
-    """Keep, for whoever looks, how many sockets there are that no replica explains."""
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """What living instances know of the app's sockets at Slack.
+
+    `explained`: how many they keep open. `strangers`: how many more there are, by whoever was told
+    of the most. `age`: seconds since one of them was last told; None: none was yet.
+    """
+
+    explained: int
+    strangers: int
+    age: float | None
+
+
+def tell_strangers(tx: Write, instance: InstanceId, strangers: int, age: float) -> None:
+    """Keep how many sockets there are that no replica explains, by what Slack said `age` s ago."""
     mine = update(InstanceRow).where(col(InstanceRow.id) == instance)
-    tx.execute(mine.values(strangers=strangers))
+    tx.execute(mine.values(strangers=strangers, counted=db_now() - age))
 
 
-def strangers(session: Session) -> int | None:
-    """Return the most of what living instances have told; None: no instance is alive."""
-    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
-    most: int | None = session.execute(
-        select(func.max(col(InstanceRow.strangers))).where(alive)
-    ).scalar()
-    return most
+def sockets(session: Session) -> Sockets:
+    row = col(InstanceRow.links), col(InstanceRow.strangers), col(InstanceRow.counted)
+    found = session.execute(
+        select(
+            func.coalesce(func.sum(row[0]), 0),
+            func.coalesce(func.max(row[1]), 0),
+            db_now() - func.max(row[2]),
+        ).where(col(InstanceRow.beat) > db_now() - DEAD_AFTER)
+    ).one()
+    explained, strangers, age = found
+    return Sockets(int(explained), strangers, None if age is None else max(0.0, age))
 
 
 def leave(tx: Write, instance: InstanceId) -> None:
@@ -152,19 +189,15 @@ Moment = tuple[float, ...]  # what each clock of a pulse says
 
 
 def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float | None:
-    """Return for how many seconds the liveliest instance was silent; None: there is none."""
-    last = select(func.max(col(InstanceRow.beat)), db_now())
+    """Return for how many seconds the liveliest process was silent; None: there is none.
+
+    A command that works in the place of one is none: it does what it was told to, and no more.
+    """
+    last = select(func.max(col(InstanceRow.beat)), db_now()).where(~col(InstanceRow.hands))
     if besides is not None:
         last = last.where(col(InstanceRow.id) != besides)
     beat, now = session.execute(last).one()
     return None if beat is None else max(0.0, now - beat)
-
-
-def living(session: Session) -> int:
-    """Count the instances that are alive."""
-    alive = col(InstanceRow.beat) > db_now() - DEAD_AFTER
-    count: int = session.execute(select(func.count()).where(alive)).scalar_one()
-    return count
 
 
 class Pulse:

@@ -85,10 +85,12 @@ def file_of(url: str) -> Path | None:
 
 
 def address(url: str) -> str:
-    """Say which database an address means. It names no password."""
+    """Say which database an address means. It names no password, nor what may be a part of one."""
     if file := file_of(url):
         return str(file)
     parsed = make_url(url)
+    if "@" in f"{parsed.host}{parsed.database}":  # before it stands a part of the password
+        return f"at …@{url.rpartition('@')[2].partition('/')[0]}"
     server = f"{parsed.host or 'the local server'}:{parsed.port or 5432}"
     return f"{parsed.database or parsed.username} on {server}, schema {schema_of(parsed)}"
 

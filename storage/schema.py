@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import inspect, text
 
 from storage import roles, sync
-from storage.database import Database
-from storage.sessions import UnfitStoreError
+from storage.database import Database, address
+from storage.sessions import Sessions, UnfitStoreError
 
 if TYPE_CHECKING:
     import psycopg
@@ -102,8 +102,8 @@ def upgrade_for(runner: Database, owner: Database) -> str:
     """
     if runner.sessions is None or owner.sessions is None:
         raise UnfitStoreError("Only PostgreSQL has roles: leave LATCHKEY_OWNER_URL out.")
-    with runner.sessions.connect() as ours, owner.sessions.connect() as theirs:
-        named, runs = theirs.info.user, ours.info.user
+    runs = _role(runner.sessions, runner.url, "LATCHKEY_DATABASE_URL")
+    named = _role(owner.sessions, owner.url, "LATCHKEY_OWNER_URL")
     if runner.sessions.owner != named:
         raise UnfitStoreError(
             f"LATCHKEY_OWNER_URL is the address of {named}. Say in LATCHKEY_DATABASE_URL that the "
@@ -115,6 +115,21 @@ def upgrade_for(runner: Database, owner: Database) -> str:
             "LATCHKEY_OWNER_URL leads to another database or schema than LATCHKEY_DATABASE_URL."
         )
     return before
+
+
+def _role(sessions: Sessions, url: str, setting: str) -> str:
+    """Return whom the server takes us for. Raises UnfitStoreError if it does not let us in."""
+    import psycopg
+
+    try:
+        with sessions.connect() as connection:
+            return connection.info.user
+    except psycopg.Error as fault:
+        why = str(fault).partition("\n")[0].removeprefix("connection failed: ").rstrip(".")
+        raise UnfitStoreError(
+            f"{setting} does not lead into the database {address(url)}: {why}. See that it runs "
+            "and lets Latchkey in, or correct the setting."
+        ) from None
 
 
 def downgrade(database: Database, to: str) -> None:

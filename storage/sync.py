@@ -98,7 +98,14 @@ class TooMuchError(Exception):
 
 def ensure_rows(tx: Write) -> None:
     """Make the rows that are there exactly once."""
-    company = {"id": 1, "epoch": 0, "paused": False, "syncing": False, "admins": []}
+    company = {
+        "id": 1,
+        "epoch": 0,
+        "paused": False,
+        "syncing": False,
+        "requests_from": 1,
+        "admins": [],
+    }
     batch.add(tx, Company, [company], key=("id",))
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))
 

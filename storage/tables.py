@@ -38,6 +38,7 @@ class Company(SQLModel, table=True):
     epoch: int = 0
     paused: bool = False  # no new access is begun; revoking goes on
     syncing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    requests_from: int = _number(1)  # no request gets a smaller id, on SQLite
     admins: list[str] = _json()
 
 
@@ -292,4 +293,7 @@ class InstanceRow(SQLModel, table=True):
     __table_args__ = {"sqlite_autoincrement": True}  # a dead one's id is not given again
     id: int | None = Field(default=None, primary_key=True)
     beat: float
-    strangers: int = _number(0)  # sockets of the app at Slack that no replica explains
+    hands: bool = False  # a command, which works in place of a process
+    links: int = _number(2)  # sockets of the app that it keeps open at Slack
+    counted: float | None = None  # when Slack last told it how many there are
+    strangers: int = _number(0)  # of those, the ones that no replica explains

@@ -286,8 +286,9 @@ def test_who_stops_waiting_has_it_recorded(told, proxy, tmp_path):
     [
         ({"SLACK_BOT_TOKEN": "xoxb-0"}, "refuses SLACK_BOT_TOKEN: invalid_auth. Copy the bot's"),
         ({"SLACK_API_URL": "http://127.0.0.1:9/api/"}, "cannot be reached at http://127.0.0.1:9/"),
+        ({"SLACK_APP_TOKEN": "xapp-0"}, "refuses SLACK_APP_TOKEN: invalid_auth. Make one anew"),
     ],
-    ids=["token", "address"],
+    ids=["token", "address", "app token"],
 )
 def test_what_keeps_slack_away_is_said_at_the_start_and_access_ends(told, tmp_path, wrong, said):
     """Only the probes knew; who had started it read of a job that was put off."""
@@ -297,6 +298,8 @@ def test_what_keeps_slack_away_is_said_at_the_start_and_access_ends(told, tmp_pa
     bot.start()
     try:
         told.until(lambda: said in bot.told, said, lambda: bot.told + bot.log, timeout=60)
+        told.until(lambda: said in bot.log, said, lambda: bot.log, timeout=60)
+        assert "it answers again" not in bot.log  # one token is taken, the other is not
         assert "Traceback" not in bot.log
         told.house.sandbox.advance(2 * 3600)
         told.wait(request.code, State.EXPIRED, timeout=60)

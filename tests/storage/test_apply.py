@@ -486,3 +486,14 @@ def test_sentences_of_the_same_request_are_said_once(stored):
 
     alarms = [m for m in stored.rows(MessageRow) if m.kind == "alarm"]
     assert [(a.recipient, a.key) for a in alarms] == [(ADA, "undecided")]
+
+
+def test_ids_that_were_skipped_are_given_to_no_request(stored):
+    """After a restore, a card in Slack acted on the request that was given its request's id."""
+    first = stored.submit("read on shop.orders")
+    with stored.database.write() as tx:
+        apply.skip_ids(tx, 10_000)
+
+    second = stored.submit("write on shop.orders", "edit on handbook", flow=WRITING)
+
+    assert second.id == first.id + 10_001

@@ -1,5 +1,6 @@
 """Instances and their leases."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -125,7 +126,8 @@ def test_file_lets_one_process_in(database, url):
     second = [sys.executable, "-c", LOCK, url]
 
     refused = subprocess.run(second, capture_output=True, text=True, check=True)
-    assert refused.stdout.startswith("Another Latchkey runs on this SQLite file.")
+    said = f"Another Latchkey works on this SQLite file: `latchkey run`, process {os.getpid()}."
+    assert refused.stdout.startswith(said)
 
     held.close()
     alone = subprocess.run(second, capture_output=True, text=True, check=True)
@@ -159,30 +161,52 @@ def test_a_process_that_starts_waits_for_a_command(database, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_process_that_starts_does_not_wait_for_ever(database, monkeypatch):
+    """A command that was suspended kept it out without end, and nothing said what did."""
     monkeypatch.setattr(claims, "WAIT_FOR_COMMANDS", 0.0)
-    with claims.take_turn(database), pytest.raises(claims.NotAloneError):
+    with claims.take_turn(database), pytest.raises(claims.NotAloneError) as refused:
         claims.lock_file(database)
+    assert f"`latchkey revoke`, process {os.getpid()}." in str(refused.value)
+    assert f"kill -KILL {os.getpid()}" in str(refused.value)
 
 
 def test_heartbeats_of_others_are_told_in_seconds(database, leased):
     with database.read() as session:
         assert claims.heartbeat(session) < claims.DEAD_AFTER
         assert claims.heartbeat(session, besides=leased) is None
-        assert claims.living(session) == 1
     fall_silent(database, leased, seconds=60)
     with database.read() as session:
         assert 59 < claims.heartbeat(session) < 90
-        assert claims.living(session) == 0
 
 
-def test_what_the_dead_have_told_of_strangers_counts_no_more(database, leased):
+def test_what_the_dead_have_told_of_strangers_counts_no_more(database):
     with database.write() as tx:
-        claims.tell_strangers(tx, leased, 3)
+        linked = claims.register(tx, links=2)
+        claims.tell_strangers(tx, linked, 3, 60.0)
     with database.read() as session:
-        assert claims.strangers(session) == 3
-    fall_silent(database, leased)
+        found = claims.sockets(session)
+    assert (found.explained, found.strangers) == (2, 3)
+    assert 59 < found.age < 90
+    fall_silent(database, linked)
     with database.read() as session:
-        assert claims.strangers(session) is None
+        assert claims.sockets(session) == claims.Sockets(0, 0, None)
+
+
+@pytest.mark.usefixtures("leased")
+def test_commands_and_who_takes_events_by_http_explain_no_socket(database):
+    """Each counted as two, so that as many of a stranger's were never told."""
+    with database.write() as tx:
+        claims.register(tx, hands=True)
+        claims.register(tx, links=2)
+    with database.read() as session:
+        assert claims.sockets(session).explained == 2
+
+
+def test_a_command_is_no_process_that_is_alive(database):
+    """Beside another operator's that waited, a revoke waited for that one to do its work."""
+    with database.write() as tx:
+        claims.register(tx, hands=True)
+    with database.read() as session:
+        assert claims.heartbeat(session) is None
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

@@ -52,6 +52,15 @@ def upgrade(runner: str, owner: str) -> None:
         schema.upgrade_for(ours, theirs)
 
 
+def test_an_owner_who_is_not_let_in_is_a_sentence(runner, owner):
+    """It was a traceback, and named no setting."""
+    wrong = make_url(owner).set(password="wrong").render_as_string(hide_password=False)
+
+    with pytest.raises(UnfitStoreError, match="LATCHKEY_OWNER_URL does not lead into") as refused:
+        upgrade(runner, wrong)
+    assert "wrong" not in str(refused.value)
+
+
 def excess(runner: str) -> str:
     with Sessions(runner, 5).connect() as connection:
         return roles.excess(connection, "latchkey")

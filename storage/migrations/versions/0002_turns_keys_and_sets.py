@@ -44,11 +44,19 @@ def upgrade() -> None:
         "company", sa.Column("syncing", sa.Boolean(), nullable=False, server_default=sa.false())
     )
     op.add_column(
-        "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
+        "company", sa.Column("requests_from", sa.Integer(), nullable=False, server_default="1")
     )
     op.add_column(
-        "instance", sa.Column("strangers", sa.Integer(), nullable=False, server_default="0")
+        "integration", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true())
     )
+    # Two links: what the program before, which knows no such column, opens.
+    for column in (
+        sa.Column("hands", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("links", sa.Integer(), nullable=False, server_default="2"),
+        sa.Column("counted", sa.Float(), nullable=True),
+        sa.Column("strangers", sa.Integer(), nullable=False, server_default="0"),
+    ):
+        op.add_column("instance", column)
     op.create_table(
         "manifest_set",
         sa.Column("hash", sa.String(), nullable=False),
@@ -60,7 +68,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("manifest_set")
     op.drop_column("integration", "listed")
-    op.drop_column("instance", "strangers")
+    for column in ("strangers", "counted", "links", "hands"):
+        op.drop_column("instance", column)
+    op.drop_column("company", "requests_from")
     op.drop_column("company", "syncing")
     for table, column in (("audit_head", "mac"), ("audit", "mac"), ("audit", "key")):
         op.drop_column(table, column)
