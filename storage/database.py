@@ -48,7 +48,7 @@ from storage.words import Columns, Statements
 WRITERS = 3  # at once, on PostgreSQL
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
 URGENT_PATIENCE = 10.0  # seconds
-LOCKED_FOR = 0.5  # seconds that an urgent writer waits for another's lock on PostgreSQL
+LOCKED_FOR = 1.2  # seconds that what ends access waits for a lock, if others wait for longer
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
 _NOW = select(db_now())
@@ -286,6 +286,7 @@ class Database:
         self.url = url
         self.keys = keys
         self.sessions = None if self.sqlite else Sessions(url, patience, fresh)
+        self._patience = patience
         self._gate = Gate(patience, 1 if self.sqlite else WRITERS)
         # On SQLite only one writes at a time.
         self.writer = self._open(1 if self.sqlite else pool, patience)
@@ -343,7 +344,7 @@ class Database:
                 connection.begin(),
                 Write(connection, self.statements, self.keys, self.unread, self.instance) as tx,
             ):
-                if urgent:
+                if urgent and self._patience > LOCKED_FOR:
                     tx.leave_what_is_locked()
                 yield tx
                 tx.finish()

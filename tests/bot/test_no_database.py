@@ -126,7 +126,8 @@ def test_a_command_is_answered(on_postgresql, text):
 
     proxy.down = False
     assert SENTENCE in answer.text
-    assert (inside.status_code, list(inside.json())) == (503, ["ok", "database"])
+    assert inside.status_code == 503
+    assert "database" in inside.json()
     assert (outside.status_code, outside.json()) == (503, {"ok": False})
     assert alive.status_code == 200
     works(told)
@@ -166,12 +167,14 @@ def test_access_ends_after_the_database_was_away(without):
 
 
 def hangs(told, proxy):
-    """Let the database answer nothing any more, until a probe that asks it takes too long."""
+    """Let the database answer nothing any more, until a probe that asks it says so."""
     proxy.silent = True
     url = f"{told.house.probes}/readyz"
-    told.until(
-        lambda: "probe" in httpx.get(url, trust_env=False, timeout=30).json(), "a probe hangs"
-    )
+
+    def said() -> set[str]:
+        return {"probe", "database"} & set(httpx.get(url, trust_env=False, timeout=30).json())
+
+    told.until(said, "a probe hangs, or gives up")
 
 
 def test_a_database_that_hangs_makes_nobody_start_it_anew_and_access_ends_after_it(on_postgresql):

@@ -294,7 +294,8 @@ def test_strangers_are_refused_as_ever(cluster, runner, owner, planted, said):
     superuser(
         cluster,
         owner,
-        "do $$ begin create role evil; exception when duplicate_object then null; end $$",
+        "do $$ begin create role evil login password 'evil'; "
+        "exception when duplicate_object then null; end $$",
         *planted,
     )
 
