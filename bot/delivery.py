@@ -254,7 +254,8 @@ class MessageLoop:
         if not self._services.pulse.holds(leased):
             raise _LeftError
         if ts:
-            self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
+            done: Any = self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
+            said(done, "ts")  # else it was not Slack that answered
         elif drawn.worth_posting:
             # Slack opens a direct message for whoever is named in place of a channel.
             posted: Any = self._client.chat_postMessage(

@@ -43,7 +43,7 @@ class Lines:
         """Wait until all is written, for so many seconds."""
         until = time.monotonic() + within
         while self._waiting.unfinished_tasks and time.monotonic() < until:
-            time.sleep(LOOK_EVERY)
+            threading.Event().wait(LOOK_EVERY)
 
     def _run(self) -> None:
         while True:

@@ -98,7 +98,9 @@ class _Story:
         answer = asks.command("/access", "request")
         _must(answer.ok, f"/access request was answered with {answer.error or answer.text}")
         form = asks.wait_view(timeout=PATIENCE)
-        offered = form.options("resource", "customers")
+        until = time.monotonic() + PATIENCE
+        while not (offered := form.options("resource", "customers")) and time.monotonic() < until:
+            time.sleep(0.2)  # the system is being looked through
         _must(bool(offered), "the search finds no table of customers")
         form.set("resource", next(o["value"] for o in offered if TABLE in o["text"]["text"]))
         form = self.settled(asks, lambda v: "What do you want" in v.text)
