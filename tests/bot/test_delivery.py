@@ -41,6 +41,7 @@ class Slack:
 
     def chat_update(self, *, channel, ts, **said):
         self.shown[channel][ts] |= said
+        return {"channel": channel, "ts": ts}
 
     def conversations_history(self, *, channel, **_):
         return {"messages": list(reversed(self.shown.get(channel, {}).values()))}
