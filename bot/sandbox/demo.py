@@ -98,10 +98,12 @@ class _Story:
         answer = asks.command("/access", "request")
         _must(answer.ok, f"/access request was answered with {answer.error or answer.text}")
         form = asks.wait_view(timeout=PATIENCE)
-        until = time.monotonic() + PATIENCE
-        while not (offered := form.options("resource", "customers")) and time.monotonic() < until:
-            time.sleep(0.2)  # the system is being looked through
-        _must(bool(offered), "the search finds no table of customers")
+        # The system may still be being looked through.
+        self.until(
+            lambda: bool(form.options("resource", "customers")),
+            "the search finds no table of customers",
+        )
+        offered = form.options("resource", "customers")
         form.set("resource", next(o["value"] for o in offered if TABLE in o["text"]["text"]))
         form = self.settled(asks, lambda v: "What do you want" in v.text)
         form.set("permission", "read")
