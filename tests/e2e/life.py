@@ -1,16 +1,21 @@
 """One whole life of a request, told step by step, so that something can happen at each step."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import select
 from sqlmodel import col
 
 from bot.sandbox.client import NotPossible, Person
+from bot.sandbox.postgres import Cluster
 from engine.request import AccessRequest, State
 from storage import audit
 from storage.tables import MessageRow
-from tests.support.story import CUSTOMERS, NotSeenError, Story
+from tests.support.postgres import drop_database, fresh_database
+from tests.support.proxy import Proxy
+from tests.support.story import CUSTOMERS, NotSeenError, Story, story
 
 STEPS = ("ask", "approve", "offer", "extend", "end")
 
@@ -130,3 +135,16 @@ class Life:
                 (f"lk\\_{self._person()}\\_%",),
             ).fetchone()
         return row[0] if row else ""
+
+
+@contextmanager
+def stallable(cluster: Cluster, kind: str) -> Iterator[tuple[Story, Proxy]]:
+    """Open a house whose system can be stalled; the bot's own database is of this kind."""
+    url = fresh_database(cluster) if kind == "postgresql" else None
+    with Proxy(cluster.host, cluster.port) as proxy:
+        dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
+        with story(cluster, dsn=dsn, database=url) as told:
+            yield told, proxy
+            told.clear()
+    if url:
+        drop_database(cluster, url)

@@ -7,13 +7,11 @@ import sys
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from bot.sandbox.house import MANIFESTS, Bot
 from engine.request import State
-from tests.support.postgres import drop_database, fresh_database
-from tests.support.proxy import Proxy
-from tests.support.story import STOCK, ready, story
+from tests.e2e.life import stallable
+from tests.support.story import STOCK, ready
 
 # The sandbox's clock is Slack's address's: both stay away.
 NEEDED = ("LATCHKEY_DATABASE_URL", "LATCHKEY_KEYS", "LATCHKEY_INSTALLATION", "LATCHKEY_SANDBOX_PG")
@@ -25,14 +23,8 @@ on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def house(cluster, request):
     """A house whose system can be stalled; the bot's own database is of either kind."""
-    url = fresh_database(cluster) if request.param == "postgresql" else None
-    with Proxy(cluster.host, cluster.port) as proxy:
-        dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
-        with story(cluster, dsn=dsn, database=url) as told:
-            yield told, proxy
-            told.clear()
-    if url:
-        drop_database(cluster, url)
+    with stallable(cluster, request.param) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -5,15 +5,12 @@ import signal
 
 import httpx
 import pytest
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import func, select
 
 from engine.request import State
 from storage.tables import InstanceRow
-from tests.e2e.life import Life
-from tests.support.postgres import drop_database, fresh_database
-from tests.support.proxy import Proxy
-from tests.support.story import ready, story
+from tests.e2e.life import Life, stallable
+from tests.support.story import ready
 
 PATIENCE = 10  # seconds that an orchestrator waits before it kills
 
@@ -21,14 +18,8 @@ PATIENCE = 10  # seconds that an orchestrator waits before it kills
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def stopped(cluster, request):
     """A house with a target that can be stalled; the bot's own database is of either kind."""
-    url = fresh_database(cluster) if request.param == "postgresql" else None
-    with Proxy(cluster.host, cluster.port) as proxy:
-        dsn = make_conninfo(cluster.latchkey_dsn(), host=proxy.host, port=proxy.port)
-        with story(cluster, dsn=dsn, database=url) as told:
-            yield told, proxy
-            told.clear()
-    if url:
-        drop_database(cluster, url)
+    with stallable(cluster, request.param) as opened:
+        yield opened
 
 
 def terminate(told):
