@@ -14,7 +14,7 @@ class Plan:
     """Several replicas need PostgreSQL. The `seed` is that of every thread's choices."""
 
     seed: int
-    kills: int = 200
+    kills: int = 200  # at least
     replicas: int = 1
     database: str = "sqlite"
     minutes: float = 20.0  # after which no more kills are begun

@@ -29,7 +29,10 @@ _SENDING = ("chat.postMessage", "chat.update", "conversations.open", "views.open
 
 
 def kills(world: World) -> None:
-    """Kill the bots, one at a time, at moments that are nobody's choice."""
+    """Kill the bots, one at a time, at moments that are nobody's choice.
+
+    As often as planned, and on until enough has happened: who is killed each second answers few.
+    """
     plan, chance = world.plan, world.plan.random("kills")
     until = time.monotonic() + plan.minutes * 60
     pauses = set(chance.sample(range(plan.kills), plan.pauses))
@@ -37,8 +40,8 @@ def kills(world: World) -> None:
     restart = plan.kills // 2 if world.own else -1
     wakings = set(chance.sample(range(plan.kills), plan.stops))
     faulty = set(chance.sample(range(plan.kills), plan.stops))
-    for number in range(plan.kills):
-        if time.monotonic() > until:
+    for number in itertools.count():
+        if time.monotonic() > until or (number >= plan.kills and not world.said.lacking()):
             break
         bot = chance.choice(world.bots)
         if number in pauses:

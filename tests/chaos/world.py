@@ -35,6 +35,16 @@ HAND_MADE = ("priya", "samleigh")  # whose logins somebody else gives something 
 START = 20.0  # seconds that a bot may take to be linked
 STOP = 20.0  # seconds that it may take to end when it is asked to, on a machine full of work
 
+ENOUGH = {  # a run in which less happened proves nothing
+    "requests taken": 8,
+    "approved acknowledged": 2,
+    "stops after a pause": 1,
+    "starts on faulty files": 1,
+    "silent crowds": 1,
+    "clock steps": 1,
+    "hangs": 1,
+}
+
 T = TypeVar("T")
 
 
@@ -60,6 +70,10 @@ class Said:
 
     def count(self, what: str) -> None:
         self.counts[what] += 1
+
+    def lacking(self) -> list[str]:
+        """Return of what there was not enough."""
+        return [what for what, times in ENOUGH.items() if self.counts[what] < times]
 
 
 @dataclass
