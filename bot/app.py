@@ -33,8 +33,7 @@ log = structlog.get_logger()
 
 
 def client(settings: Settings, timeout: int, vitals: Vitals | None = None) -> Client:
-    token = settings.slack_bot_token.get_secret_value()
-    return Client(token, settings.slack_api_url, timeout, vitals or Vitals())
+    return Client(settings.bot_token_now, settings.slack_api_url, timeout, vitals or Vitals())
 
 
 def links(app: App, settings: Settings, services: Services) -> Links:
@@ -49,8 +48,9 @@ def opener(settings: Settings, vitals: Vitals) -> Client | None:
     """Return the client that opens links, with the app's token; None: there is none."""
     if settings.slack_app_token is None:
         return None
-    token, standing = settings.slack_app_token.get_secret_value(), Standing("slack, for links")
-    return Client(token, settings.slack_api_url, DELIVERY_TIMEOUT, vitals, standing)
+    standing = Standing("slack, for links")
+    token, address = settings.app_token_now, settings.slack_api_url
+    return Client(token, address, DELIVERY_TIMEOUT, vitals, standing)
 
 
 def build(settings: Settings, services: Services, homes: Homes | None = None) -> App:

@@ -44,7 +44,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Yield one line for each thing that was looked at."""
     yield from _bot(settings)
     if settings.slack_app_token:
-        yield _app(settings, settings.slack_app_token.get_secret_value())
+        yield _app(settings)
     yield from _database(settings)
     yield from _integrations(settings)
 
@@ -75,9 +75,9 @@ def _moment(header: object) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _app(settings: Settings, token: str) -> Check:
+def _app(settings: Settings) -> Check:
     """Ask whose token it is. To open a link would use up one of few: perhaps one a minute."""
-    web = Client(token, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
+    web = Client(settings.app_token_now, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
     try:
         answer: Any = web.auth_test()
     except NO_ANSWER as fault:

@@ -148,7 +148,8 @@ class Links:
     def stop(self, within: float = 5.0) -> bool:
         """Take nothing more; what was taken is acknowledged before the links close."""
         until = time.monotonic() + within
-        self._stopping.set()
+        with self._changed:
+            self._stopping.set()
         finished = self._pool.stop(max(within / 2, within - CLOSE_WITHIN), finish=True)
         with self._changed:
             links = list(self._all)
@@ -202,7 +203,9 @@ class Links:
         """Open a link and stay with it until it goes; return how many seconds it lived."""
         link, why = self._open(), "failed"
         try:
-            self._place(place, link)
+            if not self._place(place, link):
+                link.leave(0)
+                return 0.0
             why = link.watch()
         finally:
             if not self._stopping.is_set():
@@ -211,19 +214,21 @@ class Links:
         return time.monotonic() - link.born
 
     def _open(self) -> Link:
-        answer = self._client.apps_connections_open(app_token=self._client.token or "")
+        answer = self._client.api_call("apps.connections.open")
         return Link(slack.said(answer, "url"), self._take)
 
-    def _place(self, place: int, link: Link) -> None:
+    def _place(self, place: int, link: Link) -> bool:
+        """Return whether it is needed: not one that opened while `stop` closed the others."""
         with self._changed:
+            if self._stopping.is_set():
+                return False
             self._links[place] = link
             self._all.add(link)
-            if self._stopping.is_set():
-                link.gone.set()
             new, self._linked = not self._linked, True
             self._changed.notify_all()
         if new:
             log.info("linked to slack")
+        return True
 
     def _tell(self, fault: Exception) -> None:
         """Say once that there is no link at all."""

@@ -487,8 +487,8 @@ class Program:
             self._crowd = Crowd(self._links, services.vitals)
         links = self._links
         duty = {**self._loops, self._heart.name: self._heart}
-        secret = settings.slack_signing_secret if self._http and settings.listen else None
-        events = Events(bolt, secret.get_secret_value(), services.turns) if secret else None
+        posted = self._http and settings.listen and settings.slack_signing_secret
+        events = Events(bolt, settings.signing_secret_now, services.turns) if posted else None
         live = (lambda: links.live if links else 0) if links or not events else None
         health = Health(services, duty, live, services.vitals.faults)
         if settings.listen or settings.listen_for_probes:

@@ -116,14 +116,16 @@ class StoreSettings(BaseSettings):
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
     )
 
-    _database_reference: str = PrivateAttr(default="")
+    _references: dict[str, str] = PrivateAttr(default_factory=dict)  # by the name of the field
 
     @model_validator(mode="wrap")
     @classmethod
-    def _keep_reference(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+    def _keep_references(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
         made = read(given)
-        value = str(given.get("LATCHKEY_DATABASE_URL") or given.get("database_url") or "").strip()
-        made._database_reference = value if is_reference(value) else ""  # noqa: SLF001  (ours)
+        for name in SECRETS & cls.model_fields.keys():
+            value = str(given.get(cls.model_fields[name].alias) or given.get(name) or "").strip()
+            if is_reference(value):
+                made._references[name] = value  # noqa: SLF001  (ours)
         return made
 
     @classmethod
@@ -143,13 +145,16 @@ class StoreSettings(BaseSettings):
 
         What cannot be read just now, or is no address, leaves the one that was read at the start.
         """
-        if not self._database_reference:
-            return self.database_url
+        return self._anew("database_url", self._known_database) or self.database_url
+
+    def _anew(self, name: str, sound: Callable[[str], str | None]) -> str | None:
+        """Read a secret again where it is a reference; None: it is none, or cannot be used."""
+        if name not in self._references:
+            return None
         try:
-            now = self._known_database(resolve(self._database_reference))
+            return sound(resolve(self._references[name]))
         except (BadReferenceError, ValueError):
-            return self.database_url
-        return now or self.database_url
+            return None
 
     @model_validator(mode="before")
     @classmethod
@@ -315,23 +320,23 @@ class Settings(KeySettings, OwnerSettings):
 
     @field_validator("slack_bot_token")
     @classmethod
-    def _bot_token(cls, value: SecretStr) -> SecretStr:
-        return _starting(value, "xoxb-")
+    def _sound_bot_token(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(_bot_token(_plain(value)))
 
     @field_validator("slack_app_token")
     @classmethod
-    def _app_token(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _sound_app_token(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is None and info.data.get("slack_signing_secret") is None:
             raise ValueError(
                 "this is missing: Basic Information, App-Level Tokens. (For events by HTTP it is "
                 "SLACK_SIGNING_SECRET that is needed.)"
             )
-        return value and _starting(value, "xapp-")
+        return value and SecretStr(_app_token(_plain(value)))
 
     @field_validator("slack_signing_secret")
     @classmethod
-    def _signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        return value and _one_word(value)
+    def _sound_signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and SecretStr(_one_word(_plain(value)))
 
     @field_validator("slack_api_url")
     @classmethod
@@ -359,6 +364,16 @@ class Settings(KeySettings, OwnerSettings):
             if not (colon and port.isdecimal() and int(port) < 65536):
                 raise ValueError("give host:port, like 127.0.0.1:8080")
         return value
+
+    def bot_token_now(self) -> str:
+        """Return it anew where it is a reference; what was read at the start if that is none."""
+        return self._anew("slack_bot_token", _bot_token) or _plain(self.slack_bot_token)
+
+    def app_token_now(self) -> str:
+        return self._anew("slack_app_token", _app_token) or _plain(self.slack_app_token)
+
+    def signing_secret_now(self) -> str:
+        return self._anew("slack_signing_secret", _one_word) or _plain(self.slack_signing_secret)
 
     @property
     def listen(self) -> tuple[str, int] | None:
@@ -537,13 +552,25 @@ def _secret(text: str, know: Callable[[str], None]) -> str:
         raise ValueError(str(fault)) from None
 
 
-def _starting(value: SecretStr, prefix: str) -> SecretStr:
-    if not value.get_secret_value().startswith(prefix):
+def _plain(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
+
+
+def _bot_token(text: str) -> str:
+    return _starting(text, "xoxb-")
+
+
+def _app_token(text: str) -> str:
+    return _starting(text, "xapp-")
+
+
+def _starting(text: str, prefix: str) -> str:
+    if not text.startswith(prefix):
         raise ValueError(f"it has to begin with {prefix}")
-    return _one_word(value)
+    return _one_word(text)
 
 
-def _one_word(value: SecretStr) -> SecretStr:
-    if not _PRINTABLE.fullmatch(value.get_secret_value()):
+def _one_word(text: str) -> str:
+    if not _PRINTABLE.fullmatch(text):
         raise ValueError("there is white space in it, or a sign that it cannot have: copy it anew")
-    return value
+    return text

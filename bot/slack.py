@@ -45,19 +45,21 @@ _ODD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 class Client(WebClient):
     """A client that never tries again by itself: the SDK's own retries post twice.
 
-    Whatever is answered, it raises nothing but what `NO_ANSWER` lists. `standing` is told whether
-    Slack answers to this token: of two tokens, one may be wrong.
+    Whatever is answered, it raises nothing but what `NO_ANSWER` lists. `token` is asked for at each
+    call: its file may have changed. `standing` is told whether Slack answers to it: of two tokens,
+    one may be wrong.
     """
 
     def __init__(
         self,
-        token: str,
+        token: Callable[[], str],
         base_url: str,
         timeout: int,
         vitals: Vitals,
         standing: Standing | None = None,
     ) -> None:
-        super().__init__(token=token, base_url=base_url, timeout=timeout, retry_handlers=[])
+        super().__init__(token=token(), base_url=base_url, timeout=timeout, retry_handlers=[])
+        self._token_now = token
         self._vitals, self._standing = vitals, standing or vitals.slack
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
@@ -65,6 +67,7 @@ class Client(WebClient):
 
         Without a token nothing is sent: it is answered as Slack would.
         """
+        self.token = self._token_now().strip()
         try:
             answer = _whole(super().api_call if self.token else _refuse, api_method, given)
         except SlackApiError as fault:

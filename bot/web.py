@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import structlog
-from anyio import to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
 from slack_bolt import App
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
@@ -25,6 +25,7 @@ EVENTS = "/slack/events"
 LARGEST = 1024 * 1024  # bytes of a body; Slack's largest, a view with all its state, is 250 KB
 FRESH = 300  # seconds that a signature is good for
 SAY_EVERY = 1.0  # seconds between two lines on what was refused
+RENEW_WITHIN = 1.0  # seconds
 PROBE_WITHIN = 3.0  # seconds; what takes longer does not answer
 
 T = TypeVar("T")
@@ -32,10 +33,14 @@ log = structlog.get_logger()
 
 
 class Seal:
-    """Tells whether Slack made a request, just now, and not before."""
+    """Tells whether Slack made a request, just now, and not before.
 
-    def __init__(self, signing_secret: str) -> None:
-        self._verifier = SignatureVerifier(signing_secret)
+    `secret` is asked for at the start, and at each `renew`.
+    """
+
+    def __init__(self, secret: Callable[[], str]) -> None:
+        self._secret_now = secret
+        self._verifier = SignatureVerifier(secret())
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._order: deque[tuple[float, str]] = deque()
@@ -49,6 +54,10 @@ class Seal:
         if not (signature.isascii() and self._good(body, stamp, signature)):
             return "forged"
         return "replayed" if self._known(signature) else ""
+
+    def renew(self) -> None:
+        """Go by the secret as it is now."""
+        self._verifier = SignatureVerifier(self._secret_now())
 
     def _good(self, body: bytes, stamp: str, signature: str) -> bool:
         try:
@@ -87,10 +96,13 @@ class Refusals:
 class Events:
     """Takes what Slack posts, and runs the app on it, in threads: the event loop never waits."""
 
-    def __init__(self, app: App, signing_secret: str, turns: Turns | None = None) -> None:
+    def __init__(
+        self, app: App, signing_secret: Callable[[], str], turns: Turns | None = None
+    ) -> None:
         self._app = app
         self._turns = turns or Turns()
         self._seal = Seal(signing_secret)
+        self._renewing = CapacityLimiter(1)  # no more threads than that hang with its file
         self._lanes = Lanes()
         self._refusals = Refusals()
 
@@ -100,7 +112,11 @@ class Events:
             return Response(status_code=413)
         headers = {name.lower(): value for name, value in request.headers.items()}
         signature = headers.get("x-slack-signature", "")
-        fault = self._seal.fault(body, headers.get("x-slack-request-timestamp", ""), signature)
+        stamp = headers.get("x-slack-request-timestamp", "")
+        fault = self._seal.fault(body, stamp, signature)
+        if fault == "forged":  # or made with a secret that is new
+            await self._renew()
+            fault = self._seal.fault(body, stamp, signature)
         if fault:
             self._refusals.note(fault)
             return Response(status_code=401)
@@ -113,6 +129,12 @@ class Events:
                 (lambda: JSONResponse(NOTHING_FOUND)) if is_outdone(read) else None,
             )
         )
+
+    async def _renew(self) -> None:
+        with move_on_after(RENEW_WITHIN):
+            await to_thread.run_sync(
+                self._seal.renew, limiter=self._renewing, abandon_on_cancel=True
+            )
 
     def _answer(
         self, lane: Lane, body: object, headers: dict[str, str], signature: str

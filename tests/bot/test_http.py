@@ -8,8 +8,12 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from slack_bolt import App
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from bot import web
+from bot.server import Server
 from engine.request import State
 
 COMMAND = {"command": "/access", "text": "help", "user_id": "U0MARTA", "trigger_id": "1.2.3"}
@@ -24,7 +28,10 @@ def told(houses):
 
 
 def sign(told, body, stamp):
-    secret = told.house.sandbox.signing_secret
+    return seal(told.house.sandbox.signing_secret, body, stamp)
+
+
+def seal(secret, body, stamp):
     signed = hmac.new(secret.encode(), b"v0:%s:%s" % (stamp.encode(), body), hashlib.sha256)
     return f"v0={signed.hexdigest()}"
 
@@ -94,16 +101,41 @@ def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
     now = 1_000_000.0
     monkeypatch.setattr(web.time, "time", lambda: now)
     monkeypatch.setattr(web.time, "monotonic", lambda: now)
-    seal = web.Seal("s")
-    monkeypatch.setattr(seal, "_good", lambda *_: True)
+    known = web.Seal(lambda: "s")
+    monkeypatch.setattr(known, "_good", lambda *_: True)
     stamp = str(int(now + web.FRESH))
 
-    assert not seal.fault(b"", stamp, "v0=a")
+    assert not known.fault(b"", stamp, "v0=a")
     now += 2 * web.FRESH
-    assert seal.fault(b"", stamp, "v0=a") == "replayed"
+    assert known.fault(b"", stamp, "v0=a") == "replayed"
     now += web.FRESH
-    assert not seal.fault(b"", str(int(now)), "v0=b")
-    assert seal._seen == {"v0=b"}
+    assert not known.fault(b"", str(int(now)), "v0=b")
+    assert known._seen == {"v0=b"}
+
+
+def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on():
+    """It was read at the start only: with a new one every click was refused until a restart."""
+    secret = ["before"]
+    app = App(signing_secret="x", token="xoxb-x", token_verification_enabled=False)
+    events = web.Events(app, lambda: secret[0])
+    served = Starlette(routes=[Route(web.EVENTS, events.take, methods=["POST"])])
+    server, stamp = Server(served, "127.0.0.1", 0), str(int(time.time()))
+
+    def status(signed_with, body):
+        made = seal(signed_with, body, stamp)
+        headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": made}
+        url = f"http://127.0.0.1:{server.port}{web.EVENTS}"
+        return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
+
+    server.start()
+    try:
+        assert status("before", b"{1") == 400  # let in: it makes no sense
+        assert status("after", b"{2") == 401
+        secret[0] = "after"
+        assert status("after", b"{2") == 400
+        assert status("before", b"{3") == 401
+    finally:
+        assert server.stop()
 
 
 def test_a_body_that_slack_would_not_send_is_refused(told):

@@ -99,7 +99,7 @@ def sandbox(tmp_path_factory):
 
 @pytest.fixture
 def client(sandbox):
-    yield Client(sandbox.bot_token, sandbox.api_url, 5, Vitals())
+    yield Client(lambda: sandbox.bot_token, sandbox.api_url, 5, Vitals())
     sandbox.clear_faults()
 
 
@@ -142,9 +142,23 @@ def test_a_text_of_an_answer_is_one():
 def test_an_odd_answer_tells_nothing_of_what_was_sent(sandbox):
     """An error of the library below holds the whole header, with the token."""
     with pytest.raises(NO_ANSWER) as odd:
-        Client("xoxb-secret\n", sandbox.api_url, 5, Vitals()).auth_test()
+        Client(lambda: "xoxb-secret\n", sandbox.api_url, 5, Vitals()).auth_test()
     assert "secret" not in str(odd.value)
     assert odd.value.__cause__ is None
+
+
+def test_a_token_that_was_changed_is_used_from_the_next_call_on(sandbox):
+    """It was read at the start only: a file that was rotated needed a restart."""
+    token = ["xoxb-revoked"]
+    client = Client(lambda: token[0], sandbox.api_url, 5, Vitals())
+    assert error_code(fault_of(lambda c: c.auth_test(), client)) == "invalid_auth"
+
+    token[0] = sandbox.bot_token
+    assert client.auth_test()["ok"]
+    answer = Client(lambda: sandbox.app_token, sandbox.api_url, 5, Vitals()).api_call(
+        "apps.connections.open"
+    )
+    assert answer["url"]
 
 
 def test_an_odd_answer_makes_nobody_a_stranger(sandbox, client):
@@ -157,7 +171,7 @@ def test_an_odd_answer_makes_nobody_a_stranger(sandbox, client):
 
 
 def sandbox_team(sandbox):
-    own = Client(sandbox.bot_token, sandbox.api_url, 5, Vitals()).auth_test()
+    own = Client(lambda: sandbox.bot_token, sandbox.api_url, 5, Vitals()).auth_test()
     return own["team_id"]
 
 
@@ -176,7 +190,9 @@ def test_an_answer_that_is_cut_off_is_no_answer():
 
     with http.server.HTTPServer(("127.0.0.1", 0), Cut) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        client = Client("xoxb-1", f"http://127.0.0.1:{server.server_port}/api/", 5, Vitals())
+        client = Client(
+            lambda: "xoxb-1", f"http://127.0.0.1:{server.server_port}/api/", 5, Vitals()
+        )
         with pytest.raises(NO_ANSWER):
             client.auth_test()
         server.shutdown()

@@ -54,7 +54,7 @@ class Posts:
     """Requests, as Slack signs and posts them."""
 
     def __init__(self, app):
-        events = web.Events(app, SECRET)
+        events = web.Events(app, lambda: SECRET)
         served = Starlette(routes=[Route(web.EVENTS, events.take, methods=["POST"])])
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(served), base_url="http://latchkey", timeout=2 * LONG

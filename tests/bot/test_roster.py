@@ -151,7 +151,7 @@ def reading(stored, api) -> Reading:
     services = Services(stored.database, stored.companies, Hands(), stored.keys, {})
     now = services.clock.now()
     services.transaction(lambda tx: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", now))
-    return Reading(stored, services, Client("xoxb-test", api, 5, Vitals()))
+    return Reading(stored, services, Client(lambda: "xoxb-test", api, 5, Vitals()))
 
 
 @pytest.fixture
@@ -407,7 +407,7 @@ def test_4600_people_are_tied_under_the_limit_that_slack_documents(stored, tmp_p
     with Sandbox.start(manifest=manifest, workspace=workspace) as sandbox:
         sandbox.fault("users.list", "rate_limited", skip=2, retry_after=1)
         here = reading(stored, sandbox.api_url)
-        here.client = Client(sandbox.bot_token, sandbox.api_url, 10, Vitals())
+        here.client = Client(lambda: sandbox.bot_token, sandbox.api_url, 10, Vitals())
         waits = [here.run() for _ in range(6)]
         calls = [c for c in sandbox.journal() if c["kind"] == "call"]
 

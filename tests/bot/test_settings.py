@@ -77,6 +77,32 @@ def test_the_databases_address_is_read_anew_where_it_is_a_reference(tmp_path):
     assert settings.load(**GOOD).database_url_now() == GOOD["LATCHKEY_DATABASE_URL"]
 
 
+@pytest.mark.parametrize(
+    ("name", "read", "before", "after", "odd"),
+    [
+        ("SLACK_BOT_TOKEN", "bot_token_now", "xoxb-1", "xoxb-2", "xapp-2"),
+        ("SLACK_APP_TOKEN", "app_token_now", "xapp-1", "xapp-2", "xoxb-2"),
+        ("SLACK_SIGNING_SECRET", "signing_secret_now", "before", "after", "two words"),
+    ],
+)
+def test_what_slack_gave_is_read_anew_where_it_is_a_reference(
+    tmp_path, name, read, before, after, odd
+):
+    """A token that was changed needed a restart."""
+    file = tmp_path / "secret"
+    file.write_text(f"{before}\n")
+    now = getattr(settings.load(**GOOD | {name: f"file:{file}"}), read)
+    assert now() == before
+
+    file.write_text(f"{after}\n")
+    assert now() == after
+
+    file.write_text(odd)
+    assert now() == before
+    file.unlink()
+    assert now() == before
+
+
 def test_keys_may_stand_in_several_places(tmp_path):
     (tmp_path / "keys").write_text(f"{OTHER_KEY}\n{new_key()},\n")
 

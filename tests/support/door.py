@@ -68,7 +68,7 @@ class Slack(Client):
     """Slack's Web API: it refuses what Slack would, and remembers what it was told."""
 
     def __init__(self) -> None:
-        super().__init__("xoxb-test", "http://127.0.0.1:9/api/", 1, Vitals())
+        super().__init__(lambda: "xoxb-test", "http://127.0.0.1:9/api/", 1, Vitals())
         self.users: dict[str, Json] = {}
         self.calls: list[tuple[str, Json]] = []
 
