@@ -19,6 +19,14 @@ settings.register_profile("usual", deadline=None, database=None, print_blob=True
 settings.register_profile("fuzz", settings.get_profile("usual"), max_examples=2000)
 settings.load_profile("usual")
 
+# Files with tests that take long are begun first: at the end no worker waits for another's.
+LONG = ("tests/chaos/", "tests/e2e/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
+
 
 @pytest.fixture
 def poison(monkeypatch):
