@@ -61,10 +61,12 @@ class Lines:
 def _writer(stream: TextIO) -> Callable[[str], object]:
     """Return what writes to the stream, past its buffer where it has a file.
 
-    A thread that hangs in the buffer holds it, and Python dies of that at its end.
+    A thread that hangs in the buffer holds it, and Python dies of that at its end. The descriptor
+    is one of its own: the number of one that somebody closes is given to the next file that is
+    opened, and lines would be written into that, the database for one.
     """
     try:
-        file = stream.fileno()
+        file = os.dup(stream.fileno())
     except (OSError, ValueError, AttributeError):
         return lambda text: (stream.write(text), stream.flush())
 

@@ -64,6 +64,25 @@ def test_lines_of_latchkey_and_of_its_libraries_have_one_form():
     assert ours.keys() - {"request"} == theirs.keys() - {"logger"}
 
 
+def test_no_line_is_written_into_what_has_the_number_of_a_stream_that_was_closed(tmp_path):
+    """The next file that was opened had it. Once that was the database: it was destroyed."""
+    stream = (tmp_path / "log").open("w")
+    logs.configure(stream)
+    structlog.get_logger().info("before")
+    logs.flush()
+    number = stream.fileno()
+    stream.close()
+
+    with (tmp_path / "database").open("w") as database:
+        assert database.fileno() == number
+        structlog.get_logger().info("after")
+        logs.flush()
+
+    assert (tmp_path / "database").read_text() == ""
+    said = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert said == ["before", "after"]
+
+
 STALLED = """
 import logging, os, threading
 import structlog
