@@ -2,8 +2,11 @@
 
 import gc
 
+from bot import memory
+
 
 def main() -> None:
+    memory.share_arenas()
     # Most of the program is loaded here, and stays: to look for garbage in it takes a tenth of the
     # start.
     gc.disable()
@@ -11,6 +14,7 @@ def main() -> None:
 
     gc.freeze()
     gc.enable()
+    memory.spare_what_stays()
     cli.main()
 
 

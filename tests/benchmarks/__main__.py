@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot import logs
+from bot import logs, memory
 from bot.sandbox.postgres import Cluster
 from tests.benchmarks import (
     approve,
@@ -43,6 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=list(SECTIONS))
     chosen = parser.parse_args().only
+    memory.spare_what_stays()  # as in the program
     logs.configure(open(os.devnull, "w"))  # noqa: PTH123, SIM115  (what they cost is paid)
     console = Console(width=170)
     rows: list[report.Row] = []
