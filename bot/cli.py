@@ -127,7 +127,8 @@ def examine() -> None:
     logs.configure(level=logging.ERROR)  # what is found is said in the table
     table = Table("", "what", "found", box=None, show_header=False)
     bad = False
-    for check in doctor.examine(_settings()):
+    given, faults = _read(settings.load_to_examine)
+    for check in doctor.examine(given, faults):
         bad = bad or not check.ok
         said = (escape(redaction.redact(text)) for text in (check.name, check.detail))
         table.add_row("✓" if check.ok else "✗", *said)

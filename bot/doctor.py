@@ -1,7 +1,7 @@
 """Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -40,9 +40,15 @@ NO_ANSWER = (*slack.NO_ANSWER, ValueError)
 NO_SCHEMA = "no schema yet: `latchkey run` makes it"
 
 
-def examine(settings: Settings) -> Iterator[Check]:
-    """Yield one line for each thing that was looked at."""
-    yield from _bot(settings)
+def examine(settings: Settings, faults: Mapping[str, str]) -> Iterator[Check]:
+    """Yield one line for each thing that was looked at.
+
+    `faults`: what is wrong with settings, by their names; the rest is looked at without them.
+    """
+    for name, fault in faults.items():
+        yield Check(name, ok=False, detail=fault)
+    if settings.slack_bot_token.get_secret_value():
+        yield from _bot(settings)
     if settings.slack_app_token:
         yield _app(settings)
     yield from _database(settings)

@@ -437,6 +437,14 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
     return whole, whole.missing_to_run(http=http)
 
 
+def load_to_examine() -> tuple[Settings, Mapping[str, str]]:
+    """Read what is right, and what is wrong, for whichever way of receiving events is set up."""
+    given, wrong = load_sound(http=False)
+    if given.slack_app_token is None and given.slack_signing_secret:
+        return load_sound(http=True)
+    return given, wrong
+
+
 def _without(wrong: Collection[str]) -> Settings:
     if {"SLACK_BOT_TOKEN", "SLACK_API_URL"} & set(wrong):
         wrong = {*wrong, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"}

@@ -364,6 +364,24 @@ def test_the_doctor_says_what_is_wrong(told):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SLACK_BOT_TOKEN", "xapp-0", "it has to begin with xoxb-"),
+        ("SLACK_APP_TOKEN", "file:/not/there", "cannot be read"),
+        ("LATCHKEY_HTTP", "nowhere", "give host:port"),
+    ],
+)
+def test_the_doctor_goes_on_beside_a_setting_that_cannot_be_used(told, name, value, says):
+    """It named the setting, and looked at nothing else, although `run` goes on without it."""
+    done = latchkey("doctor", **{**told.house.bot.settings, name: value, "COLUMNS": "300"})
+    assert done.returncode == 1
+    assert f"✗ {name}" in " ".join(done.stdout.split())
+    assert says in done.stdout
+    assert "Production PostgreSQL: " in done.stdout
+    assert "schema 0" in done.stdout
+
+
 def test_requests_are_listed_and_shown_with_their_history(told):
     request = told.active(told.person("marta"), told.person("priya"), why="INC-77 [b]x[/b]")
     listed = told.house.bot.run("requests", "list").stdout

@@ -67,7 +67,7 @@ def owner(cluster, url: str, *statements: str) -> None:
 
 
 def said_by_doctor(url: str) -> dict[str, tuple[bool, str]]:
-    checks = doctor.examine(settings.load(**given(url)))
+    checks = doctor.examine(settings.load(**given(url)), {})
     return {c.name: (c.ok, c.detail) for c in checks if c.name.startswith("database")}
 
 
