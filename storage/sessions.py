@@ -231,10 +231,7 @@ class Sessions:
         A lock on one's own schema is not to be had by others, as an advisory lock is.
         """
         if self.owner:
-            raise UnfitStoreError(
-                f"The schema {self.schema} is for {self.owner} to make and to change: "
-                "`latchkey db upgrade`, with LATCHKEY_OWNER_URL"
-            )
+            raise UnfitStoreError(self._not_for_us)
         name = sql.Identifier(self.schema)
         if not self._look(connection):
             try:
@@ -255,6 +252,8 @@ class Sessions:
 
     def cannot_make(self) -> str:
         """Return what keeps Latchkey from making its schema, with the cure; empty: nothing."""
+        if self.owner:
+            return self._not_for_us
         with self.connect() as connection:
             (may,) = connection.execute(_MAY_MAKE).fetchone() or (False,)
             return "" if may else self._not_allowed(connection)
@@ -330,6 +329,13 @@ class Sessions:
                 f"({', '.join(sorted({owner for owner, _, _ in planted}))}). {_drops(planted)}"
             )
         return True
+
+    @property
+    def _not_for_us(self) -> str:
+        return (
+            f"The schema {self.schema} is for {self.owner} to make and to change: "
+            "`latchkey db upgrade`, with LATCHKEY_OWNER_URL"
+        )
 
     def _not_allowed(self, connection: Connection) -> str:
         there, me = _who(connection)

@@ -201,6 +201,9 @@ def test_with_two_roles_the_owner_upgrades_and_the_other_one_runs(cluster, url, 
     refused = latchkey(runner, "run")
     assert refused.returncode == 1
     assert "`latchkey db upgrade`, with LATCHKEY_OWNER_URL" in refused.stderr
+    examined = " ".join(latchkey(runner, "doctor", COLUMNS="300").stdout.split())
+    assert "`latchkey db upgrade`, with LATCHKEY_OWNER_URL" in examined
+    assert "CREATE SCHEMA" not in examined  # which would give the schema to whoever runs
     done = latchkey(runner, "db", "upgrade", LATCHKEY_OWNER_URL=f"file:{kept}")
     assert done.stdout == f"schema none → {schema.newest()}\n"
 
