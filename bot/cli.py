@@ -146,7 +146,7 @@ def apply() -> None:
     from bot.program import take_in
     from bot.services import Services
 
-    given = _settings()
+    given = _read(settings.load_manifests)
     with operate.opened(given) as desk:
         services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
         try:
@@ -424,9 +424,9 @@ def part_people(email: str) -> None:
 @people.command("accept")
 def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
-    given = _settings()
+    given = _read(settings.load_manifests)
     listed = manifests.load(given.manifests)
-    with _desk(given) as desk:
+    with _desk() as desk:
         accepted = desk.accept(listed)
     if accepted.changed:
         out.print(f"Taken in. People who are new, or have changed: {accepted.changed}.")
@@ -449,14 +449,16 @@ def carry_people(
     yes: Annotated[bool, typer.Option("--yes", help="They are the same people: do it.")] = False,
 ) -> None:
     """Carry over all that belongs to people who have a new id in people.yaml; list them first."""
-    given = _settings()
+    given = _read(settings.load_manifests)
     listed = manifests.load(given.manifests)
-    with _desk(given) as desk:
+    with _desk() as desk:
         found = desk.new_ids(listed)
         apart = {address(email) for email in others or ()}
         if unknown := apart - {address(s.email) for s in found}:
             _fail(f"Nobody who has a new id has the address {', '.join(sorted(unknown))}.")
         same = [s for s in found if address(s.email) not in apart]
+        if yes and desk.database.keys is None:
+            _fail("Nothing was changed: the passwords of these people are sealed with those keys.")
         if yes:
             desk.part_all([s for s in found if s not in same])
             desk.carry(same, given.key_ring)
@@ -543,7 +545,7 @@ def say_restored() -> None:
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)
-    for fault in faults:
+    for fault in faults.values():
         _say_fault(fault)
     out.print("Noted. What the systems have and the database does not know is told to the admins.")
     for request in longer:
@@ -643,10 +645,6 @@ def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
             yield desk
     except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
         _fail(str(fault))
-
-
-def _settings() -> Settings:
-    return _read(settings.load)
 
 
 def _fail(sentence: str) -> NoReturn:

@@ -38,15 +38,15 @@ def connect(system: Connection, installation: str) -> Connected:
 
 def connect_all(
     systems: Iterable[Connection], installation: str
-) -> tuple[dict[IntegrationId, Connected], list[str]]:
+) -> tuple[dict[IntegrationId, Connected], dict[IntegrationId, str]]:
     """Return those that can be connected, and why the others cannot."""
     made: dict[IntegrationId, Connected] = {}
-    faults: list[str] = []
+    faults: dict[IntegrationId, str] = {}
     for system in systems:
         try:
             made[system.id] = connect(system, installation)
         except BadReferenceError as fault:
-            faults.append(str(fault))
+            faults[system.id] = str(fault)
     return made, faults
 
 
@@ -137,10 +137,10 @@ class Systems(Mapping[IntegrationId, Connected]):
                 and id_ not in self._trying
                 and self._again.get(id_, now) <= now
             ]
-            hang = [id_ for id_, since in self._trying.items() if now - since > RETRY]
+            for id_, since in self._trying.items():
+                if now - since > RETRY:
+                    self._faults.set(fault_of(id_), "what it needs cannot be read: no answer yet")
             self._trying |= {system.id: now for system in due}
-        for id_ in hang:
-            self._faults.set(fault_of(id_), "what it needs cannot be read: no answer yet")
         for system in due:
             threading.Thread(
                 target=self._set_up, args=(system,), name=f"connect-{system.id}", daemon=True
@@ -177,11 +177,11 @@ class Systems(Mapping[IntegrationId, Connected]):
         except Exception as fault:
             log.exception("a system cannot be set up", integration=system.id)
             why = f"unexpected {type(fault).__name__}"
-        if made:
-            self._faults.clear(fault_of(system.id))
-        else:
-            self._faults.set(fault_of(system.id), why)
         with self._changed:
+            if made:
+                self._faults.clear(fault_of(system.id))
+            else:
+                self._faults.set(fault_of(system.id), why)
             former = self._made.get(system.id) if made else None
             if made:
                 self._made = MappingProxyType({**self._made, system.id: made})

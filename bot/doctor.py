@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,6 +16,7 @@ from bot.app import DELIVERY_TIMEOUT, client
 from bot.connected import connect, references
 from bot.crowd import OLD, sentence
 from bot.manifests import BadManifestsError, Manifests
+from bot.manifests import files as files_of
 from bot.references import BadReferenceError
 from bot.settings import Settings, unknown
 from bot.slack import Client, in_words
@@ -126,7 +128,7 @@ def _database(settings: Settings) -> Iterator[Check]:
                 yield _sockets(database)
             yield from _company(database)
             yield from _unreadable(database)
-    except (SQLAlchemyError, UnfitStoreError) as fault:
+    except (SQLAlchemyError, UnfitStoreError, psycopg.Error) as fault:
         yield Check("database", ok=False, detail=unusable(fault, settings.database_url))
     finally:
         database.close()
@@ -269,7 +271,7 @@ def _manifests(
     if held:
         return Check("manifests", ok=False, detail=held)
     detail = f"{len(listed.people)} people, {len(listed.flows)} flows"
-    if why := files.exposed_inside(settings.manifests, "*.yaml"):
+    if why := files.exposed_inside(settings.manifests, files_of(settings.manifests)):
         detail += f". warning: who writes them gives access. {why}"
     return Check("manifests", ok=True, detail=detail)
 

@@ -28,12 +28,7 @@ class Line:
 
 def connector_of(system: Connection, installation: str) -> Connector:
     """Connect a system by what is stored of it. Raises BadReferenceError."""
-    try:
-        return connect(system, installation).connector
-    except (KeyError, TypeError, ValueError):
-        raise BadReferenceError(
-            "what is stored of it cannot be read; `latchkey apply` writes it anew"
-        ) from None
+    return connect(system, installation).connector
 
 
 def listed(desk: Desk, connect: Connect) -> Iterator[Line]:

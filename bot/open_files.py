@@ -2,8 +2,9 @@
 
 import resource
 
-# Sessions to databases, workers at systems, links and calls to Slack: some 150 at the busiest.
-# What a shell gives; from here on `select`, which some driver may use, would fail.
+# Sessions to Latchkey's database, links and calls to Slack: some 100. Each system: up to 50, if all
+# its workers are busy. More is for `ulimit -n` to say: from here on `select`, which some driver may
+# use, would fail.
 ENOUGH = 1024
 MOST = 128  # connections; each may hold a body
 FEWEST = 4

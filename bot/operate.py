@@ -119,7 +119,8 @@ class Desk:
             found = self.request(code)
             none = Refusal(Code.NO_SUCH_REQUEST, f"There is no request {code}.")
             return [found] if found else none
-        live = self.requests(live=True)
+        with self.database.read() as session:
+            live = facts.find(session, limit=None)
         if person is None:
             return live
         grantee = self._person(person)

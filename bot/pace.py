@@ -3,7 +3,7 @@
 import threading
 from datetime import datetime, timedelta
 
-from bot.slack import LONGEST
+from storage.claims import LONGEST_PAUSE
 
 POST = "chat.postMessage"
 OWN = timedelta(seconds=5)  # for so long after a post, a channel's own limit may be what is met
@@ -31,7 +31,7 @@ class Pace:
     def _rested(self, method: str, now: datetime) -> datetime:
         until = self._until.get(method, now)
         # What is much further ahead was said by a clock that has been set back since.
-        return until if now < until <= now + 2 * LONGEST else now
+        return until if now < until <= now + 2 * LONGEST_PAUSE else now
 
     def posted(self, channel: str, now: datetime) -> None:
         with self._lock:

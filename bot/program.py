@@ -301,8 +301,8 @@ class Program:
         if self._heart.alive:  # leases hold until here
             self._heart.end()
             finished += [self._heart.join(left() / 2)]
-        if self.database.instance and not in_time("leave", AFTER_THAT, self._leave):
-            log.warning("stopped without the database: leases last until they are found dead")
+        if self.database.instance:
+            self._leave()
         if not all(finished):
             log.warning("stopped with work under way: it is taken up again at the next start")
         elif not in_time("close", AFTER_THAT, self._close):
@@ -329,8 +329,16 @@ class Program:
         return all(stopped)
 
     def _leave(self) -> None:
+        if in_time("leave", AFTER_THAT, self._give_back):
+            in_time("anchor", AFTER_THAT / 2, self._note_anchor)
+        else:
+            log.warning("stopped without the database: leases last until they are found dead")
+
+    def _give_back(self) -> None:
         with self.database.write(urgent=True) as tx:
             claims.leave(tx, self.services.instance)
+
+    def _note_anchor(self) -> None:
         self._anchors.note()
 
     def _close(self) -> bool:
@@ -405,14 +413,11 @@ class Program:
         return bool(self.services.company().directory.people)
 
     def _follow(self) -> None:
-        try:
-            self._watch.check()
-            if self._faults:
-                self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
-            if self._follower:
-                self._follower.follow()
-        except AWAY as fault:
-            self.services.vitals.database.bad(type(fault).__name__)
+        self._watch.check()
+        if self._faults:
+            self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
+        if self._follower:
+            self._follower.follow()
 
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()

@@ -13,10 +13,9 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from bot.connected import connect
+from bot.connected import connect_all
 from bot.loops import AccessLoop
 from bot.operate import Desk
-from bot.references import BadReferenceError
 from bot.services import Connected, Services
 from bot.settings import KeySettings
 from bot.views.text import count, in_a_row, refusal_in_plain_text
@@ -141,7 +140,7 @@ class Hands:
     def heartbeat(self) -> float | None:
         """Return for how many seconds the liveliest process was silent; None: there is none."""
         with self._database.read() as session:
-            return claims.heartbeat(session, besides=self._me)
+            return claims.heartbeat(session)
 
     def can_do(self, requests: Iterable[AccessRequest]) -> bool:
         """Tell whether something can be done for any of them."""
@@ -156,7 +155,7 @@ class Hands:
 
     def close(self) -> bool:
         """Give back what was taken up. Return whether all calls have come to their end."""
-        finished = True
+        finished = self._access is None
         try:
             with suppress(*AWAY):
                 if self._access:
@@ -192,14 +191,7 @@ def _connected(
         return {}, dict.fromkeys(wanted, no_keys)
     with database.read() as session:
         systems = [system for system in servers.connections(session) if system.id in wanted]
-    made: dict[IntegrationId, Connected] = {}
-    missing: dict[IntegrationId, str] = {}
-    for system in systems:
-        try:
-            made[system.id] = connect(system, keys.installation)
-        except BadReferenceError as fault:
-            missing[system.id] = str(fault)
-    return made, missing
+    return connect_all(systems, keys.installation)
 
 
 class Watch:
@@ -287,7 +279,8 @@ class Watch:
         for self._seen, body in rows:
             said = fields_of(body)
             system, login, why = (str(said.get(k, "")) for k in ("integration", "account", "why"))
-            self._silent[system] = why  # one that is silent is so to its other logins, too
+            if said.get("silent"):  # to its other logins, too
+                self._silent[system] = why
             account = known.get((IntegrationId(system), login))
             if account and self._delays.get((system, login)) != why:
                 self._delays[system, login] = why

@@ -242,6 +242,16 @@ class KeySettings(StoreSettings):
         return KeyRing([key.get_secret_value() for key in self.keys], self.installation)
 
 
+class ManifestSettings(KeySettings):
+    """What it takes to take manifests in: nothing of Slack's."""
+
+    manifests: Path = Field(
+        default=Path("manifests"),
+        alias="LATCHKEY_MANIFESTS",
+        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
+    )
+
+
 class OwnerSettings(StoreSettings):
     """What it takes to change the schema."""
 
@@ -263,7 +273,7 @@ class OwnerSettings(StoreSettings):
         return url.update_query_dict(place).render_as_string(hide_password=False)
 
 
-class Settings(KeySettings, OwnerSettings):
+class Settings(ManifestSettings, OwnerSettings):
     """Everything. What each field is for stands beside it; docs/running.md is printed from here."""
 
     slack_bot_token: SecretStr = Field(
@@ -279,11 +289,6 @@ class Settings(KeySettings, OwnerSettings):
         default=None,
         alias="SLACK_APP_TOKEN",
         description="The app-level token, xapp-…, with connections:write: for Socket Mode.",
-    )
-    manifests: Path = Field(
-        default=Path("manifests"),
-        alias="LATCHKEY_MANIFESTS",
-        description="The folder of people.yaml, company.yaml, integrations.yaml and flows.yaml.",
     )
     discover_minutes: int = Field(
         default=60,
@@ -396,10 +401,6 @@ class Settings(KeySettings, OwnerSettings):
             given = {sentence: self.slack_app_token}
         return {said.partition(" ")[0]: said for said, value in given.items() if value is None}
 
-    @property
-    def loopback(self) -> bool:
-        return _is_loopback(self.slack_api_url)
-
 
 class _Sound(Settings):
     """What is right of the settings: what is left out is at its default, tokens of Slack empty."""
@@ -462,6 +463,11 @@ def load_store() -> StoreSettings:
 def load_keys() -> KeySettings:
     """Read what it takes to work on accounts. Raises BadSettingsError."""
     return _load(KeySettings, {})
+
+
+def load_manifests() -> ManifestSettings:
+    """Read what it takes to take manifests in. Raises BadSettingsError."""
+    return _load(ManifestSettings, {})
 
 
 def load_owner() -> OwnerSettings:

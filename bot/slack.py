@@ -20,7 +20,6 @@ TOKEN_REFUSED = frozenset(
 )
 LIMITED = frozenset({"ratelimited", "rate_limited"})
 UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
-LONGEST = LONGEST_PAUSE  # whatever it says: nothing is put off for longer, and it says so again
 CURES = {
     "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
     "SLACK_APP_TOKEN": "Make one anew, with connections:write: Basic Information, App-Level Tokens",
@@ -156,7 +155,8 @@ def asked_to_wait(fault: Exception) -> timedelta | None:
     seconds = asked.partition(",")[0].strip()  # a proxy in between may have said it twice
     if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 10):
         return UNSAID
-    return min(LONGEST, timedelta(seconds=int(seconds)))
+    # Nothing is put off for longer, whatever it says: it says so again.
+    return min(LONGEST_PAUSE, timedelta(seconds=int(seconds)))
 
 
 def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:

@@ -164,13 +164,17 @@ def _plain(text: str) -> Sentence:
     return lambda _teller, by, _body: text.format(by=by)
 
 
-def _moment_in(text: str, key: str) -> Sentence:
+def _running(text: str) -> Sentence:
     def sentence(_: Teller, by: str, body: Mapping[str, Any]) -> str:
-        at = body.get(key)
-        until = moment(datetime.fromisoformat(at)) if at else ""
-        return text.format(by=by, at=f" {until}" if until else " without end")
+        at = body.get("until")
+        until = f"until {moment(datetime.fromisoformat(at))}" if at else "without end"
+        return text.format(by=by, until=until)
 
     return sentence
+
+
+def _offered(_: Teller, _by: str, body: Mapping[str, Any]) -> str:
+    return f"The coming end was told: {moment(datetime.fromisoformat(body['ends_at']))}."
 
 
 def _of_thing(text: str) -> Sentence:
@@ -208,13 +212,13 @@ SENTENCES: Mapping[str, Sentence] = {
     "dropped": _of_thing("{thing} is gone, and was left out."),
     "standing": _standing,
     "left_out": _of_thing("{thing} was given, all but {why}."),
-    "granted": _moment_in("The access was given, until{at}.", "until"),
+    "granted": _running("The access was given, {until}."),
     "refused": _of_thing("{thing} was refused: {why}."),
-    "extended": _moment_in("{by} extended it, until{at}.", "until"),
+    "extended": _running("{by} extended it, {until}."),
     "extension_refused": lambda _, _by, body: (
         f"The system kept the earlier end{_reason(body.get('reason'))}."
     ),
-    "offered": _moment_in("The coming end was told:{at}.", "ends_at"),
+    "offered": _offered,
     "revoking": _revoking,
     "expired": _over("as its time was up"),
     "returned": _over("as it was returned"),

@@ -94,7 +94,7 @@ class Vitals:
         )
         Gauge(
             "latchkey_faults",
-            "What is out of order by itself: manifests, integrations.",
+            "What is out of order by itself: manifests, integrations, settings, locked rows.",
             registry=self.registry,
         ).set_function(lambda: len(self.faults()))
         self.strangers = Gauge(
@@ -104,7 +104,7 @@ class Vitals:
         )
         self.loop_lag = Gauge(
             "latchkey_loop_lag_seconds",
-            "For how long a loop that was woken has not come to its end.",
+            "For how long a loop that was woken has not come to its end, or nobody woke it.",
             ["loop"],
             registry=self.registry,
         )

@@ -30,7 +30,7 @@ from storage.sync import TooMuchError
 __all__ = ["FAULT", "OLDER", "Found", "TakeIn", "Watch", "apply", "look"]
 
 EVERY = 2.0  # seconds between two looks
-PATIENCE = 5.0  # seconds that a start waits for the folder, where a company is known
+LOOK_AGAIN = 5.0  # seconds; a first start may find that another process knows a company by now
 HANGS_AFTER = 30.0  # seconds
 BROKEN_OFF_AFTER = 10.0  # seconds in which an intake that is under way has done nothing
 TRIES = 5  # to find files that nobody is changing
@@ -129,7 +129,7 @@ class Watch:
         self._thread.start()
         if self._knows_somebody():
             return
-        while not self._judged.wait(PATIENCE):
+        while not self._judged.wait(LOOK_AGAIN):
             if self._knows_somebody():
                 return  # `check` says so if it goes on
         refused = self._found.what if self._found else None
@@ -187,9 +187,14 @@ class Watch:
                 return
             self._found = found
             self._warn()
-        self._act(self._found, asked=asked)
         if asked:
-            self._asked.clear()
+            self._asked.clear()  # before it is done: who asks meanwhile has seen something newer
+        try:
+            self._act(self._found, asked=asked)
+        except Exception:
+            if asked:
+                self._asked.set()
+            raise
 
     def _act(self, found: Found, *, asked: bool) -> None:
         broken_off = self._is_broken_off()
@@ -247,7 +252,7 @@ class Watch:
     def _warn(self) -> None:
         """Say, once, that others can write what gives access."""
         try:
-            why = files.exposed_inside(self._folder, "*.yaml")
+            why = files.exposed_inside(self._folder, manifests.files(self._folder))
         except OSError:
             return  # it is not there, which is a fault of its own
         if why and why != self._exposed:

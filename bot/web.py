@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import structlog
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import to_thread
 from slack_bolt import App
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
@@ -102,7 +102,7 @@ class Events:
         self._app = app
         self._turns = turns or Turns()
         self._seal = Seal(signing_secret)
-        self._renewing = CapacityLimiter(1)  # no more threads than that hang with its file
+        self._renewal = _Look(self._seal.renew, None, within=RENEW_WITHIN)
         self._lanes = Lanes()
         self._refusals = Refusals()
 
@@ -115,7 +115,7 @@ class Events:
         stamp = headers.get("x-slack-request-timestamp", "")
         fault = self._seal.fault(body, stamp, signature)
         if fault == "forged":  # or made with a secret that is new
-            await self._renew()
+            await self._renewal.answer()
             fault = self._seal.fault(body, stamp, signature)
         if fault:
             self._refusals.note(fault)
@@ -129,12 +129,6 @@ class Events:
                 (lambda: JSONResponse(NOTHING_FOUND)) if is_outdone(read) else None,
             )
         )
-
-    async def _renew(self) -> None:
-        with move_on_after(RENEW_WITHIN):
-            await to_thread.run_sync(
-                self._seal.renew, limiter=self._renewing, abandon_on_cancel=True
-            )
 
     def _answer(
         self, lane: Lane, body: object, headers: dict[str, str], signature: str
@@ -227,12 +221,15 @@ class _Seen:
 
 class _Look(Generic[T]):
     """A look in a thread, which all who ask meanwhile share: any number of them holds one thread,
-    and one of the connections to the database that the loops use.
+    and one of the connections to the database that the loops use. `within`: seconds.
     """
 
-    def __init__(self, look: Callable[[], T], otherwise: T) -> None:
+    def __init__(
+        self, look: Callable[[], T], otherwise: T, *, within: float = PROBE_WITHIN
+    ) -> None:
         self._look = look
         self._otherwise = otherwise
+        self._within = within
         self._under_way: asyncio.Task[T] | None = None
 
     async def answer(self) -> T:
@@ -241,6 +238,6 @@ class _Look(Generic[T]):
             run = to_thread.run_sync(self._look, abandon_on_cancel=True)
             self._under_way = asyncio.create_task(run)
         try:
-            return await asyncio.wait_for(asyncio.shield(self._under_way), PROBE_WITHIN)
+            return await asyncio.wait_for(asyncio.shield(self._under_way), self._within)
         except TimeoutError:
             return self._otherwise

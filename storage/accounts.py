@@ -613,7 +613,12 @@ class _Turn:
     def _fail(self, row: AccountRow, why: str, silence: Silence | None = None) -> None:
         row.lease = None
         if silence is None or silence.times <= ALARM_AFTER:
-            detail = {"account": row.login, "integration": row.integration_id, "why": why}
+            detail = {
+                "account": row.login,
+                "integration": row.integration_id,
+                "why": why,
+                "silent": silence is not None,
+            }
             self.book.note(Entry("delayed", SYSTEM, detail))
         if silence is None:
             self.tells.extend(_put_off(row, self.company, self.desk, why, self.now))

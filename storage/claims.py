@@ -188,14 +188,12 @@ def leave(tx: Write, instance: InstanceId) -> None:
 Moment = tuple[float, ...]  # what each clock of a pulse says
 
 
-def heartbeat(session: Session, *, besides: InstanceId | None = None) -> float | None:
+def heartbeat(session: Session) -> float | None:
     """Return for how many seconds the liveliest process was silent; None: there is none.
 
     A command that works in the place of one is none: it does what it was told to, and no more.
     """
     last = select(func.max(col(InstanceRow.beat)), db_now()).where(~col(InstanceRow.hands))
-    if besides is not None:
-        last = last.where(col(InstanceRow.id) != besides)
     beat, now = session.execute(last).one()
     return None if beat is None else max(0.0, now - beat)
 

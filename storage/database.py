@@ -61,6 +61,9 @@ Topic = str  # a loop's name: "clock", "access", "messages"
 class BusyError(Exception):
     """Others have written for longer than this process would wait."""
 
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__))
+
 
 # The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
 # can be tried again.
@@ -97,7 +100,7 @@ def address(url: str) -> str:
 
 def unusable(fault: Exception, url: str) -> str:
     """Say why a database cannot be used, and what to do about it."""
-    words = str(getattr(fault, "orig", None) or fault or type(fault).__name__)
+    words = str(getattr(fault, "orig", None) or fault) or type(fault).__name__
     why = words.splitlines()[0].removeprefix("connection failed: ").rstrip(".")
     said = f"The database {address(url)} cannot be used: {why}."
     if isinstance(fault, UnfitStoreError | BusyError):

@@ -7,6 +7,7 @@ database's journal, its lock, a key. So a place is judged with every folder and 
 import os
 import pwd
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -62,14 +63,16 @@ def exposed(place: Path) -> str:
     return next(filter(None, faults), "")
 
 
-def exposed_inside(folder: Path, pattern: str) -> str:
-    """Return how somebody else could change a file in the folder; empty: nobody can.
+def exposed_inside(folder: Path, names: Iterable[str]) -> str:
+    """Return how somebody else could change one of these in the folder; empty: nobody can.
 
     Where it is mounted read-only, as volumes of containers are, its modes give nobody anything.
     """
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         return ""
-    return next(filter(None, map(exposed, [folder, *sorted(folder.glob(pattern))])), "")
+    inside = [folder / name for name in names]
+    places = dict.fromkeys([folder, *(file.parent for file in inside), *inside])
+    return next(filter(None, map(exposed, places)), "")
 
 
 def make_folder(folder: Path, mode: int = 0o700) -> None:

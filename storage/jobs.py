@@ -48,7 +48,14 @@ _SYSTEM = (
 _OF_SYSTEM = [JobKind.DISCOVER.value, JobKind.RECONCILE.value]
 _LANE: ColumnElement[str] = case(
     (col(JobRow.kind).in_(_OF_SYSTEM), "system/" + col(JobRow.subject)),
-    (col(JobRow.kind) == JobKind.RECONCILE_ACCOUNT.value, "system/" + func.coalesce(_SYSTEM, "")),
+    (
+        # One that names no account has a lane of its own kind, and fails there alone.
+        and_(
+            col(JobRow.kind) == JobKind.RECONCILE_ACCOUNT.value,
+            col(JobRow.subject).regexp_match("^[0-9]{1,18}$"),
+        ),
+        "system/" + func.coalesce(_SYSTEM, ""),
+    ),
     else_=col(JobRow.kind),
 )
 

@@ -7,7 +7,7 @@ from bot.views.blocks import actions, button, confirm, context, modal, plain_tex
 from bot.views.text import cut, escape, rows, verbatim, when
 from bot.views.values import Block, Credentials, View
 
-__all__ = ["credentials_modal", "loading_modal", "notice_modal", "saved_modal"]
+__all__ = ["credentials_modal", "notice_modal", "saved_modal"]
 
 # What fits into a view of 250 KB, whatever it is.
 _LOGINS = 8
@@ -33,11 +33,6 @@ def saved_modal() -> View:
 def notice_modal(title: str, sentence: str) -> View:
     """Say one thing, such as why a click did nothing. The sentence is mrkdwn (see `refusal`)."""
     return modal(title, [section(sentence)])
-
-
-def loading_modal(title: str) -> View:
-    """Open at once what is about to be filled."""
-    return modal(title, [section("⏳ One moment …")])
 
 
 def _login(login: Credentials) -> Iterable[Block]:

@@ -26,7 +26,6 @@ __all__ = [
     "block_of",
     "duration_block",
     "flow_block",
-    "nothing_requestable",
     "permission_block",
     "request_modal",
     "resource_options",
@@ -100,12 +99,6 @@ def resource_options(
             for name, chosen in groups.items()
         ]
     }
-
-
-def nothing_requestable() -> View:
-    said = "🔒 *There is nothing that you can request.*\nNo access flow is open to you."
-    hint = "An administrator can say who may ask for what."
-    return modal("Request access", [section(said), context(hint)])
 
 
 def _notes(notes: Sequence[str]) -> Iterable[Block]:

@@ -121,6 +121,30 @@ def test_a_secret_on_a_disk_that_hangs_holds_up_no_other(systems):
     assert [c.id for c, _ in systems.out_of_order()] == [ONE]
 
 
+def test_one_that_is_set_up_at_last_is_out_of_order_no_more(builder, monkeypatch):
+    """What was found hanging was said to be so only after it had been set up: for good."""
+
+    class Slow(Faults):
+        def set(self, name, sentence):
+            builder.hangs.set()
+            done.wait(0.5)  # one that waits for us has to wait
+            super().set(name, sentence)
+
+        def clear(self, name):
+            super().clear(name)
+            done.set()
+
+    monkeypatch.setattr(connected, "RETRY", 0.0)
+    done, systems = threading.Event(), Systems(builder, Slow())
+    systems.want([system(ONE, hangs=True)])
+    systems.bring_in_line()
+    systems.bring_in_line()
+    systems.settle(30)
+
+    assert set(systems) == {ONE}
+    assert systems.out_of_order() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "dsn", "why"),
     [

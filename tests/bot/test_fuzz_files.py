@@ -165,5 +165,4 @@ def _use(read):
     """See that what was let in is what the program can begin with."""
     assert read.listen is None or read.listen[1] < 65536
     assert read.key_ring
-    assert read.loopback in {True, False}
     assert "xoxb-1" not in repr(read)

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import threading
 import time
 from urllib.parse import urlencode
 
@@ -135,6 +136,34 @@ def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on():
         assert status("after", b"{2") == 400
         assert status("before", b"{3") == 401
     finally:
+        assert server.stop()
+
+
+def test_forged_requests_hang_no_thread_each_while_the_secret_cannot_be_read(monkeypatch):
+    """Whoever reached the door could have one more thread hang each second."""
+    monkeypatch.setattr(web, "RENEW_WITHIN", 0.05)
+    asked, go = [], threading.Event()
+
+    def secret():
+        asked.append(threading.get_ident())
+        if len(asked) > 1:
+            go.wait(60)
+        return "secret"
+
+    app = App(signing_secret="x", token="xoxb-x", token_verification_enabled=False)
+    events = web.Events(app, secret)
+    server = Server(Starlette(routes=[Route(web.EVENTS, events.take, methods=["POST"])]), "", 0)
+    server.start()
+    try:
+        for number in range(5):
+            body, stamp = f"{{{number}".encode(), str(int(time.time()))
+            headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": "v0=" + "0" * 64}
+            url = f"http://127.0.0.1:{server.port}{web.EVENTS}"
+            answer = httpx.post(url, content=body, headers=headers, trust_env=False)
+            assert answer.status_code == 401
+        assert len(asked) == 2  # at the start, and once since
+    finally:
+        go.set()
         assert server.stop()
 
 

@@ -24,7 +24,7 @@ from storage.secrets import new_key
 from storage.tables import AccountRow, MessageRow, RequestRow
 from tests.support.inside import COMPANY, counted
 from tests.support.postgres import drop_database, for_libpq, fresh_database
-from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Stored
+from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Now, Stored
 
 EVERYBODY = (ALICE, BOB, DORA)
 
@@ -68,16 +68,6 @@ def loop(stored, system):
     yield made
     system.on.set()
     assert made.stop()
-
-
-class Now:
-    """The company's time, as a clock."""
-
-    def __init__(self, stored: Stored) -> None:
-        self._stored = stored
-
-    def now(self):
-        return self._stored.now
 
 
 def begin(loop: AccessLoop, system: Held, accounts: int) -> None:

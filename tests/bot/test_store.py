@@ -193,6 +193,22 @@ def test_the_doctor_fails_while_others_may_create_in_its_schema_and_its_cure_cur
     assert all(ok for ok, _ in said_by_doctor(url).values())
 
 
+def test_the_doctor_says_it_in_a_line_where_there_is_no_connection_left(cluster, url):
+    """It takes one more than `run` does: that ended in a traceback."""
+    with closing(Database(url)) as database:
+        schema.upgrade(database)
+    owner(cluster, url, f'alter role "{STORE}" connection limit 1')
+    try:
+        with closing(Database(url)) as database, database.read():
+            done = latchkey(url, "doctor")
+    finally:
+        owner(cluster, url, f'alter role "{STORE}" connection limit -1')
+
+    assert done.returncode == 1
+    assert "too many connections" in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stderr
+
+
 def test_with_two_roles_the_owner_upgrades_and_the_other_one_runs(cluster, url, tmp_path):
     runner = with_a_runner(cluster, url)
     kept = tmp_path / "owner"

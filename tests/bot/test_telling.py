@@ -29,6 +29,16 @@ def test_everything_that_can_happen_has_a_sentence(action):
     assert not set("{}[]_") & set(said)
 
 
+@pytest.mark.parametrize("action", ["granted", "extended"])
+def test_what_has_no_end_is_said_without_one(action):
+    """It read “until without end”."""
+    said = TELLER.told(Line(NOW, action, PersonId("marta"), {"until": None}))
+    assert "without end" in said
+    assert "until" not in said
+    said = TELLER.told(Line(NOW, action, PersonId("marta"), {"until": NOW.isoformat()}))
+    assert f"until {telling.moment(NOW)}" in said
+
+
 def test_what_is_not_known_by_name_is_said_all_the_same():
     said = TELLER.told(Line(NOW, "turned_over", PersonId("marta"), {"what": [1]}))
 

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.views import ids
 from bot.views.cards import alarm, approval_card, card, ended_card, notice, offer_card, request_card
-from bot.views.credentials import credentials_modal, loading_modal, notice_modal, saved_modal
+from bot.views.credentials import credentials_modal, notice_modal, saved_modal
 from bot.views.decide_modals import approve_modal, reject_modal
 from bot.views.lists import help_text, my_access, refusal, tasks, unknown_command
 from bot.views.request_modal import (
     block_of,
     duration_block,
-    nothing_requestable,
     permission_block,
     request_modal,
     resource_options,
@@ -988,9 +987,7 @@ def test_everything_else_is_within_slacks_limits(typed: str, name: str, count: i
     for view in (
         credentials_modal([login] * count),
         notice_modal(name, refusal(said)),
-        loading_modal(name),
         saved_modal(),
-        nothing_requestable(),
     ):
         assert not judge_view(view, "modal")
         assert not view_is_too_large(view)

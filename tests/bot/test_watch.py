@@ -20,7 +20,7 @@ from bot.sandbox.house import COMPANY
 from bot.services import Services
 from bot.watch import FAULT, OLDER, Watch
 from engine.directory import PersonId
-from storage import schema, sync
+from storage import files, schema, sync
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
@@ -256,6 +256,37 @@ def test_replicas_with_different_files_do_not_flap(replica, other):
     assert replica.fault == ""
 
 
+def test_who_asks_while_files_are_taken_in_is_heard(replica, monkeypatch):
+    """The second SIGHUP was forgotten with the first, and the set that it was for stayed out."""
+    add_flow(replica)
+    replica.look()
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.look(2)
+    act = replica.watch._act
+
+    def asked_meanwhile(found, *, asked):
+        act(found, asked=asked)
+        if asked:
+            monkeypatch.undo()
+            replica.watch.ask()
+
+    monkeypatch.setattr(replica.watch, "_act", asked_meanwhile)
+    replica.watch.ask()
+    replica.look(1)
+    assert replica.watch._asked.is_set()
+
+
+def test_flows_in_a_folder_that_others_write_are_warned_of(replica):
+    """Only the folder above it was looked at."""
+    flows = replica.folder / "flows"
+    flows.mkdir(mode=0o700)
+    shutil.move(replica.folder / "flows.yaml", flows / "some.yaml")
+    assert files.exposed_inside(replica.folder, manifests.files(replica.folder)) == ""
+    flows.chmod(0o777)
+    said = files.exposed_inside(replica.folder, manifests.files(replica.folder))
+    assert f"chmod go-w {flows}" in said
+
+
 def test_going_back_takes_a_word(replica):
     add_flow(replica)
     replica.look()
@@ -315,7 +346,7 @@ def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, monkeypatch):
     """A pipe that nobody writes to, as a file of a network disk whose server is away."""
     (replica.folder / "people.yaml").unlink()
     os.mkfifo(replica.folder / "people.yaml")
-    monkeypatch.setattr(watch, "PATIENCE", 0.01)
+    monkeypatch.setattr(watch, "LOOK_AGAIN", 0.01)
     monkeypatch.setattr(watch, "HANGS_AFTER", -1)
     replica.start()
 

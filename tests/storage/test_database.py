@@ -7,10 +7,11 @@ from datetime import datetime, timedelta, timezone
 import psycopg
 import pytest
 from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
 from storage import batch, claims
-from storage.database import BusyError, Database, Gate
+from storage.database import BusyError, Database, Gate, unusable
 from storage.jobs import JobKind, reschedule, schedule
 from storage.tables import JobRow
 from tests.support.postgres import for_libpq
@@ -302,3 +303,11 @@ def test_a_batch_refuses_a_naive_time(database):
 
     with pytest.raises(ValueError, match="naive time"), database.write() as tx:
         batch.add(tx, JobRow, naive)
+
+
+def test_why_a_database_cannot_be_used_is_said_of_every_reason():
+    """Of one whose writers had waited for too long it was an IndexError."""
+    for fault in (BusyError(), OperationalError("select 1", {}, Exception()), ValueError()):
+        said = unusable(fault, "sqlite:////x/latchkey.db")
+        assert said.startswith("The database /x/latchkey.db cannot be used: ")
+    assert "Others have written" in unusable(BusyError(), "sqlite:////x/latchkey.db")

@@ -108,6 +108,22 @@ def test_job_of_a_kind_not_known_yet_stops_nobody(stored):
     assert [job.subject for job in claim(stored)] == ["pg"]
 
 
+def test_a_job_that_names_no_account_stops_no_other(stored):
+    """On PostgreSQL no job at all was found any more: its subject was taken for a number."""
+    schedule(stored, "pg", "no number", "")
+    with stored.database.write() as tx:
+        tx.execute(
+            update(JobRow)
+            .where(col(JobRow.subject) != "pg")
+            .values(kind=JobKind.RECONCILE_ACCOUNT.value)
+        )
+
+    found = jobs.due(stored.database, stored.now, 10)
+
+    assert len(found) == 3
+    assert "system/pg" in found.values()
+
+
 def test_of_three_processes_one_runs_a_job(crew, stored, url):
     subjects = [f"s{n}" for n in range(20)]
     schedule(stored, *subjects)

@@ -392,3 +392,13 @@ class Stored:
     def close(self) -> None:
         with suppress(Exception):
             self.database.close()
+
+
+class Now:
+    """The company's time, as a clock."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def now(self) -> datetime:
+        return self._stored.now
