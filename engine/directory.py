@@ -3,7 +3,7 @@
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import NewType
@@ -18,6 +18,7 @@ class PersonStatus(StrEnum):
     INACTIVE = "inactive"
 
 
+_NEXT = timedelta(microseconds=1)  # the next moment that is told apart
 _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -95,6 +96,12 @@ class Person:
     def stands_by(self, approved_at: datetime) -> bool:
         """Tell whether what this person approved then, and is not decided yet, still counts."""
         return self.may_ask and (self.void_until is None or approved_at > self.void_until)
+
+    def approves_at(self, now: datetime) -> datetime:
+        """Return the moment of what they approve now: after all that is void, whatever the clock
+        says, which may have been set back since.
+        """
+        return now if self.stands_by(now) or not self.void_until else self.void_until + _NEXT
 
 
 def why_not(account: Account, person: Person) -> str:

@@ -192,7 +192,7 @@ def _approve(
     given = Approval(
         person.id,
         seats | (mine.seats if mine else frozenset()),
-        now,
+        person.approves_at(now),
         trimmed(command.reason),
         command.duration,
         command.keep_extensions,

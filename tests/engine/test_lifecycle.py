@@ -453,6 +453,18 @@ def test_a_guest_of_slacks_approves_no_more_and_what_they_approved_is_void():
     assert [a.person for a in made.request.approvals] == [DAN]
 
 
+def test_an_approval_counts_though_the_clock_was_set_back_since_its_giver_came_back():
+    """It was noted and told, and void: the request waited for the same person once more."""
+    made = life(State.PENDING)
+    came_back = replace(person("ben", "dba"), void_until=made.now + timedelta(minutes=10))
+    made.know(came_back)
+
+    made.do(Approve(BEN))
+
+    assert made.request.state is State.GRANTING
+    assert came_back.approves_at(made.now + timedelta(hours=1)) == made.now + timedelta(hours=1)
+
+
 def test_losing_the_group_after_approving_changes_nothing():
     made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
     made.do(Approve(BEN))
