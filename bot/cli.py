@@ -169,16 +169,22 @@ def list_requests(
 ) -> None:
     """List requests, the newest first."""
     with _desk() as desk:
+        found = desk.requests(live=not everything)
         table = Table("request", "state", "for", "what", "until")
-        for request in desk.requests(live=not everything):
+        for request in found:
             table.add_row(
                 request.code,
                 f"{request.state.value}{_unread(request)}",
                 _shown(desk.name(request.grantee)),
                 _shown(", ".join(desk.what(request))),
-                f"{request.ends_at:%Y-%m-%d %H:%M} UTC" if request.ends_at else "",
+                f"{until:%Y-%m-%d %H:%M} UTC" if (until := _until(request)) else "",
             )
-        out.print(table)
+        if found:
+            out.print(table)
+        else:
+            _say(
+                "There are none." if everything else "None is open. --all lists what is over, too."
+            )
         _name_unread(desk)
 
 
@@ -191,6 +197,12 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
             _fail(f"There is no request {code}.")
         _print_request(desk, request)
         _name_unread(desk)
+
+
+def _until(request: AccessRequest) -> datetime | None:
+    """Return when it ends or, where it is over, when that was."""
+    over = request.ended or request.decided if request.state.final else None
+    return over.at if over else request.ends_at
 
 
 def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
@@ -225,7 +237,7 @@ def revoke(
     person: Annotated[str | None, typer.Option(help="All of this person's, by email.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All access there is.")] = False,
     reason: Annotated[str, typer.Option(help="For the people concerned and the audit.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, as --all does.")] = False,
     wait: Annotated[
         int, typer.Option(min=0, help="For so many seconds at most.")
     ] = revoking.PATIENCE,
@@ -273,7 +285,7 @@ def _typed(text: str) -> str:
 
 def _make_sure(extent: str) -> None:
     if not sys.stdin.isatty():
-        _fail(f"{extent} Nothing was changed, as nobody can be asked here: give --yes.")
+        _fail(f"{extent} There is no terminal to ask in, so nothing was changed: add --yes.")
     if not typer.confirm(f"{extent} Go on?"):
         _say("Nothing was changed.")
         raise typer.Exit(1)
@@ -339,8 +351,10 @@ def resume_grants() -> None:
 def _pause(*, paused: bool) -> None:
     with _desk() as desk:
         changed = desk.pause(paused=paused)
-    word = "paused; revoking goes on" if paused else "under way again"
-    out.print(f"Granting is {'' if changed else 'already '}{word}.")
+    if paused:
+        _say(f"Granting is {'' if changed else 'already '}paused; revoking goes on.")
+    else:
+        _say("Granting is under way again." if changed else "Granting was not paused.")
 
 
 @integrations.command("list")
@@ -510,14 +524,27 @@ def verify_audit(
 @audit.command("export")
 def export_audit(
     as_: Annotated[Format, typer.Option("--format", help="CSV: a spreadsheet.")] = Format.JSONL,
-    since: Annotated[datetime | None, typer.Option(help="In UTC, like 2026-11-02.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="In UTC; itself not counted.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DAY", help="In UTC, like 2026-11-02.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="In UTC; itself not counted.")
+    ] = None,
 ) -> None:
     """Print all that happened, the oldest first."""
-    begin, end = (at and at.replace(tzinfo=UTC) for at in (since, until))
+    begin, end = (_day(text) if text else None for text in (since, until))
     with _desk() as desk:
         for text in lines(desk, as_, begin, end):
             sys.stdout.write(text)
+
+
+def _day(text: str) -> datetime:
+    """Return a day, or a moment of one, in UTC unless it says otherwise."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        _fail(f"{text} is not a day. Write it like 2026-11-02, or 2026-11-02T09:30.")
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @db.command("upgrade")

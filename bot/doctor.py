@@ -197,6 +197,9 @@ def _company(database: Database) -> Iterator[Check]:
     if not company.directory.people:
         return
     yield _administrators(company)
+    if company.paused:
+        detail = "warning: paused by an operator; revoking goes on. `latchkey resume grants`"
+        yield Check("grants", ok=True, detail=detail)
     nobody = not any(p.account for p in company.directory.people.values())
     detail = reach.accounts(company.directory)
     if nobody:
@@ -270,7 +273,7 @@ def _manifests(
         return Check("manifests", ok=False, detail=watch.OLDER)
     if held:
         return Check("manifests", ok=False, detail=held)
-    detail = f"{len(listed.people)} people, {len(listed.flows)} flows"
+    detail = f"{len(listed.people)} people and {len(listed.flows)} flows are listed"
     if why := files.exposed_inside(settings.manifests, files_of(settings.manifests)):
         detail += f". warning: who writes them gives access. {why}"
     return Check("manifests", ok=True, detail=detail)

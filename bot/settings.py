@@ -507,7 +507,11 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
         and name not in used
         and not _is_of_service(name, named)
     )
-    return [f"{name} is not a setting. {nearest(name, known)}" for name in odd]
+    return [f"{name} is not a setting. {nearest(name, known, _own_part)}" for name in odd]
+
+
+def _own_part(name: str) -> str:
+    return name.casefold().removeprefix("latchkey_")
 
 
 def _is_of_service(name: str, named: Mapping[str, str]) -> bool:

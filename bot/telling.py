@@ -76,12 +76,12 @@ class Teller:
             case State.REVOKING:
                 why = _ENDING.get(request.ending or State.REVOKED, "")
                 return (
-                    f"It is being taken away, {why}{self._settled(request.ended)}. The system has "
+                    f"It is being taken away, {why}{self._settled(request.ended)} The system has "
                     "not confirmed it yet."
                 )
             case over:
                 settled = request.decided if over is State.REJECTED else request.ended
-                return f"{_ENDED[over]}{self._settled(settled)}."
+                return f"{_ENDED[over]}{self._settled(settled)}"
 
     def access(self, request: AccessRequest, grant: Grant) -> str:
         """Say how it is with one thing that was asked for."""
@@ -89,10 +89,10 @@ class Teller:
 
     def told(self, line: Line) -> str:
         """Say what happened, in a sentence."""
-        by = self.who(line.by)
+        by = "An operator" if line.by == OPERATOR else self.who(line.by)
         with suppress(KeyError, TypeError, ValueError, OverflowError):  # a body of no shape
             return SENTENCES[line.action](self, by, line.body)
-        return f"{line.action.replace('_', ' ').capitalize()}, by {by}."
+        return f"{line.action.replace('_', ' ').capitalize()}, by {self.who(line.by)}."
 
     def _at(self, at: datetime) -> str:
         ahead = at - self.now
@@ -100,10 +100,11 @@ class Teller:
         return f"{moment(at)}{away}"
 
     def _settled(self, settled: Settled | None) -> str:
+        """Say by whom, when and why, up to the end of the sentence."""
         if settled is None:
-            return ""
+            return "."
         by = "" if settled.by == SYSTEM else f" by {self.who(settled.by)}"
-        return f"{by} at {moment(settled.at)}{_reason(settled.reason)}"
+        return f"{by} at {moment(settled.at)}.{_reason(settled.reason)}"
 
 
 def _state(request: AccessRequest, grant: Grant) -> str:
@@ -130,7 +131,7 @@ def _approved(_: Teller, by: str, body: Mapping[str, Any]) -> str:
     if body.get("how") == "automatic":
         return "Approved by the flow's own rule."
     shorter = f", for {in_words(timedelta(seconds=body['duration']))}" if "duration" in body else ""
-    return f"{by} approved it{shorter}{_reason(body.get('reason'))}."
+    return f"{by} approved it{shorter}.{_reason(body.get('reason'))}"
 
 
 def _revoking(_: Teller, by: str, body: Mapping[str, Any]) -> str:
@@ -140,13 +141,13 @@ def _revoking(_: Teller, by: str, body: Mapping[str, Any]) -> str:
         case State.RETURNED.value:
             return f"{by} returned it: it began to be taken away."
         case State.FAILED.value:
-            return f"It could not be given{_reason(body.get('reason'))}: what was begun is undone."
+            return f"It could not be given: what was begun is undone.{_reason(body.get('reason'))}"
         case _:
-            return f"{by} revoked it{_reason(body.get('reason'))}: it began to be taken away."
+            return f"{by} revoked it: it began to be taken away.{_reason(body.get('reason'))}"
 
 
 def _cancelled(_: Teller, by: str, body: Mapping[str, Any]) -> str:
-    return f"{by} cancelled it{_reason(body.get('reason'))}."
+    return f"{by} cancelled it.{_reason(body.get('reason'))}"
 
 
 def _over(why: str, word: str = "it is gone") -> Sentence:
@@ -195,7 +196,10 @@ def _void(teller: Teller, _by: str, body: Mapping[str, Any]) -> str:
 
 
 def _reason(reason: object) -> str:
-    return f", “{reason}”" if reason else ""
+    """Say why, in a sentence of its own: what somebody wrote has its own end."""
+    said = str(reason or "").strip()
+    end = "" if said.endswith((".", "!", "?", "…")) else "."
+    return f" Reason: {said}{end}" if said else ""
 
 
 # How each entry of a request's history reads, by its action.
@@ -204,7 +208,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "verified": _plain("{by} verified."),
     "approved": _approved,
     "void": _void,
-    "rejected": lambda _, by, body: f"{by} rejected it{_reason(body.get('reason'))}.",
+    "rejected": lambda _, by, body: f"{by} rejected it.{_reason(body.get('reason'))}",
     "cancelled": _cancelled,
     "timed_out": _plain("It lapsed: nobody decided in time."),
     "escalated": lambda _, _by, body: f"Nobody had decided: tier {body.get('tier')} was asked too.",
@@ -216,7 +220,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "refused": _of_thing("{thing} was refused: {why}."),
     "extended": _running("{by} extended it, {until}."),
     "extension_refused": lambda _, _by, body: (
-        f"The system kept the earlier end{_reason(body.get('reason'))}."
+        f"The system kept the earlier end.{_reason(body.get('reason'))}"
     ),
     "offered": _offered,
     "revoking": _revoking,

@@ -41,8 +41,8 @@ OLDER = (
     "latchkey apply"
 )
 REFUSED = (
-    "The manifests were not taken in, for what is wrong in them. Latchkey goes on with "
-    "what it knows: access ends on time, and people can work."
+    "The company's files cannot be used as they are: the last good version stays in force, and "
+    "access ends on time. Correct them, and Latchkey takes them in by itself."
 )
 
 # Stores what the manifests say, as the set of this hash.

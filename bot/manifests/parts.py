@@ -1,7 +1,7 @@
 """What every document is made of: texts, durations, names looked up, faults put into words."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -111,10 +111,10 @@ def shown(value: object) -> str:
             return "keys and values"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the cure for a word that is none of the known ones."""
-    by_key = {k.casefold(): k for k in known}
-    near = difflib.get_close_matches(word.casefold(), by_key, 1)
+def nearest(word: str, known: Iterable[str], key: Callable[[str], str] = str.casefold) -> str:
+    """Return the cure for a word that is none of the known ones. `key`: in what they differ."""
+    by_key = {key(k): k for k in known}
+    near = difflib.get_close_matches(key(word), by_key, 1)
     if near:
         return f"Did you mean `{by_key[near[0]]}`?"
     if not by_key or len(by_key) > 24:

@@ -167,6 +167,8 @@ def _need_port(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))
+        except OverflowError:
+            raise _NotStartedError(f"There is no port {port}: --port is 0 to 65535.") from None
         except OSError as fault:
             raise _NotStartedError(
                 f"Port {port} cannot be used: {fault.strerror}. Choose another with --port"

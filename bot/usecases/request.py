@@ -79,7 +79,7 @@ class Changed:
 def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise] | Refusal:
     """Return the form to begin with, filled in as far as the text allows.
 
-    The text is like `read on orders for 2h: INC-42`; what was not understood is in the notes.
+    The text is like `read on orders/shop for 2h: INC-42`; what was not understood is in the notes.
     """
     company = services.company()
     if isinstance(now := still(company, person), Refusal):

@@ -19,7 +19,7 @@ Part = tuple[str, Sequence[Scene], Callable[[Scene], list[Block]]]  # its header
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _COMMANDS = (
-    ("request", "ask for access, for example `/access request read on orders for 2h: INC-42`"),
+    ("request", "ask for access, for example `/access request read on orders/shop for 2h: INC-42`"),
     ("my", "what you have and what you wait for"),
     ("tasks", "requests that wait for your decision"),
     ("help", "this list"),

@@ -293,6 +293,13 @@ def test_a_part_is_exported_by_its_days(stored, latchkey):
     assert [json.loads(line)["action"] for line in said.splitlines()] == ["day 1", "day 2"]
 
 
+def test_a_day_that_is_none_is_refused_in_words(latchkey):
+    """“Input should be a valid datetime or date, input is too short”."""
+    status, said = latchkey("audit", "export", "--since", "tomorrow")
+    assert status == 1
+    assert "tomorrow is not a day. Write it like 2026-11-02" in said
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(stored, latchkey):
     """One row without a time that can be read blinded verify and the export."""
     with stored.database.write() as tx:

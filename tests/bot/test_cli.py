@@ -413,7 +413,7 @@ def test_a_request_is_shown_in_sentences(told):
         "in Production PostgreSQL: gone",
         f"The access was given, until {ended:%Y-%m-%d %H:%M:%S %Z} ({request.ends_at:%H:%M} UTC).",
         "Marta Nowak-Żelazna was shown the login.",
-        "an operator revoked it, “incident 9”: it began to be taken away.",
+        "An operator revoked it: it began to be taken away. Reason: incident 9.",
         "Confirmed: it is gone, as it was revoked.",
     ):
         assert sentence in shown
@@ -608,6 +608,8 @@ def test_paused_grants_wait_and_revoking_goes_on(told):
         told.card(marta, running.code, button="return").click("return")
         told.wait(running.code, State.RETURNED)
         assert told.request(waiting.code).state is State.GRANTING
+        assert "`latchkey resume grants`" in told.house.bot.run("doctor").stdout
     finally:
         told.house.bot.run("resume", "grants")
     told.wait(waiting.code, State.ACTIVE)
+    assert told.house.bot.run("resume", "grants").stdout == "Granting was not paused.\n"

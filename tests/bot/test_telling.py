@@ -10,7 +10,7 @@ from bot import telling
 from bot.operate import Line
 from engine import lifecycle
 from engine.directory import PersonId
-from engine.request import State
+from engine.request import OPERATOR, State
 from tests.support.builders import NOW, life
 
 TELLER = telling.Teller(lambda person: person.capitalize(), {}, NOW)
@@ -37,6 +37,17 @@ def test_what_has_no_end_is_said_without_one(action):
     assert "until" not in said
     said = TELLER.told(Line(NOW, action, PersonId("marta"), {"until": NOW.isoformat()}))
     assert f"until {telling.moment(NOW)}" in said
+
+
+def test_what_somebody_wrote_stands_in_a_sentence_of_its_own():
+    """It read “an operator revoked it, “the ticket was closed.”: it began …”."""
+    body = {"ending": "revoked", "reason": "the ticket was closed."}
+    said = TELLER.told(Line(NOW, "revoking", OPERATOR, body))
+    assert said == (
+        "An operator revoked it: it began to be taken away. Reason: the ticket was closed."
+    )
+    said = TELLER.told(Line(NOW, "approved", PersonId("marta"), {"reason": "fine, go on"}))
+    assert said == "Marta approved it. Reason: fine, go on."
 
 
 def test_what_is_not_known_by_name_is_said_all_the_same():
