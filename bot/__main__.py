@@ -1,11 +1,16 @@
 """Where the program begins: `latchkey`, or `python -m bot`."""
 
 import gc
+import os
+import sys
 
 from bot import memory
 
 
 def main() -> None:
+    # Where they are closed Python has none, and the first file that is opened gets their number.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     memory.share_arenas()
     # Most of the program is loaded here, and stays: to look for garbage in it takes a tenth of the
     # start.

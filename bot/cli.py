@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import IO, Annotated, NoReturn, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -15,9 +15,21 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from bot import doctor, greeting, logs, manifests, operate, redaction, revoking, settings, telling
+from bot import (
+    doctor,
+    greeting,
+    logs,
+    manifests,
+    operate,
+    redaction,
+    revoking,
+    settings,
+    telling,
+    watch,
+)
 from bot.connected import connect_all
 from bot.export import Format, lines
+from bot.lines import Lines
 from bot.manifests import BadManifestsError
 from bot.references import BadReferenceError
 from bot.settings import BadSettingsError, KeySettings, Settings, StoreSettings
@@ -142,12 +154,11 @@ def apply() -> None:
 
     A running Latchkey does so by itself, within seconds, with what was never applied.
     """
-    from bot import watch
     from bot.program import take_in
     from bot.services import Services
 
     given = _read(settings.load_manifests)
-    with operate.opened(given) as desk:
+    with _desk(given) as desk:
         services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
         try:
             changed = watch.apply(services, given.manifests, take_in, err.print)
@@ -194,7 +205,7 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
     with _desk() as desk:
         request = desk.request(code)
         if request is None:
-            _fail(f"There is no request {code}.")
+            _fail(f"There is no request “{code}”.")
         _print_request(desk, request)
         _name_unread(desk)
 
@@ -255,7 +266,7 @@ def revoke(
         _fail("Give one of: a request's code, --person EMAIL, --all.")
     logs.configure(level=logging.ERROR)
     finished = True
-    with _desk() as desk:
+    with _unhindered() as flush, _desk() as desk:
         chosen = desk.chosen(code and _typed(code), person and _typed(person))
         if isinstance(chosen, Refusal):
             _fail(chosen.sentence)
@@ -272,10 +283,36 @@ def revoke(
             _say(revoking.closing(desk, chosen))
     status = 1 if refused else 2 if left else 0
     if not finished:
-        sys.stdout.flush()
+        flush()
         logs.flush()
         os._exit(status)  # what still runs would be waited for
     raise typer.Exit(status)
+
+
+@contextmanager
+def _unhindered() -> Iterator[Callable[[], None]]:
+    """Print from threads of their own: a pipe that is closed, full or paused stops no ending.
+
+    What is yielded waits a moment for what is not printed yet.
+    """
+    consoles = {out: Lines(sys.stdout, _unsaid), err: Lines(sys.stderr, _unsaid)}
+
+    def flush() -> None:
+        for written in consoles.values():
+            written.flush(logs.AT_THE_END)
+
+    for console, written in consoles.items():
+        console.file = cast(IO[str], written)
+    try:
+        yield flush
+    finally:
+        flush()
+        for console in consoles:
+            console.file = cast(IO[str], None)  # whatever stdout and stderr are then
+
+
+def _unsaid(lines: int) -> str:
+    return f"{lines} lines are missing here: they could not be printed.\n"
 
 
 def _typed(text: str) -> str:
@@ -439,7 +476,7 @@ def part_people(email: str) -> None:
 def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
     given = _read(settings.load_manifests)
-    listed = manifests.load(given.manifests)
+    listed = watch.soon(given.manifests, manifests.load)
     with _desk() as desk:
         accepted = desk.accept(listed)
     if accepted.changed:
@@ -464,7 +501,7 @@ def carry_people(
 ) -> None:
     """Carry over all that belongs to people who have a new id in people.yaml; list them first."""
     given = _read(settings.load_manifests)
-    listed = manifests.load(given.manifests)
+    listed = watch.soon(given.manifests, manifests.load)
     with _desk() as desk:
         found = desk.new_ids(listed)
         apart = {address(email) for email in others or ()}
@@ -558,8 +595,11 @@ def upgrade() -> None:
         owner.close()
     else:
         before = schema.upgrade(database)
-    out.print(f"schema {before or 'none'} → {schema.current(database)}")
+    now = schema.current(database)
     database.close()
+    if not schema.fits(now):
+        _fail(str(NeedsUpgradeError(now)))
+    out.print(f"schema {before or 'none'} → {now}")
 
 
 @db.command("restored")
@@ -700,6 +740,9 @@ def main() -> None:
         _say_fault(str(fault))
     except (DBAPIError, *AWAY) as fault:
         _say_fault(_of_database(fault))
+    except OSError as fault:  # a full disk behind stdout, for one
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again at its end
+        _say_fault(f"This could not be done: {fault.strerror or fault}.")
     sys.exit(1)
 
 

@@ -122,7 +122,8 @@ def _database(settings: Settings) -> Iterator[Check]:
             with database.sessions.connect() as connection:
                 cure = strangers(connection)
                 yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
-                yield _roles(database.sessions, connection)
+                if found:
+                    yield _roles(database.sessions, connection)
         if schema.fits(found):
             if settings.slack_app_token:
                 yield _sockets(database)
@@ -234,7 +235,10 @@ def _unreadable(database: Database) -> Iterator[Check]:
 
 
 def _integrations(settings: Settings) -> Iterator[Check]:
-    found = watch.look(settings.manifests)
+    try:
+        found = watch.soon(settings.manifests, watch.look)
+    except BadManifestsError as fault:
+        found = watch.Found("", fault)
     listed = found.what if found else None
     standing, held, stored = _stored(settings, found)
     yield _manifests(settings, listed, standing, held)

@@ -6,7 +6,9 @@ What the environment does not have may stand in the file `.env`. Both are read a
 import os
 import re
 import stat
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -16,6 +18,7 @@ from storage import files
 
 ENV_FILE = ".env"
 MOST = 1 << 16  # bytes of a file
+WITHIN = 1.0  # seconds that a file may take that was read before
 
 _pipes: dict[str, bytes] = {}  # what came through one comes once
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -43,6 +46,45 @@ def env_file() -> Mapping[str, str]:
         raise BadEnvFileError(f"{file} cannot be read: {fault.strerror}.") from None
     except UnicodeDecodeError:
         raise BadEnvFileError(f"{file} is not UTF-8: save it as UTF-8.") from None
+
+
+class Anew:
+    """Reads a reference again, in a thread: a disk that hangs keeps one, and holds up who asks for
+    `WITHIN` once.
+    """
+
+    def __init__(self, reference: str) -> None:
+        self._reference = reference
+        self._lock = threading.Lock()
+        self._last = ""
+        self._under_way: _Reading | None = None
+
+    def read(self, first: str, sound: Callable[[str], str | None]) -> str:
+        """Return what it says now, as `sound` makes it; what was read last if that raises
+        ValueError, cannot be read or takes too long. `first`: what was read at the start.
+        """
+        with self._lock:
+            hangs = self._under_way is not None and self._under_way.is_alive()
+            if not hangs:
+                self._under_way = _Reading(self._reference)
+                self._under_way.start()
+            reading = self._under_way
+        if reading and not hangs:
+            reading.join(WITHIN)
+        with suppress(ValueError):
+            if reading and reading.found and (now := sound(reading.found)):
+                self._last = now
+        return self._last or first
+
+
+class _Reading(threading.Thread):
+    def __init__(self, reference: str) -> None:
+        super().__init__(name="secret", daemon=True)
+        self._reference, self.found = reference, ""
+
+    def run(self) -> None:
+        with suppress(BadReferenceError):
+            self.found = resolve(self._reference)
 
 
 def is_reference(text: str) -> bool:

@@ -49,6 +49,7 @@ STOP_WITHIN = 2.0  # seconds for calls under way
 REMEMBERED = 5000  # entries of the audit that are looked through for the last reason known
 RECENT = timedelta(hours=1)
 REST = 0.5  # seconds between two turns, for a process that starts
+PEER_HANGS = 3 * claims.TURN
 
 Say = Callable[[str], None]
 
@@ -111,6 +112,8 @@ class Hands:
         self._beaten = float("-inf")
         self._turn: ExitStack | None = None
         self._turn_began = 0.0
+        self._peer: int | None = None
+        self._peer_since = 0.0
         self._services = keys and _NothingNew(
             desk.database,
             desk.companies,
@@ -134,8 +137,25 @@ class Hands:
             time.sleep(REST)
         if self._turn is None:
             self._turn_began = time.monotonic()
-            self._turn = claims.take_turn(self._database)
+            try:
+                self._turn = claims.take_turn(self._database)
+            except claims.NotAloneError as fault:
+                self._meet(fault.peer)
         return self._turn is not None
+
+    @property
+    def peer(self) -> int | None:
+        """The process of another such command whose turn it is; None: it is no command's."""
+        return None if self._turn else self._peer
+
+    @property
+    def peer_hangs(self) -> bool:
+        """Whether that keeps its turn for longer than one that works does."""
+        return self.peer is not None and time.monotonic() - self._peer_since > PEER_HANGS
+
+    def _meet(self, peer: int | None) -> None:
+        if peer != self._peer:
+            self._peer, self._peer_since = peer, time.monotonic()
 
     def heartbeat(self) -> float | None:
         """Return for how many seconds the liveliest process was silent; None: there is none."""
@@ -220,12 +240,13 @@ class Watch:
         if alone and not self._alone and hands.can_do(self.open):
             still = "" if self._alone is None else " any more"
             self._say(f"No Latchkey process is alive{still}: this command takes the access away.")
-        self._alone = alone
+        if hands.peer is None:  # between two commands nothing begins and nothing ends
+            self._alone = alone
         self._say_what_is_over()
         self._say_delays()
         if not alone and self.open and time.monotonic() >= self._due_to_tell:
             self._due_to_tell = time.monotonic() + TOLD_AGAIN
-            self._say(self._no_progress(hands.heartbeat()))
+            self._say(self._no_progress(hands))
 
     def why(self, request: AccessRequest) -> str:
         """Say what is known of why it is not over."""
@@ -287,9 +308,21 @@ class Watch:
                 new.append((account, why))
         return new
 
-    def _no_progress(self, heartbeat: float | None) -> str:
-        seen = "" if heartbeat is None else f" (its last heartbeat: {heartbeat:.0f} s ago)"
+    def _no_progress(self, hands: Hands) -> str:
         codes = in_a_row([r.code for r in self.open], most=10)
+        if hands.peer is not None:
+            cure = (
+                f" It is suspended, or hangs. End it, and this command goes on in its place: kill "
+                f"-KILL {hands.peer}"
+                if hands.peer_hangs
+                else ""
+            )
+            return (
+                f"Another `latchkey revoke`, process {hands.peer}, is at work, and {codes} has not "
+                f"ended in {NO_PROGRESS:.0f} s: {self.why(self.open[0])}.{cure}"
+            )
+        heartbeat = hands.heartbeat()
+        seen = "" if heartbeat is None else f" (its last heartbeat: {heartbeat:.0f} s ago)"
         hangs = heartbeat is not None and heartbeat >= DEAD_AFTER
         cure = " It seems to hang: end it, and this command goes on in its place." if hangs else ""
         return (

@@ -37,6 +37,7 @@ from bot import redaction
 from bot.manifests.parts import nearest
 from bot.references import (
     ENV_FILE,
+    Anew,
     BadEnvFileError,
     BadReferenceError,
     env_file,
@@ -60,6 +61,7 @@ SECRETS = frozenset(
         "keys",
     }
 )
+A_WEEK = 7 * 24 * 60  # minutes
 ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -116,7 +118,7 @@ class StoreSettings(BaseSettings):
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
     )
 
-    _references: dict[str, str] = PrivateAttr(default_factory=dict)  # by the name of the field
+    _references: dict[str, Anew] = PrivateAttr(default_factory=dict)  # by the name of the field
 
     @model_validator(mode="wrap")
     @classmethod
@@ -125,7 +127,7 @@ class StoreSettings(BaseSettings):
         for name in SECRETS & cls.model_fields.keys():
             value = str(given.get(cls.model_fields[name].alias) or given.get(name) or "").strip()
             if is_reference(value):
-                made._references[name] = value  # noqa: SLF001  (ours)
+                made._references[name] = Anew(value)  # noqa: SLF001  (ours)
         return made
 
     @classmethod
@@ -143,18 +145,14 @@ class StoreSettings(BaseSettings):
     def database_url_now(self) -> str:
         """Return the database's address anew where it is a reference: the password may be new.
 
-        What cannot be read just now, or is no address, leaves the one that was read at the start.
+        What cannot be read just now, or is no address, leaves the one that was read last.
         """
-        return self._anew("database_url", self._known_database) or self.database_url
+        return self._anew("database_url", self.database_url, self._known_database)
 
-    def _anew(self, name: str, sound: Callable[[str], str | None]) -> str | None:
-        """Read a secret again where it is a reference; None: it is none, or cannot be used."""
-        if name not in self._references:
-            return None
-        try:
-            return sound(resolve(self._references[name]))
-        except (BadReferenceError, ValueError):
-            return None
+    def _anew(self, name: str, first: str, sound: Callable[[str], str | None]) -> str:
+        """Return a secret as it was read last, if it is a reference; else as it was `first`."""
+        reference = self._references.get(name)
+        return reference.read(first, sound) if reference else first
 
     @model_validator(mode="before")
     @classmethod
@@ -293,12 +291,14 @@ class Settings(ManifestSettings, OwnerSettings):
     discover_minutes: int = Field(
         default=60,
         ge=1,
+        le=A_WEEK,
         alias="LATCHKEY_DISCOVER_MINUTES",
         description="How often resources are discovered, in minutes.",
     )
     reconcile_minutes: int = Field(
         default=60,
         ge=1,
+        le=A_WEEK,
         alias="LATCHKEY_RECONCILE_MINUTES",
         description="How often systems are compared with what was granted, in minutes.",
     )
@@ -371,14 +371,15 @@ class Settings(ManifestSettings, OwnerSettings):
         return value
 
     def bot_token_now(self) -> str:
-        """Return it anew where it is a reference; what was read at the start if that is none."""
-        return self._anew("slack_bot_token", _bot_token) or _plain(self.slack_bot_token)
+        """Return it anew where it is a reference; what was read last if that is none now."""
+        return self._anew("slack_bot_token", _plain(self.slack_bot_token), _bot_token)
 
     def app_token_now(self) -> str:
-        return self._anew("slack_app_token", _app_token) or _plain(self.slack_app_token)
+        return self._anew("slack_app_token", _plain(self.slack_app_token), _app_token)
 
     def signing_secret_now(self) -> str:
-        return self._anew("slack_signing_secret", _one_word) or _plain(self.slack_signing_secret)
+        first = _plain(self.slack_signing_secret)
+        return self._anew("slack_signing_secret", first, _one_word)
 
     @property
     def listen(self) -> tuple[str, int] | None:

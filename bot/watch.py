@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -20,6 +21,7 @@ from bot.alarms import Alarms, in_lines
 from bot.changes import Known, changes
 from bot.manifests import BadManifestsError, Fault, Manifests
 from bot.manifests.marked_yaml import MAX_BYTES
+from bot.pool import in_time
 from bot.services import Services
 from storage import files, servers, sets, sync
 from storage.company import Company
@@ -27,13 +29,15 @@ from storage.database import AWAY, Write
 from storage.sets import Standing
 from storage.sync import TooMuchError
 
-__all__ = ["FAULT", "OLDER", "Found", "TakeIn", "Watch", "apply", "look"]
+__all__ = ["FAULT", "OLDER", "Found", "TakeIn", "Watch", "apply", "look", "soon"]
 
 EVERY = 2.0  # seconds between two looks
 LOOK_AGAIN = 5.0  # seconds; a first start may find that another process knows a company by now
 HANGS_AFTER = 30.0  # seconds
 BROKEN_OFF_AFTER = 10.0  # seconds in which an intake that is under way has done nothing
 TRIES = 5  # to find files that nobody is changing
+ANSWERS_WITHIN = 10.0  # seconds; who waits is told that there is no answer
+NO_ANSWER = "It does not answer: a disk that hangs, or a pipe among the files."
 
 FAULT = "manifests"
 OLDER = (
@@ -47,6 +51,8 @@ REFUSED = (
 
 # Stores what the manifests say, as the set of this hash.
 TakeIn = Callable[[Services, Manifests, str], TooMuchError | None]
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -73,6 +79,23 @@ def look(folder: Path) -> Found | None:
     return Found(digest, what) if _digest(folder) == digest else None
 
 
+def soon(folder: Path, read: Callable[[Path], T]) -> T:
+    """Return what a command reads there. Raises BadManifestsError where nothing answers."""
+    found = list[T]()
+    faults = list[BadManifestsError]()
+
+    def reads() -> None:
+        try:
+            found.append(read(folder))
+        except BadManifestsError as fault:
+            faults.append(fault)
+
+    in_time("manifests", ANSWERS_WITHIN, reads)
+    if found:
+        return found[0]
+    raise next(iter(faults), BadManifestsError([Fault(str(folder), 0, (), NO_ANSWER)]))
+
+
 def apply(
     services: Services, folder: Path, take_in: TakeIn, say: Callable[[str], None]
 ) -> list[str]:
@@ -83,7 +106,7 @@ def apply(
     """
     before: Found | None = None
     for _ in range(TRIES):
-        found = look(folder)
+        found = soon(folder, look)
         if found and (_agree(before, found) or _in_force(services, found)):
             if isinstance(found.what, BadManifestsError):
                 raise found.what

@@ -25,7 +25,8 @@ EVENTS = "/slack/events"
 LARGEST = 1024 * 1024  # bytes of a body; Slack's largest, a view with all its state, is 250 KB
 FRESH = 300  # seconds that a signature is good for
 SAY_EVERY = 1.0  # seconds between two lines on what was refused
-RENEW_WITHIN = 1.0  # seconds
+RENEW_WITHIN = 1.0  # seconds that a forged request waits for a new secret
+RENEW_EVERY = 5.0  # seconds; what was signed with a former one is refused after that
 PROBE_WITHIN = 3.0  # seconds; what takes longer does not answer
 
 T = TypeVar("T")
@@ -103,6 +104,7 @@ class Events:
         self._turns = turns or Turns()
         self._seal = Seal(signing_secret)
         self._renewal = _Look(self._seal.renew, None, within=RENEW_WITHIN)
+        self._renewed = time.monotonic()
         self._lanes = Lanes()
         self._refusals = Refusals()
 
@@ -113,6 +115,9 @@ class Events:
         headers = {name.lower(): value for name, value in request.headers.items()}
         signature = headers.get("x-slack-signature", "")
         stamp = headers.get("x-slack-request-timestamp", "")
+        if time.monotonic() - self._renewed > RENEW_EVERY:
+            self._renewed = time.monotonic()
+            self._renewal.begin()
         fault = self._seal.fault(body, stamp, signature)
         if fault == "forged":  # or made with a secret that is new
             await self._renewal.answer()
@@ -232,12 +237,15 @@ class _Look(Generic[T]):
         self._within = within
         self._under_way: asyncio.Task[T] | None = None
 
-    async def answer(self) -> T:
-        """Return what it finds, or `otherwise` if that takes too long."""
+    def begin(self) -> asyncio.Task[T]:
         if self._under_way is None or self._under_way.done():
             run = to_thread.run_sync(self._look, abandon_on_cancel=True)
             self._under_way = asyncio.create_task(run)
+        return self._under_way
+
+    async def answer(self) -> T:
+        """Return what it finds, or `otherwise` if that takes too long."""
         try:
-            return await asyncio.wait_for(asyncio.shield(self._under_way), self._within)
+            return await asyncio.wait_for(asyncio.shield(self.begin()), self._within)
         except TimeoutError:
             return self._otherwise

@@ -32,7 +32,7 @@ from storage.book import Book
 from storage.claims import LONGEST_PAUSE, InstanceId
 from storage.codec import fields_of
 from storage.company import Company
-from storage.database import Database, Write
+from storage.database import UNREAD, Database, Write
 from storage.jobs import JobKind
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
@@ -448,6 +448,9 @@ class _Turn:
     def _begin(self, row: AccountRow, kind: Kind) -> Work | None:
         """Store, before the connector is called, that access is about to begin."""
         account = AccountId(row.id or 0)
+        if UNREAD in row.login:  # which no system would know: it would seem to be gone
+            self._fail(row, "the login that is stored cannot be read: correct it in the database")
+            return None
         for request in self.book.on(account) if not self._stopped(row) else ():
             if any(g.account == account and g.state is GrantState.WANTED for g in request.grants):
                 self.book.decide(request.id, Attempt())

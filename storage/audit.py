@@ -88,7 +88,7 @@ class Anchor:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        found = _ANCHOR.fullmatch(text)
+        found = _ANCHOR.fullmatch(text.strip())
         if not found:
             raise BadAnchorError
         return cls(int(found[1]), found[2])

@@ -42,10 +42,14 @@ PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file'
 
 
 class NotAloneError(RuntimeError):
-    """Another Latchkey works on this SQLite file. The text says which, and how to end it."""
+    """Another Latchkey works on this SQLite file. The text says which, and how to end it.
+
+    `peer`: its process, if it is a command that works in place of one.
+    """
 
     def __init__(self, holder: str = "") -> None:
         pid, _, command = holder.partition(" ")
+        self.peer = int(pid) if pid.isdecimal() and command == COMMAND else None
         who = f": `{command}`, process {pid}" if pid.isdecimal() and command else ""
         cure = "Stop it, or use PostgreSQL for several."
         if command == COMMAND and who:
@@ -79,8 +83,8 @@ def lock_file(database: Database) -> IO[str] | None:
     return lock
 
 
-def take_turn(database: Database) -> ExitStack | None:
-    """Take the place of the process on SQLite, until it is closed; None: there is one.
+def take_turn(database: Database) -> ExitStack:
+    """Take the place of the process on SQLite, until it is closed. Raises NotAloneError.
 
     For `TURN` at most: one that starts meanwhile waits for it.
     """
@@ -89,7 +93,7 @@ def take_turn(database: Database) -> ExitStack | None:
         file = _locked(f"{database.file}{suffix}", COMMAND)
         if file is None:
             held.close()
-            return None
+            raise NotAloneError(_holder(f"{database.file}{suffix}"))
         held.enter_context(file)
     return held
 

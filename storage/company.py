@@ -93,7 +93,8 @@ class Companies:
         made of what was true before it would put the request to sleep again.
         """
         query = _HEAD_LOCKED if isinstance(session, Write) else _HEAD
-        ((epoch, paused, admins),) = session.ask(query)
+        ((stored, paused, admins),) = session.ask(query)
+        epoch = stored if isinstance(stored, int) else -1  # the next change writes a number
         with self._lock:
             newest = self._newest
         if newest is not None and newest.epoch == epoch:

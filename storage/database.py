@@ -54,6 +54,7 @@ RESTED = 1.0  # seconds since it was last taken, after which a connection may be
 _NOW = select(db_now())
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
+UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
@@ -102,12 +103,21 @@ def unusable(fault: Exception, url: str) -> str:
     """Say why a database cannot be used, and what to do about it."""
     words = str(getattr(fault, "orig", None) or fault) or type(fault).__name__
     why = words.splitlines()[0].removeprefix("connection failed: ").rstrip(".")
-    said = f"The database {address(url)} cannot be used: {why}."
+    said = f"The database {address(url)} cannot be used: {why}{'' if why.endswith(';') else '.'}"
     if isinstance(fault, UnfitStoreError | BusyError):
         return said  # with its cure
     if "not a database" in why:
         return f"{said} Give Latchkey's own, or none that is there, in LATCHKEY_DATABASE_URL."
-    if file_of(url):
+    if file := file_of(url):
+        cures = {
+            "locked": "Another process writes, and does not end: `fuser {file}` names it. End it "
+            "if it hangs, and try again.",
+            "malformed": "It is damaged: restore a back-up.",
+            "no such": "That is not this Latchkey's schema: name its own file in "
+            "LATCHKEY_DATABASE_URL.",
+        }
+        if cure := next((cure for word, cure in cures.items() if word in why), ""):
+            return f"{said} {cure.format(file=file)}"
         return (
             f"{said} Let the user that Latchkey runs as read and write it and its folder, or give "
             "another in LATCHKEY_DATABASE_URL."

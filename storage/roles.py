@@ -18,29 +18,39 @@ RIGHTS = {
 _TABLES = "select tablename from pg_tables where schemaname = %s order by 1"
 # Whatever the running role may become, whether or not it inherits, or has yet to SET ROLE.
 _MEMBER = "pg_has_role(current_user, r.oid, 'MEMBER')"
+# What of its own memberships makes it one: a role may be reached by way of others.
+_BY = """
+(select string_agg(quote_ident(g.rolname), ', ' order by g.rolname)
+ from pg_auth_members m join pg_roles g on g.oid = m.roleid
+ where pg_get_userbyid(m.member) = current_user and pg_has_role(g.oid, r.oid, 'MEMBER'))
+"""
 _ROLES = f"""
-select quote_ident(current_user), quote_ident(r.rolname), r.rolname = current_user,
+select quote_ident(current_user), quote_ident(r.rolname), {_BY}, r.rolname = current_user,
        r.rolsuper or r.rolname in ('pg_execute_server_program', 'pg_write_server_files'),
-       r.oid = nspowner,
+       r.oid = nspowner, r.oid = datdba,
        r.rolcreaterole and current_setting('server_version_num')::int < 160000
-from pg_namespace, pg_roles r where nspname = %s and {_MEMBER}
-order by 3 desc, 2
+from pg_namespace, pg_roles r, pg_database
+where nspname = %s and datname = current_database() and {_MEMBER}
+order by 4 desc, 2
 """  # noqa: S608  (a constant)
 _SOME = f"""
-select quote_ident(current_user), quote_ident(r.rolname), r.rolname = current_user,
+select quote_ident(current_user), quote_ident(r.rolname), {_BY}, r.rolname = current_user,
        string_agg(word || ' ' || relname, ', ' order by relname, word)
 from pg_roles r, pg_class, unnest(array['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) as asked (word)
 where relnamespace = (select oid from pg_namespace where nspname = %s) and relname = any (%s)
   and {_MEMBER}
   and (has_table_privilege(r.oid, pg_class.oid, word)
        or word = 'UPDATE' and has_any_column_privilege(r.oid, pg_class.oid, word))
-group by r.rolname order by 3 desc, 2
+group by r.oid, r.rolname order by 4 desc, 2
 """  # noqa: S608  (a constant)
-_MAKES = """
-select format('%1$s may make schemas: REVOKE CREATE ON DATABASE %2$I FROM %1$s;',
-              quote_ident(current_user), current_database())
-where has_database_privilege(current_database(), 'CREATE')
-"""
+_MAKES = f"""
+select quote_ident(current_user), quote_ident(r.rolname), {_BY}, r.rolname = current_user,
+       quote_ident(current_database())
+from pg_roles r
+where {_MEMBER} and has_database_privilege(r.oid, current_database(), 'CREATE')
+  and (r.rolname = current_user or not has_database_privilege(current_database(), 'CREATE'))
+order by 4 desc, 2
+"""  # noqa: S608  (a constant)
 
 Connection = psycopg.Connection[Any]
 
@@ -72,24 +82,31 @@ def excess(connection: Connection, schema: str) -> str:
     found = [said for row in roles if (said := _powers(*row))]
     if found:
         return " ".join(found)
-    for me, role, itself, rights in connection.execute(_SOME, [schema, sorted(WRITTEN_ONCE)]):
+    for me, role, by, itself, rights in connection.execute(_SOME, [schema, sorted(WRITTEN_ONCE)]):
         cure = "Run `latchkey db upgrade`; what is left then, others have granted."
         found.append(
             f"{me} may {rights}. {cure}" if itself else
-            f"{me} may {rights} as {role}: REVOKE {role} FROM {me};"
+            f"{me} may {rights} as {role}: REVOKE {by} FROM {me};"
         )  # fmt: skip
-    found += [said for (said,) in connection.execute(_MAKES)]
+    for me, role, by, itself, there in connection.execute(_MAKES):
+        found.append(
+            f"{me} may make schemas: REVOKE CREATE ON DATABASE {there} FROM {me};" if itself else
+            f"{me} may make schemas as {role}: REVOKE {by} FROM {me};"
+        )  # fmt: skip
     return " ".join(found)
 
 
-def _powers(me: str, role: str, *is_: bool) -> str:
+def _powers(me: str, role: str, by: str | None, *is_: bool) -> str:
     """Say what a role may do that has no bounds, and how it is taken away."""
-    itself, everything, owner, makes_members = is_
-    cure = "" if itself else f"REVOKE {role} FROM {me};"
+    itself, everything, owner, owns_all, makes_members = is_
+    cure = "" if itself else f"REVOKE {by} FROM {me};"
     if everything:
         return f"{me} may do everything: {cure or f'ALTER ROLE {me} NOSUPERUSER;'}"
     if owner:
         return f"{me} may do whatever {role} may: {cure}"
+    if owns_all:
+        give = "ALTER DATABASE … OWNER TO a role that does not run."
+        return f"{me} may drop the database, which {role} owns: {cure or give}"
     if makes_members:
         return (
             f"{me} may make itself a member of any role: {cure or f'ALTER ROLE {me} NOCREATEROLE;'}"

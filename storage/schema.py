@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import ProgrammingError
 
 from storage import roles, sync
 from storage.database import Database, address
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 FOLDERS = (_MIGRATIONS / "versions",)
+
+_REVISION = text("select version_num from alembic_version")
 
 
 class NeedsUpgradeError(Exception):
@@ -55,9 +59,14 @@ def current(database: Database) -> str:
     with database.reader.connect() as connection:
         if database.sessions and not database.sessions.standing(_driver(connection)):
             return ""
-        if not inspect(connection).has_table("alembic_version"):
-            return ""
-        return connection.execute(text("select version_num from alembic_version")).scalar() or ""
+        try:
+            if not inspect(connection).has_table("alembic_version"):
+                return ""
+            return connection.execute(_REVISION).scalar() or ""
+        except ProgrammingError as fault:
+            if database.sessions and isinstance(fault.orig, InsufficientPrivilege):
+                raise UnfitStoreError(database.sessions.not_granted) from None
+            raise
 
 
 def fits(revision: str) -> bool:

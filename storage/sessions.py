@@ -107,6 +107,8 @@ where thing.schema = %(schema)s
   and owner <> (select nspowner from pg_namespace where oid = %(schema)s)
 order by type = 'function', type, identity  -- nothing before what it is made of
 """
+_IS_ROLE = "select 1 from pg_roles where rolname = %s"
+_OUR_OWN = frozenset({"alembic_version", "audit", "request"})
 _PUBLIC = """
 select word from unnest(array['CONNECT', 'CREATE']) as asked (word)
 where has_database_privilege('public', current_database(), word)
@@ -304,18 +306,13 @@ class Sessions:
         oid, owner, fits = found
         _, me = _who(connection)
         if self.owner and not fits:
-            named = sql.Identifier(self.owner).as_string(connection)
-            mine = owner == connection.info.user
-            cure = f"REASSIGN OWNED BY {me}" if mine else f"ALTER SCHEMA {self.schema} OWNER"
-            raise UnfitStoreError(
-                f"The schema {self.schema} belongs to {owner}, and not to {named}, as owner= in "
-                f"LATCHKEY_DATABASE_URL says: {cure} TO {named};"
-            )
+            raise UnfitStoreError(self._of_another(connection, owner, self.owner))
         if not fits:
             raise UnfitStoreError(
                 f"The schema {self.schema} belongs to {owner}, who could plant in it what Latchkey "
-                f"then runs. Let it be Latchkey's: ALTER SCHEMA {self.schema} OWNER TO {me}; "
-                "or give another name in LATCHKEY_DATABASE_URL: ?schema=NAME"
+                "then runs. If that role migrates and this one runs (two roles), say so in "
+                f"LATCHKEY_DATABASE_URL: ?owner={owner}. If it is another's: give another name, "
+                f"?schema=NAME. If it was made for {me}: ALTER SCHEMA {self.schema} OWNER TO {me};"
             )
         if makers := [maker for (maker,) in connection.execute(_MAKERS, [oid])]:
             them = ", ".join(makers)
@@ -324,11 +321,40 @@ class Sessions:
                 f"then runs. REVOKE CREATE ON SCHEMA {self.schema} FROM {them};"
             )
         if planted := list(connection.execute(_FOREIGN, {"schema": oid})):
-            raise UnfitStoreError(
-                f"In the schema {self.schema} there is what belongs to others "
-                f"({', '.join(sorted({owner for owner, _, _ in planted}))}). {_drops(planted)}"
-            )
+            others = ", ".join(sorted({owner for owner, _, _ in planted}))
+            what = f"In the schema {self.schema} there is what belongs to others ({others})."
+            if _OUR_OWN & {name.removeprefix(f"{self.schema}.") for _, _, name in planted}:
+                raise UnfitStoreError(
+                    f"{what} It is Latchkey's own. If they migrate and this role runs (two roles): "
+                    f"ALTER SCHEMA {self.schema} OWNER TO {others}; then `latchkey db upgrade`, "
+                    f"with ?owner={others} in LATCHKEY_DATABASE_URL. If not: "
+                    f"REASSIGN OWNED BY {others} TO {owner};"
+                )
+            raise UnfitStoreError(f"{what} {_drops(planted)}")
         return True
+
+    def _of_another(self, connection: Connection, owner: str, named: str) -> str:
+        """Say that the schema is not its owner's that the address names, and what to do."""
+        role = sql.Identifier(named).as_string(connection)
+        said = (
+            f"The schema {self.schema} belongs to {owner}, and not to {role}, as owner= in "
+            "LATCHKEY_DATABASE_URL says:"
+        )
+        if not connection.execute(_IS_ROLE, [named]).fetchone():
+            return f"{said} there is no such role. Correct owner="
+        _, me = _who(connection)
+        mine = owner == connection.info.user
+        cure = f"REASSIGN OWNED BY {me}" if mine else f"ALTER SCHEMA {self.schema} OWNER"
+        return f"{said} {cure} TO {role};"
+
+    @property
+    def not_granted(self) -> str:
+        """Say that this role may not use the schema that is there, and what to do."""
+        owner = self.owner or "another role"
+        return (
+            f"{self.url.username} may not read what is in the schema {self.schema}. Its owner, "
+            f"{owner}, lets it: `latchkey db upgrade`, with LATCHKEY_OWNER_URL"
+        )
 
     @property
     def _not_for_us(self) -> str:

@@ -114,8 +114,9 @@ def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
     assert known._seen == {"v0=b"}
 
 
-def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on():
+def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on(monkeypatch):
     """It was read at the start only: with a new one every click was refused until a restart."""
+    monkeypatch.setattr(web, "RENEW_EVERY", 0.1)
     secret = ["before"]
     app = App(signing_secret="x", token="xoxb-x", token_verification_enabled=False)
     events = web.Events(app, lambda: secret[0])
@@ -135,6 +136,11 @@ def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on():
         secret[0] = "after"
         assert status("after", b"{2") == 400
         assert status("before", b"{3") == 401
+        secret[0] = "newest"
+        until = time.monotonic() + 30
+        while status("after", b"{%f" % time.monotonic()) == 400:
+            assert time.monotonic() < until  # what is revoked does not wait for what is new
+        assert status("newest", b"{4") == 400
     finally:
         assert server.stop()
 

@@ -334,6 +334,22 @@ def test_a_row_that_somebody_holds_locked_keeps_nobody_else_from_their_end(
     assert loop.stop()
 
 
+def test_a_login_that_cannot_be_read_is_not_called_gone(stored):
+    """A damaged name was asked for, found nowhere, and said to be ended; the real one stayed."""
+    _, loop = at_work(stored)
+    request = stored.submit(by=ALICE)
+    bring_in_line(loop)
+    with stored.database.write() as tx:
+        tx.connection().exec_driver_sql("update account set login = cast(x'6c6bff' as text)")
+    stored.pass_(24 * 60 * MINUTE)
+    drain_clock(loop._services)
+    bring_in_line(loop)
+
+    assert stored.again(request).state is State.REVOKING
+    assert stored.rows(AccountRow)[0].attempts == 1
+    assert loop.stop()
+
+
 def test_an_operator_revokes_the_rest_and_hears_of_what_is_locked(on_postgresql):
     """The command ended with the first that somebody held locked."""
     stored = on_postgresql

@@ -1,6 +1,7 @@
 """What is set: by itself or by reference, from places that nobody else can write."""
 
 import os
+import threading
 
 import pytest
 
@@ -9,6 +10,7 @@ from bot.sandbox.house import COMPANY
 from bot.settings import BadSettingsError, Settings
 from engine.connectors.port import Secret
 from storage.secrets import new_key
+from tests.support.inside import wait_until
 
 KEY, OTHER_KEY = new_key(), new_key()
 LISTEN = ("LATCHKEY_HTTP", "LATCHKEY_PROBES")
@@ -71,9 +73,9 @@ def test_the_databases_address_is_read_anew_where_it_is_a_reference(tmp_path):
     assert read.database_url_now() == "postgresql+psycopg://u:after@h/db"
 
     file.write_text("no address")
-    assert read.database_url_now() == read.database_url
+    assert read.database_url_now() == "postgresql+psycopg://u:after@h/db"
     file.unlink()
-    assert read.database_url_now() == read.database_url
+    assert read.database_url_now() == "postgresql+psycopg://u:after@h/db"
     assert settings.load(**GOOD).database_url_now() == GOOD["LATCHKEY_DATABASE_URL"]
 
 
@@ -98,9 +100,29 @@ def test_what_slack_gave_is_read_anew_where_it_is_a_reference(
     assert now() == after
 
     file.write_text(odd)
-    assert now() == before
+    assert now() == after
     file.unlink()
-    assert now() == before
+    assert now() == after
+
+
+def test_a_file_that_hangs_holds_nobody_up_for_long(tmp_path, monkeypatch):
+    """All connections to the database waited for it without end, and no access ended."""
+    monkeypatch.setattr("bot.references.WITHIN", 0.2)
+    file = tmp_path / "secret"
+    file.write_text("xoxb-1")
+    now = settings.load(**GOOD | {"SLACK_BOT_TOKEN": f"file:{file}"}).bot_token_now
+    file.write_text("xoxb-2")
+    assert now() == "xoxb-2"
+    file.unlink()
+    os.mkfifo(file)  # as a file of a network disk whose server is away
+
+    for _ in range(5):
+        assert now() == "xoxb-2"
+
+    assert sum(t.name == "secret" for t in threading.enumerate()) == 1
+    with file.open("w") as pipe:  # it answers again
+        pipe.write("xoxb-3")
+    wait_until(lambda: now() == "xoxb-3")
 
 
 def test_keys_may_stand_in_several_places(tmp_path):

@@ -1,9 +1,12 @@
 """`latchkey revoke` where no process is alive, and beside one that is: what it did is true."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -53,14 +56,14 @@ def environment(told, *without):
     return {**clean, **given, "PYTHONPATH": str(MANIFESTS.parent), "COLUMNS": "300"}
 
 
-def begin(told, tmp_path, *arguments, without=()):
+def begin(told, tmp_path, *arguments, without=(), stdout=subprocess.PIPE):
     """Begin a command with nothing of Slack's, in a folder without manifests."""
     return subprocess.Popen(
         [sys.executable, "-m", "bot", "revoke", *arguments],
         env=environment(told, *without),
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -114,6 +117,85 @@ def test_what_a_killed_bot_left_is_gone_when_revoke_returns(told, tmp_path):
     told.house.bot.start()
     ready(told)
     assert "incident 9" in told.card(marta, request.code, "revoked").text
+
+
+@pytest.fixture(params=["closed", "full", "not read"])
+def unheard(request):
+    """An output in which nothing can be written, not ever."""
+    if request.param == "full":
+        with Path("/dev/full").open("w") as full:
+            yield full
+        return
+    reads, writes = os.pipe()
+    if request.param == "closed":
+        os.close(reads)
+    else:
+        os.set_blocking(writes, False)
+        with suppress(BlockingIOError):
+            while os.write(writes, b"x" * 4096):
+                pass
+        os.set_blocking(writes, True)
+    yield writes
+    os.close(writes)
+    if request.param != "closed":
+        os.close(reads)
+
+
+@on_sqlite
+def test_all_ends_though_nobody_hears_of_it(told, tmp_path, unheard):
+    """After the first line that could not be printed, no access was taken away any more."""
+    priya = told.person("priya")
+    requests = [told.active(told.person(name), priya) for name in ("marta", "diego")]
+    told.house.bot.kill()
+
+    command = begin(told, tmp_path, "--all", "--yes", stdout=unheard)
+    _, err = command.communicate(timeout=120)
+
+    assert command.returncode == 0, err
+    assert "Traceback" not in err
+    assert not told.privileges()
+    assert {told.request(r.code).state for r in requests} == {State.REVOKED}
+
+
+@on_sqlite
+def test_a_revoke_that_is_suspended_is_named_to_the_next_one(told, proxy, tmp_path):
+    """It was called a Latchkey process that is alive, by the heartbeat of one that was dead."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+    proxy.down = True
+    first = begin(told, tmp_path, request.code)
+    while "this command takes the access away" not in first.stdout.readline():
+        assert first.poll() is None
+    stop_in_its_turn(told, first)
+    try:
+        _, said = revoke(told, tmp_path, request.code, "--wait", "50")
+    finally:
+        first.kill()
+        first.communicate()
+
+    assert f"Another `latchkey revoke`, process {first.pid}, is at work" in said
+    assert f"kill -KILL {first.pid}" in said
+    assert "A Latchkey process is alive" not in said
+    proxy.down = False
+    status, said = revoke(told, tmp_path, request.code)
+    assert status == 0, said
+
+
+def stop_in_its_turn(told, command):
+    """Suspend it while it holds the file's lock."""
+    lock = f"{told.house.database.removeprefix('sqlite:///')}.lock"
+
+    def holds():
+        os.kill(command.pid, signal.SIGSTOP)
+        with Path(lock).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        os.kill(command.pid, signal.SIGCONT)
+        return False
+
+    told.until(holds, "it has its turn")
 
 
 @on_sqlite

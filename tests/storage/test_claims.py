@@ -137,10 +137,13 @@ def test_file_lets_one_process_in(database, url):
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_command_takes_the_place_of_no_process_that_is_there(database):
     with claims.lock_file(database):
-        assert claims.take_turn(database) is None
+        with pytest.raises(claims.NotAloneError) as refused:
+            claims.take_turn(database)
+        assert refused.value.peer is None
 
-    with claims.take_turn(database):
-        assert claims.take_turn(database) is None
+    with claims.take_turn(database), pytest.raises(claims.NotAloneError) as refused:
+        claims.take_turn(database)
+    assert refused.value.peer == os.getpid()
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])

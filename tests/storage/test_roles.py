@@ -180,7 +180,7 @@ def test_whoever_else_lets_it_change_what_is_written_is_found(
     ("role", "said"),
     [
         ("root login superuser", "may do everything: REVOKE"),
-        ("helper", "UPDATE audit as helper: REVOKE helper"),
+        ("helper", "UPDATE audit as helper: REVOKE"),
         ("writer in role pg_write_all_data", "DELETE audit"),
         ("keeper in role store", "may do whatever store may"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from engine.connectors.postgresql.acl import Entry, Kind, Needs
@@ -25,13 +26,21 @@ def packed(server: str, trace: Trace) -> str:
 
 
 def unpacked(server: str, text: str) -> Trace:
-    """Read it again. Of another server it says nothing: its numbers mean other things."""
-    of, targets = json.loads(text) if text else (server, [])
-    if of != server:
+    """Read it again. Of another server it says nothing: its numbers mean other things.
+
+    Nor does what makes no sense: what is given now is seen all the same, and taken away.
+    """
+    try:
+        of, targets = json.loads(text) if text else (server, [])
+        return _read(targets) if of == server else {}
+    except (ValueError, TypeError, RecursionError):
         return {}
+
+
+def _read(targets: Iterable[tuple[str, str, Iterable[tuple[str, str, int, list[int]]]]]) -> Trace:
     return {
-        (source_id, permission): frozenset(
-            Entry(Kind(kind), oid, privilege, maker)
+        (str(source_id), str(permission)): frozenset(
+            Entry(Kind(kind), int(oid), str(privilege), int(maker))
             for kind, privilege, maker, oids in entries
             for oid in oids
         )
