@@ -26,7 +26,6 @@ def plan_jobs(services: Services, systems: Iterable[IntegrationId]) -> None:
     now = services.clock.now()
 
     def change(tx: Write, _: object) -> None:
-        tx.wait_for_others()
         for id_ in sorted(systems):
             jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
             jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
@@ -46,10 +45,9 @@ class Follower:
         self._looked = float("-inf")
 
     def begin(self) -> None:
-        """Set up all that can be set up, without waiting for what hangs."""
+        """Set up all that can be set up, without waiting for what hangs. It writes nothing."""
         self._bring_in_line()
         self._systems.settle(PATIENCE)
-        self.follow()
 
     def follow(self) -> None:
         self._bring_in_line()

@@ -221,6 +221,7 @@ class Program:
         self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
+        self._begun = False  # what is no part of the duty
 
     def start(self) -> None:
         """Database and loops first, then Slack.
@@ -239,10 +240,6 @@ class Program:
         self._register()
         if self._follower:
             self._follower.begin()
-        self._plan_jobs()
-        for said in unknown(references(self._stored())):
-            log.warning("a variable that nothing reads", said=said)
-        self._anchors.note()
         self.database.on_commit.append(self._wake)
         if self.database.sessions:
             self._listener = Listener(self.database.sessions, self._wake)
@@ -413,18 +410,27 @@ class Program:
         return bool(self.services.company().directory.people)
 
     def _follow(self) -> None:
+        if not self._begun:
+            self._begin_beside()
+            self._begun = True
         self._watch.check()
         if self._faults:
             self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
         if self._follower:
             self._follower.follow()
 
+    def _begin_beside(self) -> None:
+        """Begin what may have to wait for rows that others hold locked: the duty does not."""
+        self._plan_jobs()
+        for said in unknown(references(self._stored())):
+            log.warning("a variable that nothing reads", said=said)
+        self._anchors.note()
+
     def _plan_jobs(self) -> None:
         now = self.services.clock.now()
         plan_jobs(self.services, self.services.connected)
 
         def change(tx: Write, _: object) -> None:
-            tx.wait_for_others()
             jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
             jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
             jobs.reschedule(tx, JobKind.SWEEP, "", now)

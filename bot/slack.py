@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPException
+from io import BytesIO
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError, SlackClientError, SlackRequestError
 from slack_sdk.web import SlackResponse
 
+from bot import bounded
 from bot.vitals import Standing, Vitals
 from storage.claims import LONGEST_PAUSE
 
@@ -59,6 +63,8 @@ class Client(WebClient):
     ) -> None:
         super().__init__(token=token(), base_url=base_url, timeout=timeout, retry_handlers=[])
         self._token_now = token
+        proxies = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
+        self._opener = bounded.opener(self.ssl, *proxies)
         self._vitals, self._standing = vitals, standing or vitals.slack
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
@@ -81,6 +87,19 @@ class Client(WebClient):
         self._count(api_method, "ok")
         self._standing.good()
         return answer
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        """As the SDK's, but for answers that do not end. What is no 200 it takes as HTTPError."""
+        if not url.lower().startswith("http"):  # urllib opens files, too
+            raise SlackRequestError("no address of Slack's")
+        try:
+            with self._opener.open(req, timeout=self.timeout) as answer:
+                body = answer.read().decode(answer.headers.get_content_charset() or "utf-8")
+                return {"status": answer.status, "headers": answer.headers, "body": body}
+        except HTTPError as refused:
+            with refused:
+                body = BytesIO(refused.read())
+            raise HTTPError(url, refused.code, refused.reason, refused.headers, body) from None
 
     def _count(self, method: str, outcome: str) -> None:
         self._vitals.slack_calls.labels(method, outcome).inc()

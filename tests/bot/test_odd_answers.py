@@ -4,12 +4,16 @@ A sign-in page of the network, a proxy that cuts off, a limit that names no time
 """
 
 import http.server
+import socketserver
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from slack_sdk.errors import SlackApiError
 
+from bot import bounded
 from bot import slack as slack_
 from bot.delivery import MessageLoop
 from bot.sandbox.client import Sandbox
@@ -145,6 +149,45 @@ def test_an_odd_answer_tells_nothing_of_what_was_sent(sandbox):
         Client(lambda: "xoxb-secret\n", sandbox.api_url, 5, Vitals()).auth_test()
     assert "secret" not in str(odd.value)
     assert odd.value.__cause__ is None
+
+
+HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\n"
+ENDLESS = {
+    "a head": (b"", b"HTTP/1.1 200 OK\r\n", b"x"),
+    "a body": (HEAD % 200 + b"Content-Length: 99999999\r\n\r\n", b"", b" "),
+    "a body of an error": (HEAD % 500 + b"\r\n", b"", b" "),
+    "a large body": (HEAD % 200 + b"\r\n", b"", b" " * 65536),
+    "a large body of an error": (HEAD % 429 + b"\r\n", b"", b" " * 65536),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_an_answer_that_does_not_end_is_none(kind, monkeypatch):
+    """Byte by byte it kept a link from being opened; at full speed it took all memory there was."""
+    monkeypatch.setattr(bounded, "MOST", 1_000_000)
+    first, then, on = ENDLESS[kind]
+    sent = [0]
+
+    class Drips(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(65536)
+            with suppress(OSError):
+                self.request.sendall(first + then)
+                while True:
+                    sent[0] += self.request.send(on)
+                    if len(on) == 1:
+                        time.sleep(0.01)  # that it drips is what is tested
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drips) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        api = f"http://127.0.0.1:{server.server_address[1]}/api/"
+        fault = fault_of(lambda c: c.auth_test(), Client(lambda: "xoxb-1", api, 1, Vitals()))
+        server.shutdown()
+
+    assert fault
+    assert not isinstance(fault, SlackApiError)
+    assert sent[0] < 20_000_000  # with what the system's buffers take
 
 
 def test_a_token_that_was_changed_is_used_from_the_next_call_on(sandbox):

@@ -122,7 +122,7 @@ class World:
 
     def stop(self, bot: Bot) -> None:
         """Ask it to end, as an orchestrator does."""
-        os.kill(bot.pid, signal.SIGTERM)
+        _tell(bot, signal.SIGTERM)
         try:
             status = bot.wait(STOP)
         except subprocess.TimeoutExpired:
@@ -136,9 +136,9 @@ class World:
 
     def wake_and_stop(self, bot: Bot) -> None:
         """Stop the process where it stands; as soon as it goes on, ask it to end."""
-        os.kill(bot.pid, signal.SIGSTOP)
+        _tell(bot, signal.SIGSTOP)
         time.sleep(0.2)
-        os.kill(bot.pid, signal.SIGCONT)
+        _tell(bot, signal.SIGCONT)
         self.stop(bot)
         self.said.count("stops after a pause")
 
@@ -156,11 +156,11 @@ class World:
 
     def pause(self, bot: Bot, seconds: float) -> None:
         """Stop the process where it stands, for longer than its leases hold."""
-        os.kill(bot.pid, signal.SIGSTOP)
+        _tell(bot, signal.SIGSTOP)
         try:
             time.sleep(seconds)
         finally:
-            os.kill(bot.pid, signal.SIGCONT)
+            _tell(bot, signal.SIGCONT)
         self.said.count("pauses")
 
     @property
@@ -172,6 +172,11 @@ class World:
     @property
     def log(self) -> str:
         return "\n".join(bot.log for bot in self.bots)
+
+
+def _tell(bot: Bot, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it went away by itself, which is found, and wrong
+        os.kill(bot.pid, number)
 
 
 @contextmanager

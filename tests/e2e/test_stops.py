@@ -4,12 +4,14 @@ import json
 import signal
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
 from engine.request import State
 from storage.tables import InstanceRow
 from tests.e2e.life import Life, stallable
+from tests.support.postgres import for_libpq
 from tests.support.story import ready
 
 PATIENCE = 10  # seconds that an orchestrator waits before it kills
@@ -50,6 +52,24 @@ def test_an_idle_bot_stops_with_status_0_and_no_leases(stopped):
         httpx.get(f"{told.house.url}/healthz", trust_env=False)
     assert not [line for line in told.house.bot.log.splitlines() if "Traceback" in line]
     start_again(told)
+
+
+def test_a_start_waits_for_no_row_that_others_hold_locked(cluster):
+    """A replica that was paused in the middle of a transaction: the next start gave up, or hung."""
+    with stallable(cluster, "postgresql") as (told, _):
+        request = told.active(told.person("marta"), told.person("priya"))
+        told.house.bot.kill()
+        with psycopg.connect(for_libpq(told.house.database)) as other:
+            other.execute("select from latchkey.job for update")
+            other.execute("select from latchkey.instance for update")
+            told.house.sandbox.advance(3 * 3600)
+
+            told.house.bot.start()
+
+            told.wait(request.code, State.EXPIRED, timeout=60)
+            assert not told.privileges()
+            assert told.house.bot.running
+        ready(told)
 
 
 def test_stopped_in_the_middle_of_a_grant_it_is_granted_after_the_next_start(stopped):
