@@ -324,6 +324,19 @@ def test_a_file_that_others_can_write_is_not_read(env_file, give_away, opens):
         settings.load()
 
 
+def test_no_emergency_command_needs_slacks_address(monkeypatch):
+    """A tab in it kept `revoke` from working."""
+    for name, value in {**GOOD, "SLACK_API_URL": "https://sl\tack.example/"}.items():
+        monkeypatch.setenv(name, value)
+    assert settings.load_store().database_url == GOOD["LATCHKEY_DATABASE_URL"]
+    assert settings.load_keys().key_ring
+    with pytest.raises(BadSettingsError, match="SLACK_API_URL"):
+        settings.load()
+    monkeypatch.setenv("LATCHKEY_CLOCK_FILE", "clock")
+    with pytest.raises(BadSettingsError, match="LATCHKEY_CLOCK_FILE"):
+        settings.load_store()
+
+
 def test_a_setting_may_refer_to_what_stands_in_the_env_file(env_file, monkeypatch):
     env_file.write_text("A_TOKEN=xoxb-from-the-file\n")
     monkeypatch.setenv("SLACK_BOT_TOKEN", "env:A_TOKEN")
