@@ -56,17 +56,17 @@ def newest() -> str:
 
 def current(database: Database) -> str:
     """Return the revision that the database has; empty: none. Raises UnfitStoreError."""
-    with database.reader.connect() as connection:
-        if database.sessions and not database.sessions.standing(_driver(connection)):
-            return ""
-        try:
+    try:
+        with database.reader.connect() as connection:
+            if database.sessions and not database.sessions.standing(_driver(connection)):
+                return ""
             if not inspect(connection).has_table("alembic_version"):
                 return ""
             return connection.execute(_REVISION).scalar() or ""
-        except ProgrammingError as fault:
-            if database.sessions and isinstance(fault.orig, InsufficientPrivilege):
-                raise UnfitStoreError(database.sessions.not_granted) from None
-            raise
+    except ProgrammingError as fault:
+        if database.sessions and isinstance(fault.orig, InsufficientPrivilege):
+            raise UnfitStoreError(database.sessions.not_granted) from None
+        raise
 
 
 def fits(revision: str) -> bool:

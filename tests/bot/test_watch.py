@@ -276,6 +276,17 @@ def test_who_asks_while_files_are_taken_in_is_heard(replica, monkeypatch):
     assert replica.watch._asked.is_set()
 
 
+def test_a_command_is_told_where_nothing_answers(replica, monkeypatch):
+    """`doctor` and `apply` waited for a pipe, or a disk that hung, without a word."""
+    monkeypatch.setattr(watch, "ANSWERS_WITHIN", 0.2)
+    (replica.folder / "people.yaml").unlink()
+    os.mkfifo(replica.folder / "people.yaml")
+    with pytest.raises(BadManifestsError, match="does not answer"):
+        watch.soon(replica.folder, watch.look)
+    with (replica.folder / "people.yaml").open("w"):
+        pass  # whoever reads it goes on
+
+
 def test_flows_in_a_folder_that_others_write_are_warned_of(replica):
     """Only the folder above it was looked at."""
     flows = replica.folder / "flows"

@@ -52,6 +52,11 @@ def upgrade(runner: str, owner: str) -> None:
         schema.upgrade_for(ours, theirs)
 
 
+def here(statements: str) -> str:
+    """Make one of statements on the database, %1$I, and on who is at it, %2$I."""
+    return f"do $$ begin execute format('{statements}', current_database(), session_user); end $$"
+
+
 def test_an_owner_who_is_not_let_in_is_a_sentence(runner, owner):
     """It was a traceback, and named no setting."""
     wrong = make_url(owner).set(password="wrong").render_as_string(hide_password=False)
@@ -161,8 +166,20 @@ def test_what_an_upgrade_finds_granted_beyond_it_takes_away(cluster, runner, own
             f"revoke pg_execute_server_program from {RUNNER}",
             "may do everything: REVOKE pg_execute_server_program",
         ),
+        (
+            here(f"alter database %1$I owner to {RUNNER}"),
+            here(f"alter database %1$I owner to %2$I; grant connect on database %1$I to {RUNNER}"),
+            "may drop the database, which",
+        ),
+        (
+            here(f"create role maker; grant create on database %1$I to maker; "
+                 f"alter role {RUNNER} noinherit; grant maker to {RUNNER}"),
+            here(f"revoke create on database %1$I from maker; drop role maker; "
+                 f"alter role {RUNNER} inherit"),
+            f"may make schemas as maker: REVOKE maker FROM {RUNNER};",
+        ),
     ],
-)
+)  # fmt: skip
 def test_whoever_else_lets_it_change_what_is_written_is_found(
     cluster, runner, owner, granted, back, said
 ):
@@ -316,6 +333,41 @@ def test_an_owner_that_the_address_does_not_name_changes_nothing(cluster, runner
 
     with closing(Database(owner)) as database:
         assert schema.current(database) == ""
+
+
+def refusal(url) -> str:
+    with closing(Database(url)) as database, pytest.raises(UnfitStoreError) as refused:
+        schema.current(database)
+    return str(refused.value)
+
+
+def test_what_a_wrong_owner_in_the_address_calls_for_destroys_nothing(cluster, runner, owner):
+    """Left out, what Latchkey itself had made was to be given away, and then dropped."""
+    upgrade(runner, owner)
+    address = make_url(runner)
+    left_out = address.difference_update_query(["owner"]).render_as_string(hide_password=False)
+    misspelt = address.update_query_dict({"owner": "stroe"}).render_as_string(hide_password=False)
+
+    assert f"?owner={STORE}" in refusal(left_out)
+    assert "there is no such role. Correct owner=" in refusal(misspelt)
+
+    superuser(cluster, owner, f"alter schema latchkey owner to {RUNNER}")
+    assert "DROP" not in refusal(left_out)
+    assert f"ALTER SCHEMA latchkey OWNER TO {STORE}" in refusal(left_out)
+
+
+def test_who_runs_and_was_not_let_in_yet_is_sent_to_the_upgrade(cluster, runner, owner):
+    """“permission denied … See that it runs and lets Latchkey in”."""
+    upgrade(runner, owner)
+    superuser(cluster, owner, f"revoke all on latchkey.alembic_version from {RUNNER}")
+    assert "`latchkey db upgrade`, with LATCHKEY_OWNER_URL" in refusal(runner)
+    superuser(cluster, owner, f"revoke all on schema latchkey from {RUNNER}")
+    assert "`latchkey db upgrade`, with LATCHKEY_OWNER_URL" in refusal(runner)
+
+    upgrade(runner, owner)
+
+    with closing(Database(runner)) as database:
+        assert schema.current(database) == schema.newest()
 
 
 def test_two_owners_are_refused():
