@@ -393,7 +393,7 @@ def test_requests_are_listed_and_shown_with_their_history(told):
         assert word in shown
     unknown = told.house.bot.run("requests", "show", "AX-0000")
     assert unknown.returncode == 1
-    assert "no request AX-0000" in unknown.stderr
+    assert "no request “AX-0000”" in unknown.stderr
 
 
 def test_a_request_is_shown_in_sentences(told):

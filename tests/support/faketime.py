@@ -22,12 +22,12 @@ class WallClock:
         return {
             "LD_PRELOAD": str(_library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # second; to read the file at each look costs more
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
     def set(self, seconds: int) -> None:
-        """Set it so many seconds ahead of the machine's, or back, from one moment to the next."""
+        """Set it so many seconds ahead of the machine's, or back, within a second."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n")
         new.replace(self._file)
