@@ -248,7 +248,7 @@ def revoke(
     person: Annotated[str | None, typer.Option(help="All of this person's, by email.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All access there is.")] = False,
     reason: Annotated[str, typer.Option(help="For the people concerned and the audit.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, as --all does.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Of --all: do not ask.")] = False,
     wait: Annotated[
         int, typer.Option(min=0, help="For so many seconds at most.")
     ] = revoking.PATIENCE,

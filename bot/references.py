@@ -64,15 +64,15 @@ class Anew:
         ValueError, cannot be read or takes too long. `first`: what was read at the start.
         """
         with self._lock:
-            hangs = self._under_way is not None and self._under_way.is_alive()
-            if not hangs:
-                self._under_way = _Reading(self._reference)
-                self._under_way.start()
             reading = self._under_way
-        if reading and not hangs:
+            begins = reading is None or not reading.is_alive()
+            if reading is None or begins:
+                reading = self._under_way = _Reading(self._reference)
+                reading.start()
+        if begins:
             reading.join(WITHIN)
         with suppress(ValueError):
-            if reading and reading.found and (now := sound(reading.found)):
+            if reading.found and (now := sound(reading.found)):
                 self._last = now
         return self._last or first
 

@@ -105,7 +105,9 @@ def apply(
     TooMuchError where people are held.
     """
     before: Found | None = None
-    for _ in range(TRIES):
+    for tried in range(TRIES):
+        if tried:
+            time.sleep(EVERY)
         found = soon(folder, look)
         if found and (_agree(before, found) or _in_force(services, found)):
             if isinstance(found.what, BadManifestsError):
@@ -117,7 +119,6 @@ def apply(
         if before is None:
             say(f"Looking whether the files stay as they are, for {EVERY:g} s.")
         before = found
-        time.sleep(EVERY)
     raise BadManifestsError([Fault(str(folder), 0, (), "The files are being changed. Try again.")])
 
 

@@ -325,10 +325,11 @@ class Sessions:
             what = f"In the schema {self.schema} there is what belongs to others ({others})."
             if _OUR_OWN & {name.removeprefix(f"{self.schema}.") for _, _, name in planted}:
                 raise UnfitStoreError(
-                    f"{what} It is Latchkey's own. If they migrate and this role runs (two roles): "
-                    f"ALTER SCHEMA {self.schema} OWNER TO {others}; then `latchkey db upgrade`, "
-                    f"with ?owner={others} in LATCHKEY_DATABASE_URL. If not: "
-                    f"REASSIGN OWNED BY {others} TO {owner};"
+                    f"{what} It has the names of Latchkey's own tables. Look first whose it is. Of "
+                    "the role that migrates, while this one runs (two roles): ALTER SCHEMA "
+                    f"{self.schema} OWNER TO {others}; then `latchkey db upgrade`, with "
+                    f"?owner={others} in LATCHKEY_DATABASE_URL. Of a role that you do not know: "
+                    "restore a back-up, into a schema of Latchkey's own"
                 )
             raise UnfitStoreError(f"{what} {_drops(planted)}")
         return True

@@ -13,6 +13,7 @@ from engine.request import State
 from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, Door, opened
 from tests.support.inside import COMPANY, Inside
 from tests.support.postgres import drop_database, fresh_database, own_cluster
+from tests.support.stored import Stored
 from tests.support.story import Story, story
 
 
@@ -39,6 +40,14 @@ def told(houses: Callable[[str], Story], request: pytest.FixtureRequest) -> Iter
     house = houses(request.param)
     yield house
     house.clear()
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Stored]:
+    """The company, on a SQLite of its own."""
+    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

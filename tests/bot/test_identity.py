@@ -27,7 +27,6 @@ from tests.support.stored import (
     SAM,
     SRES,
     WRITING,
-    Stored,
     is_in,
     person,
     reading,
@@ -35,13 +34,6 @@ from tests.support.stored import (
 )
 
 ZOE = person("zoe")
-
-
-@pytest.fixture
-def stored(tmp_path):
-    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

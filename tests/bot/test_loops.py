@@ -29,13 +29,6 @@ from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Now,
 EVERYBODY = (ALICE, BOB, DORA)
 
 
-@pytest.fixture
-def stored(tmp_path):
-    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
-    yield opened
-    opened.close()
-
-
 class Held(Memory):
     """A system whose calls wait until it is told to go on."""
 

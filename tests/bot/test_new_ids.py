@@ -17,20 +17,12 @@ from tests.support.stored import (
     GROUPS,
     PEOPLE,
     READING,
-    Stored,
     person,
     reading,
     writing,
 )
 
 CROWD = [person(f"p{n}", ENGINEERS) for n in range(60)]
-
-
-@pytest.fixture
-def stored(tmp_path):
-    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from bot.sandbox.house import COMPANY, MANIFESTS, Bot
 from storage.secrets import new_key
+from tests.support.inside import wait_until
 
 KEY = new_key()
 WELL = {
@@ -116,9 +116,7 @@ def test_a_bot_without_a_system_that_it_has_no_address_of_tells_no_secret(tmp_pa
     given = {**WELL, **HARD[name], "LATCHKEY_DATABASE_URL": f"sqlite:///{tmp_path}/latchkey.db"}
     bot = Bot(given, tmp_path / "log")
     bot.start()
-    until = time.monotonic() + 60
-    while "out of order" not in bot.log and bot.running and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: "out of order" in bot.log or not bot.running)
     bot.stop()
 
     assert "out of order" in bot.log

@@ -13,14 +13,7 @@ from storage import audit
 from storage.database import BusyError
 from storage.secrets import new_key
 from storage.tables import RequestRow
-from tests.support.stored import ALICE, BOB, Now, Stored
-
-
-@pytest.fixture
-def stored(tmp_path):
-    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db")
-    yield opened
-    opened.close()
+from tests.support.stored import ALICE, BOB, Now
 
 
 @pytest.fixture

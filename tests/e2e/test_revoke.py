@@ -69,6 +69,13 @@ def begin(told, tmp_path, *arguments, without=(), stdout=subprocess.PIPE):
     )
 
 
+def at_work(command):
+    """Wait until a command takes access away by itself."""
+    while "this command takes the access away" not in command.stdout.readline():
+        assert command.poll() is None
+    return command
+
+
 def revoke(told, tmp_path, *arguments, without=()):
     """Return the status, and all that was said."""
     begun = begin(told, tmp_path, *arguments, without=without)
@@ -163,9 +170,7 @@ def test_a_revoke_that_is_suspended_is_named_to_the_next_one(told, proxy, tmp_pa
     request = told.active(told.person("marta"), told.person("priya"))
     told.house.bot.kill()
     proxy.down = True
-    first = begin(told, tmp_path, request.code)
-    while "this command takes the access away" not in first.stdout.readline():
-        assert first.poll() is None
+    first = at_work(begin(told, tmp_path, request.code))
     stop_in_its_turn(told, first)
     try:
         _, said = revoke(told, tmp_path, request.code, "--wait", "50")
@@ -341,9 +346,7 @@ def test_who_stops_waiting_has_it_recorded(told, proxy, tmp_path):
     request = told.active(told.person("marta"), told.person("priya"))
     told.house.bot.kill()
     proxy.down = True
-    command = begin(told, tmp_path, request.code)
-    while "this command takes the access away" not in command.stdout.readline():
-        assert command.poll() is None
+    command = at_work(begin(told, tmp_path, request.code))
 
     command.send_signal(signal.SIGINT)
 

@@ -304,8 +304,13 @@ PLANTED = "create table latchkey.job (id int); alter table latchkey.job owner to
             f"{RUNNER} may create",
         ),
         ([f"create schema latchkey authorization {STORE}", PLANTED], "belongs to others (evil)"),
+        (
+            [f"create schema latchkey authorization {STORE}",
+             PLANTED.replace("latchkey.job", "latchkey.audit")],
+            "Of a role that you do not know: restore a back-up",
+        ),
     ],
-    ids=["schema", "public", "runner", "planted"],
+    ids=["schema", "public", "runner", "planted", "planted under a name of ours"],
 )  # fmt: skip
 def test_strangers_are_refused_as_ever(cluster, runner, owner, planted, said):
     superuser(
