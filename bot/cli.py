@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -339,9 +340,10 @@ def _see_to(
     hands = revoking.Hands(desk, concerned, keys, no_keys)
     watch = revoking.Watch(desk, requests, concerned, hands.missing, _say)
     try:
-        revoking.see_to(watch, hands, within, _say)
-    except KeyboardInterrupt:
-        _say("Stopped waiting.")
+        with _interrupted() as stopped:
+            revoking.see_to(watch, hands, within, _say, stopped)
+        if stopped():
+            _say("Stopped waiting.")
     finally:
         finished = hands.close()
     for request in watch.open:
@@ -352,6 +354,19 @@ def _see_to(
             "it is done. The same command, given again, goes on waiting."
         )
     return watch.open, finished
+
+
+@contextmanager
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """Tell whether Ctrl-C was pressed. As an exception it comes anywhere: a lock that it comes upon
+    in the hands of this thread stays locked.
+    """
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _keys() -> tuple[KeySettings | None, str]:

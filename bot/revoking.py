@@ -392,11 +392,13 @@ def _kept(desk: Desk, request: AccessRequest) -> str:
     )
 
 
-def see_to(watch: Watch, hands: Hands, within: float, say: Say) -> None:
-    """Go on until all is over, nobody can do anything, or the time (seconds) is up."""
+def see_to(
+    watch: Watch, hands: Hands, within: float, say: Say, stopped: Callable[[], bool]
+) -> None:
+    """Go on until all is over, nobody can do anything, it is stopped, or the seconds are up."""
     until = time.monotonic() + within
     away = False
-    while watch.open and time.monotonic() < until:
+    while watch.open and time.monotonic() < until and not stopped():
         try:
             alone = hands.alone()
             able = hands.can_do(watch.open)

@@ -11,12 +11,12 @@ import os, signal, threading
 from bot import signals
 
 asked = signals.listen()
-print("ready", flush=True)
 {then}
 """
-PATIENT = "asked.to_end.wait(); raise SystemExit(3)"
+READY = 'print("ready", flush=True)\n'
+PATIENT = READY + "asked.to_end.wait(); raise SystemExit(3)"
 TAKES_IN = "asked.to_apply = lambda: os._exit(4)\n"
-STUCK = "signals.LATEST = 0.1; stuck = threading.Lock(); stuck.acquire(); stuck.acquire()"
+STUCK = READY + "signals.LATEST = 0.1; stuck = threading.Lock(); stuck.acquire(); stuck.acquire()"
 ELSEWHERE = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})\n"
 
 
