@@ -107,7 +107,8 @@ def run(
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
     from bot import signals
-    from bot.program import NoAddressError, Program
+    from bot.program import Program
+    from bot.server import NoAddressError
 
     given, faults = _read(lambda: settings.load_sound(http=http))
     file = file_of(given.database_url)

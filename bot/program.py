@@ -12,7 +12,6 @@ from typing import IO
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import OperationalError
-from starlette.applications import Starlette
 
 from bot import anchors, app, greeting, inventory, loops, new_ids, open_files, reconcile, roster
 from bot.alarms import Alarms, in_lines
@@ -29,7 +28,7 @@ from bot.loops import AccessLoop, Loop
 from bot.manifests import Manifests
 from bot.pool import Pool, in_time
 from bot.reach import Notes
-from bot.server import Server
+from bot.server import Servers
 from bot.services import Connected, Services
 from bot.settings import BadSettingsError, Settings, unknown
 from bot.steps import Steps
@@ -63,20 +62,14 @@ SETTINGS = (
     "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
     "and start it anew."
 )
+ADDRESSES = (
+    "Nobody can reach Latchkey at some of its addresses. Access ends on time, and Latchkey goes on "
+    "trying to listen there."
+)
+MISSED_FOR = 60.0  # seconds; the process before this one may be ending
 LOOK_EVERY = 10  # seconds; how many sockets there are
 
 log = structlog.get_logger()
-
-
-class NoAddressError(Exception):
-    """Nothing can listen at the address of a setting."""
-
-    def __init__(self, setting: str, address: tuple[str, int], why: object) -> None:
-        host, port = address
-        super().__init__(
-            f"{setting}: nothing can listen on {host}:{port}: {why}. Stop what listens there, or "
-            "set an address of this machine with a port that is free."
-        )
 
 
 def clock(settings: Settings, database: Database) -> Clock:
@@ -208,17 +201,18 @@ class Program:
         self._jobs.wake = self._loops["jobs"].wake
         self._wakers = {name: loop.wake for name, loop in self._loops.items()} | looks
         self._steps = Steps(self.services)
+        self._servers = Servers(vitals.faults)
         self._heart = Loop("heartbeat", self._beat, vitals)
         self._beside = [
             Loop("clocks", self._steps.look, vitals),
             Loop("systems", self._follow, vitals),
+            Loop("doors", self._servers.serve, vitals),
         ]
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._links: Links | None = None
         self._crowd: Crowd | None = None
         self._notes = Notes()
         self._told = (InstanceId(0), 0.0, 0)
-        self._servers: list[Server] = []
         self._lock: IO[str] | None = None
         self._listener: Listener | None = None
         self._begun = False  # what is no part of the duty
@@ -226,8 +220,8 @@ class Program:
     def start(self) -> None:
         """Database and loops first, then Slack.
 
-        Raises NotAloneError, NeedsUpgradeError, NoAddressError; where no company is known that
-        could go on, BadSettingsError, BadManifestsError.
+        Raises NotAloneError, NeedsUpgradeError; where no company is known that could go on,
+        BadSettingsError, NoAddressError, BadManifestsError.
         """
         sys.setswitchinterval(SWITCH_WITHIN)
         open_files.raise_limit()
@@ -236,6 +230,8 @@ class Program:
             log.error("others can change the database's files", why=why)
         self._lock = claims.lock_file(self.database)
         self._look_at_what_is_there()
+        if not self._knows_somebody() and (missing := self._servers.listen()):
+            raise missing[0]
         self._watch.begin()
         self._register()
         if self._follower:
@@ -250,9 +246,8 @@ class Program:
         if self._crowd:
             self._every(LOOK_EVERY, self._look_for_strangers)
         self._scheduler.start()
-        for door in (*self._servers, self._links):
-            if door:
-                door.start()
+        if self._links:
+            self._links.start()
 
     def _look_at_what_is_there(self) -> None:
         """Raise what keeps from starting on this database, with these settings."""
@@ -284,7 +279,8 @@ class Program:
         def left() -> float:
             return max(0.0, until - time.monotonic())
 
-        finished = [door.stop(left() / 2) for door in (*self._servers, self._links) if door]
+        finished = [self._servers.stop(lambda: left() / 2)]
+        finished += [links.stop(left() / 2) for links in (self._links,) if links]
         finished.append(self._watch.stop(left() / 4))
         if self._scheduler.running:
             in_time("scheduler", left() / 2, lambda: self._scheduler.shutdown(wait=False))
@@ -416,6 +412,8 @@ class Program:
         self._watch.check()
         if self._faults:
             self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
+        if missed := self._servers.missed(MISSED_FOR):
+            self._alarms.tell("addresses", in_lines(ADDRESSES, missed))
         if self._follower:
             self._follower.follow()
 
@@ -490,7 +488,7 @@ class Program:
         return SWEEP_EVERY
 
     def _build_doors(self) -> None:
-        """Make what people come in by. Raises NoAddressError."""
+        """Make what people come in by."""
         settings, services = self._settings, self.services
         bolt = app.build(settings, services, self._homes)
         if settings.slack_app_token:
@@ -506,13 +504,6 @@ class Program:
             services.vitals.registry.register(Stored(services))
         if settings.listen:
             public = site(health, events)
-            self._listen("LATCHKEY_HTTP", public, settings.listen)
+            self._servers.add("LATCHKEY_HTTP", public, settings.listen)
         if settings.listen_for_probes:
-            self._listen("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)
-
-    def _listen(self, setting: str, served: Starlette, address: tuple[str, int]) -> None:
-        try:
-            self._servers.append(Server(served, *address))
-        except (OSError, UnicodeError) as fault:
-            why = getattr(fault, "strerror", None) or fault
-            raise NoAddressError(setting, address, why) from fault
+            self._servers.add("LATCHKEY_PROBES", probes(health), settings.listen_for_probes)

@@ -1,13 +1,17 @@
 """An HTTP server that nobody can fill: each wait for a client has an end, and so have connections.
 
 Who connects when there is no room takes the place of whoever has kept the server waiting longest:
-a probe gets through beside any number of connections that say nothing.
+a probe gets through beside any number of connections that say nothing. An address that somebody
+else has taken is tried again until it can be had: it keeps nothing else from running.
 """
 
 import asyncio
 import socket
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import h11
 import structlog
@@ -16,6 +20,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot import open_files
+from bot.faults import Faults
 
 WITHIN = 5.0  # seconds for a head, for a body, for taking in an answer, until the next request
 ANSWER_WITHIN = 30.0  # seconds, which no answer takes
@@ -25,6 +30,17 @@ PAUSE = 0.1  # seconds
 TELL_EVERY = 60.0  # seconds
 
 log = structlog.get_logger()
+
+
+class NoAddressError(Exception):
+    """Nothing can listen at the address of a setting."""
+
+    def __init__(self, setting: str, address: tuple[str, int], why: object) -> None:
+        host, port = address
+        super().__init__(
+            f"{setting}: nothing can listen on {host}:{port}: {why}. Stop what listens there, or "
+            "set an address of this machine with a port that is free."
+        )
 
 
 class _Strict(h11.Connection):
@@ -216,14 +232,80 @@ class Server:
         self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Begin to answer, if it has not begun."""
+        if not self._thread.ident:
+            self._thread.start()
 
     def stop(self, within: float = 5.0) -> bool:
         """Take nothing more; what was taken is answered."""
         self._server.should_exit = True
-        self._thread.join(within)
+        if self._thread.ident:
+            self._thread.join(within)
         self._socket.close()
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
+
+
+@dataclass
+class _Door:
+    setting: str
+    served: Starlette
+    address: tuple[str, int]
+    server: Server | None = None
+    missed_since: float | None = None
+
+
+class Servers:
+    """Those of a program. What cannot listen yet is out of order by itself, and tried again."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._doors: list[_Door] = []
+        self._stopped = False
+
+    def add(self, setting: str, served: Starlette, address: tuple[str, int]) -> None:
+        """Have it served at the address that this setting gives."""
+        self._doors.append(_Door(setting, served, address))
+
+    def listen(self) -> list[NoAddressError]:
+        """Take every address that can be had, and return why others cannot.
+
+        The name of a host is looked up, which takes as long as whoever is asked.
+        """
+        return [why for door in self._doors if (why := self._open(door))]
+
+    def serve(self) -> None:
+        """Listen, and answer wherever that is possible."""
+        self.listen()
+        for door in self._doors:
+            if door.server and not self._stopped:
+                door.server.start()
+
+    def missed(self, seconds: float) -> list[str]:
+        """Return what could not be listened to for so long."""
+        at = time.monotonic() - seconds
+        late = [d.setting for d in self._doors if d.missed_since and d.missed_since <= at]
+        return [self._faults()[setting] for setting in late]
+
+    def stop(self, within: Callable[[], float]) -> bool:
+        """Take nothing more; `within` tells how many seconds each has. Return whether all ended."""
+        self._stopped = True
+        ended = [door.server.stop(within()) for door in self._doors if door.server]
+        return all(ended)
+
+    def _open(self, door: _Door) -> NoAddressError | None:
+        if door.server:
+            return None
+        try:
+            door.server = Server(door.served, *door.address)
+        except (OSError, UnicodeError) as fault:
+            why = getattr(fault, "strerror", None) or fault
+            missing = NoAddressError(door.setting, door.address, why)
+            self._faults.set(door.setting, str(missing))
+            door.missed_since = door.missed_since or time.monotonic()
+            return missing
+        door.missed_since = None
+        self._faults.clear(door.setting)
+        return None

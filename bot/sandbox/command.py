@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.sandbox.house import House
+from bot.sandbox.ports import HOST
 from bot.sandbox.postgres import Cluster, PostgresError, folder_mode, reachable
 from bot.sandbox.standing import HOUSE
 from storage import files
@@ -28,7 +29,6 @@ from storage.files import UnsafePlaceError
 
 __all__ = ["directory", "psql", "serve"]
 
-_HOST = "127.0.0.1"
 _CONNECT_SECONDS = 30.0
 _LOOK = 0.3  # seconds between looks at whether everything still runs
 _OURS = ("postgresql", "latchkey.db*", "clock*", "key", "slack.json*", f"{HOUSE}*", "latchkey.log")
@@ -101,7 +101,7 @@ def _former_port(where: Path) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except OSError:
             return 0
     return port
@@ -166,7 +166,7 @@ def _need_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((_HOST, port))
+            probe.bind((HOST, port))
         except OverflowError:
             raise _NotStartedError(f"There is no port {port}: --port is 0 to 65535.") from None
         except OSError as fault:

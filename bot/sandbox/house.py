@@ -5,14 +5,13 @@ The bot runs as in production, in its own process; only addresses and keys are g
 
 import json
 import os
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bot.sandbox import ports
 from bot.sandbox.client import Sandbox
 from bot.sandbox.postgres import Cluster, folder_mode
 from bot.sandbox.standing import HOUSE
@@ -135,7 +134,7 @@ class House:
         clock = directory / "clock"
         self._own_cluster = cluster is None
         self.cluster = cluster or Cluster.start(directory / "postgresql")
-        listen, probes = (f"127.0.0.1:{port}" for port in _free_ports(2))
+        listen, probes = (f"127.0.0.1:{port}" for port in ports.free(2))
         self.url, self.probes = f"http://{listen}", f"http://{probes}"
         self.sandbox = Sandbox.start(
             manifest=MANIFESTS / "slack-app.yaml",
@@ -190,12 +189,6 @@ class House:
         self.sandbox.stop()
         if self._own_cluster:
             self.cluster.stop()
-
-
-def _free_ports(number: int) -> list[int]:
-    with ExitStack() as held:  # all at once: none of them twice
-        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _key(file: Path) -> str:

@@ -12,7 +12,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,12 +23,13 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from bot.sandbox import ports
+from bot.sandbox.ports import HOST
 from storage import files
 from storage.files import UnsafePlaceError
 
 __all__ = ["BINARIES", "DATABASES", "Cluster", "PostgresError", "folder_mode", "reachable"]
 
-HOST = "127.0.0.1"
 SUPERUSER = "postgres"
 LATCHKEY = "latchkey"  # Latchkey's own login
 DATABASES = ("orders", "ledger")  # what the seed makes
@@ -206,7 +206,7 @@ class Cluster:
     def _run(self, *, tries: int) -> None:
         for attempt in range(1, tries + 1):
             if tries > 1:
-                self.port = _free_port()
+                (self.port,) = ports.free()
             try:
                 self._launch()
             except PostgresError:
@@ -299,13 +299,6 @@ def _sections(script: str) -> Iterator[tuple[str, list[str]]]:
 def _statements(script: str) -> list[str]:
     lines = [line for line in script.splitlines() if not line.startswith("--")]
     return [part for part in "\n".join(lines).split(";\n") if part.strip()]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _unprivileged() -> _User:

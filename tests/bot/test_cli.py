@@ -165,10 +165,15 @@ def test_a_second_bot_on_the_same_sqlite_file_is_refused(told):
 
 @pytest.mark.parametrize("setting", ["LATCHKEY_HTTP", "LATCHKEY_PROBES"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1", "no..host"])
-def test_an_address_that_cannot_be_had_is_named_with_a_cure(told, setting, host):
+def test_an_address_that_cannot_be_had_is_named_with_a_cure(told, tmp_path, setting, host):
     """A port in use for one address was blamed on the setting of the other."""
     port = told.house.url.rpartition(":")[2]
-    done = latchkey("run", **told.house.bot.settings, **{setting: f"{host}:{port}"})
+    given = {
+        **told.house.bot.settings,
+        "LATCHKEY_DATABASE_URL": f"sqlite:///{tmp_path}/new.db",
+        setting: f"{host}:{port}",
+    }
+    done = latchkey("run", **given)
     assert done.returncode == 1
     assert f"{setting}: nothing can listen on {host}:{port}: " in " ".join(done.stderr.split())
     assert "Stop what listens there" in done.stderr

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from contextlib import closing
 
 import psycopg
@@ -64,6 +65,16 @@ def owner(cluster, url: str, *statements: str) -> None:
     with psycopg.connect(cluster.superuser_dsn(make_url(url).database), autocommit=True) as one:
         for statement in statements:
             one.execute(statement.encode())
+
+
+def alone(cluster) -> None:
+    """Wait until the server has ended the sessions that were closed."""
+    mine = "select count(*) from pg_stat_activity where usename = %s"
+    give_up = time.monotonic() + 30
+    with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as one:
+        while one.execute(mine, [STORE]).fetchone() != (0,):
+            assert time.monotonic() < give_up, "somebody else has a session"
+            time.sleep(0.02)
 
 
 def said_by_doctor(url: str) -> dict[str, tuple[bool, str]]:
@@ -197,6 +208,7 @@ def test_the_doctor_says_it_in_a_line_where_there_is_no_connection_left(cluster,
     """It takes one more than `run` does: that ended in a traceback."""
     with closing(Database(url)) as database:
         schema.upgrade(database)
+    alone(cluster)
     owner(cluster, url, f'alter role "{STORE}" connection limit 1')
     try:
         with closing(Database(url)) as database, database.read():

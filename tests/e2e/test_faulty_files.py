@@ -5,8 +5,10 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -112,6 +114,13 @@ def flows(told) -> set[str]:
     return {flow.name for flow in known if not flow.deleted}
 
 
+def answers(url):
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
 def logged(told, event: str, *words: str) -> bool:
     lines = [line for line in told.house.bot.log.splitlines() if f'"event": "{event}"' in line]
     return any(all(word in line for word in words) for line in lines)
@@ -193,6 +202,27 @@ def test_a_setting_that_cannot_be_used_does_not_keep_access_alive(told, monkeypa
     assert not told.works(login)
     assert viktor.wait_message(f"{name}: ")
     assert sum(f"{name}: " in m.text for m in viktor.messages()) == 1
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("setting", ["LATCHKEY_HTTP", "LATCHKEY_PROBES"])
+def test_an_address_that_somebody_has_taken_does_not_keep_access_alive(told, setting):
+    """`run` gave up: whoever listened there first kept an open session reading after its end."""
+    marta, bot = told.person("marta"), told.house.bot
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    bot.stop()
+    doors = {"LATCHKEY_HTTP": told.house.url, "LATCHKEY_PROBES": told.house.probes}
+    theirs, other = doors.pop(setting), *doors.values()
+    with socket.create_server((urlsplit(theirs).hostname, urlsplit(theirs).port)):
+        bot.start()
+        told.until(lambda: logged(told, "out of order", setting, "Stop what"), "it is said")
+        told.house.sandbox.advance(31 * 60)
+        told.wait(request.code, State.EXPIRED, timeout=60)
+        assert not told.works(login)
+        told.until(lambda: answers(other), "it answers at the other one")
+    told.until(lambda: answers(theirs), "it answers here, too")
+    told.until(lambda: logged(told, "in order again", setting), "it is said")
 
 
 @pytest.mark.timeout(240)

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.sandbox.house import COMPANY, _free_ports
+from bot.sandbox import ports
+from bot.sandbox.house import COMPANY
 from storage.secrets import new_key
 from tests.chaos.nursery import Child, Nursery
 
@@ -32,7 +33,7 @@ class Bots:
     def __init__(self, nursery: Nursery, folder: Path) -> None:
         self._nursery = nursery
         self._folder = folder
-        self._ports = iter(_free_ports(TIMES + 1))
+        self._ports = iter(ports.free(TIMES + 1))
         self._whole = folder / "whole.db"
         first = self.start(self._whole)
         first.terminate()
