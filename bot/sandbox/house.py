@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -115,6 +116,7 @@ class House:
     `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight. `http`: Slack posts its
     events, and there is no Socket Mode. Either way the bot tells at `url` whether it is well, and
     at `probes` why it is not. `keep`: what was said in Slack stays in the directory too.
+    `make_bot`: what starts the bot, if not `Bot`.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class House:
         http: bool = False,
         port: int = 0,
         keep: bool = False,
+        make_bot: Callable[..., Bot] = Bot,
     ) -> None:
         files.make_folder(directory, folder_mode())
         clock = directory / "clock"
@@ -146,7 +149,7 @@ class House:
             state=directory if keep else None,
         )
         self.database = database or f"sqlite:///{directory / 'latchkey.db'}"
-        self.bot = Bot(
+        self.bot = make_bot(
             {
                 **{k: v for k, v in self.sandbox.env().items() if not http or k != _SOCKETS},
                 "LATCHKEY_DATABASE_URL": self.database,

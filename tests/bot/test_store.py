@@ -67,12 +67,12 @@ def owner(cluster, url: str, *statements: str) -> None:
             one.execute(statement.encode())
 
 
-def alone(cluster) -> None:
+def alone(cluster, url: str) -> None:
     """Wait until the server has ended the sessions that were closed."""
-    mine = "select count(*) from pg_stat_activity where usename = %s"
+    there = "select count(*) from pg_stat_activity where datname = %s"
     give_up = time.monotonic() + 30
     with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as one:
-        while one.execute(mine, [STORE]).fetchone() != (0,):
+        while one.execute(there, [make_url(url).database]).fetchone() != (0,):
             assert time.monotonic() < give_up, "somebody else has a session"
             time.sleep(0.02)
 
@@ -208,13 +208,11 @@ def test_the_doctor_says_it_in_a_line_where_there_is_no_connection_left(cluster,
     """It takes one more than `run` does: that ended in a traceback."""
     with closing(Database(url)) as database:
         schema.upgrade(database)
-    alone(cluster)
-    owner(cluster, url, f'alter role "{STORE}" connection limit 1')
-    try:
-        with closing(Database(url)) as database, database.read():
-            done = latchkey(url, "doctor")
-    finally:
-        owner(cluster, url, f'alter role "{STORE}" connection limit -1')
+    alone(cluster, url)
+    name = make_url(url).database  # of the role, others of its databases may have sessions
+    owner(cluster, url, f'alter database "{name}" connection limit 1')
+    with closing(Database(url)) as database, database.read():
+        done = latchkey(url, "doctor")
 
     assert done.returncode == 1
     assert "too many connections" in " ".join(done.stdout.split())

@@ -59,13 +59,13 @@ def kills(world: World) -> None:
 
 
 def _life(chance: Random, bot: Bot, world: World) -> float:
-    """Choose when the next one dies: some while they start, most while they work, few late."""
+    """Choose when the next one dies: some while they start, most while they work, some late."""
     if chance.random() < 0.15:
         return chance.uniform(0.1, 1.5)
     world.wait_links(4.0)
     if not bot.running:
         world.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
-    return chance.uniform(2, 3) if chance.random() < 0.06 else chance.uniform(0.1, 1.1)
+    return chance.uniform(2, 4) if chance.random() < 0.2 else chance.uniform(0.1, 1.1)
 
 
 def time_passes(world: World) -> None:

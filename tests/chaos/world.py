@@ -24,9 +24,9 @@ from bot import settings
 from bot.operate import opened
 from bot.sandbox.house import COMPANY, Bot, House
 from bot.sandbox.postgres import Cluster
-from tests.chaos.nursery import Forked, Nursery
 from tests.chaos.plan import Plan
 from tests.support.faketime import WallClock
+from tests.support.nursery import Forked, Nursery
 from tests.support.postgres import fresh_database, own_cluster
 from tests.support.proxy import Proxy
 from tests.support.story import Story, ready

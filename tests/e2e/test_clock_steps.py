@@ -19,7 +19,7 @@ def clocked(cluster, request, tmp_path):
     """A house, and its bot's wall clock: on SQLite it is the database's as well."""
     url = fresh_database(cluster) if request.param == "postgresql" else None
     wall = WallClock(tmp_path)
-    with story(cluster, database=url, env=wall.env) as told:
+    with story(cluster, forked=False, database=url, env=wall.env) as told:
         yield told, wall
     if url:
         drop_database(cluster, url)

@@ -13,7 +13,7 @@ import pytest
 from bot.sandbox import ports
 from bot.sandbox.house import COMPANY
 from storage.secrets import new_key
-from tests.chaos.nursery import Child, Nursery
+from tests.support.nursery import Child, Nursery
 
 TIMES, AT_ONCE = 50, 8
 PATIENCE = 60.0  # seconds, for what takes one or two
@@ -50,7 +50,9 @@ class Bots:
         own = {"LATCHKEY_DATABASE_URL": f"sqlite:///{file}", "LATCHKEY_HTTP": listen}
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
         env, log = {**clean, **SETTINGS, **own}, file.with_suffix(".log")
-        child = Child(self._nursery, self._nursery.ask(env=env, log=str(log), command=["run"]))
+        child = Child(
+            self._nursery, self._nursery.ask(env=env, log=str(log), told=str(log), command=["run"])
+        )
         until(lambda: _alive(listen), log.read_text)
         return child
 

@@ -25,7 +25,7 @@ def short(cluster, request, tmp_path, monkeypatch):
     python.write_text(f'#!/bin/sh\nulimit -n {FILES}\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o700)
     monkeypatch.setattr(house, "sys", SimpleNamespace(executable=str(python)))
-    with story(cluster, http=request.param == "http") as told:
+    with story(cluster, forked=False, http=request.param == "http") as told:
         yield told
         told.clear()
 

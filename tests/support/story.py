@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
 from storage import sync
 from storage.tables import Company, EntitlementRow, ResourceRow
+from tests.support.nursery import Forked, shared
 
 PATIENCE = 60.0
 START = 60.0  # seconds that a bot may take to be ready, where other work fills the machine
@@ -305,13 +307,16 @@ def story(
     *,
     looked_at: str | None = None,
     env: Mapping[str, str] = MappingProxyType({}),
+    forked: bool = True,
     **given: Any,
 ) -> Iterator[Story]:
     """Open a house with a bot that is linked to Slack and knows everybody.
 
     `looked_at`: how the test reaches the bot's database, if not as the bot does. `env`: the bot's
-    alone.
+    alone. `forked`: it begins with its imports done; what counts before them is not tested.
     """
+    if forked:
+        given["make_bot"] = partial(Forked, shared())
     with (
         tempfile.TemporaryDirectory(prefix="latchkey-test-") as folder,
         House(Path(folder), cluster=cluster, rate_factor=0, **given) as house,

@@ -4,6 +4,7 @@ That process has no threads and has opened nothing: what it forks begins where `
 after its imports, and is a process of its own, to be killed.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -36,7 +38,7 @@ class Nursery:
     def __enter__(self) -> Self:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.nursery"],
+            [sys.executable, "-m", "tests.support.nursery"],
             cwd=ROOT,
             env={**os.environ, **self.env},
             stdin=subprocess.PIPE,
@@ -103,56 +105,79 @@ class Forked(Bot):
 
     def start(self) -> None:
         pid = self._nursery.ask(
-            env={**self._env, **self._nursery.env}, log=str(self._log), command=self._command
+            env={**self._env, **self._nursery.env},
+            log=str(self._log),
+            told=str(self._told),
+            command=self._command,
         )
         self._process = Child(self._nursery, pid)
 
 
+@cache
+def shared() -> Nursery:
+    """Return the one of all tests in this process."""
+    made = Nursery().__enter__()
+    atexit.register(made.__exit__, None, None, None)
+    return made
+
+
 def serve() -> None:
     """Fork and poll, an order a line, until nobody gives orders any more."""
+    import bot.cli
     import bot.program
     import engine.connectors.postgresql
     from storage import schema
 
+    assert bot.cli
     assert bot.program
     assert engine.connectors.postgresql
     schema.newest()
     gc.freeze()
-    children = set[int]()
+    children, ended = set[int](), dict[int, int]()
     for line in sys.stdin:
         order = json.loads(line)
         if "poll" in order:
-            pid, status = os.waitpid(order["poll"], os.WNOHANG)
-            children.discard(pid)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
+            asked = order["poll"]
+            if asked in children:
+                pid, status = os.waitpid(asked, os.WNOHANG)
+                if pid:
+                    children.discard(pid)
+                    ended[pid] = os.waitstatus_to_exitcode(status)
+            answer = ended.get(asked)
         else:
             answer = os.fork() or _live(**order)
             children.add(answer)
+            ended.pop(answer, None)
         print(json.dumps(answer), flush=True)  # noqa: T201
     for pid in children:
         os.kill(pid, signal.SIGKILL)
 
 
-def _live(env: dict[str, str], log: str, command: list[str]) -> int:
-    from bot import cli
+def _live(env: dict[str, str], log: str, told: str, command: list[str]) -> int:
+    from bot.__main__ import main
 
     status = 1
     try:
         os.setsid()
-        out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out, out)):
+        ours = os.open(os.devnull, os.O_RDONLY), _to(told), _to(log)
+        for number, file in enumerate(ours):
             os.dup2(file, number)
+            os.close(file)
         os.environ.clear()
         os.environ.update(env)
         random.seed()
         sys.argv = ["latchkey", *command]
-        cli.cli()
+        main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001  (as any program, it tells, and ends)
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
+
+
+def _to(file: str) -> int:
+    return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
 if __name__ == "__main__":
