@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -279,8 +279,7 @@ class Program:
         def left() -> float:
             return max(0.0, until - time.monotonic())
 
-        finished = [self._servers.stop(lambda: left() / 2)]
-        finished += [links.stop(left() / 2) for links in (self._links,) if links]
+        finished = [*self._close_doors(left)]
         finished.append(self._watch.stop(left() / 4))
         if self._scheduler.running:
             in_time("scheduler", left() / 2, lambda: self._scheduler.shutdown(wait=False))
@@ -303,6 +302,12 @@ class Program:
         if self._lock:
             self._lock.close()
         return all(finished)
+
+    def _close_doors(self, left: Callable[[], float]) -> Iterator[bool]:
+        """Take nothing more from people; yield of each door whether what was taken is answered."""
+        yield self._servers.stop(lambda: left() / 2)
+        if self._links:
+            yield self._links.stop(left() / 2)
 
     def _close_connectors(self) -> bool:
         """Return whether all are closed; one that hangs is left behind."""

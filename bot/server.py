@@ -254,7 +254,7 @@ class _Door:
     served: Starlette
     address: tuple[str, int]
     server: Server | None = None
-    missed_since: float | None = None
+    missed: tuple[float, NoAddressError] | None = None  # since when, and why
 
 
 class Servers:
@@ -274,7 +274,9 @@ class Servers:
 
         The name of a host is looked up, which takes as long as whoever is asked.
         """
-        return [why for door in self._doors if (why := self._open(door))]
+        for door in self._doors:
+            self._open(door)
+        return [missed[1] for door in self._doors if (missed := door.missed)]
 
     def serve(self) -> None:
         """Listen, and answer wherever that is possible."""
@@ -286,8 +288,8 @@ class Servers:
     def missed(self, seconds: float) -> list[str]:
         """Return what could not be listened to for so long."""
         at = time.monotonic() - seconds
-        late = [d.setting for d in self._doors if d.missed_since and d.missed_since <= at]
-        return [self._faults()[setting] for setting in late]
+        missed = [missed for door in self._doors if (missed := door.missed)]
+        return [str(why) for since, why in missed if since <= at]
 
     def stop(self, within: Callable[[], float]) -> bool:
         """Take nothing more; `within` tells how many seconds each has. Return whether all ended."""
@@ -295,17 +297,16 @@ class Servers:
         ended = [door.server.stop(within()) for door in self._doors if door.server]
         return all(ended)
 
-    def _open(self, door: _Door) -> NoAddressError | None:
-        if door.server:
-            return None
+    def _open(self, door: _Door) -> None:
+        if door.server or self._stopped:
+            return
         try:
             door.server = Server(door.served, *door.address)
         except (OSError, UnicodeError) as fault:
             why = getattr(fault, "strerror", None) or fault
             missing = NoAddressError(door.setting, door.address, why)
+            door.missed = door.missed[0] if door.missed else time.monotonic(), missing
             self._faults.set(door.setting, str(missing))
-            door.missed_since = door.missed_since or time.monotonic()
-            return missing
-        door.missed_since = None
-        self._faults.clear(door.setting)
-        return None
+        else:
+            door.missed = None
+            self._faults.clear(door.setting)

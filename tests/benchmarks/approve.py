@@ -19,8 +19,8 @@ from bot.sandbox.postgres import Cluster
 from engine.request import State
 from tests.benchmarks.report import Row, said
 from tests.benchmarks.slash import bare_bolt, median
-from tests.support.inside import wait_until
 from tests.support.story import Story, ready
+from tests.support.waiting import wait_until
 
 ROUNDS, APPROVALS = 3, 40  # approvals in each round
 BAR = 4.0

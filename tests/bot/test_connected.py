@@ -19,8 +19,8 @@ from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.servers import Connection
 from storage.tables import JobRow
-from tests.support.inside import wait_until
 from tests.support.stored import ADA, GROUPS, PEOPLE, START
+from tests.support.waiting import wait_until
 
 ONE, TWO = IntegrationId("one"), IntegrationId("two")
 

@@ -14,7 +14,7 @@ from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.vitals import Vitals
 from tests.bot.test_links import Bot
-from tests.support.inside import wait_until
+from tests.support.waiting import wait_until
 
 
 class Told:

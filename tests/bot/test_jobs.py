@@ -16,8 +16,8 @@ from engine.connectors.port import Unavailable
 from storage import jobs
 from storage.jobs import JobKind
 from storage.tables import JobRow, RequestRow
-from tests.support.inside import wait_until
 from tests.support.stored import ALICE, BOB, DORA, MINUTE, PG, WIKI, Stored
+from tests.support.waiting import wait_until
 
 OF_SYSTEM = {JobKind.DISCOVER, JobKind.RECONCILE, JobKind.RECONCILE_ACCOUNT}
 PATIENCE = 30.0  # seconds

@@ -21,7 +21,7 @@ from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.slack import Client
 from bot.vitals import Vitals
-from tests.support.inside import wait_until
+from tests.support.waiting import wait_until
 
 PEOPLE = ("marta", "priya", "diego", "fatou", "henrik", "ravi")
 
@@ -79,6 +79,8 @@ def bot(sandbox, monkeypatch):
     monkeypatch.setattr(links, "LONGEST_PAUSE", 0.1)
     bot = Bot(sandbox)
     bot.links.start()
+    # The sandbox sees a link a moment before its maker does: an outage would come in between.
+    wait_until(lambda: bot.links.live == 2, "both links are there")
     sandbox.wait_links(2)
     yield bot
     sandbox.clear_faults()

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bot.sandbox.house import COMPANY, MANIFESTS, Bot
 from storage.secrets import new_key
-from tests.support.inside import wait_until
+from tests.support.waiting import wait_until
 
 KEY = new_key()
 WELL = {

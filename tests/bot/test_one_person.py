@@ -21,7 +21,7 @@ from bot.links import Links
 from bot.usecases import look
 from bot.usecases import request as usecase
 from tests.support.door import command, suggestion
-from tests.support.inside import wait_until
+from tests.support.waiting import wait_until
 
 LONG = 30.0  # seconds, in which all that is to happen does
 MANY = 25  # more than there are listeners

@@ -1,7 +1,12 @@
 """What people are told while a system is out of order in this process."""
 
-import pytest
+import socket
 
+import pytest
+from starlette.applications import Starlette
+
+from bot import program
+from bot.server import Servers
 from bot.usecases import credentials
 from bot.views import ids
 from engine.request import State
@@ -53,3 +58,19 @@ def test_it_begins_when_the_system_works_again(door):
     door.work()
 
     assert door.request(request.id).state is State.ACTIVE
+
+
+def test_administrators_are_told_of_an_address_that_cannot_be_had(door, monkeypatch):
+    monkeypatch.setattr(program, "MISSED_FOR", 0.0)
+    servers = Servers(door.services.vitals.faults)
+    monkeypatch.setattr(door.program, "_servers", servers)
+    with socket.create_server(("127.0.0.1", 0)) as theirs:
+        servers.add("LATCHKEY_PROBES", Starlette(), theirs.getsockname())
+        servers.serve()
+        door.program._follow()
+        door.program._follow()
+
+    told = [m for m in door.rows()["message"] if "LATCHKEY_PROBES: nothing" in str(m)]
+    assert sorted(m["recipient"] for m in told) == ["ines", "viktor"]  # once each
+    assert all("Access ends on time" in str(m) for m in told)
+    door.services.vitals.faults.clear("LATCHKEY_PROBES")

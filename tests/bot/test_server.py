@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 
+import httpx
 import pytest
 import structlog
 from starlette.applications import Starlette
@@ -19,8 +20,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from bot import open_files, server
-from bot.server import Server
+from bot.faults import Faults
+from bot.sandbox import ports
+from bot.server import Server, Servers
 from tests.support.silent import Silent
+from tests.support.waiting import wait_until
 
 SOON = 0.3  # seconds that the server waits for a client, where that is what a test is about
 LONG = 600.0  # where it is not
@@ -111,14 +115,6 @@ def status(answer):
     return int(answer.split(b" ", 2)[1])
 
 
-def until(what):
-    deadline = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
-    return found
-
-
 def connections(to):
     return to._server.server_state.connections
 
@@ -137,7 +133,7 @@ def connections(to):
 )
 def test_who_does_not_finish_what_they_say_is_cut_off(connect, hasty, said):
     assert read(connect(hasty, said)) == b""
-    until(lambda: not connections(hasty))
+    wait_until(lambda: not connections(hasty))
 
 
 def test_who_keeps_the_connection_and_asks_nothing_is_cut_off(connect, hasty):
@@ -145,7 +141,7 @@ def test_who_keeps_the_connection_and_asks_nothing_is_cut_off(connect, hasty):
         made = connect(hasty, GET)  # in time, if the machine is not too busy
         return made if read(made).endswith(b"0") else None
 
-    assert read(until(answered)) == b""
+    assert read(wait_until(answered)) == b""
 
 
 @pytest.mark.parametrize(
@@ -161,7 +157,7 @@ def test_who_drips_is_cut_off_like_who_is_silent(connect, hasty, begun, drop):
     """A byte now and then kept a connection open for ever."""
     connection = connect(hasty, begun)
     connection.settimeout(0.02)
-    until(lambda: not drips(connection, drop))
+    wait_until(lambda: not drips(connection, drop))
 
 
 def drips(connection, drop):
@@ -180,14 +176,14 @@ LARGE, HELD = GET.replace(b"/", b"/large", 1), GET.replace(b"/", b"/held", 1)
 
 def test_who_does_not_take_in_the_answer_is_cut_off(connect, hasty):
     connect(hasty, LARGE)
-    until(lambda: connections(hasty))
-    until(lambda: not connections(hasty))
+    wait_until(lambda: connections(hasty))
+    wait_until(lambda: not connections(hasty))
 
 
 def test_who_does_not_take_in_the_answer_gives_way(connect):
     with serving(most=2, within=LONG) as served:
         deaf = [connect(served, LARGE) for _ in range(2)]
-        until(lambda: len(connections(served)) == 2)
+        wait_until(lambda: len(connections(served)) == 2)
 
         assert read(connect(served, GET)).endswith(b"0")
 
@@ -285,7 +281,7 @@ def test_without_a_file_left_the_door_waits_and_goes_on(connect):
             waiting.sendall(GET)
             clock = time.pthread_getcpuclockid(served._thread.ident)
             began = time.clock_gettime(clock)
-            until(lambda: said)
+            wait_until(lambda: said)
             threading.Event().wait(1)
             spent = time.clock_gettime(clock) - began
             # It gave its own file back to those who are short of one.
@@ -360,7 +356,7 @@ def test_an_end_comes_though_clients_are_silent(connect):
         silent = [
             connect(served, said) for said in (b"", b"GET", HEAD + b"Content-Length: 5\r\n\r\n")
         ]
-        until(lambda: len(connections(served)) == 3)
+        wait_until(lambda: len(connections(served)) == 3)
     assert [read(each) for each in silent] == [b""] * 3
 
 
@@ -383,3 +379,44 @@ def test_who_may_have_more_files_takes_them_at_the_start(monkeypatch, before, af
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: taken.append(limits))
     open_files.raise_limit()
     assert taken == ([after] if after else [])
+
+
+def test_an_address_that_is_taken_is_tried_again_and_the_others_are_served():
+    """`run` gave up, and what was to end did not."""
+    faults = Faults()
+    servers, served = Servers(faults), Starlette(routes=[Route("/", took)])
+    theirs = socket.create_server(("127.0.0.1", 0))
+    taken, (free,) = theirs.getsockname()[1], ports.free()
+    servers.add("TAKEN", served, ("127.0.0.1", taken))
+    servers.add("FREE", served, ("127.0.0.1", free))
+
+    servers.serve()
+
+    assert answers(free)
+    (sentence,) = servers.missed(0)
+    assert faults() == {"TAKEN": sentence}
+    assert f"TAKEN: nothing can listen on 127.0.0.1:{taken}: " in sentence
+    assert not servers.missed(3600)
+
+    theirs.close()
+    servers.serve()
+
+    assert answers(taken)
+    assert not servers.missed(0)
+    assert not faults()
+    assert servers.stop(lambda: PATIENCE)
+
+
+def test_what_is_stopped_listens_nowhere():
+    (port,) = ports.free()
+    servers = Servers(Faults())
+    servers.add("LATE", Starlette(), ("127.0.0.1", port))
+    assert servers.stop(lambda: PATIENCE)
+
+    servers.serve()
+
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+def answers(port):
+    return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).is_success

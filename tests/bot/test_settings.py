@@ -10,7 +10,7 @@ from bot.sandbox.house import COMPANY
 from bot.settings import BadSettingsError, Settings
 from engine.connectors.port import Secret
 from storage.secrets import new_key
-from tests.support.inside import wait_until
+from tests.support.waiting import wait_until
 
 KEY, OTHER_KEY = new_key(), new_key()
 LISTEN = ("LATCHKEY_HTTP", "LATCHKEY_PROBES")

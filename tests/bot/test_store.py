@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from contextlib import closing
 
 import psycopg
@@ -24,6 +23,7 @@ from tests.support.postgres import (
     with_a_runner,
 )
 from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 ONE_ROLE = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
 COMMANDS = (["run"], ["db", "upgrade"], ["requests", "list"], ["revoke", "--all"])
@@ -70,11 +70,9 @@ def owner(cluster, url: str, *statements: str) -> None:
 def alone(cluster, url: str) -> None:
     """Wait until the server has ended the sessions that were closed."""
     there = "select count(*) from pg_stat_activity where datname = %s"
-    give_up = time.monotonic() + 30
     with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as one:
-        while one.execute(there, [make_url(url).database]).fetchone() != (0,):
-            assert time.monotonic() < give_up, "somebody else has a session"
-            time.sleep(0.02)
+        name = make_url(url).database
+        wait_until(lambda: one.execute(there, [name]).fetchone() == (0,), "nobody is there")
 
 
 def said_by_doctor(url: str) -> dict[str, tuple[bool, str]]:

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,6 +27,7 @@ from storage.sync import TooMuchError
 from storage.tables import IntegrationRow, MessageRow
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import account
+from tests.support.waiting import wait_until
 
 ADMIN = PersonId("viktor")
 
@@ -562,16 +562,9 @@ def test_an_unexpected_fault_of_an_intake_is_told(replica, monkeypatch):
 
     replica.watch.begin()
 
-    told(lambda: replica.said("unexpected RuntimeError"))
+    wait_until(lambda: replica.said("unexpected RuntimeError"))
     assert "unexpected RuntimeError" in replica.fault
     assert replica.watch.stop(30)
-
-
-def told(what) -> None:
-    until = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_a_system_that_is_listed_no_more_offers_nothing_and_stays_known(replica):

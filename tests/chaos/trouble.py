@@ -59,7 +59,7 @@ def kills(world: World) -> None:
 
 
 def _life(chance: Random, bot: Bot, world: World) -> float:
-    """Choose when the next one dies: some while they start, most while they work, some late."""
+    """Choose when the next one dies: a few while they start, most while they work, some late."""
     if chance.random() < 0.15:
         return chance.uniform(0.1, 1.5)
     world.wait_links(4.0)

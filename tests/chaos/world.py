@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -198,7 +198,7 @@ def world(plan: Plan, folder: Path | None = None) -> Iterator[World]:
         )
         desk = stack.enter_context(opened(settings.load(**house.bot.settings)))
         told = Story(house, desk)
-        nursery = stack.enter_context(Nursery(wall_clock.env))
+        nursery = stack.enter_context(closing(Nursery(wall_clock.env)))
         listen = [urlsplit(house.url).netloc, *[None] * (plan.replicas - 1)]
         bots: list[Bot] = [
             Forked(nursery, house.bot.settings, here / f"latchkey-{number}.log", listen=where)

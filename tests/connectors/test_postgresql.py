@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -25,6 +25,7 @@ from tests.connectors.harness import (
     valid_for,
 )
 from tests.support.proxy import Proxy
+from tests.support.waiting import wait_until
 
 HELD, ABSENT, REFUSED, UNKNOWN = Presence
 HOUR = timedelta(hours=1)
@@ -36,12 +37,6 @@ def ledger(cluster: Cluster) -> Iterator[PostgreSQLHarness]:
     harness = PostgreSQLHarness(cluster, database="ledger")
     yield harness
     harness.close()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < give_up, "it never came about"
 
 
 # --- What each permission comes to ----------------------------------------------------------------

@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -77,7 +78,7 @@ def stopped(pid: int) -> bool:
 
 @pytest.fixture
 def bots(tmp_path):
-    with Nursery() as nursery:
+    with closing(Nursery()) as nursery:
         yield Bots(nursery, tmp_path)
 
 

@@ -7,7 +7,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.sandbox.kit import App
-from tests.support.inside import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

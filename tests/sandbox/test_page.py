@@ -1,13 +1,11 @@
 """What the page shows and does with an app that uses everything that Slack has."""
 
-import time
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import opened_page
+from tests.support.waiting import wait_until
 
-PATIENCE = 30.0  # seconds
 COMPOSER = ".main .composer textarea"
 
 
@@ -45,11 +43,7 @@ def used(app, act):
     """Return what the app is told of it. A page has other things to ask for meanwhile."""
     before = len(actions(app))
     act()
-    give_up = time.monotonic() + PATIENCE
-    while len(actions(app)) == before:
-        assert time.monotonic() < give_up, "the app was told nothing"
-        time.sleep(0.02)
-    return actions(app)[before]
+    return wait_until(lambda: actions(app)[before:], "the app is told")[0]
 
 
 def test_text_is_never_markup_of_the_page(api, person, page):

@@ -16,13 +16,7 @@ from storage.jobs import JobKind, reschedule, schedule
 from storage.tables import JobRow
 from tests.support.postgres import for_libpq
 from tests.support.stored import START
-
-
-def until(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.001)
+from tests.support.waiting import wait_until
 
 
 def test_write_gate_lets_in_who_came_first():
@@ -36,7 +30,7 @@ def test_write_gate_lets_in_who_came_first():
         for number in range(8):
             threads.append(threading.Thread(target=enter, args=(number,)))
             threads[-1].start()
-            until(lambda: len(gate._queue) == len(threads))
+            wait_until(lambda: len(gate._queue) == len(threads))
     for thread in threads:
         thread.join()
 
@@ -55,7 +49,7 @@ def test_write_gate_lets_urgent_ones_in_first_but_never_only_those():
         for number in (1, 2, 3, -1, -2, -3, -4):
             threads.append(threading.Thread(target=enter, args=(number,)))
             threads[-1].start()
-            until(lambda: len(gate._queue) + len(gate._urgent) == len(threads))
+            wait_until(lambda: len(gate._queue) + len(gate._urgent) == len(threads))
     for thread in threads:
         thread.join()
 

@@ -5,8 +5,7 @@ Slack's side is a few lines that take what Slack takes, so that a thousand paylo
 
 import copy
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +34,7 @@ from storage import audit, claims, facts, schema
 from storage.secrets import new_key
 from storage.tables import AuditHead, EntitlementRow, ResourceRow
 from tests.support.statements import heard
+from tests.support.waiting import wait_until
 
 COMPANY = Path(__file__).parents[2] / "manifests" / "sandbox"
 SYSTEM = IntegrationId("orders-db")
@@ -220,11 +220,11 @@ class Door:
         loops, access = self.program._loops, self.program._access
         for name in ("clock", "jobs", "clock"):
             loops[name]._drain()
-            _wait(lambda: not self.program._jobs.busy)
+            wait_until(lambda: not self.program._jobs.busy)
             access._due.set()
             while access._due.is_set() or access._busy:
                 access.drain()
-                _wait(lambda: len(access._busy) == len(access._done))
+                wait_until(lambda: len(access._busy) == len(access._done))
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -295,13 +295,6 @@ class Door:
     def audit_faults(self) -> list[str]:
         with self.database.read() as session:
             return list(audit.verify(session))
-
-
-def _wait(seen: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not seen():
-        assert time.monotonic() < until, "the loops never came to rest"
-        time.sleep(0.001)
 
 
 @contextmanager

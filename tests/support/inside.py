@@ -1,7 +1,6 @@
 """The bot inside the test's own process, its loops driven by hand: its work can be counted."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from storage import claims, schema
 from storage.database import Database
 from storage.secrets import new_key
 from tests.support.statements import heard
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPANY = ROOT / "manifests" / "sandbox"
@@ -163,11 +163,3 @@ def run_jobs(loop: JobLoop) -> None:
         woken.clear()
         loop.drain()
         wait_until(lambda: not loop.busy)
-
-
-def wait_until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not seen():
-        if time.monotonic() > deadline:
-            raise AssertionError("the loops never came to rest")
-        time.sleep(0.001)

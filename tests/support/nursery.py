@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 from bot.sandbox.house import Bot
 
@@ -27,15 +27,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Nursery:
-    """The process that forks. Leaving the block ends it, and what it has forked.
+    """The process that forks. Closing it ends it, and what it has forked.
 
     `env`: what is in its environment besides; what is loaded by that stays in the forks.
     """
 
     def __init__(self, env: Mapping[str, str] = MappingProxyType({})) -> None:
         self.env = env
-
-    def __enter__(self) -> Self:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.nursery"],
@@ -45,14 +43,8 @@ class Nursery:
             stdout=subprocess.PIPE,
             text=True,
         )
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._process.communicate()
 
     def ask(self, **order: Any) -> Any:
@@ -116,8 +108,8 @@ class Forked(Bot):
 @cache
 def shared() -> Nursery:
     """Return the one of all tests in this process."""
-    made = Nursery().__enter__()
-    atexit.register(made.__exit__, None, None, None)
+    made = Nursery()
+    atexit.register(made.close)
     return made
 
 
