@@ -4,12 +4,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, NoReturn, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Annotated, NoReturn, TypeVar, cast
 
+import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -42,12 +44,16 @@ from engine.request import AccessRequest
 from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
-from storage.database import AWAY, Database, file_of, unusable
+from storage.database import AWAY, Database, file_of, passes, unusable
 from storage.files import UnsafePlaceError
 from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
 from storage.succession import Standing
 from storage.sync import TooMuchError
+
+if TYPE_CHECKING:
+    from bot.program import Program
+    from bot.signals import Asked
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -72,6 +78,10 @@ for name, group in {
 }.items():
     cli.add_typer(group, name=name)
 
+START_WITHIN = 20.0  # seconds; a database that is started anew is there again
+PAUSE = 1.0  # seconds between two tries
+
+log = structlog.get_logger()
 # What a program reads is not cut to a terminal's width.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
 err = Console(stderr=True, highlight=False)
@@ -107,7 +117,6 @@ def run(
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
     from bot import signals
-    from bot.program import Program
     from bot.server import NoAddressError
 
     given, faults = _read(lambda: settings.load_sound(http=http))
@@ -117,12 +126,7 @@ def run(
     logs.configure()
     asked = signals.listen()
     try:
-        program = Program(given, http=http, faults=faults)
-        asked.to_apply = program.apply
-        if not schema.current(program.database) and not faults:
-            schema.upgrade(program.database)
-        program.start()
-        program.greet(typer.echo)
+        program = _started(given, faults, asked, http=http)
     except AWAY as fault:
         _fail(_of_database(fault))
     except BadSettingsError as fault:
@@ -130,9 +134,37 @@ def run(
     except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
         _fail(str(fault) or str(fault.__doc__))
     asked.to_end.wait()
-    if not program.stop():
+    if program and not program.stop():
         logs.flush()
         os._exit(0)  # what still runs would be waited for
+
+
+def _started(
+    given: Settings, faults: Mapping[str, str], asked: "Asked", *, http: bool
+) -> "Program | None":
+    """Return what runs now; None: it was to end before. A fault that passes is waited for."""
+    from bot.program import Program
+
+    until, said = time.monotonic() + START_WITHIN, False
+    while not asked.to_end.is_set():
+        program = Program(given, http=http, faults=faults)
+        asked.to_apply = program.apply
+        try:
+            if not schema.current(program.database) and not faults:
+                schema.upgrade(program.database)
+            program.start()
+        except AWAY as fault:
+            program.stop()
+            if not passes(fault) or time.monotonic() > until:
+                raise
+            if not said:
+                log.warning("waiting for the database", why=_of_database(fault))
+                said = True
+            asked.to_end.wait(PAUSE)
+        else:
+            program.greet(typer.echo)
+            return program
+    return None
 
 
 @cli.command(name="doctor")

@@ -22,12 +22,14 @@ LAG_OF = {"jobs": 900.0}  # reading all resources of a large system takes its ti
 class Health:
     """`links` counts the links that are alive; None: Slack sends its events by HTTP.
 
+    `listens`: whether it could.
     `faults`: what is out of order by itself while people can work and access ends, by its name.
     """
 
     services: Services
     loops: Mapping[str, Loop]
     links: Callable[[], int] | None
+    listens: Callable[[], bool] = lambda: True
     faults: Callable[[], Mapping[str, str]] = dict
 
     def alive(self) -> bool:
@@ -72,7 +74,9 @@ class Health:
         problem = self.services.vitals.slack.problem
         if problem in TOKEN_REFUSED:
             return f"Slack refuses the token ({problem})"
-        return "no link is alive" if self.links and not self.links() else ""
+        if self.links:
+            return "" if self.links() else "no link is alive"
+        return "" if self.listens() else "its events reach nobody: see LATCHKEY_HTTP"
 
 
 class Stored(Collector):

@@ -504,7 +504,8 @@ class Program:
         posted = self._http and settings.listen and settings.slack_signing_secret
         events = Events(bolt, settings.signing_secret_now, services.turns) if posted else None
         live = (lambda: links.live if links else 0) if links or not events else None
-        health = Health(services, duty, live, services.vitals.faults)
+        listens = partial(self._servers.listening, "LATCHKEY_HTTP")
+        health = Health(services, duty, live, listens, services.vitals.faults)
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:

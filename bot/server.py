@@ -285,6 +285,10 @@ class Servers:
             if door.server and not self._stopped:
                 door.server.start()
 
+    def listening(self, setting: str) -> bool:
+        """Tell whether who comes to the address of this setting is answered, or soon will be."""
+        return all(door.server for door in self._doors if door.setting == setting)
+
     def missed(self, seconds: float) -> list[str]:
         """Return what could not be listened to for so long."""
         at = time.monotonic() - seconds

@@ -58,6 +58,19 @@ UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 
+_TAKEN = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# Classes of SQLSTATE (PostgreSQL, appendix A): the connection, rolled back, no resources, not in
+# the right state (a lock that was waited for), an operator's intervention.
+_PASSING = ("08", "40", "53", "55", "57")
+_REFUSING = (
+    "starting up",
+    "shutting down",
+    "recovery",
+    "terminating",
+    "connection slots",
+    "too many",
+)
+
 
 class BusyError(Exception):
     """Others have written for longer than this process would wait."""
@@ -74,6 +87,23 @@ AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError, UnfitSto
 def is_locked(fault: Exception) -> bool:
     """Tell whether somebody held a row locked for too long. The database is well; others go on."""
     return isinstance(fault, OperationalError) and getattr(fault.orig, "sqlstate", "") == "55P03"
+
+
+def passes(fault: Exception) -> bool:
+    """Tell whether it may be gone in a moment: a restart, a lock, no connection left.
+
+    What only a person mends does not: a password, a name, rights, a damaged file.
+    """
+    if isinstance(fault, NoConnectionError | BusyError):
+        return True
+    cause = getattr(fault, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _TAKEN
+    if state := getattr(cause, "sqlstate", None):
+        return state[:2] in _PASSING
+    said = str(cause or "")
+    # What a server answers to a new connection comes without its code.
+    return cause is not None and ("FATAL" not in said or any(word in said for word in _REFUSING))
 
 
 def is_away(fault: Exception) -> bool:

@@ -88,8 +88,14 @@ def test_without_a_living_link_nobody_can_click(health):
 
 
 def test_with_http_there_is_no_link_to_miss(health):
-    health = Health(health.services, health.loops, None)
+    health = Health(health.services, health.loops, None, lambda: True)
     assert health.problems() == {}
+
+
+def test_with_http_nobody_can_click_where_nothing_listens(health):
+    """It was ready, though what Slack sent reached nobody."""
+    health = Health(health.services, health.loops, None, lambda: False)
+    assert "LATCHKEY_HTTP" in health.problems()["slack"]
 
 
 def test_a_token_that_slack_refuses_is_told_though_the_link_lives(health):

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 import httpx
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from engine.request import State
 from tests.support.postgres import drop_database, fresh_database
@@ -112,12 +112,12 @@ def test_a_click_is_answered(without):
     told.wait(code, State.CANCELLED)
 
 
-@pytest.mark.parametrize("text", ["my", "tasks", "request"])
-def test_a_command_is_answered(on_postgresql, text):
+@pytest.mark.parametrize("words", ["my", "tasks", "request"])
+def test_a_command_is_answered(on_postgresql, words):
     told, proxy = on_postgresql
     proxy.down = True
 
-    answer = told.person("marta").command("/access", text)
+    answer = told.person("marta").command("/access", words)
     outside, inside = (
         httpx.get(f"{url}/readyz", trust_env=False, timeout=30)
         for url in (told.house.url, told.house.probes)
@@ -164,6 +164,54 @@ def test_access_ends_after_the_database_was_away(without):
 
     told.wait(request.code, State.EXPIRED)
     assert not told.privileges()
+
+
+def started_in_vain(told) -> None:
+    """Start the bot, and come back when it has found no database that it can use."""
+    before = len(told.house.bot.log)
+    told.house.bot.start()
+    told.until(lambda: "waiting for the database" in told.house.bot.log[before:], "it waits")
+
+
+def test_who_starts_while_the_database_is_away_begins_when_it_is_there_again(without):
+    """It gave up: an orchestrator starts it again ever more seldom, and access did not end."""
+    told, away = without
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.stop()
+    told.house.sandbox.advance(3 * 3600)
+
+    with away():
+        started_in_vain(told)
+
+    told.wait(request.code, State.EXPIRED)
+    assert not told.privileges()
+    works(told)
+
+
+def test_who_starts_while_a_table_is_held_begins_when_it_is_free(on_postgresql):
+    """A paused replica held its lock, and the one that started beside it gave up."""
+    told, _ = on_postgresql
+    told.house.bot.stop()
+
+    with told.desk.database.writer.begin() as other:
+        other.execute(text("lock table instance"))
+        started_in_vain(told)
+
+    ready(told)
+
+
+def test_who_waits_for_the_database_can_be_stopped(on_postgresql):
+    told, proxy = on_postgresql
+    told.house.bot.stop()
+
+    proxy.down = True
+    started_in_vain(told)
+    told.house.bot._process.terminate()
+    assert told.house.bot.wait(10) == 0
+
+    proxy.down = False
+    told.house.bot.start()
+    ready(told)
 
 
 def hangs(told, proxy):

@@ -1,7 +1,9 @@
 """Transactions: one writer at a time in order, all or nothing, and nothing is lost."""
 
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 import psycopg
@@ -11,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
 from storage import batch, claims
-from storage.database import BusyError, Database, Gate, unusable
+from storage.database import BusyError, Database, Gate, passes, unusable
 from storage.jobs import JobKind, reschedule, schedule
 from storage.tables import JobRow
 from tests.support.postgres import for_libpq
@@ -305,3 +307,40 @@ def test_why_a_database_cannot_be_used_is_said_of_every_reason():
         said = unusable(fault, "sqlite:////x/latchkey.db")
         assert said.startswith("The database /x/latchkey.db cannot be used: ")
     assert "Others have written" in unusable(BusyError(), "sqlite:////x/latchkey.db")
+
+
+class _RefusedError(Exception):
+    """What PostgreSQL's driver raises; `sqlstate` is not known where no connection was made."""
+
+    def __init__(self, said: str, sqlstate: str | None = None) -> None:
+        super().__init__(said)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("cause", "passing"),
+    [
+        (_RefusedError("connection failed: Connection refused"), True),
+        (_RefusedError("connection timeout expired"), True),
+        (_RefusedError("FATAL:  the database system is starting up"), True),
+        (_RefusedError("FATAL:  sorry, too many clients already"), True),
+        (_RefusedError('FATAL:  password authentication failed for user "x"'), False),
+        (_RefusedError('FATAL:  database "x" does not exist'), False),
+        (_RefusedError("canceling statement due to lock timeout", "55P03"), True),
+        (_RefusedError("terminating connection", "57P01"), True),
+        (_RefusedError("permission denied", "42501"), False),
+        (sqlite3.DatabaseError("file is not a database"), False),
+    ],
+    ids=str,
+)
+def test_what_passes_is_told_from_what_a_person_has_to_mend(cause, passing):
+    assert passes(OperationalError("select 1", {}, cause)) is passing
+
+
+def test_a_file_that_somebody_writes_to_is_free_again_soon(tmp_path):
+    file = tmp_path / "x.db"
+    with closing(sqlite3.connect(file)) as one, closing(sqlite3.connect(file, timeout=0)) as other:
+        one.execute("begin immediate")
+        with pytest.raises(sqlite3.OperationalError) as locked:
+            other.execute("begin immediate")
+    assert passes(OperationalError("begin", {}, locked.value))
