@@ -6,6 +6,7 @@ from hypothesis import settings
 from bot import redaction
 from bot.sandbox.postgres import BINARIES
 from engine import lifecycle
+from tests.support import machine
 from tests.support.places import give_away
 from tests.support.postgres import cluster
 from tests.support.servers import CHOSEN, binaries
@@ -22,6 +23,15 @@ settings.load_profile("usual")
 
 # Files with tests that take long are begun first: at the end no worker waits for another's.
 LONG = ("tests/chaos/", "tests/e2e/")
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # those get it from the one that starts them
+        machine.measure()
+
+
+def pytest_report_header():
+    return f"sandbox: an app has {machine.factor():g} times the seconds that Slack gives"
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,9 +1,10 @@
 """`python -m bot.sandbox`: Slack on loopback."""
 
 import argparse
+import os
 from pathlib import Path
 
-from bot.sandbox.server import Options, serve
+from bot.sandbox.server import PATIENCE_FACTOR, Options, serve
 
 
 def _options() -> Options:
@@ -14,6 +15,12 @@ def _options() -> Options:
     parser.add_argument("--clock", type=Path, help="file for the product's clock")
     parser.add_argument(
         "--rate-factor", type=float, default=1.0, help="scales rate limit windows; 0: no limits"
+    )
+    parser.add_argument(
+        "--patience-factor",
+        type=float,
+        default=float(os.environ.get(PATIENCE_FACTOR, "1")),
+        help="scales the seconds that Slack gives an app",
     )
     parser.add_argument("--events-url", default="", help="signed HTTP instead of Socket Mode")
     parser.add_argument("--state", type=Path, help="directory in which the workspace is kept")

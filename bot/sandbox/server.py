@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bot.sandbox import limits
 from bot.sandbox.access import Access
 from bot.sandbox.api import Site
 from bot.sandbox.changes import Changes
@@ -41,9 +42,11 @@ from bot.sandbox.standing import Standing
 from bot.sandbox.views import Views
 from bot.sandbox.workspace import App, Workspace
 
-__all__ = ["Options", "serve"]
+__all__ = ["PATIENCE_FACTOR", "Options", "serve"]
 
 _HOST = "127.0.0.1"
+# The environment's word where no option gives one: it reaches whichever way a sandbox is started.
+PATIENCE_FACTOR = "SANDBOX_PATIENCE_FACTOR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Options:
     port: int = 0
     clock: Path | None = None
     rate_factor: float = 1.0
+    patience_factor: float = 1.0
     events_url: str = ""
     state: Path | None = None
 
@@ -79,16 +83,21 @@ async def _serve(options: Options) -> None:
         }
         if options.rate_factor != 1:
             identity["rate_factor"] = options.rate_factor
-            said = f"sandbox: rate limit windows are {options.rate_factor} times those of Slack"
+            said = f"sandbox: rate limit windows have {options.rate_factor} times the seconds"
             sys.stderr.write(f"{said}\n")
+        if (factor := options.patience_factor) != 1:
+            identity["patience_factor"] = factor
+            said = f"sandbox: an app has {factor} times the seconds that Slack gives"
+            sys.stderr.write(f"{said}\n")
+        ack = factor * limits.ACK_SECONDS
         changes, faults = Changes(), Faults()
         journal = Journal(changes)
         workspace = Workspace(read(WorkspaceDocument, options.workspace), app, changes, url)
         files = Files(workspace)
-        views = Views(app, workspace.team.id, changes, files)
+        views = Views(app, workspace.team.id, changes, files, factor * limits.TRIGGER_SECONDS)
         payloads = Payloads(workspace, views)
-        links = Links(app.id, changes)
-        carrier = _requests(options.events_url, app) if options.events_url else links
+        links = Links(app.id, changes, ack)
+        carrier = _requests(options.events_url, app, ack) if options.events_url else links
         courier = Courier(carrier, faults, journal, options.rate_factor)
         events = Events(workspace, payloads, courier)
         responses = Responses(workspace, files, events, journal, url)
@@ -141,10 +150,10 @@ async def _keeping(
     kept.save()
 
 
-def _requests(url: str, app: App) -> Carrier:
+def _requests(url: str, app: App, ack_within: float) -> Carrier:
     from bot.sandbox.signed import Requests
 
-    return Requests(url, app.signing_secret)
+    return Requests(url, app.signing_secret, ack_within)
 
 
 class _Server(uvicorn.Server):

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 import httpx
 
-from bot.sandbox import limits
 from bot.sandbox.delivery import Outcome
 from bot.sandbox.journal import Delivery
 
@@ -21,10 +20,11 @@ Json = dict[str, Any]
 
 
 class Requests:
-    def __init__(self, url: str, signing_secret: str) -> None:
+    def __init__(self, url: str, signing_secret: str, ack_within: float) -> None:
         self._url = url
         self._secret = signing_secret
-        self._http = httpx.AsyncClient(timeout=limits.ACK_SECONDS, trust_env=False)
+        self._ack_within = ack_within
+        self._http = httpx.AsyncClient(timeout=ack_within, trust_env=False)
 
     async def carry(self, record: Delivery) -> Outcome:
         body, headers = _http_form(record)
@@ -36,7 +36,7 @@ class Requests:
         }
         record.at = time.perf_counter()
         try:
-            async with asyncio.timeout(limits.ACK_SECONDS):
+            async with asyncio.timeout(self._ack_within):
                 answer = await self._http.post(self._url, content=body.encode(), headers=headers)
         except (TimeoutError, httpx.TimeoutException):
             return Outcome("timeout")

@@ -46,9 +46,10 @@ class _Link:
 
 
 class Links:
-    def __init__(self, app_id: str, changes: Changes) -> None:
+    def __init__(self, app_id: str, changes: Changes, ack_within: float) -> None:
         self._app_id = app_id
         self._changes = changes
+        self._ack_within = ack_within
         self._tickets: set[str] = set()
         self._numbers = itertools.count(1)
         self._turn = 0
@@ -89,7 +90,7 @@ class Links:
             record.link = await self._send(_envelope(record))
             if record.link is None:
                 return Outcome("no_link")
-            async with asyncio.timeout(limits.ACK_SECONDS):
+            async with asyncio.timeout(self._ack_within):
                 came, body = await ack
         except TimeoutError:
             return Outcome("timeout")

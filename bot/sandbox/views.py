@@ -55,11 +55,14 @@ class View:
 
 
 class Views:
-    def __init__(self, app: App, team_id: str, changes: Changes, files: Files) -> None:
+    def __init__(
+        self, app: App, team_id: str, changes: Changes, files: Files, trigger_lasts: float
+    ) -> None:
         self._app = app
         self._files = files
         self._changes = changes
         self._team_id = team_id
+        self._trigger_lasts = trigger_lasts
         self.stacks: dict[str, list[View]] = {}
         self.homes: dict[str, View] = {}
         self._triggers: dict[str, Trigger] = {}
@@ -83,7 +86,7 @@ class Views:
             raise SlackError("invalid_trigger_id")
         if trigger.used:
             raise SlackError("exchanged_trigger_id")
-        if time.monotonic() - trigger.born > limits.TRIGGER_SECONDS:
+        if time.monotonic() - trigger.born > self._trigger_lasts:
             raise SlackError("expired_trigger_id")
         return trigger
 

@@ -32,7 +32,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     files = _files(tmp_path_factory.mktemp("shared"), people=PEOPLE)
-    with Sandbox.start(**files, rate_factor=0) as it:
+    with Sandbox.start(**files, rate_factor=0, patience_factor=1) as it:
         yield it
         refused_as_declared(it)
 
@@ -43,7 +43,7 @@ def wide(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wide")
     files = _files(folder, people=PEOPLE) | {"manifest": folder / "manifest.yaml"}
     files["manifest"].write_text(yaml.safe_dump(everything()))
-    with Sandbox.start(**files, rate_factor=0) as it:
+    with Sandbox.start(**files, rate_factor=0, patience_factor=1) as it:
         wide = Wide(it, files)
         yield wide
         refused_as_declared(it)

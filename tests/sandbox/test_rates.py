@@ -10,6 +10,7 @@ from bot.sandbox import limits
 from bot.sandbox.api import METHODS
 from bot.sandbox.client import Sandbox
 from bot.sandbox.rates import Rates
+from bot.sandbox.server import PATIENCE_FACTOR
 from tests.sandbox.kit import Api
 
 TIERS = {
@@ -125,9 +126,11 @@ def test_a_refused_call_counts_too(limited):
     assert limited.sandbox.journal()[-1]["rule"] == "rate"
 
 
+@pytest.mark.parametrize("kind", ["rate", "patience"])
 @pytest.mark.parametrize(("factor", "told"), [("1", False), ("0.5", True)])
-def test_a_factor_is_told_wherever_it_is_not_one(files, factor, told):
-    command = [sys.executable, "-m", "bot.sandbox", "--rate-factor", factor]
+def test_a_factor_is_told_wherever_it_is_not_one(files, kind, factor, told, monkeypatch):
+    monkeypatch.delenv(PATIENCE_FACTOR, raising=False)
+    command = [sys.executable, "-m", "bot.sandbox", f"--{kind}-factor", factor]
     for name, path in files.items():
         command += [f"--{name}", str(path)]
     with subprocess.Popen(
@@ -137,8 +140,8 @@ def test_a_factor_is_told_wherever_it_is_not_one(files, factor, told):
         process.terminate()
         _, warned = process.communicate(timeout=30)
 
-    assert ("0.5 times those of Slack" in warned) is told
-    assert identity.get("rate_factor") == (0.5 if told else None)
+    assert ("0.5 times the" in warned) is told
+    assert identity.get(f"{kind}_factor") == (0.5 if told else None)
     assert set(identity) >= {"url", "bot_token", "app_token", "signing_secret", "pid"}
     assert identity["bot_token"].startswith("xoxb-")
     assert identity["app_token"].startswith("xapp-")

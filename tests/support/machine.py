@@ -1,0 +1,30 @@
+"""How much of the machine these tests have: others may be at work beside them."""
+
+import math
+import os
+import time
+
+from bot.sandbox.server import PATIENCE_FACTOR
+
+WORK = 0.3  # seconds of the processor's time
+QUIET = 1.3  # seconds that a second of it takes at most, where nobody else is at work
+MORE = 3  # for what the tests themselves do at once
+
+
+def measure() -> float:
+    """Return, and set for every sandbox, how many times Slack's three seconds an app has.
+
+    On a quiet machine it is once.
+    """
+    began, used = time.perf_counter(), time.process_time()
+    while time.process_time() - used < WORK:
+        pass
+    ratio = (time.perf_counter() - began) / WORK
+    factor = 1.0 if ratio <= QUIET else float(math.ceil(MORE * ratio))
+    os.environ[PATIENCE_FACTOR] = str(factor)
+    return factor
+
+
+def factor() -> float:
+    """Return what was measured, in this process or in the one that started it."""
+    return float(os.environ.get(PATIENCE_FACTOR, "1"))
