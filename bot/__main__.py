@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 
-from bot import memory
+from bot.operations import memory
 
 
 def main() -> None:

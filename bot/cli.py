@@ -18,29 +18,23 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import DBAPIError
 
-from bot import (
-    doctor,
-    greeting,
-    logs,
-    manifests,
-    operate,
-    redaction,
-    revoking,
-    settings,
-    telling,
-    watch,
-)
-from bot.connected import connect_all
-from bot.export import Format, lines
-from bot.lines import Lines
-from bot.manifests import BadManifestsError
-from bot.references import BadReferenceError
+import manifests
+from bot import settings
+from bot.loops import watch
+from bot.operations import doctor, greeting, logs, revoking, telling
+from bot.operations.export import Format, lines
+from bot.operations.lines import Lines
+from bot.runtime import redaction
+from bot.runtime.connectors import connect_all
+from bot.runtime.references import BadReferenceError
 from bot.settings import BadSettingsError, KeySettings, Settings, StoreSettings
+from bot.usecases import console
 from bot.views.text import plain
 from engine.directory import address
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
+from manifests import BadManifestsError
 from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
@@ -52,8 +46,8 @@ from storage.succession import Standing
 from storage.sync import TooMuchError
 
 if TYPE_CHECKING:
+    from bot.operations.signals import Asked
     from bot.program import Program
-    from bot.signals import Asked
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
@@ -116,8 +110,8 @@ def run(
     ] = False,
 ) -> None:
     """Run Latchkey until SIGTERM or Ctrl-C."""
-    from bot import signals
-    from bot.server import NoAddressError
+    from bot.operations import signals
+    from bot.operations.server import NoAddressError
 
     given, faults = _read(lambda: settings.load_sound(http=http))
     file = file_of(given.database_url)
@@ -188,8 +182,8 @@ def apply() -> None:
 
     A running Latchkey does so by itself, within seconds, with what was never applied.
     """
-    from bot.program import take_in
-    from bot.services import Services
+    from bot.runtime.services import Services
+    from bot.usecases.take_in import take_in
 
     given = _read(settings.load_manifests)
     with _desk(given) as desk:
@@ -250,7 +244,7 @@ def _until(request: AccessRequest) -> datetime | None:
     return over.at if over else request.ends_at
 
 
-def _print_request(desk: operate.Desk, request: AccessRequest) -> None:
+def _print_request(desk: console.Desk, request: AccessRequest) -> None:
     teller = telling.Teller(desk.name, desk.things(request), desk.clock.now())
     out.print(f"[bold]{request.code}[/]  {_shown(teller.standing(request))}", soft_wrap=True)
     if not request.readable:
@@ -335,14 +329,14 @@ def _unhindered() -> Iterator[Callable[[], None]]:
         for written in consoles.values():
             written.flush(logs.AT_THE_END)
 
-    for console, written in consoles.items():
-        console.file = cast(IO[str], written)
+    for each, written in consoles.items():
+        each.file = cast(IO[str], written)
     try:
         yield flush
     finally:
         flush()
-        for console in consoles:
-            console.file = cast(IO[str], None)  # whatever stdout and stderr are then
+        for each in consoles:
+            each.file = cast(IO[str], None)  # whatever stdout and stderr are then
 
 
 def _unsaid(lines: int) -> str:
@@ -363,7 +357,7 @@ def _make_sure(extent: str) -> None:
 
 
 def _see_to(
-    desk: operate.Desk, requests: list[AccessRequest], within: float
+    desk: console.Desk, requests: list[AccessRequest], within: float
 ) -> tuple[list[AccessRequest], bool]:
     """Return what is not over, and whether all that was begun has come to its end."""
     keys, no_keys = _keys()
@@ -415,7 +409,7 @@ def _unread(request: AccessRequest) -> str:
     return "" if request.readable else ", could not be read"
 
 
-def _name_unread(desk: operate.Desk) -> None:
+def _name_unread(desk: console.Desk) -> None:
     """Name what could not be read on the way: the rest was done without it."""
     for finding in desk.database.unread.take():
         err.print(_shown(finding.sentence), soft_wrap=True)
@@ -445,7 +439,7 @@ def _pause(*, paused: bool) -> None:
 @integrations.command("list")
 def list_integrations() -> None:
     """List connected systems, and ask each which server answers."""
-    from bot import integrations as systems
+    from bot.usecases import integrations as systems
 
     given = _store()
     table = Table("id", "name", "server", "state")
@@ -461,7 +455,7 @@ def accept_server(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Accept the server that answers: its things are found again by name, access goes on."""
-    from bot import integrations as systems
+    from bot.usecases import integrations as systems
 
     given = _store()
     with _desk() as desk:
@@ -653,7 +647,7 @@ def upgrade() -> None:
 @db.command("restored")
 def say_restored() -> None:
     """Say, before `run`, that the database is a backup's: what it does not know is reported."""
-    from bot.restored import restored
+    from bot.usecases.restored import restored
 
     given = _store()
     with _desk() as desk:
@@ -749,16 +743,16 @@ def _store() -> StoreSettings:
 
 
 @contextmanager
-def _desk(given: StoreSettings | None = None) -> Iterator[operate.Desk]:
+def _desk(given: StoreSettings | None = None) -> Iterator[console.Desk]:
     """Open the database of a Latchkey: nothing else of the settings is needed."""
     try:
-        with operate.on_latchkey(given or _store()) as desk:
+        with console.on_latchkey(given or _store()) as desk:
             keys = desk.database.keys
             if given is None and keys and not desk.knows(keys):
                 _say_fault(f"{_OTHER_KEYS}: correct them. This is recorded without a key.")
                 desk.database.keys = None
             yield desk
-    except (operate.NoLatchkeyError, NeedsUpgradeError) as fault:
+    except (console.NoLatchkeyError, NeedsUpgradeError) as fault:
         _fail(str(fault))
 
 

@@ -2,10 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from types import MappingProxyType
 from typing import IO
 
@@ -13,32 +12,37 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import OperationalError
 
-from bot import anchors, app, greeting, inventory, loops, new_ids, open_files, reconcile, roster
-from bot.alarms import Alarms, in_lines
-from bot.clock import Clock, clock_of
-from bot.connected import Systems, connect, references
-from bot.crowd import Crowd
-from bot.delivery import MessageLoop
-from bot.follow import Follower, plan_jobs
-from bot.health import Health, Stored
-from bot.homes import Homes
-from bot.jobs import JobLoop, Runner, forget_secret
-from bot.links import LINKS, Links
-from bot.loops import AccessLoop, Loop
-from bot.manifests import Manifests
-from bot.pool import Pool, in_time
-from bot.reach import Notes
-from bot.server import Servers
-from bot.services import Connected, Services
+from bot.listeners import app
+from bot.loops import clock, reconcile
+from bot.loops.access import AccessLoop
+from bot.loops.app_home import Homes
+from bot.loops.clock_steps import Steps
+from bot.loops.follow import Follower, plan_jobs
+from bot.loops.jobs import JobLoop, Runner, forget_secret
+from bot.loops.loop import Loop
+from bot.loops.messages import MessageLoop
+from bot.loops.watch import Watch
+from bot.operations import greeting, open_files
+from bot.operations.health import Health, Stored
+from bot.operations.reach import Notes
+from bot.operations.server import Servers
+from bot.operations.site import probes, site
+from bot.runtime.clock import clock_of
+from bot.runtime.connectors import Systems, connect, references
+from bot.runtime.metrics import Vitals
+from bot.runtime.pool import Pool, in_time
+from bot.runtime.services import Connected, Services
 from bot.settings import BadSettingsError, Settings, unknown
-from bot.steps import Steps
+from bot.slack.http import Events
+from bot.slack.socket_mode import LINKS, Links
+from bot.slack.strangers import Crowd
+from bot.usecases import anchors, discover, roster
+from bot.usecases.alarms import Alarms, in_lines
 from bot.usecases.credentials import SHOWN_FOR
-from bot.vitals import Vitals
-from bot.watch import Watch
-from bot.web import Events, probes, site
+from bot.usecases.take_in import take_in
 from engine.inventory import IntegrationId
 from engine.request import code_of
-from storage import claims, files, jobs, schema, servers, sets, succession, sync
+from storage import claims, files, jobs, schema, servers
 from storage.claims import InstanceId
 from storage.clock import asleep, rouse
 from storage.company import Companies
@@ -47,8 +51,6 @@ from storage.jobs import Job, JobKind
 from storage.notices import Listener
 from storage.schema import NeedsUpgradeError
 from storage.servers import Connection
-from storage.succession import Succession
-from storage.sync import TooMuchError
 
 STOP_WITHIN = 5.0  # seconds for what is under way
 AFTER_THAT = 1.0  # seconds each, to store what came of it, to give leases back, and to close
@@ -70,73 +72,6 @@ MISSED_FOR = 60.0  # seconds; the process before this one may be ending
 LOOK_EVERY = 10  # seconds; how many sockets there are
 
 log = structlog.get_logger()
-
-
-def clock(settings: Settings, database: Database) -> Clock:
-    return clock_of(database, settings.clock_file)
-
-
-def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
-    """Store what the manifests say: people, admins, integrations, flows; and their hash, if given.
-
-    Where people would lose too much at once, nothing of it is, until an admin says that it is
-    right: return why. Who has a new id goes on under the old one, until an admin says that it is
-    they.
-    """
-    now = services.clock.now()
-    held: TooMuchError | None = None
-    with services.database.read() as session:
-        found = succession.find(session, listed.people)
-        people = succession.as_known(listed.people, found)
-        try:
-            steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
-        except TooMuchError as fault:
-            held = fault
-    ids = succession.known_as(found)
-
-    def tell(tx: Write) -> None:
-        new_ids.tell(tx, found, now)
-
-    if held:
-        services.transaction(partial(_ask_admins, held=held, found=found, now=now))
-        return held
-
-    def the_rest(tx: Write) -> None:
-        sync.alone(tx)
-        # Another process may have been at another set meanwhile: what is there now is this one.
-        now_there = sync.compare(tx, people, listed.groups, held=False)
-        for step in now_there.steps(now, whole=False) if now_there.differs else ():
-            step(tx)
-        sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
-        systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
-        sync.integrations(tx, systems, now)
-        sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
-        if digest:
-            sets.applied(tx, digest, now)
-        sync.end(tx)
-
-    for step in (tell, sync.begin, *steps, the_rest):
-        services.transaction(partial(_patiently, step))
-    return None
-
-
-def _patiently(step: sync.Step, tx: Write) -> None:
-    tx.wait_for_others()
-    step(tx)
-
-
-def _ask_admins(
-    tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
-) -> None:
-    """Tell the admins, once, however often it is tried, and of new ids, which may be the cause."""
-    new_ids.tell(tx, found, now)
-    sentence = (
-        f"The manifests were not taken in: {held}. Latchkey goes on with what it knows. If that is "
-        "what you want: latchkey people accept."
-    )
-    if found:
-        sentence += " Before that, look who only has a new id: latchkey people carry."
-    sync.tell_admins(tx, f"held/{new_ids.digest(held.losing)}", sentence, now)
 
 
 class Program:
@@ -169,7 +104,7 @@ class Program:
         self.services = Services(
             self.database,
             Companies(),
-            clock(settings, self.database),
+            clock_of(self.database, settings.clock_file),
             settings.key_ring,
             self._systems if connectors is None else connectors,
             vitals,
@@ -179,15 +114,15 @@ class Program:
         self._follower = Follower(self.services, self._systems) if connectors is None else None
         self._alarms = Alarms(self.services)
         self._watch = Watch(self.services, settings.manifests, take_in, self._alarms)
-        self._client = app.client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
+        self._client = app.web_client(settings, app.DELIVERY_TIMEOUT, self.services.vitals)
         self._access = AccessLoop(self.services)
         self._messages = MessageLoop(self.services, self._client)
         self._jobs = JobLoop(self.services, self._runners(), self._longest())
-        quick = app.client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
+        quick = app.web_client(settings, app.LISTENER_TIMEOUT, self.services.vitals)
         self._homes = Homes(self.services, quick)
         drains = {
             "access": self._access.drain,
-            "clock": lambda: loops.drain_clock(self.services, self._loops["clock"].begin),
+            "clock": lambda: clock.drain(self.services, self._loops["clock"].begin),
             "messages": self._messages.drain,
             "jobs": self._jobs.drain,
         }
@@ -473,7 +408,7 @@ class Program:
 
     def _discover(self, job: Job) -> timedelta:
         if IntegrationId(job.subject) in self.services.connected:
-            inventory.discover(self.services, IntegrationId(job.subject))
+            discover.discover(self.services, IntegrationId(job.subject))
             self._notes.targets(self.services, IntegrationId(job.subject))
         return timedelta(minutes=self._settings.discover_minutes)
 
@@ -504,8 +439,10 @@ class Program:
         posted = self._http and settings.listen and settings.slack_signing_secret
         events = Events(bolt, settings.signing_secret_now, services.turns) if posted else None
         live = (lambda: links.live if links else 0) if links or not events else None
-        listens = partial(self._servers.listening, "LATCHKEY_HTTP")
-        health = Health(services, duty, live, listens, services.vitals.faults)
+        door = self._servers
+        health = Health(
+            services, duty, live, lambda: door.listening("LATCHKEY_HTTP"), services.vitals.faults
+        )
         if settings.listen or settings.listen_for_probes:
             services.vitals.registry.register(Stored(services))
         if settings.listen:

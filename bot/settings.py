@@ -33,9 +33,8 @@ from pydantic_settings import (
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from bot import redaction
-from bot.manifests.parts import nearest
-from bot.references import (
+from bot.runtime import redaction
+from bot.runtime.references import (
     ENV_FILE,
     Anew,
     BadEnvFileError,
@@ -45,6 +44,7 @@ from bot.references import (
     resolve,
 )
 from engine.eligibility import OPEN_SUBMISSIONS
+from manifests.parts import nearest
 from storage import files
 from storage.database import file_of
 from storage.secrets import BadKeyError, KeyRing

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from engine.connectors.port import Outcome
 from engine.directory import PersonId
+from engine.port import Outcome
 from engine.request import GrantId
 
 

@@ -26,13 +26,13 @@ from engine.commands import (
     Tick,
     Verify,
 )
-from engine.connectors.port import Outcome, Presence
 from engine.directory import Person, PersonId
 from engine.eligibility import still_granted
 from engine.facts import Facts
 from engine.flow import MAX_DURATION, MAX_REASON, MIN_DURATION, Revision
 from engine.holdings import wants
 from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.port import Outcome, Presence
 from engine.request import (
     OPERATOR,
     SYSTEM,

@@ -1,1 +1,28 @@
-"""Data that ships with Latchkey: the Slack app, the sample company."""
+"""The company as files: people, administrators, connected systems, access flows (SPEC 13).
+
+`load` reads a folder and returns engine values, or raises with all that is wrong in it at once.
+`revision_document` is the way back: a flow as flows.yaml writes it.
+"""
+
+from manifests.company import (
+    BadManifestsError,
+    FlowManifest,
+    IntegrationManifest,
+    Manifests,
+    files,
+    load,
+)
+from manifests.flows import flow_schema, revision_document
+from manifests.marked_yaml import Fault
+
+__all__ = [
+    "BadManifestsError",
+    "Fault",
+    "FlowManifest",
+    "IntegrationManifest",
+    "Manifests",
+    "files",
+    "flow_schema",
+    "load",
+    "revision_document",
+]

@@ -11,7 +11,11 @@ from sqlalchemy import and_, bindparam, func, not_, or_, select
 from sqlmodel import col
 
 from engine.commands import Attempt, Observe, Standing, Tick
-from engine.connectors.port import (
+from engine.directory import PersonId
+from engine.holdings import Wish, unlooked, wants, wish
+from engine.inventory import Entitlement, EntitlementId, IntegrationId
+from engine.outcome import Entry, Tell
+from engine.port import (
     Holding,
     Login,
     Order,
@@ -22,10 +26,6 @@ from engine.connectors.port import (
     Target,
     Unavailable,
 )
-from engine.directory import PersonId
-from engine.holdings import Wish, unlooked, wants, wish
-from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Entry, Tell
 from engine.request import SYSTEM, AccountId, GrantId, GrantState, RequestId, State
 from storage import apply, claims, facts, jobs
 from storage.book import Book

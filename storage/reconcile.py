@@ -15,10 +15,10 @@ from sqlalchemy import func, or_, select
 from sqlmodel import col
 
 from engine.commands import Observe
-from engine.connectors.port import Holding, Login, Order, Outcome, Presence, Target
 from engine.holdings import wish
 from engine.inventory import EntitlementId, IntegrationId
 from engine.outcome import Entry
+from engine.port import Holding, Login, Order, Outcome, Presence, Target
 from engine.request import SYSTEM, AccessRequest, AccountId, GrantState, RequestId
 from storage import apply, audit, claims, facts
 from storage.accounts import Desk, login_of, target_of

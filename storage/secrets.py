@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from engine.connectors.port import Secret
+from engine.port import Secret
 
 _NONCE = 12  # bytes; NIST SP 800-38D
 _KEY_ID = 4  # bytes; of the key's own hash

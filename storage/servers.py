@@ -12,10 +12,10 @@ from functools import partial
 from sqlalchemy import Select, func, select
 from sqlmodel import col
 
-from engine.connectors.port import Discovered
 from engine.directory import PersonId
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
+from engine.port import Discovered
 from engine.request import AccountId
 from storage import apply, audit, batch, sync
 from storage.codec import fields_of

@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, true, update
 from sqlmodel import col
 
-from engine.connectors.port import Discovered
 from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
+from engine.port import Discovered
 from engine.request import SYSTEM, AccountId
 from storage import apply, audit, batch
 from storage.codec import (

@@ -3,7 +3,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from bot import redaction
+from bot.runtime import redaction
 from bot.sandbox.postgres import BINARIES
 from engine import lifecycle
 from tests.support import machine

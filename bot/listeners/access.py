@@ -7,7 +7,7 @@ from slack_bolt import Ack
 from bot.listeners import request
 from bot.listeners.common import Body, Visitor
 from bot.listeners.table import Table
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases import look
 from bot.views import lists
 from bot.views.values import Message

@@ -9,9 +9,9 @@ from slack_bolt import Ack
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bot.payload import is_profile
-from bot.services import Services
-from bot.slack import NO_ANSWER, error_code, marked
+from bot.runtime.services import Services
+from bot.slack.client import NO_ANSWER, error_code, marked
+from bot.slack.payloads import is_profile
 from bot.usecases import identity
 from bot.usecases.identity import Profile, Unknown
 from bot.views import credentials, lists
@@ -20,7 +20,6 @@ from bot.views.text import refusal_in_plain_text
 from bot.views.values import View
 from engine.directory import Account, Person
 from engine.outcome import Refusal
-from engine.request import LARGEST_ID, RequestId
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -139,17 +138,6 @@ class Entered:
             case {"selected_options": [_, *_]}:
                 return True
         return False
-
-
-def request_id(value: str) -> RequestId:
-    """Read the request's id from a button's value or a modal's metadata; 0 is no request's."""
-    return RequestId(number(value.split("/", maxsplit=1)[0]))
-
-
-def number(text: str) -> int:
-    """Read an id, or a count. What is none, or larger than any, is 0."""
-    read = int(text) if text.isdecimal() and len(text) < 16 else 0
-    return read if read <= LARGEST_ID else 0
 
 
 def clicked(body: Body) -> str:

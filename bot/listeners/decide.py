@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at, request_id
+from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at
 from bot.listeners.table import Table
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases import decide
 from bot.views import decide_modals, ids
+from bot.views.ids import request_id
 from engine import duration
 from engine.commands import Approve, Command, Reject
 from engine.directory import Person

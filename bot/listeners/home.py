@@ -2,9 +2,9 @@
 
 from slack_bolt import Ack, App
 
-from bot.homes import Homes
 from bot.listeners.common import Body, Visitor
-from bot.services import Services
+from bot.loops.app_home import Homes
+from bot.runtime.services import Services
 
 
 def register(app: App, services: Services, homes: Homes) -> None:

@@ -4,7 +4,7 @@ import structlog
 from slack_bolt import Ack, App
 
 from bot.listeners.common import Body, Visitor
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases import identity
 from bot.usecases.identity import Unknown
 

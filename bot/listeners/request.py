@@ -6,13 +6,14 @@ from typing import TypeVar
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Visitor, clicked, number, refuse_at, request_id
+from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at
 from bot.listeners.table import Table
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import Changed, Filled, Promise
 from bot.views import credentials, ids, lists, request_modal
+from bot.views.ids import number, request_id
 from bot.views.values import Form, Scene, View
 from engine.directory import Person
 from engine.duration import in_words

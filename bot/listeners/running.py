@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Visitor, clicked, number, request_id
+from bot.listeners.common import Body, Visitor, clicked
 from bot.listeners.table import Table
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases import credentials as usecase
 from bot.usecases import decide
 from bot.views import credentials, ids, lists
+from bot.views.ids import number, request_id
 from bot.views.values import Credentials, View
 from engine.commands import Cancel, Command, Extend, Return
 from engine.directory import Person

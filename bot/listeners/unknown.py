@@ -4,7 +4,7 @@ from slack_bolt import Ack, App
 
 from bot.listeners.common import Body, Visitor
 from bot.listeners.table import Table
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.views import credentials, lists
 from engine.outcome import Code, Refusal
 

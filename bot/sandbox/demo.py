@@ -18,11 +18,11 @@ from rich.panel import Panel
 from rich.table import Table
 
 from bot import settings
-from bot.operate import Desk, opened
 from bot.sandbox.client import Message, Person, View
 from bot.sandbox.house import House
 from bot.sandbox.postgres import folder_mode
 from bot.sandbox.terminal import message_lines, view_lines
+from bot.usecases.console import Desk, opened
 from engine.request import AccessRequest
 
 ASKS, APPROVES = "marta@harbourpine.example", "priya@harbourpine.example"

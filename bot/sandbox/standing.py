@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bot.operate import Desk
+    from bot.usecases.console import Desk
 
 __all__ = ["HOUSE", "Standing"]
 
@@ -27,7 +27,7 @@ class Standing:
 
     def __post_init__(self) -> None:
         if self.directory:  # now, and not when people wait for answers within 3 seconds
-            import bot.operate  # noqa: F401
+            import bot.usecases.console  # noqa: F401
 
     def house(self) -> Json:
         file = self.directory / HOUSE if self.directory else None
@@ -60,8 +60,8 @@ class Standing:
 
 def _desk(given: Json) -> "Desk":
     from bot import settings
-    from bot.clock import clock_of
-    from bot.operate import Desk
+    from bot.runtime.clock import clock_of
+    from bot.usecases.console import Desk
     from storage.company import Companies
     from storage.database import Database
 

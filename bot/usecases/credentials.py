@@ -7,13 +7,13 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlmodel import col
 
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Credentials
-from engine.connectors.port import Login
 from engine.directory import Person
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Code, Entry, Refusal
+from engine.port import Login
 from engine.request import AccessRequest, AccountId, GrantState, RequestId, State
 from storage import accounts, audit, facts, jobs
 from storage.company import Company

@@ -4,11 +4,11 @@ from functools import partial
 
 import structlog
 
-from bot.services import Services
+from bot.runtime.metrics import Vitals
+from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases.identity import still
 from bot.views.values import Scene
-from bot.vitals import Vitals
 from engine import lifecycle
 from engine.commands import Approve, Command, Reject
 from engine.directory import Person

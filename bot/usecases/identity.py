@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 
-from bot.services import Services
+from bot.runtime.services import Services
 from engine.directory import Account, Directory, Person, PersonId, address, why_not
 from engine.outcome import Code, Refusal
 from storage import sync

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Scene
 from engine.directory import Person, PersonId

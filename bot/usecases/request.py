@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Form, Preview
 from engine import approval, duration, eligibility

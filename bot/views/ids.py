@@ -1,5 +1,7 @@
 """The names by which Slack hands back what a person did: actions, callbacks, blocks."""
 
+from engine.request import LARGEST_ID, RequestId
+
 # buttons; their value is the request's id, but for EXTEND: `id/number of the extension`
 APPROVE = "approve"
 REJECT = "reject"
@@ -27,3 +29,14 @@ JUSTIFICATION = "justification"
 REASON = "reason"
 SHORTER = "shorter"
 KEEP = "keep_extensions"
+
+
+def request_id(value: str) -> RequestId:
+    """Read the request's id from a button's value or a modal's metadata; 0 is no request's."""
+    return RequestId(number(value.split("/", maxsplit=1)[0]))
+
+
+def number(text: str) -> int:
+    """Read an id, or a count. What is none, or larger than any, is 0."""
+    read = int(text) if text.isdecimal() and len(text) < 16 else 0
+    return read if read <= LARGEST_ID else 0

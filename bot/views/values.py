@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from engine.connectors.port import Secret
 from engine.directory import Directory, PersonId
 from engine.flow import AccessFlow, FlowId, Join, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
+from engine.port import Secret
 from engine.request import AccessRequest, AccountId
 
 Block = dict[str, Any]

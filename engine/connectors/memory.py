@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from engine.connectors.port import (
+from engine.port import (
     Check,
     Discovered,
     Login,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot import logs, memory
+from bot.operations import logs, memory
 from bot.sandbox.postgres import Cluster
 from tests.benchmarks import (
     approve,

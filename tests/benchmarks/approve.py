@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot import settings
-from bot.operate import Desk, opened
 from bot.sandbox.client import Person, Sandbox, View
 from bot.sandbox.house import COMPANY, MANIFESTS, House
 from bot.sandbox.postgres import Cluster
+from bot.usecases.console import Desk, opened
 from engine.request import State
 from tests.benchmarks.report import Row, said
 from tests.benchmarks.slash import bare_bolt, median

@@ -18,7 +18,7 @@ from slack_sdk.web import SlackResponse
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from bot.delivery import MessageLoop
+from bot.loops.messages import MessageLoop
 from bot.sandbox import limits
 from bot.sandbox.api import METHODS
 from bot.sandbox.postgres import Cluster

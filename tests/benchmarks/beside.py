@@ -16,11 +16,11 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-from bot import app
-from bot.links import Links
+from bot.listeners import app
 from bot.program import SWITCH_WITHIN
-from bot.services import Services
+from bot.runtime.services import Services
 from bot.settings import Settings
+from bot.slack.socket_mode import Links
 from bot.views import ids
 from engine.directory import PersonId
 from engine.eligibility import Draft, usable

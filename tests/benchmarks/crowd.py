@@ -19,9 +19,9 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from bot import settings
-from bot.operate import opened
 from bot.sandbox.house import COMPANY, House
 from bot.sandbox.postgres import Cluster
+from bot.usecases.console import opened
 from tests.benchmarks.report import Row, p99
 from tests.benchmarks.start import memory, resident
 from tests.support.postgres import drop_database, fresh_database

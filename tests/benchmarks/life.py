@@ -15,14 +15,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot import app, door, settings
-from bot.delivery import MessageLoop
-from bot.loops import AccessLoop, drain_clock
+from bot import settings
+from bot.listeners import app
+from bot.loops import clock
+from bot.loops.access import AccessLoop
+from bot.loops.messages import MessageLoop
 from bot.sandbox.blocks import completed
 from bot.sandbox.client import Sandbox
 from bot.sandbox.elements import initial_state, placed_in, state_values
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.sandbox.postgres import Cluster
+from bot.slack import dispatch
 from bot.views import ids
 from engine.directory import PersonId
 from engine.request import State
@@ -165,9 +168,9 @@ class Stage:
         spent += self._timed(self._act, self._click(approver(0)), approver(0))
         spent += self._timed(self._act, self._submission(), approver(0))
         self.clock.by += 51 * MINUTE
-        spent += self._timed(drain_clock, self.services)
+        spent += self._timed(clock.drain, self.services)
         self.clock.by += HOUR
-        spent += self._timed(drain_clock, self.services)
+        spent += self._timed(clock.drain, self.services)
         with self.services.database.read() as session:
             request = facts.of_person(session, who, live=False)[0]
         if request.state is not State.EXPIRED:
@@ -178,7 +181,7 @@ class Stage:
         """Return the milliseconds of an act and of all that it wakes. Commit one row after it."""
         drains = {
             "access": self.access.drain,
-            "clock": lambda: drain_clock(self.services),
+            "clock": lambda: clock.drain(self.services),
             "messages": self.sending.drain,
         }
         start = time.perf_counter()
@@ -207,7 +210,7 @@ class Stage:
         user = {"id": f"U-{who}", "team_id": "T0"}
         of = {"user_id": user["id"]} if "command" in payload else {"user": user}
         common = {"team_id": "T0", "team": {"id": "T0"}, "trigger_id": "1.2.3"}
-        answer = door.dispatch(self.bolt, {**common, **of, **payload}, "d")
+        answer = dispatch.dispatch(self.bolt, {**common, **of, **payload}, "d")
         if answer.status != 200 or answer.body:
             raise SystemExit(f"not taken: {answer.status} {answer.body}")
 

@@ -16,18 +16,20 @@ import structlog
 from slack_sdk import WebClient
 from sqlalchemy import insert, select
 
-from bot.clock import Clock, DatabaseClock
-from bot.delivery import MessageLoop
-from bot.loops import AccessLoop, Loop, drain_clock
-from bot.services import Connected, Services
+from bot.loops import clock as clock_loop
+from bot.loops.access import AccessLoop
+from bot.loops.loop import Loop
+from bot.loops.messages import MessageLoop
+from bot.runtime.clock import Clock, DatabaseClock
+from bot.runtime.services import Connected, Services
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.memory import Memory
-from engine.connectors.port import Discovered, Holding, Login, Order, Secret, Target
 from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import Entitlement, Integration, IntegrationId
+from engine.port import Discovered, Holding, Login, Order, Secret, Target
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
 from storage.accounts import Done
@@ -73,7 +75,7 @@ class Many:
         access, sending = AccessLoop(services), MessageLoop(services, self.slack)
         drains = {
             "access": access.drain,
-            "clock": lambda: drain_clock(services),
+            "clock": lambda: clock_loop.drain(services),
             "messages": sending.drain,
         }
         looks = {"access": access.look, "messages": sending.look}

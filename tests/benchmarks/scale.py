@@ -19,18 +19,20 @@ from slack_bolt import App, BoltRequest
 from sqlalchemy import insert, make_url, update
 from sqlmodel import col
 
-from bot import app, loops, settings
+from bot import settings
+from bot.listeners import app
+from bot.loops import clock
+from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
 from bot.sandbox.postgres import Cluster
-from bot.services import Services
 from bot.views import ids
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.connectors.port import Discovered
 from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft, usable
 from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import IntegrationId
+from engine.port import Discovered
 from storage import apply, book, claims, facts, schema, search, sync
 from storage.company import Companies
 from storage.database import Database
@@ -171,12 +173,12 @@ def lives(services: Services, kind: str) -> Iterator[Row]:
 
 
 def tick(services: Services, kind: str) -> Row:
-    loops.drain_clock(services)
+    clock.drain(services)
     rounds, there_and_back = [], list[list[float]]()
     with services.database.reader.connect() as connection:
         cursor = connection.connection.cursor()
         for _ in range(ROUNDS):
-            rounds.append(samples(lambda _: loops.drain_clock(services), 300))
+            rounds.append(samples(lambda _: clock.drain(services), 300))
             there_and_back.append(samples(lambda _: cursor.execute("select 1"), 300))
     return Row(
         f"idle tick, {WAITING:,} requests waiting, {kind}",

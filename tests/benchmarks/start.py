@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot import settings
-from bot.operate import opened
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
+from bot.usecases.console import opened
 from tests.benchmarks.report import Row
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.story import Story, ready

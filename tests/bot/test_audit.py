@@ -14,13 +14,13 @@ from sqlmodel import col
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from bot import anchors
-from bot.anchors import Anchors
 from bot.cli import cli
-from bot.clock import DatabaseClock
-from bot.export import Format
+from bot.operations.export import Format
+from bot.runtime.clock import DatabaseClock
+from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
-from bot.services import Services
+from bot.usecases import anchors
+from bot.usecases.anchors import Anchors
 from engine.directory import PersonId
 from engine.outcome import Entry
 from engine.request import SYSTEM, State

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from bot import revoking
+from bot.operations import revoking
 from bot.sandbox.house import COMPANY, MANIFESTS
 from engine.inventory import IntegrationId
 from engine.request import State, id_of

@@ -5,14 +5,15 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from bot import connected, follow
-from bot.connected import Systems, connect, fault_of
-from bot.faults import Faults
-from bot.references import BadReferenceError
-from bot.services import Connected, Services
+from bot.loops import follow
+from bot.runtime import connectors
+from bot.runtime.connectors import Systems, connect, fault_of
+from bot.runtime.faults import Faults
+from bot.runtime.references import BadReferenceError
+from bot.runtime.services import Connected, Services
 from engine.connectors.memory import Memory
-from engine.connectors.port import Unavailable
 from engine.inventory import Integration, IntegrationId
+from engine.port import Unavailable
 from storage import schema, servers, sync
 from storage.company import Companies
 from storage.database import Database
@@ -58,7 +59,7 @@ def builder():
 
 @pytest.fixture
 def systems(builder, monkeypatch):
-    monkeypatch.setattr(connected, "RETRY", 0.0)
+    monkeypatch.setattr(connectors, "RETRY", 0.0)
     return Systems(builder, Faults())
 
 
@@ -131,7 +132,7 @@ def test_one_that_is_set_up_at_last_is_out_of_order_no_more(builder, monkeypatch
             super().clear(name)
             done.set()
 
-    monkeypatch.setattr(connected, "RETRY", 0.0)
+    monkeypatch.setattr(connectors, "RETRY", 0.0)
     done, systems = threading.Event(), Systems(builder, Slow())
     systems.want([system(ONE, hangs=True)])
     systems.bring_in_line()
@@ -202,7 +203,7 @@ class Process:
 
 @pytest.fixture
 def process(tmp_path, builder, monkeypatch):
-    monkeypatch.setattr(connected, "RETRY", 0.0)
+    monkeypatch.setattr(connectors, "RETRY", 0.0)
     made = Process(f"sqlite:///{tmp_path}/latchkey.db", builder)
     schema.upgrade(made.services.database)
     with made.services.database.write() as tx:

@@ -8,11 +8,11 @@ from slack_sdk import WebClient
 from structlog.testing import capture_logs
 from websockets.sync.client import connect
 
-from bot import crowd, links
-from bot.crowd import TOLERATED, Crowd
+from bot.runtime.metrics import Vitals
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
-from bot.vitals import Vitals
+from bot.slack import socket_mode, strangers
+from bot.slack.strangers import TOLERATED, Crowd
 from tests.bot.test_links import Bot
 from tests.support.waiting import wait_until
 
@@ -121,9 +121,9 @@ def slack(tmp_path):
 
 def test_links_tell_their_own_from_those_of_another_program(slack, monkeypatch):
     """Clicks went to whoever else held a socket, and nothing here said so."""
-    monkeypatch.setattr(links, "PING_EVERY", 0.1)
-    monkeypatch.setattr(links, "SHORT_LIFE", 0.0)
-    monkeypatch.setattr(crowd, "TOLERATED", 0.0)
+    monkeypatch.setattr(socket_mode, "PING_EVERY", 0.1)
+    monkeypatch.setattr(socket_mode, "SHORT_LIFE", 0.0)
+    monkeypatch.setattr(strangers, "TOLERATED", 0.0)
     bot = Bot(slack)
     vitals = Vitals()
     counted = Crowd(bot.links, vitals)

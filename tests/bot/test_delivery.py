@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.delivery import METADATA, MessageLoop
-from bot.pool import Pool
-from bot.services import Services
+from bot.loops.messages import METADATA, MessageLoop
+from bot.runtime.pool import Pool
+from bot.runtime.services import Services
 from engine.commands import Cancel
 from storage import claims
 from storage.claims import LONGEST_PAUSE

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from bot import printed
+from tests import printed
 
 
 @pytest.mark.parametrize("name", printed.FILES)
 def test_a_printed_part_is_current(name):
-    """Not so? `python -m bot.printed` writes it."""
+    """Not so? `python -m tests.printed` writes it."""
     assert (printed.DOCS / name).read_text() == printed.current(name)
 
 

@@ -9,10 +9,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bot import program
 from bot import settings as product
-from bot.manifests import BadManifestsError, load
 from bot.settings import BadSettingsError, Settings
+from bot.usecases.take_in import take_in
+from manifests import BadManifestsError, load
 from storage.secrets import new_key
 from tests.support.door import COMPANY
 from tests.support.scenes import nasty
@@ -104,7 +104,7 @@ def test_a_company_is_taken_in_whole_or_every_fault_is_said(door, folder, data):
     except BadManifestsError as error:
         _says_what_is_wrong(*(fault.sentence for fault in error.faults))
     else:
-        program.take_in(door.services, listed)
+        take_in(door.services, listed)
         assert not door.audit_faults()
         door.put_back()
     finally:

@@ -10,16 +10,17 @@ from datetime import timedelta
 import pytest
 from prometheus_client import generate_latest
 
-from bot import settings, systems
-from bot.loops import AccessLoop
+from bot import settings
+from bot.loops import workers
+from bot.loops.access import AccessLoop
 from bot.program import Program
-from bot.services import Connected, Services
+from bot.runtime.services import Connected, Services
 from engine.commands import Return
 from engine.connectors.memory import Memory
-from engine.connectors.port import Order, Report
 from engine.directory import PersonId
 from engine.flow import Selector
 from engine.inventory import Integration, IntegrationId
+from engine.port import Order, Report
 from engine.request import AccessRequest, State
 from storage import accounts, sync
 from storage.database import AWAY, WRITERS, BusyError, Database
@@ -42,7 +43,7 @@ from tests.support.stored import (
 PATIENCE = 30.0  # seconds
 SYSTEMS = tuple(IntegrationId(f"s{n}") for n in range(4))
 S0, S1, S2, S3 = SYSTEMS
-CROWD = [PersonId(f"p{n}") for n in range(systems.CALLS + 4)]
+CROWD = [PersonId(f"p{n}") for n in range(workers.CALLS + 4)]
 P0, P1, *_ = CROWD
 
 
@@ -173,7 +174,7 @@ def test_where_three_systems_hang_access_begins_and_ends_at_the_fourth(house, st
     waiting = [r for system in (S0, S1, S2) for r in house.ask(system, *CROWD)]
     for system in (S0, S1, S2):
         house.systems[system].hang()
-    house.work_until(lambda: sum(s.hanging for s in house.systems.values()) >= systems.CALLS)
+    house.work_until(lambda: sum(s.hanging for s in house.systems.values()) >= workers.CALLS)
 
     with slow_store(house) if store == "slow" else ExitStack():
         given = house.ask(S3, *CROWD[:3])
@@ -194,7 +195,7 @@ def test_grants_that_take_long_leave_room_for_ends(house):
     house.bring(held, State.ACTIVE)
     house.systems[S0].slow = set(CROWD)
     house.ask(S0, *CROWD[1:])
-    room = systems.CALLS - systems.FOR_ENDS
+    room = workers.CALLS - workers.FOR_ENDS
     house.work_until(lambda: house.systems[S0].giving >= room)
 
     house.give_back(held)
@@ -206,8 +207,8 @@ def test_grants_that_take_long_leave_room_for_ends(house):
 @pytest.fixture
 def patient(monkeypatch) -> None:
     """Probes follow each other at once; no call is late."""
-    monkeypatch.setattr(systems, "PROBE_EVERY", timedelta())
-    monkeypatch.setattr(systems, "HANGS_AFTER", 10 * PATIENCE)
+    monkeypatch.setattr(workers, "PROBE_EVERY", timedelta())
+    monkeypatch.setattr(workers, "HANGS_AFTER", 10 * PATIENCE)
 
 
 @pytest.mark.usefixtures("patient")
@@ -240,7 +241,7 @@ def test_a_system_that_is_away_is_probed_and_all_is_done_there_once_it_answers(h
 
 def test_what_keeps_one_account_keeps_no_other_of_its_system(house, monkeypatch):
     """Somebody may hold a lock there on what one grant needs."""
-    monkeypatch.setattr(systems, "HANGS_AFTER", 0.0)
+    monkeypatch.setattr(workers, "HANGS_AFTER", 0.0)
     house.systems[S0].slow = {P0}
     (kept, *others) = house.ask(S0, *CROWD)
 

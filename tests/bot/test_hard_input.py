@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot import payload
+from bot.slack import payloads
 from bot.views import ids
 from engine.request import State
 from tests.support.door import (
@@ -186,7 +186,7 @@ def test_a_command_of_nobody_at_all_is_answered(door):
 def test_what_is_nested_deeper_than_anything_of_slacks_is_refused(door):
     """As deep as JSON is read, but deeper than what reads on can follow."""
     deep: object = "x"
-    for _ in range(payload.DEEPEST + 1):
+    for _ in range(payloads.DEEPEST + 1):
         deep = [deep]
     assert door.deliver(command("marta") | {"x": deep}).status == 400
     assert door.requests()[0].state is State.PENDING

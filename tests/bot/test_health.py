@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import pytest
 from sqlalchemy import text
 
-from bot.clock import DatabaseClock
-from bot.health import Health
-from bot.services import Services
+from bot.operations.health import Health
+from bot.runtime.clock import DatabaseClock
+from bot.runtime.services import Services
 from storage import schema
 from storage.company import Companies
 from storage.database import Database

@@ -13,8 +13,8 @@ from slack_bolt import App
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from bot import web
-from bot.server import Server
+from bot.operations.server import Server
+from bot.slack import http
 from engine.request import State
 
 COMMAND = {"command": "/access", "text": "help", "user_id": "U0MARTA", "trigger_id": "1.2.3"}
@@ -44,7 +44,7 @@ def post(told, body=BODY, *, stamp=None, signature=None, ahead=0.0):
         "x-slack-request-timestamp": stamp,
         "x-slack-signature": sign(told, body, stamp) if signature is None else signature,
     }
-    url = f"{told.house.url}{web.EVENTS}"
+    url = f"{told.house.url}{http.EVENTS}"
     return httpx.post(url, content=body, headers=headers, trust_env=False)
 
 
@@ -85,7 +85,7 @@ def test_a_stamp_that_is_no_time_is_refused(told, stamp):
 
 
 def test_a_request_without_signature_is_refused(told):
-    url = f"{told.house.url}{web.EVENTS}"
+    url = f"{told.house.url}{http.EVENTS}"
     for body in (BODY, b"", b"ssl_check=1&token=x", b"\xff\xfe"):
         assert httpx.post(url, content=body, trust_env=False).status_code == 401
 
@@ -100,33 +100,33 @@ def test_a_replayed_request_is_refused(told):
 
 def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
     now = 1_000_000.0
-    monkeypatch.setattr(web.time, "time", lambda: now)
-    monkeypatch.setattr(web.time, "monotonic", lambda: now)
-    known = web.Seal(lambda: "s")
+    monkeypatch.setattr(http.time, "time", lambda: now)
+    monkeypatch.setattr(http.time, "monotonic", lambda: now)
+    known = http.Seal(lambda: "s")
     monkeypatch.setattr(known, "_good", lambda *_: True)
-    stamp = str(int(now + web.FRESH))
+    stamp = str(int(now + http.FRESH))
 
     assert not known.fault(b"", stamp, "v0=a")
-    now += 2 * web.FRESH
+    now += 2 * http.FRESH
     assert known.fault(b"", stamp, "v0=a") == "replayed"
-    now += web.FRESH
+    now += http.FRESH
     assert not known.fault(b"", str(int(now)), "v0=b")
     assert known._seen == {"v0=b"}
 
 
 def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on(monkeypatch):
     """It was read at the start only: with a new one every click was refused until a restart."""
-    monkeypatch.setattr(web, "RENEW_EVERY", 0.1)
+    monkeypatch.setattr(http, "RENEW_EVERY", 0.1)
     secret = ["before"]
     app = App(signing_secret="x", token="xoxb-x", token_verification_enabled=False)
-    events = web.Events(app, lambda: secret[0])
-    served = Starlette(routes=[Route(web.EVENTS, events.take, methods=["POST"])])
+    events = http.Events(app, lambda: secret[0])
+    served = Starlette(routes=[Route(http.EVENTS, events.take, methods=["POST"])])
     server, stamp = Server(served, "127.0.0.1", 0), str(int(time.time()))
 
     def status(signed_with, body):
         made = seal(signed_with, body, stamp)
         headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": made}
-        url = f"http://127.0.0.1:{server.port}{web.EVENTS}"
+        url = f"http://127.0.0.1:{server.port}{http.EVENTS}"
         return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
 
     server.start()
@@ -147,7 +147,7 @@ def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on(monk
 
 def test_forged_requests_hang_no_thread_each_while_the_secret_cannot_be_read(monkeypatch):
     """Whoever reached the door could have one more thread hang each second."""
-    monkeypatch.setattr(web, "RENEW_WITHIN", 0.05)
+    monkeypatch.setattr(http, "RENEW_WITHIN", 0.05)
     asked, go = [], threading.Event()
 
     def secret():
@@ -157,14 +157,14 @@ def test_forged_requests_hang_no_thread_each_while_the_secret_cannot_be_read(mon
         return "secret"
 
     app = App(signing_secret="x", token="xoxb-x", token_verification_enabled=False)
-    events = web.Events(app, secret)
-    server = Server(Starlette(routes=[Route(web.EVENTS, events.take, methods=["POST"])]), "", 0)
+    events = http.Events(app, secret)
+    server = Server(Starlette(routes=[Route(http.EVENTS, events.take, methods=["POST"])]), "", 0)
     server.start()
     try:
         for number in range(5):
             body, stamp = f"{{{number}".encode(), str(int(time.time()))
             headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": "v0=" + "0" * 64}
-            url = f"http://127.0.0.1:{server.port}{web.EVENTS}"
+            url = f"http://127.0.0.1:{server.port}{http.EVENTS}"
             answer = httpx.post(url, content=body, headers=headers, trust_env=False)
             assert answer.status_code == 401
         assert len(asked) == 2  # at the start, and once since
@@ -174,7 +174,7 @@ def test_forged_requests_hang_no_thread_each_while_the_secret_cannot_be_read(mon
 
 
 def test_a_body_that_slack_would_not_send_is_refused(told):
-    assert post(told, b"x" * (web.LARGEST + 1)).status_code == 413
+    assert post(told, b"x" * (http.LARGEST + 1)).status_code == 413
     assert get(told.house.url, "/healthz").status_code == 200
 
 
@@ -210,7 +210,7 @@ def test_outsiders_are_told_no_numbers_where_there_is_an_address_for_them(told, 
 
 
 def test_nobody_comes_in_by_the_address_for_probes(told):
-    assert httpx.post(f"{told.house.probes}{web.EVENTS}", trust_env=False).status_code == 404
+    assert httpx.post(f"{told.house.probes}{http.EVENTS}", trust_env=False).status_code == 404
 
 
 def test_there_is_no_way_in_by_http_unless_it_is_asked_for(houses):

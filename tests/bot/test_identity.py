@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.clock import DatabaseClock
-from bot.services import Services
+from bot.runtime.clock import DatabaseClock
+from bot.runtime.services import Services
 from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
 from bot.views import ids
 from engine.directory import Account, PersonId, PersonStatus

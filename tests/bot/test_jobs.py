@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from bot.jobs import JobLoop
+from bot.loops.jobs import JobLoop
 from bot.program import SWEEP_EVERY
-from bot.services import Services
-from engine.connectors.port import Unavailable
+from bot.runtime.services import Services
+from engine.port import Unavailable
 from storage import jobs
 from storage.jobs import JobKind
 from storage.tables import JobRow, RequestRow
@@ -71,7 +71,7 @@ def schedule(stored, *listed):
 
 def test_a_system_that_hangs_delays_no_job_of_others(runs, monkeypatch):
     """One thread ran all jobs one after another, and one look for due ones found fifty."""
-    monkeypatch.setattr("bot.jobs.BATCH", 2)
+    monkeypatch.setattr("bot.loops.jobs.BATCH", 2)
     stored = runs.stored
     schedule(stored, (JobKind.DISCOVER, PG), (JobKind.RECONCILE, PG))
     of_pg = [(JobKind.RECONCILE_ACCOUNT, account) for account in runs.hanging - {PG}]

@@ -5,8 +5,8 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from bot.lanes import OF_ONE, SEARCHES, Lane, Lanes, is_outdone, lane_of
-from bot.turns import Turns
+from bot.runtime.priority import Turns
+from bot.slack.lanes import OF_ONE, SEARCHES, Lane, Lanes, is_outdone, lane_of
 from tests.support.door import choice, click, command, home, modal, submission, suggestion
 
 LONG = 30.0  # seconds, in which all that is to happen does

@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-from bot import links, slack
-from bot.links import Links
+from bot.runtime.metrics import Vitals
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
-from bot.slack import Client
-from bot.vitals import Vitals
+from bot.slack import client, socket_mode
+from bot.slack.client import Client
+from bot.slack.socket_mode import Links
 from tests.support.waiting import wait_until
 
 PEOPLE = ("marta", "priya", "diego", "fatou", "henrik", "ravi")
@@ -73,10 +73,10 @@ def sandbox(tmp_path_factory):
 
 @pytest.fixture
 def bot(sandbox, monkeypatch):
-    monkeypatch.setattr(links, "PING_EVERY", 0.1)
-    monkeypatch.setattr(links, "PONG_WITHIN", 1.0)
-    monkeypatch.setattr(links, "SHORT_LIFE", 0.0)
-    monkeypatch.setattr(links, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(socket_mode, "PING_EVERY", 0.1)
+    monkeypatch.setattr(socket_mode, "PONG_WITHIN", 1.0)
+    monkeypatch.setattr(socket_mode, "SHORT_LIFE", 0.0)
+    monkeypatch.setattr(socket_mode, "LONGEST_PAUSE", 0.1)
     bot = Bot(sandbox)
     bot.links.start()
     # The sandbox sees a link a moment before its maker does: an outage would come in between.
@@ -232,7 +232,7 @@ ODD_OPENINGS = {
 @pytest.mark.parametrize("said", ODD_OPENINGS)
 def test_an_odd_answer_to_an_opening_ends_no_link_for_good(sandbox, people, monkeypatch, said):
     """`Retry-After: soon` ended the thread that keeps a link, and so the link, for ever."""
-    monkeypatch.setattr(slack, "UNSAID", timedelta(seconds=0.1))
+    monkeypatch.setattr(client, "UNSAID", timedelta(seconds=0.1))
     status, body, headers = ODD_OPENINGS[said]
     sandbox.fault(
         "apps.connections.open", "odd", times=4, status=status, body=body, headers=headers
@@ -246,7 +246,7 @@ def test_an_odd_answer_to_an_opening_ends_no_link_for_good(sandbox, people, monk
 
 def test_a_link_that_fails_by_a_defect_is_replaced(sandbox, bot, people, monkeypatch):
     """Whatever ends the watch over a link, another takes its place."""
-    watch, failed = links.Link.watch, threading.Event()
+    watch, failed = socket_mode.Link.watch, threading.Event()
 
     def broken(link):
         if not failed.is_set():
@@ -254,7 +254,7 @@ def test_a_link_that_fails_by_a_defect_is_replaced(sandbox, bot, people, monkeyp
             raise TypeError
         return watch(link)
 
-    monkeypatch.setattr(links.Link, "watch", broken)
+    monkeypatch.setattr(socket_mode.Link, "watch", broken)
     sandbox.disconnect(close_old=True)
 
     wait_until(failed.is_set)
@@ -295,7 +295,7 @@ def test_frames_that_make_no_sense_neither_end_the_link_nor_the_listening():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
         opened = Links(app, WebClient("xapp-x"), apart=60)
-        link = links.Link(f"ws://127.0.0.1:{port}", opened._take)
+        link = socket_mode.Link(f"ws://127.0.0.1:{port}", opened._take)
         said = taken.get(timeout=30)
         link.leave(after=0)
         opened.stop()

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from bot import lines, logs, web
+from bot.operations import lines, logs
+from bot.slack import http
 
 
 class Full(io.StringIO):
@@ -150,7 +151,7 @@ def test_a_reader_that_goes_on_is_told_how_many_lines_it_missed(pipe):
 
 def test_refusals_do_not_fill_the_log():
     """Whoever reached the door had a line written for each request."""
-    refusals = web.Refusals()
+    refusals = http.Refusals()
     with structlog.testing.capture_logs() as said:
         for _ in range(1000):
             refusals.note("bad signature")

@@ -9,15 +9,19 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
-from bot import loops, operate, revoking, settings
-from bot.loops import AccessLoop, Loop, drain_clock
+from bot import settings
+from bot.loops import clock
+from bot.loops.access import AccessLoop
+from bot.loops.loop import Loop
+from bot.operations import revoking
 from bot.program import Program
-from bot.services import Connected, Services
-from bot.vitals import Vitals
+from bot.runtime.metrics import Vitals
+from bot.runtime.services import Connected, Services
+from bot.usecases import console
 from engine.connectors.memory import Memory
-from engine.connectors.port import Order, Report
 from engine.directory import PersonId
 from engine.inventory import Integration
+from engine.port import Order, Report
 from engine.request import State
 from storage import accounts
 from storage.secrets import new_key
@@ -206,7 +210,7 @@ def test_a_loop_goes_on_after_a_fault():
 def test_a_loop_that_begins_nothing_is_behind_though_nobody_woke_it(monkeypatch):
     """It was behind only when it was woken: what should have woken it stood still as well."""
     now = [100.0]
-    monkeypatch.setattr("bot.loops.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bot.loops.access.time.monotonic", lambda: now[0])
     made = Loop("access", lambda: None, Vitals())
     now[0] += 0.9
     assert made.lag == 0
@@ -223,8 +227,8 @@ def test_a_backlog_of_requests_is_no_loop_that_stands_still(stored):
     services = Services(stored.database, stored.companies, Now(stored), stored.keys, {})
     begun: list[None] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loops, "TICKS", 1)
-        loops.drain_clock(services, lambda: begun.append(None))
+        patch.setattr(clock, "TICKS", 1)
+        clock.drain(services, lambda: begun.append(None))
 
     assert len(begun) > len(requests)
     assert not stored.tick()
@@ -259,7 +263,7 @@ def test_the_admins_are_told_once_of_a_row_that_cannot_be_read(stored, loop, sys
 
     for _ in range(3):
         stored.again(request)
-        drain_clock(services)
+        clock.drain(services)
 
     (alarm,) = [m for m in stored.rows(MessageRow) if m.kind == "alarm"]
     assert alarm.recipient == ADA
@@ -312,15 +316,15 @@ def test_a_row_that_somebody_holds_locked_keeps_nobody_else_from_their_end(
     stored.pass_(24 * 60 * MINUTE)
 
     with held(stored, what.format(lost.id)):
-        drain_clock(services)
+        clock.drain(services)
         bring_in_line(loop)
         assert stored.again(fine).state is State.EXPIRED
         assert stored.again(lost).state in {State.ACTIVE, State.REVOKING}
         (said,) = services.vitals.faults()
         assert said in {f"request {lost.code}", f"account {stored.account(of=ALICE).id}"}
 
-    monkeypatch.setattr("bot.aside.PAUSE", 0)
-    drain_clock(services)
+    monkeypatch.setattr("bot.runtime.aside.PAUSE", 0)
+    clock.drain(services)
     bring_in_line(loop)
     assert stored.again(lost).state is State.EXPIRED
     assert not services.vitals.faults()
@@ -335,7 +339,7 @@ def test_a_login_that_cannot_be_read_is_not_called_gone(stored):
     with stored.database.write() as tx:
         tx.connection().exec_driver_sql("update account set login = cast(x'6c6bff' as text)")
     stored.pass_(24 * 60 * MINUTE)
-    drain_clock(loop._services)
+    clock.drain(loop._services)
     bring_in_line(loop)
 
     assert stored.again(request).state is State.REVOKING
@@ -347,7 +351,7 @@ def test_an_operator_revokes_the_rest_and_hears_of_what_is_locked(on_postgresql)
     """The command ended with the first that somebody held locked."""
     stored = on_postgresql
     lost, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
-    desk = operate.Desk(stored.database, stored.companies, Now(stored))
+    desk = console.Desk(stored.database, stored.companies, Now(stored))
     said: list[str] = []
 
     with held(stored, f"request where id = {lost.id}"):
@@ -366,7 +370,7 @@ def test_what_is_being_taken_away_and_locked_keeps_no_operator_from_the_rest(on_
     lost, fine = stored.submit(by=ALICE), stored.submit(by=BOB)
     _, loop = at_work(stored)
     bring_in_line(loop)
-    desk = operate.Desk(stored.database, stored.companies, Now(stored))
+    desk = console.Desk(stored.database, stored.companies, Now(stored))
     list(desk.revoke([lost], "an incident"))
     assert stored.again(lost).state is State.REVOKING
 

@@ -11,7 +11,6 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.manifests import BadManifestsError, flow_schema, load, revision_document
 from bot.sandbox.documents import WorkspaceDocument
 from bot.sandbox.documents import read as read_document
 from engine.conditions import Comparator, Condition, ConditionGroup, Join, select
@@ -27,6 +26,7 @@ from engine.flow import (
     TierCounts,
 )
 from engine.flow import Join as GroupJoin
+from manifests import BadManifestsError, flow_schema, load, revision_document
 
 ROOT = Path(__file__).parents[2]
 SANDBOX = ROOT / "manifests" / "sandbox"

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from bot import memory
+from bot.operations import memory
 
 
 class Knot(list):

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from bot.clock import DatabaseClock
-from bot.manifests import Manifests
-from bot.program import take_in
-from bot.services import Services
+from bot.runtime.clock import DatabaseClock
+from bot.runtime.services import Services
+from bot.usecases.take_in import take_in
 from engine.outcome import Card
+from manifests import Manifests
 from storage.tables import FlowRow, MessageRow
 from tests.support.stored import (
     ADA,

@@ -13,13 +13,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot import bounded
-from bot import slack as slack_
-from bot.delivery import MessageLoop
+from bot.loops.messages import MessageLoop
+from bot.runtime.metrics import Vitals
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
-from bot.slack import NO_ANSWER, UNSAID, Client, OddAnswerError, asked_to_wait, error_code, said
-from bot.vitals import Vitals
+from bot.slack import bounded
+from bot.slack import client as slack_
+from bot.slack.client import (
+    NO_ANSWER,
+    UNSAID,
+    Client,
+    OddAnswerError,
+    asked_to_wait,
+    error_code,
+    said,
+)
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow
 from tests.support.inside import COMPANY, Inside

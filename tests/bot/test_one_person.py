@@ -16,8 +16,8 @@ from slack_sdk import WebClient
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from bot import web
-from bot.links import Links
+from bot.slack import http
+from bot.slack.socket_mode import Links
 from bot.usecases import look
 from bot.usecases import request as usecase
 from tests.support.door import command, suggestion
@@ -54,8 +54,8 @@ class Posts:
     """Requests, as Slack signs and posts them."""
 
     def __init__(self, app):
-        events = web.Events(app, lambda: SECRET)
-        served = Starlette(routes=[Route(web.EVENTS, events.take, methods=["POST"])])
+        events = http.Events(app, lambda: SECRET)
+        served = Starlette(routes=[Route(http.EVENTS, events.take, methods=["POST"])])
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(served), base_url="http://latchkey", timeout=2 * LONG
         )
@@ -79,7 +79,7 @@ class Posts:
             "x-slack-request-timestamp": stamp,
             "x-slack-signature": f"v0={signed}",
         }
-        answer = await self.client.post(web.EVENTS, content=body, headers=headers)
+        answer = await self.client.post(http.EVENTS, content=body, headers=headers)
         assert answer.status_code == 200
         return answer.json() if answer.content else None
 

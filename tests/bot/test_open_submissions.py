@@ -4,7 +4,7 @@ import pytest
 
 from bot import settings
 from bot.program import Program
-from bot.services import Connected
+from bot.runtime.services import Connected
 from bot.views import ids
 from engine.connectors.memory import Memory
 from engine.inventory import Integration

@@ -6,7 +6,7 @@ import pytest
 from starlette.applications import Starlette
 
 from bot import program
-from bot.server import Servers
+from bot.operations.server import Servers
 from bot.usecases import credentials
 from bot.views import ids
 from engine.request import State

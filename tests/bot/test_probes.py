@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from bot import web
-from bot.server import Server
+from bot.operations import site
+from bot.operations.server import Server
 
 PATIENCE = 30  # seconds
 
@@ -69,24 +69,24 @@ def get(url, path):
 )
 def test_reasons_are_for_the_inside_only(health, path, status, said):
     """Whoever reached the address for Slack's events read why Latchkey was not ready."""
-    with served(web.site(health, None)) as outside:
+    with served(site.site(health, None)) as outside:
         assert get(outside, path) == (status, {"ok": status == 200})
-    with served(web.probes(health)) as inside:
+    with served(site.probes(health)) as inside:
         assert get(inside, path) == (status, {"ok": status == 200, **said})
 
 
 def test_what_is_out_of_order_by_itself_is_named_and_takes_nobody_out():
     health = Known(out_of_order={"flows.yaml": "line 7: no such group"})
-    with served(web.site(health, None)) as outside:
+    with served(site.site(health, None)) as outside:
         assert get(outside, "/readyz") == (200, {"ok": True})
-    with served(web.probes(health)) as inside:
+    with served(site.probes(health)) as inside:
         assert get(inside, "/readyz") == (200, {"ok": True, "faults": health.out_of_order})
         assert get(inside, "/healthz") == (200, {"ok": True})
 
 
 def test_the_numbers_name_systems_and_are_for_the_inside_only():
     """Without an address for probes they were where outsiders come."""
-    for app, there in ((web.site(Known(), None), 404), (web.probes(Known()), 200)):
+    for app, there in ((site.site(Known(), None), 404), (site.probes(Known()), 200)):
         with served(app) as url:
             assert httpx.get(f"{url}/metrics", trust_env=False).status_code == there
 
@@ -95,7 +95,7 @@ def test_many_probes_at_once_are_one_look():
     """Each held a thread and a connection to the database, of those that the loops go by."""
     health = Known(go=threading.Event(), wrong={"database": "away"})
     health.go.clear()
-    with served(web.probes(health)) as url, ExitStack() as held:
+    with served(site.probes(health)) as url, ExitStack() as held:
         port = httpx.URL(url).port
         asked = [
             held.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))

@@ -14,8 +14,9 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot import logs, redaction
-from bot.redaction import know, know_address, redact
+from bot.operations import logs
+from bot.runtime import redaction
+from bot.runtime.redaction import know, know_address, redact
 from tests.support.scenes import nasty
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from bot.references import BadReferenceError, resolve
+from bot.runtime.references import BadReferenceError, resolve
 
 
 @pytest.mark.parametrize("text", ["s3cret", "s3cret\n", " s3cret \r\n", "pass ß wörd\n"])

@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import insert
 
-from bot import revoking
-from bot.loops import AccessLoop
-from bot.operate import Desk
+from bot.loops.access import AccessLoop
+from bot.operations import revoking
 from bot.settings import KeySettings
+from bot.usecases.console import Desk
 from engine.outcome import Entry
 from engine.request import SYSTEM
 from storage import audit

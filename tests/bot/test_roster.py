@@ -13,13 +13,13 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 
-from bot import roster
-from bot.jobs import JobLoop
+from bot.loops.jobs import JobLoop
+from bot.runtime.metrics import Vitals
+from bot.runtime.services import Services
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
-from bot.services import Services
-from bot.slack import UNSAID, Client
-from bot.vitals import Vitals
+from bot.slack.client import UNSAID, Client
+from bot.usecases import roster
 from engine.outcome import Card
 from storage import jobs, sync
 from storage.jobs import JobKind

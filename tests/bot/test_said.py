@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot import inventory
-from engine.connectors.port import Target
+from bot.usecases import discover
+from engine.port import Target
 from tests.support.inside import SYSTEM, TABLE, Inside
 
 CUSTOMERS = Target(TABLE.type, TABLE.source_id, TABLE.path, "read")
@@ -40,7 +40,7 @@ class People:
         self.inside.run(set(LOOPS))
 
     def discover(self) -> None:
-        inventory.discover(self.inside.program.services, SYSTEM)
+        discover.discover(self.inside.program.services, SYSTEM)
         self.inside.run(set(LOOPS))
 
 

@@ -19,10 +19,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from bot import open_files, server
-from bot.faults import Faults
+from bot.operations import open_files, server
+from bot.operations.server import Server, Servers
+from bot.runtime.faults import Faults
 from bot.sandbox import ports
-from bot.server import Server, Servers
 from tests.support.silent import Silent
 from tests.support.waiting import wait_until
 

@@ -8,7 +8,7 @@ import pytest
 from bot import settings
 from bot.sandbox.house import COMPANY
 from bot.settings import BadSettingsError, Settings
-from engine.connectors.port import Secret
+from engine.port import Secret
 from storage.secrets import new_key
 from tests.support.waiting import wait_until
 
@@ -107,7 +107,7 @@ def test_what_slack_gave_is_read_anew_where_it_is_a_reference(
 
 def test_a_file_that_hangs_holds_nobody_up_for_long(tmp_path, monkeypatch):
     """All connections to the database waited for it without end, and no access ended."""
-    monkeypatch.setattr("bot.references.WITHIN", 0.2)
+    monkeypatch.setattr("bot.runtime.references.WITHIN", 0.2)
     file = tmp_path / "secret"
     file.write_text("xoxb-1")
     now = settings.load(**GOOD | {"SLACK_BOT_TOKEN": f"file:{file}"}).bot_token_now

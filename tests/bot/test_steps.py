@@ -3,9 +3,9 @@
 import pytest
 from structlog.testing import capture_logs
 
-from bot.clock import DatabaseClock
-from bot.services import Services
-from bot.steps import Steps
+from bot.loops.clock_steps import Steps
+from bot.runtime.clock import DatabaseClock
+from bot.runtime.services import Services
 from storage import sync
 from storage.database import BusyError, Database
 from storage.readings import take

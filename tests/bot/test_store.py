@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from bot import doctor, settings
+from bot import settings
+from bot.operations import doctor
 from bot.sandbox.house import COMPANY, MANIFESTS
 from storage import schema
 from storage.database import Database

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.systems import CALLS, FOR_ENDS, HANGS_AFTER, OFTEN, PROBE_EVERY, System
+from bot.loops.workers import CALLS, FOR_ENDS, HANGS_AFTER, OFTEN, PROBE_EVERY, System
 from engine.request import AccountId
 
 PAUSE = PROBE_EVERY.total_seconds()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot import telling
-from bot.operate import Line
+from bot.operations import telling
+from bot.usecases.console import Line
 from engine import lifecycle
 from engine.directory import PersonId
 from engine.request import OPERATOR, State

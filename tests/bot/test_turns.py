@@ -5,7 +5,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from bot.turns import Turns
+from bot.runtime.priority import Turns
 
 LONG = 20.0  # seconds, in which all that is to happen does
 

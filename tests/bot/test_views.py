@@ -41,11 +41,11 @@ from bot.views.text import (
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
 from engine import lifecycle
 from engine.commands import Approve, Extend, Observe, Reject, Return
-from engine.connectors.port import Outcome, Presence, Secret
 from engine.directory import PersonId
 from engine.flow import Approval, Escalation, Extension, FlowId, Join
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Card, Code, Refusal
+from engine.port import Outcome, Presence, Secret
 from engine.request import OPERATOR, SYSTEM, AccountId, Ask, Seat, Settled, State
 from engine.request import Approval as GivenApproval
 from tests.support.builders import (

@@ -10,15 +10,16 @@ from sqlalchemy import select
 from sqlmodel import col
 from structlog.testing import capture_logs
 
-from bot import manifests, watch
-from bot.alarms import Alarms
-from bot.manifests import BadManifestsError
-from bot.operate import Desk
-from bot.program import take_in
+import manifests
+from bot.loops import watch
+from bot.loops.watch import FAULT, OLDER, Watch
+from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
-from bot.services import Services
-from bot.watch import FAULT, OLDER, Watch
+from bot.usecases.alarms import Alarms
+from bot.usecases.console import Desk
+from bot.usecases.take_in import take_in
 from engine.directory import PersonId
+from manifests import BadManifestsError
 from storage import files, schema, sync
 from storage.company import Companies
 from storage.database import Database

@@ -4,7 +4,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.manifests import marked_yaml
+from manifests import marked_yaml
 
 PIECES = [
     "a", "b: ", "- ", "\n", "\n  ", "\n    ", "\n\n", ": ", "[", "]", "{", "}", ",", "'", '"', "#",

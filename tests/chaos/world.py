@@ -21,9 +21,9 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.exc import DBAPIError
 
 from bot import settings
-from bot.operate import opened
 from bot.sandbox.house import COMPANY, Bot, House
 from bot.sandbox.postgres import Cluster
+from bot.usecases.console import opened
 from tests.chaos.plan import Plan
 from tests.support.faketime import WallClock
 from tests.support.nursery import Forked, Nursery

@@ -21,7 +21,7 @@ from functools import cache
 import pytest
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Login
+from engine.port import Login
 from tests.connectors.harness import Harness, MemoryHarness, PostgreSQLHarness, new_login
 from tests.support.postgres import both_ends, cluster, ends, own_cluster
 from tests.support.servers import ENDS

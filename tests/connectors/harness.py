@@ -13,7 +13,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from bot.sandbox.postgres import Cluster
 from engine.connectors import memory
 from engine.connectors.memory import Memory
-from engine.connectors.port import (
+from engine.connectors.postgresql import PostgreSQL
+from engine.connectors.postgresql.names import Place, path_of
+from engine.port import (
     Connector,
     Discovered,
     Holding,
@@ -24,8 +26,6 @@ from engine.connectors.port import (
     Secret,
     Target,
 )
-from engine.connectors.postgresql import PostgreSQL
-from engine.connectors.postgresql.names import Place, path_of
 from tests.support.proxy import Proxy
 
 INSTALLATION = 'test "one"'

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from engine.connectors.port import Connector, Login, Presence, Secret, Target
+from engine.port import Connector, Login, Presence, Secret, Target
 from tests.connectors.harness import Harness, known, new_login, order, presences
 
 HELD, ABSENT, REFUSED = Presence.HELD, Presence.ABSENT, Presence.REFUSED

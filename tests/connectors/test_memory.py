@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from engine.connectors.memory import Memory
-from engine.connectors.port import Discovered, Login, Outcome, Presence, Target, Unavailable
+from engine.port import Discovered, Login, Outcome, Presence, Target, Unavailable
 from tests.connectors.harness import known, order, presences
 
 THING = Discovered("table", "thing", "here/thing", "id1", {"read": 4})

@@ -12,8 +12,8 @@ from psycopg import sql
 
 from bot.sandbox.postgres import Cluster
 from engine.connectors.elapsed import boottime
-from engine.connectors.port import Login, Presence, Secret, Target, Unavailable
 from engine.connectors.postgresql import PostgreSQL, sessions
+from engine.port import Login, Presence, Secret, Target, Unavailable
 from tests.connectors.harness import (
     INSTALLATION,
     PostgreSQLHarness,

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Login, Order, Presence, Target, Unavailable
 from engine.connectors.postgresql import PostgreSQL
+from engine.port import Login, Order, Presence, Target, Unavailable
 from tests.connectors.harness import (
     PostgreSQLHarness,
     known,

@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Login, Presence, Secret, Target, Unavailable
 from engine.connectors.postgresql import PostgreSQL
+from engine.port import Login, Presence, Secret, Target, Unavailable
 from tests.connectors.harness import (
     INSTALLATION,
     PostgreSQLHarness,

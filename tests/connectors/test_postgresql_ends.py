@@ -7,9 +7,9 @@ import pytest
 from psycopg import sql
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Login, Presence, Secret, Target
 from engine.connectors.postgresql import PostgreSQL
 from engine.connectors.postgresql.server import LOCK
+from engine.port import Login, Presence, Secret, Target
 from tests.connectors.harness import (
     INSTALLATION,
     PostgreSQLHarness,

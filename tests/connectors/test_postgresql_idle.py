@@ -6,8 +6,8 @@ import time
 import pytest
 from psycopg import sql
 
-from engine.connectors.port import Presence
 from engine.connectors.postgresql import sessions as pool
+from engine.port import Presence
 from tests.connectors.harness import PostgreSQLHarness, known, new_login, order, presences, unique
 
 OURS = "from pg_stat_activity where application_name = 'latchkey' and usename = 'latchkey'"

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.connectors.port import Secret
 from engine.connectors.postgresql import PostgreSQL
 from engine.connectors.postgresql.names import (
     Place,
@@ -12,6 +11,7 @@ from engine.connectors.postgresql.names import (
     place_of,
     resource_risk,
 )
+from engine.port import Secret
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 

@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Login, Order, Presence, Target
+from engine.port import Login, Order, Presence, Target
 from tests.connectors.harness import PostgreSQLHarness, known, new_login, order, presences, unique
 
 HELD, ABSENT, REFUSED, UNKNOWN = Presence

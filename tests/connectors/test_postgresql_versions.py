@@ -9,10 +9,10 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.sandbox.postgres import Cluster
-from engine.connectors.port import Discovered, Login, Presence, Secret, Target, Unavailable
 from engine.connectors.postgresql import PostgreSQL
 from engine.connectors.postgresql.names import names_in, path_of
 from engine.connectors.postgresql.server import lasting
+from engine.port import Discovered, Login, Presence, Secret, Target, Unavailable
 from tests.connectors.harness import (
     PostgreSQLHarness,
     known,

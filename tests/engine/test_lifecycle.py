@@ -25,11 +25,11 @@ from engine.commands import (
     Tick,
     Verify,
 )
-from engine.connectors.port import Outcome, Presence
 from engine.directory import Person, PersonStatus
 from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts
 from engine.lifecycle import TABLE, Do, No, decide, next_wake
 from engine.outcome import Card, Code, Decision, Refusal, Tell
+from engine.port import Outcome, Presence
 from engine.request import OPERATOR, SYSTEM, AccountId, GrantId, GrantState, State
 from tests.engine.strategies import commands, lives, steps
 from tests.support.builders import (

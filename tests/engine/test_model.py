@@ -35,12 +35,12 @@ from engine.commands import (
     Tick,
     Verify,
 )
-from engine.connectors.port import Outcome, Presence
 from engine.directory import Person, PersonStatus
 from engine.flow import AccessFlow, Approval, Escalation, Extension, Join
 from engine.holdings import Wish, held_elsewhere, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Decision
+from engine.port import Outcome, Presence
 from engine.request import AccessRequest, AccountId, GrantId, GrantState, RequestId, State
 from tests.support.builders import (
     ABSENT,

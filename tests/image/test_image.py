@@ -19,7 +19,7 @@ import httpx
 import pytest
 import yaml
 
-from bot import manifests
+import manifests
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.settings import Settings

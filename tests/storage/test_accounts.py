@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from engine.commands import Extend, Return, Revoke
-from engine.connectors.port import Outcome, Presence, Report, Secret, Target, Unavailable
+from engine.port import Outcome, Presence, Report, Secret, Target, Unavailable
 from engine.request import GrantState, State
 from storage import accounts, sync
 from storage.accounts import Done, Silence

@@ -15,10 +15,10 @@ from sqlmodel import col
 
 from engine import lifecycle
 from engine.commands import Approve, Cancel, Extend, Reject, Return, Revoke, Tick
-from engine.connectors.port import Unavailable
 from engine.directory import PersonStatus
 from engine.holdings import wants
 from engine.outcome import Code, Refusal
+from engine.port import Unavailable
 from engine.request import GrantState, RequestId, State
 from storage import apply, audit, book, facts, sync
 from storage.apply import LostRaceError

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.commands import Return
-from engine.connectors.port import Unavailable
+from engine.port import Unavailable
 from engine.request import State
 from storage import counts
 from tests.support.stored import ALICE, BOB, HOUR, MINUTE, PG, WRITING

@@ -6,15 +6,15 @@ from datetime import datetime
 import pytest
 from sqlalchemy import update
 
-from bot import reconcile
-from bot.loops import AccessLoop
-from bot.operate import Desk
-from bot.restored import restored
-from bot.services import Connected, Services
+from bot.loops import reconcile
+from bot.loops.access import AccessLoop
+from bot.runtime.services import Connected, Services
+from bot.usecases.console import Desk
+from bot.usecases.restored import restored
 from engine.commands import Return
-from engine.connectors.port import Target, Unavailable
 from engine.inventory import Integration
 from engine.outcome import Card, Entry
+from engine.port import Target, Unavailable
 from engine.request import OPERATOR, State
 from storage import audit, jobs
 from storage.jobs import JobKind

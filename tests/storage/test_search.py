@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from engine import eligibility
-from engine.connectors.port import Discovered
 from engine.flow import AccessFlow, FlowId, Selector
+from engine.port import Discovered
 from storage import facts, search, sync
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from tests.support.stored import PG, WIKI, reading, table

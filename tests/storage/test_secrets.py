@@ -5,7 +5,7 @@ import traceback
 
 import pytest
 
-from engine.connectors.port import Secret
+from engine.port import Secret
 from storage import accounts
 from storage.secrets import BadKeyError, KeyRing, new_key
 from storage.tables import AccountRow

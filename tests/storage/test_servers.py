@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from bot import integrations, inventory
-from bot.operate import Desk
-from bot.services import Connected, Services
+from bot.runtime.services import Connected, Services
+from bot.usecases import discover, integrations
+from bot.usecases.console import Desk
 from engine.commands import Return
 from engine.connectors.memory import Memory
-from engine.connectors.port import Discovered, Login
 from engine.inventory import Integration
 from engine.outcome import Card, Refusal
+from engine.port import Discovered, Login
 from engine.request import State
 from storage import facts, servers
 from storage.accounts import Done
@@ -37,7 +37,7 @@ class Rebuilt:
         return self.stored.now
 
     def discover(self) -> None:
-        inventory.discover(self.services, PG)
+        discover.discover(self.services, PG)
 
     def converge(self) -> None:
         """Let the access loop work for a while, however little comes of it."""
@@ -124,7 +124,7 @@ def test_a_server_that_changes_while_it_is_read_is_not_taken_in(rebuilt):
         return found
 
     rebuilt.system.discover = halfway
-    with pytest.raises(inventory.Unavailable):
+    with pytest.raises(discover.Unavailable):
         rebuilt.discover()
 
     assert rebuilt.resources() == before

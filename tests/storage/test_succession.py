@@ -11,10 +11,10 @@ from sqlmodel import col
 
 from engine.commands import Approve, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.connectors.port import Secret
 from engine.directory import Account, Person, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup
 from engine.outcome import Decision
+from engine.port import Secret
 from engine.request import State
 from storage import accounts, apply, facts, succession, sync
 from storage.codec import dump_person

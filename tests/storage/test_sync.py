@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition
-from engine.connectors.port import Discovered
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import Approval, ApproverGroup, Join
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Card, Decision
+from engine.port import Discovered
 from storage import apply, book, facts, schema, sync
 from storage.database import Database
 from storage.sync import TooMuchError

@@ -12,9 +12,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
-from bot import manifests
-from bot.operate import Desk
-from bot.restored import restored
+import manifests
+from bot.usecases.console import Desk
+from bot.usecases.restored import restored
 from bot.views import ids
 from engine.request import State
 from storage import claims, counts, jobs, sessions

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from bot.clock import DatabaseClock
-from bot.services import Services
+from bot.runtime.clock import DatabaseClock
+from bot.runtime.services import Services
 from bot.usecases import request
 from bot.usecases.request import Filled, Promise
 from engine.commands import Approve

@@ -21,7 +21,6 @@ from engine.commands import (
     Tick,
 )
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.connectors.port import Outcome, Presence
 from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
 from engine.facts import Facts
 from engine.flow import (
@@ -45,6 +44,7 @@ from engine.inventory import (
     ResourceStatus,
 )
 from engine.outcome import Decision, Refusal
+from engine.port import Outcome, Presence
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -18,17 +18,21 @@ from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 from structlog.testing import capture_logs
 
-from bot import app, door, inventory, links, manifests, program, settings
+import manifests
+from bot import program, settings
+from bot.listeners import app
+from bot.runtime.metrics import Vitals
+from bot.runtime.services import Connected
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
-from bot.services import Connected
-from bot.slack import Client
-from bot.usecases import identity
+from bot.slack import dispatch, socket_mode
+from bot.slack.client import Client
+from bot.usecases import discover, identity
+from bot.usecases.take_in import take_in
 from bot.views import ids
-from bot.vitals import Vitals
 from engine.connectors.memory import Memory
-from engine.connectors.port import Discovered
 from engine.directory import Person, PersonId
 from engine.inventory import Integration, IntegrationId
+from engine.port import Discovered
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import audit, claims, facts, schema
 from storage.secrets import new_key
@@ -147,14 +151,14 @@ class Door:
         self.program = program.Program(given, {SYSTEM: Connected(integration, self.system)})
         self.database, self.services = self.program.database, self.program.services
         schema.upgrade(self.database)
-        program.take_in(self.services, manifests.load(COMPANY))
+        take_in(self.services, manifests.load(COMPANY))
         with self.database.write() as tx:
             self.database.instance = claims.register(tx)
         self.slack.users = {
             slack_id(p.id): profile(p) for p in self.services.company().directory.people.values()
         }
         identity.take(self.services, self.slack.users.values())
-        inventory.discover(self.services, SYSTEM)
+        discover.discover(self.services, SYSTEM)
         self.app = app.build(given, self.services)
         self._numbers = 0
         self.written = 0  # statements that might have changed something
@@ -175,8 +179,8 @@ class Door:
         """Bring a payload in, as both of Slack's ways do, and return what came of it."""
         self.slack.calls.clear()
         with capture_logs() as log:
-            response = door.dispatch(self.app, body, "a-delivery")
-        payload = links._payload(response) or {}
+            response = dispatch.dispatch(self.app, body, "a-delivery")
+        payload = socket_mode._payload(response) or {}
         return Answer(response.status, payload, list(self.slack.calls), log)
 
     def command(self, who: str, text: str = "", **changed: object) -> Answer:
@@ -302,8 +306,8 @@ def opened(database_url: str) -> Iterator[Door]:
     """Open a bot on an empty database; nothing of it leaves this process."""
     slack, clock = Slack(), Hands()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "client", lambda *_: slack)
-        patch.setattr(program, "clock", lambda *_: clock)
+        patch.setattr(app, "web_client", lambda *_: slack)
+        patch.setattr(program, "clock_of", lambda *_: clock)
         made = Door(database_url, slack, clock)
     # What the bot was made of is its own from here on: others may be made beside it.
     try:

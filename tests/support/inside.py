@@ -7,14 +7,17 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from bot import app, manifests, settings
-from bot.jobs import JobLoop
-from bot.program import Program, take_in
+import manifests
+from bot import settings
+from bot.listeners import app
+from bot.loops.jobs import JobLoop
+from bot.program import Program
+from bot.runtime.services import Connected
 from bot.sandbox.client import Sandbox
-from bot.services import Connected
+from bot.usecases.take_in import take_in
 from engine.connectors.memory import Memory
-from engine.connectors.port import Discovered
 from engine.inventory import Integration, IntegrationId
+from engine.port import Discovered
 from storage import claims, schema
 from storage.database import Database
 from storage.secrets import new_key

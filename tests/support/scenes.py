@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from bot.sandbox.blocks import completed
 from bot.sandbox.render import message_text, view_text
 from bot.views.values import Block, Message, Scene, View
-from engine.connectors.port import Secret
 from engine.directory import Directory, Person, PersonId
 from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Join
 from engine.flow import Approval as Approvals
@@ -22,6 +21,7 @@ from engine.inventory import (
     ResourceId,
 )
 from engine.lifecycle import offer_key
+from engine.port import Secret
 from engine.request import (
     SYSTEM,
     AccessRequest,

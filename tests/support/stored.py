@@ -15,17 +15,6 @@ from sqlmodel import SQLModel
 
 from engine.commands import Approve, Command, Reject
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.connectors.port import (
-    Discovered,
-    Login,
-    Order,
-    Outcome,
-    Presence,
-    Report,
-    Secret,
-    Target,
-    Unavailable,
-)
 from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.flow import (
@@ -40,6 +29,17 @@ from engine.flow import (
 )
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Decision, Refusal
+from engine.port import (
+    Discovered,
+    Login,
+    Order,
+    Outcome,
+    Presence,
+    Report,
+    Secret,
+    Target,
+    Unavailable,
+)
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
 from storage.accounts import Desk, Done, Kind, Work

@@ -18,10 +18,10 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from bot import settings
-from bot.operate import Desk, opened
 from bot.sandbox.client import Message, Person, Submission, View
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
+from bot.usecases.console import Desk, opened
 from engine.directory import PersonStatus
 from engine.flow import Revision
 from engine.inventory import ResourceStatus

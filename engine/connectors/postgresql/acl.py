@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from engine.connectors.port import Target
 from engine.connectors.postgresql.names import HEIRS, Place, names_in, path_of, place_of
 from engine.connectors.postgresql.sessions import Connection
+from engine.port import Target
 
 __all__ = [
     "Catalog",

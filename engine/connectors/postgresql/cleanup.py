@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import errors, sql
 
-from engine.connectors.port import Unavailable
 from engine.connectors.postgresql import remains
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import heir, path_of
@@ -26,6 +25,7 @@ from engine.connectors.postgresql.server import (
     told,
 )
 from engine.connectors.postgresql.sessions import Connection, acting_as
+from engine.port import Unavailable
 
 __all__ = ["drop"]
 

@@ -9,16 +9,6 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from engine.connectors import transport
-from engine.connectors.port import (
-    Check,
-    Discovered,
-    Login,
-    Order,
-    Outcome,
-    Report,
-    Target,
-    Unavailable,
-)
 from engine.connectors.postgresql import cleanup, discovery, doctor, remains, roles
 from engine.connectors.postgresql.acl import Database
 from engine.connectors.postgresql.names import Place, names_in, path_of
@@ -33,6 +23,7 @@ from engine.connectors.postgresql.server import (
 from engine.connectors.postgresql.sessions import Address, Connection
 from engine.connectors.postgresql.trace import unpacked
 from engine.connectors.postgresql.work import Work, look
+from engine.port import Check, Discovered, Login, Order, Outcome, Report, Target, Unavailable
 
 __all__ = ["PostgreSQL", "Show"]
 

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from engine.connectors.port import Discovered
 from engine.connectors.postgresql.acl import Database
 from engine.connectors.postgresql.caveats import caveats, of_schema
 from engine.connectors.postgresql.names import (
@@ -15,6 +14,7 @@ from engine.connectors.postgresql.names import (
 )
 from engine.connectors.postgresql.roles import Listed
 from engine.connectors.postgresql.sessions import Connection
+from engine.port import Discovered
 
 __all__ = ["OPTIONAL", "inside", "role"]
 

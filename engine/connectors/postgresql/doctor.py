@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import psycopg
 
 from engine.connectors import transport as ways
-from engine.connectors.port import Check
 from engine.connectors.postgresql import roles
 from engine.connectors.postgresql.acl import Database, may_set
 from engine.connectors.postgresql.caveats import caveats
@@ -21,6 +20,7 @@ from engine.connectors.postgresql.server import (
     said,
 )
 from engine.connectors.postgresql.sessions import Connection
+from engine.port import Check
 
 __all__ = ["checks", "transport"]
 

@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
-from engine.connectors.port import Target
 from engine.connectors.postgresql import acl
 from engine.connectors.postgresql.acl import Owner, may_set
 from engine.connectors.postgresql.names import names_in, path_of, place_of
 from engine.connectors.postgresql.server import Role, Server, databases
 from engine.connectors.postgresql.sessions import NO, Connection, acting_as
+from engine.port import Target
 
 __all__ = [
     "Known",

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from psycopg import errors, sql
 
-from engine.connectors.port import Outcome, Presence, Target
 from engine.connectors.postgresql.acl import may_set
 from engine.connectors.postgresql.names import path_of, place_of
 from engine.connectors.postgresql.remains import memberships, take_membership
@@ -24,6 +23,7 @@ from engine.connectors.postgresql.server import (
     unknown,
 )
 from engine.connectors.postgresql.sessions import Connection, acting_as, said
+from engine.port import Outcome, Presence, Target
 
 __all__ = ["Listed", "bring", "held", "listed", "refusal", "unsettled"]
 

@@ -12,7 +12,6 @@ import psycopg
 from psycopg import errors, sql
 
 from engine.connectors.elapsed import boottime
-from engine.connectors.port import Login, Outcome, Presence, Target, Unavailable
 from engine.connectors.postgresql.acl import Database, Owner, may_set
 from engine.connectors.postgresql.names import path_of, place_of
 from engine.connectors.postgresql.sessions import (
@@ -24,6 +23,7 @@ from engine.connectors.postgresql.sessions import (
     acting_as,
     said,
 )
+from engine.port import Login, Outcome, Presence, Target, Unavailable
 
 __all__ = [
     "ABSENT",

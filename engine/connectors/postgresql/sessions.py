@@ -22,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from engine.connectors import transport
 from engine.connectors.elapsed import boottime
-from engine.connectors.port import Secret, Unavailable
+from engine.port import Secret, Unavailable
 
 __all__ = [
     "GONE",

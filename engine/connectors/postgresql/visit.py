@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import errors
 
-from engine.connectors.port import Outcome, Presence, Target
 from engine.connectors.postgresql import acl, remains
 from engine.connectors.postgresql.server import (
     ABSENT,
@@ -25,6 +24,7 @@ from engine.connectors.postgresql.server import (
 from engine.connectors.postgresql.sessions import NO, Connection
 from engine.connectors.postgresql.statements import carry_out
 from engine.connectors.postgresql.trace import as_needs
+from engine.port import Outcome, Presence, Target
 
 if TYPE_CHECKING:
     from engine.connectors.postgresql.work import Work

@@ -8,7 +8,6 @@ from typing import TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from engine.connectors.port import Order, Outcome, Presence, Report, Secret, Target
 from engine.connectors.postgresql import acl, remains, roles
 from engine.connectors.postgresql.names import path_of, place_of
 from engine.connectors.postgresql.remains import Known
@@ -34,6 +33,7 @@ from engine.connectors.postgresql.server import (
 from engine.connectors.postgresql.sessions import RACES, Connection, said
 from engine.connectors.postgresql.trace import Trace, packed, unpacked
 from engine.connectors.postgresql.visit import Visit
+from engine.port import Order, Outcome, Presence, Report, Secret, Target
 
 __all__ = ["Work", "look"]
 

@@ -1,0 +1,1 @@
+"""What brings the world in line with what is stored, and never waits for a person."""

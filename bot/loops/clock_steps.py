@@ -1,0 +1,89 @@
+"""Clocks that are set while Latchkey runs: each step is logged, and told to the admins once."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from socket import gethostname
+
+import structlog
+
+from bot.runtime.services import Services
+from engine.duration import in_words
+from storage import sync
+from storage.database import Write
+from storage.readings import Follower, Reading, take
+
+STEP = 5.0  # seconds; less is put right all the time
+ALIKE = 300  # seconds; all replicas see a step of the database's clock within a few
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`key` is the same for all who see it."""
+
+    key: str
+    sentence: str
+
+
+class Steps:
+    """What the database's clock, and this machine's, say from one second to the next.
+
+    On SQLite they are one.
+    """
+
+    def __init__(self, services: Services, wall: Callable[[], float] = time.time) -> None:
+        self._services = services
+        self._wall = wall
+        self._machine = gethostname()
+        self._own = Follower()
+        self._untold = deque[Step]()
+
+    def hear(self, reading: Reading) -> None:
+        """Take in what the database's clock said."""
+        database = self._services.database
+        by = database.clock.hear(reading)
+        whose = f"{self._machine}, which is the database's," if database.sqlite else "the database"
+        self._note(
+            by,
+            "database",
+            f"The clock of {whose} was set {_how(by)}. Latchkey goes by it: what was running then "
+            f"ends that much {'later' if by < 0 else 'sooner'}. If it is wrong now, put it right; "
+            "latchkey revoke ends at once what must not last.",
+        )
+
+    def look(self) -> None:
+        """Look at this machine's clock, and tell what is still to be told."""
+        if not self._services.database.sqlite:
+            by = self._own.hear(take(self._wall))
+            self._note(
+                by,
+                self._machine,
+                f"The clock of {self._machine} was set {_how(by)}. Access ends on time all the "
+                "same, as Latchkey goes by the database's clock. But while this one is wrong by "
+                "more than 5 min, what Slack sends to this machine by HTTP is refused.",
+            )
+        while self._untold:
+            self._services.transaction(self._tell)
+            self._untold.popleft()
+
+    def _note(self, by: float, whose: str, sentence: str) -> None:
+        if abs(by) <= STEP:
+            return
+        log.error("a clock was set", clock=whose, seconds=round(by, 1), so=sentence)
+        when = int(self._services.database.now().timestamp()) // ALIKE
+        key = f"clock/{whose}/{'back' if by < 0 else 'ahead'}/{when}"
+        self._untold.append(Step(key, sentence))
+
+    def _tell(self, tx: Write) -> None:
+        step = self._untold[0]
+        sync.tell_admins(tx, step.key, step.sentence, self._services.clock.now())
+
+
+def _how(by: float) -> str:
+    seconds = abs(by)
+    amount = f"{seconds:.0f} s" if seconds < 120 else in_words(timedelta(seconds=seconds))
+    return f"{'back' if by < 0 else 'ahead'} by {amount}"

@@ -1,0 +1,106 @@
+"""Keeps the connected systems in line with what is stored, whichever replica has stored it."""
+
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+from bot.runtime.connectors import Systems
+from bot.runtime.services import Services
+from bot.usecases import new_ids
+from engine.inventory import IntegrationId
+from storage import counts, jobs, servers, sync
+from storage.company import Company
+from storage.database import Write
+from storage.jobs import JobKind
+from storage.servers import Connection
+
+__all__ = ["FIRST_RECONCILED_AFTER", "Follower", "plan_jobs"]
+
+PATIENCE = 5.0  # seconds that the start waits for systems to be set up
+LOOK = 60.0  # seconds between two looks for access that has to end where nothing can be done
+FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
+
+
+def plan_jobs(services: Services, systems: Iterable[IntegrationId]) -> None:
+    """Have the resources of systems discovered now, and what was given there compared later."""
+    now = services.clock.now()
+
+    def change(tx: Write, _: object) -> None:
+        for id_ in sorted(systems):
+            jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
+            jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
+        tx.wake("access")
+
+    services.write(change)
+
+
+class Follower:
+    """`follow` is to be called each second. What the database raises passes through."""
+
+    def __init__(self, services: Services, systems: Systems) -> None:
+        self._services = services
+        self._systems = systems
+        self._epoch = -1
+        self._told: dict[IntegrationId, str] = {}
+        self._looked = float("-inf")
+
+    def begin(self) -> None:
+        """Set up all that can be set up, without waiting for what hangs. It writes nothing."""
+        self._bring_in_line()
+        self._systems.settle(PATIENCE)
+
+    def follow(self) -> None:
+        self._bring_in_line()
+        if fresh := self._systems.fresh():
+            plan_jobs(self._services, fresh)
+            self._systems.planned(fresh)
+        out_of_order = self._systems.out_of_order()
+        for system, why in out_of_order:
+            if self._told.get(system.id) != why:
+                self._tell(system, why)
+                self._told[system.id] = why
+        self._told = {system.id: self._told[system.id] for system, _ in out_of_order}
+        if out_of_order and time.monotonic() - self._looked >= LOOK:
+            self._looked = time.monotonic()
+            for system, why in out_of_order:
+                self._tell_of_ends(system, why)
+
+    def _bring_in_line(self) -> None:
+        epoch = self._services.company().epoch
+        if epoch != self._epoch:
+            with self._services.database.read() as session:
+                self._systems.want(servers.connections(session))
+            self._epoch = epoch
+        self._systems.bring_in_line()
+
+    def _tell(self, system: Connection, why: str) -> None:
+        goes_on = (
+            "Until that is cured it goes on as it was set up before."
+            if system.id in self._systems
+            else "Until that is cured, what is to be given or to end there waits; the rest goes on."
+        )
+        self._alarm(
+            f"system/{system.id}/{new_ids.digest([why])}",
+            f"{system.name} ({system.id}) is out of order: {why}. {goes_on}",
+        )
+
+    def _tell_of_ends(self, system: Connection, why: str) -> None:
+        if system.id in self._systems:
+            return
+        with self._services.database.read() as session:
+            held = counts.ending(session, system.id)
+        if held:
+            self._alarm(
+                f"ends/{system.id}",
+                f"{system.name} ({system.id}): access has to end there, on {held} account(s), and "
+                f"cannot: {why}. It ends as soon as the system can be reached.",
+            )
+
+    def _alarm(self, key: str, sentence: str) -> None:
+        now = self._services.clock.now()
+
+        def change(tx: Write, _: Company) -> None:
+            # Each replica finds it, and each start: it is said once a day.
+            sync.tell_admins(tx, f"{key}/{now:%Y-%m-%d}", sentence, now)
+
+        self._services.write(change)

@@ -1,0 +1,353 @@
+"""The message loop's hands: brings what Slack shows in line with what each person should see."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import structlog
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from structlog.contextvars import bound_contextvars
+
+from bot.runtime.pool import Pool
+from bot.runtime.services import Services
+from bot.slack.client import NO_ANSWER, OddAnswerError, asked_to_wait, error_code, said
+from bot.slack.rate_limits import POST, Pace
+from bot.usecases import look
+from bot.views import cards
+from bot.views.values import Message, Scene
+from engine import lifecycle
+from engine.directory import PersonId
+from engine.outcome import Card
+from engine.request import State, code_of
+from storage import messages
+from storage.claims import LONGEST_PAUSE
+from storage.database import Write
+from storage.messages import Later, Parcel, Ready, Result, Shown
+
+METADATA = "latchkey_card"
+UPDATE = "chat.update"
+HISTORY = "conversations.history"
+OPEN = "conversations.open"
+AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
+GATHER = 0.2  # seconds that a result waits for others, to be stored with them
+PAGES = 3  # of history, to look for a card that may have been posted
+
+log = structlog.get_logger()
+
+
+class Cure(Enum):
+    """What to do about an error of Slack's."""
+
+    RETRY = "try again, with growing pauses"
+    ANEW = "this message cannot be changed any more: post another"
+    DROP = "this person cannot be told: give up, and log it"
+
+
+# Slack says of these that some of it may have been done.
+UNCERTAIN = frozenset({"internal_error", "fatal_error"})
+
+CURES: Mapping[str, Cure] = {
+    "message_not_found": Cure.ANEW,
+    "cant_update_message": Cure.ANEW,
+    "edit_window_closed": Cure.ANEW,
+    "channel_not_found": Cure.ANEW,
+    "is_archived": Cure.ANEW,
+    "user_disabled": Cure.DROP,
+    "user_not_found": Cure.DROP,
+    "user_not_visible": Cure.DROP,
+    "cannot_dm_bot": Cure.DROP,
+    "messages_tab_disabled": Cure.DROP,
+    "invalid_blocks": Cure.DROP,
+    "invalid_blocks_format": Cure.DROP,
+    "msg_too_long": Cure.DROP,
+    "msg_blocks_too_long": Cure.DROP,
+    "no_text": Cure.DROP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    result: Result
+    opened: tuple[PersonId, str] | None = None  # a direct message that was opened for it
+    at: float = field(default_factory=time.monotonic)
+
+
+class _LeftError(Exception):
+    """Another may be sending the same, or Slack wants the method to rest: it is not sent now."""
+
+
+class MessageLoop:
+    """Sends what is due, urgent first, several at once; stores what came of it in batches."""
+
+    def __init__(self, services: Services, client: WebClient, workers: int = 8) -> None:
+        self._services = services
+        self._client = client
+        self._pool = Pool(workers, "messages")
+        self._lock = threading.Lock()
+        self._busy: set[int] = set()
+        self._sent: list[_Sent] = []
+        self._stopping = False
+        self._due = threading.Event()  # there may be something to send
+        self._due.set()
+        self._missed = False  # the last look left something out: what was being sent, or too much
+        self._pace = Pace()
+        self.wake: Callable[[], None] = lambda: None
+
+    def look(self) -> None:
+        """Have the next drain look for what is due: somebody committed, or time has passed."""
+        self._due.set()
+        self.wake()
+
+    def drain(self) -> None:
+        self._settle()
+        if self._stopping or not self._due.is_set():
+            return
+        self._due.clear()
+        with self._lock:
+            busy = set(self._busy)
+        self._missed = bool(busy)
+        with self._services.turns:
+            leased, found = time.monotonic(), self._ready(busy)
+            if found.free:
+                self._claim(found.free)
+                # Somebody may have changed a request since: what is drawn must be what is stored.
+                leased, found = time.monotonic(), self._ready(busy)
+            drawn = self._draw(found.mine, found) if found.mine else {}
+        self._missed |= len(found.mine) == AT_ONCE
+        with self._lock:
+            self._busy.update(p.id for p in found.mine)
+        for parcel in found.mine:
+            self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
+
+    def _ready(self, busy: Collection[int]) -> Ready:
+        services, now = self._services, self._services.clock.now()
+        return messages.ready(
+            services.database,
+            services.instance,
+            now,
+            real=services.database.now(),
+            busy=busy,
+            posts=not self._pace.rests(POST, now),
+            updates=not self._pace.rests(UPDATE, now),
+            limit=AT_ONCE,
+        )
+
+    def _claim(self, ids: Collection[int]) -> None:
+        services, real = self._services, self._services.database.now()
+        services.transaction(lambda tx: messages.claim(tx, services.instance, ids, real))
+
+    def stop(self, within: float = 10.0) -> bool:
+        """Send nothing more, store what was sent. Return whether all that was begun is stored."""
+        self._stopping = True
+        finished = self._pool.stop(within)
+        self._settle(gather=False)
+        return finished
+
+    @property
+    def _gathers(self) -> bool:
+        """Whether what was sent waits for what is under way."""
+        under_way = len(self._busy) > len(self._sent)
+        return under_way and bool(self._sent) and time.monotonic() - self._sent[0].at < GATHER
+
+    def _settle(self, *, gather: bool = True) -> None:
+        with self._lock:
+            if gather and self._gathers:
+                return  # what is under way is stored with it, in one transaction
+            sent, self._sent = self._sent, []
+        if not sent:
+            return
+        services = self._services
+
+        def change(tx: Write) -> None:
+            messages.remember_channels(tx, [s.opened for s in sent if s.opened])
+            results = [s.result for s in sent]
+            messages.settle(tx, services.instance, results, services.database.now())
+
+        try:
+            with services.turns:
+                services.transaction(change)
+        except Exception:
+            with self._lock:
+                self._sent = [*sent, *self._sent]
+            raise
+        with self._lock:
+            self._busy -= {s.result.parcel.id for s in sent}
+        if self._missed:
+            self._due.set()  # some of them may have been wanted anew while they were sent
+
+    def _draw(self, parcels: Sequence[Parcel], found: Ready) -> Mapping[int, "_Drawn"]:
+        """Draw each card from what is true now, which is at least what was wanted."""
+        services = self._services
+        with services.database.read() as session:
+            company = services.companies.at(found.epoch, session)
+            drawable = look.drawable(session, services, company, found.requests.values())
+        scenes = {request.id: scene for request, scene in drawable}
+        drawn: dict[int, _Drawn] = {}
+        for parcel in parcels:
+            person = company.directory.get(parcel.recipient)
+            scene = scenes.get(parcel.request) if parcel.request else None
+            if scene:
+                scene = look.seen_by(scene, parcel.recipient, parcel.key)
+            drawn[parcel.id] = _Drawn(
+                _message(parcel, scene),
+                scene is None or _worth_posting(parcel, scene),
+                person.slack if person else None,
+                parcel.channel or found.direct.get(parcel.recipient),
+            )
+        return drawn
+
+    def _deliver(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> None:
+        self._services.turns.give_way()
+        request = code_of(parcel.request) if parcel.request else ""
+        with bound_contextvars(message=parcel.id, kind=parcel.kind.value, request=request):
+            sent = self._outcome(parcel, drawn, leased)
+        with self._lock:
+            if sent:
+                self._sent.append(sent)
+            else:
+                self._busy.discard(parcel.id)
+            gathers = self._gathers
+        if not sent:
+            self.look()
+        elif not gathers:
+            self.wake()
+
+    def _outcome(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent | None:
+        """Return what came of it; None: it was left for later, or to whoever has it leased now."""
+        now = self._services.clock.now()
+        try:
+            return self._send(parcel, drawn, leased)
+        except _LeftError:
+            return None
+        except SlackApiError as fault:
+            if (wait := asked_to_wait(fault)) is not None:
+                channel = drawn.channel or drawn.slack or ""
+                self._pace.limited(_method(fault), channel, now, wait)
+                return _Sent(Later(parcel, now + wait))
+            return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
+        except NO_ANSWER as fault:
+            # Whether Slack did it before the connection broke, nobody knows.
+            log.info("not known whether sent", why=type(fault).__name__)
+        except Exception:
+            log.exception("delivery failed")
+        return _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
+
+    def _send(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent:
+        there = parcel.ts or parcel.doubtful
+        if drawn.message is None or drawn.slack is None or not (there or drawn.worth_posting):
+            return _Sent(Shown(parcel, parcel.channel, parcel.ts))
+        now = self._services.clock.now()
+        if self._pace.rests(UPDATE if parcel.ts else POST, now):
+            raise _LeftError
+        channel, ts = drawn.channel or drawn.slack, parcel.ts
+        if parcel.doubtful and ts is None:
+            if (until := self._may_look(now, opens=drawn.channel is None)) > now:
+                return _Sent(Later(parcel, until))
+            channel = drawn.channel or self._direct(drawn.slack)
+            ts = self._find(channel, parcel)
+        text, blocks = drawn.message.text, drawn.message.blocks
+        if not self._services.pulse.holds(leased):
+            raise _LeftError
+        if ts:
+            done: Any = self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
+            said(done, "ts")  # else it was not Slack that answered
+        elif drawn.worth_posting:
+            # Slack opens a direct message for whoever is named in place of a channel.
+            posted: Any = self._client.chat_postMessage(
+                channel=channel,
+                text=text,
+                blocks=blocks,
+                metadata={"event_type": METADATA, "event_payload": {"id": _identity(parcel)}},
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+            channel, ts = said(posted, "channel"), said(posted, "ts")
+            self._pace.posted(channel, now)
+        opened = (parcel.recipient, channel) if ts and channel != drawn.channel else None
+        return _Sent(Shown(parcel, channel, ts), opened)
+
+    def _may_look(self, now: datetime, *, opens: bool) -> datetime:
+        """Return when a card may be looked for. `opens`: its direct message is not known."""
+        methods = (HISTORY, OPEN) if opens else (HISTORY,)
+        return max(self._pace.until(method, now) for method in methods)
+
+    def _direct(self, slack: str) -> str:
+        answer: Any = self._client.conversations_open(users=slack)
+        return said(answer, "channel", "id")
+
+    def _find(self, channel: str, parcel: Parcel) -> str | None:
+        """Look for a card that an attempt with an unknown outcome may have posted."""
+        cursor = ""
+        for _ in range(PAGES):
+            page: Any = self._client.conversations_history(
+                channel=channel, include_all_metadata=True, limit=100, cursor=cursor or None
+            )
+            messages_ = page.get("messages")
+            if not isinstance(messages_, list):
+                raise OddAnswerError("without messages")  # it may be there all the same
+            for message in messages_:
+                match message:
+                    case {"metadata": {"event_payload": {"id": id_}}} if id_ == _identity(parcel):
+                        return said(message, "ts")
+            match page.get("response_metadata"):
+                case {"next_cursor": str(next_)} if next_:
+                    cursor = next_
+                case _:
+                    break
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    message: Message | None  # None: there is nothing to show (any more)
+    worth_posting: bool
+    slack: str | None
+    channel: str | None
+
+
+def _message(parcel: Parcel, scene: Scene | None) -> Message | None:
+    if parcel.request and scene is None:
+        return None
+    return cards.card(parcel.kind, scene, parcel.detail)
+
+
+def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
+    """A question that is settled before it was ever asked is not asked."""
+    if parcel.kind is Card.APPROVAL:
+        return scene.request.state is State.PENDING
+    if parcel.kind is Card.OFFER:
+        current = lifecycle.offer_key(scene.request) == parcel.key
+        return current and scene.request.state is State.ACTIVE
+    return True
+
+
+def _identity(parcel: Parcel) -> str:
+    return f"{parcel.request or 0}/{parcel.kind}/{parcel.recipient}/{parcel.key}"
+
+
+def _method(fault: SlackApiError) -> str:
+    return str(getattr(fault.response, "api_url", "")).rpartition("/")[2]
+
+
+def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) -> Result:
+    """Return what to do about an error. `known`: there was a direct message with the recipient."""
+    status, code = getattr(fault.response, "status_code", 0), error_code(fault)
+    if status >= 500 or code.startswith("http_") or code in UNCERTAIN:
+        return Later(parcel, now + _pause(parcel), doubtful=True)
+    cure = CURES.get(code, Cure.RETRY)
+    if cure is Cure.DROP or (cure is Cure.ANEW and not known):
+        log.error("message dropped", error=code)
+        return Shown(parcel, parcel.channel, parcel.ts)
+    if cure is Cure.ANEW and parcel.ts:
+        return Later(parcel, now, anew=True)
+    log.warning("message refused", error=code)
+    return Later(parcel, now + _pause(parcel))
+
+
+def _pause(parcel: Parcel) -> timedelta:
+    return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(parcel.attempts, 10)))

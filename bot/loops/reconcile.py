@@ -1,0 +1,124 @@
+"""Compares the systems with the ledger: `storage.reconcile` knows what for, this calls them."""
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from bot.loops.access import AccessLoop
+from bot.runtime.services import Services
+from bot.usecases import discover
+from engine.inventory import IntegrationId
+from engine.port import Outcome, Presence, Unavailable
+from engine.request import AccountId
+from storage import jobs
+from storage import reconcile as ledger
+from storage.jobs import Job, JobKind
+from storage.reconcile import Look, Sight
+
+SOON = timedelta(minutes=1)  # an account that was busy is looked at again
+SILENT = 3  # accounts in a row that cannot be looked at: the system is away
+
+log = structlog.get_logger()
+
+
+def reconcile(services: Services, access: AccessLoop, integration: IntegrationId) -> None:
+    """Compare one system. What is busy has its own turn soon. Raises Unavailable."""
+    if not discover.is_known(services, integration):
+        log.warning("not compared: another server answers", integration=integration)
+        return
+    names = services.connected[integration].connector.logins()
+    services.write(
+        lambda tx, company: ledger.strangers(tx, company, integration, names, services.clock.now())
+    )
+    silent = 0
+    for account in ledger.accounts(services.database, integration):
+        try:
+            done = _account(services, access, integration, account)
+            silent = 0
+        except Unavailable:
+            done, silent = False, silent + 1
+            if silent == SILENT:
+                raise
+        if not done:
+            _later(services, account)
+
+
+def reconcile_account(services: Services, access: AccessLoop, job: Job) -> timedelta | None:
+    """Compare one account that was busy. Return when to try again, None: not at all."""
+    account = AccountId(int(job.subject))
+    integration = ledger.integration_of(services.database, account)
+    if integration not in services.connected or not discover.is_known(services, integration):
+        return None
+    return None if _account(services, access, integration, account) else SOON
+
+
+def _later(services: Services, account: AccountId) -> None:
+    at = services.clock.now() + SOON
+    services.transaction(lambda tx: jobs.schedule(tx, JobKind.RECONCILE_ACCOUNT, str(account), at))
+
+
+def _account(
+    services: Services, access: AccessLoop, integration: IntegrationId, account: AccountId
+) -> bool:
+    """Return whether the account was compared; False: it is busy. Raises Unavailable."""
+    with access.aside(account) as free:
+        leased = time.monotonic()
+        look = services.write(
+            lambda tx, company: (
+                ledger.begin(tx, company, services.desk, account, services.clock.now())
+                if free
+                else None
+            )
+        )
+        if look is None:
+            return False
+        with bound_contextvars(integration=integration, login=look.login.name):
+            return _compare(services, integration, look, leased)
+
+
+def _compare(services: Services, integration: IntegrationId, look: Look, leased: float) -> bool:
+    sight: Sight | None = None
+    connector = services.connected[integration].connector
+    try:
+        sight = _look(services, integration, look, leased)
+        if sight:
+            unexplained = connector.unexplained(look.login, look.explained(sight))
+            sight = replace(sight, unexplained=unexplained)
+    except Unavailable as fault:
+        log.warning("not compared", why=str(fault))
+        raise
+    except Exception:
+        log.exception("not compared")  # a defect in a connector: the other accounts go on
+    finally:
+        services.write(
+            lambda tx, company: ledger.settle(
+                tx, company, services.instance, look, sight=sight, now=services.clock.now()
+            )
+        )
+    return sight is not None and sight.settled
+
+
+def _look(
+    services: Services, integration: IntegrationId, look: Look, leased: float
+) -> Sight | None:
+    """Look, and take away what has ended; None: the lease may be somebody else's by now."""
+    connector = services.connected[integration].connector
+    seen = connector.inspect(look.login, look.compared, given=look.given)
+    order = look.removal(seen)
+    if order is None:
+        return Sight(seen)
+    if not services.pulse.holds(leased):
+        return None
+    try:
+        report = connector.apply(order)
+        after = connector.inspect(look.login, order.unwanted, given=look.given)
+    except Unavailable as fault:
+        log.warning("not removed", why=str(fault))
+        services.vitals.carried_out(integration, order, None)
+        return Sight(seen, dict.fromkeys(order.unwanted, Outcome(Presence.UNKNOWN, str(fault))))
+    services.vitals.carried_out(integration, order, report)
+    removed = {t: report.outcomes[t] for t in order.unwanted}
+    return Sight(seen, removed, after, alone=report.alone, trace=report.trace)

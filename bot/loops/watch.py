@@ -1,0 +1,350 @@
+"""Takes the manifests in while Latchkey runs: by their content, all files or none.
+
+A process applies by itself only a set that was never applied: while a release is rolled out, who
+still has the former files does not undo what others have taken in. A fault in the files, or a
+folder that is not there, leaves what is known as it is.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+import manifests
+from bot.runtime.pool import in_time
+from bot.runtime.services import Services
+from bot.usecases.alarms import Alarms, in_lines
+from bot.usecases.changes import Known, changes
+from manifests import BadManifestsError, Fault, Manifests
+from manifests.marked_yaml import MAX_BYTES
+from storage import files, servers, sets, sync
+from storage.company import Company
+from storage.database import AWAY, Write
+from storage.sets import Standing
+from storage.sync import TooMuchError
+
+__all__ = ["FAULT", "OLDER", "Found", "TakeIn", "Watch", "apply", "look", "soon"]
+
+EVERY = 2.0  # seconds between two looks
+LOOK_AGAIN = 5.0  # seconds; a first start may find that another process knows a company by now
+HANGS_AFTER = 30.0  # seconds
+BROKEN_OFF_AFTER = 10.0  # seconds in which an intake that is under way has done nothing
+TRIES = 5  # to find files that nobody is changing
+ANSWERS_WITHIN = 10.0  # seconds; who waits is told that there is no answer
+NO_ANSWER = "It does not answer: a disk that hangs, or a pipe among the files."
+
+FAULT = "manifests"
+OLDER = (
+    "these files were applied before, and others since, which stay in force. To go back to these: "
+    "latchkey apply"
+)
+REFUSED = (
+    "The company's files cannot be used as they are: the last good version stays in force, and "
+    "access ends on time. Correct them, and Latchkey takes them in by itself."
+)
+
+# Stores what the manifests say, as the set of this hash.
+TakeIn = Callable[[Services, Manifests, str], TooMuchError | None]
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the folder holds. `digest` names the content.
+
+    Another version that reads it otherwise takes it in anew by `latchkey apply` alone: a replica
+    that is upgraded with former files would undo what others have taken in.
+    """
+
+    digest: str
+    what: Manifests | BadManifestsError
+
+
+def look(folder: Path) -> Found | None:
+    """Read the folder; None: it is just being changed. It takes as long as the disk takes."""
+    digest = _digest(folder)
+    try:
+        what: Manifests | BadManifestsError = manifests.load(folder)
+    except BadManifestsError as faults:
+        what = faults
+    return Found(digest, what) if _digest(folder) == digest else None
+
+
+def soon(folder: Path, read: Callable[[Path], T]) -> T:
+    """Return what a command reads there. Raises BadManifestsError where nothing answers."""
+    found = list[T]()
+    faults = list[BadManifestsError]()
+
+    def reads() -> None:
+        try:
+            found.append(read(folder))
+        except BadManifestsError as fault:
+            faults.append(fault)
+
+    in_time("manifests", ANSWERS_WITHIN, reads)
+    if found:
+        return found[0]
+    raise next(iter(faults), BadManifestsError([Fault(str(folder), 0, (), NO_ANSWER)]))
+
+
+def apply(
+    services: Services, folder: Path, take_in: TakeIn, say: Callable[[str], None]
+) -> list[str]:
+    """Take in what is there, whatever was applied before. Return what has changed, in words.
+
+    It is believed when it stays, as a file may be just half written. Raises BadManifestsError;
+    TooMuchError where people are held.
+    """
+    before: Found | None = None
+    for tried in range(TRIES):
+        if tried:
+            time.sleep(EVERY)
+        found = soon(folder, look)
+        if found and (_agree(before, found) or _in_force(services, found)):
+            if isinstance(found.what, BadManifestsError):
+                raise found.what
+            changed, held = _take(services, found.what, found.digest, take_in)
+            if held:
+                raise held
+            return changed
+        if before is None:
+            say(f"Looking whether the files stay as they are, for {EVERY:g} s.")
+        before = found
+    raise BadManifestsError([Fault(str(folder), 0, (), "The files are being changed. Try again.")])
+
+
+class Watch:
+    """Looks at the folder in a thread of its own: a disk that hangs holds up nothing else."""
+
+    def __init__(self, services: Services, folder: Path, take_in: TakeIn, alarms: Alarms) -> None:
+        self._services = services
+        self._folder = folder
+        self._take_in = take_in
+        self._alarms = alarms
+        self._held: tuple[str, int] | None = None  # a set, and the epoch that it was compared with
+        self._epoch, self._since = -1, 0.0  # of an intake that seems to be under way
+        self._woken = False  # who depends on people, when it was found broken off
+        self._seen = ""
+        self._found: Found | None = None
+        self._exposed = ""
+        self._asked = threading.Event()
+        self._stopping = threading.Event()
+        self._judged = threading.Event()
+        self._failed: Exception | None = None
+        self._looked = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def begin(self) -> None:
+        """Take in what is there, and watch it from now on.
+
+        Where a company is known, it waits for nothing. Where none is, raises BadManifestsError, or
+        what else went wrong.
+        """
+        self._wake()
+        self._thread.start()
+        if self._knows_somebody():
+            return
+        while not self._judged.wait(LOOK_AGAIN):
+            if self._knows_somebody():
+                return  # `check` says so if it goes on
+        refused = self._found.what if self._found else None
+        fault = self._failed or (refused if isinstance(refused, BadManifestsError) else None)
+        if fault and not self._knows_somebody():
+            self._stopping.set()
+            raise fault
+
+    def ask(self) -> None:
+        """Have what is there applied, whatever was applied before. It returns at once."""
+        self._asked.set()
+
+    def check(self) -> None:
+        """Say so if the folder does not answer. To be called now and then.
+
+        Raises what `storage.database.AWAY` lists.
+        """
+        if self._thread.is_alive() and time.monotonic() - self._looked > HANGS_AFTER:
+            self._stand(f"{self._folder} does not answer")
+
+    def stop(self, within: float) -> bool:
+        """Return whether what was under way came to its end."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(within)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._look()
+            except AWAY as fault:
+                self._failed = fault
+                self._services.vitals.database.bad(type(fault).__name__)
+            except Exception as fault:
+                self._failed = fault
+                log.exception("the manifests were not looked at")
+                self._say_unexpected(fault)
+            else:
+                self._failed = None
+            if self._failed or self._found:
+                self._judged.set()
+            self._looked = time.monotonic()
+            self._stopping.wait(EVERY)
+
+    def _look(self) -> None:
+        asked = self._asked.is_set()
+        digest = _digest(self._folder)
+        if not self._found or digest != self._found.digest:
+            seen, self._seen = self._seen, digest
+            if digest != seen and self._knows_somebody():
+                return  # somebody may be at it: it is believed when it stays
+            found = look(self._folder)
+            if found is None:
+                return
+            self._found = found
+            self._warn()
+        if asked:
+            self._asked.clear()  # before it is done: who asks meanwhile has seen something newer
+        try:
+            self._act(self._found, asked=asked)
+        except Exception:
+            if asked:
+                self._asked.set()
+            raise
+
+    def _act(self, found: Found, *, asked: bool) -> None:
+        broken_off = self._is_broken_off()
+        if isinstance(found.what, BadManifestsError):
+            self._stand(str(found.what), in_lines(REFUSED, found.what.faults))
+            return
+        with self._services.database.read() as session:
+            standing = sets.standing(session, found.digest)
+        if asked or broken_off or standing is Standing.NEW:
+            self._apply(found.what, found.digest)
+        elif standing is Standing.OLDER:
+            self._stand(OLDER)
+        else:
+            self._services.vitals.faults.clear(FAULT)
+
+    def _apply(self, listed: Manifests, digest: str) -> None:
+        if self._held == (digest, self._services.company().epoch):
+            return  # nothing has changed since
+        changed, held = _take(self._services, listed, digest, self._take_in)
+        if held:
+            self._held = digest, self._services.company().epoch
+            self._services.vitals.faults.set(FAULT, held_back(held))
+            return  # the administrators are asked by who has compared
+        self._held = None
+        self._services.vitals.faults.clear(FAULT)
+        log.info("manifests taken in", changed=changed)
+
+    def _is_broken_off(self) -> bool:
+        """Whether what is known is a mix, which nobody is at any more: no set is in force then."""
+        epoch = self._services.company().epoch
+        with self._services.database.read() as session:
+            under_way = sync.broken_off(session)
+        if not under_way or epoch != self._epoch:
+            self._epoch, self._since = epoch if under_way else -1, time.monotonic()
+            self._woken = False
+        broken_off = under_way and time.monotonic() - self._since > BROKEN_OFF_AFTER
+        if broken_off and not self._woken:
+            self._wake()
+            self._woken = True
+        return broken_off
+
+    def _wake(self) -> None:
+        now = self._services.clock.now()
+        self._services.transaction(lambda tx: sync.wake(tx, now))
+
+    def _stand(self, fault: str, sentence: str = "") -> None:
+        """Note what is wrong, and tell the administrators, once a day while it lasts."""
+        self._services.vitals.faults.set(FAULT, fault)
+        self._alarms.tell(FAULT, sentence or f"The manifests: {fault}.")
+
+    def _say_unexpected(self, fault: Exception) -> None:
+        with suppress(*AWAY):
+            self._stand(f"unexpected {type(fault).__name__}, which the log has whole")
+
+    def _warn(self) -> None:
+        """Say, once, that others can write what gives access."""
+        try:
+            why = files.exposed_inside(self._folder, manifests.files(self._folder))
+        except OSError:
+            return  # it is not there, which is a fault of its own
+        if why and why != self._exposed:
+            log.warning("others can change the manifests", why=why)
+        self._exposed = why
+
+    def _knows_somebody(self) -> bool:
+        return bool(self._services.company().directory.people)
+
+
+def _digest(folder: Path) -> str:
+    hashed = hashlib.sha256()
+    try:
+        hashed.update(str(folder.exists()).encode())
+        for name in manifests.files(folder):
+            raw = _content(folder / name)
+            hashed.update(f"\n{name} {len(raw)}\n".encode())
+            hashed.update(raw)
+    except OSError as fault:
+        hashed.update(str(fault.errno).encode())
+    return hashed.hexdigest()
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except OSError as fault:
+        return f"errno {fault.errno}".encode()
+
+
+def held_back(why: TooMuchError) -> str:
+    return f"held: {why}. If that is right: latchkey people accept"
+
+
+def _agree(before: Found | None, found: Found) -> bool:
+    return before is not None and before.digest == found.digest
+
+
+def _in_force(services: Services, found: Found) -> bool:
+    with services.database.read() as session:
+        return sets.standing(session, found.digest) is Standing.NEWEST
+
+
+def _take(
+    services: Services, listed: Manifests, digest: str, take_in: TakeIn
+) -> tuple[list[str], TooMuchError | None]:
+    """Return what has changed, in words, or why nothing has."""
+    before = _known(services)
+    if held := take_in(services, listed, digest):
+        return [], held
+    changed = changes(before, _known(services))
+    if changed and before.company.directory.people:
+        said = "\n".join(["The manifests were taken in.", *(f"• {line}" for line in changed)])
+        _tell(services, f"taken/{digest[:16]}/{services.clock.now().isoformat()}", said)
+    return changed, None
+
+
+def _tell(services: Services, key: str, sentence: str) -> None:
+    now = services.clock.now()
+
+    def change(tx: Write, _: Company) -> None:
+        sync.tell_admins(tx, key, sentence, now)
+
+    services.write(change)
+
+
+def _known(services: Services) -> Known:
+    company = services.company()
+    with services.database.read() as session:
+        return Known(company, servers.connections(session))

@@ -1,0 +1,1 @@
+"""What whoever runs Latchkey sees and does: health, metrics, logs, doctor, emergencies."""

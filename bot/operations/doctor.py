@@ -1,0 +1,322 @@
+"""Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.listeners.app import DELIVERY_TIMEOUT, web_client
+from bot.loops import watch
+from bot.operations import reach
+from bot.runtime.connectors import connect, references
+from bot.runtime.metrics import Vitals
+from bot.runtime.references import BadReferenceError
+from bot.settings import Settings, unknown
+from bot.slack import client
+from bot.slack.client import Client, in_words
+from bot.slack.strangers import OLD, sentence
+from engine.port import Check, Unavailable
+from manifests import BadManifestsError, Manifests
+from manifests import files as files_of
+from storage import claims, facts, files, roles, schema, servers, sets, succession, sync
+from storage.company import Companies, Company
+from storage.database import Database, Read, address, file_of, unusable
+from storage.files import UnsafePlaceError
+from storage.roles import Connection
+from storage.schema import NeedsUpgradeError
+from storage.sessions import Sessions, UnfitStoreError, strangers
+from storage.sets import Standing
+from storage.sync import TooMuchError
+from storage.types import db_now
+
+SCOPES = frozenset(
+    {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}
+)
+SKEW = 5.0  # seconds that clocks may differ by
+# No answer, or none that HTTP has; ValueError: what was given cannot be sent.
+NO_ANSWER = (*client.NO_ANSWER, ValueError)
+NO_SCHEMA = "no schema yet: `latchkey run` makes it"
+
+
+def examine(settings: Settings, faults: Mapping[str, str]) -> Iterator[Check]:
+    """Yield one line for each thing that was looked at.
+
+    `faults`: what is wrong with settings, by their names; the rest is looked at without them.
+    """
+    for name, fault in faults.items():
+        yield Check(name, ok=False, detail=fault)
+    if settings.slack_bot_token.get_secret_value():
+        yield from _bot(settings)
+    if settings.slack_app_token:
+        yield _app(settings)
+    yield from _database(settings)
+    yield from _integrations(settings)
+
+
+def _bot(settings: Settings) -> Iterator[Check]:
+    try:
+        answer: Any = web_client(settings, DELIVERY_TIMEOUT).auth_test()
+    except NO_ANSWER as fault:
+        why = in_words(fault, settings.slack_api_url, "SLACK_BOT_TOKEN")
+        yield Check("bot token", ok=False, detail=why)
+        return
+    yield Check("bot token", ok=True, detail=f"{answer['user']} in {answer['team']}")
+    headers = {k.lower(): v for k, v in answer.headers.items()}
+    held = {s.strip() for s in str(headers.get("x-oauth-scopes", "")).split(",")}
+    missing = SCOPES - held
+    detail = f"missing: {', '.join(sorted(missing))}" if missing else "all there"
+    yield Check("scopes", ok=not missing, detail=detail)
+    if (theirs := _moment(headers.get("date"))) is not None:
+        skew = abs((datetime.now(UTC) - theirs).total_seconds())
+        yield Check("clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from Slack's")
+
+
+def _moment(header: object) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(str(header))
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _app(settings: Settings) -> Check:
+    """Ask whose token it is. To open a link would use up one of few: perhaps one a minute."""
+    web = Client(settings.app_token_now, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
+    try:
+        answer: Any = web.auth_test()
+    except NO_ANSWER as fault:
+        why = in_words(fault, settings.slack_api_url, "SLACK_APP_TOKEN")
+        return Check("app token", ok=False, detail=why)
+    of = f"{answer.get('app_name') or 'an app'}'s"
+    return Check("app token", ok=True, detail=f"{of}; no link was opened to try it")
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    file = file_of(settings.database_url)
+    if file and not file.exists():
+        yield _no_file(file)
+        return
+    try:
+        database = Database(settings.database_url, pool=1)
+    except UnsafePlaceError as fault:
+        yield Check("database's files", ok=False, detail=str(fault))
+        return
+    if database.file:
+        exposed = files.exposed(database.file)
+        detail = exposed or "for Latchkey alone"
+        yield Check("database's files", ok=not exposed, detail=detail)
+    try:
+        if database.sessions:
+            yield Check("database's transport", *database.sessions.transport)
+        found = schema.current(database)
+        yield _schema(settings, database, found)
+        with database.read() as session:
+            theirs = session.execute(select(db_now())).scalar_one()
+        skew = abs(theirs - datetime.now(UTC).timestamp())
+        yield Check("database's clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from ours")
+        if database.sessions:
+            with database.sessions.connect() as connection:
+                cure = strangers(connection)
+                yield Check("database's doors", ok=not cure, detail=cure or "closed to PUBLIC")
+                if found:
+                    yield _roles(database.sessions, connection)
+        if schema.fits(found):
+            if settings.slack_app_token:
+                yield _sockets(database)
+            yield from _company(database)
+            yield from _unreadable(database)
+    except (SQLAlchemyError, UnfitStoreError, psycopg.Error) as fault:
+        yield Check("database", ok=False, detail=unusable(fault, settings.database_url))
+    finally:
+        database.close()
+
+
+def _no_file(file: Path) -> Check:
+    """Say whether `run` can make it: nothing is made here."""
+    folder = file.parent
+    if not folder.is_dir():
+        fault = f"There is no folder for it: mkdir -m 700 {folder}"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        fault = f"Let the user that Latchkey runs as write to {folder}, or choose another place"
+    else:
+        fault = files.exposed(folder)
+    detail = f"{file} is not there. {fault}" if fault else f"{NO_SCHEMA} in {file}"
+    return Check("database", ok=not fault, detail=detail)
+
+
+def _schema(settings: Settings, database: Database, found: str) -> Check:
+    if not found:
+        fault = database.sessions.cannot_make() if database.sessions else ""
+        where = address(settings.database_url)
+        return Check("database", ok=not fault, detail=fault or f"{NO_SCHEMA} in {where}")
+    fault = "" if schema.fits(found) else str(NeedsUpgradeError(found))
+    return Check("database", ok=not fault, detail=fault or f"schema {found}")
+
+
+def _sockets(database: Database) -> Check:
+    """Say what running processes have seen: to look by oneself takes a link."""
+    name = "Slack's sockets"
+    with database.read() as session:
+        sockets = claims.sockets(session)
+    if not sockets.explained:
+        return Check(name, ok=True, detail="not known: no process runs that would be told")
+    if sockets.age is None:
+        detail = "not known yet: Slack says it when it greets the first link"
+        return Check(name, ok=True, detail=detail)
+    said = f"Slack said so {sockets.age:.0f} s ago"
+    if sockets.strangers:
+        return Check(name, ok=False, detail=f"{sentence(sockets.strangers)}. {said}")
+    if sockets.age > OLD:
+        detail = (
+            f"not known any more: what Slack said last is {sockets.age:.0f} s old, and no link "
+            "could be renewed since: see the log"
+        )
+        return Check(name, ok=False, detail=detail)
+    return Check(name, ok=True, detail=f"as many as the running replicas open. {said}")
+
+
+def _roles(sessions: Sessions, connection: Connection) -> Check:
+    """Say whether whoever has the running role's password could change what is written."""
+    name = "database's roles"
+    if sessions.owner is None:
+        detail = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
+        return Check(name, ok=True, detail=detail)
+    excess = roles.excess(connection, sessions.schema)
+    detail = excess or f"two: {sessions.owner} owns the schema, and what is written stays"
+    return Check(name, ok=not excess, detail=detail)
+
+
+def _company(database: Database) -> Iterator[Check]:
+    """Look at what was taken in; nothing where nothing was."""
+    with database.read() as session:
+        company = Companies().current(session)
+        lost = reach.unmatched(session, company)
+    if not company.directory.people:
+        return
+    yield _administrators(company)
+    if company.paused:
+        detail = "warning: paused by an operator; revoking goes on. `latchkey resume grants`"
+        yield Check("grants", ok=True, detail=detail)
+    nobody = not any(p.account for p in company.directory.people.values())
+    detail = reach.accounts(company.directory)
+    if nobody:
+        detail = f"nobody is known in Slack yet: `latchkey run` reads its people. {detail}"
+    yield Check("people in Slack", ok=True, detail=detail)
+    detail = "; ".join(lost) or "all of them match something that was found"
+    yield Check("targets of flows", ok=not lost, detail=detail)
+
+
+def _administrators(company: Company) -> Check:
+    """Say whether somebody can be told of what goes wrong."""
+    people = [company.directory.people[id_] for id_ in company.admins]
+    told = [p for p in people if p.account]
+    if told:
+        detail = f"{len(people)}, of whom {len(told)} can be told in Slack"
+    elif people:
+        detail = "nobody can be told of alarms: none of them is tied to a Slack account yet"
+    else:
+        detail = (
+            "nobody administers, and nobody can be told of alarms: whoever is named has left, or "
+            "is a guest. Name somebody else as admins in company.yaml"
+        )
+    return Check("administrators", ok=bool(told), detail=detail)
+
+
+def _unreadable(database: Database) -> Iterator[Check]:
+    """Name the rows that cannot be read: those of the company, and of what is not over."""
+    with database.read() as session:
+        facts.find(session, limit=None)
+    for finding in database.unread.take():
+        yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
+
+
+def _integrations(settings: Settings) -> Iterator[Check]:
+    try:
+        found = watch.soon(settings.manifests, watch.look)
+    except BadManifestsError as fault:
+        found = watch.Found("", fault)
+    listed = found.what if found else None
+    standing, held, stored = _stored(settings, found)
+    yield _manifests(settings, listed, standing, held)
+    if isinstance(listed, Manifests) and standing is not Standing.OLDER:
+        stored = [
+            servers.Connection(m.id, m.name, m.kind, m.settings, "") for m in listed.integrations
+        ]
+    if odd := unknown(references(stored)):
+        yield Check("settings", ok=True, detail=f"warning: {' '.join(odd)}")
+    for system in stored:
+        try:
+            connected = connect(system, settings.installation)
+        except BadReferenceError as fault:
+            yield Check(system.name, ok=False, detail=str(fault))
+            continue
+        try:
+            for check in connected.connector.check():
+                yield Check(f"{system.name}: {check.name}", check.ok, check.detail)
+        except Unavailable as fault:
+            yield Check(system.name, ok=False, detail=str(fault))
+        finally:
+            connected.connector.close()
+
+
+def _manifests(
+    settings: Settings,
+    listed: Manifests | BadManifestsError | None,
+    standing: Standing,
+    held: str,
+) -> Check:
+    if listed is None:
+        return Check("manifests", ok=False, detail="the files are being changed: look again")
+    if isinstance(listed, BadManifestsError):
+        return Check("manifests", ok=False, detail=str(listed))
+    if standing is Standing.OLDER:
+        return Check("manifests", ok=False, detail=watch.OLDER)
+    if held:
+        return Check("manifests", ok=False, detail=held)
+    detail = f"{len(listed.people)} people and {len(listed.flows)} flows are listed"
+    if why := files.exposed_inside(settings.manifests, files_of(settings.manifests)):
+        detail += f". warning: who writes them gives access. {why}"
+    return Check("manifests", ok=True, detail=detail)
+
+
+def _held(session: Read, listed: object) -> str:
+    """Return why these people would not be taken in."""
+    if not isinstance(listed, Manifests):
+        return ""
+    found = succession.find(session, listed.people)
+    try:
+        sync.compare(session, succession.as_known(listed.people, found), listed.groups)
+    except TooMuchError as fault:
+        return watch.held_back(fault)
+    return ""
+
+
+def _stored(
+    settings: Settings, found: watch.Found | None
+) -> tuple[Standing, str, list[servers.Connection]]:
+    """Return how the files stand among those that were applied, why people of a new set would be
+    held, and the systems that are known.
+    """
+    file = file_of(settings.database_url)
+    if file and not file.exists():  # which it would make
+        return Standing.NEW, "", []
+    try:
+        database = Database(settings.database_url, pool=1)
+    except UnsafePlaceError:
+        return Standing.NEW, "", []
+    try:
+        with database.read() as session:
+            standing = sets.standing(session, found.digest if found else "")
+            new = found.what if found and standing is Standing.NEW else None
+            held = _held(session, new)
+            return standing, held, servers.connections(session)
+    except (SQLAlchemyError, UnfitStoreError):  # which was said already
+        return Standing.NEW, "", []
+    finally:
+        database.close()

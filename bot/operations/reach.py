@@ -1,0 +1,129 @@
+"""Whom nobody can reach in Slack, and what flows offer that is not there."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import structlog
+from sqlalchemy import select
+from sqlmodel import col
+
+from bot.runtime.services import Services
+from bot.views.text import in_a_row
+from engine.directory import Directory
+from engine.flow import Selector
+from engine.inventory import IntegrationId, ResourceStatus
+from storage.company import Company
+from storage.database import Read
+from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+
+__all__ = ["Notes", "accounts", "unmatched", "without_account"]
+
+NAMED = 10  # of those who are missing
+
+log = structlog.get_logger()
+
+
+def without_account(directory: Directory) -> list[str]:
+    """Return who could use Latchkey if they had a Slack account, by name and address."""
+    people = (p for p in directory.people.values() if p.may_receive and p.account is None)
+    return sorted(f"{p.name} ({p.email})" for p in people)
+
+
+def accounts(directory: Directory) -> str:
+    """Say how many people have Slack accounts, and who has none."""
+    all_ = sum(p.may_receive for p in directory.people.values())
+    missing = without_account(directory)
+    said = f"{all_ - len(missing)} of {all_} people have Slack accounts"
+    return f"{said}; missing: {in_a_row(missing, most=NAMED)}" if missing else said
+
+
+def unmatched(
+    session: Read, company: Company, integration: IntegrationId | None = None
+) -> list[str]:
+    """Say which targets of open flows match nothing of what was found in the systems, or in one.
+
+    Of a system in which nothing was found yet, nothing is said.
+    """
+    there = _there(session, integration)
+    found: list[str] = []
+    for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
+        for selector in flow.revision.targets if flow.open else ():
+            if there[selector.integration]:
+                lost = _lost(selector, there[selector.integration])
+                found += [f"“{flow.name}”: {selector.integration}: {what}" for what in lost]
+    return found
+
+
+_Kind = tuple[str, str]  # of a resource, and what can be had on it
+_Found = dict[IntegrationId, dict[_Kind, set[str]]]
+
+
+def _there(session: Read, integration: IntegrationId | None) -> _Found:
+    """Return the names and paths of what can be had, by system, kind and permission."""
+    query = (
+        select(
+            col(IntegrationRow.id),
+            col(ResourceRow.type),
+            col(EntitlementRow.permission),
+            col(ResourceRow.name_key),
+            col(ResourceRow.path_key),
+        )
+        .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
+        .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
+        .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, col(EntitlementRow.offered))
+    )
+    if integration is not None:
+        query = query.where(col(IntegrationRow.id) == integration)
+    found: _Found = defaultdict(lambda: defaultdict(set))
+    for system, type_, permission, *names in session.execute(query):
+        found[IntegrationId(system)][type_, permission].update(names)
+    return found
+
+
+def _lost(selector: Selector, there: dict[_Kind, set[str]]) -> Iterator[str]:
+    fitting = [
+        names
+        for (type_, permission), names in there.items()
+        if (not selector.types or type_ in selector.types)
+        and (not selector.permissions or permission in selector.permissions)
+    ]
+    wanted = _kinds(selector.permissions, selector.types)
+    if not fitting:
+        yield f"there is no {wanted}"
+        return
+    for name in sorted(selector.names):
+        if not any(name in names for names in fitting):
+            yield f"there is no {wanted} {name}"
+
+
+def _kinds(permissions: Iterable[str], types: Iterable[str]) -> str:
+    kinds = in_a_row(sorted(types), last="or") or "resource"
+    can = in_a_row(sorted(permissions), last="or")
+    return f"{kinds} to {can}" if can else kinds
+
+
+class Notes:
+    """Says both in the log, when a process has read for the first time what there is."""
+
+    def __init__(self) -> None:
+        self._looked: set[str] = set()
+
+    def people(self, services: Services) -> None:
+        """Say whom nobody can reach: Slack's people were read to the end."""
+        directory = services.company().directory
+        if self._first("people") and without_account(directory):
+            log.warning("people who cannot be reached", why=accounts(directory))
+
+    def targets(self, services: Services, integration: IntegrationId) -> None:
+        """Say what flows offer that is not there: the system was looked through."""
+        if not self._first(integration):
+            return
+        with services.database.read() as session:
+            lost = unmatched(session, services.companies.current(session), integration)
+        if lost:
+            log.warning("targets of flows that match nothing", why="; ".join(lost))
+
+    def _first(self, what: str) -> bool:
+        first = what not in self._looked
+        self._looked.add(what)
+        return first

@@ -1,0 +1,425 @@
+"""Sees a revocation to its end: watches the process that carries it out, or does so in its place.
+
+It needs the database, the keys, and what the references of the systems concerned name. Systems are
+connected by what is stored of them. What people are to be told waits for the next `latchkey run`.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from bot.loops.access import AccessLoop
+from bot.runtime.connectors import connect_all
+from bot.runtime.services import Connected, Services
+from bot.settings import KeySettings
+from bot.usecases.console import Desk
+from bot.views.text import count, in_a_row, refusal_in_plain_text
+from engine.inventory import IntegrationId
+from engine.outcome import Refusal
+from engine.request import AccessRequest, AccountId, State
+from storage import accounts, claims, facts, servers
+from storage.claims import DEAD_AFTER, InstanceId
+from storage.codec import fields_of
+from storage.database import AWAY, Database
+from storage.tables import AccountRow, AuditRow
+
+__all__ = [
+    "PATIENCE",
+    "Account",
+    "Hands",
+    "Watch",
+    "accounts_of",
+    "closing",
+    "extent",
+    "named",
+    "record",
+    "see_to",
+]
+
+PATIENCE = 120  # seconds; a call that was cut short is in doubt for some thirty
+NO_PROGRESS = 10.0  # seconds after which who waits is told why
+TOLD_AGAIN = 30.0  # seconds
+STEP = 0.2  # seconds
+STOP_WITHIN = 2.0  # seconds for calls under way
+REMEMBERED = 5000  # entries of the audit that are looked through for the last reason known
+RECENT = timedelta(hours=1)
+REST = 0.5  # seconds between two turns, for a process that starts
+PEER_HANGS = 3 * claims.TURN
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One login that has something to lose."""
+
+    id: AccountId
+    integration: IntegrationId
+    system: str
+    login: str
+
+
+def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[Account]:
+    """Return the accounts that the requests have to do with."""
+    ids = {g.account for r in requests for g in r.grants}
+    query = select(AccountRow).where(col(AccountRow.id).in_(ids))
+    with database.read() as session:
+        names = {system.id: system.name for system in servers.connections(session)}
+        return [
+            Account(AccountId(r.id or 0), system, names.get(system, system), r.login)
+            for r in session.execute(query).scalars()
+            for system in [IntegrationId(r.integration_id)]
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NothingNew(Services):
+    """What the access loop works with here: it ends access, and begins none.
+
+    `me` is not the database's instance: what is written wakes the processes that send messages.
+    """
+
+    me: Callable[[], InstanceId]
+
+    @property
+    def instance(self) -> InstanceId:
+        return self.me()
+
+    @property
+    def desk(self) -> accounts.Desk:
+        return replace(super().desk, begins=False)
+
+
+class Hands:
+    """Does the access loop's work on some accounts, while no process is alive that would.
+
+    On PostgreSQL one that starts meanwhile shares the work. On SQLite the file's lock is held for a
+    turn at a time, so that it can start. `no_keys`: why there are none; then nothing can be done.
+    """
+
+    def __init__(
+        self, desk: Desk, concerned: Sequence[Account], keys: KeySettings | None, no_keys: str = ""
+    ) -> None:
+        self._database = desk.database
+        self._connected, self.missing = _connected(desk.database, concerned, keys, no_keys)
+        self._able = frozenset(a.id for a in concerned if a.integration in self._connected)
+        self._me = InstanceId(0)
+        self._beaten = float("-inf")
+        self._turn: ExitStack | None = None
+        self._turn_began = 0.0
+        self._peer: int | None = None
+        self._peer_since = 0.0
+        self._services = keys and _NothingNew(
+            desk.database,
+            desk.companies,
+            desk.clock,
+            keys.key_ring,
+            self._connected,
+            me=lambda: self._me,
+        )
+        self._access = self._services and AccessLoop(self._services)
+
+    def alone(self) -> bool:
+        """Take the place of a process; False: there is one that is alive."""
+        if not self._database.file:
+            if self._me:
+                return True
+            silent = self.heartbeat()
+            return silent is None or silent >= DEAD_AFTER
+        if self._turn and time.monotonic() - self._turn_began >= claims.TURN - STOP_WITHIN:
+            self._turn.close()
+            self._turn = None
+            time.sleep(REST)
+        if self._turn is None:
+            self._turn_began = time.monotonic()
+            try:
+                self._turn = claims.take_turn(self._database)
+            except claims.NotAloneError as fault:
+                self._meet(fault.peer)
+        return self._turn is not None
+
+    @property
+    def peer(self) -> int | None:
+        """The process of another such command whose turn it is; None: it is no command's."""
+        return None if self._turn else self._peer
+
+    @property
+    def peer_hangs(self) -> bool:
+        """Whether that keeps its turn for longer than one that works does."""
+        return self.peer is not None and time.monotonic() - self._peer_since > PEER_HANGS
+
+    def _meet(self, peer: int | None) -> None:
+        if peer != self._peer:
+            self._peer, self._peer_since = peer, time.monotonic()
+
+    def heartbeat(self) -> float | None:
+        """Return for how many seconds the liveliest process was silent; None: there is none."""
+        with self._database.read() as session:
+            return claims.heartbeat(session)
+
+    def can_do(self, requests: Iterable[AccessRequest]) -> bool:
+        """Tell whether something can be done for any of them."""
+        return any(g.open and g.account in self._able for r in requests for g in r.grants)
+
+    def work(self) -> None:
+        """Do what is due. Call it while `alone`."""
+        if self._services and self._access:
+            self._beat(self._services)
+            self._access.look()
+            self._access.drain()
+
+    def close(self) -> bool:
+        """Give back what was taken up. Return whether all calls have come to their end."""
+        finished = self._access is None
+        try:
+            with suppress(*AWAY):
+                if self._access:
+                    finished = self._access.stop(STOP_WITHIN)
+                if self._me:
+                    with self._database.write(urgent=True) as tx:
+                        claims.leave(tx, self._me)
+        finally:
+            if self._turn:
+                self._turn.close()
+        if finished:
+            for connected in self._connected.values():
+                connected.connector.close()
+        return finished
+
+    def _beat(self, services: Services) -> None:
+        now, begun = time.monotonic(), services.pulse.begin()
+        if now - self._beaten < claims.BEAT:
+            return
+        with self._database.write(urgent=True) as tx:
+            known = self._me and claims.beat(tx, self._me)
+            me = self._me if known else claims.register(tx, hands=True)
+        self._me, self._beaten = me, now
+        services.pulse.beaten(begun)
+
+
+def _connected(
+    database: Database, concerned: Iterable[Account], keys: KeySettings | None, no_keys: str
+) -> tuple[dict[IntegrationId, Connected], dict[IntegrationId, str]]:
+    """Return the systems concerned, and why some of them cannot be worked on."""
+    wanted = {account.integration for account in concerned}
+    if keys is None:
+        return {}, dict.fromkeys(wanted, no_keys)
+    with database.read() as session:
+        systems = [system for system in servers.connections(session) if system.id in wanted]
+    return connect_all(systems, keys.installation)
+
+
+class Watch:
+    """What became of the requests, said as it is seen. `open` are those that are not over."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        requests: Sequence[AccessRequest],
+        concerned: Iterable[Account],
+        missing: Mapping[IntegrationId, str],
+        say: Say,
+    ) -> None:
+        self._desk, self._say, self._missing = desk, say, missing
+        self.open = list(requests)
+        self._accounts = {account.id: account for account in concerned}
+        self._alone: bool | None = None
+        self._seen = max(0, _last_entry(desk.database) - REMEMBERED)
+        self._delays: dict[tuple[str, str], str] = {}  # by system and login
+        self._silent: dict[str, str] = {}  # by system
+        self._due_to_tell = time.monotonic() + NO_PROGRESS
+        self._read_delays()  # of a system that is silent for long, nothing is noted any more
+
+    def look(self, hands: Hands, *, alone: bool) -> None:
+        """Say what is new. `alone`: no process carries it out."""
+        if alone and not self._alone and hands.can_do(self.open):
+            still = "" if self._alone is None else " any more"
+            self._say(f"No Latchkey process is alive{still}: this command takes the access away.")
+        if hands.peer is None:  # between two commands nothing begins and nothing ends
+            self._alone = alone
+        self._say_what_is_over()
+        self._say_delays()
+        if not alone and self.open and time.monotonic() >= self._due_to_tell:
+            self._due_to_tell = time.monotonic() + TOLD_AGAIN
+            self._say(self._no_progress(hands))
+
+    def why(self, request: AccessRequest) -> str:
+        """Say what is known of why it is not over."""
+        waiting = dict.fromkeys(g.account for g in request.grants if g.open)
+        concerned = [self._accounts[id_] for id_ in waiting if id_ in self._accounts]
+        reasons = dict.fromkeys(f"{a.system}: {why}" for a in concerned if (why := self._why(a)))
+        if reasons:
+            return "; ".join(reasons)
+        systems = in_a_row(list(dict.fromkeys(a.system for a in concerned)))
+        return f"{systems or 'the system'} has not confirmed it yet"
+
+    def _why(self, account: Account) -> str:
+        missing = self._missing.get(account.integration, "") if self._alone else ""
+        its_own = self._delays.get((account.integration, account.login), "")
+        return missing or its_own or self._silent.get(account.integration, "")
+
+    def _say_what_is_over(self) -> None:
+        with self._desk.database.read() as session:
+            now = facts.requests(session, [r.id for r in self.open])
+        for request in now:
+            if request.state.final:
+                self._say(self._over(request))
+                self._due_to_tell = time.monotonic() + NO_PROGRESS
+        self.open = [r for r in now if not r.state.final]
+
+    def _over(self, request: AccessRequest) -> str:
+        ids = dict.fromkeys(g.account for g in request.grants if g.ever_begun)
+        systems = dict.fromkeys(self._accounts[i].system for i in ids if i in self._accounts)
+        said = f"gone, as {in_a_row(list(systems))} confirmed." if systems else "over."
+        return f"{named(self._desk, request)}: {said}{_kept(self._desk, request)}"
+
+    def _say_delays(self) -> None:
+        for account, why in self._read_delays():
+            self._say(f"Not yet: {account.system}: {why}. It is being tried again.")
+
+    def _read_delays(self) -> list[tuple[Account, str]]:
+        """Return what is new of why the accounts concerned could not be brought in line."""
+        query = (
+            select(col(AuditRow.seq), col(AuditRow.body))
+            .where(
+                col(AuditRow.seq) > self._seen,
+                col(AuditRow.action) == "delayed",
+                col(AuditRow.at) > self._desk.clock.now() - RECENT,
+            )
+            .order_by(col(AuditRow.seq))
+        )
+        with self._desk.database.read() as session:
+            rows = session.execute(query).all()
+        known = {(a.integration, a.login): a for a in self._accounts.values()}
+        new: list[tuple[Account, str]] = []
+        for self._seen, body in rows:
+            said = fields_of(body)
+            system, login, why = (str(said.get(k, "")) for k in ("integration", "account", "why"))
+            if said.get("silent"):  # to its other logins, too
+                self._silent[system] = why
+            account = known.get((IntegrationId(system), login))
+            if account and self._delays.get((system, login)) != why:
+                self._delays[system, login] = why
+                new.append((account, why))
+        return new
+
+    def _no_progress(self, hands: Hands) -> str:
+        codes = in_a_row([r.code for r in self.open], most=10)
+        if hands.peer is not None:
+            cure = (
+                f" It is suspended, or hangs. End it, and this command goes on in its place: kill "
+                f"-KILL {hands.peer}"
+                if hands.peer_hangs
+                else ""
+            )
+            return (
+                f"Another `latchkey revoke`, process {hands.peer}, is at work, and {codes} has not "
+                f"ended in {NO_PROGRESS:.0f} s: {self.why(self.open[0])}.{cure}"
+            )
+        heartbeat = hands.heartbeat()
+        seen = "" if heartbeat is None else f" (its last heartbeat: {heartbeat:.0f} s ago)"
+        hangs = heartbeat is not None and heartbeat >= DEAD_AFTER
+        cure = " It seems to hang: end it, and this command goes on in its place." if hangs else ""
+        return (
+            f"A Latchkey process is alive{seen}, but has not ended {codes} in "
+            f"{NO_PROGRESS:.0f} s: {self.why(self.open[0])}.{cure}"
+        )
+
+
+def extent(desk: Desk, requests: Sequence[AccessRequest]) -> str:
+    """Say how much it is that is to be revoked."""
+    people = count(len({r.grantee for r in requests}), "person", "people")
+    systems = {a.integration for a in accounts_of(desk.database, requests)}
+    what, where = count(len(requests), "request"), count(len(systems), "system")
+    return f"This revokes {what} of {people} on {where}."
+
+
+def record(
+    desk: Desk, chosen: Sequence[AccessRequest], reason: str, say: Say
+) -> tuple[list[AccessRequest], bool]:
+    """Revoke each, or cancel it while it waits.
+
+    Return those that are not over, and whether one of them was refused.
+    """
+    under_way = [r for r in chosen if r.state is State.REVOKING]
+    left, refused = list[AccessRequest](), False
+    for request, outcome in desk.revoke([r for r in chosen if r not in under_way], reason):
+        if isinstance(outcome, Refusal):
+            now = desk.request(request.code) or request  # others may have ended it since
+            if now.state is State.REVOKING:
+                under_way.append(now)
+                continue
+            refused = refused or not now.state.final
+            already = f"was over already.{_kept(desk, now)}"
+            said = already if now.state.final else f"not revoked: {refusal_in_plain_text(outcome)}"
+        elif outcome.request.state is State.CANCELLED:
+            said = "cancelled. Nothing had been given."
+        elif outcome.request.state.final:
+            kept = _kept(desk, outcome.request)
+            said = f"over.{kept or ' Nothing of it had to be taken away.'}"
+        else:
+            left.append(outcome.request)
+            said = "recorded."
+        say(f"{named(desk, request)}: {said}")
+    desk.hurry(under_way)
+    for request in under_way:
+        say(f"{named(desk, request)}: was being taken away already.")
+    return [*under_way, *left], refused
+
+
+def closing(desk: Desk, chosen: Sequence[AccessRequest]) -> str:
+    """Say that all is over, and how much of it stays that Latchkey did not give."""
+    with desk.database.read() as session:
+        over = facts.requests(session, [r.id for r in chosen])
+    stays = len({(g.account, g.entitlement) for r in over for g in r.grants if g.standing})
+    if not stays:
+        return "All of it is over, and confirmed."
+    what = count(stays, "thing stays that was", "things stay that were")
+    return f"All that Latchkey gave is over, and confirmed. {what} there before."
+
+
+def _kept(desk: Desk, request: AccessRequest) -> str:
+    """Say of each thing what is noted of it: that it stays, for one."""
+    return "".join(
+        f" {what}: {grant.note.rstrip('.')}."
+        for grant, what in zip(request.grants, desk.what(request), strict=True)
+        if grant.note and not grant.begun
+    )
+
+
+def see_to(
+    watch: Watch, hands: Hands, within: float, say: Say, stopped: Callable[[], bool]
+) -> None:
+    """Go on until all is over, nobody can do anything, it is stopped, or the seconds are up."""
+    until = time.monotonic() + within
+    away = False
+    while watch.open and time.monotonic() < until and not stopped():
+        try:
+            alone = hands.alone()
+            able = hands.can_do(watch.open)
+            if alone and able:
+                hands.work()
+            watch.look(hands, alone=alone)
+            if alone and not able:
+                return
+            away = False
+        except AWAY as fault:
+            if not away:
+                why = str(getattr(fault, "orig", None) or fault).partition("\n")[0]
+                say(f"The database does not answer: {why}. It is being tried again.")
+            away = True
+        time.sleep(STEP)
+
+
+def named(desk: Desk, request: AccessRequest) -> str:
+    return f"{request.code}, {desk.name(request.grantee)}"
+
+
+def _last_entry(database: Database) -> int:
+    with database.read() as session:
+        return session.execute(select(func.max(col(AuditRow.seq)))).scalar() or 0

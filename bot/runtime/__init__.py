@@ -1,0 +1,1 @@
+"""What all of the program works with: clock, connectors, threads, faults, metrics, secrets."""

@@ -1,0 +1,101 @@
+"""What every use case and loop works with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from bot.runtime.aside import Aside
+from bot.runtime.clock import Clock
+from bot.runtime.metrics import Vitals
+from bot.runtime.priority import Turns
+from engine.eligibility import OPEN_SUBMISSIONS
+from engine.inventory import Integration, IntegrationId
+from engine.port import Connector
+from engine.request import AccountId, RequestId, code_of
+from storage.accounts import Desk, Kind
+from storage.apply import LostRaceError
+from storage.claims import InstanceId, Pulse
+from storage.company import Companies, Company
+from storage.database import Database, Write
+from storage.secrets import KeyRing
+
+TRIES = 5
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """One integration and the connector that speaks to it."""
+
+    integration: Integration
+    connector: Connector
+
+
+@dataclass(frozen=True)
+class Services:
+    database: Database
+    companies: Companies
+    clock: Clock
+    keys: KeyRing
+    connected: Mapping[IntegrationId, Connected]
+    vitals: Vitals = field(default_factory=Vitals)
+    pulse: Pulse = field(default_factory=Pulse)
+    turns: Turns = field(default_factory=Turns)
+    open_submissions: int = OPEN_SUBMISSIONS  # of one person, at most
+
+    @cached_property
+    def locked_requests(self) -> Aside[RequestId]:
+        return Aside(lambda id_: f"request {code_of(id_)}", self.vitals.faults)
+
+    @cached_property
+    def locked_accounts(self) -> Aside[AccountId]:
+        return Aside(lambda id_: f"account {id_}", self.vitals.faults)
+
+    def company(self) -> Company:
+        """Return the company as it is now."""
+        with self.database.read() as session:
+            return self.companies.current(session)
+
+    def write(self, change: Callable[[Write, Company], T], *, urgent: bool = False) -> T:
+        """Run a change that depends on people or flows, in one transaction."""
+        return self.transaction(lambda tx: change(tx, self.companies.current(tx)), urgent=urgent)
+
+    def transaction(self, change: Callable[[Write], T], *, urgent: bool = False) -> T:
+        """Run a change in one transaction; who lost a race decides again, on what is true now."""
+        for _ in range(TRIES):
+            try:
+                with self.database.write(urgent=urgent) as tx:
+                    return change(tx)
+            except LostRaceError:
+                continue
+            except OperationalError as fault:
+                if not _deadlock(fault):
+                    raise
+        with self.database.write(urgent=urgent) as tx:
+            return change(tx)
+
+    def generates_login(self, integration: IntegrationId) -> bool:
+        found = self.connected.get(integration)
+        return found is not None and found.connector.generates_login
+
+    @property
+    def instance(self) -> InstanceId:
+        return InstanceId(self.database.instance or 0)
+
+    @property
+    def desk(self) -> Desk:
+        kinds = {
+            id_: Kind(c.integration.name, c.connector.generates_login, c.connector.deadline)
+            for id_, c in self.connected.items()
+        }
+        return Desk(self.instance, self.keys, kinds)
+
+
+def _deadlock(fault: OperationalError) -> bool:
+    return getattr(fault.orig, "sqlstate", "") in {"40P01", "40001"}

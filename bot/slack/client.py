@@ -1,0 +1,198 @@
+"""Calls Slack's Web API, and takes note of how each call went."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import lru_cache
+from http.client import HTTPException
+from io import BytesIO
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError, SlackRequestError
+from slack_sdk.web import SlackResponse
+
+from bot.runtime.metrics import Standing, Vitals
+from bot.slack import bounded
+from storage.claims import LONGEST_PAUSE
+
+# Slack answers, and says that it does not know this token.
+TOKEN_REFUSED = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
+)
+LIMITED = frozenset({"ratelimited", "rate_limited"})
+UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
+CURES = {
+    "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
+    "SLACK_APP_TOKEN": "Make one anew, with connections:write: Basic Information, App-Level Tokens",
+}
+_CODE = re.compile("[a-z_]{1,60}")
+
+
+class OddAnswerError(SlackClientError):
+    """What answered is not Slack, or its answer is not whole: nobody knows whether it was done."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"an odd answer: {why}")
+
+
+# What a call raises that Slack does not answer, or not as it should. (SlackApiError is one.)
+NO_ANSWER = (SlackClientError, HTTPException, OSError)
+# What the SDK and the library below it let through of answers that make no sense: a body in no
+# known encoding, JSON that is no object or too deep, a header that is none.
+_ODD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+
+
+class Client(WebClient):
+    """A client that never tries again by itself: the SDK's own retries post twice.
+
+    Whatever is answered, it raises nothing but what `NO_ANSWER` lists. `token` is asked for at each
+    call: its file may have changed. `standing` is told whether Slack answers to it: of two tokens,
+    one may be wrong.
+    """
+
+    def __init__(
+        self,
+        token: Callable[[], str],
+        base_url: str,
+        timeout: int,
+        vitals: Vitals,
+        standing: Standing | None = None,
+    ) -> None:
+        super().__init__(token=token(), base_url=base_url, timeout=timeout, retry_handlers=[])
+        self._token_now = token
+        proxies = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
+        self._opener = bounded.opener(self.ssl, *proxies)
+        self._vitals, self._standing = vitals, standing or vitals.slack
+
+    def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
+        """Call a method, and return an answer that is an object. Raises what `NO_ANSWER` lists.
+
+        Without a token nothing is sent: it is answered as Slack would.
+        """
+        self.token = self._token_now().strip()
+        try:
+            answer = _whole(super().api_call if self.token else _refuse, api_method, given)
+        except SlackApiError as fault:
+            code = error_code(fault)
+            self._count(api_method, code)
+            self._stand(fault, code)
+            raise
+        except NO_ANSWER as fault:
+            self._count(api_method, "no_answer")
+            self._standing.bad(type(fault).__name__)
+            raise
+        self._count(api_method, "ok")
+        self._standing.good()
+        return answer
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        """As the SDK's, but for answers that do not end. What is no 200 it takes as HTTPError."""
+        if not url.lower().startswith("http"):  # urllib opens files, too
+            raise SlackRequestError("no address of Slack's")
+        try:
+            with self._opener.open(req, timeout=self.timeout) as answer:
+                body = answer.read().decode(answer.headers.get_content_charset() or "utf-8")
+                return {"status": answer.status, "headers": answer.headers, "body": body}
+        except HTTPError as refused:
+            with refused:
+                body = BytesIO(refused.read())
+            raise HTTPError(url, refused.code, refused.reason, refused.headers, body) from None
+
+    def _count(self, method: str, outcome: str) -> None:
+        self._vitals.slack_calls.labels(method, outcome).inc()
+
+    def _stand(self, fault: SlackApiError, code: str) -> None:
+        if code in TOKEN_REFUSED or getattr(fault.response, "status_code", 0) >= 500:
+            self._standing.bad(code)
+        else:
+            self._standing.good()
+
+
+def _refuse(*_: object, **__: object) -> SlackResponse:
+    raise SlackApiError("no token", {"error": "not_authed"})  # type: ignore[no-untyped-call]
+
+
+def _whole(call: Callable[..., SlackResponse], method: str, given: dict[str, Any]) -> SlackResponse:
+    try:
+        answer = call(method, **given)
+    except NO_ANSWER:
+        raise
+    except _ODD as fault:
+        # Its words may hold what was sent, the token too.
+        raise OddAnswerError(type(fault).__name__) from None
+    if not isinstance(answer.data, dict):
+        raise OddAnswerError(type(answer.data).__name__)
+    return answer
+
+
+def said(answer: object, *path: str) -> str:
+    """Return a text of an answer, by the names on the way to it. Raises OddAnswerError."""
+    found = getattr(answer, "data", answer)
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str) or not found:
+        raise OddAnswerError(f"without {'.'.join(path)}")
+    return found
+
+
+def error_code(fault: SlackApiError) -> str:
+    """Return Slack's code for what is wrong, or `http_` and the status where there is none."""
+    response: Any = fault.response
+    answer = getattr(response, "data", response)
+    code = str(answer.get("error")) if isinstance(answer, dict) else ""
+    # What is no JSON is put there whole by the SDK.
+    return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
+
+
+def in_words(fault: Exception, address: str, setting: str) -> str:
+    """Say why Slack, there, does not take a token, and what to do about it."""
+    if not isinstance(fault, SlackApiError):
+        reason = getattr(fault, "reason", fault)
+        why = getattr(reason, "strerror", None) or str(reason) or type(fault).__name__
+        return (
+            f"Slack cannot be reached at {address}: {why}. See that this machine may connect "
+            "there; another address is given in SLACK_API_URL"
+        )
+    code = error_code(fault)
+    if code in TOKEN_REFUSED:
+        return f"Slack, at {address}, refuses {setting}: {code}. {CURES[setting]}"
+    return f"Slack, at {address}, answers {code}. If that goes on, see status.slack.com"
+
+
+def asked_to_wait(fault: Exception) -> timedelta | None:
+    """Return for how long Slack asks to be left alone; None: that is not what is wrong."""
+    response: Any = getattr(fault, "response", None)
+    if not isinstance(fault, SlackApiError) or (
+        getattr(response, "status_code", 0) != 429 and error_code(fault) not in LIMITED
+    ):
+        return None
+    headers = getattr(response, "headers", None) or {}
+    asked = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
+    seconds = asked.partition(",")[0].strip()  # a proxy in between may have said it twice
+    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 10):
+        return UNSAID
+    # Nothing is put off for longer, whatever it says: it says so again.
+    return min(LONGEST_PAUSE, timedelta(seconds=int(seconds)))
+
+
+def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user, marked as a stranger if of another company. Raises slack_sdk's errors.
+
+    Slack's own mark is for those alone with whom no channel is shared. Where it does not say of
+    which team the user is, they are not marked for that.
+    """
+    team, organisation = _home(client)
+    theirs = (user.get("enterprise_user") or {}).get("enterprise_id")
+    told = user.get("team_id") or theirs
+    ours = user.get("team_id") == team or (organisation and theirs == organisation) or not told
+    return {**user, "is_stranger": bool(user.get("is_stranger")) or not ours}
+
+
+@lru_cache(maxsize=8)
+def _home(client: WebClient) -> tuple[str, str]:
+    """Return the app's workspace, and the organisation that it belongs to, if any."""
+    own = client.auth_test()
+    return said(own, "team_id"), str(own.get("enterprise_id") or "")

@@ -1,0 +1,55 @@
+"""What a system has, taken in; and which server it is that says so.
+
+Numbers mean something only with the server that gave them. Where another one answers, nothing of it
+is taken in and nothing is given there, until an operator accepts it (`latchkey integrations`).
+"""
+
+import structlog
+
+from bot.runtime.services import Services
+from engine.inventory import IntegrationId
+from engine.port import Connector, Discovered, Unavailable
+from storage import apply, sync
+from storage.company import Company
+from storage.database import Write
+from storage.sync import OtherServerError
+
+__all__ = ["discover", "is_known", "read"]
+
+log = structlog.get_logger()
+
+
+def read(connector: Connector) -> tuple[str, list[Discovered]]:
+    """Return which server answers, and all that it has. Raises Unavailable."""
+    server = connector.server()
+    found = list(connector.discover())
+    if connector.server() != server:
+        raise Unavailable("another server answers than a moment ago")
+    return server, found
+
+
+def discover(services: Services, integration: IntegrationId) -> None:
+    """Read all resources of one system and take them in. Raises Unavailable."""
+    server, found = read(services.connected[integration].connector)
+    for item in found:
+        if item.closed:
+            log.warning("passed over", integration=integration, what=item.path, why=item.closed)
+    now = services.clock.now()
+
+    def change(tx: Write, company: Company) -> None:
+        try:
+            sync.inventory(tx, integration, found, now, server=server)
+        except OtherServerError as fault:
+            log.error("nothing taken in", integration=integration, why=str(fault))  # noqa: TRY400
+            key = f"server/{integration}/{server}"
+            alarms = apply.alarm(company.admins, key, str(fault))
+            apply.tell(tx, alarms, now)
+
+    services.write(change)
+
+
+def is_known(services: Services, integration: IntegrationId) -> bool:
+    """Tell whether the server whose numbers the inventory has is the one that answers now."""
+    with services.database.read() as session:
+        known = sync.server_of(session, integration)
+    return services.connected[integration].connector.server() == known

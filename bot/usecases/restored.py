@@ -1,0 +1,118 @@
+"""Takes in that the database is a backup's: what it calls ended may have begun anew since.
+
+What is found from then on is reported, and nothing of it removed. Access that runs by the backup,
+and that the system still has, may have been extended meanwhile, which needed nobody's approval: it
+keeps what could have been taken. Access that the system has no more is not given again by that.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from bot.runtime.services import Connected
+from bot.usecases.console import Desk
+from engine.commands import Extend
+from engine.holdings import wish
+from engine.inventory import Entitlement, EntitlementId, IntegrationId
+from engine.outcome import Decision, Entry
+from engine.port import Login, Presence, Unavailable
+from engine.request import OPERATOR, AccessRequest, AccountId, State
+from storage import apply, audit, facts, jobs, reconcile
+from storage.accounts import target_of
+from storage.book import carry_out
+from storage.database import Write
+from storage.jobs import JobKind
+from storage.tables import AccountRow, IntegrationRow
+
+LEAST_SKIPPED = 10_000  # ids of requests; and one for each minute since the backup
+
+Systems = Mapping[IntegrationId, Connected]
+
+
+def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
+    """Run it before Latchkey runs on the backup. Return what was extended."""
+    now = desk.clock.now()
+    with desk.database.read() as session:
+        last = audit.newest_moment(session, now) or now
+    # Cards of requests that the backup does not know stand in Slack: none of their ids comes again,
+    # also where the same backup is restored once more.
+    gone = max(now - last, timedelta()) // timedelta(minutes=1)
+    with desk.database.write() as tx:
+        apply.skip_ids(tx, LEAST_SKIPPED + gone)
+    longer = [
+        after
+        for request in _intact(desk, systems)
+        if (after := _extended(desk, request, last)) is not None
+    ]
+    with desk.database.write() as tx:
+        for integration in tx.execute(select(col(IntegrationRow.id))).scalars():
+            jobs.reschedule(tx, JobKind.RECONCILE, integration, now)
+        _tell_admins(desk, tx, longer, now)
+        audit.append(tx, [(None, Entry(reconcile.RESTORED, OPERATOR))], now)
+    return longer
+
+
+def _intact(desk: Desk, systems: Systems) -> list[AccessRequest]:
+    """Return what can be extended, and what its systems still have, with all else of its login."""
+    with desk.database.read() as session:
+        live = facts.find(session, live=True, limit=None)
+        known = facts.entitlements(
+            session, desk.companies.current(session), {e for r in live for e in r.entitlements}
+        )
+        rows = {AccountId(r.id or 0): r for r in session.execute(select(AccountRow)).scalars()}
+    open_ = [r for r in live if r.state is State.ACTIVE and r.extensions_left and r.ends_at]
+    concerned = {g.account for r in open_ for g in r.grants}
+    whole = {a for a in concerned if _is_whole(rows[a], live, known, systems)}
+    return [r for r in open_ if whole.issuperset(g.account for g in r.grants)]
+
+
+def _is_whole(
+    row: AccountRow,
+    live: Sequence[AccessRequest],
+    known: Mapping[EntitlementId, Entitlement],
+    systems: Systems,
+) -> bool:
+    system = systems.get(IntegrationId(row.integration_id))
+    wanted = wish(AccountId(row.id or 0), live).wanted
+    if system is None or not wanted <= known.keys():
+        return False
+    targets = [target_of(known[e]) for e in sorted(wanted)]
+    try:
+        if any(target.server != system.connector.server() for target in targets):
+            return False  # what numbers mean there, nobody knows
+        seen = system.connector.inspect(Login(row.login, row.person_id), targets, given=targets)
+    except Unavailable:
+        return False
+    return all(seen[t].presence is Presence.HELD for t in targets)
+
+
+def _extended(desk: Desk, request: AccessRequest, last: datetime) -> AccessRequest | None:
+    """Extend as often as could have been, as if in the last moment that the backup knows."""
+    after: AccessRequest | None = None
+    for number in range(request.extensions_used + 1, request.extensions_allowed + 1):
+        with desk.database.write() as tx:
+            company = desk.companies.current(tx)
+            result = carry_out(tx, company, request.id, Extend(OPERATOR, number), last)
+        after = result.request if isinstance(result, Decision) else after
+    return after
+
+
+def _tell_admins(desk: Desk, tx: Write, longer: Iterable[AccessRequest], now: datetime) -> None:
+    company = desk.companies.current(tx)
+    tells = [
+        tell
+        for r in longer
+        for tell in apply.alarm(
+            company.admins, f"restored/{r.code}/{now.isoformat()}", _sentence(r)
+        )
+    ]
+    apply.tell(tx, tells, now)
+
+
+def _sentence(request: AccessRequest) -> str:
+    return (
+        f"{request.code} may have been extended since the backup was made: it keeps its access "
+        f"until {request.ends_at:%Y-%m-%d %H:%M} UTC. Revoke it if that is too long."
+    )

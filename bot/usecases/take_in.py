@@ -1,0 +1,76 @@
+"""Takes manifests in: what they say becomes what Latchkey knows, all of it or nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from bot.runtime.services import Services
+from bot.usecases import new_ids
+from manifests import Manifests
+from storage import sets, succession, sync
+from storage.database import Write
+from storage.succession import Succession
+from storage.sync import TooMuchError
+
+
+def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
+    """Store what the manifests say: people, admins, integrations, flows; and their hash, if given.
+
+    Where people would lose too much at once, nothing of it is, until an admin says that it is
+    right: return why. Who has a new id goes on under the old one, until an admin says that it is
+    they.
+    """
+    now = services.clock.now()
+    held: TooMuchError | None = None
+    with services.database.read() as session:
+        found = succession.find(session, listed.people)
+        people = succession.as_known(listed.people, found)
+        try:
+            steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
+        except TooMuchError as fault:
+            held = fault
+    ids = succession.known_as(found)
+
+    def tell(tx: Write) -> None:
+        new_ids.tell(tx, found, now)
+
+    if held:
+        services.transaction(partial(_ask_admins, held=held, found=found, now=now))
+        return held
+
+    def the_rest(tx: Write) -> None:
+        sync.alone(tx)
+        # Another process may have been at another set meanwhile: what is there now is this one.
+        now_there = sync.compare(tx, people, listed.groups, held=False)
+        for step in now_there.steps(now, whole=False) if now_there.differs else ():
+            step(tx)
+        sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
+        systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
+        sync.integrations(tx, systems, now)
+        sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
+        if digest:
+            sets.applied(tx, digest, now)
+        sync.end(tx)
+
+    for step in (tell, sync.begin, *steps, the_rest):
+        services.transaction(partial(_patiently, step))
+    return None
+
+
+def _patiently(step: sync.Step, tx: Write) -> None:
+    tx.wait_for_others()
+    step(tx)
+
+
+def _ask_admins(
+    tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
+) -> None:
+    """Tell the admins, once, however often it is tried, and of new ids, which may be the cause."""
+    new_ids.tell(tx, found, now)
+    sentence = (
+        f"The manifests were not taken in: {held}. Latchkey goes on with what it knows. If that is "
+        "what you want: latchkey people accept."
+    )
+    if found:
+        sentence += " Before that, look who only has a new id: latchkey people carry."
+    sync.tell_admins(tx, f"held/{new_ids.digest(held.losing)}", sentence, now)

@@ -1,0 +1,457 @@
+"""Reads the folder: people.yaml, company.yaml, integrations.yaml, flows.yaml or flows/*.yaml."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+
+from engine.conditions import select
+from engine.directory import (
+    Directory,
+    Group,
+    GroupId,
+    Person,
+    PersonId,
+    PersonStatus,
+    address,
+)
+from engine.flow import Revision
+from engine.inventory import IntegrationId
+from engine.request import OPERATOR, SYSTEM
+from manifests.conditions import RESERVED, Requestors
+from manifests.flows import FlowDocument
+from manifests.marked_yaml import Document, Fault, Place, read
+from manifests.parts import (
+    KINDS,
+    ONE_LINE,
+    House,
+    Line,
+    Name,
+    Ours,
+    Words,
+    faults_of,
+    find_person,
+    nearest,
+    shown,
+)
+
+M = TypeVar("M", bound=BaseModel)
+
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*")
+_ID = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,189}")
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationManifest:
+    """One connected system. A secret in its settings is a reference, `env:NAME` or `file:PATH`."""
+
+    id: IntegrationId
+    name: str
+    kind: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowManifest:
+    revision: Revision
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    people: tuple[Person, ...]
+    groups: tuple[Group, ...]
+    admins: frozenset[PersonId]
+    integrations: tuple[IntegrationManifest, ...]
+    flows: tuple[FlowManifest, ...]
+
+    @property
+    def directory(self) -> Directory:
+        return Directory.of(self.people, self.groups)
+
+
+class BadManifestsError(Exception):
+    """The files cannot be used. The text has every fault with its cure, one a line."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(sorted(faults, key=lambda f: (f.file, f.line)))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+def load(folder: Path) -> Manifests:
+    """Read the folder. Raises BadManifestsError with all that is wrong, in every file."""
+    try:
+        return _load(folder)
+    except OSError as fault:
+        sentence = f"The folder cannot be read: {fault.strerror}."
+        raise BadManifestsError([Fault(str(folder), 0, (), sentence)]) from None
+
+
+def files(folder: Path) -> list[str]:
+    """Name all files that `load` reads there, whether they are there or not. Raises OSError."""
+    return ["people.yaml", "company.yaml", "integrations.yaml", *_flow_files(folder)]
+
+
+def _flow_files(folder: Path) -> list[str]:
+    found = sorted((folder / "flows").glob("*.yaml"))
+    names = [f"flows/{path.name}" for path in found]
+    if not names or (folder / "flows.yaml").exists():
+        names = ["flows.yaml", *names]
+    return names
+
+
+def _load(folder: Path) -> Manifests:
+    if not folder.exists():
+        sentence = "There is no such folder. LATCHKEY_MANIFESTS says where the files are."
+        raise BadManifestsError([Fault(str(folder), 0, (), sentence)])
+    reading = _Reading(folder)
+    people = reading.people()
+    people_known, faults = not reading.faults, len(reading.faults)
+    integrations = reading.integrations()
+    house = House(
+        Directory.of(people, reading.groups.values()),
+        {i.id: KINDS[i.kind] for i in integrations},
+        people_known=people_known,
+        systems_known=len(reading.faults) == faults,
+    )
+    admins = reading.admins(house)
+    flows = reading.flows(house)
+    if reading.faults:
+        raise BadManifestsError(reading.faults)
+    return Manifests(people, tuple(reading.groups.values()), admins, integrations, flows)
+
+
+# --- The documents -------------------------------------------------------------------------------
+
+
+def _matching(pattern: re.Pattern[str], cure: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"{shown(text)} will not do: {cure}.")
+        return text
+
+    return AfterValidator(check)
+
+
+def _plain_address(text: str) -> str:
+    """Refuse what looks like another letter, or like nothing: Slack has the plain one."""
+    for place, letter in enumerate(text, 1):
+        if not letter.isascii() and _is_disguised(letter):
+            name = unicodedata.name(letter, "a character without a name").lower()
+            raise ValueError(
+                f"character {place} of {shown(text)} is U+{ord(letter):04X} ({name}), which no "
+                "account in Slack has in its address. Write the plain letter, or leave it out."
+            )
+    return text
+
+
+def _is_disguised(letter: str) -> bool:
+    """Tell whether it is invisible, a mark on the letter before, or a form of another letter."""
+    cases = {letter.upper(), letter.lower()[0]}
+    return (
+        unicodedata.category(letter)[0] in "CMZ"
+        or unicodedata.normalize("NFKC", letter) != letter
+        or any(len(case) == 1 and case.isascii() for case in cases)
+    )
+
+
+def _attribute(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"`{name}` means something of its own in conditions. Call it otherwise.")
+    return name
+
+
+def _nobody_elses(person: str) -> str:
+    if person.casefold() in {OPERATOR, SYSTEM}:
+        raise ValueError(f"{shown(person)} is Latchkey's own name for itself. Choose another id.")
+    return person
+
+
+def _free_source(source: str) -> str:
+    if source == "slack":
+        raise ValueError("`slack` is the source of Slack's own user groups. Choose another name.")
+    return source
+
+
+def _reference(text: str) -> str:
+    if not _REFERENCE.fullmatch(text):
+        raise ValueError("A secret does not stand in a file. Write `env:NAME` or `file:PATH`.")
+    return text
+
+
+_Id = Annotated[Line, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
+_Key = Annotated[Line, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
+_Email = Annotated[
+    Line,
+    _matching(_EMAIL, "an address is name@company.example"),
+    AfterValidator(_plain_address),
+]
+_PersonName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), ONE_LINE
+]
+
+
+class PersonDocument(Ours):
+    id: Annotated[_Id, AfterValidator(_nobody_elses)]
+    email: _Email
+    name: _PersonName
+    manager: Line | None = None
+    groups: Words | None = None
+    attributes: dict[Annotated[Name, AfterValidator(_attribute)], Words] = Field(
+        default_factory=dict[str, list[str]]
+    )
+    status: PersonStatus = PersonStatus.ACTIVE
+    guest: bool = False
+
+
+class PeopleDocument(Ours):
+    """One identity source. `groups` are key and name."""
+
+    source: Annotated[_Key, AfterValidator(_free_source)] = "file"
+    groups: dict[_Key, Name] = Field(default_factory=dict[str, str])
+    people: list[Any]
+
+
+class ShowDocument(Ours):
+    """What people are shown where it differs from Latchkey's own way in."""
+
+    host: Line | None = None
+    port: int | None = Field(None, ge=1, le=65535)
+    database: Line | None = None
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
+        None
+    )
+    text: Line | None = None
+
+
+class PostgreSQLSettings(Ours):
+    """`permissions` and `roles`: what is offered beyond read and read-write."""
+
+    dsn: Annotated[Line, AfterValidator(_reference)]
+    databases: Words | None = None
+    permissions: list[Literal["truncate", "execute"]] | None = None
+    roles: Words | None = None
+    show: ShowDocument | None = None
+    connect_timeout: int | None = Field(None, ge=1, le=60)
+    statement_timeout: int | None = Field(None, ge=1, le=600)
+
+
+class IntegrationDocument(Ours):
+    id: _Key
+    name: Name
+    kind: Literal["postgresql"]
+    settings: PostgreSQLSettings
+
+
+class IntegrationsDocument(Ours):
+    integrations: list[Any]
+
+
+class CompanyDocument(Ours):
+    admins: Requestors
+
+
+class FlowsDocument(Ours):
+    flows: list[Any]
+
+
+# --- The reading ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A person, and where they stand."""
+
+    document: Document
+    place: Place
+    source: str
+    person: PersonDocument
+
+
+@dataclass(slots=True)
+class _Reading:
+    folder: Path
+    faults: list[Fault] = field(default_factory=list[Fault])
+    groups: dict[GroupId, Group] = field(default_factory=dict[GroupId, Group])
+
+    def people(self) -> tuple[Person, ...]:
+        listed: list[_Listed] = []
+        taken: dict[str, str] = {}
+        for document in self._documents("people.yaml"):
+            top = self._check(PeopleDocument, document)
+            if top:
+                self._take_groups(document, top)
+            source = top.source if top else ""
+            for place, person in self._items(document, "people", PersonDocument):
+                names = {"email": person.email, "id": person.id}
+                # Who has left may stand there beside who has the address now.
+                left = person.status is PersonStatus.INACTIVE
+                if left or address(person.id) == address(person.email):
+                    del names["email" if left else "id"]
+                free = [
+                    self._once(document, (*place, k), v, taken, address) for k, v in names.items()
+                ]
+                if all(free):
+                    listed.append(_Listed(document, place, source, person))
+        return self._related(listed)
+
+    def integrations(self) -> tuple[IntegrationManifest, ...]:
+        found: list[IntegrationManifest] = []
+        ids: dict[str, str] = {}
+        names: dict[str, str] = {}
+        for document in self._documents("integrations.yaml"):
+            self._check(IntegrationsDocument, document)
+            for place, item in self._items(document, "integrations", IntegrationDocument):
+                self._once(document, (*place, "id"), item.id, ids)
+                self._once(document, (*place, "name"), item.name, names)
+                settings = item.settings.model_dump(exclude_none=True)
+                id_ = IntegrationId(item.id)
+                found.append(IntegrationManifest(id_, item.name, item.kind, settings))
+        return tuple(found)
+
+    def admins(self, house: House) -> frozenset[PersonId]:
+        admins: set[PersonId] = set()
+        for document in self._documents("company.yaml"):
+            company = self._check(CompanyDocument, document, house)
+            if company:
+                chosen = select(company.admins, house.directory)
+                admins |= {person.id for person in chosen if person.may_ask}
+                if not admins and house.people_known:
+                    self._add(document, ("admins",), "This selects nobody who is active.")
+        return frozenset(admins)
+
+    def flows(self, house: House) -> tuple[FlowManifest, ...]:
+        found: list[FlowManifest] = []
+        names: dict[str, str] = {}
+        names_of_files = _flow_files(self.folder)
+        for document in (d for name in names_of_files for d in self._documents(name)):
+            self._check(FlowsDocument, document)
+            for place, flow in self._items(document, "flows", FlowDocument, house):
+                self._once(document, (*place, "name"), flow.name, names)
+                found.append(FlowManifest(flow.revision(), flow.active))
+        return tuple(found)
+
+    # --- People and groups --------------------------------------------------------------------
+
+    def _take_groups(self, document: Document, source: PeopleDocument) -> None:
+        names: dict[str, str] = {}
+        for key, name in source.groups.items():
+            id_ = GroupId(f"{source.source}:{key}")
+            if id_ in self.groups:
+                self._add(document, ("groups", key), f"The group {id_} is here twice. Keep one.")
+            self._once(document, ("groups", key), name, names)
+            self.groups[id_] = Group(id_, source.source, name)
+
+    def _related(self, listed: Sequence[_Listed]) -> tuple[Person, ...]:
+        """Return the people with their groups and managers."""
+        known = not self.faults
+        people = {entry.person.id: self._person(entry, known=known) for entry in listed}
+        directory = Directory.of(people.values())
+        managers: dict[PersonId, PersonId] = {}
+        for entry in listed:
+            if entry.person.manager:
+                try:
+                    manager = find_person(entry.person.manager, directory)
+                except ValueError as fault:
+                    if known:
+                        self._add(entry.document, (*entry.place, "manager"), str(fault))
+                else:
+                    managers[PersonId(entry.person.id)] = manager
+        self._refuse_cycles(listed, managers)
+        return tuple(replace(p, manager=managers.get(p.id)) for p in people.values())
+
+    def _person(self, entry: _Listed, *, known: bool) -> Person:
+        person = entry.person
+        groups = {g.id: g for g in self.groups.values() if g.source == entry.source}
+        by_name = {g.name.casefold(): id_ for id_, g in groups.items()}
+        found: set[GroupId] = set()
+        for i, text in enumerate(person.groups or ()):
+            id_ = GroupId(f"{entry.source}:{text}")
+            if id_ in groups or text.casefold() in by_name:
+                found.add(id_ if id_ in groups else by_name[text.casefold()])
+            elif known:
+                near = nearest(text, (g.partition(":")[2] for g in groups))
+                sentence = f"There is no group {shown(text)}. {near}"
+                self._add(entry.document, (*entry.place, "groups", i), sentence)
+        return Person(
+            id=PersonId(person.id),
+            email=person.email,
+            name=person.name,
+            status=person.status,
+            groups=frozenset(found),
+            attributes={name: tuple(values) for name, values in person.attributes.items()},
+            guest=person.guest,
+        )
+
+    def _refuse_cycles(
+        self, listed: Sequence[_Listed], managers: Mapping[PersonId, PersonId]
+    ) -> None:
+        entries = {PersonId(entry.person.id): entry for entry in listed}
+        done: set[PersonId] = set()
+        for start in managers:
+            path: dict[PersonId, None] = {}
+            at: PersonId | None = start
+            while at and at not in done and at not in path:
+                path[at] = None
+                at = managers.get(at)
+            if at in path:
+                chain = [*path, at][[*path].index(at) :]
+                sentence = f"Nobody manages their own manager: {' → '.join(chain)}."
+                self._add(entries[at].document, (*entries[at].place, "manager"), sentence)
+            done.update(path)
+
+    # --- Documents and faults -----------------------------------------------------------------
+
+    def _documents(self, name: str) -> list[Document]:
+        documents, faults = read(self.folder / name, name)
+        self.faults += faults
+        return documents
+
+    def _items(
+        self, document: Document, key: str, model: type[M], house: House | None = None
+    ) -> Iterator[tuple[Place, M]]:
+        """Yield the sound items of a list, and where they stand."""
+        items = document.data.get(key) if isinstance(document.data, dict) else None
+        for i, item in enumerate(items if isinstance(items, list) else ()):
+            place: Place = (key, i)
+            if found := self._check(model, document, house, place, item):
+                yield place, found
+
+    def _check(
+        self,
+        model: type[M],
+        document: Document,
+        house: House | None = None,
+        place: Place = (),
+        data: object = None,
+    ) -> M | None:
+        try:
+            return model.model_validate(data if place else document.data, context=house)
+        except ValidationError as error:
+            for at, sentence in faults_of(error, model):
+                self._add(document, (*place, *at), sentence)
+            return None
+
+    def _once(
+        self,
+        document: Document,
+        place: Place,
+        text: str,
+        taken: dict[str, str],
+        same: Callable[[str], str] = str.casefold,
+    ) -> bool:
+        key = same(text)
+        if key in taken:
+            self._add(document, place, f"{shown(text)} is taken: {taken[key]} has it already.")
+            return False
+        taken[key] = document.where(place)
+        return True
+
+    def _add(self, document: Document, place: Place, sentence: str) -> None:
+        self.faults.append(document.fault(place, sentence))

@@ -1,0 +1,337 @@
+"""Access flows as written (SPEC 2): the documents, their JSON Schema, and the way back."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from engine.directory import Directory
+from engine.duration import in_words
+from engine.flow import (
+    MAX_DURATION,
+    MIN_DURATION,
+    Approval,
+    ApproverGroup,
+    Escalation,
+    Extension,
+    Join,
+    Revision,
+    Selector,
+    TierCounts,
+)
+from engine.inventory import IntegrationId
+from manifests.conditions import Approvers, Requestors, written
+from manifests.parts import (
+    ONE_LINE,
+    Line,
+    Name,
+    Notes,
+    Ours,
+    Words,
+    between,
+    house,
+    listed,
+    nearest,
+    none_for,
+    read_duration,
+    shown,
+)
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+HALF_HOUR = timedelta(minutes=30)
+
+
+def _until(value: object) -> timedelta | None:
+    if isinstance(value, str) and value.strip().casefold() == "indefinite":
+        return None
+    return read_duration(value, least=MIN_DURATION, most=MAX_DURATION)
+
+
+def _false(value: object) -> object:
+    said = isinstance(value, str) and value.casefold() in {"no", "off", "false"}
+    return False if said else value
+
+
+def _distinct(words: list[str]) -> list[str]:
+    notes, seen = Notes(), set[str]()
+    for i, word in enumerate(words):
+        if word.casefold() in seen:
+            notes.add(f"{shown(word)} is here twice. Keep one.", i)
+        seen.add(word.casefold())
+    notes.settle()
+    return words
+
+
+_Grant = Annotated[timedelta | None, PlainValidator(_until, json_schema_input_type=str | int)]
+_Each = Annotated[timedelta, between(MIN_DURATION, MAX_DURATION)]
+_Every = Annotated[timedelta, between(timedelta(minutes=1), 7 * DAY)]
+_Lapse = Annotated[timedelta, between(timedelta(minutes=15), 30 * DAY)]
+_Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE
+]
+_No = Annotated[Literal[False], BeforeValidator(_false)]
+_Self = Literal["self"]
+
+
+class TargetDocument(Ours):
+    """Entitlements of one integration. What is left out selects all."""
+
+    integration: Line = Field(description="The id of an integration.")
+    types: Words | None = Field(None, description="Types of resource.")
+    permissions: Words | None = Field(None, description="What can be had.")
+    names: Words | None = Field(None, description="Names or paths of resources, without case.")
+
+    @field_validator("integration")
+    @classmethod
+    def _connected(cls, value: str, info: ValidationInfo) -> str:
+        known = house(info)
+        if value not in known.kinds and known.systems_known:
+            near = nearest(value, known.kinds)
+            raise ValueError(f"There is no integration {shown(value)}. {near}")
+        return value
+
+    @field_validator("types", "permissions")
+    @classmethod
+    def _had(cls, values: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        kind = house(info).kinds.get(info.data.get("integration", ""))
+        if kind is None or values is None:
+            return values
+        known = kind.types if info.field_name == "types" else kind.permissions
+        notes = Notes()
+        for i, value in enumerate(values):
+            if value not in known:
+                notes.add(f"The system knows no {shown(value)}. {nearest(value, known)}", i)
+        notes.settle()
+        return values
+
+    def selector(self) -> Selector:
+        return Selector(
+            integration=IntegrationId(self.integration),
+            types=frozenset(self.types or ()),
+            permissions=frozenset(self.permissions or ()),
+            names=frozenset(name.casefold() for name in self.names or ()),
+        )
+
+
+class ExtensionDocument(Ours):
+    times: int = Field(ge=1, le=10, description="How often an access can be extended.")
+    each: _Each | None = Field(
+        None, description="By how much; 30 min, or grant_for if less, unless said."
+    )
+
+    def extension(self, longest: timedelta) -> Extension:
+        return Extension(self.times, self.each or min(HALF_HOUR, longest))
+
+
+class ApproverGroupDocument(Ours):
+    """People of whom one must approve."""
+
+    name: Name = Field(description="What people read: “any of: DBA on call”.")
+    people: Approvers
+
+    def group(self) -> ApproverGroup:
+        return ApproverGroup(self.name, self.people)
+
+
+class ApprovalDocument(Ours):
+    any_of: list[ApproverGroupDocument] | None = Field(None, min_length=1, max_length=10)
+    all_of: list[ApproverGroupDocument] | None = Field(None, min_length=1, max_length=1)
+    distinct: bool = Field(
+        default=True, description="Nobody's approval counts for two groups of all_of."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "ApprovalDocument":
+        if (self.any_of is None) is (self.all_of is None):
+            raise ValueError("Write either any_of or all_of, with a list of approver groups.")
+        return self
+
+    def approval(self) -> Approval:
+        groups = tuple(group.group() for group in self.any_of or self.all_of or ())
+        join = Join.ANY_OF if self.any_of else Join.ALL_OF
+        return Approval(groups, join, self.distinct)
+
+
+class EscalationDocument(Ours):
+    every: _Every = Field(HALF_HOUR, json_schema_extra={"default": "30 min"})
+    tiers: list[ApproverGroupDocument] = Field(min_length=1, max_length=5)
+    counts: TierCounts = Field(
+        TierCounts.WHOLE_REQUEST, description="What a tier's approval counts for."
+    )
+
+    def escalation(self) -> Escalation:
+        return Escalation(self.every, tuple(tier.group() for tier in self.tiers), self.counts)
+
+
+class FlowDocument(Ours):
+    """One access flow: who may request what, for how long, approved by whom."""
+
+    name: Name
+    active: bool = True
+    description: str = ""
+    labels: Annotated[list[_Label], Field(max_length=20), AfterValidator(_distinct)] = Field(
+        default_factory=list[str]
+    )
+    requestors: Requestors = Field(description="Who may ask.")
+    request_for: Annotated[
+        list[_Self],
+        BeforeValidator(listed, json_schema_input_type=_Self | list[_Self]),
+        Field(min_length=1),
+    ] = Field(default_factory=lambda: list(get_args(_Self)))
+    targets: list[TargetDocument] = Field(min_length=1, description="What can be had.")
+    grant_for: _Grant = Field(
+        HOUR,
+        description="The longest time, 5 min to 365 days, or `indefinite`.",
+        json_schema_extra={"default": "1 h"},
+    )
+    extension: Annotated[ExtensionDocument | None, none_for("off", "no", "false")] = None
+    approval: Annotated[ApprovalDocument | None, none_for("automatic")] = Field(
+        None, description="Left out: automatic."
+    )
+    lapses_after: _Lapse = Field(
+        DAY,
+        description="When a request that nobody decided ends.",
+        json_schema_extra={"default": "1 day"},
+    )
+    escalation: Annotated[EscalationDocument | None, none_for("off", "no", "false")] = None
+    require_mfa: _No = False
+    require_justification: bool = True
+    require_reason: bool = Field(default=False, description="Of approvers.")
+    self_approval: bool = Field(
+        default=False, description="Whether requestor and grantee may approve their own request."
+    )
+    break_glass: _No = False
+    when: Literal["always"] = "always"
+    space: Literal["global"] = "global"
+    notify: Literal["direct messages"] = "direct messages"
+
+    @field_validator("extension")
+    @classmethod
+    def _within_grant(
+        cls, value: ExtensionDocument | None, info: ValidationInfo
+    ) -> ExtensionDocument | None:
+        if value is None or "grant_for" not in info.data:
+            return value
+        longest = info.data["grant_for"]
+        if longest is None:
+            raise ValueError("Access without end cannot be extended. Take the extension out.")
+        if value.each and value.each > longest:
+            limit = in_words(longest)
+            raise ValueError(
+                f"Each extension is {in_words(value.each)}, longer than grant_for. At most {limit}."
+            )
+        return value
+
+    @field_validator("escalation")
+    @classmethod
+    def _within_lapse(
+        cls, value: EscalationDocument | None, info: ValidationInfo
+    ) -> EscalationDocument | None:
+        if value is None:
+            return value
+        if info.data.get("approval", value) is None:
+            raise ValueError("An automatic flow has nothing to escalate. Add an approval.")
+        lapse = info.data.get("lapses_after")
+        whole = value.every * len(value.tiers)
+        if lapse is not None and whole >= lapse:
+            raise ValueError(
+                f"{in_words(whole)} of escalation reach lapses_after, {in_words(lapse)}. "
+                "Escalate sooner, or let requests lapse later."
+            )
+        return value
+
+    def revision(self) -> Revision:
+        longest = self.grant_for or MAX_DURATION
+        return Revision(
+            name=self.name,
+            requestors=self.requestors,
+            targets=tuple(target.selector() for target in self.targets),
+            grant_for=self.grant_for,
+            extension=self.extension.extension(longest) if self.extension else None,
+            approval=self.approval.approval() if self.approval else None,
+            escalation=self.escalation.escalation() if self.escalation else None,
+            lapses_after=self.lapses_after,
+            require_justification=self.require_justification,
+            require_reason=self.require_reason,
+            self_approval=self.self_approval,
+            labels=tuple(self.labels),
+            description=self.description.strip(),
+        )
+
+
+def flow_schema() -> dict[str, Any]:
+    """Return the JSON Schema of flows.yaml, as published in manifests/flow.schema.json."""
+    schema = FlowDocument.model_json_schema(ref_template="#/$defs/{model}")
+    definitions = schema.pop("$defs", {})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Latchkey's access flows",
+        "type": "object",
+        "properties": {"flows": {"type": "array", "items": {"$ref": "#/$defs/Flow"}}},
+        "required": ["flows"],
+        "additionalProperties": False,
+        "$defs": {"Flow": schema, **definitions},
+    }
+
+
+def revision_document(revision: Revision, directory: Directory) -> dict[str, Any]:
+    """Return the flow as flows.yaml writes it; `active` is the caller's to add.
+
+    Loading it gives the revision again, unless it has what the files cannot say yet.
+    """
+    plain = Revision(revision.name, revision.requestors, revision.targets)
+    said = {
+        "description": revision.description,
+        "labels": list(revision.labels),
+        "request_for": sorted(revision.request_for),
+        "grantees": revision.grantees and written(revision.grantees, directory),
+        "grant_for": in_words(revision.grant_for) if revision.grant_for else "indefinite",
+        "extension": revision.extension
+        and {"times": revision.extension.times, "each": in_words(revision.extension.each)},
+        "approval": revision.approval and _approval(revision.approval, directory),
+        "lapses_after": in_words(revision.lapses_after),
+        "escalation": revision.escalation and _escalation(revision.escalation, directory),
+        "require_mfa": revision.require_mfa,
+        "require_justification": revision.require_justification,
+        "require_reason": revision.require_reason,
+        "self_approval": revision.self_approval,
+    }
+    return {
+        "name": revision.name,
+        "requestors": written(revision.requestors, directory),
+        "targets": [_target(selector) for selector in revision.targets],
+    } | {k: v for k, v in said.items() if getattr(revision, k) != getattr(plain, k)}
+
+
+def _target(selector: Selector) -> dict[str, Any]:
+    parts = {"types": selector.types, "permissions": selector.permissions, "names": selector.names}
+    listed_parts = {key: sorted(words) for key, words in parts.items() if words}
+    return {"integration": selector.integration, **listed_parts}
+
+
+def _approval(approval: Approval, directory: Directory) -> dict[str, Any]:
+    key = "any_of" if approval.join is Join.ANY_OF else "all_of"
+    document: dict[str, Any] = {key: _groups(approval.groups, directory)}
+    return document if approval.distinct else document | {"distinct": False}
+
+
+def _escalation(escalation: Escalation, directory: Directory) -> dict[str, Any]:
+    return {
+        "every": in_words(escalation.every),
+        "tiers": _groups(escalation.tiers, directory),
+        "counts": escalation.counts.value,
+    }
+
+
+def _groups(groups: tuple[ApproverGroup, ...], directory: Directory) -> list[dict[str, Any]]:
+    return [{"name": g.name, "people": written(g.conditions, directory)} for g in groups]

@@ -1,0 +1,279 @@
+"""What every document is made of: texts, durations, names looked up, faults put into words."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from engine import duration
+from engine.directory import Directory, GroupId, PersonId
+from engine.outcome import Refusal
+from manifests.marked_yaml import Place
+
+NOT_YET = {
+    "all_of": "Approval by all of several groups",
+    "break_glass": "Break-glass",
+    "bundle": "A bundle as target",
+    "grantees": "Asking for others",
+    "notify": "Approval in a channel",
+    "on_call": "A condition on who is on call",
+    "owner": "A condition on the owner",
+    "query": "A query as target",
+    "request_for": "Asking for others",
+    "require_mfa": "MFA",
+    "scope": "An access scope as target",
+    "space": "A space",
+    "when": "A time window",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of system has, as its connector discovers it."""
+
+    types: frozenset[str]
+    permissions: frozenset[str]
+
+
+KINDS = {
+    "postgresql": Kind(
+        frozenset({"database", "schema", "table", "function", "role"}),
+        frozenset({"connect", "read", "read-write", "truncate", "execute", "member"}),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What flows may speak of: people, and what kind of system each integration is.
+
+    Where parts were faulty, not all is known, and an unknown name is no fault of its own.
+    """
+
+    directory: Directory = field(default_factory=lambda: Directory.of(()))
+    kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
+    people_known: bool = True
+    systems_known: bool = True
+
+
+def house(info: ValidationInfo) -> House:
+    return info.context if isinstance(info.context, House) else House()
+
+
+class Ours(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Notes:
+    """Several faults of one value, raised together by `settle`."""
+
+    def __init__(self) -> None:
+        self._faults: list[InitErrorDetails] = []
+
+    def add(self, sentence: str, *place: str | int) -> None:
+        error = PydanticCustomError("manifest", "{sentence}", {"sentence": sentence})
+        self._faults.append(InitErrorDetails(type=error, loc=place, input=None))
+
+    def settle(self) -> None:
+        if self._faults:
+            raise ValidationError.from_exception_data("manifest", self._faults)
+
+
+# --- Words for people --------------------------------------------------------------------------
+
+
+def shown(value: object) -> str:
+    """Quote a value as it was found, cut short."""
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            line = " ".join(value.split())
+            return f"“{line if len(line) <= 40 else line[:39] + '…'}”"
+        case list():
+            return "a list"
+        case _:
+            return "keys and values"
+
+
+def nearest(word: str, known: Iterable[str], key: Callable[[str], str] = str.casefold) -> str:
+    """Return the cure for a word that is none of the known ones. `key`: in what they differ."""
+    by_key = {key(k): k for k in known}
+    near = difflib.get_close_matches(key(word), by_key, 1)
+    if near:
+        return f"Did you mean `{by_key[near[0]]}`?"
+    if not by_key or len(by_key) > 24:
+        return "Check the spelling."
+    return f"Known here: {', '.join(sorted(by_key.values()))}."
+
+
+def not_yet(key: str) -> str:
+    return f"{NOT_YET[key]} is not supported yet. Leave `{key}` out."
+
+
+def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
+    """Yield place and sentence of all that pydantic, and our validators, found."""
+    for details in error.errors(include_url=False):
+        place = tuple(step for step in details["loc"] if step != "[key]")
+        yield place, _sentence(details, place, model)
+
+
+_KEYS = "Write keys and values, such as `name: …`; found {found}."
+_WHOLE = "Write a whole number; found {found}."
+_TRUTH = "Write true or false; found {found}."
+_CHOICE = "Write {expected}; found {found}."
+_SENTENCES = {
+    "manifest": "{sentence}",
+    "value_error": "{error}",
+    "missing": "`{key}` is missing.",
+    "extra_forbidden": "There is no `{key}` here. {cure}",
+    "string_type": "Write text; found {found}.",
+    "list_type": "Write a list, each item after a dash; found {found}.",
+    "dict_type": _KEYS,
+    "model_type": _KEYS,
+    "bool_type": _TRUTH,
+    "bool_parsing": _TRUTH,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "greater_than_equal": "At least {ge}; found {found}.",
+    "less_than_equal": "At most {le}; found {found}.",
+    "string_too_short": "The text is empty.",
+    "string_too_long": "At most {max_length} characters; this has {length}.",
+    "too_short": "The list is empty. Name at least one.",
+    "too_long": "At most {max_length}; this has {length}.",
+    "enum": _CHOICE,
+    "literal_error": _CHOICE,
+}
+
+
+def _sentence(details: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
+    kind, value = details["type"], details["input"]
+    key = next((step for step in reversed(place) if isinstance(step, str)), "")
+    if key in NOT_YET and kind in {"extra_forbidden", "literal_error", "too_long"}:
+        return not_yet(key)
+    words = {
+        "key": key,
+        "found": shown(value),
+        "length": len(value.strip() if isinstance(value, str) else value or ()),
+        "cure": nearest(key, _keys_at(model, place)) if kind == "extra_forbidden" else "",
+    }
+    template = _SENTENCES.get(kind, details["msg"].replace("{", "{{").replace("}", "}}"))
+    return template.format(**words, **details.get("ctx", {}))
+
+
+def _keys_at(model: type[BaseModel], place: Place) -> list[str]:
+    """Return the keys that are known beside the last step of the place."""
+    for step in place[:-1]:
+        if isinstance(step, str) and step in model.model_fields:
+            model = next(_models(model.model_fields[step].annotation), model)
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  (any annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+# --- People and groups by name -----------------------------------------------------------------
+
+
+def find_person(text: str, directory: Directory) -> PersonId:
+    """Find a person by email, id, or a name that only one has. Raises ValueError."""
+    found = directory.by_email(text)
+    if not found and text in directory.people:
+        return PersonId(text)
+    everybody = directory.people.values()
+    people = found or [p for p in everybody if p.name.casefold() == text.casefold()]
+    if len(people) == 1:
+        return people[0].id
+    if people:
+        emails = " or ".join(sorted(p.email for p in people))
+        raise ValueError(f"{shown(text)} fits {len(people)} people. Write {emails}.")
+    known = (p.email if "@" in text else p.name for p in everybody)
+    raise ValueError(f"Nobody in the directory is {shown(text)}. {nearest(text, known)}")
+
+
+def find_group(text: str, directory: Directory) -> GroupId:
+    """Find a group by `source:key`, or a name that only one has. Raises ValueError."""
+    if text in directory.groups:
+        return GroupId(text)
+    everyone = directory.groups.values()
+    found = [g.id for g in everyone if g.name.casefold() == text.casefold()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{shown(text)} fits several groups. Write {' or '.join(sorted(found))}.")
+    near = nearest(text, (g.name for g in everyone))
+    raise ValueError(f"There is no group {shown(text)}. {near}")
+
+
+# --- Texts and durations -------------------------------------------------------------------------
+
+
+def _one_line(text: str) -> str:
+    if len(text.splitlines()) > 1:
+        raise ValueError("Write it on one line.")
+    return text
+
+
+def listed(value: object) -> object:
+    """Let one text stand for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def read_duration(value: object, *, least: timedelta, most: timedelta) -> timedelta:
+    if not isinstance(value, str):
+        raise ValueError(f"Write a duration, such as 4 h; found {shown(value)}.")  # noqa: TRY004
+    found = duration.parse(value, least=least, most=most)
+    if isinstance(found, Refusal):
+        raise ValueError(found.sentence)  # noqa: TRY004
+    return found
+
+
+def between(least: timedelta, most: timedelta) -> PlainValidator:
+    """Read a duration within limits."""
+    words = f"{duration.in_words(least)} to {duration.in_words(most)}: 90 min, 1.5 h, 2 days."
+    written = Annotated[str | int, Field(description=words)]
+    reader = partial(read_duration, least=least, most=most)
+    return PlainValidator(reader, json_schema_input_type=written)
+
+
+def none_for(*words: str) -> BeforeValidator:
+    """Read words that mean “none of it” as None."""
+
+    def read(value: object) -> object:
+        said = isinstance(value, str) and value.strip().casefold() in words
+        return None if said else value
+
+    return BeforeValidator(read)
+
+
+ONE_LINE = AfterValidator(_one_line)
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ONE_LINE]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), ONE_LINE
+]
+Words = Annotated[
+    list[Line],
+    BeforeValidator(listed, json_schema_input_type=Line | list[Line]),
+    Field(min_length=1),
+]

@@ -1,0 +1,81 @@
+"""The parts of `docs/` that are printed: `python -m tests.printed` writes them."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from bot.sandbox import rules
+from bot.settings import Settings
+from engine.lifecycle import TABLE, Do, Row
+from engine.request import State
+
+DOCS = Path(__file__).parents[1] / "docs"
+FILES = {
+    "architecture.md": ("states",),
+    "running.md": ("settings",),
+    "sandbox.md": ("methods", "sizes", "events", "blocks", "elements", "parts"),
+}
+
+
+def states() -> str:
+    """Print what each state does with each command."""
+    head = ["state", *(command.__name__ for command in TABLE)]
+    rows = [[state.value, *(_cell(TABLE[c][state], state) for c in TABLE)] for state in State]
+    return _table(head, rows)
+
+
+def settings() -> str:
+    """Print what can be set."""
+    rows = []
+    for field in Settings.model_fields.values():
+        default = "required" if field.is_required() else f"`{field.default}`"
+        shown = default if field.default is not None or field.is_required() else ""
+        rows.append([f"`{field.alias}`", shown, field.description or ""])
+    return _table(["setting", "default", "what for"], rows)
+
+
+def put(text: str, name: str, printed: str) -> str:
+    """Return the text with what stands between the marks of `name` replaced."""
+    start, end = f"<!-- printed: {name} -->", "<!-- end -->"
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    return pattern.sub(lambda _: f"{start}\n{printed}\n{end}", text)
+
+
+def current(name: str) -> str:
+    """Return the file of `docs/` as it should be."""
+    text = (DOCS / name).read_text()
+    for part in FILES[name]:
+        text = put(text, part, PARTS[part]())
+    return text
+
+
+def _cell(row: Row, state: State) -> str:
+    if not isinstance(row, Do):
+        return f"✗ {row.code.value}"
+    to = [s.value for s in row.to if s is not state]
+    return ", ".join(f"→ {s}" for s in to) or ("stays" if row.to else "·")
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _of_sandbox(rows: Callable[[], list[list[str]]]) -> Callable[[], str]:
+    def printed() -> str:
+        head, *body = rows()
+        return _table(head, body)
+
+    return printed
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": states,
+    "settings": settings,
+    **{name: _of_sandbox(getattr(rules, name)) for name in FILES["sandbox.md"]},
+}
+
+
+if __name__ == "__main__":
+    for file in FILES:
+        (DOCS / file).write_text(current(file))
