@@ -20,8 +20,8 @@ from bot.slack.rate_limits import POST, Pace
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
-from engine import lifecycle
 from engine.directory import PersonId
+from engine.life.offers import offer_key
 from engine.outcome import Card
 from engine.request import State, code_of
 from storage import messages
@@ -321,7 +321,7 @@ def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
     if parcel.kind is Card.APPROVAL:
         return scene.request.state is State.PENDING
     if parcel.kind is Card.OFFER:
-        current = lifecycle.offer_key(scene.request) == parcel.key
+        current = offer_key(scene.request) == parcel.key
         return current and scene.request.state is State.ACTIVE
     return True
 

@@ -6,7 +6,7 @@ from bot.views import phrases
 from bot.views.blocks import actions, context, fields, header, message, section
 from bot.views.text import capital, cut, prose
 from bot.views.values import Message, Scene
-from engine.lifecycle import offer_key
+from engine.life.offers import offer_key
 from engine.outcome import Card
 from engine.request import AccessRequest, State
 

@@ -14,7 +14,7 @@ from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import Join
 from engine.inventory import Resource
-from engine.lifecycle import next_tier_at
+from engine.life.pending import next_tier_at
 from engine.request import SYSTEM, AccessRequest, Approval, Ask, Grant, GrantState, Settled, State
 
 __all__ = [

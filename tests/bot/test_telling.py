@@ -8,6 +8,7 @@ import pytest
 
 from bot.operations import telling
 from bot.usecases.console import Line
+from engine import life as steps
 from engine import lifecycle
 from engine.directory import PersonId
 from engine.request import OPERATOR, State
@@ -15,7 +16,11 @@ from tests.support.builders import NOW, life
 
 TELLER = telling.Teller(lambda person: person.capitalize(), {}, NOW)
 ACTIONS = {
-    *re.findall(r'Entry\(\s*"(\w+)"', Path(lifecycle.__file__).read_text()),
+    *(
+        action
+        for step in (Path(lifecycle.__file__), *Path(*steps.__path__).glob("*.py"))
+        for action in re.findall(r'Entry\(\s*"(\w+)"', step.read_text())
+    ),
     *(state.value for state in State if state.final),
 }
 

@@ -39,11 +39,11 @@ from bot.views.text import (
     when,
 )
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
-from engine import lifecycle
 from engine.commands import Approve, Extend, Observe, Reject, Return
 from engine.directory import PersonId
 from engine.flow import Approval, Escalation, Extension, FlowId, Join
 from engine.inventory import EntitlementId, ResourceId
+from engine.life.offers import offer_key
 from engine.outcome import Card, Code, Refusal
 from engine.port import Outcome, Presence, Secret
 from engine.request import OPERATOR, SYSTEM, AccountId, Ask, Seat, Settled, State
@@ -482,7 +482,7 @@ def test_after_the_decision_every_copy_shows_it_without_buttons(command, said):
 def offered():
     running = life(State.ACTIVE)
     running.tick(55 * MINUTE)
-    return running, lifecycle.offer_key(running.request)
+    return running, offer_key(running.request)
 
 
 def test_offer_says_what_ends_and_when():

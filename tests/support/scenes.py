@@ -20,7 +20,7 @@ from engine.inventory import (
     Resource,
     ResourceId,
 )
-from engine.lifecycle import offer_key
+from engine.life.offers import offer_key
 from engine.port import Secret
 from engine.request import (
     SYSTEM,

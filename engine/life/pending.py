@@ -1,0 +1,317 @@
+"""A request that waits: verified, asked about, escalated, decided, cancelled, lapsed."""
+
+from datetime import datetime
+
+from engine import approval
+from engine.approval import Case
+from engine.commands import Approve, Cancel, Reject, Tick, Verify
+from engine.directory import Person, PersonId
+from engine.facts import Facts
+from engine.flow import MAX_DURATION, MIN_DURATION, Revision
+from engine.life.settling import provisional_end
+from engine.life.telling import (
+    alarm,
+    everyone,
+    in_audit,
+    inactive_party,
+    is_admin,
+    is_readable,
+    refusal,
+    to_parties,
+    too_long,
+    why_gone,
+)
+from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
+from engine.words import trimmed
+
+
+def await_approval(
+    request: AccessRequest, facts: Facts, now: datetime, audit: tuple[Entry, ...] = ()
+) -> Decision:
+    if facts.revision.approval is None:
+        automatic = Entry("approved", SYSTEM, {"how": "automatic"})
+        return _grant(request, now, by=SYSTEM, audit=(*audit, automatic))
+    request = request.with_(state=State.PENDING, pending_since=now)
+    request, tells = _ask(request, facts)
+    return Decision(request, (*to_parties(request, Card.REQUEST), *tells), audit)
+
+
+def verify(
+    request: AccessRequest, command: Verify, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    if command.by != request.grantee:
+        return Refusal(Code.NOT_YOURS, "Only the person who is to have the access can verify it.")
+    if closed := _no_longer_open(request, facts, now):
+        return closed
+    return await_approval(request, facts, now, audit=(Entry("verified", command.by),))
+
+
+def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refusal | None:
+    """Ask again, at the click, what the clock might not have got round to."""
+    if now >= request.lapses_at:
+        return refusal(Code.LAPSED, request, facts)
+    if facts.flow.deleted:
+        return Refusal(Code.FLOW_CLOSED, "The access flow of this request was deleted.")
+    if not facts.revision.readable:
+        sentence = "The access flow of this request cannot be read. The administrators are told."
+        return Refusal(Code.UNREADABLE, sentence)
+    if gone := inactive_party(request, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{why_gone(gone, facts)}.")
+    return None
+
+
+def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tell, ...]]:
+    """Ask everybody who may decide now, and tell whose right has come or gone."""
+    case = approval.seat_stand_ins(_case(request, facts))
+    before = {(a.person, a.seat): a.open for a in request.asks}
+    asked = approval.asks(case, request.asks)
+    changed = dict.fromkeys(a.person for a in asked if before.get((a.person, a.seat)) is not a.open)
+    tells = tuple(Tell(person, Card.APPROVAL) for person in changed)
+    if (changed or case.stand_ins != request.stand_ins) and approval.stuck(case):
+        sentence = f"{request.code} waits, and there is nobody left who could approve it."
+        tells += alarm(facts, "stuck", sentence)
+    return request.with_(asks=asked, stand_ins=case.stand_ins), tells
+
+
+def approve(
+    request: AccessRequest, command: Approve, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    decider = _decider(request, command.by, facts, now)
+    if isinstance(decider, Refusal):
+        return decider
+    person, seats = decider
+    if bad := _bad_approval(request, command, facts):
+        return bad
+    request, void = _void(request, facts)
+    mine = next((a for a in request.approvals if a.person == person.id), None)
+    if mine and seats <= mine.seats:
+        return Refusal(
+            Code.ALREADY_APPROVED,
+            f"You have approved this already. Still needed: {_missing(request, facts)}.",
+            mine.at,
+        )
+    given = Approval(
+        person.id,
+        seats | (mine.seats if mine else frozenset()),
+        person.approves_at(now),
+        trimmed(command.reason),
+        command.duration,
+        command.keep_extensions,
+    )
+    others = tuple(a for a in request.approvals if a.person != person.id)
+    request = request.with_(approvals=(*others, given))
+    entry = Entry("approved", person.id, in_audit(command.reason, command.duration))
+    if not approval.approved(_case(request, facts)):
+        request, tells = _ask(request, facts)
+        mine_told = Tell(person.id, Card.APPROVAL)
+        parties = to_parties(request, Card.REQUEST)
+        return Decision(request, (*dict.fromkeys((mine_told, *tells)), *parties), (*void, entry))
+    return _grant(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
+
+
+def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
+    """Drop approvals whose giver left, or became a guest, before the decision, for good."""
+    valid = _case(request, facts).valid
+    if valid == request.approvals:
+        return request, ()
+    lost = tuple(
+        Entry("void", SYSTEM, {"of": a.person}) for a in request.approvals if a not in valid
+    )
+    return request.with_(approvals=valid), lost
+
+
+def reject(
+    request: AccessRequest, command: Reject, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    decider = _decider(request, command.by, facts, now)
+    if isinstance(decider, Refusal):
+        return decider
+    person, _ = decider
+    if bad := _bad_reason(command.reason, facts.revision):
+        return bad
+    request = request.with_(
+        state=State.REJECTED, decided=Settled(person.id, now, trimmed(command.reason))
+    )
+    entry = Entry("rejected", person.id, in_audit(command.reason))
+    return Decision(_closed(request), everyone(request), (entry,))
+
+
+def _decider(
+    request: AccessRequest, by: PersonId, facts: Facts, now: datetime
+) -> tuple[Person, frozenset[Seat]] | Refusal:
+    """Ask again, at the click, all that must still hold for this person to decide, and whence."""
+    if closed := _no_longer_open(request, facts, now):
+        return closed
+    person = facts.directory.get(by)
+    if person is None or not person.may_ask:
+        return Refusal(Code.NOT_APPROVER, "You cannot approve requests.")
+    case = _case(request, facts)
+    if by in request.parties and not approval.may_sit(case, person):
+        return Refusal(Code.OWN_REQUEST, "Nobody decides their own request. Somebody else has to.")
+    seats = approval.seats(case, person)
+    if not seats:
+        return Refusal(Code.NOT_APPROVER, "You are not an approver of this request (any more).")
+    return person, seats
+
+
+def _bad_approval(request: AccessRequest, command: Approve, facts: Facts) -> Refusal | None:
+    if bad := _bad_reason(command.reason, facts.revision):
+        return bad
+    if command.duration is None:
+        return None
+    if command.duration < MIN_DURATION:
+        return Refusal(Code.BAD_DURATION, "The shortest time is 5 minutes.", about="duration")
+    if command.duration > (request.duration or MAX_DURATION):
+        return Refusal(
+            Code.BAD_DURATION, "You can shorten the time, not lengthen it.", about="duration"
+        )
+    return None
+
+
+def _bad_reason(reason: str, revision: Revision) -> Refusal | None:
+    if bad := too_long(reason):
+        return bad
+    if revision.require_reason and not trimmed(reason):
+        return Refusal(Code.REASON_NEEDED, "This flow asks for a reason.", about="reason")
+    return None
+
+
+def cancel(
+    request: AccessRequest, command: Cancel, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    if command.by not in request.parties and not is_admin(command.by, facts):
+        return Refusal(Code.NOT_YOURS, "Only who asked, who is to have it, or an admin can cancel.")
+    if bad := too_long(command.reason):
+        return bad
+    return _close(request, State.CANCELLED, command.by, now, command.reason)
+
+
+def _close(
+    request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
+) -> Decision:
+    request = _closed(request.with_(state=state, ended=Settled(by, now, trimmed(reason))))
+    return Decision(request, everyone(request), (Entry(state.value, by, in_audit(reason)),))
+
+
+def _closed(request: AccessRequest) -> AccessRequest:
+    """No grant of a request that was never granted stays open."""
+    grants = tuple(g.ended() if g.state is GrantState.WANTED else g for g in request.grants)
+    return request.with_(grants=grants)
+
+
+def tick_pending(
+    request: AccessRequest, _command: Tick, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    gone = inactive_party(request, facts)
+    if gone and is_readable(gone, facts):
+        return _close(request, State.CANCELLED, SYSTEM, now, why_gone(gone, facts))
+    if facts.flow.deleted:
+        return _close(request, State.CANCELLED, SYSTEM, now, "its access flow was deleted")
+    if gone or not (request.readable and facts.revision.readable):
+        return _wait(request, now)
+    request, lost = _drop_gone(request, facts)
+    if not any(g.open for g in request.grants):
+        closed = _close(request, State.CANCELLED, SYSTEM, now, "what it asked for no longer exists")
+        return Decision(closed.request, closed.tell, (*lost, *closed.audit))
+    if now >= request.lapses_at:
+        return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
+    tells = to_parties(request, Card.REQUEST) if lost else ()
+    if request.state is State.PENDING_MFA:
+        return Decision(request, tells, lost)
+    request, void = _void(request, facts)
+    escalated = _escalate(request, facts, now)
+    asked, more = _ask(escalated.request, facts)
+    return Decision(asked, (*tells, *escalated.tell, *more), (*lost, *void, *escalated.audit))
+
+
+def _wait(request: AccessRequest, now: datetime) -> Decision:
+    """Ask nobody, and drop nothing, while it cannot be read what would have to be known for it."""
+    if now < request.lapses_at:
+        return Decision(request)
+    return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
+
+
+def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
+    """Ask the tiers whose time has come; a tier with nobody to ask is skipped at once."""
+    tells: list[Tell] = []
+    audit: list[Entry] = []
+    escalation = facts.revision.escalation
+    while escalation and (due := next_tier_at(request, facts.revision)) and due <= now:
+        request = request.with_(rungs=request.rungs + 1)
+        somebody = False
+        while request.tiers_asked < len(escalation.tiers) and not somebody:
+            somebody = approval.tier_has_somebody(_case(request, facts), request.tiers_asked)
+            request = request.with_(tiers_asked=request.tiers_asked + 1)
+            audit.append(Entry("escalated", SYSTEM, {"tier": request.tiers_asked}))
+        if not somebody:
+            request = request.with_(admins_told=True)
+            sentence = f"Nobody has decided {request.code}; every tier was asked."
+            tells += alarm(facts, "undecided", sentence)
+            audit.append(Entry("admins_told", SYSTEM))
+    return Decision(request, tuple(tells), tuple(audit))
+
+
+def next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:
+    """Return when the next tier, or after the last the admins, are told; None: no more."""
+    escalation = revision.escalation
+    if escalation is None or request.pending_since is None or request.admins_told:
+        return None
+    return request.pending_since + escalation.every * (request.rungs + 1)
+
+
+def _drop_gone(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
+    """Let resources that are gone leave a request that waits."""
+    grants, lost = [], []
+    for grant in request.grants:
+        entitlement = facts.entitlements.get(grant.entitlement)
+        if grant.state is GrantState.WANTED and not (entitlement and entitlement.available):
+            lost.append(Entry("dropped", SYSTEM, {"entitlement": grant.entitlement}))
+            grants.append(grant.refused("It no longer exists."))
+        else:
+            grants.append(grant)
+    return request.with_(grants=tuple(grants)), tuple(lost)
+
+
+def _grant(
+    request: AccessRequest,
+    now: datetime,
+    *,
+    by: PersonId,
+    audit: tuple[Entry, ...],
+    reason: str = "",
+) -> Decision:
+    """Approved: store what should be, with a provisional end, before anything is called."""
+    shortened = [
+        (a.duration, a.keep_extensions)
+        for a in request.approvals
+        if a.duration is not None and a.duration != request.duration
+    ]
+    if shortened:
+        keep = all(keeps for _, keeps in shortened)
+        request = request.with_(
+            duration=min(duration for duration, _ in shortened),
+            extensions_allowed=request.extensions_allowed if keep else 0,
+        )
+    request = request.with_(
+        state=State.GRANTING, decided=Settled(by, now, reason), **provisional_end(request, now)
+    )
+    return Decision(request, everyone(request), audit)
+
+
+def _case(request: AccessRequest, facts: Facts) -> Case:
+    return Case(
+        facts.revision,
+        request.requestor,
+        request.grantee,
+        facts.directory,
+        facts.admins,
+        request.tiers_asked,
+        request.stand_ins,
+        request.approvals,
+    )
+
+
+def _missing(request: AccessRequest, facts: Facts) -> str:
+    names = [group.name for group in approval.missing(_case(request, facts))]
+    return ", ".join(names) or "nobody"

@@ -1,0 +1,128 @@
+"""Access that runs: offered an extension, extended, returned, revoked, ended by the clock."""
+
+from datetime import datetime
+
+from engine.commands import Extend, Return, Revoke, Tick
+from engine.facts import Facts
+from engine.holdings import wants
+from engine.life.offers import announced_at, offer_key, stale_offers
+from engine.life.settling import revoke_all
+from engine.life.telling import (
+    alarm,
+    inactive_grantee,
+    inactive_party,
+    is_admin,
+    is_readable,
+    iso,
+    name_of,
+    refusal,
+    to_parties,
+    too_long,
+    why_gone,
+)
+from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.request import OPERATOR, SYSTEM, AccessRequest, State
+
+
+def tick_active(
+    request: AccessRequest, _command: Tick, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    if gone := inactive_grantee(request, facts):
+        reason = why_gone(gone, facts)
+        return revoke_all(request, facts, now, ending=State.REVOKED, by=SYSTEM, reason=reason)
+    if request.ends_at is not None and now >= request.ends_at:
+        return revoke_all(request, facts, now, ending=State.EXPIRED, by=SYSTEM)
+    orphaned = _orphaned(request, facts)
+    made = sum(at <= now for at in announced_at(request))
+    if made <= request.offers_made:
+        return Decision(request, orphaned)
+    request = request.with_(offers_made=made)
+    offers = tuple(Tell(p, Card.OFFER, offer_key(request)) for p in request.parties)
+    entry = Entry("offered", SYSTEM, {"ends_at": iso(request.ends_at)})
+    return Decision(request, (*orphaned, *offers), (entry,))
+
+
+def _orphaned(request: AccessRequest, facts: Facts) -> tuple[Tell, ...]:
+    """Who asked for somebody else has left: the access stays, and somebody must know."""
+    requestor, grantee = (
+        facts.directory.get(request.requestor),
+        facts.directory.get(request.grantee),
+    )
+    here = requestor is not None and (requestor.may_ask or not requestor.readable)
+    if request.requestor == request.grantee or here or not request.readable:
+        return ()
+    sentence = (
+        f"{why_gone(request.requestor, facts)}, and had asked for {request.code}. "
+        f"{name_of(request.grantee, facts)} keeps the access until its end."
+    )
+    manager = facts.directory.get(grantee.manager) if grantee and grantee.manager else None
+    if manager and manager.may_ask:
+        return (Tell(manager.id, Card.NOTICE, "orphaned", sentence),)
+    return alarm(facts, "orphaned", sentence)
+
+
+def extend(
+    request: AccessRequest, command: Extend, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    # An operator: for who may have done so before the database was put back to an older state.
+    if command.by not in {*request.parties, OPERATOR}:
+        return Refusal(Code.NOT_YOURS, "Only who asked, or who has the access, can extend it.")
+    if gone := inactive_grantee(request, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{why_gone(gone, facts)}.")
+    if not is_readable(request.grantee, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{why_gone(request.grantee, facts)}.")
+    if command.by not in {request.grantee, OPERATOR} and inactive_party(request, facts):
+        return Refusal(Code.PERSON_INACTIVE, f"{why_gone(command.by, facts)}.")
+    if request.ends_at is None:
+        return Refusal(Code.NOTHING_TO_DO, "This access has no end. There is nothing to extend.")
+    if now >= request.ends_at:
+        return refusal(Code.NOT_RUNNING, request, facts)
+    if command.number <= request.extensions_used:
+        return Refusal(Code.ALREADY_EXTENDED, "This was extended already. It ends", request.ends_at)
+    extension = facts.revision.extension
+    if (
+        extension is None
+        or request.extensions_left == 0
+        or command.number != request.extensions_used + 1
+    ):
+        return Refusal(
+            Code.NO_EXTENSION_LEFT, "There is no extension left. It ends", request.ends_at
+        )
+    if not facts.flow.open:
+        return Refusal(Code.FLOW_CLOSED, "Its access flow takes no extensions any more.")
+    before = stale_offers(request)
+    awaits = tuple(
+        dict.fromkeys(g.account for g in request.grants if g.begun and wants(request, g))
+    )
+    request = request.with_(
+        ends_at=request.ends_at + extension.each,
+        end_set_at=now,
+        end_before=(request.end_before or request.ends_at) if awaits else None,
+        end_awaits=awaits,
+        extensions_used=request.extensions_used + 1,
+        offers_made=0,
+    )
+    entry = Entry("extended", command.by, {"until": iso(request.ends_at)})
+    return Decision(request, (*to_parties(request, Card.REQUEST), *before), (entry,))
+
+
+def give_back(
+    request: AccessRequest, command: Return, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    if command.by not in request.parties:
+        return Refusal(Code.NOT_YOURS, "Only who asked, or who has the access, can return it.")
+    return revoke_all(request, facts, now, ending=State.RETURNED, by=command.by)
+
+
+def revoke(
+    request: AccessRequest, command: Revoke, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    by = facts.directory.get(command.by)
+    decided_it = bool(by and by.may_ask and by.id in {a.person for a in request.approvals})
+    if not decided_it and not is_admin(command.by, facts):
+        return Refusal(Code.NOT_YOURS, "Only an admin, or who approved it, can revoke it.")
+    if bad := too_long(command.reason):
+        return bad
+    return revoke_all(
+        request, facts, now, ending=State.REVOKED, by=command.by, reason=command.reason
+    )

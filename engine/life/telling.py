@@ -1,0 +1,130 @@
+"""Who is told, what is said, and what is asked again at every step: the small pieces of a life."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine.directory import PersonId
+from engine.facts import Facts
+from engine.flow import MAX_REASON
+from engine.outcome import Card, Code, Refusal, Tell
+from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, State
+from engine.words import trimmed
+
+
+def too_long(reason: str) -> Refusal | None:
+    if (length := len(trimmed(reason))) <= MAX_REASON:
+        return None
+    sentence = f"A reason has at most {MAX_REASON} characters; this has {length}."
+    return Refusal(Code.TEXT_TOO_LONG, sentence, about="reason")
+
+
+def everyone(request: AccessRequest) -> tuple[Tell, ...]:
+    """Return the cards that show a decision: the parties', and every approver's copy."""
+    return (
+        *to_parties(request, Card.REQUEST),
+        *(Tell(person, Card.APPROVAL, post=False) for person in request.asked),
+    )
+
+
+def to_parties(request: AccessRequest, card: Card) -> tuple[Tell, ...]:
+    return tuple(Tell(person, card) for person in request.parties)
+
+
+def alarm(facts: Facts, key: str, sentence: str) -> tuple[Tell, ...]:
+    return tuple(Tell(admin, Card.ALARM, key, sentence) for admin in sorted(facts.admins))
+
+
+def in_audit(reason: str, duration: timedelta | None = None) -> dict[str, Any]:
+    said: dict[str, Any] = {"reason": text} if (text := trimmed(reason)) else {}
+    if duration is not None:
+        said["duration"] = int(duration.total_seconds())
+    return said
+
+
+def is_admin(person: PersonId, facts: Facts) -> bool:
+    return person == OPERATOR or (
+        person in facts.admins and bool((p := facts.directory.get(person)) and p.may_ask)
+    )
+
+
+def inactive_party(request: AccessRequest, facts: Facts) -> PersonId | None:
+    requestor = facts.directory.get(request.requestor)
+    if requestor is None or not requestor.may_ask:
+        return request.requestor
+    return inactive_grantee(request, facts)
+
+
+def inactive_grantee(request: AccessRequest, facts: Facts) -> PersonId | None:
+    grantee = facts.directory.get(request.grantee)
+    return request.grantee if grantee is None or not grantee.may_receive else None
+
+
+def name_of(person: PersonId, facts: Facts) -> str:
+    if person == SYSTEM:
+        return "Latchkey"
+    if person == OPERATOR:
+        return "an operator"
+    found = facts.directory.get(person)
+    return found.name if found else "Somebody"
+
+
+def is_readable(person: PersonId, facts: Facts) -> bool:
+    found = facts.directory.get(person)
+    return found is None or found.readable
+
+
+def why_gone(person: PersonId, facts: Facts) -> str:
+    found = facts.directory.get(person)
+    if not is_readable(person, facts):
+        return f"What the directory says of {name_of(person, facts)} cannot be read"
+    guest = found is not None and found.active
+    return f"{name_of(person, facts)} is {'a guest now' if guest else 'no longer active'}"
+
+
+def name_of_what(grant: Grant, facts: Facts) -> str:
+    return str(facts.entitlements.get(grant.entitlement, "an access"))
+
+
+def iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def refusal(code: Code, request: AccessRequest, facts: Facts) -> Refusal:
+    """Say what is true of the request, to somebody who came too late or too early."""
+    if code is Code.LAPSED:
+        return Refusal(code, "This request has lapsed", request.lapses_at)
+    match request.state:
+        case State.PENDING_MFA:
+            return Refusal(code, f"{name_of(request.grantee, facts)} has to verify first.")
+        case State.PENDING:
+            return Refusal(code, "This request still waits for a decision.")
+        case State.GRANTING:
+            return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
+        case State.ACTIVE if code is Code.NOT_RUNNING:
+            return Refusal(code, "This access has just ended", request.ends_at)
+        case State.ACTIVE:
+            return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
+        case State.REJECTED:
+            return Refusal(code, _decided_by(request, facts, "rejected"), _decided_at(request))
+        case _ if code is Code.SETTLED and request.decided:
+            return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
+        case State.REVOKING:
+            return Refusal(code, "This access is being taken away", _ended_at(request))
+        case _:
+            by = f" by {name_of(request.ended.by, facts)}" if request.ended else ""
+            word = request.state.value.replace("_", " ")
+            return Refusal(code, f"This request was {word}{by}", _ended_at(request))
+
+
+def _decided_by(request: AccessRequest, facts: Facts, word: str) -> str:
+    if request.decided is None or request.decided.by == SYSTEM:
+        return f"This request was {word} automatically"
+    return f"{name_of(request.decided.by, facts)} {word} this request"
+
+
+def _decided_at(request: AccessRequest) -> datetime | None:
+    return request.decided.at if request.decided else None
+
+
+def _ended_at(request: AccessRequest) -> datetime | None:
+    return request.ended.at if request.ended else None
