@@ -1,4 +1,4 @@
-"""Who may decide a request, who must be asked, and whether it is approved (SPEC 8).
+"""Who may decide a request, who is asked, and when it is approved (docs/rules.md, *Who decides*).
 
 One function answers “may this person decide” (`seats`): asking, preview and click all call it.
 """

@@ -1,4 +1,4 @@
-"""Conditions on people: attribute, comparator, values; joined into groups by AND or OR (SPEC 3)."""
+"""Conditions on people, joined into groups by AND or OR (docs/rules.md, *Conditions*)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace

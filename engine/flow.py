@@ -1,4 +1,4 @@
-"""The access flow: who may request what, for how long, approved by whom (SPEC 2)."""
+"""The access flow: who may request what, how long, approved by whom (docs/rules.md, *Flows*)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The company as files: people, administrators, connected systems, access flows (SPEC 13).
+"""The company as files: people, administrators, connected systems, access flows.
 
 `load` reads a folder and returns engine values, or raises with all that is wrong in it at once.
 `revision_document` is the way back: a flow as flows.yaml writes it.

@@ -1,4 +1,4 @@
-"""Access flows as written (SPEC 2): the documents, their JSON Schema, and the way back."""
+"""Access flows as written: the documents, their JSON Schema, and the way back."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal, get_args

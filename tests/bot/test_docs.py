@@ -18,3 +18,15 @@ def test_every_link_of_the_documents_leads_somewhere():
     for page in [root / "README.md", *printed.DOCS.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_and_part_that_the_code_points_to_is_there():
+    root = printed.DOCS.parent
+    cited = 0
+    for module in (
+        p for part in ("bot", "engine", "storage", "manifests") for p in (root / part).rglob("*.py")
+    ):
+        for page, part in re.findall(r"docs/(\w+\.md)(?:, \*([^*]+)\*)?", module.read_text()):
+            cited += 1
+            assert not part or f"\n## {part}\n" in (printed.DOCS / page).read_text(), module
+    assert cited
