@@ -52,7 +52,8 @@ def due(database: Database, now: datetime, limit: int) -> list[RequestId]:
 
     One that is no possible moment has come, too: a tick sets it right.
     """
-    rows = database.ask(_DUE, {"now": now, "never": now + NEVER, "limit": limit})
+    with database.read() as session:
+        rows = session.ask(_DUE, {"now": now, "never": now + NEVER, "limit": limit})
     return [RequestId(id_ or 0) for (id_,) in rows]
 
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     ExceptionContext,
-    Select,
     UpdateBase,
     create_engine,
     event,
@@ -36,7 +35,6 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import Session
 
 from storage import files
-from storage.kept import KeptConnection
 from storage.notices import notify
 from storage.readings import Follower, take
 from storage.secrets import KeyRing
@@ -339,7 +337,6 @@ class Database:
         if self.sqlite:
             event.listen(self.writer, "begin", self._begin_immediate)
         self._only: Connection | None = None  # SQLite's, to write with
-        self._kept = KeptConnection(self.reader)
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
         self.unread = Unread()
@@ -432,20 +429,6 @@ class Database:
         ):
             yield session
 
-    def ask(self, query: Select[*Columns], values: Mapping[str, Any]) -> list[tuple[*Columns]]:
-        """Ask what is asked every second, for the price of a round trip.
-
-        `query` is a constant with `bindparam`s; it returns what the driver gives.
-        """
-        try:
-            return self._kept.ask(query, values)
-        except self.reader.dialect.loaded_dbapi.Error:
-            self._lost_one()
-            # The pool finds out whether the database is away, or it was only this connection.
-            with self.reader.connect() as connection:
-                rows = connection.execute(query, values)
-                return cast(list[tuple[*Columns]], [tuple(row) for row in rows])
-
     def now(self) -> datetime:
         """Return the moment by the database's clock, which is the same for all who share it.
 
@@ -484,7 +467,6 @@ class Database:
         self.statements.say(connection, "BEGIN IMMEDIATE")
 
     def close(self) -> None:
-        self._kept.close()
         if self._only:
             self._only.close()
             self._only = None

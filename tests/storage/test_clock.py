@@ -45,17 +45,6 @@ def test_request_is_woken_at_its_moment_and_not_before(stored):
     assert SAM in stored.again(request).asked
 
 
-def test_what_is_due_is_found_though_the_connection_was_cut(stored):
-    """After a restart of the database the loop's own connection is dead; so may be the pool's."""
-    request = stored.submit(flow=WRITING)
-    assert stored.tick() == []
-    stored.database._kept._connection.dbapi_connection.close()
-    stored.pass_(15 * MINUTE)
-
-    assert stored.tick() == [request.id]
-    assert stored.tick() == []
-
-
 def test_after_a_tick_the_next_moment_is_ahead(stored):
     """A whole life by the clock alone: at each stop there is something to do, and then none."""
     stored.write(lambda tx, _: sync.flows(tx, [(writing(grant_for=None), True)], stored.now))

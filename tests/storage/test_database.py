@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
@@ -241,40 +241,6 @@ def test_connections_that_rested_are_looked_at_before_they_are_used(url, monkeyp
     with database.read() as one, database.read() as another:
         assert one.execute(select(col(JobRow.kind))).scalar() == JobKind.SWEEP
         assert another.execute(select(col(JobRow.kind))).scalar() == JobKind.SWEEP
-    database.close()
-
-
-DUE = select(col(JobRow.id), col(JobRow.due_at)).where(
-    col(JobRow.due_at) <= bindparam("now"), col(JobRow.kind) == "sweep"
-)
-
-
-def test_what_is_asked_every_second_is_answered_as_by_a_session(database):
-    with database.write() as tx:
-        for number in range(3):
-            schedule(tx, JobKind.SWEEP, str(number), START + timedelta(hours=number))
-    given = {"now": START + timedelta(hours=1)}
-    with database.read() as session:
-        expected = [id_ for id_, _ in session.execute(DUE, given)]
-
-    for _ in range(2):  # prepared, and again
-        assert [id_ for id_, _ in database.ask(DUE, given)] == expected
-    assert len(expected) == 2
-    assert database.ask(DUE, {"now": START - timedelta(hours=1)}) == []
-
-
-@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-def test_what_is_asked_every_second_is_answered_though_the_connection_is_gone(url, monkeypatch):
-    database = Database(url)
-    monkeypatch.setattr("storage.database.RESTED", 0.0)
-    with database.write() as tx:
-        schedule(tx, JobKind.SWEEP, "", START)
-    before = database.ask(DUE, {"now": START})
-    leave(url)
-
-    assert database.ask(DUE, {"now": START}) == before
-    assert database.ask(DUE, {"now": START}) == before
-    assert len(before) == 1
     database.close()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import select, text
 from sqlalchemy.engine import make_url
 from sqlmodel import col
 
@@ -134,12 +134,6 @@ def by_the_reader(database):
         return shown(lambda query: session.connection().exec_driver_sql(query).scalar())
 
 
-def by_the_kept_connection(database):
-    database.ask(select(col(JobRow.id)).where(col(JobRow.kind) == bindparam("kind")), {"kind": "x"})
-    driver = database._kept._connection.driver_connection
-    return shown(lambda query: driver.execute(query).fetchone()[0])
-
-
 def by_the_listener(database):
     """Ask where the listener would begin to listen."""
     found: dict[str, str] = {}
@@ -175,7 +169,6 @@ def by_the_migrations(database):
 WAYS = (
     by_the_writer,
     by_the_reader,
-    by_the_kept_connection,
     by_the_listener,
     by_the_migrations,
 )
