@@ -41,7 +41,7 @@ from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError, schema_of
 from storage.types import db_now, read_json
 from storage.unread import Unread
-from storage.words import Columns, Statements
+from storage.words import Columns, Statements, cut_off, is_cut_off
 
 WRITERS = 3  # at once, on PostgreSQL
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
@@ -94,11 +94,11 @@ def passes(fault: Exception) -> bool:
     """
     if isinstance(fault, NoConnectionError | BusyError):
         return True
-    cause = getattr(fault, "orig", None)
+    cause: BaseException | None = getattr(fault, "orig", None)
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _TAKEN
     if state := getattr(cause, "sqlstate", None):
-        return state[:2] in _PASSING
+        return state[:2] in _PASSING or is_cut_off(cause)
     said = str(cause or "")
     # What a server answers to a new connection comes without its code.
     return cause is not None and ("FATAL" not in said or any(word in said for word in _REFUSING))
@@ -360,7 +360,7 @@ class Database:
             engine = create_engine(self.sessions.url, use_native_hstore=False, **common)
             event.listen(engine, "do_connect", _connect(self.sessions))
             event.listen(engine, "checkout", self._still_there(engine))
-            event.listen(engine, "handle_error", self._has_failed)
+            event.listen(engine, "handle_error", self._has_failed, retval=True)
             event.listen(engine, "do_executemany", _execute_one)
             return engine
         # The driver waits for others' locks for as long as `timeout` says. Statements that it keeps
@@ -455,9 +455,11 @@ class Database:
 
         return ask
 
-    def _has_failed(self, context: ExceptionContext) -> None:
+    def _has_failed(self, context: ExceptionContext) -> Exception | None:
         if context.is_disconnect:
             self._lost_one()
+        fault = context.original_exception
+        return cut_off(context.statement or "", fault) if is_cut_off(fault) else None
 
     def _lost_one(self) -> None:
         self._lost = time.monotonic()

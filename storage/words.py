@@ -9,7 +9,7 @@ from typing import Any, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import Connection, Dialect, Insert
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -21,6 +21,20 @@ T = TypeVar("T")
 Values = Mapping[str, Any]
 
 _STYLES = {"sqlite": "qmark", "postgresql": "format"}
+
+
+# PostgreSQL ended the session: too long in a transaction, or idle in one. The process had been
+# stopped, or suspended.
+_CUT_OFF = ("25P03", "25P04")
+
+
+def is_cut_off(fault: BaseException | None) -> bool:
+    return getattr(fault, "sqlstate", None) in _CUT_OFF
+
+
+def cut_off(text: str, fault: BaseException) -> OperationalError:
+    """Return it as what it is: undone, and to be tried again. The driver calls it its own fault."""
+    return OperationalError(text, None, fault, hide_parameters=True, connection_invalidated=True)
 
 
 class Words:
@@ -140,6 +154,8 @@ class Statements:
             if gone:
                 on.invalidate(fault)
                 self._lost()
+            if is_cut_off(fault):
+                raise cut_off(text, fault) from fault
             raise DBAPIError.instance(
                 text,
                 None,

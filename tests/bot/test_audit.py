@@ -90,7 +90,9 @@ def test_the_log_has_the_anchor_from_the_start(houses):
     line = next(line for line in told.house.bot.log.splitlines() if '"anchor of the audit"' in line)
 
     with told.desk.database.read() as session:
-        assert list(audit.verify(session, [Anchor.of(json.loads(line)["anchor"])])) == []
+        said = Anchor.of(json.loads(line)["anchor"])
+        # Other tests of this house have revoked without keys, which is found all the same.
+        assert list(audit.verify(session, [said])) == list(audit.verify(session, []))
 
 
 # --- the command line -----------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_no_line_is_written_into_what_has_the_number_of_a_stream_that_was_closed
 STALLED = """
 import logging, os, threading
 import structlog
-from bot import logs, signals
+from bot.operations import logs, signals
 
 logs.configure()
 asked = signals.listen()

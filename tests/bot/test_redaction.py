@@ -117,7 +117,7 @@ def test_no_line_of_the_log_holds_a_secret():
 
 SCRIPT = """
 import sys, threading, warnings
-from bot import redaction
+from bot.runtime import redaction
 redaction.install()
 redaction.know("hunter2-hunter2")
 print("out", "hunter2-hunter2")

@@ -8,7 +8,7 @@ import pytest
 
 PROCESS = """
 import os, signal, threading
-from bot import signals
+from bot.operations import signals
 
 asked = signals.listen()
 {then}

@@ -244,6 +244,32 @@ def test_connections_that_rested_are_looked_at_before_they_are_used(url, monkeyp
     database.close()
 
 
+@pytest.mark.parametrize("way", ["ask", "execute"])
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_process_that_was_stopped_in_a_transaction_finds_it_undone(database, url, way):
+    """What the server says then was no fault that passes: a start gave up at it."""
+    query = select(col(JobRow.id)).where(col(JobRow.kind) == "sweep")
+
+    def stopped():
+        with database.write() as tx:
+            schedule(tx, JobKind.SWEEP, "", START)
+            tx.connection().exec_driver_sql("set idle_in_transaction_session_timeout = 1")
+            with psycopg.connect(for_libpq(url), autocommit=True) as other:
+                wait_until(lambda: not others(other), "it is cut off")
+            tx.ask(query) if way == "ask" else tx.execute(query)
+
+    def others(other) -> int:
+        states = "select count(*) from pg_stat_activity where datname = current_database()"
+        return other.execute(states + " and state like 'idle in transaction%'").fetchone()[0]
+
+    with pytest.raises(OperationalError) as raised:
+        stopped()
+
+    assert passes(raised.value)
+    with database.read() as session:
+        assert session.ask(query) == []
+
+
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_a_heartbeat_does_not_queue_behind_those_who_wait_for_rows(url, monkeypatch):
     """Writers that waited for another's lock would have kept a living process from saying so."""
@@ -294,6 +320,7 @@ class _RefusedError(Exception):
         (_RefusedError('FATAL:  database "x" does not exist'), False),
         (_RefusedError("canceling statement due to lock timeout", "55P03"), True),
         (_RefusedError("terminating connection", "57P01"), True),
+        (_RefusedError("terminating connection due to idle-in-transaction timeout", "25P03"), True),
         (_RefusedError("permission denied", "42501"), False),
         (sqlite3.DatabaseError("file is not a database"), False),
     ],

@@ -116,10 +116,10 @@ def test_nothing_of_another_server_is_taken_in_and_the_admins_are_told_once(rebu
 
 
 def test_a_server_that_changes_while_it_is_read_is_not_taken_in(rebuilt):
-    before, discover = rebuilt.resources(), rebuilt.system.discover
+    before, read = rebuilt.resources(), rebuilt.system.discover
 
     def halfway():
-        found = discover()
+        found = read()
         rebuilt.system.rebuild("new")
         return found
 
