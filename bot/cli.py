@@ -16,7 +16,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy.exc import DBAPIError
 
 import manifests
 from bot import settings
@@ -38,7 +37,7 @@ from manifests import BadManifestsError
 from storage import schema, secrets, servers
 from storage.audit import Anchor, BadAnchorError, Reading, anchor
 from storage.claims import NotAloneError
-from storage.database import AWAY, Database, file_of, passes, unusable
+from storage.database import AWAY, FAULTS, Database, file_of, passes, unusable
 from storage.files import UnsafePlaceError
 from storage.schema import NeedsUpgradeError
 from storage.servers import Plan
@@ -780,7 +779,7 @@ def main() -> None:
         cli()
     except (BadManifestsError, BadReferenceError, UnsafePlaceError) as fault:
         _say_fault(str(fault))
-    except (DBAPIError, *AWAY) as fault:
+    except FAULTS as fault:
         _say_fault(_of_database(fault))
     except OSError as fault:  # a full disk behind stdout, for one
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again at its end

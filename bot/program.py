@@ -10,7 +10,6 @@ from typing import IO
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import OperationalError
 
 from bot.listeners import app
 from bot.loops import clock, reconcile
@@ -38,10 +37,11 @@ from bot.slack.socket_mode import LINKS, Links
 from bot.slack.strangers import Crowd
 from bot.usecases import anchors, discover, roster
 from bot.usecases.alarms import Alarms, in_lines
-from bot.usecases.credentials import SHOWN_FOR
 from bot.usecases.take_in import take_in
+from engine.account import SHOWN_FOR
 from engine.inventory import IntegrationId
 from engine.request import code_of
+from engine.retry import LONGEST_PAUSE
 from storage import claims, files, jobs, schema, servers
 from storage.claims import InstanceId
 from storage.clock import asleep, rouse
@@ -59,7 +59,7 @@ CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under w
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
 PATIENCE = 1.2  # seconds, and again as many: a click is answered before Slack gives it up (3 s)
-SWEEP_EVERY = 2 * claims.LONGEST_PAUSE
+SWEEP_EVERY = 2 * LONGEST_PAUSE
 SETTINGS = (
     "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
     "and start it anew."
@@ -303,7 +303,7 @@ class Program:
         try:
             with self.database.write(urgent=True) as tx:
                 reading = claims.beat(tx, self.services.instance)
-        except OperationalError as fault:
+        except AWAY as fault:
             # Somebody holds its row locked. Its leases last for a little; then it takes another.
             if not is_locked(fault) or self.services.pulse.steady:
                 raise

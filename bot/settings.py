@@ -30,8 +30,6 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from bot.runtime import redaction
 from bot.runtime.references import (
@@ -46,9 +44,8 @@ from bot.runtime.references import (
 from engine.eligibility import OPEN_SUBMISSIONS
 from manifests.parts import nearest
 from storage import files
-from storage.database import file_of
+from storage.database import of_owner, supported
 from storage.secrets import BadKeyError, KeyRing
-from storage.sessions import owner_of, schema_of
 
 SLACK = "https://slack.com/api/"
 SECRETS = frozenset(
@@ -66,7 +63,6 @@ ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
-_TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
 _PRINTABLE = re.compile("[!-~]+")
 # What Kubernetes sets for a service whose name begins with latchkey, beside SERVICE_HOST and the
 # address of its port, which is a URL.
@@ -184,28 +180,7 @@ class StoreSettings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        value = re.sub("^postgresql://", "postgresql+psycopg://", value)
-        try:
-            url = make_url(value)
-            if url.drivername == "postgresql+psycopg":
-                if "@" in _TO_THE_HOST.sub("", value, count=1):
-                    raise ValueError  # noqa: TRY301  (a part of the password, read as the host)
-                url.get_dialect()().create_connect_args(url)
-        except (ArgumentError, ValueError):  # whose words would quote parts of a password
-            raise ValueError(
-                "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
-                "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
-            ) from None
-        if url.drivername not in {"sqlite", "postgresql+psycopg"}:
-            raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
-        if url.drivername == "sqlite" and file_of(value) is None:
-            raise ValueError(
-                "a database in memory is gone with the process, and the duty to end access with "
-                "it: name a file, like sqlite:///latchkey.db"
-            )
-        schema_of(url)
-        owner_of(url)
-        return value
+        return supported(value)
 
     @field_validator("clock_file")
     @classmethod
@@ -266,9 +241,7 @@ class OwnerSettings(StoreSettings):
         """Where the owner of the schema finds it: it has one name, which one address gives."""
         if self.owner_url is None:
             return None
-        place = {"schema": schema_of(make_url(self.database_url))}
-        url = make_url(self.owner_url).difference_update_query(["owner"])
-        return url.update_query_dict(place).render_as_string(hide_password=False)
+        return of_owner(self.owner_url, self.database_url)
 
 
 class Settings(ManifestSettings, OwnerSettings):

@@ -12,6 +12,7 @@ from engine.inventory import Entitlement, IntegrationId
 
 FlowId = NewType("FlowId", int)
 
+UNKNOWN = "an unknown access flow"  # the name of one that cannot be read
 MIN_DURATION = timedelta(minutes=5)
 MAX_DURATION = timedelta(days=365)
 MAX_REASON = 124

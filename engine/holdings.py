@@ -1,11 +1,14 @@
 """What one account should hold, from the live requests that touch it."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from engine.inventory import EntitlementId
+from engine.inventory import Entitlement, EntitlementId
+from engine.port import Target
 from engine.request import AccessRequest, AccountId, Grant, GrantState
+
+_TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,50 @@ def wish(account: AccountId, requests: Iterable[AccessRequest]) -> Wish:
     return Wish(frozenset(wanted), frozenset(begun - wanted), until)
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The requests that have a grant on one account, and the inventory of what they name."""
+
+    account: AccountId
+    requests: Sequence[AccessRequest] = ()
+    inventory: Mapping[EntitlementId, Entitlement] = field(
+        default_factory=dict[EntitlementId, Entitlement]
+    )
+
+    @property
+    def sum(self) -> Wish:
+        return wish(self.account, self.requests)
+
+    @property
+    def grants(self) -> list[tuple[AccessRequest, Grant]]:
+        return list(_grants(self.account, self.requests))
+
+    @property
+    def open(self) -> bool:
+        """Whether anything is held, or is to be."""
+        return any(grant.open for _, grant in self.grants)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something new that could be begun."""
+        return any(g.state is GrantState.WANTED and wants(r, g) for r, g in self.grants)
+
+    @property
+    def standing(self) -> list[EntitlementId]:
+        """What was there before Latchkey."""
+        return sorted({grant.entitlement for _, grant in self.grants if grant.standing})
+
+    def target(self, entitlement: EntitlementId) -> Target:
+        return target_of(self.inventory[entitlement])
+
+
+def target_of(entitlement: Entitlement) -> Target:
+    """Return an entitlement as its system knows it."""
+    resource, server = entitlement.resource, entitlement.integration.server
+    permission = entitlement.permission.name
+    return Target(resource.type, resource.source_id, resource.path, permission, server)
+
+
 def unlooked(
     account: AccountId, requests: Iterable[AccessRequest]
 ) -> tuple[frozenset[EntitlementId], frozenset[EntitlementId]]:
@@ -63,6 +110,26 @@ def wants(request: AccessRequest, grant: Grant) -> bool:
         and grant.state in {GrantState.WANTED, GrantState.HELD}
         and not grant.standing
     )
+
+
+def calls(before: AccessRequest, after: AccessRequest) -> Mapping[AccountId, bool]:
+    """Map the accounts whose system must be called after a decision to whether something ends."""
+    called: dict[AccountId, bool] = {}
+    for old, new in zip(before.grants, after.grants, strict=True):
+        if _needs_a_call(before, old, after, new):
+            called[new.account] = called.get(new.account, False) or not wants(after, new)
+    return called
+
+
+def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: Grant) -> bool:
+    wanted, wants_now = wants(before, old), wants(after, new)
+    if wants_now != wanted:
+        return wants_now or new.begun
+    if not wants_now:
+        return new.begun and not old.begun
+    if before.ends_at is None or after.ends_at is None:
+        return before.ends_at is not after.ends_at
+    return abs(after.ends_at - before.ends_at) > _TOLD_END and after.confirmed_at is not None
 
 
 def held_elsewhere(

@@ -23,8 +23,10 @@ from engine.commands import (
     Tick,
     Verify,
 )
+from engine.eligibility import Draft
 from engine.facts import Facts
 from engine.flow import Revision
+from engine.inventory import IntegrationId
 from engine.life.granting import attempt, look_first, observe, running_end, tick_granting
 from engine.life.offers import announced_at
 from engine.life.pending import (
@@ -40,7 +42,9 @@ from engine.life.running import extend, give_back, revoke, tick_active
 from engine.life.settling import tick_revoking
 from engine.life.telling import refusal, to_parties
 from engine.outcome import Card, Code, Decision, Entry, Refusal
-from engine.request import AccessRequest, State
+from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
+from engine.retry import LONGEST_PAUSE
+from engine.words import trimmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,42 @@ def next_wake(request: AccessRequest, revision: Revision) -> datetime | None:
             return _earliest(request.ends_at, *announced_at(request)[request.offers_made :])
         case _:
             return None
+
+
+def wake(request: AccessRequest, revision: Revision, now: datetime) -> datetime | None:
+    """Return when the clock looks again: what cannot be read may be mended before its moment."""
+    at = next_wake(request, revision)
+    if at is None or (request.readable and revision.readable):
+        return at
+    return min(at, now + LONGEST_PAUSE)
+
+
+def drafted(
+    draft: Draft, accounts: Mapping[IntegrationId, AccountId], now: datetime
+) -> AccessRequest:
+    """Return what a draft asks for, before its life begins: storage has yet to number it.
+
+    `accounts` are the grantee's, in each system concerned.
+    """
+    revision = draft.flow.revision
+    return AccessRequest(
+        id=RequestId(0),
+        requestor=draft.requestor.id,
+        grantee=draft.grantee.id,
+        flow=draft.flow.id,
+        revision=draft.flow.number,
+        state=State.PENDING,
+        version=1,
+        submitted_at=now,
+        lapses_at=now + revision.lapses_after,
+        duration=draft.duration,
+        justification=trimmed(draft.justification),
+        grants=tuple(
+            Grant(GrantId(n), e.id, accounts[e.integration.id], named=e.resource.path)
+            for n, e in enumerate(draft.entitlements)
+        ),
+        extensions_allowed=revision.extension.times if revision.extension else 0,
+    )
 
 
 def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:

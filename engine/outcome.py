@@ -52,6 +52,9 @@ class Refusal:
     about: str = ""
 
 
+NO_SUCH_REQUEST = Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
+
+
 class Card(StrEnum):
     """Kinds of message. Each is one durable message for (recipient, kind, subject)."""
 

@@ -16,6 +16,7 @@ GrantId = NewType("GrantId", int)
 
 OPERATOR = PersonId("operator")  # whoever may use the command line; acts as an admin
 SYSTEM = PersonId("latchkey")  # a rule or the clock, as the audit names it
+NOT_GIVEN = "It was not given before the request became unreadable."  # the note of a grant
 
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U

@@ -6,35 +6,33 @@ requests by id, accounts by id, messages by id, the audit's head last.
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from sqlalchemy import bindparam, case, func, insert, select, text, update
 from sqlmodel import col
 
 from engine import lifecycle
+from engine.account import Priority, login_name
+from engine.alarms import Said
 from engine.directory import PersonId
 from engine.eligibility import Draft
 from engine.facts import Facts
 from engine.flow import FlowId
-from engine.holdings import wants
-from engine.inventory import EntitlementId
+from engine.holdings import calls
+from engine.inventory import EntitlementId, IntegrationId
 from engine.outcome import Card, Decision, Entry, Tell
 from engine.request import (
     AccessRequest,
     AccountId,
     Ask,
     Grant,
-    GrantId,
     RequestId,
     State,
 )
-from engine.words import trimmed
 from storage import audit, batch, cards, rebuilt
 from storage.cards import Wanted
-from storage.claims import LONGEST_PAUSE
 from storage.codec import dump_request
 from storage.company import Company
 from storage.database import Write
@@ -51,7 +49,6 @@ from storage.types import among
 
 log = structlog.get_logger()
 
-ENDS, REST = 0, 1  # whose turn it is among accounts: first where something has to end
 _SEEN = {"id": "of", "version": "seen"}
 _NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
 _LARGEST = func.coalesce(select(func.max(col(RequestRow.id))).scalar_subquery(), 0)
@@ -77,11 +74,13 @@ _BUMP_ACCOUNTS = (
     .values(
         wanted=col(AccountRow.wanted) + 1,
         due_at=bindparam("due_at"),
-        priority=case((among(col(AccountRow.id), "ending"), ENDS), else_=col(AccountRow.priority)),
+        priority=case(
+            (among(col(AccountRow.id), "ending"), Priority.ENDS.value),
+            else_=col(AccountRow.priority),
+        ),
         attempts=0,
     )
 )
-_TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 
 
 class LostRaceError(Exception):
@@ -94,26 +93,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
     Raises IntegrityError where another process stored the same request, or the same delivery, at
     this moment: look them up with `delivered` and `facts.same`.
     """
-    revision = draft.flow.revision
-    accounts = _accounts(tx, draft)
-    request = AccessRequest(
-        id=RequestId(0),
-        requestor=draft.requestor.id,
-        grantee=draft.grantee.id,
-        flow=draft.flow.id,
-        revision=draft.flow.number,
-        state=State.PENDING,
-        version=1,
-        submitted_at=now,
-        lapses_at=now + revision.lapses_after,
-        duration=draft.duration,
-        justification=trimmed(draft.justification),
-        extensions_allowed=revision.extension.times if revision.extension else 0,
-        grants=tuple(
-            Grant(GrantId(n), e.id, accounts[e.integration.id], named=e.resource.path)
-            for n, e in enumerate(draft.entitlements)
-        ),
-    )
+    request = lifecycle.drafted(draft, _accounts(tx, draft), now)
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
     columns = _columns(begun, fingerprint(draft)) | {"wake_at": wake(company, begun, now)}
@@ -235,11 +215,7 @@ def _store_wakes(
 
 def wake(company: Company, request: AccessRequest, now: datetime) -> datetime | None:
     """Return when the clock is to look at the request again; None: only a command changes it."""
-    revision = company.revision(request.flow, request.revision)
-    at = lifecycle.next_wake(request, revision)
-    if at and not (request.readable and revision.readable):
-        return min(at, now + LONGEST_PAUSE)  # it may have been mended meanwhile
-    return at
+    return lifecycle.wake(request, company.revision(request.flow, request.revision), now)
 
 
 def _columns(request: AccessRequest, same: str) -> dict[str, object]:
@@ -338,15 +314,12 @@ def _verdict(
 def _bump_accounts(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime
 ) -> None:
-    called = [
-        (grant.account, wants(decision.request, grant))
-        for before, decision in changed
-        for old, grant in zip(before.grants, decision.request.grants, strict=True)
-        if _needs_a_call(before, old, decision.request, grant)
-    ]
+    called: dict[AccountId, bool] = {}
+    for before, decision in changed:
+        for account, ends in calls(before, decision.request).items():
+            called[account] = called.get(account, False) or ends
     if called:
-        ending = {account for account, wanted in called if not wanted}
-        bump(tx, {account for account, _ in called}, now, ending=ending)
+        bump(tx, called, now, ending=[account for account, ends in called.items() if ends])
 
 
 def bump(
@@ -362,17 +335,6 @@ def bump(
     tx.wake("access")
 
 
-def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: Grant) -> bool:
-    wanted, wants_now = wants(before, old), wants(after, new)
-    if wants_now != wanted:
-        return wants_now or new.begun
-    if not wants_now:
-        return new.begun and not old.begun
-    if before.ends_at is None or after.ends_at is None:
-        return before.ends_at is not after.ends_at
-    return abs(after.ends_at - before.ends_at) > _TOLD_END and after.confirmed_at is not None
-
-
 def _store_messages(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime, *, new: bool
 ) -> None:
@@ -385,15 +347,15 @@ def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:
     cards.want(tx, [Wanted(0, "", tell) for tell in tells], now, new=True)
 
 
-def alarm(admins: Iterable[PersonId], key: str, sentence: str) -> list[Tell]:
+def alarm(admins: Iterable[PersonId], said: Said) -> list[Tell]:
     """Return what is to be said to all admins; where there are none, it is in the log at least."""
-    tells = [Tell(admin, Card.ALARM, key, sentence) for admin in sorted(admins)]
+    tells = [Tell(admin, Card.ALARM, said.key, said.sentence) for admin in sorted(admins)]
     if not tells:
-        log.error("an alarm, and no administrator who could be told", said=sentence)
+        log.error("an alarm, and no administrator who could be told", said=said.sentence)
     return tells
 
 
-def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
+def _accounts(tx: Write, draft: Draft) -> dict[IntegrationId, AccountId]:
     """Return the grantee's account in each system concerned, made if need be."""
     systems = sorted({e.integration.id for e in draft.entitlements})
     given = {"person": draft.grantee.id, "systems": systems}
@@ -407,7 +369,7 @@ def _accounts(tx: Write, draft: Draft) -> dict[str, AccountId]:
             key=("integration_id", "person_id"),
         )
         found = tx.ask(_KNOWN_ACCOUNTS, given)
-    return {system: AccountId(id_ or 0) for system, id_ in found}
+    return {IntegrationId(system): AccountId(id_ or 0) for system, id_ in found}
 
 
 def _account_columns(system: str, person: PersonId) -> dict[str, object]:
@@ -417,14 +379,8 @@ def _account_columns(system: str, person: PersonId) -> dict[str, object]:
         "login": login_name(person),
         "wanted": 0,
         "acted": 0,
-        "priority": REST,
+        "priority": Priority.REST.value,
         "attempts": 0,
         "made": False,
         "secret_set": False,
     }
-
-
-def login_name(person: PersonId) -> str:
-    """Return the login's name: readable, and its own for each person id (63 bytes at most)."""
-    readable = re.sub(r"[^a-z0-9]+", "_", person.casefold()).strip("_")[:40]
-    return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"

@@ -25,6 +25,7 @@ from engine.directory import PersonId
 from engine.outcome import Entry
 from engine.request import SYSTEM, RequestId
 from storage import batch
+from storage.codec import fields_of
 from storage.database import Read, Write
 from storage.secrets import AuditKey
 from storage.tables import AuditHead, AuditRow
@@ -255,6 +256,32 @@ def written(
         for row in rows:
             yield _written(row)
         page = query.where(col(AuditRow.seq) > rows[-1].seq)
+
+
+def newest(session: Read) -> int:
+    """Return the number of the newest entry; 0: there is none."""
+    return session.execute(select(func.max(col(AuditRow.seq)))).scalar() or 0
+
+
+def newest_key(session: Read) -> str | None:
+    """Return the key that proves the newest of the entries that are proven; None: none is."""
+    query = select(col(AuditRow.key)).where(col(AuditRow.key) != "")
+    return session.execute(query.order_by(col(AuditRow.seq).desc()).limit(1)).scalar()
+
+
+def of_request(session: Read, request: RequestId) -> list[AuditRow]:
+    """Return the entries of one request, in their order."""
+    query = select(AuditRow).where(col(AuditRow.request_id) == request)
+    return list(session.execute(query.order_by(col(AuditRow.seq))).scalars())
+
+
+def delays(session: Read, after: int, since: datetime) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return what was noted of accounts that could not be brought in line, by entry."""
+    query = select(col(AuditRow.seq), col(AuditRow.body)).where(
+        col(AuditRow.seq) > after, col(AuditRow.action) == "delayed", col(AuditRow.at) > since
+    )
+    rows = session.execute(query.order_by(col(AuditRow.seq)))
+    return [(seq, fields_of(body)) for seq, body in rows]
 
 
 def newest_moment(session: Read, now: datetime) -> datetime | None:

@@ -8,9 +8,9 @@ from functools import cached_property
 from engine import lifecycle
 from engine.commands import Command
 from engine.facts import Facts
-from engine.holdings import held_elsewhere
+from engine.holdings import Wishes, held_elsewhere
 from engine.inventory import Entitlement, EntitlementId
-from engine.outcome import Code, Decision, Entry, Refusal
+from engine.outcome import NO_SUCH_REQUEST, Decision, Entry, Refusal
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import apply, facts
 from storage.company import Company
@@ -48,10 +48,14 @@ class Book:
         ids = {id_ for account in accounts for id_ in self._on[account]}
         return [self._after[id_].request for id_ in sorted(ids)]
 
+    def wishes(self, account: AccountId) -> Wishes:
+        """Return what they want of an account, by their newest values."""
+        return Wishes(account, self.on(account), self.entitlements)
+
     def decide(self, id_: RequestId, command: Command) -> Decision | Refusal:
         """Decide a command; a refusal changes nothing."""
         if id_ not in self._after:
-            return Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
+            return NO_SUCH_REQUEST
         so_far = self._after[id_]
         result = lifecycle.decide(so_far.request, command, self._facts(so_far.request), self._now)
         if isinstance(result, Decision):

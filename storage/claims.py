@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import IO, NewType
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlmodel import Session, col
 
 from engine.connectors.elapsed import boottime
+from engine.retry import LONGEST_PAUSE
 from storage import files
 from storage.database import Database, Write
 from storage.readings import Reading
@@ -34,7 +35,6 @@ InstanceId = NewType("InstanceId", int)
 
 BEAT = 1.0  # seconds between heartbeats
 DEAD_AFTER = 3.0  # seconds without one
-LONGEST_PAUSE = timedelta(minutes=5)  # between two tries at anything
 TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
 WAIT_FOR_COMMANDS = 15.0  # seconds
 LOOK_EVERY = 0.05  # seconds

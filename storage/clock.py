@@ -1,22 +1,22 @@
 """The clock loop's reads and writes: requests whose moment has come."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import bindparam, select, text, union_all, update
 from sqlmodel import col
 
+from engine import alarms
 from engine.commands import Tick
 from engine.flow import MAX_DURATION
-from engine.request import RequestId, code_of
+from engine.request import RequestId
+from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 from storage import apply, facts
 from storage.book import Book
-from storage.claims import LONGEST_PAUSE
 from storage.company import Company
 from storage.database import Database, Read, Write
 from storage.tables import LIVE, RequestRow
 
-ALARM_AFTER = 3  # failures in a row
 NEVER = 100 * MAX_DURATION  # ahead: no request is to be looked at so late
 LOOKED_AT = 500  # requests in one statement
 
@@ -97,9 +97,7 @@ def fail(tx: Write, company: Company, id_: RequestId, why: str, now: datetime) -
         .values(attempts=col(RequestRow.attempts) + 1)
         .returning(col(RequestRow.attempts))
     ).scalar_one()
-    pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(attempts, 10)))
-    tx.execute(update(RequestRow).where(col(RequestRow.id) == id_).values(wake_at=now + pause))
+    again = update(RequestRow).where(col(RequestRow.id) == id_)
+    tx.execute(again.values(wake_at=now + pause(attempts)))
     if attempts == ALARM_AFTER:
-        sentence = f"{code_of(id_)} cannot be worked on: {why}. It is being tried again."
-        alarms = apply.alarm(company.admins, f"poisoned/{id_}", sentence)
-        apply.tell(tx, alarms, now)
+        apply.tell(tx, apply.alarm(company.admins, alarms.poisoned(id_, why)), now)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import col
 
+from engine import alarms
 from engine.directory import Directory, Group, GroupId, Person, PersonId
-from engine.flow import AccessFlow, FlowId, Revision, unreadable
+from engine.flow import UNKNOWN, AccessFlow, FlowId, Revision, unreadable
 from engine.inventory import Entitlement, EntitlementId
 from engine.policy import Policy
 from storage.catalogue import Catalogues
@@ -59,7 +60,7 @@ class Company:
 
     def revision(self, flow: FlowId, number: int) -> Revision:
         """Return a revision; one that cannot be read is open to nobody."""
-        return self.revisions.get((flow, number)) or unreadable("an unknown access flow")
+        return self.revisions.get((flow, number)) or unreadable(UNKNOWN)
 
     def flow(self, flow: FlowId) -> AccessFlow:
         """Return a flow; one that cannot be read is open to nobody."""
@@ -149,8 +150,7 @@ def _named(session: Read, admins: object) -> list[PersonId]:
         "company",
         1,
         admins,
-        "Who administers Latchkey cannot be read: until it can, nobody does, and nobody can be "
-        "told of alarms. `latchkey apply` writes it anew from company.yaml.",
+        alarms.unread_admins(),
     )
     return []
 
@@ -161,14 +161,12 @@ def _revision(
     revision = load_revision(body)
     if revision is not None:
         return revision
-    name = names.get(flow, "an unknown access flow")
+    name = names.get(flow, UNKNOWN)
     session.unread.note(
         "flow_revision",
         f"{flow}/{number}",
         body,
-        f"Revision {number} of the access flow “{name}” cannot be read. Nothing can be asked for, "
-        "approved or extended under it; access that it gave runs to its end. If it is the newest, "
-        "`latchkey apply` saves the flow anew from the manifests.",
+        alarms.unread_revision(number, name),
     )
     return unreadable(name)
 
@@ -202,9 +200,7 @@ def _person(session: Read, row: tuple[Any, ...]) -> Person:
             "person",
             f"{id_}/account",
             account,
-            f"What Slack said of the account of {email} ({id_}) cannot be read. Until you have "
-            "looked who it is, the account is no one's, and no new access is given to them: "
-            f"latchkey people confirm {email}",
+            alarms.unread_slack_account(id_, email),
         )
     person = load_person(body, account, suspended, void_until)
     if person is not None and person.id == id_:
@@ -213,9 +209,7 @@ def _person(session: Read, row: tuple[Any, ...]) -> Person:
         "person",
         id_,
         body,
-        f"What the directory says of {email} ({id_}) cannot be read. Until it can, they fulfil no "
-        "condition, and can ask for and decide nothing; access that they have runs to its end. "
-        "`latchkey apply` writes it anew from the manifests.",
+        alarms.unread_person(id_, email),
     )
     known = stand_in(id_, email, status)
     return replace(known, account=tied, suspended=suspended, void_until=void_until)

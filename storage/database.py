@@ -1,5 +1,6 @@
 """Opens the database, and gives out transactions: one writer at a time, in order, on SQLite."""
 
+import re
 import sqlite3
 import threading
 import time
@@ -24,6 +25,9 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
     InterfaceError,
     InvalidatePoolError,
     InvalidRequestError,
@@ -38,7 +42,7 @@ from storage import files
 from storage.notices import notify
 from storage.readings import Follower, take
 from storage.secrets import KeyRing
-from storage.sessions import Sessions, UnfitStoreError, schema_of
+from storage.sessions import Sessions, UnfitStoreError, owner_of, schema_of
 from storage.types import db_now, read_json
 from storage.unread import Unread
 from storage.words import Columns, Statements, cut_off, is_cut_off
@@ -50,6 +54,7 @@ LOCKED_FOR = 1.2  # seconds that what ends access waits for a lock, if others wa
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
 _NOW = select(db_now())
+_TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
@@ -80,11 +85,19 @@ class BusyError(Exception):
 # The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
 # can be tried again.
 AWAY = (OperationalError, InterfaceError, NoConnectionError, BusyError, UnfitStoreError)
+FAULTS = (DBAPIError, *AWAY)  # whatever it answers instead of doing what it was asked
+STORED_ALREADY = (IntegrityError,)  # somebody else stored the same at this moment
 
 
 def is_locked(fault: Exception) -> bool:
     """Tell whether somebody held a row locked for too long. The database is well; others go on."""
     return isinstance(fault, OperationalError) and getattr(fault.orig, "sqlstate", "") == "55P03"
+
+
+def is_deadlock(fault: Exception) -> bool:
+    """Tell whether two waited for each other, and this one was undone: it may try again."""
+    state = getattr(fault.orig, "sqlstate", "") if isinstance(fault, OperationalError) else ""
+    return state in {"40P01", "40001"}
 
 
 def passes(fault: Exception) -> bool:
@@ -107,6 +120,48 @@ def passes(fault: Exception) -> bool:
 def is_away(fault: Exception) -> bool:
     """Tell whether nothing else would get on with the database either."""
     return isinstance(fault, AWAY) and not is_locked(fault)
+
+
+def clock_of(session: "Read") -> float:
+    """Return what the database's clock says: seconds since 1970."""
+    ((now,),) = session.ask(_NOW)
+    return now
+
+
+def supported(address: str) -> str:
+    """Return the address of a database as the driver wants it.
+
+    Raises ValueError, with a sentence that has no part of the password in it.
+    """
+    address = re.sub("^postgresql://", "postgresql+psycopg://", address)
+    try:
+        url = make_url(address)
+        if url.drivername == "postgresql+psycopg":
+            if "@" in _TO_THE_HOST.sub("", address, count=1):
+                raise ValueError  # noqa: TRY301  (a part of the password, read as the host)
+            url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):  # whose words would quote parts of a password
+        raise ValueError(
+            "give a URL like sqlite:///latchkey.db or postgresql+psycopg://USER:PASSWORD@HOST/"
+            "NAME, where an @, / or : of the password is written as %40, %2F, %3A"
+        ) from None
+    if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+        raise ValueError(f"{url.drivername} is not supported: use sqlite or postgresql")
+    if url.drivername == "sqlite" and file_of(address) is None:
+        raise ValueError(
+            "a database in memory is gone with the process, and the duty to end access with "
+            "it: name a file, like sqlite:///latchkey.db"
+        )
+    schema_of(url)
+    owner_of(url)
+    return address
+
+
+def of_owner(owner: str, database: str) -> str:
+    """Return the address by which the schema's owner reaches it: by a name of its own."""
+    url = make_url(owner).difference_update_query(["owner"])
+    place = {"schema": schema_of(make_url(database))}
+    return url.update_query_dict(place).render_as_string(hide_password=False)
 
 
 def file_of(url: str) -> Path | None:

@@ -7,6 +7,7 @@ from sqlalchemy import BindParameter, Select, bindparam, or_, select, text
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.inventory import (
@@ -173,8 +174,7 @@ def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitleme
                 "resource",
                 number,
                 [status, body],
-                f"What is stored of {path} ({system}) cannot be read. Nobody can ask for it until "
-                "the next discovery has written it anew; access that was given ends on time.",
+                alarms.unread_resource(path, system),
             )
     return [to_entitlement(row) for row in rows]
 

@@ -21,8 +21,10 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
+from engine import alarms
+from engine.retry import LONGEST_PAUSE, pause
 from storage import batch, claims
-from storage.claims import LONGEST_PAUSE, InstanceId
+from storage.claims import InstanceId
 from storage.codec import fields_of
 from storage.database import Database, Write
 from storage.tables import AccountRow, JobRow
@@ -153,8 +155,7 @@ def claim(
                 "job",
                 row.id,
                 row.note,
-                f"How far the work {row.kind} {row.subject} has come cannot be read. It begins "
-                "anew.",
+                alarms.unread_job(row.kind, row.subject),
             )
     return [
         Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, fields_of(row.note) or None)
@@ -193,9 +194,8 @@ def keep(tx: Write, instance: InstanceId, job: Job, note: Mapping[str, Any] | No
 
 def failed(tx: Write, instance: InstanceId, job: Job, now: datetime) -> None:
     """Try the job again later, with growing pauses."""
-    pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(job.attempts, 10)))
     tx.execute(
         update(JobRow)
         .where(col(JobRow.id) == job.id, col(JobRow.lease) == instance)
-        .values(due_at=now + pause, attempts=job.attempts + 1, lease=None)
+        .values(due_at=now + pause(job.attempts), attempts=job.attempts + 1, lease=None)
     )

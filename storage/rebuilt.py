@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlmodel import col
 
+from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId
 from engine.outcome import Entry
 from engine.request import (
+    NOT_GIVEN,
     SYSTEM,
     AccessRequest,
     AccountId,
@@ -28,7 +30,6 @@ from engine.request import (
     RequestId,
     Settled,
     State,
-    code_of,
 )
 from storage.codec import fields_of, load_request
 from storage.database import Read, Write
@@ -37,7 +38,6 @@ from storage.types import among
 
 LONGEST_WAIT = timedelta(days=30)  # the latest moment at which any flow lets a request lapse
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_NOT_GIVEN = "It was not given before the request became unreadable."
 _WAITING = frozenset({State.PENDING_MFA, State.PENDING})
 
 _COLUMNS = select(
@@ -81,14 +81,11 @@ _BODIES = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.bod
 
 def note(session: Read, id_: RequestId, body: object) -> None:
     """Have it said, once, that a request cannot be read."""
-    code = code_of(id_)
     session.unread.note(
         "request",
         id_,
         body,
-        f"What is stored of {code} cannot be read. Nothing more is given by it, and nobody can "
-        "decide on it; access that it gave ends when the audit says, and at once where that does "
-        f"not say. To end it before: latchkey revoke {code}",
+        alarms.unread_request(id_),
     )
 
 
@@ -100,7 +97,7 @@ def counted(session: Read, id_: RequestId, version: object) -> int:
         "request",
         id_,
         ascii(version),
-        f"What was stored as the version of {code_of(id_)} was no number. It is counted anew.",
+        alarms.unread_version(id_),
     )
     if isinstance(session, Write):
         session.do(_COUNT_ANEW, {"of": id_})
@@ -215,5 +212,5 @@ def _grant(row: tuple[Any, ...], *, waits: bool) -> Grant:
         standing=not begun if state is GrantState.HELD else False if begun else None,
     )
     if state is GrantState.WANTED and not begun and not waits:
-        return grant.refused(_NOT_GIVEN)
+        return grant.refused(NOT_GIVEN)
     return grant

@@ -12,6 +12,7 @@ from functools import partial
 from sqlalchemy import Select, func, select
 from sqlmodel import col
 
+from engine import alarms
 from engine.directory import PersonId
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
@@ -65,8 +66,7 @@ def connections(session: Read) -> list[Connection]:
                 "integration",
                 row.id,
                 row.body,
-                f"The settings that are stored of {row.name} ({row.id}) cannot be read. "
-                "`latchkey apply` writes them anew from the manifests.",
+                alarms.unread_settings(row.name, IntegrationId(row.id)),
             )
     return [
         Connection(IntegrationId(r.id), r.name, r.kind, fields_of(r.body), r.server, r.listed)

@@ -18,7 +18,7 @@ from sqlmodel import col
 
 from engine.directory import Person, PersonId, PersonStatus, address
 from engine.outcome import Entry
-from engine.request import OPERATOR, AccountId, RequestId
+from engine.request import OPERATOR, RequestId
 from storage import accounts, apply, audit, batch, facts, sync
 from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
 from storage.company import formerly
@@ -355,8 +355,7 @@ def _carry_accounts(
         new = ids.get(PersonId(row.person_id))
         if new is None or (row.integration_id, new) in taken:
             continue
-        if accounts.hand_over(row, new, keys):
-            apply.bump(tx, [AccountId(row.id or 0)], now)
+        accounts.hand_over(tx, row, new, keys, now)
     tx.flush()
 
 

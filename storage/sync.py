@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, true, update
 from sqlmodel import col
 
+from engine import alarms
+from engine.alarms import Said
 from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
@@ -49,7 +51,6 @@ from storage.tables import (
 )
 from storage.types import among
 
-MOST_NAMED = 20  # in one message
 AT_ONCE = 200  # people in one transaction, which others wait for
 Log = list[tuple[None, Entry]]
 Step = Callable[[Write], None]
@@ -75,12 +76,7 @@ class OtherServerError(Exception):
     """Another server answers than the one whose numbers the inventory has. Nothing was changed."""
 
     def __init__(self, name: str, integration: IntegrationId, known: str, found: str) -> None:
-        super().__init__(
-            f"{name}: another server answers at its address ({found or 'without a name'}) than the "
-            f"one that Latchkey knows ({known}). No new access is given there, and nothing of what "
-            "it has is taken in; access that has to end ends. If a rebuild, an upgrade or a "
-            f"switch-over is why, accept it: latchkey integrations accept {integration}"
-        )
+        super().__init__(alarms.other_server(name, integration, known, found))
 
 
 class TooMuchError(Exception):
@@ -91,9 +87,7 @@ class TooMuchError(Exception):
 
     def __init__(self, losing: Sequence[str], active: int) -> None:
         self.losing = tuple(losing)
-        super().__init__(
-            f"{len(losing)} of {active} people would be deactivated or dropped from groups"
-        )
+        super().__init__(alarms.too_much(len(losing), active))
 
 
 def ensure_rows(tx: Write) -> None:
@@ -305,8 +299,7 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
     for row in tx.execute(_THESE, {"ids": list(broken)}).scalars():
         user, why = broken[PersonId(row.id)]
         if row.suspended is None and row.slack in {None, user}:
-            cure = f"Where it is still them: latchkey people confirm {row.email}"
-            _suspend(row, user, lost, f"{_name(row)}: {why}. {cure}")
+            _suspend(row, user, lost, alarms.untied(_name(row), row.email, why))
             log.append(Entry("untied", SYSTEM, {"person": row.id, "why": why}))
     _tell_of(tx, lost, now)
     changed(tx, log, now)
@@ -363,18 +356,9 @@ def _suspend(row: PersonRow, user: str, lost: Lost, said: str) -> None:
 
 def _tell_of(tx: Write, lost: Lost, now: datetime) -> None:
     """Tell the admins of whom it is not sure any more who they are, all in one message."""
-    if not lost:
-        return
-    lines = [f"• {said}" for said in lost.values()]
-    more = [f"• and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
-    sentence = (
-        "Something has changed, so that Latchkey does not know any more who these people are. "
-        "Until you have looked, their Slack accounts are no one's, and no new access is given to "
-        "them. Find out who it is, and say so by the command:"
-    )
-    said = "\n".join([sentence, *lines[:MOST_NAMED], *more])
-    key = f"suspended/{min(lost)}/{now.isoformat()}"
-    tell_admins(tx, key, said, now)
+    if lost:
+        said = alarms.suspended(lost.values(), min(lost), now)
+        tell_admins(tx, said.key, said.sentence, now)
 
 
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
@@ -384,7 +368,7 @@ def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     rows = tx.execute(_THESE, {"ids": named}).scalars()
     people = ((PersonId(r.id), load_person(r.body, r.account)) for r in rows)
     able = [id_ for id_, person in people if person and person.may_ask]
-    apply.tell(tx, apply.alarm(able, key, sentence), now)
+    apply.tell(tx, apply.alarm(able, Said(key, sentence)), now)
 
 
 def changed(tx: Write, log: Sequence[Entry], now: datetime) -> None:
@@ -673,7 +657,7 @@ def _store_person(
     if moved and (row.slack or row.suspended or row.id in burdened):
         # A changed address might be somebody else's: who it is has to be said first.
         row.former = _former(row) or was
-        said = _of_address(row.former, person)
+        said = alarms.readdressed(row.former["name"], row.former["email"], person)
         _suspend(row, row.slack or row.suspended or "", lost, said)
 
 
@@ -722,15 +706,6 @@ def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
     found = [*tx.execute(select(account).where(among(account, "ids")), {"ids": ids}).scalars()]
     found += tx.execute(select(request).where(among(request, "ids")), {"ids": ids}).scalars()
     return set(found)
-
-
-def _of_address(was: Mapping[str, str], now: Person) -> str:
-    as_who = "" if now.name == was["name"] else f" as {now.name}"
-    return (
-        f"{was['name']}: the address in the directory has changed: {now.id} had {was['email']}, "
-        f"and is listed{as_who} with {now.email}. Where it is still {was['name']}: latchkey people "
-        f"confirm {now.email}; where it is somebody else: latchkey people part {now.email}"
-    )
 
 
 def _loses(row: PersonRow, person: Person) -> bool:

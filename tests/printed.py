@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from bot.sandbox import rules
 from bot.settings import Settings
+from engine import account
+from engine.account import PasswordState, Phase
+from engine.convergence import passwords
 from engine.lifecycle import TABLE, Do, Row
 from engine.request import State
 
 DOCS = Path(__file__).parents[1] / "docs"
 FILES = {
-    "architecture.md": ("states",),
+    "architecture.md": ("states", "phases", "passwords"),
     "running.md": ("settings",),
     "sandbox.md": ("methods", "sizes", "events", "blocks", "elements", "parts"),
 }
@@ -21,6 +25,26 @@ def states() -> str:
     """Print what each state does with each command."""
     head = ["state", *(command.__name__ for command in TABLE)]
     rows = [[state.value, *(_cell(TABLE[c][state], state) for c in TABLE)] for state in State]
+    return _table(head, rows)
+
+
+def phases() -> str:
+    """Print what each phase of an account does with each thing that happens."""
+    head = ["event", *(phase.value for phase in Phase)]
+    rows = [
+        [event.__name__, *(_arrows(row[phase].to, phase) for phase in Phase)]
+        for event, row in account.TABLE.items()
+    ]
+    return _table(head, rows)
+
+
+def password_states() -> str:
+    """Print what becomes of each state of a password."""
+    head = ["what happens", *(state.value for state in PasswordState)]
+    rows = [
+        [fate.value, *(_arrows(row[state].to, state) for state in PasswordState)]
+        for fate, row in passwords.TABLE.items()
+    ]
     return _table(head, rows)
 
 
@@ -52,8 +76,12 @@ def current(name: str) -> str:
 def _cell(row: Row, state: State) -> str:
     if not isinstance(row, Do):
         return f"✗ {row.code.value}"
-    to = [s.value for s in row.to if s is not state]
-    return ", ".join(f"→ {s}" for s in to) or ("stays" if row.to else "·")
+    return _arrows(row.to, state)
+
+
+def _arrows(to: tuple[StrEnum, ...], of: StrEnum) -> str:
+    away = ", ".join(f"→ {state.value}" for state in to if state is not of)
+    return away or ("stays" if to else "·")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -71,6 +99,8 @@ def _of_sandbox(rows: Callable[[], list[list[str]]]) -> Callable[[], str]:
 
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
+    "phases": phases,
+    "passwords": password_states,
     "settings": settings,
     **{name: _of_sandbox(getattr(rules, name)) for name in FILES["sandbox.md"]},
 }

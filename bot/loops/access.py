@@ -13,11 +13,12 @@ from bot.loops.workers import CALLS, System
 from bot.runtime.metrics import Standing
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
+from engine.account import Done, Result, Work
 from engine.inventory import IntegrationId
 from engine.port import Report, Unavailable
 from engine.request import AccountId, code_of
 from storage import accounts
-from storage.accounts import Done, Due, Work
+from storage.accounts import Due
 from storage.database import AWAY, is_away, is_locked
 
 TURNS = 16  # accounts taken up in one transaction, and as many stored
@@ -274,7 +275,7 @@ class AccessLoop:
             self._take_in(work, self._call(work))
         self.wake()
 
-    def _take_in(self, work: Work, result: accounts.Result) -> None:
+    def _take_in(self, work: Work, result: Result) -> None:
         served = self._served[work.integration]
         answered = not isinstance(result, Unavailable) or isinstance(result, _DefectError)
         with self._called:
@@ -291,7 +292,7 @@ class AccessLoop:
         else:
             log.warning("system unavailable", why=str(result))
 
-    def _call(self, work: Work) -> accounts.Result:
+    def _call(self, work: Work) -> Result:
         connected = self._services.connected.get(work.integration)
         if connected is None:
             return _DefectError("it is not connected any more")

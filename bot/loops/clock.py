@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.runtime.services import Services
+from engine.alarms import Said
 from engine.outcome import Tell
 from engine.request import RequestId, code_of
 from storage import apply, clock
@@ -58,7 +59,7 @@ def _tell_of_unreadable(services: Services) -> None:
 
 
 def _alarms(company: Company, found: Sequence[Finding]) -> list[Tell]:
-    return [t for f in found for t in apply.alarm(company.admins, f.key, f.sentence)]
+    return [t for f in found for t in apply.alarm(company.admins, Said(f.key, f.sentence))]
 
 
 def _tick(services: Services, ids: Sequence[RequestId]) -> None:

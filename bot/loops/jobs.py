@@ -11,6 +11,7 @@ from structlog.contextvars import bound_contextvars
 
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
+from engine.account import AGAIN
 from engine.port import Unavailable
 from engine.request import AccountId
 from storage import accounts, jobs
@@ -126,5 +127,6 @@ class JobLoop:
 def forget_secret(services: Services, job: Job) -> timedelta | None:
     """Delete a password that is saved, or has been shown for long enough."""
     account = AccountId(int(job.subject))
-    done = services.transaction(lambda tx: accounts.forget_secret(tx, account))
-    return None if done else accounts.AGAIN
+    desk, now = services.desk, services.clock.now()
+    done = services.transaction(lambda tx: accounts.forget_secret(tx, desk, account, now))
+    return None if done else AGAIN

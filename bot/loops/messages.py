@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -24,8 +24,8 @@ from engine.directory import PersonId
 from engine.life.offers import offer_key
 from engine.outcome import Card
 from engine.request import State, code_of
+from engine.retry import pause
 from storage import messages
-from storage.claims import LONGEST_PAUSE
 from storage.database import Write
 from storage.messages import Later, Parcel, Ready, Result, Shown
 
@@ -235,7 +235,7 @@ class MessageLoop:
             log.info("not known whether sent", why=type(fault).__name__)
         except Exception:
             log.exception("delivery failed")
-        return _Sent(Later(parcel, now + _pause(parcel), doubtful=True))
+        return _Sent(Later(parcel, now + pause(parcel.attempts), doubtful=True))
 
     def _send(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent:
         there = parcel.ts or parcel.doubtful
@@ -338,7 +338,7 @@ def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) 
     """Return what to do about an error. `known`: there was a direct message with the recipient."""
     status, code = getattr(fault.response, "status_code", 0), error_code(fault)
     if status >= 500 or code.startswith("http_") or code in UNCERTAIN:
-        return Later(parcel, now + _pause(parcel), doubtful=True)
+        return Later(parcel, now + pause(parcel.attempts), doubtful=True)
     cure = CURES.get(code, Cure.RETRY)
     if cure is Cure.DROP or (cure is Cure.ANEW and not known):
         log.error("message dropped", error=code)
@@ -346,8 +346,4 @@ def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) 
     if cure is Cure.ANEW and parcel.ts:
         return Later(parcel, now, anew=True)
     log.warning("message refused", error=code)
-    return Later(parcel, now + _pause(parcel))
-
-
-def _pause(parcel: Parcel) -> timedelta:
-    return min(LONGEST_PAUSE, timedelta(seconds=2 ** min(parcel.attempts, 10)))
+    return Later(parcel, now + pause(parcel.attempts))

@@ -12,11 +12,11 @@ from bot.runtime.services import Services
 from bot.usecases import discover
 from engine.inventory import IntegrationId
 from engine.port import Outcome, Presence, Unavailable
+from engine.reconcile import Look, Sight
 from engine.request import AccountId
 from storage import jobs
 from storage import reconcile as ledger
 from storage.jobs import Job, JobKind
-from storage.reconcile import Look, Sight
 
 SOON = timedelta(minutes=1)  # an account that was busy is looked at again
 SILENT = 3  # accounts in a row that cannot be looked at: the system is away
@@ -95,7 +95,7 @@ def _compare(services: Services, integration: IntegrationId, look: Look, leased:
     finally:
         services.write(
             lambda tx, company: ledger.settle(
-                tx, company, services.instance, look, sight=sight, now=services.clock.now()
+                tx, company, services.desk, look, sight=sight, now=services.clock.now()
             )
         )
     return sight is not None and sight.settled

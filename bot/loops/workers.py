@@ -6,8 +6,8 @@ Each system has workers of its own: however many hang, no other waits for them.
 from dataclasses import dataclass
 from datetime import timedelta
 
+from engine.account import Silence
 from engine.request import AccountId
-from storage.accounts import Silence
 
 CALLS = 16  # of one system at a time
 FOR_ENDS = 4  # of them, which only ends get: a system may take long to give

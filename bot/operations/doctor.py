@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from bot.listeners.app import DELIVERY_TIMEOUT, web_client
 from bot.loops import watch
@@ -26,14 +24,13 @@ from manifests import BadManifestsError, Manifests
 from manifests import files as files_of
 from storage import claims, facts, files, roles, schema, servers, sets, succession, sync
 from storage.company import Companies, Company
-from storage.database import Database, Read, address, file_of, unusable
+from storage.database import FAULTS, Database, Read, address, clock_of, file_of, unusable
 from storage.files import UnsafePlaceError
 from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
-from storage.sessions import Sessions, UnfitStoreError, strangers
+from storage.sessions import Sessions, strangers
 from storage.sets import Standing
 from storage.sync import TooMuchError
-from storage.types import db_now
 
 SCOPES = frozenset(
     {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}
@@ -117,7 +114,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         found = schema.current(database)
         yield _schema(settings, database, found)
         with database.read() as session:
-            theirs = session.execute(select(db_now())).scalar_one()
+            theirs = clock_of(session)
         skew = abs(theirs - datetime.now(UTC).timestamp())
         yield Check("database's clock", ok=skew <= SKEW, detail=f"{skew:.0f} s from ours")
         if database.sessions:
@@ -131,7 +128,7 @@ def _database(settings: Settings) -> Iterator[Check]:
                 yield _sockets(database)
             yield from _company(database)
             yield from _unreadable(database)
-    except (SQLAlchemyError, UnfitStoreError, psycopg.Error) as fault:
+    except (*FAULTS, psycopg.Error) as fault:
         yield Check("database", ok=False, detail=unusable(fault, settings.database_url))
     finally:
         database.close()
@@ -316,7 +313,7 @@ def _stored(
             new = found.what if found and standing is Standing.NEW else None
             held = _held(session, new)
             return standing, held, servers.connections(session)
-    except (SQLAlchemyError, UnfitStoreError):  # which was said already
+    except FAULTS:  # which was said already
         return Standing.NEW, "", []
     finally:
         database.close()

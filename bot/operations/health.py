@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
 
 from bot.loops.loop import Loop
 from bot.runtime.services import Services
 from bot.slack.client import TOKEN_REFUSED
 from storage import counts, schema
-from storage.database import AWAY
+from storage.database import AWAY, FAULTS
 
 LAG = 10.0  # seconds that a loop may be behind
 LAG_OF = {"jobs": 900.0}  # reading all resources of a large system takes its time
@@ -64,7 +63,7 @@ class Health:
     def _database(self) -> str:
         try:
             current = schema.current(self.services.database)
-        except (*AWAY, SQLAlchemyError) as fault:
+        except FAULTS as fault:
             return f"does not answer ({type(fault).__name__})"
         if schema.fits(current):
             return ""

@@ -1,20 +1,18 @@
 """Whom nobody can reach in Slack, and what flows offer that is not there."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import structlog
-from sqlalchemy import select
-from sqlmodel import col
 
 from bot.runtime.services import Services
 from bot.views.text import in_a_row
 from engine.directory import Directory
 from engine.flow import Selector
-from engine.inventory import IntegrationId, ResourceStatus
+from engine.inventory import IntegrationId
+from storage import inventory
 from storage.company import Company
 from storage.database import Read
-from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.inventory import Offer
 
 __all__ = ["Notes", "accounts", "unmatched", "without_account"]
 
@@ -44,43 +42,17 @@ def unmatched(
 
     Of a system in which nothing was found yet, nothing is said.
     """
-    there = _there(session, integration)
+    there = inventory.names(session, integration)
     found: list[str] = []
     for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
         for selector in flow.revision.targets if flow.open else ():
-            if there[selector.integration]:
-                lost = _lost(selector, there[selector.integration])
+            if here := there.get(selector.integration):
+                lost = _lost(selector, here)
                 found += [f"“{flow.name}”: {selector.integration}: {what}" for what in lost]
     return found
 
 
-_Kind = tuple[str, str]  # of a resource, and what can be had on it
-_Found = dict[IntegrationId, dict[_Kind, set[str]]]
-
-
-def _there(session: Read, integration: IntegrationId | None) -> _Found:
-    """Return the names and paths of what can be had, by system, kind and permission."""
-    query = (
-        select(
-            col(IntegrationRow.id),
-            col(ResourceRow.type),
-            col(EntitlementRow.permission),
-            col(ResourceRow.name_key),
-            col(ResourceRow.path_key),
-        )
-        .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
-        .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
-        .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, col(EntitlementRow.offered))
-    )
-    if integration is not None:
-        query = query.where(col(IntegrationRow.id) == integration)
-    found: _Found = defaultdict(lambda: defaultdict(set))
-    for system, type_, permission, *names in session.execute(query):
-        found[IntegrationId(system)][type_, permission].update(names)
-    return found
-
-
-def _lost(selector: Selector, there: dict[_Kind, set[str]]) -> Iterator[str]:
+def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:
     fitting = [
         names
         for (type_, permission), names in there.items()

@@ -10,9 +10,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from sqlalchemy import func, select
-from sqlmodel import col
-
 from bot.loops.access import AccessLoop
 from bot.runtime.connectors import connect_all
 from bot.runtime.services import Connected, Services
@@ -22,11 +19,9 @@ from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
 from engine.outcome import Refusal
 from engine.request import AccessRequest, AccountId, State
-from storage import accounts, claims, facts, servers
+from storage import accounts, audit, claims, facts, servers
 from storage.claims import DEAD_AFTER, InstanceId
-from storage.codec import fields_of
 from storage.database import AWAY, Database
-from storage.tables import AccountRow, AuditRow
 
 __all__ = [
     "PATIENCE",
@@ -67,13 +62,11 @@ class Account:
 def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[Account]:
     """Return the accounts that the requests have to do with."""
     ids = {g.account for r in requests for g in r.grants}
-    query = select(AccountRow).where(col(AccountRow.id).in_(ids))
     with database.read() as session:
         names = {system.id: system.name for system in servers.connections(session)}
         return [
-            Account(AccountId(r.id or 0), system, names.get(system, system), r.login)
-            for r in session.execute(query).scalars()
-            for system in [IntegrationId(r.integration_id)]
+            Account(id_, of.integration, names.get(of.integration, of.integration), of.login)
+            for id_, of in accounts.logins(session, ids).items()
         ]
 
 
@@ -284,21 +277,12 @@ class Watch:
 
     def _read_delays(self) -> list[tuple[Account, str]]:
         """Return what is new of why the accounts concerned could not be brought in line."""
-        query = (
-            select(col(AuditRow.seq), col(AuditRow.body))
-            .where(
-                col(AuditRow.seq) > self._seen,
-                col(AuditRow.action) == "delayed",
-                col(AuditRow.at) > self._desk.clock.now() - RECENT,
-            )
-            .order_by(col(AuditRow.seq))
-        )
+        since = self._desk.clock.now() - RECENT
         with self._desk.database.read() as session:
-            rows = session.execute(query).all()
+            entries = audit.delays(session, self._seen, since)
         known = {(a.integration, a.login): a for a in self._accounts.values()}
         new: list[tuple[Account, str]] = []
-        for self._seen, body in rows:
-            said = fields_of(body)
+        for self._seen, said in entries:
             system, login, why = (str(said.get(k, "")) for k in ("integration", "account", "why"))
             if said.get("silent"):  # to its other logins, too
                 self._silent[system] = why
@@ -422,4 +406,4 @@ def named(desk: Desk, request: AccessRequest) -> str:
 
 def _last_entry(database: Database) -> int:
     with database.read() as session:
-        return session.execute(select(func.max(col(AuditRow.seq)))).scalar() or 0
+        return audit.newest(session)

@@ -6,21 +6,21 @@ from functools import cached_property
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from bot.runtime.aside import Aside
 from bot.runtime.clock import Clock
 from bot.runtime.metrics import Vitals
 from bot.runtime.priority import Turns
+from engine.account import Kind
 from engine.eligibility import OPEN_SUBMISSIONS
 from engine.inventory import Integration, IntegrationId
 from engine.port import Connector
 from engine.request import AccountId, RequestId, code_of
-from storage.accounts import Desk, Kind
+from storage.accounts import Desk
 from storage.apply import LostRaceError
 from storage.claims import InstanceId, Pulse
 from storage.company import Companies, Company
-from storage.database import Database, Write
+from storage.database import AWAY, Database, Write, is_deadlock
 from storage.secrets import KeyRing
 
 TRIES = 5
@@ -74,8 +74,8 @@ class Services:
                     return change(tx)
             except LostRaceError:
                 continue
-            except OperationalError as fault:
-                if not _deadlock(fault):
+            except AWAY as fault:
+                if not is_deadlock(fault):
                     raise
         with self.database.write(urgent=urgent) as tx:
             return change(tx)
@@ -95,7 +95,3 @@ class Services:
             for id_, c in self.connected.items()
         }
         return Desk(self.instance, self.keys, kinds)
-
-
-def _deadlock(fault: OperationalError) -> bool:
-    return getattr(fault.orig, "sqlstate", "") in {"40P01", "40001"}

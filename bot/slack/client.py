@@ -16,7 +16,7 @@ from slack_sdk.web import SlackResponse
 
 from bot.runtime.metrics import Standing, Vitals
 from bot.slack import bounded
-from storage.claims import LONGEST_PAUSE
+from engine.retry import LONGEST_PAUSE
 
 # Slack answers, and says that it does not know this token.
 TOKEN_REFUSED = frozenset(

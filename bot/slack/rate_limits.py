@@ -3,7 +3,7 @@
 import threading
 from datetime import datetime, timedelta
 
-from storage.claims import LONGEST_PAUSE
+from engine.retry import LONGEST_PAUSE
 
 POST = "chat.postMessage"
 OWN = timedelta(seconds=5)  # for so long after a post, a channel's own limit may be what is met

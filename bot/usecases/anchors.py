@@ -12,6 +12,7 @@ from itertools import islice
 import structlog
 
 from bot.runtime.services import Services
+from engine.alarms import Said
 from engine.outcome import Card, Tell
 from storage import apply, audit
 from storage.audit import Anchor, Reading
@@ -57,9 +58,9 @@ class Anchors:
         """Write it to the log; tell the administrators, once a day, and of faults each time."""
         (found, faults), now = self.note(), self._services.clock.now()
         if faults:
-            key, said = f"audit/{now.isoformat()}", _not_whole(faults)
+            said = Said(f"audit/{now.isoformat()}", _not_whole(faults))
             self._services.write(
-                lambda tx, company: apply.tell(tx, apply.alarm(company.admins, key, said), now)
+                lambda tx, company: apply.tell(tx, apply.alarm(company.admins, said), now)
             )
         elif found:
             self._services.write(lambda tx, company: _tell(tx, company, found, now))

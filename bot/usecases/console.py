@@ -6,10 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
-from sqlmodel import col
-
 from bot.runtime.clock import Clock, clock_of
 from bot.settings import KeySettings, StoreSettings
 from bot.usecases import new_ids
@@ -23,12 +19,11 @@ from storage import apply, audit, facts, schema, succession, sync
 from storage.book import carry_out
 from storage.codec import fields_of
 from storage.company import Companies
-from storage.database import Database, Write, address, file_of, is_away, is_locked
+from storage.database import AWAY, Database, Write, address, file_of, is_away, is_locked
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
-from storage.tables import AuditRow
 
 LOCKED = "somebody holds its row in the database locked: end that session, and try again"
 
@@ -94,14 +89,8 @@ class Desk:
 
     def knows(self, keys: KeyRing) -> bool:
         """Tell whether the newest entry of the audit that is proven is so by one of these keys."""
-        newest = (
-            select(col(AuditRow.key))
-            .where(col(AuditRow.key) != "")
-            .order_by(col(AuditRow.seq).desc())
-            .limit(1)
-        )
         with self.database.read() as session:
-            key = session.execute(newest).scalar()
+            key = audit.newest_key(session)
         return key is None or key in keys.audit_keys
 
     def requests(self, *, live: bool) -> list[AccessRequest]:
@@ -166,7 +155,7 @@ class Desk:
             try:
                 with self.database.write(urgent=True) as tx:
                     apply.bump(tx, ids, self.clock.now())
-            except OperationalError as fault:
+            except AWAY as fault:
                 if not is_locked(fault):
                     raise  # else: it is tried again by itself
 
@@ -260,13 +249,8 @@ class Desk:
         return [str(found.get(e, "something that is gone")) for e in request.entitlements]
 
     def history(self, request: AccessRequest) -> list[Line]:
-        query = (
-            select(AuditRow)
-            .where(col(AuditRow.request_id) == request.id)
-            .order_by(col(AuditRow.seq))
-        )
         with self.database.read() as session:
-            rows = session.execute(query).scalars().all()
+            rows = audit.of_request(session, request.id)
         return [Line(row.at, row.action, PersonId(row.actor), fields_of(row.body)) for row in rows]
 
     def _person(self, email: str) -> PersonId | Refusal:

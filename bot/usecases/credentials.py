@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-
-from sqlalchemy import select
-from sqlmodel import col
 
 from bot.runtime.services import Services
 from bot.usecases.identity import still
 from bot.views.values import Credentials
+from engine.account import AGAIN
 from engine.directory import Person
+from engine.holdings import target_of
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Code, Entry, Refusal
 from engine.port import Login
@@ -19,9 +17,6 @@ from storage import accounts, audit, facts, jobs
 from storage.company import Company
 from storage.database import Read, Write
 from storage.jobs import JobKind
-from storage.tables import AccountRow
-
-SHOWN_FOR = timedelta(minutes=10)
 
 NOT_YOURS = Refusal(Code.NOT_YOURS, "Only who has the access can see how to log in.")
 NOT_RUNNING = Refusal(Code.NOT_RUNNING, "This access is not running, so there is no login to show.")
@@ -70,11 +65,11 @@ def saved(services: Services, person: Person, account: AccountId) -> Refusal | N
         as_of_now = still(company, person)
         if isinstance(as_of_now, Refusal):
             return as_of_now
-        row = tx.get(AccountRow, account)
-        if row is None or row.person_id != person.id:
+        of = accounts.logins(tx, [account]).get(account)
+        if of is None or of.owner != person.id:
             return NOT_YOURS
-        if not accounts.forget_secret(tx, account):
-            soon = services.clock.now() + accounts.AGAIN
+        if not accounts.forget_secret(tx, services.desk, account, services.clock.now()):
+            soon = services.clock.now() + AGAIN
             jobs.reschedule(tx, JobKind.FORGET_SECRET, str(account), soon)
         entry = Entry("credentials_saved", person.id, {"account": account})
         audit.append(tx, [(None, entry)], services.clock.now())
@@ -90,10 +85,10 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         as_of_now = still(company, person)
         if isinstance(as_of_now, Refusal):
             return as_of_now
-        row = tx.get(AccountRow, account)
-        if row is None or row.person_id != person.id:
+        of = accounts.logins(tx, [account]).get(account)
+        if of is None or of.owner != person.id:
             return NOT_YOURS
-        if IntegrationId(row.integration_id) not in services.connected:
+        if of.integration not in services.connected:
             return OUT_OF_ORDER
         now = services.clock.now()
         mine = [
@@ -125,26 +120,16 @@ def _held(session: Read, company: Company, request: AccessRequest) -> list[_Held
 
 
 def _show(tx: Write, services: Services, request: AccessRequest, held: _Held) -> Credentials:
-    row = tx.execute(
-        select(AccountRow).where(col(AccountRow.id) == held.account).with_for_update()
-    ).scalar_one()
-    now = services.clock.now()
-    password = accounts.open_secret(row, services.keys)
-    if password and row.shown_at and now - row.shown_at >= SHOWN_FOR:
-        row.secret = None if row.secret_set else row.secret
-        password = None
-    if password and row.shown_at is None:
-        row.shown_at = now
-        jobs.reschedule(tx, JobKind.FORGET_SECRET, str(held.account), now + SHOWN_FOR)
+    shown = accounts.show(tx, services.desk, held.account, services.clock.now())
     connected = services.connected[held.integration]
-    targets = [accounts.target_of(e) for e in held.entitlements]
-    login = Login(row.login, row.person_id)
+    targets = [target_of(e) for e in held.entitlements]
+    login = Login(shown.account.login, shown.account.person)
     return Credentials(
         account=held.account,
         system=connected.integration.name,
         instructions=connected.connector.instructions(login, targets),
-        password=password,
-        pending=not row.secret_set and password is not None,
+        password=shown.shown,
+        pending=shown.shown is not None and not shown.account.password.set,
         valid_until=request.ends_at,
         remarks=list(_remarks(request, held)),
     )

@@ -13,7 +13,7 @@ from engine import lifecycle
 from engine.commands import Approve, Command, Reject
 from engine.directory import Person
 from engine.facts import Facts
-from engine.outcome import Code, Decision, Refusal
+from engine.outcome import NO_SUCH_REQUEST, Decision, Refusal
 from engine.request import RequestId
 from storage.book import carry_out
 from storage.company import Company
@@ -22,8 +22,6 @@ from storage.database import Write
 DECISIONS = frozenset({"approved", "rejected"})  # the audit's words
 
 log = structlog.get_logger()
-
-NO_SUCH = Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any more).")
 
 
 def do(
@@ -74,7 +72,7 @@ def question(
             return now
         scene = look.scenes(session, services, company, [id_]).get(id_)
     if scene is None:
-        return NO_SUCH
+        return NO_SUCH_REQUEST
     facts = Facts(
         directory=company.directory,
         flow=scene.flow,

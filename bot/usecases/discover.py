@@ -7,6 +7,7 @@ is taken in and nothing is given there, until an operator accepts it (`latchkey 
 import structlog
 
 from bot.runtime.services import Services
+from engine.alarms import Said
 from engine.inventory import IntegrationId
 from engine.port import Connector, Discovered, Unavailable
 from storage import apply, sync
@@ -42,7 +43,7 @@ def discover(services: Services, integration: IntegrationId) -> None:
         except OtherServerError as fault:
             log.error("nothing taken in", integration=integration, why=str(fault))  # noqa: TRY400
             key = f"server/{integration}/{server}"
-            alarms = apply.alarm(company.admins, key, str(fault))
+            alarms = apply.alarm(company.admins, Said(key, str(fault)))
             apply.tell(tx, alarms, now)
 
     services.write(change)

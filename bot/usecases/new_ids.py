@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
+from engine.alarms import MOST_NAMED
 from storage import sync
 from storage.database import Write
 from storage.succession import Standing, Succession
@@ -47,7 +48,7 @@ def digest(names: Sequence[str]) -> str:
 def _say(tx: Write, some: Sequence[Succession], now: datetime, what: str) -> None:
     if not some:
         return
-    named = [str(s) for s in some[: sync.MOST_NAMED]]
+    named = [str(s) for s in some[:MOST_NAMED]]
     more = [f"and {len(some) - len(named)} more"] if len(some) > len(named) else []
     how_many = "1 person is" if len(some) == 1 else f"{len(some)} people are"
     key = f"new_ids/{digest([f'{s.old}/{s.new}' for s in some])}"

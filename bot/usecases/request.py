@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import IntegrityError
 
 from bot.runtime.services import Services
 from bot.usecases.identity import still
@@ -20,7 +19,7 @@ from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
 from storage import apply, facts, search
 from storage.company import Company
-from storage.database import Read, Write
+from storage.database import STORED_ALREADY, Read, Write
 from storage.search import Found
 
 log = structlog.get_logger()
@@ -199,8 +198,7 @@ def submit(
 
     try:
         outcome = services.write(change)
-    except IntegrityError:
-        # Another process stored the same request, or the same delivery, at this moment.
+    except STORED_ALREADY:  # the same request, or the same delivery
         outcome = services.write(change)
     if isinstance(outcome, Submitted) and not outcome.existing:
         log.info("submitted", request=outcome.request.code, person=person.id)

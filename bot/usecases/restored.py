@@ -8,23 +8,20 @@ keeps what could have been taken. Access that the system has no more is not give
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlmodel import col
-
 from bot.runtime.services import Connected
 from bot.usecases.console import Desk
+from engine.alarms import Said
 from engine.commands import Extend
-from engine.holdings import wish
+from engine.holdings import target_of, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.outcome import Decision, Entry
 from engine.port import Login, Presence, Unavailable
 from engine.request import OPERATOR, AccessRequest, AccountId, State
-from storage import apply, audit, facts, jobs, reconcile
-from storage.accounts import target_of
+from storage import accounts, apply, audit, facts, jobs, reconcile, servers
+from storage.accounts import Owned
 from storage.book import carry_out
 from storage.database import Write
 from storage.jobs import JobKind
-from storage.tables import AccountRow, IntegrationRow
 
 LEAST_SKIPPED = 10_000  # ids of requests; and one for each minute since the backup
 
@@ -47,8 +44,8 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
         if (after := _extended(desk, request, last)) is not None
     ]
     with desk.database.write() as tx:
-        for integration in tx.execute(select(col(IntegrationRow.id))).scalars():
-            jobs.reschedule(tx, JobKind.RECONCILE, integration, now)
+        for system in servers.connections(tx):
+            jobs.reschedule(tx, JobKind.RECONCILE, system.id, now)
         _tell_admins(desk, tx, longer, now)
         audit.append(tx, [(None, Entry(reconcile.RESTORED, OPERATOR))], now)
     return longer
@@ -61,28 +58,28 @@ def _intact(desk: Desk, systems: Systems) -> list[AccessRequest]:
         known = facts.entitlements(
             session, desk.companies.current(session), {e for r in live for e in r.entitlements}
         )
-        rows = {AccountId(r.id or 0): r for r in session.execute(select(AccountRow)).scalars()}
-    open_ = [r for r in live if r.state is State.ACTIVE and r.extensions_left and r.ends_at]
-    concerned = {g.account for r in open_ for g in r.grants}
-    whole = {a for a in concerned if _is_whole(rows[a], live, known, systems)}
+        open_ = [r for r in live if r.state is State.ACTIVE and r.extensions_left and r.ends_at]
+        concerned = accounts.logins(session, {g.account for r in open_ for g in r.grants})
+    whole = {a for a, of in concerned.items() if _is_whole(a, of, live, known, systems)}
     return [r for r in open_ if whole.issuperset(g.account for g in r.grants)]
 
 
 def _is_whole(
-    row: AccountRow,
+    account: AccountId,
+    of: Owned,
     live: Sequence[AccessRequest],
     known: Mapping[EntitlementId, Entitlement],
     systems: Systems,
 ) -> bool:
-    system = systems.get(IntegrationId(row.integration_id))
-    wanted = wish(AccountId(row.id or 0), live).wanted
+    system = systems.get(of.integration)
+    wanted = wish(account, live).wanted
     if system is None or not wanted <= known.keys():
         return False
     targets = [target_of(known[e]) for e in sorted(wanted)]
     try:
         if any(target.server != system.connector.server() for target in targets):
             return False  # what numbers mean there, nobody knows
-        seen = system.connector.inspect(Login(row.login, row.person_id), targets, given=targets)
+        seen = system.connector.inspect(Login(of.login, of.owner), targets, given=targets)
     except Unavailable:
         return False
     return all(seen[t].presence is Presence.HELD for t in targets)
@@ -105,7 +102,7 @@ def _tell_admins(desk: Desk, tx: Write, longer: Iterable[AccessRequest], now: da
         tell
         for r in longer
         for tell in apply.alarm(
-            company.admins, f"restored/{r.code}/{now.isoformat()}", _sentence(r)
+            company.admins, Said(f"restored/{r.code}/{now.isoformat()}", _sentence(r))
         )
     ]
     apply.tell(tx, tells, now)

@@ -18,8 +18,8 @@ from bot.slack.client import asked_to_wait, error_code, marked
 from bot.slack.payloads import is_profile
 from bot.usecases import identity
 from bot.usecases.identity import Profile
+from engine.retry import pause
 from storage import jobs, sync
-from storage.claims import LONGEST_PAUSE
 from storage.codec import fields_of
 from storage.database import Write
 from storage.jobs import Job
@@ -127,8 +127,7 @@ def _put_off(services: Services, job: Job, place: _Place, fault: Exception) -> t
     tells = place.failed >= TELL_AFTER and not place.told
     said = _for_people(fault) if tells else ""
     _keep(services, job, replace(place, told=place.told or tells), said)
-    pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(place.failed, 10)))
-    return max(BETWEEN, asked_to_wait(fault) or pause)
+    return max(BETWEEN, asked_to_wait(fault) or pause(place.failed))
 
 
 def _for_people(fault: Exception) -> str:

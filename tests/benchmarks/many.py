@@ -22,17 +22,18 @@ from bot.loops.loop import Loop
 from bot.loops.messages import MessageLoop
 from bot.runtime.clock import Clock, DatabaseClock
 from bot.runtime.services import Connected, Services
+from engine.account import Done
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.memory import Memory
 from engine.directory import Account, Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
+from engine.holdings import target_of
 from engine.inventory import Entitlement, Integration, IntegrationId
 from engine.port import Discovered, Holding, Login, Order, Secret, Target
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
-from storage.accounts import Done
 from storage.codec import dump_request
 from storage.company import Companies
 from storage.database import Database
@@ -135,7 +136,7 @@ class Many:
         held = []
         for n in range(people):
             login = Login(apply.login_name(person(n)), person(n), Secret("x"))
-            target = accounts.target_of(offered[n % len(offered)])
+            target = target_of(offered[n % len(offered)])
             self.system.apply(Order(login, [Holding(target, wanted=True)], HOUR))
             held.append((login.name, target))
         return held
@@ -169,7 +170,9 @@ class Many:
             lambda tx, c: accounts.turn(tx, c, services.desk, begun, done=done, ids=ids)  # noqa: B023
         ):
             done, ids = [Done(w, self.system.apply(w.order)) for w in works if w.order], []
-        services.transaction(lambda tx: accounts.forget_secret(tx, made.grants[0].account))
+        services.transaction(
+            lambda tx: accounts.forget_secret(tx, services.desk, made.grants[0].account, begun)
+        )
         services.write(lambda tx, c: clock.tick(tx, c, [made.id], until - 10 * MINUTE))
         self._told(until)
         with services.database.read() as session:

@@ -11,8 +11,8 @@ from bot.loops.messages import METADATA, MessageLoop
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
 from engine.commands import Cancel
+from engine.retry import LONGEST_PAUSE
 from storage import claims
-from storage.claims import LONGEST_PAUSE
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
 from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored

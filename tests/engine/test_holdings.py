@@ -7,10 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.holdings import held_elsewhere, unlooked, wants, wish
+from engine.commands import Extend, Return
+from engine.holdings import calls, held_elsewhere, unlooked, wants, wish
 from engine.inventory import EntitlementId
 from engine.request import AccountId, Grant, GrantId, GrantState, RequestId, State
-from tests.support.builders import DAY, HOUR, NOW, life, request
+from tests.support.builders import (
+    ANN,
+    DAY,
+    HELD,
+    HOUR,
+    MINUTE,
+    NOW,
+    SECOND,
+    begun,
+    flow,
+    life,
+    request,
+)
 
 MINE = AccountId(1)
 WANTS = {State.GRANTING, State.ACTIVE}
@@ -157,3 +170,60 @@ def test_the_same_entitlement_in_another_account_is_another_thing():
     elsewhere = tuple(replace(g, account=AccountId(2)) for g in one.grants)
 
     assert held_elsewhere(one, [replace(one, id=RequestId(2), grants=elsewhere)]) == {}
+
+
+# --- what needs a call ---------------------------------------------------------------------------
+
+AUTOMATIC = flow(approval=None)
+
+
+def test_a_grant_that_is_wanted_needs_a_call_and_one_that_only_waits_does_not():
+    before, granted = request(AUTOMATIC), begun(AUTOMATIC).request
+
+    assert calls(before, granted) == {MINE: False}
+    assert calls(before, begun().request) == {}
+
+
+def test_an_end_needs_a_call_first_where_something_was_begun():
+    made = life(State.ACTIVE, AUTOMATIC)
+    before = made.request
+    made.do(Return(ANN))
+    assert calls(before, made.request) == {MINE: True}
+
+    waiting = life(State.GRANTING, AUTOMATIC)
+    before = waiting.request
+    waiting.do(Return(ANN))
+    assert calls(before, waiting.request) == {}
+
+
+def test_an_extension_needs_a_call_and_what_was_seen_does_not():
+    made = life(State.ACTIVE, AUTOMATIC)
+    before = made.request
+    made.do(Extend(ANN, 1), MINUTE)
+    assert calls(before, made.request) == {MINE: False}
+
+    before = made.request
+    made.see(HELD)
+    assert calls(before, made.request) == {}
+
+
+@pytest.mark.parametrize(("moved", "called"), [(SECOND, False), (SECOND * 1.1, True)])
+def test_an_end_that_hardly_moved_is_not_worth_a_call(moved, called):
+    before = life(State.ACTIVE, AUTOMATIC).request
+    after = before.with_(ends_at=before.ends_at + moved)
+
+    assert bool(calls(before, after)) is called
+
+
+def test_an_end_that_is_not_confirmed_is_told_with_the_grant():
+    before = life(State.GRANTING, AUTOMATIC).request
+
+    assert calls(before, before.with_(ends_at=before.ends_at + HOUR)) == {}
+
+
+def test_of_several_in_one_account_one_end_makes_it_urgent():
+    before = life(State.ACTIVE, AUTOMATIC, 1, 2).request
+    first, second = before.grants
+    after = before.with_(ends_at=before.ends_at + HOUR, grants=(first.refused("gone"), second))
+
+    assert calls(before, after) == {MINE: True}

@@ -26,7 +26,8 @@ from engine.commands import (
     Verify,
 )
 from engine.directory import Person, PersonStatus
-from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts
+from engine.eligibility import Draft
+from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts, unreadable
 from engine.lifecycle import TABLE, Do, No, decide, next_wake
 from engine.outcome import Card, Code, Decision, Refusal, Tell
 from engine.port import Outcome, Presence
@@ -48,6 +49,7 @@ from tests.support.builders import (
     HOUR,
     MINUTE,
     NOW,
+    ORDERS,
     REFUSED,
     SECOND,
     SECURITY,
@@ -56,6 +58,7 @@ from tests.support.builders import (
     approvers,
     begun,
     entitlement,
+    facts,
     flow,
     gone,
     life,
@@ -1418,3 +1421,41 @@ def test_begin_is_the_only_way_in():
     assert isinstance(lifecycle.begin(made.request, made.facts, NOW), Decision)
     assert CAT in made.request.asked
     assert DAN not in made.request.asked
+
+
+def test_a_draft_becomes_a_request_that_waits_to_begin():
+    """Nobody has been asked and nothing is given yet; what it is called then is what was chosen."""
+    rules, people = flow(grant_for=4 * HOUR), facts().directory.people
+    chosen = (entitlement(1), entitlement(2))
+    draft = Draft(
+        requestor=people[EVE],
+        grantee=people[ANN],
+        flow=rules,
+        entitlements=chosen,
+        duration=2 * HOUR,
+        justification="  INC-42 ",
+    )
+
+    made = lifecycle.drafted(draft, {ORDERS: AccountId(7)}, NOW)
+
+    assert (made.requestor, made.grantee, made.state) == (EVE, ANN, State.PENDING)
+    assert (made.duration, made.justification) == (2 * HOUR, "INC-42")
+    assert made.lapses_at == NOW + rules.revision.lapses_after
+    assert made.extensions_allowed == rules.revision.extension.times
+    assert [(g.entitlement, g.account, g.named) for g in made.grants] == [
+        (1, 7, "orders/t1"),
+        (2, 7, "orders/t2"),
+    ]
+    assert not made.asks
+
+
+def test_what_cannot_be_read_is_looked_at_again_every_five_minutes():
+    """It may have been mended meanwhile; its moment may be a month away."""
+    made = begun()
+    rules = made.facts.revision
+
+    assert lifecycle.wake(made.request, rules, NOW) == NOW + DAY
+    assert lifecycle.wake(made.request.with_(readable=False), rules, NOW) == NOW + 5 * MINUTE
+    late = NOW + DAY - MINUTE
+    assert lifecycle.wake(made.request, unreadable("gone"), late) == NOW + DAY
+    assert lifecycle.wake(life(State.EXPIRED).request, unreadable("gone"), NOW) is None

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from engine.account import AGAIN, Done, Silence, Wanted, step
 from engine.commands import Extend, Return, Revoke
+from engine.holdings import Wishes
 from engine.port import Outcome, Presence, Report, Secret, Target, Unavailable
 from engine.request import GrantState, State
-from storage import accounts, sync
-from storage.accounts import Done, Silence
+from storage import accounts, apply, sync
 from storage.company import Companies
 from storage.secrets import KeyRing, new_key
 from storage.tables import (
@@ -165,6 +166,20 @@ def test_refused_extension_keeps_the_old_end(stored):
     assert stored.again(request).ends_at == end
     assert stored.again(request).extensions_used == 0
     assert [to for to, _ in notices(stored)] == [ALICE]
+
+
+def test_what_is_wanted_of_many_at_once_is_stored_as_the_core_says(stored):
+    stored.submit()
+    stored.systems[PG].faults = [Unavailable("down")]
+    stored.converge()
+    before = accounts.load(stored.account(), stored.keys)
+    stored.pass_(MINUTE)
+
+    stored.write(lambda tx, _: apply.bump(tx, [before.id], stored.now))
+
+    wanted = step(before, Wanted(), Wishes(before.id), stored.now).account
+    assert accounts.load(stored.account(), stored.keys) == wanted
+    assert before.attempts == 1
 
 
 # --- overlaps and what was there before ----------------------------------------------------------
@@ -505,9 +520,9 @@ def test_system_that_is_out_of_order_waits_for_whoever_has_it(stored, other):
     stored.converge()
 
     assert stored.account().lease is None
-    assert stored.account().due_at == stored.now + accounts.AGAIN
+    assert stored.account().due_at == stored.now + AGAIN
     other.kinds = kinds
-    other.pass_(accounts.AGAIN)
+    other.pass_(AGAIN)
     other.converge()
     assert stored.again(request).state is State.ACTIVE
 
@@ -715,6 +730,10 @@ def test_password_is_given_again_until_the_system_has_confirmed_it(stored):
     assert not stored.account().secret_set
 
 
+def forget(tx, stored, account) -> bool:
+    return accounts.forget_secret(tx, stored.desk, account, stored.now)
+
+
 def seen(stored, of=ALICE) -> None:
     """The grantee has looked at the password."""
     with stored.database.write() as tx:
@@ -758,7 +777,7 @@ def test_saved_password_is_forgotten_and_not_replaced(stored):
     stored.submit()
     stored.converge()
     seen(stored)
-    stored.write(lambda tx, _: accounts.forget_secret(tx, stored.account().id))
+    stored.write(lambda tx, _: forget(tx, stored, stored.account().id))
     assert stored.account().secret is None
 
     stored.submit("read on shop.customers")
@@ -772,7 +791,7 @@ def test_password_that_the_system_lacks_is_not_forgotten(stored):
     stored.submit()
     begin(stored)
 
-    stored.write(lambda tx, _: accounts.forget_secret(tx, stored.account().id))
+    stored.write(lambda tx, _: forget(tx, stored, stored.account().id))
 
     assert stored.account().secret is not None
 
@@ -1006,7 +1025,7 @@ def test_who_begins_nothing_ends_access_and_leaves_the_rest_to_others(stored):
     assert stored.again(request).state is State.RETURNED
     assert stored.again(waiting).state is State.GRANTING
     stored.begins = True
-    stored.pass_(accounts.AGAIN)
+    stored.pass_(AGAIN)
     stored.converge()
     assert stored.again(waiting).state is State.ACTIVE
 
@@ -1165,9 +1184,9 @@ def test_password_saved_before_the_system_has_it_is_forgotten_once_it_has(stored
     account = stored.account().id
     stored.write(lambda tx, _: accounts.reset(tx, stored.desk, account, stored.now))
 
-    assert not stored.write(lambda tx, _: accounts.forget_secret(tx, account))
+    assert not stored.write(lambda tx, _: forget(tx, stored, account))
     assert stored.account().secret
 
     stored.converge()
-    assert stored.write(lambda tx, _: accounts.forget_secret(tx, account))
+    assert stored.write(lambda tx, _: forget(tx, stored, account))
     assert stored.account().secret is None

@@ -7,14 +7,14 @@ import pytest
 from bot.runtime.services import Connected, Services
 from bot.usecases import discover, integrations
 from bot.usecases.console import Desk
+from engine.account import Done
 from engine.commands import Return
 from engine.connectors.memory import Memory
 from engine.inventory import Integration
 from engine.outcome import Card, Refusal
-from engine.port import Discovered, Login
+from engine.port import Discovered, Login, Unavailable
 from engine.request import State
 from storage import facts, servers
-from storage.accounts import Done
 from storage.tables import AuditRow, IntegrationRow, MessageRow, ResourceRow
 from tests.support.stored import ADA, ALICE, BOB, HOUR, MINUTE, PG, TABLES, Stored
 
@@ -124,7 +124,7 @@ def test_a_server_that_changes_while_it_is_read_is_not_taken_in(rebuilt):
         return found
 
     rebuilt.system.discover = halfway
-    with pytest.raises(discover.Unavailable):
+    with pytest.raises(Unavailable):
         rebuilt.discover()
 
     assert rebuilt.resources() == before

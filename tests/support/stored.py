@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
+from engine.account import Done, Kind, Work
 from engine.commands import Approve, Command, Reject
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Account, Group, GroupId, Person, PersonId
@@ -29,26 +30,17 @@ from engine.flow import (
 )
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Decision, Refusal
-from engine.port import (
-    Discovered,
-    Login,
-    Order,
-    Outcome,
-    Presence,
-    Report,
-    Secret,
-    Target,
-    Unavailable,
-)
+from engine.port import Discovered, Secret, Unavailable
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
-from storage.accounts import Desk, Done, Kind, Work
+from storage.accounts import Desk
 from storage.claims import InstanceId
 from storage.company import Companies, Company
 from storage.database import Database, Write
 from storage.messages import Shown
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, FlowRow
+from tests.support.system import DEADLINE, System
 
 T = TypeVar("T")
 
@@ -57,7 +49,6 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 PG, WIKI = IntegrationId("pg"), IntegrationId("wiki")
 READING, WRITING = "Reading", "Writing"
-DEADLINE = timedelta(seconds=30)
 KINDS = {PG: Kind("Production", True, DEADLINE), WIKI: Kind("Wiki", False, DEADLINE)}
 
 ENGINEERS, DBAS, SRES = (GroupId(f"file:{n}") for n in ("engineers", "dbas", "sres"))
@@ -125,79 +116,6 @@ def table(path: str, *permissions: str, type_: str = "table", source: str = "") 
 
 TABLES = (table("shop.orders"), table("shop.customers"), table("ledger.entries"))
 PAGES = (table("handbook", "edit", type_="page"), table("runbook", "edit", type_="page"))
-
-
-class System:
-    """A real system in memory: what each login holds. `faults` are raised, one a call."""
-
-    generates_login, deadline = True, DEADLINE
-
-    def __init__(self) -> None:
-        self.held: dict[str, set[Target]] = {}
-        self.passwords: dict[str, str] = {}
-        self.calls: list[str] = []
-        self.remaining: timedelta | None = None
-        self.faults: list[Exception] = []
-        self.by_hand: set[Target] = set()  # given by somebody else, too: it stays
-        self.refused: set[str] = set()  # permissions that it does not give
-        self.leaves_some = False  # of what it refuses, as if it had given it
-        self.left_out: dict[str, str] = {}  # by path: what of it cannot be given
-        self.lasting: dict[str, str] = {}  # by path: why it will not be given, until that is cured
-        self.alone = True
-        self.name = ""  # of the server
-        self.end_refused = ""
-
-    def server(self) -> str:
-        return self.name
-
-    def logins(self) -> list[str]:
-        return sorted(self.held)
-
-    def inspect(
-        self, login: Login, targets: Sequence[Target], *, given: Sequence[Target] = ()
-    ) -> dict[Target, Outcome]:
-        del given
-        self._called("inspect")
-        held = self.held.get(login.name, set())
-        return {t: self._seen(t, held=t in held) for t in targets}
-
-    def apply(self, order: Order, *, creates: bool = True) -> Report:
-        self._called("apply")
-        name, password = order.login.name, order.login.password
-        missing = creates and bool(order.wanted) and name not in self.held
-        if missing and password is None:
-            gone = Outcome(Presence.UNKNOWN, "no login")
-            return Report({h.target: gone for h in order.holdings}, login_missing=True)
-        if password and (order.wanted or name in self.held):
-            self.passwords[name] = password.reveal()
-        mine = self.held.setdefault(name, set())
-        given = {t for t in order.wanted if t.path not in self.lasting}
-        mine |= {t for t in given if self.leaves_some or t.permission not in self.refused}
-        mine -= set(order.unwanted) - self.by_hand
-        self.remaining = order.remaining
-        outcomes = {}
-        for target in (h.target for h in order.holdings):
-            ours = target in mine and (target in order.wanted or target not in self.by_hand)
-            outcomes[target] = self._seen(target, held=ours)
-            if target in order.wanted and target.permission in self.refused:
-                outcomes[target] = Outcome(Presence.REFUSED, "It may not be given.")
-            if target in order.wanted and target.path in self.lasting:
-                why = self.lasting[target.path]
-                outcomes[target] = Outcome(Presence.UNKNOWN, why, lasting=True)
-        return Report(outcomes, deadline_refused=self.end_refused, alone=self.alone)
-
-    def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
-        self._called("unexplained")
-        return tuple(sorted(map(str, self.held.get(login.name, set()) - set(given))))
-
-    def _seen(self, target: Target, *, held: bool) -> Outcome:
-        left_out = self.left_out.get(target.path, "") if held else ""
-        return Outcome(Presence.HELD if held else Presence.ABSENT, left_out=left_out)
-
-    def _called(self, what: str) -> None:
-        self.calls.append(what)
-        if self.faults:
-            raise self.faults.pop(0)
 
 
 def found(url: str, keys: KeyRing | None = None) -> None:

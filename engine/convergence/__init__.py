@@ -1,0 +1,1 @@
+"""The steps of `engine.account`, by what they do."""

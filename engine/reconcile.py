@@ -1,0 +1,280 @@
+"""What a comparison of the ledger with a real system is about, and what it makes of a finding.
+
+What Latchkey ever began to give, has ended or refused since, and is there all the same, is removed.
+Access that vanished, and whatever else the ledger does not explain, is reported, and left as it is:
+it may be somebody's by right.
+
+A finding that stands is told once. One that was gone at a look, and is there again, is told again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from engine.account import Account
+from engine.alarms import Said
+from engine.commands import Observe
+from engine.holdings import Wishes, target_of
+from engine.inventory import Entitlement, EntitlementId, IntegrationId
+from engine.outcome import Entry
+from engine.port import Holding, Login, Order, Outcome, Presence, Target
+from engine.request import SYSTEM, AccessRequest, AccountId, GrantState, RequestId
+
+Seen = Mapping[Target, Outcome]
+_REMOVED = "removed"
+_WORDS = {
+    "vanished": "by {code} it should be there, and it is gone. Somebody else took it away.",
+    _REMOVED: "it ended with {code} and was there all the same. It was taken away.",
+    "not_removed": (
+        "it ended with {code}, is there all the same, and cannot be taken away. It is tried again."
+    ),
+}
+_FOUND = "found/"
+_NAMED = 20  # findings in one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What one account may hold by the requests, and what it must not hold any more."""
+
+    held: Mapping[EntitlementId, str]  # and what was left out of it
+    ended: frozenset[EntitlementId]
+    standing: frozenset[EntitlementId]
+    under: Mapping[EntitlementId, str]  # the request that gave it last
+    until: datetime | None
+
+    @property
+    def entitlements(self) -> frozenset[EntitlementId]:
+        return self.ended | self.standing | self.held.keys()
+
+
+def ledger(live: Wishes, past: Iterable[AccessRequest], restored: datetime | None = None) -> Ledger:
+    """Add up the requests that are live and those that are over.
+
+    What had ended before the database was `restored` from a backup may have been given anew since.
+    """
+    every = sorted((*past, *live.requests), key=lambda r: r.id)
+    mine = Wishes(live.account, every).grants
+    ours = live.sum
+    standing = {g.entitlement for _, g in mine if g.standing}
+    to_go = {
+        g.entitlement
+        for r, g in mine
+        if g.ever_begun and not g.open and (restored is None or _over_at(r) > restored)
+    } | ours.unwanted
+    left_out = {g.entitlement: g.left_out for _, g in mine if g.state is GrantState.HELD}
+    return Ledger(
+        {e: left_out.get(e, "") for e in ours.wanted},
+        frozenset(to_go - ours.wanted - standing),
+        frozenset(standing),
+        {g.entitlement: r.code for r, g in mine if g.ever_begun},
+        ours.until,
+    )
+
+
+def _over_at(request: AccessRequest) -> datetime:
+    return request.ended.at if request.ended else request.submitted_at
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One leased account: what it may hold by the ledger, and what it must not hold any more."""
+
+    account: AccountId
+    login: Login
+    targets: Mapping[EntitlementId, Target]
+    held: Mapping[EntitlementId, str]  # and what was left out of it
+    ended: frozenset[EntitlementId]
+    standing: frozenset[EntitlementId]
+    under: Mapping[EntitlementId, str]  # the request that gave it last
+    remaining: timedelta | None
+
+    @property
+    def given(self) -> list[Target]:
+        return [self.targets[e] for e in sorted(self.held)]
+
+    def explained(self, sight: "Sight") -> list[Target]:
+        """What the ledger knows to be there: given, standing before, or ended and not gone yet."""
+        left = [t for t, o in sight.removed.items() if o.presence is not Presence.ABSENT]
+        return [*(self.targets[e] for e in sorted(self.held.keys() | self.standing)), *left]
+
+    @property
+    def compared(self) -> list[Target]:
+        return [self.targets[e] for e in sorted(self.held.keys() | self.ended)]
+
+    def removal(self, seen: Seen) -> Order | None:
+        """Return the order that takes away what has ended, if any of it was seen."""
+        left = [e for e in sorted(self.ended) if _held(seen, self.targets[e])]
+        if not left:
+            return None
+        holdings = [Holding(target, wanted=True) for target in self.given]
+        holdings += [Holding(self.targets[e], wanted=False) for e in left]
+        standing = [self.targets[e] for e in sorted(self.standing)]
+        return Order(self.login, holdings, self.remaining, standing)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look came to: what was seen, what came of the removal, and what was seen after it.
+
+    `trace` None: what was kept stays. `unexplained` None: nobody knows.
+    """
+
+    seen: Seen
+    removed: Seen = field(default_factory=dict[Target, Outcome])
+    after: Seen = field(default_factory=dict[Target, Outcome])
+    alone: bool = True
+    trace: str | None = None
+    unexplained: tuple[str, ...] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to take away."""
+        gone = all(o.presence is Presence.ABSENT for o in self.removed.values())
+        return self.alone and gone
+
+
+def look(
+    account: Account,
+    known: Ledger,
+    inventory: Mapping[EntitlementId, Entitlement],
+    now: datetime,
+) -> Look:
+    """Say what to look for on an account that is leased."""
+    return Look(
+        account.id,
+        Login(account.login, account.person, None, account.proof, account.trace),
+        {id_: target_of(inventory[id_]) for id_ in known.entitlements if id_ in inventory},
+        known.held,
+        known.ended,
+        known.standing,
+        known.under,
+        max(known.until - now, timedelta()) if known.until else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the administrators are told, and what the audit says of it."""
+
+    said: Said
+    entry: Entry
+
+
+def strangers(
+    integration: IntegrationId, names: Iterable[str], known: Iterable[str]
+) -> list[Finding]:
+    """Report logins that Latchkey made, and that its ledger does not know."""
+    return [
+        Finding(
+            Said(
+                f"stranger/{integration}/{name}",
+                f"{integration} has the login {name}: Latchkey made it, its database does not "
+                "know it.",
+            ),
+            Entry("stranger", SYSTEM, {"integration": integration, "login": name}),
+        )
+        for name in sorted(set(names) - set(known))
+    ]
+
+
+def observations(look: Look, sight: Sight, wishes: Wishes) -> Iterator[tuple[RequestId, Observe]]:
+    """Tell the requests what is held and of which something else is left out by now."""
+    parts = changed_parts(look, sight)
+    for request in wishes.requests:
+        seen = {
+            g.id: parts[g.entitlement]
+            for g in request.grants
+            if g.account == wishes.account and g.entitlement in parts and g.state is GrantState.HELD
+        }
+        if seen:
+            yield request.id, Observe(seen, newest=False)
+
+
+def changed_parts(look: Look, sight: Sight) -> dict[EntitlementId, Outcome]:
+    """Return what is held and of which something else is left out by now."""
+    seen = {e: sight.seen[look.targets[e]] for e in look.held if look.targets[e] in sight.seen}
+    return {
+        e: outcome
+        for e, outcome in seen.items()
+        if outcome.presence is Presence.HELD and outcome.left_out != look.held[e]
+    }
+
+
+def findings(
+    look: Look,
+    sight: Sight,
+    *,
+    before: Mapping[str, str],
+    found: Mapping[str, str],
+    who: str,
+    now: datetime,
+) -> list[Finding]:
+    """Say what is new. `before` is what was remembered, `found` what is remembered from now on."""
+    return [*_changes(look, sight, before, who, now), *_news(look, before, found, who, now)]
+
+
+def remembered(look: Look, sight: Sight, before: Mapping[str, str]) -> dict[str, str]:
+    """Return what is to be remembered until the next look."""
+    found = {
+        str(e): f"{finding}/{look.under.get(e, '')}"
+        for e in look.targets
+        if (finding := _finding(look, e, sight))
+    }
+    if sight.unexplained is None:
+        return found | {key: code for key, code in before.items() if key.startswith(_FOUND)}
+    return found | {f"{_FOUND}{words}": "" for words in sight.unexplained}
+
+
+def _finding(look: Look, entitlement: EntitlementId, sight: Sight) -> str:
+    """Return what to call it; empty: it is as the ledger says, or not of the ledger."""
+    target = look.targets[entitlement]
+    if entitlement in look.held:
+        gone = target in sight.seen and sight.seen[target].presence is Presence.ABSENT
+        return "vanished" if gone else ""
+    came = sight.removed.get(target)
+    if came is None:
+        return ""
+    if came.presence is not Presence.ABSENT:
+        return "not_removed"
+    return "" if _held(sight.after, target) else _REMOVED  # else somebody gave it, too
+
+
+def _changes(
+    look: Look, sight: Sight, before: Mapping[str, str], who: str, now: datetime
+) -> Iterator[Finding]:
+    """Say of each target what became of it, and what was done."""
+    for entitlement, target in look.targets.items():
+        code = look.under.get(entitlement, "")
+        finding = _finding(look, entitlement, sight)
+        stands = finding != _REMOVED and before.get(str(entitlement)) == f"{finding}/{code}"
+        if not finding or stands:
+            continue
+        key = f"{finding}/{look.account}/{entitlement}/{code}/{now.isoformat()}"
+        detail = {"login": look.login.name, "target": str(target), "under": code}
+        sentence = f"{who}, {target}: {_WORDS[finding].format(code=code)}"
+        yield Finding(Said(key, sentence), Entry(finding, SYSTEM, detail))
+
+
+def _news(
+    look: Look, before: Mapping[str, str], found: Mapping[str, str], who: str, now: datetime
+) -> Iterator[Finding]:
+    """Name, all at once, what the ledger does not explain and was not there at the last look."""
+    new = [key.removeprefix(_FOUND) for key in found if key.startswith(_FOUND)]
+    new = [words for words in new if f"{_FOUND}{words}" not in before]
+    if not new:
+        return
+    listed = "; ".join(new[:_NAMED])
+    if more := len(new) - len(new[:_NAMED]):
+        listed += f"; and {more} more"
+    key = f"{_FOUND}{look.account}/{now.isoformat()}"
+    sentence = (
+        f"{who} has, as {look.login.name}, access that is not through Latchkey: {listed}. "
+        "It was left as it is."
+    )
+    entry = Entry("found", SYSTEM, {"login": look.login.name, "access": new})
+    yield Finding(Said(key, sentence), entry)
+
+
+def _held(seen: Seen, target: Target) -> bool:
+    return target in seen and seen[target].presence is Presence.HELD
