@@ -70,14 +70,14 @@ def lock_file(database: Database) -> IO[str] | None:
         return None
     # Who comes goes through one after another: a command stays there while it works.
     until = time.monotonic() + WAIT_FOR_COMMANDS
-    while (entrance := _locked(f"{database.file}.turn", PROCESS)) is None:
+    while (entrance := _locked(database.file, ".turn", PROCESS)) is None:
         if time.monotonic() > until:
-            raise NotAloneError(_holder(f"{database.file}.turn"))
+            raise NotAloneError(_holder(database.file, ".turn"))
         time.sleep(LOOK_EVERY)
     with entrance:
-        lock = _locked(f"{database.file}.lock", PROCESS)
+        lock = _locked(database.file, ".lock", PROCESS)
     if lock is None:
-        raise NotAloneError(_holder(f"{database.file}.lock"))
+        raise NotAloneError(_holder(database.file, ".lock"))
     with database.write() as tx:
         tx.execute(delete(InstanceRow))
     return lock
@@ -89,11 +89,13 @@ def take_turn(database: Database) -> ExitStack:
     For `TURN` at most: one that starts meanwhile waits for it.
     """
     held = ExitStack()
+    if database.file is None:
+        return held
     for suffix in (".turn", ".lock"):
-        file = _locked(f"{database.file}{suffix}", COMMAND)
+        file = _locked(database.file, suffix, COMMAND)
         if file is None:
             held.close()
-            raise NotAloneError(_holder(f"{database.file}{suffix}"))
+            raise NotAloneError(_holder(database.file, suffix))
         held.enter_context(file)
     return held
 
@@ -113,9 +115,9 @@ _FROM_AHEAD = (
 )
 
 
-def _locked(name: str, command: str) -> IO[str] | None:
-    """Open a file that is ours alone, lock it, and write who has it; None: somebody else has it."""
-    file = os.fdopen(files.open_own(Path(name)), "r+")
+def _locked(database: Path, suffix: str, command: str) -> IO[str] | None:
+    """Lock the file beside the database, and write who has it; None: somebody else has it."""
+    file = os.fdopen(files.open_beside(database, suffix), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -127,9 +129,9 @@ def _locked(name: str, command: str) -> IO[str] | None:
     return file
 
 
-def _holder(name: str) -> str:
+def _holder(database: Path, suffix: str) -> str:
     """Return what the file's holder wrote: its process and command; empty: nothing (yet)."""
-    with os.fdopen(files.open_own(Path(name)), "rb") as file:
+    with os.fdopen(files.open_beside(database, suffix), "rb") as file:
         return file.read(100).decode(errors="replace").strip()
 
 

@@ -7,7 +7,7 @@ database's journal, its lock, a key. So a place is judged with every folder and 
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -99,24 +99,45 @@ def open_own(file: Path, flags: int = READ_AND_MAKE) -> int:
 
     Never through a link, nor one that has a second name, which could be another file of ours.
     """
+    return _open_of(file, flags, {os.geteuid()})
+
+
+def _open_of(file: Path, flags: int, owners: Collection[int]) -> int:
     try:
         descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE)
     except OSError as refused:
         why = "it is a link" if file.is_symlink() else refused.strerror
         raise UnsafePlaceError(
             f"{file} cannot be opened: {why}. It has to be a file of the user that Latchkey runs "
-            "as: give it to that user, or remove it."
+            "as: give it to that user."
         ) from None
     found = os.fstat(descriptor)
-    if fault := _no_file_of_ours(found):
+    if fault := _no_file_of(owners, found):
         os.close(descriptor)
         raise UnsafePlaceError(
-            f"{file} {fault}. Run Latchkey as the user whose files these are; or remove it, if "
-            "nobody needs it."
+            f"{file} {fault}. Run Latchkey as the user whose files these are; never remove what a "
+            "Latchkey that runs may hold locked."
         )
     if stat.S_IMODE(found.st_mode) != PRIVATE:
         os.fchmod(descriptor, PRIVATE)
     return descriptor
+
+
+def open_beside(database: Path, suffix: str) -> int:
+    """Open a file that stands beside a database, and make it. Raises UnsafePlaceError.
+
+    It belongs to whom the database belongs to, although it may be root who needs it first, or
+    finds it there: root looks after the database of a service.
+    """
+    file = Path(f"{database}{suffix}")
+    owner = database.stat()
+    if os.geteuid() or not owner.st_uid:
+        return open_own(file)
+    with suppress(FileExistsError):  # made by nobody else meanwhile, it is ours to give
+        made = os.open(file, READ_AND_MAKE | os.O_EXCL, PRIVATE)
+        os.fchown(made, owner.st_uid, owner.st_gid)
+        return made
+    return _open_of(file, READ_AND_MAKE, {0, owner.st_uid})
 
 
 def append(file: Path) -> IO[bytes]:
@@ -211,10 +232,10 @@ def _need_safe(folder: Path) -> None:
         raise UnsafePlaceError(f"{folder} is not used. {fault} Or choose another place.")
 
 
-def _no_file_of_ours(found: os.stat_result) -> str:
+def _no_file_of(owners: Collection[int], found: os.stat_result) -> str:
     if not stat.S_ISREG(found.st_mode):
         return "is no file"
-    if found.st_uid != os.geteuid():
+    if found.st_uid not in owners:
         return f"belongs to {_who(found)}"
     return "has another name, which may be another file" if found.st_nlink > 1 else ""
 

@@ -198,6 +198,24 @@ def test_a_database_that_somebody_else_put_there_is_refused(place, opened, give_
         opened(planted)
 
 
+def test_what_root_does_for_a_service_leaves_the_services_files(place, opened, give_away):
+    """Root's `revoke` was refused beside a service's lock, or left one that it could not open."""
+    database = opened(place / "latchkey.db")
+    schema.upgrade(database)
+    files_ = [place / f"latchkey.db{suffix}" for suffix in files.BESIDE]
+    if os.geteuid() == 0:  # else they are ours, and stay so
+        for file in [place, *(f for f in files_ if f.exists())]:
+            give_away(file)
+
+    for _ in range(2):  # where there are no locks yet, and where there are
+        claims.take_turn(database).close()
+        claims.lock_file(database).close()
+
+    owner = place.stat().st_uid
+    assert {f.stat().st_uid for f in files_ if f.exists()} == {owner}
+    assert (place / "latchkey.db.lock").exists()
+
+
 @pytest.mark.parametrize("plant", ["symlink_to", "hardlink_to"])
 def test_a_planted_link_to_another_file_of_ours_is_not_followed(place, opened, plant):
     ours = place.parent / "ours.db"
