@@ -124,7 +124,7 @@ def is_away(fault: Exception) -> bool:
 
 def clock_of(session: "Read") -> float:
     """Return what the database's clock says: seconds since 1970."""
-    ((now,),) = session.ask(_NOW)
+    now: float = session.execute(_NOW).scalar_one()
     return now
 
 

@@ -127,10 +127,10 @@ def waiting_for(session: Read, person: PersonId) -> list[AccessRequest]:
     return _requests(session, _WAITING, person=person)
 
 
-def find(session: Read, *, live: bool = True, limit: int | None = 1000) -> list[AccessRequest]:
-    """Return requests for an operator, the newest first. `limit` None: all of them."""
+def find(session: Read, *, live: bool = True) -> list[AccessRequest]:
+    """Return requests for an operator, the newest first; not `live`: those that are over, too."""
     query = _REQUEST.where(text(LIVE)) if live else _REQUEST
-    found = session.execute(query.order_by(col(RequestRow.id).desc()).limit(limit))
+    found = session.execute(query.order_by(col(RequestRow.id).desc()))
     return loaded(session, [tuple(row) for row in found])
 
 

@@ -257,6 +257,8 @@ class Sessions:
         if self.owner:
             return self._not_for_us
         with self.connect() as connection:
+            if self.standing(connection):  # made beforehand, and empty
+                return ""
             (may,) = connection.execute(_MAY_MAKE).fetchone() or (False,)
             return "" if may else self._not_allowed(connection)
 

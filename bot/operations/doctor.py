@@ -228,7 +228,7 @@ def _administrators(company: Company) -> Check:
 def _unreadable(database: Database) -> Iterator[Check]:
     """Name the rows that cannot be read: those of the company, and of what is not over."""
     with database.read() as session:
-        facts.find(session, limit=None)
+        facts.find(session)
     for finding in database.unread.take():
         yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
 

@@ -6,6 +6,7 @@ else has taken is tried again until it can be had: it keeps nothing else from ru
 """
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -30,6 +31,9 @@ PAUSE = 0.1  # seconds
 TELL_EVERY = 60.0  # seconds
 
 log = structlog.get_logger()
+# What is no HTTP is answered, and not logged: whoever reaches the door could fill the log.
+_FAULTS = logging.getLogger("uvicorn.faults")
+_FAULTS.setLevel(logging.ERROR)
 
 
 class NoAddressError(Exception):
@@ -44,11 +48,15 @@ class NoAddressError(Exception):
 
 
 class _Strict(h11.Connection):
-    """Refuses a request of which two readers would find two different ends (RFC 9112, 6.1)."""
+    """Refuses a head that is too large, and one of which two readers would find different ends
+    (RFC 9112, 6.1).
+    """
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         event = super().next_event()
         if isinstance(event, h11.Request):
+            if sum(len(name) + len(value) for name, value in event.headers) > LARGEST_HEAD:
+                raise h11.RemoteProtocolError("the head is too large")
             names = {name for name, _ in event.headers}
             chunked = b"transfer-encoding" in names
             if chunked and (b"content-length" in names or event.http_version < b"1.1"):
@@ -64,8 +72,10 @@ class _Connection(H11Protocol):
     ) -> None:
         super().__init__(server.config, server.server_state, {}, loop)
         self.conn = _Strict(h11.SERVER, LARGEST_HEAD)
+        self.logger = _FAULTS
         self.since = loop.time()
         self._within = within
+        self._said_all = False
         self._turn: tuple[object, bool] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -83,8 +93,15 @@ class _Connection(H11Protocol):
         super().data_received(data)
         self._look()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer who has asked, and says no more; then it is over."""
+        self._said_all = True
+        return not self.waits
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._said_all:
+            self.transport.close()
         self._look()
 
     def pause_writing(self) -> None:

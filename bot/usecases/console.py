@@ -109,7 +109,7 @@ class Desk:
             none = Refusal(Code.NO_SUCH_REQUEST, f"There is no request {code}.")
             return [found] if found else none
         with self.database.read() as session:
-            live = facts.find(session, limit=None)
+            live = facts.find(session)
         if person is None:
             return live
         grantee = self._person(person)

@@ -54,7 +54,7 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
 def _intact(desk: Desk, systems: Systems) -> list[AccessRequest]:
     """Return what can be extended, and what its systems still have, with all else of its login."""
     with desk.database.read() as session:
-        live = facts.find(session, live=True, limit=None)
+        live = facts.find(session)
         known = facts.entitlements(
             session, desk.companies.current(session), {e for r in live for e in r.entitlements}
         )

@@ -339,6 +339,31 @@ def test_a_head_without_end_is_refused(connect, patient):
     assert read(connection)[9:12] in {b"400", b""}
 
 
+def test_a_head_that_is_too_large_is_refused_though_it_comes_at_once(connect, patient):
+    """Only a head that came in parts was measured."""
+    said = b"GET / HTTP/1.1\r\nHost: x\r\nx: " + b"y" * (server.LARGEST_HEAD + 1) + b"\r\n\r\n"
+    assert status(read(connect(patient, said))) == 400
+
+
+def test_who_asks_and_says_no_more_is_answered(connect):
+    """Who had closed their half of the connection got no answer."""
+    held = Held()
+    with serving(held, within=LONG) as served:
+        connection = connect(served, GET.replace(b"/", b"/held", 1))
+        assert held.begun.acquire(timeout=PATIENCE)
+        connection.shutdown(socket.SHUT_WR)
+        held.go.set()
+        assert read(connection).endswith(b"held")
+        assert connection.recv(1) == b""
+
+
+def test_what_is_no_http_fills_no_log(connect, patient, caplog):
+    """Each was a line: some thousand in a second, beside which others were lost."""
+    for _ in range(20):
+        assert status(read(connect(patient, b"no sense\r\n\r\n"))) == 400
+    assert not caplog.records
+
+
 def test_what_makes_no_sense_after_an_early_answer_leaves_no_trace_in_the_log(
     connect, patient, caplog
 ):

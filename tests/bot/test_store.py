@@ -104,7 +104,13 @@ def test_the_doctor_tells_beforehand_whether_the_schema_can_be_made(cluster, url
 
     ok, detail = said_by_doctor(url)["database"]
     assert not ok
-    assert f'CREATE SCHEMA latchkey AUTHORIZATION "{STORE}";' in detail
+    cure = f'CREATE SCHEMA latchkey AUTHORIZATION "{STORE}";'
+    assert cure in detail
+
+    owner(cluster, url, cure)  # after which it said so again
+    ok, detail = said_by_doctor(url)["database"]
+    assert ok
+    assert "no schema yet" in detail
 
 
 @pytest.mark.parametrize("command", COMMANDS[2:], ids=" ".join)

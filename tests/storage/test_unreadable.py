@@ -94,7 +94,7 @@ class House:
     def listed(self):
         """Return what an operator's list and `revoke --all` have before them."""
         with self.stored.database.read() as session:
-            return {r.id: r for r in facts.find(session, limit=None)}
+            return {r.id: r for r in facts.find(session)}
 
     def held(self):
         """Return what the systems hold: whose, and what."""
