@@ -4,7 +4,10 @@ Scalars stay text, so that `NO` is Norway and `1:30` no number; whoever knows wh
 reads them. Empty ones are None.
 """
 
+import errno
+import os
 import re
+import stat
 import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["Document", "Fault", "Place", "read"]
+__all__ = ["Document", "Fault", "Place", "content", "read"]
 
 Place = tuple[str | int, ...]
 
@@ -112,10 +115,21 @@ def _is_shallow(text: str) -> bool:
     return True
 
 
+def content(path: Path) -> bytes:
+    """Return a plain file, or its beginning that is too large. Raises OSError.
+
+    A pipe without a writer would be waited for without end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        return file.read(MAX_BYTES + 1)
+
+
 def _text(path: Path, name: str) -> str | Fault:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = content(path)
     except FileNotFoundError:
         return Fault(name, 0, (), "The file is missing.")
     except OSError as error:

@@ -22,7 +22,7 @@ from bot.runtime.services import Services
 from bot.usecases.alarms import Alarms, in_lines
 from bot.usecases.changes import Known, changes
 from manifests import BadManifestsError, Fault, Manifests
-from manifests.marked_yaml import MAX_BYTES
+from manifests.marked_yaml import content
 from storage import files, servers, sets, sync
 from storage.company import Company
 from storage.database import AWAY, Write
@@ -302,8 +302,7 @@ def _digest(folder: Path) -> str:
 
 def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            return opened.read(MAX_BYTES + 1)
+        return content(file)
     except OSError as fault:
         return f"errno {fault.errno}".encode()
 

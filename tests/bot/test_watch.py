@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
-from manifests import BadManifestsError
+from manifests import BadManifestsError, marked_yaml
 from storage import files, schema, sync
 from storage.company import Companies
 from storage.database import Database
@@ -277,15 +278,27 @@ def test_who_asks_while_files_are_taken_in_is_heard(replica, monkeypatch):
     assert replica.watch._asked.is_set()
 
 
-def test_a_command_is_told_where_nothing_answers(replica, monkeypatch):
-    """`doctor` and `apply` waited for a pipe, or a disk that hung, without a word."""
+@pytest.fixture
+def hanging(monkeypatch):
+    """A disk whose server is away, until it is set."""
+    back, content = threading.Event(), marked_yaml.content
+
+    def waits(path):
+        back.wait()
+        return content(path)
+
+    for reader in (watch, marked_yaml):
+        monkeypatch.setattr(reader, "content", waits)
+    yield back
+    back.set()
+
+
+def test_a_command_is_told_where_nothing_answers(replica, hanging, monkeypatch):
+    """`doctor` and `apply` waited for a disk that hung, without a word."""
     monkeypatch.setattr(watch, "ANSWERS_WITHIN", 0.2)
-    (replica.folder / "people.yaml").unlink()
-    os.mkfifo(replica.folder / "people.yaml")
     with pytest.raises(BadManifestsError, match="does not answer"):
         watch.soon(replica.folder, watch.look)
-    with (replica.folder / "people.yaml").open("w"):
-        pass  # whoever reads it goes on
+    assert not hanging.is_set()
 
 
 def test_flows_in_a_folder_that_others_write_are_warned_of(replica):
@@ -354,10 +367,23 @@ def test_an_empty_database_goes_nowhere_with_faulty_files(url, tmp_path):
     made.services.database.close()
 
 
-def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, monkeypatch):
-    """A pipe that nobody writes to, as a file of a network disk whose server is away."""
-    (replica.folder / "people.yaml").unlink()
-    os.mkfifo(replica.folder / "people.yaml")
+def test_a_pipe_among_the_files_is_a_fault_until_a_file_is_there(replica):
+    """It was waited for without end: the folder was not looked at again before a restart."""
+    people = replica.folder / "people.yaml"
+    sound = people.read_text()
+    people.unlink()
+    os.mkfifo(people)
+
+    replica.look()
+    assert "people.yaml: The file cannot be read: it is no plain file." in replica.fault
+
+    people.unlink()
+    people.write_text(sound)
+    replica.look()
+    assert not replica.fault
+
+
+def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, hanging, monkeypatch):
     monkeypatch.setattr(watch, "LOOK_AGAIN", 0.01)
     monkeypatch.setattr(watch, "HANGS_AFTER", -1)
     replica.start()
@@ -368,8 +394,7 @@ def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, monkeypatch):
     assert "does not answer" in replica.fault
     assert len(replica.said("does not answer")) == 1
     assert not replica.watch.stop(0.01)
-    with (replica.folder / "people.yaml").open("w"):
-        (replica.folder / "people.yaml").unlink()
+    hanging.set()
     assert replica.watch.stop(30)
 
 
