@@ -195,6 +195,8 @@ def unusable(fault: Exception, url: str) -> str:
         cures = {
             "locked": "Another process writes, and does not end: `fuser {file}` names it. End it "
             "if it hangs, and try again.",
+            "full": "Its disk is full: `df {file}`. Make room, and try again.",
+            "I/O error": "Its disk is full, or fails: `df {file}`, and the system's log.",
             "malformed": "It is damaged: restore a back-up.",
             "no such": "That is not this Latchkey's schema: name its own file in "
             "LATCHKEY_DATABASE_URL.",

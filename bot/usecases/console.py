@@ -1,7 +1,7 @@
 """What an operator can do without Slack, straight on the database."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
 from manifests import Manifests
-from storage import apply, audit, facts, schema, succession, sync
+from storage import apply, audit, facts, numbers, schema, succession, sync
 from storage.book import carry_out
 from storage.codec import fields_of
 from storage.company import Companies
@@ -121,6 +121,8 @@ class Desk:
         self, requests: list[AccessRequest], reason: str
     ) -> Iterator[tuple[AccessRequest, Decision | Refusal]]:
         """Revoke each, or cancel it while it waits; what is locked once more at the end."""
+        with suppress(*AWAY), self.database.write() as tx:
+            numbers.set_right(tx)
         locked = list[AccessRequest]()
         for request in requests:
             outcome = self._revoke(request, reason)

@@ -298,6 +298,9 @@ def test_why_a_database_cannot_be_used_is_said_of_every_reason():
     for fault in (BusyError(), OperationalError("select 1", {}, Exception()), ValueError()):
         said = unusable(fault, "sqlite:////x/latchkey.db")
         assert said.startswith("The database /x/latchkey.db cannot be used: ")
+    for said in ("database or disk is full", "disk I/O error"):
+        full = OperationalError("insert", {}, sqlite3.OperationalError(said))
+        assert "`df /x/latchkey.db`" in unusable(full, "sqlite:////x/latchkey.db")
     assert "Others have written" in unusable(BusyError(), "sqlite:////x/latchkey.db")
 
 

@@ -11,7 +11,18 @@ from engine.commands import Approve, Extend, Revoke, Standing
 from engine.directory import PersonId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, State
-from storage import audit, counts, facts, jobs, messages, reconcile, servers, succession, sync
+from storage import (
+    audit,
+    counts,
+    facts,
+    jobs,
+    messages,
+    numbers,
+    reconcile,
+    servers,
+    succession,
+    sync,
+)
 from storage.jobs import JobKind
 from storage.tables import AuditRow, GrantRow, RequestRow
 from storage.types import UtcDateTime
@@ -466,3 +477,32 @@ def test_a_version_that_is_no_number_keeps_no_request_from_its_end(house, said):
     states = [house.stored.again(r).state for r in house.running]
     assert states == [State.REVOKED if n == 1 else State.EXPIRED for n in range(5)]
     assert "counted anew" in str(house.found())
+
+
+def numbers_of():
+    return [
+        pytest.param(table.__tablename__, column, id=f"{table.__tablename__}.{column}")
+        for table, columns in numbers.SOUND.items()
+        for column in columns
+    ]
+
+
+@pytest.mark.parametrize("said", ["'x'", "1.5", "x'00'"])
+@pytest.mark.parametrize(("table", "column"), numbers_of())
+def test_a_number_that_is_none_keeps_no_access_after_the_next_sweep(house, table, column, said):
+    """SQLite finds text larger than any number: access stayed, and nothing said so."""
+    stored = house.stored
+    if not stored.database.sqlite:
+        assert not stored.write(lambda tx, _: numbers.set_right(tx))
+        return
+    with house.owner.write() as tx:
+        tx.execute(text(f"update {table} set {column} = {said}"))  # noqa: S608
+
+    assert stored.write(lambda tx, _: numbers.set_right(tx))
+    assert not stored.write(lambda tx, _: numbers.set_right(tx))
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert {stored.again(r).state for r in house.running} == {State.EXPIRED}
+    assert table in {f.table for f in house.found()}

@@ -1,0 +1,56 @@
+"""Numbers that are none, which SQLite lets a hand put where numbers belong.
+
+Text is larger there than every number: an account whose `acted` is text is never due, and a grant
+whose `open` is text is nobody's. PostgreSQL takes no such value.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, literal_column, select, update
+from sqlmodel import SQLModel, col
+
+from storage.database import Write
+from storage.tables import AccountRow, GrantRow, MessageRow, RequestRow
+
+# What makes the row be looked at again: nothing is believed of it that would end no access.
+_ACTED = case((func.typeof(col(AccountRow.acted)) == "integer", col(AccountRow.acted)), else_=0)
+SOUND: Mapping[type[SQLModel], Mapping[str, Any]] = {
+    AccountRow: {
+        "wanted": _ACTED + 1,
+        "acted": 0,
+        "priority": 0,
+        "attempts": 0,
+        "lease": None,
+        "made": True,
+        "secret_set": False,
+    },
+    GrantRow: {"open": True, "begun": True},
+    RequestRow: {"attempts": 0},
+    MessageRow: {"shown": 0, "wanted": 1, "priority": 5, "place": 0, "attempts": 0, "lease": None},
+}
+
+
+def set_right(tx: Write) -> bool:
+    """Put numbers where text stands, name the rows, and return whether there were any.
+
+    It reads the tables whole: for sweeps, and for an operator's `revoke`.
+    """
+    if tx.dialect != "sqlite":
+        return False
+    found = [_column(tx, table, *what) for table, of in SOUND.items() for what in of.items()]
+    if any(found):
+        tx.wake("access", "clock", "messages")
+    return any(found)
+
+
+def _column(tx: Write, table: type[SQLModel], name: str, sound: object) -> bool:
+    column = SQLModel.metadata.tables[str(table.__tablename__)].c[name]
+    allowed = ["integer", "null"] if column.nullable else ["integer"]
+    wrong = func.typeof(column).not_in(allowed)
+    row: ColumnElement[int] = literal_column("rowid")
+    for id_, value in tx.execute(select(row, column).select_from(table).where(wrong)).all():
+        sentence = f"A row of {table.__tablename__} has no number in {name}. It is looked at again."
+        tx.unread.note(str(table.__tablename__), f"{id_}/{name}", value, sentence)
+    changed = update(table).where(wrong).values({name: sound}).returning(row)
+    return bool(tx.execute(changed).all())
