@@ -42,6 +42,7 @@ from bot.runtime.references import (
     resolve,
 )
 from engine.eligibility import OPEN_SUBMISSIONS
+from engine.errors import LatchkeyError
 from manifests.parts import nearest
 from storage import files
 from storage.database import of_owner, supported
@@ -74,7 +75,7 @@ _URL_OF_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 Kind = TypeVar("Kind", bound="StoreSettings")
 
 
-class BadSettingsError(Exception):
+class BadSettingsError(LatchkeyError):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
 
 

@@ -10,10 +10,11 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from engine.errors import LatchkeyError
 from engine.inventory import Tags
 
 
-class Unavailable(Exception):  # noqa: N818  (it names the state of the world, not a mistake)
+class Unavailable(LatchkeyError):  # noqa: N818  (it names the state of the world, not a mistake)
     """The system did not answer, or not for now. Trying again later may help.
 
     `lasting`: it will say the same until somebody does what the sentence names as the cure. A grant

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    create_model,
+)
 
 from engine.conditions import select
 from engine.directory import (
@@ -19,14 +26,15 @@ from engine.directory import (
     PersonStatus,
     address,
 )
+from engine.errors import LatchkeyError
 from engine.flow import Revision
 from engine.inventory import IntegrationId
 from engine.request import OPERATOR, SYSTEM
 from manifests.conditions import RESERVED, Requestors
 from manifests.flows import FlowDocument
+from manifests.kinds import KINDS
 from manifests.marked_yaml import Document, Fault, Place, read
 from manifests.parts import (
-    KINDS,
     ONE_LINE,
     House,
     Line,
@@ -41,7 +49,6 @@ from manifests.parts import (
 
 M = TypeVar("M", bound=BaseModel)
 
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*")
 _ID = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,189}")
@@ -76,7 +83,7 @@ class Manifests:
         return Directory.of(self.people, self.groups)
 
 
-class BadManifestsError(Exception):
+class BadManifestsError(LatchkeyError):
     """The files cannot be used. The text has every fault with its cure, one a line."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -179,12 +186,6 @@ def _free_source(source: str) -> str:
     return source
 
 
-def _reference(text: str) -> str:
-    if not _REFERENCE.fullmatch(text):
-        raise ValueError("A secret does not stand in a file. Write `env:NAME` or `file:PATH`.")
-    return text
-
-
 _Id = Annotated[Line, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
 _Key = Annotated[Line, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
 _Email = Annotated[
@@ -218,35 +219,33 @@ class PeopleDocument(Ours):
     people: list[Any]
 
 
-class ShowDocument(Ours):
-    """What people are shown where it differs from Latchkey's own way in."""
-
-    host: Line | None = None
-    port: int | None = Field(None, ge=1, le=65535)
-    database: Line | None = None
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
-        None
-    )
-    text: Line | None = None
-
-
-class PostgreSQLSettings(Ours):
-    """`permissions` and `roles`: what is offered beyond read and read-write."""
-
-    dsn: Annotated[Line, AfterValidator(_reference)]
-    databases: Words | None = None
-    permissions: list[Literal["truncate", "execute"]] | None = None
-    roles: Words | None = None
-    show: ShowDocument | None = None
-    connect_timeout: int | None = Field(None, ge=1, le=60)
-    statement_timeout: int | None = Field(None, ge=1, le=600)
-
-
 class IntegrationDocument(Ours):
+    """Its settings are those of its kind: see `_document_of`."""
+
     id: _Key
     name: Name
-    kind: Literal["postgresql"]
-    settings: PostgreSQLSettings
+    kind: str
+    settings: BaseModel
+
+
+_ANY_OF: Any = Literal  # which the types take for a constant
+
+_DOCUMENTS = {
+    name: create_model(
+        "IntegrationDocument",
+        __base__=IntegrationDocument,
+        kind=(_ANY_OF[tuple(KINDS)], ...),
+        settings=(kind.settings, ...),
+    )
+    for name, kind in KINDS.items()
+}
+
+
+def _document_of(item: object) -> type[IntegrationDocument]:
+    """Return the document of the kind that is named; what names none is refused by any."""
+    named = item.get("kind") if isinstance(item, dict) else None
+    known = _DOCUMENTS.get(named) if isinstance(named, str) else None
+    return known or next(iter(_DOCUMENTS.values()))
 
 
 class IntegrationsDocument(Ours):
@@ -272,6 +271,13 @@ class _Listed:
     place: Place
     source: str
     person: PersonDocument
+
+
+def _each(document: Document, key: str) -> Iterator[tuple[Place, object]]:
+    """Yield the items of a list, and where they stand."""
+    items = document.data.get(key) if isinstance(document.data, dict) else None
+    for i, item in enumerate(items if isinstance(items, list) else ()):
+        yield (key, i), item
 
 
 @dataclass(slots=True)
@@ -307,7 +313,10 @@ class _Reading:
         names: dict[str, str] = {}
         for document in self._documents("integrations.yaml"):
             self._check(IntegrationsDocument, document)
-            for place, item in self._items(document, "integrations", IntegrationDocument):
+            for place, written in _each(document, "integrations"):
+                item = self._check(_document_of(written), document, place=place, data=written)
+                if item is None:
+                    continue
                 self._once(document, (*place, "id"), item.id, ids)
                 self._once(document, (*place, "name"), item.name, names)
                 settings = item.settings.model_dump(exclude_none=True)
@@ -417,9 +426,7 @@ class _Reading:
         self, document: Document, key: str, model: type[M], house: House | None = None
     ) -> Iterator[tuple[Place, M]]:
         """Yield the sound items of a list, and where they stand."""
-        items = document.data.get(key) if isinstance(document.data, dict) else None
-        for i, item in enumerate(items if isinstance(items, list) else ()):
-            place: Place = (key, i)
+        for place, item in _each(document, key):
             if found := self._check(model, document, house, place, item):
                 yield place, found
 

@@ -1,6 +1,7 @@
 """What every document is made of: texts, durations, names looked up, faults put into words."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +24,10 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from engine import duration
 from engine.directory import Directory, GroupId, PersonId
 from engine.outcome import Refusal
+from manifests.kind import Kind
 from manifests.marked_yaml import Place
+
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*")
 
 NOT_YET = {
     "all_of": "Approval by all of several groups",
@@ -39,22 +43,6 @@ NOT_YET = {
     "scope": "An access scope as target",
     "space": "A space",
     "when": "A time window",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a kind of system has, as its connector discovers it."""
-
-    types: frozenset[str]
-    permissions: frozenset[str]
-
-
-KINDS = {
-    "postgresql": Kind(
-        frozenset({"database", "schema", "table", "function", "role"}),
-        frozenset({"connect", "read", "read-write", "truncate", "execute", "member"}),
-    )
 }
 
 
@@ -228,6 +216,12 @@ def find_group(text: str, directory: Directory) -> GroupId:
 # --- Texts and durations -------------------------------------------------------------------------
 
 
+def _reference(text: str) -> str:
+    if not _REFERENCE.fullmatch(text):
+        raise ValueError("A secret does not stand in a file. Write `env:NAME` or `file:PATH`.")
+    return text
+
+
 def _one_line(text: str) -> str:
     if len(text.splitlines()) > 1:
         raise ValueError("Write it on one line.")
@@ -272,6 +266,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ON
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), ONE_LINE
 ]
+Reference = Annotated[Line, AfterValidator(_reference)]
 Words = Annotated[
     list[Line],
     BeforeValidator(listed, json_schema_input_type=Line | list[Line]),

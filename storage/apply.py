@@ -18,6 +18,7 @@ from engine.account import Priority, login_name
 from engine.alarms import Said
 from engine.directory import PersonId
 from engine.eligibility import Draft
+from engine.errors import LatchkeyError
 from engine.facts import Facts
 from engine.flow import FlowId
 from engine.holdings import calls
@@ -83,7 +84,7 @@ _BUMP_ACCOUNTS = (
 )
 
 
-class LostRaceError(Exception):
+class LostRaceError(LatchkeyError):
     """Somebody else changed the request meanwhile. Load it and decide again."""
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from engine.directory import PersonId
+from engine.errors import LatchkeyError
 from engine.outcome import Entry
 from engine.request import SYSTEM, RequestId
 from storage import batch
@@ -69,11 +70,8 @@ _ANCHOR = re.compile("([1-9][0-9]{0,17}):([0-9a-f]{64})")
 log = structlog.get_logger()
 
 
-class BadAnchorError(ValueError):
+class BadAnchorError(LatchkeyError, ValueError):
     """An anchor is a number and a hash, NUMBER:HASH, as Latchkey has told it."""
-
-    def __init__(self) -> None:
-        super().__init__(self.__doc__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlmodel import Session, col
 
 from engine.connectors.elapsed import boottime
+from engine.errors import LatchkeyError
 from engine.retry import LONGEST_PAUSE
 from storage import files
 from storage.database import Database, Write
@@ -41,7 +42,7 @@ LOOK_EVERY = 0.05  # seconds
 PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file's lock
 
 
-class NotAloneError(RuntimeError):
+class NotAloneError(LatchkeyError):
     """Another Latchkey works on this SQLite file. The text says which, and how to end it.
 
     `peer`: its process, if it is a command that works in place of one.

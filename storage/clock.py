@@ -36,7 +36,7 @@ _IMPOSSIBLE = (
     .subquery()
 )
 _BOTH = union_all(select(_COME), select(_IMPOSSIBLE)).subquery()
-_DUE = select(_BOTH.c.id).order_by(_BOTH.c.wake_at).limit(bindparam("limit"))
+DUE = select(_BOTH.c.id).order_by(_BOTH.c.wake_at).limit(bindparam("limit"))
 _LIVE = (
     select(
         col(RequestRow.id), col(RequestRow.version), col(RequestRow.body), col(RequestRow.wake_at)
@@ -53,7 +53,7 @@ def due(database: Database, now: datetime, limit: int) -> list[RequestId]:
     One that is no possible moment has come, too: a tick sets it right.
     """
     with database.read() as session:
-        rows = session.ask(_DUE, {"now": now, "never": now + NEVER, "limit": limit})
+        rows = session.ask(DUE, {"now": now, "never": now + NEVER, "limit": limit})
     return [RequestId(id_ or 0) for (id_,) in rows]
 
 

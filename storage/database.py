@@ -38,6 +38,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import Session
 
+from engine.errors import LatchkeyError
 from storage import files
 from storage.notices import notify
 from storage.readings import Follower, take
@@ -75,11 +76,8 @@ _REFUSING = (
 )
 
 
-class BusyError(Exception):
+class BusyError(LatchkeyError):
     """Others have written for longer than this process would wait."""
-
-    def __init__(self) -> None:
-        super().__init__(str(type(self).__doc__))
 
 
 # The database does not answer, is busy, or is not as it has to be: what was begun is undone, and
@@ -243,6 +241,11 @@ class Gate:
                 return True  # it came at the last moment
             queue.remove(turn)
         return False
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._queue) + len(self._urgent)
 
     def leave(self) -> None:
         with self._lock:

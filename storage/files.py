@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from engine.errors import LatchkeyError
+
 PRIVATE = 0o600
 OTHERS_WRITE = 0o022
 LINKS = 40  # on one way; as many as Linux follows
@@ -20,7 +22,7 @@ BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".turn")
 READ_AND_MAKE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class UnsafePlaceError(Exception):
+class UnsafePlaceError(LatchkeyError):
     """Others could read, write or swap what is kept there. The text says what, and the cure."""
 
 

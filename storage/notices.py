@@ -30,26 +30,26 @@ class Listener:
     def __init__(self, sessions: Sessions, wake: Callable[[set[str]], None]) -> None:
         self._sessions = sessions
         self._wake = wake
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, within: float = 5.0) -> None:
-        self._stopping.set()
+        self.stopping.set()
         self._thread.join(within)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 with self._sessions.connect(autocommit=True) as connection:
                     connection.execute("listen latchkey")
-                    self._listen(connection)
+                    self.listen(connection)
             except (psycopg.Error, UnfitStoreError):
-                self._stopping.wait(PAUSE_AFTER_FAULT)
+                self.stopping.wait(PAUSE_AFTER_FAULT)
 
-    def _listen(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        while not self._stopping.is_set():
+    def listen(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        while not self.stopping.is_set():
             for notice in connection.notifies(timeout=0.5):
                 self._wake(set(notice.payload.split(",")))

@@ -13,6 +13,7 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
+from engine.errors import LatchkeyError
 from storage import roles, sync
 from storage.database import Database, address
 from storage.sessions import Sessions, UnfitStoreError
@@ -28,7 +29,7 @@ FOLDERS = (_MIGRATIONS / "versions",)
 _REVISION = text("select version_num from alembic_version")
 
 
-class NeedsUpgradeError(Exception):
+class NeedsUpgradeError(LatchkeyError):
     """The database's schema is older than this program's, or more than one step newer."""
 
     def __init__(self, found: str) -> None:

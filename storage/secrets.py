@@ -16,17 +16,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from engine.errors import LatchkeyError
 from engine.port import Secret
 
 _NONCE = 12  # bytes; NIST SP 800-38D
 _KEY_ID = 4  # bytes; of the key's own hash
 
 
-class BadKeyError(ValueError):
+class BadKeyError(LatchkeyError, ValueError):
     """An encryption key is 32 bytes in base64; make one with `latchkey key`."""
-
-    def __init__(self) -> None:
-        super().__init__(self.__doc__)
 
 
 def new_key() -> str:

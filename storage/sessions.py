@@ -21,6 +21,7 @@ from psycopg.pq import Format
 from sqlalchemy import URL, make_url
 
 from engine.connectors.transport import Transport, examine, guarded
+from engine.errors import LatchkeyError
 
 __all__ = [
     "BadSchemaError",
@@ -118,11 +119,11 @@ where has_database_privilege('public', current_database(), word)
 _MAY_MAKE = "select has_database_privilege(current_database(), 'CREATE')"
 
 
-class BadSchemaError(ValueError):
+class BadSchemaError(LatchkeyError, ValueError):
     """`schema=` in the database's address is no name of Latchkey's own, or `owner=` is none."""
 
 
-class UnfitStoreError(Exception):
+class UnfitStoreError(LatchkeyError):
     """The database cannot be Latchkey's as it is. The text says why, and what to do."""
 
 

@@ -16,6 +16,7 @@ from sqlmodel import col
 from engine import alarms
 from engine.alarms import Said
 from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
+from engine.errors import LatchkeyError
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
@@ -72,14 +73,14 @@ _THESE_GROUPS = delete(GroupRow).where(among(col(GroupRow.id), "ids"))
 _THESE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
-class OtherServerError(Exception):
+class OtherServerError(LatchkeyError):
     """Another server answers than the one whose numbers the inventory has. Nothing was changed."""
 
     def __init__(self, name: str, integration: IntegrationId, known: str, found: str) -> None:
         super().__init__(alarms.other_server(name, integration, known, found))
 
 
-class TooMuchError(Exception):
+class TooMuchError(LatchkeyError):
     """A sync would take away too much at once: more than 5 people and more than 5 %.
 
     It is held; nothing was changed. `losing` are those concerned.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from bot.listeners.access import WORDS
 from bot.sandbox import rules
 from bot.settings import Settings
 from engine import account
@@ -16,7 +17,7 @@ from engine.request import State
 DOCS = Path(__file__).parents[1] / "docs"
 FILES = {
     "architecture.md": ("states", "phases", "passwords"),
-    "running.md": ("settings",),
+    "running.md": ("words", "settings"),
     "sandbox.md": ("methods", "sizes", "events", "blocks", "elements", "parts"),
 }
 
@@ -46,6 +47,12 @@ def password_states() -> str:
         for fate, row in passwords.TABLE.items()
     ]
     return _table(head, rows)
+
+
+def words() -> str:
+    """Print what may follow `/access`."""
+    rows = [[f"`/access {word.name}`", word.does] for word in WORDS.values()]
+    return _table(["what people type", "what for"], rows)
 
 
 def settings() -> str:
@@ -102,6 +109,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "phases": phases,
     "passwords": password_states,
     "settings": settings,
+    "words": words,
     **{name: _of_sandbox(getattr(rules, name)) for name in FILES["sandbox.md"]},
 }
 

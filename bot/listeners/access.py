@@ -1,5 +1,7 @@
-"""`/access`: help, request, my, tasks."""
+"""`/access`: the words that may follow it, and what answers each."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from slack_bolt import Ack
@@ -13,38 +15,70 @@ from bot.views import lists
 from bot.views.values import Message
 from engine.outcome import Refusal
 
-COMMANDS = ("request", "my", "tasks", "help")
+# What is answered to what follows the word; None: what was asked for is shown elsewhere.
+Answer = Callable[[Visitor, Body, str], Message | Refusal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One that may follow `/access`. `does` is its line in the help and in the docs."""
+
+    name: str
+    does: str
+    answer: Answer
+
+
+def _request(visitor: Visitor, body: Body, rest: str) -> Message | Refusal | None:
+    return visitor.act(body, lambda p: request.open_form(visitor, p, body, rest))
+
+
+def _my(visitor: Visitor, body: Body, _: str) -> Message | Refusal:
+    found = visitor.act(body, lambda p: look.my_access(visitor.services, p))
+    return found if isinstance(found, Refusal) else lists.my_access(found)
+
+
+def _tasks(visitor: Visitor, body: Body, _: str) -> Message | Refusal:
+    found = visitor.act(body, lambda p: look.tasks(visitor.services, p))
+    return found if isinstance(found, Refusal) else lists.tasks(found)
+
+
+def _help(_visitor: Visitor, _body: Body, _rest: str) -> Message:
+    return lists.help_text([(word.name, word.does) for word in WORDS.values()])
+
+
+# The help, the docs, what is meant by a word that is not here: all of it comes from this table.
+WORDS = {
+    word.name: word
+    for word in (
+        Word(
+            "request",
+            "ask for access, for example `/access request read on orders/shop for 2h: INC-42`",
+            _request,
+        ),
+        Word("my", "what you have and what you wait for", _my),
+        Word("tasks", "requests that wait for your decision", _tasks),
+        Word("help", "this list", _help),
+    )
+}
 
 
 def register(table: Table, services: Services) -> None:
+    visitor = Visitor(services, table.client)
+
     def access(ack: Ack, body: Body) -> None:
-        visitor = Visitor(services, table.client)
-        word, rest = (*str(body.get("text") or "").split(maxsplit=1), "", "")[:2]
-        command = word.casefold() or "help"
-        if command == "help":
-            _answer(ack, lists.help_text())
-            return
-        if command not in COMMANDS:
-            nearest = get_close_matches(command, COMMANDS, n=1)
-            _answer(ack, lists.unknown_command(word, nearest[0] if nearest else None))
-            return
-        if command == "request":
-            refusal = visitor.act(body, lambda p: request.open_form(visitor, p, body, rest.strip()))
-            ack(text=lists.refusal(refusal)) if refusal else ack()
+        typed, rest = (*str(body.get("text") or "").split(maxsplit=1), "", "")[:2]
+        word = WORDS.get(typed.casefold() or "help")
+        answer = word.answer(visitor, body, rest.strip()) if word else _unknown(typed)
+        if isinstance(answer, Refusal):
+            ack(text=lists.refusal(answer))
+        elif answer:
+            ack(text=answer.text, blocks=answer.blocks)
         else:
-            _list(ack, visitor, body, command)
+            ack()
 
     table.command("/access", access)
 
 
-def _list(ack: Ack, visitor: Visitor, body: Body, command: str) -> None:
-    find, draw = (look.my_access, lists.my_access) if command == "my" else (look.tasks, lists.tasks)
-    found = visitor.act(body, lambda p: find(visitor.services, p))
-    if isinstance(found, Refusal):
-        ack(text=lists.refusal(found))
-    else:
-        _answer(ack, draw(found))
-
-
-def _answer(ack: Ack, message: Message) -> None:
-    ack(text=message.text, blocks=message.blocks)
+def _unknown(typed: str) -> Message:
+    nearest = get_close_matches(typed.casefold(), WORDS, n=1)
+    return lists.unknown_command(typed, nearest[0] if nearest else None)

@@ -7,20 +7,16 @@ from typing import Any
 import structlog
 from slack_bolt import App, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk import WebClient
 
 from bot.listeners import access, decide, home, people, request, running, unknown
+from bot.listeners.home import ShowHome
 from bot.listeners.table import Table
-from bot.loops.app_home import Homes
-from bot.runtime.metrics import Standing, Vitals
+from bot.runtime.metrics import Vitals
 from bot.runtime.services import Services
-from bot.settings import Settings
-from bot.slack.client import NO_ANSWER, Client
-from bot.slack.socket_mode import Links
+from bot.slack.client import NO_ANSWER
 from bot.views import credentials
 from storage.database import AWAY
-
-LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
-DELIVERY_TIMEOUT = 10  # seconds
 
 BROKEN = "Something went wrong here, and nothing was changed. Please try again."
 # Whether the last word of a transaction arrived may be unknown: both must be true then.
@@ -32,67 +28,42 @@ NO_DATABASE = (
 log = structlog.get_logger()
 
 
-def web_client(settings: Settings, timeout: int, vitals: Vitals | None = None) -> Client:
-    return Client(settings.bot_token_now, settings.slack_api_url, timeout, vitals or Vitals())
-
-
-def links(app: App, settings: Settings, services: Services) -> Links:
-    """Return the links to Slack by Socket Mode, not yet open."""
-    opening = opener(settings, services.vitals)
-    if opening is None:
-        raise ValueError("Socket Mode needs SLACK_APP_TOKEN")
-    return Links(app, opening, services.turns)
-
-
-def opener(settings: Settings, vitals: Vitals) -> Client | None:
-    """Return the client that opens links, with the app's token; None: there is none."""
-    if settings.slack_app_token is None:
-        return None
-    standing = Standing("slack, for links")
-    token, address = settings.app_token_now, settings.slack_api_url
-    return Client(token, address, DELIVERY_TIMEOUT, vitals, standing)
-
-
-def build(settings: Settings, services: Services, homes: Homes | None = None) -> App:
+def build(services: Services, client: WebClient, show_home: ShowHome) -> App:
     """Return the app. It calls nobody: Slack may be down while Latchkey starts.
 
-    `homes`: where the Home tabs that are opened are kept, to be brought up to date.
+    Who lets a delivery in has looked at its signature. `show_home` publishes somebody's Home tab.
     """
-    secret = settings.slack_signing_secret
-    mine = web_client(settings, LISTENER_TIMEOUT, services.vitals)
     # What Bolt warns of is that SLACK_BOT_TOKEN is set, and whole bodies that nobody listens to.
     bolt_log = logging.getLogger("slack_bolt")
     bolt_log.setLevel(logging.ERROR)
     app = App(
         name="latchkey",  # else it is looked for in the stack, which takes a while
-        client=mine,
+        client=client,
         logger=bolt_log,
-        signing_secret=secret.get_secret_value() if secret else "socket mode only",
         # Else the first click after the start waits for auth.test, and fails with it.
-        authorize=lambda: AuthorizeResult(
-            enterprise_id=None, team_id=None, bot_token=settings.slack_bot_token.get_secret_value()
-        ),
+        authorize=lambda: AuthorizeResult(enterprise_id=None, team_id=None, bot_token=client.token),
         token_verification_enabled=False,
         # What nobody here needs: each takes its time of every click.
+        request_verification_enabled=False,
         ignoring_self_events_enabled=False,
         attaching_function_token_enabled=False,
         attaching_conversation_kwargs_enabled=False,
         # Without it the runner looks for the acknowledgement only every 10 ms.
         process_before_response=True,
     )
-    table = Table(mine)
+    table = Table(client)
     for conversation in (access, request, decide, running):
         conversation.register(table, services)
     unknown.register(app, table, services)
-    home.register(app, services, homes or Homes(services, mine))
+    home.register(app, services, show_home)
     people.register(app, services)
-    app.error(_Apology(mine, services.vitals).answer)
+    app.error(_Apology(client, services.vitals).answer)
     return app
 
 
 @dataclass(frozen=True, slots=True)
 class _Apology:
-    client: Client
+    client: WebClient
     vitals: Vitals
 
     def answer(self, error: Exception, body: dict[str, Any]) -> BoltResponse:

@@ -23,6 +23,9 @@ from engine.outcome import Refusal
 
 T = TypeVar("T")
 Body = dict[str, Any]
+Listener = Callable[[Ack, Body], None]
+
+NOT_DONE = "Not done"
 
 log = structlog.get_logger()
 
@@ -48,6 +51,45 @@ class Visitor:
     def _act(self, body: Body, use: Callable[[Person], T]) -> T | Refusal:
         person = self.who(body)
         return person if isinstance(person, Refusal) else use(person)
+
+    def button(
+        self,
+        title: str,
+        use: Callable[[Person, str], T | Refusal],
+        draw: Callable[[T], View] | None = None,
+    ) -> Listener:
+        """Return the listener of a button: whoever presses it does `use` with its value.
+
+        Why not is said in a modal with this title; what came of it is shown in the one that `draw`
+        makes.
+        """
+
+        def press(ack: Ack, body: Body) -> None:
+            value = clicked(body)
+            outcome = self.act(body, lambda p: use(p, value))
+            if isinstance(outcome, Refusal):
+                self.refuse(body, outcome, title)
+            elif draw:
+                self.open(body, draw(outcome))
+            ack()
+
+        return press
+
+    def redrawing(
+        self, title: str, use: Callable[[Person, str], T | Refusal], draw: Callable[[T], View]
+    ) -> Listener:
+        """As `button`, for one that stands in a modal: that is redrawn, be it with why not."""
+
+        def press(ack: Ack, body: Body) -> None:
+            value = clicked(body)
+            outcome = self.act(body, lambda p: use(p, value))
+            if isinstance(outcome, Refusal):
+                self.redraw(body, notice(title, outcome))
+            else:
+                self.redraw(body, draw(outcome))
+            ack()
+
+        return press
 
     def open(self, body: Body, view: View) -> None:
         """Open a modal, or raise; on top of the one that was clicked in, if any."""
@@ -76,9 +118,9 @@ class Visitor:
         except NO_ANSWER as fault:
             log.warning("modal not updated", error=type(fault).__name__)
 
-    def refuse(self, body: Body, refusal: Refusal, title: str = "Not done") -> None:
+    def refuse(self, body: Body, refusal: Refusal, title: str = NOT_DONE) -> None:
         """Say no in a modal: a click's acknowledgement carries no text."""
-        self.open(body, credentials.notice_modal(title, lists.refusal(refusal)))
+        self.open(body, notice(title, refusal))
 
     def profile(self, slack: str) -> Profile:
         """Ask Slack who it is. Raises Unknown."""
@@ -100,14 +142,18 @@ class Visitor:
             raise Unknown from None
 
 
+def notice(title: str, refusal: Refusal) -> View:
+    """Return a modal that says no."""
+    return credentials.notice_modal(title, lists.refusal(refusal))
+
+
 def refuse_at(ack: Ack, view: View, refusal: Refusal, *fields: str, title: str) -> None:
     """Say no at the first of the fields that the modal has, so that nothing typed is lost."""
     blocks = (block_of(view["blocks"], field) for field in fields)
     if block := next(filter(None, blocks), None):
         ack(response_action="errors", errors={block: refusal_in_plain_text(refusal)})
     else:
-        notice = credentials.notice_modal(title, lists.refusal(refusal))
-        ack(response_action="update", view=notice)
+        ack(response_action="update", view=notice(title, refusal))
 
 
 class Entered:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at
+from bot.listeners.common import Body, Entered, Visitor, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.usecases import decide
 from bot.views import decide_modals, ids
 from bot.views.ids import request_id
+from bot.views.values import Scene
 from engine import duration
 from engine.commands import Approve, Command, Reject
 from engine.directory import Person
@@ -22,13 +23,8 @@ FIELDS = {"reason": ids.REASON, "duration": ids.SHORTER}
 def register(table: Table, services: Services) -> None:
     visitor = Visitor(services, table.client)
 
-    def open_approve(ack: Ack, body: Body) -> None:
-        _open(visitor, body, Approve)
-        ack()
-
-    def open_reject(ack: Ack, body: Body) -> None:
-        _open(visitor, body, Reject)
-        ack()
+    def asked(kind: type[Approve] | type[Reject]) -> Callable[[Person, str], Scene | Refusal]:
+        return lambda p, value: decide.question(services, request_id(value), p, kind)
 
     def approve(ack: Ack, body: Body) -> None:
         entered = Entered(body["view"])
@@ -44,20 +40,13 @@ def register(table: Table, services: Services) -> None:
         reason = Entered(body["view"]).text(ids.REASON)
         _decide(visitor, ack, body, lambda p: Reject(p.id, reason))
 
-    table.action(ids.APPROVE, open_approve)
-    table.action(ids.REJECT, open_reject)
+    for id_, kind, draw in (
+        (ids.APPROVE, Approve, decide_modals.approve_modal),
+        (ids.REJECT, Reject, decide_modals.reject_modal),
+    ):
+        table.action(id_, visitor.button(NOT_DECIDED, asked(kind), draw))
     table.view(ids.APPROVE_MODAL, approve)
     table.view(ids.REJECT_MODAL, reject)
-
-
-def _open(visitor: Visitor, body: Body, kind: type[Approve] | type[Reject]) -> None:
-    id_, services = request_id(clicked(body)), visitor.services
-    question = visitor.act(body, lambda p: decide.question(services, id_, p, kind))
-    if isinstance(question, Refusal):
-        visitor.refuse(body, question, NOT_DECIDED)
-        return
-    draw = decide_modals.approve_modal if kind is Approve else decide_modals.reject_modal
-    visitor.open(body, draw(question))
 
 
 def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], Command]) -> None:

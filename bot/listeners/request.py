@@ -6,17 +6,15 @@ from typing import TypeVar
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at
+from bot.listeners.common import NOT_DONE, Body, Entered, Visitor, notice, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
-from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import Changed, Filled, Promise
-from bot.views import credentials, ids, lists, request_modal
+from bot.views import credentials, ids, request_modal
 from bot.views.ids import number, request_id
-from bot.views.values import Form, Scene, View
+from bot.views.values import Form, View
 from engine.directory import Person
-from engine.duration import in_words
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
@@ -40,23 +38,23 @@ class Asking:
     visitor: Visitor
 
     def search(self, ack: Ack, body: Body) -> None:
-        person = self.visitor.who(body)
-        if isinstance(person, Refusal):
+        words, services = str(body.get("value") or ""), self.visitor.services
+        found = self.visitor.act(body, lambda p: usecase.options(services, p, words))
+        if isinstance(found, Refusal):
             ack(options=[])
             return
-        found = usecase.options(self.visitor.services, person, str(body.get("value") or ""))
         systems = {f.resource: f.integration for f in found}
         several = systems if len(set(systems.values())) > 1 else None
         offered = [(f.resource, f.path, f.type) for f in found]
         ack(request_modal.resource_options(offered, several))
 
     def choose(self, ack: Ack, body: Body) -> None:
-        person = self.visitor.who(body)
-        if isinstance(person, Refusal):
-            self.visitor.redraw(body, _notice(NOT_REQUESTED, lists.refusal(person)))
+        filled, services = _filled(body.get("view") or {}), self.visitor.services
+        found = self.visitor.act(body, lambda p: usecase.fill(services, p, filled))
+        if isinstance(found, Refusal):
+            self.visitor.redraw(body, notice(NOT_REQUESTED, found))
         else:
-            filled = _filled(body.get("view") or {})
-            self.visitor.redraw(body, _view(*usecase.fill(self.visitor.services, person, filled)))
+            self.visitor.redraw(body, _view(found))
         ack()
 
     def submit(self, ack: Ack, body: Body) -> None:
@@ -64,47 +62,34 @@ class Asking:
         filled = _filled(view)
         outcome = self.visitor.act(body, lambda p: usecase.submit(services, p, filled, view["id"]))
         if isinstance(outcome, Refusal) and outcome.code in NOBODY:
-            ack(response_action="update", view=_notice(NOT_REQUESTED, lists.refusal(outcome)))
+            ack(response_action="update", view=notice(NOT_REQUESTED, outcome))
         elif isinstance(outcome, Refusal):
             named = FIELDS.get(outcome.about, ids.RESOURCE)
             refuse_at(ack, view, outcome, named, ids.RESOURCE, title=NOT_REQUESTED)
         elif isinstance(outcome, Changed):
-            ack(response_action="update", view=_view(outcome.form, outcome.promise))
+            ack(response_action="update", view=_view((outcome.form, outcome.promise)))
         elif outcome.existing:
             sentence = f"{outcome.request.code} asks for the same already. Nothing new was sent."
-            ack(response_action="update", view=_notice("Asked already", sentence))
+            ack(response_action="update", view=credentials.notice_modal("Asked already", sentence))
         else:
             ack()
 
-    def again(self, ack: Ack, body: Body) -> None:
-        """Open the form filled in with what an earlier request asked for."""
-        person = self.visitor.who(body)
-        if isinstance(person, Refusal):
-            self.visitor.refuse(body, person)
-        elif refusal := usecase.full(self.visitor.services, person):
-            self.visitor.refuse(body, refusal)
-        else:
-            scene = look.scene(self.visitor.services, request_id(clicked(body)), person.id)
-            filled = _as_before(scene if scene and _is_party(person, scene) else None)
-            self.visitor.open(body, _view(*usecase.fill(self.visitor.services, person, filled)))
-        ack()
+    def again(self, person: Person, value: str) -> tuple[Form, Promise] | Refusal:
+        return usecase.again(self.visitor.services, person, request_id(value))
 
-    def ask(self, ack: Ack, body: Body) -> None:
-        refusal = self.visitor.act(body, lambda p: open_form(self.visitor, p, body))
-        if refusal:
-            self.visitor.refuse(body, refusal)
-        ack()
+    def ask(self, person: Person, _: str) -> tuple[Form, Promise] | Refusal:
+        return usecase.begin(self.visitor.services, person, "")
 
 
 def register(table: Table, services: Services) -> None:
-    asking = Asking(Visitor(services, table.client))
+    asking = Asking(visitor := Visitor(services, table.client))
     table.options(ids.RESOURCE, asking.search)
     table.action(ids.RESOURCE, asking.choose)
     table.action(ids.PERMISSION, asking.choose)
     table.action(ids.FLOW, asking.choose)
     table.view(ids.REQUEST_MODAL, asking.submit)
-    table.action(ids.AGAIN, asking.again)
-    table.action(ids.REQUEST_ACCESS, asking.ask)
+    table.action(ids.AGAIN, visitor.button(NOT_DONE, asking.again, _view))
+    table.action(ids.REQUEST_ACCESS, visitor.button(NOT_DONE, asking.ask, _view))
 
 
 def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> Refusal | None:
@@ -112,11 +97,12 @@ def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> R
     opened = usecase.begin(visitor.services, person, text)
     if isinstance(opened, Refusal):
         return opened
-    visitor.open(body, _view(*opened))
+    visitor.open(body, _view(opened))
     return None
 
 
-def _view(form: Form, promise: Promise) -> View:
+def _view(filled: tuple[Form, Promise]) -> View:
+    form, promise = filled
     return request_modal.request_modal(form, metadata=promise.text)
 
 
@@ -140,26 +126,3 @@ def _filled(view: View) -> Filled:
 def _choice(entered: Entered, action: str, kind: Callable[[int], Id]) -> Id | None:
     chosen = number(entered.chosen(action))
     return kind(chosen) if chosen else None
-
-
-def _is_party(person: Person, scene: Scene) -> bool:
-    """Tell whether it is theirs, under the id that they have or had."""
-    parties = (scene.directory.get(party) for party in scene.request.parties)
-    return person.id in {party.id for party in parties if party}
-
-
-def _as_before(scene: Scene | None) -> Filled:
-    known = next(iter(scene.entitlements.values()), None) if scene else None
-    return Filled(
-        resource=known.resource.id if known else None,
-        permission=known.id if known else None,
-        picked=scene.request.flow if scene else None,
-        duration=in_words(scene.request.duration) if scene else "",
-        prefilled=scene is None,
-        justification=scene.request.justification if scene else "",
-        promise=Promise(),
-    )
-
-
-def _notice(title: str, sentence: str) -> View:
-    return credentials.notice_modal(title, sentence)

@@ -4,14 +4,11 @@ Bolt asks one listener after another whether a delivery is its own.
 """
 
 import re
-from collections.abc import Callable
 
 from slack_bolt import Ack, App
 from slack_sdk import WebClient
 
-from bot.listeners.common import Body
-
-Listener = Callable[[Ack, Body], None]
+from bot.listeners.common import Body, Listener
 
 ANYTHING = re.compile("")
 

@@ -2,13 +2,12 @@
 
 from slack_bolt import Ack, App
 
-from bot.listeners.common import Body, Visitor
+from bot.listeners.common import NOT_DONE, Body, Visitor, notice
 from bot.listeners.table import Table
 from bot.runtime.services import Services
-from bot.views import credentials, lists
+from bot.views import lists
 from engine.outcome import Code, Refusal
 
-TITLE = "Not done"
 GONE = Refusal(
     Code.NOTHING_TO_DO,
     "This belongs to another version of Latchkey, and does nothing any more. "
@@ -21,15 +20,14 @@ def register(app: App, table: Table, services: Services) -> None:
     visitor = Visitor(services, table.client)
 
     def answer(ack: Ack, body: Body) -> None:
-        visitor.refuse(body, GONE, TITLE)
+        visitor.refuse(body, GONE, NOT_DONE)
         ack()
 
     def answer_command(ack: Ack, _: Body) -> None:
         ack(text=lists.refusal(GONE))
 
     def answer_view(ack: Ack, _: Body) -> None:
-        notice = credentials.notice_modal(TITLE, lists.refusal(GONE))
-        ack(response_action="update", view=notice)
+        ack(response_action="update", view=notice(NOT_DONE, GONE))
 
     def answer_search(ack: Ack, _: Body) -> None:
         ack(options=[])

@@ -106,6 +106,16 @@ class AccessLoop:
         stopped = [p.stop(max(0.0, until - time.monotonic())) for p in self._pools()]
         return all(stopped) and not self._busy
 
+    def wait(self, within: float) -> bool:
+        """Wait until no system is being called. Return whether there is more for `drain` to do.
+
+        Raises TimeoutError where one is after so many seconds.
+        """
+        with self._called:
+            if not self._called.wait_for(lambda: len(self._done) == len(self._busy), within):
+                raise TimeoutError(f"{len(self._busy) - len(self._done)} systems are being called")
+            return bool(self._done) or self._due.is_set()
+
     @contextmanager
     def aside(self, account: AccountId) -> Iterator[bool]:
         """Keep the workers from an account for a while; False: one of them has it."""

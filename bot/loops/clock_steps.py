@@ -10,9 +10,8 @@ from socket import gethostname
 import structlog
 
 from bot.runtime.services import Services
+from bot.usecases.alarms import tell_admins
 from engine.duration import in_words
-from storage import sync
-from storage.database import Write
 from storage.readings import Follower, Reading, take
 
 STEP = 5.0  # seconds; less is put right all the time
@@ -67,7 +66,8 @@ class Steps:
                 "more than 5 min, what Slack sends to this machine by HTTP is refused.",
             )
         while self._untold:
-            self._services.transaction(self._tell)
+            step = self._untold[0]
+            tell_admins(self._services, step.key, step.sentence)
             self._untold.popleft()
 
     def _note(self, by: float, whose: str, sentence: str) -> None:
@@ -77,10 +77,6 @@ class Steps:
         when = int(self._services.database.now().timestamp()) // ALIKE
         key = f"clock/{whose}/{'back' if by < 0 else 'ahead'}/{when}"
         self._untold.append(Step(key, sentence))
-
-    def _tell(self, tx: Write) -> None:
-        step = self._untold[0]
-        sync.tell_admins(tx, step.key, step.sentence, self._services.clock.now())
 
 
 def _how(by: float) -> str:

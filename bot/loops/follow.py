@@ -1,37 +1,19 @@
 """Keeps the connected systems in line with what is stored, whichever replica has stored it."""
 
 import time
-from collections.abc import Iterable
-from datetime import timedelta
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
-from bot.usecases import new_ids
+from bot.usecases import new_ids, plan
+from bot.usecases.alarms import tell_admins
 from engine.inventory import IntegrationId
-from storage import counts, jobs, servers, sync
-from storage.company import Company
-from storage.database import Write
-from storage.jobs import JobKind
+from storage import counts, servers
 from storage.servers import Connection
 
-__all__ = ["FIRST_RECONCILED_AFTER", "Follower", "plan_jobs"]
+__all__ = ["Follower"]
 
 PATIENCE = 5.0  # seconds that the start waits for systems to be set up
 LOOK = 60.0  # seconds between two looks for access that has to end where nothing can be done
-FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
-
-
-def plan_jobs(services: Services, systems: Iterable[IntegrationId]) -> None:
-    """Have the resources of systems discovered now, and what was given there compared later."""
-    now = services.clock.now()
-
-    def change(tx: Write, _: object) -> None:
-        for id_ in sorted(systems):
-            jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
-            jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
-        tx.wake("access")
-
-    services.write(change)
 
 
 class Follower:
@@ -52,7 +34,7 @@ class Follower:
     def follow(self) -> None:
         self._bring_in_line()
         if fresh := self._systems.fresh():
-            plan_jobs(self._services, fresh)
+            plan.systems(self._services, fresh)
             self._systems.planned(fresh)
         out_of_order = self._systems.out_of_order()
         for system, why in out_of_order:
@@ -97,10 +79,6 @@ class Follower:
             )
 
     def _alarm(self, key: str, sentence: str) -> None:
-        now = self._services.clock.now()
-
-        def change(tx: Write, _: Company) -> None:
-            # Each replica finds it, and each start: it is said once a day.
-            sync.tell_admins(tx, f"{key}/{now:%Y-%m-%d}", sentence, now)
-
-        self._services.write(change)
+        # Each replica finds it, and each start: it is said once a day.
+        day = f"{self._services.clock.now():%Y-%m-%d}"
+        tell_admins(self._services, f"{key}/{day}", sentence)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,10 +12,8 @@ from structlog.contextvars import bound_contextvars
 
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
-from engine.account import AGAIN
 from engine.port import Unavailable
-from engine.request import AccountId
-from storage import accounts, jobs
+from storage import jobs
 from storage.database import AWAY
 from storage.jobs import Job, JobKind
 
@@ -25,41 +24,53 @@ Runner = Callable[[Job], timedelta | None]  # returns after how long the job run
 log = structlog.get_logger()
 
 
-class JobLoop:
-    """Runs the jobs of each lane one after another, in a thread that it has to itself.
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """A kind of job. `longest`: for how long one is put off at the most (`storage.jobs.due`)."""
 
-    `longest`: for how long each kind is put off at the most (`storage.jobs.due`).
-    """
+    run: Runner
+    longest: timedelta
+
+
+class JobLoop:
+    """Runs the jobs of each lane one after another, in a thread that it has to itself."""
 
     def __init__(
         self,
         services: Services,
-        runners: Mapping[JobKind, Runner],
-        longest: Mapping[JobKind, timedelta],
+        kinds: Mapping[JobKind, Periodic],
+        pool: Callable[[int, str], Pool] = Pool,
     ) -> None:
         self._services = services
-        self._runners = runners
-        self._longest = longest
-        self._lock = threading.Lock()
+        self.kinds = kinds
+        self._longest = {kind: known.longest for kind, known in kinds.items()}
+        self._make_pool = pool
+        self._changed = threading.Condition()
         self._pools: dict[str, Pool] = {}
         self._busy: set[str] = set()
         self._stopping = False
         self.wake: Callable[[], None] = lambda: None
 
-    @property
-    def busy(self) -> bool:
-        """Whether a job is under way."""
-        return bool(self._busy)
-
     def drain(self) -> None:
         """Begin what is due in lanes that are free."""
         while not self._stopping and (claimed := self._claim()):
             for lane, mine in claimed.items():
-                with self._lock:
+                with self._changed:
                     self._busy.add(lane)
                 if lane not in self._pools:
-                    self._pools[lane] = Pool(1, f"jobs-{lane}")
+                    self._pools[lane] = self._make_pool(1, f"jobs-{lane}")
                 self._pools[lane].submit(self._run_all, lane, mine)
+
+    def wait(self, within: float) -> bool:
+        """Wait until nothing is under way. Return whether something was.
+
+        Raises TimeoutError where it is after so many seconds.
+        """
+        with self._changed:
+            worked = bool(self._busy)
+            if not self._changed.wait_for(lambda: not self._busy, within):
+                raise TimeoutError(f"jobs are under way: {', '.join(sorted(self._busy))}")
+        return worked
 
     def stop(self, within: float = 10.0) -> bool:
         """Begin nothing more. Return whether what was under way came to its end."""
@@ -71,7 +82,7 @@ class JobLoop:
     def _claim(self) -> Mapping[str, list[Job]]:
         services, now = self._services, self._services.clock.now()
         instance = services.instance
-        with self._lock:
+        with self._changed:
             busy = set(self._busy)
         longest = self._longest
         lanes = jobs.due(services.database, now, BATCH, idle=instance, busy=busy, longest=longest)
@@ -87,8 +98,9 @@ class JobLoop:
 
     def _run_all(self, lane: str, mine: Sequence[Job]) -> None:
         finished = self._finish(mine)
-        with self._lock:
+        with self._changed:
             self._busy.discard(lane)
+            self._changed.notify_all()
         if finished:  # else it is looked for again in a second
             self.wake()
 
@@ -109,7 +121,7 @@ class JobLoop:
     def _run(self, job: Job) -> None:
         services, now = self._services, self._services.clock.now()
         try:
-            again = self._runners[job.kind](job)
+            again = self.kinds[job.kind].run(job)
         except Unavailable as fault:
             log.warning("job put off", why=str(fault))
             services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
@@ -122,11 +134,3 @@ class JobLoop:
             return
         at = now + again if again is not None else None
         services.transaction(lambda tx: jobs.done(tx, services.instance, job, at))
-
-
-def forget_secret(services: Services, job: Job) -> timedelta | None:
-    """Delete a password that is saved, or has been shown for long enough."""
-    account = AccountId(int(job.subject))
-    desk, now = services.desk, services.clock.now()
-    done = services.transaction(lambda tx: accounts.forget_secret(tx, desk, account, now))
-    return None if done else AGAIN

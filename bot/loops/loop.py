@@ -35,7 +35,7 @@ class Loop:
         look: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
-        self._drain = drain
+        self.drain = drain
         self._look = look
         self._turns = turns or Turns()
         self._vitals = vitals
@@ -100,7 +100,7 @@ class Loop:
             self.begin()
             self._turns.give_way()
             try:
-                self._drain()
+                self.drain()
             except AWAY as fault:
                 self._vitals.database.bad(type(fault).__name__)
                 self._again()

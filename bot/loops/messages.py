@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -17,22 +17,20 @@ from bot.runtime.pool import Pool
 from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER, OddAnswerError, asked_to_wait, error_code, said
 from bot.slack.rate_limits import POST, Pace
-from bot.usecases import look
-from bot.views import cards
-from bot.views.values import Message, Scene
+from bot.usecases import deliver
+from bot.usecases.deliver import Drawn
 from engine.directory import PersonId
-from engine.life.offers import offer_key
-from engine.outcome import Card
-from engine.request import State, code_of
+from engine.errors import LatchkeyError
+from engine.request import code_of
 from engine.retry import pause
 from storage import messages
-from storage.database import Write
 from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
 UPDATE = "chat.update"
 HISTORY = "conversations.history"
 OPEN = "conversations.open"
+WORKERS = 8
 AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
@@ -77,25 +75,27 @@ class _Sent:
     at: float = field(default_factory=time.monotonic)
 
 
-class _LeftError(Exception):
+class _LeftError(LatchkeyError):
     """Another may be sending the same, or Slack wants the method to rest: it is not sent now."""
 
 
 class MessageLoop:
     """Sends what is due, urgent first, several at once; stores what came of it in batches."""
 
-    def __init__(self, services: Services, client: WebClient, workers: int = 8) -> None:
+    def __init__(
+        self, services: Services, client: WebClient, pool: Callable[[int, str], Pool] = Pool
+    ) -> None:
         self._services = services
         self._client = client
-        self._pool = Pool(workers, "messages")
-        self._lock = threading.Lock()
+        self._pool = pool(WORKERS, "messages")
+        self._changed = threading.Condition()
         self._busy: set[int] = set()
         self._sent: list[_Sent] = []
         self._stopping = False
         self._due = threading.Event()  # there may be something to send
         self._due.set()
         self._missed = False  # the last look left something out: what was being sent, or too much
-        self._pace = Pace()
+        self.pace = Pace()
         self.wake: Callable[[], None] = lambda: None
 
     def look(self) -> None:
@@ -108,18 +108,18 @@ class MessageLoop:
         if self._stopping or not self._due.is_set():
             return
         self._due.clear()
-        with self._lock:
+        with self._changed:
             busy = set(self._busy)
         self._missed = bool(busy)
         with self._services.turns:
             leased, found = time.monotonic(), self._ready(busy)
             if found.free:
-                self._claim(found.free)
+                deliver.claim(self._services, found.free)
                 # Somebody may have changed a request since: what is drawn must be what is stored.
                 leased, found = time.monotonic(), self._ready(busy)
-            drawn = self._draw(found.mine, found) if found.mine else {}
+            drawn = deliver.draw(self._services, found)
         self._missed |= len(found.mine) == AT_ONCE
-        with self._lock:
+        with self._changed:
             self._busy.update(p.id for p in found.mine)
         for parcel in found.mine:
             self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
@@ -132,14 +132,10 @@ class MessageLoop:
             now,
             real=services.database.now(),
             busy=busy,
-            posts=not self._pace.rests(POST, now),
-            updates=not self._pace.rests(UPDATE, now),
+            posts=not self.pace.rests(POST, now),
+            updates=not self.pace.rests(UPDATE, now),
             limit=AT_ONCE,
         )
-
-    def _claim(self, ids: Collection[int]) -> None:
-        services, real = self._services, self._services.database.now()
-        services.transaction(lambda tx: messages.claim(tx, services.instance, ids, real))
 
     def stop(self, within: float = 10.0) -> bool:
         """Send nothing more, store what was sent. Return whether all that was begun is stored."""
@@ -148,6 +144,16 @@ class MessageLoop:
         self._settle(gather=False)
         return finished
 
+    def wait(self, within: float) -> bool:
+        """Wait until nothing is being sent. Return whether there is more for `drain` to do.
+
+        Raises TimeoutError where something is after so many seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._busy) == len(self._sent), within):
+                raise TimeoutError(f"{len(self._busy) - len(self._sent)} messages are being sent")
+            return bool(self._sent) or self._due.is_set()
+
     @property
     def _gathers(self) -> bool:
         """Whether what was sent waits for what is under way."""
@@ -155,69 +161,43 @@ class MessageLoop:
         return under_way and bool(self._sent) and time.monotonic() - self._sent[0].at < GATHER
 
     def _settle(self, *, gather: bool = True) -> None:
-        with self._lock:
+        with self._changed:
             if gather and self._gathers:
                 return  # what is under way is stored with it, in one transaction
             sent, self._sent = self._sent, []
         if not sent:
             return
-        services = self._services
-
-        def change(tx: Write) -> None:
-            messages.remember_channels(tx, [s.opened for s in sent if s.opened])
-            results = [s.result for s in sent]
-            messages.settle(tx, services.instance, results, services.database.now())
-
+        opened = [s.opened for s in sent if s.opened]
         try:
-            with services.turns:
-                services.transaction(change)
+            with self._services.turns:
+                deliver.settle(self._services, [s.result for s in sent], opened)
         except Exception:
-            with self._lock:
+            with self._changed:
                 self._sent = [*sent, *self._sent]
             raise
-        with self._lock:
+        with self._changed:
             self._busy -= {s.result.parcel.id for s in sent}
         if self._missed:
             self._due.set()  # some of them may have been wanted anew while they were sent
 
-    def _draw(self, parcels: Sequence[Parcel], found: Ready) -> Mapping[int, "_Drawn"]:
-        """Draw each card from what is true now, which is at least what was wanted."""
-        services = self._services
-        with services.database.read() as session:
-            company = services.companies.at(found.epoch, session)
-            drawable = look.drawable(session, services, company, found.requests.values())
-        scenes = {request.id: scene for request, scene in drawable}
-        drawn: dict[int, _Drawn] = {}
-        for parcel in parcels:
-            person = company.directory.get(parcel.recipient)
-            scene = scenes.get(parcel.request) if parcel.request else None
-            if scene:
-                scene = look.seen_by(scene, parcel.recipient, parcel.key)
-            drawn[parcel.id] = _Drawn(
-                _message(parcel, scene),
-                scene is None or _worth_posting(parcel, scene),
-                person.slack if person else None,
-                parcel.channel or found.direct.get(parcel.recipient),
-            )
-        return drawn
-
-    def _deliver(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> None:
+    def _deliver(self, parcel: Parcel, drawn: Drawn, leased: float) -> None:
         self._services.turns.give_way()
         request = code_of(parcel.request) if parcel.request else ""
         with bound_contextvars(message=parcel.id, kind=parcel.kind.value, request=request):
             sent = self._outcome(parcel, drawn, leased)
-        with self._lock:
+        with self._changed:
             if sent:
                 self._sent.append(sent)
             else:
                 self._busy.discard(parcel.id)
             gathers = self._gathers
+            self._changed.notify_all()
         if not sent:
             self.look()
         elif not gathers:
             self.wake()
 
-    def _outcome(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent | None:
+    def _outcome(self, parcel: Parcel, drawn: Drawn, leased: float) -> _Sent | None:
         """Return what came of it; None: it was left for later, or to whoever has it leased now."""
         now = self._services.clock.now()
         try:
@@ -227,7 +207,7 @@ class MessageLoop:
         except SlackApiError as fault:
             if (wait := asked_to_wait(fault)) is not None:
                 channel = drawn.channel or drawn.slack or ""
-                self._pace.limited(_method(fault), channel, now, wait)
+                self.pace.limited(_method(fault), channel, now, wait)
                 return _Sent(Later(parcel, now + wait))
             return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
         except NO_ANSWER as fault:
@@ -237,12 +217,12 @@ class MessageLoop:
             log.exception("delivery failed")
         return _Sent(Later(parcel, now + pause(parcel.attempts), doubtful=True))
 
-    def _send(self, parcel: Parcel, drawn: "_Drawn", leased: float) -> _Sent:
+    def _send(self, parcel: Parcel, drawn: Drawn, leased: float) -> _Sent:
         there = parcel.ts or parcel.doubtful
         if drawn.message is None or drawn.slack is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.channel, parcel.ts))
         now = self._services.clock.now()
-        if self._pace.rests(UPDATE if parcel.ts else POST, now):
+        if self.pace.rests(UPDATE if parcel.ts else POST, now):
             raise _LeftError
         channel, ts = drawn.channel or drawn.slack, parcel.ts
         if parcel.doubtful and ts is None:
@@ -267,14 +247,14 @@ class MessageLoop:
                 unfurl_media=False,
             )
             channel, ts = said(posted, "channel"), said(posted, "ts")
-            self._pace.posted(channel, now)
+            self.pace.posted(channel, now)
         opened = (parcel.recipient, channel) if ts and channel != drawn.channel else None
         return _Sent(Shown(parcel, channel, ts), opened)
 
     def _may_look(self, now: datetime, *, opens: bool) -> datetime:
         """Return when a card may be looked for. `opens`: its direct message is not known."""
         methods = (HISTORY, OPEN) if opens else (HISTORY,)
-        return max(self._pace.until(method, now) for method in methods)
+        return max(self.pace.until(method, now) for method in methods)
 
     def _direct(self, slack: str) -> str:
         answer: Any = self._client.conversations_open(users=slack)
@@ -300,30 +280,6 @@ class MessageLoop:
                 case _:
                     break
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    message: Message | None  # None: there is nothing to show (any more)
-    worth_posting: bool
-    slack: str | None
-    channel: str | None
-
-
-def _message(parcel: Parcel, scene: Scene | None) -> Message | None:
-    if parcel.request and scene is None:
-        return None
-    return cards.card(parcel.kind, scene, parcel.detail)
-
-
-def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
-    """A question that is settled before it was ever asked is not asked."""
-    if parcel.kind is Card.APPROVAL:
-        return scene.request.state is State.PENDING
-    if parcel.kind is Card.OFFER:
-        current = offer_key(scene.request) == parcel.key
-        return current and scene.request.state is State.ACTIVE
-    return True
 
 
 def _identity(parcel: Parcel) -> str:

@@ -5,127 +5,45 @@ still has the former files does not undo what others have taken in. A fault in t
 folder that is not there, leaves what is known as it is.
 """
 
-import hashlib
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 import manifests
-from bot.runtime.pool import in_time
 from bot.runtime.services import Services
+from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms, in_lines
-from bot.usecases.changes import Known, changes
-from manifests import BadManifestsError, Fault, Manifests
-from manifests.marked_yaml import content
-from storage import files, servers, sets, sync
-from storage.company import Company
-from storage.database import AWAY, Write
+from bot.usecases.folder import EVERY, OLDER, Found, TakeIn, held_back
+from bot.usecases.take_in import take_in
+from manifests import BadManifestsError, Manifests
+from storage import files, sets, sync
+from storage.database import AWAY
 from storage.sets import Standing
-from storage.sync import TooMuchError
 
-__all__ = ["FAULT", "OLDER", "Found", "TakeIn", "Watch", "apply", "look", "soon"]
+__all__ = ["FAULT", "Watch"]
 
-EVERY = 2.0  # seconds between two looks
 LOOK_AGAIN = 5.0  # seconds; a first start may find that another process knows a company by now
 HANGS_AFTER = 30.0  # seconds
 BROKEN_OFF_AFTER = 10.0  # seconds in which an intake that is under way has done nothing
-TRIES = 5  # to find files that nobody is changing
-ANSWERS_WITHIN = 10.0  # seconds; who waits is told that there is no answer
-NO_ANSWER = "It does not answer: a disk that hangs, or a pipe among the files."
 
 FAULT = "manifests"
-OLDER = (
-    "these files were applied before, and others since, which stay in force. To go back to these: "
-    "latchkey apply"
-)
 REFUSED = (
     "The company's files cannot be used as they are: the last good version stays in force, and "
     "access ends on time. Correct them, and Latchkey takes them in by itself."
 )
 
-# Stores what the manifests say, as the set of this hash.
-TakeIn = Callable[[Services, Manifests, str], TooMuchError | None]
-
-T = TypeVar("T")
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the folder holds. `digest` names the content.
-
-    Another version that reads it otherwise takes it in anew by `latchkey apply` alone: a replica
-    that is upgraded with former files would undo what others have taken in.
-    """
-
-    digest: str
-    what: Manifests | BadManifestsError
-
-
-def look(folder: Path) -> Found | None:
-    """Read the folder; None: it is just being changed. It takes as long as the disk takes."""
-    digest = _digest(folder)
-    try:
-        what: Manifests | BadManifestsError = manifests.load(folder)
-    except BadManifestsError as faults:
-        what = faults
-    return Found(digest, what) if _digest(folder) == digest else None
-
-
-def soon(folder: Path, read: Callable[[Path], T]) -> T:
-    """Return what a command reads there. Raises BadManifestsError where nothing answers."""
-    found = list[T]()
-    faults = list[BadManifestsError]()
-
-    def reads() -> None:
-        try:
-            found.append(read(folder))
-        except BadManifestsError as fault:
-            faults.append(fault)
-
-    in_time("manifests", ANSWERS_WITHIN, reads)
-    if found:
-        return found[0]
-    raise next(iter(faults), BadManifestsError([Fault(str(folder), 0, (), NO_ANSWER)]))
-
-
-def apply(
-    services: Services, folder: Path, take_in: TakeIn, say: Callable[[str], None]
-) -> list[str]:
-    """Take in what is there, whatever was applied before. Return what has changed, in words.
-
-    It is believed when it stays, as a file may be just half written. Raises BadManifestsError;
-    TooMuchError where people are held.
-    """
-    before: Found | None = None
-    for tried in range(TRIES):
-        if tried:
-            time.sleep(EVERY)
-        found = soon(folder, look)
-        if found and (_agree(before, found) or _in_force(services, found)):
-            if isinstance(found.what, BadManifestsError):
-                raise found.what
-            changed, held = _take(services, found.what, found.digest, take_in)
-            if held:
-                raise held
-            return changed
-        if before is None:
-            say(f"Looking whether the files stay as they are, for {EVERY:g} s.")
-        before = found
-    raise BadManifestsError([Fault(str(folder), 0, (), "The files are being changed. Try again.")])
 
 
 class Watch:
     """Looks at the folder in a thread of its own: a disk that hangs holds up nothing else."""
 
-    def __init__(self, services: Services, folder: Path, take_in: TakeIn, alarms: Alarms) -> None:
+    def __init__(
+        self, services: Services, folder: Path, alarms: Alarms, take_in: TakeIn = take_in
+    ) -> None:
         self._services = services
         self._folder = folder
         self._take_in = take_in
@@ -151,14 +69,14 @@ class Watch:
         """
         self._wake()
         self._thread.start()
-        if self._knows_somebody():
+        if self._services.knows_somebody():
             return
         while not self._judged.wait(LOOK_AGAIN):
-            if self._knows_somebody():
+            if self._services.knows_somebody():
                 return  # `check` says so if it goes on
         refused = self._found.what if self._found else None
         fault = self._failed or (refused if isinstance(refused, BadManifestsError) else None)
-        if fault and not self._knows_somebody():
+        if fault and not self._services.knows_somebody():
             self._stopping.set()
             raise fault
 
@@ -184,7 +102,7 @@ class Watch:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._look()
+                self.look_once()
             except AWAY as fault:
                 self._failed = fault
                 self._services.vitals.database.bad(type(fault).__name__)
@@ -199,14 +117,15 @@ class Watch:
             self._looked = time.monotonic()
             self._stopping.wait(EVERY)
 
-    def _look(self) -> None:
+    def look_once(self) -> None:
+        """Take in what is to be taken in by now. The thread does so every `EVERY` seconds."""
         asked = self._asked.is_set()
-        digest = _digest(self._folder)
+        digest = folders.digest_of(self._folder)
         if not self._found or digest != self._found.digest:
             seen, self._seen = self._seen, digest
-            if digest != seen and self._knows_somebody():
+            if digest != seen and self._services.knows_somebody():
                 return  # somebody may be at it: it is believed when it stays
-            found = look(self._folder)
+            found = folders.look(self._folder)
             if found is None:
                 return
             self._found = found
@@ -237,7 +156,7 @@ class Watch:
     def _apply(self, listed: Manifests, digest: str) -> None:
         if self._held == (digest, self._services.company().epoch):
             return  # nothing has changed since
-        changed, held = _take(self._services, listed, digest, self._take_in)
+        changed, held = folders.take(self._services, listed, digest, self._take_in)
         if held:
             self._held = digest, self._services.company().epoch
             self._services.vitals.faults.set(FAULT, held_back(held))
@@ -282,68 +201,3 @@ class Watch:
         if why and why != self._exposed:
             log.warning("others can change the manifests", why=why)
         self._exposed = why
-
-    def _knows_somebody(self) -> bool:
-        return bool(self._services.company().directory.people)
-
-
-def _digest(folder: Path) -> str:
-    hashed = hashlib.sha256()
-    try:
-        hashed.update(str(folder.exists()).encode())
-        for name in manifests.files(folder):
-            raw = _content(folder / name)
-            hashed.update(f"\n{name} {len(raw)}\n".encode())
-            hashed.update(raw)
-    except OSError as fault:
-        hashed.update(str(fault.errno).encode())
-    return hashed.hexdigest()
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return content(file)
-    except OSError as fault:
-        return f"errno {fault.errno}".encode()
-
-
-def held_back(why: TooMuchError) -> str:
-    return f"held: {why}. If that is right: latchkey people accept"
-
-
-def _agree(before: Found | None, found: Found) -> bool:
-    return before is not None and before.digest == found.digest
-
-
-def _in_force(services: Services, found: Found) -> bool:
-    with services.database.read() as session:
-        return sets.standing(session, found.digest) is Standing.NEWEST
-
-
-def _take(
-    services: Services, listed: Manifests, digest: str, take_in: TakeIn
-) -> tuple[list[str], TooMuchError | None]:
-    """Return what has changed, in words, or why nothing has."""
-    before = _known(services)
-    if held := take_in(services, listed, digest):
-        return [], held
-    changed = changes(before, _known(services))
-    if changed and before.company.directory.people:
-        said = "\n".join(["The manifests were taken in.", *(f"• {line}" for line in changed)])
-        _tell(services, f"taken/{digest[:16]}/{services.clock.now().isoformat()}", said)
-    return changed, None
-
-
-def _tell(services: Services, key: str, sentence: str) -> None:
-    now = services.clock.now()
-
-    def change(tx: Write, _: Company) -> None:
-        sync.tell_admins(tx, key, sentence, now)
-
-    services.write(change)
-
-
-def _known(services: Services) -> Known:
-    company = services.company()
-    with services.database.read() as session:
-        return Known(company, servers.connections(session))

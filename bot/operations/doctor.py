@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from slack_sdk import WebClient
 
-from bot.listeners.app import DELIVERY_TIMEOUT, web_client
-from bot.loops import watch
-from bot.operations import reach
 from bot.runtime.connectors import connect, references
 from bot.runtime.metrics import Vitals
 from bot.runtime.references import BadReferenceError
 from bot.settings import Settings, unknown
-from bot.slack import client
-from bot.slack.client import Client, in_words
+from bot.slack.client import NO_ANSWER as NO_ANSWER_OF_SLACK
+from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
+from bot.usecases import folder, reach
 from engine.port import Check, Unavailable
 from manifests import BadManifestsError, Manifests
 from manifests import files as files_of
@@ -37,7 +36,7 @@ SCOPES = frozenset(
 )
 SKEW = 5.0  # seconds that clocks may differ by
 # No answer, or none that HTTP has; ValueError: what was given cannot be sent.
-NO_ANSWER = (*client.NO_ANSWER, ValueError)
+NO_ANSWER = (*NO_ANSWER_OF_SLACK, ValueError)
 NO_SCHEMA = "no schema yet: `latchkey run` makes it"
 
 
@@ -48,17 +47,18 @@ def examine(settings: Settings, faults: Mapping[str, str]) -> Iterator[Check]:
     """
     for name, fault in faults.items():
         yield Check(name, ok=False, detail=fault)
+    clients = Clients.of(settings, Vitals())
     if settings.slack_bot_token.get_secret_value():
-        yield from _bot(settings)
-    if settings.slack_app_token:
-        yield _app(settings)
+        yield from _bot(settings, clients.delivery)
+    if clients.opening:
+        yield _app(settings, clients.opening)
     yield from _database(settings)
     yield from _integrations(settings)
 
 
-def _bot(settings: Settings) -> Iterator[Check]:
+def _bot(settings: Settings, client: WebClient) -> Iterator[Check]:
     try:
-        answer: Any = web_client(settings, DELIVERY_TIMEOUT).auth_test()
+        answer: Any = client.auth_test()
     except NO_ANSWER as fault:
         why = in_words(fault, settings.slack_api_url, "SLACK_BOT_TOKEN")
         yield Check("bot token", ok=False, detail=why)
@@ -82,11 +82,10 @@ def _moment(header: object) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _app(settings: Settings) -> Check:
+def _app(settings: Settings, client: WebClient) -> Check:
     """Ask whose token it is. To open a link would use up one of few: perhaps one a minute."""
-    web = Client(settings.app_token_now, settings.slack_api_url, DELIVERY_TIMEOUT, Vitals())
     try:
-        answer: Any = web.auth_test()
+        answer: Any = client.auth_test()
     except NO_ANSWER as fault:
         why = in_words(fault, settings.slack_api_url, "SLACK_APP_TOKEN")
         return Check("app token", ok=False, detail=why)
@@ -235,9 +234,9 @@ def _unreadable(database: Database) -> Iterator[Check]:
 
 def _integrations(settings: Settings) -> Iterator[Check]:
     try:
-        found = watch.soon(settings.manifests, watch.look)
+        found = folder.soon(settings.manifests, folder.look)
     except BadManifestsError as fault:
-        found = watch.Found("", fault)
+        found = folder.Found("", fault)
     listed = found.what if found else None
     standing, held, stored = _stored(settings, found)
     yield _manifests(settings, listed, standing, held)
@@ -273,7 +272,7 @@ def _manifests(
     if isinstance(listed, BadManifestsError):
         return Check("manifests", ok=False, detail=str(listed))
     if standing is Standing.OLDER:
-        return Check("manifests", ok=False, detail=watch.OLDER)
+        return Check("manifests", ok=False, detail=folder.OLDER)
     if held:
         return Check("manifests", ok=False, detail=held)
     detail = f"{len(listed.people)} people and {len(listed.flows)} flows are listed"
@@ -290,12 +289,12 @@ def _held(session: Read, listed: object) -> str:
     try:
         sync.compare(session, succession.as_known(listed.people, found), listed.groups)
     except TooMuchError as fault:
-        return watch.held_back(fault)
+        return folder.held_back(fault)
     return ""
 
 
 def _stored(
-    settings: Settings, found: watch.Found | None
+    settings: Settings, found: folder.Found | None
 ) -> tuple[Standing, str, list[servers.Connection]]:
     """Return how the files stand among those that were applied, why people of a new set would be
     held, and the systems that are known.

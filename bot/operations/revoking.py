@@ -33,7 +33,7 @@ __all__ = [
     "extent",
     "named",
     "record",
-    "see_to",
+    "see_through",
 ]
 
 PATIENCE = 120  # seconds; a call that was cut short is in doubt for some thirty
@@ -374,6 +374,40 @@ def _kept(desk: Desk, request: AccessRequest) -> str:
         for grant, what in zip(request.grants, desk.what(request), strict=True)
         if grant.note and not grant.begun
     )
+
+
+def see_through(
+    desk: Desk,
+    requests: Sequence[AccessRequest],
+    within: float,
+    say: Say,
+    *,
+    stopped: Callable[[], bool],
+    keys: KeySettings | None,
+    no_keys: str = "",
+) -> tuple[list[AccessRequest], bool]:
+    """Say how it goes on until all is over, or the seconds are up; do it where nobody else does.
+
+    `no_keys`: why there are none. Return what is not over, and whether all that was begun has come
+    to its end.
+    """
+    concerned = accounts_of(desk.database, requests)
+    hands = Hands(desk, concerned, keys, no_keys)
+    watch = Watch(desk, requests, concerned, hands.missing, say)
+    try:
+        see_to(watch, hands, within, say, stopped)
+        if stopped():
+            say("Stopped waiting.")
+    finally:
+        finished = hands.close()
+    for request in watch.open:
+        say(f"{named(desk, request)}: not confirmed yet. {watch.why(request)}.")
+    if watch.open:
+        say(
+            "It is recorded: a running Latchkey, or the next `latchkey run`, goes on with it until "
+            "it is done. The same command, given again, goes on waiting."
+        )
+    return watch.open, finished
 
 
 def see_to(

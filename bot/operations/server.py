@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot.operations import open_files
 from bot.runtime.faults import Faults
+from engine.errors import LatchkeyError
 
 WITHIN = 5.0  # seconds for a head, for a body, for taking in an answer, until the next request
 ANSWER_WITHIN = 30.0  # seconds, which no answer takes
@@ -36,7 +37,7 @@ _FAULTS = logging.getLogger("uvicorn.faults")
 _FAULTS.setLevel(logging.ERROR)
 
 
-class NoAddressError(Exception):
+class NoAddressError(LatchkeyError):
     """Nothing can listen at the address of a setting."""
 
     def __init__(self, setting: str, address: tuple[str, int], why: object) -> None:
@@ -252,6 +253,11 @@ class Server:
         """Begin to answer, if it has not begun."""
         if not self._thread.ident:
             self._thread.start()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.server_state.connections)
 
     def stop(self, within: float = 5.0) -> bool:
         """Take nothing more; what was taken is answered."""

@@ -7,6 +7,8 @@ set up is out of order by itself.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pkgutil import resolve_name
 from types import MappingProxyType
 
 import structlog
@@ -16,6 +18,7 @@ from bot.runtime.references import BadReferenceError, resolve
 from bot.runtime.services import Connected
 from engine.inventory import Integration, IntegrationId
 from engine.port import Connector, Secret, Unavailable
+from manifests.kinds import KINDS
 from storage.servers import Connection
 
 __all__ = ["RETRY", "Systems", "connect", "connect_all", "fault_of", "references"]
@@ -57,25 +60,21 @@ def references(systems: Iterable[Connection]) -> list[str]:
 
 
 def _connector(system: Connection, installation: str) -> Connector:
-    match system.kind:
-        case "postgresql":
-            from engine.connectors.postgresql import PostgreSQL
-
-            given = {k: v for k, v in system.settings.items() if k != "dsn"}
-            reference = str(system.settings.get("dsn", ""))
-            resolve(reference)  # else it would be a system that does not answer
-            try:
-                return PostgreSQL(
-                    lambda: _secret(reference),
-                    installation=installation,
-                    **given,  # type: ignore[arg-type]  # checked where it was read
-                )
-            except TypeError as fault:  # stored by a version that knew other settings
-                raise BadReferenceError(f"settings: {fault}") from None
-            except (ValueError, Unavailable) as fault:
-                raise BadReferenceError(f"dsn: {fault}") from None
-        case unknown:
-            raise BadReferenceError(f"there is no connector for {unknown}")
+    kind = KINDS.get(system.kind)
+    if kind is None:
+        raise BadReferenceError(f"there is no connector for {system.kind}")
+    given: dict[str, object] = dict(system.settings)
+    for name in kind.secrets:
+        reference = str(given.get(name, ""))
+        resolve(reference)  # else it would be a system that does not answer
+        given[name] = partial(_secret, reference)
+    make: Callable[..., Connector] = resolve_name(kind.connector)
+    try:
+        return make(installation=installation, **given)
+    except TypeError as fault:  # stored by a version that knew other settings
+        raise BadReferenceError(f"settings: {fault}") from None
+    except (ValueError, Unavailable) as fault:
+        raise BadReferenceError(f"{' or '.join(kind.secrets)}: {fault}") from None
 
 
 def _secret(reference: str) -> Secret:

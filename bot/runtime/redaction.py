@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TextIO
 from urllib.parse import quote, quote_plus, unquote
 
-__all__ = ["install", "know", "know_address", "redact"]
+__all__ = ["forget", "install", "know", "know_address", "redact"]
 
 BLANK = "(secret)"
 WORD = 8  # characters; what is shorter is blanked only where it stands as a word of its own
@@ -50,6 +50,13 @@ def redact(text: str) -> str:
             else:
                 text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", BLANK, text)
     return text
+
+
+def forget() -> None:
+    """Forget every secret, as if nothing had been read yet: what is one in a test is no longer."""
+    global _forms  # noqa: PLW0603  (see `_know`)
+    with _lock:
+        _forms = ()
 
 
 def install() -> None:

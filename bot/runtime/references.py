@@ -14,6 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from bot.runtime import redaction
+from engine.errors import LatchkeyError
 from storage import files
 
 ENV_FILE = ".env"
@@ -25,11 +26,11 @@ _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _PATH = re.compile("/[^/@][^@]*")  # a whole one, and no address
 
 
-class BadReferenceError(Exception):
+class BadReferenceError(LatchkeyError):
     """A secret is given as `env:NAME` or `file:PATH`, and must be there."""
 
 
-class BadEnvFileError(Exception):
+class BadEnvFileError(LatchkeyError):
     """`.env` is not read: others can write it, or it is no text. The sentence says what to do."""
 
 

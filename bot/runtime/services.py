@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-import structlog
-
 from bot.runtime.aside import Aside
 from bot.runtime.clock import Clock
 from bot.runtime.metrics import Vitals
@@ -26,7 +24,6 @@ from storage.secrets import KeyRing
 TRIES = 5
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,10 @@ class Services:
         """Return the company as it is now."""
         with self.database.read() as session:
             return self.companies.current(session)
+
+    def knows_somebody(self) -> bool:
+        """Tell whether a company was ever taken in."""
+        return bool(self.company().directory.people)
 
     def write(self, change: Callable[[Write, Company], T], *, urgent: bool = False) -> T:
         """Run a change that depends on people or flows, in one transaction."""

@@ -306,6 +306,11 @@ class Person:
     def command(self, command: str, text: str = "", *, channel: str | None = None) -> Answer:
         return Answer(**self._wire.do("/command", command=command, text=text, channel=channel))
 
+    def click(self, target: str, *, channel: str, ts: str) -> Answer:
+        """Use an element of the message there by its action_id or text, without a look at it."""
+        where = {"channel": channel, "ts": ts, "block_id": None}
+        return Answer(**self._wire.do("/click", target=target, value=None, **where))
+
     def views(self) -> list[Json]:
         """The open modals as Slack's view objects, the top one last."""
         return [view["raw"] for view in self._wire.read("/views")]

@@ -61,7 +61,7 @@ def serve(console: Console, where: Path, *, port: int, fresh: bool) -> int:
         with _alone(where), contextlib.ExitStack() as closing:
             _need_port(port)
             if fresh:
-                _forget(where)
+                forget(where)
             house = _set_up(console, where, port, closing, stopping)
             if house and not stopping.is_set():
                 _say_where(console, house, where)
@@ -177,7 +177,7 @@ def _need_port(port: int) -> None:
             ) from None
 
 
-def _forget(where: Path) -> None:
+def forget(where: Path) -> None:
     """Remove what the sandbox has made there, and nothing else."""
     for pattern in _OURS:
         for found in where.glob(pattern):

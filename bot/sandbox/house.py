@@ -40,7 +40,7 @@ class Bot:
         self.settings = env
         self._command = ["run", "--http"] if http else ["run"]
         own = {"LATCHKEY_HTTP": listen, "LATCHKEY_PROBES": probes}
-        self._env = {**os.environ, **env, **{k: v for k, v in own.items() if v}}
+        self.env = {**os.environ, **env, **{k: v for k, v in own.items() if v}}
         self._log = log
         self._told = log.with_suffix(".out")
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +59,7 @@ class Bot:
         with files.append(self._log) as log, files.append(self._told) as told:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "bot", *self._command],
-                env=self._env,
+                env=self.env,
                 cwd=Path(__file__).parents[2],
                 stdout=told,
                 stderr=log,
@@ -71,6 +71,11 @@ class Bot:
         if self._process is None:
             raise RuntimeError("the bot was not started")
         return self._process.wait(timeout)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, and do not wait for what comes of it."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it with SIGKILL, as a crash does."""
@@ -91,7 +96,7 @@ class Bot:
         """Run another of Latchkey's commands with the same settings."""
         return subprocess.run(  # noqa: S603  (our own program)
             [sys.executable, "-m", "bot", *arguments],
-            env={**self._env, "COLUMNS": "200"},
+            env={**self.env, "COLUMNS": "200"},
             cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,

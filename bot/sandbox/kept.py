@@ -14,7 +14,7 @@ from typing import Any
 from bot.sandbox import elements
 from bot.sandbox.changes import ANYWHERE, Changes
 from bot.sandbox.documents import User
-from bot.sandbox.files import File
+from bot.sandbox.file import File
 from bot.sandbox.page import Marks
 from bot.sandbox.views import View, Views
 from bot.sandbox.workspace import Channel, Kind, Message, UserGroup, Workspace

@@ -2,13 +2,11 @@
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from bot.sandbox.file import File
 from bot.sandbox.workspace import Channel, Kind, Message, User, UserGroup, Workspace
-
-if TYPE_CHECKING:
-    from bot.sandbox.files import File
 
 __all__ = ["channel", "escaped", "file", "message", "team_of", "user", "usergroup"]
 

@@ -70,26 +70,26 @@ class Cluster:
     def __init__(
         self, directory: Path, port: int, settings: Mapping[str, str], binaries: Path | None = None
     ) -> None:
-        self._settings = {**_SETTINGS, **settings}
-        self._user = _unprivileged()
-        if self._user:
-            _check_way_in(directory.resolve(), self._user["user"])
+        self.settings = {**_SETTINGS, **settings}
+        self.user = _unprivileged()
+        if self.user:
+            _check_way_in(directory.resolve(), self.user["user"])
         try:
             files.make_folder(directory, folder_mode())
         except UnsafePlaceError as fault:
             raise PostgresError(str(fault)) from None
         self.directory = directory.resolve()
-        if self._user:
+        if self.user:
             self.directory.chmod(folder_mode())  # it may have been made for us alone
         self.host = HOST
         self.port = port
         self.log = self.directory / "server.log"
-        self._data = self.directory / "data"
-        self._keys = self.directory / "passwords.json"
-        self._passwords: dict[str, str] = {}
+        self.data = self.directory / "data"
+        self.keys = self.directory / "passwords.json"
+        self.passwords: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._bin = _binaries(binaries, self.directory, self._user)
-        self._env = _environment(self._bin.parent / "lib")
+        self.bin = _binaries(binaries, self.directory, self.user)
+        self.env = _environment(self.bin.parent / "lib")
 
     @classmethod
     def start(
@@ -108,16 +108,16 @@ class Cluster:
         and postgres, of a version of one's choice.
         """
         cluster = cls(directory, port, settings, binaries)
-        if cluster._keys.exists():
-            cluster._passwords = json.loads(cluster._keys.read_text())
+        if cluster.keys.exists():
+            cluster.passwords = json.loads(cluster.keys.read_text())
             cluster._end_predecessor()
-            cluster._run(tries=1 if port else 5)
+            cluster.run(tries=1 if port else 5)
             return cluster
-        cluster._passwords = {who: secrets.token_urlsafe(18) for who in (SUPERUSER, LATCHKEY)}
-        cluster._initdb()
-        cluster._run(tries=1 if port else 5)
+        cluster.passwords = {who: secrets.token_urlsafe(18) for who in (SUPERUSER, LATCHKEY)}
+        cluster.initdb()
+        cluster.run(tries=1 if port else 5)
         try:
-            cluster._furnish(seed=seed)
+            cluster.furnish(seed=seed)
         except BaseException:
             cluster.stop("immediate")
             raise
@@ -162,25 +162,25 @@ class Cluster:
     def restart(self, mode: Stop = "fast") -> None:
         """Start the server again on the same port, stopping it first if it runs."""
         self.stop(mode)
-        self._run(tries=1)
+        self.run(tries=1)
 
     def _dsn(self, user: str, dbname: str) -> str:
         return make_conninfo(
-            host=self.host, port=self.port, user=user, password=self._passwords[user], dbname=dbname
+            host=self.host, port=self.port, user=user, password=self.passwords[user], dbname=dbname
         )
 
-    def _initdb(self, *options: str) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)  # of a start that was cut off
-        self._data.mkdir(0o700)
+    def initdb(self, *options: str) -> None:
+        shutil.rmtree(self.data, ignore_errors=True)  # of a start that was cut off
+        self.data.mkdir(0o700)
         password = self.directory / "superuser"
         password.unlink(missing_ok=True)
-        files.create(password, self._passwords[SUPERUSER])
-        if self._user:  # in a directory in which only we can put a link
-            for theirs in (self._data, password):
-                os.chown(theirs, self._user["user"], self._user["group"], follow_symlinks=False)
+        files.create(password, self.passwords[SUPERUSER])
+        if self.user:  # in a directory in which only we can put a link
+            for theirs in (self.data, password):
+                os.chown(theirs, self.user["user"], self.user["group"], follow_symlinks=False)
         try:
             self._tool(
-                *("initdb", "--pgdata", self._data, "--username", SUPERUSER),
+                *("initdb", "--pgdata", self.data, "--username", SUPERUSER),
                 *("--auth", "scram-sha-256", "--pwfile", password),
                 *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
                 *options,
@@ -188,12 +188,12 @@ class Cluster:
         finally:
             password.unlink()
 
-    def _furnish(self, *, seed: bool) -> None:
+    def furnish(self, *, seed: bool) -> None:
         """Make Latchkey's login and the sample data. Keeping the passwords ends the making."""
         with psycopg.connect(self.superuser_dsn(), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("create role {} login createrole password {}").format(
-                    sql.Identifier(LATCHKEY), self._passwords[LATCHKEY]
+                    sql.Identifier(LATCHKEY), self.passwords[LATCHKEY]
                 )
             )
         if seed:
@@ -201,9 +201,9 @@ class Cluster:
                 with psycopg.connect(self.superuser_dsn(dbname), autocommit=True) as connection:
                     for statement in script:
                         connection.execute(statement.encode())
-        files.replace(self._keys, json.dumps(self._passwords))
+        files.replace(self.keys, json.dumps(self.passwords))
 
-    def _run(self, *, tries: int) -> None:
+    def run(self, *, tries: int) -> None:
         for attempt in range(1, tries + 1):
             if tries > 1:
                 (self.port,) = ports.free()
@@ -216,20 +216,20 @@ class Cluster:
                 return
 
     def _launch(self) -> None:
-        settings = self._settings | {"port": str(self.port)}
+        settings = self.settings | {"port": str(self.port)}
         with files.append(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603  (found by us)
                 [
-                    *(str(self._bin / "postgres"), "-D", str(self._data)),
+                    *(str(self.bin / "postgres"), "-D", str(self.data)),
                     *(part for item in settings.items() for part in ("-c", "=".join(item))),
                 ],
                 cwd=self.directory,
-                env=self._env,
+                env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us; we stop the server ourselves
-                **self._user,
+                **self.user,
             )
         give_up = time.monotonic() + _SECONDS
         while not self._ready(self._process.pid):
@@ -246,7 +246,7 @@ class Cluster:
 
     def _status(self) -> list[str]:
         try:
-            return (self._data / "postmaster.pid").read_text().splitlines()
+            return (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return []
 
@@ -262,8 +262,8 @@ class Cluster:
         try:
             with psycopg.connect(self.superuser_dsn(), connect_timeout=5) as connection:
                 found = connection.execute("show data_directory").fetchone()
-            if found == (str(self._data),):
-                self._tool("pg_ctl", "stop", "--pgdata", self._data, "--mode", "fast", "--wait")
+            if found == (str(self.data),):
+                self._tool("pg_ctl", "stop", "--pgdata", self.data, "--mode", "fast", "--wait")
         except psycopg.OperationalError:
             pass
         finally:
@@ -271,12 +271,12 @@ class Cluster:
 
     def _tool(self, name: str, *arguments: str | Path) -> None:
         done = subprocess.run(  # noqa: S603  (the same)
-            [self._bin / name, *arguments],
+            [self.bin / name, *arguments],
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
-            **self._user,
+            **self.user,
         )
         if done.returncode:
             said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.sandbox import limits
 from bot.sandbox.changes import Changes
@@ -21,9 +21,7 @@ from bot.sandbox.documents import (
     WorkspaceDocument,
 )
 from bot.sandbox.errors import NotPossible, SlackError
-
-if TYPE_CHECKING:
-    from bot.sandbox.files import File
+from bot.sandbox.file import File
 
 __all__ = ["App", "Channel", "Kind", "Message", "User", "UserGroup", "Workspace"]
 

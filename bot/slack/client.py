@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPException
@@ -15,8 +16,12 @@ from slack_sdk.errors import SlackApiError, SlackClientError, SlackRequestError
 from slack_sdk.web import SlackResponse
 
 from bot.runtime.metrics import Standing, Vitals
+from bot.settings import Settings
 from bot.slack import bounded
 from engine.retry import LONGEST_PAUSE
+
+LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
+DELIVERY_TIMEOUT = 10  # seconds
 
 # Slack answers, and says that it does not know this token.
 TOKEN_REFUSED = frozenset(
@@ -109,6 +114,32 @@ class Client(WebClient):
             self._standing.bad(code)
         else:
             self._standing.good()
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """What calls Slack: for listeners, whom somebody waits for; for loops; to open links.
+
+    `opening` has the app's token; None: there is none, and no Socket Mode.
+    """
+
+    listening: WebClient
+    delivery: WebClient
+    opening: WebClient | None
+
+    @classmethod
+    def of(cls, settings: Settings, vitals: Vitals) -> "Clients":
+        """Return those that call Slack at the address and with the tokens that are set."""
+        address, token = settings.slack_api_url, settings.bot_token_now
+        opening = None
+        if settings.slack_app_token is not None:
+            standing = Standing("slack, for links")
+            opening = Client(settings.app_token_now, address, DELIVERY_TIMEOUT, vitals, standing)
+        return cls(
+            Client(token, address, LISTENER_TIMEOUT, vitals),
+            Client(token, address, DELIVERY_TIMEOUT, vitals),
+            opening,
+        )
 
 
 def _refuse(*_: object, **__: object) -> SlackResponse:

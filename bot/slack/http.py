@@ -39,7 +39,7 @@ class Seal:
         self._secret_now = secret
         self._verifier = SignatureVerifier(secret())
         self._lock = threading.Lock()
-        self._seen: set[str] = set()
+        self.seen: set[str] = set()
         self._order: deque[tuple[float, str]] = deque()
 
     def fault(self, body: bytes, stamp: str, signature: str) -> str:
@@ -67,10 +67,10 @@ class Seal:
         with self._lock:
             # A stamp may lie as far ahead as behind.
             while self._order and self._order[0][0] < now - 2 * FRESH:
-                self._seen.discard(self._order.popleft()[1])
-            if signature in self._seen:
+                self.seen.discard(self._order.popleft()[1])
+            if signature in self.seen:
                 return True
-            self._seen.add(signature)
+            self.seen.add(signature)
             self._order.append((now, signature))
             return False
 

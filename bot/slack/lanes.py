@@ -105,6 +105,11 @@ class Lanes:
             self._pool(lane).submit(self._work, lane, queue)
         return job.answer
 
+    @property
+    def busy(self) -> int:
+        """In how many lanes something waits, or is at work."""
+        return len(self._queues)
+
     def stop(self, within: float, *, finish: bool = False) -> bool:
         """Take nothing more (`finish`: but do what was taken). Return whether all came to its end.
 

@@ -7,6 +7,8 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
+from engine.errors import LatchkeyError
+
 Body = dict[str, Any]
 
 DEEPEST = 100  # of what lies within each other; a view's blocks are a tenth of that
@@ -15,7 +17,7 @@ DEEPEST = 100  # of what lies within each other; a view's blocks are a tenth of 
 _UNKEPT = re.compile("[\x00\ud800-\udfff]")
 
 
-class BadPayloadError(Exception):
+class BadPayloadError(LatchkeyError):
     """This is nothing that Slack would send."""
 
 

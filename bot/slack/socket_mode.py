@@ -54,7 +54,7 @@ class Link:
             )
         )
         self.born = self.heard = time.monotonic()
-        self._take = take
+        self.take = take
         self._closed = threading.Event()
         threading.Thread(target=self._listen, name="link", daemon=True).start()
 
@@ -107,7 +107,7 @@ class Link:
                 if said.get("type") == "disconnect":
                     self.gone.set()
                 elif "envelope_id" in said or said.get("type") == "hello":
-                    self._take(self, said)
+                    self.take(self, said)
         except (ConnectionClosed, OSError):
             pass
         except Exception:
@@ -131,7 +131,7 @@ class Links:
         self._client = client
         self._apart = apart
         self._pool = Lanes()
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
         self._changed = threading.Condition()
         self._links: dict[int, Link] = {}
         self._all: set[Link] = set()  # those that leave, too
@@ -149,7 +149,7 @@ class Links:
         """Take nothing more; what was taken is acknowledged before the links close."""
         until = time.monotonic() + within
         with self._changed:
-            self._stopping.set()
+            self.stopping.set()
         finished = self._pool.stop(max(within / 2, within - CLOSE_WITHIN), finish=True)
         with self._changed:
             links = list(self._all)
@@ -183,9 +183,9 @@ class Links:
     def _keep(self, place: int) -> None:
         """Keep one link; when it goes, open another before the old one is closed."""
         failures = 0
-        if self._stopping.wait(place * self._apart):
+        if self.stopping.wait(place * self._apart):
             return
-        while not self._stopping.is_set():
+        while not self.stopping.is_set():
             try:
                 lived = self._keep_one(place)
             except Exception as fault:  # whatever it is, another try may go better
@@ -193,11 +193,11 @@ class Links:
                     log.exception("link failed", link=place)
                 failures += 1
                 self._tell(fault)
-                self._stopping.wait(_pause(failures, fault))
+                self.stopping.wait(_pause(failures, fault))
                 continue
             failures = failures + 1 if lived < SHORT_LIFE else 0
             if failures:
-                self._stopping.wait(_pause(failures, None))
+                self.stopping.wait(_pause(failures, None))
 
     def _keep_one(self, place: int) -> float:
         """Open a link and stay with it until it goes; return how many seconds it lived."""
@@ -208,19 +208,19 @@ class Links:
                 return 0.0
             why = link.watch()
         finally:
-            if not self._stopping.is_set():
+            if not self.stopping.is_set():
                 log.info("link goes", link=place, why=why)
                 threading.Thread(target=self._retire, args=(link, why), daemon=True).start()
         return time.monotonic() - link.born
 
     def _open(self) -> Link:
         answer = self._client.api_call("apps.connections.open")
-        return Link(said(answer, "url"), self._take)
+        return Link(said(answer, "url"), self.take)
 
     def _place(self, place: int, link: Link) -> bool:
         """Return whether it is needed: not one that opened while `stop` closed the others."""
         with self._changed:
-            if self._stopping.is_set():
+            if self.stopping.is_set():
                 return False
             self._links[place] = link
             self._all.add(link)
@@ -247,7 +247,7 @@ class Links:
         with self._changed:
             self._all.discard(link)
 
-    def _take(self, link: Link, envelope: Json) -> None:
+    def take(self, link: Link, envelope: Json) -> None:
         if "envelope_id" not in envelope:
             self._count(link, envelope.get("num_connections"))
             return
@@ -275,7 +275,7 @@ class Links:
         with self._turns.answering(searching=lane.searching):
             response = dispatch.dispatch(self._app, body, name, _headers(envelope))
             if response.status == 200:
-                self._acknowledge(link, name, _payload(response))
+                self._acknowledge(link, name, payload(response))
 
     def _acknowledge(self, link: Link | None, envelope: str, payload: Json | None) -> None:
         said = {"envelope_id": envelope} | ({"payload": payload} if payload else {})
@@ -323,7 +323,7 @@ def _headers(envelope: Json) -> dict[str, str]:
     return {f"x-slack-retry-{name}": str(value) for name, value in given.items() if value}
 
 
-def _payload(response: BoltResponse) -> Json | None:
+def payload(response: BoltResponse) -> Json | None:
     if not response.body:
         return None
     kind = response.headers.get("content-type", [""])[0]

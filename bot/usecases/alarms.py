@@ -8,7 +8,7 @@ from storage import sync
 from storage.company import Company
 from storage.database import Write
 
-__all__ = ["Alarms", "in_lines"]
+__all__ = ["Alarms", "in_lines", "tell_admins"]
 
 NAMED = 10  # faults, in one message
 
@@ -33,6 +33,12 @@ class Alarms:
 
         if self._services.write(change):
             self._told[what] = key
+
+
+def tell_admins(services: Services, key: str, sentence: str) -> None:
+    """Say it to the administrators; what was said under this key is not said again."""
+    now = services.clock.now()
+    services.transaction(lambda tx: sync.tell_admins(tx, key, sentence, now))
 
 
 def in_lines(sentence: str, faults: Sequence[object]) -> str:

@@ -11,6 +11,7 @@ from bot.settings import KeySettings, StoreSettings
 from bot.usecases import new_ids
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
+from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Decision, Entry, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
@@ -45,7 +46,7 @@ class Accepted:
     new_ids: int
 
 
-class NoLatchkeyError(Exception):
+class NoLatchkeyError(LatchkeyError):
     """There is no Latchkey in this database. The text names it."""
 
     def __init__(self, database: str) -> None:

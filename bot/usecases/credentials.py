@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot.runtime.services import Services
-from bot.usecases.identity import still
+from bot.usecases.identity import write_as
 from bot.views.values import Credentials
 from engine.account import AGAIN
 from engine.directory import Person
@@ -36,10 +37,7 @@ class _Held:
 def show(services: Services, person: Person, id_: RequestId) -> list[Credentials] | Refusal:
     """Return the logins of a running request. The first look starts the ten minutes."""
 
-    def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
-        as_of_now = still(company, person)
-        if isinstance(as_of_now, Refusal):
-            return as_of_now
+    def change(tx: Write, company: Company, _: Person) -> list[Credentials] | Refusal:
         request = facts.request(tx, id_)
         if request is None or request.grantee != person.id:
             return NOT_YOURS
@@ -55,16 +53,13 @@ def show(services: Services, person: Person, id_: RequestId) -> list[Credentials
         audit.append(tx, [(request.id, entry)], services.clock.now())
         return shown
 
-    return services.write(change)
+    return write_as(services, person, change)
 
 
 def saved(services: Services, person: Person, account: AccountId) -> Refusal | None:
     """Delete the password: the person says that they have it."""
 
-    def change(tx: Write, company: Company) -> Refusal | None:
-        as_of_now = still(company, person)
-        if isinstance(as_of_now, Refusal):
-            return as_of_now
+    def change(tx: Write, _: Company, _now: Person) -> Refusal | None:
         of = accounts.logins(tx, [account]).get(account)
         if of is None or of.owner != person.id:
             return NOT_YOURS
@@ -75,16 +70,13 @@ def saved(services: Services, person: Person, account: AccountId) -> Refusal | N
         audit.append(tx, [(None, entry)], services.clock.now())
         return None
 
-    return services.write(change)
+    return write_as(services, person, change)
 
 
 def reset(services: Services, person: Person, account: AccountId) -> list[Credentials] | Refusal:
     """Give the login a new password and show it."""
 
-    def change(tx: Write, company: Company) -> list[Credentials] | Refusal:
-        as_of_now = still(company, person)
-        if isinstance(as_of_now, Refusal):
-            return as_of_now
+    def change(tx: Write, company: Company, _: Person) -> list[Credentials] | Refusal:
         of = accounts.logins(tx, [account]).get(account)
         if of is None or of.owner != person.id:
             return NOT_YOURS
@@ -106,7 +98,14 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         audit.append(tx, [(mine[0].id, entry)], now)
         return shown
 
-    return services.write(change)
+    return write_as(services, person, change)
+
+
+def forget(services: Services, account: AccountId) -> timedelta | None:
+    """Delete a password that is saved, or was shown for long enough. Return when to try again."""
+    desk, now = services.desk, services.clock.now()
+    done = services.transaction(lambda tx: accounts.forget_secret(tx, desk, account, now))
+    return None if done else AGAIN
 
 
 def _held(session: Read, company: Company, request: AccessRequest) -> list[_Held]:

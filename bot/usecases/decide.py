@@ -7,7 +7,7 @@ import structlog
 from bot.runtime.metrics import Vitals
 from bot.runtime.services import Services
 from bot.usecases import look
-from bot.usecases.identity import still
+from bot.usecases.identity import read_as, write_as
 from bot.views.values import Scene
 from engine import lifecycle
 from engine.commands import Approve, Command, Reject
@@ -17,7 +17,7 @@ from engine.outcome import NO_SUCH_REQUEST, Decision, Refusal
 from engine.request import RequestId
 from storage.book import carry_out
 from storage.company import Company
-from storage.database import Write
+from storage.database import Read
 
 DECISIONS = frozenset({"approved", "rejected"})  # the audit's words
 
@@ -28,14 +28,11 @@ def do(
     services: Services, person: Person, request: RequestId, command: Command
 ) -> Decision | Refusal:
     """Carry out a person's command; who may is asked inside, of the facts of this moment."""
-
-    def change(tx: Write, company: Company) -> Decision | Refusal:
-        now = still(company, person)
-        if isinstance(now, Refusal):
-            return now
-        return carry_out(tx, company, request, command, services.clock.now())
-
-    outcome = services.write(change)
+    outcome = write_as(
+        services,
+        person,
+        lambda tx, company, _: carry_out(tx, company, request, command, services.clock.now()),
+    )
     services.turns.after_the_answer(partial(_tell, services.vitals, person, command, outcome))
     return outcome
 
@@ -65,22 +62,21 @@ def question(
 
     It decides nothing: nobody shall type a reason for a request that is settled.
     """
-    with services.database.read() as session:
-        company = services.companies.current(session)
-        now = still(company, person)
-        if isinstance(now, Refusal):
-            return now
+
+    def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
         scene = look.scenes(session, services, company, [id_]).get(id_)
-    if scene is None:
-        return NO_SUCH_REQUEST
-    facts = Facts(
-        directory=company.directory,
-        flow=scene.flow,
-        revision=scene.revision,
-        admins=company.admins,
-        entitlements=scene.entitlements,
-    )
-    trial = lifecycle.decide(scene.request, kind(person.id), facts, services.clock.now())
-    if isinstance(trial, Refusal) and not trial.about:
-        return trial
-    return look.seen_by(scene, person.id)
+        if scene is None:
+            return NO_SUCH_REQUEST
+        facts = Facts(
+            directory=company.directory,
+            flow=scene.flow,
+            revision=scene.revision,
+            admins=company.admins,
+            entitlements=scene.entitlements,
+        )
+        trial = lifecycle.decide(scene.request, kind(person.id), facts, services.clock.now())
+        if isinstance(trial, Refusal) and not trial.about:
+            return trial
+        return look.seen_by(scene, person.id)
+
+    return read_as(services, person, find)

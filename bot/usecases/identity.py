@@ -1,23 +1,25 @@
 """Who pressed: the Slack account that Slack signed, tied to a person of the directory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bot.runtime.services import Services
 from engine.directory import Account, Directory, Person, PersonId, address, why_not
+from engine.errors import LatchkeyError
 from engine.outcome import Code, Refusal
 from storage import sync
 from storage.company import Company
-from storage.database import Write
+from storage.database import Read, Write
 
 AT_ONCE = 100  # accounts in one transaction, which others wait for
 
+T = TypeVar("T")
 Profile = Mapping[str, Any]  # a user, as Slack gives it, marked if of another company
 
 
-class Unknown(Exception):  # noqa: N818  (it names what is so, not a mistake)
+class Unknown(LatchkeyError):  # noqa: N818  (it names what is so, not a mistake)
     """Slack could not say who this is."""
 
 
@@ -69,6 +71,28 @@ def still(company: Company, person: Person) -> Person | Refusal:
     if now is None or now.id != person.id:
         return NO_ONE
     return now if now.active else INACTIVE
+
+
+def read_as(
+    services: Services, person: Person, find: Callable[[Read, Company, Person], T]
+) -> T | Refusal:
+    """Look something up for a person as they are now; a refusal: they are active no more."""
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        now = still(company, person)
+        return now if isinstance(now, Refusal) else find(session, company, now)
+
+
+def write_as(
+    services: Services, person: Person, change: Callable[[Write, Company, Person], T]
+) -> T | Refusal:
+    """Run a change in one transaction, for a person as they are then; a refusal: as `read_as`."""
+
+    def checked(tx: Write, company: Company) -> T | Refusal:
+        now = still(company, person)
+        return now if isinstance(now, Refusal) else change(tx, company, now)
+
+    return services.write(checked)
 
 
 def _contact(services: Services, acting: Account, profiles: Profiles) -> Person | Refusal:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from bot.runtime.services import Services
-from bot.usecases.identity import still
+from bot.usecases.identity import read_as
 from bot.views.values import Scene
 from engine.directory import Person, PersonId
 from engine.outcome import Refusal
@@ -22,37 +22,25 @@ def scenes(
     return {r.id: s for r, s in drawable(session, services, company, found)}
 
 
-def scene(services: Services, id_: RequestId, viewer: PersonId) -> Scene | None:
-    """Return one request as one person is to see it; None: no such."""
-    with services.database.read() as session:
-        company = services.companies.current(session)
-        found = scenes(session, services, company, [id_])
-    return seen_by(found[id_], viewer) if id_ in found else None
-
-
 def seen_by(scene: Scene, viewer: PersonId, key: str = "") -> Scene:
     return replace(scene, viewer=viewer, key=key)
 
 
 def my_access(services: Services, person: Person) -> list[Scene] | Refusal:
     """Return the requests, not yet over, that this person made or receives, the newest first."""
-    with services.database.read() as session:
-        company = services.companies.current(session)
-        now = still(company, person)
-        if isinstance(now, Refusal):
-            return now
+
+    def find(session: Read, company: Company, _: Person) -> list[Scene]:
         found = facts.of_person(session, person.id, live=True)
         drawn = drawable(session, services, company, found)
         return [seen_by(scene, person.id) for _, scene in drawn]
 
+    return read_as(services, person, find)
+
 
 def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
     """Return the requests that wait for this person's decision, the oldest first."""
-    with services.database.read() as session:
-        company = services.companies.current(session)
-        now = still(company, person)
-        if isinstance(now, Refusal):
-            return now
+
+    def find(session: Read, company: Company, _: Person) -> list[Scene]:
         found = [
             r
             for r in facts.waiting_for(session, person.id)
@@ -60,6 +48,8 @@ def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
         ]
         drawn = drawable(session, services, company, found)
         return [seen_by(scene, person.id) for _, scene in drawn]
+
+    return read_as(services, person, find)
 
 
 def drawable(

@@ -7,8 +7,9 @@ from datetime import timedelta
 import structlog
 
 from bot.runtime.services import Services
-from bot.usecases.identity import still
-from bot.views.values import Form, Preview
+from bot.usecases import look
+from bot.usecases.identity import read_as, still
+from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
 from engine.directory import Person
@@ -80,12 +81,13 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
 
     The text is like `read on orders/shop for 2h: INC-42`; what was not understood is in the notes.
     """
-    company = services.company()
-    if isinstance(now := still(company, person), Refusal):
-        return now
-    if not _usable(company, person):
-        return NOTHING_REQUESTABLE
-    if refusal := full(services, person):
+
+    def find(session: Read, company: Company, now: Person) -> Refusal | None:
+        if not company.policy.usable(now, now):
+            return NOTHING_REQUESTABLE
+        return _full(session, services, now)
+
+    if refusal := read_as(services, person, find):
         return refusal
     if not text:
         return Form(), Promise()
@@ -117,10 +119,36 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     return replace(form, notes=[*notes, *form.notes]), promise
 
 
-def full(services: Services, person: Person) -> Refusal | None:
-    """Return why this person need not fill in a form just now; None: it can be submitted."""
-    with services.database.read() as session:
-        return _full(session, services, person)
+def again(services: Services, person: Person, id_: RequestId) -> tuple[Form, Promise] | Refusal:
+    """Return the form filled in with what an earlier request of theirs asked for."""
+
+    def find(session: Read, company: Company, now: Person) -> Filled | Refusal:
+        if refusal := _full(session, services, now):
+            return refusal
+        scene = look.scenes(session, services, company, [id_]).get(id_)
+        return _as_before(scene if scene and _is_party(now, scene) else None)
+
+    filled = read_as(services, person, find)
+    return filled if isinstance(filled, Refusal) else fill(services, person, filled)
+
+
+def _is_party(person: Person, scene: Scene) -> bool:
+    """Tell whether it is theirs, under the id that they have or had."""
+    parties = (scene.directory.get(party) for party in scene.request.parties)
+    return person.id in {party.id for party in parties if party}
+
+
+def _as_before(scene: Scene | None) -> Filled:
+    known = next(iter(scene.entitlements.values()), None) if scene else None
+    return Filled(
+        resource=known.resource.id if known else None,
+        permission=known.id if known else None,
+        picked=scene.request.flow if scene else None,
+        duration=duration.in_words(scene.request.duration) if scene else "",
+        prefilled=scene is None,
+        justification=scene.request.justification if scene else "",
+        promise=Promise(),
+    )
 
 
 def _full(session: Read, services: Services, person: Person) -> Refusal | None:
@@ -179,7 +207,7 @@ def submit(
     def change(tx: Write, company: Company) -> Submitted | Changed | Refusal:
         if before := apply.delivered(tx, key):
             return _existing(tx, before, existing=False)
-        requestor = still(company, person)
+        requestor = still(company, person)  # what was stored before is answered to whoever they are
         if isinstance(requestor, Refusal):
             return requestor
         filling = _Filling(tx, company, requestor, filled)

@@ -18,6 +18,7 @@ from bot.slack.client import asked_to_wait, error_code, marked
 from bot.slack.payloads import is_profile
 from bot.usecases import identity
 from bot.usecases.identity import Profile
+from engine.errors import LatchkeyError
 from engine.retry import pause
 from storage import jobs, sync
 from storage.codec import fields_of
@@ -33,7 +34,7 @@ TELL_AFTER = 3  # failures in a row
 log = structlog.get_logger()
 
 
-class _NoPageError(Exception):
+class _NoPageError(LatchkeyError):
     """Slack's answer is no page of people; it says why, for people."""
 
 

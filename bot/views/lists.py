@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from bot.views import ids, phrases
 from bot.views.blocks import actions, button, context, header, message, section, weight
-from bot.views.text import capital, code, quote, refusal
+from bot.views.text import capital, code, in_a_row, quote, refusal
 from bot.views.values import Block, Message, Scene
 from engine.request import State
 
@@ -17,13 +17,6 @@ _WEIGHT = 11_000  # of all blocks; what Slack refuses begins somewhere above 12,
 Part = tuple[str, Sequence[Scene], Callable[[Scene], list[Block]]]  # its header, and what it lists
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-_COMMANDS = (
-    ("request", "ask for access, for example `/access request read on orders/shop for 2h: INC-42`"),
-    ("my", "what you have and what you wait for"),
-    ("tasks", "requests that wait for your decision"),
-    ("help", "this list"),
-)
 
 _UNDER_WAY = {
     State.PENDING_MFA: ("🔐", "Waiting for verification"),
@@ -57,11 +50,13 @@ def tasks(scenes: Sequence[Scene]) -> Message:
     return message(text, _listed(*parts))
 
 
-def help_text() -> Message:
-    said = "\n".join(f"• `/access {word}`: {does}" for word, does in _COMMANDS)
+def help_text(words: Sequence[tuple[str, str]]) -> Message:
+    """List the words that may follow `/access`, and what each does."""
+    said = "\n".join(f"• `/access {word}`: {does}" for word, does in words)
     intro = "Ask for the access that you need, for as long as you need it."
     blocks = [header("🔑 Latchkey"), section(f"{intro}\n\n{said}"), *_ask_button()]
-    return message(f"{intro} Try /access request, my, tasks or help.", blocks)
+    named = in_a_row([word for word, _ in words], last="or")
+    return message(f"{intro} Try /access {named}.", blocks)
 
 
 def unknown_command(word: str, nearest: str | None) -> Message:

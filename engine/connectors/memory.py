@@ -45,7 +45,7 @@ class Session:
 
 
 @dataclass(slots=True)
-class _Account:
+class Account:
     owner: str
     proof: str = ""  # of its password
     open: bool = False  # may log in
@@ -78,7 +78,7 @@ class Memory:
         self.alone = True  # nobody keeps it from knowing that none of its calls is under way
         self.calls = Counter[str]()  # by method
         self._resources = {resource.source_id: resource for resource in resources}
-        self._accounts: dict[str, _Account] = {}
+        self.accounts: dict[str, Account] = {}
         self._answers: dict[_Key, Outcome] = {}  # what is said in place of HELD
         self._failing: list[Unavailable] = []
         self._dying = 0
@@ -114,7 +114,7 @@ class Memory:
                 return Report(outcomes, login_missing=bool(order.wanted), alone=self.alone)
             made = account is None
             if account is None:
-                account = self._accounts[order.login.name] = _Account(order.login.owner)
+                account = self.accounts[order.login.name] = Account(order.login.owner)
             known = self._set_password(account, order) or not order.wanted
             if not known:
                 return Report(outcomes, login_missing=True, alone=self.alone)
@@ -126,7 +126,7 @@ class Memory:
             else:
                 self._shut(account)
                 if made:  # for nothing
-                    del self._accounts[order.login.name]
+                    del self.accounts[order.login.name]
             # What the grantee set themselves is not told: it would come back with the next access.
             proof = Secret(account.proof) if order.wanted and order.login.password else None
             return Report(outcomes, alone=self.alone, proof=proof)
@@ -145,7 +145,7 @@ class Memory:
 
     def logins(self) -> list[str]:
         with self._call("logins"):
-            return sorted(self._accounts) if self.generates_login else []
+            return sorted(self.accounts) if self.generates_login else []
 
     def instructions(self, login: Login, targets: Sequence[Target]) -> dict[str, str]:
         return {"User": login.name, "Where": ", ".join(target.path for target in targets)}
@@ -167,7 +167,7 @@ class Memory:
         """Drop a resource by hand, and all that anybody had on it."""
         with self._lock:
             del self._resources[source_id]
-            for account in self._accounts.values():
+            for account in self.accounts.values():
                 for held in (account.given, account.standing):
                     held -= {key for key in held if key[0] == source_id}
 
@@ -183,25 +183,25 @@ class Memory:
             number = {old: f"{name}:{self._resources[old].path}" for old in self._resources}
             moved = [replace(r, source_id=number[i]) for i, r in self._resources.items()]
             self._resources = {resource.source_id: resource for resource in moved}
-            for account in self._accounts.values():
+            for account in self.accounts.values():
                 account.given = {(number[source], what) for source, what in account.given}
                 account.standing = {(number[source], what) for source, what in account.standing}
             self.name = name
 
     def drop_login(self, name: str) -> None:
         with self._lock:
-            if account := self._accounts.pop(name, None):
+            if account := self.accounts.pop(name, None):
                 self._shut(account)
 
     def stand(self, login: Login, target: Target) -> None:
         """Give access by hand, not through Latchkey."""
         with self._lock:
-            account = self._accounts.setdefault(login.name, _Account(login.owner))
+            account = self.accounts.setdefault(login.name, Account(login.owner))
             account.standing.add(_key(target))
 
     def log_in(self, name: str, password: str) -> Session | None:
         with self._lock:
-            account = self._accounts.get(name)
+            account = self.accounts.get(name)
             if account is None or not account.open or account.proof != _proof(password):
                 return None
             session = Session()
@@ -211,18 +211,18 @@ class Memory:
     def set_password(self, name: str, password: str) -> None:
         """Let the grantee set one of their own."""
         with self._lock:
-            self._accounts[name].proof = _proof(password)
+            self.accounts[name].proof = _proof(password)
 
     def can(self, name: str, target: Target) -> bool:
         """Tell whether the login can use the target, by whomever it was given."""
         with self._lock:
-            account = self._accounts.get(name)
+            account = self.accounts.get(name)
             return account is not None and _key(target) in account.held
 
     def remaining(self, name: str) -> timedelta | None:
         """Return how long the login was told to last, when last told."""
         with self._lock:
-            return self._accounts[name].remaining
+            return self.accounts[name].remaining
 
     # --- Faults -----------------------------------------------------------------------------------
 
@@ -273,10 +273,10 @@ class Memory:
                 self._dying -= 1
                 raise Unavailable("the answer was lost")
 
-    def _account(self, login: Login) -> _Account | None:
+    def _account(self, login: Login) -> Account | None:
         if not self.generates_login:
-            return self._accounts.setdefault(login.name, _Account(login.owner))
-        return self._accounts.get(login.name)
+            return self.accounts.setdefault(login.name, Account(login.owner))
+        return self.accounts.get(login.name)
 
     def _answer(self, target: Target, outcome: Outcome | None) -> None:
         with self._lock:
@@ -300,7 +300,7 @@ class Memory:
         """Tell whether another server gave the number of this target."""
         return target.server != self.name
 
-    def _look(self, account: _Account | None, target: Target) -> Outcome:
+    def _look(self, account: Account | None, target: Target) -> Outcome:
         if self._strange(target):
             return _another(target)
         if account is None or not self._has(target) or _key(target) not in account.held:
@@ -308,7 +308,7 @@ class Memory:
         said = self._answers.get(_key(target))
         return said if said and said.presence is Presence.HELD else _HELD
 
-    def _set_password(self, account: _Account, order: Order) -> bool:
+    def _set_password(self, account: Account, order: Order) -> bool:
         """Set what is known to be its password; False: nothing is known."""
         login = order.login
         if not order.wanted or not self.generates_login:
@@ -319,14 +319,14 @@ class Memory:
             account.proof = login.proof.reveal()  # whatever the grantee set meanwhile
         return account.open or bool(login.password or login.proof)
 
-    def _end_by_name(self, account: _Account, order: Order) -> None:
+    def _end_by_name(self, account: Account, order: Order) -> None:
         """Numbers say nothing: keep what has the path of what is wanted, and nothing else."""
         keep = {(t.path, t.permission) for t in order.wanted}
         account.given = {key for key in account.given if self._words(key) in keep}
         if self.generates_login:
             account.standing = {key for key in account.standing if self._words(key) in keep}
 
-    def _bring(self, account: _Account, target: Target, wanted: bool) -> Outcome:  # noqa: FBT001
+    def _bring(self, account: Account, target: Target, wanted: bool) -> Outcome:  # noqa: FBT001
         if self._strange(target):
             return _another(target) if wanted else _ABSENT
         if not wanted:
@@ -344,7 +344,7 @@ class Memory:
         return said
 
     @staticmethod
-    def _shut(account: _Account) -> None:
+    def _shut(account: Account) -> None:
         account.open = False
         for session in account.sessions:
             session.alive = False

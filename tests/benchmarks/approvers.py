@@ -6,7 +6,6 @@ program. What is compared with is the least that the limits allow.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -95,15 +94,15 @@ class Limited(WebClient):
 
 def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
     del cluster
-    with opened(f"sqlite:///{folder}/approvers.db", people=OTHERS + 1, approvers=APPROVERS) as many:
-        yield from measure(many)
-
-
-def measure(many: Many) -> Iterator[Row]:
     clock = Standing()
-    services = many.at(clock)
-    slack = Limited(clock)
-    loop = MessageLoop(services, slack)
+    slack, url = Limited(clock), f"sqlite:///{folder}/approvers.db"
+    people = {"people": OTHERS + 1, "approvers": APPROVERS}
+    with opened(url, **people, clock=clock, slack=slack) as many:
+        yield from measure(many, clock, slack)
+
+
+def measure(many: Many, clock: Standing, slack: Limited) -> Iterator[Row]:
+    services, loop = many.services, many.program.messages
     notices = [
         Tell(person(n), Card.NOTICE, "news", "There is something new.")
         for n in range(1, OTHERS + 1)
@@ -157,14 +156,8 @@ def run(loop: MessageLoop, clock: Standing, left: Callable[[], int]) -> float:
 
 def until_idle(loop: MessageLoop) -> None:
     loop.look()
-    give_up = time.monotonic() + PATIENCE
-    while loop._due.is_set():
+    while loop.wait(PATIENCE):
         loop.drain()
-        while len(loop._busy) > len(loop._sent):
-            if time.monotonic() > give_up:
-                raise SystemExit("what is under way does not come to its end")
-            time.sleep(0.001)
-        loop._settle(gather=False)
 
 
 def waiting(many: Many, kind: Card | None = None) -> int:

@@ -14,19 +14,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from unittest import mock
 
-from bot.listeners import app
-from bot.program import SWITCH_WITHIN
+from bot.program import SWITCH_WITHIN, Program
 from bot.runtime.services import Services
-from bot.settings import Settings
 from bot.slack.socket_mode import Links
 from bot.views import ids
 from engine.directory import PersonId
 from engine.eligibility import Draft, usable
 from engine.request import RequestId
 from storage import apply, search
-from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
 
 CLICKS, AT_MOST = 60, 100.0  # of each kind; milliseconds
@@ -38,9 +34,9 @@ PATIENCE = 30.0  # seconds for one answer
 Json = dict[str, Any]
 
 
-def rows(services: Services, given: Settings, kind: str) -> Iterator[Row]:
-    with mock.patch.object(app, "client", return_value=Slack()):
-        links = app.links(app.build(given, services), given, services)
+def rows(program: Program, kind: str) -> Iterator[Row]:
+    services, links = program.services, program.links
+    assert links is not None
     wire = Wire(links)
     waiting = iter(asked(services, 3 * CLICKS))
     wire.answer(search_for(HARD[0]))  # reads the inventory
@@ -79,7 +75,7 @@ class Wire:
         name = f"envelope-{next(self._numbers)}"
         answered = self._sent[name] = threading.Event()
         link: Any = self
-        self._links._take(link, {"envelope_id": name, "payload": payload})
+        self._links.take(link, {"envelope_id": name, "payload": payload})
         return answered
 
     def beside(self, others: Sequence[Json], payload: Json) -> float:

@@ -15,11 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot import settings
-from bot.listeners import app
-from bot.loops import clock
-from bot.loops.access import AccessLoop
-from bot.loops.messages import MessageLoop
 from bot.sandbox.blocks import completed
 from bot.sandbox.client import Sandbox
 from bot.sandbox.elements import initial_state, placed_in, state_values
@@ -30,7 +25,6 @@ from bot.views import ids
 from engine.directory import PersonId
 from engine.request import State
 from storage import facts
-from storage.secrets import new_key
 from tests.benchmarks.many import HOUR, MINUTE, Many, Slack, approver, opened, person
 from tests.benchmarks.report import Row, said
 from tests.benchmarks.scale import one_row, samples
@@ -76,8 +70,10 @@ def counted(folder: Path, url: str, kind: str) -> Row:
 def timed(_folder: Path, url: str, kind: str) -> Row:
     lives: list[list[float]] = []
     commits: list[list[float]] = []
-    with opened(url, people=ROUNDS * LIVES + 1) as many:
-        stage, people = Stage(many, url), map(person, itertools.count())
+    clock, slack = Moved(), Seen()
+    asking = ROUNDS * LIVES + 1
+    with opened(url, people=asking, clock=clock, slack=slack, pool=lambda *_: Inline()) as many:
+        stage, people = Stage(many, clock, slack), map(person, itertools.count())
         stage.live(next(people))  # the first one warms up
         for _ in range(ROUNDS):
             stage.commits = []
@@ -138,28 +134,10 @@ class Inline:
 class Stage:
     """The Bolt app and the loops of one program, in the caller's thread."""
 
-    def __init__(self, many: Many, url: str) -> None:
-        self.clock, self.slack = Moved(), Seen()
-        self.services = many.at(self.clock)
-        given = settings.load(
-            SLACK_BOT_TOKEN="xoxb-0",
-            SLACK_APP_TOKEN="xapp-0",
-            LATCHKEY_DATABASE_URL=url,
-            LATCHKEY_KEYS=new_key(),
-            LATCHKEY_MANIFESTS=str(COMPANY),
-        )
-        self.bolt = app.build(given, self.services)
-        self.bolt.client.api_call = self.slack.api_call
-        self.access, self.sending = (
-            AccessLoop(self.services, pool=lambda *_: Inline()),
-            MessageLoop(self.services, self.slack),
-        )
-        self.sending._pool = Inline()
-        self.woken, self.views = set[str](), itertools.count()
+    def __init__(self, many: Many, clock: Moved, slack: Seen) -> None:
+        self.program, self.clock, self.slack = many.program, clock, slack
+        self.views = itertools.count()
         self.commits: list[float] = []  # milliseconds
-        self.access.wake = lambda: self.woken.add("access")
-        self.sending.wake = lambda: self.woken.add("messages")
-        self.services.database.on_commit.append(self._wake)
 
     def live(self, who: PersonId) -> float:
         """Live once, and return how many milliseconds it took from the press of Request."""
@@ -168,10 +146,10 @@ class Stage:
         spent += self._timed(self._act, self._click(approver(0)), approver(0))
         spent += self._timed(self._act, self._submission(), approver(0))
         self.clock.by += 51 * MINUTE
-        spent += self._timed(clock.drain, self.services)
+        spent += self._timed(self.program.loops["clock"].drain)
         self.clock.by += HOUR
-        spent += self._timed(clock.drain, self.services)
-        with self.services.database.read() as session:
+        spent += self._timed(self.program.loops["clock"].drain)
+        with self.program.database.read() as session:
             request = facts.of_person(session, who, live=False)[0]
         if request.state is not State.EXPIRED:
             raise SystemExit(f"the life did not come to its end: {request.state}")
@@ -179,18 +157,15 @@ class Stage:
 
     def _timed(self, act: Callable[..., object], *given: object) -> float:
         """Return the milliseconds of an act and of all that it wakes. Commit one row after it."""
-        drains = {
-            "access": self.access.drain,
-            "clock": lambda: clock.drain(self.services),
-            "messages": self.sending.drain,
-        }
+        woken = set[str]()
+        hear, on_commit = woken.update, self.program.database.on_commit
         start = time.perf_counter()
+        on_commit.append(hear)
         act(*given)
-        while self.woken:
-            drains[self.woken.pop()]()
+        on_commit.remove(hear)
+        self.program.run_until_idle(woken)
         spent = (time.perf_counter() - start) * 1000
-        self.commits += samples(lambda n: one_row(self.services.database, n), COMMITS)
-        self.woken.clear()
+        self.commits += samples(lambda n: one_row(self.program.database, n), COMMITS)
         return spent
 
     def _click(self, who: PersonId) -> dict[str, Any]:
@@ -210,13 +185,6 @@ class Stage:
         user = {"id": f"U-{who}", "team_id": "T0"}
         of = {"user_id": user["id"]} if "command" in payload else {"user": user}
         common = {"team_id": "T0", "team": {"id": "T0"}, "trigger_id": "1.2.3"}
-        answer = dispatch.dispatch(self.bolt, {**common, **of, **payload}, "d")
+        answer = dispatch.dispatch(self.program.app, {**common, **of, **payload}, "d")
         if answer.status != 200 or answer.body:
             raise SystemExit(f"not taken: {answer.status} {answer.body}")
-
-    def _wake(self, topics: set[str]) -> None:
-        if "access" in topics:
-            self.access.look()
-        if "messages" in topics:
-            self.sending.look()
-        self.woken |= topics & {"clock"}

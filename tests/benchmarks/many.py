@@ -5,10 +5,9 @@ The system is in memory, and both it and Slack answer at once: what takes time i
 
 import itertools
 import logging
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,13 @@ import structlog
 from slack_sdk import WebClient
 from sqlalchemy import insert, select
 
-from bot.loops import clock as clock_loop
-from bot.loops.access import AccessLoop
-from bot.loops.loop import Loop
-from bot.loops.messages import MessageLoop
-from bot.runtime.clock import Clock, DatabaseClock
+from bot import settings, wiring
+from bot.program import Program
+from bot.runtime.clock import Clock
+from bot.runtime.pool import Pool
 from bot.runtime.services import Connected, Services
+from bot.sandbox.house import COMPANY
+from bot.slack.client import Clients
 from engine.account import Done
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
@@ -35,13 +35,11 @@ from engine.port import Discovered, Holding, Login, Order, Secret, Target
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
 from storage.codec import dump_request
-from storage.company import Companies
 from storage.database import Database
 from storage.messages import Shown
-from storage.secrets import KeyRing, new_key
+from storage.secrets import new_key
 from storage.tables import AccountRow, AskRow, DecisionRow, GrantRow, MessageRow, RequestRow
 
-PATIENCE = 1.2  # seconds, as in the program
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SYSTEM = IntegrationId("memory")
 ASK, DECIDE = GroupId("file:ask"), GroupId("file:decide")
@@ -65,55 +63,30 @@ class Slack(WebClient):
 
 @dataclass
 class Many:
-    services: Services
+    program: Program
     system: Memory
-    slack: Slack = field(default_factory=Slack)
+    slack: Slack
+
+    @property
+    def services(self) -> Services:
+        return self.program.services
 
     @contextmanager
     def loops_at_work(self) -> Iterator[None]:
         """Run the loops as the program does: woken by commits, and once a second."""
-        services = self.services
-        access, sending = AccessLoop(services), MessageLoop(services, self.slack)
-        drains = {
-            "access": access.drain,
-            "clock": lambda: clock_loop.drain(services),
-            "messages": sending.drain,
-        }
-        looks = {"access": access.look, "messages": sending.look}
-        loops = {
-            name: Loop(name, drain, services.vitals, services.turns, looks.get(name))
-            for name, drain in drains.items()
-        }
-        access.wake, sending.wake = loops["access"].wake, loops["messages"].wake
-        wakers = {name: loop.wake for name, loop in loops.items()} | looks
-        over = threading.Event()
-
-        def wake(topics: set[str]) -> None:
-            for topic in topics & wakers.keys():
-                wakers[topic]()
-
-        def every_second() -> None:
-            while not over.wait(1):
-                begun = services.pulse.begin()
-                with services.database.write() as tx:
-                    claims.beat(tx, services.instance)
-                services.pulse.beaten(begun)
-
-        services.database.on_commit.append(wake)
-        beating = threading.Thread(target=every_second)
-        beating.start()
-        for loop in loops.values():
+        program = self.program
+        running = [program.heartbeat, *program.loops.values()]
+        program.database.on_commit.append(program.wake)
+        for loop in running:
             loop.start()
         try:
             yield
         finally:
-            over.set()
-            beating.join()
-            for loop in loops.values():
+            for loop in running:
                 loop.end()
                 loop.join(10)
-            access.stop()
-            sending.stop()
+            program.access.stop()
+            program.messages.stop()
 
     def holding(self, people: int, until: datetime) -> list[tuple[str, Target]]:
         """Let that many people hold an access that ends then; return logins and what they hold.
@@ -140,10 +113,6 @@ class Many:
             self.system.apply(Order(login, [Holding(target, wanted=True)], HOUR))
             held.append((login.name, target))
         return held
-
-    def at(self, clock: Clock) -> Services:
-        """Return the services as of another clock."""
-        return replace(self.services, clock=clock)
 
     def submit(self, who: PersonId, now: datetime) -> AccessRequest:
         """Let somebody ask for an hour of the first thing that can be had."""
@@ -212,11 +181,34 @@ def _copy(row: dict[str, Any], first: AccessRequest, number: int, asked: int) ->
 
 
 @contextmanager
-def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
-    """Open a database with a company of so many people who ask, and so many who may approve."""
+def opened(
+    url: str,
+    *,
+    people: int,
+    approvers: int = 1,
+    clock: Clock | None = None,
+    slack: Slack | None = None,
+    pool: Callable[[int, str], Any] = Pool,
+) -> Iterator[Many]:
+    """Open a program with a company of so many people who ask, and so many who may approve."""
     logging.disable(logging.WARNING)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    database = Database(url, patience=PATIENCE)
+    system, slack = Memory(TABLES), slack or Slack()
+    given = settings.load(
+        SLACK_BOT_TOKEN="xoxb-0",
+        SLACK_APP_TOKEN="xapp-0",
+        LATCHKEY_DATABASE_URL=url,
+        LATCHKEY_KEYS=new_key(),
+        LATCHKEY_MANIFESTS=str(COMPANY),
+    )
+    program = wiring.build(
+        given,
+        clock=clock,
+        clients=Clients(slack, slack, None),
+        connectors={SYSTEM: Connected(Integration(SYSTEM, "Production", "memory"), system)},
+        pool=pool,
+    )
+    database = program.database
     schema.upgrade(database)
     everybody = [_somebody(person(n), ASK) for n in range(people)]
     everybody += [_somebody(approver(n), DECIDE) for n in range(approvers)]
@@ -236,12 +228,7 @@ def opened(url: str, *, people: int, approvers: int = 1) -> Iterator[Many]:
     with database.write() as tx:
         sync.inventory(tx, SYSTEM, TABLES, now)
         database.instance = claims.register(tx)
-    system = Memory(TABLES)
-    connected = {SYSTEM: Connected(Integration(SYSTEM, "Production", "memory"), system)}
-    yield Many(
-        Services(database, Companies(), DatabaseClock(database), KeyRing([new_key()]), connected),
-        system,
-    )
+    yield Many(program, system, slack)
     database.close()
 
 

@@ -1,7 +1,10 @@
 """`/access` itself, and who it knows."""
 
 import pytest
+import yaml
 
+from bot.listeners.access import WORDS
+from bot.sandbox.house import MANIFESTS
 from engine.request import State
 
 
@@ -10,6 +13,13 @@ def test_help_lists_the_commands(told):
     for text in ("", "help", "HELP"):
         answer = marta.command("/access", text)
         assert all(word in answer.text for word in ("request", "my", "tasks"))
+
+
+def test_slack_hints_at_the_commands_that_there_are():
+    manifest = yaml.safe_load((MANIFESTS / "slack-app.yaml").read_text())
+    (command,) = manifest["features"]["slash_commands"]
+
+    assert command["usage_hint"] == f"[{' | '.join(WORDS)}]"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_the_anchor_is_told_to_the_admins_once_a_day_ready_to_be_pasted(inside):
 
     def told(after: timedelta) -> list[tuple[str, str]]:
         inside.sandbox.advance(after.total_seconds())
-        inside.run({"jobs"})
+        inside.run("jobs")
         return [found.groups() for m in ines.messages() if (found := TOLD.search(m.text))]
 
     assert told(timedelta(seconds=1)) == []

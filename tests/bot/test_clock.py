@@ -17,7 +17,7 @@ def history(door, action):
 
 def held(door):
     """Return what the system gives to anybody."""
-    return [target for account in door.system._accounts.values() for target in account.given]
+    return [target for account in door.system.accounts.values() for target in account.given]
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR])
@@ -76,7 +76,7 @@ def test_what_has_ended_stays_ended_when_the_clock_goes_back(door):
 
 def test_a_clock_that_goes_back_while_access_is_taken_away_does_not_stop_it(door):
     door.clock.time = door.request(1).ends_at
-    door.program._loops["clock"]._drain()
+    door.program.loops["clock"].drain()
     assert door.request(1).state is State.REVOKING
     door.clock.move(-HOUR)
     door.work()

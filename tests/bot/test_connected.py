@@ -1,6 +1,7 @@
 """Connected systems of a running process: as stored, each by itself, whoever stored it."""
 
 import threading
+from pkgutil import resolve_name
 
 import pytest
 from sqlalchemy import select
@@ -9,17 +10,20 @@ from bot.loops import follow
 from bot.runtime import connectors
 from bot.runtime.connectors import Systems, connect, fault_of
 from bot.runtime.faults import Faults
+from bot.runtime.metrics import Vitals
 from bot.runtime.references import BadReferenceError
 from bot.runtime.services import Connected, Services
 from engine.connectors.memory import Memory
 from engine.inventory import Integration, IntegrationId
 from engine.port import Unavailable
+from manifests.kinds import KINDS
 from storage import schema, servers, sync
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.servers import Connection
 from storage.tables import JobRow
+from tests.printed import DOCS
 from tests.support.stored import ADA, GROUPS, PEOPLE, START
 from tests.support.waiting import wait_until
 
@@ -176,16 +180,30 @@ def test_a_secret_that_is_gone_at_a_connection_is_a_fault_that_may_pass(tmp_path
         made.connector.server()
 
 
+# --- the registry --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_all_that_is_said_of_a_kind_is_there(name):
+    kind = KINDS[name]
+
+    assert isinstance(resolve_name(kind.connector), type)
+    assert set(kind.secrets) <= kind.settings.model_fields.keys()
+    assert (DOCS / kind.page).is_file()
+    assert kind.types
+    assert kind.permissions
+
+
 # --- following the database ----------------------------------------------------------------------
 
 
 class Process:
     def __init__(self, url, builder) -> None:
-        self.systems = Systems(builder, Faults())
+        vitals = Vitals()
+        self.systems = Systems(builder, vitals.faults)
         self.services = Services(
-            Database(url, pool=3), Companies(), self, KeyRing([new_key()]), self.systems
+            Database(url, pool=3), Companies(), self, KeyRing([new_key()]), self.systems, vitals
         )
-        self.services.vitals.faults = self.systems._faults
         self.follower = follow.Follower(self.services, self.systems)
 
     def now(self):

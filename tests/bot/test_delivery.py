@@ -1,7 +1,6 @@
 """The message loop's hands, with a Slack in memory that can be made to forget its answers."""
 
 import itertools
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,12 +9,14 @@ from slack_sdk.errors import SlackApiError
 from bot.loops.messages import METADATA, MessageLoop
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
+from bot.slack.rate_limits import Pace
 from engine.commands import Cancel
 from engine.retry import LONGEST_PAUSE
-from storage import claims
+from storage import claims, messages
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
 from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored
+from tests.support.waiting import PATIENCE
 
 SECOND = timedelta(seconds=1)
 
@@ -84,8 +85,12 @@ def slack():
 
 
 @pytest.fixture
-def loop(stored, slack):
-    services = Services(stored.database, stored.companies, Clock(), stored.keys, {})
+def services(stored):
+    return Services(stored.database, stored.companies, Clock(), stored.keys, {})
+
+
+@pytest.fixture
+def loop(services, slack):
     loop = MessageLoop(services, slack)
     yield loop
     loop.stop()
@@ -94,16 +99,8 @@ def loop(stored, slack):
 def drain(loop) -> None:
     """Send what is due, and store what came of it."""
     loop.look()
-    loop.drain()
-    settle(loop)
-
-
-def settle(loop) -> None:
-    deadline = time.monotonic() + 30
-    while loop._busy and time.monotonic() < deadline:
-        loop._settle(gather=False)
-        time.sleep(0.005)
-    assert not loop._busy
+    while loop.wait(PATIENCE):
+        loop.drain()
 
 
 def wait_out_the_doubt(stored) -> None:
@@ -165,14 +162,16 @@ def test_what_changes_while_a_card_is_taken_over_is_shown(stored, slack, loop, m
     """It was drawn from what had been read before, and counted as what was stored since."""
     stored.database.instance = None  # what is written without leases has to be claimed
     request = stored.submit(flow=WRITING)
-    claim = loop._claim
+    ready = messages.ready
 
-    def late(ids):
-        stored.do(request, Cancel(ALICE))
-        stored.database.instance = stored.instance
-        claim(ids)
+    def late(*asked, **how):
+        found = ready(*asked, **how)
+        if found.free:
+            stored.do(request, Cancel(ALICE))
+            stored.database.instance = stored.instance
+        return found
 
-    monkeypatch.setattr(loop, "_claim", late)
+    monkeypatch.setattr(messages, "ready", late)
     drain(loop)
 
     assert unsent(stored) == []
@@ -180,13 +179,17 @@ def test_what_changes_while_a_card_is_taken_over_is_shown(stored, slack, loop, m
     assert "cancelled" in slack.texts(ALICE)[0]
 
 
-def test_a_process_that_was_stopped_for_long_sends_nothing_it_leased_before(stored, slack, loop):
+def test_a_process_that_was_stopped_for_long_sends_nothing_it_leased_before(
+    stored, services, slack, loop
+):
     """Stopped for longer than its lease held, it went on, and posted what another had posted."""
     stored.submit(flow=WRITING)
-    pulse = loop._services.pulse
+    pulse = services.pulse
     pulse.beaten(tuple(now - claims.DEAD_AFTER - 1 for now in pulse.begin()))
 
-    drain(loop)
+    loop.look()
+    loop.drain()
+    assert loop.wait(PATIENCE)
     assert slack.shown == {}
     assert len(unsent(stored)) == 3
 
@@ -260,7 +263,7 @@ def test_a_limit_that_names_no_time_is_waited_for_all_the_same(stored, slack, lo
     assert all(now < r.due_at < now + timedelta(minutes=1) for r in waiting)
 
 
-def test_a_method_that_slack_limits_rests_while_the_others_go_on(stored, slack, loop):
+def test_a_method_that_slack_limits_rests_while_the_others_go_on(stored, services, slack, loop):
     """F33: each of 200 cards found out for itself that Slack took no more."""
     asked = [
         stored.submit(f"write on {t}", flow=WRITING) for t in ("shop.orders", "ledger.entries")
@@ -285,7 +288,7 @@ def test_a_method_that_slack_limits_rests_while_the_others_go_on(stored, slack, 
     assert len(slack.texts(ALICE)) == 3
 
     slack.chat_update = update
-    loop._services.clock.ahead = 61 * SECOND
+    services.clock.ahead = 61 * SECOND
     drain(loop)
     assert unsent(stored) == []
 
@@ -354,29 +357,33 @@ class Limited(dict):
 
 
 @pytest.mark.parametrize("seconds", [601, 3600, 999_999_999])
-def test_a_long_rest_keeps_a_card_for_no_longer_than_anything(stored, slack, loop, seconds):
+def test_a_long_rest_keeps_a_card_for_no_longer_than_anything(
+    stored, services, slack, loop, seconds
+):
     """What was put off for over ten minutes counted as put off by another clock: it was due."""
     slack.before = limited = Asked("chat.postMessage", seconds)
     stored.submit(flow=WRITING)
     drain(loop)
     slack.before = lambda _channel: None
 
-    loop._pace.__init__()  # another process knows of no rest
-    drain(loop)
+    another = MessageLoop(services, slack)  # which knows of no rest
+    drain(another)
     assert len(unsent(stored)) == limited.calls > 0
 
-    loop._services.clock.ahead = LONGEST_PAUSE
-    drain(loop)
+    services.clock.ahead = LONGEST_PAUSE
+    drain(another)
+    another.stop()
     assert unsent(stored) == []
 
 
 @pytest.mark.parametrize("method", ["conversations.history", "conversations.open"])
-def test_what_looks_for_a_card_rests_for_all(stored, slack, loop, method):
+def test_what_looks_for_a_card_rests_for_all(stored, services, slack, method):
     """Each card of which nobody knew whether it was posted asked Slack again, at its own pace."""
 
     def fails(_channel):
         raise TimeoutError
 
+    loop = MessageLoop(services, slack, lambda _workers, name: Pool(1, name))
     slack.after = fails
     stored.submit(flow=WRITING)
     drain(loop)
@@ -384,8 +391,6 @@ def test_what_looks_for_a_card_rests_for_all(stored, slack, loop, method):
     slack.after = lambda _channel: None
     limited = Asked(method, 60)
     setattr(slack, method.replace(".", "_"), limited)
-    loop._pool.stop(30)
-    loop._pool = Pool(1, "one after another")
 
     wait_out_the_doubt(stored)
     drain(loop)
@@ -394,12 +399,13 @@ def test_what_looks_for_a_card_rests_for_all(stored, slack, loop, method):
     assert {r.attempts for r in stored.rows(MessageRow) if r.shown < r.wanted} == {2}
     drain(loop)
     assert limited.calls == 1
+    loop.stop()
 
 
-def test_a_rest_that_a_clock_ahead_has_begun_is_over(loop):
-    now = datetime.now(UTC)
-    loop._pace.limited("chat.update", "D1", now + timedelta(days=1), 5 * SECOND)
-    loop._pace.limited("conversations.open", "D1", now, 5 * SECOND)
+def test_a_rest_that_a_clock_ahead_has_begun_is_over():
+    pace, now = Pace(), datetime.now(UTC)
+    pace.limited("chat.update", "D1", now + timedelta(days=1), 5 * SECOND)
+    pace.limited("conversations.open", "D1", now, 5 * SECOND)
 
-    assert not loop._pace.rests("chat.update", now)
-    assert loop._pace.rests("conversations.open", now)
+    assert not pace.rests("chat.update", now)
+    assert pace.rests("conversations.open", now)

@@ -10,10 +10,9 @@ from datetime import timedelta
 import pytest
 from prometheus_client import generate_latest
 
-from bot import settings
+from bot import settings, wiring
 from bot.loops import workers
 from bot.loops.access import AccessLoop
-from bot.program import Program
 from bot.runtime.services import Connected, Services
 from engine.commands import Return
 from engine.connectors.memory import Memory
@@ -91,7 +90,7 @@ class House:
         return {self.stored.again(r).state for r in requests} == {state}
 
     def has(self, system: IntegrationId, who: PersonId) -> bool:
-        account = self.systems[system]._accounts.get(self.stored.account(system, who).login)
+        account = self.systems[system].accounts.get(self.stored.account(system, who).login)
         return account is not None and bool(account.held)
 
 
@@ -258,7 +257,9 @@ def test_how_long_a_system_is_silent_can_be_watched(house):
 
     asked = house.ask(S0, P0)
     house.systems[S0].fail()
-    house.work_until(lambda: bool(house.systems[S0].calls["apply"]) and not house.access._busy)
+    house.work_until(lambda: bool(house.systems[S0].calls["apply"]))
+    while house.access.wait(PATIENCE):
+        house.access.drain()
     assert silent() > 0
 
     house.stored.pass_(timedelta(seconds=5))
@@ -291,7 +292,8 @@ def test_a_connector_that_does_not_close_does_not_keep_the_program_from_its_end(
     )
     system = Stuck()
     system.hang()
-    program = Program(given, {S0: Connected(Integration(S0, S0, "memory"), system)})
+    connectors = {S0: Connected(Integration(S0, S0, "memory"), system)}
+    program = wiring.build(given, connectors=connectors)
 
     assert not program.stop()
 
@@ -342,7 +344,7 @@ def test_what_a_system_said_is_stored_when_the_store_is_back(house, monkeypatch)
     house.systems[S0].hang()
     house.work_until(lambda: house.systems[S0].hanging == 1)
     house.systems[S0].go_on()
-    assert house.access._gather(PATIENCE, enough=1)
+    assert house.access.wait(PATIENCE)
     with away(house.stored.database, monkeypatch), pytest.raises(BusyError):
         house.access.drain()
 

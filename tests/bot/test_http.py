@@ -111,7 +111,7 @@ def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
     assert known.fault(b"", stamp, "v0=a") == "replayed"
     now += http.FRESH
     assert not known.fault(b"", str(int(now)), "v0=b")
-    assert known._seen == {"v0=b"}
+    assert known.seen == {"v0=b"}
 
 
 def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on(monkeypatch):

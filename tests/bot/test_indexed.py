@@ -56,7 +56,7 @@ def test_no_statement_reads_all_requests(inside):
         whole_life(inside)
         with inside.database.read() as session:  # it has a connection of its own
             now = datetime.now(UTC)
-            session.ask(clock._DUE, {"now": now, "never": now + clock.NEVER, "limit": 1})
+            session.ask(clock.DUE, {"now": now, "never": now + clock.NEVER, "limit": 1})
     assert len(said) > 30
     found = dict(read_whole(inside.database, said))
     assert {words: tables for words, tables in found.items() if tables} == {}

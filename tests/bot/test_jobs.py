@@ -9,19 +9,18 @@ import pytest
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
-from bot.loops.jobs import JobLoop
-from bot.program import SWEEP_EVERY
+from bot.loops.jobs import JobLoop, Periodic
 from bot.runtime.services import Services
+from bot.usecases.sweep import sweep
 from engine.port import Unavailable
 from storage import jobs
 from storage.jobs import JobKind
 from storage.tables import JobRow, RequestRow
 from tests.support.stored import ALICE, BOB, DORA, MINUTE, PG, WIKI, Stored
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE
 
 OF_SYSTEM = {JobKind.DISCOVER, JobKind.RECONCILE, JobKind.RECONCILE_ACCOUNT}
-PATIENCE = 30.0  # seconds
-LONGEST = {kind: timedelta(minutes=10) for kind in JobKind}
+LONGEST = timedelta(minutes=10)
 
 
 class Runs:
@@ -31,9 +30,9 @@ class Runs:
         self.stored = stored
         self.ran = Counter[tuple[JobKind, str]]()
         self.begun, self.on = threading.Semaphore(0), threading.Event()
-        runners = dict.fromkeys(JobKind, self.run)
+        self.act = lambda _job: None
         services = Services(stored.database, stored.companies, self, stored.keys, {})
-        self.loop = JobLoop(services, runners, LONGEST)
+        self.loop = JobLoop(services, dict.fromkeys(JobKind, Periodic(self.run, LONGEST)))
 
     def now(self):
         return self.stored.now
@@ -42,6 +41,7 @@ class Runs:
         if job.kind in OF_SYSTEM and job.subject in self.hanging:
             self.begun.release()
             assert self.on.wait(PATIENCE)
+        self.act(job)
         self.ran[job.kind, job.subject] += 1
 
     def until(self, *ran):
@@ -89,7 +89,7 @@ def test_a_system_that_hangs_delays_no_job_of_others(runs, monkeypatch):
     assert not any(subject in runs.hanging and k in OF_SYSTEM for k, subject in runs.ran)
     runs.on.set()
     runs.until(*of_pg)
-    wait_until(lambda: not runs.loop.busy)
+    runs.loop.wait(PATIENCE)
     assert set(runs.ran.values()) == {1}
     assert stored.rows(JobRow) == []
 
@@ -118,10 +118,10 @@ def test_a_job_that_fails_is_tried_again_later(runs):
     def away(_):
         raise Unavailable("away")
 
-    runs.loop._runners = dict.fromkeys(JobKind, away)
+    runs.act = away
     schedule(runs.stored, (JobKind.DISCOVER, WIKI), (JobKind.SWEEP, ""))
     runs.loop.drain()
-    wait_until(lambda: not runs.loop.busy)
+    runs.loop.wait(PATIENCE)
 
     assert {(r.attempts, r.lease) for r in runs.stored.rows(JobRow)} == {(1, None)}
 
@@ -131,7 +131,7 @@ def test_the_sweep_rouses_who_would_sleep_past_their_end(inside):
     marta = inside.sandbox.person("marta@harbourpine.example")
     marta.command("/access", "request read on orders/shop/customers: INC-1")
     marta.wait_view("Request access").submit()
-    inside.run({"messages", "clock"})
+    inside.run("messages", "clock")
 
     def wake():
         with inside.database.read() as session:
@@ -142,8 +142,8 @@ def test_the_sweep_rouses_who_would_sleep_past_their_end(inside):
         tx.execute(update(RequestRow).values(wake_at=None))
 
     with capture_logs() as logs:
-        assert inside.program._runners()[JobKind.SWEEP](None) == SWEEP_EVERY
-    inside.run({"clock"})
+        sweep(inside.program.services)
+    inside.run("clock")
 
     assert wake() == planned
     assert "requests slept past their moment" in {line["event"] for line in logs}
@@ -163,4 +163,4 @@ def test_what_was_planned_by_a_clock_that_was_ahead_runs(runs):
 
 
 def test_each_kind_of_job_is_known_by_its_longest_pause(inside):
-    assert inside.program._longest().keys() == set(JobKind)
+    assert inside.program.jobs.kinds.keys() == set(JobKind)

@@ -295,7 +295,7 @@ def test_frames_that_make_no_sense_neither_end_the_link_nor_the_listening():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
         opened = Links(app, WebClient("xapp-x"), apart=60)
-        link = socket_mode.Link(f"ws://127.0.0.1:{port}", opened._take)
+        link = socket_mode.Link(f"ws://127.0.0.1:{port}", opened.take)
         said = taken.get(timeout=30)
         link.leave(after=0)
         opened.stop()

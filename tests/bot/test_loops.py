@@ -9,12 +9,11 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import col
 
-from bot import settings
+from bot import settings, wiring
 from bot.loops import clock
 from bot.loops.access import AccessLoop
 from bot.loops.loop import Loop
 from bot.operations import revoking
-from bot.program import Program
 from bot.runtime.metrics import Vitals
 from bot.runtime.services import Connected, Services
 from bot.usecases import console
@@ -29,6 +28,7 @@ from storage.tables import AccountRow, MessageRow, RequestRow
 from tests.support.inside import COMPANY, counted
 from tests.support.postgres import drop_database, for_libpq, fresh_database
 from tests.support.stored import ADA, ALICE, BOB, DORA, MINUTE, PG, TABLES, Now, Stored
+from tests.support.waiting import PATIENCE
 
 EVERYBODY = (ALICE, BOB, DORA)
 
@@ -52,16 +52,14 @@ def system():
 
 
 @pytest.fixture
-def loop(stored, system):
-    made = AccessLoop(
-        Services(
-            stored.database,
-            stored.companies,
-            Now(stored),
-            stored.keys,
-            {PG: Connected(Integration(PG, "Production", "memory"), system)},
-        )
-    )
+def services(stored, system):
+    connected = {PG: Connected(Integration(PG, "Production", "memory"), system)}
+    return Services(stored.database, stored.companies, Now(stored), stored.keys, connected)
+
+
+@pytest.fixture
+def loop(services, system):
+    made = AccessLoop(services)
     yield made
     system.on.set()
     assert made.stop()
@@ -77,8 +75,7 @@ def begin(loop: AccessLoop, system: Held, accounts: int) -> None:
 
 def finish(loop: AccessLoop, system: Held) -> None:
     system.on.set()
-    while loop._busy:
-        assert loop._gather(10)
+    while loop.wait(PATIENCE):
         loop.drain()
 
 
@@ -149,7 +146,7 @@ def test_an_account_that_is_kept_aside_is_left_alone(stored, loop, system):
     with loop.aside(stored.account().id) as free:
         assert free
         begin(loop, system, accounts=0)
-        assert not loop._busy
+        assert not loop.wait(0)
     begin(loop, system, accounts=1)
     with loop.aside(stored.account().id) as free:
         assert not free
@@ -251,7 +248,7 @@ def test_one_account_that_cannot_even_be_put_off_keeps_nobody_else(
     assert stored.again(fine).state is State.ACTIVE
 
 
-def test_the_admins_are_told_once_of_a_row_that_cannot_be_read(stored, loop, system):
+def test_the_admins_are_told_once_of_a_row_that_cannot_be_read(stored, services, loop, system):
     """Only the log of one process knew."""
     request = stored.submit(by=ALICE)
     begin(loop, system, accounts=1)
@@ -259,7 +256,6 @@ def test_the_admins_are_told_once_of_a_row_that_cannot_be_read(stored, loop, sys
     with stored.database.write() as tx:
         broken = update(RequestRow).where(col(RequestRow.id) == request.id)
         tx.execute(broken.values(body={"state": "no such"}))
-    services = loop._services
 
     for _ in range(3):
         stored.again(request)
@@ -298,8 +294,7 @@ def at_work(stored: Stored) -> tuple[Services, AccessLoop]:
 def bring_in_line(loop: AccessLoop) -> None:
     loop.look()
     loop.drain()
-    while loop._busy:
-        assert loop._gather(30)
+    while loop.wait(PATIENCE):
         loop.drain()
 
 
@@ -333,13 +328,13 @@ def test_a_row_that_somebody_holds_locked_keeps_nobody_else_from_their_end(
 
 def test_a_login_that_cannot_be_read_is_not_called_gone(stored):
     """A damaged name was asked for, found nowhere, and said to be ended; the real one stayed."""
-    _, loop = at_work(stored)
+    services, loop = at_work(stored)
     request = stored.submit(by=ALICE)
     bring_in_line(loop)
     with stored.database.write() as tx:
         tx.connection().exec_driver_sql("update account set login = cast(x'6c6bff' as text)")
     stored.pass_(24 * 60 * MINUTE)
-    clock.drain(loop._services)
+    clock.drain(services)
     bring_in_line(loop)
 
     assert stored.again(request).state is State.REVOKING
@@ -390,18 +385,18 @@ def test_a_process_whose_own_row_is_locked_takes_another(on_postgresql):
         LATCHKEY_KEYS=new_key(),
         LATCHKEY_MANIFESTS=str(COMPANY),
     )
-    program = Program(given, {})
-    program._register()
+    program = wiring.build(given, connectors={})
+    program.heart.register()
     first = program.services.instance
-    program._beat()
+    program.heart.beat()
 
     with held(on_postgresql, "instance"):
         with pytest.raises(OperationalError):
-            program._beat()  # its leases last for a little
+            program.heart.beat()  # its leases last for a little
         assert program.services.instance == first
-        program.services.pulse._last = tuple(0.0 for _ in program.services.pulse.begin())
-        program._beat()
+        program.services.pulse.beaten(tuple(0.0 for _ in program.services.pulse.begin()))
+        program.heart.beat()
         assert program.services.instance != first
-        program._beat()
+        program.heart.beat()
         assert program.services.pulse.steady
     program.database.close()

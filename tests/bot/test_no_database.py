@@ -1,5 +1,6 @@
 """The database is locked, or away: the person gets a sentence, and nothing is half stored."""
 
+import signal
 import sqlite3
 from contextlib import closing, contextmanager
 
@@ -206,7 +207,7 @@ def test_who_waits_for_the_database_can_be_stopped(on_postgresql):
 
     proxy.down = True
     started_in_vain(told)
-    told.house.bot._process.terminate()
+    told.house.bot.signal(signal.SIGTERM)
     assert told.house.bot.wait(10) == 0
 
     proxy.down = False
@@ -250,7 +251,7 @@ def test_a_database_that_hangs_keeps_no_bot_from_ending(on_postgresql, seen):
     if seen:
         hangs(told, proxy)
 
-    told.house.bot._process.terminate()
+    told.house.bot.signal(signal.SIGTERM)
     assert told.house.bot.wait(10) == 0  # an orchestrator waits for no longer
 
     proxy.silent = False

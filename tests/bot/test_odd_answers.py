@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from slack_sdk.errors import SlackApiError
 
-from bot.loops.messages import MessageLoop
 from bot.runtime.metrics import Vitals
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
@@ -28,6 +27,7 @@ from bot.slack.client import (
     error_code,
     said,
 )
+from bot.slack.rate_limits import Pace
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow
 from tests.support.inside import COMPANY, Inside
@@ -264,8 +264,6 @@ def inside(sandbox, tmp_path_factory):
 def bot(inside, sandbox):
     yield inside
     sandbox.clear_faults()
-    loop = inside.program._messages
-    loop._pace.__init__()
     settle(inside)
 
 
@@ -279,10 +277,8 @@ def settle(inside, rounds=6):
                 "case when attempted_at is null then null else ? end where shown < wanted",
                 (past.replace(tzinfo=None).isoformat(" "),) * 2,
             )
-        loop: MessageLoop = inside.program._messages
-        loop._pace.__init__()
-        loop.look()
-        inside.run({"messages"})
+        inside.program.messages.pace = Pace()
+        inside.run("messages")
         if not unsent(inside):
             return
 
@@ -307,7 +303,7 @@ def ask(sandbox, why):
 def withdraw(inside, marta, why):
     (card,) = cards(marta, why)
     assert card.click("cancel").ok
-    inside.run({"messages"})
+    inside.run("messages")
 
 
 @pytest.mark.parametrize("kind", [*ODD, "soon", "endless", "two lines"])
@@ -319,7 +315,7 @@ def test_a_card_is_posted_once_whatever_is_answered(sandbox, bot, kind):
     why = f"INC ({kind})"
     spoil(sandbox, "chat.postMessage", kind, times=2)
     marta = ask(sandbox, why)
-    bot.run({"messages"})
+    bot.run("messages")
     sandbox.clear_faults()
     settle(bot)
 
@@ -338,7 +334,7 @@ def test_a_card_is_brought_up_to_date_in_the_end(sandbox, bot, method, kind):
         sandbox.fault("chat.postMessage", "odd", **ODD["a page after it was done"])
     spoil(sandbox, method, kind, times=2)
     marta = ask(sandbox, why)
-    bot.run({"messages"})
+    bot.run("messages")
     settle(bot)
     withdraw(bot, marta, why)
     settle(bot)
@@ -357,8 +353,8 @@ def test_what_people_do_meanwhile_is_answered(sandbox, bot, method, kind):
     marta = sandbox.person("marta@harbourpine.example")
 
     assert marta.command("/access", "request").ok
-    bot.program._homes.refresh()
-    bot.run({"jobs"})
+    bot.program.homes.refresh()
+    bot.run("jobs")
 
     sandbox.clear_faults()
     assert marta.command("/access", "my").ok

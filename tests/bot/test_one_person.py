@@ -39,7 +39,7 @@ class Socket:
     def send(self, payload):
         name = f"e{next(self.numbers)}"
         answer = self.answers[name] = Future()
-        self.links._take(self, {"envelope_id": name, "payload": payload})
+        self.links.take(self, {"envelope_id": name, "payload": payload})
         return answer
 
     def say(self, said):
@@ -199,7 +199,7 @@ def test_what_waits_when_the_links_stop_is_acknowledged(app, store):
     stopped = Future()
     stopping = threading.Thread(target=lambda: stopped.set_result(socket.links.stop(LONG)))
     stopping.start()
-    wait_until(socket.links._stopping.is_set)
+    wait_until(socket.links.stopping.is_set)
 
     store.released.set()
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from bot import settings
-from bot.program import Program
+from bot import settings, wiring
 from bot.runtime.services import Connected
 from bot.views import ids
 from engine.connectors.memory import Memory
@@ -106,4 +105,4 @@ def test_how_many_can_be_set(tmp_path, given, most):
     )
     connected = {SYSTEM: Connected(Integration(SYSTEM, "Orders", "memory"), Memory(TABLES))}
 
-    assert Program(read, connected).services.open_submissions == most
+    assert wiring.build(read, connectors=connected).services.open_submissions == most

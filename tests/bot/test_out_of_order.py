@@ -5,9 +5,10 @@ import socket
 import pytest
 from starlette.applications import Starlette
 
-from bot import program
+from bot.loops.upkeep import Upkeep
 from bot.operations.server import Servers
 from bot.usecases import credentials
+from bot.usecases.alarms import Alarms
 from bot.views import ids
 from engine.request import State
 from tests.support.door import STOCK, SYSTEM, filled
@@ -60,15 +61,23 @@ def test_it_begins_when_the_system_works_again(door):
     assert door.request(request.id).state is State.ACTIVE
 
 
-def test_administrators_are_told_of_an_address_that_cannot_be_had(door, monkeypatch):
-    monkeypatch.setattr(program, "MISSED_FOR", 0.0)
-    servers = Servers(door.services.vitals.faults)
-    monkeypatch.setattr(door.program, "_servers", servers)
+def test_administrators_are_told_of_an_address_that_cannot_be_had(door):
+    services, parts = door.services, door.program
+    servers, alarms = Servers(services.vitals.faults), Alarms(services)
+    upkeep = Upkeep(
+        services,
+        parts.watch,
+        alarms,
+        parts.anchors,
+        None,
+        faults={},
+        missed=lambda: servers.missed(0.0),
+    )
     with socket.create_server(("127.0.0.1", 0)) as theirs:
         servers.add("LATCHKEY_PROBES", Starlette(), theirs.getsockname())
         servers.serve()
-        door.program._follow()
-        door.program._follow()
+        upkeep.look()
+        upkeep.look()
 
     told = [m for m in door.rows()["message"] if "LATCHKEY_PROBES: nothing" in str(m)]
     assert sorted(m["recipient"] for m in told) == ["ines", "viktor"]  # once each

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 
-from bot.loops.jobs import JobLoop
+from bot.loops.jobs import JobLoop, Periodic
 from bot.runtime.metrics import Vitals
 from bot.runtime.services import Services
 from bot.sandbox.client import Sandbox
@@ -126,7 +126,9 @@ class Reading:
         self.services.transaction(schedule)
         read_on = partial(roster.read_on, self.services, self.client)
         runners = {JobKind.SLACK_PEOPLE: read_on, JobKind.SWEEP: other}
-        run_jobs(JobLoop(self.services, runners, {}))
+        longest = timedelta(days=1)
+        kinds = {kind: Periodic(run, longest) for kind, run in runners.items()}
+        run_jobs(JobLoop(self.services, kinds))
         return self.job.due_at - clock.time
 
     def tied(self) -> int:

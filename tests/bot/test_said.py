@@ -9,7 +9,6 @@ from engine.port import Target
 from tests.support.inside import SYSTEM, TABLE, Inside
 
 CUSTOMERS = Target(TABLE.type, TABLE.source_id, TABLE.path, "read")
-LOOPS = {"clock", "access", "messages"}
 
 
 class People:
@@ -26,22 +25,22 @@ class People:
         self.marta.command("/access", "request read on orders/shop/customers: INC-1")
         with self.inside.watched() as woken:
             self.marta.wait_view("Request access").submit()
-            self.inside.run(woken)
+            self.inside.program.run_until_idle(woken)
 
     def approve(self) -> None:
         self.priya.wait_message("Your approval is needed").click("approve")
         with self.inside.watched() as woken:
             assert not self.priya.wait_view("Approve access").submit().errors
-            self.inside.run(woken)
+            self.inside.program.run_until_idle(woken)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and the loops work."""
         self.inside.sandbox.advance(seconds)
-        self.inside.run(set(LOOPS))
+        self.inside.run()
 
     def discover(self) -> None:
         discover.discover(self.inside.program.services, SYSTEM)
-        self.inside.run(set(LOOPS))
+        self.inside.run()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.listeners.access import WORDS
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.views import ids
 from bot.views.cards import alarm, approval_card, card, ended_card, notice, offer_card, request_card
@@ -74,6 +75,7 @@ from tests.support.builders import (
 from tests.support.scenes import SECRET, buttons, nasty, read, scenes, seen
 
 BOTH = flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF))
+HELP = [(word.name, word.does) for word in WORDS.values()]
 ESCALATING = flow(escalation=Escalation(15 * MINUTE, (SECURITY,)))
 
 
@@ -982,7 +984,12 @@ def test_everything_else_is_within_slacks_limits(typed: str, name: str, count: i
         remarks=[long] * count,
     )
 
-    for drawn in (notice(long), alarm(long), help_text(), unknown_command(long, name)):
+    for drawn in (
+        notice(long),
+        alarm(long),
+        help_text(HELP),
+        unknown_command(long, name),
+    ):
         assert_message(drawn)
     for view in (
         credentials_modal([login] * count),

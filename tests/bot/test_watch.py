@@ -13,11 +13,13 @@ from structlog.testing import capture_logs
 
 import manifests
 from bot.loops import watch
-from bot.loops.watch import FAULT, OLDER, Watch
+from bot.loops.watch import FAULT, Watch
 from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
+from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
+from bot.usecases.folder import OLDER
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
 from manifests import BadManifestsError, marked_yaml
@@ -53,12 +55,12 @@ class Replica:
         )
         self.start()
 
-    def start(self) -> None:
-        self.watch = Watch(self.services, self.folder, take_in, Alarms(self.services))
+    def start(self, take_in=take_in) -> None:
+        self.watch = Watch(self.services, self.folder, Alarms(self.services), take_in)
 
     def look(self, times=2) -> None:
         for _ in range(times):
-            self.watch._look()
+            self.watch.look_once()
 
     @property
     def fault(self) -> str:
@@ -258,24 +260,25 @@ def test_replicas_with_different_files_do_not_flap(replica, other):
     assert replica.fault == ""
 
 
-def test_who_asks_while_files_are_taken_in_is_heard(replica, monkeypatch):
+def test_who_asks_while_files_are_taken_in_is_heard(replica):
     """The second SIGHUP was forgotten with the first, and the set that it was for stayed out."""
-    add_flow(replica)
-    replica.look()
-    shutil.copy(COMPANY / "flows.yaml", replica.folder)
-    replica.look(2)
-    act = replica.watch._act
+    taken = []
 
-    def asked_meanwhile(found, *, asked):
-        act(found, asked=asked)
-        if asked:
-            monkeypatch.undo()
+    def asked_meanwhile(services, listed, digest):
+        taken.append(digest)
+        if len(taken) == 1:
             replica.watch.ask()
+        return take_in(services, listed, digest)
 
-    monkeypatch.setattr(replica.watch, "_act", asked_meanwhile)
+    replica.look()
+    replica.start(asked_meanwhile)
+    replica.look(2)
+    assert taken == []  # it was applied before
+
     replica.watch.ask()
-    replica.look(1)
-    assert replica.watch._asked.is_set()
+    replica.look(3)
+
+    assert len(taken) == 2
 
 
 @pytest.fixture
@@ -287,7 +290,7 @@ def hanging(monkeypatch):
         back.wait()
         return content(path)
 
-    for reader in (watch, marked_yaml):
+    for reader in (folders, marked_yaml):
         monkeypatch.setattr(reader, "content", waits)
     yield back
     back.set()
@@ -295,9 +298,9 @@ def hanging(monkeypatch):
 
 def test_a_command_is_told_where_nothing_answers(replica, hanging, monkeypatch):
     """`doctor` and `apply` waited for a disk that hung, without a word."""
-    monkeypatch.setattr(watch, "ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr(folders, "ANSWERS_WITHIN", 0.2)
     with pytest.raises(BadManifestsError, match="does not answer"):
-        watch.soon(replica.folder, watch.look)
+        folders.soon(replica.folder, folders.look)
     assert not hanging.is_set()
 
 
@@ -344,7 +347,7 @@ def test_what_an_operator_applies_stays_applied(replica):
     replica.look()
     shutil.copy(COMPANY / "flows.yaml", replica.folder)
 
-    changed = watch.apply(replica.services, replica.folder, take_in, lambda _: None)
+    changed = folders.apply(replica.services, replica.folder, lambda _: None)
 
     assert changed == ["flows: Brand new gone"]
     replica.look(3)
@@ -483,9 +486,11 @@ def test_apply_does_not_believe_a_file_that_is_being_written(replica, monkeypatc
     whole = (replica.folder / "people.yaml").read_text()
     replica.write("people.yaml", whole.partition("  - id: casey\n")[0])
     before, said = replica.people(), []
-    monkeypatch.setattr(watch.time, "sleep", lambda _: replica.write("people.yaml", f"{whole}#\n"))
+    monkeypatch.setattr(
+        folders.time, "sleep", lambda _: replica.write("people.yaml", f"{whole}#\n")
+    )
 
-    watch.apply(replica.services, replica.folder, take_in, said.append)
+    folders.apply(replica.services, replica.folder, said.append)
 
     assert replica.people() == before
     assert len(said) == 1
@@ -515,7 +520,7 @@ def test_where_people_are_held_nothing_of_the_set_is_taken_in(replica):
     assert len(replica.said("latchkey people accept")) == 1
     assert not replica.said("were taken in.")
     with pytest.raises(TooMuchError):
-        watch.apply(replica.services, replica.folder, take_in, lambda _: None)
+        folders.apply(replica.services, replica.folder, lambda _: None)
 
     desk = Desk(replica.services.database, Companies(), replica.clock)
     desk.accept(manifests.load(replica.folder))

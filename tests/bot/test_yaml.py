@@ -35,7 +35,7 @@ def read(nodes):
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 def test_both_read_the_same(text):
     by_python = read(lambda: list(yaml.compose_all(text, yaml.SafeLoader)))
-    assert read(lambda: marked_yaml._nodes(text)) == by_python
+    assert read(lambda: marked_yaml.compose(text)) == by_python
 
 
 def test_what_is_nested_without_end_ends_no_process(tmp_path):

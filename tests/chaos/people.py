@@ -294,8 +294,7 @@ class Team:
         row = self.world.calm(read)
         if row is None:
             raise NotPossible("the card is not there yet")
-        place = {"channel": row.channel, "ts": row.ts, "value": None, "block_id": None}
-        return Answer(**self.person(name)._wire.do("/click", target=button, **place))
+        return self.person(name).click(button, channel=row.channel, ts=row.ts)
 
     def _pressed(self, request: AccessRequest, card: Card, button: str) -> list[Answer]:
         twice, name = self.chance.random() < 0.3, request.requestor

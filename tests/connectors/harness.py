@@ -134,7 +134,7 @@ class MemoryHarness:
         return self.connector.can(login.name, target)
 
     def left(self, login: Login) -> list[str]:
-        account = self.connector._accounts.get(login.name)
+        account = self.connector.accounts.get(login.name)
         return [str(target) for target in account.given | account.standing] if account else []
 
 
@@ -167,15 +167,15 @@ class PostgreSQLHarness:
             sql.Identifier(self.schema),
             sql.Identifier(self.owner),
         )
-        self._open: list[psycopg.Connection] = []
-        self._tables: dict[Target, str] = {}
+        self.open: list[psycopg.Connection] = []
+        self.tables: dict[Target, str] = {}
         self._withheld: list[sql.Identifier] = []
         (self.oid,) = self.one("select oid from pg_database where datname = current_database()")
 
     def close(self) -> None:
         for table in self._withheld:
             self.run("alter table if exists {} owner to {}", table, sql.Identifier(self.owner))
-        for connection in (*self._open, self.admin):
+        for connection in (*self.open, self.admin):
             connection.close()
 
     def run(self, statement: str, *parts: sql.Composable) -> None:
@@ -193,7 +193,7 @@ class PostgreSQLHarness:
         self.run("alter table {} owner to {}", table, sql.Identifier(self.owner))
         self.run("insert into {} (note) select 'row' from generate_series(1, 100)", table)
         target = self.table(name, permission)
-        self._tables[target] = name
+        self.tables[target] = name
         return target
 
     def table(self, name: str, permission: str = "read") -> Target:
@@ -215,10 +215,10 @@ class PostgreSQLHarness:
         return Target("database", str(Place(self.oid)), path, "connect", self.server)
 
     def drop(self, target: Target) -> None:
-        self.run("drop table {}", sql.Identifier(self.schema, self._tables[target]))
+        self.run("drop table {}", sql.Identifier(self.schema, self.tables[target]))
 
     def withhold(self, target: Target) -> None:
-        table = sql.Identifier(self.schema, self._tables[target])
+        table = sql.Identifier(self.schema, self.tables[target])
         self.run("alter table {} owner to postgres", table)
         self._withheld.append(table)
 
@@ -230,7 +230,7 @@ class PostgreSQLHarness:
         who = sql.Identifier(login.name)
         self.run("grant connect on database {} to {}", sql.Identifier(self.database), who)
         self.run("grant usage on schema {} to {}", sql.Identifier(self.schema), who)
-        table = sql.Identifier(self.schema, self._tables[target])
+        table = sql.Identifier(self.schema, self.tables[target])
         self.run("grant select on {} to {}", table, who)
 
     def log_in(self, login: Login) -> PostgreSQLSession | None:
@@ -242,7 +242,7 @@ class PostgreSQLHarness:
             )
         except psycopg.OperationalError:
             return None
-        self._open.append(connection)
+        self.open.append(connection)
         return PostgreSQLSession(connection)
 
     def set_own_password(self, login: Login, password: str) -> Login:

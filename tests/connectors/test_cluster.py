@@ -99,8 +99,8 @@ def test_server_of_ones_choice_comes_within_reach_of_who_runs_it(tmp_path: Path)
 
     cluster = Cluster(directory, 0, {}, chosen)
 
-    assert reachable(cluster._bin / "initdb")
-    assert (cluster._bin / "initdb").is_file()
+    assert reachable(cluster.bin / "initdb")
+    assert (cluster.bin / "initdb").is_file()
     shutil.rmtree(directory)
 
 

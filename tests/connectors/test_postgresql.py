@@ -562,4 +562,4 @@ def test_call_of_a_machine_that_was_suspended_changes_nothing_more(
 
 
 def _table(harness: PostgreSQLHarness, target: Target) -> sql.Identifier:
-    return sql.Identifier(harness.schema, harness._tables[target])
+    return sql.Identifier(harness.schema, harness.tables[target])

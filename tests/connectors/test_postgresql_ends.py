@@ -91,7 +91,7 @@ def _prepare(harness: PostgreSQLHarness, login: Login, *statements: str) -> None
 
 
 def _delete(harness: PostgreSQLHarness, target: Target) -> str:
-    table = sql.Identifier(harness.schema, harness._tables[target])
+    table = sql.Identifier(harness.schema, harness.tables[target])
     return sql.SQL("delete from {}").format(table).as_string()
 
 
@@ -166,7 +166,7 @@ def test_all_that_is_left_is_named_wherever_it_is(harness: PostgreSQLHarness, ta
     login = new_login()
     later = _have(harness, login, target)
     who = sql.Identifier(login.name)
-    table = sql.Identifier(harness.schema, harness._tables[target])
+    table = sql.Identifier(harness.schema, harness.tables[target])
     harness.run("create function {}.f(int, text) returns int language sql return 1",
                 sql.Identifier(harness.schema))  # fmt: skip
     grants = {
@@ -190,7 +190,7 @@ def test_all_that_is_left_is_named_wherever_it_is(harness: PostgreSQLHarness, ta
 
     assert set(before) == {
         f"EXECUTE on routine {harness.schema}.f(integer,text), in orders",
-        f"REFERENCES (note) on table {harness.schema}.{harness._tables[target]}, in orders",
+        f"REFERENCES (note) on table {harness.schema}.{harness.tables[target]}, in orders",
         f"CREATE on schema {harness.schema}, in orders",
         f"EXECUTE on new routines in schema {harness.schema} of postgres, in orders",
         "CONNECT on database ledger",

@@ -244,4 +244,4 @@ def test_what_the_grantee_made_shows_nothing_after_the_end(
 
 
 def _table(harness: PostgreSQLHarness, target: Target) -> sql.Identifier:
-    return sql.Identifier(harness.schema, harness._tables[target])
+    return sql.Identifier(harness.schema, harness.tables[target])

@@ -279,4 +279,4 @@ def _cure(keeper: Keeper, statement: str) -> None:
 
 
 def _table(keeper: Keeper, target: object) -> sql.Identifier:
-    return sql.Identifier(keeper.schema, keeper._tables[target])
+    return sql.Identifier(keeper.schema, keeper.tables[target])

@@ -63,7 +63,7 @@ def test_what_others_set_for_our_sessions_changes_nothing(harness: PostgreSQLHar
         granted = harness.connector.apply(order(login, target))
         seen = harness.connector.inspect(login, [target])
         ended = harness.connector.apply(order(known(login, granted), end=[target]))
-        with harness.connector._server.main() as main:
+        with harness.connector.sessions.main() as main:
             found = {name: main.execute(f"show {name}").fetchone() for name in settings}
             role = main.execute("select current_user").fetchone()
     finally:
@@ -94,7 +94,7 @@ def test_pooler_that_drops_start_options_is_refused(cluster: Cluster, login: Log
 def test_pooler_is_refused_though_all_is_set_as_it_has_to_be(cluster: Cluster, login: Login):
     """Its sessions are changed under one's hands, whatever they are now."""
     harness = PostgreSQLHarness(cluster)
-    with harness.connector._server.main() as main:
+    with harness.connector.sessions.main() as main:
         pins = main.info.options.replace("\\ ", " ").split("-c ")[1:]
     for pin in pins:
         name, _, value = pin.strip().partition("=")

@@ -26,7 +26,7 @@ class Harness(PostgreSQLHarness):
         return self.connector.apply(replace(ordered, standing=standing))
 
     def of(self, target: Target) -> sql.Identifier:
-        return sql.Identifier(self.schema, self._tables[target])
+        return sql.Identifier(self.schema, self.tables[target])
 
     def elsewhere(self) -> sql.Identifier:
         """Make another schema of the same owner, into which everybody may look."""
@@ -269,7 +269,7 @@ def test_full_database_keeps_nobody_in_the_way(harness: Harness):
 def test_whatever_a_trigger_says_keeps_no_other_end(harness: Harness, code: str):
     guarded, other, keep, login = harness.make(), harness.make(), harness.make(), new_login()
     later = harness.have(login, guarded, other, keep)
-    name = harness._tables[guarded]
+    name = harness.tables[guarded]
     guard = harness.guard(f"current_query() ~ '^revoke' and current_query() ~ '{name}'", code)
     try:
         report = harness.apply(order(later, keep, end=[guarded, other]))

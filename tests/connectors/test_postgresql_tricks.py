@@ -40,12 +40,12 @@ def _open(harness: PostgreSQLHarness, login: Login, dbname: str = "orders") -> p
     parts = conninfo_to_dict(harness.cluster.latchkey_dsn(dbname))
     parts |= {"user": login.name, "password": login.password.reveal()}
     connection = psycopg.connect(make_conninfo(**parts), autocommit=True)
-    harness._open.append(connection)
+    harness.open.append(connection)
     return connection
 
 
 def _table(harness: PostgreSQLHarness, target: Target) -> sql.Identifier:
-    return sql.Identifier(harness.schema, harness._tables[target])
+    return sql.Identifier(harness.schema, harness.tables[target])
 
 
 def _have(harness: PostgreSQLHarness, login: Login, *targets: Target) -> Login:
@@ -232,7 +232,7 @@ def test_path_to_what_moved_goes_with_it(harness: PostgreSQLHarness):
     later = _have(harness, login, target)
     harness.run(
         "alter sequence {} owned by none",
-        sql.Identifier(harness.schema, f"{harness._tables[target]}_id_seq"),
+        sql.Identifier(harness.schema, f"{harness.tables[target]}_id_seq"),
     )
     harness.run("alter table {} set schema {}", _table(harness, target), elsewhere)
 
@@ -350,7 +350,7 @@ def test_what_cannot_be_given_keeps_no_end(harness: PostgreSQLHarness):
     harness.run(f"""
         create function public.{guard}() returns event_trigger language plpgsql as $$
         begin
-            if current_query() ~ '{harness._tables[guarded]}' then
+            if current_query() ~ '{harness.tables[guarded]}' then
                 raise exception 'not this one';
             end if;
         end $$""")
@@ -398,7 +398,7 @@ def test_database_that_rejects_us_keeps_no_end_elsewhere(harness: PostgreSQLHarn
     report = harness.connector.apply(order(later, end=[elsewhere]))
     harness.connector.cleanup(later)
 
-    assert f"SELECT on table {harness.schema}.{harness._tables[target]}, in orders" in left
+    assert f"SELECT on table {harness.schema}.{harness.tables[target]}, in orders" in left
     assert presences(report) == {elsewhere: ABSENT}
     assert login.name not in harness.connector.logins()
     harness.run("drop database {}", sql.Identifier(closed))
@@ -424,7 +424,7 @@ def test_full_database_hides_nothing(harness: PostgreSQLHarness):
         harness.run("drop database {}", closed)
 
     assert f"something in the database {path}, which cannot be entered" in left
-    assert f"SELECT on table {harness.schema}.{harness._tables[target]}, in orders" in left
+    assert f"SELECT on table {harness.schema}.{harness.tables[target]}, in orders" in left
 
 
 def test_full_database_is_a_fault_that_passes(harness: PostgreSQLHarness):

@@ -188,7 +188,7 @@ def test_a_setting_that_cannot_be_used_does_not_keep_access_alive(told, monkeypa
     with told.log_in(login) as session:
         bot.stop()
         with monkeypatch.context() as wrong:
-            wrong.setitem(bot._env, name, text)
+            wrong.setitem(bot.env, name, text)
             bot.start()
             told.until(lambda: logged(told, "out of order", f"settings {name}"), "it is said")
             told.house.sandbox.advance(31 * 60)

@@ -7,8 +7,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
-from bot import settings
-from bot.program import Program
+from bot import settings, wiring
 from engine.request import State
 from storage.tables import AuditRow, MessageRow
 from tests.support.postgres import drop_database, fresh_database
@@ -74,7 +73,7 @@ def test_no_secret_is_to_be_seen(leaky, monkeypatch):
     passwords = live_through_everything(told, proxy)
     given = settings.load(**told.house.bot.settings)
     monkeypatch.setenv("LATCHKEY_SANDBOX_PG", told.house.bot.settings["LATCHKEY_SANDBOX_PG"])
-    program = Program(given)
+    program = wiring.build(given)
     with told.desk.database.read() as session:
         audit = [str(row) for row in session.execute(select(AuditRow)).scalars()]
         cards = [str(row) for row in session.execute(select(MessageRow)).scalars()]

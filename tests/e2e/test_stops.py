@@ -27,7 +27,7 @@ def stopped(cluster, request):
 def terminate(told):
     """Send SIGTERM, as an orchestrator does; return the exit status."""
     bot = told.house.bot
-    bot._process.send_signal(signal.SIGTERM)
+    bot.signal(signal.SIGTERM)
     return bot.wait(PATIENCE)
 
 
@@ -118,7 +118,7 @@ def test_stopped_while_slack_hangs_every_card_is_there_once_after_the_next_start
 def test_a_second_signal_changes_nothing(stopped):
     told, _ = stopped
     told.house.sandbox.wait_links(1)
-    told.house.bot._process.send_signal(signal.SIGTERM)
+    told.house.bot.signal(signal.SIGTERM)
 
     assert terminate(told) == 0
 

@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 
 from bot.sandbox import limits
 from bot.sandbox.client import NotPossible, Sandbox
-from bot.sandbox.files import File
+from bot.sandbox.file import File
 from tests.sandbox.kit import MANIFEST, Api, App, field, form, opening, section, upload
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20

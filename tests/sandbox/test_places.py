@@ -100,7 +100,7 @@ def test_to_forget_removes_links_and_not_what_they_lead_to(tmp_path):
     (where / "postgresql").symlink_to(kept)
     (where / "key").symlink_to(kept / "diary")
 
-    command._forget(where)
+    command.forget(where)
 
     assert list(where.iterdir()) == []
     assert (kept / "diary").read_text() == "dear diary"

@@ -3,6 +3,8 @@
 Whoever attacks here may write what they like into the database, and has no key.
 """
 
+import hashlib
+import json
 from contextlib import contextmanager
 from datetime import timedelta, timezone
 
@@ -81,7 +83,9 @@ def rehashed(log: list[dict]) -> list[dict]:
     for row in log:
         about = [row[name] for name in ("seq", "at", "actor", "action", "request_id", "body")]
         about[1] = about[1].isoformat()
-        link = audit._digest(audit._line(link, *about, key=row["key"]))
+        said = [link, *about, *([row["key"]] if row["key"] else [])]
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        link = hashlib.sha256(text.encode()).hexdigest()
         made.append(row | {"hash": link})
     return made
 
@@ -459,8 +463,7 @@ def test_keys_of_another_installation_are_others():
 def test_a_key_is_not_shown():
     ring = KeyRing([KEY])
 
-    assert ring.audit_key._secret.hex() not in repr(ring.audit_key)
-    assert "secret" not in repr(ring.audit_key)
+    assert repr(ring.audit_key) == f"AuditKey(id={ring.audit_key.id!r})"
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -32,7 +32,7 @@ def commands(name: str) -> str:
 
 
 def run(cluster, name: str, owner: str, folder: Path) -> None:
-    path = f"{cluster._bin}{os.pathsep}{os.environ['PATH']}"
+    path = f"{cluster.bin}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["/bin/sh", "-ec", commands(name)],
         env={"PATH": path, "OWNER": for_libpq(owner)},

@@ -32,7 +32,7 @@ def test_write_gate_lets_in_who_came_first():
         for number in range(8):
             threads.append(threading.Thread(target=enter, args=(number,)))
             threads[-1].start()
-            wait_until(lambda: len(gate._queue) == len(threads))
+            wait_until(lambda: gate.waiting == len(threads))
     for thread in threads:
         thread.join()
 
@@ -51,7 +51,7 @@ def test_write_gate_lets_urgent_ones_in_first_but_never_only_those():
         for number in (1, 2, 3, -1, -2, -3, -4):
             threads.append(threading.Thread(target=enter, args=(number,)))
             threads[-1].start()
-            wait_until(lambda: len(gate._queue) + len(gate._urgent) == len(threads))
+            wait_until(lambda: gate.waiting == len(threads))
     for thread in threads:
         thread.join()
 

@@ -6,16 +6,16 @@ from datetime import datetime
 import pytest
 from sqlalchemy import update
 
-from bot.loops import reconcile
 from bot.loops.access import AccessLoop
 from bot.runtime.services import Connected, Services
+from bot.usecases import reconcile
 from bot.usecases.console import Desk
 from bot.usecases.restored import restored
 from engine.commands import Return
 from engine.inventory import Integration
 from engine.outcome import Card, Entry
 from engine.port import Target, Unavailable
-from engine.request import OPERATOR, State
+from engine.request import OPERATOR, AccountId, State
 from storage import audit, jobs
 from storage.jobs import JobKind
 from storage.reconcile import RESTORED
@@ -50,7 +50,7 @@ class Compared:
         """Compare everything; return what the admins were told by it."""
         before = set(self.told())
         self.stored.pass_(HOUR)
-        reconcile.reconcile(self.services, self.access, PG)
+        reconcile.reconcile(self.services, self.access.aside, PG)
         return [said for said in self.told() if said not in before]
 
     def soon(self) -> bool:
@@ -62,7 +62,8 @@ class Compared:
         )
         for job in due:
             assert job.kind is JobKind.RECONCILE_ACCOUNT
-            again = reconcile.reconcile_account(self.services, self.access, job)
+            account = AccountId(int(job.subject))
+            again = reconcile.reconcile_account(self.services, self.access.aside, account)
             at = self.stored.now + again if again else None
             self.stored.write(lambda tx, _, j=job, a=at: jobs.done(tx, self.stored.instance, j, a))
         return bool(due)

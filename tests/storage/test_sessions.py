@@ -143,9 +143,9 @@ def by_the_listener(database):
     def ask(connection):
         found.update(shown(lambda query: connection.execute(query).fetchone()[0]))
         asked.set()
-        listener._stopping.wait(20)
+        listener.stopping.wait(20)
 
-    listener._listen = ask
+    listener.listen = ask
     listener.start()
     assert asked.wait(20)
     listener.stop()

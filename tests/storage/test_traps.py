@@ -17,7 +17,7 @@ from bot.usecases.console import Desk
 from bot.usecases.restored import restored
 from bot.views import ids
 from engine.request import State
-from storage import claims, counts, jobs, sessions
+from storage import counts, jobs, sessions
 from storage.jobs import JobKind
 from storage.notices import Listener
 from storage.tables import SQLModel
@@ -58,7 +58,7 @@ def live(url: str) -> None:
     """Lead a whole life, from nothing: what people do, what loops do, what an operator does."""
     with opened(url) as door:
         program, database = door.program, door.database
-        listener = Listener(database.sessions, program._wake)
+        listener = Listener(database.sessions, program.wake)
         listener.start()
         held = door.active("marta", "priya", CUSTOMERS)
         door.click("marta", ids.EXTEND, f"{held.id}/1")
@@ -89,16 +89,14 @@ def live(url: str) -> None:
             for kind in (JobKind.DISCOVER, JobKind.RECONCILE):
                 jobs.reschedule(tx, kind, SYSTEM, door.clock.now())
             jobs.schedule(tx, JobKind.SWEEP, "", door.clock.now())
-        program._messages.drain()
-        program._beat()
-        program._homes.refresh()
+        program.heart.beat()
+        program.homes.refresh()
         door.work()
         with database.read() as session:
             counts.requests_by_state(session)
             counts.overdue(session, door.clock.now())
         assert door.audit_faults() == []
-        with database.write() as tx:
-            claims.leave(tx, program.services.instance)
+        program.heart.leave()
         listener.stop()
     with closing(sessions.Sessions(url, 5).connect()) as connection:
         sessions.strangers(connection)

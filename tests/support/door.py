@@ -12,20 +12,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from slack_sdk.errors import SlackApiError
 from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 from structlog.testing import capture_logs
 
 import manifests
-from bot import program, settings
-from bot.listeners import app
+from bot import settings, wiring
 from bot.runtime.metrics import Vitals
 from bot.runtime.services import Connected
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.slack import dispatch, socket_mode
-from bot.slack.client import Client
+from bot.slack.client import Client, Clients
 from bot.usecases import discover, identity
 from bot.usecases.take_in import take_in
 from bot.views import ids
@@ -38,7 +36,6 @@ from storage import audit, claims, facts, schema
 from storage.secrets import new_key
 from storage.tables import AuditHead, EntitlementRow, ResourceRow
 from tests.support.statements import heard
-from tests.support.waiting import wait_until
 
 COMPANY = Path(__file__).parents[2] / "manifests" / "sandbox"
 SYSTEM = IntegrationId("orders-db")
@@ -89,7 +86,7 @@ class Slack(Client):
             assert not judge_view(said["view"], kind), said["view"]
             assert not view_is_too_large(said["view"])
         self.calls.append((api_method, json.loads(json.dumps(said))))
-        return {"ok": True, "channel": {"id": "D0"}, "ts": "1.0"}
+        return {"ok": True, "channel": "D0", "ts": "1.0"}
 
 
 class Hands:
@@ -148,18 +145,23 @@ class Door:
             LATCHKEY_KEYS=new_key(),
             LATCHKEY_MANIFESTS=str(COMPANY),
         )
-        self.program = program.Program(given, {SYSTEM: Connected(integration, self.system)})
+        self.program = wiring.build(
+            given,
+            clock=clock,
+            clients=Clients(slack, slack, None),
+            connectors={SYSTEM: Connected(integration, self.system)},
+        )
         self.database, self.services = self.program.database, self.program.services
         schema.upgrade(self.database)
         take_in(self.services, manifests.load(COMPANY))
-        with self.database.write() as tx:
+        with self.database.write() as tx:  # without a heartbeat: its leases hold for good
             self.database.instance = claims.register(tx)
         self.slack.users = {
             slack_id(p.id): profile(p) for p in self.services.company().directory.people.values()
         }
         identity.take(self.services, self.slack.users.values())
         discover.discover(self.services, SYSTEM)
-        self.app = app.build(given, self.services)
+        self.app = self.program.app
         self._numbers = 0
         self.written = 0  # statements that might have changed something
         self._listening = ExitStack()
@@ -167,11 +169,8 @@ class Door:
         self.keep()
 
     def close(self) -> None:
-        self.program._access.stop()
-        self.program._messages.stop()
-        self.program._jobs.stop()
         self._listening.close()
-        self.database.close()
+        self.program.stop()
 
     # --- what Slack delivers -----------------------------------------------------------------
 
@@ -180,7 +179,7 @@ class Door:
         self.slack.calls.clear()
         with capture_logs() as log:
             response = dispatch.dispatch(self.app, body, "a-delivery")
-        payload = socket_mode._payload(response) or {}
+        payload = socket_mode.payload(response) or {}
         return Answer(response.status, payload, list(self.slack.calls), log)
 
     def command(self, who: str, text: str = "", **changed: object) -> Answer:
@@ -220,15 +219,8 @@ class Door:
     # --- the loops ---------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Let the clock and the access loop run until they have nothing to do."""
-        loops, access = self.program._loops, self.program._access
-        for name in ("clock", "jobs", "clock"):
-            loops[name]._drain()
-            wait_until(lambda: not self.program._jobs.busy)
-            access._due.set()
-            while access._due.is_set() or access._busy:
-                access.drain()
-                wait_until(lambda: len(access._busy) == len(access._done))
+        """Let the loops run until they have nothing to do."""
+        self.program.run_until_idle()
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -268,7 +260,7 @@ class Door:
 
     def keep(self) -> None:
         """Remember what is stored, here and in the system, for `put_back`."""
-        self._kept = self.rows(), copy.deepcopy(self.system._accounts), self.clock.time
+        self._kept = self.rows(), copy.deepcopy(self.system.accounts), self.clock.time
         self.written = 0
 
     def put_back(self) -> bool:
@@ -285,7 +277,7 @@ class Door:
             for table in SQLModel.metadata.sorted_tables:
                 if rows[table.name]:
                     tx.execute(insert(table), rows[table.name])
-        self.system._accounts, self.clock.time = copy.deepcopy(accounts), time_
+        self.system.accounts, self.clock.time = copy.deepcopy(accounts), time_
         self.written = 0
         return True
 
@@ -305,11 +297,7 @@ class Door:
 def opened(database_url: str) -> Iterator[Door]:
     """Open a bot on an empty database; nothing of it leaves this process."""
     slack, clock = Slack(), Hands()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "web_client", lambda *_: slack)
-        patch.setattr(program, "clock_of", lambda *_: clock)
-        made = Door(database_url, slack, clock)
-    # What the bot was made of is its own from here on: others may be made beside it.
+    made = Door(database_url, slack, clock)
     try:
         yield made
     finally:

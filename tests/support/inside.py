@@ -1,6 +1,5 @@
 """The bot inside the test's own process, its loops driven by hand: its work can be counted."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 from sqlalchemy import event
 
 import manifests
-from bot import settings
-from bot.listeners import app
+from bot import settings, wiring
 from bot.loops.jobs import JobLoop
-from bot.program import Program
+from bot.program import IN_TURN
 from bot.runtime.services import Connected
 from bot.sandbox.client import Sandbox
+from bot.usecases import plan
 from bot.usecases.take_in import take_in
 from engine.connectors.memory import Memory
 from engine.inventory import Integration, IntegrationId
@@ -22,7 +21,7 @@ from storage import claims, schema
 from storage.database import Database
 from storage.secrets import new_key
 from tests.support.statements import heard
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMPANY = ROOT / "manifests" / "sandbox"
@@ -74,48 +73,33 @@ class Inside:
             LATCHKEY_MANIFESTS=str(COMPANY),
             LATCHKEY_CLOCK_FILE=str(clock),
         )
-        self.program = Program(given, {SYSTEM: Connected(integration, self.system)})
+        self.program = wiring.build(given, connectors={SYSTEM: Connected(integration, self.system)})
         self.database = self.program.database
         schema.upgrade(self.database)
         take_in(self.program.services, manifests.load(COMPANY))
-        with self.database.write() as tx:
+        with self.database.write() as tx:  # without a heartbeat: its leases hold for good
             self.database.instance = claims.register(tx)
-        self.program._plan_jobs()
-        self.run(set(self.program._loops))
-        services = self.program.services
-        self.links = app.links(app.build(given, services), given, services)
+        plan.everything(self.program.services)
+        self.run()
+        self.links = self.program.links
         self.links.start()
         sandbox.wait_links(1)
 
     def close(self) -> None:
-        self.links.stop()
-        self.program._access.stop()
-        self.program._messages.stop()
-        self.program._jobs.stop()
-        self.database.close()
+        self.program.stop()
+
+    def run(self, *woken: str) -> None:
+        """Let the loops of these names run, or all, and those that they wake."""
+        self.program.run_until_idle(woken or IN_TURN)
 
     @contextmanager
     def watched(self) -> Iterator[set[str]]:
         """Collect what is woken while people act, for `run`."""
         woken: set[str] = set()
-        self.database.on_commit[:] = [woken.update]
+        hear = woken.update
+        self.database.on_commit.append(hear)
         yield woken
-
-    def run(self, woken: set[str]) -> None:
-        """Let the loops that were woken run, and those that they wake."""
-        loops, access, sending = self.program._loops, self.program._access, self.program._messages
-        self.database.on_commit[:] = [woken.update]
-        while woken or sending._sent or sending._due.is_set() or access._done:
-            # Messages first, as if they were quicker than all else: so they cost the most.
-            ready = woken | ({"access"} if access._done else set())
-            topic = min(ready, key=lambda name: name != "messages", default="messages")
-            if topic in woken:
-                self.program._wakers[topic]()
-            woken.discard(topic)
-            loops[topic]._drain()
-            wait_until(lambda: not self.program._jobs.busy)
-            wait_until(lambda: len(access._busy) == len(access._done))
-            wait_until(lambda: len(sending._busy) == len(sending._sent))
+        self.database.on_commit.remove(hear)
 
 
 def whole_life(inside: Inside) -> dict[str, Count]:
@@ -127,16 +111,16 @@ def whole_life(inside: Inside) -> dict[str, Count]:
     marta, priya = (sandbox.person(f"{n}@harbourpine.example") for n in ("marta", "priya"))
     marta.command("/access", "request read on orders/shop/customers: INC-0")
     marta.wait_view("Request access").submit()
-    inside.run({"messages"})
+    inside.run("messages")
     marta.wait_message("INC-0").click("cancel")
-    inside.run({"messages"})
+    inside.run("messages")
     marta.command("/access", "request read on orders/shop/customers: INC-1")
     form = marta.wait_view("Request access")
 
     def step(name: str, act: Callable[[], object]) -> None:
         with counted(inside.database) as cost, inside.watched() as woken:
             act()
-            inside.run(woken)
+            inside.program.run_until_idle(woken)
         costs[name] = cost
 
     def approve() -> None:
@@ -145,7 +129,7 @@ def whole_life(inside: Inside) -> dict[str, Count]:
 
     def time_passes(seconds: float) -> None:
         sandbox.advance(seconds)
-        inside.program._loops["clock"]._drain()
+        inside.program.loops["clock"].drain()
 
     step("submit", form.submit)
     step("approve", approve)
@@ -159,10 +143,6 @@ def whole_life(inside: Inside) -> dict[str, Count]:
 
 def run_jobs(loop: JobLoop) -> None:
     """Run all that is due, and what becomes due by it."""
-    woken = threading.Event()
-    loop.wake = woken.set
-    woken.set()
-    while woken.is_set():
-        woken.clear()
+    loop.drain()
+    while loop.wait(PATIENCE):
         loop.drain()
-        wait_until(lambda: not loop.busy)

@@ -97,7 +97,7 @@ class Forked(Bot):
 
     def start(self) -> None:
         pid = self._nursery.ask(
-            env={**self._env, **self._nursery.env},
+            env={**self.env, **self._nursery.env},
             log=str(self._log),
             told=str(self._told),
             command=self._command,
@@ -116,12 +116,12 @@ def shared() -> Nursery:
 def serve() -> None:
     """Fork and poll, an order a line, until nobody gives orders any more."""
     import bot.cli
-    import bot.program
+    import bot.wiring
     import engine.connectors.postgresql
     from storage import schema
 
     assert bot.cli
-    assert bot.program
+    assert bot.wiring
     assert engine.connectors.postgresql
     schema.newest()
     gc.freeze()

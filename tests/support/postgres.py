@@ -137,8 +137,8 @@ def theirs(cluster: Cluster, folder: Path) -> Path:
     """Make the folder, if need be, for the user whom the server runs as alone."""
     if not folder.exists():
         folder.mkdir(0o700)
-        if cluster._user:
-            os.chown(folder, cluster._user["user"], cluster._user["group"])
+        if cluster.user:
+            os.chown(folder, cluster.user["user"], cluster.user["group"])
     return folder
 
 
@@ -148,14 +148,14 @@ def program(cluster: Cluster, name: str, *arguments: str | Path) -> str:
     It works in `workshop(cluster)`, as the user whom the server runs as.
     """
     done = subprocess.run(
-        [cluster._bin / name, *arguments],
+        [cluster.bin / name, *arguments],
         cwd=workshop(cluster),
-        env=cluster._env | {"PGPASSWORD": conninfo_to_dict(cluster.superuser_dsn())["password"]},
+        env=cluster.env | {"PGPASSWORD": conninfo_to_dict(cluster.superuser_dsn())["password"]},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        **cluster._user,
+        **cluster.user,
     )
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
     return done.stderr

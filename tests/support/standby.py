@@ -20,16 +20,16 @@ _SECONDS = 30.0
 def standby_of(primary: Cluster) -> Iterator[Cluster]:
     """Start a hot standby of this server: it can be read, and has the same passwords."""
     directory = home()
-    standby = Cluster(directory, 0, primary._settings, primary._bin)
-    standby._passwords = primary._passwords
-    standby._keys.write_text(json.dumps(primary._passwords))
+    standby = Cluster(directory, 0, primary.settings, primary.bin)
+    standby.passwords = primary.passwords
+    standby.keys.write_text(json.dumps(primary.passwords))
     try:
-        theirs(standby, standby._data)
+        theirs(standby, standby.data)
         program(
-            *(standby, "pg_basebackup", "--pgdata", standby._data, "--write-recovery-conf"),
+            *(standby, "pg_basebackup", "--pgdata", standby.data, "--write-recovery-conf"),
             *("--dbname", primary.superuser_dsn(), "--checkpoint", "fast", "--no-sync"),
         )
-        standby._run(tries=5)
+        standby.run(tries=5)
         yield standby
     finally:
         standby.stop("immediate")

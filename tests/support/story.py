@@ -322,7 +322,7 @@ def story(
         House(Path(folder), cluster=cluster, rate_factor=0, **given) as house,
         opened(settings.load(**house.bot.settings | _other(looked_at))) as desk,
     ):
-        house.bot._env |= env
+        house.bot.env |= env
         house.bot.start()
         told = Story(house, desk)
         ready(told)

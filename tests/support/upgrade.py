@@ -25,11 +25,11 @@ def upgraded(old: Cluster, version: str = NEWEST, *, way: Way = "pg_upgrade") ->
     of the old one leads there. It has another `system_identifier`.
     """
     directory = home()
-    new = Cluster(directory, 0, old._settings, binaries(version))
-    new._passwords = old._passwords
-    new._keys.write_text(json.dumps(old._passwords))
+    new = Cluster(directory, 0, old.settings, binaries(version))
+    new.passwords = old.passwords
+    new.keys.write_text(json.dumps(old.passwords))
     try:
-        new._initdb(*_checksums(old, version))
+        new.initdb(*_checksums(old, version))
         if way == "pg_upgrade":
             _pg_upgrade(old, new)
         else:
@@ -54,8 +54,8 @@ def _pg_upgrade(old: Cluster, new: Cluster) -> None:
     old.stop()
     program(
         *(new, "pg_upgrade", "--username", SUPERUSER, "--no-sync"),
-        *("--old-bindir", old._bin, "--old-datadir", old._data),
-        *("--new-bindir", new._bin, "--new-datadir", new._data),
+        *("--old-bindir", old.bin, "--old-datadir", old.data),
+        *("--new-bindir", new.bin, "--new-datadir", new.data),
     )
 
 
@@ -63,7 +63,7 @@ def _dump(old: Cluster, new: Cluster) -> None:
     script = workshop(new) / "everything.sql"
     program(new, "pg_dumpall", *_way_in(old), "--file", script)
     old.stop()
-    new._run(tries=5)
+    new.run(tries=5)
     said = program(new, "psql", "--no-psqlrc", "--quiet", *_way_in(new), "--file", script)
     errors = [line for line in said.splitlines() if "ERROR" in line]
     assert len(errors) == 1, said

@@ -6,8 +6,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 30.0  # seconds
 
-def wait_until(seen: Callable[[], T], what: str = "it came about", patience: float = 30.0) -> T:
+
+def wait_until(seen: Callable[[], T], what: str = "it came about", patience: float = PATIENCE) -> T:
     """Return what is seen, as soon as it is anything; `patience`: seconds."""
     give_up = time.monotonic() + patience
     while not (found := seen()):

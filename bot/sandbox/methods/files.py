@@ -4,7 +4,7 @@ from typing import Any
 
 from bot.sandbox import limits, objects
 from bot.sandbox.errors import SlackError
-from bot.sandbox.files import File
+from bot.sandbox.file import File
 from bot.sandbox.method import Method, Site
 from bot.sandbox.methods.arguments import decoded, integer, listed
 from bot.sandbox.methods.chat import message_content

@@ -69,7 +69,7 @@ class PostgreSQL:
         connect_timeout: int = 5,
         statement_timeout: int = 15,
     ) -> None:
-        self._server = Server(
+        self.sessions = Server(
             dsn,
             installation=installation,
             connect_timeout=connect_timeout,
@@ -79,17 +79,17 @@ class PostgreSQL:
         self._optional = frozenset(permissions)
         self._roles = tuple(roles)
         self._show = Show(**(show or {}))  # type: ignore[arg-type]  # checked where it was read
-        self.deadline = self._server.deadline
+        self.deadline = self.sessions.deadline
 
     def server(self) -> str:
         """Return the system's identifier and timeline."""
-        with self._server.main(writing=True) as main:
+        with self.sessions.main(writing=True) as main:
             return main.server
 
     def discover(self) -> list[Discovered]:
         """Return databases, schemas, and tables with all that is like a table; what is listed."""
         found: list[Discovered] = []
-        with self._server.main() as main:
+        with self.sessions.main() as main:
             offered = [d for d in databases(main) if self._offers(d)]
             there = {database.name for database in offered if database.reachable}
             if lost := [path_of(name) for name in self._named if name not in there]:
@@ -109,42 +109,42 @@ class PostgreSQL:
         `given` is what Latchkey gave it: a target that is there only because of that (a database,
         for a table in it; a table, for its whole schema) is not held in its own right.
         """
-        with self._server.main() as main:
-            role = self._server.find(main, login)
+        with self.sessions.main() as main:
+            role = self.sessions.find(main, login)
             if role is None:
                 return dict.fromkeys(targets, ABSENT)
             trace = unpacked(main.server, login.trace)
-            return look(self._server, main, role, targets, given, trace=trace)
+            return look(self.sessions, main, role, targets, given, trace=trace)
 
     def apply(self, order: Order) -> Report:
         """Make the account hold what is wanted and not what is unwanted; look; report."""
-        with self._server.main(writing=True) as main:
-            return Work(self._server, main, order).run()
+        with self.sessions.main(writing=True) as main:
+            return Work(self.sessions, main, order).run()
 
     def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
         """Name every entry and membership of the login that the targets do not come to."""
-        with self._server.main() as main:
-            role = self._server.find(main, login)
+        with self.sessions.main() as main:
+            role = self.sessions.find(main, login)
             if role is None:
                 return ()
-            return tuple(remains.unexplained(self._server, main, role, given))
+            return tuple(remains.unexplained(self.sessions, main, role, given))
 
     def cleanup(self, login: Login) -> tuple[str, ...]:
         """Drop the role. What it owns is put away: see `cleanup`."""
-        with self._server.main(writing=True) as main:
-            self._server.lock(main, login)
-            role = self._server.find(main, login)
+        with self.sessions.main(writing=True) as main:
+            self.sessions.lock(main, login)
+            role = self.sessions.find(main, login)
             if role is None:
                 return ()
             if not role.ours:
                 return (f"{stranger(login)} It was left alone.",)
-            role = self._server.joined(main, login, role)
-            return tuple(cleanup.drop(self._server, main, role))
+            role = self.sessions.joined(main, login, role)
+            return tuple(cleanup.drop(self.sessions, main, role))
 
     def logins(self) -> list[str]:
         """Names of all roles whose comment says that this installation made them."""
-        with self._server.main() as main:
-            return [role.name for role in self._server.made(main)]
+        with self.sessions.main() as main:
+            return [role.name for role in self.sessions.made(main)]
 
     def instructions(self, login: Login, targets: Sequence[Target]) -> dict[str, str]:
         """Tell the grantee where to connect, and with what line of psql.
@@ -153,7 +153,7 @@ class PostgreSQL:
         """
         inside = [names_in(t.path)[0] for t in targets if t.type != "role"] or self._for_roles()
         names = list(dict.fromkeys(self._show.database or name for name in inside))
-        way = transport.way_in(self._server.address, os.environ)
+        way = transport.way_in(self.sessions.address, os.environ)
         where = {
             "host": self._show.host or way.host,
             "port": str(self._show.port or way.port),
@@ -176,24 +176,24 @@ class PostgreSQL:
 
     def _for_roles(self) -> list[str]:
         """Name a database to log in to with a role alone, which is in none; empty: nobody knows."""
-        own = str(self._server.address.get("dbname") or _SERVERS_OWN)
+        own = str(self.sessions.address.get("dbname") or _SERVERS_OWN)
         known = [self._show.database, *self._named[:1], own if own != _SERVERS_OWN else ""]
         return list(filter(None, known))[:1]
 
     def check(self) -> list[Check]:
         """Look whether Latchkey's own login can do its work; each fault comes with its cure."""
-        lines = [doctor.transport(self._server)]
+        lines = [doctor.transport(self.sessions)]
         try:
-            with self._server.main() as main:
+            with self.sessions.main() as main:
                 offered = [d for d in databases(main) if self._offers(d)]
-                lines += doctor.checks(self._server, main, offered, self._named, self._roles)
+                lines += doctor.checks(self.sessions, main, offered, self._named, self._roles)
         except Unavailable as error:
             lines.append(Check("connection", False, str(error)))
         return lines
 
     def close(self) -> None:
         """Close the connections that stay open for a while after a call."""
-        self._server.idle.close()
+        self.sessions.idle.close()
 
     def _offers(self, database: Database) -> bool:
         if self._named:
@@ -206,7 +206,7 @@ class PostgreSQL:
             yield _closed(database, closed(main, database))
             return
         try:
-            with self._server.beside(main, database.name) as connection:
+            with self.sessions.beside(main, database.name) as connection:
                 found = list(discovery.inside(connection, database, self._optional))
         except psycopg.Error as error:
             if database.name in self._named:

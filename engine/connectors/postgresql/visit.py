@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors
@@ -23,11 +22,9 @@ from engine.connectors.postgresql.server import (
 )
 from engine.connectors.postgresql.sessions import NO, Connection
 from engine.connectors.postgresql.statements import carry_out
+from engine.connectors.postgresql.task import Task
 from engine.connectors.postgresql.trace import as_needs
 from engine.port import Outcome, Presence, Target
-
-if TYPE_CHECKING:
-    from engine.connectors.postgresql.work import Work
 
 __all__ = ["Visit"]
 
@@ -36,7 +33,7 @@ __all__ = ["Visit"]
 class Visit:
     """Brings a role's privileges in line there: first what has to go, then what is to come."""
 
-    work: "Work"
+    work: Task
     role: Role
     wanted: Sequence[Target]
     unwanted: Sequence[Target]

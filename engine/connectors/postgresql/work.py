@@ -1,7 +1,7 @@
 """One look at an account, and one `apply`: from the lock on its login to the report."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
@@ -31,7 +31,8 @@ from engine.connectors.postgresql.server import (
     unknown,
 )
 from engine.connectors.postgresql.sessions import RACES, Connection, said
-from engine.connectors.postgresql.trace import Trace, packed, unpacked
+from engine.connectors.postgresql.task import Task
+from engine.connectors.postgresql.trace import Trace, packed
 from engine.connectors.postgresql.visit import Visit
 from engine.port import Order, Outcome, Presence, Report, Secret, Target
 
@@ -113,26 +114,15 @@ def _look_into(
     return {target: held(target) for target in targets}
 
 
-class Work:
+class Work(Task):
     """One `apply`."""
 
     def __init__(self, server: Server, main: Connection, order: Order) -> None:
-        self.server = server
-        self.main = main
-        self.order = order
-        self.me = main.info.user
+        super().__init__(server, main, order)
         self.who = sql.Identifier(order.login.name)
-        self.outcomes: dict[Target, Outcome] = {}
-        self.notes: list[str] = []
         self.deadline_refused = ""
-        self.alone = True
         self.proof: Secret | None = None
-        self.trace = unpacked(main.server, order.login.trace)
         self.elsewhere = any(h.target.server != main.server for h in order.holdings)
-
-    def insist(self, connection: Connection, work: Callable[[], T], *, firmly: bool = True) -> T:
-        """Firmly for an end: a session is worth less than that, not than a grant."""
-        return self.server.insist(connection, work, firmly=firmly)
 
     def run(self) -> Report:
         order, server = self.order, self.server
@@ -171,9 +161,6 @@ class Work:
         self._doubt(order.unwanted, Presence.ABSENT, trouble)
         self._doubt(wanted, Presence.HELD, refusal)
         return self._report()
-
-    def settle(self, targets: Iterable[Target], outcome: Outcome) -> None:
-        self.outcomes |= dict.fromkeys(targets, outcome)
 
     def _doubt(self, targets: Iterable[Target], presence: Presence, reason: str) -> None:
         """Privileges are as they should be, but that is not all of it."""

@@ -1,13 +1,14 @@
 """Compares the systems with the ledger: `storage.reconcile` knows what for, this calls them."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from bot.loops.access import AccessLoop
 from bot.runtime.services import Services
 from bot.usecases import discover
 from engine.inventory import IntegrationId
@@ -16,7 +17,10 @@ from engine.reconcile import Look, Sight
 from engine.request import AccountId
 from storage import jobs
 from storage import reconcile as ledger
-from storage.jobs import Job, JobKind
+from storage.jobs import JobKind
+
+# Keeps the access loop's workers from an account for a while; False: one of them has it.
+Aside = Callable[[AccountId], AbstractContextManager[bool]]
 
 SOON = timedelta(minutes=1)  # an account that was busy is looked at again
 SILENT = 3  # accounts in a row that cannot be looked at: the system is away
@@ -24,7 +28,7 @@ SILENT = 3  # accounts in a row that cannot be looked at: the system is away
 log = structlog.get_logger()
 
 
-def reconcile(services: Services, access: AccessLoop, integration: IntegrationId) -> None:
+def reconcile(services: Services, aside: Aside, integration: IntegrationId) -> None:
     """Compare one system. What is busy has its own turn soon. Raises Unavailable."""
     if not discover.is_known(services, integration):
         log.warning("not compared: another server answers", integration=integration)
@@ -36,7 +40,7 @@ def reconcile(services: Services, access: AccessLoop, integration: IntegrationId
     silent = 0
     for account in ledger.accounts(services.database, integration):
         try:
-            done = _account(services, access, integration, account)
+            done = _account(services, aside, integration, account)
             silent = 0
         except Unavailable:
             done, silent = False, silent + 1
@@ -46,13 +50,12 @@ def reconcile(services: Services, access: AccessLoop, integration: IntegrationId
             _later(services, account)
 
 
-def reconcile_account(services: Services, access: AccessLoop, job: Job) -> timedelta | None:
+def reconcile_account(services: Services, aside: Aside, account: AccountId) -> timedelta | None:
     """Compare one account that was busy. Return when to try again, None: not at all."""
-    account = AccountId(int(job.subject))
     integration = ledger.integration_of(services.database, account)
     if integration not in services.connected or not discover.is_known(services, integration):
         return None
-    return None if _account(services, access, integration, account) else SOON
+    return None if _account(services, aside, integration, account) else SOON
 
 
 def _later(services: Services, account: AccountId) -> None:
@@ -61,10 +64,10 @@ def _later(services: Services, account: AccountId) -> None:
 
 
 def _account(
-    services: Services, access: AccessLoop, integration: IntegrationId, account: AccountId
+    services: Services, aside: Aside, integration: IntegrationId, account: AccountId
 ) -> bool:
     """Return whether the account was compared; False: it is busy. Raises Unavailable."""
-    with access.aside(account) as free:
+    with aside(account) as free:
         leased = time.monotonic()
         look = services.write(
             lambda tx, company: (

@@ -1,0 +1,67 @@
+"""Prove what happened, and hand it over."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from bot import settings
+from bot.cli.terminal import fail, on_desk, out, read, shown
+from bot.operations.export import Format, lines
+from storage.audit import Anchor, BadAnchorError, Reading, anchor
+
+group = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
+
+
+@group.command("verify")
+def verify_audit(
+    anchors: Annotated[
+        list[str] | None, typer.Option("--anchor", help="As the log and the admins have it.")
+    ] = None,
+) -> None:
+    """Compare the audit with its keys and with anchors. Status 1 if it is not whole."""
+    try:
+        known = [Anchor.of(text) for text in anchors or ()]
+    except BadAnchorError as fault:
+        fail(str(fault))
+    with on_desk(read(settings.load_keys)) as desk, desk.database.read() as session:
+        reading, whole = Reading(session, known), True
+        for finding in reading.findings():
+            whole = False
+            out.print(shown(finding), soft_wrap=True)
+        newest = anchor(session)
+    if not whole:
+        fail("The audit is not whole.")
+    early = (
+        f" {reading.early:,} of them are from before there was a key: since an anchor nothing has "
+        "changed there, and who wrote them nothing proves."
+    )
+    said = f"The audit is whole: {reading.entries:,} entries.{early if reading.early else ''}"
+    out.print(f"{said} Anchor: {newest}" if newest else said, soft_wrap=True)
+
+
+@group.command("export")
+def export_audit(
+    as_: Annotated[Format, typer.Option("--format", help="CSV: a spreadsheet.")] = Format.JSONL,
+    since: Annotated[
+        str | None, typer.Option(metavar="DAY", help="In UTC, like 2026-11-02.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="In UTC; itself not counted.")
+    ] = None,
+) -> None:
+    """Print all that happened, the oldest first."""
+    begin, end = (_day(text) if text else None for text in (since, until))
+    with on_desk() as desk:
+        for text in lines(desk, as_, begin, end):
+            sys.stdout.write(text)
+
+
+def _day(text: str) -> datetime:
+    """Return a day, or a moment of one, in UTC unless it says otherwise."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{text} is not a day. Write it like 2026-11-02, or 2026-11-02T09:30.")
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,102 @@
+"""Run Latchkey, and look whether it can: run, doctor, apply, key, settings."""
+
+import logging
+import os
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from bot import settings
+from bot.cli.terminal import err, fail, of_database, on_desk, out, read, shown, unusable
+from bot.operations import doctor, logs
+from bot.runtime import redaction
+from bot.settings import BadSettingsError, Settings
+from bot.usecases import folder
+from storage import secrets
+from storage.claims import NotAloneError
+from storage.database import AWAY, file_of
+from storage.schema import NeedsUpgradeError
+from storage.sync import TooMuchError
+
+
+def run(
+    http: Annotated[
+        bool,
+        typer.Option(
+            "--http",
+            help="Take Slack's events by HTTP; by Socket Mode, too, if there is a SLACK_APP_TOKEN.",
+        ),
+    ] = False,
+) -> None:
+    """Run Latchkey until SIGTERM or Ctrl-C."""
+    from bot import wiring
+    from bot.operations import signals
+    from bot.operations.server import NoAddressError
+    from bot.program import started
+
+    given, faults = read(lambda: settings.load_sound(http=http))
+    file = file_of(given.database_url)
+    if faults and file and not file.exists():  # which would be made, for nothing
+        unusable(BadSettingsError("\n".join(faults.values())))
+    logs.configure()
+    asked = signals.listen()
+    try:
+        program = started(lambda: wiring.build(given, http=http, faults=faults), asked, typer.echo)
+    except AWAY as fault:
+        fail(of_database(fault))
+    except BadSettingsError as fault:
+        unusable(fault)
+    except (NotAloneError, NeedsUpgradeError, NoAddressError) as fault:
+        fail(str(fault))
+    asked.to_end.wait()
+    if program and not program.stop():
+        logs.flush()
+        os._exit(0)  # what still runs would be waited for
+
+
+def examine() -> None:
+    """Check tokens, scopes, database, clock and connectors. Status 1 if something is wrong."""
+    logs.configure(level=logging.ERROR)  # what is found is said in the table
+    table = Table("", "what", "found", box=None, show_header=False)
+    bad = False
+    given, faults = read(settings.load_to_examine)
+    for check in doctor.examine(given, faults):
+        bad = bad or not check.ok
+        said = (escape(redaction.redact(text)) for text in (check.name, check.detail))
+        table.add_row("✓" if check.ok else "✗", *said)
+    out.print(table)
+    raise typer.Exit(1 if bad else 0)
+
+
+def apply() -> None:
+    """Take in the manifests now, also those that were applied before. Status 1 if they cannot be.
+
+    A running Latchkey does so by itself, within seconds, with what was never applied.
+    """
+    from bot.runtime.services import Services
+
+    given = read(settings.load_manifests)
+    with on_desk(given) as desk:
+        services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
+        try:
+            changed = folder.apply(services, given.manifests, err.print)
+        except TooMuchError as held:
+            fail(f"Nothing was taken in. People are {folder.held_back(held)}")
+    for line in changed or ["Nothing has changed."]:
+        out.print(shown(line), soft_wrap=True)
+
+
+def key() -> None:
+    """Make a key for LATCHKEY_KEYS."""
+    typer.echo(secrets.new_key())
+
+
+def print_settings() -> None:
+    """List what can be set."""
+    table = Table("setting", "default", "what for", box=None)
+    for field in Settings.model_fields.values():
+        default = "" if field.is_required() else str(field.default or "")
+        table.add_row(field.alias, default, field.description)
+    out.print(table)

@@ -1,0 +1,101 @@
+"""What every command works with: the terminal, the settings, the database of a Latchkey."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from bot import settings
+from bot.runtime import redaction
+from bot.settings import BadSettingsError, KeySettings, StoreSettings
+from bot.usecases import console
+from bot.views.text import plain
+from storage.database import unusable as unusable_database
+from storage.schema import NeedsUpgradeError
+
+OTHER_KEYS = (
+    "LATCHKEY_KEYS or LATCHKEY_INSTALLATION are not those of the Latchkey that works on this "
+    "database"
+)
+
+T = TypeVar("T")
+
+# What a program reads is not cut to a terminal's width.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
+err = Console(stderr=True, highlight=False)
+
+
+def shown(text: str) -> str:
+    """What people wrote, without what would change the terminal."""
+    return escape(plain(text, 2000)) if text.strip() else ""
+
+
+def say(sentence: str) -> None:
+    out.print(shown(sentence), soft_wrap=True)
+
+
+def read(load: Callable[[], T]) -> T:
+    try:
+        return load()
+    except BadSettingsError as fault:
+        unusable(fault)
+
+
+def unusable(fault: BadSettingsError) -> NoReturn:
+    fail(f"These settings cannot be used:\n{fault}")
+
+
+def store() -> StoreSettings:
+    """Return what the database needs, and the keys as far as they are there."""
+    found, _ = keys()
+    return found or read(settings.load_store)
+
+
+@contextmanager
+def on_desk(given: StoreSettings | None = None) -> Iterator[console.Desk]:
+    """Open the database of a Latchkey: nothing else of the settings is needed."""
+    try:
+        with console.on_latchkey(given or store()) as desk:
+            keys = desk.database.keys
+            if given is None and keys and not desk.knows(keys):
+                say_fault(f"{OTHER_KEYS}: correct them. This is recorded without a key.")
+                desk.database.keys = None
+            yield desk
+    except (console.NoLatchkeyError, NeedsUpgradeError) as fault:
+        fail(str(fault))
+
+
+def fail(sentence: str) -> NoReturn:
+    say_fault(sentence)
+    raise typer.Exit(1)
+
+
+def say_fault(sentence: str) -> None:
+    # Before it is drawn: a secret that is broken into two lines would not be known again.
+    err.print(redaction.redact(sentence), style="red", markup=False, soft_wrap=True)
+
+
+def of_database(fault: Exception) -> str:
+    try:
+        return unusable_database(fault, settings.load_store().database_url)
+    except BadSettingsError:  # which would have been told before
+        return str(fault)
+
+
+def keys() -> tuple[KeySettings | None, str]:
+    """Return what it takes to work on accounts, or why it is not there."""
+    try:
+        return settings.load_keys(), ""
+    except BadSettingsError as fault:
+        why = str(fault).partition(". ")[0]
+        return None, f"{why}, and without it this command only records"
+
+
+def name_unread(desk: console.Desk) -> None:
+    """Name what could not be read on the way: the rest was done without it."""
+    for finding in desk.database.unread.take():
+        err.print(shown(finding.sentence), soft_wrap=True)

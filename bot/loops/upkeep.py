@@ -1,0 +1,74 @@
+"""What is looked after each second, and is no part of the duty to end access."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from bot.loops.follow import Follower
+from bot.loops.watch import Watch
+from bot.runtime.connectors import references
+from bot.runtime.services import Services
+from bot.settings import unknown
+from bot.usecases import plan
+from bot.usecases.alarms import Alarms, in_lines
+from bot.usecases.anchors import Anchors
+from storage import servers
+
+SETTINGS = (
+    "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
+    "and start it anew."
+)
+ADDRESSES = (
+    "Nobody can reach Latchkey at some of its addresses. Access ends on time, and Latchkey goes on "
+    "trying to listen there."
+)
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """`faults`: what is wrong with settings, by their names. `missed`: the addresses that nothing
+    can listen at. `follower`: None where the systems are given.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        watch: Watch,
+        alarms: Alarms,
+        anchors: Anchors,
+        follower: Follower | None,
+        *,
+        faults: Mapping[str, str],
+        missed: Callable[[], Sequence[str]],
+    ) -> None:
+        self._services = services
+        self._watch = watch
+        self._alarms = alarms
+        self._anchors = anchors
+        self._follower = follower
+        self._faults = faults
+        self._missed = missed
+        self._begun = False
+
+    def look(self) -> None:
+        """Have jobs run, files watched and systems followed; tell of what is out of order."""
+        if not self._begun:
+            self._begin()
+            self._begun = True
+        self._watch.check()
+        if self._faults:
+            self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
+        if missed := self._missed():
+            self._alarms.tell("addresses", in_lines(ADDRESSES, missed))
+        if self._follower:
+            self._follower.follow()
+
+    def _begin(self) -> None:
+        """Begin what may have to wait for rows that others hold locked: the duty does not."""
+        plan.everything(self._services)
+        with self._services.database.read() as session:
+            stored = servers.connections(session)
+        for said in unknown(references(stored)):
+            log.warning("a variable that nothing reads", said=said)
+        self._anchors.note()

@@ -1,0 +1,85 @@
+"""What each card shows, drawn from what is true now; and what came of sending it, stored."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.runtime.services import Services
+from bot.usecases import look
+from bot.views import cards
+from bot.views.values import Message, Scene
+from engine.directory import PersonId
+from engine.life.offers import offer_key
+from engine.outcome import Card
+from engine.request import State
+from storage import messages
+from storage.database import Write
+from storage.messages import Parcel, Ready, Result
+
+__all__ = ["Drawn", "claim", "draw", "settle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A card to be sent to this user of Slack, in this channel if it is known."""
+
+    message: Message | None  # None: there is nothing to show (any more)
+    worth_posting: bool
+    slack: str | None
+    channel: str | None
+
+
+def claim(services: Services, ids: Collection[int]) -> None:
+    """Lease cards that are nobody's."""
+    real = services.database.now()
+    services.transaction(lambda tx: messages.claim(tx, services.instance, ids, real))
+
+
+def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
+    """Draw each card of ours from what is true now, which is at least what was wanted."""
+    if not found.mine:
+        return {}
+    with services.database.read() as session:
+        company = services.companies.at(found.epoch, session)
+        drawable = look.drawable(session, services, company, found.requests.values())
+    scenes = {request.id: scene for request, scene in drawable}
+    drawn: dict[int, Drawn] = {}
+    for parcel in found.mine:
+        person = company.directory.get(parcel.recipient)
+        scene = scenes.get(parcel.request) if parcel.request else None
+        if scene:
+            scene = look.seen_by(scene, parcel.recipient, parcel.key)
+        drawn[parcel.id] = Drawn(
+            _message(parcel, scene),
+            scene is None or _worth_posting(parcel, scene),
+            person.slack if person else None,
+            parcel.channel or found.direct.get(parcel.recipient),
+        )
+    return drawn
+
+
+def settle(
+    services: Services, results: Sequence[Result], opened: Sequence[tuple[PersonId, str]]
+) -> None:
+    """Store what came of sending, and the direct messages that were opened for it."""
+
+    def change(tx: Write) -> None:
+        messages.remember_channels(tx, opened)
+        messages.settle(tx, services.instance, results, services.database.now())
+
+    services.transaction(change)
+
+
+def _message(parcel: Parcel, scene: Scene | None) -> Message | None:
+    if parcel.request and scene is None:
+        return None
+    return cards.card(parcel.kind, scene, parcel.detail)
+
+
+def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
+    """A question that is settled before it was ever asked is not asked."""
+    if parcel.kind is Card.APPROVAL:
+        return scene.request.state is State.PENDING
+    if parcel.kind is Card.OFFER:
+        current = offer_key(scene.request) == parcel.key
+        return current and scene.request.state is State.ACTIVE
+    return True

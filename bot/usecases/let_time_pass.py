@@ -1,0 +1,55 @@
+"""Time passes for requests whose moment has come; who cannot be decided on is put off."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from bot.runtime.services import Services
+from engine.alarms import Said
+from engine.outcome import Tell
+from engine.request import RequestId
+from storage import apply, clock
+from storage.company import Company
+from storage.database import is_away
+from storage.unread import Finding
+
+log = structlog.get_logger()
+
+
+def due(services: Services, most: int) -> list[RequestId]:
+    """Return so many requests whose moment has come, but none that somebody holds locked."""
+    aside = services.locked_requests.now()
+    found = clock.due(services.database, services.clock.now(), most + len(aside))
+    return [id_ for id_ in found if id_ not in aside][:most]
+
+
+def tick(services: Services, ids: Sequence[RequestId]) -> None:
+    """Let time pass for all of these, in one transaction."""
+    with services.turns.urgent():
+        services.write(
+            lambda tx, company: clock.tick(tx, company, ids, services.clock.now()), urgent=True
+        )
+    services.locked_requests.take_back(ids)
+
+
+def put_off(services: Services, id_: RequestId, why: str) -> None:
+    """Count that a request cannot be decided on, and look at it later."""
+    services.write(lambda tx, c: clock.fail(tx, c, id_, why, services.clock.now()), urgent=True)
+
+
+def tell_of_unreadable(services: Services) -> None:
+    """Tell the admins, once, of rows that could not be read. It keeps nobody from their end."""
+    found = services.database.unread.take()
+    if not found:
+        return
+    try:
+        services.write(lambda tx, c: apply.tell(tx, _alarms(c, found), services.clock.now()))
+    except Exception as fault:
+        services.database.unread.put_back(found)
+        if is_away(fault):
+            raise
+        log.exception("nobody could be told of what cannot be read")
+
+
+def _alarms(company: Company, found: Sequence[Finding]) -> list[Tell]:
+    return [t for f in found for t in apply.alarm(company.admins, Said(f.key, f.sentence))]

@@ -1,0 +1,39 @@
+"""Plans the jobs that run now and then: without a plan none of them would ever begin."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from bot.runtime.services import Services
+from bot.usecases import anchors
+from engine.inventory import IntegrationId
+from storage import jobs
+from storage.database import Write
+from storage.jobs import JobKind
+
+FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told what is found
+
+
+def everything(services: Services) -> None:
+    """Have every job run that a process runs, those of the connected systems among them."""
+    now = services.clock.now()
+    systems(services, services.connected)
+
+    def change(tx: Write) -> None:
+        jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
+        jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
+        jobs.reschedule(tx, JobKind.SWEEP, "", now)
+
+    services.transaction(change)
+
+
+def systems(services: Services, those: Iterable[IntegrationId]) -> None:
+    """Have the resources of systems discovered now, and what was given there compared later."""
+    now = services.clock.now()
+
+    def change(tx: Write) -> None:
+        for id_ in sorted(those):
+            jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
+            jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
+        tx.wake("access")
+
+    services.transaction(change)

@@ -1,0 +1,25 @@
+"""Looks for what no loop would: processes that are gone, requests that sleep past their moment."""
+
+import structlog
+
+from bot.runtime.services import Services
+from engine.request import code_of
+from engine.retry import LONGEST_PAUSE
+from storage import claims, numbers
+from storage.clock import asleep, rouse
+
+EVERY = 2 * LONGEST_PAUSE
+
+log = structlog.get_logger()
+
+
+def sweep(services: Services) -> None:
+    """Forget processes that are gone, set numbers right, rouse requests that nobody would."""
+    now = services.clock.now()
+    services.transaction(claims.forget_dead)
+    services.transaction(numbers.set_right)
+    with services.database.read() as session:
+        found = asleep(session, services.companies.current(session), now)
+    if found:
+        log.error("requests slept past their moment", requests=[code_of(id_) for id_ in found])
+        services.transaction(lambda tx: rouse(tx, found, now))
