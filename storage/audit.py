@@ -282,6 +282,12 @@ def delays(session: Read, after: int, since: datetime) -> list[tuple[int, Mappin
     return [(seq, fields_of(body)) for seq, body in rows]
 
 
+def last(session: Read) -> tuple[int, datetime] | None:
+    """Return the number of the newest entry, and what the clock said when it was written."""
+    query = select(col(AuditRow.seq), col(AuditRow.at)).order_by(col(AuditRow.seq).desc()).limit(1)
+    return next(((seq, at) for seq, at in session.execute(query) if at), None)
+
+
 def newest_moment(session: Read, now: datetime) -> datetime | None:
     """Return when the newest entry was written, of those that name a moment that has been."""
     moments = (_moment(at) for at in session.execute(_TIMES).scalars())

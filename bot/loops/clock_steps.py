@@ -12,6 +12,7 @@ import structlog
 from bot.runtime.services import Services
 from bot.usecases.alarms import tell_admins
 from engine.duration import in_words
+from storage import audit
 from storage.readings import Follower, Reading, take
 
 STEP = 5.0  # seconds; less is put right all the time
@@ -39,6 +40,7 @@ class Steps:
         self._wall = wall
         self._machine = gethostname()
         self._own = Follower()
+        self._begun = False
         self._untold = deque[Step]()
 
     def hear(self, reading: Reading) -> None:
@@ -56,6 +58,9 @@ class Steps:
 
     def look(self) -> None:
         """Look at this machine's clock, and tell what is still to be told."""
+        if not self._begun:
+            self._look_back()
+            self._begun = True
         if not self._services.database.sqlite:
             by = self._own.hear(take(self._wall))
             self._note(
@@ -70,6 +75,21 @@ class Steps:
             tell_admins(self._services, step.key, step.sentence)
             self._untold.popleft()
 
+    def _look_back(self) -> None:
+        """Find that the database's clock was set back while no process ran."""
+        with self._services.database.read() as session:
+            last = audit.last(session)
+        ahead = (last[1] - self._services.clock.now()).total_seconds() if last else 0.0
+        if last and ahead > STEP:
+            sentence = (
+                f"The newest entry of the audit lies {_amount(ahead)} ahead: the database's clock "
+                "was set back while Latchkey did not run, or was wrong before. Latchkey goes by "
+                "it: what was running ends that much later. If it is wrong now, put it right; "
+                "latchkey revoke ends at once what must not last."
+            )
+            log.error("a clock was set", clock="database", seconds=-round(ahead, 1), so=sentence)
+            self._untold.append(Step(f"clock/before/{last[0]}", sentence))
+
     def _note(self, by: float, whose: str, sentence: str) -> None:
         if abs(by) <= STEP:
             return
@@ -80,6 +100,8 @@ class Steps:
 
 
 def _how(by: float) -> str:
-    seconds = abs(by)
-    amount = f"{seconds:.0f} s" if seconds < 120 else in_words(timedelta(seconds=seconds))
-    return f"{'back' if by < 0 else 'ahead'} by {amount}"
+    return f"{'back' if by < 0 else 'ahead'} by {_amount(abs(by))}"
+
+
+def _amount(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else in_words(timedelta(seconds=seconds))

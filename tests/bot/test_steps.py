@@ -1,12 +1,16 @@
 """A clock that is set while Latchkey runs: who is told, what, and how often."""
 
+from datetime import timedelta
+
 import pytest
 from structlog.testing import capture_logs
 
 from bot.loops.clock_steps import Steps
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
-from storage import sync
+from engine.outcome import Entry as AuditEntry
+from engine.request import OPERATOR
+from storage import audit, sync
 from storage.database import BusyError, Database
 from storage.readings import take
 from storage.tables import MessageRow
@@ -89,6 +93,22 @@ def test_a_step_of_the_databases_clock_is_followed_and_told_once(stored, replica
     [said] = told(stored)
     assert all(word in said for word in words)
     assert [line["seconds"] for line in log if line["event"] == "a clock was set"] == [by, by]
+
+
+def test_a_step_while_nobody_ran_is_told_once(stored, replicas):
+    """Access ended an hour late, and nobody was told."""
+    entry = AuditEntry("noted", OPERATOR)
+    later = replicas[0].clock.now() + timedelta(hours=1, minutes=30)
+    stored.write(lambda tx, _: audit.append(tx, [(None, entry)], later))
+    started = [Replica(stored) for _ in range(2)]
+
+    for replica in started:
+        replica.second()
+        replica.database.close()
+
+    [said] = told(stored)
+    assert "1 h 30 ahead" in said or "1 h 29 ahead" in said
+    assert "later" in said
 
 
 def test_a_step_that_ntp_makes_every_day_is_not_told(stored, replicas):
