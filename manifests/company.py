@@ -230,22 +230,22 @@ class IntegrationDocument(Ours):
 
 _ANY_OF: Any = Literal  # which the types take for a constant
 
-_DOCUMENTS = {
-    name: create_model(
-        "IntegrationDocument",
-        __base__=IntegrationDocument,
-        kind=(_ANY_OF[tuple(KINDS)], ...),
-        settings=(kind.settings, ...),
-    )
-    for name, kind in KINDS.items()
-}
+
+def _document(settings: object) -> type[IntegrationDocument]:
+    kinds = _ANY_OF[tuple(KINDS)]
+    fields: dict[str, Any] = {"kind": (kinds, ...), "settings": (settings, ...)}
+    return create_model("IntegrationDocument", __base__=IntegrationDocument, **fields)
+
+
+_DOCUMENTS = {name: _document(kind.settings) for name, kind in KINDS.items()}
+# Where there is one kind, it is meant; of several no other can judge the settings.
+_OF_NO_KIND = next(iter(_DOCUMENTS.values())) if len(_DOCUMENTS) == 1 else _document(Any)
 
 
 def _document_of(item: object) -> type[IntegrationDocument]:
-    """Return the document of the kind that is named; what names none is refused by any."""
+    """Return the document of the kind that is named."""
     named = item.get("kind") if isinstance(item, dict) else None
-    known = _DOCUMENTS.get(named) if isinstance(named, str) else None
-    return known or next(iter(_DOCUMENTS.values()))
+    return _DOCUMENTS.get(named, _OF_NO_KIND) if isinstance(named, str) else _OF_NO_KIND
 
 
 class IntegrationsDocument(Ours):

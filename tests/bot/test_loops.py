@@ -42,7 +42,7 @@ class Held(Memory):
 
     def apply(self, order: Order) -> Report:
         self.called.release()
-        assert self.on.wait(10)
+        assert self.on.wait(PATIENCE)
         return super().apply(order)
 
 
@@ -70,7 +70,7 @@ def begin(loop: AccessLoop, system: Held, accounts: int) -> None:
     loop.look()
     loop.drain()
     for _ in range(accounts):
-        assert system.called.acquire(timeout=10)
+        assert system.called.acquire(timeout=PATIENCE)
 
 
 def finish(loop: AccessLoop, system: Held) -> None:

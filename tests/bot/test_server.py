@@ -264,6 +264,12 @@ def no_files_left():
             yield
 
 
+def of_servers():
+    """Return the seconds of the processor's that servers have taken; who rests takes none."""
+    threads = [t for t in threading.enumerate() if t.name == "http"]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in threads)
+
+
 def test_without_a_file_left_the_door_waits_and_goes_on(connect):
     """Each try was made 2,048 times over, with a line of the log and a timer for each."""
     with structlog.testing.capture_logs() as said, serving(within=LONG) as served:
@@ -275,12 +281,10 @@ def test_without_a_file_left_the_door_waits_and_goes_on(connect):
             for each in (waiting, *others):
                 each.connect(("127.0.0.1", served.port))
             waiting.sendall(GET)
-            (thread,) = [t for t in threading.enumerate() if t.name == "http"]
-            clock = time.pthread_getcpuclockid(thread.ident)
-            began = time.clock_gettime(clock)
+            began = of_servers()
             wait_until(lambda: said)
             threading.Event().wait(1)
-            spent = time.clock_gettime(clock) - began
+            spent = of_servers() - began
             # It gave its own file back to those who are short of one.
             assert read(resting) == b""
         assert spent < 0.5
