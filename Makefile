@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sandbox screenshots demo test matrix image-check fuzz lint bench chaos clean
+.PHONY: help setup sandbox screenshots demo test matrix image-check fuzz lint bench chaos mutants clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ lint: .venv/ready ## ruff, format, strict types, import rules
 
 bench: setup .venv/bench ## measure, side by side, in one run
 	@$(BIN)/python -m tests.benchmarks
+
+.venv/mutants: .venv/ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,mutants]'
+	@touch $@
+
+mutants: setup .venv/mutants ## change the code, and see that a test sees it; ARGS="--seed 7 engine.lifecycle"
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 chaos: setup ## kill it 200 times under everybody's hands; then two and three replicas of it
 	@$(BIN)/python -m tests.chaos

@@ -21,6 +21,7 @@ from storage import claims, sync
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditRow, InstanceRow
+from tests.support.nursery import latchkey
 from tests.support.story import CUSTOMERS, ORDERS, STOCK
 
 
@@ -30,18 +31,6 @@ def told(houses):
     house = houses("socket")
     yield house
     house.clear()
-
-
-def latchkey(*arguments, cwd=None, **env):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *arguments],
-        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **env},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_every_fault_of_the_settings_is_named_at_once(tmp_path):
@@ -79,7 +68,7 @@ def test_an_address_that_cannot_be_meant_is_refused_and_nothing_of_it_told(tmp_p
     done = latchkey("requests", "list", cwd=tmp_path, LATCHKEY_DATABASE_URL=address)
 
     assert done.returncode == 1
-    assert f"LATCHKEY_DATABASE_URL: {said}" in done.stderr or said in done.stderr
+    assert said in done.stderr
     for part in ("Traceback", "Ss", "Rd"):
         assert part not in done.stdout + done.stderr
 

@@ -92,12 +92,23 @@ def test_a_clock_an_hour_ahead_lapses_nothing_that_was_decided(door):
     assert door.request(request.id).state is State.ACTIVE
 
 
-@pytest.mark.parametrize("typed", ["30 s", "20 seconds", "0:00", "1 min", "0", "-5m", "1e-3 h"])
-def test_a_moments_access_is_refused_at_its_field(door, typed):
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("30 s", "“30 s” is not a time."),
+        ("20 seconds", "“20 seconds” is not a time."),
+        ("0:00", "No time at all is too little: the shortest is 5 min."),
+        ("1 min", "“1 min” is too short: the shortest time is 5 min."),
+        ("0", "No time at all is too little: the shortest is 5 min."),
+        ("-5m", "“-5m” is negative: the shortest time is 5 min."),
+        ("1e-3 h", "“1e-3 h” is not a time."),
+    ],
+)
+def test_a_moments_access_is_refused_at_its_field(door, typed, why):
     """Five minutes is the least, in the sandbox too: there the clock is moved on instead."""
     form = door.form("ravi", CUSTOMERS)
     answer = door.submit("ravi", form, filled(form, duration={"value": typed}))
     [(field, said)] = answer.payload["errors"].items()
     assert field.startswith("duration/")
-    assert "5 min" in said or "90 min" in said
+    assert said.startswith(why)
     assert not door.put_back()

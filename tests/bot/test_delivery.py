@@ -10,12 +10,14 @@ from bot.loops.messages import METADATA, MessageLoop
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
 from bot.slack.rate_limits import Pace
-from engine.commands import Cancel
+from engine.commands import Cancel, Extend, Return
+from engine.outcome import Decision
+from engine.request import State
 from engine.retry import LONGEST_PAUSE
 from storage import claims, messages
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
-from tests.support.stored import ALICE, DAN, DORA, WRITING, Stored
+from tests.support.stored import ALICE, DAN, DORA, MINUTE, WRITING, Now, Stored
 from tests.support.waiting import PATIENCE
 
 SECOND = timedelta(seconds=1)
@@ -96,6 +98,15 @@ def loop(services, slack):
     loop.stop()
 
 
+@pytest.fixture
+def still(stored, slack):
+    """The loop by the company's time, which stands still."""
+    services = Services(stored.database, stored.companies, Now(stored), stored.keys, {})
+    loop = MessageLoop(services, slack)
+    yield loop
+    loop.stop()
+
+
 def drain(loop) -> None:
     """Send what is due, and store what came of it."""
     loop.look()
@@ -156,6 +167,113 @@ def test_a_question_that_was_never_posted_is_not_posted_when_it_is_settled(store
 
     assert unsent(stored) == []
     assert sorted(len(slack.texts(p)) for p in (DAN, DORA)) == [0, 1]
+
+
+@pytest.mark.parametrize(("pages", "posts"), [(2, 1), (3, 1), (4, 2)])
+def test_a_card_is_looked_for_on_three_pages_of_what_was_said_since(
+    stored, slack, loop, pages, posts
+):
+    """Only the newest page was read: who had been sent a hundred cards since got one twice."""
+    stored.submit()
+    slack.after = once(TimeoutError())
+    drain(loop)
+    asked = []
+
+    def history(*, channel, cursor, **_):
+        asked.append(cursor)
+        page = int(cursor or 1)
+        there = [m for m in slack.shown[channel].values() if page == pages]
+        return {
+            "messages": [{"ts": "0.1", "text": "something else"}, *there],
+            "response_metadata": {"next_cursor": str(page + 1)},
+        }
+
+    slack.conversations_history = history
+    wait_out_the_doubt(stored)
+    drain(loop)
+
+    assert asked == [None, "2", "3"][:pages]
+    assert unsent(stored) == []
+    assert len(slack.texts(ALICE)) == posts
+
+
+def refuse(_channel):
+    raise SlackApiError("refused", {"ok": False, "error": "something_new"})
+
+
+def test_what_slack_refuses_is_tried_again_with_growing_pauses(stored, slack, still):
+    """The pauses were zero, and no test was red."""
+    stored.submit()
+    slack.before = refuse
+    pauses = []
+    for _ in range(11):
+        drain(still)
+        (row,) = (r for r in stored.rows(MessageRow) if r.shown < r.wanted)
+        pauses.append((row.due_at - stored.now).total_seconds())
+        stored.now = row.due_at
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+def test_what_was_shown_begins_anew_with_a_short_pause(stored, slack, still):
+    """The tries were never counted anew: a card that once had trouble was late ever after."""
+    request = stored.submit()
+    slack.before = refuse
+    for _ in range(5):
+        drain(still)
+        stored.pass_(MINUTE)
+    slack.before = lambda _channel: None
+    drain(still)
+    assert unsent(stored) == []
+
+    def fails(**_):
+        refuse("")
+
+    slack.chat_update = fails
+    stored.do(request, Return(ALICE))
+    drain(still)
+
+    (row,) = (r for r in stored.rows(MessageRow) if r.ts and r.shown < r.wanted)
+    assert row.due_at == stored.now + SECOND
+
+
+def test_an_offer_that_was_never_posted_is_not_posted_after_the_end(stored, slack, still):
+    """Whoever had no access any more was asked whether to extend it."""
+    request = stored.submit()
+    stored.converge()
+    drain(still)
+    slack.before = refuse
+    stored.pass_(55 * MINUTE)
+    stored.tick()
+    drain(still)
+    assert unsent(stored) == [f"{ALICE}/offer"]
+
+    slack.before = lambda _channel: None
+    stored.do(request, Return(ALICE))
+    stored.pass_(SECOND)
+    drain(still)
+
+    assert stored.again(request).state is State.REVOKING
+    assert unsent(stored) == []
+    assert not [text for text in slack.texts(ALICE) if "ends soon" in text]
+    assert [r.ts for r in stored.rows(MessageRow) if r.kind == "offer"] == [None]
+
+
+def test_an_offer_of_a_stretch_that_was_extended_meanwhile_is_not_posted(stored, slack, still):
+    request = stored.submit()
+    stored.converge()
+    slack.before = refuse
+    stored.pass_(55 * MINUTE)
+    stored.tick()
+    drain(still)
+
+    slack.before = lambda _channel: None
+    assert isinstance(stored.do(request, Extend(ALICE, 1)), Decision)
+    stored.pass_(MINUTE)
+    drain(still)
+
+    assert unsent(stored) == []
+    assert [r.ts for r in stored.rows(MessageRow) if r.kind == "offer"] == [None]
 
 
 def test_what_changes_while_a_card_is_taken_over_is_shown(stored, slack, loop, monkeypatch):

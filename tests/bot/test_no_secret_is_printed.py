@@ -4,15 +4,13 @@ The bot's token with a line break at its end was printed whole, in a traceback o
 """
 
 import itertools
-import os
-import subprocess
-import sys
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from bot.sandbox.house import COMPANY, MANIFESTS, Bot
+from bot.sandbox.house import COMPANY, Bot
 from storage.secrets import new_key
+from tests.support.nursery import latchkey
 from tests.support.waiting import wait_until
 
 KEY = new_key()
@@ -85,15 +83,7 @@ RUNS = [
 
 
 def said_by(command, given, folder):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *command.split()],
-        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **WELL, **given},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return latchkey(*command.split(), cwd=folder, **{**WELL, **given})
 
 
 def see_that_it_tells_nothing(done, *more):

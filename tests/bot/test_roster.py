@@ -241,6 +241,20 @@ def test_whatever_comes_instead_of_a_page_is_tried_again(read, slack, answer):
     assert read.tied() == 6
 
 
+def test_what_fails_again_and_again_is_tried_with_growing_pauses(read, slack):
+    """The pauses were zero, and no test was red."""
+    read.run()
+    slack.answers = [FAULTY["a list"]] * 10
+
+    pauses = [read.run().total_seconds() for _ in range(10)]
+
+    # No page is asked for within three seconds of another.
+    assert pauses == [3, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    read.run()
+    slack.answers = [FAULTY["a list"]]
+    assert read.run() == 3 * SECOND  # what was read meanwhile begins anew
+
+
 def test_a_place_that_slack_does_not_know_any_more_is_begun_anew(read, slack):
     read.run()
     slack.answers = [(200, {}, '{"ok": false, "error": "invalid_cursor"}')]

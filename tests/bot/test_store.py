@@ -1,9 +1,7 @@
 """Latchkey's own PostgreSQL, as an operator meets it: what is amiss is one sentence with a cure."""
 
-import os
 import re
 import subprocess
-import sys
 from contextlib import closing
 
 import psycopg
@@ -12,10 +10,11 @@ from sqlalchemy.engine import make_url
 
 from bot import settings
 from bot.operations import doctor
-from bot.sandbox.house import COMPANY, MANIFESTS
+from bot.sandbox.house import COMPANY
 from storage import schema
 from storage.database import Database
 from storage.secrets import new_key
+from tests.support import nursery
 from tests.support.postgres import (
     RUNNER,
     STORE,
@@ -49,17 +48,9 @@ def given(url: str) -> dict[str, str]:
 
 
 def latchkey(url: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
     # The company names a system of its own, which is asked nothing here.
-    system = {"LATCHKEY_SANDBOX_PG": "host=127.0.0.1 port=1"}
-    return subprocess.run(
-        [sys.executable, "-m", "bot", *arguments],
-        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), "COLUMNS": "1000"}
-        | (system | given(url) | more),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    system = {"LATCHKEY_SANDBOX_PG": "host=127.0.0.1 port=1", "COLUMNS": "1000"}
+    return nursery.latchkey(*arguments, **{**system, **given(url), **more})
 
 
 def owner(cluster, url: str, *statements: str) -> None:

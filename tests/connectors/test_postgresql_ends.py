@@ -1,6 +1,7 @@
 """How access ends whatever others hold, and what is left of a login afterwards."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from tests.connectors.harness import (
     order,
     presences,
 )
+from tests.support.waiting import wait_until
 
 HELD, ABSENT, UNKNOWN = Presence.HELD, Presence.ABSENT, Presence.UNKNOWN
 
@@ -71,6 +73,34 @@ def test_lock_that_any_login_can_take_delays_no_end(
     assert not report.alone
     assert not session.alive
     assert harness.left(login) == []
+
+
+@pytest.mark.parametrize("which", ["the login's", "the database's"])
+def test_cleanup_waits_for_other_calls_of_latchkeys(
+    harness: PostgreSQLHarness, target: Target, which: str
+):
+    """It took no lock, and no test was red: two at a time fail on each other, again and again."""
+    login = new_login()
+    later = _have(harness, login, target)
+    harness.connector.apply(order(later, end=[target]))
+    own = sql.SQL("hashtext({})").format(login.name) if which == "the login's" else sql.SQL("0")
+    database = "postgres" if which == "the login's" else "orders"
+    harness.run(
+        "grant create on schema {} to {}", *map(sql.Identifier, (harness.schema, login.name))
+    )
+    waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    with (
+        psycopg.connect(harness.cluster.superuser_dsn(database)) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute(sql.SQL("select pg_advisory_xact_lock({}, {})").format(LOCK, own))
+        cleaned = pool.submit(harness.connector.cleanup, later)
+        wait_until(lambda: harness.one(waits) == (1,) or cleaned.done(), "it waits for the lock")
+        assert not cleaned.done()
+        other.rollback()
+
+        assert cleaned.result() == ()
+    assert login.name not in harness.connector.logins()
 
 
 def test_end_that_nobody_is_in_the_way_of_is_alone(harness: PostgreSQLHarness, target: Target):

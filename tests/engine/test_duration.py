@@ -95,6 +95,33 @@ def test_what_cannot_be_is_refused_with_its_own_sentence(text, part):
     assert len(refusal.sentence) < 200
 
 
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        ("m min mins minute minutes Minuten", 1),
+        ("h hr hrs hour hours std Stunde Stunden", 60),
+        ("d day days Tag Tage Tagen", 1440),
+        ("w week weeks Woche Wochen", 10080),
+    ],
+)
+def test_every_word_for_a_unit_is_known(words, minutes):
+    for word in words.split():
+        assert parse(f"7 {word}") == timedelta(minutes=7 * minutes), word
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["s", "sec", "seconds", "month", "months", "y", "year", "hm", "minuted", "eons", "x", "and"],
+)
+@pytest.mark.parametrize("text", ["90 {}", "90{}", "2 h 30 {}", "30 {} 5 min"])
+def test_an_unknown_word_is_no_unit(text, word):
+    """Taken for minutes, or left out, it gave somebody another time than they had written."""
+    refusal = parse(text.format(word))
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.sentence.startswith(f"“{text.format(word)}” is not a time.")
+
+
 def test_the_limits_are_the_callers():
     assert parse("1", least=MINUTE) == MINUTE
     assert parse("2 days", most=timedelta(days=1)) == Refusal(
@@ -127,7 +154,19 @@ def test_what_is_said_is_understood(duration):
     assert parse(in_words(duration), least=MINUTE) == duration
 
 
-@pytest.mark.parametrize("text", ["for  EVER ", "FOREVER", "indefinite", in_words(None)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "for  EVER ",
+        "FOREVER",
+        "ever",
+        "indefinite",
+        "indefinitely",
+        "no end",
+        "Without End",
+        in_words(None),
+    ],
+)
 def test_words_for_no_end_are_understood_where_it_may_be_asked_for(text):
     assert parse_or_endless(text) is None
     assert isinstance(parse(text), Refusal)

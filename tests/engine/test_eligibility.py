@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from engine.directory import Person, PersonStatus
 from engine.eligibility import (
-    MAX_ENTITLEMENTS,
     Draft,
     allowing,
     check,
@@ -192,8 +191,8 @@ def test_what_is_gone_is_offered_by_nobody():
         ((gone(),), Code.RESOURCE_GONE),
         ((entitlement(1), gone(2)), Code.RESOURCE_GONE),
         ((entitlement(1), entitlement(2, "write")), Code.NOT_ELIGIBLE),
-        (tuple(entitlement(n) for n in range(MAX_ENTITLEMENTS)), None),
-        (tuple(entitlement(n) for n in range(MAX_ENTITLEMENTS + 1)), Code.TOO_MANY),
+        (tuple(entitlement(n) for n in range(50)), None),
+        (tuple(entitlement(n) for n in range(51)), Code.TOO_MANY),
     ],
     ids=["nothing", "gone", "one gone", "not offered", "50", "51"],
 )
@@ -201,6 +200,14 @@ def test_everything_selected_is_tested_at_submission(entitlements, expected):
     reads = flow(targets=(Selector(ORDERS, permissions=frozenset({"read"})),))
 
     assert code(draft(reads, entitlements=entitlements)) is expected
+
+
+def test_who_selects_more_than_50_things_is_told_how_many_there_may_be():
+    """The limit was read from the code under test: whatever it was, it was right."""
+    refusal = check(draft(flow(), entitlements=tuple(entitlement(n) for n in range(60))), company())
+
+    assert refusal.sentence == "A request has at most 50 entitlements; this has 60."
+    assert refusal.about == "entitlement"
 
 
 # --- how long, why -------------------------------------------------------------------------------

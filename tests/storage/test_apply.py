@@ -444,8 +444,10 @@ def bring_in_line(stored) -> None:
 
 
 def change_facts(stored) -> None:
-    stored.write(lambda tx, _: sync._wake(tx, stored.now))
-    stored.tick()
+    for name in ("Alice B.", "Alice"):
+        people = [replace(p, name=name) if p.id == ALICE else p for p in PEOPLE]
+        stored.write(lambda tx, _, p=people: sync.people(tx, p, GROUPS, stored.now))
+        stored.tick()
     for paused in (True, False):
         stored.write(lambda tx, _, p=paused: sync.pause(tx, ADA, stored.now, paused=p))
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from engine import lifecycle
 from engine.commands import Extend, Verify
 from engine.directory import PersonStatus
+from engine.outcome import Decision
 from engine.request import State
 from storage import book, clock, sync
 from storage.tables import MessageRow, RequestRow
@@ -71,7 +72,7 @@ def test_after_a_tick_the_next_moment_is_ahead(stored):
 def test_waking_for_nothing_puts_the_moment_back(stored):
     request = stored.submit(flow=WRITING)
     wake, version = wake_of(stored, request), stored.again(request).version
-    stored.write(lambda tx, _: sync._wake(tx, stored.now))
+    stored.wake()
     assert wake_of(stored, request) == stored.now
 
     stored.tick()
@@ -150,6 +151,24 @@ def test_poisoned_request_backs_off_and_the_others_go_on(stored, poison):
     assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
     alarms = [m for m in stored.rows(MessageRow) if m.key == f"poisoned/{poisoned.id}"]
     assert [m.recipient for m in alarms] == [ADA]
+
+
+@pytest.mark.parametrize("how", ["nothing has changed", "somebody decides"])
+def test_a_request_that_was_decided_on_begins_with_a_short_pause(stored, how):
+    """Its tries were never counted anew: after one bad hour each fault cost five minutes."""
+    request = stored.submit("write on shop.orders", flow=WRITING)
+
+    def fail() -> timedelta:
+        stored.write(lambda tx, c: clock.fail(tx, c, request.id, "ValueError", stored.now))
+        return wake_of(stored, request) - stored.now
+
+    assert [fail().total_seconds() for _ in range(4)] == [2, 4, 8, 16]
+    if how == "nothing has changed":
+        stored.write(lambda tx, c: clock.tick(tx, c, [request.id], stored.now))
+    else:
+        assert isinstance(stored.approve(request), Decision)
+
+    assert fail() == timedelta(seconds=2)
 
 
 def test_deactivated_grantee_loses_what_waits_and_what_runs(stored):

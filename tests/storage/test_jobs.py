@@ -70,6 +70,27 @@ def test_failed_job_is_tried_with_growing_pauses(stored):
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
+@pytest.mark.parametrize("how", ["it ran", "it is planned anew"])
+def test_a_job_that_ran_or_is_planned_anew_begins_with_a_short_pause(stored, how):
+    """Its tries were never counted anew: after one bad hour each fault cost five minutes."""
+    schedule(stored, "pg")
+    for _ in range(6):
+        (job,) = claim(stored)
+        stored.write(lambda tx, _, j=job: jobs.failed(tx, stored.instance, j, stored.now))
+        stored.pass_(HOUR)
+    if how == "it ran":
+        (job,) = claim(stored)
+        stored.write(lambda tx, _: jobs.done(tx, stored.instance, job, stored.now))
+    else:
+        stored.write(lambda tx, _: jobs.reschedule(tx, JobKind.DISCOVER, "pg", stored.now))
+
+    (again,) = claim(stored)
+    stored.write(lambda tx, _: jobs.failed(tx, stored.instance, again, stored.now))
+
+    (row,) = stored.rows(JobRow)
+    assert row.due_at - stored.now == timedelta(seconds=1)
+
+
 def test_what_is_much_further_ahead_than_its_longest_pause_is_due(stored):
     """It was planned by a clock that has been set back, and stood still for as long."""
     longest = {JobKind.DISCOVER: HOUR}

@@ -279,7 +279,7 @@ def test_a_lost_request_whose_end_nobody_knows_is_over(house):
     stored, request = house.stored, house.running[0]
     house.spoil("request", "body", where=f"id = {request.id}")
     house.spoil("audit", "body", where=f"request_id = {request.id}")
-    stored.write(lambda tx, _: sync._wake(tx, stored.now))
+    stored.wake()
 
     house.live()
 
@@ -333,7 +333,7 @@ def test_a_request_that_is_mended_is_what_it_was(house):
     whole = house.body(request)
     before = stored.again(request)
     house.spoil("request", "body", where=f"id = {request.id}")
-    stored.write(lambda tx, _: sync._wake(tx, stored.now))
+    stored.wake()
     house.live()
 
     with stored.database.write() as tx:

@@ -1,7 +1,7 @@
 """Statements in the driver's own words mean, and fail, as SQLAlchemy's do."""
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta, timezone
 
 import psycopg
 import pytest
@@ -55,9 +55,14 @@ def test_what_goes_in_comes_out(database, text):
 
 
 def test_moments_of_all_zones_come_back_as_utc(database):
-    zone = datetime.now().astimezone(UTC).tzinfo
+    """The zone of the test was UTC itself: what is not UTC went in and came out unseen."""
     with database.write() as tx:
-        tx.do(JOB, job("a", due_at=START.astimezone(zone)), job("b"))
+        for hours in (-11, 5.5, 14):
+            there = START.astimezone(timezone(timedelta(hours=hours)))
+            tx.do(JOB, job(f"a{hours}", due_at=there))
+        due = tx.execute(select(col(JobRow.due_at))).scalars().all()
+        assert [(at, at.utcoffset()) for at in due] == [(START, timedelta())] * 3
+        tx.do(JOB, job("b"))
         assert tx.ask(MOVE, {"of": "b", "to": START + timedelta(hours=1)}) == [
             ("b", START + timedelta(hours=1))
         ]

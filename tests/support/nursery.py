@@ -1,7 +1,10 @@
-"""Bots as forks of one process that has imported everything, so that a start is not mostly imports.
+"""Bots and commands as forks of one process that has imported everything, so that a start is not
+mostly imports.
 
-That process has no threads and has opened nothing: what it forks begins where `latchkey run` does
-after its imports, and is a process of its own, to be killed.
+That process has no threads and has opened nothing: what it forks begins where `latchkey` does
+after its imports, and is a process of its own, to be killed. What a fresh interpreter does
+differently, such as its first imports and what it makes of its standard streams, has tests that
+start one.
 """
 
 import atexit
@@ -12,6 +15,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -46,6 +50,23 @@ class Nursery:
 
     def close(self) -> None:
         self._process.communicate()
+
+    def run(
+        self, *arguments: str, env: Mapping[str, str], cwd: Path = ROOT
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `latchkey` with the arguments, in nothing but this environment, to its end."""
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            out.touch(), err.touch()
+            pid = self.ask(
+                env={**env, **self.env},
+                log=str(err),
+                told=str(out),
+                command=arguments,
+                cwd=str(cwd),
+            )
+            status = Child(self, pid).wait()
+            return subprocess.CompletedProcess(arguments, status, out.read_text(), err.read_text())
 
     def ask(self, **order: Any) -> Any:
         assert self._process.stdin
@@ -101,8 +122,12 @@ class Forked(Bot):
             log=str(self._log),
             told=str(self._told),
             command=self._command,
+            cwd=str(ROOT),
         )
         self._process = Child(self._nursery, pid)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._nursery.run(*arguments, env={**self._env, "COLUMNS": "200"})
 
 
 @cache
@@ -113,9 +138,19 @@ def shared() -> Nursery:
     return made
 
 
+def latchkey(
+    *arguments: str, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with these settings and no others."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
+    return shared().run(*arguments, env={**clean, **env}, cwd=cwd or ROOT)
+
+
 def serve() -> None:
     """Fork and poll, an order a line, until nobody gives orders any more."""
     import bot.cli
+    import bot.operations.doctor
+    import bot.operations.export
     import bot.wiring
     import engine.connectors.postgresql
     from storage import schema
@@ -145,7 +180,7 @@ def serve() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _live(env: dict[str, str], log: str, told: str, command: list[str]) -> int:
+def _live(env: dict[str, str], log: str, told: str, command: list[str], cwd: str) -> int:
     from bot.__main__ import main
 
     status = 1
@@ -157,14 +192,21 @@ def _live(env: dict[str, str], log: str, told: str, command: list[str]) -> int:
             os.close(file)
         os.environ.clear()
         os.environ.update(env)
+        time.tzset()
+        os.chdir(cwd)
         random.seed()
         sys.argv = ["latchkey", *command]
         main()
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)  # noqa: T201  (as the interpreter does)
     except BaseException:  # noqa: BLE001  (as any program, it tells, and ends)
         sys.excepthook(*sys.exc_info())
     finally:
+        with suppress(Exception):  # whoever read it has gone
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self, TypeVar
 
-from sqlalchemy import select
-from sqlmodel import SQLModel
+from sqlalchemy import select, update
+from sqlmodel import SQLModel, col
 
 from engine.account import Done, Kind, Work
 from engine.commands import Approve, Command, Reject
@@ -31,7 +31,7 @@ from engine.flow import (
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Decision, Refusal
 from engine.port import Discovered, Secret, Unavailable
-from engine.request import AccessRequest, AccountId, RequestId
+from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
 from storage.accounts import Desk
 from storage.claims import InstanceId
@@ -39,7 +39,7 @@ from storage.company import Companies, Company
 from storage.database import Database, Write
 from storage.messages import Shown
 from storage.secrets import KeyRing
-from storage.tables import AccountRow, FlowRow
+from storage.tables import AccountRow, FlowRow, RequestRow
 from tests.support.system import DEADLINE, System
 
 T = TypeVar("T")
@@ -243,6 +243,14 @@ class Stored:
 
     def pass_(self, time: timedelta) -> None:
         self.now += time
+
+    def wake(self) -> None:
+        """Have the clock look at all that is alive, as whoever stores a fact about it does."""
+        alive = [s.value for s in State if not s.final]
+        with self.database.write() as tx:
+            tx.execute(
+                update(RequestRow).where(col(RequestRow.state).in_(alive)).values(wake_at=self.now)
+            )
 
     def tick(self) -> list[RequestId]:
         """Do what the clock loop does once; return whom it woke."""

@@ -1,0 +1,1206 @@
+"""Every row of the lifecycle: who is told what, in which words, and what the audit says of it.
+
+Written by hand, as a person would tell it. A scene names, in this order: the new state, grants that
+changed, the end that changed, cards (`if there`: none is posted), and the audit's entries. EVE asks
+for ANN, BEN approves. Moments are counted from the submission.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from textwrap import dedent
+from typing import get_args
+
+import pytest
+
+from engine import lifecycle
+from engine.commands import (
+    Approve,
+    Attempt,
+    Cancel,
+    Command,
+    Extend,
+    Observe,
+    Reject,
+    Return,
+    Revoke,
+    Standing,
+    Tick,
+    Verify,
+)
+from engine.directory import PersonStatus
+from engine.flow import Approval, Escalation, Extension, Join
+from engine.outcome import Decision, Entry, Refusal, Tell
+from engine.port import Outcome, Presence
+from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
+from tests.support.builders import (
+    ABSENT,
+    ADA,
+    ANN,
+    BEN,
+    BOB,
+    CAT,
+    DAN,
+    DAY,
+    DBAS,
+    EVE,
+    HELD,
+    HOUR,
+    MINUTE,
+    NOW,
+    REFUSED,
+    SECOND,
+    SECURITY,
+    UNKNOWN,
+    Life,
+    approvers,
+    entitlement,
+    facts,
+    flow,
+    gone,
+    life,
+    person,
+    request,
+    slack_guest,
+)
+
+BOTH = Approval((DBAS, SECURITY), Join.ALL_OF)
+BY_ONE = replace(BOTH, distinct=False)  # one person may approve for both
+FIRST, SECOND_GRANT = GrantId(0), GrantId(1)
+
+
+# --- how a scene is told -------------------------------------------------------------------------
+
+
+def told(before: AccessRequest, result: Decision | Refusal) -> str:
+    if isinstance(result, Refusal):
+        about = f" [{result.about}]" if result.about else ""
+        return f"{result.code.value}{about}: {result.sentence}{_at(result.at)}"
+    if result == Decision(before):
+        return "nothing"
+    lines = [
+        result.request.state.value,
+        *_grants(before, result.request),
+        *_end(before, result.request),
+        *_cards(result.tell),
+        *map(_entry, result.audit),
+    ]
+    return "\n".join(lines)
+
+
+def _at(moment: datetime | None) -> str:
+    return f" ({moment - NOW})" if moment else ""
+
+
+def _grants(before: AccessRequest, after: AccessRequest) -> Iterator[str]:
+    for old, new in zip(before.grants, after.grants, strict=True):
+        if old != new:
+            words = [new.state.value, *(["begun"] if new.begun else [])]
+            words += ["standing"] if new.standing else []
+            yield f"grant {new.id}: {' '.join(words)}{f' ({new.note})' if new.note else ''}"
+
+
+def _end(before: AccessRequest, after: AccessRequest) -> Iterator[str]:
+    if before.ends_at != after.ends_at:
+        yield f"until{_at(after.ends_at)}"
+
+
+def _cards(tells: tuple[Tell, ...]) -> Iterator[str]:
+    for (card, key, detail, post), some in groupby(
+        dict.fromkeys(tells), lambda t: (t.card.value, t.key, t.detail, t.post)
+    ):
+        to = ", ".join(t.to for t in some)
+        named = f"{card} {key}" if key else card
+        yield f"{to}: {named}{'' if post else ', if there'}{f': {detail}' if detail else ''}"
+
+
+def _entry(entry: Entry) -> str:
+    said = "".join(f"; {name} {value}" for name, value in entry.detail.items())
+    return f"audit: {entry.actor} {entry.action}{said}"
+
+
+# --- the scenes ----------------------------------------------------------------------------------
+
+
+def at(state: State, **values: object) -> Life:
+    """EVE asks for ANN; the request has come to this state, an hour is asked for."""
+    return life(state, flow(**values), requestor=EVE)
+
+
+def two(state: State, **values: object) -> Life:
+    return life(state, flow(**values), 1, 2, requestor=EVE)
+
+
+def knowing(made: Life, *people: object, **values: object) -> Life:
+    made.know(*people, **values)  # type: ignore[arg-type]
+    return made
+
+
+def after(made: Life, *commands: Command) -> Life:
+    for command in commands:
+        made.do(command)
+    return made
+
+
+def later(made: Life, time: object) -> Life:
+    made.now += time  # type: ignore[operator]
+    return made
+
+
+def begun(made: Life) -> Life:
+    made.attempt()
+    return made
+
+
+def looked(made: Life) -> Life:
+    made.look()
+    return made
+
+
+def left(name: str, *groups: str, **values: object) -> object:
+    return person(name, *groups, status=PersonStatus.INACTIVE, **values)
+
+
+def deleted(made: Life) -> Life:
+    return knowing(made, flow=replace(made.facts.flow, deleted=True))
+
+
+def closed(made: Life) -> Life:
+    return knowing(made, flow=replace(made.facts.flow, active=False))
+
+
+def unread(made: Life) -> Life:
+    return knowing(made, revision=replace(made.facts.revision, readable=False))
+
+
+def broken(made: Life) -> Life:
+    made.request = made.request.with_(readable=False)
+    return made
+
+
+def first_is_gone(made: Life) -> Life:
+    return knowing(made, entitlements={1: gone(1), 2: entitlement(2)})
+
+
+def on_two_systems(made: Life) -> Life:
+    first, second = made.request.grants
+    made.request = made.request.with_(grants=(first, replace(second, account=AccountId(2))))
+    return made
+
+
+def seen(*outcomes: Outcome, end_refused: str = "") -> Observe:
+    return Observe({GrantId(n): o for n, o in enumerate(outcomes)}, end_refused)
+
+
+Scene = tuple[Callable[[], Life], Command, str]
+
+VERIFYING: dict[str, Scene] = {
+    "the approvers are asked once the grantee has verified": (
+        lambda: at(State.PENDING_MFA),
+        Verify(ANN),
+        """
+        pending
+        eve, ann: request
+        ben, cat: approval
+        audit: ann verified
+        """,
+    ),
+    "verified, and nobody has to approve": (
+        lambda: at(State.PENDING_MFA, approval=None),
+        Verify(ANN),
+        """
+        granting
+        until (1:00:00)
+        eve, ann: request
+        audit: ann verified
+        audit: latchkey approved; how automatic
+        """,
+    ),
+    "verified by who asked": (
+        lambda: at(State.PENDING_MFA),
+        Verify(EVE),
+        "not_yours: Only the person who is to have the access can verify it.",
+    ),
+    "verified too late": (
+        lambda: later(at(State.PENDING_MFA), DAY),
+        Verify(ANN),
+        "lapsed: This request has lapsed (1 day, 0:00:00)",
+    ),
+    "verified after the flow was deleted": (
+        lambda: deleted(at(State.PENDING_MFA)),
+        Verify(ANN),
+        "flow_closed: The access flow of this request was deleted.",
+    ),
+    "verified where the flow cannot be read": (
+        lambda: unread(at(State.PENDING_MFA)),
+        Verify(ANN),
+        "unreadable: The access flow of this request cannot be read. The administrators are told.",
+    ),
+    "verified after who asked has left": (
+        lambda: knowing(at(State.PENDING_MFA), left("eve", "eng")),
+        Verify(ANN),
+        "person_inactive: Eve is no longer active.",
+    ),
+    "verified where the request cannot be read": (
+        lambda: broken(at(State.PENDING_MFA)),
+        Verify(ANN),
+        "unreadable: What is stored of AX-KRXN cannot be read. It can only be ended.",
+    ),
+    "verified twice": (lambda: at(State.PENDING), Verify(ANN), "nothing"),
+    "verified when it is approved": (lambda: at(State.GRANTING), Verify(ANN), "nothing"),
+    "verified when it runs": (lambda: at(State.ACTIVE), Verify(ANN), "nothing"),
+}
+
+DECIDING: dict[str, Scene] = {
+    "approved, shortened, with a reason": (
+        lambda: at(State.PENDING),
+        Approve(BEN, " Fine. ", 30 * MINUTE, keep_extensions=True),
+        """
+        granting
+        until (0:30:00)
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: ben approved; reason Fine.; duration 1800
+        """,
+    ),
+    "one of two groups has approved": (
+        lambda: at(State.PENDING, approval=BOTH),
+        Approve(BEN),
+        """
+        pending
+        ben: approval
+        eve, ann: request
+        audit: ben approved
+        """,
+    ),
+    "the second group approves": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN, "Fine.")),
+        Approve(DAN, "Me too."),
+        """
+        granting
+        until (1:00:00)
+        eve, ann: request
+        ben, cat, dan: approval, if there
+        audit: dan approved; reason Me too.
+        """,
+    ),
+    "a second click has the seats of the first, too": (
+        lambda: knowing(
+            after(at(State.PENDING, approval=BY_ONE), Approve(BEN)), person("ben", "sec")
+        ),
+        Approve(BEN),
+        """
+        granting
+        until (1:00:00)
+        eve, ann: request
+        ben, cat, dan: approval, if there
+        audit: ben approved
+        """,
+    ),
+    "approved twice by the same": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
+        Approve(BEN),
+        "already_approved: You have approved this already. Still needed: Security. (0:00:00)",
+    ),
+    "who approved before has left": (
+        lambda: knowing(after(at(State.PENDING, approval=BOTH), Approve(BEN)), left("ben", "dba")),
+        Approve(DAN),
+        """
+        pending
+        dan, ben: approval
+        eve, ann: request
+        audit: latchkey void; of ben
+        audit: dan approved
+        """,
+    ),
+    "approved by who asked": (
+        lambda: at(State.PENDING),
+        Approve(EVE),
+        "own_request: Nobody decides their own request. Somebody else has to.",
+    ),
+    "approved by somebody else": (
+        lambda: at(State.PENDING),
+        Approve(DAN),
+        "not_approver: You are not an approver of this request (any more).",
+    ),
+    "approved by a guest": (
+        lambda: knowing(at(State.PENDING), slack_guest("ben", "dba")),
+        Approve(BEN),
+        "not_approver: You cannot approve requests.",
+    ),
+    "approved without the reason that is asked for": (
+        lambda: at(State.PENDING, require_reason=True),
+        Approve(BEN),
+        "reason_needed [reason]: This flow asks for a reason.",
+    ),
+    "approved with too long a reason": (
+        lambda: at(State.PENDING),
+        Approve(BEN, "x" * 125),
+        "text_too_long [reason]: A reason has at most 124 characters; this has 125.",
+    ),
+    "approved for too short a time": (
+        lambda: at(State.PENDING),
+        Approve(BEN, "", 5 * MINUTE - SECOND),
+        "bad_duration [duration]: The shortest time is 5 minutes.",
+    ),
+    "approved for longer than asked": (
+        lambda: at(State.PENDING),
+        Approve(BEN, "", HOUR + SECOND),
+        "bad_duration [duration]: You can shorten the time, not lengthen it.",
+    ),
+    "approved too late": (
+        lambda: later(at(State.PENDING), DAY),
+        Approve(BEN),
+        "lapsed: This request has lapsed (1 day, 0:00:00)",
+    ),
+    "approved where the grantee has left": (
+        lambda: knowing(at(State.PENDING), left("ann", "eng")),
+        Approve(BEN),
+        "person_inactive: Ann is no longer active.",
+    ),
+    "approved before it is verified": (
+        lambda: at(State.PENDING_MFA),
+        Approve(BEN),
+        "nothing_to_do: Ann has to verify first.",
+    ),
+    "rejected": (
+        lambda: at(State.PENDING),
+        Reject(CAT, " Not today. "),
+        """
+        rejected
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: cat rejected; reason Not today.
+        """,
+    ),
+    "rejected by who is to have it": (
+        lambda: at(State.PENDING),
+        Reject(ANN),
+        "own_request: Nobody decides their own request. Somebody else has to.",
+    ),
+    "rejected without the reason that is asked for": (
+        lambda: at(State.PENDING, require_reason=True),
+        Reject(BEN),
+        "reason_needed [reason]: This flow asks for a reason.",
+    ),
+    "rejected before it is verified": (
+        lambda: at(State.PENDING_MFA),
+        Reject(BEN),
+        "nothing_to_do: Ann has to verify first.",
+    ),
+    "cancelled by who is to have it": (
+        lambda: at(State.PENDING),
+        Cancel(ANN, " No need. "),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: ann cancelled; reason No need.
+        """,
+    ),
+    "cancelled before it is verified": (
+        lambda: at(State.PENDING_MFA),
+        Cancel(OPERATOR),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request
+        audit: operator cancelled
+        """,
+    ),
+    "cancelled by an approver": (
+        lambda: at(State.PENDING),
+        Cancel(BEN),
+        "not_yours: Only who asked, who is to have it, or an admin can cancel.",
+    ),
+    "cancelled with too long a reason": (
+        lambda: at(State.PENDING_MFA),
+        Cancel(EVE, "x" * 125),
+        "text_too_long [reason]: A reason has at most 124 characters; this has 125.",
+    ),
+}
+
+WAITING: dict[str, Scene] = {
+    "nothing has happened": (lambda: at(State.PENDING), Tick(), "nothing"),
+    "not verified, and nothing has happened": (lambda: at(State.PENDING_MFA), Tick(), "nothing"),
+    "the grantee has left": (
+        lambda: knowing(at(State.PENDING), left("ann", "eng")),
+        Tick(),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey cancelled; reason Ann is no longer active
+        """,
+    ),
+    "who asked is a guest now": (
+        lambda: knowing(at(State.PENDING_MFA), slack_guest("eve", "eng")),
+        Tick(),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request
+        audit: latchkey cancelled; reason Eve is a guest now
+        """,
+    ),
+    "its flow was deleted": (
+        lambda: deleted(at(State.PENDING)),
+        Tick(),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey cancelled; reason its access flow was deleted
+        """,
+    ),
+    "nobody decided": (
+        lambda: later(at(State.PENDING), DAY),
+        Tick(),
+        """
+        timed_out
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey timed_out; reason nobody decided in time
+        """,
+    ),
+    "nobody verified": (
+        lambda: later(at(State.PENDING_MFA), DAY),
+        Tick(),
+        """
+        timed_out
+        grant 0: ended
+        eve, ann: request
+        audit: latchkey timed_out; reason nobody decided in time
+        """,
+    ),
+    "its flow cannot be read, and something is gone": (
+        lambda: unread(first_is_gone(two(State.PENDING))),
+        Tick(),
+        "nothing",
+    ),
+    "it cannot be read, and something is gone": (
+        lambda: broken(first_is_gone(two(State.PENDING))),
+        Tick(),
+        "nothing",
+    ),
+    "nobody decided, and its flow cannot be read": (
+        lambda: later(unread(at(State.PENDING)), DAY),
+        Tick(),
+        """
+        timed_out
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey timed_out; reason nobody decided in time
+        """,
+    ),
+    "nobody decided, and it cannot be read": (
+        lambda: later(broken(at(State.PENDING)), DAY),
+        Tick(),
+        """
+        timed_out
+        grant 0: ended
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey timed_out; reason nobody decided in time
+        """,
+    ),
+    "one thing of two is gone": (
+        lambda: first_is_gone(two(State.PENDING)),
+        Tick(),
+        """
+        pending
+        grant 0: refused (It no longer exists.)
+        eve, ann: request
+        audit: latchkey dropped; entitlement 1
+        """,
+    ),
+    "not verified, and one thing of two is gone": (
+        lambda: first_is_gone(two(State.PENDING_MFA)),
+        Tick(),
+        """
+        pending_mfa
+        grant 0: refused (It no longer exists.)
+        eve, ann: request
+        audit: latchkey dropped; entitlement 1
+        """,
+    ),
+    "all is gone": (
+        lambda: first_is_gone(at(State.PENDING)),
+        Tick(),
+        """
+        cancelled
+        grant 0: refused (It no longer exists.)
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey dropped; entitlement 1
+        audit: latchkey cancelled; reason what it asked for no longer exists
+        """,
+    ),
+    "the first tier's time has come": (
+        lambda: later(at(State.PENDING, escalation=Escalation(HOUR, (approvers(DAN),))), HOUR),
+        Tick(),
+        """
+        pending
+        dan: approval
+        audit: latchkey escalated; tier 1
+        """,
+    ),
+    "a tier of nobody is skipped": (
+        lambda: later(
+            at(State.PENDING, escalation=Escalation(HOUR, (approvers(), approvers(DAN)))), HOUR
+        ),
+        Tick(),
+        """
+        pending
+        dan: approval
+        audit: latchkey escalated; tier 1
+        audit: latchkey escalated; tier 2
+        """,
+    ),
+    "every tier was asked in vain": (
+        lambda: later(at(State.PENDING, escalation=Escalation(HOUR, (approvers(DAN),))), 2 * HOUR),
+        Tick(),
+        """
+        pending
+        abe, ada: alarm undecided: Nobody has decided AX-KRXN; every tier was asked.
+        dan: approval
+        audit: latchkey escalated; tier 1
+        audit: latchkey admins_told
+        """,
+    ),
+    "nobody is left who could approve": (
+        lambda: knowing(
+            at(State.PENDING),
+            left("ben", "dba"),
+            left("cat", "dba"),
+            admins=frozenset({ANN, EVE}),
+        ),
+        Tick(),
+        """
+        pending
+        ben, cat: approval
+        ann, eve: alarm stuck: AX-KRXN waits, and there is nobody left who could approve it.
+        """,
+    ),
+    "who had approved has left": (
+        lambda: knowing(after(at(State.PENDING, approval=BOTH), Approve(BEN)), left("ben", "dba")),
+        Tick(),
+        """
+        pending
+        ben: approval
+        audit: latchkey void; of ben
+        """,
+    ),
+}
+
+GRANTING: dict[str, Scene] = {
+    "it is looked at, and is not there": (
+        lambda: at(State.GRANTING),
+        Standing({FIRST: False}),
+        """
+        granting
+        grant 0: wanted
+        """,
+    ),
+    "it was there before": (
+        lambda: at(State.GRANTING),
+        Standing({FIRST: True}),
+        """
+        active
+        grant 0: held standing
+        ann: notice standing/0: AX-KRXN: Ann already held read on orders/t1, not through Latchkey. \
+It stays when the request ends.
+        abe, ada: alarm standing/0: AX-KRXN: Ann already held read on orders/t1, not through \
+Latchkey. It stays when the request ends.
+        eve, ann: request
+        audit: latchkey standing; entitlements [1]
+        audit: latchkey granted; until 2026-03-02T10:00:00+00:00
+        """,
+    ),
+    "the second thing was there before": (
+        lambda: after(begun(two(State.GRANTING)), seen(HELD)),
+        Standing({FIRST: True, SECOND_GRANT: True}),
+        "nothing",
+    ),
+    "it is about to be given": (
+        lambda: later(looked(at(State.GRANTING)), 5 * MINUTE),
+        Attempt(),
+        """
+        granting
+        grant 0: wanted begun
+        until (1:05:00)
+        """,
+    ),
+    "it was not looked at yet": (lambda: at(State.GRANTING), Attempt(), "nothing"),
+    "it has lapsed": (lambda: later(looked(at(State.GRANTING)), DAY), Attempt(), "nothing"),
+    "one thing of two may not be given any more": (
+        lambda: looked(first_is_gone(two(State.GRANTING))),
+        Attempt(),
+        """
+        granting
+        grant 0: refused (It no longer exists.)
+        grant 1: wanted begun
+        ann: notice refused/0: AX-KRXN: read on orders/t1 was not granted. It no longer exists.
+        abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was not granted. It no longer exists.
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey refused; entitlement 1; why It no longer exists.
+        """,
+    ),
+    "nothing of it may be given any more": (
+        lambda: looked(knowing(two(State.GRANTING), person("eve"))),
+        Attempt(),
+        """
+        failed
+        grant 0: refused (“Read orders” is no longer open to Eve.)
+        grant 1: refused (“Read orders” is no longer open to Eve.)
+        ann: notice refused/0: AX-KRXN: read on orders/t1 was not granted. \
+“Read orders” is no longer open to Eve.
+        abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was not granted. \
+“Read orders” is no longer open to Eve.
+        ann: notice refused/1: AX-KRXN: read on orders/t2 was not granted. \
+“Read orders” is no longer open to Eve.
+        abe, ada: alarm refused/1: AX-KRXN: read on orders/t2 was not granted. \
+“Read orders” is no longer open to Eve.
+        eve, ann: request
+        ben, cat: approval, if there
+        eve, ann: ended
+        audit: latchkey refused; entitlement 1; why “Read orders” is no longer open to Eve.
+        audit: latchkey refused; entitlement 2; why “Read orders” is no longer open to Eve.
+        audit: latchkey revoking; ending failed; reason all was refused
+        audit: latchkey failed
+        """,
+    ),
+    "it is seen": (
+        lambda: later(begun(at(State.GRANTING)), MINUTE),
+        seen(HELD),
+        """
+        active
+        grant 0: held begun
+        until (1:01:00)
+        eve, ann: request
+        audit: latchkey granted; until 2026-03-02T10:01:00+00:00
+        """,
+    ),
+    "it is not seen yet": (lambda: begun(at(State.GRANTING)), seen(UNKNOWN), "nothing"),
+    "it is seen, but for a part": (
+        lambda: begun(at(State.GRANTING)),
+        seen(Outcome(Presence.HELD, left_out="geo")),
+        """
+        active
+        grant 0: held begun
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey left_out; entitlement 1; left_out geo
+        audit: latchkey granted; until 2026-03-02T10:00:00+00:00
+        """,
+    ),
+    "the system refuses one thing of two": (
+        lambda: begun(two(State.GRANTING)),
+        seen(REFUSED, HELD),
+        """
+        active
+        grant 0: refused begun (The table was dropped.)
+        grant 1: held begun
+        ann: notice refused/0: AX-KRXN: read on orders/t1 was refused. The table was dropped. \
+What was begun of it is being undone.
+        abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was refused. The table was dropped. \
+What was begun of it is being undone.
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey refused; entitlement 1; why The table was dropped.
+        audit: latchkey granted; until 2026-03-02T10:00:00+00:00
+        """,
+    ),
+    "the system refuses all": (
+        lambda: begun(at(State.GRANTING)),
+        seen(REFUSED),
+        """
+        revoking
+        grant 0: refused begun (The table was dropped.)
+        ann: notice refused/0: AX-KRXN: read on orders/t1 was refused. The table was dropped. \
+What was begun of it is being undone.
+        abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was refused. The table was dropped. \
+What was begun of it is being undone.
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey refused; entitlement 1; why The table was dropped.
+        audit: latchkey revoking; ending failed; reason all was refused
+        """,
+    ),
+    "what was refused at the last look is reported as held, late": (
+        lambda: after(looked(first_is_gone(two(State.GRANTING))), Attempt()),
+        seen(HELD, HELD),
+        """
+        active
+        grant 1: held begun
+        eve, ann: request
+        audit: latchkey granted; until 2026-03-02T10:00:00+00:00
+        """,
+    ),
+    "it waits to be given": (lambda: at(State.GRANTING), Tick(), "nothing"),
+    "the grantee has left before it was given": (
+        lambda: knowing(at(State.GRANTING), left("ann", "eng")),
+        Tick(),
+        """
+        revoked
+        grant 0: ended
+        eve, ann: request
+        eve, ann: ended
+        audit: latchkey revoking; ending revoked; reason Ann is no longer active
+        audit: latchkey revoked
+        """,
+    ),
+    "it could not be given in time": (
+        lambda: later(at(State.GRANTING), DAY),
+        Tick(),
+        """
+        failed
+        grant 0: refused (it could not be granted in time)
+        eve, ann: request
+        eve, ann: ended
+        audit: latchkey revoking; ending failed; reason it could not be granted in time
+        audit: latchkey failed
+        """,
+    ),
+    "what was begun could not be seen in time": (
+        lambda: later(begun(at(State.GRANTING)), HOUR),
+        Tick(),
+        """
+        revoking
+        grant 0: refused begun (it could not be granted in time)
+        eve, ann: request
+        audit: latchkey revoking; ending failed; reason it could not be granted in time
+        """,
+    ),
+    "returned while it is given": (
+        lambda: begun(at(State.GRANTING)),
+        Return(EVE),
+        """
+        revoking
+        eve, ann: request
+        audit: eve revoking; ending returned
+        """,
+    ),
+    "revoked while it is given": (
+        lambda: begun(at(State.GRANTING)),
+        Revoke(BEN, "Wrong table."),
+        """
+        revoking
+        eve, ann: request
+        audit: ben revoking; ending revoked; reason Wrong table.
+        """,
+    ),
+    "extended before it runs": (
+        lambda: at(State.GRANTING),
+        Extend(ANN, 1),
+        "not_running: Ben approved this request (0:00:00)",
+    ),
+}
+
+RUNNING: dict[str, Scene] = {
+    "it runs": (lambda: at(State.ACTIVE), Tick(), "nothing"),
+    "its end is near": (
+        lambda: later(at(State.ACTIVE), 50 * MINUTE),
+        Tick(),
+        """
+        active
+        eve, ann: offer 0/1
+        audit: latchkey offered; ends_at 2026-03-02T10:00:00+00:00
+        """,
+    ),
+    "its end was announced": (
+        lambda: after(later(at(State.ACTIVE), 50 * MINUTE), Tick()),
+        Tick(),
+        "nothing",
+    ),
+    "it is over": (
+        lambda: later(after(later(at(State.ACTIVE), 50 * MINUTE), Tick()), 10 * MINUTE),
+        Tick(),
+        """
+        revoking
+        eve, ann: request
+        eve, ann: offer 0/1, if there
+        audit: latchkey revoking; ending expired
+        """,
+    ),
+    "the grantee is gone": (
+        lambda: knowing(at(State.ACTIVE), left("ann", "eng")),
+        Tick(),
+        """
+        revoking
+        eve, ann: request
+        audit: latchkey revoking; ending revoked; reason Ann is no longer active
+        """,
+    ),
+    "who had asked is gone, and the grantee has a manager": (
+        lambda: knowing(at(State.ACTIVE), left("eve", "eng"), person("ann", "eng", manager=BOB)),
+        Tick(),
+        """
+        active
+        bob: notice orphaned: Eve is no longer active, and had asked for AX-KRXN. \
+Ann keeps the access until its end.
+        """,
+    ),
+    "who had asked is gone, and was the manager": (
+        lambda: knowing(at(State.ACTIVE), left("eve", "eng")),
+        Tick(),
+        """
+        active
+        abe, ada: alarm orphaned: Eve is no longer active, and had asked for AX-KRXN. \
+Ann keeps the access until its end.
+        """,
+    ),
+    "there is nothing new to give": (lambda: at(State.ACTIVE), Attempt(), "nothing"),
+    "the rest is about to be given": (
+        lambda: looked(after(two(State.GRANTING), Standing({FIRST: True}))),
+        Attempt(),
+        """
+        active
+        grant 1: wanted begun
+        """,
+    ),
+    "the rest may not be given any more": (
+        lambda: knowing(
+            looked(after(two(State.GRANTING), Standing({FIRST: True}))),
+            entitlements={1: entitlement(1), 2: gone(2)},
+        ),
+        Attempt(),
+        """
+        active
+        grant 1: refused (It no longer exists.)
+        ann: notice refused/1: AX-KRXN: read on orders/t2 was not granted. It no longer exists.
+        abe, ada: alarm refused/1: AX-KRXN: read on orders/t2 was not granted. It no longer exists.
+        eve, ann: request
+        ben, cat: approval, if there
+        audit: latchkey refused; entitlement 2; why It no longer exists.
+        """,
+    ),
+    "the rest was there before": (
+        lambda: after(two(State.GRANTING), Standing({FIRST: True})),
+        Standing({SECOND_GRANT: True}),
+        """
+        active
+        grant 1: held standing
+        ann: notice standing/1: AX-KRXN: Ann already held read on orders/t2, not through \
+Latchkey. It stays when the request ends.
+        abe, ada: alarm standing/1: AX-KRXN: Ann already held read on orders/t2, not through \
+Latchkey. It stays when the request ends.
+        audit: latchkey standing; entitlements [2]
+        """,
+    ),
+    "it is seen again": (lambda: at(State.ACTIVE), seen(HELD), "nothing"),
+    "what was refused is seen undone": (
+        lambda: after(begun(two(State.GRANTING)), seen(REFUSED, HELD)),
+        seen(ABSENT, HELD),
+        """
+        active
+        grant 0: refused (The table was dropped.)
+        eve, ann: request
+        ben, cat: approval, if there
+        """,
+    ),
+    "extended": (
+        lambda: after(later(at(State.ACTIVE), 50 * MINUTE), Tick()),
+        Extend(EVE, 1),
+        """
+        active
+        until (1:30:00)
+        eve, ann: request
+        eve, ann: offer 0/1, if there
+        audit: eve extended; until 2026-03-02T10:30:00+00:00
+        """,
+    ),
+    "the systems have taken the extension": (
+        lambda: after(at(State.ACTIVE), Extend(ANN, 1)),
+        seen(HELD),
+        """
+        active
+        eve, ann: request
+        """,
+    ),
+    "one system of two has taken the extension": (
+        lambda: after(begun(on_two_systems(two(State.GRANTING))), seen(HELD, HELD), Extend(ANN, 1)),
+        seen(HELD),
+        """
+        active
+        """,
+    ),
+    "a system refuses the extension": (
+        lambda: after(at(State.ACTIVE), Extend(ANN, 1)),
+        seen(HELD, end_refused="its policy allows one hour"),
+        """
+        active
+        until (1:00:00)
+        eve, ann: notice not_extended/2026-03-02T09:00:00+00:00: AX-KRXN could not be extended: \
+its policy allows one hour. The old end stands.
+        eve, ann: request
+        audit: latchkey extension_refused; reason its policy allows one hour
+        """,
+    ),
+    "extended by an approver": (
+        lambda: at(State.ACTIVE),
+        Extend(BEN, 1),
+        "not_yours: Only who asked, or who has the access, can extend it.",
+    ),
+    "extended twice by one button": (
+        lambda: after(at(State.ACTIVE), Extend(ANN, 1)),
+        Extend(ANN, 1),
+        "already_extended: This was extended already. It ends (1:30:00)",
+    ),
+    "extended more often than the flow allows": (
+        lambda: at(State.ACTIVE, extension=Extension(0, 30 * MINUTE)),
+        Extend(ANN, 1),
+        "no_extension_left: There is no extension left. It ends (1:00:00)",
+    ),
+    "extended where there is no end": (
+        lambda: at(State.ACTIVE, grant_for=None),
+        Extend(ANN, 1),
+        "nothing_to_do: This access has no end. There is nothing to extend.",
+    ),
+    "extended at its end": (
+        lambda: later(at(State.ACTIVE), HOUR),
+        Extend(ANN, 1),
+        "not_running: This access has just ended (1:00:00)",
+    ),
+    "extended where the flow is closed": (
+        lambda: closed(at(State.ACTIVE)),
+        Extend(ANN, 1),
+        "flow_closed: Its access flow takes no extensions any more.",
+    ),
+    "extended for who has left": (
+        lambda: knowing(at(State.ACTIVE), left("ann", "eng")),
+        Extend(EVE, 1),
+        "person_inactive: Ann is no longer active.",
+    ),
+    "extended by who is a guest now": (
+        lambda: knowing(at(State.ACTIVE), slack_guest("eve", "eng")),
+        Extend(EVE, 1),
+        "person_inactive: Eve is a guest now.",
+    ),
+    "returned": (
+        lambda: at(State.ACTIVE),
+        Return(ANN),
+        """
+        revoking
+        eve, ann: request
+        audit: ann revoking; ending returned
+        """,
+    ),
+    "returned by an admin": (
+        lambda: at(State.ACTIVE),
+        Return(ADA),
+        "not_yours: Only who asked, or who has the access, can return it.",
+    ),
+    "revoked by who approved": (
+        lambda: after(later(at(State.ACTIVE), 50 * MINUTE), Tick()),
+        Revoke(BEN, " Enough. "),
+        """
+        revoking
+        eve, ann: request
+        eve, ann: offer 0/1, if there
+        audit: ben revoking; ending revoked; reason Enough.
+        """,
+    ),
+    "revoked by who did not approve": (
+        lambda: at(State.ACTIVE),
+        Revoke(CAT),
+        "not_yours: Only an admin, or who approved it, can revoke it.",
+    ),
+    "revoked with too long a reason": (
+        lambda: at(State.ACTIVE),
+        Revoke(ADA, "x" * 125),
+        "text_too_long [reason]: A reason has at most 124 characters; this has 125.",
+    ),
+    "approved when it runs": (
+        lambda: at(State.ACTIVE),
+        Approve(CAT),
+        "settled: Ben approved this request (0:00:00)",
+    ),
+}
+
+ENDING: dict[str, Scene] = {
+    "nobody has seen it gone": (lambda: at(State.REVOKING), Tick(), "nothing"),
+    "it is still there": (lambda: at(State.REVOKING), seen(HELD), "nothing"),
+    "the system refuses to take it away": (lambda: at(State.REVOKING), seen(REFUSED), "nothing"),
+    "it is seen gone": (
+        lambda: at(State.REVOKING),
+        seen(ABSENT),
+        """
+        returned
+        grant 0: ended
+        eve, ann: request
+        eve, ann: ended
+        audit: latchkey returned
+        """,
+    ),
+    "one thing of two is seen gone": (
+        lambda: after(begun(two(State.GRANTING)), seen(HELD, HELD), Return(ANN)),
+        seen(ABSENT, HELD),
+        """
+        revoking
+        grant 0: ended
+        """,
+    ),
+    "another request wants it": (
+        lambda: knowing(at(State.REVOKING), held_elsewhere={1: "AX-7K2M"}),
+        Tick(),
+        """
+        returned
+        grant 0: ended (still held under AX-7K2M)
+        eve, ann: request
+        eve, ann: ended
+        audit: latchkey returned; kept ['still held under AX-7K2M']
+        """,
+    ),
+    "another request wants one thing, the other was there before": (
+        lambda: knowing(
+            after(two(State.GRANTING), Standing({FIRST: True, SECOND_GRANT: False}), Attempt()),
+            held_elsewhere={2: "AX-7K2M"},
+        ),
+        Revoke(ADA),
+        """
+        revoked
+        grant 0: ended standing (It was there before, and stays.)
+        grant 1: ended (still held under AX-7K2M)
+        eve, ann: request
+        eve, ann: ended
+        audit: ada revoking; ending revoked
+        audit: latchkey revoked; kept ['It was there before, and stays.', \
+'still held under AX-7K2M']
+        """,
+    ),
+    "what was refused is seen gone": (
+        lambda: after(begun(at(State.GRANTING)), seen(REFUSED)),
+        seen(ABSENT),
+        """
+        failed
+        grant 0: refused (The table was dropped.)
+        eve, ann: request
+        ben, cat: approval, if there
+        eve, ann: ended
+        audit: latchkey failed
+        """,
+    ),
+    "a look comes late": (lambda: at(State.REVOKING), Standing({FIRST: True}), "nothing"),
+    "a call comes late": (lambda: at(State.REVOKING), Attempt(), "nothing"),
+}
+
+SCENES = {**VERIFYING, **DECIDING, **WAITING, **GRANTING, **RUNNING, **ENDING}
+
+# Whoever comes too late, or too early, is told what is true of the request.
+SETTLED = {
+    State.GRANTING: "Ben approved this request (0:00:00)",
+    State.ACTIVE: "Ben approved this request (0:00:00)",
+    State.REVOKING: "Ben approved this request (0:00:00)",
+    State.CANCELLED: "This request was cancelled by Ann (0:00:00)",
+    State.TIMED_OUT: "This request was timed out by Latchkey (1 day, 0:00:00)",
+    State.REJECTED: "Ben rejected this request (0:00:00)",
+    State.FAILED: "Ben approved this request (0:00:00)",
+    State.EXPIRED: "Ben approved this request (0:00:00)",
+    State.RETURNED: "Ben approved this request (0:00:00)",
+    State.REVOKED: "Ben approved this request (0:00:00)",
+}
+NOT_RUNNING = {
+    State.PENDING_MFA: "Ann has to verify first.",
+    State.PENDING: "This request still waits for a decision.",
+    State.REVOKING: "This access is being taken away (0:00:00)",
+    State.CANCELLED: "This request was cancelled by Ann (0:00:00)",
+    State.TIMED_OUT: "This request was timed out by Latchkey (1 day, 0:00:00)",
+    State.REJECTED: "Ben rejected this request (0:00:00)",
+    State.FAILED: "This request was failed by Latchkey (0:00:00)",
+    State.EXPIRED: "This request was expired by Latchkey (1:00:00)",
+    State.RETURNED: "This request was returned by Ann (0:00:00)",
+    State.REVOKED: "This request was revoked by Ada (0:00:00)",
+}
+LATE: list[tuple[Command, State, str]] = [
+    *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT), Cancel(ANN))
+      for s, said in SETTLED.items()),
+    *((Verify(ANN), s, f"settled: {said}") for s, said in SETTLED.items()
+      if s not in {State.GRANTING, State.ACTIVE}),
+    *((c, s, f"not_running: {said}") for c in (Extend(ANN, 1), Return(ANN), Revoke(ADA))
+      for s, said in NOT_RUNNING.items()),
+    *((c, s, "nothing") for c in (Attempt(), Standing({FIRST: True}), seen(HELD))
+      for s in (State.PENDING_MFA, State.PENDING)),
+    *((c, s, "nothing") for c in (Tick(), Attempt(), Standing({FIRST: True}), seen(HELD))
+      for s in State if s.final),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "command", "expected"), SCENES.values(), ids=list(SCENES))
+def test_who_is_told_what_and_what_the_audit_says(made, command, expected):
+    scene = made()
+    before = scene.request
+
+    assert told(before, scene.do(command)) == dedent(expected).strip()
+
+
+@pytest.mark.parametrize(("command", "state", "expected"), LATE, ids=str)
+def test_who_comes_too_late_or_too_early_is_told_what_is_true(command, state, expected):
+    scene = at(state)
+    before = scene.request
+
+    assert told(before, scene.do(command)) == expected
+
+
+def test_every_row_of_the_lifecycle_is_told():
+    walked = {(type(c), made().request.state) for made, c, _ in SCENES.values()}
+    walked |= {(type(c), state) for c, state, _ in LATE}
+
+    assert walked == {(c, s) for c in get_args(Command) for s in State}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (
+            {},
+            """
+            pending
+            eve, ann: request
+            ben, cat: approval
+            audit: eve submitted; grantee ann; justification INC-42
+            """,
+        ),
+        (
+            {"require_mfa": True},
+            """
+            pending_mfa
+            eve, ann: request
+            audit: eve submitted; grantee ann; justification INC-42
+            """,
+        ),
+        (
+            {"approval": None},
+            """
+            granting
+            until (1:00:00)
+            eve, ann: request
+            audit: eve submitted; grantee ann; justification INC-42
+            audit: latchkey approved; how automatic
+            """,
+        ),
+        (
+            {"approval": Approval((approvers(),))},
+            """
+            pending
+            eve, ann: request
+            abe, ada: approval
+            audit: eve submitted; grantee ann; justification INC-42
+            """,
+        ),
+    ],
+    ids=["to approve", "to verify", "automatic", "with nobody to approve but the admins"],
+)
+def test_who_is_told_of_a_new_request(values, expected):
+    of = flow(**values)
+    before = request(of, requestor=EVE)
+
+    assert told(before, lifecycle.begin(before, facts(of), NOW)) == dedent(expected).strip()

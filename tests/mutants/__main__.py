@@ -1,0 +1,154 @@
+"""Mutants: the code with one small change each, which some test has to see.
+
+`python -m tests.mutants` draws some of all that can be made of the modules in `mutants.toml`, by a
+seed that it prints, and runs for each the tests that are named there beside its module. Those that
+no test sees are listed. What cannot be seen by any test stands in `mutants.toml`, with its reason,
+and is not drawn.
+"""
+
+import argparse
+import difflib
+import importlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from cosmic_ray.operators.operator import Operator
+
+from tests.mutants.operators import changed, occurrences, operators
+from tests.mutants.run import CONFIGURATION, ROOT
+
+MANY = 400
+BAR = 0.95
+PATIENCE = 180  # seconds for the tests of one mutant; one that never ends is seen
+QUIET = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    module: str
+    operator: str
+    source: str
+    line: int
+    change: tuple[str, str]  # the line as it is, and as it becomes
+
+    def __str__(self) -> str:
+        was, is_ = self.change
+        return f"{self.module}:{self.line} {self.operator}\n    - {was}\n    + {is_}"
+
+
+def file_of(module: str) -> Path:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def places(module: str) -> list[tuple[str, Operator, int]]:
+    """Return all that can be changed in a module: with what, and the how manieth place for it."""
+    source = file_of(module).read_text()
+    enums = {
+        name: value
+        for name, value in vars(importlib.import_module(module)).items()
+        if isinstance(value, type) and issubclass(value, Enum)
+    }
+    return [
+        (module, operator, number)
+        for operator in operators(enums)
+        for number in range(occurrences(source, operator))
+    ]
+
+
+def mutant(module: str, operator: Operator, number: int) -> Mutant:
+    source = file_of(module).read_text()
+    made = changed(source, operator, number)
+    return Mutant(module, type(operator).__name__, made, *_difference(source, made))
+
+
+def _difference(source: str, made: str) -> tuple[int, tuple[str, str]]:
+    before, after = source.splitlines(), made.splitlines()
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, False).get_opcodes():
+        if tag != "equal":
+            words = (" ".join(s.strip() for s in lines) for lines in (before[i1:i2], after[j1:j2]))
+            was, is_ = words
+            return i1 + 1, (was, is_)
+    return 0, ("", "")
+
+
+def survives(one: Mutant, tests: Sequence[str]) -> bool:
+    """Run the tests on it in a process of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "mutant.py")
+        source.write_text(one.source)
+        run = [sys.executable, "-m", "tests.mutants.run", one.module, str(source)]
+        process = subprocess.Popen(
+            [*run, *tests, *QUIET, f"--basetemp={folder}/tests"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(PATIENCE) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            with suppress(ProcessLookupError):  # with all that the tests have started
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def as_it_is(module: str) -> Mutant:
+    return Mutant(module, "", file_of(module).read_text(), 0, ("", ""))
+
+
+def main() -> int:
+    given = argparse.ArgumentParser(prog="python -m tests.mutants")
+    given.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    given.add_argument("--many", type=int, default=MANY)
+    given.add_argument("--jobs", type=int, default=2)
+    given.add_argument("modules", nargs="*", help="only of these")
+    asked = given.parse_args()
+    configured = tomllib.loads(CONFIGURATION.read_text())
+    tests: dict[str, list[str]] = configured["tests"]
+    modules = asked.modules or list(tests)
+    unseen = {(u["module"], u["was"], u["is"]) for u in configured.get("unseen", ())}
+    print(f"seed {asked.seed}")
+    there = [place for name in modules for place in places(name)]
+    random.Random(asked.seed).shuffle(there)  # noqa: S311  (no secret)
+    made = (mutant(*place) for place in there)
+    seen = (m for m in made if (m.module, *m.change) not in unseen)
+    mutants = list(itertools.islice(seen, asked.many))
+    begun = time.monotonic()
+    left: list[Mutant] = []
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        green = pool.map(survives, map(as_it_is, modules), [tests[m] for m in modules])
+        if red := [name for name, fine in zip(modules, green, strict=True) if not fine]:
+            print(f"red without any change: the tests of {', '.join(red)}")
+            return 2
+        runs = {pool.submit(survives, m, tests[m.module]): m for m in mutants}
+        for run in as_completed(runs):
+            if run.result():
+                left.append(runs[run])
+                print(f"not seen: {runs[run]}", flush=True)
+    killed = len(mutants) - len(left)
+    share = killed / len(mutants) if mutants else 1.0
+    minutes = (time.monotonic() - begun) / 60
+    print(
+        f"{killed} of {len(mutants)} seen ({share:.1%}), drawn of {len(there)}; {minutes:.1f} min"
+    )
+    return int(share < BAR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

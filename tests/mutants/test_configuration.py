@@ -1,0 +1,27 @@
+"""What `make mutants` goes by is there: modules, tests, and lines that no test can see."""
+
+import tomllib
+
+import pytest
+
+from tests.mutants.run import CONFIGURATION, ROOT
+
+GIVEN = tomllib.loads(CONFIGURATION.read_text())
+
+
+@pytest.mark.parametrize("module", GIVEN["tests"])
+def test_modules_and_their_tests_are_there(module):
+    assert ROOT.joinpath(*module.split(".")).with_suffix(".py").exists()
+    files = [given for given in GIVEN["tests"][module] if given.startswith("tests/")]
+    assert files
+    assert all(ROOT.joinpath(file).exists() for file in files)
+
+
+@pytest.mark.parametrize("unseen", GIVEN["unseen"], ids=lambda u: f"{u['module']}: {u['is']}")
+def test_what_cannot_be_seen_is_a_line_that_is_there_and_has_a_reason(unseen):
+    source = ROOT.joinpath(*unseen["module"].split(".")).with_suffix(".py").read_text()
+
+    assert unseen["module"] in GIVEN["tests"]
+    assert unseen["was"] in " ".join(source.split())
+    assert unseen["was"] != unseen["is"]
+    assert len(unseen["why"]) > 20
