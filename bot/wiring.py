@@ -5,6 +5,7 @@ Nothing begins here, and nobody is called. `bot.program` starts what was built, 
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 
 from slack_bolt import App
@@ -40,6 +41,7 @@ from bot.slack.strangers import Crowd
 from bot.usecases.alarms import Alarms
 from bot.usecases.anchors import Anchors
 from bot.usecases.reach import Notes
+from bot.usecases.search import prepare
 from engine.inventory import IntegrationId
 from storage.company import Companies
 from storage.database import Database
@@ -142,6 +144,7 @@ def build(
         beside=[
             Loop("clocks", steps.look, vitals),
             Loop("systems", upkeep.look, vitals),
+            Loop("search", partial(prepare, services), vitals),
             Loop("doors", servers.serve, vitals),
         ],
         faults=faults,

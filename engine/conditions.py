@@ -68,7 +68,7 @@ def select(group: ConditionGroup, directory: Directory) -> list[Person]:
 
 
 def _candidates(group: ConditionGroup, directory: Directory) -> Collection[Person]:
-    """Narrow the people to look at: most groups name users or directory groups by id."""
+    """Narrow the people to look at: most conditions name what somebody has."""
     narrowed = [_named(condition, directory) for condition in group.conditions]
     if group.join is Join.AND:
         known = [people for people in narrowed if people is not None]
@@ -84,12 +84,17 @@ def _candidates(group: ConditionGroup, directory: Directory) -> Collection[Perso
 def _named(condition: Condition, directory: Directory) -> Sequence[Person] | None:
     if condition.comparator is not Comparator.IS:
         return None
-    if condition.attribute == "user":
-        return [p for v in dict.fromkeys(condition.values) if (p := directory.get(PersonId(v)))]
-    if condition.attribute == "group":
-        people = {p.id: p for v in condition.values for p in directory.members.get(GroupId(v), ())}
-        return list(people.values())
-    return None
+    values = dict.fromkeys(condition.values)
+    match condition.attribute:
+        case "user":
+            return [p for v in values if (p := directory.get(PersonId(v)))]
+        case "group":
+            ids = dict.fromkeys(id_ for v in values for id_ in directory.members(GroupId(v)))
+        case "manager":
+            return None
+        case attribute:
+            ids = dict.fromkeys(id_ for v in values for id_ in directory.having(attribute, v))
+    return [directory.people[id_] for id_ in ids]
 
 
 def exact(condition: Condition) -> bool:

@@ -1,12 +1,18 @@
 """People and groups, as the identity sources know them, and whose Slack account it is."""
 
 import string
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import NewType
+from types import MappingProxyType
+from typing import NewType, TypeVar
+
+from engine.shared import Shared
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 PersonId = NewType("PersonId", str)
 GroupId = NewType("GroupId", str)
@@ -129,17 +135,23 @@ class Group:
     name: str
 
 
+Key = tuple[str, str]  # an attribute and a value
+
+
 @dataclass(frozen=True)
 class Directory:
     """Everybody, as of one moment.
 
-    `formerly` names who has a new id, by the old one. `attributes` names what the sources supply
-    besides user, group and manager.
+    `formerly` names who has a new id, by the old one.
     """
 
     people: Mapping[PersonId, Person]
-    groups: Mapping[GroupId, Group] = field(default_factory=dict[GroupId, Group])
-    formerly: Mapping[PersonId, PersonId] = field(default_factory=dict[PersonId, PersonId])
+    groups: Mapping[GroupId, Group]
+    formerly: Mapping[PersonId, PersonId]
+    by_slack: Mapping[str, Person]
+    _suspended: Mapping[str, tuple[PersonId, ...]]
+    _by_address: Mapping[str, tuple[PersonId, ...]]
+    _having: Mapping[Key, tuple[PersonId, ...]]
 
     @classmethod
     def of(
@@ -148,44 +160,52 @@ class Directory:
         groups: Iterable[Group] = (),
         formerly: Mapping[PersonId, PersonId] | None = None,
     ) -> "Directory":
-        return cls({p.id: p for p in people}, {g.id: g for g in groups}, formerly or {})
+        nobody = cls(*(Shared() for _ in fields(cls)))
+        return nobody.changed({p.id: p for p in people}, {g.id: g for g in groups}, formerly or {})
 
-    @cached_property
-    def attributes(self) -> frozenset[str]:
-        return frozenset(name for p in self.people.values() for name in p.attributes)
-
-    @cached_property
-    def by_slack(self) -> Mapping[str, Person]:
-        return {p.slack: p for p in self.people.values() if p.slack}
-
-    @cached_property
-    def taken(self) -> frozenset[str]:
-        """The Slack user ids that are tied to somebody, or were until it was suspended."""
-        return frozenset(
-            user for p in self.people.values() for user in (p.slack, p.suspended) if user
+    def changed(
+        self,
+        people: Mapping[PersonId, Person | None],
+        groups: Mapping[GroupId, Group | None] = MappingProxyType({}),
+        formerly: Mapping[PersonId, PersonId | None] = MappingProxyType({}),
+    ) -> "Directory":
+        """Return the directory with other people, groups and former ids; None: there is none."""
+        news = [(self.people.get(id_), person) for id_, person in people.items()]
+        tied: dict[str, Person | None] = {w.slack: None for w, _ in news if w and w.slack}
+        tied |= {now.slack: now for _, now in news if now and now.slack}
+        return Directory(
+            _with(self.people, people),
+            _with(self.groups, groups),
+            _with(self.formerly, formerly),
+            _with(self.by_slack, tied),
+            _listed(self._suspended, news, _suspended_of),
+            _listed(self._by_address, news, _addresses_of),
+            _listed(self._having, news, _keys_of),
         )
 
     @cached_property
-    def _by_address(self) -> Mapping[str, tuple[Person, ...]]:
-        found: dict[str, tuple[Person, ...]] = {}
-        for person in self.people.values():
-            if person.email:
-                key = address(person.email)
-                found[key] = (*found.get(key, ()), person)
-        return found
+    def attributes(self) -> frozenset[str]:
+        """What the sources supply besides user, group and manager."""
+        return frozenset(name for p in self.people.values() for name in p.attributes)
+
+    def is_taken(self, slack: str) -> bool:
+        """Whether the Slack account is tied to somebody, or was until the tie was suspended."""
+        return slack in self.by_slack or slack in self._suspended
 
     def by_email(self, email: str) -> tuple[Person, ...]:
         """Return whose address it is. Who has left gives way to who is there."""
-        found = self._by_address.get(address(email), ())
+        found = tuple(self.people[id_] for id_ in self._by_address.get(address(email), ()))
         return tuple(p for p in found if p.may_receive) or found
 
-    @cached_property
-    def members(self) -> Mapping[GroupId, tuple[Person, ...]]:
-        found: dict[GroupId, list[Person]] = {}
-        for person in self.people.values():
-            for group in person.groups:
-                found.setdefault(group, []).append(person)
-        return {group: tuple(people) for group, people in found.items()}
+    def members(self, group: GroupId) -> tuple[PersonId, ...]:
+        return self._having.get(("group", group), ())
+
+    def reports(self, manager: PersonId) -> tuple[PersonId, ...]:
+        return self._having.get(("manager", manager), ())
+
+    def having(self, attribute: str, value: str) -> tuple[PersonId, ...]:
+        """Return who has the value, whatever its case, for an attribute that the sources supply."""
+        return self._having.get((attribute, value.casefold()), ())
 
     def get(self, person: PersonId) -> Person | None:
         """Return a person, by an id that they have or had."""
@@ -202,3 +222,49 @@ class Directory:
         tied = person.account
         acting = replace(tied, team=account.team, enterprise=account.enterprise)
         return None if why_not(acting, person) else person
+
+
+def _with(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Shared[K, V]:
+    return (before if isinstance(before, Shared) else Shared(before)).with_(changes)
+
+
+def _listed(
+    before: Mapping[K, tuple[PersonId, ...]],
+    news: Sequence[tuple[Person | None, Person | None]],
+    keys_of: Callable[[Person], Sequence[K]],
+) -> Mapping[K, tuple[PersonId, ...]]:
+    """Return who is listed under each key, after people have changed from one to the other."""
+    gone, come = dict[K, set[PersonId]](), dict[K, list[PersonId]]()
+    for was, now in news:
+        had, has = keys_of(was) if was else (), keys_of(now) if now else ()
+        if was and had != has:
+            for key in had:
+                gone.setdefault(key, set()).add(was.id)
+        if now and had != has:
+            for key in has:
+                come.setdefault(key, []).append(now.id)
+    changes: dict[K, tuple[PersonId, ...] | None] = {}
+    for key in {**gone, **come}:
+        left, listed = gone.get(key), before.get(key, ())
+        stay = tuple(id_ for id_ in listed if id_ not in left) if left else listed
+        changes[key] = (*stay, *come.get(key, ())) or None
+    return _with(before, changes)
+
+
+def _suspended_of(person: Person) -> Sequence[str]:
+    return (person.suspended,) if person.suspended else ()
+
+
+def _addresses_of(person: Person) -> Sequence[str]:
+    email = person.email
+    form = address(email)
+    return (email if form == email else form,) if email else ()
+
+
+def _keys_of(person: Person) -> Sequence[Key]:
+    keys: list[Key] = [("group", group) for group in person.groups]
+    if person.manager:
+        keys.append(("manager", person.manager))
+    for name, values in person.attributes.items():
+        keys += [(name, value.casefold()) for value in values]
+    return keys

@@ -9,7 +9,7 @@ from itertools import chain
 from engine import eligibility
 from engine.conditions import Comparator, Condition, ConditionGroup, Join, exact
 from engine.directory import Directory, Person
-from engine.flow import AccessFlow, Selector
+from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import Entitlement
 
 Key = tuple[str, str | None]  # attribute and value; or integration and a resource's name or path
@@ -20,9 +20,32 @@ class Policy:
 
     def __init__(self, flows: Iterable[AccessFlow], directory: Directory) -> None:
         self._directory = directory
-        self._flows = tuple(flows)
+        self._flows: list[AccessFlow] = []
+        self._numbers: dict[FlowId, int] = {}
         self._by_requestor, self._by_target = _Index(), _Index()
-        for number, flow in enumerate(self._flows):
+        self._take_in(flows)
+
+    def changed(self, flows: Iterable[AccessFlow], directory: Directory) -> "Policy":
+        """Return the policy among these people, with some flows other than they were."""
+        made, some = Policy((), directory), list(flows)
+        made._flows, made._numbers = self._flows, self._numbers
+        made._by_requestor, made._by_target = self._by_requestor, self._by_target
+        if some:
+            made._flows, made._numbers = list(self._flows), dict(self._numbers)
+            made._by_requestor, made._by_target = self._by_requestor.copy(), self._by_target.copy()
+            made._take_in(some)
+        return made
+
+    def _take_in(self, flows: Iterable[AccessFlow]) -> None:
+        for flow in flows:
+            number = self._numbers.setdefault(flow.id, len(self._flows))
+            if number < len(self._flows):
+                before = self._flows[number].revision
+                self._by_requestor.drop(number, _keys_of_group(before.requestors))
+                self._by_target.drop(number, _keys_of_targets(before.targets))
+                self._flows[number] = flow
+            else:
+                self._flows.append(flow)
             self._by_requestor.add(number, _keys_of_group(flow.revision.requestors))
             self._by_target.add(number, _keys_of_targets(flow.revision.targets))
 
@@ -54,6 +77,21 @@ class _Index:
     def __init__(self) -> None:
         self._of: dict[Key, int] = {}
         self._any = 0
+
+    def copy(self) -> "_Index":
+        made = _Index()
+        made._of, made._any = dict(self._of), self._any
+        return made
+
+    def drop(self, number: int, keys: Iterable[Key] | None) -> None:
+        """Forget what was added under these keys."""
+        if keys is None:
+            self._any &= ~(1 << number)
+            return
+        for key in keys:
+            left = self._of.pop(key, 0) & ~(1 << number)
+            if left:
+                self._of[key] = left
 
     def add(self, number: int, keys: Iterable[Key] | None) -> None:
         """`keys` None: it may be meant by any."""

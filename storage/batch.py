@@ -27,11 +27,14 @@ from sqlalchemy.dialects.sqlite import dml as sqlite_dml
 from sqlmodel import SQLModel
 
 from storage.database import Write
+from storage.tables import Fact
 from storage.types import Json
 
 Row = Mapping[str, Any]
 Table = type[SQLModel]
 Names = tuple[str, ...]
+
+_NUMBERED: Mapping[str, str] = {"facts": "numbered"}
 
 
 def change(
@@ -45,6 +48,7 @@ def change(
     """
     if not rows:
         return 0
+    rows, to = _numbered(tx, table, rows, to)
     by, values = tuple(where.items()), tuple(to)
     if len(rows) == 1 or tx.dialect == "sqlite":
         return tx.do(_change_one(table, by, values), *rows)
@@ -65,6 +69,7 @@ def add(
     """
     if not rows:
         return
+    rows, change = _numbered(tx, table, rows, change)
     of = table, tuple(key), tuple(change)
     if len(rows) == 1 or tx.dialect == "sqlite":
         tx.do(_add_one(tx.dialect, *of), *rows)
@@ -72,10 +77,20 @@ def add(
         tx.do(_add_all(tuple(rows[0]), *of), {"rows": _plain(rows)})
 
 
+def _numbered(
+    tx: Write, table: Table, rows: Sequence[Row], to: Sequence[str]
+) -> tuple[Sequence[Row], Sequence[str]]:
+    """Give facts the number of the change, and those that are there already, if they change."""
+    if not issubclass(table, Fact):
+        return rows, to
+    return [{**row, "epoch": tx.epoch} for row in rows], [*to, "epoch"] if to else to
+
+
 @cache
 def _change_one(table: Table, where: tuple[tuple[str, str], ...], to: Names) -> Update:
     found = [_columns(table)[name] == bindparam(key) for name, key in where]
-    return update(table).where(*found).values({name: bindparam(name) for name in to})
+    values: dict[str, Any] = {name: bindparam(name) for name in to}
+    return update(table).where(*found).values(values).execution_options(**_NUMBERED)
 
 
 @cache
@@ -83,12 +98,14 @@ def _change_all(table: Table, where: tuple[tuple[str, str], ...], to: Names) -> 
     columns = _columns(table)
     given = _given(table, {**{key: name for name, key in where}, **{name: name for name in to}})
     found = [columns[name] == given.c[key] for name, key in where]
-    return update(table).where(*found).values({name: given.c[name] for name in to})
+    values: dict[str, Any] = {name: given.c[name] for name in to}
+    return update(table).where(*found).values(values).execution_options(**_NUMBERED)
 
 
 def inserting(dialect: str, table: Table) -> sqlite_dml.Insert | postgresql_dml.Insert:
     """Return an insert that may say what to do where a key exists."""
-    return sqlite_dml.insert(table) if dialect == "sqlite" else postgresql_dml.insert(table)
+    made = sqlite_dml.insert(table) if dialect == "sqlite" else postgresql_dml.insert(table)
+    return made.execution_options(**_NUMBERED)
 
 
 @cache

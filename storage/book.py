@@ -13,7 +13,7 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import NO_SUCH_REQUEST, Decision, Entry, Refusal
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import apply, facts
-from storage.company import Company
+from storage.company import Company, knowing
 from storage.database import Write
 
 
@@ -27,8 +27,9 @@ class Book:
     def __init__(
         self, tx: Write, company: Company, requests: Iterable[AccessRequest], now: datetime
     ) -> None:
-        self._tx, self._company, self._now = tx, company, now
         self._before = {r.id: r for r in requests}
+        self._tx, self._now = tx, now
+        self._company = company = knowing(tx, company, self._before.values())
         self._after = {id_: Decision(r) for id_, r in self._before.items()}
         self._on = defaultdict[AccountId, set[RequestId]](set)
         for request in self._before.values():
@@ -78,13 +79,10 @@ class Book:
         apply.store(self._tx, self._company, changed, self._now, self._extra)
 
     def _facts(self, request: AccessRequest) -> Facts:
-        of = request.flow, request.revision
-        if of not in self._company.revisions and facts.is_saved(self._tx, *of):
-            raise apply.LostRaceError  # the flow was saved after the company was loaded
         return Facts(
             directory=self._company.directory,
             flow=self._company.flow(request.flow),
-            revision=self._company.revision(*of),
+            revision=self._company.revision(request.flow, request.revision),
             admins=self._company.admins,
             entitlements=self.entitlements,
             held_elsewhere=held_elsewhere(request, self.on(*(g.account for g in request.grants))),

@@ -29,8 +29,8 @@ from engine.retry import LONGEST_PAUSE
 from storage import files
 from storage.database import Database, Write
 from storage.readings import Reading
-from storage.tables import InstanceRow
-from storage.types import db_now
+from storage.tables import Company, GroupRow, InstanceRow
+from storage.types import among, db_now
 
 InstanceId = NewType("InstanceId", int)
 
@@ -39,6 +39,7 @@ DEAD_AFTER = 3.0  # seconds without one
 TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
 WAIT_FOR_COMMANDS = 15.0  # seconds
 LOOK_EVERY = 0.05  # seconds
+TOMBSTONES = 500  # in one transaction
 PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file's lock
 
 
@@ -142,12 +143,14 @@ def register(tx: Write, *, links: int = 0, hands: bool = False) -> InstanceId:
     return InstanceId(tx.execute(row.returning(col(InstanceRow.id))).scalar_one() or 0)
 
 
-def beat(tx: Write, instance: InstanceId) -> Reading | None:
+def beat(tx: Write, instance: InstanceId, *, passed: int = -1) -> Reading | None:
     """Say that the instance lives, and return what the database's clock said.
 
-    None: it was thought dead and is forgotten; register anew.
+    `passed` is the last change of facts that it surely knows. None: it was thought dead and is
+    forgotten; register anew.
     """
-    alive = update(InstanceRow).where(col(InstanceRow.id) == instance).values(beat=db_now())
+    mine = update(InstanceRow).where(col(InstanceRow.id) == instance)
+    alive = mine.values(beat=db_now(), passed=passed)
     before = boottime()
     said = tx.execute(alive.returning(col(InstanceRow.beat))).scalar_one_or_none()
     after = boottime()
@@ -265,3 +268,18 @@ def moments(now: datetime) -> dict[str, datetime]:
 def forget_dead(tx: Session) -> None:
     """Remove instances that have been silent for an hour."""
     tx.execute(delete(InstanceRow).where(col(InstanceRow.beat) < db_now() - 3600))
+
+
+def forget_tombstones(tx: Write) -> None:
+    """Remove what says that something was deleted, once every process has passed that change."""
+    passed = select(func.min(col(InstanceRow.passed))).scalar_subquery()
+    query = select(col(GroupRow.id), col(GroupRow.epoch)).where(
+        col(GroupRow.gone), col(GroupRow.epoch) <= passed
+    )
+    rows = tx.execute(query.order_by(col(GroupRow.epoch)).limit(TOMBSTONES)).all()
+    if rows:
+        tx.alone()
+        tx.execute(update(Company).values(forgotten=rows[-1].epoch))
+        old = delete(GroupRow).where(among(col(GroupRow.id), "ids"))
+        given = {"ids": [row.id for row in rows]}
+        tx.execute(old, given, execution_options={"facts": "tombstones"})

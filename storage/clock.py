@@ -13,7 +13,7 @@ from engine.request import RequestId
 from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 from storage import apply, facts
 from storage.book import Book
-from storage.company import Company
+from storage.company import Company, knowing
 from storage.database import Database, Read, Write
 from storage.tables import LIVE, RequestRow
 
@@ -66,8 +66,10 @@ def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:
     while rows := session.ask(_LIVE, {"after": after}):
         after = rows[-1][0] or 0
         planned = {id_: wake for id_, _, _, wake in rows}
-        for request in facts.loaded(session, [row[:3] for row in rows]):
-            wake, at = apply.wake(company, request, now), planned[request.id]
+        requests = facts.loaded(session, [row[:3] for row in rows])
+        known = knowing(session, company, requests)
+        for request in requests:
+            wake, at = apply.wake(known, request, now), planned[request.id]
             if wake and (at is None or at > max(wake, now) + 2 * LONGEST_PAUSE):
                 found.append(request.id)
     return found

@@ -6,7 +6,7 @@ readers say so by None, and whoever asked goes on with the rest.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -91,24 +91,19 @@ def dump_person(person: Person) -> dict[str, Any]:
     return dumped
 
 
-def load_person(
-    body: object,
-    account: object = None,
-    suspended: str | None = None,
-    void_until: datetime | None = None,
-) -> Person | None:
+def load_person(body: object, account: object = None) -> Person | None:
     """Return the person; None: what the directory says of them cannot be read."""
-    known = {"account": load_account(account), "suspended": suspended, "void_until": void_until}
     try:
-        return _PERSON.validate_python({**fields_of(body), **known})
+        person: Person = _PERSON.validator.validate_python(body)
     except (ValueError, OverflowError):
         return None
+    return person if account is None else replace(person, account=load_account(account))
 
 
 def load_account(account: object) -> Account | None:
     """Return a Slack account; None: there is none, or it cannot be read."""
     try:
-        return None if account is None else _ACCOUNT.validate_python(account)
+        return None if account is None else _ACCOUNT.validator.validate_python(account)
     except ValueError:
         return None
 

@@ -1,47 +1,126 @@
-"""The company in memory: people, groups, flows, admins. Loaded whole, again when `epoch` moves."""
+"""The company in memory: people, groups, flows, admins. What has changed is read, the rest shared.
+
+A company has the number of the last change that it surely knows (`company.epoch`). Whoever is
+behind reads the rows that have a higher one. The number is noted before the rows are read: what is
+stored meanwhile is read again.
+"""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select, text, tuple_
+from sqlalchemy import bindparam as bind
 from sqlmodel import col
 
 from engine import alarms
-from engine.directory import Directory, Group, GroupId, Person, PersonId
+from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
 from engine.flow import UNKNOWN, AccessFlow, FlowId, Revision, unreadable
 from engine.inventory import Entitlement, EntitlementId
 from engine.policy import Policy
+from engine.request import AccessRequest
 from storage.catalogue import Catalogues
 from storage.codec import load_account, load_person, load_revision, stand_in
 from storage.database import Read, Write
+from storage.tables import LIVE, FlowRevisionRow, FlowRow, GroupRow, PersonRow, RequestRow
 from storage.tables import Company as CompanyRow
-from storage.tables import FlowRevisionRow, FlowRow, GroupRow, PersonRow
+from storage.types import among
 
-_HEAD = select(col(CompanyRow.epoch), col(CompanyRow.paused), col(CompanyRow.admins))
-_PEOPLE = select(
-    col(PersonRow.id),
-    col(PersonRow.email),
-    col(PersonRow.status),
-    col(PersonRow.slack),
-    col(PersonRow.body),
-    col(PersonRow.account),
-    col(PersonRow.suspended),
-    col(PersonRow.void_until),
-).where(col(PersonRow.successor).is_(None))
+PAGE = 1000  # rows that are read at once
+FEW = 500  # rows that a writing transaction reads, which others wait for
+
+_HEAD = select(
+    col(CompanyRow.epoch),
+    col(CompanyRow.forgotten),
+    col(CompanyRow.paused),
+    col(CompanyRow.admins),
+)
+_HEAD_LOCKED = _HEAD.with_for_update(read=True)
+_PEOPLE = (
+    select(
+        col(PersonRow.epoch),
+        col(PersonRow.id),
+        col(PersonRow.successor),
+        col(PersonRow.email),
+        col(PersonRow.status),
+        col(PersonRow.slack),
+        col(PersonRow.body),
+        col(PersonRow.account),
+        col(PersonRow.suspended),
+        col(PersonRow.void_until),
+    )
+    .where(
+        col(PersonRow.epoch) >= bind("epoch"),
+        tuple_(col(PersonRow.epoch), col(PersonRow.id)) > tuple_(bind("epoch"), bind("after")),
+    )
+    .order_by(col(PersonRow.epoch), col(PersonRow.id))
+    .limit(bind("limit"))
+)
+_LAST = "\U0010ffff"  # after each id
+_GROUPS = (
+    select(col(GroupRow.id), col(GroupRow.source), col(GroupRow.name), col(GroupRow.gone))
+    .where(col(GroupRow.epoch) > bind("epoch"))
+    .order_by(col(GroupRow.id))
+    .limit(bind("limit"))
+)
+_FLOWS = (
+    select(
+        col(FlowRow.id),
+        col(FlowRow.name),
+        col(FlowRow.revision),
+        col(FlowRow.active),
+        col(FlowRow.deleted),
+        col(FlowRevisionRow.body),
+    )
+    .outerjoin(
+        FlowRevisionRow,
+        and_(
+            col(FlowRevisionRow.flow_id) == col(FlowRow.id),
+            col(FlowRevisionRow.number) == col(FlowRow.revision),
+        ),
+    )
+    .where(col(FlowRow.epoch) > bind("epoch"))
+    .order_by(col(FlowRow.id))
+    .limit(bind("limit"))
+)
+_REVISIONS = select(
+    col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
+)
+_REFERRED = _REVISIONS.where(
+    select(col(RequestRow.id))
+    .where(
+        text(LIVE),
+        col(RequestRow.flow_id) == col(FlowRevisionRow.flow_id),
+        col(RequestRow.revision) == col(FlowRevisionRow.number),
+    )
+    .exists()
+)
+_REFERRED_OF = _REFERRED.where(among(col(FlowRevisionRow.flow_id), "flows"))
+_ONE_REVISION = _REVISIONS.where(
+    col(FlowRevisionRow.flow_id) == bind("flow"), col(FlowRevisionRow.number) == bind("number")
+)
 _SUCCESSORS = select(col(PersonRow.id), col(PersonRow.successor)).where(
     col(PersonRow.successor).is_not(None)
 )
-_HEAD_LOCKED = _HEAD.with_for_update(read=True)
+_NOBODY = Directory.of(())
+
+Of = tuple[FlowId, int]
+
+
+class BehindError(Exception):
+    """More has changed than a writing transaction may read while others wait: read it before."""
+
+    def __init__(self) -> None:
+        super().__init__(str(type(self).__doc__))
 
 
 @dataclass(frozen=True)
 class Company:
     """Everybody and every flow, as of one epoch. `paused`: no new access is begun.
 
-    `admins` are those who are named and may decide: none who has left or is a guest.
+    `admins` are those who are named and may decide: none who has left or is a guest. `revisions`
+    are those that are current, or that live requests refer to (`knowing` adds others).
     """
 
     epoch: int
@@ -49,14 +128,11 @@ class Company:
     admins: frozenset[PersonId]
     directory: Directory
     flows: Mapping[FlowId, AccessFlow]
-    revisions: Mapping[tuple[FlowId, int], Revision]
+    revisions: Mapping[Of, Revision]
+    policy: Policy
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
-
-    @cached_property
-    def policy(self) -> Policy:
-        return Policy(self.flows.values(), self.directory)
 
     def revision(self, flow: FlowId, number: int) -> Revision:
         """Return a revision; one that cannot be read is open to nobody."""
@@ -67,11 +143,32 @@ class Company:
         return self.flows.get(flow) or AccessFlow(flow, 0, self.revision(flow, 0), active=False)
 
 
+_NOTHING = Company(-1, False, frozenset(), _NOBODY, {}, {}, Policy((), _NOBODY))
+
+
+def knowing(session: Read, company: Company, requests: Iterable[AccessRequest]) -> Company:
+    """Return the company with the revisions that these requests refer to, however old."""
+    wanted = {(r.flow, r.revision) for r in requests} - company.revisions.keys()
+    names = {id_: flow.name for id_, flow in company.flows.items()} if wanted else {}
+    found = {
+        (flow, number): _revision(session, flow, number, names.get(flow), body).renamed(
+            company.directory.formerly
+        )
+        for flow, number in sorted(wanted)
+        for _, _, body in session.ask(_ONE_REVISION, {"flow": flow, "number": number})
+    }
+    return replace(company, revisions={**company.revisions, **found}) if found else company
+
+
 class Companies:
-    """Keeps the newest company. One small statement tells whether it still is."""
+    """Keeps the newest company. One small statement tells whether it still is.
+
+    One thread at a time reads what is new; the others wait for it, but for those that write: they
+    read it themselves, where it is little.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
         self._newest: Company | None = None
         self.catalogues = Catalogues()
 
@@ -81,66 +178,206 @@ class Companies:
         with self._lock:
             return self._newest
 
-    def at(self, epoch: int, session: Read) -> Company:
-        """Return the company of an epoch that was just read."""
-        with self._lock:
-            newest = self._newest
-        return newest if newest and newest.epoch == epoch else self.current(session)
+    @property
+    def passed(self) -> int:
+        """The number of the last change that is surely known here."""
+        newest = self.newest
+        return newest.epoch if newest else -1
 
-    def current(self, session: Read) -> Company:
+    def at(self, epoch: int, session: Read) -> Company:
+        """Return the company of an epoch that was just read, or a later one."""
+        newest = self.newest
+        return newest if newest and newest.epoch >= epoch else self.current(session)
+
+    def current(self, session: Read, *, at_most: int | None = None) -> Company:
         """Return the company as this transaction sees it.
 
         It stays so while the transaction writes: else a sync could wake a request, and a decision
         made of what was true before it would put the request to sleep again.
+
+        Raises BehindError if more rows than `at_most` would have to be read.
         """
-        query = _HEAD_LOCKED if isinstance(session, Write) else _HEAD
-        ((stored, paused, admins),) = session.ask(query)
-        epoch = stored if isinstance(stored, int) else -1  # the next change writes a number
-        with self._lock:
-            newest = self._newest
-        if newest is not None and newest.epoch == epoch:
+        if isinstance(session, Write):
+            head = _head(session, _HEAD if session.is_alone else _HEAD_LOCKED)
+            found = _brought_up(session, self.newest, head, at_most)
+            if not session.changes_facts:  # else it may yet be undone
+                self._keep(found)
+            return found
+        head = _head(session, _HEAD)
+        if (newest := self.newest) and newest.epoch == head.epoch:
             return newest
-        loaded = _load(session, epoch, _named(session, admins), paused=paused)
+        with self._loading:
+            while True:
+                newest = self.newest
+                head = _head(session, _HEAD)
+                if newest and newest.epoch >= head.epoch:
+                    return newest
+                self._keep(_brought_up(session, newest, head, None))
+
+    def _keep(self, found: Company) -> None:
         with self._lock:
-            if self._newest is None or self._newest.epoch < loaded.epoch:
-                self._newest = loaded
-        return loaded
+            if self._newest is None or self._newest.epoch < found.epoch:
+                self._newest = found
 
 
-def _load(
-    session: Read,
-    epoch: int,
-    admins: Iterable[PersonId],
-    *,
-    paused: bool,
-) -> Company:
-    directory = _directory(session)
-    named = (directory.get(admin) for admin in admins)
-    # Flows before revisions: what is saved in between is one revision more, not one too few.
-    rows = {FlowId(row.id or 0): row for row in session.execute(select(FlowRow)).scalars()}
-    names = {id_: row.name for id_, row in rows.items()}
-    revisions = {
-        (FlowId(flow), number): _revision(session, FlowId(flow), number, names, body).renamed(
-            directory.formerly
+@dataclass(frozen=True, slots=True)
+class _Head:
+    epoch: int
+    forgotten: int
+    paused: bool
+    admins: list[PersonId]
+
+
+def _head(session: Read, query: Any) -> _Head:  # noqa: ANN401  (one of two constants)
+    ((epoch, forgotten, paused, admins),) = session.ask(query)
+    stored = epoch if isinstance(epoch, int) else -1  # the next change writes a number
+    return _Head(stored, forgotten, paused, _named(session, admins))
+
+
+def _brought_up(session: Read, before: Company | None, head: _Head, at_most: int | None) -> Company:
+    if before is not None and before.epoch == head.epoch:
+        return before
+    # Who is older than a tombstone that is no more cannot know what was deleted.
+    if before is None or not head.forgotten <= before.epoch <= head.epoch:
+        before = _NOTHING
+        if at_most is not None:
+            raise BehindError
+    return _Reading(session, before, at_most).company(head)
+
+
+class _Reading:
+    """Reads what has changed since a company, no more rows than `at_most` if that is given."""
+
+    def __init__(self, session: Read, before: Company, at_most: int | None) -> None:
+        self._session, self._before = session, before
+        self._left = at_most
+        self._same: dict[object, Any] = {}  # what many have alike is there once
+
+    def company(self, head: _Head) -> Company:
+        before = self._before
+        # People after groups, and groups that are gone after people: see `storage.sync`.
+        directory = self._directory()
+        renamed = {
+            id_: now
+            for id_, now in directory.formerly.items()
+            if before.directory.formerly.get(id_) != now
+        }
+        if not before.directory.formerly.keys() <= directory.formerly.keys():
+            return _Reading(self._session, _NOTHING, self._left).company(head)
+        flows, revisions = self._flows(directory.formerly, renamed)
+        able = (directory.get(admin) for admin in head.admins)
+        return Company(
+            head.epoch,
+            head.paused,
+            frozenset(p.id for p in able if p and p.may_ask),
+            directory,
+            {**before.flows, **flows} if flows else before.flows,
+            revisions,
+            before.policy.changed(flows.values(), directory),
         )
-        for flow, number, body in session.execute(
-            select(
-                col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
+
+    def _directory(self) -> Directory:
+        groups = {
+            GroupId(id_): None if gone else Group(GroupId(id_), source, name)
+            for id_, source, name, gone in self._rows(_GROUPS)
+        }
+        before = self._before.directory
+        people: dict[PersonId, Person | None] = {}
+        successors: dict[PersonId, PersonId] = {}
+        for id_, successor, *row in self._people():
+            people[id_] = None if successor else self._person(id_, row)
+            if successor:
+                successors[id_] = successor
+        formerly = {i: n for i, n in before.formerly.items() if i not in people} | successors
+        if formerly == before.formerly and not formerly:
+            return before.changed(people, groups)
+        formerly = _followed(formerly)
+        concerned = before.people.values() if formerly != before.formerly else ()
+        for person in (*concerned, *filter(None, people.values())):
+            if person.manager in formerly and people.get(person.id, person) is person:
+                people[person.id] = replace(person, manager=formerly[person.manager])
+        news = {i: formerly.get(i) for i in before.formerly.keys() | formerly.keys()}
+        return before.changed(people, groups, news)
+
+    def _rows(self, query: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401  (one of two constants)
+        limit = self._left + 1 if self._left is not None else 1 << 30
+        rows: list[tuple[Any, ...]] = self._session.ask(
+            query, {"epoch": self._before.epoch, "limit": limit}
+        )
+        self._count(rows)
+        return rows
+
+    def _people(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows; one that is changed meanwhile may come twice, the newer later."""
+        given: dict[str, Any] = {"epoch": self._before.epoch, "after": _LAST}
+        given["limit"] = PAGE if self._left is None else min(PAGE, self._left + 1)
+        while rows := self._session.ask(_PEOPLE, given):
+            self._count(rows)
+            for row in rows:
+                yield row[1:]
+            given["epoch"], given["after"] = rows[-1][:2]
+
+    def _count(self, rows: list[tuple[Any, ...]]) -> None:
+        if self._left is not None:
+            self._left -= len(rows)
+            if self._left < 0:
+                raise BehindError
+
+    def _person(self, id_: PersonId, row: Sequence[Any]) -> Person:
+        person, same = _person(self._session, id_, row), self._same.setdefault
+        account = person.account
+        return Person(
+            person.id,
+            person.email,
+            person.name,
+            person.status,
+            person.manager and same(person.manager, person.manager),
+            same(person.groups, person.groups),
+            same(tuple(person.attributes.items()), person.attributes),
+            person.guest,
+            account
+            and Account(
+                same(account.team, account.team),
+                account.user,
+                person.email if account.email == person.email else account.email,
+                same(account.enterprise, account.enterprise),
+                account.guest,
+            ),
+            person.suspended,
+            person.void_until,
+            person.readable,
+        )
+
+    def _flows(
+        self, formerly: Mapping[PersonId, PersonId], renamed: Mapping[PersonId, PersonId]
+    ) -> tuple[dict[FlowId, AccessFlow], Mapping[Of, Revision]]:
+        """Return the flows that are other than they were, and all revisions that are needed."""
+        rows = self._rows(_FLOWS)
+        if not rows and not renamed:
+            return {}, self._before.revisions
+        known = {of: r.renamed(renamed) for of, r in self._before.revisions.items()}
+        changed = {FlowId(row[0]): row for row in rows}
+        names = {id_: row[1] for id_, row in changed.items()}
+        kept = {of: r for of, r in known.items() if of[0] not in changed}
+        bodies = {(id_, row[2]): row[5] for id_, row in changed.items() if row[5] is not None}
+        for flow, number, body in self._referred(changed):
+            bodies.setdefault((FlowId(flow), number), body)
+        for of, body in bodies.items():
+            kept[of] = _revision(self._session, *of, names.get(of[0]), body).renamed(formerly)
+        flows = {
+            id_: AccessFlow(
+                id_, revision, kept.get((id_, revision)) or unreadable(name), active, deleted
             )
-        )
-    }
-    flows = {
-        id_: AccessFlow(
-            id_,
-            row.revision,
-            revisions.get((id_, row.revision)) or unreadable(row.name),
-            row.active,
-            row.deleted,
-        )
-        for id_, row in rows.items()
-    }
-    able = frozenset(p.id for p in named if p and p.may_ask)
-    return Company(epoch, paused, able, directory, flows, revisions)
+            for id_, name, revision, active, deleted, _ in changed.values()
+        }
+        for id_, flow in self._before.flows.items() if renamed else ():
+            flows.setdefault(id_, replace(flow, revision=flow.revision.renamed(renamed)))
+        return flows, kept
+
+    def _referred(self, changed: Mapping[FlowId, object]) -> list[tuple[Any, ...]]:
+        if self._before is _NOTHING:
+            return [tuple(row) for row in self._session.ask(_REFERRED)]
+        return [tuple(row) for row in self._session.ask(_REFERRED_OF, {"flows": list(changed)})]
 
 
 def _named(session: Read, admins: object) -> list[PersonId]:
@@ -155,13 +392,11 @@ def _named(session: Read, admins: object) -> list[PersonId]:
     return []
 
 
-def _revision(
-    session: Read, flow: FlowId, number: int, names: Mapping[FlowId, str], body: object
-) -> Revision:
+def _revision(session: Read, flow: FlowId, number: int, name: str | None, body: object) -> Revision:
     revision = load_revision(body)
     if revision is not None:
         return revision
-    name = names.get(flow, UNKNOWN)
+    name = name or UNKNOWN
     session.unread.note(
         "flow_revision",
         f"{flow}/{number}",
@@ -173,26 +408,16 @@ def _revision(
 
 def formerly(session: Read) -> dict[PersonId, PersonId]:
     """Return who has a new id, by the old one."""
-    successors = {PersonId(id_): PersonId(now) for id_, now in session.ask(_SUCCESSORS) if now}
+    return _followed({PersonId(id_): PersonId(now) for id_, now in session.ask(_SUCCESSORS) if now})
+
+
+def _followed(successors: Mapping[PersonId, PersonId]) -> dict[PersonId, PersonId]:
     return {id_: _newest(id_, successors) for id_ in successors}
 
 
-def _directory(session: Read) -> Directory:
-    ids = formerly(session)
-    groups = [
-        Group(GroupId(g.id), g.source, g.name) for g in session.execute(select(GroupRow)).scalars()
-    ]
-    people = [_person(session, row) for row in session.ask(_PEOPLE)]
-    return Directory.of(
-        (replace(p, manager=ids[p.manager]) if p.manager in ids else p for p in people),
-        groups,
-        ids,
-    )
-
-
-def _person(session: Read, row: tuple[Any, ...]) -> Person:
+def _person(session: Read, id_: PersonId, row: Sequence[Any]) -> Person:
     """Return somebody as far as they can be read: no row hides the others."""
-    id_, email, status, slack, body, account, suspended, void_until = row
+    email, status, slack, body, account, suspended, void_until = row
     tied = load_account(account)
     if account is not None and tied is None:
         suspended = suspended or slack or ""  # whose it is, an admin has to say
@@ -202,9 +427,9 @@ def _person(session: Read, row: tuple[Any, ...]) -> Person:
             account,
             alarms.unread_slack_account(id_, email),
         )
-    person = load_person(body, account, suspended, void_until)
+    person = load_person(body)
     if person is not None and person.id == id_:
-        return person
+        return replace(person, account=tied, suspended=suspended, void_until=void_until)
     session.unread.note(
         "person",
         id_,

@@ -18,11 +18,13 @@ from sqlalchemy import (
     Connection,
     Engine,
     ExceptionContext,
+    Update,
     UpdateBase,
     create_engine,
     event,
     make_url,
     select,
+    update,
 )
 from sqlalchemy.exc import (
     ArgumentError,
@@ -34,9 +36,10 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as NoConnectionError
+from sqlalchemy.orm import ORMExecuteState
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 from engine.errors import LatchkeyError
 from storage import files
@@ -44,6 +47,7 @@ from storage.notices import notify
 from storage.readings import Follower, take
 from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError, owner_of, schema_of
+from storage.tables import Company, Fact
 from storage.types import db_now, read_json
 from storage.unread import Unread
 from storage.words import Columns, Statements, cut_off, is_cut_off
@@ -52,10 +56,14 @@ WRITERS = 3  # at once, on PostgreSQL
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
 URGENT_PATIENCE = 10.0  # seconds
 LOCKED_FOR = 1.2  # seconds that what ends access waits for a lock, if others wait for longer
+QUEUE_FOR, QUEUE_AGAIN = 0.2, 0.05  # seconds that others wait behind one who waits to be alone
+QUEUES = 10  # times
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
 _NOW = select(db_now())
 _TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
+_NEXT = update(Company).values(epoch=col(Company.epoch) + 1).returning(col(Company.epoch))
+_FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
@@ -74,6 +82,10 @@ _REFUSING = (
     "connection slots",
     "too many",
 )
+
+
+class UncountedError(LatchkeyError):
+    """A fact would be changed without the number of the change: write it by `storage.batch`."""
 
 
 class BusyError(LatchkeyError):
@@ -305,6 +317,9 @@ class Write(Read):
     """A writing transaction. `wake(topic)` tells a loop, after the commit, that it has work.
 
     `instance` is the process that writes, once it is registered (`storage.claims`).
+
+    Each fact that it writes gets the number of its change (`storage.tables.Fact`). Who compares
+    before writing is to be `alone` first.
     """
 
     def __init__(
@@ -318,6 +333,57 @@ class Write(Read):
         super().__init__(connection, statements, keys, unread)
         self.topics = set[Topic]()
         self.instance = instance
+        self._limit = "default"  # of the time that it waits for a lock
+        self._alone = False
+        self._epoch: int | None = None
+
+    def alone(self) -> None:
+        """Let nobody else change facts, or decide by them, until COMMIT.
+
+        It queues behind those who decide at this moment, and they behind it: a lock of the row
+        alone would be had at any moment by who decides, and never by this. Nor do they wait behind
+        it for long, where somebody decides for ever.
+        """
+        if not self._alone and self.dialect == "postgresql":
+            tries = 0
+            while not self._queue():
+                tries += 1
+                if tries == QUEUES and self._limit != "0":
+                    raise BusyError
+                time.sleep(QUEUE_AGAIN)
+        self._alone = True
+
+    def _queue(self) -> bool:
+        """Stand in the queue for a moment; return whether the turn came."""
+        self._statements.say(self._on, "savepoint queue")
+        self._statements.say(self._on, f"set local lock_timeout = {QUEUE_FOR * 1000:.0f}")
+        try:
+            self._statements.say(self._on, "lock table company in exclusive mode")
+        except OperationalError as fault:
+            if not is_locked(fault):
+                raise
+            self._statements.say(self._on, "rollback to savepoint queue")
+            return False
+        self._statements.say(self._on, f"set local lock_timeout = {self._limit}")
+        self._statements.say(self._on, "release savepoint queue")
+        return True
+
+    @property
+    def is_alone(self) -> bool:
+        return self._alone
+
+    @property
+    def changes_facts(self) -> bool:
+        """Whether it has: what it sees nobody else knows yet."""
+        return self._epoch is not None
+
+    @property
+    def epoch(self) -> int:
+        """The number of the change that this transaction is, one more than that of the last."""
+        if self._epoch is None:
+            self.alone()
+            ((self._epoch,),) = self.ask(_NEXT)
+        return self._epoch
 
     def ask(
         self, query: TypedReturnsRows[*Columns], values: Mapping[str, Any] = MappingProxyType({})
@@ -326,7 +392,12 @@ class Write(Read):
         return super().ask(query, values)
 
     def do(self, statement: UpdateBase, *rows: Mapping[str, Any]) -> int:
-        """Run a constant for each row of values; return how many rows it changed."""
+        """Run a constant for each row of values; return how many rows it changed.
+
+        Facts are changed by `storage.batch`. Raises UncountedError.
+        """
+        if _changes_facts(statement):
+            raise UncountedError
         self._goes_on()
         return self._statements.do(self._on, statement, rows)
 
@@ -336,13 +407,14 @@ class Write(Read):
     def wait_for_others(self) -> None:
         """Wait for others' locks as long as they last: nobody waits for this transaction."""
         if self.dialect == "postgresql":
+            self._limit = "0"
             self._statements.say(self._on, "set local lock_timeout = 0")
 
     def leave_what_is_locked(self) -> None:
         """Wait for others' locks for `LOCKED_FOR` at most, then raise what `is_locked` tells."""
         if self.dialect == "postgresql":
-            limit = f"set local lock_timeout = {LOCKED_FOR * 1000:.0f}"
-            self._statements.say(self._on, limit)
+            self._limit = f"{LOCKED_FOR * 1000:.0f}"
+            self._statements.say(self._on, f"set local lock_timeout = {self._limit}")
 
     def finish(self) -> None:
         """Write what the ORM still holds."""
@@ -360,6 +432,32 @@ class Write(Read):
         """Refuse to work after the ORM has undone it: the driver would store what comes now."""
         if not self._on.in_transaction():
             raise InvalidRequestError("the transaction was undone")
+
+
+def _changes_facts(statement: UpdateBase) -> bool:
+    """Tell whether it does, and says nothing of its number (the option `facts`)."""
+    table: Any = statement.table
+    return table.name in _FACTS and "facts" not in statement.get_execution_options()
+
+
+@event.listens_for(Write, "before_flush")
+def _number_facts(tx: Write, _context: object, _instances: object) -> None:
+    if any(isinstance(row, Fact) for row in tx.deleted):
+        raise UncountedError
+    for row in (*tx.new, *tx.dirty):
+        if isinstance(row, Fact) and (row in tx.new or tx.is_modified(row)):
+            row.epoch = tx.epoch
+
+
+@event.listens_for(Write, "do_orm_execute")
+def _number_update(state: ORMExecuteState) -> None:
+    statement, tx = state.statement, cast(Write, state.session)
+    said = state.execution_options.get("facts")
+    if said or not isinstance(statement, UpdateBase) or not _changes_facts(statement):
+        return
+    if not isinstance(statement, Update):
+        raise UncountedError
+    state.statement = statement.values(epoch=tx.epoch)
 
 
 class Database:

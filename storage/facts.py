@@ -9,7 +9,6 @@ from sqlmodel import col
 
 from engine import alarms
 from engine.directory import PersonId
-from engine.flow import FlowId
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -30,7 +29,6 @@ from storage.tables import (
     OPEN,
     AskRow,
     EntitlementRow,
-    FlowRevisionRow,
     GrantRow,
     IntegrationRow,
     PersonRow,
@@ -43,10 +41,6 @@ _REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.bo
 _IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
 _ONE = _REQUEST.where(col(RequestRow.id) == bindparam("id"))
 _SEVERAL = _IN_ORDER.where(among(col(RequestRow.id), "ids"))
-_SAVED = select(col(FlowRevisionRow.number)).where(
-    col(FlowRevisionRow.flow_id) == bindparam("flow"),
-    col(FlowRevisionRow.number) == bindparam("number"),
-)
 _MINE, _OTHER = aliased(GrantRow), aliased(GrantRow)
 _TOGETHER = _IN_ORDER.where(
     col(RequestRow.id).in_(  # of the grants alone: an OR with a subquery would read all requests
@@ -134,11 +128,6 @@ def find(session: Read, *, live: bool = True) -> list[AccessRequest]:
     return loaded(session, [tuple(row) for row in found])
 
 
-def is_saved(session: Read, flow: FlowId, number: int) -> bool:
-    """Tell whether there is such a revision of a flow."""
-    return bool(session.ask(_SAVED, {"flow": flow, "number": number}))
-
-
 def same(session: Read, fingerprint: str) -> RequestId | None:
     """Return the request that waits or is being granted under this fingerprint."""
     found = session.ask(_SAME, {"fingerprint": fingerprint})
@@ -168,7 +157,7 @@ def entitlements(
 
 def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitlement]:
     rows = session.ask(_ENTITLEMENTS, {"ids": list(ids)})
-    for *_, number, _type, _name, path, _source, _risk, status, body, _, system, _, _ in rows:
+    for *_, number, _type, _name, path, _source, _risk, status, body, _, system, _, _, _ in rows:
         if fields_of(body) is not body or status not in set(ResourceStatus):
             session.unread.note(
                 "resource",
@@ -199,6 +188,7 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
             col(IntegrationRow.name),
             col(IntegrationRow.kind),
             col(IntegrationRow.server),
+            col(IntegrationRow.listed),
         )
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
@@ -206,8 +196,11 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
 
 
 def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
-    """Return what a row means. What cannot be read of the resource is not offered; it can end."""
-    id_, permission, risk, offered, *resource, integration, system, kind, server = row
+    """Return what a row means. What cannot be read of the resource is not offered; it can end.
+
+    So it is with what a system has that is listed no more.
+    """
+    id_, permission, risk, offered, *resource, integration, system, kind, server, listed = row
     number, type_, name, path, source, its_risk, status, body = resource
     said = fields_of(body)
     tags = fields_of(said.get("tags", {}))
@@ -222,7 +215,7 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
             path,
             source,
             its_risk,
-            ResourceStatus(status) if readable else ResourceStatus.GONE,
+            ResourceStatus(status) if readable and listed else ResourceStatus.GONE,
             {key: tuple(map(str, v)) for key, v in tags.items() if isinstance(v, list)},
             str(said.get("caveat", "")),
         ),

@@ -26,7 +26,11 @@ def names(session: Read, integration: IntegrationId | None = None) -> Names:
         )
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
-        .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, col(EntitlementRow.offered))
+        .where(
+            col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
+            col(EntitlementRow.offered),
+            col(IntegrationRow.listed),
+        )
     )
     if integration is not None:
         query = query.where(col(IntegrationRow.id) == integration)

@@ -1,6 +1,6 @@
 """Searches the inventory for what some flows offer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
@@ -11,7 +11,7 @@ from sqlmodel import col
 from engine.flow import AccessFlow, Selector
 from engine.inventory import Entitlement, IntegrationId, ResourceId
 from storage import facts
-from storage.catalogue import Catalogues, Line
+from storage.catalogue import Catalogues
 from storage.database import Read
 from storage.tables import EntitlementRow, ResourceRow
 
@@ -47,11 +47,11 @@ def resources(
     for selector in (s for flow in flows for s in flow.revision.targets):
         targets.setdefault(selector.integration, set()).add(selector)
     sought = list(dict.fromkeys(words.casefold().split()))[:MOST_WORDS]
-    parts: list[Iterator[Line]] = []
-    for system, catalogue in catalogues.current(session, targets).items():
-        name = catalogue.name.casefold()
-        here = [word for word in sought if word not in name]
-        parts += [catalogue.selected(selector).having(here) for selector in targets[system]]
+    parts = [
+        part
+        for system, catalogue in catalogues.current(session, targets).items()
+        for part in catalogue.having(session, targets[system], sought)
+    ]
     lines = islice((line for line, _ in groupby(merge(*parts))), limit)
     return [Found(n.resource, n.path, n.type, n.system) for n in lines]
 

@@ -131,6 +131,11 @@ def steps(session: Read, of: Plan, by: PersonId, now: datetime) -> Iterator[Step
         listed = sorted(numbers.items())
         for start in range(0, len(listed), AT_ONCE):
             yield partial(_number, numbers=listed[start : start + AT_ONCE])
+    # What cannot be looked into there has no numbers that are known.
+    open_ = [item for item in of.found if not item.closed]
+    between = f"{of.known}{_BETWEEN}"
+    there = sync.differences(session, of.integration, open_, server=between, known=between)
+    yield from there.steps(now)
     yield partial(_finish, of=of, by=by, now=now)
 
 
@@ -145,14 +150,11 @@ def _number(tx: Write, numbers: Sequence[tuple[int, str]]) -> None:
 
 def _finish(tx: Write, of: Plan, by: PersonId, now: datetime) -> None:
     sync.belongs(tx, of.integration, of.server)
-    # What cannot be looked into there has no numbers that are known.
-    open_ = [item for item in of.found if not item.closed]
-    log = sync.take_in(tx, of.integration, open_, now)
     accounts = [AccountId(id_) for id_ in tx.execute(_open_accounts(of.integration)).scalars()]
     if accounts:
         apply.bump(tx, accounts, now)
     detail = {"integration": of.integration, "before": of.known, "server": of.server}
-    audit.append(tx, [(None, Entry("server_accepted", by, detail)), *log], now)
+    audit.append(tx, [(None, Entry("server_accepted", by, detail))], now)
 
 
 def _open_accounts(integration: IntegrationId) -> Select[int]:

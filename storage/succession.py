@@ -255,7 +255,7 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
     What is over keeps the old id, by which the directory still finds them. The logins keep their
     names in the systems. What has changed since it was found stays as it is.
     """
-    sync.alone(tx)
+    tx.alone()
     pairs = _as_they_are(tx, pairs)
     ids = {s.old: s.new for s in pairs}
     requests = _carry_requests(tx, ids, now)
@@ -263,7 +263,6 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
     _carry_asks(tx, ids)
     _carry_cards(tx, ids, requests)
     _carry_people(tx, ids)
-    sync.new_epoch(tx)
     tx.wake("clock", "messages")
     log = [Entry("carried_over", OPERATOR, {"from": s.old, "to": s.new}) for s in pairs]
     audit.append(tx, [(None, entry) for entry in log], now)
@@ -294,19 +293,20 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     reaches them: no access, no login, no password, no line of the history. False: the address at
     this id has not changed.
     """
-    sync.alone(tx)
+    tx.alone()
     row = tx.execute(_PEOPLE, {"ids": [former]}).scalar_one()
     if row.former is None:
         return False
     base = former.partition("~")[0]
     used = {id_ for (id_,) in tx.ask(select(col(PersonRow.id)))}
     own = next(id_ for id_ in _made_of(base) if id_ not in used)
+    touching = sync.Touching([row])
     body = with_fields(row.body, {"id": own})
     tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
     row.body = with_fields(row.body, {"name": str(fields_of(row.former).get("name", ""))})
     _leave(row, now)
     entry = Entry("parted", OPERATOR, {"person": former, "now": own})
-    sync.changed(tx, [entry], now)
+    sync.changed(tx, [entry], now, touching.done())
     return True
 
 
@@ -318,12 +318,14 @@ def _leave(row: PersonRow, now: datetime) -> None:
 
 def part(tx: Write, pairs: Sequence[Succession], now: datetime) -> None:
     """Note that these are other people who took over an address: who had it before has left."""
-    sync.alone(tx)
+    tx.alone()
     log = []
-    for row in tx.execute(_PEOPLE, {"ids": [s.old for s in pairs]}).scalars():
+    rows = tx.execute(_PEOPLE, {"ids": [s.old for s in pairs]}).scalars().all()
+    touching = sync.Touching(rows)
+    for row in rows:
         _leave(row, now)
         log.append(Entry("parted", OPERATOR, {"person": row.id}))
-    sync.changed(tx, log, now)
+    sync.changed(tx, log, now, touching.done())
 
 
 def _carry_requests(tx: Write, ids: Mapping[PersonId, PersonId], now: datetime) -> list[RequestId]:

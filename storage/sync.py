@@ -4,13 +4,24 @@ Each function takes a complete reading. What is missing from it is gone, and the
 depend on it wake in the same transaction.
 """
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlmodel import col
 
 from engine import alarms
@@ -22,7 +33,8 @@ from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Entry
 from engine.port import Discovered
 from engine.request import SYSTEM, AccountId
-from storage import apply, audit, batch
+from engine.touch import keys_between
+from storage import apply, audit, batch, touched
 from storage.codec import (
     dump_account,
     dump_person,
@@ -36,7 +48,6 @@ from storage.codec import (
 from storage.company import formerly
 from storage.database import Read, Write
 from storage.tables import (
-    LIVE,
     AccountRow,
     AuditHead,
     Company,
@@ -50,9 +61,14 @@ from storage.tables import (
     RequestRow,
     ResourceRow,
 )
-from storage.types import among
+from storage.touched import Touched
+from storage.types import among, together
 
-AT_ONCE = 200  # people in one transaction, which others wait for
+AT_ONCE = 100  # people in one transaction, which others wait for
+FLOWS_AT_ONCE = 25
+GONE_AT_ONCE = 200  # resources
+ROWS_AT_ONCE = 400  # resources, and what can be had on them
+PAGE = 1000  # rows that are read at once
 Log = list[tuple[None, Entry]]
 Step = Callable[[Write], None]
 Lost = dict[str, str]  # by the id of who it was: what the admins are to know
@@ -69,8 +85,90 @@ _FREE = (
 _TAKEN = select(col(PersonRow.slack), col(PersonRow.suspended)).where(
     or_(among(col(PersonRow.slack), "users"), among(col(PersonRow.suspended), "users"))
 )
-_THESE_GROUPS = delete(GroupRow).where(among(col(GroupRow.id), "ids"))
 _THESE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
+_PAGE = (
+    select(
+        col(PersonRow.epoch),
+        col(PersonRow.id),
+        col(PersonRow.email),
+        col(PersonRow.status),
+        col(PersonRow.successor),
+        col(PersonRow.body),
+    )
+    .where(col(PersonRow.id) > bindparam("after"))
+    .order_by(col(PersonRow.id))
+    .limit(PAGE)
+)
+_SINCE = (
+    select(
+        col(PersonRow.epoch),
+        col(PersonRow.id),
+        col(PersonRow.email),
+        col(PersonRow.status),
+        col(PersonRow.successor),
+        col(PersonRow.body),
+    )
+    .where(col(PersonRow.epoch) > bindparam("since"))
+    .limit(AT_ONCE + 1)
+)
+_OTHERS_SINCE = select(col(Company.id)).where(
+    or_(
+        select(col(GroupRow.id)).where(col(GroupRow.epoch) > bindparam("since")).exists(),
+        select(col(FlowRow.id)).where(col(FlowRow.epoch) > bindparam("since")).exists(),
+    )
+)
+_FLOWS = select(
+    col(FlowRow.name), col(FlowRow.active), col(FlowRow.deleted), col(FlowRevisionRow.body)
+).outerjoin(
+    FlowRevisionRow,
+    and_(
+        col(FlowRevisionRow.flow_id) == col(FlowRow.id),
+        col(FlowRevisionRow.number) == col(FlowRow.revision),
+    ),
+)
+_APART, _OF = "\x1e", "\x1f"  # permissions; a permission and its risk
+_OFFERED = (
+    select(
+        together(
+            col(EntitlementRow.permission).concat(_OF).concat(cast(col(EntitlementRow.risk), Text)),
+            _APART,
+        )
+    )
+    .where(col(EntitlementRow.resource_id) == col(ResourceRow.id), col(EntitlementRow.offered))
+    .scalar_subquery()
+)
+_KNOWN_RESOURCES = (
+    select(
+        col(ResourceRow.id),
+        col(ResourceRow.source_id),
+        col(ResourceRow.type),
+        col(ResourceRow.name),
+        col(ResourceRow.path),
+        col(ResourceRow.risk),
+        col(ResourceRow.status),
+        col(ResourceRow.body),
+        _OFFERED,
+    )
+    .where(
+        col(ResourceRow.integration_id) == bindparam("system"),
+        col(ResourceRow.id) > bindparam("after"),
+    )
+    .order_by(col(ResourceRow.id))
+    .limit(PAGE)
+)
+_THESE_RESOURCES = (
+    select(ResourceRow)
+    .where(
+        col(ResourceRow.integration_id) == bindparam("system"),
+        among(col(ResourceRow.source_id), "ids"),
+    )
+    .order_by(col(ResourceRow.id))
+)
+_THEIR_ENTITLEMENTS = (
+    select(EntitlementRow)
+    .where(among(col(EntitlementRow.resource_id), "ids"))
+    .order_by(col(EntitlementRow.id))
+)
 
 
 class OtherServerError(LatchkeyError):
@@ -96,6 +194,7 @@ def ensure_rows(tx: Write) -> None:
     company = {
         "id": 1,
         "epoch": 0,
+        "forgotten": 0,
         "paused": False,
         "syncing": False,
         "requests_from": 1,
@@ -112,7 +211,7 @@ class Intake:
     changed: Sequence[Person]
     left: Sequence[PersonId]
     moved: Mapping[PersonId, str]  # the new addresses
-    groups: Mapping[str, tuple[str, str]]
+    groups: Mapping[str, tuple[str, str]]  # that are new, or called otherwise
     gone: Collection[str]  # groups
     regrouped: bool
     broken_off: bool  # the intake before did not come to its end
@@ -159,7 +258,7 @@ def people(
 
     Raises TooMuchError, as `compare` does.
     """
-    alone(tx)
+    tx.alone()
     intake = compare(tx, listed, groups, held=held)
     for step in intake.steps(now):
         step(tx)
@@ -173,7 +272,7 @@ def broken_off(session: Read) -> bool:
 
 def begin(tx: Write) -> None:
     """Note that an intake has begun, until `end`."""
-    alone(tx)
+    tx.alone()
     tx.execute(update(Company).values(syncing=True))
 
 
@@ -181,11 +280,35 @@ def end(tx: Write) -> None:
     tx.execute(update(Company).values(syncing=False))
 
 
-def wake(tx: Write, now: datetime) -> None:
+def wake(tx: Write) -> None:
     """Have what depends on people look again, where an intake that woke nobody was broken off."""
-    alone(tx)
+    tx.alone()
     if broken_off(tx):
-        _wake(tx, now)
+        touched.release(tx)
+
+
+def epoch(session: Read) -> int:
+    """Return the number of the last change."""
+    known: int = session.execute(select(col(Company.epoch))).scalar_one()
+    return known
+
+
+def is_so(tx: Write, listed: Sequence[Person], since: int) -> bool:
+    """Tell whether all is known that is listed, as it was found to be at the change `since`.
+
+    What has changed since then is all that is read.
+    """
+    given = {"since": since}
+    rows = [_Known(*row) for row in tx.ask(_SINCE, given)]
+    if len(rows) > AT_ONCE or tx.ask(_OTHERS_SINCE, given):
+        return False
+    wanted = {p.id: p for p in listed if p.id in {row.id for row in rows}} if rows else {}
+    return all(
+        _is_past(row, wanted[PersonId(row.id)]) or not _differs(row, wanted[PersonId(row.id)])
+        if row.id in wanted
+        else row.status == PersonStatus.INACTIVE
+        for row in rows
+    )
 
 
 def compare(
@@ -198,7 +321,7 @@ def compare(
 
     Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
-    rows = {r.id: r for r in session.execute(select(PersonRow)).scalars()}
+    rows = dict(_everybody(session))
     stays = {p.id for p in listed}
     active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
     leaving = [PersonId(r.id) for r in active if r.id not in stays]
@@ -207,13 +330,14 @@ def compare(
     if held and len(losing) > 5 and len(losing) * 20 > len(active):
         raise TooMuchError(losing, len(active))
     changed = [p for p in listed if not _is_past(rows.get(p.id), p) and _differs(rows.get(p.id), p)]
-    known = {g.id: (g.source, g.name) for g in session.execute(select(GroupRow)).scalars()}
+    there = select(GroupRow).where(~col(GroupRow.gone))
+    known = {g.id: (g.source, g.name) for g in session.execute(there).scalars()}
     wanted = {str(g.id): (g.source, g.name) for g in groups}
     return Intake(
         sorted(changed, key=lambda p: p.id not in dropped),
         leaving,
         {p.id: p.email for p in changed if p.id in rows and _has_moved(rows[p.id], p)},
-        wanted,
+        {id_: group for id_, group in wanted.items() if known.get(id_) != group},
         known.keys() - wanted.keys(),
         regrouped=known != wanted,
         broken_off=broken_off(session),
@@ -230,7 +354,7 @@ def _take_in(
     last: bool,
     whole: bool,
 ) -> None:
-    alone(tx)
+    tx.alone()
     if first:
         _add_groups(tx, intake.groups)
         _give_up_addresses(tx, intake.moved)
@@ -238,25 +362,78 @@ def _take_in(
     rows = {row.id: row for row in tx.execute(_THESE, {"ids": ids}).scalars()}
     burdened = _burdened(tx, [id_ for id_ in ids if id_ in intake.moved])
     lost: Lost = {}
+    touching = Touching(rows.values())
     for one in some:
         if isinstance(one, Person):
             _store_person(tx, rows.get(one.id), one, now, lost, burdened=burdened)
         else:
             _let_go(rows[one], now)
+    touching.newcomers(one for one in some if isinstance(one, Person) and one.id not in rows)
+    touching.groups(intake.groups if first else ())
     tx.flush()
     _tell_of(tx, lost, now)
     tx.execute(update(Company).values(syncing=not (last and whole)))
-    new_epoch(tx)
+    touched.note(tx, touching.done(), held=not last)
     if last:
-        tx.execute(_THESE_GROUPS, {"ids": list(intake.gone)})
-        _wake(tx, now)
+        gone = [{"of": id_, "gone": True} for id_ in sorted(intake.gone)]
+        batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
+        touched.release(tx)
         detail = {"changed": intake.size, "left": list(intake.left)}
         audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
 
 
 def _add_groups(tx: Write, groups: Mapping[str, tuple[str, str]]) -> None:
-    rows = [{"id": id_, "source": s, "name": n} for id_, (s, n) in sorted(groups.items())]
-    batch.add(tx, GroupRow, rows, key=("id",), change=("source", "name"))
+    rows = [
+        {"id": id_, "source": source, "name": name, "gone": False}
+        for id_, (source, name) in sorted(groups.items())
+    ]
+    batch.add(tx, GroupRow, rows, key=("id",), change=("source", "name", "gone"))
+
+
+class _Known(NamedTuple):
+    """Somebody as they are stored."""
+
+    epoch: int
+    id: str
+    email: str
+    status: str
+    successor: str | None
+    body: Any
+
+
+def _everybody(session: Read) -> Iterator[tuple[str, _Known]]:
+    given: dict[str, Any] = {"after": ""}
+    while rows := session.ask(_PAGE, given):
+        given["after"] = rows[-1][1]
+        yield from ((row[1], _Known(*row)) for row in rows)
+
+
+class Touching:
+    """What is touched by a change of people, who are given as they are before it."""
+
+    def __init__(self, rows: Iterable[PersonRow] = ()) -> None:
+        self._before = [(row, _person_of(row)) for row in rows]
+        self._touched = Touched()
+
+    def newcomers(self, people: Iterable[Person]) -> None:
+        for person in people:
+            self._touched.keys |= keys_between(None, person)
+
+    def groups(self, groups: Collection[str]) -> None:
+        """Take in that groups are called otherwise."""
+        if groups:
+            self._touched.keys.add(("group", None))
+
+    def done(self) -> Touched:
+        """Return what is, of people who are by now as they will be."""
+        for row, before in self._before:
+            self._touched.people.add(row.id)
+            self._touched.keys |= keys_between(before, _person_of(row))
+        return self._touched
+
+
+def _person_of(row: PersonRow) -> Person | None:
+    return None if row.successor else load_person(row.body, row.account)
 
 
 def _let_go(row: PersonRow, now: datetime) -> None:
@@ -270,7 +447,7 @@ def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
 
     A tie that was suspended waits for an admin, on both sides. An account has one person.
     """
-    alone(tx)
+    tx.alone()
     users = [account.user for account in ties.values()]
     given = {"ids": list(ties), "users": users}
     taken = {user for pair in tx.ask(_TAKEN, given) for user in pair}
@@ -282,7 +459,11 @@ def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
     ]
     batch.change(tx, PersonRow, rows, where={"id": "of"}, to=("slack", "account"))
     log = [Entry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
-    changed(tx, log, now)
+    those = tx.execute(_THESE, {"ids": list(free)}).scalars()
+    what = Touched(people=set(free))
+    for person in filter(None, map(_person_of, those)):
+        what.keys |= keys_between(None, person)
+    changed(tx, log, now, what)
     if guests := [id_ for id_, account in ties.items() if account.guest and id_ in free]:
         void(tx, guests, now)  # they may have been a member until the tie before was suspended
     return len(rows)
@@ -294,16 +475,18 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
     `broken` says for each person the account's user id, and why. The admins are told, where it is
     somebody who has not left.
     """
-    alone(tx)
+    tx.alone()
     log: list[Entry] = []
     lost: Lost = {}
-    for row in tx.execute(_THESE, {"ids": list(broken)}).scalars():
+    rows = tx.execute(_THESE, {"ids": list(broken)}).scalars().all()
+    touching = Touching(rows)
+    for row in rows:
         user, why = broken[PersonId(row.id)]
         if row.suspended is None and row.slack in {None, user}:
             _suspend(row, user, lost, alarms.untied(_name(row), row.email, why))
             log.append(Entry("untied", SYSTEM, {"person": row.id, "why": why}))
     _tell_of(tx, lost, now)
-    changed(tx, log, now)
+    changed(tx, log, now, touching.done())
 
 
 def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
@@ -311,9 +494,11 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
 
     A guest decides nothing; what they had approved, and is not decided yet, is void for good.
     """
-    alone(tx)
+    tx.alone()
     log: list[Entry] = []
-    for row in tx.execute(_THESE, {"ids": list(guests)}).scalars():
+    rows = tx.execute(_THESE, {"ids": list(guests)}).scalars().all()
+    touching = Touching(rows)
+    for row in rows:
         guest = guests[PersonId(row.id)]
         tied = load_account(row.account)
         if tied and tied.guest is not guest:
@@ -321,22 +506,22 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
             row.void_until = now if guest else row.void_until
             grade = "became_guest" if guest else "became_member"
             log.append(Entry(grade, SYSTEM, {"person": row.id}))
-    changed(tx, log, now)
+    changed(tx, log, now, touching.done())
 
 
-def void(tx: Write, people: Iterable[PersonId], now: datetime) -> None:
+def void(tx: Write, people: Collection[PersonId], now: datetime) -> None:
     """Let what they approved, and is not decided yet, count no more: they were no full member."""
-    alone(tx)
+    tx.alone()
     log: list[Entry] = []
     for row in tx.execute(_THESE, {"ids": list(people)}).scalars():
         row.void_until = now
         log.append(Entry("approvals_void", SYSTEM, {"person": row.id}))
-    changed(tx, log, now)
+    changed(tx, log, now, Touched(people=set(people)))
 
 
 def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
     """Let a suspended tie be made anew: an admin has looked who it is."""
-    alone(tx)
+    tx.alone()
     cleared: dict[str, object] = {"suspended": None, "former": None}
     for row in tx.execute(_THESE, {"ids": [person]}).scalars():
         if row.account is not None and load_account(row.account) is None:
@@ -346,7 +531,8 @@ def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
         select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
     )
     _begin_what_waited(tx, theirs, now)
-    changed(tx, [Entry("tie_confirmed", by, {"person": person})], now)
+    log = [Entry("tie_confirmed", by, {"person": person})]
+    changed(tx, log, now, Touched(people={person}))
 
 
 def _suspend(row: PersonRow, user: str, lost: Lost, said: str) -> None:
@@ -372,32 +558,30 @@ def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     apply.tell(tx, apply.alarm(able, Said(key, sentence)), now)
 
 
-def changed(tx: Write, log: Sequence[Entry], now: datetime) -> None:
+def changed(tx: Write, log: Sequence[Entry], now: datetime, what: Touched) -> None:
+    """Store that facts have changed, if anything is to be said of it, and what that touches."""
     if log:
         tx.flush()
-        new_epoch(tx)
-        _wake(tx, now)
+        touched.note(tx, what)
         audit.append(tx, [(None, entry) for entry in log], now)
 
 
 def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
-    alone(tx)
+    tx.alone()
     wanted = sorted(admins)
     if tx.execute(select(col(Company.admins))).scalar_one() == wanted:
         return
-    tx.execute(update(Company).values(admins=wanted))
-    new_epoch(tx)
-    _wake(tx, now)
+    tx.execute(update(Company).values(admins=wanted, epoch=tx.epoch))
+    touched.note(tx, Touched(admins=True))
     audit.append(tx, [(None, Entry("admins_changed", SYSTEM, {"admins": wanted}))], now)
 
 
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
-    alone(tx)
+    tx.alone()
     if tx.execute(select(col(Company.paused))).scalar_one() == paused:
         return False
-    tx.execute(update(Company).values(paused=paused))
-    new_epoch(tx)
+    tx.execute(update(Company).values(paused=paused, epoch=tx.epoch))
     if not paused:
         _begin_what_waited(tx, true(), now)
     action = "paused" if paused else "resumed"
@@ -413,25 +597,53 @@ def _begin_what_waited(tx: Write, of: ColumnElement[bool], now: datetime) -> Non
 
 def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
     """Take in flows by name: each change makes a revision; what is not listed is deleted."""
-    alone(tx)
-    rows = {r.name: r for r in tx.execute(select(FlowRow)).scalars()}
-    ids = formerly(tx)
-    log: Log = []
-    seen: set[str] = set()
+    tx.alone()
+    for step in flow_steps(tx, listed, now):
+        step(tx)
+
+
+def flow_steps(session: Read, listed: Iterable[tuple[Revision, bool]], now: datetime) -> list[Step]:
+    """Compare all flows with what is known; return what to do, each in its own transaction."""
+    ids = formerly(session)
+    known = {name: (flow, body) for name, *flow, body in session.execute(_FLOWS)}
+    other: list[tuple[Revision, bool]] = []
+    names: set[str] = set()
     for revision, active in listed:
+        names.add(name := revision.name.casefold())
+        flow, body = known.get(name, (None, None))
+        stored = load_revision(body)
+        # As values: a set has another order in each process.
+        if flow != [active, False] or stored is None or stored.renamed(ids) != revision:
+            other.append((revision, active))
+    gone = sorted(n for n, ((_, deleted), _) in known.items() if n not in names and not deleted)
+    some = [
+        *((other[at : at + FLOWS_AT_ONCE], []) for at in range(0, len(other), FLOWS_AT_ONCE)),
+        *(([], gone[at : at + FLOWS_AT_ONCE]) for at in range(0, len(gone), FLOWS_AT_ONCE)),
+    ]
+    return [partial(_take_in_flows, other=few, gone=left, now=now) for few, left in some]
+
+
+def _take_in_flows(
+    tx: Write, *, other: Sequence[tuple[Revision, bool]], gone: Sequence[str], now: datetime
+) -> None:
+    tx.alone()
+    ids = formerly(tx)
+    names = [*gone, *(revision.name.casefold() for revision, _ in other)]
+    these = select(FlowRow).where(among(col(FlowRow.name), "names")).order_by(col(FlowRow.id))
+    rows = {r.name: r for r in tx.execute(these, {"names": names}).scalars()}
+    log: Log = []
+    for revision, active in other:
         name = revision.name.casefold()
-        seen.add(name)
         row = rows.get(name)
         body = dump_revision(revision)
         if row is None:
-            row = FlowRow(name=name, revision=1, active=active)
+            row = rows[name] = FlowRow(name=name, revision=1, active=active)
             tx.add(row)
             tx.flush()
             log += _save_revision(tx, row, body, now)
             continue
         stored = tx.get(FlowRevisionRow, (row.id, row.revision))
         known = load_revision(stored.body) if stored else None
-        # As values: a set has another order in each process.
         if known is None or known.renamed(ids) != revision or row.deleted:
             row.revision = _newest_revision(tx, row) + 1
             log += _save_revision(tx, row, body, now)
@@ -439,14 +651,13 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
             row.active, row.deleted = active, False
             action = "flow_enabled" if active else "flow_disabled"
             log.append((None, Entry(action, SYSTEM, {"flow": name})))
-    for name, row in rows.items():
-        if name not in seen and not row.deleted:
-            row.deleted = True
+    for name in gone:
+        if not rows[name].deleted:
+            rows[name].deleted = True
             log.append((None, Entry("flow_deleted", SYSTEM, {"flow": name})))
     if log:
-        new_epoch(tx)
-        _wake(tx, now)
         tx.flush()
+        touched.note(tx, Touched(flows={row.id or 0 for row in rows.values()}))
         audit.append(tx, log, now)
 
 
@@ -464,14 +675,15 @@ def integrations(
 
     What is listed no more stays connected, so that what runs there ends; it offers nothing more.
     """
-    alone(tx)
+    tx.alone()
     known = {row.id: row for row in tx.execute(select(IntegrationRow)).scalars()}
     wanted = {id_: (name, kind, dict(settings)) for id_, name, kind, settings in listed}
     log: Log = []
+    what = Touched()
     for id_, (name, kind, body) in wanted.items():
         row = known.get(id_)
         if row is None:
-            tx.add(IntegrationRow(id=id_, name=name, kind=kind, version=0, body=body))
+            tx.add(IntegrationRow(id=id_, name=name, kind=kind, body=body))
         elif (row.name, row.kind, row.body, row.listed) != (name, kind, body, True):
             row.name, row.kind, row.body, row.listed = name, kind, body, True
         else:
@@ -481,11 +693,10 @@ def integrations(
         if id_ not in wanted and row.listed:
             row.listed = False
             log.append((None, Entry("integration_dropped", SYSTEM, {"integration": id_})))
-            tx.flush()
-            log += take_in(tx, IntegrationId(id_), [], now)
+            what.systems.add(id_)
     if log:
         tx.flush()
-        new_epoch(tx)
+        touched.note(tx, what)
         audit.append(tx, log, now)
 
 
@@ -504,110 +715,213 @@ def inventory(
     *,
     server: str = "",
 ) -> None:
-    """Take in all resources of one system. What is not found is gone, until its id comes back.
+    """Take in all resources of one system in this one transaction, as `compare_inventory` says."""
+    tx.alone()
+    for step in compare_inventory(tx, integration, found, server=server).steps(now):
+        step(tx)
 
-    Raises OtherServerError where their numbers are another server's than those that are known. The
-    first that is taken in is the one that is known from then on.
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What is different in a reading of all that a system has."""
+
+    integration: IntegrationId
+    server: str
+    other: Sequence[Discovered]  # that is new, or other than it was
+    gone: Sequence[str]  # ids in the system
+    new: int
+    known: str  # the server, so far
+
+    def steps(self, now: datetime) -> list[Step]:
+        """Return what to do, each in a transaction of its own. What goes is first."""
+        some: list[Sequence[str | Discovered]] = []
+        some += [self.gone[at : at + GONE_AT_ONCE] for at in range(0, len(self.gone), GONE_AT_ONCE)]
+        some += _by_weight(self.other)
+        if not some and self.known != self.server:
+            some = [[]]
+        last = len(some) - 1
+        return [
+            partial(_take_in_resources, discovery=self, some=part, now=now, last=n == last)
+            for n, part in enumerate(some)
+        ]
+
+
+def _by_weight(found: Sequence[Discovered]) -> list[Sequence[Discovered]]:
+    """Cut them up into as many as one transaction stores, with what can be had on them."""
+    parts: list[list[Discovered]] = [[]]
+    weight = 0
+    for item in found:
+        weight += 1 + len(item.permissions)
+        if weight > ROWS_AT_ONCE and parts[-1]:
+            parts.append([])
+            weight = 1 + len(item.permissions)
+        parts[-1].append(item)
+    return [part for part in parts if part]
+
+
+def compare_inventory(
+    session: Read, integration: IntegrationId, found: Sequence[Discovered], *, server: str = ""
+) -> Discovery:
+    """Compare all resources of one system with what is known.
+
+    What is not found is gone, until its id comes back. What could not be looked into stays as it is
+    known, and all that is below it. The first server that is taken in is the one that is known from
+    then on; raises OtherServerError where the numbers are another server's.
     """
-    row = tx.execute(
-        select(IntegrationRow).where(col(IntegrationRow.id) == integration).with_for_update()
+    row = session.execute(
+        select(IntegrationRow).where(col(IntegrationRow.id) == integration)
     ).scalar_one()
     if row.server not in {"", server}:
         raise OtherServerError(row.name, integration, row.server, server)
-    if row.server != server:
-        belongs(tx, integration, server)
-    audit.append(tx, take_in(tx, integration, found if row.listed else [], now), now)
+    return differences(session, integration, found, server=server, known=row.server)
+
+
+def differences(
+    session: Read,
+    integration: IntegrationId,
+    found: Sequence[Discovered],
+    *,
+    server: str,
+    known: str,
+) -> Discovery:
+    """Compare as `compare_inventory` does, whatever server is known."""
+    closed = tuple(f"{item.path}/" for item in found if item.closed)
+    there = {item.source_id: item for item in found if not item.closed}
+    same: dict[str, frozenset[tuple[str, int]]] = {}
+    other: list[Discovered] = []
+    gone: list[str] = []
+    new = set(there)
+    given: dict[str, Any] = {"system": integration, "after": 0}
+    while rows := session.ask(_KNOWN_RESOURCES, given):
+        given["after"] = rows[-1][0]
+        for _, source, type_, name, path, risk, status, body, offered in rows:
+            new.discard(source)
+            item = there.get(source)
+            if item is None:
+                if status == ResourceStatus.ACTIVE and not f"{path}/".startswith(closed):
+                    gone.append(source)
+                continue
+            if offered not in same:
+                same[offered] = _parsed(offered)
+            stored = (type_, name, path, risk, status, body, same[offered])
+            if stored != _wanted(item):
+                other.append(item)
+    other += [item for item in there.values() if item.source_id in new]
+    return Discovery(integration, server, other, gone, len(new), known)
+
+
+def _wanted(item: Discovered) -> tuple[Any, ...]:
+    permissions = frozenset(item.permissions.items())
+    active = ResourceStatus.ACTIVE.value
+    return item.type, item.name, item.path, item.risk, active, _body_of(item), permissions
+
+
+def _body_of(item: Discovered) -> dict[str, Any]:
+    body: dict[str, Any] = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
+    return {**body, "caveat": item.caveat} if item.caveat else body
+
+
+def _parsed(offered: str | None) -> frozenset[tuple[str, int]]:
+    pairs = (one.rpartition(_OF) for one in (offered or "").split(_APART) if one)
+    return frozenset((permission, int(risk)) for permission, _, risk in pairs)
+
+
+def _take_in_resources(
+    tx: Write,
+    *,
+    discovery: Discovery,
+    some: Sequence[str | Discovered],
+    now: datetime,
+    last: bool,
+) -> None:
+    tx.alone()
+    system = discovery.integration
+    row = tx.execute(select(IntegrationRow).where(col(IntegrationRow.id) == system)).scalar_one()
+    if row.server not in {discovery.known, discovery.server}:
+        raise OtherServerError(row.name, system, row.server, discovery.server)
+    row.server = discovery.server
+    items = {item.source_id: item for item in some if isinstance(item, Discovered)}
+    gone = [source for source in some if isinstance(source, str)]
+    rows = {
+        r.source_id: r
+        for r in tx.execute(_THESE_RESOURCES, {"system": system, "ids": [*items, *gone]}).scalars()
+    }
+    have: dict[int, dict[str, EntitlementRow]] = {}
+    known = {"ids": [r.id for r in rows.values()]}
+    for had in tx.execute(_THEIR_ENTITLEMENTS, known).scalars():
+        have.setdefault(had.resource_id, {})[had.permission] = had
+    lost = set[int]()
+    for source in gone:
+        lost.add(rows[source].id or 0)
+        rows[source].status = ResourceStatus.GONE.value
+    for item in items.values():
+        if item.source_id not in rows:
+            rows[item.source_id] = _new_resource(system, item)
+            tx.add(rows[item.source_id])
+        else:
+            _change_resource(rows[item.source_id], item)
+    tx.flush()
+    changed = tx.changes_facts
+    new, different = _store_permissions(items.values(), rows, have, lost)
+    batch.add(tx, EntitlementRow, new)
+    tx.flush()
+    if changed or different:
+        row.epoch = tx.epoch
+        for resource in rows.values():
+            if resource.id in different:
+                resource.epoch = tx.epoch
+        tx.flush()
+    touched.note(tx, Touched(resources=lost))
+    if last and (discovery.new or discovery.gone):
+        detail = {
+            "integration": system,
+            "new": discovery.new,
+            "gone": len(discovery.gone),
+        }
+        audit.append(tx, [(None, Entry("discovered", SYSTEM, detail))], now)
 
 
 def belongs(tx: Write, integration: IntegrationId, server: str) -> None:
     """Store which server gave the numbers of a system's resources."""
     of = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
     tx.execute(of.values(server=server))
-    new_epoch(tx)
 
 
-def take_in(
-    tx: Write, integration: IntegrationId, found: Sequence[Discovered], now: datetime
-) -> Log:
-    """Take in all resources of a system; return what the audit is to say, last of all.
+def _new_resource(system: IntegrationId, item: Discovered) -> ResourceRow:
+    return ResourceRow(
+        integration_id=system,
+        source_id=item.source_id,
+        type=item.type,
+        name=item.name,
+        path=item.path,
+        name_key=item.name.casefold(),
+        path_key=item.path.casefold(),
+        status=ResourceStatus.ACTIVE.value,
+        risk=item.risk,
+        body=_body_of(item),
+    )
 
-    What could not be looked into stays as it is known, and all that is below it.
-    """
-    closed = tuple(f"{item.path}/" for item in found if item.closed)
-    found = [item for item in found if not item.closed]
-    known = {
-        r.source_id: r
-        for r in tx.execute(
-            select(ResourceRow).where(col(ResourceRow.integration_id) == integration)
-        ).scalars()
-    }
-    have: dict[int, dict[str, EntitlementRow]] = {}
-    for entitlement in tx.execute(
-        select(EntitlementRow)
-        .join(ResourceRow, col(ResourceRow.id) == col(EntitlementRow.resource_id))
-        .where(col(ResourceRow.integration_id) == integration)
-    ).scalars():
-        have.setdefault(entitlement.resource_id, {})[entitlement.permission] = entitlement
-    gone = {
-        source
-        for source, row in known.items()
-        if row.status == ResourceStatus.ACTIVE and not f"{row.path}/".startswith(closed)
-    }
-    fresh: list[ResourceRow] = []
-    for item in found:
-        gone.discard(item.source_id)
-        row = known.get(item.source_id)
-        body: dict[str, Any] = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
-        if item.caveat:
-            body["caveat"] = item.caveat
-        if row is None:
-            fresh.append(
-                ResourceRow(
-                    integration_id=integration,
-                    source_id=item.source_id,
-                    type=item.type,
-                    name=item.name,
-                    path=item.path,
-                    name_key=item.name.casefold(),
-                    path_key=item.path.casefold(),
-                    status=ResourceStatus.ACTIVE.value,
-                    risk=item.risk,
-                    body=body,
-                )
-            )
-            continue
-        row.type, row.name, row.path, row.risk = item.type, item.name, item.path, item.risk
-        row.name_key, row.path_key = item.name.casefold(), item.path.casefold()
-        row.status = ResourceStatus.ACTIVE.value
-        if row.body != body:
-            row.body = body
-    for source in gone:
-        known[source].status = ResourceStatus.GONE.value
-    changed = bool(fresh) or any(tx.is_modified(row) for row in known.values())
-    tx.add_all(fresh)
-    tx.flush()
-    rows = {**known, **{r.source_id: r for r in fresh}}
-    different, lost = _store_permissions(tx, found, rows, have)
-    if different or changed:
-        newer = update(IntegrationRow).where(col(IntegrationRow.id) == integration)
-        tx.execute(newer.values(version=col(IntegrationRow.version) + 1))
-        new_epoch(tx)
-    if gone or lost:
-        _wake(tx, now)
-    if not (gone or fresh):
-        return []
-    detail = {"integration": integration, "new": len(fresh), "gone": len(gone)}
-    return [(None, Entry("discovered", SYSTEM, detail))]
+
+def _change_resource(row: ResourceRow, item: Discovered) -> None:
+    row.type, row.name, row.path, row.risk = item.type, item.name, item.path, item.risk
+    row.name_key, row.path_key = item.name.casefold(), item.path.casefold()
+    row.status = ResourceStatus.ACTIVE.value
+    if row.body != (body := _body_of(item)):
+        row.body = body
 
 
 def _store_permissions(
-    tx: Write,
-    found: Sequence[Discovered],
+    found: Iterable[Discovered],
     rows: Mapping[str, ResourceRow],
     have: Mapping[int, Mapping[str, EntitlementRow]],
-) -> tuple[bool, bool]:
-    """Store what can be had on each resource; tell whether anything is different, or is no more."""
-    new, changed, lost = [], False, False
+    lost: set[int],
+) -> tuple[list[dict[str, Any]], set[int]]:
+    """Change what can be had on each resource; return what is new, and where it is different.
+
+    `lost` gets those where something is to be had no more.
+    """
+    new: list[dict[str, Any]] = []
+    different: set[int] = set()
     for item in found:
         resource = rows[item.source_id].id or 0
         there = have.get(resource, {})
@@ -616,15 +930,17 @@ def _store_permissions(
             if row is None:
                 had = {"resource_id": resource, "permission": permission, "risk": risk}
                 new.append({**had, "offered": True})
-            else:
-                changed = changed or (row.risk, row.offered) != (risk, True)
+            elif (row.risk, row.offered) != (risk, True):
                 row.risk, row.offered = risk, True
+            else:
+                continue
+            different.add(resource)
         for permission in there.keys() - item.permissions.keys():
-            lost = lost or there[permission].offered
-            there[permission].offered = False
-    if new:
-        tx.execute(insert(EntitlementRow), new)
-    return changed or lost or bool(new), lost
+            if there[permission].offered:
+                there[permission].offered = False
+                different.add(resource)
+                lost.add(resource)
+    return new, different
 
 
 def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime) -> Log:
@@ -662,7 +978,7 @@ def _store_person(
         _suspend(row, row.slack or row.suspended or "", lost, said)
 
 
-def _differs(row: PersonRow | None, person: Person) -> bool:
+def _differs(row: PersonRow | _Known | None, person: Person) -> bool:
     return row is None or row.successor is not None or row.body != dump_person(person)
 
 
@@ -675,11 +991,11 @@ def _former(row: PersonRow) -> dict[str, str] | None:
     return former if {"name", "email"} <= former.keys() else None
 
 
-def _has_moved(row: PersonRow, person: Person) -> bool:
+def _has_moved(row: PersonRow | _Known, person: Person) -> bool:
     return address(row.email) != address(person.email)
 
 
-def _is_past(row: PersonRow | None, person: Person) -> bool:
+def _is_past(row: PersonRow | _Known | None, person: Person) -> bool:
     """Tell whether this only says that somebody has left, of whom all that is known stays so."""
     if row is None or person.may_receive:
         return False
@@ -709,30 +1025,12 @@ def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
     return set(found)
 
 
-def _loses(row: PersonRow, person: Person) -> bool:
+def _loses(row: _Known, person: Person) -> bool:
     if row.status == PersonStatus.INACTIVE:
         return False
     groups = fields_of(row.body).get("groups")
     dropped = set(map(str, groups)) - person.groups if isinstance(groups, list) else ()
     return person.status is PersonStatus.INACTIVE or bool(dropped)
-
-
-def alone(tx: Write) -> None:
-    """Let one go on at a time: each compares with what is there, and stores the difference."""
-    tx.execute(select(col(Company.id)).with_for_update())
-
-
-def new_epoch(tx: Write) -> None:
-    tx.execute(update(Company).values(epoch=col(Company.epoch) + 1))
-
-
-def _wake(tx: Write, now: datetime) -> None:
-    """Have every live request look again at what is true."""
-    later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
-    asleep = select(col(RequestRow.id)).where(text(LIVE), later).order_by(col(RequestRow.id))
-    in_order = asleep.with_for_update()  # as everybody locks requests
-    tx.execute(update(RequestRow).where(col(RequestRow.id).in_(in_order)).values(wake_at=now))
-    tx.wake("clock")
 
 
 def counts(tx: Write) -> dict[str, int]:

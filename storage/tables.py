@@ -31,21 +31,35 @@ def _number(default: int) -> Any:  # noqa: ANN401
     return Field(default=default, sa_column_kwargs={"server_default": str(default)})
 
 
+class Fact(SQLModel):
+    """What decisions rest on. `epoch` is the number of the change that touched the row last.
+
+    `storage.database.Write` stores it, and refuses what would change a fact without it.
+    """
+
+    epoch: int = _number(0)
+
+
 class Company(SQLModel, table=True):
-    """One row: what is loaded whole and kept in memory while `epoch` stands."""
+    """One row. Who changes facts holds it alone, who decides holds it with others, until COMMIT.
+
+    `epoch` is the number of the last change. Tombstones of changes up to `forgotten` are no more.
+    """
 
     id: int = Field(default=1, primary_key=True)
     epoch: int = 0
+    forgotten: int = _number(0)
     paused: bool = False  # no new access is begun; revoking goes on
     syncing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     requests_from: int = _number(1)  # no request gets a smaller id, on SQLite
     admins: list[str] = _json()
 
 
-class PersonRow(SQLModel, table=True):
+class PersonRow(Fact, table=True):
     """`former`: name and address before the address changed, until an admin has said who it is."""
 
     __tablename__ = "person"
+    __table_args__ = (Index("person_changed", "epoch", "id"),)
     id: str = Field(primary_key=True)
     email: str = Field(index=True)
     status: str
@@ -59,27 +73,39 @@ class PersonRow(SQLModel, table=True):
     body: dict[str, Any] = _json()
 
 
-class GroupRow(SQLModel, table=True):
+class GroupRow(Fact, table=True):
+    """`gone`: a tombstone, until every process that runs has passed its epoch."""
+
     __tablename__ = "people_group"
+    __table_args__ = (Index("group_changed", "epoch"),)
     id: str = Field(primary_key=True)
     source: str
     name: str
+    gone: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
-class IntegrationRow(SQLModel, table=True):
+class IntegrationRow(Fact, table=True):
+    """A change of anything that the system has touches its row, too."""
+
     __tablename__ = "integration"
     id: str = Field(primary_key=True)
     name: str
     kind: str
-    version: int = _number(0)  # of its inventory
     server: str = ""  # that gave the numbers of its resources; empty: not known yet
     listed: bool = True  # if not: what runs there ends, and nothing begins
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
 
-class ResourceRow(SQLModel, table=True):
+class ResourceRow(Fact, table=True):
+    """A change of what can be had on the resource touches its row, too."""
+
     __tablename__ = "resource"
-    __table_args__ = (UniqueConstraint("integration_id", "source_id"),)
+    __table_args__ = (
+        UniqueConstraint("integration_id", "source_id"),
+        Index("resource_changed", "integration_id", "epoch", "id"),
+        Index("resource_named", "integration_id", "name_key"),
+        Index("resource_at", "integration_id", "path_key"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     integration_id: str = Field(foreign_key="integration.id")
     source_id: str
@@ -93,7 +119,7 @@ class ResourceRow(SQLModel, table=True):
     body: dict[str, Any] = _json()  # tags, caveat
 
 
-class EntitlementRow(SQLModel, table=True):
+class EntitlementRow(Fact, table=True):
     __tablename__ = "entitlement"
     __table_args__ = (UniqueConstraint("resource_id", "permission"),)
     id: int | None = Field(default=None, primary_key=True)
@@ -103,8 +129,9 @@ class EntitlementRow(SQLModel, table=True):
     offered: bool = True  # the last discovery found it, or could not look
 
 
-class FlowRow(SQLModel, table=True):
+class FlowRow(Fact, table=True):
     __tablename__ = "flow"
+    __table_args__ = (Index("flow_changed", "epoch"),)
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True)  # casefolded
     revision: int
@@ -113,6 +140,8 @@ class FlowRow(SQLModel, table=True):
 
 
 class FlowRevisionRow(SQLModel, table=True):
+    """It never changes: a new one comes with its flow's row."""
+
     __tablename__ = "flow_revision"
     flow_id: int = Field(foreign_key="flow.id", primary_key=True)
     number: int = Field(primary_key=True)
@@ -129,6 +158,8 @@ class RequestRow(SQLModel, table=True):
               postgresql_where=text("wake_at is not null")),
         Index("request_grantee", "grantee_id", "state"),
         Index("request_requestor", "requestor_id", "state"),
+        Index("request_under", "flow_id", "revision", "id", sqlite_where=text(LIVE),
+              postgresql_where=text(LIVE)),
     )  # fmt: skip
     id: int | None = Field(default=None, primary_key=True)
     state: str
@@ -144,11 +175,27 @@ class RequestRow(SQLModel, table=True):
     body: dict[str, Any] = _json()
 
 
+class ChangeRow(SQLModel, table=True):
+    """What a change of facts touches, until all live requests that it does are woken.
+
+    Those with ids up to `after` are, but for those `left`, which somebody held locked. Those after
+    `until` were made later. `held`: the intake that it is a part of has not come to its end.
+    """
+
+    __tablename__ = "change"
+    id: int | None = Field(default=None, primary_key=True)
+    what: dict[str, Any] = _json()
+    after: int = 0
+    until: int
+    left: list[int] = _json()
+    held: bool = False
+
+
 class GrantRow(SQLModel, table=True):
     __tablename__ = "access_grant"
     request_id: int = Field(foreign_key="request.id", primary_key=True)
     number: int = Field(primary_key=True)
-    entitlement_id: int = Field(foreign_key="entitlement.id")
+    entitlement_id: int = Field(foreign_key="entitlement.id", index=True)
     account_id: int = Field(foreign_key="account.id", index=True)
     state: str
     begun: bool
@@ -199,7 +246,7 @@ class AskRow(SQLModel, table=True):
 class DecisionRow(SQLModel, table=True):
     __tablename__ = "decision"
     request_id: int = Field(foreign_key="request.id", primary_key=True)
-    person_id: str = Field(primary_key=True)
+    person_id: str = Field(primary_key=True, index=True)
     verdict: str
     reason: str
     at: datetime = _moment(nullable=False)
@@ -297,3 +344,4 @@ class InstanceRow(SQLModel, table=True):
     links: int = _number(2)  # sockets of the app that it keeps open at Slack
     counted: float | None = None  # when Slack last told it how many there are
     strangers: int = _number(0)  # of those, the ones that no replica explains
+    passed: int = _number(-1)  # the last change of facts that it surely knows

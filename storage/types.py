@@ -144,3 +144,20 @@ def _postgresql_now(_element: Any, _compiler: SQLCompiler, **_: Any) -> str:  # 
 @compiles(db_now, "sqlite")
 def _sqlite_now(_element: Any, _compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401
     return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class together(GenericFunction[str]):  # noqa: N801  (it reads as a function in SQL)
+    """Texts of several rows as one, with a text between them; in no order."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(together, "postgresql")
+def _postgresql_together(element: together, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    return f"string_agg{compiler.process(element.clause_expr, **given)}"
+
+
+@compiles(together, "sqlite")
+def _sqlite_together(element: together, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    return f"group_concat{compiler.process(element.clause_expr, **given)}"

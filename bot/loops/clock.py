@@ -17,6 +17,7 @@ log = structlog.get_logger()
 def drain(services: Services, begin: Callable[[], None] = lambda: None) -> None:
     """Let time pass for every request whose moment has come, a batch after another."""
     let_time_pass.tell_of_unreadable(services)
+    let_time_pass.wake_touched(services, begin)
     ids = [RequestId(0)] * TICKS
     while len(ids) == TICKS:
         begin()

@@ -33,7 +33,7 @@ class Heart:
         reading = None
         try:
             with services.database.write(urgent=True) as tx:
-                reading = claims.beat(tx, services.instance)
+                reading = claims.beat(tx, services.instance, passed=services.companies.passed)
         except AWAY as fault:
             # Somebody holds its row locked. Its leases last for a little; then it takes another.
             if not is_locked(fault) or services.pulse.steady:

@@ -180,8 +180,7 @@ class Watch:
         return broken_off
 
     def _wake(self) -> None:
-        now = self._services.clock.now()
-        self._services.transaction(lambda tx: sync.wake(tx, now))
+        self._services.transaction(sync.wake)
 
     def _stand(self, fault: str, sentence: str = "") -> None:
         """Note what is wrong, and tell the administrators, once a day while it lasts."""

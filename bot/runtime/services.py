@@ -17,7 +17,7 @@ from engine.request import AccountId, RequestId, code_of
 from storage.accounts import Desk
 from storage.apply import LostRaceError
 from storage.claims import InstanceId, Pulse
-from storage.company import Companies, Company
+from storage.company import FEW, BehindError, Companies, Company
 from storage.database import AWAY, Database, Write, is_deadlock
 from storage.secrets import KeyRing
 
@@ -63,9 +63,25 @@ class Services:
         """Tell whether a company was ever taken in."""
         return bool(self.company().directory.people)
 
-    def write(self, change: Callable[[Write, Company], T], *, urgent: bool = False) -> T:
-        """Run a change that depends on people or flows, in one transaction."""
-        return self.transaction(lambda tx: change(tx, self.companies.current(tx)), urgent=urgent)
+    def write(
+        self, change: Callable[[Write, Company], T], *, urgent: bool = False, alone: bool = False
+    ) -> T:
+        """Run a change that depends on people or flows, in one transaction.
+
+        `alone`: it changes them, so that nobody else does, or decides by them, meanwhile.
+        """
+
+        def decide(tx: Write, at_most: int | None = FEW) -> T:
+            if alone:
+                tx.alone()
+            return change(tx, self.companies.current(tx, at_most=at_most))
+
+        for _ in range(TRIES):
+            try:
+                return self.transaction(decide, urgent=urgent)
+            except BehindError:
+                self.company()
+        return self.transaction(lambda tx: decide(tx, None), urgent=urgent)
 
     def transaction(self, change: Callable[[Write], T], *, urgent: bool = False) -> T:
         """Run a change in one transaction; who lost a race decides again, on what is true now."""

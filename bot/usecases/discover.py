@@ -7,12 +7,9 @@ is taken in and nothing is given there, until an operator accepts it (`latchkey 
 import structlog
 
 from bot.runtime.services import Services
-from engine.alarms import Said
 from engine.inventory import IntegrationId
 from engine.port import Connector, Discovered, Unavailable
-from storage import apply, sync
-from storage.company import Company
-from storage.database import Write
+from storage import sync
 from storage.sync import OtherServerError
 
 __all__ = ["discover", "is_known", "read"]
@@ -36,17 +33,15 @@ def discover(services: Services, integration: IntegrationId) -> None:
         if item.closed:
             log.warning("passed over", integration=integration, what=item.path, why=item.closed)
     now = services.clock.now()
-
-    def change(tx: Write, company: Company) -> None:
-        try:
-            sync.inventory(tx, integration, found, now, server=server)
-        except OtherServerError as fault:
-            log.error("nothing taken in", integration=integration, why=str(fault))  # noqa: TRY400
-            key = f"server/{integration}/{server}"
-            alarms = apply.alarm(company.admins, Said(key, str(fault)))
-            apply.tell(tx, alarms, now)
-
-    services.write(change)
+    try:
+        with services.database.read() as session:
+            steps = sync.compare_inventory(session, integration, found, server=server).steps(now)
+        for step in steps:
+            services.transaction(step)
+    except OtherServerError as fault:
+        log.error("nothing taken in", integration=integration, why=str(fault))  # noqa: TRY400
+        key, said = f"server/{integration}/{server}", str(fault)
+        services.transaction(lambda tx: sync.tell_admins(tx, key, said, now))
 
 
 def is_known(services: Services, integration: IntegrationId) -> bool:

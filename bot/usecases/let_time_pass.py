@@ -1,6 +1,6 @@
 """Time passes for requests whose moment has come; who cannot be decided on is put off."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -8,9 +8,10 @@ from bot.runtime.services import Services
 from engine.alarms import Said
 from engine.outcome import Tell
 from engine.request import RequestId
-from storage import apply, clock
+from storage import apply, clock, touched
 from storage.company import Company
 from storage.database import is_away
+from storage.touched import Change
 from storage.unread import Finding
 
 log = structlog.get_logger()
@@ -49,6 +50,33 @@ def tell_of_unreadable(services: Services) -> None:
         if is_away(fault):
             raise
         log.exception("nobody could be told of what cannot be read")
+
+
+def wake_touched(services: Services, begin: Callable[[], None]) -> None:
+    """Wake what changes of facts touch, in parts, each of which `begin` hears of before it begins.
+
+    One that fails keeps nobody from their end.
+    """
+    done = 0
+    while change := touched.first(services.database, done):
+        begin()
+        try:
+            woken = _wake(services, change)
+        except Exception as fault:
+            if is_away(fault):
+                raise
+            log.exception("what a change touches was not woken", change=change.id)
+            woken = 0
+        if not woken:  # it is through, or it is tried again in a second
+            done = change.id
+
+
+def _wake(services: Services, change: Change) -> int:
+    company = services.company()
+    with services.database.read() as session:
+        ids = touched.requests(session, company, change)
+    now = services.clock.now()
+    return services.transaction(lambda tx: touched.wake(tx, change, ids, now), urgent=True)
 
 
 def _alarms(company: Company, found: Sequence[Finding]) -> list[Tell]:

@@ -10,7 +10,7 @@ from engine.directory import Person, PersonId
 from engine.outcome import Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
 from storage import facts
-from storage.company import Company
+from storage.company import Company, knowing
 from storage.database import Read
 
 
@@ -56,6 +56,7 @@ def drawable(
     session: Read, services: Services, company: Company, requests: Collection[AccessRequest]
 ) -> list[tuple[AccessRequest, Scene]]:
     """Add to requests what it takes to draw them."""
+    company = knowing(session, company, requests)
     wanted = {e for r in requests for e in r.entitlements}
     entitlements = facts.entitlements(session, company, wanted)
     return [

@@ -17,6 +17,7 @@ def sweep(services: Services) -> None:
     """Forget processes that are gone, set numbers right, rouse requests that nobody would."""
     now = services.clock.now()
     services.transaction(claims.forget_dead)
+    services.transaction(claims.forget_tombstones)
     services.transaction(numbers.set_right)
     with services.database.read() as session:
         found = asleep(session, services.companies.current(session), now)

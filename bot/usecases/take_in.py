@@ -21,40 +21,44 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
     they.
     """
     now = services.clock.now()
-    held: TooMuchError | None = None
     with services.database.read() as session:
         found = succession.find(session, listed.people)
         people = succession.as_known(listed.people, found)
         try:
             steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
-        except TooMuchError as fault:
-            held = fault
+        except TooMuchError as held:
+            services.transaction(partial(_ask_admins, held=held, found=found, now=now))
+            return held
     ids = succession.known_as(found)
+    systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
+    flows = [(f.revision.renamed(ids), f.active) for f in listed.flows]
 
     def tell(tx: Write) -> None:
         new_ids.tell(tx, found, now)
 
-    if held:
-        services.transaction(partial(_ask_admins, held=held, found=found, now=now))
-        return held
-
-    def the_rest(tx: Write) -> None:
-        sync.alone(tx)
-        # Another process may have been at another set meanwhile: what is there now is this one.
-        now_there = sync.compare(tx, people, listed.groups, held=False)
-        for step in now_there.steps(now, whole=False) if now_there.differs else ():
-            step(tx)
+    def the_rest(tx: Write, known: int) -> bool:
+        tx.alone()
+        if not sync.is_so(tx, people, known):
+            return False  # another process is at another set: it is compared again
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
-        systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
         sync.integrations(tx, systems, now)
-        sync.flows(tx, [(f.revision.renamed(ids), f.active) for f in listed.flows], now)
         if digest:
             sets.applied(tx, digest, now)
         sync.end(tx)
+        return True
 
-    for step in (tell, sync.begin, *steps, the_rest):
+    for step in (tell, sync.begin, *steps):
         services.transaction(partial(_patiently, step))
-    return None
+    while True:
+        with services.database.read() as session:
+            known = sync.epoch(session)
+            there = sync.compare(session, people, listed.groups, held=False)
+            left = there.steps(now, whole=False) if there.differs else []
+            left += sync.flow_steps(session, flows, now)
+        for step in left:
+            services.transaction(partial(_patiently, step))
+        if not left and services.transaction(partial(the_rest, known=known)):
+            return None
 
 
 def _patiently(step: sync.Step, tx: Write) -> None:

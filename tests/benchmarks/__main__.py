@@ -18,6 +18,7 @@ from tests.benchmarks import (
     approvers,
     crowd,
     ends,
+    large,
     life,
     policy,
     report,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, report.Section] = {
     "start": start.rows,
     "life": life.rows,
     "scale": scale.rows,
+    "large": large.rows,
     "policy": policy.rows,
 }
 

@@ -247,7 +247,7 @@ def cedar(world: World) -> Side:
         if not permits:
             return "", frozenset()
         name = min(permits.values(), key=rank.__getitem__)
-        asked = {p.id for team in teams[name] for p in members[GroupId(team)]}
+        asked = {id_ for team in teams[name] for id_ in members(GroupId(team))}
         return name, frozenset(asked - {asker.id})
 
     return answer

@@ -150,10 +150,10 @@ def test_only_who_has_a_slack_account_is_found_by_one():
 
 
 def test_a_group_has_the_people_who_name_it():
-    members = company().members
+    here = company()
 
-    assert [p.id for p in members[group_id("dba")]] == [BEN, CAT]
-    assert members.get(GroupId("file:none")) is None
+    assert here.members(group_id("dba")) == (BEN, CAT)
+    assert here.members(GroupId("file:none")) == ()
 
 
 def test_attributes_are_those_that_anybody_has():

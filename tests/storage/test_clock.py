@@ -72,7 +72,7 @@ def test_after_a_tick_the_next_moment_is_ahead(stored):
 def test_waking_for_nothing_puts_the_moment_back(stored):
     request = stored.submit(flow=WRITING)
     wake, version = wake_of(stored, request), stored.again(request).version
-    stored.wake()
+    stored.touch_everything()
     assert wake_of(stored, request) == stored.now
 
     stored.tick()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from engine.commands import Approve
@@ -26,7 +26,6 @@ from storage.tables import (
     EntitlementRow,
     FlowRevisionRow,
     FlowRow,
-    GroupRow,
     MessageRow,
     PersonRow,
     RequestRow,
@@ -103,7 +102,7 @@ def test_changed_person_is_changed_and_wakes_requests(stored):
 
     alice = stored.company().directory.people[ALICE]
     assert (alice.name, alice.groups, alice.slack) == ("Alice B.", {ENGINEERS, DBAS}, "U-alice")
-    assert next(r for r in stored.rows(RequestRow) if r.id == request.id).wake_at == stored.now
+    assert wakes_at(stored, request) == stored.now
 
 
 def test_who_is_no_longer_listed_is_inactive_until_listed_again(stored):
@@ -118,7 +117,7 @@ def test_who_is_no_longer_listed_is_inactive_until_listed_again(stored):
 def test_groups_are_taken_in_with_the_people(stored):
     take_in(stored, PEOPLE, [*GROUPS[:2], Group(GroupId("file:ops"), "file", "Operations")])
 
-    assert {g.id for g in stored.rows(GroupRow)} == {GROUPS[0].id, GROUPS[1].id, "file:ops"}
+    assert {*stored.company().directory.groups} == {GROUPS[0].id, GROUPS[1].id, "file:ops"}
 
 
 def crowd(count, **changes):
@@ -286,11 +285,12 @@ def test_an_intake_that_was_broken_off_is_brought_to_its_end_by_the_next(stored,
     take_in(stored, *reform)
 
     assert wakes_at(stored, request) == stored.now
-    assert {g.id for g in stored.rows(GroupRow)} == {DBAS, TIGERS}
+    assert {*stored.company().directory.groups} == {DBAS, TIGERS}
     assert steps(stored, *reform) == []
 
 
 def wakes_at(stored, request):
+    stored.wake_touched()
     return next(r for r in stored.rows(RequestRow) if r.id == request.id).wake_at
 
 
@@ -523,17 +523,15 @@ def test_flow_saved_while_the_company_is_loaded_is_no_fault(stored, other):
     save(stored, (reading(grant_for=2 * HOUR), True), (writing(), True))
     saved = []
 
-    def save_once(*arguments):
-        if not saved and "flow" in arguments[2]:
+    def save_once(statement, _values):
+        if not saved and "flow" in statement:
             saved.append(True)
             save(other, (reading(grant_for=3 * HOUR), True), (writing(), True))
 
-    event.listen(stored.database.reader, "before_cursor_execute", save_once)
-    event.listen(stored.database.reader, "after_cursor_execute", save_once)
+    stored.database.statements.heard.append(save_once)
     for _ in range(2):
         stored.company()
-    event.remove(stored.database.reader, "before_cursor_execute", save_once)
-    event.remove(stored.database.reader, "after_cursor_execute", save_once)
+    stored.database.statements.heard.remove(save_once)
 
     assert saved
     assert stored.flow(READING).revision.grant_for == 3 * HOUR

@@ -96,21 +96,21 @@ def test_what_fails_undoes_the_whole_and_shows_no_values(database):
 def test_an_insert_that_leaves_a_default_to_the_orm_is_a_clear_error(database):
     given = {"id": "s", "name": "s", "kind": "memory", "body": {}}
     with (
-        pytest.raises(ValueError, match="not all columns are given: version"),
+        pytest.raises(ValueError, match="not all columns are given: epoch"),
         database.write() as tx,
     ):
-        tx.do(insert(IntegrationRow), given)
+        tx.do(insert(IntegrationRow).execution_options(facts="numbered"), given)
 
 
 def test_nothing_of_a_row_is_lost_where_json_is_in_it(database):
     body = {"tags": {"env": ["prod", "naïve"]}, "none": None, "n": 1.5}
     known = select(col(IntegrationRow.body)).where(col(IntegrationRow.id) == "s")
     given = {
-        "id": "s", "name": "s", "kind": "memory", "version": 0, "listed": True, "server": "",
+        "id": "s", "name": "s", "kind": "memory", "epoch": 0, "listed": True, "server": "",
         "body": body,
     }  # fmt: skip
     with database.write() as tx:
-        tx.do(insert(IntegrationRow), given)
+        tx.do(insert(IntegrationRow).execution_options(facts="numbered"), given)
         assert tx.ask(known) == [(body,)]
 
 

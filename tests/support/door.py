@@ -269,14 +269,16 @@ class Door:
         written, self.written = self.written, 0
         if not written or self.rows() == rows:
             return False
-        # What is kept in memory by this number shall not be taken for what is stored now.
-        rows["company"][0]["epoch"] = self.services.company().epoch + 1
+        # What is kept in memory shall not be taken for what is stored now.
+        now = self.services.company().epoch + 1
+        rows["company"][0] |= {"epoch": now, "forgotten": now}
         with self.database.write() as tx:
+            on = tx.connection()
             for table in reversed(SQLModel.metadata.sorted_tables):
-                tx.execute(delete(table))
+                on.execute(delete(table))
             for table in SQLModel.metadata.sorted_tables:
                 if rows[table.name]:
-                    tx.execute(insert(table), rows[table.name])
+                    on.execute(insert(table), rows[table.name])
         self.system.accounts, self.clock.time = copy.deepcopy(accounts), time_
         self.written = 0
         return True

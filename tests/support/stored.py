@@ -32,7 +32,18 @@ from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Decision, Refusal
 from engine.port import Discovered, Secret, Unavailable
 from engine.request import AccessRequest, AccountId, RequestId, State
-from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
+from storage import (
+    accounts,
+    apply,
+    book,
+    claims,
+    clock,
+    facts,
+    messages,
+    schema,
+    sync,
+    touched,
+)
 from storage.accounts import Desk
 from storage.claims import InstanceId
 from storage.company import Companies, Company
@@ -40,6 +51,7 @@ from storage.database import Database, Write
 from storage.messages import Shown
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, FlowRow, RequestRow
+from storage.touched import Touched
 from tests.support.system import DEADLINE, System
 
 T = TypeVar("T")
@@ -254,10 +266,27 @@ class Stored:
 
     def tick(self) -> list[RequestId]:
         """Do what the clock loop does once; return whom it woke."""
+        self.wake_touched()
         ids = clock.due(self.database, self.now, 50)
         if ids:
             self.write(lambda tx, c: clock.tick(tx, c, ids, self.now))
         return ids
+
+    def wake_touched(self) -> list[RequestId]:
+        """Wake whom the changes of facts touch, and return them."""
+        woken: list[RequestId] = []
+        while change := touched.first(self.database):
+            with self.database.read() as session:
+                ids = touched.requests(session, self.company(), change)
+            self.write(lambda tx, _, c=change, i=ids: touched.wake(tx, c, i, self.now))
+            woken += ids
+        return woken
+
+    def touch_everything(self) -> None:
+        """Have every live request looked at."""
+        with self.database.write() as tx:
+            touched.note(tx, Touched(everything=True))
+        self.wake_touched()
 
     def turn(self, *ids: AccountId, done: Sequence[Done] = ()) -> list[Work]:
         return self.write(

@@ -27,7 +27,7 @@ from engine.flow import Revision
 from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
 from storage import sync
-from storage.tables import Company, EntitlementRow, ResourceRow
+from storage.tables import EntitlementRow, ResourceRow
 from tests.support.nursery import Forked, shared
 
 PATIENCE = 60.0
@@ -276,7 +276,6 @@ class Story:
         change = update(ResourceRow).where(col(ResourceRow.path) == path)
         with self.desk.database.write() as tx:
             tx.execute(change.values(status=status.value))
-            tx.execute(update(Company).values(epoch=col(Company.epoch) + 1))
 
     def at_once(self, acts: Sequence[Callable[[], Any]]) -> list[Any]:
         """Let several things happen at the same moment."""

@@ -67,7 +67,6 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
         sa.Column("server", sa.String(), nullable=False),
         sa.Column("body", Json, nullable=False),
         sa.PrimaryKeyConstraint("id"),

@@ -1,9 +1,9 @@
-"""Whose turn it is among accounts and cards, keys of the audit, sets of manifests."""
+"""Turns of accounts and cards, keys of the audit, sets of manifests, numbers of changes."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from storage.types import UtcDateTime
+from storage.types import Json, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"
@@ -12,6 +12,28 @@ depends_on = None
 
 _DUE = sa.text("acted < wanted")
 _UNSENT = sa.text("shown < wanted")
+_LIVE = sa.text(
+    "state not in "
+    "('cancelled', 'timed_out', 'rejected', 'failed', 'expired', 'returned', 'revoked')"
+)
+_FACTS = (
+    "person",
+    "people_group",
+    "integration",
+    "resource",
+    "entitlement",
+    "flow",
+)
+_INDEXES = {
+    "person_changed": ("person", ["epoch", "id"]),
+    "group_changed": ("people_group", ["epoch"]),
+    "flow_changed": ("flow", ["epoch"]),
+    "resource_changed": ("resource", ["integration_id", "epoch", "id"]),
+    "resource_named": ("resource", ["integration_id", "name_key"]),
+    "resource_at": ("resource", ["integration_id", "path_key"]),
+    "ix_access_grant_entitlement_id": ("access_grant", ["entitlement_id"]),
+    "ix_decision_person_id": ("decision", ["person_id"]),
+}
 
 
 def upgrade() -> None:
@@ -55,6 +77,7 @@ def upgrade() -> None:
         sa.Column("links", sa.Integer(), nullable=False, server_default="2"),
         sa.Column("counted", sa.Float(), nullable=True),
         sa.Column("strangers", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("passed", sa.Integer(), nullable=False, server_default="-1"),
     ):
         op.add_column("instance", column)
     op.create_table(
@@ -64,11 +87,47 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash"),
     )
 
+    op.create_table(
+        "change",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("what", Json, nullable=False),
+        sa.Column("after", sa.Integer(), nullable=False),
+        sa.Column("until", sa.Integer(), nullable=False),
+        sa.Column("left", Json, nullable=False),
+        sa.Column("held", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    for table in _FACTS:
+        op.add_column(table, sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column(
+        "company", sa.Column("forgotten", sa.Integer(), nullable=False, server_default="0")
+    )
+    op.add_column(
+        "people_group", sa.Column("gone", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
+    for name, (table, columns) in _INDEXES.items():
+        op.create_index(name, table, columns)
+    op.create_index(
+        "request_under",
+        "request",
+        ["flow_id", "revision", "id"],
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("change")
+    op.drop_index("request_under", "request")
+    for name, (table, _) in _INDEXES.items():
+        op.drop_index(name, table)
+    op.drop_column("people_group", "gone")
+    op.drop_column("company", "forgotten")
+    for table in _FACTS:
+        op.drop_column(table, "epoch")
     op.drop_table("manifest_set")
     op.drop_column("integration", "listed")
-    for column in ("strangers", "counted", "links", "hands"):
+    for column in ("passed", "strangers", "counted", "links", "hands"):
         op.drop_column("instance", column)
     op.drop_column("company", "requests_from")
     op.drop_column("company", "syncing")

@@ -1,0 +1,227 @@
+"""What has changed, and which live requests that touches.
+
+Who changes facts notes it in the same transaction. The clock loop wakes what it touches, some at a
+time; a decision that is made meanwhile tests the truth.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    union,
+    update,
+)
+from sqlmodel import col
+
+from engine.directory import PersonId
+from engine.flow import FlowId
+from engine.request import RequestId, State
+from engine.touch import Key, asks_managers, depends_on
+from storage import batch
+from storage.company import Company
+from storage.database import Database, Read, Write
+from storage.tables import (
+    LIVE,
+    AskRow,
+    ChangeRow,
+    DecisionRow,
+    EntitlementRow,
+    GrantRow,
+    RequestRow,
+    ResourceRow,
+)
+
+WOKEN = 200  # requests in one transaction, which others wait for
+
+_NEWEST = select(func.max(col(RequestRow.id)))
+_FIRST = (
+    select(
+        col(ChangeRow.id),
+        col(ChangeRow.what),
+        col(ChangeRow.after),
+        col(ChangeRow.until),
+        col(ChangeRow.left),
+    )
+    .where(~col(ChangeRow.held), col(ChangeRow.id) > bindparam("but"))
+    .order_by(col(ChangeRow.id))
+    .limit(1)
+)
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a change touches. `keys`: what people fulfil conditions by. `admins`: who they are."""
+
+    people: set[str] = field(default_factory=set[str])
+    keys: set[Key] = field(default_factory=set[Key])
+    flows: set[int] = field(default_factory=set[int])
+    resources: set[int] = field(default_factory=set[int])
+    systems: set[str] = field(default_factory=set[str])  # that offer nothing more
+    admins: bool = False
+    everything: bool = False
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, part.name) for part in fields(self))
+
+    def dumped(self) -> dict[str, Any]:
+        return {
+            "people": sorted(self.people),
+            "keys": sorted(self.keys, key=str),
+            "flows": sorted(self.flows),
+            "resources": sorted(self.resources),
+            "systems": sorted(self.systems),
+            "admins": self.admins,
+            "everything": self.everything,
+        }
+
+
+_TOUCHED = TypeAdapter(Touched)
+
+
+def _read(what: object) -> Touched:
+    """Return what is touched; where that cannot be read, it may be anything."""
+    try:
+        return _TOUCHED.validate_python(what)
+    except ValueError:
+        return Touched(everything=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One that is not through: requests with ids up to `after` are woken, but for those `left`.
+
+    Those up to `until` were there before it.
+    """
+
+    id: int
+    touched: Touched
+    after: int
+    until: int
+    left: tuple[int, ...]
+
+
+def note(tx: Write, touched: Touched, *, held: bool = False) -> None:
+    """Store what this transaction's change touches. `held`: until `release`."""
+    ((until,),) = tx.ask(_NEWEST) if touched else ((None,),)
+    if until is not None:  # who asks later knows it already
+        row = {"what": touched.dumped(), "after": 0, "until": until, "left": [], "held": held}
+        batch.add(tx, ChangeRow, [row])
+        tx.wake("clock")
+
+
+def release(tx: Write) -> None:
+    """Let what the changes so far touch be woken."""
+    tx.execute(update(ChangeRow).where(col(ChangeRow.held)).values(held=False))
+    tx.wake("clock")
+
+
+def first(database: Database, but: int = 0) -> Change | None:
+    """Return the oldest change that is not through, of those after `but`."""
+    with database.read() as session:
+        for id_, what, after, until, left in session.ask(_FIRST, {"but": but}):
+            return Change(id_ or 0, _read(what), after, until, tuple(left))
+    return None
+
+
+def requests(session: Read, company: Company, change: Change) -> list[RequestId]:
+    """Return the next live requests that it touches, in the order of their ids."""
+    touched = change.touched
+    under = [of for of, r in company.revisions.items() if depends_on(r, touched.keys)]
+    parts = [*_of_people(touched.people), *_under(under), *_managed(company, touched.people)]
+    if touched.everything:
+        parts = [_live()]
+    if touched.flows:
+        parts.append(_live().where(col(RequestRow.flow_id).in_(touched.flows)))
+    if touched.resources:
+        parts.append(_granting(col(ResourceRow.id).in_(touched.resources)))
+    if touched.systems:
+        parts.append(_granting(col(ResourceRow.integration_id).in_(touched.systems)))
+    if touched.admins:
+        waiting = (State.PENDING.value, State.PENDING_MFA.value)
+        parts.append(_live().where(col(RequestRow.state).in_(waiting)))
+    if not parts:
+        return []
+    between = (col(RequestRow.id) > change.after, col(RequestRow.id) <= change.until)
+    later = [part.where(*between).order_by(col(RequestRow.id)).limit(WOKEN) for part in parts]
+    either = union(*(select(part.subquery()) for part in later)).subquery()
+    query = select(either.c.id).order_by(either.c.id).limit(WOKEN)
+    return [RequestId(id_) for id_ in session.execute(query).scalars()]
+
+
+def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:
+    """Have these looked at now, and note how far the change has come; return how many are woken.
+
+    Those that somebody holds locked are left for the next time. Where none are, it is through.
+    """
+    wanted = [*change.left, *ids]
+    mine = select(col(RequestRow.id)).where(col(RequestRow.id).in_(wanted))
+    in_order = mine.order_by(col(RequestRow.id)).with_for_update(skip_locked=True)
+    free = [*tx.execute(in_order).scalars()]
+    later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
+    tx.execute(update(RequestRow).where(col(RequestRow.id).in_(free), later).values(wake_at=now))
+    left = sorted(set(wanted) - set(free))
+    this = col(ChangeRow.id) == change.id
+    if ids or left:
+        after = ids[-1] if ids else change.after
+        tx.execute(update(ChangeRow).where(this).values(after=after, left=left))
+    else:
+        tx.execute(delete(ChangeRow).where(this))
+    tx.wake("clock")
+    return len(free)
+
+
+def _live() -> Select[Any]:
+    return select(col(RequestRow.id)).where(text(LIVE))
+
+
+def _of_people(people: Collection[str]) -> Iterable[Select[Any]]:
+    """Select those that somebody of them made, receives, is asked about, or has decided."""
+    if not people:
+        return
+    yield _live().where(col(RequestRow.requestor_id).in_(people))
+    yield _live().where(col(RequestRow.grantee_id).in_(people))
+    for other in (AskRow, DecisionRow):
+        of = col(other.request_id) == col(RequestRow.id)
+        yield _live().join(other, of).where(col(other.person_id).in_(people))
+
+
+def _under(revisions: Collection[tuple[FlowId, int]]) -> Iterable[Select[Any]]:
+    if revisions:
+        of = tuple_(col(RequestRow.flow_id), col(RequestRow.revision))
+        yield _live().where(of.in_(revisions))
+
+
+def _managed(company: Company, people: Collection[str]) -> Iterable[Select[Any]]:
+    """Select those that the manager, who is one of the people, decides."""
+    under = [of for of, r in company.revisions.items() if asks_managers(r)] if people else []
+    if not under:
+        return
+    reports = {id_ for p in people for id_ in company.directory.reports(PersonId(p))}
+    if reports:
+        theirs = or_(
+            col(RequestRow.grantee_id).in_(reports), col(RequestRow.requestor_id).in_(reports)
+        )
+        yield from (part.where(theirs) for part in _under(under))
+
+
+def _granting(there: ColumnElement[bool]) -> Select[Any]:
+    """Select those with an open grant of something that is there."""
+    grants = (
+        select(col(GrantRow.request_id))
+        .join(EntitlementRow, col(EntitlementRow.id) == col(GrantRow.entitlement_id))
+        .join(ResourceRow, col(ResourceRow.id) == col(EntitlementRow.resource_id))
+        .where(col(GrantRow.open), there)
+    )
+    return _live().where(col(RequestRow.id).in_(grants))

@@ -1,0 +1,392 @@
+"""The company in memory: whoever is behind reads what is newer, and is right about the rest."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+from sqlmodel import col
+
+from engine.commands import Tick
+from engine.directory import Group, GroupId, PersonId, PersonStatus
+from storage import batch, book, claims, sync
+from storage.company import BehindError, Companies
+from storage.database import UncountedError
+from storage.tables import Fact, GroupRow, PersonRow
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    BOB,
+    DAN,
+    DBAS,
+    GROUPS,
+    HOUR,
+    PEOPLE,
+    PG,
+    TABLES,
+    WRITING,
+    Stored,
+    account,
+    person,
+    reading,
+    table,
+    writing,
+)
+
+OPS = Group(GroupId("file:ops"), "file", "Operations")
+
+
+@pytest.fixture
+def other(stored):
+    """Another replica."""
+    other = Stored.open(stored.database.url)
+    yield other
+    other.close()
+
+
+def whole(stored):
+    """Return the company as somebody who knew nothing reads it."""
+    with stored.database.read() as session:
+        return Companies().current(session)
+
+
+def assert_up_to_date(stored):
+    """Assert that what was brought up step by step is what is read at once."""
+    known, read = stored.company(), whole(stored)
+    assert known.epoch == read.epoch
+    assert known.admins == read.admins
+    assert known.paused == read.paused
+    assert known.flows == read.flows
+    assert {of: known.revisions.get(of) for of in read.revisions} == read.revisions
+    mine, theirs = known.directory, read.directory
+    assert mine.people == theirs.people
+    assert mine.groups == theirs.groups
+    assert mine.formerly == theirs.formerly
+    assert mine.by_slack == theirs.by_slack
+    for group in {g for p in mine.people.values() for g in p.groups}:
+        assert set(mine.members(group)) == set(theirs.members(group))
+    for one in theirs.people.values():
+        same = [{p.id for p in here.by_email(one.email)} for here in (mine, theirs)]
+        assert same[0] == same[1]
+        assert known.policy.usable(one, one) == read.policy.usable(one, one)
+
+
+def take_in(stored, people, groups=GROUPS):
+    stored.write(lambda tx, _: sync.people(tx, people, groups, stored.now, held=False))
+
+
+def changed(who, **how):
+    return [replace(p, **how) if p.id == who else p for p in PEOPLE]
+
+
+def tied(tx, now):
+    sync.tie(tx, {PersonId("nina"): account("U-nina", "nina@example.com")}, now)
+
+
+NINA = person("nina", DBAS)
+CHANGES = {
+    "a person": lambda tx, now: sync.people(tx, changed(BOB, name="Robert"), GROUPS, now),
+    "a newcomer": lambda tx, now: sync.people(tx, [*PEOPLE, NINA], GROUPS, now),
+    "a tie": tied,
+    "a tie that is suspended": lambda tx, now: sync.suspend(tx, {DAN: ("U-dan", "why")}, now),
+    "who has left": lambda tx, now: sync.people(tx, PEOPLE[:-1], GROUPS, now),
+    "a member": lambda tx, now: sync.people(
+        tx, changed(BOB, groups=frozenset({DBAS})), GROUPS, now
+    ),
+    "a group": lambda tx, now: sync.people(tx, PEOPLE, [*GROUPS, OPS], now),
+    "a group's name": lambda tx, now: sync.people(
+        tx, PEOPLE, [replace(GROUPS[0], name="Builders"), *GROUPS[1:]], now
+    ),
+    "a group that is gone": lambda tx, now: sync.people(
+        tx, changed(PersonId("sam"), groups=frozenset()), GROUPS[:2], now, held=False
+    ),
+    "a flow": lambda tx, now: sync.flows(
+        tx, [(reading(grant_for=2 * HOUR), True), (writing(), True)], now
+    ),
+    "a flow that is gone": lambda tx, now: sync.flows(tx, [(writing(), True)], now),
+    "another flow": lambda tx, now: sync.flows(
+        tx, [(reading(), True), (writing(), True), (reading(name="More"), True)], now
+    ),
+    "an administrator": lambda tx, now: sync.administrators(tx, [ADA, DAN], now),
+    "a pause": lambda tx, now: sync.pause(tx, ADA, now, paused=True),
+    "a resource": lambda tx, now: sync.inventory(tx, PG, [*TABLES, table("a.b")], now),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_who_was_there_before_a_change_knows_what_a_newcomer_knows(stored, other, what):
+    other.submit(flow=WRITING)
+    other.company()
+
+    stored.write(lambda tx, _: CHANGES[what](tx, stored.now))
+
+    assert_up_to_date(other)
+
+
+def test_many_changes_one_after_another_come_to_the_same(stored, other):
+    other.company()
+    for change in (*CHANGES.values(), *reversed(CHANGES.values())):
+        stored.write(lambda tx, _, change=change: change(tx, stored.now))
+        other.company()
+
+    assert_up_to_date(other)
+
+
+def test_a_change_shares_what_it_did_not_touch(stored, other):
+    before = other.company()
+
+    take_in(stored, changed(BOB, name="Robert"))
+
+    now = other.company()
+    assert now.directory.people[BOB].name == "Robert"
+    assert now.directory.people[ALICE] is before.directory.people[ALICE]
+    assert now.flows is before.flows
+
+
+def test_a_group_that_was_deleted_and_made_again_is_there(stored, other):
+    other.company()
+    take_in(stored, PEOPLE, [*GROUPS, OPS])
+    take_in(stored, PEOPLE)
+    assert OPS.id not in other.company().directory.groups
+
+    take_in(stored, PEOPLE, [*GROUPS, replace(OPS, name="Operations again")])
+
+    assert other.company().directory.groups[OPS.id].name == "Operations again"
+    assert_up_to_date(other)
+
+
+def test_a_lower_number_is_never_committed_after_a_higher_one(stored, other):
+    """By a sequence, who takes its number first may commit last: it was missed for ever."""
+    began, may_end = threading.Event(), threading.Event()
+    third = Stored.open(stored.database.url)
+
+    def slowly():
+        with stored.database.write() as tx:
+            tx.alone()
+            began.set()
+            may_end.wait(30)
+            sync.people(tx, changed(BOB, name="First"), GROUPS, stored.now)
+
+    def quickly():
+        began.wait(30)
+        with other.database.write() as tx:
+            sync.people(tx, changed(ALICE, name="Second"), GROUPS, stored.now)
+
+    third.company()
+    threads = [threading.Thread(target=act) for act in (slowly, quickly)]
+    for thread in threads:
+        thread.start()
+    began.wait(30)
+    third.company()
+    may_end.set()
+    for thread in threads:
+        thread.join()
+
+    assert_up_to_date(third)
+    third.close()
+
+
+def test_what_is_undone_is_not_known(stored, other):
+    def undone():
+        with stored.database.write() as tx:
+            sync.people(tx, changed(BOB, name="Undone"), GROUPS, stored.now)
+            assert stored.companies.current(tx).directory.people[BOB].name == "Undone"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        undone()
+    take_in(other, changed(ALICE, name="Done"))
+
+    assert stored.company().directory.people[BOB].name == "Bob"
+    assert_up_to_date(stored)
+
+
+def passing(*all_):
+    for one in all_:
+        with one.database.write() as tx:
+            claims.beat(tx, one.instance, passed=one.companies.passed)
+
+
+def tombstones(stored):
+    return [row.id for row in stored.rows(GroupRow) if row.gone]
+
+
+def forget(stored):
+    stored.write(lambda tx, _: claims.forget_tombstones(tx))
+
+
+def test_a_tombstone_stays_until_every_process_has_passed_it(stored, other):
+    take_in(stored, PEOPLE, [*GROUPS, OPS])
+    passing(stored, other)
+    other.company()
+    take_in(stored, PEOPLE)
+    stored.company()
+    passing(stored, other)
+    forget(stored)
+    assert tombstones(stored) == [OPS.id]
+
+    other.company()
+    passing(stored, other)
+    forget(stored)
+
+    assert tombstones(stored) == []
+    assert_up_to_date(other)
+
+
+def test_a_replica_that_was_stopped_for_an_hour_knows_what_was_deleted(stored, other):
+    """It is forgotten, and the tombstones with it: it reads all anew."""
+    take_in(stored, PEOPLE, [*GROUPS, OPS])
+    assert OPS.id in other.company().directory.groups
+    with stored.database.write() as tx:
+        tx.execute(text(f"delete from instance where id = {other.instance}"))  # noqa: S608
+    take_in(stored, changed(BOB, name="Robert"))
+    stored.company()
+    passing(stored)
+    forget(stored)
+    assert tombstones(stored) == []
+
+    assert OPS.id not in other.company().directory.groups
+    assert_up_to_date(other)
+
+
+def test_who_is_far_behind_reads_before_the_transaction(stored, other):
+    other.company()
+    take_in(stored, changed(BOB, name="Robert"))
+
+    with pytest.raises(BehindError), other.database.write() as tx:
+        other.companies.current(tx, at_most=0)
+
+    with other.database.write() as tx:
+        known = other.companies.current(tx, at_most=1)
+    assert known.directory.people[BOB].name == "Robert"
+
+
+def grants_for(stored, time):
+    flows = [(reading(), True), (writing(grant_for=time), True)]
+    stored.write(lambda tx, _: sync.flows(tx, flows, stored.now))
+
+
+def test_an_old_revision_is_kept_while_a_live_request_refers_to_it(stored, other):
+    request = other.submit(flow=WRITING)
+    of = request.flow, request.revision
+    grants_for(stored, HOUR)
+    assert of in other.company().revisions
+    assert of in whole(other).revisions
+
+    other.reject(request)
+    grants_for(stored, 2 * HOUR)
+
+    assert of not in other.company().revisions
+    assert of not in whole(other).revisions
+
+
+FACTS = sorted(Fact.__subclasses__(), key=lambda fact: fact.__tablename__)
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__tablename__)
+def test_no_fact_is_written_without_the_number_of_its_change(stored, fact):
+    """Whatever way it is written: through the ORM, by a statement, by a batch."""
+    key = next(iter(fact.__table__.primary_key.columns)).name
+    other = next(c.name for c in fact.__table__.columns if c.name not in {key, "epoch"})
+    one = stored.rows(fact)[0]
+    of, value = getattr(one, key), {other: getattr(one, other)}
+    this = select(fact).where(getattr(fact, key) == of)
+    ways = [
+        lambda tx: setattr(tx.execute(this).scalars().first(), "epoch", 0),
+        lambda tx: tx.execute(update(fact).where(getattr(fact, key) == of).values(value)),
+        lambda tx: batch.change(tx, fact, [{"of": of, **value}], where={key: "of"}, to=(other,)),
+    ]
+
+    for write in ways:
+        before = stored.company().epoch
+        with stored.database.write() as tx:
+            write(tx)
+        assert stored.company().epoch == before + 1
+        assert next(r.epoch for r in stored.rows(fact) if getattr(r, key) == of) == before + 1
+    for statement in (insert(fact), delete(fact), update(fact)):
+        with pytest.raises(UncountedError), stored.database.write() as tx:
+            tx.do(statement, {})
+    for statement in (insert(fact), delete(fact)):
+        with pytest.raises(UncountedError), stored.database.write() as tx:
+            tx.execute(statement)
+
+
+def test_nothing_that_people_and_loops_do_is_a_change_of_facts(stored):
+    """A number that moved with each click had everybody read anew."""
+    before = stored.company().epoch
+
+    request = stored.submit(flow=WRITING)
+    stored.approve(request)
+    stored.converge()
+    stored.send()
+    stored.tick()
+
+    assert stored.company().epoch == before
+
+
+def test_clicks_and_changes_do_not_starve_each_other(stored):
+    """On PostgreSQL a lock that is shared is had at any moment; alone, it was had never."""
+    # On SQLite one process writes, and has its own queue.
+    replicas = 0 if stored.database.sqlite else 3
+    opened = [Stored.open(stored.database.url) for _ in range(replicas)]
+    clicking = opened or [stored] * 3
+    over, clicks = threading.Event(), []
+
+    def click(one):
+        while not over.is_set():
+            one.write(lambda tx, c: book.Book(tx, c, (), one.now).store())
+            clicks.append(one)
+
+    threads = [threading.Thread(target=click, args=(one,)) for one in clicking]
+    for thread in threads:
+        thread.start()
+    beside = []
+    for _ in range(1000):
+        with stored.database.write() as tx:
+            tx.execute(update(PersonRow).where(col(PersonRow.id) == BOB).values(status=ACTIVE))
+        beside.append(len(clicks))
+    over.set()
+    for thread in threads:
+        thread.join()
+
+    assert stored.company().epoch >= 1000
+    assert {id(one) for one in clicks} == {id(one) for one in clicking}
+    assert beside[-1] > beside[0]
+    for one in opened:
+        one.close()
+
+
+def test_who_waits_to_be_alone_keeps_nobody_who_decides(stored):
+    """A hand held the company's row, a sync waited for it, and every end waited for the sync."""
+    if stored.database.sqlite:
+        return  # it locks no rows
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with stored.database.write() as tx:
+            stored.companies.current(tx)
+            held.set()
+            over.wait(60)
+
+    def change():
+        held.wait(30)
+        with stored.database.write() as tx:
+            tx.wait_for_others()
+            sync.people(tx, changed(BOB, name="Robert"), GROUPS, stored.now)
+
+    threads = [threading.Thread(target=act) for act in (hold, change)]
+    for thread in threads:
+        thread.start()
+    held.wait(30)
+    request = stored.submit()
+    for _ in range(5):
+        stored.do(request, Tick())
+    assert stored.company().directory.people[BOB].name == "Bob"
+    over.set()
+    for thread in threads:
+        thread.join()
+
+    assert stored.company().directory.people[BOB].name == "Robert"
+
+
+ACTIVE = PersonStatus.ACTIVE.value

@@ -1,0 +1,250 @@
+"""A change of facts wakes the requests that it touches, and no others; a sync writes a little."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select, text
+
+from engine.directory import Group, GroupId, PersonStatus
+from engine.flow import Approval, ApproverGroup
+from storage import sync, touched
+from storage.tables import EntitlementRow, FlowRow, PersonRow, ResourceRow
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    BOB,
+    DAN,
+    DBAS,
+    GROUPS,
+    HOUR,
+    MIA,
+    PEOPLE,
+    PG,
+    SAM,
+    SRES,
+    TABLES,
+    WRITING,
+    account,
+    is_in,
+    person,
+    reading,
+    table,
+    writing,
+)
+
+OPS = GroupId("file:ops")
+WITH_OPS = [*GROUPS, Group(OPS, "file", "Operations")]
+OTHER, INACTIVE = "Other", PersonStatus.INACTIVE
+
+
+def people(stored, changed=PEOPLE, groups=WITH_OPS):
+    stored.write(lambda tx, _: sync.people(tx, changed, groups, stored.now, held=False))
+
+
+def other(**changes):
+    """Return a flow that somebody of Operations approves, and nobody of the database people."""
+    by = Approval((ApproverGroup("Operations", is_in(OPS)),))
+    return writing(name=OTHER, approval=by, escalation=None, **changes)
+
+
+def flows(stored, *listed):
+    stored.write(lambda tx, _: sync.flows(tx, listed, stored.now))
+
+
+ALL = ((reading(), True), (writing(), True), (other(), True))
+
+
+@pytest.fixture
+def waiting(stored):
+    """Requests that wait: Alice's and Bob's that a DBA decides, Bob's that Operations does."""
+    people(stored, [*PEOPLE, person("olga", OPS), person("otto", OPS)])
+    stored.write(
+        lambda tx, _: sync.tie(
+            tx, {p.id: account(f"U-{p.id}", p.email) for p in OF_OPS}, stored.now
+        )
+    )
+    flows(stored, *ALL)
+    made = {
+        "alice": stored.submit("write on shop.orders", flow=WRITING),
+        "bob": stored.submit("write on shop.orders", by=BOB, flow=WRITING),
+        "ops": stored.submit("write on shop.customers", by=BOB, flow=OTHER),
+    }
+    stored.tick()
+    stored.wake_touched()
+    return {request.id: name for name, request in made.items()}
+
+
+OF_OPS = [person("olga", OPS), person("otto", OPS)]
+HERE = [*PEOPLE, *OF_OPS]
+
+
+def with_(who, **how):
+    return [replace(p, **how) if p.id == who else p for p in HERE]
+
+
+CHANGES = {
+    "a grantee": (lambda s: people(s, with_(ALICE, name="Alice B.")), {"alice"}),
+    "who is asked": (
+        lambda s: people(s, with_(DAN, status=PersonStatus.INACTIVE)),
+        {"alice", "bob"},
+    ),
+    "who may be asked now": (
+        lambda s: people(s, with_(SAM, groups=frozenset({SRES, OPS}))),
+        {"ops"},
+    ),
+    "who may be asked no more": (lambda s: people(s, with_("olga", groups=frozenset())), {"ops"}),
+    "somebody whom none of it concerns": (lambda s: people(s, with_(MIA, name="Mia M.")), set()),
+    "a group that is called otherwise": (
+        lambda s: people(s, HERE, [*GROUPS, Group(OPS, "file", "Running")]),
+        set(),
+    ),
+    "a tie": (
+        lambda s: s.write(lambda tx, _: sync.suspend(tx, {DAN: ("U-dan", "why")}, s.now)),
+        {"alice", "bob"},
+    ),
+    "a flow": (
+        lambda s: flows(s, *ALL[:2], (other(grant_for=HOUR), True)),
+        {"ops"},
+    ),
+    "a flow that is gone": (lambda s: flows(s, *ALL[:2]), {"ops"}),
+    "another flow": (lambda s: flows(s, *ALL, (reading(name="More"), True)), set()),
+    "a resource that is gone": (
+        lambda s: s.write(
+            lambda tx, _: sync.inventory(
+                tx, PG, [t for t in TABLES if t.path != "shop.customers"], s.now
+            )
+        ),
+        {"ops"},
+    ),
+    "a resource that is new": (
+        lambda s: s.write(lambda tx, _: sync.inventory(tx, PG, [*TABLES, table("a.b")], s.now)),
+        set(),
+    ),
+    "administrators": (
+        lambda s: s.write(lambda tx, _: sync.administrators(tx, [ADA, DAN], s.now)),
+        {"alice", "bob", "ops"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_wakes_whom_it_touches_and_nobody_else(stored, waiting, what):
+    change, expected = CHANGES[what]
+    stored.pass_(HOUR / 60)
+    change(stored)
+
+    assert {waiting[id_] for id_ in stored.wake_touched()} == expected
+
+
+def test_many_are_woken_some_at_a_time(stored, waiting, monkeypatch):
+    """Each change woke every live request at once, in one transaction."""
+    monkeypatch.setattr(touched, "WOKEN", 2)
+    found, woken = [], []
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(everything=True))
+    while change := touched.first(stored.database):
+        with stored.database.read() as session:
+            ids = touched.requests(session, stored.company(), change)
+        found.append(len(ids))
+        woken += ids
+        stored.write(lambda tx, _, c=change, i=ids: touched.wake(tx, c, i, stored.now))
+
+    assert found == [2, 1, 0]
+    assert woken == sorted(waiting)
+
+
+def test_who_asks_after_a_change_is_not_woken_by_it(stored, waiting):
+    people(stored, with_(DAN, status=INACTIVE))
+
+    later = stored.submit("read on shop.orders", flow=WRITING)
+
+    assert set(stored.wake_touched()) == {i for i, n in waiting.items() if n != "ops"}
+    assert DAN not in stored.again(later).asked
+
+
+def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, waiting):
+    if stored.database.sqlite:
+        return  # it locks no rows
+    (locked, *others) = sorted(waiting)
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(everything=True))
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with stored.database.write() as tx:
+            tx.execute(text(f"select 1 from request where id = {locked} for update"))  # noqa: S608
+            held.set()
+            over.wait(30)
+
+    def turn():
+        change = touched.first(stored.database)
+        with stored.database.read() as session:
+            ids = touched.requests(session, stored.company(), change)
+        return stored.write(lambda tx, _: touched.wake(tx, change, ids, stored.now))
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    assert turn() == len(others)
+    over.set()
+    holder.join()
+
+    assert turn() == 1
+    assert turn() == 0
+    assert touched.first(stored.database) is None
+
+
+def stored_at_once(stored, table):
+    """Return how many rows of a table the transactions changed, the most first."""
+    query = select(func.count()).select_from(table).where(table.epoch > 0).group_by(table.epoch)
+    with stored.database.read() as session:
+        return sorted(session.execute(query).scalars(), reverse=True)
+
+
+def run(stored, compare):
+    with stored.database.read() as session:
+        steps = compare(session)
+    for step in steps:
+        stored.write(lambda tx, _, step=step: step(tx))
+
+
+def test_no_transaction_of_a_sync_changes_many_rows(stored):
+    """All resources of a system were stored in one, for seconds, in which every click failed."""
+    crowd = [*PEOPLE, *(person(f"p{n}", DBAS) for n in range(3 * sync.AT_ONCE))]
+    listed = [reading(name=f"Flow {n}") for n in range(3 * sync.FLOWS_AT_ONCE)]
+    tables = [table(f"many.t{n}") for n in range(3 * sync.ROWS_AT_ONCE)]
+    before = stored.company().epoch
+
+    run(stored, lambda s: sync.compare(s, crowd, GROUPS).steps(stored.now))
+    run(stored, lambda s: sync.flow_steps(s, [(r, True) for r in listed], stored.now))
+    run(stored, lambda s: sync.compare_inventory(s, PG, tables).steps(stored.now))
+
+    assert stored.company().epoch > before
+    assert stored_at_once(stored, PersonRow)[0] <= sync.AT_ONCE
+    assert stored_at_once(stored, FlowRow)[0] <= sync.FLOWS_AT_ONCE
+    both = stored_at_once(stored, ResourceRow)[0] + stored_at_once(stored, EntitlementRow)[0]
+    assert both <= sync.ROWS_AT_ONCE
+    run(stored, lambda s: sync.compare_inventory(s, PG, []).steps(stored.now))
+    assert stored_at_once(stored, ResourceRow)[0] <= sync.ROWS_AT_ONCE
+
+
+def test_a_sync_in_which_nothing_has_changed_writes_nothing(stored):
+    """It held one transaction for as long as it compared."""
+    with stored.database.read() as session:
+        assert sync.compare(session, PEOPLE, GROUPS).steps(stored.now) == []
+        assert sync.flow_steps(session, [(reading(), True), (writing(), True)], stored.now) == []
+        assert sync.compare_inventory(session, PG, TABLES).steps(stored.now) == []
+
+
+def test_what_the_sync_before_left_half_done_is_taken_in_by_the_next(stored):
+    tables = [table(f"many.t{n}") for n in range(sync.ROWS_AT_ONCE)]
+    with stored.database.read() as session:
+        first, *_ = sync.compare_inventory(session, PG, tables).steps(stored.now)
+    stored.write(lambda tx, _: first(tx))
+
+    run(stored, lambda s: sync.compare_inventory(s, PG, tables).steps(stored.now))
+
+    there = {r.path for r in stored.rows(ResourceRow) if r.status == "active"}
+    assert {t.path for t in tables} <= there
+    assert not {t.path for t in TABLES} & there
