@@ -12,7 +12,7 @@ from slack_bolt import App
 
 from bot.loops.access import AccessLoop
 from bot.loops.app_home import Homes
-from bot.loops.follow import Follower
+from bot.loops.follow import SystemsFollower
 from bot.loops.heartbeat import Heart
 from bot.loops.jobs import JobLoop
 from bot.loops.loop import Loop
@@ -72,7 +72,7 @@ class Program:
     servers: Servers
     links: Links | None  # None: Slack posts its events
     strangers: Strangers | None
-    follower: Follower | None  # None: the systems are given
+    follower: SystemsFollower | None  # None: the systems are given
     loops: Mapping[str, Loop]
     heartbeat: Loop
     beside: Sequence[Loop]

@@ -72,7 +72,7 @@ _OF_SERVICE = re.compile(
 )
 _URL_OF_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
-Kind = TypeVar("Kind", bound="StoreSettings")
+SettingsT = TypeVar("SettingsT", bound="StoreSettings")
 
 
 class BadSettingsError(LatchkeyError):
@@ -450,7 +450,7 @@ def load_owner() -> OwnerSettings:
     return _load(OwnerSettings, {})
 
 
-def _load(kind: type[Kind], given: dict[str, Any]) -> Kind:
+def _load(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:
     try:
         env_file()
         return kind(**given)

@@ -15,7 +15,7 @@ from bot.loops import clock as clock_loop
 from bot.loops.access import AccessLoop
 from bot.loops.app_home import Homes
 from bot.loops.clock_steps import Steps
-from bot.loops.follow import Follower
+from bot.loops.follow import SystemsFollower
 from bot.loops.heartbeat import Heart
 from bot.loops.jobs import JobLoop
 from bot.loops.loop import Loop
@@ -112,7 +112,7 @@ def build(
     heartbeat = Loop("heartbeat", heart.beat, vitals)
     duty = {**loops, heartbeat.name: heartbeat}
     servers = _servers(settings, services, bolt, links, duty, http=http)
-    follower = Follower(services, systems) if connectors is None else None
+    follower = SystemsFollower(services, systems) if connectors is None else None
     watch = Watch(services, settings.manifests, alarms)
     upkeep = Upkeep(
         services,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from engine.conditions import Comparator, Condition, ConditionGroup, select
 from engine.conditions import matches as fulfils
 from engine.directory import Directory, Person, PersonId
-from engine.flow import ApproverGroup, Join, Revision, TierCounts
+from engine.flow import ApproverGroup, Quorum, Revision, TierCounts
 from engine.request import Approval, Ask, Seat
 
 
@@ -79,7 +79,7 @@ def seat_stand_ins(case: Case) -> Case:
     """
     approval = case.revision.approval
     while stuck := _stuck_groups(case):
-        if approval and approval.join is Join.ANY_OF:
+        if approval and approval.join is Quorum.ANY_OF:
             stuck = stuck[:1]
         added = [s for g in stuck if (s := _next_stand_in(case, g)) is not None]
         if not added:
@@ -179,7 +179,7 @@ def _open_groups(case: Case, taken: Mapping[PersonId, Collection[Seat]]) -> list
     if approval is None:
         return []
     covered = {g for groups in held.values() for g in groups}
-    if approval.join is Join.ANY_OF:
+    if approval.join is Quorum.ANY_OF:
         return [] if covered else list(everything)
     if not approval.distinct:
         return [g for g in everything if g not in covered]

@@ -66,7 +66,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FirstLook:
     """What the first look found: the grants' access was there before (True), or was not."""
 
     found: Mapping[GrantId, bool]
@@ -94,6 +94,6 @@ Command = (
     | Revoke
     | Tick
     | Attempt
-    | Standing
+    | FirstLook
     | Observe
 )

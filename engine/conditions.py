@@ -20,7 +20,7 @@ class Comparator(StrEnum):
         return self in {Comparator.IS_NOT, Comparator.DOES_NOT_CONTAIN}
 
 
-class Join(StrEnum):
+class Connective(StrEnum):
     AND = "and"
     OR = "or"
 
@@ -40,7 +40,7 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class ConditionGroup:
     conditions: tuple[Condition, ...]
-    join: Join = Join.AND
+    join: Connective = Connective.AND
 
     def __str__(self) -> str:
         return f" {self.join} ".join(str(c) for c in self.conditions)
@@ -59,7 +59,7 @@ def matches(group: ConditionGroup, person: Person, directory: Directory) -> bool
     if not group.conditions or not person.readable:
         return False
     results = (_holds(condition, person, directory) for condition in group.conditions)
-    return all(results) if group.join is Join.AND else any(results)
+    return all(results) if group.join is Connective.AND else any(results)
 
 
 def select(group: ConditionGroup, directory: Directory) -> list[Person]:
@@ -70,7 +70,7 @@ def select(group: ConditionGroup, directory: Directory) -> list[Person]:
 def _candidates(group: ConditionGroup, directory: Directory) -> Collection[Person]:
     """Narrow the people to look at: most conditions name what somebody has."""
     narrowed = [_named(condition, directory) for condition in group.conditions]
-    if group.join is Join.AND:
+    if group.join is Connective.AND:
         known = [people for people in narrowed if people is not None]
         return min(known, key=len) if known else directory.people.values()
     union: dict[PersonId, Person] = {}

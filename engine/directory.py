@@ -37,7 +37,7 @@ def address(email: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SlackAccount:
     """A Slack account, as Slack described it last.
 
     `email` is the address, if Slack has confirmed it. `enterprise` is the organisation that the
@@ -51,7 +51,7 @@ class Account:
     guest: bool = False
     barred: str = ""
 
-    def is_(self, other: "Account") -> bool:
+    def is_(self, other: "SlackAccount") -> bool:
         """Tell whether both are one account. An organisation's people are the same in all of it."""
         near = bool(self.enterprise) and self.enterprise == other.enterprise
         return self.user == other.user and (near or self.team == other.team)
@@ -75,7 +75,7 @@ class Person:
     groups: frozenset[GroupId] = frozenset()
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     guest: bool = False
-    account: Account | None = None
+    account: SlackAccount | None = None
     suspended: str | None = None
     void_until: datetime | None = None
     readable: bool = True
@@ -110,7 +110,7 @@ class Person:
         return now if self.stands_by(now) or not self.void_until else self.void_until + _NEXT
 
 
-def why_not(account: Account, person: Person) -> str:
+def why_not(account: SlackAccount, person: Person) -> str:
     """Return why this Slack account is not this person now; nothing: it is.
 
     The whole test, asked at the tie, at each sync and event, and at each click.
@@ -211,7 +211,7 @@ class Directory:
         """Return a person, by an id that they have or had."""
         return self.people.get(self.formerly.get(person, person))
 
-    def whose(self, account: Account) -> Person | None:
+    def whose(self, account: SlackAccount) -> Person | None:
         """Return whose account it is that somebody acts with: team and user are all that is known.
 
         What else Slack said of it last is kept with the tie.

@@ -12,7 +12,7 @@ from engine.flow import (
     MAX_JUSTIFICATION,
     MIN_DURATION,
     AccessFlow,
-    Join,
+    Quorum,
     RequestFor,
     Revision,
 )
@@ -197,6 +197,6 @@ def preference(flow: AccessFlow) -> tuple[bool, bool, int, float, int]:
     approval = revision.approval
     decisions = 0
     if approval is not None:
-        decisions = 1 if approval.join is Join.ANY_OF else len(approval.groups)
+        decisions = 1 if approval.join is Quorum.ANY_OF else len(approval.groups)
     longest = revision.grant_for.total_seconds() if revision.grant_for else float("inf")
     return (approval is not None, revision.require_mfa, decisions, -longest, flow.id)

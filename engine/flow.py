@@ -25,7 +25,7 @@ class RequestFor(StrEnum):
     OTHERS = "others"
 
 
-class Join(StrEnum):
+class Quorum(StrEnum):
     ANY_OF = "any of"
     ALL_OF = "all of"
 
@@ -67,9 +67,9 @@ class ApproverGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class ApprovalRule:
     groups: tuple[ApproverGroup, ...]
-    join: Join = Join.ANY_OF
+    join: Quorum = Quorum.ANY_OF
     distinct: bool = True
 
 
@@ -100,7 +100,7 @@ class Revision:
     grantees: ConditionGroup | None = None  # for RequestFor.OTHERS
     grant_for: timedelta | None = timedelta(hours=1)
     extension: Extension | None = None
-    approval: Approval | None = None
+    approval: ApprovalRule | None = None
     escalation: Escalation | None = None
     lapses_after: timedelta = timedelta(hours=24)
     require_mfa: bool = False
@@ -137,7 +137,7 @@ def unreadable(name: str) -> Revision:
         targets=(),
         request_for=frozenset(),
         grant_for=MIN_DURATION,
-        approval=Approval((ApproverGroup("nobody that is known", nobody),)),
+        approval=ApprovalRule((ApproverGroup("nobody that is known", nobody),)),
         readable=False,
     )
 

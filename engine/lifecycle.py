@@ -15,11 +15,11 @@ from engine.commands import (
     Cancel,
     Command,
     Extend,
+    FirstLook,
     Observe,
     Reject,
     Return,
     Revoke,
-    Standing,
     Tick,
     Verify,
 )
@@ -41,7 +41,7 @@ from engine.life.pending import (
 from engine.life.running import extend, give_back, revoke, tick_active
 from engine.life.settling import tick_revoking
 from engine.life.telling import refusal, to_parties
-from engine.outcome import Card, Code, Decision, Entry, Refusal
+from engine.outcome import AuditEntry, Card, Code, Decision, Refusal
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
 from engine.retry import LONGEST_PAUSE
 from engine.words import trimmed
@@ -118,7 +118,7 @@ TABLE: Mapping[type[Any], Mapping[State, Row]] = {
         },
     ),
     Attempt: _rows(_SAME, {_G: Do(attempt, (_G, _R, State.FAILED)), _A: Do(attempt, (_A,))}),
-    Standing: _rows(
+    FirstLook: _rows(
         _SAME,
         {
             _G: Do(look_first, (_G, _A)),
@@ -157,7 +157,7 @@ def _ends(request: AccessRequest, command: Command) -> bool:
 
 
 def _not_readable(request: AccessRequest, command: Command) -> Decision | Refusal:
-    if isinstance(command, Attempt | Standing | Observe):
+    if isinstance(command, Attempt | FirstLook | Observe):
         return Decision(request)
     sentence = f"What is stored of {request.code} cannot be read. It can only be ended."
     return Refusal(Code.UNREADABLE, sentence)
@@ -216,7 +216,7 @@ def drafted(
 
 def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     """Start the life of a request that eligibility has allowed and storage has numbered."""
-    submitted = Entry(
+    submitted = AuditEntry(
         "submitted",
         request.requestor,
         {"grantee": request.grantee, "justification": request.justification},

@@ -81,7 +81,7 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the audit."""
 
     action: str
@@ -93,4 +93,4 @@ class Entry:
 class Decision:
     request: AccessRequest
     tell: tuple[Tell, ...] = ()
-    audit: tuple[Entry, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()

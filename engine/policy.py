@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
 from engine import eligibility
-from engine.conditions import Comparator, Condition, ConditionGroup, Join, exact
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.directory import Directory, Person
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import Entitlement
@@ -112,7 +112,7 @@ def _keys_of_group(group: ConditionGroup) -> Iterable[Key] | None:
     """Return keys of which whoever fulfils the group has one; None: they may have none."""
     each = [_keys_of_condition(condition) for condition in group.conditions]
     known = [keys for keys in each if keys is not None]
-    if group.join is Join.AND:
+    if group.join is Connective.AND:
         return min(known, key=len, default=None)
     return chain.from_iterable(known) if len(known) == len(each) else None
 

@@ -16,7 +16,7 @@ from engine.alarms import Said
 from engine.commands import Observe
 from engine.holdings import Wishes, target_of
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.port import Holding, Login, Order, Outcome, Presence, Target
 from engine.request import SYSTEM, AccessRequest, AccountId, GrantState, RequestId
 
@@ -158,7 +158,7 @@ class Finding:
     """What the administrators are told, and what the audit says of it."""
 
     said: Said
-    entry: Entry
+    entry: AuditEntry
 
 
 def strangers(
@@ -172,7 +172,7 @@ def strangers(
                 f"{integration} has the login {name}: Latchkey made it, its database does not "
                 "know it.",
             ),
-            Entry("stranger", SYSTEM, {"integration": integration, "login": name}),
+            AuditEntry("stranger", SYSTEM, {"integration": integration, "login": name}),
         )
         for name in sorted(set(names) - set(known))
     ]
@@ -253,7 +253,7 @@ def _changes(
         key = f"{finding}/{look.account}/{entitlement}/{code}/{now.isoformat()}"
         detail = {"login": look.login.name, "target": str(target), "under": code}
         sentence = f"{who}, {target}: {_WORDS[finding].format(code=code)}"
-        yield Finding(Said(key, sentence), Entry(finding, SYSTEM, detail))
+        yield Finding(Said(key, sentence), AuditEntry(finding, SYSTEM, detail))
 
 
 def _news(
@@ -272,7 +272,7 @@ def _news(
         f"{who} has, as {look.login.name}, access that is not through Latchkey: {listed}. "
         "It was left as it is."
     )
-    entry = Entry("found", SYSTEM, {"login": look.login.name, "access": new})
+    entry = AuditEntry("found", SYSTEM, {"login": look.login.name, "access": new})
     yield Finding(Said(key, sentence), entry)
 
 

@@ -13,11 +13,11 @@ from manifests.company import (
     load,
 )
 from manifests.flows import flow_schema, revision_document
-from manifests.marked_yaml import Fault
+from manifests.marked_yaml import DocumentFault
 
 __all__ = [
     "BadManifestsError",
-    "Fault",
+    "DocumentFault",
     "FlowManifest",
     "IntegrationManifest",
     "Manifests",

@@ -33,13 +33,13 @@ from engine.request import OPERATOR, SYSTEM
 from manifests.conditions import RESERVED, Requestors
 from manifests.flows import FlowDocument
 from manifests.kinds import KINDS
-from manifests.marked_yaml import Document, Fault, Place, read
+from manifests.marked_yaml import Document, DocumentFault, Place, read
 from manifests.parts import (
     ONE_LINE,
-    House,
-    Line,
     Name,
+    OneLine,
     Ours,
+    Vocabulary,
     Words,
     faults_of,
     find_person,
@@ -86,7 +86,7 @@ class Manifests:
 class BadManifestsError(LatchkeyError):
     """The files cannot be used. The text has every fault with its cure, one a line."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[DocumentFault]) -> None:
         self.faults = tuple(sorted(faults, key=lambda f: (f.file, f.line)))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
@@ -97,7 +97,7 @@ def load(folder: Path) -> Manifests:
         return _load(folder)
     except OSError as fault:
         sentence = f"The folder cannot be read: {fault.strerror}."
-        raise BadManifestsError([Fault(str(folder), 0, (), sentence)]) from None
+        raise BadManifestsError([DocumentFault(str(folder), 0, (), sentence)]) from None
 
 
 def files(folder: Path) -> list[str]:
@@ -116,12 +116,12 @@ def _flow_files(folder: Path) -> list[str]:
 def _load(folder: Path) -> Manifests:
     if not folder.exists():
         sentence = "There is no such folder. LATCHKEY_MANIFESTS says where the files are."
-        raise BadManifestsError([Fault(str(folder), 0, (), sentence)])
+        raise BadManifestsError([DocumentFault(str(folder), 0, (), sentence)])
     reading = _Reading(folder)
     people = reading.people()
     people_known, faults = not reading.faults, len(reading.faults)
     integrations = reading.integrations()
-    house = House(
+    house = Vocabulary(
         Directory.of(people, reading.groups.values()),
         {i.id: KINDS[i.kind] for i in integrations},
         people_known=people_known,
@@ -186,10 +186,10 @@ def _free_source(source: str) -> str:
     return source
 
 
-_Id = Annotated[Line, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
-_Key = Annotated[Line, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
+_Id = Annotated[OneLine, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
+_Key = Annotated[OneLine, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
 _Email = Annotated[
-    Line,
+    OneLine,
     _matching(_EMAIL, "an address is name@company.example"),
     AfterValidator(_plain_address),
 ]
@@ -202,7 +202,7 @@ class PersonDocument(Ours):
     id: Annotated[_Id, AfterValidator(_nobody_elses)]
     email: _Email
     name: _PersonName
-    manager: Line | None = None
+    manager: OneLine | None = None
     groups: Words | None = None
     attributes: dict[Annotated[Name, AfterValidator(_attribute)], Words] = Field(
         default_factory=dict[str, list[str]]
@@ -283,7 +283,7 @@ def _each(document: Document, key: str) -> Iterator[tuple[Place, object]]:
 @dataclass(slots=True)
 class _Reading:
     folder: Path
-    faults: list[Fault] = field(default_factory=list[Fault])
+    faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
     groups: dict[GroupId, Group] = field(default_factory=dict[GroupId, Group])
 
     def people(self) -> tuple[Person, ...]:
@@ -324,7 +324,7 @@ class _Reading:
                 found.append(IntegrationManifest(id_, item.name, item.kind, settings))
         return tuple(found)
 
-    def admins(self, house: House) -> frozenset[PersonId]:
+    def admins(self, house: Vocabulary) -> frozenset[PersonId]:
         admins: set[PersonId] = set()
         for document in self._documents("company.yaml"):
             company = self._check(CompanyDocument, document, house)
@@ -335,7 +335,7 @@ class _Reading:
                     self._add(document, ("admins",), "This selects nobody who is active.")
         return frozenset(admins)
 
-    def flows(self, house: House) -> tuple[FlowManifest, ...]:
+    def flows(self, house: Vocabulary) -> tuple[FlowManifest, ...]:
         found: list[FlowManifest] = []
         names: dict[str, str] = {}
         names_of_files = _flow_files(self.folder)
@@ -423,7 +423,7 @@ class _Reading:
         return documents
 
     def _items(
-        self, document: Document, key: str, model: type[M], house: House | None = None
+        self, document: Document, key: str, model: type[M], house: Vocabulary | None = None
     ) -> Iterator[tuple[Place, M]]:
         """Yield the sound items of a list, and where they stand."""
         for place, item in _each(document, key):
@@ -434,7 +434,7 @@ class _Reading:
         self,
         model: type[M],
         document: Document,
-        house: House | None = None,
+        house: Vocabulary | None = None,
         place: Place = (),
         data: object = None,
     ) -> M | None:

@@ -4,13 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo
 
-from engine.conditions import Comparator, Condition, ConditionGroup, Join
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective
 from engine.directory import Directory, GroupId, PersonId
 from manifests.marked_yaml import Place
 from manifests.parts import (
-    House,
-    Line,
     Notes,
+    OneLine,
+    Vocabulary,
     find_group,
     find_person,
     house,
@@ -25,7 +25,7 @@ _EQUALITY = {Comparator.IS, Comparator.IS_NOT}
 _EXAMPLE = "Write conditions, such as `group: DBA`"
 
 # How it is written, for the JSON Schema.
-_Values = Line | Annotated[list[Line], Field(min_length=1)]
+_Values = OneLine | Annotated[list[OneLine], Field(min_length=1)]
 _Comparison = Annotated[
     dict[Literal["is", "is not", "contains", "does not contain", "starts with"], _Values],
     Field(min_length=1, max_length=1),
@@ -50,7 +50,7 @@ Approvers = Annotated[ConditionGroup, PlainValidator(_approvers, json_schema_inp
 
 
 class _Reader:
-    def __init__(self, house: House, *, approvers: bool) -> None:
+    def __init__(self, house: Vocabulary, *, approvers: bool) -> None:
         self._notes = Notes()
         self._house = house
         self._approvers = approvers
@@ -70,16 +70,16 @@ class _Reader:
         if self._approvers and not _says_who(conditions, join):
             self._notes.add(
                 "Say who approves, not only who does not"
-                + (", in every item of `any`." if join is Join.OR else ".")
+                + (", in every item of `any`." if join is Connective.OR else ".")
             )
         self._notes.settle()
         return ConditionGroup(tuple(conditions), join)
 
-    def _item(self, item: object, join: Join, place: Place) -> list[Condition]:
+    def _item(self, item: object, join: Connective, place: Place) -> list[Condition]:
         if not isinstance(item, dict) or not item:
             self._notes.add(f"{_EXAMPLE}; found {shown(item or None)}.", *place)
             return []
-        if join is Join.OR and len(item) > 1:
+        if join is Connective.OR and len(item) > 1:
             self._notes.add("Write one condition in each item of `any`.", *place)
             return []
         found = (self._condition(key, raw, (*place, key)) for key, raw in item.items())
@@ -145,25 +145,25 @@ class _Reader:
         return text
 
 
-def _joined(raw: object) -> tuple[Join, Place, object]:
+def _joined(raw: object) -> tuple[Connective, Place, object]:
     """Return how the conditions are joined, where they stand, and the list of them."""
     if isinstance(raw, dict):
-        for word, join in (("all", Join.AND), ("any", Join.OR)):
+        for word, join in (("all", Connective.AND), ("any", Connective.OR)):
             if set(raw) == {word}:
                 return join, (word,), raw[word]
-        return Join.AND, (), [raw]
-    return Join.AND, (), raw
+        return Connective.AND, (), [raw]
+    return Connective.AND, (), raw
 
 
-def _says_who(conditions: list[Condition], join: Join) -> bool:
+def _says_who(conditions: list[Condition], join: Connective) -> bool:
     positive = [not c.comparator.negative for c in conditions]
-    return all(positive) if join is Join.OR else any(positive)
+    return all(positive) if join is Connective.OR else any(positive)
 
 
 def written(group: ConditionGroup, directory: Directory) -> Any:  # noqa: ANN401  (YAML)
     """Return the group as the files write it, people by email and groups by name."""
     items = [_written(condition, directory) for condition in group.conditions]
-    if group.join is Join.OR:
+    if group.join is Connective.OR:
         return {"any": items}
     return items[0] if len(items) == 1 else items
 

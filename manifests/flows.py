@@ -19,11 +19,11 @@ from engine.duration import in_words
 from engine.flow import (
     MAX_DURATION,
     MIN_DURATION,
-    Approval,
+    ApprovalRule,
     ApproverGroup,
     Escalation,
     Extension,
-    Join,
+    Quorum,
     Revision,
     Selector,
     TierCounts,
@@ -32,9 +32,9 @@ from engine.inventory import IntegrationId
 from manifests.conditions import Approvers, Requestors, written
 from manifests.parts import (
     ONE_LINE,
-    Line,
     Name,
     Notes,
+    OneLine,
     Ours,
     Words,
     between,
@@ -86,7 +86,7 @@ _Self = Literal["self"]
 class TargetDocument(Ours):
     """Entitlements of one integration. What is left out selects all."""
 
-    integration: Line = Field(description="The id of an integration.")
+    integration: OneLine = Field(description="The id of an integration.")
     types: Words | None = Field(None, description="Types of resource.")
     permissions: Words | None = Field(None, description="What can be had.")
     names: Words | None = Field(None, description="Names or paths of resources, without case.")
@@ -156,10 +156,10 @@ class ApprovalDocument(Ours):
             raise ValueError("Write either any_of or all_of, with a list of approver groups.")
         return self
 
-    def approval(self) -> Approval:
+    def approval(self) -> ApprovalRule:
         groups = tuple(group.group() for group in self.any_of or self.all_of or ())
-        join = Join.ANY_OF if self.any_of else Join.ALL_OF
-        return Approval(groups, join, self.distinct)
+        join = Quorum.ANY_OF if self.any_of else Quorum.ALL_OF
+        return ApprovalRule(groups, join, self.distinct)
 
 
 class EscalationDocument(Ours):
@@ -319,8 +319,8 @@ def _target(selector: Selector) -> dict[str, Any]:
     return {"integration": selector.integration, **listed_parts}
 
 
-def _approval(approval: Approval, directory: Directory) -> dict[str, Any]:
-    key = "any_of" if approval.join is Join.ANY_OF else "all_of"
+def _approval(approval: ApprovalRule, directory: Directory) -> dict[str, Any]:
+    key = "any_of" if approval.join is Quorum.ANY_OF else "all_of"
     document: dict[str, Any] = {key: _groups(approval.groups, directory)}
     return document if approval.distinct else document | {"distinct": False}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["Document", "Fault", "Place", "content", "read"]
+__all__ = ["Document", "DocumentFault", "Place", "content", "read"]
 
 Place = tuple[str | int, ...]
 
@@ -32,7 +32,7 @@ _SCALARS = {f"{_CORE}{t}" for t in ("str", "null", "bool", "int", "float", "time
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DocumentFault:
     """One thing that is wrong, where, and what would cure it. Line 0: the file as a whole."""
 
     file: str
@@ -54,8 +54,8 @@ class Document:
     data: object
     lines: Mapping[Place, int]
 
-    def fault(self, place: Place, sentence: str) -> Fault:
-        return Fault(self.file, self._line(place), place, sentence)
+    def fault(self, place: Place, sentence: str) -> DocumentFault:
+        return DocumentFault(self.file, self._line(place), place, sentence)
 
     def where(self, place: Place) -> str:
         return f"{self.file}:{self._line(place)}"
@@ -67,30 +67,30 @@ class Document:
         )
 
 
-def read(path: Path, name: str) -> tuple[list[Document], list[Fault]]:
+def read(path: Path, name: str) -> tuple[list[Document], list[DocumentFault]]:
     """Return the file's documents and all that is wrong with them. Raises nothing."""
     text = _text(path, name)
-    if isinstance(text, Fault):
+    if isinstance(text, DocumentFault):
         return [], [text]
     try:
         nodes = compose(text)
     except RecursionError:
-        return [], [Fault(name, 0, (), f"It is nested more than {MAX_DEPTH} deep.")]
+        return [], [DocumentFault(name, 0, (), f"It is nested more than {MAX_DEPTH} deep.")]
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         return [], [_not_yaml(name, text, error)]
     documents: list[Document] = []
-    faults: list[Fault] = []
+    faults: list[DocumentFault] = []
     for node in nodes:
         reading = _Reading(name)
         try:
             data = reading.value(node, ())
         except _TooMuchError as error:
-            reading.faults.append(Fault(name, error.line, (), error.sentence))
+            reading.faults.append(DocumentFault(name, error.line, (), error.sentence))
         else:
             documents.append(Document(name, data, reading.lines))
         faults += reading.faults
     if not any(document.data is not None for document in documents) and not faults:
-        return [], [Fault(name, 0, (), "The file is empty.")]
+        return [], [DocumentFault(name, 0, (), "The file is empty.")]
     return [d for d in documents if d.data is not None], faults
 
 
@@ -127,35 +127,37 @@ def content(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _text(path: Path, name: str) -> str | Fault:
+def _text(path: Path, name: str) -> str | DocumentFault:
     try:
         raw = content(path)
     except FileNotFoundError:
-        return Fault(name, 0, (), "The file is missing.")
+        return DocumentFault(name, 0, (), "The file is missing.")
     except OSError as error:
-        return Fault(name, 0, (), f"The file cannot be read: {error.strerror}.")
+        return DocumentFault(name, 0, (), f"The file cannot be read: {error.strerror}.")
     if len(raw) > MAX_BYTES:
-        return Fault(name, 0, (), f"The file is over {MAX_BYTES:,} bytes. Split it.")
+        return DocumentFault(name, 0, (), f"The file is over {MAX_BYTES:,} bytes. Split it.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         found = f"Byte 0x{raw[error.start]:02x} is not UTF-8. Save the file as UTF-8."
-        return Fault(name, line, (), found)
+        return DocumentFault(name, line, (), found)
 
 
-def _not_yaml(name: str, text: str, error: Exception) -> Fault:
+def _not_yaml(name: str, text: str, error: Exception) -> DocumentFault:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         problem = error.problem or "it cannot be read"
         if "'\\t'" in problem:
             problem = "a tab stands where only spaces may"
         elif error.context:
             problem = f"{problem} ({error.context})"
-        return Fault(name, error.problem_mark.line + 1, (), f"This is not YAML: {problem}.")
+        return DocumentFault(name, error.problem_mark.line + 1, (), f"This is not YAML: {problem}.")
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
-        return Fault(name, line, (), "A control character stands here. Take it out.")
-    return Fault(name, 0, (), "This is not YAML: an escape or a number in it is out of range.")
+        return DocumentFault(name, line, (), "A control character stands here. Take it out.")
+    return DocumentFault(
+        name, 0, (), "This is not YAML: an escape or a number in it is out of range."
+    )
 
 
 class _TooMuchError(Exception):
@@ -169,7 +171,7 @@ class _TooMuchError(Exception):
 class _Reading:
     file: str
     lines: dict[Place, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[DocumentFault] = field(default_factory=list)
     left: int = MAX_VALUES
     depth: int = 0
 
@@ -237,7 +239,7 @@ class _Reading:
         return False
 
     def _add(self, node: yaml.Node, place: Place, sentence: str) -> None:
-        self.faults.append(Fault(self.file, node.start_mark.line + 1, place, sentence))
+        self.faults.append(DocumentFault(self.file, node.start_mark.line + 1, place, sentence))
 
 
 def _short(text: str) -> str:

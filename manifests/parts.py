@@ -47,7 +47,7 @@ NOT_YET = {
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Vocabulary:
     """What flows may speak of: people, and what kind of system each integration is.
 
     Where parts were faulty, not all is known, and an unknown name is no fault of its own.
@@ -59,8 +59,8 @@ class House:
     systems_known: bool = True
 
 
-def house(info: ValidationInfo) -> House:
-    return info.context if isinstance(info.context, House) else House()
+def house(info: ValidationInfo) -> Vocabulary:
+    return info.context if isinstance(info.context, Vocabulary) else Vocabulary()
 
 
 class Ours(BaseModel):
@@ -262,13 +262,13 @@ def none_for(*words: str) -> BeforeValidator:
 
 ONE_LINE = AfterValidator(_one_line)
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ONE_LINE]
+OneLine = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ONE_LINE]
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), ONE_LINE
 ]
-Reference = Annotated[Line, AfterValidator(_reference)]
+Reference = Annotated[OneLine, AfterValidator(_reference)]
 Words = Annotated[
-    list[Line],
-    BeforeValidator(listed, json_schema_input_type=Line | list[Line]),
+    list[OneLine],
+    BeforeValidator(listed, json_schema_input_type=OneLine | list[OneLine]),
     Field(min_length=1),
 ]

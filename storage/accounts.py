@@ -22,7 +22,6 @@ from engine.account import (
     Event,
     Fault,
     HandOver,
-    Kind,
     Password,
     Priority,
     Reset,
@@ -30,6 +29,7 @@ from engine.account import (
     Show,
     Step,
     Stumble,
+    SystemTraits,
     Take,
     Work,
     Worker,
@@ -41,7 +41,6 @@ from engine.outcome import Tell
 from engine.port import Secret
 from engine.request import AccountId, RequestId
 from storage import apply, claims, facts, jobs
-from storage.book import Book
 from storage.claims import InstanceId
 from storage.codec import fields_of
 from storage.company import Company
@@ -50,6 +49,7 @@ from storage.jobs import JobKind
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
 from storage.types import among
+from storage.unit_of_work import UnitOfWork
 
 LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
 PASSWORD_BYTES = 24  # 192 bits, 32 characters
@@ -107,7 +107,7 @@ _OPEN = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Workplace:
     """Who works, with what: the same for every claim of one process.
 
     `begins` False: it begins no new access, and leaves that to others.
@@ -115,10 +115,10 @@ class Desk:
 
     instance: InstanceId
     keys: KeyRing
-    kinds: Mapping[IntegrationId, Kind]
+    kinds: Mapping[IntegrationId, SystemTraits]
     begins: bool = True
 
-    def kind(self, row: AccountRow) -> Kind | None:
+    def kind(self, row: AccountRow) -> SystemTraits | None:
         return self.kinds.get(IntegrationId(row.integration_id))
 
 
@@ -199,7 +199,7 @@ def _found(rows: Iterable[tuple[int | None, str, int]]) -> list[Due]:
 def turn(
     tx: Write,
     company: Company,
-    desk: Desk,
+    desk: Workplace,
     now: datetime,
     *,
     done: Sequence[Done] = (),
@@ -208,7 +208,7 @@ def turn(
     """Store what was seen, and lease what is to be done next: one transaction for both."""
     mine = [d.work.account for d in done]
     wanted = [id_ for id_ in ids if id_ not in mine]
-    book = Book(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
+    book = UnitOfWork(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
     touched = {g.account for r in book.requests for g in r.grants}
     rows = _lock(tx, desk.instance, mine, wanted, touched=touched, now=now)
     _note_unreadable(tx, rows.values())
@@ -227,17 +227,17 @@ def turn(
 
 
 def fail(
-    tx: Write, company: Company, desk: Desk, id_: AccountId, now: datetime, *, why: str
+    tx: Write, company: Company, desk: Workplace, id_: AccountId, now: datetime, *, why: str
 ) -> None:
     """Put off an account whose turn cannot be taken."""
     query = select(AccountRow).where(col(AccountRow.id) == id_)
     row = tx.execute(query.with_for_update(key_share=True)).scalar_one()
-    failed = _Turn(tx, Book(tx, company, (), now), company, desk, now)
+    failed = _Turn(tx, UnitOfWork(tx, company, (), now), company, desk, now)
     failed.run(row, Stumble(why))
     apply.tell(tx, failed.tells, now)
 
 
-def reset(tx: Write, desk: Desk, id_: AccountId, now: datetime) -> Secret | None:
+def reset(tx: Write, desk: Workplace, id_: AccountId, now: datetime) -> Secret | None:
     """Give the login a new password, which the next order sets; None: there is no such login."""
     row = tx.execute(_one(id_)).scalar()
     if row is None or not row.made:
@@ -246,7 +246,7 @@ def reset(tx: Write, desk: Desk, id_: AccountId, now: datetime) -> Secret | None
     return step(row, Reset(), desk, now).account.password.secret
 
 
-def show(tx: Write, desk: Desk, id_: AccountId, now: datetime) -> Step:
+def show(tx: Write, desk: Workplace, id_: AccountId, now: datetime) -> Step:
     """Say what its owner may see of an account; the first look starts the ten minutes.
 
     Raises NoResultFound: there is no such account.
@@ -258,7 +258,7 @@ def show(tx: Write, desk: Desk, id_: AccountId, now: datetime) -> Step:
     return shown
 
 
-def forget_secret(tx: Write, desk: Desk, id_: AccountId, now: datetime) -> bool:
+def forget_secret(tx: Write, desk: Workplace, id_: AccountId, now: datetime) -> bool:
     """Delete the password: the person has saved it, or has had time enough.
 
     False: the system has not taken it yet, so that it is only shown no more; try again soon.
@@ -279,7 +279,7 @@ def hand_over(tx: Write, row: AccountRow, person: PersonId, keys: KeyRing, now: 
         tx.wake("access")
 
 
-def step(row: AccountRow, event: Event, desk: Desk, now: datetime) -> Step:
+def step(row: AccountRow, event: Event, desk: Workplace, now: datetime) -> Step:
     """Let something happen to an account, which is locked, that depends on no request."""
     before = load(row, desk.keys, desk.kind(row))
     taken = account.step(before, event, Wishes(before.id), now)
@@ -296,7 +296,7 @@ def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.proof, _about_proof(row)) if row.proof else None
 
 
-def load(row: AccountRow, keys: KeyRing, kind: Kind | None = None) -> Account:
+def load(row: AccountRow, keys: KeyRing, kind: SystemTraits | None = None) -> Account:
     """Return what a row means. `kind` None: its system is not connected, or does not matter."""
     return Account(
         id=AccountId(row.id or 0),
@@ -375,9 +375,9 @@ class _Turn:
     """Does what the core says, for one account after another."""
 
     tx: Write
-    book: Book
+    book: UnitOfWork
     company: Company
-    desk: Desk
+    desk: Workplace
     now: datetime
     tells: list[Tell] = field(default_factory=list[Tell])
     emptied: set[AccountId] = field(default_factory=set[AccountId])

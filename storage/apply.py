@@ -23,7 +23,7 @@ from engine.facts import Facts
 from engine.flow import FlowId
 from engine.holdings import calls
 from engine.inventory import EntitlementId, IntegrationId
-from engine.outcome import Card, Decision, Entry, Tell
+from engine.outcome import AuditEntry, Card, Decision, Tell
 from engine.request import (
     AccessRequest,
     AccountId,
@@ -40,12 +40,12 @@ from storage.database import Write
 from storage.tables import (
     AccountRow,
     AskRow,
+    CompanyRow,
     DecisionRow,
     DeliveryRow,
     GrantRow,
     RequestRow,
 )
-from storage.tables import Company as CompanyRow
 from storage.types import among
 
 log = structlog.get_logger()
@@ -150,7 +150,7 @@ def store(
     company: Company,
     decisions: Sequence[tuple[AccessRequest, Decision]],
     now: datetime,
-    extra: Sequence[tuple[RequestId | None, Entry]] = (),
+    extra: Sequence[tuple[RequestId | None, AuditEntry]] = (),
 ) -> None:
     """Store decisions, with all that follows from them. `extra` goes into the audit only."""
     changed = [(b, d) for b, d in decisions if d.request != b or d.tell or d.audit]
@@ -166,7 +166,7 @@ def _project(
     tx: Write,
     changed: Sequence[tuple[AccessRequest, Decision]],
     now: datetime,
-    extra: Sequence[tuple[RequestId | None, Entry]] = (),
+    extra: Sequence[tuple[RequestId | None, AuditEntry]] = (),
     *,
     new: bool = False,
 ) -> None:

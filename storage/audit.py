@@ -23,7 +23,7 @@ from sqlmodel import col
 
 from engine.directory import PersonId
 from engine.errors import LatchkeyError
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import SYSTEM, RequestId
 from storage import batch
 from storage.codec import fields_of
@@ -131,7 +131,9 @@ _WRITTEN = select(
 _TIMES = select(cast(col(AuditRow.at), Text)).order_by(col(AuditRow.seq).desc()).limit(PAGE)
 
 
-def append(tx: Write, entries: Sequence[tuple[RequestId | None, Entry]], now: datetime) -> None:
+def append(
+    tx: Write, entries: Sequence[tuple[RequestId | None, AuditEntry]], now: datetime
+) -> None:
     """Append entries. Call it last: the head stays locked until the commit."""
     if not entries:
         return
@@ -156,7 +158,7 @@ def _row(
     before: tuple[int, str],
     now: datetime,
     request: RequestId | None,
-    entry: Entry,
+    entry: AuditEntry,
     key: AuditKey | None,
 ) -> dict[str, Any]:
     seq, link = before[0] + 1, before[1]
@@ -208,7 +210,7 @@ def _is_place(seq: object, link: object) -> bool:
 
 def _end(
     tx: Write, head: tuple[int, str, str], room: int, *, fits: bool
-) -> tuple[int, str, list[Entry]]:
+) -> tuple[int, str, list[AuditEntry]]:
     """Return the number and the hash to go on from, and what to say of the head first.
 
     That is whether it was as its own key had left it; None: not known, as that key is not there.
@@ -225,7 +227,7 @@ def _end(
         said |= {"intact": False, "head": f"{head[0]}:{head[1]}"[:100]}
     if said["intact"] is False:
         log.error("the audit's head is not as it was left: latchkey audit verify", entry=seq)
-    return seq, link, [Entry(BOUND, SYSTEM, said)]
+    return seq, link, [AuditEntry(BOUND, SYSTEM, said)]
 
 
 def anchor(session: Read) -> Anchor | None:
@@ -327,7 +329,7 @@ def _moment(text: str) -> datetime | None:
 
 def verify(session: Read, anchors: Sequence[Anchor] = ()) -> Iterator[str]:
     """Yield what is wrong with the log, one sentence each; nothing: it is whole."""
-    return Reading(session, anchors).findings()
+    return AuditReading(session, anchors).findings()
 
 
 @dataclass(slots=True)
@@ -358,7 +360,7 @@ _START = Written(0, "", "", "", None, {}, "", "", "")
 
 
 @dataclass(slots=True)
-class Reading:
+class AuditReading:
     """One reading of the log; what it has counted is whole when `findings` is at its end.
 
     It is whole as far as keys reach. An anchor proves that nothing has changed since, and that is

@@ -61,7 +61,7 @@ _THESE = _SYSTEMS.where(among(col(IntegrationRow.id), "systems"))
 Kind = tuple[str, frozenset[str]]  # type and permissions
 
 
-class Line(NamedTuple):
+class CatalogueLine(NamedTuple):
     """A resource that something can be had on; in the order in which the search lists them."""
 
     key: str  # the path, casefolded
@@ -216,7 +216,7 @@ class Catalogue:
 
     def having(
         self, session: Read, selectors: Collection[Selector], words: Sequence[str]
-    ) -> list[Iterator[Line]]:
+    ) -> list[Iterator[CatalogueLine]]:
         """Return lines that one of the selectors selects something on, each part in order."""
         name = self.name.casefold()
         words = [word for word in words if word not in name]
@@ -233,11 +233,11 @@ class Catalogue:
         parts = [self._typed(self._lines[kind].having(words), kind[0]) for kind in kinds]
         return [*parts, (self._line(entry, named[entry]) for entry in called)]
 
-    def _typed(self, entries: Iterable[_Entry], type_: str) -> Iterator[Line]:
+    def _typed(self, entries: Iterable[_Entry], type_: str) -> Iterator[CatalogueLine]:
         return (self._line(entry, type_) for entry in entries)
 
-    def _line(self, entry: _Entry, type_: str) -> Line:
-        return Line(entry.key, ResourceId(entry.id), entry.path, type_, self.name)
+    def _line(self, entry: _Entry, type_: str) -> CatalogueLine:
+        return CatalogueLine(entry.key, ResourceId(entry.id), entry.path, type_, self.name)
 
 
 def _of(selector: Selector, kind: Kind) -> bool:

@@ -29,7 +29,7 @@ from engine.retry import LONGEST_PAUSE
 from storage import files
 from storage.database import Database, Write
 from storage.readings import Reading
-from storage.tables import Company, GroupRow, InstanceRow
+from storage.tables import CompanyRow, GroupRow, InstanceRow
 from storage.types import among, db_now
 
 InstanceId = NewType("InstanceId", int)
@@ -279,7 +279,7 @@ def forget_tombstones(tx: Write) -> None:
     rows = tx.execute(query.order_by(col(GroupRow.epoch)).limit(TOMBSTONES)).all()
     if rows:
         tx.alone()
-        tx.execute(update(Company).values(forgotten=rows[-1].epoch))
+        tx.execute(update(CompanyRow).values(forgotten=rows[-1].epoch))
         old = delete(GroupRow).where(among(col(GroupRow.id), "ids"))
         given = {"ids": [row.id for row in rows]}
         tx.execute(old, given, execution_options={"facts": "tombstones"})

@@ -12,10 +12,10 @@ from engine.flow import MAX_DURATION
 from engine.request import RequestId
 from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 from storage import apply, facts
-from storage.book import Book
 from storage.company import Company, knowing
 from storage.database import Database, Read, Write
 from storage.tables import LIVE, RequestRow
+from storage.unit_of_work import UnitOfWork
 
 NEVER = 100 * MAX_DURATION  # ahead: no request is to be looked at so late
 LOOKED_AT = 500  # requests in one statement
@@ -85,7 +85,7 @@ def rouse(tx: Write, ids: Collection[RequestId], now: datetime) -> None:
 
 def tick(tx: Write, company: Company, ids: Sequence[RequestId], now: datetime) -> None:
     """Let time pass for the requests. Who else ticked them meanwhile did no harm."""
-    book = Book(tx, company, facts.together(tx, ids), now)
+    book = UnitOfWork(tx, company, facts.together(tx, ids), now)
     for id_ in ids:
         book.decide(id_, Tick())
     book.store(only=ids)

@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from engine.directory import Account, Person, PersonId, PersonStatus
+from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
 from engine.request import AccessRequest
 
 _REQUEST = TypeAdapter(AccessRequest)
 _REVISION = TypeAdapter(Revision)
 _PERSON = TypeAdapter(Person)
-_ACCOUNT = TypeAdapter(Account)
+_ACCOUNT = TypeAdapter(SlackAccount)
 _COLUMNS = {"id", "version"}
 
 
@@ -100,7 +100,7 @@ def load_person(body: object, account: object = None) -> Person | None:
     return person if account is None else replace(person, account=load_account(account))
 
 
-def load_account(account: object) -> Account | None:
+def load_account(account: object) -> SlackAccount | None:
     """Return a Slack account; None: there is none, or it cannot be read."""
     try:
         return None if account is None else _ACCOUNT.validator.validate_python(account)
@@ -122,7 +122,7 @@ def with_fields(body: object, changed: Mapping[str, object]) -> Any:  # noqa: AN
     return {**body, **changed} if isinstance(body, dict) else body
 
 
-def dump_account(account: Account) -> dict[str, Any]:
+def dump_account(account: SlackAccount) -> dict[str, Any]:
     """Return the account that is tied to somebody: one that is barred never is."""
     return {
         "team": account.team,

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam as bind
 from sqlmodel import col
 
 from engine import alarms
-from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
+from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
 from engine.flow import UNKNOWN, AccessFlow, FlowId, Revision, unreadable
 from engine.inventory import Entitlement, EntitlementId
 from engine.policy import Policy
@@ -23,8 +23,15 @@ from engine.request import AccessRequest
 from storage.catalogue import Catalogues
 from storage.codec import load_account, load_person, load_revision, stand_in
 from storage.database import Read, Write
-from storage.tables import LIVE, FlowRevisionRow, FlowRow, GroupRow, PersonRow, RequestRow
-from storage.tables import Company as CompanyRow
+from storage.tables import (
+    LIVE,
+    CompanyRow,
+    FlowRevisionRow,
+    FlowRow,
+    GroupRow,
+    PersonRow,
+    RequestRow,
+)
 from storage.types import among
 
 PAGE = 1000  # rows that are read at once
@@ -336,7 +343,7 @@ class _Reading:
             same(tuple(person.attributes.items()), person.attributes),
             person.guest,
             account
-            and Account(
+            and SlackAccount(
                 same(account.team, account.team),
                 account.user,
                 person.email if account.email == person.email else account.email,

@@ -44,13 +44,13 @@ from sqlmodel import Session, col
 from engine.errors import LatchkeyError
 from storage import files
 from storage.notices import notify
-from storage.readings import Follower, take
+from storage.readings import ClockReader, take
 from storage.secrets import KeyRing
 from storage.sessions import Sessions, UnfitStoreError, owner_of, schema_of
-from storage.tables import Company, Fact
+from storage.statements import Columns, Statements, cut_off, is_cut_off
+from storage.tables import CompanyRow, Fact
 from storage.types import db_now, read_json
 from storage.unread import Unread
-from storage.words import Columns, Statements, cut_off, is_cut_off
 
 WRITERS = 3  # at once, on PostgreSQL
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
@@ -62,7 +62,7 @@ RESTED = 1.0  # seconds since it was last taken, after which a connection may be
 
 _NOW = select(db_now())
 _TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
-_NEXT = update(Company).values(epoch=col(Company.epoch) + 1).returning(col(Company.epoch))
+_NEXT = update(CompanyRow).values(epoch=col(CompanyRow.epoch) + 1).returning(col(CompanyRow.epoch))
 _FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
@@ -499,7 +499,7 @@ class Database:
         self.statements = Statements(self.writer.dialect, self._lost_one)
         self.unread = Unread()
         self.instance: int | None = None
-        self.clock = Follower()
+        self.clock = ClockReader()
         self.on_commit: list[Callable[[set[Topic]], None]] = []
 
     def _open(self, pool: int, patience: float, **more: Any) -> Engine:  # noqa: ANN401

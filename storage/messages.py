@@ -19,7 +19,7 @@ from engine.request import AccessRequest, RequestId
 from storage import claims, facts
 from storage.claims import InstanceId
 from storage.database import Database, Write
-from storage.tables import Company, MessageRow, PersonRow, RequestRow
+from storage.tables import CompanyRow, MessageRow, PersonRow, RequestRow
 from storage.types import UtcDateTime, among
 
 _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
@@ -32,7 +32,7 @@ _READY = (
         col(PersonRow.channel).label("direct"),
         col(RequestRow.version).label("version"),
         col(RequestRow.body).label("body"),
-        select(col(Company.epoch)).scalar_subquery().label("epoch"),
+        select(col(CompanyRow.epoch)).scalar_subquery().label("epoch"),
     )
     .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
     .outerjoin(RequestRow, col(RequestRow.id) == col(MessageRow.request_id))

@@ -22,7 +22,7 @@ def take(ask: Callable[[], float], passed: Callable[[], float] = boottime) -> Re
     return Reading(ask(), before, passed())
 
 
-class Follower:
+class ClockReader:
     """Says what another clock says, between two readings of it, by the time that has passed.
 
     An answer that took its time leaves open when it was true. What is known stays as long as an

@@ -18,7 +18,7 @@ from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import (
     NOT_GIVEN,
     SYSTEM,
@@ -119,10 +119,10 @@ def requests(session: Read, ids: Collection[RequestId]) -> dict[RequestId, Acces
     }
 
 
-def kept(session: Read, ids: Collection[RequestId]) -> list[tuple[RequestId | None, Entry]]:
+def kept(session: Read, ids: Collection[RequestId]) -> list[tuple[RequestId | None, AuditEntry]]:
     """Return, for the audit, what stands in bodies that cannot be read and are written anew."""
     return [
-        (RequestId(id_ or 0), Entry("rebuilt", SYSTEM, {"body": ascii(body)}))
+        (RequestId(id_ or 0), AuditEntry("rebuilt", SYSTEM, {"body": ascii(body)}))
         for id_, version, body in (session.ask(_BODIES, {"ids": list(ids)}) if ids else ())
         if load_request(id_ or 0, version, body) is None
     ]

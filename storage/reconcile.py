@@ -16,12 +16,12 @@ from engine.inventory import IntegrationId
 from engine.reconcile import Finding, Look, Sight
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import apply, audit, claims, facts
-from storage.accounts import Desk, step
-from storage.book import Book
+from storage.accounts import Workplace, step
 from storage.codec import fields_of
 from storage.company import Company
 from storage.database import Database, Write
 from storage.tables import AccountRow, AuditRow, GrantRow, MessageRow
+from storage.unit_of_work import UnitOfWork
 
 RESTORED = "restored"  # in the audit: the database was restored from a backup
 
@@ -57,7 +57,7 @@ def accounts(database: Database, integration: IntegrationId) -> list[AccountId]:
 
 
 def begin(
-    tx: Write, company: Company, desk: Desk, account: AccountId, now: datetime
+    tx: Write, company: Company, desk: Workplace, account: AccountId, now: datetime
 ) -> Look | None:
     """Lease the account, and say what to look for; None: it is being worked on, or will be.
 
@@ -87,7 +87,7 @@ def begin(
 def settle(
     tx: Write,
     company: Company,
-    desk: Desk,
+    desk: Workplace,
     look: Look,
     *,
     sight: Sight | None,
@@ -95,7 +95,7 @@ def settle(
 ) -> None:
     """Give the account back, and report what was found. None: nothing could be seen."""
     changed = bool(sight and reconcile.changed_parts(look, sight))
-    book = Book(tx, company, facts.sharing(tx, [look.account]) if changed else (), now)
+    book = UnitOfWork(tx, company, facts.sharing(tx, [look.account]) if changed else (), now)
     row = tx.execute(
         select(AccountRow).where(col(AccountRow.id) == look.account).with_for_update(key_share=True)
     ).scalar_one()

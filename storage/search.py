@@ -25,7 +25,7 @@ _ON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundResource:
     resource: ResourceId
     path: str
     type: str
@@ -38,7 +38,7 @@ def resources(
     flows: Sequence[AccessFlow],
     words: str,
     limit: int = 100,
-) -> list[Found]:
+) -> list[FoundResource]:
     """Return resources on which the flows offer something; every word is in the path or system.
 
     Case does not count.
@@ -53,7 +53,7 @@ def resources(
         for part in catalogue.having(session, targets[system], sought)
     ]
     lines = islice((line for line, _ in groupby(merge(*parts))), limit)
-    return [Found(n.resource, n.path, n.type, n.system) for n in lines]
+    return [FoundResource(n.resource, n.path, n.type, n.system) for n in lines]
 
 
 def entitlements_on(session: Read, resource: ResourceId) -> list[Entitlement]:

@@ -15,7 +15,7 @@ from sqlmodel import col
 from engine import alarms
 from engine.directory import PersonId
 from engine.inventory import IntegrationId, ResourceStatus
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.port import Discovered
 from engine.request import AccountId
 from storage import apply, audit, batch, sync
@@ -28,7 +28,7 @@ __all__ = ["Connection", "Plan", "closed", "connections", "known_as", "plan", "s
 AT_ONCE = 500  # rows in one transaction, which others wait for
 _BETWEEN = " (being replaced)"
 
-Step = Callable[[Write], None]
+ServerStep = Callable[[Write], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def plan(session: Read, system: Connection, server: str, found: Sequence[Discove
     )
 
 
-def steps(session: Read, of: Plan, by: PersonId, now: datetime) -> Iterator[Step]:
+def steps(session: Read, of: Plan, by: PersonId, now: datetime) -> Iterator[ServerStep]:
     """Yield what is to be done, in this order."""
     yield partial(_begin, of=of)
     aside = f"@{of.known}"
@@ -154,7 +154,7 @@ def _finish(tx: Write, of: Plan, by: PersonId, now: datetime) -> None:
     if accounts:
         apply.bump(tx, accounts, now)
     detail = {"integration": of.integration, "before": of.known, "server": of.server}
-    audit.append(tx, [(None, Entry("server_accepted", by, detail))], now)
+    audit.append(tx, [(None, AuditEntry("server_accepted", by, detail))], now)
 
 
 def _open_accounts(integration: IntegrationId) -> Select[int]:

@@ -14,25 +14,25 @@ from storage import batch
 from storage.database import Read, Write
 from storage.tables import ManifestSetRow
 
-__all__ = ["Standing", "applied", "standing"]
+__all__ = ["SetAge", "applied", "standing"]
 
 _NEWEST = select(func.max(col(ManifestSetRow.applied_at)))
 _TICK = timedelta(microseconds=1)
 
 
-class Standing(StrEnum):
+class SetAge(StrEnum):
     NEW = "new"  # never applied
     NEWEST = "newest"  # applied, and none since
     OLDER = "older"  # applied, and others since
 
 
-def standing(session: Read, digest: str) -> Standing:
+def standing(session: Read, digest: str) -> SetAge:
     """Tell how a set stands among those that were applied."""
     known = session.get(ManifestSetRow, digest)
     if known is None:
-        return Standing.NEW
+        return SetAge.NEW
     newest = session.execute(_NEWEST).scalar_one()
-    return Standing.NEWEST if known.applied_at == newest else Standing.OLDER
+    return SetAge.NEWEST if known.applied_at == newest else SetAge.OLDER
 
 
 def applied(tx: Write, digest: str, now: datetime) -> None:

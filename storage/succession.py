@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from engine.directory import Person, PersonId, PersonStatus, address
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import OPERATOR, RequestId
 from storage import accounts, apply, audit, batch, facts, sync
 from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
@@ -68,7 +68,7 @@ _ACCOUNTS = (
 _PEOPLE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
-class Standing(StrEnum):
+class SuccessionStatus(StrEnum):
     """What becomes of somebody who is listed under another id than the one known."""
 
     WAITS = "waits"  # goes on under the old id, until it is carried over
@@ -89,17 +89,17 @@ class Succession:
     email: str
     was: str  # the names
     name: str
-    standing: Standing
+    standing: SuccessionStatus
     known: tuple[Person, ...] = ()
 
     @property
     def waits(self) -> bool:
-        return self.standing is Standing.WAITS
+        return self.standing is SuccessionStatus.WAITS
 
     @property
     def carries(self) -> bool:
         """Whether all that is theirs can be carried over."""
-        return self.standing in {Standing.WAITS, Standing.LEFT}
+        return self.standing in {SuccessionStatus.WAITS, SuccessionStatus.LEFT}
 
     def __str__(self) -> str:
         names = self.name if self.name == self.was else f"{self.was}, now {self.name}"
@@ -171,14 +171,14 @@ class _Search:
         overlaps = not listed.isdisjoint(self._here)
         if new.id in self._settled or not old.active:
             if not overlaps and self._may_be(new.id, old):
-                self._add(old, new, Standing.LEFT)
+                self._add(old, new, SuccessionStatus.LEFT)
         elif overlaps and old.name.casefold() != new.name.casefold():
             self._held |= {old.id, new.id}
-            self._add(old, new, Standing.HELD)
+            self._add(old, new, SuccessionStatus.HELD)
         else:
             self._claimed.add(old.id)
             fits = new.id not in self._known or self._newest(new.id) == old.id
-            self._add(old, new, Standing.WAITS if fits else Standing.KEPT)
+            self._add(old, new, SuccessionStatus.WAITS if fits else SuccessionStatus.KEPT)
 
     def _by_id(self, new: Person) -> None:
         """Find by which id somebody goes on whose address is not known."""
@@ -187,13 +187,15 @@ class _Search:
             return
         last = self._known[used[-1]]
         if last.id in self._held:
-            self._add(last, new, Standing.HELD)
+            self._add(last, new, SuccessionStatus.HELD)
             return
         theirs = last.email and not last.successor and last.id not in self._claimed
         id_ = last.id if theirs else next(i for i in _made_of(new.id) if i not in self._known)
         if id_ != new.id:
             was = last.name if theirs else new.name
-            self._found.append(Succession(id_, new.id, new.email, was, new.name, Standing.KEPT))
+            self._found.append(
+                Succession(id_, new.id, new.email, was, new.name, SuccessionStatus.KEPT)
+            )
 
     def _may_be(self, new: PersonId, old: _Known) -> bool:
         """Tell whether the new id has never been another's than who had the old one."""
@@ -205,13 +207,13 @@ class _Search:
             id_ = PersonId(successor)
         return id_
 
-    def _add(self, old: _Known, new: Person, standing: Standing) -> None:
-        if standing is not Standing.HELD:
+    def _add(self, old: _Known, new: Person, standing: SuccessionStatus) -> None:
+        if standing is not SuccessionStatus.HELD:
             self._settled.add(new.id)
         self._found.append(Succession(old.id, new.id, new.email, old.name, new.name, standing))
 
     def _stay(self, found: Succession) -> tuple[Person, ...]:
-        ids = (found.old, found.new) if found.standing is Standing.HELD else ()
+        ids = (found.old, found.new) if found.standing is SuccessionStatus.HELD else ()
         rows = (self._known.get(id_) for id_ in ids if id_ not in self._claimed)
         return tuple(
             load_person(r.body) or stand_in(r.id, r.email, r.status)
@@ -232,13 +234,15 @@ def _made_of(id_: str) -> Iterator[PersonId]:
 
 def known_as(found: Sequence[Succession]) -> dict[PersonId, PersonId]:
     """Return by which id people go on, by the one that is listed."""
-    return {s.new: s.old for s in found if s.standing in {Standing.WAITS, Standing.KEPT}}
+    return {
+        s.new: s.old for s in found if s.standing in {SuccessionStatus.WAITS, SuccessionStatus.KEPT}
+    }
 
 
 def as_known(listed: Sequence[Person], found: Sequence[Succession]) -> list[Person]:
     """Return the people by the ids by which they go on."""
     ids = known_as(found)
-    held = {id_ for s in found if s.standing is Standing.HELD for id_ in (s.old, s.new)}
+    held = {id_ for s in found if s.standing is SuccessionStatus.HELD for id_ in (s.old, s.new)}
     others = held.union(ids.values())  # a source may list the old id, too, as inactive
     people = [_renamed(p, ids) for p in listed if p.id in ids or p.id not in others]
     return [*people, *{p.id: p for s in found for p in s.known}.values()]
@@ -264,7 +268,7 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
     _carry_cards(tx, ids, requests)
     _carry_people(tx, ids)
     tx.wake("clock", "messages")
-    log = [Entry("carried_over", OPERATOR, {"from": s.old, "to": s.new}) for s in pairs]
+    log = [AuditEntry("carried_over", OPERATOR, {"from": s.old, "to": s.new}) for s in pairs]
     audit.append(tx, [(None, entry) for entry in log], now)
 
 
@@ -281,7 +285,7 @@ def _as_they_are(tx: Write, pairs: Sequence[Succession]) -> list[Succession]:
             return True
         if new.successor:
             return newest[pair.new] == pair.old
-        return pair.standing is Standing.LEFT and _same(new.email, pair.email)
+        return pair.standing is SuccessionStatus.LEFT and _same(new.email, pair.email)
 
     return [pair for pair in pairs if pair.carries and fits(pair)]
 
@@ -305,7 +309,7 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
     row.body = with_fields(row.body, {"name": str(fields_of(row.former).get("name", ""))})
     _leave(row, now)
-    entry = Entry("parted", OPERATOR, {"person": former, "now": own})
+    entry = AuditEntry("parted", OPERATOR, {"person": former, "now": own})
     sync.changed(tx, [entry], now, touching.done())
     return True
 
@@ -324,7 +328,7 @@ def part(tx: Write, pairs: Sequence[Succession], now: datetime) -> None:
     touching = sync.Touching(rows)
     for row in rows:
         _leave(row, now)
-        log.append(Entry("parted", OPERATOR, {"person": row.id}))
+        log.append(AuditEntry("parted", OPERATOR, {"person": row.id}))
     sync.changed(tx, log, now, touching.done())
 
 

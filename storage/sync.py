@@ -26,11 +26,11 @@ from sqlmodel import col
 
 from engine import alarms
 from engine.alarms import Said
-from engine.directory import Account, Group, Person, PersonId, PersonStatus, address
+from engine.directory import Group, Person, PersonId, PersonStatus, SlackAccount, address
 from engine.errors import LatchkeyError
 from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.port import Discovered
 from engine.request import SYSTEM, AccountId
 from engine.touch import keys_between
@@ -50,7 +50,7 @@ from storage.database import Read, Write
 from storage.tables import (
     AccountRow,
     AuditHead,
-    Company,
+    CompanyRow,
     EntitlementRow,
     FlowRevisionRow,
     FlowRow,
@@ -69,8 +69,8 @@ FLOWS_AT_ONCE = 25
 GONE_AT_ONCE = 200  # resources
 ROWS_AT_ONCE = 400  # resources, and what can be had on them
 PAGE = 1000  # rows that are read at once
-Log = list[tuple[None, Entry]]
-Step = Callable[[Write], None]
+Log = list[tuple[None, AuditEntry]]
+SyncStep = Callable[[Write], None]
 Lost = dict[str, str]  # by the id of who it was: what the admins are to know
 _FREE = (
     select(col(PersonRow.id))
@@ -111,7 +111,7 @@ _SINCE = (
     .where(col(PersonRow.epoch) > bindparam("since"))
     .limit(AT_ONCE + 1)
 )
-_OTHERS_SINCE = select(col(Company.id)).where(
+_OTHERS_SINCE = select(col(CompanyRow.id)).where(
     or_(
         select(col(GroupRow.id)).where(col(GroupRow.epoch) > bindparam("since")).exists(),
         select(col(FlowRow.id)).where(col(FlowRow.epoch) > bindparam("since")).exists(),
@@ -200,7 +200,7 @@ def ensure_rows(tx: Write) -> None:
         "requests_from": 1,
         "admins": [],
     }
-    batch.add(tx, Company, [company], key=("id",))
+    batch.add(tx, CompanyRow, [company], key=("id",))
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))
 
 
@@ -225,7 +225,7 @@ class Intake:
     def differs(self) -> bool:
         return self.size > 0 or self.regrouped
 
-    def steps(self, now: datetime, *, whole: bool = True) -> list[Step]:
+    def steps(self, now: datetime, *, whole: bool = True) -> list[SyncStep]:
         """Return what to do, each in a transaction of its own. Not `whole`: more is to come.
 
         Between two of them each person is as they were or as they will be, and the groups of all
@@ -267,17 +267,17 @@ def people(
 
 def broken_off(session: Read) -> bool:
     """Whether an intake was begun that has not come to its end: what is known is a mix."""
-    return bool(session.execute(select(col(Company.syncing))).scalar_one())
+    return bool(session.execute(select(col(CompanyRow.syncing))).scalar_one())
 
 
 def begin(tx: Write) -> None:
     """Note that an intake has begun, until `end`."""
     tx.alone()
-    tx.execute(update(Company).values(syncing=True))
+    tx.execute(update(CompanyRow).values(syncing=True))
 
 
 def end(tx: Write) -> None:
-    tx.execute(update(Company).values(syncing=False))
+    tx.execute(update(CompanyRow).values(syncing=False))
 
 
 def wake(tx: Write) -> None:
@@ -289,7 +289,7 @@ def wake(tx: Write) -> None:
 
 def epoch(session: Read) -> int:
     """Return the number of the last change."""
-    known: int = session.execute(select(col(Company.epoch))).scalar_one()
+    known: int = session.execute(select(col(CompanyRow.epoch))).scalar_one()
     return known
 
 
@@ -372,14 +372,14 @@ def _take_in(
     touching.groups(intake.groups if first else ())
     tx.flush()
     _tell_of(tx, lost, now)
-    tx.execute(update(Company).values(syncing=not (last and whole)))
+    tx.execute(update(CompanyRow).values(syncing=not (last and whole)))
     touched.note(tx, touching.done(), held=not last)
     if last:
         gone = [{"of": id_, "gone": True} for id_ in sorted(intake.gone)]
         batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
         touched.release(tx)
         detail = {"changed": intake.size, "left": list(intake.left)}
-        audit.append(tx, [(None, Entry("people_synced", SYSTEM, detail))], now)
+        audit.append(tx, [(None, AuditEntry("people_synced", SYSTEM, detail))], now)
 
 
 def _add_groups(tx: Write, groups: Mapping[str, tuple[str, str]]) -> None:
@@ -442,7 +442,7 @@ def _let_go(row: PersonRow, now: datetime) -> None:
         row.body = with_fields(row.body, {"status": row.status})
 
 
-def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
+def tie(tx: Write, ties: Mapping[PersonId, SlackAccount], now: datetime) -> int:
     """Tie Slack accounts to people who have none, and return how many were tied.
 
     A tie that was suspended waits for an admin, on both sides. An account has one person.
@@ -458,7 +458,7 @@ def tie(tx: Write, ties: Mapping[PersonId, Account], now: datetime) -> int:
         if account.user not in taken
     ]
     batch.change(tx, PersonRow, rows, where={"id": "of"}, to=("slack", "account"))
-    log = [Entry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
+    log = [AuditEntry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
     those = tx.execute(_THESE, {"ids": list(free)}).scalars()
     what = Touched(people=set(free))
     for person in filter(None, map(_person_of, those)):
@@ -476,7 +476,7 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
     somebody who has not left.
     """
     tx.alone()
-    log: list[Entry] = []
+    log: list[AuditEntry] = []
     lost: Lost = {}
     rows = tx.execute(_THESE, {"ids": list(broken)}).scalars().all()
     touching = Touching(rows)
@@ -484,7 +484,7 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
         user, why = broken[PersonId(row.id)]
         if row.suspended is None and row.slack in {None, user}:
             _suspend(row, user, lost, alarms.untied(_name(row), row.email, why))
-            log.append(Entry("untied", SYSTEM, {"person": row.id, "why": why}))
+            log.append(AuditEntry("untied", SYSTEM, {"person": row.id, "why": why}))
     _tell_of(tx, lost, now)
     changed(tx, log, now, touching.done())
 
@@ -495,7 +495,7 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
     A guest decides nothing; what they had approved, and is not decided yet, is void for good.
     """
     tx.alone()
-    log: list[Entry] = []
+    log: list[AuditEntry] = []
     rows = tx.execute(_THESE, {"ids": list(guests)}).scalars().all()
     touching = Touching(rows)
     for row in rows:
@@ -505,17 +505,17 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
             row.account = dump_account(replace(tied, guest=guest))
             row.void_until = now if guest else row.void_until
             grade = "became_guest" if guest else "became_member"
-            log.append(Entry(grade, SYSTEM, {"person": row.id}))
+            log.append(AuditEntry(grade, SYSTEM, {"person": row.id}))
     changed(tx, log, now, touching.done())
 
 
 def void(tx: Write, people: Collection[PersonId], now: datetime) -> None:
     """Let what they approved, and is not decided yet, count no more: they were no full member."""
     tx.alone()
-    log: list[Entry] = []
+    log: list[AuditEntry] = []
     for row in tx.execute(_THESE, {"ids": list(people)}).scalars():
         row.void_until = now
-        log.append(Entry("approvals_void", SYSTEM, {"person": row.id}))
+        log.append(AuditEntry("approvals_void", SYSTEM, {"person": row.id}))
     changed(tx, log, now, Touched(people=set(people)))
 
 
@@ -531,7 +531,7 @@ def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
         select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
     )
     _begin_what_waited(tx, theirs, now)
-    log = [Entry("tie_confirmed", by, {"person": person})]
+    log = [AuditEntry("tie_confirmed", by, {"person": person})]
     changed(tx, log, now, Touched(people={person}))
 
 
@@ -551,14 +551,16 @@ def _tell_of(tx: Write, lost: Lost, now: datetime) -> None:
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     """Say something to all admins who may decide anything, once for each key."""
     ids = formerly(tx)
-    named = [ids.get(PersonId(a), a) for a in tx.execute(select(col(Company.admins))).scalar_one()]
+    named = [
+        ids.get(PersonId(a), a) for a in tx.execute(select(col(CompanyRow.admins))).scalar_one()
+    ]
     rows = tx.execute(_THESE, {"ids": named}).scalars()
     people = ((PersonId(r.id), load_person(r.body, r.account)) for r in rows)
     able = [id_ for id_, person in people if person and person.may_ask]
     apply.tell(tx, apply.alarm(able, Said(key, sentence)), now)
 
 
-def changed(tx: Write, log: Sequence[Entry], now: datetime, what: Touched) -> None:
+def changed(tx: Write, log: Sequence[AuditEntry], now: datetime, what: Touched) -> None:
     """Store that facts have changed, if anything is to be said of it, and what that touches."""
     if log:
         tx.flush()
@@ -569,23 +571,23 @@ def changed(tx: Write, log: Sequence[Entry], now: datetime, what: Touched) -> No
 def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
     tx.alone()
     wanted = sorted(admins)
-    if tx.execute(select(col(Company.admins))).scalar_one() == wanted:
+    if tx.execute(select(col(CompanyRow.admins))).scalar_one() == wanted:
         return
-    tx.execute(update(Company).values(admins=wanted, epoch=tx.epoch))
+    tx.execute(update(CompanyRow).values(admins=wanted, epoch=tx.epoch))
     touched.note(tx, Touched(admins=True))
-    audit.append(tx, [(None, Entry("admins_changed", SYSTEM, {"admins": wanted}))], now)
+    audit.append(tx, [(None, AuditEntry("admins_changed", SYSTEM, {"admins": wanted}))], now)
 
 
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
     tx.alone()
-    if tx.execute(select(col(Company.paused))).scalar_one() == paused:
+    if tx.execute(select(col(CompanyRow.paused))).scalar_one() == paused:
         return False
-    tx.execute(update(Company).values(paused=paused, epoch=tx.epoch))
+    tx.execute(update(CompanyRow).values(paused=paused, epoch=tx.epoch))
     if not paused:
         _begin_what_waited(tx, true(), now)
     action = "paused" if paused else "resumed"
-    audit.append(tx, [(None, Entry(action, by))], now)
+    audit.append(tx, [(None, AuditEntry(action, by))], now)
     return True
 
 
@@ -602,7 +604,9 @@ def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> 
         step(tx)
 
 
-def flow_steps(session: Read, listed: Iterable[tuple[Revision, bool]], now: datetime) -> list[Step]:
+def flow_steps(
+    session: Read, listed: Iterable[tuple[Revision, bool]], now: datetime
+) -> list[SyncStep]:
     """Compare all flows with what is known; return what to do, each in its own transaction."""
     ids = formerly(session)
     known = {name: (flow, body) for name, *flow, body in session.execute(_FLOWS)}
@@ -650,11 +654,11 @@ def _take_in_flows(
         if (row.active, row.deleted) != (active, False):
             row.active, row.deleted = active, False
             action = "flow_enabled" if active else "flow_disabled"
-            log.append((None, Entry(action, SYSTEM, {"flow": name})))
+            log.append((None, AuditEntry(action, SYSTEM, {"flow": name})))
     for name in gone:
         if not rows[name].deleted:
             rows[name].deleted = True
-            log.append((None, Entry("flow_deleted", SYSTEM, {"flow": name})))
+            log.append((None, AuditEntry("flow_deleted", SYSTEM, {"flow": name})))
     if log:
         tx.flush()
         touched.note(tx, Touched(flows={row.id or 0 for row in rows.values()}))
@@ -688,11 +692,11 @@ def integrations(
             row.name, row.kind, row.body, row.listed = name, kind, body, True
         else:
             continue
-        log.append((None, Entry("integration_saved", SYSTEM, {"integration": id_})))
+        log.append((None, AuditEntry("integration_saved", SYSTEM, {"integration": id_})))
     for id_, row in known.items():
         if id_ not in wanted and row.listed:
             row.listed = False
-            log.append((None, Entry("integration_dropped", SYSTEM, {"integration": id_})))
+            log.append((None, AuditEntry("integration_dropped", SYSTEM, {"integration": id_})))
             what.systems.add(id_)
     if log:
         tx.flush()
@@ -732,7 +736,7 @@ class Discovery:
     new: int
     known: str  # the server, so far
 
-    def steps(self, now: datetime) -> list[Step]:
+    def steps(self, now: datetime) -> list[SyncStep]:
         """Return what to do, each in a transaction of its own. What goes is first."""
         some: list[Sequence[str | Discovered]] = []
         some += [self.gone[at : at + GONE_AT_ONCE] for at in range(0, len(self.gone), GONE_AT_ONCE)]
@@ -878,7 +882,7 @@ def _take_in_resources(
             "new": discovery.new,
             "gone": len(discovery.gone),
         }
-        audit.append(tx, [(None, Entry("discovered", SYSTEM, detail))], now)
+        audit.append(tx, [(None, AuditEntry("discovered", SYSTEM, detail))], now)
 
 
 def belongs(tx: Write, integration: IntegrationId, server: str) -> None:
@@ -946,7 +950,7 @@ def _store_permissions(
 def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime) -> Log:
     tx.add(FlowRevisionRow(flow_id=row.id or 0, number=row.revision, saved_at=now, body=body))
     detail = {"flow": row.name, "revision": row.revision}
-    return [(None, Entry("flow_saved", SYSTEM, detail))]
+    return [(None, AuditEntry("flow_saved", SYSTEM, detail))]
 
 
 def _store_person(

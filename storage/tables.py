@@ -40,7 +40,7 @@ class Fact(SQLModel):
     epoch: int = _number(0)
 
 
-class Company(SQLModel, table=True):
+class CompanyRow(SQLModel, table=True):
     """One row. Who changes facts holds it alone, who decides holds it with others, until COMMIT.
 
     `epoch` is the number of the last change. Tombstones of changes up to `forgotten` are no more.

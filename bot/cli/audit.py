@@ -9,7 +9,7 @@ import typer
 from bot import settings
 from bot.cli.terminal import fail, on_desk, out, read, shown
 from bot.operations.export import Format, lines
-from storage.audit import Anchor, BadAnchorError, Reading, anchor
+from storage.audit import Anchor, AuditReading, BadAnchorError, anchor
 
 group = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
 
@@ -26,7 +26,7 @@ def verify_audit(
     except BadAnchorError as fault:
         fail(str(fault))
     with on_desk(read(settings.load_keys)) as desk, desk.database.read() as session:
-        reading, whole = Reading(session, known), True
+        reading, whole = AuditReading(session, known), True
         for finding in reading.findings():
             whole = False
             out.print(shown(finding), soft_wrap=True)

@@ -9,16 +9,16 @@ from bot import settings
 from bot.cli.terminal import fail, on_desk, out, read, shown
 from bot.usecases import folder
 from engine.directory import address
-from storage.succession import Standing
+from storage.succession import SuccessionStatus
 
 group = typer.Typer(no_args_is_help=True, help="Look after who is who.")
 
 
 _STANDING = {
-    Standing.WAITS: "goes on under the first id until it is carried over",
-    Standing.LEFT: "is not listed under the first id any more; what is left there can be carried",
-    Standing.KEPT: "stays under the first id: the other is, or was, somebody else's",
-    Standing.HELD: "stays as it is known: the first id is listed with another address, too",
+    SuccessionStatus.WAITS: "goes on under the first id until it is carried over",
+    SuccessionStatus.LEFT: "is not listed under the first id any more; what is left can be carried",
+    SuccessionStatus.KEPT: "stays under the first id: the other is, or was, somebody else's",
+    SuccessionStatus.HELD: "stays as it is known: the first id is listed with another address, too",
 }
 
 

@@ -18,7 +18,7 @@ from bot.views import credentials, lists
 from bot.views.request_modal import block_of
 from bot.views.text import refusal_in_plain_text
 from bot.views.values import View
-from engine.directory import Account, Person
+from engine.directory import Person, SlackAccount
 from engine.outcome import Refusal
 
 T = TypeVar("T")
@@ -196,13 +196,13 @@ def _modal(body: Body) -> View | None:
     return view if view.get("type") == "modal" else None
 
 
-def acting(body: Body) -> Account:
+def acting(body: Body) -> SlackAccount:
     """Return the account that somebody acts with: the team is their own, not where they are."""
     person, place = _part(body, "user"), _part(body, "team")
     here = str(body.get("team_id") or place.get("id") or "")
     team = str(person.get("team_id") or here)
     organisation = _part(body, "enterprise").get("id") or body.get("enterprise_id")
-    return Account(
+    return SlackAccount(
         team=team,
         user=str(body["user_id"] if "user_id" in body else person["id"]),
         # It is that of the place: somebody from elsewhere is not of it.

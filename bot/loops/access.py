@@ -10,7 +10,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from bot.loops.workers import CALLS, System
-from bot.runtime.metrics import Standing
+from bot.runtime.metrics import Reachable
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
 from engine.account import Done, Result, Work
@@ -33,7 +33,7 @@ class _Served:
 
     system: System
     pool: Pool
-    standing: Standing
+    standing: Reachable
 
 
 class _DefectError(Unavailable):
@@ -221,7 +221,7 @@ class AccessLoop:
         with self._called:
             if integration not in self._served:
                 system, pool = System(), self._make_pool(CALLS, f"access-{integration}")
-                self._served[integration] = _Served(system, pool, Standing(integration))
+                self._served[integration] = _Served(system, pool, Reachable(integration))
                 silent = self._services.vitals.system_silent.labels(integration)
                 silent.set_function(lambda: system.silent(time.monotonic()))
             return self._served[integration]

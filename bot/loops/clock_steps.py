@@ -13,7 +13,7 @@ from bot.runtime.services import Services
 from bot.usecases.alarms import tell_admins
 from engine.duration import in_words
 from storage import audit
-from storage.readings import Follower, Reading, take
+from storage.readings import ClockReader, Reading, take
 
 STEP = 5.0  # seconds; less is put right all the time
 ALIKE = 300  # seconds; all replicas see a step of the database's clock within a few
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ClockStep:
     """`key` is the same for all who see it."""
 
     key: str
@@ -39,9 +39,9 @@ class Steps:
         self._services = services
         self._wall = wall
         self._machine = gethostname()
-        self._own = Follower()
+        self._own = ClockReader()
         self._begun = False
-        self._untold = deque[Step]()
+        self._untold = deque[ClockStep]()
 
     def hear(self, reading: Reading) -> None:
         """Take in what the database's clock said."""
@@ -88,7 +88,7 @@ class Steps:
                 "latchkey revoke ends at once what must not last."
             )
             log.error("a clock was set", clock="database", seconds=-round(ahead, 1), so=sentence)
-            self._untold.append(Step(f"clock/before/{last[0]}", sentence))
+            self._untold.append(ClockStep(f"clock/before/{last[0]}", sentence))
 
     def _note(self, by: float, whose: str, sentence: str) -> None:
         if abs(by) <= STEP:
@@ -96,7 +96,7 @@ class Steps:
         log.error("a clock was set", clock=whose, seconds=round(by, 1), so=sentence)
         when = int(self._services.database.now().timestamp()) // ALIKE
         key = f"clock/{whose}/{'back' if by < 0 else 'ahead'}/{when}"
-        self._untold.append(Step(key, sentence))
+        self._untold.append(ClockStep(key, sentence))
 
 
 def _how(by: float) -> str:

@@ -10,13 +10,13 @@ from engine.inventory import IntegrationId
 from storage import counts, servers
 from storage.servers import Connection
 
-__all__ = ["Follower"]
+__all__ = ["SystemsFollower"]
 
 PATIENCE = 5.0  # seconds that the start waits for systems to be set up
 LOOK = 60.0  # seconds between two looks for access that has to end where nothing can be done
 
 
-class Follower:
+class SystemsFollower:
     """`follow` is to be called each second. What the database raises passes through."""
 
     def __init__(self, services: Services, systems: Systems) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from bot.loops.follow import Follower
+from bot.loops.follow import SystemsFollower
 from bot.loops.watch import Watch
 from bot.runtime.connectors import references
 from bot.runtime.services import Services
@@ -37,7 +37,7 @@ class Upkeep:
         watch: Watch,
         alarms: Alarms,
         anchors: Anchors,
-        follower: Follower | None,
+        follower: SystemsFollower | None,
         *,
         faults: Mapping[str, str],
         missed: Callable[[], Sequence[str]],

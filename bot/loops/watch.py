@@ -16,12 +16,12 @@ import manifests
 from bot.runtime.services import Services
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms, in_lines
-from bot.usecases.folder import EVERY, OLDER, Found, TakeIn, held_back
+from bot.usecases.folder import EVERY, OLDER, FoundSet, TakeIn, held_back
 from bot.usecases.take_in import take_in
 from manifests import BadManifestsError, Manifests
 from storage import files, sets, sync
 from storage.database import AWAY
-from storage.sets import Standing
+from storage.sets import SetAge
 
 __all__ = ["FAULT", "Watch"]
 
@@ -52,7 +52,7 @@ class Watch:
         self._epoch, self._since = -1, 0.0  # of an intake that seems to be under way
         self._woken = False  # who depends on people, when it was found broken off
         self._seen = ""
-        self._found: Found | None = None
+        self._found: FoundSet | None = None
         self._exposed = ""
         self._asked = threading.Event()
         self._stopping = threading.Event()
@@ -139,16 +139,16 @@ class Watch:
                 self._asked.set()
             raise
 
-    def _act(self, found: Found, *, asked: bool) -> None:
+    def _act(self, found: FoundSet, *, asked: bool) -> None:
         broken_off = self._is_broken_off()
         if isinstance(found.what, BadManifestsError):
             self._stand(str(found.what), in_lines(REFUSED, found.what.faults))
             return
         with self._services.database.read() as session:
             standing = sets.standing(session, found.digest)
-        if asked or broken_off or standing is Standing.NEW:
+        if asked or broken_off or standing is SetAge.NEW:
             self._apply(found.what, found.digest)
-        elif standing is Standing.OLDER:
+        elif standing is SetAge.OLDER:
             self._stand(OLDER)
         else:
             self._services.vitals.faults.clear(FAULT)

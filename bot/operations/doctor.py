@@ -28,7 +28,7 @@ from storage.files import UnsafePlaceError
 from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
 from storage.sessions import Sessions, strangers
-from storage.sets import Standing
+from storage.sets import SetAge
 from storage.sync import TooMuchError
 
 SCOPES = frozenset(
@@ -236,11 +236,11 @@ def _integrations(settings: Settings) -> Iterator[Check]:
     try:
         found = folder.soon(settings.manifests, folder.look)
     except BadManifestsError as fault:
-        found = folder.Found("", fault)
+        found = folder.FoundSet("", fault)
     listed = found.what if found else None
     standing, held, stored = _stored(settings, found)
     yield _manifests(settings, listed, standing, held)
-    if isinstance(listed, Manifests) and standing is not Standing.OLDER:
+    if isinstance(listed, Manifests) and standing is not SetAge.OLDER:
         stored = [
             servers.Connection(m.id, m.name, m.kind, m.settings, "") for m in listed.integrations
         ]
@@ -264,14 +264,14 @@ def _integrations(settings: Settings) -> Iterator[Check]:
 def _manifests(
     settings: Settings,
     listed: Manifests | BadManifestsError | None,
-    standing: Standing,
+    standing: SetAge,
     held: str,
 ) -> Check:
     if listed is None:
         return Check("manifests", ok=False, detail="the files are being changed: look again")
     if isinstance(listed, BadManifestsError):
         return Check("manifests", ok=False, detail=str(listed))
-    if standing is Standing.OLDER:
+    if standing is SetAge.OLDER:
         return Check("manifests", ok=False, detail=folder.OLDER)
     if held:
         return Check("manifests", ok=False, detail=held)
@@ -294,25 +294,25 @@ def _held(session: Read, listed: object) -> str:
 
 
 def _stored(
-    settings: Settings, found: folder.Found | None
-) -> tuple[Standing, str, list[servers.Connection]]:
+    settings: Settings, found: folder.FoundSet | None
+) -> tuple[SetAge, str, list[servers.Connection]]:
     """Return how the files stand among those that were applied, why people of a new set would be
     held, and the systems that are known.
     """
     file = file_of(settings.database_url)
     if file and not file.exists():  # which it would make
-        return Standing.NEW, "", []
+        return SetAge.NEW, "", []
     try:
         database = Database(settings.database_url, pool=1)
     except UnsafePlaceError:
-        return Standing.NEW, "", []
+        return SetAge.NEW, "", []
     try:
         with database.read() as session:
             standing = sets.standing(session, found.digest if found else "")
-            new = found.what if found and standing is Standing.NEW else None
+            new = found.what if found and standing is SetAge.NEW else None
             held = _held(session, new)
             return standing, held, servers.connections(session)
     except FAULTS:  # which was said already
-        return Standing.NEW, "", []
+        return SetAge.NEW, "", []
     finally:
         database.close()

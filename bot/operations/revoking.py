@@ -25,8 +25,8 @@ from storage.database import AWAY, Database
 
 __all__ = [
     "PATIENCE",
-    "Account",
     "Hands",
+    "OpenLogin",
     "Watch",
     "accounts_of",
     "closing",
@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OpenLogin:
     """One login that has something to lose."""
 
     id: AccountId
@@ -59,13 +59,13 @@ class Account:
     login: str
 
 
-def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[Account]:
+def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[OpenLogin]:
     """Return the accounts that the requests have to do with."""
     ids = {g.account for r in requests for g in r.grants}
     with database.read() as session:
         names = {system.id: system.name for system in servers.connections(session)}
         return [
-            Account(id_, of.integration, names.get(of.integration, of.integration), of.login)
+            OpenLogin(id_, of.integration, names.get(of.integration, of.integration), of.login)
             for id_, of in accounts.logins(session, ids).items()
         ]
 
@@ -84,7 +84,7 @@ class _NothingNew(Services):
         return self.me()
 
     @property
-    def desk(self) -> accounts.Desk:
+    def desk(self) -> accounts.Workplace:
         return replace(super().desk, begins=False)
 
 
@@ -96,7 +96,11 @@ class Hands:
     """
 
     def __init__(
-        self, desk: Desk, concerned: Sequence[Account], keys: KeySettings | None, no_keys: str = ""
+        self,
+        desk: Desk,
+        concerned: Sequence[OpenLogin],
+        keys: KeySettings | None,
+        no_keys: str = "",
     ) -> None:
         self._database = desk.database
         self._connected, self.missing = _connected(desk.database, concerned, keys, no_keys)
@@ -196,7 +200,7 @@ class Hands:
 
 
 def _connected(
-    database: Database, concerned: Iterable[Account], keys: KeySettings | None, no_keys: str
+    database: Database, concerned: Iterable[OpenLogin], keys: KeySettings | None, no_keys: str
 ) -> tuple[dict[IntegrationId, Connected], dict[IntegrationId, str]]:
     """Return the systems concerned, and why some of them cannot be worked on."""
     wanted = {account.integration for account in concerned}
@@ -214,7 +218,7 @@ class Watch:
         self,
         desk: Desk,
         requests: Sequence[AccessRequest],
-        concerned: Iterable[Account],
+        concerned: Iterable[OpenLogin],
         missing: Mapping[IntegrationId, str],
         say: Say,
     ) -> None:
@@ -251,7 +255,7 @@ class Watch:
         systems = in_a_row(list(dict.fromkeys(a.system for a in concerned)))
         return f"{systems or 'the system'} has not confirmed it yet"
 
-    def _why(self, account: Account) -> str:
+    def _why(self, account: OpenLogin) -> str:
         missing = self._missing.get(account.integration, "") if self._alone else ""
         its_own = self._delays.get((account.integration, account.login), "")
         return missing or its_own or self._silent.get(account.integration, "")
@@ -275,13 +279,13 @@ class Watch:
         for account, why in self._read_delays():
             self._say(f"Not yet: {account.system}: {why}. It is being tried again.")
 
-    def _read_delays(self) -> list[tuple[Account, str]]:
+    def _read_delays(self) -> list[tuple[OpenLogin, str]]:
         """Return what is new of why the accounts concerned could not be brought in line."""
         since = self._desk.clock.now() - RECENT
         with self._desk.database.read() as session:
             entries = audit.delays(session, self._seen, since)
         known = {(a.integration, a.login): a for a in self._accounts.values()}
-        new: list[tuple[Account, str]] = []
+        new: list[tuple[OpenLogin, str]] = []
         for self._seen, said in entries:
             system, login, why = (str(said.get(k, "")) for k in ("integration", "account", "why"))
             if said.get("silent"):  # to its other logins, too

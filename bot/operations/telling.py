@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.usecases.console import Line
+from bot.usecases.console import HistoryLine
 from bot.views.text import in_a_row
 from engine.directory import PersonId
 from engine.duration import in_words
@@ -87,7 +87,7 @@ class Teller:
         """Say how it is with one thing that was asked for."""
         return f"{self.what(grant.entitlement)}: {_state(request, grant)}"
 
-    def told(self, line: Line) -> str:
+    def told(self, line: HistoryLine) -> str:
         """Say what happened, in a sentence."""
         by = "An operator" if line.by == OPERATOR else self.who(line.by)
         with suppress(KeyError, TypeError, ValueError, OverflowError):  # a body of no shape

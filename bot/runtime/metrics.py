@@ -15,7 +15,7 @@ DECIDED_WITHIN = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 4 * HOUR, 8 * HOUR, DAY
 log = structlog.get_logger()
 
 
-class Standing:
+class Reachable:
     """Whether something outside answers. It is said in the log once each time that changes."""
 
     def __init__(self, what: str) -> None:
@@ -46,8 +46,8 @@ class Vitals:
     """One for each program: what its parts count, and what they find unwell."""
 
     def __init__(self) -> None:
-        self.slack = Standing("slack")
-        self.database = Standing("database")
+        self.slack = Reachable("slack")
+        self.database = Reachable("database")
         self.faults = Faults()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)

@@ -9,12 +9,12 @@ from bot.runtime.aside import Aside
 from bot.runtime.clock import Clock
 from bot.runtime.metrics import Vitals
 from bot.runtime.priority import Turns
-from engine.account import Kind
+from engine.account import SystemTraits
 from engine.eligibility import OPEN_SUBMISSIONS
 from engine.inventory import Integration, IntegrationId
 from engine.port import Connector
 from engine.request import AccountId, RequestId, code_of
-from storage.accounts import Desk
+from storage.accounts import Workplace
 from storage.apply import LostRaceError
 from storage.claims import InstanceId, Pulse
 from storage.company import FEW, BehindError, Companies, Company
@@ -106,9 +106,9 @@ class Services:
         return InstanceId(self.database.instance or 0)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> Workplace:
         kinds = {
-            id_: Kind(c.integration.name, c.connector.generates_login, c.connector.deadline)
+            id_: SystemTraits(c.integration.name, c.connector.generates_login, c.connector.deadline)
             for id_, c in self.connected.items()
         }
-        return Desk(self.instance, self.keys, kinds)
+        return Workplace(self.instance, self.keys, kinds)

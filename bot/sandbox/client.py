@@ -25,7 +25,7 @@ import httpx
 
 from bot.sandbox.blocks import elements_of, every_block
 from bot.sandbox.errors import NotPossible
-from bot.sandbox.faults import Kind
+from bot.sandbox.faults import FaultKind
 
 __all__ = ["Answer", "Message", "NotPossible", "Person", "Sandbox", "Submission", "View"]
 
@@ -224,7 +224,7 @@ class Sandbox:
     def fault(
         self,
         method: str,
-        kind: Kind,
+        kind: FaultKind,
         *,
         times: int | None = 1,
         skip: int = 0,

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from bot.sandbox.changes import ANYWHERE, Changes
 from bot.sandbox.errors import NotPossible
-from bot.sandbox.faults import KINDS, Fault, Faults
+from bot.sandbox.faults import KINDS, Faults, PlannedFault
 from bot.sandbox.journal import Journal
 from bot.sandbox.people import People, Place
 from bot.sandbox.sockets import Links
@@ -158,7 +158,7 @@ class Control:
             case "fault":
                 if said.get("kind") not in KINDS:
                     raise NotPossible(f"the kinds of faults are {', '.join(KINDS)}")
-                self.faults.calls.append(Fault(**said))
+                self.faults.calls.append(PlannedFault(**said))
             case "clear-faults":
                 self.faults.clear()
                 self.workspace.history_lag = 0.0

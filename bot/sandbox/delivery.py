@@ -11,14 +11,14 @@ from bot.sandbox import limits
 from bot.sandbox.faults import Faults
 from bot.sandbox.journal import Delivery, Journal
 
-__all__ = ["Carrier", "Courier", "Outcome"]
+__all__ = ["Acknowledgement", "Carrier", "Courier"]
 
 Json = dict[str, Any]
 Type = Literal["slash_commands", "interactive", "events_api"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Acknowledgement:
     """`body` is what the acknowledgement carried: decoded JSON, plain text, or None.
 
     `reason` is `acked`, or why it was not: timeout, no_link, connection_failed, http_503 ...
@@ -38,7 +38,7 @@ class Outcome:
 class Carrier(Protocol):
     """Socket Mode links, or signed HTTP requests."""
 
-    async def carry(self, record: Delivery) -> Outcome:
+    async def carry(self, record: Delivery) -> Acknowledgement:
         """Bring it there and wait for the acknowledgement, as long as Slack would."""
 
 
@@ -59,7 +59,7 @@ class Courier:
 
     async def deliver(
         self, type_: Type, payload: Json, *, retry: int = 0, reason: str = ""
-    ) -> Outcome:
+    ) -> Acknowledgement:
         """Deliver once, or twice if told to, and wait for the first one's acknowledgement."""
         if self._faults.duplicate_next():
             first = asyncio.create_task(self._deliver(type_, payload, retry, reason))
@@ -67,7 +67,7 @@ class Courier:
             return await first
         return await self._deliver(type_, payload, retry, reason)
 
-    async def publish(self, event: Json) -> Outcome:
+    async def publish(self, event: Json) -> Acknowledgement:
         """Deliver an event; go on in the background while it is not acknowledged."""
         outcome = await self.deliver("events_api", event)
         if not outcome.acked:
@@ -78,7 +78,7 @@ class Courier:
         """Deliver an event behind the back of whoever caused it."""
         self._in_background(asyncio.create_task(self.publish(event)))
 
-    async def _repeat(self, event: Json, outcome: Outcome) -> None:
+    async def _repeat(self, event: Json, outcome: Acknowledgement) -> None:
         for attempt, pause in enumerate(limits.EVENT_RETRY_SECONDS, start=1):
             if outcome.acked or outcome.final:
                 return
@@ -90,7 +90,9 @@ class Courier:
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 
-    async def _deliver(self, type_: Type, payload: Json, retry: int, reason: str) -> Outcome:
+    async def _deliver(
+        self, type_: Type, payload: Json, retry: int, reason: str
+    ) -> Acknowledgement:
         record = self._journal.delivery(
             type_,
             _what(type_, payload),
@@ -104,7 +106,7 @@ class Courier:
         self._journal.touch()
         return replace(outcome, record=record)
 
-    def refuse(self, outcome: Outcome, why: str) -> None:
+    def refuse(self, outcome: Acknowledgement, why: str) -> None:
         """Note in the journal why Slack does not take what the app answered."""
         if outcome.record:
             outcome.record.refused = why

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-__all__ = ["KINDS", "Fault", "Faults", "Kind"]
+__all__ = ["KINDS", "FaultKind", "Faults", "PlannedFault"]
 
-Kind = Literal[
+FaultKind = Literal[
     "rate_limited",  # 429 with Retry-After; not done
     "error",  # an HTTP status of 5xx; not done
     "slack_error",  # ok: false with a code; not done
@@ -16,15 +16,15 @@ Kind = Literal[
     "kill_before",  # a process is killed; not done
     "kill_after",  # done; a process is killed before the answer
 ]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
 
 @dataclass(slots=True)
-class Fault:
+class PlannedFault:
     """Strikes `times` calls (None: all) of a method (`*`: every one), after letting `skip` pass."""
 
     method: str
-    kind: Kind
+    kind: FaultKind
     times: int | None = 1
     skip: int = 0
     retry_after: int | str = 1
@@ -51,10 +51,10 @@ class Fault:
 class Faults:
     """`duplicates` is how many coming deliveries are made twice."""
 
-    calls: list[Fault] = field(default_factory=list)
+    calls: list[PlannedFault] = field(default_factory=list)
     duplicates: int = 0
 
-    def of_call(self, method: str) -> Fault | None:
+    def of_call(self, method: str) -> PlannedFault | None:
         return next((fault for fault in self.calls if fault.strikes(method)), None)
 
     def duplicate_next(self) -> bool:

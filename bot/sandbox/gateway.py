@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from bot.sandbox.api import METHODS, Method, Site
 from bot.sandbox.errors import SlackError
-from bot.sandbox.faults import Fault, Faults
+from bot.sandbox.faults import Faults, PlannedFault
 from bot.sandbox.journal import Call, Journal
 from bot.sandbox.rates import Rates
 
@@ -50,7 +50,9 @@ class Gateway:
                 call.seconds = time.perf_counter() - call.at
             self._journal.touch()
 
-    async def _misbehave(self, request: Request, body: bytes, call: Call, fault: Fault) -> Response:
+    async def _misbehave(
+        self, request: Request, body: bytes, call: Call, fault: PlannedFault
+    ) -> Response:
         match fault.kind:
             case "rate_limited":
                 return self._limited(call, "fault", fault.retry_after)
@@ -71,7 +73,7 @@ class Gateway:
                 return await self._say_nothing(request, body, call, fault)
 
     async def _say_nothing(
-        self, request: Request, body: bytes, call: Call, fault: Fault
+        self, request: Request, body: bytes, call: Call, fault: PlannedFault
     ) -> Response:
         if fault.kind == "kill_before":
             _kill(fault.pid)
@@ -158,7 +160,7 @@ class Gateway:
         return self._say(call, {"ok": False, "error": "ratelimited"}, 429, **headers)
 
 
-def _odd(fault: Fault) -> Response:
+def _odd(fault: PlannedFault) -> Response:
     answer = Response(fault.body.encode("latin-1"), fault.status)
     for line in fault.headers.splitlines():
         name, _, value = line.partition(":")

@@ -17,7 +17,7 @@ from bot.sandbox.documents import User
 from bot.sandbox.file import File
 from bot.sandbox.page import Marks
 from bot.sandbox.views import View, Views
-from bot.sandbox.workspace import Channel, Kind, Message, UserGroup, Workspace
+from bot.sandbox.workspace import Channel, ConversationKind, Message, UserGroup, Workspace
 from storage import files
 
 __all__ = ["Kept"]
@@ -52,7 +52,7 @@ class Kept:
             workspace.files[file["id"]] = File(**file, content=decoded, completed=completed)
         for channel in found["channels"]:
             messages = {m["ts"]: Message(**m) for m in channel.pop("messages")}
-            kind, members = Kind(channel.pop("kind")), set(channel.pop("members"))
+            kind, members = ConversationKind(channel.pop("kind")), set(channel.pop("members"))
             known = Channel(**channel, kind=kind, members=members, messages=messages)
             workspace.channels[known.id] = known
         for home in found["homes"]:

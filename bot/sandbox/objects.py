@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.sandbox.file import File
-from bot.sandbox.workspace import Channel, Kind, Message, User, UserGroup, Workspace
+from bot.sandbox.workspace import Channel, ConversationKind, Message, User, UserGroup, Workspace
 
 __all__ = ["channel", "escaped", "file", "message", "team_of", "user", "usergroup"]
 
@@ -158,7 +158,7 @@ def _escaped_within(node: Any) -> Any:  # noqa: ANN401
 def file(workspace: Workspace, shown: "File") -> Json:
     kind = shown.mimetype
     address = f"{workspace.base}/files-pri/{workspace.team.id}-{shown.id}"
-    places: dict[Kind, list[str]] = {one: [] for one in Kind}
+    places: dict[ConversationKind, list[str]] = {one: [] for one in ConversationKind}
     for channel_id in shown.channels:
         places[workspace.channels[channel_id].kind].append(channel_id)
     site = f"https://{workspace.team.domain}.slack.com"
@@ -176,14 +176,14 @@ def file(workspace: Workspace, shown: "File") -> Json:
         "size": shown.size,
         "mode": "hosted",
         "is_external": False,
-        "is_public": bool(places[Kind.PUBLIC]),
+        "is_public": bool(places[ConversationKind.PUBLIC]),
         "public_url_shared": False,
         "url_private": f"{address}/{shown.name}",
         "url_private_download": f"{address}/download/{shown.name}",
         "permalink": f"{site}/files/{shown.user}/{shown.id}/{shown.name}",
-        "channels": places[Kind.PUBLIC],
-        "groups": places[Kind.PRIVATE] + places[Kind.GROUP_DM],
-        "ims": places[Kind.DM],
+        "channels": places[ConversationKind.PUBLIC],
+        "groups": places[ConversationKind.PRIVATE] + places[ConversationKind.GROUP_DM],
+        "ims": places[ConversationKind.DM],
     }
     return out | ({"alt_txt": shown.alt} if shown.alt else {})
 
@@ -218,14 +218,14 @@ def channel(workspace: Workspace, shown: Channel) -> Json:
         "id": shown.id,
         "created": shown.created,
         "is_archived": shown.archived,
-        "is_im": shown.kind is Kind.DM,
-        "is_channel": shown.kind is Kind.PUBLIC,
-        "is_group": shown.kind is Kind.PRIVATE,
-        "is_mpim": shown.kind is Kind.GROUP_DM,
-        "is_private": shown.kind is not Kind.PUBLIC,
+        "is_im": shown.kind is ConversationKind.DM,
+        "is_channel": shown.kind is ConversationKind.PUBLIC,
+        "is_group": shown.kind is ConversationKind.PRIVATE,
+        "is_mpim": shown.kind is ConversationKind.GROUP_DM,
+        "is_private": shown.kind is not ConversationKind.PUBLIC,
         "context_team_id": workspace.team.id,
     }
-    if shown.kind is Kind.DM:
+    if shown.kind is ConversationKind.DM:
         partner = workspace.dm_partner(shown)
         return out | {"user": partner.id, "is_user_deleted": partner.deleted}
     return out | {

@@ -31,9 +31,9 @@ from bot.sandbox.faults import Faults
 from bot.sandbox.journal import Journal
 from bot.sandbox.people import People, Place
 from bot.sandbox.sockets import Links
-from bot.sandbox.standing import Standing
+from bot.sandbox.standing import Ledger
 from bot.sandbox.views import View, Views
-from bot.sandbox.workspace import Channel, Kind, Message, User, Workspace
+from bot.sandbox.workspace import Channel, ConversationKind, Message, User, Workspace
 
 __all__ = ["Marks", "Page"]
 
@@ -63,7 +63,7 @@ class Page:
     changes: Changes
     clock: Clock
     access: Access
-    standing: Standing
+    standing: Ledger
     marks: Marks = field(default_factory=dict)
     dismissed: Counter[str] = field(default_factory=Counter)  # how many notices, by person
 
@@ -177,9 +177,9 @@ class Page:
             "people": [user.model_dump() for user in workspace.users.values()],
             "groups": [{"id": g.id, "handle": g.handle} for g in workspace.usergroups.values()],
             "channels": [
-                {"id": c.id, "name": c.name, "private": c.kind is not Kind.PUBLIC}
+                {"id": c.id, "name": c.name, "private": c.kind is not ConversationKind.PUBLIC}
                 for c in workspace.channels.values()
-                if c.kind is not Kind.DM
+                if c.kind is not ConversationKind.DM
             ],
             "guide": [
                 {"who": workspace.find_user(hint.who).id, "does": hint.does}
@@ -198,7 +198,7 @@ class Page:
                 {"id": c.id, "name": c.name}
                 for c in self.workspace.channels.values()
                 if user.may_join
-                and c.kind is Kind.PUBLIC
+                and c.kind is ConversationKind.PUBLIC
                 and not c.archived
                 and user.id not in c.members
             ],

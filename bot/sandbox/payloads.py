@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.sandbox import elements, objects
 from bot.sandbox.views import View, Views
-from bot.sandbox.workspace import Channel, Kind, Message, User, Workspace
+from bot.sandbox.workspace import Channel, ConversationKind, Message, User, Workspace
 
 __all__ = ["Payloads"]
 
@@ -203,4 +203,8 @@ class Payloads:
 
 
 def _shown_name(channel: Channel) -> str:
-    return "privategroup" if channel.kind in {Kind.PRIVATE, Kind.GROUP_DM} else channel.name
+    return (
+        "privategroup"
+        if channel.kind in {ConversationKind.PRIVATE, ConversationKind.GROUP_DM}
+        else channel.name
+    )

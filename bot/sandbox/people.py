@@ -12,7 +12,7 @@ from typing import Any
 from bot.sandbox import blocks as block_kit
 from bot.sandbox import elements, objects, render
 from bot.sandbox.api import message_content
-from bot.sandbox.delivery import Courier, Outcome
+from bot.sandbox.delivery import Acknowledgement, Courier
 from bot.sandbox.elements import Placed
 from bot.sandbox.errors import NotPossible, SlackError
 from bot.sandbox.events import Events
@@ -21,7 +21,7 @@ from bot.sandbox.limits import MIN_QUERY_LENGTH
 from bot.sandbox.payloads import Payloads
 from bot.sandbox.responses import Responses
 from bot.sandbox.views import View, Views
-from bot.sandbox.workspace import Channel, Kind, Message, User, Workspace
+from bot.sandbox.workspace import Channel, ConversationKind, Message, User, Workspace
 
 __all__ = ["People", "Place"]
 
@@ -198,7 +198,7 @@ class People:
         closed = list(reversed(self._views.stack(user.id))) if everything else [view]
         for one in closed:
             self._views.drop(one)
-        outcome = Outcome("acked")
+        outcome = Acknowledgement("acked")
         for one in closed:
             if one.body.get("notify_on_close"):
                 payload = self._payloads.view_closed(user, one, cleared=everything)
@@ -216,7 +216,7 @@ class People:
         if not enabled.get(tab):
             raise NotPossible(f"the app has no {tab} tab")
         if not self._events.wants("app_home_opened"):
-            return _answer(Outcome("acked"))
+            return _answer(Acknowledgement("acked"))
         home = self._views.homes.get(user.id) if tab == "home" else None
         event = self._payloads.home_opened(user, self._workspace.dm(user), home, tab)
         return _answer(await self._courier.publish(event))
@@ -287,7 +287,7 @@ class People:
     def join(self, user: User, name: str) -> Json:
         self._need_to_be_here(user)
         channel = self._workspace.find_channel(name)
-        if channel.kind is not Kind.PUBLIC or channel.archived or not user.may_join:
+        if channel.kind is not ConversationKind.PUBLIC or channel.archived or not user.may_join:
             raise NotPossible(f"{user.name} cannot join {channel.name}")
         return self._let_in(channel, user.id)
 
@@ -304,7 +304,10 @@ class People:
         channel = self._channel(user, name)
         app = self._workspace.app.user_id
         invited = app if whom == "app" else self._workspace.find_user(whom).id
-        if channel.kind not in {Kind.PUBLIC, Kind.PRIVATE} or channel.archived:
+        if (
+            channel.kind not in {ConversationKind.PUBLIC, ConversationKind.PRIVATE}
+            or channel.archived
+        ):
             raise NotPossible(f"nobody is invited to {channel.name}")
         return self._let_in(channel, invited, inviter=user.id)
 
@@ -347,7 +350,7 @@ class People:
                 sheet.source.errors.pop(placed.block["block_id"], None)
                 self._views.changed(sheet.source)
             if not placed.dispatches:
-                return _answer(Outcome("acked"))
+                return _answer(Acknowledgement("acked"))
         option = None if value is None else str(value)
         action = elements.action_of(placed, entry, option, self._workspace.next_ts())
         outcome = await self._courier.deliver("interactive", self._action(user, sheet, action))
@@ -465,7 +468,7 @@ class People:
             raise SlackError("invalid_response")
         return str(action)
 
-    def _submission_failed(self, user: User, view: View, outcome: Outcome) -> Json:
+    def _submission_failed(self, user: User, view: View, outcome: Acknowledgement) -> Json:
         self._fail(user, view)
         return _submission(outcome, failed=_TROUBLE)
 
@@ -526,7 +529,7 @@ class People:
         app_home = self._workspace.app.manifest.features.app_home
         if channel.archived:
             raise NotPossible(f"{channel.name} is archived")
-        if channel.kind is Kind.DM and (
+        if channel.kind is ConversationKind.DM and (
             app_home.messages_tab_read_only_enabled or not app_home.messages_tab_enabled
         ):
             raise NotPossible("nobody can write to this app")
@@ -563,14 +566,14 @@ class People:
         }
 
 
-def _answer(outcome: Outcome, error: str = "") -> Json:
+def _answer(outcome: Acknowledgement, error: str = "") -> Json:
     """Tell how an act went. `seconds` is None if the app was not asked, or never answered."""
     error = error or ("" if outcome.acked else outcome.reason)
     return {"ok": not error, "error": error, "seconds": outcome.seconds}
 
 
 def _submission(
-    outcome: Outcome | None,
+    outcome: Acknowledgement | None,
     *,
     action: str = "",
     errors: dict[str, str] | None = None,
@@ -591,7 +594,7 @@ def _groups(body: Json) -> list[str]:
     return [""] * len(body.get("options", [])) + names
 
 
-def _command_error(outcome: Outcome) -> str:
+def _command_error(outcome: Acknowledgement) -> str:
     if outcome.acked:
         return ""
     if outcome.reason == "timeout":

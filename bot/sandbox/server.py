@@ -38,7 +38,7 @@ from bot.sandbox.people import People
 from bot.sandbox.rates import Rates
 from bot.sandbox.responses import Responses
 from bot.sandbox.sockets import Links
-from bot.sandbox.standing import Standing
+from bot.sandbox.standing import Ledger
 from bot.sandbox.views import Views
 from bot.sandbox.workspace import App, Workspace
 
@@ -108,7 +108,7 @@ async def _serve(options: Options) -> None:
         gateway = Gateway(site, Rates(options.rate_factor), faults, journal)
         clock = Clock(options.clock)
         control = Control(identity, workspace, people, links, faults, journal, changes, clock)
-        access, standing = Access(changes), Standing(options.state)
+        access, standing = Access(changes), Ledger(options.state)
         page = Page(
             workspace, people, views, links, faults, journal, changes, clock, access, standing
         )

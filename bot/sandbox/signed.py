@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from bot.sandbox.delivery import Outcome
+from bot.sandbox.delivery import Acknowledgement
 from bot.sandbox.journal import Delivery
 
 __all__ = ["Requests"]
@@ -26,7 +26,7 @@ class Requests:
         self._ack_within = ack_within
         self._http = httpx.AsyncClient(timeout=ack_within, trust_env=False)
 
-    async def carry(self, record: Delivery) -> Outcome:
+    async def carry(self, record: Delivery) -> Acknowledgement:
         body, headers = _http_form(record)
         stamp = str(int(time.time()))
         headers |= {
@@ -39,13 +39,13 @@ class Requests:
             async with asyncio.timeout(self._ack_within):
                 answer = await self._http.post(self._url, content=body.encode(), headers=headers)
         except (TimeoutError, httpx.TimeoutException):
-            return Outcome("timeout")
+            return Acknowledgement("timeout")
         except httpx.TransportError:
-            return Outcome("connection_failed")
+            return Acknowledgement("connection_failed")
         if answer.status_code != 200:
             final = answer.headers.get("x-slack-no-retry") == "1"
-            return Outcome(f"http_{answer.status_code}", final=final)
-        return Outcome("acked", _decoded(answer.text), time.perf_counter() - record.at)
+            return Acknowledgement(f"http_{answer.status_code}", final=final)
+        return Acknowledgement("acked", _decoded(answer.text), time.perf_counter() - record.at)
 
 
 def _signature(secret: str, stamp: str, body: str) -> str:

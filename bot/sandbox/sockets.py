@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 
 from bot.sandbox import limits
 from bot.sandbox.changes import Changes
-from bot.sandbox.delivery import Outcome
+from bot.sandbox.delivery import Acknowledgement
 from bot.sandbox.journal import Delivery
 
 __all__ = ["Links"]
@@ -81,7 +81,7 @@ class Links:
         self._tickets.add(ticket)
         return f"{self._address}/link/?ticket={ticket}&app_id={self._app_id}"
 
-    async def carry(self, record: Delivery) -> Outcome:
+    async def carry(self, record: Delivery) -> Acknowledgement:
         """Send over the link whose turn it is; the acknowledgement may come through any."""
         ack: _Ack = asyncio.get_running_loop().create_future()
         self._acks[record.id] = ack
@@ -89,14 +89,14 @@ class Links:
         try:
             record.link = await self._send(_envelope(record))
             if record.link is None:
-                return Outcome("no_link")
+                return Acknowledgement("no_link")
             async with asyncio.timeout(self._ack_within):
                 came, body = await ack
         except TimeoutError:
-            return Outcome("timeout")
+            return Acknowledgement("timeout")
         finally:
             del self._acks[record.id]
-        return Outcome("acked", body, came - record.at)
+        return Acknowledgement("acked", body, came - record.at)
 
     async def disconnect(self, reason: str, *, close_old: bool) -> None:
         """Tell all links to disconnect; close them, or leave that to the app."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bot.usecases.console import Desk
 
-__all__ = ["HOUSE", "Standing"]
+__all__ = ["HOUSE", "Ledger"]
 
 Json = dict[str, Any]
 HOUSE = "house.json"  # what the house tells the sandbox of the bot, in the sandbox's directory
@@ -19,7 +19,7 @@ _SHOWN = 50
 
 
 @dataclass(slots=True)
-class Standing:
+class Ledger:
     """`directory` is the sandbox's; without one, nothing is known."""
 
     directory: Path | None

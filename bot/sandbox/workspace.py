@@ -23,12 +23,12 @@ from bot.sandbox.documents import (
 from bot.sandbox.errors import NotPossible, SlackError
 from bot.sandbox.file import File
 
-__all__ = ["App", "Channel", "Kind", "Message", "User", "UserGroup", "Workspace"]
+__all__ = ["App", "Channel", "ConversationKind", "Message", "User", "UserGroup", "Workspace"]
 
 Json = dict[str, Any]
 
 
-class Kind(StrEnum):
+class ConversationKind(StrEnum):
     PUBLIC = "channel"
     PRIVATE = "group"
     DM = "im"
@@ -65,7 +65,7 @@ class Message:
 class Channel:
     id: str
     name: str
-    kind: Kind
+    kind: ConversationKind
     members: set[str]
     archived: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
@@ -148,7 +148,7 @@ class Workspace:
         """Add a person, or change one. Who leaves the workspace leaves its channels."""
         self.users[user.id] = user
         for channel in self.channels.values():
-            if user.deleted and channel.kind in {Kind.PUBLIC, Kind.PRIVATE}:
+            if user.deleted and channel.kind in {ConversationKind.PUBLIC, ConversationKind.PRIVATE}:
                 channel.members.discard(user.id)
         self._changes.touch(user.id)
 
@@ -169,7 +169,9 @@ class Workspace:
     def channel(self, channel_id: str) -> Channel:
         """The channel as the app may know it: private ones only from inside."""
         channel = self.channels.get(channel_id)
-        if channel is None or (channel.kind is not Kind.PUBLIC and not self.app_is_in(channel)):
+        if channel is None or (
+            channel.kind is not ConversationKind.PUBLIC and not self.app_is_in(channel)
+        ):
             raise SlackError("channel_not_found")
         return channel
 
@@ -181,7 +183,7 @@ class Workspace:
         channel_id = f"D{user.id[1:]}"
         if channel_id not in self.channels:
             self.channels[channel_id] = Channel(
-                channel_id, "directmessage", Kind.DM, {user.id, self.app.user_id}
+                channel_id, "directmessage", ConversationKind.DM, {user.id, self.app.user_id}
             )
         return self.channels[channel_id]
 
@@ -189,12 +191,12 @@ class Workspace:
         """The app's direct messages with several people, opened when first needed."""
         members = {self.app.user_id, *(user.id for user in users)}
         for channel in self.channels.values():
-            if channel.kind is Kind.GROUP_DM and channel.members == members:
+            if channel.kind is ConversationKind.GROUP_DM and channel.members == members:
                 return channel
         handles = sorted(self.users[member].name for member in members)
-        return self.new_channel(f"mpdm-{'--'.join(handles)}-1", Kind.GROUP_DM, members)
+        return self.new_channel(f"mpdm-{'--'.join(handles)}-1", ConversationKind.GROUP_DM, members)
 
-    def new_channel(self, name: str, kind: Kind, members: set[str]) -> Channel:
+    def new_channel(self, name: str, kind: ConversationKind, members: set[str]) -> Channel:
         channel = Channel(f"C{secrets.token_hex(5).upper()}", name, kind, members)
         self.channels[channel.id] = channel
         self.changed(channel)
@@ -222,11 +224,16 @@ class Workspace:
         return self._open_for_app(self.channel(channel_id))
 
     def _open_for_app(self, channel: Channel) -> Channel:
-        if channel.archived or (channel.kind is Kind.DM and self.dm_partner(channel).deleted):
+        if channel.archived or (
+            channel.kind is ConversationKind.DM and self.dm_partner(channel).deleted
+        ):
             raise SlackError("is_archived")
         if not self.app_is_in(channel):
             raise SlackError("not_in_channel")
-        if channel.kind is Kind.DM and not self.app.manifest.features.app_home.messages_tab_enabled:
+        if (
+            channel.kind is ConversationKind.DM
+            and not self.app.manifest.features.app_home.messages_tab_enabled
+        ):
             raise SlackError("messages_tab_disabled")
         return channel
 
@@ -334,7 +341,7 @@ class Workspace:
             self.app.user_id if name == "app" else self.find_user(name).id
             for name in document.members
         }
-        kind = Kind.PRIVATE if document.is_private else Kind.PUBLIC
+        kind = ConversationKind.PRIVATE if document.is_private else ConversationKind.PUBLIC
         return Channel(document.id, document.name, kind, members, document.is_archived)
 
 

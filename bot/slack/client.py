@@ -15,7 +15,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError, SlackRequestError
 from slack_sdk.web import SlackResponse
 
-from bot.runtime.metrics import Standing, Vitals
+from bot.runtime.metrics import Reachable, Vitals
 from bot.settings import Settings
 from bot.slack import bounded
 from engine.retry import LONGEST_PAUSE
@@ -64,7 +64,7 @@ class Client(WebClient):
         base_url: str,
         timeout: int,
         vitals: Vitals,
-        standing: Standing | None = None,
+        standing: Reachable | None = None,
     ) -> None:
         super().__init__(token=token(), base_url=base_url, timeout=timeout, retry_handlers=[])
         self._token_now = token
@@ -133,7 +133,7 @@ class Clients:
         address, token = settings.slack_api_url, settings.bot_token_now
         opening = None
         if settings.slack_app_token is not None:
-            standing = Standing("slack, for links")
+            standing = Reachable("slack, for links")
             opening = Client(settings.app_token_now, address, DELIVERY_TIMEOUT, vitals, standing)
         return cls(
             Client(token, address, LISTENER_TIMEOUT, vitals),

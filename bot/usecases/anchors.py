@@ -15,7 +15,7 @@ from bot.runtime.services import Services
 from engine.alarms import Said
 from engine.outcome import Card, Tell
 from storage import apply, audit
-from storage.audit import Anchor, Reading
+from storage.audit import Anchor, AuditReading
 from storage.company import Company
 from storage.database import Write
 from storage.jobs import Job
@@ -46,7 +46,7 @@ class Anchors:
             found = audit.anchor(session)
             known = [a for a in (self._last, found) if a]
             after = min((a.seq for a in known), default=0) - (0 if self._last else FIRST)
-            faults = list(islice(Reading(session, known, max(0, after)).findings(), MOST))
+            faults = list(islice(AuditReading(session, known, max(0, after)).findings(), MOST))
         self._last = found
         if faults:
             log.error("the audit is not whole: latchkey audit verify", findings=faults)

@@ -13,11 +13,10 @@ from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
-from engine.outcome import Code, Decision, Entry, Refusal
+from engine.outcome import AuditEntry, Code, Decision, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
 from manifests import Manifests
 from storage import apply, audit, facts, numbers, schema, succession, sync
-from storage.book import carry_out
 from storage.codec import fields_of
 from storage.company import Companies
 from storage.database import AWAY, Database, Write, address, file_of, is_away, is_locked
@@ -25,12 +24,13 @@ from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
 from storage.succession import Succession
 from storage.sync import TooMuchError
+from storage.unit_of_work import carry_out
 
 LOCKED = "somebody holds its row in the database locked: end that session, and try again"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HistoryLine:
     at: datetime
     action: str
     by: PersonId
@@ -204,7 +204,7 @@ class Desk:
             new_ids.tell(tx, found, now)
             if losing:
                 detail = {"people": list(losing)}
-                audit.append(tx, [(None, Entry("people_accepted", OPERATOR, detail))], now)
+                audit.append(tx, [(None, AuditEntry("people_accepted", OPERATOR, detail))], now)
 
         # Of the set that these people are of, a start or the watch takes in the rest.
         for step in (said, *intake.steps(now, whole=False)):
@@ -251,10 +251,13 @@ class Desk:
         found = self.things(request)
         return [str(found.get(e, "something that is gone")) for e in request.entitlements]
 
-    def history(self, request: AccessRequest) -> list[Line]:
+    def history(self, request: AccessRequest) -> list[HistoryLine]:
         with self.database.read() as session:
             rows = audit.of_request(session, request.id)
-        return [Line(row.at, row.action, PersonId(row.actor), fields_of(row.body)) for row in rows]
+        return [
+            HistoryLine(row.at, row.action, PersonId(row.actor), fields_of(row.body))
+            for row in rows
+        ]
 
     def _person(self, email: str) -> PersonId | Refusal:
         with self.database.read() as session:

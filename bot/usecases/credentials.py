@@ -11,7 +11,7 @@ from engine.account import AGAIN
 from engine.directory import Person
 from engine.holdings import target_of
 from engine.inventory import Entitlement, IntegrationId
-from engine.outcome import Code, Entry, Refusal
+from engine.outcome import AuditEntry, Code, Refusal
 from engine.port import Login
 from engine.request import AccessRequest, AccountId, GrantState, RequestId, State
 from storage import accounts, audit, facts, jobs
@@ -49,7 +49,7 @@ def show(services: Services, person: Person, id_: RequestId) -> list[Credentials
         held = [h for h in held if services.generates_login(h.integration)]
         shown = [_show(tx, services, request, h) for h in held]
         accounts_ = sorted(h.account for h in held)
-        entry = Entry("credentials_shown", person.id, {"accounts": accounts_})
+        entry = AuditEntry("credentials_shown", person.id, {"accounts": accounts_})
         audit.append(tx, [(request.id, entry)], services.clock.now())
         return shown
 
@@ -66,7 +66,7 @@ def saved(services: Services, person: Person, account: AccountId) -> Refusal | N
         if not accounts.forget_secret(tx, services.desk, account, services.clock.now()):
             soon = services.clock.now() + AGAIN
             jobs.reschedule(tx, JobKind.FORGET_SECRET, str(account), soon)
-        entry = Entry("credentials_saved", person.id, {"account": account})
+        entry = AuditEntry("credentials_saved", person.id, {"account": account})
         audit.append(tx, [(None, entry)], services.clock.now())
         return None
 
@@ -93,7 +93,7 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         if not mine or accounts.reset(tx, services.desk, account, now) is None:
             return NOT_RUNNING
         held = [h for h in _held(tx, company, mine[0]) if h.account == account]
-        entry = Entry("credentials_reset", person.id, {"account": account})
+        entry = AuditEntry("credentials_reset", person.id, {"account": account})
         shown = [_show(tx, services, mine[0], h) for h in held]
         audit.append(tx, [(mine[0].id, entry)], now)
         return shown

@@ -15,9 +15,9 @@ from engine.directory import Person
 from engine.facts import Facts
 from engine.outcome import NO_SUCH_REQUEST, Decision, Refusal
 from engine.request import RequestId
-from storage.book import carry_out
 from storage.company import Company
 from storage.database import Read
+from storage.unit_of_work import carry_out
 
 DECISIONS = frozenset({"approved", "rejected"})  # the audit's words
 

@@ -13,13 +13,13 @@ from bot.runtime.services import Services
 from bot.usecases import alarms
 from bot.usecases.changes import Known, changes
 from bot.usecases.take_in import take_in
-from manifests import BadManifestsError, Fault, Manifests
+from manifests import BadManifestsError, DocumentFault, Manifests
 from manifests.marked_yaml import content
 from storage import servers, sets
-from storage.sets import Standing
+from storage.sets import SetAge
 from storage.sync import TooMuchError
 
-__all__ = ["OLDER", "Found", "TakeIn", "apply", "digest_of", "held_back", "look", "soon", "take"]
+__all__ = ["OLDER", "FoundSet", "TakeIn", "apply", "digest_of", "held_back", "look", "soon", "take"]
 
 EVERY = 2.0  # seconds between two looks
 TRIES = 5  # to find files that nobody is changing
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSet:
     """What the folder holds. `digest` names the content.
 
     Another version that reads it otherwise takes it in anew by `latchkey apply` alone: a replica
@@ -48,14 +48,14 @@ class Found:
     what: Manifests | BadManifestsError
 
 
-def look(folder: Path) -> Found | None:
+def look(folder: Path) -> FoundSet | None:
     """Read the folder; None: it is just being changed. It takes as long as the disk takes."""
     digest = digest_of(folder)
     try:
         what: Manifests | BadManifestsError = manifests.load(folder)
     except BadManifestsError as faults:
         what = faults
-    return Found(digest, what) if digest_of(folder) == digest else None
+    return FoundSet(digest, what) if digest_of(folder) == digest else None
 
 
 def soon(folder: Path, read: Callable[[Path], T]) -> T:
@@ -72,7 +72,7 @@ def soon(folder: Path, read: Callable[[Path], T]) -> T:
     in_time("manifests", ANSWERS_WITHIN, reads)
     if found:
         return found[0]
-    raise next(iter(faults), BadManifestsError([Fault(str(folder), 0, (), NO_ANSWER)]))
+    raise next(iter(faults), BadManifestsError([DocumentFault(str(folder), 0, (), NO_ANSWER)]))
 
 
 def apply(services: Services, folder: Path, say: Callable[[str], None]) -> list[str]:
@@ -81,7 +81,7 @@ def apply(services: Services, folder: Path, say: Callable[[str], None]) -> list[
     It is believed when it stays, as a file may be just half written. Raises BadManifestsError;
     TooMuchError where people are held.
     """
-    before: Found | None = None
+    before: FoundSet | None = None
     for tried in range(TRIES):
         if tried:
             time.sleep(EVERY)
@@ -96,7 +96,9 @@ def apply(services: Services, folder: Path, say: Callable[[str], None]) -> list[
         if before is None:
             say(f"Looking whether the files stay as they are, for {EVERY:g} s.")
         before = found
-    raise BadManifestsError([Fault(str(folder), 0, (), "The files are being changed. Try again.")])
+    raise BadManifestsError(
+        [DocumentFault(str(folder), 0, (), "The files are being changed. Try again.")]
+    )
 
 
 def digest_of(folder: Path) -> str:
@@ -125,13 +127,13 @@ def held_back(why: TooMuchError) -> str:
     return f"held: {why}. If that is right: latchkey people accept"
 
 
-def _agree(before: Found | None, found: Found) -> bool:
+def _agree(before: FoundSet | None, found: FoundSet) -> bool:
     return before is not None and before.digest == found.digest
 
 
-def _in_force(services: Services, found: Found) -> bool:
+def _in_force(services: Services, found: FoundSet) -> bool:
     with services.database.read() as session:
-        return sets.standing(session, found.digest) is Standing.NEWEST
+        return sets.standing(session, found.digest) is SetAge.NEWEST
 
 
 def take(

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from bot.runtime.services import Services
-from engine.directory import Account, Directory, Person, PersonId, address, why_not
+from engine.directory import Directory, Person, PersonId, SlackAccount, address, why_not
 from engine.errors import LatchkeyError
 from engine.outcome import Code, Refusal
 from storage import sync
@@ -46,7 +46,7 @@ SUSPENDED = Refusal(
 TWO_ACCOUNTS = "a second account has the same address"
 
 
-def who(services: Services, acting: Account, profiles: Profiles) -> Person | Refusal:
+def who(services: Services, acting: SlackAccount, profiles: Profiles) -> Person | Refusal:
     """Return the person behind a Slack account; at first contact the two are tied.
 
     Of `acting` the team and the user are what Slack signed. It is looked up in what is known here;
@@ -95,7 +95,7 @@ def write_as(
     return services.write(checked)
 
 
-def _contact(services: Services, acting: Account, profiles: Profiles) -> Person | Refusal:
+def _contact(services: Services, acting: SlackAccount, profiles: Profiles) -> Person | Refusal:
     try:
         profile = profiles(acting.user)
     except Unknown:
@@ -164,7 +164,7 @@ class _Plan:
     `void` are those who are no full members any more: what they approved counts no more.
     """
 
-    ties: dict[PersonId, Account] = field(default_factory=dict[PersonId, Account])
+    ties: dict[PersonId, SlackAccount] = field(default_factory=dict[PersonId, SlackAccount])
     broken: dict[PersonId, tuple[str, str]] = field(default_factory=dict[PersonId, tuple[str, str]])
     guests: dict[PersonId, bool] = field(default_factory=dict[PersonId, bool])
     void: set[PersonId] = field(default_factory=set[PersonId])
@@ -176,7 +176,7 @@ class _Plan:
 
 def _plan(directory: Directory, profiles: Iterable[Profile]) -> _Plan:
     plan = _Plan()
-    claims: dict[PersonId, list[Account]] = {}
+    claims: dict[PersonId, list[SlackAccount]] = {}
     for profile in profiles:
         person = directory.by_slack.get(profile["id"])
         account = account_of(profile, person.account if person else None)
@@ -202,7 +202,7 @@ def _plan(directory: Directory, profiles: Iterable[Profile]) -> _Plan:
     return plan
 
 
-def _claimed(directory: Directory, account: Account) -> Person | None:
+def _claimed(directory: Directory, account: SlackAccount) -> Person | None:
     """Return whose the account is by its address, be they tied to another or not."""
     people = directory.by_email(account.email)
     if len(people) != 1 or people[0].suspended is not None:
@@ -210,7 +210,7 @@ def _claimed(directory: Directory, account: Account) -> Person | None:
     return None if why_not(account, replace(people[0], account=None)) else people[0]
 
 
-def account_of(profile: Profile, known: Account | None = None) -> Account:
+def account_of(profile: Profile, known: SlackAccount | None = None) -> SlackAccount:
     """Return what Slack says of an account; where it says nothing, what was known of it.
 
     Of an account that is not known, nothing is taken for granted.
@@ -229,7 +229,7 @@ def account_of(profile: Profile, known: Account | None = None) -> Account:
             team, enterprise = known.team, enterprise or known.enterprise
     elif guest is None or not (team or enterprise):
         barred = barred or "Slack does not say whether the account is a full member's"
-    return Account(
+    return SlackAccount(
         team=team,
         user=str(profile["id"]),
         email=email if confirmed else "",

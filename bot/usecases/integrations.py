@@ -13,13 +13,13 @@ from engine.request import OPERATOR
 from storage import servers
 from storage.servers import Connection, Plan
 
-__all__ = ["Line", "accept", "connector_of", "listed", "prepare"]
+__all__ = ["SystemLine", "accept", "connector_of", "listed", "prepare"]
 
 Connect = Callable[[Connection], Connector]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SystemLine:
     id: str
     name: str
     server: str
@@ -31,13 +31,13 @@ def connector_of(system: Connection, installation: str) -> Connector:
     return connect(system, installation).connector
 
 
-def listed(desk: Desk, connect: Connect) -> Iterator[Line]:
+def listed(desk: Desk, connect: Connect) -> Iterator[SystemLine]:
     """Ask every system which server answers, and say how that is."""
     with desk.database.read() as session:
         systems = servers.connections(session)
     for system in systems:
         known = servers.known_as(system.server)
-        yield Line(system.id, system.name, known or "-", _state(system, connect))
+        yield SystemLine(system.id, system.name, known or "-", _state(system, connect))
 
 
 def _state(system: Connection, connect: Connect) -> str:

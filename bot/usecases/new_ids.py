@@ -7,7 +7,7 @@ from datetime import datetime
 from engine.alarms import MOST_NAMED
 from storage import sync
 from storage.database import Write
-from storage.succession import Standing, Succession
+from storage.succession import Succession, SuccessionStatus
 
 
 def tell(tx: Write, found: Sequence[Succession], now: datetime) -> None:
@@ -22,7 +22,7 @@ def tell(tx: Write, found: Sequence[Succession], now: datetime) -> None:
     )
     _say(
         tx,
-        [s for s in found if s.standing is Standing.KEPT],
+        [s for s in found if s.standing is SuccessionStatus.KEPT],
         now,
         "listed under an id that is, or was, somebody else's: {names}. They go on under the id "
         "named first, and nothing of the other's is theirs. To give them another, list them under "
@@ -30,7 +30,7 @@ def tell(tx: Write, found: Sequence[Succession], now: datetime) -> None:
     )
     _say(
         tx,
-        [s for s in found if s.standing is Standing.HELD],
+        [s for s in found if s.standing is SuccessionStatus.HELD],
         now,
         "listed so that it cannot be told who is who: the address of somebody known is there under "
         "another id and name, and their own id with another address: {names}. What is known of "

@@ -14,14 +14,14 @@ from engine import approval, duration, eligibility
 from engine.approval import Case
 from engine.directory import Person
 from engine.eligibility import Draft
-from engine.flow import AccessFlow, FlowId, Join
+from engine.flow import AccessFlow, FlowId, Quorum
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
 from storage import apply, facts, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
-from storage.search import Found
+from storage.search import FoundResource
 
 log = structlog.get_logger()
 
@@ -177,7 +177,7 @@ def _named(services: Services, resource: ResourceId, permission: str) -> Entitle
     return on.get(permission.strip().casefold())
 
 
-def options(services: Services, person: Person, words: str) -> list[Found]:
+def options(services: Services, person: Person, words: str) -> list[FoundResource]:
     """Return the resources that this person may request something on, at most 100."""
     with services.database.read() as session:
         flows = _usable(services.companies.current(session), person)
@@ -378,7 +378,7 @@ class _Filling:
             extensions=revision.extension.times if revision.extension else 0,
             each=revision.extension.each if revision.extension else None,
             approvers=approval.preview(case),
-            join=revision.approval.join if revision.approval else Join.ANY_OF,
+            join=revision.approval.join if revision.approval else Quorum.ANY_OF,
             requires_justification=revision.require_justification,
             requires_mfa=revision.require_mfa,
             risk=entitlement.risk,

@@ -14,14 +14,14 @@ from engine.alarms import Said
 from engine.commands import Extend
 from engine.holdings import target_of, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
-from engine.outcome import Decision, Entry
+from engine.outcome import AuditEntry, Decision
 from engine.port import Login, Presence, Unavailable
 from engine.request import OPERATOR, AccessRequest, AccountId, State
 from storage import accounts, apply, audit, facts, jobs, reconcile, servers
 from storage.accounts import Owned
-from storage.book import carry_out
 from storage.database import Write
 from storage.jobs import JobKind
+from storage.unit_of_work import carry_out
 
 LEAST_SKIPPED = 10_000  # ids of requests; and one for each minute since the backup
 
@@ -47,7 +47,7 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
         for system in servers.connections(tx):
             jobs.reschedule(tx, JobKind.RECONCILE, system.id, now)
         _tell_admins(desk, tx, longer, now)
-        audit.append(tx, [(None, Entry(reconcile.RESTORED, OPERATOR))], now)
+        audit.append(tx, [(None, AuditEntry(reconcile.RESTORED, OPERATOR))], now)
     return longer
 
 

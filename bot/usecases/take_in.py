@@ -61,7 +61,7 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             return None
 
 
-def _patiently(step: sync.Step, tx: Write) -> None:
+def _patiently(step: sync.SyncStep, tx: Write) -> None:
     tx.wait_for_others()
     step(tx)
 

@@ -12,7 +12,7 @@ from bot.views.values import Block, Scene
 from engine.approval import Case, missing
 from engine.directory import PersonId
 from engine.duration import in_words
-from engine.flow import Join
+from engine.flow import Quorum
 from engine.inventory import Resource
 from engine.life.pending import next_tier_at
 from engine.request import SYSTEM, AccessRequest, Approval, Ask, Grant, GrantState, Settled, State
@@ -266,7 +266,7 @@ def still_needed(scene: Scene) -> str:
         request.approvals,
     )
     names = [f"*{cut(escape(group.name), 100)}*" for group in missing(case)]
-    either = revision.approval is not None and revision.approval.join is Join.ANY_OF
+    either = revision.approval is not None and revision.approval.join is Quorum.ANY_OF
     return in_a_row(names, last="or" if either else "and")
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.directory import Directory, PersonId
-from engine.flow import AccessFlow, FlowId, Join, Revision
+from engine.flow import AccessFlow, FlowId, Quorum, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.port import Secret
 from engine.request import AccessRequest, AccountId
@@ -48,7 +48,7 @@ class Preview:
     approvers: Sequence[
         tuple[str, int]
     ]  # group's name and how many would be asked; none: automatic
-    join: Join
+    join: Quorum
     requires_justification: bool
     requires_mfa: bool
     risk: int

@@ -45,7 +45,7 @@ class Session:
 
 
 @dataclass(slots=True)
-class Account:
+class MemoryAccount:
     owner: str
     proof: str = ""  # of its password
     open: bool = False  # may log in
@@ -78,7 +78,7 @@ class Memory:
         self.alone = True  # nobody keeps it from knowing that none of its calls is under way
         self.calls = Counter[str]()  # by method
         self._resources = {resource.source_id: resource for resource in resources}
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[str, MemoryAccount] = {}
         self._answers: dict[_Key, Outcome] = {}  # what is said in place of HELD
         self._failing: list[Unavailable] = []
         self._dying = 0
@@ -114,7 +114,7 @@ class Memory:
                 return Report(outcomes, login_missing=bool(order.wanted), alone=self.alone)
             made = account is None
             if account is None:
-                account = self.accounts[order.login.name] = Account(order.login.owner)
+                account = self.accounts[order.login.name] = MemoryAccount(order.login.owner)
             known = self._set_password(account, order) or not order.wanted
             if not known:
                 return Report(outcomes, login_missing=True, alone=self.alone)
@@ -196,7 +196,7 @@ class Memory:
     def stand(self, login: Login, target: Target) -> None:
         """Give access by hand, not through Latchkey."""
         with self._lock:
-            account = self.accounts.setdefault(login.name, Account(login.owner))
+            account = self.accounts.setdefault(login.name, MemoryAccount(login.owner))
             account.standing.add(_key(target))
 
     def log_in(self, name: str, password: str) -> Session | None:
@@ -273,9 +273,9 @@ class Memory:
                 self._dying -= 1
                 raise Unavailable("the answer was lost")
 
-    def _account(self, login: Login) -> Account | None:
+    def _account(self, login: Login) -> MemoryAccount | None:
         if not self.generates_login:
-            return self.accounts.setdefault(login.name, Account(login.owner))
+            return self.accounts.setdefault(login.name, MemoryAccount(login.owner))
         return self.accounts.get(login.name)
 
     def _answer(self, target: Target, outcome: Outcome | None) -> None:
@@ -300,7 +300,7 @@ class Memory:
         """Tell whether another server gave the number of this target."""
         return target.server != self.name
 
-    def _look(self, account: Account | None, target: Target) -> Outcome:
+    def _look(self, account: MemoryAccount | None, target: Target) -> Outcome:
         if self._strange(target):
             return _another(target)
         if account is None or not self._has(target) or _key(target) not in account.held:
@@ -308,7 +308,7 @@ class Memory:
         said = self._answers.get(_key(target))
         return said if said and said.presence is Presence.HELD else _HELD
 
-    def _set_password(self, account: Account, order: Order) -> bool:
+    def _set_password(self, account: MemoryAccount, order: Order) -> bool:
         """Set what is known to be its password; False: nothing is known."""
         login = order.login
         if not order.wanted or not self.generates_login:
@@ -319,14 +319,14 @@ class Memory:
             account.proof = login.proof.reveal()  # whatever the grantee set meanwhile
         return account.open or bool(login.password or login.proof)
 
-    def _end_by_name(self, account: Account, order: Order) -> None:
+    def _end_by_name(self, account: MemoryAccount, order: Order) -> None:
         """Numbers say nothing: keep what has the path of what is wanted, and nothing else."""
         keep = {(t.path, t.permission) for t in order.wanted}
         account.given = {key for key in account.given if self._words(key) in keep}
         if self.generates_login:
             account.standing = {key for key in account.standing if self._words(key) in keep}
 
-    def _bring(self, account: Account, target: Target, wanted: bool) -> Outcome:  # noqa: FBT001
+    def _bring(self, account: MemoryAccount, target: Target, wanted: bool) -> Outcome:  # noqa: FBT001
         if self._strange(target):
             return _another(target) if wanted else _ABSENT
         if not wanted:
@@ -344,7 +344,7 @@ class Memory:
         return said
 
     @staticmethod
-    def _shut(account: Account) -> None:
+    def _shut(account: MemoryAccount) -> None:
         account.open = False
         for session in account.sessions:
             session.alive = False

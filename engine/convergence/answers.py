@@ -21,7 +21,7 @@ from engine.convergence.values import (
 )
 from engine.holdings import Wishes
 from engine.inventory import EntitlementId
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.port import Order, Outcome, Presence, Report, Target, Unavailable
 from engine.request import SYSTEM, GrantId, GrantState, RequestId
 from engine.retry import ALARM_AFTER
@@ -108,7 +108,7 @@ def _reported(account: Account, heard: _Heard, order: Order, report: Report) -> 
     told = (*heard.told, *_observations(heard.wishes, believed, report, newest=newest))
     account = _kept(account, work, order, report, now)
     notes = tuple(
-        Entry("noted", SYSTEM, {"account": account.login, "note": n}) for n in report.notes
+        AuditEntry("noted", SYSTEM, {"account": account.login, "note": n}) for n in report.notes
     )
     if fault:
         return failed(account, fault, now, decide=told, audit=notes)

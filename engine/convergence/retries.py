@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from engine.commands import Command
 from engine.convergence.values import Account, Alarm, Silence, Step
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import SYSTEM, RequestId
 from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 
@@ -16,7 +16,7 @@ def failed(
     *,
     silence: Silence | None = None,
     decide: tuple[tuple[RequestId, Command], ...] = (),
-    audit: tuple[Entry, ...] = (),
+    audit: tuple[AuditEntry, ...] = (),
 ) -> Step:
     """Give it back, to be tried again. Of a system that is silent three failures are noted."""
     account, alarm = account.with_(lease=None), None
@@ -27,7 +27,7 @@ def failed(
             "why": why,
             "silent": silence is not None,
         }
-        audit = (*audit, Entry("delayed", SYSTEM, detail))
+        audit = (*audit, AuditEntry("delayed", SYSTEM, detail))
     if silence is None:
         account, alarm = put_off(account, why, now)
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from engine.commands import Attempt, Command, Standing, Tick
+from engine.commands import Attempt, Command, FirstLook, Tick
 from engine.convergence.passwords import AGAIN, Fate, after
 from engine.convergence.retries import doubt, failed, in_doubt, put_off
 from engine.convergence.values import (
@@ -154,7 +154,7 @@ def stands(wishes: Wishes, found: Mapping[EntitlementId, bool]) -> Iterator[Told
             and wants(request, grant)
         }
         if mine:
-            yield request.id, Standing(mine)
+            yield request.id, FirstLook(mine)
 
 
 def _look(account: Account, wishes: Wishes, new: Iterable[EntitlementId]) -> Work:

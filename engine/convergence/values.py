@@ -9,7 +9,7 @@ from typing import Any, Self
 from engine.commands import Command
 from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.port import Login, Order, Outcome, Report, Secret, Target, Unavailable
 from engine.request import AccountId, GrantId, RequestId
 
@@ -62,7 +62,7 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SystemTraits:
     """What must be known of a system before it is called.
 
     `generates_login`: a fresh login holds nothing that Latchkey did not give. `deadline`: after
@@ -104,7 +104,7 @@ class Account:
     person: PersonId
     login: str
     readable: bool = True
-    kind: Kind | None = None
+    kind: SystemTraits | None = None
     wanted: int = 0
     acted: int = 0
     due_at: datetime | None = None
@@ -331,7 +331,7 @@ class Step:
     decide: tuple[tuple[RequestId, Command], ...] = ()
     then: Event | None = None
     work: Work | None = None
-    audit: tuple[Entry, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
     alarm: Alarm | None = None
     shown: Secret | None = None
     forget_at: datetime | None = None

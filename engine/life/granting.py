@@ -3,7 +3,7 @@
 from datetime import datetime
 from functools import partial
 
-from engine.commands import Attempt, Observe, Standing, Tick
+from engine.commands import Attempt, FirstLook, Observe, Tick
 from engine.eligibility import still_granted
 from engine.facts import Facts
 from engine.flow import Revision
@@ -17,7 +17,7 @@ from engine.life.telling import (
     to_parties,
     why_gone,
 )
-from engine.outcome import Card, Decision, Entry, Refusal, Tell
+from engine.outcome import AuditEntry, Card, Decision, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import SYSTEM, AccessRequest, Grant, GrantState, State
 
@@ -51,7 +51,7 @@ def attempt(
 
 
 def look_first(
-    request: AccessRequest, command: Standing, facts: Facts, now: datetime
+    request: AccessRequest, command: FirstLook, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     """Store the first look. Access that was there before counts as given and is never ended."""
     grants = tuple(
@@ -78,7 +78,7 @@ def look_first(
                 Tell(request.grantee, Card.NOTICE, key, sentence),
                 *alarm(facts, key, sentence),
             ),
-            (Entry("standing", SYSTEM, {"entitlements": [g.entitlement for g in found]}),),
+            (AuditEntry("standing", SYSTEM, {"entitlements": [g.entitlement for g in found]}),),
         )
     return settle(request, facts, now, told)
 
@@ -102,7 +102,7 @@ def observe(
     parts = [new for old, new in both if old.left_out != new.left_out]
     if undone or parts:
         entries = (
-            Entry("left_out", SYSTEM, {"entitlement": g.entitlement, "left_out": g.left_out})
+            AuditEntry("left_out", SYSTEM, {"entitlement": g.entitlement, "left_out": g.left_out})
             for g in parts
         )
         tells = dict.fromkeys((*told.tell, *everyone(request)))
@@ -151,7 +151,7 @@ def _end_taken(
     tells = tuple(
         Tell(p, Card.NOTICE, f"not_extended/{now.isoformat()}", sentence) for p in request.parties
     )
-    entry = Entry("extension_refused", SYSTEM, {"reason": command.end_refused})
+    entry = AuditEntry("extension_refused", SYSTEM, {"reason": command.end_refused})
     return Decision(
         request,
         (*told.tell, *tells, *to_parties(request, Card.REQUEST)),
@@ -170,7 +170,7 @@ def _refusals(request: AccessRequest, facts: Facts, refused: list[Grant]) -> Dec
     if not refused:
         return Decision(request)
     tells: list[Tell] = []
-    audit: list[Entry] = []
+    audit: list[AuditEntry] = []
     for grant in refused:
         sentence = f"{request.code}: {name_of_what(grant, facts)} was not granted. {grant.note}"
         if grant.begun:
@@ -181,7 +181,7 @@ def _refusals(request: AccessRequest, facts: Facts, refused: list[Grant]) -> Dec
         key = f"refused/{grant.id}"
         tells.append(Tell(request.grantee, Card.NOTICE, key, sentence))
         tells += alarm(facts, key, sentence)
-        entry = Entry("refused", SYSTEM, {"entitlement": grant.entitlement, "why": grant.note})
+        entry = AuditEntry("refused", SYSTEM, {"entitlement": grant.entitlement, "why": grant.note})
         audit.append(entry)
     tells += everyone(request)
     return Decision(request, tuple(tells), tuple(audit))

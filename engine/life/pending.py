@@ -21,16 +21,16 @@ from engine.life.telling import (
     too_long,
     why_gone,
 )
-from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.outcome import AuditEntry, Card, Code, Decision, Refusal, Tell
 from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
 from engine.words import trimmed
 
 
 def await_approval(
-    request: AccessRequest, facts: Facts, now: datetime, audit: tuple[Entry, ...] = ()
+    request: AccessRequest, facts: Facts, now: datetime, audit: tuple[AuditEntry, ...] = ()
 ) -> Decision:
     if facts.revision.approval is None:
-        automatic = Entry("approved", SYSTEM, {"how": "automatic"})
+        automatic = AuditEntry("approved", SYSTEM, {"how": "automatic"})
         return _grant(request, now, by=SYSTEM, audit=(*audit, automatic))
     request = request.with_(state=State.PENDING, pending_since=now)
     request, tells = _ask(request, facts)
@@ -44,7 +44,7 @@ def verify(
         return Refusal(Code.NOT_YOURS, "Only the person who is to have the access can verify it.")
     if closed := _no_longer_open(request, facts, now):
         return closed
-    return await_approval(request, facts, now, audit=(Entry("verified", command.by),))
+    return await_approval(request, facts, now, audit=(AuditEntry("verified", command.by),))
 
 
 def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refusal | None:
@@ -101,7 +101,7 @@ def approve(
     )
     others = tuple(a for a in request.approvals if a.person != person.id)
     request = request.with_(approvals=(*others, given))
-    entry = Entry("approved", person.id, in_audit(command.reason, command.duration))
+    entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration))
     if not approval.approved(_case(request, facts)):
         request, tells = _ask(request, facts)
         mine_told = Tell(person.id, Card.APPROVAL)
@@ -110,13 +110,13 @@ def approve(
     return _grant(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
 
 
-def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
+def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
     """Drop approvals whose giver left, or became a guest, before the decision, for good."""
     valid = _case(request, facts).valid
     if valid == request.approvals:
         return request, ()
     lost = tuple(
-        Entry("void", SYSTEM, {"of": a.person}) for a in request.approvals if a not in valid
+        AuditEntry("void", SYSTEM, {"of": a.person}) for a in request.approvals if a not in valid
     )
     return request.with_(approvals=valid), lost
 
@@ -133,7 +133,7 @@ def reject(
     request = request.with_(
         state=State.REJECTED, decided=Settled(person.id, now, trimmed(command.reason))
     )
-    entry = Entry("rejected", person.id, in_audit(command.reason))
+    entry = AuditEntry("rejected", person.id, in_audit(command.reason))
     return Decision(_closed(request), everyone(request), (entry,))
 
 
@@ -191,7 +191,7 @@ def _close(
     request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
 ) -> Decision:
     request = _closed(request.with_(state=state, ended=Settled(by, now, trimmed(reason))))
-    return Decision(request, everyone(request), (Entry(state.value, by, in_audit(reason)),))
+    return Decision(request, everyone(request), (AuditEntry(state.value, by, in_audit(reason)),))
 
 
 def _closed(request: AccessRequest) -> AccessRequest:
@@ -235,7 +235,7 @@ def _wait(request: AccessRequest, now: datetime) -> Decision:
 def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     """Ask the tiers whose time has come; a tier with nobody to ask is skipped at once."""
     tells: list[Tell] = []
-    audit: list[Entry] = []
+    audit: list[AuditEntry] = []
     escalation = facts.revision.escalation
     while escalation and (due := next_tier_at(request, facts.revision)) and due <= now:
         request = request.with_(rungs=request.rungs + 1)
@@ -243,12 +243,12 @@ def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
         while request.tiers_asked < len(escalation.tiers) and not somebody:
             somebody = approval.tier_has_somebody(_case(request, facts), request.tiers_asked)
             request = request.with_(tiers_asked=request.tiers_asked + 1)
-            audit.append(Entry("escalated", SYSTEM, {"tier": request.tiers_asked}))
+            audit.append(AuditEntry("escalated", SYSTEM, {"tier": request.tiers_asked}))
         if not somebody:
             request = request.with_(admins_told=True)
             sentence = f"Nobody has decided {request.code}; every tier was asked."
             tells += alarm(facts, "undecided", sentence)
-            audit.append(Entry("admins_told", SYSTEM))
+            audit.append(AuditEntry("admins_told", SYSTEM))
     return Decision(request, tuple(tells), tuple(audit))
 
 
@@ -260,13 +260,15 @@ def next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:
     return request.pending_since + escalation.every * (request.rungs + 1)
 
 
-def _drop_gone(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Entry, ...]]:
+def _drop_gone(
+    request: AccessRequest, facts: Facts
+) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
     """Let resources that are gone leave a request that waits."""
     grants, lost = [], []
     for grant in request.grants:
         entitlement = facts.entitlements.get(grant.entitlement)
         if grant.state is GrantState.WANTED and not (entitlement and entitlement.available):
-            lost.append(Entry("dropped", SYSTEM, {"entitlement": grant.entitlement}))
+            lost.append(AuditEntry("dropped", SYSTEM, {"entitlement": grant.entitlement}))
             grants.append(grant.refused("It no longer exists."))
         else:
             grants.append(grant)
@@ -278,7 +280,7 @@ def _grant(
     now: datetime,
     *,
     by: PersonId,
-    audit: tuple[Entry, ...],
+    audit: tuple[AuditEntry, ...],
     reason: str = "",
 ) -> Decision:
     """Approved: store what should be, with a provisional end, before anything is called."""

@@ -20,7 +20,7 @@ from engine.life.telling import (
     too_long,
     why_gone,
 )
-from engine.outcome import Card, Code, Decision, Entry, Refusal, Tell
+from engine.outcome import AuditEntry, Card, Code, Decision, Refusal, Tell
 from engine.request import OPERATOR, SYSTEM, AccessRequest, State
 
 
@@ -38,7 +38,7 @@ def tick_active(
         return Decision(request, orphaned)
     request = request.with_(offers_made=made)
     offers = tuple(Tell(p, Card.OFFER, offer_key(request)) for p in request.parties)
-    entry = Entry("offered", SYSTEM, {"ends_at": iso(request.ends_at)})
+    entry = AuditEntry("offered", SYSTEM, {"ends_at": iso(request.ends_at)})
     return Decision(request, (*orphaned, *offers), (entry,))
 
 
@@ -102,7 +102,7 @@ def extend(
         extensions_used=request.extensions_used + 1,
         offers_made=0,
     )
-    entry = Entry("extended", command.by, {"until": iso(request.ends_at)})
+    entry = AuditEntry("extended", command.by, {"until": iso(request.ends_at)})
     return Decision(request, (*to_parties(request, Card.REQUEST), *before), (entry,))
 
 

@@ -7,7 +7,7 @@ from engine.directory import PersonId
 from engine.facts import Facts
 from engine.life.offers import stale_offers
 from engine.life.telling import in_audit, iso, to_parties
-from engine.outcome import Card, Decision, Entry, Refusal
+from engine.outcome import AuditEntry, Card, Decision, Refusal
 from engine.request import SYSTEM, AccessRequest, Grant, GrantState, Settled, State
 from engine.words import trimmed
 
@@ -34,7 +34,7 @@ def _settle_granting(
         request = request.with_(
             state=State.ACTIVE, confirmed_at=now, **provisional_end(request, now)
         )
-        entry = Entry("granted", SYSTEM, {"until": iso(request.ends_at)})
+        entry = AuditEntry("granted", SYSTEM, {"until": iso(request.ends_at)})
         tells = (*told.tell, *to_parties(request, Card.REQUEST))
         return Decision(request, tells, (*told.audit, entry))
     if GrantState.WANTED not in states:
@@ -52,7 +52,7 @@ def _settle_revoking(request: AccessRequest, facts: Facts, told: Decision) -> De
         return Decision(request, told.tell, told.audit)
     kept = [g.note for g in grants if g.state is GrantState.ENDED and g.note]
     request = request.with_(state=request.ending, ending=None)
-    entry = Entry(request.state.value, SYSTEM, {"kept": kept} if kept else {})
+    entry = AuditEntry(request.state.value, SYSTEM, {"kept": kept} if kept else {})
     tells = (*told.tell, *to_parties(request, Card.REQUEST), *to_parties(request, Card.ENDED))
     return Decision(request, tells, (*told.audit, entry))
 
@@ -94,7 +94,7 @@ def revoke_all(
         end_awaits=(),
         ended=Settled(by, now, trimmed(reason)),
     )
-    entry = Entry("revoking", by, {"ending": ending.value, **in_audit(reason)})
+    entry = AuditEntry("revoking", by, {"ending": ending.value, **in_audit(reason)})
     tells = (*told.tell, *to_parties(request, Card.REQUEST), *stale_offers(request))
     return settle(request, facts, now, Decision(request, tells, (*told.audit, entry)))
 

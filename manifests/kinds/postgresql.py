@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from manifests.kind import Kind
-from manifests.parts import Line, Ours, Reference, Words
+from manifests.parts import OneLine, Ours, Reference, Words
 
 __all__ = ["KIND"]
 
@@ -13,13 +13,13 @@ __all__ = ["KIND"]
 class ShowDocument(Ours):
     """What people are shown where it differs from Latchkey's own way in."""
 
-    host: Line | None = None
+    host: OneLine | None = None
     port: int | None = Field(None, ge=1, le=65535)
-    database: Line | None = None
+    database: OneLine | None = None
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None = (
         None
     )
-    text: Line | None = None
+    text: OneLine | None = None
 
 
 class PostgreSQLSettings(Ours):

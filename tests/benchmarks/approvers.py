@@ -24,7 +24,7 @@ from bot.sandbox.postgres import Cluster
 from bot.sandbox.rates import Rates
 from engine.commands import Approve
 from engine.outcome import Card, Tell
-from storage import apply, book
+from storage import apply, unit_of_work
 from storage.tables import MessageRow
 from tests.benchmarks.many import Many, approver, opened, person
 from tests.benchmarks.report import Row
@@ -116,7 +116,7 @@ def measure(many: Many, clock: Standing, slack: Limited) -> Iterator[Row]:
     slack.sent.clear()
     slack.refused = 0
     decision = Approve(approver(0))
-    services.write(lambda tx, c: book.carry_out(tx, c, request.id, decision, clock.now()))
+    services.write(lambda tx, c: unit_of_work.carry_out(tx, c, request.id, decision, clock.now()))
     updated = run(loop, clock, lambda: waiting(many))
     # The requestor's card is updated too.
     yield row("updated after the decision", updated, "chat.update", APPROVERS + 1, slack)

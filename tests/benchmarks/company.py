@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, GroupId, Person, PersonId
-from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
+from engine.directory import GroupId, Person, PersonId, SlackAccount
+from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import IntegrationId
 from engine.port import Discovered
 from storage.codec import dump_account, dump_person, dump_revision
@@ -37,8 +37,8 @@ def person(number: int, *more: GroupId) -> Person:
     )
 
 
-def account(number: int) -> Account:
-    return Account("T0", f"U{number}", f"p{number}@large.example")
+def account(number: int) -> SlackAccount:
+    return SlackAccount("T0", f"U{number}", f"p{number}@large.example")
 
 
 def path(number: int) -> str:
@@ -62,7 +62,7 @@ def revision(number: int) -> Revision:
         _is_in(group(number), group(number + FLOWS)),
         (views if number % 10 == 7 else Selector(SYSTEM, names=names),),
         extension=Extension(2, timedelta(minutes=30)),
-        approval=Approval((ApproverGroup("The others", _is_in(group(number + 1))),)),
+        approval=ApprovalRule((ApproverGroup("The others", _is_in(group(number + 1))),)),
     )
 
 

@@ -31,7 +31,7 @@ from bot.settings import Settings
 from bot.views import ids
 from engine.directory import Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import SYSTEM, RequestId
 from storage import apply, search, sync
 from storage.company import Companies
@@ -251,7 +251,7 @@ def woken(services: Services, kind: str) -> Row:
         row = tx.get_one(PersonRow, "p12")
         touching = sync.Touching([row])
         row.body = large.dump_person(large.person(12, large.group(100)))
-        entry = Entry("changed", SYSTEM, {"person": row.id})
+        entry = AuditEntry("changed", SYSTEM, {"person": row.id})
         sync.changed(tx, [entry], NOW, touching.done())
     begun = time.perf_counter()
     clock.drain(services)

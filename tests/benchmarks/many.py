@@ -26,14 +26,14 @@ from engine.account import Done
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.memory import Memory
-from engine.directory import Account, Group, GroupId, Person, PersonId
+from engine.directory import Group, GroupId, Person, PersonId, SlackAccount
 from engine.eligibility import Draft
-from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
+from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
 from engine.holdings import target_of
 from engine.inventory import Entitlement, Integration, IntegrationId
 from engine.port import Discovered, Holding, Login, Order, Secret, Target
 from engine.request import AccessRequest, AccountId, RequestId, State
-from storage import accounts, apply, book, claims, clock, facts, messages, schema, sync
+from storage import accounts, apply, claims, clock, facts, messages, schema, sync, unit_of_work
 from storage.codec import dump_request
 from storage.database import Database
 from storage.messages import Shown
@@ -133,7 +133,9 @@ class Many:
         services, begun = self.services, until - HOUR
         made = self.submit(person(0), begun)
         self._told(begun)
-        services.write(lambda tx, c: book.carry_out(tx, c, made.id, Approve(approver(0)), begun))
+        services.write(
+            lambda tx, c: unit_of_work.carry_out(tx, c, made.id, Approve(approver(0)), begun)
+        )
         done, ids = list[Done](), [made.grants[0].account]
         while works := services.write(
             lambda tx, c: accounts.turn(tx, c, services.desk, begun, done=done, ids=ids)  # noqa: B023
@@ -217,12 +219,12 @@ def opened(
         _of(ASK),
         (Selector(SYSTEM),),
         extension=Extension(2, HOUR / 2),
-        approval=Approval((ApproverGroup("Approvers", _of(DECIDE)),)),
+        approval=ApprovalRule((ApproverGroup("Approvers", _of(DECIDE)),)),
     )
     now = datetime.now(UTC)
     with database.write() as tx:
         sync.people(tx, everybody, [Group(g, "file", g) for g in (ASK, DECIDE)], now)
-        sync.tie(tx, {p.id: Account("T0", f"U-{p.id}", p.email) for p in everybody}, now)
+        sync.tie(tx, {p.id: SlackAccount("T0", f"U-{p.id}", p.email) for p in everybody}, now)
         sync.integrations(tx, [(SYSTEM, "Production", "memory", {})], now)
         sync.flows(tx, [(flow, True)], now)
     with database.write() as tx:

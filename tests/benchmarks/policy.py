@@ -22,8 +22,8 @@ from bot.sandbox.postgres import Cluster
 from engine import approval, eligibility
 from engine.approval import Case
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
-from engine.flow import AccessFlow, Approval, ApproverGroup, FlowId, Revision, Selector
+from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
+from engine.flow import AccessFlow, ApprovalRule, ApproverGroup, FlowId, Revision, Selector
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -123,7 +123,7 @@ def person(number: int) -> Person:
             "city": (f"City {number % CITIES}",),
             "level": ("lead" if number < TEAMS else "member",),
         },
-        account=Account("T0", f"U{number}", f"p{number}@big.example"),
+        account=SlackAccount("T0", f"U{number}", f"p{number}@big.example"),
     )
 
 
@@ -161,7 +161,7 @@ def revision(name: str, number: int, chance: random.Random) -> Revision:
         name,
         ConditionGroup(requestors),
         (by_type if number % 10 == 7 else by_name,),
-        approval=Approval(tuple(approvers)),
+        approval=ApprovalRule(tuple(approvers)),
         require_mfa=number % 3 == 0,
     )
 

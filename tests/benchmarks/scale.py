@@ -25,16 +25,15 @@ from bot.slack.client import Clients
 from bot.views import ids
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, Group, GroupId, Person, PersonId
+from engine.directory import Group, GroupId, Person, PersonId, SlackAccount
 from engine.eligibility import Draft, usable
-from engine.flow import Approval, ApproverGroup, Extension, Revision, Selector
+from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import IntegrationId
 from engine.port import Discovered
-from storage import apply, book, claims, facts, schema, search, sync
+from storage import apply, claims, facts, schema, search, sync, unit_of_work
 from storage.database import Database
 from storage.secrets import new_key
-from storage.tables import Company as CompanyRow
-from storage.tables import RequestRow
+from storage.tables import CompanyRow, RequestRow
 from tests.benchmarks import beside
 from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
@@ -150,7 +149,9 @@ def lives(services: Services, kind: str) -> Iterator[Row]:
 
     def approve(number: int) -> None:
         with database.write() as tx:
-            book.carry_out(tx, companies.current(tx), made[number], Approve(PersonId("p0")), NOW)
+            unit_of_work.carry_out(
+                tx, companies.current(tx), made[number], Approve(PersonId("p0")), NOW
+            )
 
     commits = samples(lambda n: one_row(database, n), 100)
     for what, taken in (
@@ -201,7 +202,7 @@ def found(database: Database) -> None:
             if n % 2
             else (Selector(SYSTEM, types=frozenset({"table"}), permissions=frozenset({"read"})),),
             extension=Extension(2, timedelta(minutes=30)),
-            approval=Approval((ApproverGroup("Group 0", of("f:g0")),)),
+            approval=ApprovalRule((ApproverGroup("Group 0", of("f:g0")),)),
         )
         for n in range(FLOWS)
     ]
@@ -219,7 +220,7 @@ def found(database: Database) -> None:
     with database.write() as tx:
         sync.people(tx, people, groups, NOW)
         tied = {"p0": "U0", **slack}.items()
-        accounts = {PersonId(p): Account("T0", s, f"{p}@big.example") for p, s in tied}
+        accounts = {PersonId(p): SlackAccount("T0", s, f"{p}@big.example") for p, s in tied}
         sync.tie(tx, accounts, NOW)
         sync.integrations(tx, [(SYSTEM, "Orders", "memory", {})], NOW)
         sync.flows(tx, [(f, True) for f in flows], NOW)

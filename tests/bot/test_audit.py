@@ -22,7 +22,7 @@ from bot.sandbox.house import COMPANY
 from bot.usecases import anchors
 from bot.usecases.anchors import Anchors
 from engine.directory import PersonId
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import SYSTEM, State
 from storage import audit, sync
 from storage.audit import Anchor
@@ -143,7 +143,7 @@ def say(stored, entry, request=None, at=START) -> None:
 
 def test_a_whole_log_is_said_to_be_whole_in_one_line(stored, latchkey):
     kept = anchor(stored)
-    say(stored, Entry("noted", SYSTEM))
+    say(stored, AuditEntry("noted", SYSTEM))
     count = len(stored.rows(AuditRow))
 
     status, said = latchkey("audit", "verify", "--anchor", str(kept))
@@ -173,9 +173,9 @@ def test_what_is_from_before_there_were_keys_is_counted(stored, latchkey):
     stored.write(lambda tx, _: tx.execute(delete(AuditRow)))
     stored.write(lambda tx, _: tx.execute(update(AuditHead).values(seq=0, hash="", mac="")))
     ring, stored.database.keys = stored.database.keys, None
-    say(stored, Entry("noted", SYSTEM))
+    say(stored, AuditEntry("noted", SYSTEM))
     stored.database.keys = ring
-    say(stored, Entry("noted", SYSTEM))
+    say(stored, AuditEntry("noted", SYSTEM))
 
     assert latchkey("audit", "verify")[0] == 1
     status, said = latchkey("audit", "verify", "--anchor", str(anchor(stored)))
@@ -197,7 +197,7 @@ def test_no_anchor_makes_up_for_a_key(stored, latchkey, monkeypatch):
 def forge(stored) -> None:
     """Put in an entry that never happened, as whoever has the database and no key."""
     ring, stored.database.keys = stored.database.keys, None
-    say(stored, Entry("approved", ALICE))
+    say(stored, AuditEntry("approved", ALICE))
     stored.database.keys = ring
 
 
@@ -206,7 +206,7 @@ def test_no_anchor_is_told_over_what_no_key_proves(stored, services):
     mine = Anchors(services)
     mine.tell()
     forge(stored)
-    say(stored, Entry("noted", SYSTEM))
+    say(stored, AuditEntry("noted", SYSTEM))
 
     with capture_logs() as said:
         mine.tell()
@@ -222,7 +222,7 @@ def test_no_anchor_is_told_over_what_no_key_proves(stored, services):
 
 def test_a_process_that_starts_looks_at_what_came_last(stored, services):
     forge(stored)
-    say(stored, Entry("noted", SYSTEM))
+    say(stored, AuditEntry("noted", SYSTEM))
 
     found, faults = Anchors(services).note()
 
@@ -234,7 +234,7 @@ def test_what_was_cut_off_since_the_last_anchor_is_found(stored, services):
     """In memory it is out of reach of whoever writes to the database."""
     (head,) = stored.rows(AuditHead)
     kept = {"seq": head.seq, "hash": head.hash, "mac": head.mac}
-    say(stored, Entry("noted", SYSTEM))
+    say(stored, AuditEntry("noted", SYSTEM))
     mine = Anchors(services)
     assert mine.note() == (anchor(stored), [])
 
@@ -255,7 +255,7 @@ def test_what_is_no_anchor_is_told(latchkey):
 
 def test_every_entry_is_exported_with_all_that_proves_it(stored, latchkey):
     request = stored.submit()
-    say(stored, Entry("noted", ALICE, {"why": "Ärger 🦊"}), request.id)
+    say(stored, AuditEntry("noted", ALICE, {"why": "Ärger 🦊"}), request.id)
 
     status, said = latchkey("audit", "export")
 
@@ -273,7 +273,10 @@ def test_every_entry_is_exported_with_all_that_proves_it(stored, latchkey):
 
 def test_the_table_for_spreadsheets_says_the_same_and_computes_nothing(stored, latchkey):
     """What people write into a field would be a formula for whoever opens it."""
-    say(stored, Entry("=cmd", PersonId("@SUM(1+9)*cmd"), {"why": '=HYPERLINK("http://x"),\n"a"'}))
+    say(
+        stored,
+        AuditEntry("=cmd", PersonId("@SUM(1+9)*cmd"), {"why": '=HYPERLINK("http://x"),\n"a"'}),
+    )
 
     status, said = latchkey("audit", "export", "--format", "csv")
 
@@ -287,7 +290,7 @@ def test_the_table_for_spreadsheets_says_the_same_and_computes_nothing(stored, l
 
 def test_a_part_is_exported_by_its_days(stored, latchkey):
     for days in (1, 2, 3):
-        say(stored, Entry(f"day {days}", SYSTEM), at=START + timedelta(days=days))
+        say(stored, AuditEntry(f"day {days}", SYSTEM), at=START + timedelta(days=days))
 
     days = [f"{START + timedelta(days=n):%Y-%m-%d}" for n in (1, 3)]
     _, said = latchkey("audit", "export", "--since", days[0], "--until", days[1])
@@ -331,7 +334,7 @@ def test_the_export_needs_no_keys(stored, latchkey, monkeypatch):
 
 def test_a_log_larger_than_a_page_is_read_whole(stored, latchkey):
     """A page at a time, so that a log of any size takes the memory of one."""
-    entries = [(None, Entry("noted", SYSTEM))] * (audit.PAGE + 1)
+    entries = [(None, AuditEntry("noted", SYSTEM))] * (audit.PAGE + 1)
     stored.write(lambda tx, _: audit.append(tx, entries, START))
 
     assert f"{anchor(stored).seq:,} entries" in latchkey("audit", "verify")[1]

@@ -204,7 +204,7 @@ class Process:
         self.services = Services(
             Database(url, pool=3), Companies(), self, KeyRing([new_key()]), self.systems, vitals
         )
-        self.follower = follow.Follower(self.services, self.systems)
+        self.follower = follow.SystemsFollower(self.services, self.systems)
 
     def now(self):
         return START

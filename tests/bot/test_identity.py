@@ -8,11 +8,11 @@ from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
 from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
 from bot.views import ids
-from engine.directory import Account, PersonId, PersonStatus
-from engine.flow import Approval, ApproverGroup, Join
+from engine.directory import PersonId, PersonStatus, SlackAccount
+from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.request import State
 from storage import succession, sync
-from storage.succession import Standing, Succession
+from storage.succession import Succession, SuccessionStatus
 from storage.tables import PersonRow
 from tests.support.door import TEAM, click, command, modal, slack_id
 from tests.support.door import profile as user
@@ -53,7 +53,7 @@ def profile(slack, email):
 
 
 def acting(slack, team="T1", enterprise=""):
-    return Account(team, slack, enterprise=enterprise)
+    return SlackAccount(team, slack, enterprise=enterprise)
 
 
 def test_an_address_that_two_people_share_is_nobodys(stored, services):
@@ -252,7 +252,7 @@ LESS = {
 def test_what_they_approved_is_void_though_the_tie_broke_as_well(stored, services, change, how):
     """Made a guest, with an outside address at the same time, their approval went on counting."""
     groups = tuple(ApproverGroup(n, is_in(g)) for n, g in (("DBAs", DBAS), ("SREs", SRES)))
-    rules = writing(approval=Approval(groups, Join.ALL_OF), escalation=None)
+    rules = writing(approval=ApprovalRule(groups, Quorum.ALL_OF), escalation=None)
     stored.write(lambda tx, _: sync.flows(tx, [(reading(), True), (rules, True)], stored.now))
     request = stored.submit(flow=WRITING)
     stored.approve(request, DAN)
@@ -468,7 +468,7 @@ def test_the_first_click_after_a_command_is_not_refused(door):
     active = next(r for r in door.requests() if r.state is State.ACTIVE and r.grantee == "marta")
     marta = door.person("marta")
     pair = Succession(
-        marta.id, PersonId("m-1"), marta.email, marta.name, marta.name, Standing.WAITS
+        marta.id, PersonId("m-1"), marta.email, marta.name, marta.name, SuccessionStatus.WAITS
     )
     door.services.company()
     now = door.clock.now()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from bot.sandbox.documents import WorkspaceDocument
 from bot.sandbox.documents import read as read_document
-from engine.conditions import Comparator, Condition, ConditionGroup, Join, select
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective, select
 from engine.directory import Directory, PersonStatus
 from engine.flow import (
-    Approval,
+    ApprovalRule,
     ApproverGroup,
     Escalation,
     Extension,
@@ -25,7 +25,7 @@ from engine.flow import (
     Selector,
     TierCounts,
 )
-from engine.flow import Join as GroupJoin
+from engine.flow import Quorum as GroupJoin
 from manifests import BadManifestsError, flow_schema, load, revision_document
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def revision(company, **parts):
     return found.revision
 
 
-def group(*conditions, join=Join.AND):
+def group(*conditions, join=Connective.AND):
     return ConditionGroup(conditions, join)
 
 
@@ -265,7 +265,7 @@ def test_a_flow_says_everything(company):
         ),
         grant_for=timedelta(minutes=90),
         extension=Extension(2, timedelta(minutes=45)),
-        approval=Approval((dba,), GroupJoin.ALL_OF, distinct=False),
+        approval=ApprovalRule((dba,), GroupJoin.ALL_OF, distinct=False),
         escalation=Escalation(timedelta(minutes=1), (dba,), TierCounts.OPEN_GROUPS),
         lapses_after=timedelta(minutes=90),
         require_justification=False,
@@ -319,7 +319,7 @@ def test_conditions(company, written, read):
         "any": group(
             condition("group", "file:dba"),
             condition("city", "Os", "Ro", comparator=Comparator.CONTAINS),
-            join=Join.OR,
+            join=Connective.OR,
         ),
     }
     key = next(iter(written)) if isinstance(written, dict) and len(written) == 1 else ""
@@ -1033,7 +1033,7 @@ def _conditions(*, approvers):
         st.builds(Condition, st.just("city"), texts, some(_TEXTS)),
         *([st.just(Condition("manager", Comparator.IS, ()))] if approvers else []),
     )
-    return st.builds(ConditionGroup, some(one), st.sampled_from(Join))
+    return st.builds(ConditionGroup, some(one), st.sampled_from(Connective))
 
 
 _GROUPS = st.builds(ApproverGroup, _TEXTS, _conditions(approvers=True))
@@ -1054,9 +1054,11 @@ def _revisions(draw):
     approval = draw(
         st.none()
         | st.builds(
-            Approval, st.lists(_GROUPS, min_size=1, max_size=3).map(tuple), distinct=st.booleans()
+            ApprovalRule,
+            st.lists(_GROUPS, min_size=1, max_size=3).map(tuple),
+            distinct=st.booleans(),
         )
-        | st.builds(Approval, st.tuples(_GROUPS), st.just(GroupJoin.ALL_OF))
+        | st.builds(ApprovalRule, st.tuples(_GROUPS), st.just(GroupJoin.ALL_OF))
     )
     tiers = st.lists(_GROUPS, min_size=1, max_size=5).map(tuple)
     every = st.integers(1, 200).map(lambda n: timedelta(minutes=n))

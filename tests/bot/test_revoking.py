@@ -7,7 +7,7 @@ from bot.loops.access import AccessLoop
 from bot.operations import revoking
 from bot.settings import KeySettings
 from bot.usecases.console import Desk
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from storage import audit
 from storage.database import BusyError
@@ -52,7 +52,7 @@ def test_a_fault_of_one_login_is_not_said_of_another(stored, desk):
 
     def delayed(account, why, *, silent):
         detail = {"account": account.login, "integration": account.integration, "why": why}
-        return None, Entry("delayed", SYSTEM, detail | {"silent": silent})
+        return None, AuditEntry("delayed", SYSTEM, detail | {"silent": silent})
 
     def whys():
         watch = revoking.Watch(desk, requests, accounts, {}, lambda _: None)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from bot.loops.clock_steps import Steps
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
-from engine.outcome import Entry as AuditEntry
+from engine.outcome import AuditEntry
 from engine.request import OPERATOR
 from storage import audit, sync
 from storage.database import BusyError, Database

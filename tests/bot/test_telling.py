@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.operations import telling
-from bot.usecases.console import Line
+from bot.usecases.console import HistoryLine
 from engine import life as steps
 from engine import lifecycle
 from engine.directory import PersonId
@@ -27,7 +27,7 @@ ACTIONS = {
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
 def test_everything_that_can_happen_has_a_sentence(action):
-    said = TELLER.told(Line(NOW, action, PersonId("marta"), {}))
+    said = TELLER.told(HistoryLine(NOW, action, PersonId("marta"), {}))
 
     assert action in telling.SENTENCES
     assert said.endswith(".")
@@ -37,26 +37,26 @@ def test_everything_that_can_happen_has_a_sentence(action):
 @pytest.mark.parametrize("action", ["granted", "extended"])
 def test_what_has_no_end_is_said_without_one(action):
     """It read “until without end”."""
-    said = TELLER.told(Line(NOW, action, PersonId("marta"), {"until": None}))
+    said = TELLER.told(HistoryLine(NOW, action, PersonId("marta"), {"until": None}))
     assert "without end" in said
     assert "until" not in said
-    said = TELLER.told(Line(NOW, action, PersonId("marta"), {"until": NOW.isoformat()}))
+    said = TELLER.told(HistoryLine(NOW, action, PersonId("marta"), {"until": NOW.isoformat()}))
     assert f"until {telling.moment(NOW)}" in said
 
 
 def test_what_somebody_wrote_stands_in_a_sentence_of_its_own():
     """It read “an operator revoked it, “the ticket was closed.”: it began …”."""
     body = {"ending": "revoked", "reason": "the ticket was closed."}
-    said = TELLER.told(Line(NOW, "revoking", OPERATOR, body))
+    said = TELLER.told(HistoryLine(NOW, "revoking", OPERATOR, body))
     assert said == (
         "An operator revoked it: it began to be taken away. Reason: the ticket was closed."
     )
-    said = TELLER.told(Line(NOW, "approved", PersonId("marta"), {"reason": "fine, go on"}))
+    said = TELLER.told(HistoryLine(NOW, "approved", PersonId("marta"), {"reason": "fine, go on"}))
     assert said == "Marta approved it. Reason: fine, go on."
 
 
 def test_what_is_not_known_by_name_is_said_all_the_same():
-    said = TELLER.told(Line(NOW, "turned_over", PersonId("marta"), {"what": [1]}))
+    said = TELLER.told(HistoryLine(NOW, "turned_over", PersonId("marta"), {"what": [1]}))
 
     assert said == "Turned over, by Marta."
 

@@ -42,7 +42,7 @@ from bot.views.text import (
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
 from engine.commands import Approve, Extend, Observe, Reject, Return
 from engine.directory import PersonId
-from engine.flow import Approval, Escalation, Extension, FlowId, Join
+from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum
 from engine.inventory import EntitlementId, ResourceId
 from engine.life.offers import offer_key
 from engine.outcome import Card, Code, Refusal
@@ -74,7 +74,7 @@ from tests.support.builders import (
 )
 from tests.support.scenes import SECRET, buttons, nasty, read, scenes, seen
 
-BOTH = flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF))
+BOTH = flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
 HELP = [(word.name, word.does) for word in WORDS.values()]
 ESCALATING = flow(escalation=Escalation(15 * MINUTE, (SECURITY,)))
 
@@ -433,7 +433,7 @@ def test_who_approved_half_has_no_buttons_and_sees_what_is_missing():
 def test_who_approved_for_a_group_may_approve_again_for_the_tier():
     """An escalation tier's approval counts for more than the group's that was given before."""
     plan = flow(
-        approval=Approval((approvers(BEN), approvers(DAN)), Join.ALL_OF),
+        approval=ApprovalRule((approvers(BEN), approvers(DAN)), Quorum.ALL_OF),
         escalation=Escalation(15 * MINUTE, (approvers(BEN, name="Leads"),)),
     )
     asked = begun(plan)
@@ -565,7 +565,7 @@ FILLED = Form(
         extensions=2,
         each=30 * MINUTE,
         approvers=[("DBA on call", 2)],
-        join=Join.ANY_OF,
+        join=Quorum.ANY_OF,
         requires_justification=True,
         requires_mfa=False,
         risk=8,
@@ -863,7 +863,7 @@ def at_its_largest(bit: str, state: State) -> Scene:
     groups = tuple(approvers(name=text[:80]) for _ in range(10))
     plan = flow(
         name=text[:80],
-        approval=Approval(groups, Join.ALL_OF),
+        approval=ApprovalRule(groups, Quorum.ALL_OF),
         escalation=Escalation(15 * MINUTE, groups[:5]),
         extension=Extension(10, timedelta(days=364, hours=23, minutes=59)),
     )
@@ -946,7 +946,7 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             extensions=10,
             each=timedelta(days=365),
             approvers=[(label, 1)] * 10,
-            join=Join.ALL_OF,
+            join=Quorum.ALL_OF,
             requires_justification=True,
             requires_mfa=True,
             risk=10,

@@ -11,16 +11,16 @@ from engine.commands import (
     Cancel,
     Command,
     Extend,
+    FirstLook,
     Observe,
     Reject,
     Return,
     Revoke,
-    Standing,
     Tick,
     Verify,
 )
 from engine.directory import PersonId, PersonStatus
-from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts
+from engine.flow import ApprovalRule, Escalation, Extension, Quorum, RequestFor, TierCounts
 from engine.request import OPERATOR, SYSTEM, GrantId, State
 from tests.support.builders import (
     ABSENT,
@@ -49,7 +49,7 @@ from tests.support.builders import (
 )
 from tests.support.builders import life as lived
 
-BOTH = Approval((DBAS, SECURITY), Join.ALL_OF)
+BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 TIERS = (approvers(), approvers(EVE, name="leads"), approvers(ADA, name="admins"))
 
 FLOWS = {
@@ -61,7 +61,7 @@ FLOWS = {
     "escalated by groups": flow(
         approval=BOTH, escalation=Escalation(30 * MINUTE, TIERS, TierCounts.OPEN_GROUPS)
     ),
-    "nobody can be asked": flow(approval=Approval((approvers(),))),
+    "nobody can be asked": flow(approval=ApprovalRule((approvers(),))),
     "mfa": flow(require_mfa=True),
     "indefinite": flow(grant_for=None),
     "a month": flow(grant_for=30 * DAY, extension=Extension(1, 30 * DAY)),
@@ -97,7 +97,7 @@ clicks = st.one_of(
     st.builds(Revoke, people, reasons),
 )
 reports = st.one_of(
-    st.builds(Standing, st.dictionaries(grants, st.booleans())),
+    st.builds(FirstLook, st.dictionaries(grants, st.booleans())),
     st.builds(
         Observe,
         st.dictionaries(grants, outcomes),
@@ -117,7 +117,7 @@ _progress: st.SearchStrategy[Command] = st.sampled_from(
         Approve(DAN, "ok"),
         Approve(CAT, "ok", 5 * MINUTE),
         Tick(),
-        Standing(dict.fromkeys(map(GrantId, range(3)), False)),
+        FirstLook(dict.fromkeys(map(GrantId, range(3)), False)),
         Attempt(),
         Observe(dict.fromkeys(map(GrantId, range(3)), HELD)),
         Observe(dict.fromkeys(map(GrantId, range(3)), ABSENT)),

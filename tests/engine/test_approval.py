@@ -11,7 +11,7 @@ from engine import approval
 from engine.approval import Case
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonId, PersonStatus
-from engine.flow import Approval, ApproverGroup, Escalation, Join, TierCounts
+from engine.flow import ApprovalRule, ApproverGroup, Escalation, Quorum, TierCounts
 from engine.request import Approval as Given
 from engine.request import Ask, Seat
 from tests.support.builders import (
@@ -41,7 +41,7 @@ EVERYBODY = (ANN, BOB, EVE, BEN, CAT, DAN, ADA, ABE)
 
 def case(
     *groups: ApproverGroup,
-    join: Join = Join.ANY_OF,
+    join: Quorum = Quorum.ANY_OF,
     distinct: bool = True,
     tiers: tuple[ApproverGroup, ...] = (),
     counts: TierCounts = TierCounts.WHOLE_REQUEST,
@@ -49,7 +49,7 @@ def case(
     **values: object,
 ) -> Case:
     rules = revision(
-        approval=Approval(groups, join, distinct),
+        approval=ApprovalRule(groups, join, distinct),
         escalation=Escalation(HOUR, tiers, counts) if tiers else None,
         self_approval=self_approval,
     )
@@ -134,7 +134,7 @@ def test_nobody_decides_their_own_request_from_any_seat(requestor):
         approvers(),
         tiers=(everywhere,),
         tiers_asked=1,
-        join=Join.ALL_OF,
+        join=Quorum.ALL_OF,
         admins=frozenset({ANN, EVE}),
         stand_ins=(Seat(1, admins=True), Seat(0, 0)),
         requestor=requestor,
@@ -183,7 +183,7 @@ def test_not_the_manager_is_not_turned_into_the_manager():
 
 
 def test_nothing_is_approved_by_nobody():
-    for join in Join:
+    for join in Quorum:
         assert not approval.approved(case(DBAS, SECURITY, join=join))
         assert not approval.approved(case(approvers(), join=join))
 
@@ -198,23 +198,23 @@ def test_any_of_needs_one_group():
 @pytest.mark.parametrize("order", [(BEN, CAT), (CAT, BEN)])
 def test_an_approval_is_not_tied_to_a_group_when_given(order):
     """A, who sits in both groups, then B, or B then A: both fulfil {A}, {A, B} alike."""
-    of = case(DBAS, approvers(CAT, name="leads"), join=Join.ALL_OF)
+    of = case(DBAS, approvers(CAT, name="leads"), join=Quorum.ALL_OF)
 
     assert approval.approved(given_by(of, *order))
 
 
 def test_one_person_is_one_approver_where_they_have_to_be_distinct():
-    both = case(DBAS, SECURITY, join=Join.ALL_OF)
+    both = case(DBAS, SECURITY, join=Quorum.ALL_OF)
 
     assert not approval.approved(given_by(both, CAT))
     assert approval.missing(given_by(both, CAT)) == [SECURITY]
     assert approval.approved(given_by(both, CAT, DAN))
-    once = case(DBAS, SECURITY, join=Join.ALL_OF, distinct=False)
+    once = case(DBAS, SECURITY, join=Quorum.ALL_OF, distinct=False)
     assert approval.approved(given_by(once, CAT))
 
 
 def test_one_from_a_whole_request_tier_is_enough():
-    of = case(DBAS, SECURITY, join=Join.ALL_OF, tiers=(approvers(EVE),), tiers_asked=1)
+    of = case(DBAS, SECURITY, join=Quorum.ALL_OF, tiers=(approvers(EVE),), tiers_asked=1)
 
     assert approval.approved(given_by(of, EVE))
 
@@ -224,7 +224,7 @@ def test_one_from_a_tier_for_groups_covers_what_distinct_allows(distinct, enough
     of = case(
         DBAS,
         SECURITY,
-        join=Join.ALL_OF,
+        join=Quorum.ALL_OF,
         tiers=(approvers(EVE),),
         tiers_asked=1,
         counts=OPEN_GROUPS,
@@ -285,7 +285,7 @@ memberships = st.lists(st.sets(st.sampled_from(EVERYBODY)), min_size=1, max_size
 def test_all_of_agrees_with_trying_every_assignment(members, order, count, distinct):
     of = case(
         *(approvers(*sorted(m)) for m in members),
-        join=Join.ALL_OF,
+        join=Quorum.ALL_OF,
         distinct=distinct,
         requestor=PersonId("nobody"),
         grantee=PersonId("nobody"),
@@ -307,7 +307,7 @@ def fulfilled(members, people, distinct):
 @given(memberships, st.permutations(EVERYBODY), st.integers(0, 5))
 @settings(max_examples=100)
 def test_the_order_of_approvals_never_matters(members, order, count):
-    of = case(*(approvers(*sorted(m)) for m in members), join=Join.ALL_OF)
+    of = case(*(approvers(*sorted(m)) for m in members), join=Quorum.ALL_OF)
     people = order[:count]
 
     there, back = given_by(of, *people), given_by(of, *people[::-1])
@@ -325,7 +325,7 @@ def stand_ins(of: Case) -> list[str]:
 
 def test_nobody_stands_in_while_somebody_can_be_asked():
     assert stand_ins(case(DBAS, approvers())) == []
-    assert stand_ins(case(DBAS, SECURITY, join=Join.ALL_OF)) == []
+    assert stand_ins(case(DBAS, SECURITY, join=Quorum.ALL_OF)) == []
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_the_first_tier_with_somebody_stands_in_else_the_admins(tiers, expected)
 
 
 def test_one_stands_in_for_that_group_only():
-    of = approval.seat_stand_ins(case(approvers(), SECURITY, join=Join.ALL_OF))
+    of = approval.seat_stand_ins(case(approvers(), SECURITY, join=Quorum.ALL_OF))
 
     assert seats(of, ADA) == {"admins/0"}
     assert not approval.approved(given_by(of, ADA))
@@ -350,14 +350,14 @@ def test_one_stands_in_for_that_group_only():
 
 
 def test_several_groups_without_anybody_each_get_a_stand_in():
-    of = case(approvers(), approvers(), join=Join.ALL_OF)
+    of = case(approvers(), approvers(), join=Quorum.ALL_OF)
 
     assert stand_ins(of) == ["admins/0", "admins/1"]
 
 
 def test_a_group_that_distinctness_empties_gets_a_stand_in():
     """CAT alone sits in both groups, and one person is one approver."""
-    of = case(approvers(CAT), approvers(CAT), join=Join.ALL_OF, tiers=(approvers(EVE),))
+    of = case(approvers(CAT), approvers(CAT), join=Quorum.ALL_OF, tiers=(approvers(EVE),))
 
     seated = approval.seat_stand_ins(of)
 
@@ -376,13 +376,13 @@ def test_admins_who_are_parties_stand_in_for_nobody():
 
 
 def test_an_approval_given_keeps_its_group_from_being_stuck():
-    of = given_by(case(DBAS, SECURITY, join=Join.ALL_OF), BEN)
+    of = given_by(case(DBAS, SECURITY, join=Quorum.ALL_OF), BEN)
     of = replace(of, directory=company(person("ben"), person("cat", "sec")))
 
     assert stand_ins(of) == []
 
 
-@given(memberships, st.sampled_from(Join), st.booleans(), st.booleans(), st.data())
+@given(memberships, st.sampled_from(Quorum), st.booleans(), st.booleans(), st.data())
 @settings(max_examples=150)
 def test_after_seating_somebody_can_approve_or_there_is_nobody(
     members, join, distinct, with_tier, data
@@ -425,7 +425,7 @@ def test_who_matches_again_is_asked_again():
 
 
 def test_the_ask_of_who_has_approved_stays_open():
-    of = given_by(case(DBAS, SECURITY, join=Join.ALL_OF), BEN)
+    of = given_by(case(DBAS, SECURITY, join=Quorum.ALL_OF), BEN)
     before = approval.asks(of, ())
 
     assert (BEN, "group/0", True) in asked(replace(of, directory=company(person("ben"))), before)
@@ -443,7 +443,7 @@ def test_everybody_is_told_why_they_are_asked():
         case(
             DBAS,
             approvers(name="Owners"),
-            join=Join.ALL_OF,
+            join=Quorum.ALL_OF,
             tiers=(approvers(EVE, name="leads"),),
             tiers_asked=1,
             counts=OPEN_GROUPS,

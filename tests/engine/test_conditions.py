@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.conditions import Comparator, Condition, ConditionGroup, Join, matches, select
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches, select
 from engine.directory import Directory, Group, GroupId, PersonId
 from tests.support.builders import ANN, BEN, CAT, DAN, EVE, company, members_of, person, these
 
@@ -106,7 +106,7 @@ def test_a_condition_without_a_value_or_with_an_empty_one_selects_nobody(attribu
 
 
 def test_a_group_without_conditions_selects_nobody():
-    for join in Join:
+    for join in Connective:
         assert not matches(ConditionGroup((), join), STRASSE, HERE)
         assert select(ConditionGroup((), join), HERE) == []
 
@@ -150,7 +150,7 @@ def test_a_manager_who_is_not_in_the_directory_has_no_name_to_look_at():
         assert not holds("manager", comparator, "left", who=orphan)
 
 
-@pytest.mark.parametrize(("join", "expected"), [(Join.AND, False), (Join.OR, True)])
+@pytest.mark.parametrize(("join", "expected"), [(Connective.AND, False), (Connective.OR, True)])
 def test_groups_join_by_and_or_or(join, expected):
     conditions = (Condition("city", IS, ("İzmir",)), Condition("department", IS, ("Law",)))
 
@@ -160,7 +160,9 @@ def test_groups_join_by_and_or_or(join, expected):
 def test_selecting_names_each_person_once():
     """A user named twice was selected twice, and counted as two approvers."""
     assert [p.id for p in select(these(BEN, ANN, BEN), HERE)] == [BEN, ANN]
-    either = ConditionGroup((*members_of("dba").conditions, *members_of("sec").conditions), Join.OR)
+    either = ConditionGroup(
+        (*members_of("dba").conditions, *members_of("sec").conditions), Connective.OR
+    )
     assert sorted(p.id for p in select(either, HERE)) == [BEN, CAT, DAN, "p1"]
 
 
@@ -192,7 +194,7 @@ conditions = st.builds(
     st.lists(words | st.sampled_from(["p0", "p1", "file:a", "file:b"]), max_size=2).map(tuple),
 )
 groups = st.builds(
-    ConditionGroup, st.lists(conditions, max_size=3).map(tuple), st.sampled_from(Join)
+    ConditionGroup, st.lists(conditions, max_size=3).map(tuple), st.sampled_from(Connective)
 )
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import (
-    Account,
     Directory,
     GroupId,
     PersonId,
     PersonStatus,
+    SlackAccount,
     address,
     why_not,
 )
@@ -73,7 +73,7 @@ def test_who_has_left_gives_way_to_who_has_the_address_now():
     assert Directory.of([before]).by_email("sam@example.com") == (before,)
 
 
-MINE = Account("T1", "UX", "x@example.com")
+MINE = SlackAccount("T1", "UX", "x@example.com")
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_a_guest_is_tied_only_as_the_guest_who_is_listed(listed):
 def test_the_same_user_id_in_another_team_is_no_one():
     here = Directory.of([person("x")])
 
-    assert here.whose(Account("T1", "UX")).id == "x"
-    assert here.whose(Account("T2", "UX")) is None
-    assert here.whose(Account("", "UX")) is None
-    assert here.whose(Account("T1", "UY")) is None
+    assert here.whose(SlackAccount("T1", "UX")).id == "x"
+    assert here.whose(SlackAccount("T2", "UX")) is None
+    assert here.whose(SlackAccount("", "UX")) is None
+    assert here.whose(SlackAccount("T1", "UY")) is None
 
 
 def test_who_has_a_new_id_is_found_by_the_old_one_too():

@@ -20,7 +20,7 @@ from engine.eligibility import (
     usable,
     why_not,
 )
-from engine.flow import AccessFlow, Approval, Join, RequestFor, Selector
+from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor, Selector
 from engine.inventory import IntegrationId
 from engine.outcome import Code
 from engine.request import RequestId, code_of
@@ -311,8 +311,8 @@ def test_one_more_than_may_be_open_is_refused_and_says_which_wait(waiting, most,
 
 # --- which flow ----------------------------------------------------------------------------------
 
-BOTH = Approval((DBAS, SECURITY), Join.ALL_OF)
-ANY = Approval((DBAS, SECURITY))
+BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
+ANY = ApprovalRule((DBAS, SECURITY))
 IN_ORDER = (
     flow(9, approval=None, grant_for=5 * MINUTE),
     flow(8, approval=None, require_mfa=True),

@@ -17,17 +17,25 @@ from engine.commands import (
     Cancel,
     Command,
     Extend,
+    FirstLook,
     Observe,
     Reject,
     Return,
     Revoke,
-    Standing,
     Tick,
     Verify,
 )
 from engine.directory import Person, PersonStatus
 from engine.eligibility import Draft
-from engine.flow import Approval, Escalation, Extension, Join, RequestFor, TierCounts, unreadable
+from engine.flow import (
+    ApprovalRule,
+    Escalation,
+    Extension,
+    Quorum,
+    RequestFor,
+    TierCounts,
+    unreadable,
+)
 from engine.lifecycle import TABLE, Do, No, decide, next_wake
 from engine.outcome import Card, Code, Decision, Refusal, Tell
 from engine.port import Outcome, Presence
@@ -84,8 +92,8 @@ WALK: tuple[tuple[Command, tuple[State | Code | None, ...]], ...] = (
     (Revoke(BOB), (_NO, _NO, Code.NOT_YOURS, Code.NOT_YOURS, _NO, _NO)),
     (Tick(), (None, None, None, None, None, None)),
     (Attempt(), (None, None, None, None, None, None)),
-    (Standing({GrantId(0): True}), (None, None, State.ACTIVE, None, None, None)),
-    (Standing({GrantId(0): False}), (None, None, None, None, None, None)),
+    (FirstLook({GrantId(0): True}), (None, None, State.ACTIVE, None, None, None)),
+    (FirstLook({GrantId(0): False}), (None, None, None, None, None, None)),
     (Observe({GrantId(0): HELD}), (None, None, State.ACTIVE, None, None, None)),
     (Observe({GrantId(0): ABSENT}), (None, None, None, None, State.RETURNED, None)),
     (Observe({GrantId(0): REFUSED}), (None, None, State.FAILED, None, None, None)),
@@ -273,7 +281,7 @@ def test_an_automatic_request_has_its_end_before_any_connector_is_called():
 
 
 @pytest.mark.parametrize(
-    ("approval", "state"), [(None, "granting"), (Approval((DBAS,)), "pending")]
+    ("approval", "state"), [(None, "granting"), (ApprovalRule((DBAS,)), "pending")]
 )
 def test_verifying_leads_on(approval, state):
     made = begun(flow(require_mfa=True, approval=approval))
@@ -323,7 +331,7 @@ def test_an_approver_cannot_decide_before_the_grantee_verified():
 
 
 def test_one_approval_of_any_group_grants():
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY))))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY))))
 
     made.do(Approve(DAN, " fine "), MINUTE)
 
@@ -332,7 +340,7 @@ def test_one_approval_of_any_group_grants():
 
 
 def test_all_groups_are_needed_where_the_flow_says_so():
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
 
     made.do(Approve(BEN))
     assert made.request.state is State.PENDING
@@ -345,7 +353,7 @@ def test_all_groups_are_needed_where_the_flow_says_so():
 
 
 def test_one_rejection_ends_the_request():
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
     made.do(Approve(BEN))
 
     made.do(Reject(DAN, "no"))
@@ -420,7 +428,7 @@ def test_indefinite_access_can_be_shortened_to_a_year_at_most():
     ids=["as asked", "shorter", "kept", "shortest", "strictest", "as long as asked"],
 )
 def test_the_shortest_duration_and_the_strictest_choice_hold(ben, dan, duration, extensions):
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
 
     made.do(Approve(BEN, "", *ben))
     made.do(Approve(DAN, "", *dan))
@@ -432,7 +440,7 @@ def test_the_shortest_duration_and_the_strictest_choice_hold(ben, dan, duration,
 
 def test_an_approval_is_void_for_good_once_its_giver_was_deactivated():
     """It came back to life, and granted, when the giver was reactivated before the decision."""
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
     made.do(Approve(BEN, "", 5 * MINUTE))
     made.know(left("ben", "dba"))
     made.tick(MINUTE)
@@ -447,7 +455,7 @@ def test_an_approval_is_void_for_good_once_its_giver_was_deactivated():
 
 
 def test_a_void_approval_neither_counts_nor_shortens_at_the_click_itself():
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
     made.do(Approve(BEN, "", 5 * MINUTE))
     made.know(left("ben", "dba"))
 
@@ -459,7 +467,7 @@ def test_a_void_approval_neither_counts_nor_shortens_at_the_click_itself():
 
 def test_a_guest_of_slacks_approves_no_more_and_what_they_approved_is_void():
     """Who became a guest in Slack went on approving, and what they had approved was granted."""
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
     made.do(Approve(BEN))
     made.know(slack_guest("ben", "dba"))
 
@@ -485,7 +493,7 @@ def test_an_approval_counts_though_the_clock_was_set_back_since_its_giver_came_b
 
 
 def test_losing_the_group_after_approving_changes_nothing():
-    made = life(State.PENDING, flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF)))
+    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
     made.do(Approve(BEN))
     made.know(person("ben"))
     made.tick()
@@ -654,7 +662,7 @@ def test_a_clock_that_was_down_asks_every_tier_that_is_due():
 
 
 def test_a_partial_approval_neither_stops_nor_resets_the_escalation():
-    made = escalated(approvers(EVE), approval=Approval((DBAS, SECURITY), Join.ALL_OF))
+    made = escalated(approvers(EVE), approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
 
     made.do(Approve(BEN), 59 * MINUTE)
 
@@ -672,7 +680,7 @@ def test_a_tier_counts_only_after_it_was_asked():
 
 
 def test_an_earlier_approval_becomes_the_tiers_only_by_a_second_click():
-    made = escalated(approvers(BEN), approval=Approval((DBAS, SECURITY), Join.ALL_OF))
+    made = escalated(approvers(BEN), approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
     made.do(Approve(BEN))
 
     made.tick(HOUR)
@@ -696,7 +704,7 @@ def test_the_requestor_in_a_tier_is_neither_asked_nor_able():
 
 def test_admins_stand_in_where_nobody_can_be_asked():
     """F27: a request without an approver hung."""
-    made = life(State.PENDING, flow(approval=Approval((approvers(),))))
+    made = life(State.PENDING, flow(approval=ApprovalRule((approvers(),))))
 
     assert set(made.request.asked) == {ADA, ABE}
     made.do(Approve(ADA))
@@ -760,7 +768,7 @@ def test_the_end_is_provisional_until_the_first_confirmation_sets_it_once():
 
 def test_nothing_is_begun_before_it_was_looked_at():
     made = life(State.GRANTING, flow(), 1, 2)
-    made.do(Standing({GrantId(0): False}))
+    made.do(FirstLook({GrantId(0): False}))
 
     made.do(Attempt())
 
@@ -1001,8 +1009,8 @@ def test_standing_access_found_in_a_second_system_is_told_as_well():
     """Both notices had one key, and a notice of one key is said once."""
     made = life(State.GRANTING, flow(), 1, 2)
 
-    made.do(Standing({GrantId(0): True}))
-    made.do(Standing({GrantId(1): True}))
+    made.do(FirstLook({GrantId(0): True}))
+    made.do(FirstLook({GrantId(1): True}))
 
     assert len({t.key for t in told(made, Card.NOTICE)}) == 2
 

@@ -27,16 +27,16 @@ from engine.commands import (
     Cancel,
     Command,
     Extend,
+    FirstLook,
     Observe,
     Reject,
     Return,
     Revoke,
-    Standing,
     Tick,
     Verify,
 )
 from engine.directory import Person, PersonStatus
-from engine.flow import AccessFlow, Approval, Escalation, Extension, Join
+from engine.flow import AccessFlow, ApprovalRule, Escalation, Extension, Quorum
 from engine.holdings import Wish, held_elsewhere, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Decision
@@ -73,7 +73,7 @@ ACCOUNT = AccountId(1)
 FLOWS = (
     flow(approval=None, grant_for=20 * MINUTE, extension=Extension(2, 10 * MINUTE)),
     flow(),
-    flow(approval=Approval((DBAS, SECURITY), Join.ALL_OF), require_mfa=True),
+    flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF), require_mfa=True),
     flow(escalation=Escalation(HOUR, (approvers(), approvers(EVE))), lapses_after=4 * HOUR),
     flow(grant_for=2 * DAY, extension=Extension(1, DAY)),
 )
@@ -228,7 +228,7 @@ class Overlapping(RuleBasedStateMachine):
                 if g.entitlement in found and g.standing is None and wants(live, g)
             }
             if mine:
-                self.decide(id_, Standing(mine))
+                self.decide(id_, FirstLook(mine))
 
     @precondition(lambda self: self.sent is not None)
     @rule(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import eligibility
-from engine.conditions import Comparator, Condition, ConditionGroup, Join
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective
 from engine.directory import Directory, Group, GroupId, Person, PersonId
 from engine.flow import AccessFlow, FlowId, RequestFor, Revision, Selector
 from engine.inventory import (
@@ -41,7 +41,7 @@ conditions = st.builds(
     st.lists(st.sampled_from([*IDS, *CITIES, ""]), max_size=2).map(tuple),
 )
 groups = st.builds(
-    ConditionGroup, st.lists(conditions, max_size=3).map(tuple), st.sampled_from(Join)
+    ConditionGroup, st.lists(conditions, max_size=3).map(tuple), st.sampled_from(Connective)
 )
 integrations = st.sampled_from(["pg", "wiki"]).map(IntegrationId)
 selectors = st.builds(

@@ -21,17 +21,17 @@ from engine.commands import (
     Cancel,
     Command,
     Extend,
+    FirstLook,
     Observe,
     Reject,
     Return,
     Revoke,
-    Standing,
     Tick,
     Verify,
 )
 from engine.directory import PersonStatus
-from engine.flow import Approval, Escalation, Extension, Join
-from engine.outcome import Decision, Entry, Refusal, Tell
+from engine.flow import ApprovalRule, Escalation, Extension, Quorum
+from engine.outcome import AuditEntry, Decision, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
 from tests.support.builders import (
@@ -65,7 +65,7 @@ from tests.support.builders import (
     slack_guest,
 )
 
-BOTH = Approval((DBAS, SECURITY), Join.ALL_OF)
+BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 BY_ONE = replace(BOTH, distinct=False)  # one person may approve for both
 FIRST, SECOND_GRANT = GrantId(0), GrantId(1)
 
@@ -115,7 +115,7 @@ def _cards(tells: tuple[Tell, ...]) -> Iterator[str]:
         yield f"{to}: {named}{'' if post else ', if there'}{f': {detail}' if detail else ''}"
 
 
-def _entry(entry: Entry) -> str:
+def _entry(entry: AuditEntry) -> str:
     said = "".join(f"; {name} {value}" for name, value in entry.detail.items())
     return f"audit: {entry.actor} {entry.action}{said}"
 
@@ -603,7 +603,7 @@ WAITING: dict[str, Scene] = {
 GRANTING: dict[str, Scene] = {
     "it is looked at, and is not there": (
         lambda: at(State.GRANTING),
-        Standing({FIRST: False}),
+        FirstLook({FIRST: False}),
         """
         granting
         grant 0: wanted
@@ -611,7 +611,7 @@ GRANTING: dict[str, Scene] = {
     ),
     "it was there before": (
         lambda: at(State.GRANTING),
-        Standing({FIRST: True}),
+        FirstLook({FIRST: True}),
         """
         active
         grant 0: held standing
@@ -626,7 +626,7 @@ Latchkey. It stays when the request ends.
     ),
     "the second thing was there before": (
         lambda: after(begun(two(State.GRANTING)), seen(HELD)),
-        Standing({FIRST: True, SECOND_GRANT: True}),
+        FirstLook({FIRST: True, SECOND_GRANT: True}),
         "nothing",
     ),
     "it is about to be given": (
@@ -860,7 +860,7 @@ Ann keeps the access until its end.
     ),
     "there is nothing new to give": (lambda: at(State.ACTIVE), Attempt(), "nothing"),
     "the rest is about to be given": (
-        lambda: looked(after(two(State.GRANTING), Standing({FIRST: True}))),
+        lambda: looked(after(two(State.GRANTING), FirstLook({FIRST: True}))),
         Attempt(),
         """
         active
@@ -869,7 +869,7 @@ Ann keeps the access until its end.
     ),
     "the rest may not be given any more": (
         lambda: knowing(
-            looked(after(two(State.GRANTING), Standing({FIRST: True}))),
+            looked(after(two(State.GRANTING), FirstLook({FIRST: True}))),
             entitlements={1: entitlement(1), 2: gone(2)},
         ),
         Attempt(),
@@ -884,8 +884,8 @@ Ann keeps the access until its end.
         """,
     ),
     "the rest was there before": (
-        lambda: after(two(State.GRANTING), Standing({FIRST: True})),
-        Standing({SECOND_GRANT: True}),
+        lambda: after(two(State.GRANTING), FirstLook({FIRST: True})),
+        FirstLook({SECOND_GRANT: True}),
         """
         active
         grant 1: held standing
@@ -1062,7 +1062,7 @@ ENDING: dict[str, Scene] = {
     ),
     "another request wants one thing, the other was there before": (
         lambda: knowing(
-            after(two(State.GRANTING), Standing({FIRST: True, SECOND_GRANT: False}), Attempt()),
+            after(two(State.GRANTING), FirstLook({FIRST: True, SECOND_GRANT: False}), Attempt()),
             held_elsewhere={2: "AX-7K2M"},
         ),
         Revoke(ADA),
@@ -1089,7 +1089,7 @@ ENDING: dict[str, Scene] = {
         audit: latchkey failed
         """,
     ),
-    "a look comes late": (lambda: at(State.REVOKING), Standing({FIRST: True}), "nothing"),
+    "a look comes late": (lambda: at(State.REVOKING), FirstLook({FIRST: True}), "nothing"),
     "a call comes late": (lambda: at(State.REVOKING), Attempt(), "nothing"),
 }
 
@@ -1127,9 +1127,9 @@ LATE: list[tuple[Command, State, str]] = [
       if s not in {State.GRANTING, State.ACTIVE}),
     *((c, s, f"not_running: {said}") for c in (Extend(ANN, 1), Return(ANN), Revoke(ADA))
       for s, said in NOT_RUNNING.items()),
-    *((c, s, "nothing") for c in (Attempt(), Standing({FIRST: True}), seen(HELD))
+    *((c, s, "nothing") for c in (Attempt(), FirstLook({FIRST: True}), seen(HELD))
       for s in (State.PENDING_MFA, State.PENDING)),
-    *((c, s, "nothing") for c in (Tick(), Attempt(), Standing({FIRST: True}), seen(HELD))
+    *((c, s, "nothing") for c in (Tick(), Attempt(), FirstLook({FIRST: True}), seen(HELD))
       for s in State if s.final),
 ]  # fmt: skip
 
@@ -1188,7 +1188,7 @@ def test_every_row_of_the_lifecycle_is_told():
             """,
         ),
         (
-            {"approval": Approval((approvers(),))},
+            {"approval": ApprovalRule((approvers(),))},
             """
             pending
             eve, ann: request

@@ -9,11 +9,11 @@ from engine.commands import (
     Attempt,
     Cancel,
     Extend,
+    FirstLook,
     Observe,
     Reject,
     Return,
     Revoke,
-    Standing,
     Tick,
     Verify,
 )
@@ -65,7 +65,7 @@ def test_nothing_is_given_by_a_lost_request(state, command):
 def test_what_is_seen_of_a_lost_request_leaves_it_as_it_is(state):
     made = lost(state)
     before = made.request
-    for command in (Attempt(), Standing({0: False}), Observe({0: HELD}), Observe({0: ABSENT})):
+    for command in (Attempt(), FirstLook({0: False}), Observe({0: HELD}), Observe({0: ABSENT})):
         assert made.do(command) == Decision(before)
 
 

@@ -20,7 +20,7 @@ from engine.holdings import wants
 from engine.outcome import Code, Refusal
 from engine.port import Unavailable
 from engine.request import GrantState, RequestId, State
-from storage import apply, audit, book, facts, sync
+from storage import apply, audit, facts, sync, unit_of_work
 from storage.apply import LostRaceError
 from storage.tables import (
     AccountRow,
@@ -184,7 +184,9 @@ class Life:
             Revoke(who), Extend(who, 1), Extend(who, 2), Tick(),
         ])  # fmt: skip
         id_ = self.random.choice(self.requests)
-        self.stored.write(lambda tx, c: book.carry_out(tx, c, id_, command, self.stored.now))
+        self.stored.write(
+            lambda tx, c: unit_of_work.carry_out(tx, c, id_, command, self.stored.now)
+        )
 
     def tick(self) -> None:
         minutes = self.random.choice([1, 10, 16, 40, 70])
@@ -275,7 +277,7 @@ def test_refused_command_writes_nothing(stored):
 
 def test_command_on_no_request_is_refused(stored):
     refusal = stored.write(
-        lambda tx, c: book.carry_out(tx, c, RequestId(404), Approve(DAN), stored.now)
+        lambda tx, c: unit_of_work.carry_out(tx, c, RequestId(404), Approve(DAN), stored.now)
     )
 
     assert refusal.code is Code.NO_SUCH_REQUEST
@@ -365,7 +367,7 @@ def test_decision_on_an_old_version_is_a_lost_race(stored):
     request = stored.submit(flow=WRITING)
 
     def decide_late(tx, company):
-        late = book.Book(tx, company, facts.together(tx, [request.id]), stored.now)
+        late = unit_of_work.UnitOfWork(tx, company, facts.together(tx, [request.id]), stored.now)
         late.decide(request.id, Approve(DAN))
         tx.execute(update(RequestRow).values(version=col(RequestRow.version) + 1))
         late.store()
@@ -383,7 +385,9 @@ def test_request_under_a_revision_that_is_not_kept_is_decided_by_it(stored):
     request = stored.submit(flow=WRITING)
     company = replace(stored.company(), revisions={}, flows={})
 
-    stored.write(lambda tx, _: book.carry_out(tx, company, request.id, Approve(DAN), stored.now))
+    stored.write(
+        lambda tx, _: unit_of_work.carry_out(tx, company, request.id, Approve(DAN), stored.now)
+    )
 
     assert stored.again(request).state is State.GRANTING
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, insert, select, update
 from sqlmodel import col
 
-from engine.outcome import Entry
+from engine.outcome import AuditEntry
 from engine.request import SYSTEM, State
 from storage import audit
 from storage.audit import BOUND, Anchor, BadAnchorError
@@ -41,7 +41,7 @@ def say(stored, *entries, at=None) -> None:
 
 
 def note(stored, n=0) -> None:
-    say(stored, Entry("noted", SYSTEM, {"n": n}))
+    say(stored, AuditEntry("noted", SYSTEM, {"n": n}))
 
 
 def entries(stored) -> list[dict]:
@@ -94,7 +94,7 @@ def rehashed(log: list[dict]) -> list[dict]:
 def log(stored):
     """A log of ten lines and a few more."""
     for n in range(10):
-        say(stored, Entry("noted", SYSTEM, {"n": n, "text": "Ärger “x” 🦊", "none": None}))
+        say(stored, AuditEntry("noted", SYSTEM, {"n": n, "text": "Ärger “x” 🦊", "none": None}))
     return max(r.seq for r in stored.rows(AuditRow))
 
 
@@ -170,7 +170,7 @@ def test_line_that_comes_while_the_log_is_read_is_no_fault(stored, other):
     def come(*arguments):
         if not came and "FROM audit" in arguments[2].replace("\n", " "):
             came.append(True)
-            say(other, Entry("noted", SYSTEM))
+            say(other, AuditEntry("noted", SYSTEM))
 
     event.listen(stored.database.reader, "after_cursor_execute", come)
     faults = wrong(stored)
@@ -182,7 +182,7 @@ def test_line_that_comes_while_the_log_is_read_is_no_fault(stored, other):
 
 def test_time_of_another_zone_is_the_same_moment(stored):
     """The hash was made of the words of the time, which come back in another zone."""
-    say(stored, Entry("noted", SYSTEM), at=stored.now.astimezone(timezone(timedelta(hours=5))))
+    say(stored, AuditEntry("noted", SYSTEM), at=stored.now.astimezone(timezone(timedelta(hours=5))))
 
     assert wrong(stored) == []
 
@@ -417,7 +417,7 @@ def test_without_the_old_key_a_change_shows_all_the_same(stored, owner, log):
 def test_what_is_written_without_a_key_is_named(stored, log):
     """An end in an emergency does not wait for the keys; the log says so."""
     with keys(stored):
-        say(stored, Entry("revoked", SYSTEM))
+        say(stored, AuditEntry("revoked", SYSTEM))
     note(stored)
     kept = anchor(stored)
 
@@ -500,7 +500,7 @@ def test_entries_from_before_there_were_keys_are_proven_by_an_anchor_alone(store
     (fault,) = wrong(stored)
     assert fault.startswith("entries 1 to 2: written without a key, before there was one")
     with stored.database.read() as session:
-        reading = audit.Reading(session, [kept])
+        reading = audit.AuditReading(session, [kept])
         assert list(reading.findings()) == []
     assert (reading.early, reading.entries) == (2, 4)
 
@@ -508,7 +508,7 @@ def test_entries_from_before_there_were_keys_are_proven_by_an_anchor_alone(store
 def test_an_anchor_does_not_make_a_forged_entry_true(stored, log):
     """Somebody put in an approval; with the day's anchor verify called the log whole."""
     with keys(stored):
-        say(stored, Entry("approved", ADA))
+        say(stored, AuditEntry("approved", ADA))
     note(stored)
 
     for known in ((), (anchor(stored),)):
@@ -657,7 +657,7 @@ def test_what_was_found_of_the_head_is_written(stored, owner, log):
 @pytest.mark.parametrize("text", ["caf\udce9", "a\0b", {"a": ["\ud800"]}, "a\\u0000"])
 def test_an_entry_does_not_fail_for_its_letters(stored, text):
     """A reason from a Latin-1 terminal ended in a traceback, and the access went on."""
-    say(stored, Entry("noted", SYSTEM, {"reason": text}))
+    say(stored, AuditEntry("noted", SYSTEM, {"reason": text}))
 
     kept = entries(stored)[-1]["body"]["reason"]
     assert kept == {"a": ["\ufffd"]} if isinstance(text, dict) else kept[:1] == text[:1]
@@ -714,7 +714,7 @@ def test_the_newest_moment_is_of_what_can_be_read(stored, owner, kind, log):
 def test_what_came_after_an_anchor_is_read_by_itself(stored, owner, log):
     def tail(*, after: int = log - 2) -> list[str]:
         with stored.database.read() as session:
-            return list(audit.Reading(session, [kept], after=after).findings())
+            return list(audit.AuditReading(session, [kept], after=after).findings())
 
     kept = anchor(stored)
     assert tail() == []

@@ -12,7 +12,7 @@ from engine.commands import Extend, Verify
 from engine.directory import PersonStatus
 from engine.outcome import Decision
 from engine.request import State
-from storage import book, clock, sync
+from storage import clock, sync, unit_of_work
 from storage.tables import MessageRow, RequestRow
 from tests.support.stored import (
     ADA,
@@ -96,7 +96,7 @@ def test_fact_that_changes_during_a_decision_still_wakes(stored, other):
         sync_people.start()
         while sync_people.is_alive() and not waiting(stored):
             pass
-        book.carry_out(tx, company, request.id, Extend(ALICE, 1), stored.now)
+        unit_of_work.carry_out(tx, company, request.id, Extend(ALICE, 1), stored.now)
 
     stored.write(decide)
     sync_people.join()

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from engine.commands import Tick
 from engine.directory import Group, GroupId, PersonId, PersonStatus
-from storage import batch, book, claims, sync
+from storage import batch, claims, sync, unit_of_work
 from storage.company import BehindError, Companies
 from storage.database import UncountedError
 from storage.tables import Fact, GroupRow, PersonRow
@@ -334,7 +334,7 @@ def test_clicks_and_changes_do_not_starve_each_other(stored):
 
     def click(one):
         while not over.is_set():
-            one.write(lambda tx, c: book.Book(tx, c, (), one.now).store())
+            one.write(lambda tx, c: unit_of_work.UnitOfWork(tx, c, (), one.now).store())
             clicks.append(one)
 
     threads = [threading.Thread(target=click, args=(one,)) for one in clicking]

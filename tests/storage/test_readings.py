@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.connectors.elapsed import boottime
-from storage.readings import FINENESS, Follower, Reading, take
+from storage.readings import FINENESS, ClockReader, Reading, take
 
 DAY = 86_400.0
 
@@ -16,7 +16,7 @@ class Machine:
     def __init__(self) -> None:
         self.passed = 1000.0
         self.there = 1_700_000_000.0
-        self.follower = Follower(lambda: self.passed)
+        self.follower = ClockReader(lambda: self.passed)
 
     def pass_(self, seconds: float) -> None:
         self.passed += seconds
@@ -44,7 +44,7 @@ def machine():
 
 
 def test_what_was_never_read_is_not_known():
-    follower = Follower()
+    follower = ClockReader()
     assert not follower.known
     with pytest.raises(LookupError):
         follower.now()

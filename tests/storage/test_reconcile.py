@@ -13,7 +13,7 @@ from bot.usecases.console import Desk
 from bot.usecases.restored import restored
 from engine.commands import Return
 from engine.inventory import Integration
-from engine.outcome import Card, Entry
+from engine.outcome import AuditEntry, Card
 from engine.port import Target, Unavailable
 from engine.request import OPERATOR, AccountId, State
 from storage import audit, jobs
@@ -224,7 +224,9 @@ def test_what_ended_before_the_backup_was_put_back_is_only_reported(compared, st
     """F11: what it calls ended may have begun anew since the backup was made."""
     ended(stored)
     stored.pass_(MINUTE)
-    stored.write(lambda tx, _: audit.append(tx, [(None, Entry(RESTORED, OPERATOR))], stored.now))
+    stored.write(
+        lambda tx, _: audit.append(tx, [(None, AuditEntry(RESTORED, OPERATOR))], stored.now)
+    )
     compared.held().add(ORDERS)
 
     (said,) = compared.pass_()

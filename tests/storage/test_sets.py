@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from storage import sets
-from storage.sets import Standing
+from storage.sets import SetAge
 
 
 def standing(stored, digest):
@@ -16,11 +16,11 @@ def apply(stored, digest, at):
 
 
 def test_the_set_that_was_applied_last_is_the_newest(stored):
-    assert standing(stored, "one") is Standing.NEW
+    assert standing(stored, "one") is SetAge.NEW
 
     apply(stored, "one", stored.now)
     apply(stored, "two", stored.now)
-    assert [standing(stored, d) for d in ("one", "two")] == [Standing.OLDER, Standing.NEWEST]
+    assert [standing(stored, d) for d in ("one", "two")] == [SetAge.OLDER, SetAge.NEWEST]
 
     apply(stored, "one", stored.now - timedelta(days=1))  # the clock was set back
-    assert [standing(stored, d) for d in ("one", "two")] == [Standing.NEWEST, Standing.OLDER]
+    assert [standing(stored, d) for d in ("one", "two")] == [SetAge.NEWEST, SetAge.OLDER]

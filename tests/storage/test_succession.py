@@ -11,14 +11,14 @@ from sqlmodel import col
 
 from engine.commands import Approve, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, Person, PersonId, PersonStatus
-from engine.flow import Approval, ApproverGroup
+from engine.directory import Person, PersonId, PersonStatus, SlackAccount
+from engine.flow import ApprovalRule, ApproverGroup
 from engine.outcome import Decision
 from engine.port import Secret
 from engine.request import State
 from storage import accounts, apply, facts, succession, sync
 from storage.codec import dump_person
-from storage.succession import Standing
+from storage.succession import SuccessionStatus
 from storage.tables import AccountRow, AskRow, AuditRow, MessageRow, PersonRow
 from tests.support.inside import counted
 from tests.support.stored import (
@@ -110,7 +110,10 @@ def test_all_that_is_theirs_is_carried_over(stored):
 
     alice = people(stored)[new(ALICE)]
     assert set(people(stored)) == {new(p.id) for p in PEOPLE}
-    assert (alice.account, alice.manager) == (Account("T1", "U-alice", alice.email), new("mia"))
+    assert (alice.account, alice.manager) == (
+        SlackAccount("T1", "U-alice", alice.email),
+        new("mia"),
+    )
     assert stored.company().admins == {new(ADA)}
     account = stored.account(PG, new(ALICE))
     assert (account.login, stored.secret(account)) == (login, password)
@@ -167,7 +170,9 @@ def named(*who) -> ConditionGroup:
 
 def test_a_flow_that_names_people_means_them_under_the_new_ids(stored):
     """A revision is not written anew: it names the ids of its day."""
-    rules = writing(requestors=named(ALICE), approval=Approval((ApproverGroup("Dan", named(DAN)),)))
+    rules = writing(
+        requestors=named(ALICE), approval=ApprovalRule((ApproverGroup("Dan", named(DAN)),))
+    )
     stored.write(lambda tx, _: sync.flows(tx, [(reading(), True), (rules, True)], stored.now))
     waiting = stored.submit(flow=WRITING)
     carry(stored, take_in(stored, moved()))
@@ -311,7 +316,7 @@ def test_ids_that_overlap_hand_nothing_to_another(stored, ids):
         account = stored.account(PG, again.grantee)
         assert stored.secret(account) == secrets[who]
         assert now.get(who).name == before[who].name  # of what is over, and in the audit
-    assert {s.standing for s in found} == {Standing.KEPT}
+    assert {s.standing for s in found} == {SuccessionStatus.KEPT}
 
 
 def test_who_is_new_under_somebodys_former_id_is_somebody_else(stored):
@@ -351,7 +356,7 @@ def test_where_nobody_can_tell_who_is_who_nothing_changes(stored):
     stored.tick()
     stored.converge()
 
-    assert (found.old, found.new, found.standing) == (ALICE, "n-1", Standing.HELD)
+    assert (found.old, found.new, found.standing) == (ALICE, "n-1", SuccessionStatus.HELD)
     alice = people(stored)[ALICE]
     assert (alice.name, alice.email, alice.slack) == ("Alice", "alice@example.com", "U-alice")
     assert "n-1" not in people(stored)
@@ -376,7 +381,7 @@ def test_two_people_whose_addresses_were_swapped_stay_as_they_are(stored):
 
     found = take_in(stored, swapped)
 
-    assert {s.standing for s in found} == {Standing.HELD}
+    assert {s.standing for s in found} == {SuccessionStatus.HELD}
     assert people(stored)[ALICE].email == "alice@example.com"
     assert people(stored)[BOB].slack == "U-bob"
 
@@ -409,7 +414,7 @@ def test_whatever_is_listed_no_id_is_taken_from_who_is_there(known, ids, listed)
     taken_in = succession.as_known(people, found)
 
     assert len({p.id for p in taken_in}) == len(taken_in)
-    carried = [s.old for s in found if s.standing is not Standing.HELD]
+    carried = [s.old for s in found if s.standing is not SuccessionStatus.HELD]
     assert len(set(carried)) == len(carried)
     there = {p.email for p in people if p.may_receive}
     owners = Counter(mail for mail, _, _ in known.values())
@@ -493,7 +498,7 @@ def test_until_an_admin_has_said_who_it_is_no_access_begins(stored, tied):
     stored.approve(waiting)
     stored.converge()
     assert stored.again(waiting).state is State.GRANTING
-    newcomer = {PersonId(ALICE): Account("T1", "U-nina", "nina@example.com")}
+    newcomer = {PersonId(ALICE): SlackAccount("T1", "U-nina", "nina@example.com")}
     assert stored.write(lambda tx, _: sync.tie(tx, newcomer, stored.now)) == 0
 
     stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))

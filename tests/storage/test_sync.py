@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition
 from engine.directory import Group, GroupId, PersonId, PersonStatus
-from engine.flow import Approval, ApproverGroup, Join
+from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Card, Decision
 from engine.port import Discovered
-from storage import apply, book, facts, schema, sync
+from storage import apply, facts, schema, sync, unit_of_work
 from storage.database import Database
 from storage.sync import TooMuchError
 from storage.tables import (
@@ -200,7 +200,7 @@ def reform(stored, monkeypatch):
     return after, [GROUPS[1], Group(TIGERS, "file", "tigers")]
 
 
-def steps(stored, people, groups) -> list[sync.Step]:
+def steps(stored, people, groups) -> list[sync.SyncStep]:
     with stored.database.read() as session:
         return sync.compare(session, people, groups).steps(stored.now)
 
@@ -253,7 +253,7 @@ def decides(stored, who) -> bool:
 
     def attempt(tx, company):
         request = apply.submit(tx, company, draft, "a try", stored.now)
-        outcomes.append(book.carry_out(tx, company, request.id, Approve(who), stored.now))
+        outcomes.append(unit_of_work.carry_out(tx, company, request.id, Approve(who), stored.now))
         raise _UndoneError
 
     with suppress(_UndoneError):
@@ -395,7 +395,7 @@ def grade(stored, who, *, guest) -> None:
 def test_who_becomes_a_guest_loses_what_they_approved_for_good(stored):
     """Made a full member again before the clock looked, they had approved it all the same."""
     groups = tuple(ApproverGroup(n, is_in(g)) for n, g in (("DBAs", DBAS), ("SREs", SRES)))
-    rules = writing(approval=Approval(groups, Join.ALL_OF), escalation=None)
+    rules = writing(approval=ApprovalRule(groups, Quorum.ALL_OF), escalation=None)
     save(stored, (reading(), True), (rules, True))
     request = stored.submit(flow=WRITING)
     stored.approve(request, DAN)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from engine.directory import Group, GroupId, PersonStatus
-from engine.flow import Approval, ApproverGroup
+from engine.flow import ApprovalRule, ApproverGroup
 from storage import sync, touched
 from storage.tables import EntitlementRow, FlowRow, PersonRow, ResourceRow
 from tests.support.stored import (
@@ -44,7 +44,7 @@ def people(stored, changed=PEOPLE, groups=WITH_OPS):
 
 def other(**changes):
     """Return a flow that somebody of Operations approves, and nobody of the database people."""
-    by = Approval((ApproverGroup("Operations", is_in(OPS)),))
+    by = ApprovalRule((ApproverGroup("Operations", is_in(OPS)),))
     return writing(name=OTHER, approval=by, escalation=None, **changes)
 
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import JSON, func, select, text
 from sqlmodel import SQLModel
 
-from engine.commands import Approve, Extend, Revoke, Standing
+from engine.commands import Approve, Extend, FirstLook, Revoke
 from engine.directory import PersonId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, State
@@ -310,7 +310,7 @@ def test_nothing_is_given_by_a_lost_request(house):
         outcome = stored.do(request, command)
         assert isinstance(outcome, Refusal)
         assert outcome.code is Code.UNREADABLE
-    stored.do(granting, Standing({}))
+    stored.do(granting, FirstLook({}))
     stored.converge()
     stored.pass_(MINUTE)
     house.live()

@@ -18,7 +18,7 @@ from engine.commands import Approve
 from engine.directory import PersonId
 from engine.outcome import Refusal
 from engine.request import RequestId
-from storage import apply, book, facts, jobs, schema, sync
+from storage import apply, facts, jobs, schema, sync, unit_of_work
 from storage.database import Database
 from storage.tables import AccountRow, JobRow
 from tests.support.stored import (
@@ -77,7 +77,9 @@ def approve(url: str, *, by: str, request: int) -> Task:
     stored.company()
     command = Approve(PersonId(by))
     yield "ready"
-    result = stored.write(lambda tx, c: book.carry_out(tx, c, RequestId(request), command, START))
+    result = stored.write(
+        lambda tx, c: unit_of_work.carry_out(tx, c, RequestId(request), command, START)
+    )
     yield result.code if isinstance(result, Refusal) else "decided"
     stored.close()
 

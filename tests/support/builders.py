@@ -14,18 +14,18 @@ from engine.commands import (
     Attempt,
     Cancel,
     Command,
+    FirstLook,
     Observe,
     Reject,
     Return,
-    Standing,
     Tick,
 )
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, Directory, Group, GroupId, Person, PersonId
+from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
 from engine.facts import Facts
 from engine.flow import (
     AccessFlow,
-    Approval,
+    ApprovalRule,
     ApproverGroup,
     Extension,
     FlowId,
@@ -89,9 +89,9 @@ def slack_guest(name: str, *groups: str) -> Person:
     return replace(made, account=account(f"U{name.upper()}", made.email, guest=True))
 
 
-def account(user: str, email: str, **values: object) -> Account:
+def account(user: str, email: str, **values: object) -> SlackAccount:
     """Build a full member's Slack account, with a confirmed address."""
-    return replace(Account("T1", user, email), **values)  # type: ignore[arg-type]
+    return replace(SlackAccount("T1", user, email), **values)  # type: ignore[arg-type]
 
 
 def company(*changed: Person) -> Directory:
@@ -160,7 +160,7 @@ def revision(**values: object) -> Revision:
         targets=(Selector(ORDERS),),
         request_for=frozenset({RequestFor.SELF, RequestFor.DIRECT_REPORTS}),
         extension=Extension(2, 30 * MINUTE),
-        approval=Approval((DBAS,)),
+        approval=ApprovalRule((DBAS,)),
     )
     return replace(made, **values)  # type: ignore[arg-type]
 
@@ -254,7 +254,7 @@ class Life:
     def look(self, *, standing: Iterable[int] = ()) -> None:
         """Look at every grant first; `standing` entitlements were there before."""
         found = {g.id: g.entitlement in set(standing) for g in self.request.grants}
-        self.do(Standing(found))
+        self.do(FirstLook(found))
 
     def attempt(self, *, standing: Iterable[int] = ()) -> None:
         """Look, and store that the connector is about to be called."""

@@ -14,9 +14,9 @@ from engine.account import (
     Begins,
     Done,
     Event,
-    Kind,
     Password,
     Step,
+    SystemTraits,
     Take,
     Wanted,
     Work,
@@ -25,7 +25,7 @@ from engine.account import (
 )
 from engine.commands import Command, Tick
 from engine.holdings import Wishes, calls, held_elsewhere
-from engine.outcome import Decision, Entry
+from engine.outcome import AuditEntry, Decision
 from engine.port import Secret, Unavailable
 from engine.request import AccessRequest, AccountId, Grant, RequestId
 from tests.support.builders import ANN, NOW, ORDERS, entitlement, facts, flow, request
@@ -33,8 +33,8 @@ from tests.support.system import DEADLINE, System
 
 MINE = AccountId(1)
 ME, OTHER = 1, 2  # processes
-MAKES_LOGINS = Kind("Orders", generates_login=True, deadline=DEADLINE)
-HAS_LOGINS = Kind("Wiki", generates_login=False, deadline=DEADLINE)
+MAKES_LOGINS = SystemTraits("Orders", generates_login=True, deadline=DEADLINE)
+HAS_LOGINS = SystemTraits("Wiki", generates_login=False, deadline=DEADLINE)
 INVENTORY = {e.id: e for e in map(entitlement, (1, 2, 3))}
 AUTOMATIC = flow(approval=None)
 
@@ -68,7 +68,7 @@ class One:
         return [s.alarm for s in self.steps if s.alarm]
 
     @property
-    def audit(self) -> list[Entry]:
+    def audit(self) -> list[AuditEntry]:
         return [entry for s in self.steps for entry in s.audit]
 
     @property

@@ -9,8 +9,8 @@ from bot.sandbox.blocks import completed
 from bot.sandbox.render import message_text, view_text
 from bot.views.values import Block, Message, Scene, View
 from engine.directory import Directory, Person, PersonId
-from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Join
-from engine.flow import Approval as Approvals
+from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Quorum
+from engine.flow import ApprovalRule as Approvals
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -131,7 +131,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     plan = flow(
         name=draw(said)[:80],
         require_reason=draw(_EITHER),
-        approval=Approvals(groups, draw(st.sampled_from(Join))),
+        approval=Approvals(groups, draw(st.sampled_from(Quorum))),
         extension=Extension(10, timedelta(days=365)) if draw(_EITHER) else None,
         escalation=Escalation(HOUR, groups[:5]) if draw(_EITHER) else None,
     )

@@ -13,14 +13,14 @@ from typing import Self, TypeVar
 from sqlalchemy import select, update
 from sqlmodel import SQLModel, col
 
-from engine.account import Done, Kind, Work
+from engine.account import Done, SystemTraits, Work
 from engine.commands import Approve, Command, Reject
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Account, Group, GroupId, Person, PersonId
+from engine.directory import Group, GroupId, Person, PersonId, SlackAccount
 from engine.eligibility import Draft
 from engine.flow import (
     AccessFlow,
-    Approval,
+    ApprovalRule,
     ApproverGroup,
     Escalation,
     Extension,
@@ -35,7 +35,6 @@ from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import (
     accounts,
     apply,
-    book,
     claims,
     clock,
     facts,
@@ -43,8 +42,9 @@ from storage import (
     schema,
     sync,
     touched,
+    unit_of_work,
 )
-from storage.accounts import Desk
+from storage.accounts import Workplace
 from storage.claims import InstanceId
 from storage.company import Companies, Company
 from storage.database import Database, Write
@@ -61,7 +61,10 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 PG, WIKI = IntegrationId("pg"), IntegrationId("wiki")
 READING, WRITING = "Reading", "Writing"
-KINDS = {PG: Kind("Production", True, DEADLINE), WIKI: Kind("Wiki", False, DEADLINE)}
+KINDS = {
+    PG: SystemTraits("Production", True, DEADLINE),
+    WIKI: SystemTraits("Wiki", False, DEADLINE),
+}
 
 ENGINEERS, DBAS, SRES = (GroupId(f"file:{n}") for n in ("engineers", "dbas", "sres"))
 GROUPS = tuple(Group(g, "file", g.partition(":")[2]) for g in (ENGINEERS, DBAS, SRES))
@@ -74,9 +77,9 @@ def person(name: str, *groups: GroupId, manager: str = "mia") -> Person:
     )
 
 
-def account(user: str, email: str, **said: object) -> Account:
+def account(user: str, email: str, **said: object) -> SlackAccount:
     """Return a full member's Slack account, with a confirmed address."""
-    return replace(Account("T1", user, email), **said)
+    return replace(SlackAccount("T1", user, email), **said)
 
 
 PEOPLE = (
@@ -115,7 +118,7 @@ def writing(**changes: object) -> Revision:
         "targets": (Selector(PG), Selector(WIKI)),
         "grant_for": 4 * HOUR,
         "extension": Extension(1, 30 * MINUTE),
-        "approval": Approval((ApproverGroup("DBAs", is_in(DBAS)),)),
+        "approval": ApprovalRule((ApproverGroup("DBAs", is_in(DBAS)),)),
         "escalation": Escalation(15 * MINUTE, (ApproverGroup("SREs", is_in(SRES)),)),
     } | changes)  # fmt: skip
 
@@ -161,7 +164,7 @@ class Stored:
     systems: Mapping[IntegrationId, System] = field(
         default_factory=lambda: {PG: System(), WIKI: System()}
     )
-    kinds: Mapping[IntegrationId, Kind] = field(default_factory=lambda: KINDS)
+    kinds: Mapping[IntegrationId, SystemTraits] = field(default_factory=lambda: KINDS)
     begins: bool = True
     _sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -186,8 +189,8 @@ class Stored:
         return cls.open(url, keys=keys)
 
     @property
-    def desk(self) -> Desk:
-        return Desk(self.instance, self.keys, self.kinds, self.begins)
+    def desk(self) -> Workplace:
+        return Workplace(self.instance, self.keys, self.kinds, self.begins)
 
     def write(self, change: Callable[[Write, Company], T]) -> T:
         with self.database.write() as tx:
@@ -238,7 +241,9 @@ class Stored:
         return self.write(lambda tx, c: apply.submit(tx, c, draft, key, self.now))
 
     def do(self, request: AccessRequest, command: Command) -> Decision | Refusal:
-        return self.write(lambda tx, c: book.carry_out(tx, c, request.id, command, self.now))
+        return self.write(
+            lambda tx, c: unit_of_work.carry_out(tx, c, request.id, command, self.now)
+        )
 
     def approve(self, request: AccessRequest, by: PersonId = DAN) -> Decision | Refusal:
         return self.do(request, Approve(by))

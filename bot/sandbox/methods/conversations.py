@@ -14,38 +14,41 @@ from bot.sandbox.methods.arguments import (
     paged,
     timestamp,
 )
-from bot.sandbox.workspace import Channel, Kind, Message, User
+from bot.sandbox.workspace import Channel, ConversationKind, Message, User
 
 __all__ = ["METHODS", "kinds_asked_for"]
 
 Json = dict[str, Any]
 
 _HISTORY = {
-    Kind.PUBLIC: "channels:history",
-    Kind.PRIVATE: "groups:history",
-    Kind.DM: "im:history",
-    Kind.GROUP_DM: "mpim:history",
+    ConversationKind.PUBLIC: "channels:history",
+    ConversationKind.PRIVATE: "groups:history",
+    ConversationKind.DM: "im:history",
+    ConversationKind.GROUP_DM: "mpim:history",
 }
 _READ = {
-    Kind.PUBLIC: "channels:read",
-    Kind.PRIVATE: "groups:read",
-    Kind.DM: "im:read",
-    Kind.GROUP_DM: "mpim:read",
+    ConversationKind.PUBLIC: "channels:read",
+    ConversationKind.PRIVATE: "groups:read",
+    ConversationKind.DM: "im:read",
+    ConversationKind.GROUP_DM: "mpim:read",
 }
 _INVITE = {
-    Kind.PUBLIC: ("channels:manage", "channels:write.invites"),
-    Kind.PRIVATE: ("groups:write", "groups:write.invites"),
+    ConversationKind.PUBLIC: ("channels:manage", "channels:write.invites"),
+    ConversationKind.PRIVATE: ("groups:write", "groups:write.invites"),
 }
-_MANAGE = {Kind.PUBLIC: ("channels:manage",), Kind.PRIVATE: ("groups:write",)}
+_MANAGE = {
+    ConversationKind.PUBLIC: ("channels:manage",),
+    ConversationKind.PRIVATE: ("groups:write",),
+}
 _TYPES = {
-    "public_channel": Kind.PUBLIC,
-    "private_channel": Kind.PRIVATE,
-    "im": Kind.DM,
-    "mpim": Kind.GROUP_DM,
+    "public_channel": ConversationKind.PUBLIC,
+    "private_channel": ConversationKind.PRIVATE,
+    "im": ConversationKind.DM,
+    "mpim": ConversationKind.GROUP_DM,
 }
 
 
-def kinds_asked_for(site: Site, args: Json) -> set[Kind]:
+def kinds_asked_for(site: Site, args: Json) -> set[ConversationKind]:
     """Read `types`; each of them needs its own scope."""
     names = listed(args.get("types")) or ["public_channel"]
     if not _TYPES.keys() >= set(names):
@@ -65,7 +68,7 @@ def _list(site: Site, args: Json) -> Json:
         channel
         for channel in site.workspace.channels.values()
         if channel.kind in kinds
-        and (channel.kind is Kind.PUBLIC or site.workspace.app_is_in(channel))
+        and (channel.kind is ConversationKind.PUBLIC or site.workspace.app_is_in(channel))
         and not (channel.archived and flag(args.get("exclude_archived")))
     ]
     page, cursor = paged(known, args, default=100)
@@ -94,7 +97,7 @@ def _readable(site: Site, args: Json) -> Channel:
 
 def _shown(site: Site, channel: Channel, *, members: bool = False) -> Json:
     shown = objects.channel(site.workspace, channel)
-    many = members and channel.kind in {Kind.PUBLIC, Kind.PRIVATE}
+    many = members and channel.kind in {ConversationKind.PUBLIC, ConversationKind.PRIVATE}
     return shown | ({"num_members": len(channel.members)} if many else {})
 
 
@@ -145,7 +148,7 @@ def _messages(site: Site, args: Json, found: Iterable[Message]) -> Json:
 def _open(site: Site, args: Json) -> Json:
     if args.get("channel"):
         channel = site.workspace.channel(str(args["channel"]))
-        if channel.kind not in {Kind.DM, Kind.GROUP_DM}:
+        if channel.kind not in {ConversationKind.DM, ConversationKind.GROUP_DM}:
             raise SlackError("method_not_supported_for_channel_type")
     else:
         users = _partners(site, args)
@@ -179,7 +182,7 @@ def _partners(site: Site, args: Json) -> list[User]:
 
 
 def _create(site: Site, args: Json) -> Json:
-    kind = Kind.PRIVATE if flag(args.get("is_private")) else Kind.PUBLIC
+    kind = ConversationKind.PRIVATE if flag(args.get("is_private")) else ConversationKind.PUBLIC
     need_scope(site, *_MANAGE[kind])
     name = str(args.get("name") or "").strip()
     if not name:
@@ -198,7 +201,7 @@ def _create(site: Site, args: Json) -> Json:
 
 def _join(site: Site, args: Json) -> Json:
     channel = site.workspace.channel(str(args["channel"]))
-    if channel.kind is not Kind.PUBLIC:
+    if channel.kind is not ConversationKind.PUBLIC:
         raise SlackError("method_not_supported_for_channel_type")
     if channel.archived:
         raise SlackError("is_archived")
@@ -255,7 +258,9 @@ def _kick(site: Site, args: Json) -> Json:
     return {}
 
 
-def _manageable(site: Site, args: Json, scopes: Mapping[Kind, tuple[str, ...]]) -> Channel:
+def _manageable(
+    site: Site, args: Json, scopes: Mapping[ConversationKind, tuple[str, ...]]
+) -> Channel:
     channel = site.workspace.channel(str(args["channel"]))
     if channel.kind not in scopes:
         raise SlackError("method_not_supported_for_channel_type")
@@ -280,7 +285,7 @@ def _users_conversations(site: Site, args: Json) -> Json:
         channel
         for channel in site.workspace.channels_of(user)
         if channel.kind in kinds
-        and (channel.kind is Kind.PUBLIC or site.workspace.app_is_in(channel))
+        and (channel.kind is ConversationKind.PUBLIC or site.workspace.app_is_in(channel))
         and not (channel.archived and flag(args.get("exclude_archived")))
     ]
     page, cursor = paged(known, args, default=100)

@@ -17,11 +17,11 @@ from engine.connectors.postgresql.sessions import Connection
 from engine.port import Target
 
 __all__ = [
+    "AclEntry",
     "Catalog",
     "Database",
-    "Entry",
-    "Kind",
     "Needs",
+    "ObjectKind",
     "Owner",
     "Seen",
     "Thing",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     DATABASE = "database"
     SCHEMA = "schema"
     TABLE = "table"  # views and the like too
@@ -45,8 +45,8 @@ class Kind(StrEnum):
     NEW_SEQUENCES = "new sequences"
 
 
-class Entry(NamedTuple):
-    kind: Kind
+class AclEntry(NamedTuple):
+    kind: ObjectKind
     oid: int  # with NEW_TABLES and NEW_SEQUENCES the schema's
     privilege: str
     maker: int = 0  # with those two: the role whose future objects are meant
@@ -93,7 +93,7 @@ class Database:
 class Thing:
     """An object that has an ACL."""
 
-    kind: Kind
+    kind: ObjectKind
     oid: int
     names: tuple[str, ...]  # within the database
     owner: Owner
@@ -107,16 +107,16 @@ class Thing:
 class Needs:
     """What one target comes to. `future` helps it along but is no condition of holding it."""
 
-    core: frozenset[Entry] = frozenset()
-    path: frozenset[Entry] = frozenset()
-    future: frozenset[Entry] = frozenset()
+    core: frozenset[AclEntry] = frozenset()
+    path: frozenset[AclEntry] = frozenset()
+    future: frozenset[AclEntry] = frozenset()
 
     @property
-    def now(self) -> frozenset[Entry]:
+    def now(self) -> frozenset[AclEntry]:
         return self.core | self.path
 
     @property
-    def all(self) -> frozenset[Entry]:
+    def all(self) -> frozenset[AclEntry]:
         return self.core | self.path | self.future
 
 
@@ -135,7 +135,7 @@ class Catalog:
     """The part of a database that some targets are about."""
 
     database: Database
-    things: dict[tuple[Kind, int], Thing]
+    things: dict[tuple[ObjectKind, int], Thing]
     makers: dict[int, dict[int, Owner]] = field(default_factory=dict)  # by schema
 
     def needs(self, target: Target) -> Needs | None:
@@ -143,7 +143,7 @@ class Catalog:
         place = place_of(target.type, target.source_id)
         if place is None or place.database != self.database.oid:
             return None
-        connect = frozenset({Entry(Kind.DATABASE, place.database, "CONNECT")})
+        connect = frozenset({AclEntry(ObjectKind.DATABASE, place.database, "CONNECT")})
         match target.type, target.permission:
             case "database", "connect":
                 return Needs(connect)
@@ -160,12 +160,12 @@ class Catalog:
 
         Its schema is known by name only, from the path.
         """
-        path = {Entry(Kind.DATABASE, self.database.oid, "CONNECT")}
+        path = {AclEntry(ObjectKind.DATABASE, self.database.oid, "CONNECT")}
         if target.type in {"table", "function"} and len(names := names_in(target.path)) == 3:
             path |= {
-                Entry(Kind.SCHEMA, thing.oid, "USAGE")
+                AclEntry(ObjectKind.SCHEMA, thing.oid, "USAGE")
                 for thing in self.things.values()
-                if thing.kind is Kind.SCHEMA and thing.names == (names[1],)
+                if thing.kind is ObjectKind.SCHEMA and thing.names == (names[1],)
             }
         return Needs(path=frozenset(path))
 
@@ -177,81 +177,86 @@ class Catalog:
         kind, oid = place.thing
         if kind == "database":
             return path_of(self.database.name)
-        thing = self.things.get((Kind(kind), oid))
+        thing = self.things.get((ObjectKind(kind), oid))
         return path_of(self.database.name, *thing.names) if thing else ""
 
-    def path_of(self, entry: Entry) -> str:
-        if entry.kind is Kind.DATABASE:
+    def path_of(self, entry: AclEntry) -> str:
+        if entry.kind is ObjectKind.DATABASE:
             return path_of(self.database.name)
         return path_of(self.database.name, *self.thing(entry).names)
 
-    def has(self, entry: Entry) -> bool:
+    def has(self, entry: AclEntry) -> bool:
         """Tell whether what the entry is about was read, and is still there."""
-        kind = Kind.SCHEMA if entry.maker else entry.kind
+        kind = ObjectKind.SCHEMA if entry.maker else entry.kind
         made = not entry.maker or entry.maker in self.makers.get(entry.oid, {})
         return made and (kind, entry.oid) in self.things
 
-    def thing(self, entry: Entry) -> Thing:
-        kind = Kind.SCHEMA if entry.maker else entry.kind
+    def thing(self, entry: AclEntry) -> Thing:
+        kind = ObjectKind.SCHEMA if entry.maker else entry.kind
         return self.things[kind, entry.oid]
 
-    def owner(self, entry: Entry) -> Owner:
+    def owner(self, entry: AclEntry) -> Owner:
         """Return who may give it."""
         if entry.maker:
             return self.makers[entry.oid][entry.maker]
         return self.thing(entry).owner
 
-    def mine(self, entry: Entry) -> bool:
+    def mine(self, entry: AclEntry) -> bool:
         return self.owner(entry).mine
 
     def _needs_of_schema(
-        self, oid: int, permission: str, connect: frozenset[Entry]
+        self, oid: int, permission: str, connect: frozenset[AclEntry]
     ) -> Needs | None:
-        if (Kind.SCHEMA, oid) not in self.things:
+        if (ObjectKind.SCHEMA, oid) not in self.things:
             return None
-        usage = Entry(Kind.SCHEMA, oid, "USAGE")
+        usage = AclEntry(ObjectKind.SCHEMA, oid, "USAGE")
         core = {usage}
         for thing in self.things.values():
             if thing.owner.name.startswith(HEIRS):
                 continue  # it may hold a former grantee's code, which would run as its reader
-            if thing.schema == oid and thing.kind is Kind.TABLE:
+            if thing.schema == oid and thing.kind is ObjectKind.TABLE:
                 core |= _of_table(thing, permission)
-            elif thing.schema == oid and thing.kind is Kind.SEQUENCE:
-                core |= {Entry(Kind.SEQUENCE, thing.oid, p) for p in _SEQUENCE[permission]}
+            elif thing.schema == oid and thing.kind is ObjectKind.SEQUENCE:
+                core |= {AclEntry(ObjectKind.SEQUENCE, thing.oid, p) for p in _SEQUENCE[permission]}
         future = {
-            Entry(kind, oid, privilege, maker)
+            AclEntry(kind, oid, privilege, maker)
             for maker, owner in self.makers.get(oid, {}).items()
             if not owner.name.startswith(HEIRS)
-            for kind, privileges in ((Kind.NEW_TABLES, _TABLE), (Kind.NEW_SEQUENCES, _SEQUENCE))
+            for kind, privileges in (
+                (ObjectKind.NEW_TABLES, _TABLE),
+                (ObjectKind.NEW_SEQUENCES, _SEQUENCE),
+            )
             for privilege in privileges[permission]
         }
         return Needs(frozenset(core), connect, frozenset(future))
 
-    def _needs_of_table(self, oid: int, permission: str, connect: frozenset[Entry]) -> Needs | None:
-        table = self.things.get((Kind.TABLE, oid))
+    def _needs_of_table(
+        self, oid: int, permission: str, connect: frozenset[AclEntry]
+    ) -> Needs | None:
+        table = self.things.get((ObjectKind.TABLE, oid))
         if table is None or (permission == "truncate" and table.form not in _EMPTIED):
             return None
         core = _of_table(table, permission)
         if permission == "read-write":
             core |= {
-                Entry(Kind.SEQUENCE, thing.oid, "USAGE")
+                AclEntry(ObjectKind.SEQUENCE, thing.oid, "USAGE")
                 for thing in self.things.values()
                 if thing.table == oid
             }
-        usage = Entry(Kind.SCHEMA, table.schema, "USAGE")
+        usage = AclEntry(ObjectKind.SCHEMA, table.schema, "USAGE")
         return Needs(frozenset(core), connect | {usage})
 
-    def _needs_of_routine(self, oid: int, connect: frozenset[Entry]) -> Needs | None:
-        routine = self.things.get((Kind.ROUTINE, oid))
+    def _needs_of_routine(self, oid: int, connect: frozenset[AclEntry]) -> Needs | None:
+        routine = self.things.get((ObjectKind.ROUTINE, oid))
         if routine is None:
             return None
-        core = frozenset({Entry(Kind.ROUTINE, oid, "EXECUTE")})
-        return Needs(core, connect | {Entry(Kind.SCHEMA, routine.schema, "USAGE")})
+        core = frozenset({AclEntry(ObjectKind.ROUTINE, oid, "EXECUTE")})
+        return Needs(core, connect | {AclEntry(ObjectKind.SCHEMA, routine.schema, "USAGE")})
 
 
-def _of_table(table: Thing, permission: str) -> set[Entry]:
+def _of_table(table: Thing, permission: str) -> set[AclEntry]:
     level = "read" if table.form == _MATERIALIZED else permission
-    return {Entry(Kind.TABLE, table.oid, privilege) for privilege in _TABLE[level]}
+    return {AclEntry(ObjectKind.TABLE, table.oid, privilege) for privilege in _TABLE[level]}
 
 
 # --- Reading --------------------------------------------------------------------------------------
@@ -371,7 +376,7 @@ def read(
     connection: Connection,
     database: Database,
     targets: Iterable[Target],
-    also: Iterable[Entry] = (),
+    also: Iterable[AclEntry] = (),
 ) -> Catalog:
     """Read what the database has of the targets, and of the objects of these entries."""
     listed, more = list(targets), list(also)
@@ -380,51 +385,51 @@ def read(
         "schemas": [p.schema for p in places if p.schema],
         "relations": [
             *(p.relation for p in places if p.relation),
-            *(e.oid for e in more if e.kind in {Kind.TABLE, Kind.SEQUENCE}),
+            *(e.oid for e in more if e.kind in {ObjectKind.TABLE, ObjectKind.SEQUENCE}),
         ],
         "routines": [
             *(p.routine for p in places if p.routine),
-            *(e.oid for e in more if e.kind is Kind.ROUTINE),
+            *(e.oid for e in more if e.kind is ObjectKind.ROUTINE),
         ],
-        "places": [e.oid for e in more if e.kind is Kind.SCHEMA or e.maker],
+        "places": [e.oid for e in more if e.kind is ObjectKind.SCHEMA or e.maker],
         "names": [names[1] for t in listed if len(names := names_in(t.path)) == 3],
         "set": may_set(connection),
     }
     catalog = Catalog(database, {})
-    whole = Thing(Kind.DATABASE, database.oid, (), database.owner)
-    catalog.things[Kind.DATABASE, database.oid] = whole
+    whole = Thing(ObjectKind.DATABASE, database.oid, (), database.owner)
+    catalog.things[ObjectKind.DATABASE, database.oid] = whole
     for oid, name, role, *owned in connection.execute(_SCHEMAS, scope):
         owner = Owner(*owned)
-        catalog.things[Kind.SCHEMA, oid] = Thing(Kind.SCHEMA, oid, (name,), owner)
+        catalog.things[ObjectKind.SCHEMA, oid] = Thing(ObjectKind.SCHEMA, oid, (name,), owner)
         catalog.makers[oid] = {role: owner}
     for row in connection.execute(_RELATIONS, scope):
         oid, name, schema_name, role, *owned, schema, form, table = row
         owner = Owner(*owned)
-        kind = Kind.SEQUENCE if form == "S" else Kind.TABLE
+        kind = ObjectKind.SEQUENCE if form == "S" else ObjectKind.TABLE
         inside = (schema_name, name)
         catalog.things[kind, oid] = Thing(kind, oid, inside, owner, schema, form, table)
         catalog.makers.setdefault(schema, {})[role] = owner
     if scope["routines"]:
         for oid, schema_name, address, name, schema, *owned in connection.execute(_ROUTINES, scope):
             inside, owner = (schema_name, name), Owner(*owned)
-            routine = Thing(Kind.ROUTINE, oid, inside, owner, schema, address=address)
-            catalog.things[Kind.ROUTINE, oid] = routine
+            routine = Thing(ObjectKind.ROUTINE, oid, inside, owner, schema, address=address)
+            catalog.things[ObjectKind.ROUTINE, oid] = routine
     return catalog
 
 
-def entries(connection: Connection, catalog: Catalog, role: int) -> dict[Entry, Seen]:
+def entries(connection: Connection, catalog: Catalog, role: int) -> dict[AclEntry, Seen]:
     """Read which entries name the role in this database."""
     found = {}
     for row in connection.execute(_ENTRIES, {"role": role, "set": may_set(connection)}):
         kind, oid, privilege, maker, schema, revocable, others, *owner, by_option = row
         seen = Seen(schema, revocable, others, by_option)
-        found[Entry(Kind(kind), oid, privilege, maker)] = seen
+        found[AclEntry(ObjectKind(kind), oid, privilege, maker)] = seen
         if maker:
             catalog.makers.setdefault(oid, {}).setdefault(maker, Owner(*owner))
     return found
 
 
-def effective(connection: Connection, role: int | str, wanted: Iterable[Entry]) -> set[Entry]:
+def effective(connection: Connection, role: int | str, wanted: Iterable[AclEntry]) -> set[AclEntry]:
     """Tell which of the entries the role has in effect, by whatever way: PUBLIC, membership …
 
     “public” is what everybody has.
@@ -439,7 +444,7 @@ def effective(connection: Connection, role: int | str, wanted: Iterable[Entry]) 
         "privileges": [entry.privilege for entry in listed],
     }
     rows = connection.execute(_EFFECTIVE, values)
-    return {Entry(Kind(kind), oid, privilege) for kind, oid, privilege in rows}
+    return {AclEntry(ObjectKind(kind), oid, privilege) for kind, oid, privilege in rows}
 
 
 def by_name(connection: Connection, database: Database, targets: Iterable[Target]) -> list[Target]:
@@ -465,8 +470,8 @@ def by_name(connection: Connection, database: Database, targets: Iterable[Target
 
 
 def change(
-    have: Mapping[Entry, Seen], wanted: Iterable[Needs], unwanted: Iterable[Needs]
-) -> tuple[set[Entry], set[Entry]]:
+    have: Mapping[AclEntry, Seen], wanted: Iterable[Needs], unwanted: Iterable[Needs]
+) -> tuple[set[AclEntry], set[AclEntry]]:
     """Tell which entries to give and which to take.
 
     What only unwanted targets need goes. The path goes if nothing is left that it leads to, be it
@@ -479,7 +484,7 @@ def change(
     take = {e for needs in listed for e in (*needs.core, *needs.future)} & ours - keep
     left = {entry: seen for entry, seen in have.items() if entry not in take or seen.others}
     path = {entry for needs in listed for entry in needs.path} & left.keys() & ours - keep
-    for entry in sorted(path, key=lambda e: e.kind is Kind.DATABASE):  # the deepest first
+    for entry in sorted(path, key=lambda e: e.kind is ObjectKind.DATABASE):  # the deepest first
         if not any(_leads_to(entry, other, seen) for other, seen in left.items()):
             take.add(entry)
             if not left[entry].others:
@@ -487,15 +492,15 @@ def change(
     return give, take
 
 
-def _leads_to(path: Entry, entry: Entry, seen: Seen) -> bool:
-    if path.kind is Kind.DATABASE:
-        return entry.kind is not Kind.DATABASE
-    return seen.schema == path.oid and entry.kind is not Kind.SCHEMA
+def _leads_to(path: AclEntry, entry: AclEntry, seen: Seen) -> bool:
+    if path.kind is ObjectKind.DATABASE:
+        return entry.kind is not ObjectKind.DATABASE
+    return seen.schema == path.oid and entry.kind is not ObjectKind.SCHEMA
 
 
 def falls_short(
-    catalog: Catalog, target: Target, needs: Needs, missing: AbstractSet[Entry]
-) -> tuple[Entry | None, str]:
+    catalog: Catalog, target: Target, needs: Needs, missing: AbstractSet[AclEntry]
+) -> tuple[AclEntry | None, str]:
     """Tell what a target lacks: the entry that it cannot be had without, or what was left out.
 
     A schema is given as far as it can be: it can be had if anything in it can, or if it is empty.
@@ -506,7 +511,7 @@ def falls_short(
     first = min(lacking)
     if target.type != "schema":
         return first, ""
-    inside = {e for e in needs.core if e.kind is not Kind.SCHEMA}
+    inside = {e for e in needs.core if e.kind is not ObjectKind.SCHEMA}
     if lacking - inside or not inside - lacking:
         return min(lacking - inside, default=first), ""
     return None, _left_out(catalog, target, lacking, inside - lacking)
@@ -516,16 +521,16 @@ NAMED = 5  # things that are named one by one; of more their number is told
 
 
 def _left_out(
-    catalog: Catalog, target: Target, lacking: AbstractSet[Entry], given: AbstractSet[Entry]
+    catalog: Catalog, target: Target, lacking: AbstractSet[AclEntry], given: AbstractSet[AclEntry]
 ) -> str:
     """Name what could not be given of a schema, and whose it is."""
     by_owner = defaultdict[str, set[str]](set)
     place = place_of(target.type, target.source_id)
     for thing in catalog.things.values():
-        of_heir = thing.owner.name.startswith(HEIRS) and thing.kind is Kind.TABLE
+        of_heir = thing.owner.name.startswith(HEIRS) and thing.kind is ObjectKind.TABLE
         if target.type == "schema" and place and thing.schema == place.schema and of_heir:
             by_owner[thing.owner.name].add(path_of(thing.names[-1]))
-    tables = {entry.oid for entry in lacking if entry.kind is Kind.TABLE}
+    tables = {entry.oid for entry in lacking if entry.kind is ObjectKind.TABLE}
     partly = {entry.oid for entry in given}
     for entry in lacking:
         thing = catalog.thing(entry)

@@ -22,7 +22,7 @@ from engine.connectors.postgresql.server import (
 )
 from engine.connectors.postgresql.sessions import Address, Connection
 from engine.connectors.postgresql.trace import unpacked
-from engine.connectors.postgresql.work import Work, look
+from engine.connectors.postgresql.work import Application, look
 from engine.port import Check, Discovered, Login, Order, Outcome, Report, Target, Unavailable
 
 __all__ = ["PostgreSQL", "Show"]
@@ -119,7 +119,7 @@ class PostgreSQL:
     def apply(self, order: Order) -> Report:
         """Make the account hold what is wanted and not what is unwanted; look; report."""
         with self.sessions.main(writing=True) as main:
-            return Work(self.sessions, main, order).run()
+            return Application(self.sessions, main, order).run()
 
     def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
         """Name every entry and membership of the login that the targets do not come to."""

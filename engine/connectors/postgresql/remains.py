@@ -260,7 +260,7 @@ def unexplained(
             known |= seen[0]
             found += [(f", in {where}", remain) for remain in seen[1]]
             continue
-        known.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
+        known.add((acl.ObjectKind.DATABASE, database.oid, "CONNECT", 0))
         if named:
             yield f"something in the database {where}, which cannot be entered"
     found += [("", remain) for remain in read(main, role.oid, shared=True)]

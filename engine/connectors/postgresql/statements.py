@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from engine.connectors.postgresql.acl import Catalog, Entry, Kind, Owner, Thing
+from engine.connectors.postgresql.acl import AclEntry, Catalog, ObjectKind, Owner, Thing
 from engine.connectors.postgresql.sessions import GONE, NO, Connection, acting_as, said
 
 __all__ = ["carry_out"]
@@ -22,14 +22,14 @@ _PRIVILEGES: dict[str, sql.Composable] = {
     "TRUNCATE": sql.SQL("truncate"),
     "EXECUTE": sql.SQL("execute"),
 }
-_KINDS: dict[Kind, sql.Composable] = {
-    Kind.DATABASE: sql.SQL("database"),
-    Kind.SCHEMA: sql.SQL("schema"),
-    Kind.TABLE: sql.SQL("table"),
-    Kind.SEQUENCE: sql.SQL("sequence"),
-    Kind.ROUTINE: sql.SQL("routine"),
-    Kind.NEW_TABLES: sql.SQL("tables"),
-    Kind.NEW_SEQUENCES: sql.SQL("sequences"),
+_KINDS: dict[ObjectKind, sql.Composable] = {
+    ObjectKind.DATABASE: sql.SQL("database"),
+    ObjectKind.SCHEMA: sql.SQL("schema"),
+    ObjectKind.TABLE: sql.SQL("table"),
+    ObjectKind.SEQUENCE: sql.SQL("sequence"),
+    ObjectKind.ROUTINE: sql.SQL("routine"),
+    ObjectKind.NEW_TABLES: sql.SQL("tables"),
+    ObjectKind.NEW_SEQUENCES: sql.SQL("sequences"),
 }
 _GIVE = sql.SQL("grant {privileges} on {kind} {names} to {role}")
 _TAKE = sql.SQL(
@@ -43,17 +43,17 @@ def carry_out(
     catalog: Catalog,
     role: str,
     *,
-    give: AbstractSet[Entry] = frozenset(),
-    take: AbstractSet[Entry] = frozenset(),
+    give: AbstractSet[AclEntry] = frozenset(),
+    take: AbstractSet[AclEntry] = frozenset(),
     one_by_one: bool = False,
-) -> dict[Entry, str]:
+) -> dict[AclEntry, str]:
     """Give or take, inside the caller's transaction.
 
     What Latchkey has no right to stays as it is, which the caller sees when it reads again. What
     the server refuses besides undoes all, and raises; `one_by_one`, it is returned, with the
     server's words, and the rest is done.
     """
-    refused = dict[Entry, str]()
+    refused = dict[AclEntry, str]()
     for order, chosen in ((_TAKE, take), (_GIVE, give)):
         for group in _groups(catalog, chosen, one_by_one=one_by_one):
             statement = _statement(catalog, order, role, group)
@@ -71,13 +71,15 @@ def carry_out(
     return refused
 
 
-def _alone(connection: Connection, catalog: Catalog, entry: Entry, statement: sql.Composed) -> None:
+def _alone(
+    connection: Connection, catalog: Catalog, entry: AclEntry, statement: sql.Composed
+) -> None:
     """Run it in a transaction of its own.
 
     An owner that is not let into its own thing's schema is let in for that moment.
     """
     owner = catalog.owner(entry)
-    schema = catalog.things.get((Kind.SCHEMA, catalog.thing(entry).schema))
+    schema = catalog.things.get((ObjectKind.SCHEMA, catalog.thing(entry).schema))
     with connection.transaction():
         helped = bool(owner.to_become and schema and schema.owner.mine)
         if helped and schema:
@@ -98,13 +100,13 @@ def _let_in(connection: Connection, schema: Thing, owner: Owner, words: LiteralS
 
 
 def _groups(
-    catalog: Catalog, chosen: Collection[Entry], *, one_by_one: bool
-) -> Iterator[list[Entry]]:
+    catalog: Catalog, chosen: Collection[AclEntry], *, one_by_one: bool
+) -> Iterator[list[AclEntry]]:
     """Gather what one statement can say: the same privileges on several objects of one kind."""
-    by_object = defaultdict[tuple[Kind, int, int], list[Entry]](list)
+    by_object = defaultdict[tuple[ObjectKind, int, int], list[AclEntry]](list)
     for entry in sorted(chosen):
         by_object[entry.kind, entry.oid, entry.maker].append(entry)
-    alike = defaultdict[tuple[object, ...], list[Entry]](list)
+    alike = defaultdict[tuple[object, ...], list[AclEntry]](list)
     for (kind, oid, maker), group in by_object.items():
         owner = catalog.owner(group[0])
         alone = (oid, maker) if maker or one_by_one or not owner.mine else ()
@@ -113,7 +115,7 @@ def _groups(
     yield from alike.values()
 
 
-def _statement(catalog: Catalog, order: sql.SQL, role: str, group: list[Entry]) -> sql.Composed:
+def _statement(catalog: Catalog, order: sql.SQL, role: str, group: list[AclEntry]) -> sql.Composed:
     first = group[0]
     things = {entry.oid: catalog.thing(entry) for entry in group}
     names = [_name(catalog, thing) for thing in things.values()]

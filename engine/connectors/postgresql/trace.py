@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
-from engine.connectors.postgresql.acl import Entry, Kind, Needs
+from engine.connectors.postgresql.acl import AclEntry, Needs, ObjectKind
 
 __all__ = ["Trace", "as_needs", "packed", "unpacked"]
 
-Trace = dict[tuple[str, str], frozenset[Entry]]  # by source id and permission
+Trace = dict[tuple[str, str], frozenset[AclEntry]]  # by source id and permission
 
 
 def packed(server: str, trace: Trace) -> str:
@@ -40,7 +40,7 @@ def unpacked(server: str, text: str) -> Trace:
 def _read(targets: Iterable[tuple[str, str, Iterable[tuple[str, str, int, list[int]]]]]) -> Trace:
     return {
         (str(source_id), str(permission)): frozenset(
-            Entry(Kind(kind), int(oid), str(privilege), int(maker))
+            AclEntry(ObjectKind(kind), int(oid), str(privilege), int(maker))
             for kind, privilege, maker, oids in entries
             for oid in oids
         )
@@ -48,11 +48,11 @@ def _read(targets: Iterable[tuple[str, str, Iterable[tuple[str, str, int, list[i
     }
 
 
-def as_needs(given: AbstractSet[Entry]) -> Needs:
+def as_needs(given: AbstractSet[AclEntry]) -> Needs:
     """Return what was given for a target as what it comes to."""
     path = {e for e in given if e.privilege == "CONNECT" or (e.kind, e.privilege) == _USAGE}
     future = {e for e in given if e.maker}
     return Needs(frozenset(given - path - future), frozenset(path), frozenset(future))
 
 
-_USAGE = (Kind.SCHEMA, "USAGE")
+_USAGE = (ObjectKind.SCHEMA, "USAGE")

@@ -38,8 +38,8 @@ class Visit:
     wanted: Sequence[Target]
     unwanted: Sequence[Target]
     refused: dict[Target, Outcome] = field(default_factory=dict[Target, Outcome])
-    said: dict[acl.Entry, str] = field(default_factory=dict[acl.Entry, str])
-    given: frozenset[acl.Entry] = frozenset()
+    said: dict[acl.AclEntry, str] = field(default_factory=dict[acl.AclEntry, str])
+    given: frozenset[acl.AclEntry] = frozenset()
     failed: Outcome | None = None  # giving did, and what had to go has gone
 
     def find_gone(self) -> None:
@@ -124,11 +124,11 @@ class Visit:
             self.work.outcomes[target] = held if left else ABSENT
 
     @staticmethod
-    def _core(catalog: acl.Catalog, target: Target) -> frozenset[acl.Entry]:
+    def _core(catalog: acl.Catalog, target: Target) -> frozenset[acl.AclEntry]:
         needs = catalog.needs(target)
         return needs.core if needs else frozenset()
 
-    def _trace(self, target: Target) -> frozenset[acl.Entry]:
+    def _trace(self, target: Target) -> frozenset[acl.AclEntry]:
         return self.work.trace.get((target.source_id, target.permission), frozenset())
 
     def _dropped(self, catalog: acl.Catalog) -> list[acl.Needs]:
@@ -137,7 +137,9 @@ class Visit:
         traces = [as_needs(self._known(catalog, self._trace(t))) for t in self.unwanted]
         return [*by_name, *traces]
 
-    def _known(self, catalog: acl.Catalog, entries: AbstractSet[acl.Entry]) -> frozenset[acl.Entry]:
+    def _known(
+        self, catalog: acl.Catalog, entries: AbstractSet[acl.AclEntry]
+    ) -> frozenset[acl.AclEntry]:
         return frozenset(e for e in entries if catalog.has(e))
 
     def _standing(self, catalog: acl.Catalog) -> list[acl.Needs]:
@@ -161,7 +163,7 @@ class Visit:
         return [needs for target in wanted if (needs := catalog.needs(target))]
 
     def _renamed(
-        self, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
+        self, catalog: acl.Catalog, have: Mapping[acl.AclEntry, acl.Seen]
     ) -> dict[Target, Outcome]:
         """Find what would be given under another name than the one that was approved."""
         found = {}
@@ -173,7 +175,7 @@ class Visit:
         return found
 
     def _undo(
-        self, connection: Connection, catalog: acl.Catalog, give: AbstractSet[acl.Entry]
+        self, connection: Connection, catalog: acl.Catalog, give: AbstractSet[acl.AclEntry]
     ) -> None:
         """Take back at once what was given of something that cannot be had: refused is absent."""
         have = acl.entries(connection, catalog, self.role.oid)
@@ -187,7 +189,7 @@ class Visit:
         carry_out(connection, catalog, name, take=take & give, one_by_one=True)
 
     def _fell_short(
-        self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
+        self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.AclEntry, acl.Seen]
     ) -> dict[Target, Outcome]:
         missing = self._missing(connection, catalog, have)
         found = {}
@@ -200,8 +202,8 @@ class Visit:
         return found
 
     def _missing(
-        self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]
-    ) -> set[acl.Entry]:
+        self, connection: Connection, catalog: acl.Catalog, have: Mapping[acl.AclEntry, acl.Seen]
+    ) -> set[acl.AclEntry]:
         needs = [catalog.needs(target) for target in self.wanted]
         missing = {e for each in needs if each for e in each.now} - have.keys()
         return missing - acl.effective(connection, self.role.oid, missing)
@@ -228,7 +230,7 @@ class Visit:
             self.work.outcomes[target] = self._judge_unwanted(catalog, left, trouble)
         self._remember(catalog, have)
 
-    def _remember(self, catalog: acl.Catalog, have: Mapping[acl.Entry, acl.Seen]) -> None:
+    def _remember(self, catalog: acl.Catalog, have: Mapping[acl.AclEntry, acl.Seen]) -> None:
         """Keep what leads back to all that was given, should it move meanwhile."""
         ours = {entry for entry, seen in have.items() if seen.revocable}
         known = self.given.union(*self.work.trace.values())
@@ -240,7 +242,7 @@ class Visit:
             self.work.trace[key] = frozenset() if gone else left
 
     def _judge_wanted(
-        self, catalog: acl.Catalog, target: Target, missing: AbstractSet[acl.Entry]
+        self, catalog: acl.Catalog, target: Target, missing: AbstractSet[acl.AclEntry]
     ) -> Outcome:
         needs = catalog.needs(target)
         if needs is None:
@@ -251,7 +253,7 @@ class Visit:
         return Outcome(Presence.HELD, left_out=left_out)
 
     def _judge_unwanted(
-        self, catalog: acl.Catalog, left: Mapping[acl.Entry, acl.Seen], trouble: str
+        self, catalog: acl.Catalog, left: Mapping[acl.AclEntry, acl.Seen], trouble: str
     ) -> Outcome:
         if ours := sorted(entry for entry, seen in left.items() if seen.revocable):
             return unknown(self._lacking("take back", catalog, ours[0]))
@@ -262,14 +264,14 @@ class Visit:
             self.work.notes.append(f"Left in place, as somebody else gave it: {words}.")
         return unknown(trouble) if trouble else ABSENT
 
-    def _lacking(self, verb: str, catalog: acl.Catalog, entry: acl.Entry) -> str:
+    def _lacking(self, verb: str, catalog: acl.Catalog, entry: acl.AclEntry) -> str:
         """Say what Latchkey may not do, and what would cure it."""
         reason = f"Latchkey may not {verb} {_words(catalog, entry)}"
         if catalog.mine(entry) and entry in self.said:
             return f"{reason}: {self.said[entry]}."
         return f"{reason}. {cure(self.work.main, catalog.owner(entry))}"
 
-    def _by_option(self, catalog: acl.Catalog, entry: acl.Entry) -> str:
+    def _by_option(self, catalog: acl.Catalog, entry: acl.AclEntry) -> str:
         """Who may act as the owner can no longer act by a grant option of its own."""
         cure = f"REVOKE {ident(catalog.owner(entry).name)} FROM {ident(self.work.me)};"
         return (
@@ -279,6 +281,6 @@ class Visit:
         )
 
 
-def _words(catalog: acl.Catalog, entry: acl.Entry) -> str:
+def _words(catalog: acl.Catalog, entry: acl.AclEntry) -> str:
     future = f" for {entry.kind}" if entry.maker else ""
     return f"{entry.privilege}{future} on {catalog.path_of(entry)}"

@@ -36,7 +36,7 @@ from engine.connectors.postgresql.trace import Trace, packed
 from engine.connectors.postgresql.visit import Visit
 from engine.port import Order, Outcome, Presence, Report, Secret, Target
 
-__all__ = ["Work", "look"]
+__all__ = ["Application", "look"]
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ def _look_into(
     return {target: held(target) for target in targets}
 
 
-class Work(Task):
+class Application(Task):
     """One `apply`."""
 
     def __init__(self, server: Server, main: Connection, order: Order) -> None:
@@ -437,7 +437,7 @@ class Work(Task):
                     kept |= known
                     left += [f"{each}, in {where}" for each in self._take(connection, role, known)]
             except psycopg.Error as error:
-                kept.add((acl.Kind.DATABASE, database.oid, "CONNECT", 0))
+                kept.add((acl.ObjectKind.DATABASE, database.oid, "CONNECT", 0))
                 if named:
                     left.append(f"something in {where}, which cannot be entered ({said(error)})")
         left += map(str, self._take(self.main, role, kept, shared=True))

@@ -10,14 +10,14 @@ from engine.commands import Command
 from engine.facts import Facts
 from engine.holdings import Wishes, held_elsewhere
 from engine.inventory import Entitlement, EntitlementId
-from engine.outcome import NO_SUCH_REQUEST, Decision, Entry, Refusal
+from engine.outcome import NO_SUCH_REQUEST, AuditEntry, Decision, Refusal
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import apply, facts
 from storage.company import Company, knowing
 from storage.database import Write
 
 
-class Book:
+class UnitOfWork:
     """Each command is decided on the newest value of its request; `store` writes the outcome.
 
     Open it with every request that shares an account with those to be decided (`facts.together`,
@@ -35,7 +35,7 @@ class Book:
         for request in self._before.values():
             for grant in request.grants:
                 self._on[grant.account].add(request.id)
-        self._extra: list[tuple[RequestId | None, Entry]] = []
+        self._extra: list[tuple[RequestId | None, AuditEntry]] = []
         wanted = {e for r in self._before.values() for e in r.entitlements}
         self.entitlements: Mapping[EntitlementId, Entitlement] = _Inventory(tx, company, wanted)
 
@@ -65,7 +65,7 @@ class Book:
             )
         return result
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: AuditEntry) -> None:
         """Put a line into the audit that belongs to no request."""
         self._extra.append((None, entry))
 
@@ -113,7 +113,7 @@ def carry_out(
     tx: Write, company: Company, id_: RequestId, command: Command, now: datetime
 ) -> Decision | Refusal:
     """Decide a command on a stored request, and store what was decided."""
-    book = Book(tx, company, facts.together(tx, [id_]), now)
+    book = UnitOfWork(tx, company, facts.together(tx, [id_]), now)
     result = book.decide(id_, command)
     book.store()
     return result
