@@ -156,6 +156,10 @@ _KNOWN_RESOURCES = (
     .order_by(col(ResourceRow.id))
     .limit(PAGE)
 )
+_HOW_MANY = select(func.count()).where(
+    col(ResourceRow.integration_id) == bindparam("system"),
+    col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
+)
 _THESE_RESOURCES = (
     select(ResourceRow)
     .where(
@@ -696,7 +700,9 @@ def integrations(
     for id_, row in known.items():
         if id_ not in wanted and row.listed:
             row.listed = False
-            log.append((None, AuditEntry("integration_dropped", SYSTEM, {"integration": id_})))
+            there = tx.execute(_HOW_MANY, {"system": id_}).scalar_one()
+            detail = {"integration": id_, "gone": there}
+            log.append((None, AuditEntry("integration_dropped", SYSTEM, detail)))
             what.systems.add(id_)
     if log:
         tx.flush()

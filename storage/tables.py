@@ -46,6 +46,7 @@ class CompanyRow(SQLModel, table=True):
     `epoch` is the number of the last change. Tombstones of changes up to `forgotten` are no more.
     """
 
+    __tablename__ = "company"
     id: int = Field(default=1, primary_key=True)
     epoch: int = 0
     forgotten: int = _number(0)
@@ -178,7 +179,7 @@ class RequestRow(SQLModel, table=True):
 class ChangeRow(SQLModel, table=True):
     """What a change of facts touches, until all live requests that it does are woken.
 
-    Those with ids up to `after` are, but for those `left`, which somebody held locked. Those after
+    Those with ids up to `after` are, but for those that somebody held `locked`. Those after
     `until` were made later. `held`: the intake that it is a part of has not come to its end.
     """
 
@@ -187,7 +188,7 @@ class ChangeRow(SQLModel, table=True):
     what: dict[str, Any] = _json()
     after: int = 0
     until: int
-    left: list[int] = _json()
+    locked: list[int] = _json()
     held: bool = False
 
 

@@ -52,7 +52,7 @@ _FIRST = (
         col(ChangeRow.what),
         col(ChangeRow.after),
         col(ChangeRow.until),
-        col(ChangeRow.left),
+        col(ChangeRow.locked),
     )
     .where(~col(ChangeRow.held), col(ChangeRow.id) > bindparam("but"))
     .order_by(col(ChangeRow.id))
@@ -87,20 +87,22 @@ class Touched:
         }
 
 
-_TOUCHED = TypeAdapter(Touched)
+_TOUCHED, _LOCKED = TypeAdapter(Touched), TypeAdapter(list[int])
 
 
-def _read(what: object) -> Touched:
-    """Return what is touched; where that cannot be read, it may be anything."""
+def _read(session: Read, id_: int, what: object, locked: object) -> tuple[Touched, list[int]]:
+    """Return what is touched, and who is locked; where that cannot be read, it may be anything."""
     try:
-        return _TOUCHED.validate_python(what)
+        return _TOUCHED.validate_python(what), _LOCKED.validate_python(locked)
     except ValueError:
-        return Touched(everything=True)
+        sentence = "What a change touches cannot be read: every live request is looked at."
+        session.unread.note("change", id_, [what, locked], sentence)
+        return Touched(everything=True), []
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One that is not through: requests with ids up to `after` are woken, but for those `left`.
+    """One that is not through: requests with ids up to `after` are woken, but for those `locked`.
 
     Those up to `until` were there before it.
     """
@@ -109,14 +111,14 @@ class Change:
     touched: Touched
     after: int
     until: int
-    left: tuple[int, ...]
+    locked: tuple[int, ...]
 
 
 def note(tx: Write, touched: Touched, *, held: bool = False) -> None:
     """Store what this transaction's change touches. `held`: until `release`."""
     ((until,),) = tx.ask(_NEWEST) if touched else ((None,),)
     if until is not None:  # who asks later knows it already
-        row = {"what": touched.dumped(), "after": 0, "until": until, "left": [], "held": held}
+        row = {"what": touched.dumped(), "after": 0, "until": until, "locked": [], "held": held}
         batch.add(tx, ChangeRow, [row])
         tx.wake("clock")
 
@@ -130,8 +132,9 @@ def release(tx: Write) -> None:
 def first(database: Database, but: int = 0) -> Change | None:
     """Return the oldest change that is not through, of those after `but`."""
     with database.read() as session:
-        for id_, what, after, until, left in session.ask(_FIRST, {"but": but}):
-            return Change(id_ or 0, _read(what), after, until, tuple(left))
+        for id_, what, after, until, locked in session.ask(_FIRST, {"but": but}):
+            it, still = _read(session, id_ or 0, what, locked)
+            return Change(id_ or 0, it, after, until, tuple(still))
     return None
 
 
@@ -165,7 +168,7 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
 
     Those that somebody holds locked are left for the next time. Where none are, it is through.
     """
-    wanted = [*change.left, *ids]
+    wanted = [*change.locked, *ids]
     mine = select(col(RequestRow.id)).where(col(RequestRow.id).in_(wanted))
     in_order = mine.order_by(col(RequestRow.id)).with_for_update(skip_locked=True)
     free = [*tx.execute(in_order).scalars()]
@@ -175,7 +178,7 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
     this = col(ChangeRow.id) == change.id
     if ids or left:
         after = ids[-1] if ids else change.after
-        tx.execute(update(ChangeRow).where(this).values(after=after, left=left))
+        tx.execute(update(ChangeRow).where(this).values(after=after, locked=left))
     else:
         tx.execute(delete(ChangeRow).where(this))
     tx.wake("clock")

@@ -23,7 +23,7 @@ from bot.usecases.folder import OLDER
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
 from manifests import BadManifestsError, marked_yaml
-from storage import files, schema, sync
+from storage import files, schema, sync, touched
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
@@ -414,7 +414,7 @@ def break_off(replica, monkeypatch) -> str:
     people = (replica.folder / "people.yaml").read_text()
     replica.write("people.yaml", people.partition("  - id: casey\n")[0])
     with monkeypatch.context() as dying:
-        dying.setattr(sync, "flows", killed)
+        dying.setattr(sync, "flow_steps", killed)
         with pytest.raises(KilledError):
             replica.look()
     return "casey"
@@ -453,7 +453,7 @@ def test_who_waits_for_an_intake_that_was_broken_off_is_woken_at_a_start(replica
     break_off(replica, monkeypatch)
     replica.write("flows.yaml", "flows: 7")
     woken = []
-    monkeypatch.setattr(sync, "_wake", lambda _, now: woken.append(now))
+    monkeypatch.setattr(touched, "release", woken.append)
 
     replica.start()
     replica.watch.begin()
@@ -588,7 +588,7 @@ def test_an_unexpected_fault_of_an_intake_is_told(replica, monkeypatch):
         raise RuntimeError
 
     add_flow(replica)
-    monkeypatch.setattr(sync, "flows", broken)
+    monkeypatch.setattr(sync, "flow_steps", broken)
     monkeypatch.setattr(watch, "EVERY", 0.01)
 
     replica.watch.begin()

@@ -56,7 +56,7 @@ class ExchangeMember(Operator):  # type: ignore[misc]
         return node
 
     def _next(self, node: Any) -> str:
-        if node.type not in {"power", "atom_expr"} or len(node.children[1].children) != 2:
+        if node.type not in {"power", "atom_expr"} or node.children[1].type != "trailer":
             return ""
         enum = self._enums.get(getattr(node.children[0], "value", ""))
         names = [member.name for member in enum] if enum else []

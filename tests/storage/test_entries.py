@@ -151,8 +151,7 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "a system goes, and all that it had": (
         by_sync(sync.integrations, BOTH[:1]),
         [
-            (SYSTEM, "integration_dropped", {"integration": WIKI}),
-            (SYSTEM, "discovered", {"integration": WIKI, "new": 0, "gone": 2}),
+            (SYSTEM, "integration_dropped", {"integration": WIKI, "gone": 2}),
         ],
     ),
     "a system has something new, and something is gone": (

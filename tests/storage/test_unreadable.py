@@ -22,9 +22,11 @@ from storage import (
     servers,
     succession,
     sync,
+    touched,
 )
 from storage.jobs import JobKind
 from storage.tables import AuditRow, GrantRow, RequestRow
+from storage.touched import Touched
 from storage.types import UtcDateTime
 from tests.support.stored import (
     ADA,
@@ -34,6 +36,7 @@ from tests.support.stored import (
     DORA,
     GROUPS,
     HOUR,
+    MIA,
     MINUTE,
     PEOPLE,
     PG,
@@ -190,6 +193,8 @@ def house(stored, owner):
     ]
     stored.converge()
     waiting = stored.submit("write on shop.orders", by=BOB, flow=WRITING)
+    with stored.database.write() as tx:
+        touched.note(tx, Touched(people={MIA}))
     assert all(stored.again(r).state is State.ACTIVE for r in running)
     return House(stored, owner, running, waiting)
 

@@ -93,7 +93,7 @@ def upgrade() -> None:
         sa.Column("what", Json, nullable=False),
         sa.Column("after", sa.Integer(), nullable=False),
         sa.Column("until", sa.Integer(), nullable=False),
-        sa.Column("left", Json, nullable=False),
+        sa.Column("locked", Json, nullable=False),
         sa.Column("held", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
