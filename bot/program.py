@@ -20,7 +20,7 @@ from bot.loops.messages import MessageLoop
 from bot.loops.strangers import Strangers
 from bot.loops.upkeep import Upkeep
 from bot.loops.watch import Watch
-from bot.operations import greeting, open_files
+from bot.operations import greeting, memory, open_files
 from bot.operations.server import Servers
 from bot.operations.signals import Asked
 from bot.runtime.pool import Pool, in_time
@@ -99,8 +99,10 @@ class Program:
         if self.database.file and (why := files.exposed(self.database.file)):
             log.error("others can change the database's files", why=why)
         self._lock = claims.lock_file(self.database)
-        self._look_at_what_is_there()
-        if not self.services.knows_somebody() and (missing := self.servers.listen()):
+        with memory.undisturbed():
+            self._look_at_what_is_there()
+            knows_somebody = self.services.knows_somebody()
+        if not knows_somebody and (missing := self.servers.listen()):
             raise missing[0]
         self.watch.begin()
         self.heart.register()

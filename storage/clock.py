@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, text, union_all, update
+from sqlalchemy import bindparam, literal, select, text, union_all, update
 from sqlmodel import col
 
 from engine import alarms
@@ -14,7 +14,8 @@ from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 from storage import apply, facts
 from storage.company import Company, knowing
 from storage.database import Database, Read, Write
-from storage.tables import LIVE, RequestRow
+from storage.tables import LIVE, ChangeRow, RequestRow
+from storage.types import UtcDateTime
 from storage.unit_of_work import UnitOfWork
 
 NEVER = 100 * MAX_DURATION  # ahead: no request is to be looked at so late
@@ -35,8 +36,12 @@ _IMPOSSIBLE = (
     .limit(bindparam("limit"))
     .subquery()
 )
-_BOTH = union_all(select(_COME), select(_IMPOSSIBLE)).subquery()
-DUE = select(_BOTH.c.id).order_by(_BOTH.c.wake_at).limit(bindparam("limit"))
+# In one question: it is asked every second, and a change is seldom.
+_CHANGED = select(
+    literal(0).label("id"), bindparam("now", type_=UtcDateTime).label("wake_at")
+).where(select(col(ChangeRow.id)).where(~col(ChangeRow.held)).exists())
+_ALL = union_all(select(_COME), select(_IMPOSSIBLE), _CHANGED).subquery()
+DUE = select(_ALL.c.id).order_by(_ALL.c.wake_at).limit(bindparam("limit"))
 _LIVE = (
     select(
         col(RequestRow.id), col(RequestRow.version), col(RequestRow.body), col(RequestRow.wake_at)
@@ -48,13 +53,20 @@ _LIVE = (
 
 
 def due(database: Database, now: datetime, limit: int) -> list[RequestId]:
+    """Return requests whose moment has come, as `look` does."""
+    return look(database, now, limit)[0]
+
+
+def look(database: Database, now: datetime, limit: int) -> tuple[list[RequestId], bool]:
     """Return requests whose `wake_at` has come, the longest waiting first. No transaction.
 
-    One that is no possible moment has come, too: a tick sets it right.
+    One that is no possible moment has come, too: a tick sets it right. True: facts have changed
+    (`storage.touched`); it may not be said before what is due is fewer than the limit.
     """
     with database.read() as session:
         rows = session.ask(DUE, {"now": now, "never": now + NEVER, "limit": limit})
-    return [RequestId(id_ or 0) for (id_,) in rows]
+    ids = [RequestId(id_) for (id_,) in rows if id_]
+    return ids, len(ids) < len(rows)
 
 
 def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:

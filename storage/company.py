@@ -362,7 +362,9 @@ class _Reading:
         rows = self._rows(_FLOWS)
         if not rows and not renamed:
             return {}, self._before.revisions
-        known = {of: r.renamed(renamed) for of, r in self._before.revisions.items()}
+        known = self._before.revisions
+        if renamed:
+            known = {of: revision.renamed(renamed) for of, revision in known.items()}
         changed = {FlowId(row[0]): row for row in rows}
         names = {id_: row[1] for id_, row in changed.items()}
         kept = {of: r for of, r in known.items() if of[0] not in changed}

@@ -64,10 +64,10 @@ from storage.tables import (
 from storage.touched import Touched
 from storage.types import among, together
 
-AT_ONCE = 100  # people in one transaction, which others wait for
+AT_ONCE = 50  # people in one transaction, which others wait for
 FLOWS_AT_ONCE = 25
-GONE_AT_ONCE = 200  # resources
-ROWS_AT_ONCE = 400  # resources, and what can be had on them
+GONE_AT_ONCE = 100  # resources
+ROWS_AT_ONCE = 200  # resources, and what can be had on them
 PAGE = 1000  # rows that are read at once
 Log = list[tuple[None, AuditEntry]]
 SyncStep = Callable[[Write], None]

@@ -17,11 +17,13 @@ log = structlog.get_logger()
 def drain(services: Services, begin: Callable[[], None] = lambda: None) -> None:
     """Let time pass for every request whose moment has come, a batch after another."""
     let_time_pass.tell_of_unreadable(services)
-    let_time_pass.wake_touched(services, begin)
     ids = [RequestId(0)] * TICKS
     while len(ids) == TICKS:
         begin()
-        ids = let_time_pass.due(services, TICKS)
+        ids, changed = let_time_pass.due(services, TICKS)
+        if changed:
+            let_time_pass.wake_touched(services, begin)
+            ids, _ = let_time_pass.due(services, TICKS)
         try:
             if ids:
                 let_time_pass.tick(services, ids)

@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 ARENAS = 2
@@ -20,6 +22,20 @@ def share_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and needs none
     if mallopt:
         mallopt(_ARENA_MAX, ARENAS)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Read what is large, and stays, without looks for garbage meanwhile, nor in it later.
+
+    They are a third of the time that it takes to read a company of 100,000 people.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def spare_what_stays() -> None:

@@ -17,11 +17,14 @@ from storage.unread import Finding
 log = structlog.get_logger()
 
 
-def due(services: Services, most: int) -> list[RequestId]:
-    """Return so many requests whose moment has come, but none that somebody holds locked."""
+def due(services: Services, most: int) -> tuple[list[RequestId], bool]:
+    """Return so many requests whose moment has come, but none that somebody holds locked.
+
+    And whether facts have changed (`wake_touched`), which may not be said while there are more.
+    """
     aside = services.locked_requests.now()
-    found = clock.due(services.database, services.clock.now(), most + len(aside))
-    return [id_ for id_ in found if id_ not in aside][:most]
+    found, changed = clock.look(services.database, services.clock.now(), most + len(aside))
+    return [id_ for id_ in found if id_ not in aside][:most], changed
 
 
 def tick(services: Services, ids: Sequence[RequestId]) -> None:

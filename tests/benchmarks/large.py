@@ -16,25 +16,25 @@ from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from sqlalchemy import insert, select, update
 from sqlmodel import col
 
-from bot import settings
-from bot.listeners import app
+from bot import settings, wiring
 from bot.loops import clock
+from bot.operations import memory
+from bot.program import Program
 from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
 from bot.sandbox.postgres import Cluster
-from bot.settings import Settings
+from bot.slack.client import Clients
+from bot.usecases.search import prepare
 from bot.views import ids
 from engine.directory import Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM, RequestId
 from storage import apply, search, sync
-from storage.company import Companies
 from storage.database import Database, Write
 from storage.schema import upgrade
 from storage.secrets import new_key
@@ -51,7 +51,7 @@ from tests.benchmarks import company as large
 from tests.benchmarks.beside import Wire, about, quick_switching
 from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
-from tests.benchmarks.scale import SECRET, look
+from tests.benchmarks.scale import look
 from tests.support.postgres import drop_database, fresh_database
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -76,15 +76,15 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
         large.found(database)
         database.close()
         yield from begun(url, kind)
-        with quick_switching(), running(url) as (services, given):
-            yield from on(services, given, kind)
+        with quick_switching(), running(url) as program:
+            yield from on(program, kind)
         if kind == "postgresql":
             drop_database(cluster, url)
 
 
-def on(services: Services, given: Settings, kind: str) -> Iterator[Row]:
-    with mock.patch.object(app, "client", return_value=Slack()):
-        links = app.links(app.build(given, services), given, services)
+def on(program: Program, kind: str) -> Iterator[Row]:
+    services, links = program.services, program.links
+    assert links is not None
     press = button(request(services))
     wire = Wire(links)
     samples = [wire.answer(press) for _ in range(ROUNDS)]
@@ -296,32 +296,32 @@ def request(services: Services) -> RequestId:
 
 
 @contextmanager
-def running(url: str) -> Iterator[tuple[Services, Settings]]:
+def running(url: str) -> Iterator[Program]:
     """Run what searches and clicks need, the preparation of searches included."""
     given = settings.load(
         SLACK_BOT_TOKEN="xoxb-0",
-        SLACK_SIGNING_SECRET=SECRET,
         SLACK_APP_TOKEN="xapp-0",
         LATCHKEY_DATABASE_URL=url,
         LATCHKEY_KEYS=new_key(),
         LATCHKEY_MANIFESTS=str(COMPANY),
     )
-    services = Services(Database(url, keys=given.key_ring), Companies(), Now(), given.key_ring, {})
+    slack = Slack()
+    program = wiring.build(given, clock=Now(), clients=Clients(slack, slack, slack), connectors={})
+    services = program.services
     over = threading.Event()
 
-    def prepare() -> None:
+    def keep_ready() -> None:
         while not over.is_set():
-            services.companies.catalogues.prepare(
-                services.database, services.company().flows.values()
-            )
+            prepare(services)
             over.wait(1)
 
-    thread = threading.Thread(target=prepare)
-    services.company()
-    services.companies.catalogues.prepare(services.database, services.company().flows.values())
+    thread = threading.Thread(target=keep_ready)
+    with memory.undisturbed():
+        services.company()
+        prepare(services)
     thread.start()
     try:
-        yield services, given
+        yield program
     finally:
         over.set()
         thread.join()
@@ -353,8 +353,8 @@ def begun(url: str, kind: str) -> Iterator[Row]:
 
 def main(url: str) -> None:
     gc.freeze()
-    with quick_switching(), running(url) as (services, given):
-        bolt = app.build(given, services)
+    with quick_switching(), running(url) as program:
+        bolt = program.app
         print("ready", flush=True)
         cpu = time.process_time()
         cases = zip(range(len(ASKERS) * len(WORDS)), cycle(ASKERS), cycle(WORDS), strict=False)

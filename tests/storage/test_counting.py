@@ -54,4 +54,4 @@ def test_a_whole_life_costs_few_transactions(stored, kind):
     print(f"\n{kind}: {total}", *costs, sep="\n")  # noqa: T201  (shown with -s)
     assert stored.again(request).state is State.EXPIRED
     assert total.transactions <= 14
-    assert total.statements <= 92  # two of them ask, at each look of the clock, what has changed
+    assert total.statements <= 90
