@@ -329,9 +329,8 @@ def store(row: AccountRow, before: Account, after: Account, keys: KeyRing) -> Ac
     row.wanted, row.acted, row.due_at = after.wanted, after.acted, after.due_at
     row.attempts, row.lease, row.unknown_until = after.attempts, after.lease, after.unknown_until
     row.person_id, row.trace, row.made = after.person, after.trace or None, after.password.made
-    faults = {str(e): [fault.why, fault.times] for e, fault in after.faults.items()}
-    if faults != (row.faults or {}):  # what could not be read of them is not kept
-        row.faults = faults
+    if after.faults != before.faults:  # else what cannot be read of them stays, to be said
+        row.faults = {str(e): [fault.why, fault.times] for e, fault in after.faults.items()}
     password, moved = after.password, after.person != before.person
     if password.to_make:
         secret = _new_secret(row, keys)

@@ -350,7 +350,7 @@ class Write(Read):
                 tries += 1
                 if tries == QUEUES and self._limit != "0":
                     raise BusyError
-                time.sleep(QUEUE_AGAIN)
+                threading.Event().wait(QUEUE_AGAIN)  # by time that nobody sets
         self._alone = True
 
     def _queue(self) -> bool:

@@ -249,7 +249,17 @@ def test_a_life_is_counted(told):
     assert after["latchkey_overdue_accounts",] == 0
     assert after["latchkey_oldest_overdue_seconds",] == 0
     assert {name[1] for name in after if name[0] == "latchkey_loop_lag_seconds"} == {
-        *("access", "clock", "clocks", "doors", "heartbeat", "jobs", "messages", "systems")
+        *(
+            "access",
+            "clock",
+            "clocks",
+            "doors",
+            "heartbeat",
+            "jobs",
+            "messages",
+            "search",
+            "systems",
+        )
     }
 
 

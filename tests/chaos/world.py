@@ -24,6 +24,7 @@ from bot import settings
 from bot.sandbox.house import COMPANY, Bot, House
 from bot.sandbox.postgres import Cluster
 from bot.usecases.console import opened
+from storage.database import AWAY
 from tests.chaos.plan import Plan
 from tests.support.faketime import WallClock
 from tests.support.nursery import Forked, Nursery
@@ -94,7 +95,7 @@ class World:
         while True:
             try:
                 return read()
-            except (DBAPIError, psycopg.Error):
+            except (*AWAY, DBAPIError, psycopg.Error):
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(0.2)

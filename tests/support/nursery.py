@@ -127,7 +127,7 @@ class Forked(Bot):
         self._process = Child(self._nursery, pid)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._nursery.run(*arguments, env={**self._env, "COLUMNS": "200"})
+        return self._nursery.run(*arguments, env={**self.env, "COLUMNS": "200"})
 
 
 @cache
@@ -180,7 +180,9 @@ def serve() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _live(env: dict[str, str], log: str, told: str, command: list[str], cwd: str) -> int:
+def _live(
+    env: dict[str, str], log: str, told: str, command: list[str], cwd: str = str(ROOT)
+) -> int:
     from bot.__main__ import main
 
     status = 1

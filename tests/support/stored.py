@@ -271,8 +271,10 @@ class Stored:
 
     def tick(self) -> list[RequestId]:
         """Do what the clock loop does once; return whom it woke."""
-        self.wake_touched()
-        ids = clock.due(self.database, self.now, 50)
+        ids, changed = clock.look(self.database, self.now, 50)
+        if changed:
+            self.wake_touched()
+            ids = clock.due(self.database, self.now, 50)
         if ids:
             self.write(lambda tx, c: clock.tick(tx, c, ids, self.now))
         return ids

@@ -69,10 +69,13 @@ class Story:
         why: str = "INC-42",
     ) -> View:
         form = self.form(who)
-        offered = form.options("resource", path)
-        found = [o["value"] for o in offered if o["text"]["text"] == path]
-        if not found:
-            raise NotSeenError(f"{who.name} is not offered {path}")
+
+        def offered() -> list[str]:
+            options = form.options("resource", path)
+            return [o["value"] for o in options if o["text"]["text"] == path]
+
+        # A search may be two seconds behind what was discovered.
+        found = self.until(offered, f"{who.name} is offered {path}")
         form.set("resource", found[0])
         who.wait_view(where=lambda v: "permission/" in str(v["blocks"]))
         who.view().set("permission", permission)
