@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -75,7 +76,7 @@ def lock_file(database: Database) -> IO[str] | None:
     while (entrance := _locked(database.file, ".turn", PROCESS)) is None:
         if time.monotonic() > until:
             raise NotAloneError(_holder(database.file, ".turn"))
-        time.sleep(LOOK_EVERY)
+        threading.Event().wait(LOOK_EVERY)  # by time that nobody sets
     with entrance:
         lock = _locked(database.file, ".lock", PROCESS)
     if lock is None:

@@ -7,10 +7,20 @@ whose `open` is text is nobody's. PostgreSQL takes no such value.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal_column, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import SQLModel, col
 
-from storage.database import Write
+from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, MessageRow, RequestRow
 
 # What makes the row be looked at again: nothing is believed of it that would end no access.
@@ -31,10 +41,21 @@ SOUND: Mapping[type[SQLModel], Mapping[str, Any]] = {
 }
 
 
+def are_wrong(session: Read) -> bool:
+    """Tell whether there are any. It reads the tables whole, and is asked while nobody waits."""
+    if session.dialect != "sqlite":
+        return False
+    anywhere = (
+        select(literal(1)).select_from(table).where(or_(*(_wrong(table, name) for name in of)))
+        for table, of in SOUND.items()
+    )
+    return any(session.execute(query.limit(1)).first() for query in anywhere)
+
+
 def set_right(tx: Write) -> bool:
     """Put numbers where text stands, name the rows, and return whether there were any.
 
-    It reads the tables whole: for sweeps, and for an operator's `revoke`.
+    It reads the tables whole while others wait: only where there are some (`are_wrong`).
     """
     if tx.dialect != "sqlite":
         return False
@@ -45,12 +66,20 @@ def set_right(tx: Write) -> bool:
 
 
 def _column(tx: Write, table: type[SQLModel], name: str, sound: object) -> bool:
-    column = SQLModel.metadata.tables[str(table.__tablename__)].c[name]
-    allowed = ["integer", "null"] if column.nullable else ["integer"]
-    wrong = func.typeof(column).not_in(allowed)
+    column, wrong = _named(table, name), _wrong(table, name)
     row: ColumnElement[int] = literal_column("rowid")
     for id_, value in tx.execute(select(row, column).select_from(table).where(wrong)).all():
         sentence = f"A row of {table.__tablename__} has no number in {name}. It is looked at again."
         tx.unread.note(str(table.__tablename__), f"{id_}/{name}", value, sentence)
     changed = update(table).where(wrong).values({name: sound}).returning(row)
     return bool(tx.execute(changed).all())
+
+
+def _named(table: type[SQLModel], name: str) -> Column[Any]:
+    return SQLModel.metadata.tables[str(table.__tablename__)].c[name]
+
+
+def _wrong(table: type[SQLModel], name: str) -> ColumnElement[bool]:
+    column = _named(table, name)
+    allowed = ["integer", "null"] if column.nullable else ["integer"]
+    return func.typeof(column).not_in(allowed)

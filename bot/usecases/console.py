@@ -122,8 +122,12 @@ class Desk:
         self, requests: list[AccessRequest], reason: str
     ) -> Iterator[tuple[AccessRequest, Decision | Refusal]]:
         """Revoke each, or cancel it while it waits; what is locked once more at the end."""
-        with suppress(*AWAY), self.database.write() as tx:
-            numbers.set_right(tx)
+        with suppress(*AWAY):
+            with self.database.read() as session:
+                wrong = numbers.are_wrong(session)
+            if wrong:
+                with self.database.write() as tx:
+                    numbers.set_right(tx)
         locked = list[AccessRequest]()
         for request in requests:
             outcome = self._revoke(request, reason)

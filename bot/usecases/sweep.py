@@ -18,9 +18,11 @@ def sweep(services: Services) -> None:
     now = services.clock.now()
     services.transaction(claims.forget_dead)
     services.transaction(claims.forget_tombstones)
-    services.transaction(numbers.set_right)
     with services.database.read() as session:
+        wrong = numbers.are_wrong(session)
         found = asleep(session, services.companies.current(session), now)
+    if wrong:
+        services.transaction(numbers.set_right)
     if found:
         log.error("requests slept past their moment", requests=[code_of(id_) for id_ in found])
         services.transaction(lambda tx: rouse(tx, found, now))

@@ -512,8 +512,12 @@ def test_a_number_that_is_none_keeps_no_access_after_the_next_sweep(house, table
     with house.owner.write() as tx:
         tx.execute(text(f"update {table} set {column} = {said}"))  # noqa: S608
 
+    with stored.database.read() as session:
+        assert numbers.are_wrong(session)
     assert stored.write(lambda tx, _: numbers.set_right(tx))
     assert not stored.write(lambda tx, _: numbers.set_right(tx))
+    with stored.database.read() as session:
+        assert not numbers.are_wrong(session)
     stored.pass_(2 * HOUR)
     house.live()
 
