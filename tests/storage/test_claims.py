@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from storage import claims
+from storage import claims, files
 from storage.jobs import JobKind, schedule
 from storage.tables import InstanceRow, JobRow
 from storage.types import db_now
@@ -149,12 +149,17 @@ def test_a_command_takes_the_place_of_no_process_that_is_there(database):
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_process_that_starts_waits_for_a_command(database, monkeypatch):
     """It would have been refused, and an orchestrator would have waited before the next try."""
-    turn = claims.take_turn(database)
-    waits = threading.Event()
-    monkeypatch.setattr("storage.claims.time.sleep", lambda _: waits.set())
-    with ThreadPoolExecutor(1) as pool:
+    looks = threading.Semaphore(0)
+    opened = files.open_beside
+
+    def looked(database, suffix):
+        looks.release()
+        return opened(database, suffix)
+
+    with claims.take_turn(database) as turn, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(files, "open_beside", looked)
         started = pool.submit(claims.lock_file, database)
-        assert waits.wait(30)
+        assert all(looks.acquire(timeout=30) for _ in range(3))
         assert not started.done()
 
         turn.close()
