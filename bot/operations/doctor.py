@@ -1,10 +1,10 @@
 """Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import psycopg
@@ -37,6 +37,7 @@ SCOPES = frozenset(
 SKEW = 5.0  # seconds that clocks may differ by
 # No answer, or none that HTTP has; ValueError: what was given cannot be sent.
 NO_ANSWER = (*NO_ANSWER_OF_SLACK, ValueError)
+FIRST_PAGE = 4096  # bytes; SQLite's
 NO_SCHEMA = "no schema yet: `latchkey run` makes it"
 
 
@@ -134,16 +135,27 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _no_file(file: Path) -> Check:
-    """Say whether `run` can make it: nothing is made here."""
+    """Say whether `run` can make it: nothing is made here that stays."""
     folder = file.parent
     if not folder.is_dir():
         fault = f"There is no folder for it: mkdir -m 700 {folder}"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        fault = f"Let the user that Latchkey runs as write to {folder}, or choose another place"
     else:
-        fault = files.exposed(folder)
+        fault = _takes_no_file(folder) or files.exposed(folder)
     detail = f"{file} is not there. {fault}" if fault else f"{NO_SCHEMA} in {file}"
     return Check("database", ok=not fault, detail=detail)
+
+
+def _takes_no_file(folder: Path) -> str:
+    """Try it: what modes allow, a file system may refuse all the same. Nothing is left there."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(FIRST_PAGE))
+    except OSError as why:
+        return (
+            f"No file can be made in {folder}: {why.strerror}. Let the user that Latchkey runs as "
+            "write there, or choose another place"
+        )
+    return ""
 
 
 def _schema(settings: Settings, database: Database, found: str) -> Check:
