@@ -16,7 +16,7 @@ import manifests
 from bot.runtime.services import Services
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms, in_lines
-from bot.usecases.folder import EVERY, OLDER, FoundSet, TakeIn, held_back
+from bot.usecases.folder import EVERY, NO_FLOWS, OLDER, FoundSet, TakeIn, held_back, takes_all_flows
 from bot.usecases.take_in import take_in
 from manifests import BadManifestsError, Manifests
 from storage import files, sets, sync
@@ -146,7 +146,10 @@ class Watch:
             return
         with self._services.database.read() as session:
             standing = sets.standing(session, found.digest)
-        if asked or broken_off or standing is SetAge.NEW:
+        by_itself = broken_off or standing is SetAge.NEW
+        if by_itself and not asked and takes_all_flows(found.what, self._services.company()):
+            self._stand(NO_FLOWS)
+        elif asked or by_itself:
             self._apply(found.what, found.digest)
         elif standing is SetAge.OLDER:
             self._stand(OLDER)

@@ -294,9 +294,11 @@ def _manifests(
 
 
 def _held(session: Read, listed: object) -> str:
-    """Return why these people would not be taken in."""
+    """Return why these manifests would not be taken in by themselves."""
     if not isinstance(listed, Manifests):
         return ""
+    if folder.takes_all_flows(listed, Companies().current(session)):
+        return folder.NO_FLOWS
     found = succession.find(session, listed.people)
     try:
         sync.compare(session, succession.as_known(listed.people, found), listed.groups)
@@ -308,8 +310,8 @@ def _held(session: Read, listed: object) -> str:
 def _stored(
     settings: Settings, found: folder.FoundSet | None
 ) -> tuple[SetAge, str, list[servers.Connection]]:
-    """Return how the files stand among those that were applied, why people of a new set would be
-    held, and the systems that are known.
+    """Return how the files stand among those that were applied, why a new set would be held, and
+    the systems that are known.
     """
     file = file_of(settings.database_url)
     if file and not file.exists():  # which it would make

@@ -19,7 +19,7 @@ from bot.sandbox.house import COMPANY
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
-from bot.usecases.folder import OLDER
+from bot.usecases.folder import NO_FLOWS, OLDER
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
 from manifests import BadManifestsError, marked_yaml
@@ -330,6 +330,35 @@ def test_going_back_takes_a_word(replica):
     assert replica.fault == ""
     replica.look(3)
     assert "Brand new" not in replica.flows()
+
+
+def test_all_flows_go_by_word_alone(replica):
+    """A file with `flows: []` was taken in by itself, and nobody could ask for anything."""
+    before = replica.flows()
+    replica.write("flows.yaml", "flows: []")
+
+    replica.look(3)
+    replica.start()
+    replica.look(3)
+    assert replica.flows() == before
+    assert replica.fault == NO_FLOWS
+    assert len(replica.said(NO_FLOWS)) == 1
+
+    changed = folders.apply(replica.services, replica.folder, lambda _: None)
+    replica.look(3)
+    assert changed == [f"flows: {', '.join(sorted(before))} gone"]
+    assert (replica.flows(), replica.fault) == (set(), "")
+
+
+def test_a_company_begins_without_flows(url, tmp_path):
+    made = Replica(url, folder(tmp_path, "one"))
+    schema.upgrade(made.services.database)
+    made.write("flows.yaml", "flows: []")
+
+    made.look(1)
+
+    assert (made.people() > 30, made.fault) == (True, "")
+    made.services.database.close()
 
 
 def test_the_newest_is_the_last_applied_whatever_the_clock_says(replica):
