@@ -61,8 +61,12 @@ def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Ite
 
     `records`: something may be written to the audit, without a key where the keys are others.
     """
+    given = given or store()
+    if isinstance(given, KeySettings):
+        for fault in given.unusable_keys.values():
+            say_fault(fault)
     try:
-        with console.on_latchkey(given or store()) as desk:
+        with console.on_latchkey(given) as desk:
             keys = desk.database.keys
             if records and keys and not desk.knows(keys):
                 say_fault(f"{OTHER_KEYS}: correct them. What is recorded here has no key.")
