@@ -118,8 +118,9 @@ def unread_person(person: PersonId, email: str) -> str:
 
 def unread_settings(name: str, integration: IntegrationId) -> str:
     return (
-        f"The settings that are stored of {name} ({integration}) cannot be read. "
-        "`latchkey apply` writes them anew from the manifests."
+        f"The settings that are stored of {name} ({integration}) cannot be read. Where the "
+        "manifests are those in force, they are written anew by themselves; else by `latchkey "
+        "apply`."
     )
 
 

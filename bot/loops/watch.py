@@ -13,13 +13,14 @@ from pathlib import Path
 import structlog
 
 import manifests
+from bot.runtime.connectors import is_sound
 from bot.runtime.services import Services
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms, in_lines
 from bot.usecases.folder import EVERY, NO_FLOWS, OLDER, FoundSet, TakeIn, held_back, takes_all_flows
-from bot.usecases.take_in import take_in
+from bot.usecases.take_in import take_in, write_anew
 from manifests import BadManifestsError, Manifests
-from storage import files, sets, sync
+from storage import files, servers, sets, sync
 from storage.database import AWAY
 from storage.sets import SetAge
 
@@ -146,6 +147,7 @@ class Watch:
             return
         with self._services.database.read() as session:
             standing = sets.standing(session, found.digest)
+            systems = servers.connections(session)
         by_itself = broken_off or standing is SetAge.NEW
         if by_itself and not asked and takes_all_flows(found.what, self._services.company()):
             self._stand(NO_FLOWS)
@@ -155,6 +157,10 @@ class Watch:
             self._stand(OLDER)
         else:
             self._services.vitals.faults.clear(FAULT)
+            ours = {system.id for system in found.what.integrations}
+            if odd := [s.id for s in systems if s.id in ours and not is_sound(s)]:
+                write_anew(self._services, found.what, found.digest)
+                log.warning("what is stored of systems was written anew", integrations=odd)
 
     def _apply(self, listed: Manifests, digest: str) -> None:
         if self._held == (digest, self._services.company().epoch):

@@ -240,6 +240,7 @@ def _unreadable(database: Database) -> Iterator[Check]:
     """Name the rows that cannot be read: those of the company, and of what is not over."""
     with database.read() as session:
         facts.find(session)
+        servers.connections(session)
     for finding in database.unread.take():
         yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
 

@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlmodel import col
 from structlog.testing import capture_logs
 
@@ -23,7 +23,7 @@ from bot.usecases.folder import NO_FLOWS, OLDER
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
 from manifests import BadManifestsError, marked_yaml
-from storage import files, schema, sync, touched
+from storage import files, schema, servers, sync, touched
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
@@ -639,3 +639,35 @@ def test_a_system_that_is_listed_no_more_offers_nothing_and_stays_known(replica)
     with replica.services.database.read() as session:
         rows = {r.id: r.listed for r in session.execute(select(IntegrationRow)).scalars()}
     assert rows == {"orders-db": True, "second-db": False}
+
+
+@pytest.mark.parametrize("body", ['"x"', "{}", '{"dsn": 7}', "[1"])
+def test_what_is_stored_of_a_system_and_cannot_be_used_is_written_anew(replica, body):
+    """After a restart access there lived on until `latchkey apply`."""
+    services = replica.services
+    with services.database.read() as session:
+        before = servers.connections(session)
+    with services.database.write() as tx:
+        tx.execute(text("update integration set body = :body"), {"body": body})
+
+    replica.start()
+    replica.look(2)
+
+    with services.database.read() as session:
+        assert servers.connections(session) == before
+    assert replica.fault == ""
+
+
+def test_a_former_set_writes_nothing_anew(replica):
+    add_flow(replica)
+    replica.look()
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    with replica.services.database.write() as tx:
+        tx.execute(text("update integration set body = '{}'"))
+
+    replica.look(3)
+
+    with replica.services.database.read() as session:
+        (system,) = servers.connections(session)
+    assert system.settings == {}
+    assert replica.fault == OLDER
