@@ -39,6 +39,22 @@ def poisoned(request: RequestId, why: str) -> Said:
     return Said(f"poisoned/{request}", sentence)
 
 
+def ended_holder(pid: int, role: str, tables: str) -> str:
+    return (
+        f"Somebody who works as Latchkey's own login ({role}, process {pid} of the database's "
+        f"server) stood idle in a transaction and held {tables or 'rows'} locked, so that access "
+        "could not end: the session was ended. Look whose it was."
+    )
+
+
+def holds(pid: int, role: str, tables: str) -> str:
+    return (
+        f"Process {pid} of the database's server (role {role or 'unknown'}) holds "
+        f"{tables or 'rows'} locked, which Latchkey waits for: access may not end meanwhile. End "
+        f"it, as a superuser: select pg_terminate_backend({pid});"
+    )
+
+
 # --- people and systems --------------------------------------------------------------------------
 
 
