@@ -220,7 +220,7 @@ class KeySettings(StoreSettings):
     @property
     def unusable_keys(self) -> dict[str, str]:
         """Say which keys cannot be used, by the setting's name; nothing if all can."""
-        said = "; ".join(self.keys.faults)
+        said = "; ".join(fault.rstrip(".") for fault in self.keys.faults)
         return {"LATCHKEY_KEYS": f"LATCHKEY_KEYS: {said}. The others are used."} if said else {}
 
     @property

@@ -292,13 +292,19 @@ def test_the_doctor_is_green_on_a_fresh_install_and_makes_nothing(told, tmp_path
 
 @pytest.mark.parametrize("folder", ["/proc", "/proc/sys/kernel"])
 def test_the_doctor_tries_whether_the_database_can_be_made(told, folder):
-    """Root may write in /proc by its modes, and no file can be made there: the doctor was green."""
+    """Root may write in /proc by its modes, and no file can be made there: the doctor was green.
+
+    And `run` said to make the folder.
+    """
     there = {"LATCHKEY_DATABASE_URL": f"sqlite:///{folder}/new.db", "COLUMNS": "300"}
 
     done = latchkey("doctor", **{**told.house.bot.settings, **there})
 
     assert done.returncode == 1
     assert f"No file can be made in {folder}" in done.stdout
+    begun = latchkey("run", **{**told.house.bot.settings, **there})
+    assert begun.returncode == 1
+    assert f"No file can be made in {folder}" in begun.stderr
 
 
 def test_the_start_is_said_in_one_line(told):

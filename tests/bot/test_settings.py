@@ -146,6 +146,7 @@ def test_a_key_that_cannot_be_used_is_named_and_the_others_are(monkeypatch, bad)
     assert faults.keys() == {"LATCHKEY_KEYS"}
     assert "LATCHKEY_KEYS: key 2 cannot be used: " in faults["LATCHKEY_KEYS"]
     assert "no-key" not in faults["LATCHKEY_KEYS"]
+    assert ".." not in faults["LATCHKEY_KEYS"]
     old = KeyRing([OTHER_KEY], "latchkey").seal(Secret("x"), "row")
     assert given.key_ring.open(old, "row")
 
