@@ -11,6 +11,7 @@ from engine.request import RequestId, code_of
 from engine.retry import ALARM_AFTER
 
 MOST_NAMED = 20  # in one message
+WELL_AGAIN = "✅ In order again since "  # how an alarm begins that was taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Said:
 
     key: str
     sentence: str
+
+
+def well_again(now: datetime) -> str:
+    """Return what is put before an alarm when it is over."""
+    return f"{WELL_AGAIN}{now:%Y-%m-%d %H:%M} UTC. It was: "
 
 
 def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: int = 0) -> Said:

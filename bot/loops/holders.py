@@ -43,13 +43,15 @@ class Holders:
             if seen.last - seen.since >= IDLE_FOR
         }
         faults = self._services.vitals.faults
+        for pid, sentence in self._ended.items():
+            self._alarms.tell(f"ended/{pid}", sentence)
+        self._ended.clear()
         if held:
             faults.set(FAULT, " ".join(held.values()))
+            self._alarms.tell(FAULT, "\n".join(held.values()))
         else:
             faults.clear(FAULT)
-        for pid, sentence in {**held, **self._ended}.items():
-            self._alarms.tell(f"{FAULT}/{pid}", sentence)
-        self._ended.clear()
+            self._alarms.well(FAULT)
 
     def _find(self, now: float) -> None:
         with self._services.database.read() as session:

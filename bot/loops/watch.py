@@ -156,7 +156,7 @@ class Watch:
         elif standing is SetAge.OLDER:
             self._stand(OLDER)
         else:
-            self._services.vitals.faults.clear(FAULT)
+            self._clear()
             ours = {system.id for system in found.what.integrations}
             if odd := [s.id for s in systems if s.id in ours and not is_sound(s)]:
                 write_anew(self._services, found.what, found.digest)
@@ -171,7 +171,7 @@ class Watch:
             self._services.vitals.faults.set(FAULT, held_back(held))
             return  # the administrators are asked by who has compared
         self._held = None
-        self._services.vitals.faults.clear(FAULT)
+        self._clear()
         log.info("manifests taken in", changed=changed)
 
     def _is_broken_off(self) -> bool:
@@ -195,6 +195,10 @@ class Watch:
         """Note what is wrong, and tell the administrators, once a day while it lasts."""
         self._services.vitals.faults.set(FAULT, fault)
         self._alarms.tell(FAULT, sentence or f"The manifests: {fault}.")
+
+    def _clear(self) -> None:
+        self._services.vitals.faults.clear(FAULT)
+        self._alarms.well(FAULT)
 
     def _say_unexpected(self, fault: Exception) -> None:
         with suppress(*AWAY):

@@ -21,6 +21,7 @@ from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
 from bot.usecases.folder import NO_FLOWS, OLDER
 from bot.usecases.take_in import take_in
+from engine.alarms import WELL_AGAIN
 from engine.directory import PersonId
 from manifests import BadManifestsError, marked_yaml
 from storage import files, schema, servers, sync, touched
@@ -610,6 +611,50 @@ def test_a_fault_is_told_once_a_day_while_it_lasts(replica, other):
             each.clock.time += timedelta(days=1)
         assert len(replica.said("flows.yaml")) == day
         assert len(replica.said("applied before")) == day
+
+
+@both
+def test_what_was_told_is_taken_back_when_it_is_well_everywhere(replica, other):
+    """An alarm stood in Slack for ever, and nobody knew whether it still was so."""
+    for each in (replica, other):
+        each.write("flows.yaml", "flows: 7")
+        each.look(3)
+    (told,) = replica.said("flows.yaml:")
+    assert not told.startswith(WELL_AGAIN)
+
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.look(3)
+    (said,) = replica.said("flows.yaml:")
+    assert said.startswith(WELL_AGAIN)
+    assert said.endswith(told)
+
+    other.look(1)
+    assert replica.said("flows.yaml:") == [told]
+
+    shutil.copy(COMPANY / "flows.yaml", other.folder)
+    other.start()
+    other.look(3)
+    (said,) = replica.said("flows.yaml:")
+    assert said.startswith(WELL_AGAIN)
+    with replica.services.database.read() as session:
+        alarm = session.execute(
+            select(MessageRow).where(
+                col(MessageRow.detail) == said, col(MessageRow.recipient) == ADMIN
+            )
+        ).scalar_one()
+    assert alarm.wanted == 4  # each is brought up to date in Slack
+
+
+def test_what_was_told_days_ago_is_left_as_it_was(replica):
+    replica.write("flows.yaml", "flows: 7")
+    replica.look(3)
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.clock.time += timedelta(days=2)
+
+    replica.look(3)
+
+    (said,) = replica.said("flows.yaml:")
+    assert not said.startswith(WELL_AGAIN)
 
 
 def test_an_unexpected_fault_of_an_intake_is_told(replica, monkeypatch):
