@@ -43,14 +43,16 @@ class Holders:
             if seen.last - seen.since >= IDLE_FOR
         }
         faults = self._services.vitals.faults
+        if held:
+            faults.set(FAULT, " ".join(held.values()))
+        else:
+            faults.clear(FAULT)
         for pid, sentence in self._ended.items():
             self._alarms.tell(f"ended/{pid}", sentence)
         self._ended.clear()
         if held:
-            faults.set(FAULT, " ".join(held.values()))
             self._alarms.tell(FAULT, "\n".join(held.values()))
         else:
-            faults.clear(FAULT)
             self._alarms.well(FAULT)
 
     def _find(self, now: float) -> None:
