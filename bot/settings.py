@@ -550,13 +550,14 @@ def _keys(text: str) -> Keys:
     """
     usable: list[SecretStr] = []
     faults: list[str] = []
-    for key, fault in _listed_keys(text):
+    listed = list(_listed_keys(text))
+    for key, fault in listed:
         if not fault:
             usable.append(SecretStr(key))
         elif usable:
             faults.append(f"key {len(usable) + len(faults) + 1} cannot be used: {fault}")
         else:
-            raise ValueError(fault)
+            raise ValueError(f"the first key: {fault}" if len(listed) > 1 else fault)
     if not usable:
         raise ValueError(str(BadKeyError()))
     return Keys(tuple(usable), tuple(faults))

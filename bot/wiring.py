@@ -147,7 +147,7 @@ def build(
             Loop("systems", upkeep.look, vitals),
             Loop("search", partial(prepare, services), vitals),
             Loop("doors", servers.serve, vitals),
-            Loop("locks", Holders(services, alarms).look, vitals),
+            *([] if database.sqlite else [Loop("locks", Holders(services, alarms).look, vitals)]),
         ],
         faults=faults,
     )

@@ -156,7 +156,7 @@ def test_the_key_to_encrypt_with_is_never_another_than_was_meant(monkeypatch, ba
     for name, value in (GOOD | {"LATCHKEY_KEYS": f"{bad},{KEY}"}).items():
         monkeypatch.setenv(name, value)
 
-    with pytest.raises(BadSettingsError, match="LATCHKEY_KEYS"):
+    with pytest.raises(BadSettingsError, match="LATCHKEY_KEYS: the first key: "):
         settings.load_sound(http=False)
 
 
