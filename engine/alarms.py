@@ -1,6 +1,7 @@
 """What administrators are told of what the store meets, in words."""
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,11 @@ class Said:
 
     key: str
     sentence: str
+
+
+def digest(names: Iterable[str]) -> str:
+    """Name a list, so that it is told of once."""
+    return hashlib.sha256(",".join(names).encode()).hexdigest()[:16]
 
 
 def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: int = 0) -> Said:

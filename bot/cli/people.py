@@ -9,12 +9,12 @@ from bot import settings
 from bot.cli.terminal import fail, on_desk, out, read, shown
 from bot.usecases import folder
 from engine.directory import address
-from storage.succession import SuccessionStatus
+from engine.succession import SuccessionStatus
 
 group = typer.Typer(no_args_is_help=True, help="Look after who is who.")
 
 
-_STANDING = {
+_BECOMES = {
     SuccessionStatus.WAITS: "goes on under the first id until it is carried over",
     SuccessionStatus.LEFT: "is not listed under the first id any more; what is left can be carried",
     SuccessionStatus.KEPT: "stays under the first id: the other is, or was, somebody else's",
@@ -88,7 +88,7 @@ def carry_people(
             desk.part_all([s for s in found if s not in same])
             desk.carry(same, given.key_ring)
     for s in found:
-        said = _STANDING[s.standing] if s in same else "somebody else has the address"
+        said = _BECOMES[s.status] if s in same else "somebody else has the address"
         out.print(f"[bold]{shown(str(s))}[/]", f"  {shown(s.email)}", f"  {said}", sep="\n",
                   soft_wrap=True)  # fmt: skip
     if not found:

@@ -4,8 +4,9 @@ import time
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
-from bot.usecases import new_ids, plan
+from bot.usecases import plan
 from bot.usecases.alarms import tell_admins
+from engine.alarms import digest
 from engine.inventory import IntegrationId
 from storage import counts, servers
 from storage.servers import Connection
@@ -62,7 +63,7 @@ class SystemsFollower:
             else "Until that is cured, what is to be given or to end there waits; the rest goes on."
         )
         self._alarm(
-            f"system/{system.id}/{new_ids.digest([why])}",
+            f"system/{system.id}/{digest([why])}",
             f"{system.name} ({system.id}) is out of order: {why}. {goes_on}",
         )
 

@@ -19,6 +19,7 @@ from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
 from bot.usecases import folder, reach
 from engine.port import Check, Unavailable
+from engine.succession import as_known
 from manifests import BadManifestsError, Manifests
 from manifests import files as files_of
 from storage import claims, facts, files, roles, schema, servers, sets, succession, sync
@@ -287,7 +288,7 @@ def _held(session: Read, listed: object) -> str:
         return ""
     found = succession.find(session, listed.people)
     try:
-        sync.compare(session, succession.as_known(listed.people, found), listed.groups)
+        sync.compare(session, as_known(listed.people, found), listed.groups)
     except TooMuchError as fault:
         return folder.held_back(fault)
     return ""

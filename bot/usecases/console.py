@@ -8,13 +8,13 @@ from typing import Any
 
 from bot.runtime.clock import Clock, clock_of
 from bot.settings import KeySettings, StoreSettings
-from bot.usecases import new_ids
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import AuditEntry, Code, Decision, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
+from engine.succession import Succession, as_known
 from manifests import Manifests
 from storage import apply, audit, facts, numbers, schema, succession, sync
 from storage.codec import fields_of
@@ -22,7 +22,6 @@ from storage.company import Companies
 from storage.database import AWAY, Database, Write, address, file_of, is_away, is_locked
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
-from storage.succession import Succession
 from storage.sync import TooMuchError
 from storage.unit_of_work import carry_out
 
@@ -197,7 +196,7 @@ class Desk:
         losing: tuple[str, ...] = ()
         with self.database.read() as session:
             found = succession.find(session, listed.people)
-            people = succession.as_known(listed.people, found)
+            people = as_known(listed.people, found)
             try:
                 intake = sync.compare(session, people, listed.groups)
             except TooMuchError as fault:
@@ -205,7 +204,7 @@ class Desk:
                 intake = sync.compare(session, people, listed.groups, held=False)
 
         def said(tx: Write) -> None:
-            new_ids.tell(tx, found, now)
+            succession.tell(tx, found, now)
             if losing:
                 detail = {"people": list(losing)}
                 audit.append(tx, [(None, AuditEntry("people_accepted", OPERATOR, detail))], now)

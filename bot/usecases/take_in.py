@@ -5,11 +5,11 @@ from datetime import datetime
 from functools import partial
 
 from bot.runtime.services import Services
-from bot.usecases import new_ids
+from engine import alarms
+from engine.succession import Succession, as_known, known_as
 from manifests import Manifests
 from storage import sets, succession, sync
 from storage.database import Write
-from storage.succession import Succession
 from storage.sync import TooMuchError
 
 
@@ -23,18 +23,18 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
     now = services.clock.now()
     with services.database.read() as session:
         found = succession.find(session, listed.people)
-        people = succession.as_known(listed.people, found)
+        people = as_known(listed.people, found)
         try:
             steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
         except TooMuchError as held:
             services.transaction(partial(_ask_admins, held=held, found=found, now=now))
             return held
-    ids = succession.known_as(found)
+    ids = known_as(found)
     systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
     flows = [(f.revision.renamed(ids), f.active) for f in listed.flows]
 
     def tell(tx: Write) -> None:
-        new_ids.tell(tx, found, now)
+        succession.tell(tx, found, now)
 
     def the_rest(tx: Write, known: int) -> bool:
         tx.alone()
@@ -70,11 +70,11 @@ def _ask_admins(
     tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
 ) -> None:
     """Tell the admins, once, however often it is tried, and of new ids, which may be the cause."""
-    new_ids.tell(tx, found, now)
+    succession.tell(tx, found, now)
     sentence = (
         f"The manifests were not taken in: {held}. Latchkey goes on with what it knows. If that is "
         "what you want: latchkey people accept."
     )
     if found:
         sentence += " Before that, look who only has a new id: latchkey people carry."
-    sync.tell_admins(tx, f"held/{new_ids.digest(held.losing)}", sentence, now)
+    sync.tell_admins(tx, f"held/{alarms.digest(held.losing)}", sentence, now)
