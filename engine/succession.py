@@ -9,10 +9,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count, takewhile
-from typing import NamedTuple
 
 from engine.alarms import MOST_NAMED, Said, digest
-from engine.directory import Person, PersonId, address
+from engine.directory import KnownPerson, Person, PersonId, address
 
 
 class SuccessionStatus(StrEnum):
@@ -43,16 +42,6 @@ _TOLD = {
         "other."
     ),
 }
-
-
-class KnownPerson(NamedTuple):
-    """Somebody as they are known. `successor`: the id that they have since."""
-
-    id: PersonId
-    email: str
-    name: str
-    active: bool
-    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

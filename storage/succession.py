@@ -5,7 +5,6 @@ Who succeeds whom is decided by `engine.succession`.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import and_, delete, exists, or_, select, text, update
 from sqlalchemy.orm import aliased
@@ -15,12 +14,13 @@ from engine import succession
 from engine.directory import Person, PersonId, PersonStatus
 from engine.outcome import AuditEntry
 from engine.request import OPERATOR, RequestId
-from engine.succession import KnownPerson, Succession
+from engine.succession import Succession
 from storage import accounts, apply, audit, batch, facts, sync
 from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
 from storage.company import formerly
 from storage.database import Read, Write
 from storage.secrets import KeyRing
+from storage.sync import known_person
 from storage.tables import (
     LIVE,
     OPEN,
@@ -34,14 +34,7 @@ from storage.types import among
 
 AT_ONCE = 10  # people in one transaction, which others wait for
 
-_KNOWN = select(
-    col(PersonRow.id),
-    col(PersonRow.email),
-    col(PersonRow.status),
-    col(PersonRow.successor),
-    col(PersonRow.body),
-)
-_THESE = _KNOWN.where(among(col(PersonRow.id), "ids"))
+_THESE = sync.KNOWN.where(among(col(PersonRow.id), "ids"))
 _THEIRS = (
     select(RequestRow)
     .where(
@@ -68,26 +61,19 @@ _PEOPLE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(
 
 def find(session: Read, listed: Sequence[Person]) -> list[Succession]:
     """Return who is listed under another id than the one known."""
-    rows = {PersonId(row[0]): row for row in session.ask(_KNOWN)}
+    rows = {PersonId(row[0]): row for row in session.ask(sync.KNOWN)}
 
     def known_of(id_: PersonId) -> Person:
         _, email, status, _, body = rows[id_]
         return load_person(body) or stand_in(id_, email, status)
 
-    return succession.find(map(_known, rows.values()), listed, known_of)
+    return succession.find(map(known_person, rows.values()), listed, known_of)
 
 
 def tell(tx: Write, found: Sequence[Succession], now: datetime) -> None:
     """Tell the admins, once for each list, who seems to be the same person."""
     for said in succession.told(found):
         sync.tell_admins(tx, said.key, said.sentence, now)
-
-
-def _known(row: tuple[Any, ...]) -> KnownPerson:
-    id_, email, status, successor, body = row
-    name = str(fields_of(body).get("name") or email)
-    active = status != PersonStatus.INACTIVE
-    return KnownPerson(PersonId(id_), email, name, active, successor)
 
 
 def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) -> None:
@@ -111,7 +97,7 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
 
 def _as_they_are(tx: Write, pairs: Sequence[Succession]) -> list[Succession]:
     rows = tx.ask(_THESE, {"ids": [id_ for s in pairs for id_ in (s.old, s.new)]})
-    known = {one.id: one for one in map(_known, rows)}
+    known = {one.id: one for one in map(known_person, rows)}
     newest = formerly(tx)
     return [s for s in pairs if s.fits(known.get(s.old), known.get(s.new), newest)]
 

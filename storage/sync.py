@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,11 +24,20 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from engine import alarms
+from engine import alarms, intake
 from engine.alarms import Said
-from engine.directory import Group, Person, PersonId, PersonStatus, SlackAccount, address
+from engine.directory import (
+    Group,
+    KnownPerson,
+    Person,
+    PersonId,
+    PersonStatus,
+    SlackAccount,
+    address,
+)
 from engine.errors import LatchkeyError
 from engine.flow import Revision
+from engine.intake import Difference
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.port import Discovered
@@ -86,31 +95,15 @@ _TAKEN = select(col(PersonRow.slack), col(PersonRow.suspended)).where(
     or_(among(col(PersonRow.slack), "users"), among(col(PersonRow.suspended), "users"))
 )
 _THESE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
-_PAGE = (
-    select(
-        col(PersonRow.epoch),
-        col(PersonRow.id),
-        col(PersonRow.email),
-        col(PersonRow.status),
-        col(PersonRow.successor),
-        col(PersonRow.body),
-    )
-    .where(col(PersonRow.id) > bindparam("after"))
-    .order_by(col(PersonRow.id))
-    .limit(PAGE)
+KNOWN = select(
+    col(PersonRow.id),
+    col(PersonRow.email),
+    col(PersonRow.status),
+    col(PersonRow.successor),
+    col(PersonRow.body),
 )
-_SINCE = (
-    select(
-        col(PersonRow.epoch),
-        col(PersonRow.id),
-        col(PersonRow.email),
-        col(PersonRow.status),
-        col(PersonRow.successor),
-        col(PersonRow.body),
-    )
-    .where(col(PersonRow.epoch) > bindparam("since"))
-    .limit(AT_ONCE + 1)
-)
+_PAGE = KNOWN.where(col(PersonRow.id) > bindparam("after")).order_by(col(PersonRow.id)).limit(PAGE)
+_SINCE = KNOWN.where(col(PersonRow.epoch) > bindparam("since")).limit(AT_ONCE + 1)
 _OTHERS_SINCE = select(col(CompanyRow.id)).where(
     or_(
         select(col(GroupRow.id)).where(col(GroupRow.epoch) > bindparam("since")).exists(),
@@ -182,17 +175,6 @@ class OtherServerError(LatchkeyError):
         super().__init__(alarms.other_server(name, integration, known, found))
 
 
-class TooMuchError(LatchkeyError):
-    """A sync would take away too much at once: more than 5 people and more than 5 %.
-
-    It is held; nothing was changed. `losing` are those concerned.
-    """
-
-    def __init__(self, losing: Sequence[str], active: int) -> None:
-        self.losing = tuple(losing)
-        super().__init__(alarms.too_much(len(losing), active))
-
-
 def ensure_rows(tx: Write) -> None:
     """Make the rows that are there exactly once."""
     company = {
@@ -210,24 +192,19 @@ def ensure_rows(tx: Write) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What is different in a reading of everybody: who has changed, who is listed no more."""
+    """What is different in a reading of everybody, to be stored."""
 
-    changed: Sequence[Person]
-    left: Sequence[PersonId]
-    moved: Mapping[PersonId, str]  # the new addresses
-    groups: Mapping[str, tuple[str, str]]  # that are new, or called otherwise
-    gone: Collection[str]  # groups
-    regrouped: bool
+    of: Difference
     broken_off: bool  # the intake before did not come to its end
 
     @property
     def size(self) -> int:
         """Of how many people something is new."""
-        return len(self.changed) + len(self.left)
+        return self.of.size
 
     @property
     def differs(self) -> bool:
-        return self.size > 0 or self.regrouped
+        return self.size > 0 or self.of.regrouped
 
     def steps(self, now: datetime, *, whole: bool = True) -> list[SyncStep]:
         """Return what to do, each in a transaction of its own. Not `whole`: more is to come.
@@ -237,14 +214,14 @@ class Intake:
         comes first. Requests are woken by the last; where it was never reached, the next intake
         makes up for it.
         """
-        everybody: list[PersonId | Person] = [*self.left, *self.changed]
+        everybody: list[PersonId | Person] = [*self.of.left, *self.of.changed]
         some = [everybody[at : at + AT_ONCE] for at in range(0, len(everybody), AT_ONCE)]
-        if not some and (self.regrouped or self.broken_off):
+        if not some and (self.of.regrouped or self.broken_off):
             some = [[]]
         last = len(some) - 1
         return [
             partial(
-                _take_in, intake=self, some=part, now=now, first=n == 0, last=n == last, whole=whole
+                _take_in, of=self.of, some=part, now=now, first=n == 0, last=n == last, whole=whole
             )
             for n, part in enumerate(some)
         ]
@@ -263,10 +240,10 @@ def people(
     Raises TooMuchError, as `compare` does.
     """
     tx.alone()
-    intake = compare(tx, listed, groups, held=held)
-    for step in intake.steps(now):
+    found = compare(tx, listed, groups, held=held)
+    for step in found.steps(now):
         step(tx)
-    return intake.size
+    return found.size
 
 
 def broken_off(session: Read) -> bool:
@@ -303,15 +280,17 @@ def is_so(tx: Write, listed: Sequence[Person], since: int) -> bool:
     What has changed since then is all that is read.
     """
     given = {"since": since}
-    rows = [_Known(*row) for row in tx.ask(_SINCE, given)]
+    rows = tx.ask(_SINCE, given)
     if len(rows) > AT_ONCE or tx.ask(_OTHERS_SINCE, given):
         return False
-    wanted = {p.id: p for p in listed if p.id in {row.id for row in rows}} if rows else {}
+    if not rows:
+        return True
+    changed = {row[0] for row in rows}
+    wanted = {p.id: p for p in listed if p.id in changed}
+    known, same = _compared(rows, wanted.values())
     return all(
-        _is_past(row, wanted[PersonId(row.id)]) or not _differs(row, wanted[PersonId(row.id)])
-        if row.id in wanted
-        else row.status == PersonStatus.INACTIVE
-        for row in rows
+        not intake.is_new(one, wanted[id_], same=id_ in same) if id_ in wanted else not one.active
+        for id_, one in known.items()
     )
 
 
@@ -325,33 +304,46 @@ def compare(
 
     Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
-    rows = dict(_everybody(session))
-    stays = {p.id for p in listed}
-    active = [r for r in rows.values() if r.status != PersonStatus.INACTIVE]
-    leaving = [PersonId(r.id) for r in active if r.id not in stays]
-    dropped = {p.id for p in listed if p.id in rows and _loses(rows[p.id], p)}
-    losing = sorted([*leaving, *dropped])
-    if held and len(losing) > 5 and len(losing) * 20 > len(active):
-        raise TooMuchError(losing, len(active))
-    changed = [p for p in listed if not _is_past(rows.get(p.id), p) and _differs(rows.get(p.id), p)]
+    known, same = _compared(_everybody(session), listed)
     there = select(GroupRow).where(~col(GroupRow.gone))
-    known = {g.id: (g.source, g.name) for g in session.execute(there).scalars()}
-    wanted = {str(g.id): (g.source, g.name) for g in groups}
-    return Intake(
-        sorted(changed, key=lambda p: p.id not in dropped),
-        leaving,
-        {p.id: p.email for p in changed if p.id in rows and _has_moved(rows[p.id], p)},
-        {id_: group for id_, group in wanted.items() if known.get(id_) != group},
-        known.keys() - wanted.keys(),
-        regrouped=known != wanted,
-        broken_off=broken_off(session),
+    were = {g.id: (g.source, g.name) for g in session.execute(there).scalars()}
+    of = intake.compare(known, listed, same, (were, groups), held=held)
+    return Intake(of, broken_off(session))
+
+
+def _compared(
+    rows: Iterable[tuple[Any, ...]], listed: Iterable[Person]
+) -> tuple[dict[PersonId, KnownPerson], set[PersonId]]:
+    """Return who is known, and of whom just that is stored which is listed."""
+    wanted = {p.id: p for p in listed}
+    known: dict[PersonId, KnownPerson] = {}
+    same: set[PersonId] = set()
+    for row in rows:
+        known[id_ := PersonId(row[0])] = known_person(row)
+        if id_ in wanted and row[-1] == dump_person(wanted[id_]):
+            same.add(id_)
+    return known, same
+
+
+def known_person(row: Sequence[Any]) -> KnownPerson:
+    """Return who a row of `KNOWN` is."""
+    id_, email, status, successor, body = row
+    said = fields_of(body)
+    groups = said.get("groups")
+    return KnownPerson(
+        PersonId(id_),
+        email,
+        str(said.get("name") or email),
+        status != PersonStatus.INACTIVE,
+        successor,
+        tuple(map(str, groups)) if isinstance(groups, list) else (),
     )
 
 
 def _take_in(
     tx: Write,
     *,
-    intake: Intake,
+    of: Difference,
     some: Sequence[PersonId | Person],
     now: datetime,
     first: bool,
@@ -360,11 +352,11 @@ def _take_in(
 ) -> None:
     tx.alone()
     if first:
-        _add_groups(tx, intake.groups)
-        _give_up_addresses(tx, intake.moved)
+        _add_groups(tx, of.groups)
+        _give_up_addresses(tx, of.moved)
     ids = [one.id if isinstance(one, Person) else one for one in some]
     rows = {row.id: row for row in tx.execute(_THESE, {"ids": ids}).scalars()}
-    burdened = _burdened(tx, [id_ for id_ in ids if id_ in intake.moved])
+    burdened = _burdened(tx, [id_ for id_ in ids if id_ in of.moved])
     lost: Lost = {}
     touching = Touching(rows.values())
     for one in some:
@@ -373,16 +365,16 @@ def _take_in(
         else:
             _let_go(rows[one], now)
     touching.newcomers(one for one in some if isinstance(one, Person) and one.id not in rows)
-    touching.groups(intake.groups if first else ())
+    touching.groups(of.groups if first else ())
     tx.flush()
     _tell_of(tx, lost, now)
     tx.execute(update(CompanyRow).values(syncing=not (last and whole)))
     touched.note(tx, touching.done(), held=not last)
     if last:
-        gone = [{"of": id_, "gone": True} for id_ in sorted(intake.gone)]
+        gone = [{"of": id_, "gone": True} for id_ in sorted(of.gone)]
         batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
         touched.release(tx)
-        detail = {"changed": intake.size, "left": list(intake.left)}
+        detail = {"changed": of.size, "left": list(of.left)}
         audit.append(tx, [(None, AuditEntry("people_synced", SYSTEM, detail))], now)
 
 
@@ -394,22 +386,11 @@ def _add_groups(tx: Write, groups: Mapping[str, tuple[str, str]]) -> None:
     batch.add(tx, GroupRow, rows, key=("id",), change=("source", "name", "gone"))
 
 
-class _Known(NamedTuple):
-    """Somebody as they are stored."""
-
-    epoch: int
-    id: str
-    email: str
-    status: str
-    successor: str | None
-    body: Any
-
-
-def _everybody(session: Read) -> Iterator[tuple[str, _Known]]:
+def _everybody(session: Read) -> Iterator[tuple[Any, ...]]:
     given: dict[str, Any] = {"after": ""}
     while rows := session.ask(_PAGE, given):
-        given["after"] = rows[-1][1]
-        yield from ((row[1], _Known(*row)) for row in rows)
+        given["after"] = rows[-1][0]
+        yield from rows
 
 
 class Touching:
@@ -972,24 +953,19 @@ def _store_person(
     if row is None:
         tx.add(PersonRow(id=person.id, email=person.email, status=person.status.value, body=body))
         return
-    if not _differs(row, person):
+    if row.successor is None and row.body == body:
         return  # another was quicker
     was = {"name": _name(row), "email": row.email}
     row.successor = None
-    before = load_person(row.body, row.account)
-    if before and before.may_ask and not replace(person, account=before.account).may_ask:
+    if intake.voids(load_person(row.body, row.account), person):
         row.void_until = now
-    moved = _has_moved(row, person)
+    moved = intake.has_moved(row.email, person)
     row.email, row.status, row.body = person.email, person.status.value, body
     if moved and (row.slack or row.suspended or row.id in burdened):
         # A changed address might be somebody else's: who it is has to be said first.
         row.former = _former(row) or was
         said = alarms.readdressed(row.former["name"], row.former["email"], person)
         _suspend(row, row.slack or row.suspended or "", lost, said)
-
-
-def _differs(row: PersonRow | _Known | None, person: Person) -> bool:
-    return row is None or row.successor is not None or row.body != dump_person(person)
 
 
 def _name(row: PersonRow) -> str:
@@ -999,17 +975,6 @@ def _name(row: PersonRow) -> str:
 def _former(row: PersonRow) -> dict[str, str] | None:
     former = fields_of(row.former)
     return former if {"name", "email"} <= former.keys() else None
-
-
-def _has_moved(row: PersonRow | _Known, person: Person) -> bool:
-    return address(row.email) != address(person.email)
-
-
-def _is_past(row: PersonRow | _Known | None, person: Person) -> bool:
-    """Tell whether this only says that somebody has left, of whom all that is known stays so."""
-    if row is None or person.may_receive:
-        return False
-    return row.successor is not None or _has_moved(row, person)
 
 
 def _give_up_addresses(tx: Write, moved: Mapping[PersonId, str]) -> None:
@@ -1033,14 +998,6 @@ def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
     found = [*tx.execute(select(account).where(among(account, "ids")), {"ids": ids}).scalars()]
     found += tx.execute(select(request).where(among(request, "ids")), {"ids": ids}).scalars()
     return set(found)
-
-
-def _loses(row: _Known, person: Person) -> bool:
-    if row.status == PersonStatus.INACTIVE:
-        return False
-    groups = fields_of(row.body).get("groups")
-    dropped = set(map(str, groups)) - person.groups if isinstance(groups, list) else ()
-    return person.status is PersonStatus.INACTIVE or bool(dropped)
 
 
 def counts(tx: Write) -> dict[str, int]:

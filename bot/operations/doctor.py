@@ -18,6 +18,7 @@ from bot.slack.client import NO_ANSWER as NO_ANSWER_OF_SLACK
 from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
 from bot.usecases import folder, reach
+from engine.intake import TooMuchError
 from engine.port import Check, Unavailable
 from engine.succession import as_known
 from manifests import BadManifestsError, Manifests
@@ -30,7 +31,6 @@ from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
 from storage.sessions import Sessions, strangers
 from storage.sets import SetAge
-from storage.sync import TooMuchError
 
 SCOPES = frozenset(
     {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}

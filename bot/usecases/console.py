@@ -11,6 +11,7 @@ from bot.settings import KeySettings, StoreSettings
 from engine.commands import Cancel, Revoke
 from engine.directory import Person, PersonId
 from engine.errors import LatchkeyError
+from engine.intake import TooMuchError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import AuditEntry, Code, Decision, Refusal
 from engine.request import OPERATOR, AccessRequest, State, id_of
@@ -22,7 +23,6 @@ from storage.company import Companies
 from storage.database import AWAY, Database, Write, address, file_of, is_away, is_locked
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
-from storage.sync import TooMuchError
 from storage.unit_of_work import carry_out
 
 LOCKED = "somebody holds its row in the database locked: end that session, and try again"

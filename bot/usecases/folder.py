@@ -13,11 +13,11 @@ from bot.runtime.services import Services
 from bot.usecases import alarms
 from bot.usecases.changes import Known, changes
 from bot.usecases.take_in import take_in
+from engine.intake import TooMuchError
 from manifests import BadManifestsError, DocumentFault, Manifests
 from manifests.marked_yaml import content
 from storage import servers, sets
 from storage.sets import SetAge
-from storage.sync import TooMuchError
 
 __all__ = ["OLDER", "FoundSet", "TakeIn", "apply", "digest_of", "held_back", "look", "soon", "take"]
 

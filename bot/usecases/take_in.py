@@ -6,11 +6,11 @@ from functools import partial
 
 from bot.runtime.services import Services
 from engine import alarms
+from engine.intake import TooMuchError
 from engine.succession import Succession, as_known, known_as
 from manifests import Manifests
 from storage import sets, succession, sync
 from storage.database import Write
-from storage.sync import TooMuchError
 
 
 def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:

@@ -22,12 +22,12 @@ from bot.usecases.console import Desk
 from bot.usecases.folder import OLDER
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
+from engine.intake import TooMuchError
 from manifests import BadManifestsError, marked_yaml
 from storage import files, schema, sync, touched
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
-from storage.sync import TooMuchError
 from storage.tables import IntegrationRow, MessageRow
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import account

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.directory import Person, PersonId, PersonStatus
+from engine.directory import KnownPerson, Person, PersonId, PersonStatus
 from engine.succession import (
-    KnownPerson,
     Succession,
     SuccessionStatus,
     as_known,

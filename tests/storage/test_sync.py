@@ -15,12 +15,12 @@ from engine.commands import Approve
 from engine.conditions import Comparator, Condition
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
+from engine.intake import TooMuchError
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Card, Decision
 from engine.port import Discovered
 from storage import apply, facts, schema, sync, unit_of_work
 from storage.database import Database
-from storage.sync import TooMuchError
 from storage.tables import (
     AuditRow,
     EntitlementRow,
