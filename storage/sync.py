@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
-from engine import alarms, intake
+from engine import alarms, discovery, flow, intake
 from engine.alarms import Said
 from engine.directory import (
     Group,
@@ -35,8 +35,8 @@ from engine.directory import (
     SlackAccount,
     address,
 )
-from engine.errors import LatchkeyError
-from engine.flow import Revision
+from engine.discovery import KnownResource, OtherServerError
+from engine.flow import KnownFlow, Revision
 from engine.intake import Difference
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
@@ -166,13 +166,6 @@ _THEIR_ENTITLEMENTS = (
     .where(among(col(EntitlementRow.resource_id), "ids"))
     .order_by(col(EntitlementRow.id))
 )
-
-
-class OtherServerError(LatchkeyError):
-    """Another server answers than the one whose numbers the inventory has. Nothing was changed."""
-
-    def __init__(self, name: str, integration: IntegrationId, known: str, found: str) -> None:
-        super().__init__(alarms.other_server(name, integration, known, found))
 
 
 def ensure_rows(tx: Write) -> None:
@@ -593,18 +586,11 @@ def flow_steps(
     session: Read, listed: Iterable[tuple[Revision, bool]], now: datetime
 ) -> list[SyncStep]:
     """Compare all flows with what is known; return what to do, each in its own transaction."""
-    ids = formerly(session)
-    known = {name: (flow, body) for name, *flow, body in session.execute(_FLOWS)}
-    other: list[tuple[Revision, bool]] = []
-    names: set[str] = set()
-    for revision, active in listed:
-        names.add(name := revision.name.casefold())
-        flow, body = known.get(name, (None, None))
-        stored = load_revision(body)
-        # As values: a set has another order in each process.
-        if flow != [active, False] or stored is None or stored.renamed(ids) != revision:
-            other.append((revision, active))
-    gone = sorted(n for n, ((_, deleted), _) in known.items() if n not in names and not deleted)
+    known = {
+        name: KnownFlow(load_revision(body), active=active, deleted=deleted)
+        for name, active, deleted, body in session.execute(_FLOWS)
+    }
+    other, gone = flow.compare(known, listed, formerly(session))
     some = [
         *((other[at : at + FLOWS_AT_ONCE], []) for at in range(0, len(other), FLOWS_AT_ONCE)),
         *(([], gone[at : at + FLOWS_AT_ONCE]) for at in range(0, len(gone), FLOWS_AT_ONCE)),
@@ -633,7 +619,7 @@ def _take_in_flows(
             continue
         stored = tx.get(FlowRevisionRow, (row.id, row.revision))
         known = load_revision(stored.body) if stored else None
-        if known is None or known.renamed(ids) != revision or row.deleted:
+        if row.deleted or flow.is_other(known, revision, ids):
             row.revision = _newest_revision(tx, row) + 1
             log += _save_revision(tx, row, body, now)
         if (row.active, row.deleted) != (active, False):
@@ -714,25 +700,24 @@ def inventory(
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What is different in a reading of all that a system has."""
+    """What is different in a reading of all that a system has, to be stored."""
 
     integration: IntegrationId
     server: str
-    other: Sequence[Discovered]  # that is new, or other than it was
-    gone: Sequence[str]  # ids in the system
-    new: int
     known: str  # the server, so far
+    of: discovery.Difference
 
     def steps(self, now: datetime) -> list[SyncStep]:
         """Return what to do, each in a transaction of its own. What goes is first."""
         some: list[Sequence[str | Discovered]] = []
-        some += [self.gone[at : at + GONE_AT_ONCE] for at in range(0, len(self.gone), GONE_AT_ONCE)]
-        some += _by_weight(self.other)
+        gone = self.of.gone
+        some += [gone[at : at + GONE_AT_ONCE] for at in range(0, len(gone), GONE_AT_ONCE)]
+        some += _by_weight(self.of.other)
         if not some and self.known != self.server:
             some = [[]]
         last = len(some) - 1
         return [
-            partial(_take_in_resources, discovery=self, some=part, now=now, last=n == last)
+            partial(_take_in_resources, taken=self, some=part, now=now, last=n == last)
             for n, part in enumerate(some)
         ]
 
@@ -755,14 +740,13 @@ def compare_inventory(
 ) -> Discovery:
     """Compare all resources of one system with what is known.
 
-    What is not found is gone, until its id comes back. What could not be looked into stays as it is
-    known, and all that is below it. The first server that is taken in is the one that is known from
-    then on; raises OtherServerError where the numbers are another server's.
+    The first server that is taken in is the one that is known from then on; raises OtherServerError
+    where the numbers are another server's.
     """
     row = session.execute(
         select(IntegrationRow).where(col(IntegrationRow.id) == integration)
     ).scalar_one()
-    if row.server not in {"", server}:
+    if discovery.is_other(row.server, server):
         raise OtherServerError(row.name, integration, row.server, server)
     return differences(session, integration, found, server=server, known=row.server)
 
@@ -776,29 +760,30 @@ def differences(
     known: str,
 ) -> Discovery:
     """Compare as `compare_inventory` does, whatever server is known."""
-    closed = tuple(f"{item.path}/" for item in found if item.closed)
-    there = {item.source_id: item for item in found if not item.closed}
+    return Discovery(
+        integration,
+        server,
+        known,
+        discovery.compare(_resources(session, integration, found), found),
+    )
+
+
+def _resources(
+    session: Read, integration: IntegrationId, found: Sequence[Discovered]
+) -> Iterator[KnownResource]:
+    """Return the resources of a system, each compared with what was found under its id."""
+    there = discovery.open_ones(found)
     same: dict[str, frozenset[tuple[str, int]]] = {}
-    other: list[Discovered] = []
-    gone: list[str] = []
-    new = set(there)
     given: dict[str, Any] = {"system": integration, "after": 0}
     while rows := session.ask(_KNOWN_RESOURCES, given):
         given["after"] = rows[-1][0]
         for _, source, type_, name, path, risk, status, body, offered in rows:
-            new.discard(source)
-            item = there.get(source)
-            if item is None:
-                if status == ResourceStatus.ACTIVE and not f"{path}/".startswith(closed):
-                    gone.append(source)
-                continue
             if offered not in same:
                 same[offered] = _parsed(offered)
             stored = (type_, name, path, risk, status, body, same[offered])
-            if stored != _wanted(item):
-                other.append(item)
-    other += [item for item in there.values() if item.source_id in new]
-    return Discovery(integration, server, other, gone, len(new), known)
+            item = there.get(source)
+            active = status == ResourceStatus.ACTIVE
+            yield KnownResource(source, path, active, item is not None and stored == _wanted(item))
 
 
 def _wanted(item: Discovered) -> tuple[Any, ...]:
@@ -820,17 +805,17 @@ def _parsed(offered: str | None) -> frozenset[tuple[str, int]]:
 def _take_in_resources(
     tx: Write,
     *,
-    discovery: Discovery,
+    taken: Discovery,
     some: Sequence[str | Discovered],
     now: datetime,
     last: bool,
 ) -> None:
     tx.alone()
-    system = discovery.integration
+    system = taken.integration
     row = tx.execute(select(IntegrationRow).where(col(IntegrationRow.id) == system)).scalar_one()
-    if row.server not in {discovery.known, discovery.server}:
-        raise OtherServerError(row.name, system, row.server, discovery.server)
-    row.server = discovery.server
+    if row.server not in {taken.known, taken.server}:
+        raise OtherServerError(row.name, system, row.server, taken.server)
+    row.server = taken.server
     items = {item.source_id: item for item in some if isinstance(item, Discovered)}
     gone = [source for source in some if isinstance(source, str)]
     rows = {
@@ -863,11 +848,11 @@ def _take_in_resources(
                 resource.epoch = tx.epoch
         tx.flush()
     touched.note(tx, Touched(resources=lost))
-    if last and (discovery.new or discovery.gone):
+    if last and (taken.of.new or taken.of.gone):
         detail = {
             "integration": system,
-            "new": discovery.new,
-            "gone": len(discovery.gone),
+            "new": taken.of.new,
+            "gone": len(taken.of.gone),
         }
         audit.append(tx, [(None, AuditEntry("discovered", SYSTEM, detail))], now)
 
