@@ -158,5 +158,13 @@ def unread_login(login: str, column: str) -> str:
     )
 
 
+def unread_change() -> str:
+    return "What a change touches cannot be read: every live request is looked at."
+
+
+def unread_number(table: str, column: str) -> str:
+    return f"A row of {table} has no number in {column}. It is looked at again."
+
+
 def unread_job(kind: str, subject: str) -> str:
     return f"How far the work {kind} {subject} has come cannot be read. It begins anew."

@@ -14,11 +14,12 @@ from bot.loops.access import AccessLoop
 from bot.runtime.connectors import connect_all
 from bot.runtime.services import Connected, Services
 from bot.settings import KeySettings
+from bot.usecases import revoke
 from bot.usecases.console import Desk
+from bot.usecases.revoke import Fate, OpenLogin, Recorded
 from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
-from engine.outcome import Refusal
-from engine.request import AccessRequest, AccountId, State
+from engine.request import AccessRequest
 from storage import accounts, audit, claims, facts, servers
 from storage.claims import DEAD_AFTER, InstanceId
 from storage.database import AWAY, Database
@@ -26,9 +27,7 @@ from storage.database import AWAY, Database
 __all__ = [
     "PATIENCE",
     "Hands",
-    "OpenLogin",
     "Watch",
-    "accounts_of",
     "closing",
     "extent",
     "named",
@@ -47,27 +46,6 @@ REST = 0.5  # seconds between two turns, for a process that starts
 PEER_HANGS = 3 * claims.TURN
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenLogin:
-    """One login that has something to lose."""
-
-    id: AccountId
-    integration: IntegrationId
-    system: str
-    login: str
-
-
-def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[OpenLogin]:
-    """Return the accounts that the requests have to do with."""
-    ids = {g.account for r in requests for g in r.grants}
-    with database.read() as session:
-        names = {system.id: system.name for system in servers.connections(session)}
-        return [
-            OpenLogin(id_, of.integration, names.get(of.integration, of.integration), of.login)
-            for id_, of in accounts.logins(session, ids).items()
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +300,7 @@ class Watch:
 def extent(desk: Desk, requests: Sequence[AccessRequest]) -> str:
     """Say how much it is that is to be revoked."""
     people = count(len({r.grantee for r in requests}), "person", "people")
-    systems = {a.integration for a in accounts_of(desk.database, requests)}
+    systems = {a.integration for a in revoke.accounts_of(desk.database, requests)}
     what, where = count(len(requests), "request"), count(len(systems), "system")
     return f"This revokes {what} of {people} on {where}."
 
@@ -334,30 +312,31 @@ def record(
 
     Return those that are not over, and whether one of them was refused.
     """
-    under_way = [r for r in chosen if r.state is State.REVOKING]
-    left, refused = list[AccessRequest](), False
-    for request, outcome in desk.revoke([r for r in chosen if r not in under_way], reason):
-        if isinstance(outcome, Refusal):
-            now = desk.request(request.code) or request  # others may have ended it since
-            if now.state is State.REVOKING:
-                under_way.append(now)
-                continue
-            refused = refused or not now.state.final
-            already = f"was over already.{_kept(desk, now)}"
-            said = already if now.state.final else f"not revoked: {refusal_in_plain_text(outcome)}"
-        elif outcome.request.state is State.CANCELLED:
-            said = "cancelled. Nothing had been given."
-        elif outcome.request.state.final:
-            kept = _kept(desk, outcome.request)
-            said = f"over.{kept or ' Nothing of it had to be taken away.'}"
-        else:
-            left.append(outcome.request)
-            said = "recorded."
-        say(f"{named(desk, request)}: {said}")
-    desk.hurry(under_way)
-    for request in under_way:
-        say(f"{named(desk, request)}: was being taken away already.")
-    return [*under_way, *left], refused
+    going, left, refused = list[AccessRequest](), list[AccessRequest](), False
+    for one in revoke.record(desk, chosen, reason):
+        say(f"{named(desk, one.request)}: {_said(desk, one)}")
+        refused = refused or one.fate is Fate.REFUSED
+        if one.fate is Fate.UNDER_WAY:
+            going.append(one.request)
+        elif one.fate is Fate.RECORDED:
+            left.append(one.request)
+    return [*going, *left], refused
+
+
+def _said(desk: Desk, one: Recorded) -> str:
+    match one.fate:
+        case Fate.RECORDED:
+            return "recorded."
+        case Fate.UNDER_WAY:
+            return "was being taken away already."
+        case Fate.CANCELLED:
+            return "cancelled. Nothing had been given."
+        case Fate.OVER:
+            return f"over.{_kept(desk, one.request) or ' Nothing of it had to be taken away.'}"
+        case Fate.WAS_OVER:
+            return f"was over already.{_kept(desk, one.request)}"
+        case Fate.REFUSED:
+            return f"not revoked: {refusal_in_plain_text(one.refusal) if one.refusal else ''}"
 
 
 def closing(desk: Desk, chosen: Sequence[AccessRequest]) -> str:
@@ -395,7 +374,7 @@ def see_through(
     `no_keys`: why there are none. Return what is not over, and whether all that was begun has come
     to its end.
     """
-    concerned = accounts_of(desk.database, requests)
+    concerned = revoke.accounts_of(desk.database, requests)
     hands = Hands(desk, concerned, keys, no_keys)
     watch = Watch(desk, requests, concerned, hands.missing, say)
     try:

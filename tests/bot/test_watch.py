@@ -17,6 +17,7 @@ from bot.loops.watch import FAULT, Watch
 from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
 from bot.usecases import folder as folders
+from bot.usecases import people
 from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
 from bot.usecases.folder import OLDER
@@ -523,7 +524,7 @@ def test_where_people_are_held_nothing_of_the_set_is_taken_in(replica):
         folders.apply(replica.services, replica.folder, lambda _: None)
 
     desk = Desk(replica.services.database, Companies(), replica.clock)
-    desk.accept(manifests.load(replica.folder))
+    people.accept(desk, manifests.load(replica.folder))
     assert syncing(replica)  # of the set, the rest is still to come
     replica.look(1)
 
