@@ -11,8 +11,8 @@ import structlog
 
 from bot.runtime.services import Services
 from bot.usecases.alarms import tell_admins
+from bot.usecases.anchors import newest
 from engine.duration import in_words
-from storage import audit
 from storage.readings import ClockReader, Reading, take
 
 STEP = 5.0  # seconds; less is put right all the time
@@ -77,8 +77,7 @@ class Steps:
 
     def _look_back(self) -> None:
         """Find that the database's clock was set back while no process ran."""
-        with self._services.database.read() as session:
-            last = audit.last(session)
+        last = newest(self._services)
         ahead = (last[1] - self._services.clock.now()).total_seconds() if last else 0.0
         if last and ahead > STEP:
             sentence = (

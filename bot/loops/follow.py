@@ -4,11 +4,10 @@ import time
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
-from bot.usecases import plan
+from bot.usecases import plan, systems
 from bot.usecases.alarms import tell_admins
 from engine.alarms import digest
 from engine.inventory import IntegrationId
-from storage import counts, servers
 from storage.servers import Connection
 
 __all__ = ["SystemsFollower"]
@@ -20,9 +19,9 @@ LOOK = 60.0  # seconds between two looks for access that has to end where nothin
 class SystemsFollower:
     """`follow` is to be called each second. What the database raises passes through."""
 
-    def __init__(self, services: Services, systems: Systems) -> None:
+    def __init__(self, services: Services, connected: Systems) -> None:
         self._services = services
-        self._systems = systems
+        self._systems = connected
         self._epoch = -1
         self._told: dict[IntegrationId, str] = {}
         self._looked = float("-inf")
@@ -51,8 +50,7 @@ class SystemsFollower:
     def _bring_in_line(self) -> None:
         epoch = self._services.company().epoch
         if epoch != self._epoch:
-            with self._services.database.read() as session:
-                self._systems.want(servers.connections(session))
+            self._systems.want(systems.connections(self._services))
             self._epoch = epoch
         self._systems.bring_in_line()
 
@@ -70,9 +68,7 @@ class SystemsFollower:
     def _tell_of_ends(self, system: Connection, why: str) -> None:
         if system.id in self._systems:
             return
-        with self._services.database.read() as session:
-            held = counts.ending(session, system.id)
-        if held:
+        if held := systems.ending(self._services, system.id):
             self._alarm(
                 f"ends/{system.id}",
                 f"{system.name} ({system.id}): access has to end there, on {held} account(s), and "

@@ -309,10 +309,10 @@ def _stored(
         return SetAge.NEW, "", []
     try:
         with database.read() as session:
-            standing = sets.standing(session, found.digest if found else "")
-            new = found.what if found and standing is SetAge.NEW else None
+            age = sets.age(session, found.digest if found else "")
+            new = found.what if found and age is SetAge.NEW else None
             held = _held(session, new)
-            return standing, held, servers.connections(session)
+            return age, held, servers.connections(session)
     except FAULTS:  # which was said already
         return SetAge.NEW, "", []
     finally:

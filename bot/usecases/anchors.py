@@ -67,6 +67,12 @@ class Anchors:
         return EVERY
 
 
+def newest(services: Services) -> tuple[int, datetime] | None:
+    """Return the number of the newest entry, and what the clock said when it was written."""
+    with services.database.read() as session:
+        return audit.last(session)
+
+
 def _tell(tx: Write, company: Company, anchor: Anchor, now: datetime) -> None:
     key, said = f"anchor/{now:%Y-%m-%d}", _sentence(anchor, now)
     apply.tell(tx, [Tell(a, Card.NOTICE, key, said) for a in sorted(company.admins)], now)

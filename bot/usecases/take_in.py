@@ -61,6 +61,17 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             return None
 
 
+def is_under_way(services: Services) -> bool:
+    """Tell whether an intake was begun that has not come to its end: what is known is a mix."""
+    with services.database.read() as session:
+        return sync.broken_off(session)
+
+
+def wake(services: Services) -> None:
+    """Have what depends on people look again, where an intake that woke nobody was broken off."""
+    services.transaction(sync.wake)
+
+
 def _patiently(step: sync.SyncStep, tx: Write) -> None:
     tx.wait_for_others()
     step(tx)
