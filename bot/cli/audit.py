@@ -9,7 +9,8 @@ import typer
 from bot import settings
 from bot.cli.terminal import fail, on_desk, out, read, shown
 from bot.operations.export import Format, lines
-from storage.audit import Anchor, AuditReading, BadAnchorError, anchor
+from engine.audit import Anchor, BadAnchorError
+from storage.audit import AuditReading, anchor
 
 group = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
 

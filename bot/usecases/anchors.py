@@ -13,9 +13,10 @@ import structlog
 
 from bot.runtime.services import Services
 from engine.alarms import Said
+from engine.audit import Anchor
 from engine.outcome import Card, Tell
 from storage import apply, audit
-from storage.audit import Anchor, AuditReading
+from storage.audit import AuditReading
 from storage.company import Company
 from storage.database import Write
 from storage.jobs import Job
