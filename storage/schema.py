@@ -142,14 +142,6 @@ def _role(sessions: Sessions, url: str, setting: str) -> str:
         ) from None
 
 
-def downgrade(database: Database, to: str) -> None:
-    """Take the schema back to a revision, `base` for nothing. What only it knew is lost."""
-    from alembic import command
-
-    with database.write() as tx:
-        command.downgrade(_config(tx.connection()), to)
-
-
 def _driver(connection: "Connection") -> "psycopg.Connection[Any]":
     return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
 
