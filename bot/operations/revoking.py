@@ -14,13 +14,13 @@ from bot.loops.access import AccessLoop
 from bot.runtime.connectors import connect_all
 from bot.runtime.services import Connected, Services
 from bot.settings import KeySettings
-from bot.usecases import revoke
+from bot.usecases import live, revoke
 from bot.usecases.console import Desk
 from bot.usecases.revoke import Fate, OpenLogin, Recorded
 from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
 from engine.request import AccessRequest
-from storage import accounts, audit, claims, facts, servers
+from storage import accounts, claims
 from storage.claims import DEAD_AFTER, InstanceId
 from storage.database import AWAY, Database
 
@@ -134,8 +134,7 @@ class Hands:
 
     def heartbeat(self) -> float | None:
         """Return for how many seconds the liveliest process was silent; None: there is none."""
-        with self._database.read() as session:
-            return claims.heartbeat(session)
+        return live.heartbeat(self._database)
 
     def can_do(self, requests: Iterable[AccessRequest]) -> bool:
         """Tell whether something can be done for any of them."""
@@ -156,8 +155,7 @@ class Hands:
                 if self._access:
                     finished = self._access.stop(STOP_WITHIN)
                 if self._me:
-                    with self._database.write(urgent=True) as tx:
-                        claims.leave(tx, self._me)
+                    live.take_hands_back(self._database, self._me)
         finally:
             if self._turn:
                 self._turn.close()
@@ -170,10 +168,7 @@ class Hands:
         now, begun = time.monotonic(), services.pulse.begin()
         if now - self._beaten < claims.BEAT:
             return
-        with self._database.write(urgent=True) as tx:
-            known = self._me and claims.beat(tx, self._me)
-            me = self._me if known else claims.register(tx, hands=True)
-        self._me, self._beaten = me, now
+        self._me, self._beaten = live.lend_hands(self._database, self._me), now
         services.pulse.beaten(begun)
 
 
@@ -184,9 +179,7 @@ def _connected(
     wanted = {account.integration for account in concerned}
     if keys is None:
         return {}, dict.fromkeys(wanted, no_keys)
-    with database.read() as session:
-        systems = [system for system in servers.connections(session) if system.id in wanted]
-    return connect_all(systems, keys.installation)
+    return connect_all(revoke.systems(database, wanted), keys.installation)
 
 
 class Watch:
@@ -204,7 +197,7 @@ class Watch:
         self.open = list(requests)
         self._accounts = {account.id: account for account in concerned}
         self._alone: bool | None = None
-        self._seen = max(0, _last_entry(desk.database) - REMEMBERED)
+        self._seen = max(0, revoke.newest_entry(desk) - REMEMBERED)
         self._delays: dict[tuple[str, str], str] = {}  # by system and login
         self._silent: dict[str, str] = {}  # by system
         self._due_to_tell = time.monotonic() + NO_PROGRESS
@@ -239,8 +232,7 @@ class Watch:
         return missing or its_own or self._silent.get(account.integration, "")
 
     def _say_what_is_over(self) -> None:
-        with self._desk.database.read() as session:
-            now = facts.requests(session, [r.id for r in self.open])
+        now = revoke.as_they_are(self._desk, self.open)
         for request in now:
             if request.state.final:
                 self._say(self._over(request))
@@ -260,8 +252,7 @@ class Watch:
     def _read_delays(self) -> list[tuple[OpenLogin, str]]:
         """Return what is new of why the accounts concerned could not be brought in line."""
         since = self._desk.clock.now() - RECENT
-        with self._desk.database.read() as session:
-            entries = audit.delays(session, self._seen, since)
+        entries = revoke.delays(self._desk, self._seen, since)
         known = {(a.integration, a.login): a for a in self._accounts.values()}
         new: list[tuple[OpenLogin, str]] = []
         for self._seen, said in entries:
@@ -341,8 +332,7 @@ def _said(desk: Desk, one: Recorded) -> str:
 
 def closing(desk: Desk, chosen: Sequence[AccessRequest]) -> str:
     """Say that all is over, and how much of it stays that Latchkey did not give."""
-    with desk.database.read() as session:
-        over = facts.requests(session, [r.id for r in chosen])
+    over = revoke.as_they_are(desk, chosen)
     stays = len({(g.account, g.entitlement) for r in over for g in r.grants if g.standing})
     if not stays:
         return "All of it is over, and confirmed."
@@ -419,8 +409,3 @@ def see_to(
 
 def named(desk: Desk, request: AccessRequest) -> str:
     return f"{request.code}, {desk.name(request.grantee)}"
-
-
-def _last_entry(database: Database) -> int:
-    with database.read() as session:
-        return audit.newest(session)

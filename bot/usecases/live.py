@@ -2,10 +2,20 @@
 
 from bot.runtime.services import Services
 from storage import claims
-from storage.claims import Sockets
+from storage.claims import InstanceId, Sockets
+from storage.database import Database
 from storage.readings import Reading
 
-__all__ = ["beat", "leave", "register", "sockets", "tell_strangers"]
+__all__ = [
+    "beat",
+    "heartbeat",
+    "leave",
+    "lend_hands",
+    "register",
+    "sockets",
+    "take_hands_back",
+    "tell_strangers",
+]
 
 
 def register(services: Services, links: int) -> None:
@@ -33,6 +43,27 @@ def leave(services: Services) -> None:
     """Give all leases back."""
     with services.database.write(urgent=True) as tx:
         claims.leave(tx, services.instance)
+
+
+def lend_hands(database: Database, me: InstanceId) -> InstanceId:
+    """Live in the place of a process that is gone, for a command; return as which instance.
+
+    `me` is the one so far; 0: none yet.
+    """
+    with database.write(urgent=True) as tx:
+        return me if me and claims.beat(tx, me) else claims.register(tx, hands=True)
+
+
+def take_hands_back(database: Database, me: InstanceId) -> None:
+    """Give back what such an instance has leased."""
+    with database.write(urgent=True) as tx:
+        claims.leave(tx, me)
+
+
+def heartbeat(database: Database) -> float | None:
+    """Return for how many seconds the liveliest process was silent; None: there is none."""
+    with database.read() as session:
+        return claims.heartbeat(session)
 
 
 def sockets(services: Services) -> Sockets:

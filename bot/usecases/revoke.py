@@ -1,20 +1,35 @@
 """What an operator can do about access: revoke it, whatever Slack and the systems do."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 
 from bot.usecases.console import Desk
 from engine.commands import Cancel, Revoke
 from engine.inventory import IntegrationId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, AccessRequest, AccountId, State
-from storage import accounts, apply, facts, numbers, servers
+from storage import accounts, apply, audit, facts, numbers, servers
 from storage.database import AWAY, Database, is_away, is_locked
+from storage.servers import Connection
 from storage.unit_of_work import carry_out
 
-__all__ = ["Fate", "OpenLogin", "Recorded", "accounts_of", "chosen", "record", "revoke"]
+__all__ = [
+    "Fate",
+    "OpenLogin",
+    "Recorded",
+    "accounts_of",
+    "as_they_are",
+    "chosen",
+    "delays",
+    "newest_entry",
+    "record",
+    "revoke",
+    "systems",
+]
 
 LOCKED = "somebody holds its row in the database locked: end that session, and try again"
 
@@ -58,6 +73,30 @@ def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[O
             OpenLogin(id_, of.integration, names.get(of.integration, of.integration), of.login)
             for id_, of in accounts.logins(session, ids).items()
         ]
+
+
+def systems(database: Database, wanted: Collection[IntegrationId]) -> list[Connection]:
+    """Return what is stored of these systems."""
+    with database.read() as session:
+        return [system for system in servers.connections(session) if system.id in wanted]
+
+
+def as_they_are(desk: Desk, requests: Iterable[AccessRequest]) -> list[AccessRequest]:
+    """Return the requests as they are by now, in the order of their ids."""
+    with desk.database.read() as session:
+        return facts.requests(session, [r.id for r in requests])
+
+
+def newest_entry(desk: Desk) -> int:
+    """Return the number of the audit's newest entry; 0: there is none."""
+    with desk.database.read() as session:
+        return audit.newest(session)
+
+
+def delays(desk: Desk, after: int, since: datetime) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return what was noted of accounts that could not be brought in line, by entry."""
+    with desk.database.read() as session:
+        return audit.delays(session, after, since)
 
 
 def chosen(desk: Desk, code: str | None, person: str | None) -> list[AccessRequest] | Refusal:
