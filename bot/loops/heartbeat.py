@@ -4,7 +4,7 @@ import structlog
 
 from bot.loops.clock_steps import Steps
 from bot.runtime.services import Services
-from bot.usecases import live
+from bot.usecases import instance
 from storage.database import AWAY, is_locked
 
 log = structlog.get_logger()
@@ -20,14 +20,14 @@ class Heart:
 
     def register(self) -> None:
         """Begin to live, as a new instance."""
-        live.register(self._services, self._links)
+        instance.register(self._services, self._links)
 
     def beat(self) -> None:
         """Say that this process lives. Raises what `storage.database.AWAY` lists."""
         services = self._services
         reading = None
         try:
-            reading = live.beat(services)
+            reading = instance.beat(services)
         except AWAY as fault:
             # Somebody holds its row locked. Its leases last for a little; then it takes another.
             if not is_locked(fault) or services.pulse.steady:
@@ -41,4 +41,4 @@ class Heart:
 
     def leave(self) -> None:
         """Give all leases back."""
-        live.leave(self._services)
+        instance.leave(self._services)

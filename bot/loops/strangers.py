@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from bot.runtime.services import Services
 from bot.slack.strangers import Crowd
-from bot.usecases import live
+from bot.usecases import instance
 from storage.database import AWAY
 
 __all__ = ["Strangers"]
@@ -22,12 +22,12 @@ class Strangers:
     def look(self) -> None:
         """Compare, and store what is new."""
         with suppress(*AWAY):
-            sockets = live.sockets(self._services)
+            sockets = instance.sockets(self._services)
             at = self._crowd.look(sockets.explained, sockets.age)
             if at is None:
                 return
             strangers = self._crowd.strangers
             told = self._services.instance, at, strangers
             if told != self._told:
-                live.tell_strangers(self._services, strangers, time.monotonic() - at)
+                instance.tell_strangers(self._services, strangers, time.monotonic() - at)
             self._told = told

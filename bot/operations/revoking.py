@@ -14,7 +14,7 @@ from bot.loops.access import AccessLoop
 from bot.runtime.connectors import connect_all
 from bot.runtime.services import Connected, Services
 from bot.settings import KeySettings
-from bot.usecases import live, revoke
+from bot.usecases import instance, revoke
 from bot.usecases.console import Desk
 from bot.usecases.revoke import Fate, OpenLogin, Recorded
 from bot.views.text import count, in_a_row, refusal_in_plain_text
@@ -134,7 +134,7 @@ class Hands:
 
     def heartbeat(self) -> float | None:
         """Return for how many seconds the liveliest process was silent; None: there is none."""
-        return live.heartbeat(self._database)
+        return instance.heartbeat(self._database)
 
     def can_do(self, requests: Iterable[AccessRequest]) -> bool:
         """Tell whether something can be done for any of them."""
@@ -155,7 +155,7 @@ class Hands:
                 if self._access:
                     finished = self._access.stop(STOP_WITHIN)
                 if self._me:
-                    live.take_hands_back(self._database, self._me)
+                    instance.take_hands_back(self._database, self._me)
         finally:
             if self._turn:
                 self._turn.close()
@@ -168,7 +168,7 @@ class Hands:
         now, begun = time.monotonic(), services.pulse.begin()
         if now - self._beaten < claims.BEAT:
             return
-        self._me, self._beaten = live.lend_hands(self._database, self._me), now
+        self._me, self._beaten = instance.lend_hands(self._database, self._me), now
         services.pulse.beaten(begun)
 
 

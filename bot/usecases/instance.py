@@ -1,4 +1,4 @@
-"""A process lives: it registers, beats, says what it knows of others' sockets, and leaves."""
+"""A process is an instance: it registers, beats, tells of others' sockets, and leaves."""
 
 from bot.runtime.services import Services
 from storage import claims
