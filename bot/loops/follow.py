@@ -1,12 +1,13 @@
 """Keeps the connected systems in line with what is stored, whichever replica has stored it."""
 
 import time
+from datetime import date
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
 from bot.usecases import plan, systems
 from bot.usecases.alarms import tell_admins
-from engine.alarms import digest
+from engine import alarms
 from engine.inventory import IntegrationId
 from storage.servers import Connection
 
@@ -55,27 +56,18 @@ class SystemsFollower:
         self._systems.bring_in_line()
 
     def _tell(self, system: Connection, why: str) -> None:
-        goes_on = (
-            "Until that is cured it goes on as it was set up before."
-            if system.id in self._systems
-            else "Until that is cured, what is to be given or to end there waits; the rest goes on."
-        )
-        self._alarm(
-            f"system/{system.id}/{digest([why])}",
-            f"{system.name} ({system.id}) is out of order: {why}. {goes_on}",
-        )
+        set_up = system.id in self._systems
+        said = alarms.out_of_order(system.name, system.id, why, set_up=set_up, day=self._today)
+        tell_admins(self._services, said.key, said.sentence)
 
     def _tell_of_ends(self, system: Connection, why: str) -> None:
         if system.id in self._systems:
             return
         if held := systems.ending(self._services, system.id):
-            self._alarm(
-                f"ends/{system.id}",
-                f"{system.name} ({system.id}): access has to end there, on {held} account(s), and "
-                f"cannot: {why}. It ends as soon as the system can be reached.",
-            )
+            said = alarms.ends_wait(system.name, system.id, held, why, self._today)
+            tell_admins(self._services, said.key, said.sentence)
 
-    def _alarm(self, key: str, sentence: str) -> None:
-        # Each replica finds it, and each start: it is said once a day.
-        day = f"{self._services.clock.now():%Y-%m-%d}"
-        tell_admins(self._services, f"{key}/{day}", sentence)
+    @property
+    def _today(self) -> date:
+        """Each replica finds it, and each start: it is said once a day."""
+        return self._services.clock.now().date()
