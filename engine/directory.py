@@ -113,7 +113,7 @@ class Person:
 class KnownPerson(NamedTuple):
     """Somebody as they are known, for a comparison with who is listed.
 
-    `successor`: the id that they have since.
+    `successor`: the id that they have since. `same`: they are listed just so.
     """
 
     id: PersonId
@@ -122,6 +122,7 @@ class KnownPerson(NamedTuple):
     active: bool
     successor: str | None = None
     groups: Collection[str] = ()
+    same: bool = False
 
 
 def why_not(account: SlackAccount, person: Person) -> str:

@@ -3,7 +3,7 @@
 Who would lose something, and whether that is too much to be taken away without an admin's word.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine import alarms
@@ -47,15 +47,14 @@ class Difference:
 def compare(
     known: Mapping[PersonId, KnownPerson],
     listed: Sequence[Person],
-    same: Container[PersonId],
-    groups: tuple[KnownGroups, Iterable[Group]],
+    known_groups: KnownGroups,
+    groups: Iterable[Group],
     *,
     held: bool = True,
 ) -> Difference:
-    """Compare everybody with what is known; of whom just that is stored are the `same`.
+    """Compare everybody who is listed, and their groups, with what is known.
 
-    `groups` are the known ones and those that are listed. Raises TooMuchError, unless `held` is
-    False: an admin has confirmed.
+    Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
     stays = {p.id for p in listed}
     active = [one for one in known.values() if one.active]
@@ -64,15 +63,15 @@ def compare(
     losing = sorted([*leaving, *dropped])
     if held and is_too_much(len(losing), len(active)):
         raise TooMuchError(losing, len(active))
-    changed = [p for p in listed if is_new(known.get(p.id), p, same=p.id in same)]
-    were, wanted = groups[0], {str(g.id): (g.source, g.name) for g in groups[1]}
+    changed = [p for p in listed if is_new(known.get(p.id), p)]
+    wanted = {str(g.id): (g.source, g.name) for g in groups}
     return Difference(
         sorted(changed, key=lambda p: p.id not in dropped),
         leaving,
         {p.id: p.email for p in changed if p.id in known and has_moved(known[p.id].email, p)},
-        {id_: group for id_, group in wanted.items() if were.get(id_) != group},
-        were.keys() - wanted.keys(),
-        regrouped=were != wanted,
+        {id_: group for id_, group in wanted.items() if known_groups.get(id_) != group},
+        known_groups.keys() - wanted.keys(),
+        regrouped=known_groups != wanted,
     )
 
 
@@ -88,14 +87,14 @@ def loses(known: KnownPerson, person: Person) -> bool:
     return person.status is PersonStatus.INACTIVE or not person.groups.issuperset(known.groups)
 
 
-def is_new(known: KnownPerson | None, person: Person, *, same: bool) -> bool:
-    """Tell whether something of somebody is to be stored. `same`: just that is stored."""
+def is_new(known: KnownPerson | None, person: Person) -> bool:
+    """Tell whether something of somebody is to be stored."""
     if known is None:
         return True
     superseded = known.successor is not None
     if not person.may_receive and (superseded or has_moved(known.email, person)):
         return False  # it only says that they have left: all that is known stays so
-    return superseded or not same
+    return superseded or not known.same
 
 
 def has_moved(email: str, person: Person) -> bool:

@@ -280,9 +280,9 @@ def is_so(tx: Write, listed: Sequence[Person], since: int) -> bool:
         return True
     changed = {row[0] for row in rows}
     wanted = {p.id: p for p in listed if p.id in changed}
-    known, same = _compared(rows, wanted.values())
+    known = _compared(rows, wanted.values())
     return all(
-        not intake.is_new(one, wanted[id_], same=id_ in same) if id_ in wanted else not one.active
+        not intake.is_new(one, wanted[id_]) if id_ in wanted else not one.active
         for id_, one in known.items()
     )
 
@@ -297,29 +297,23 @@ def compare(
 
     Raises TooMuchError, unless `held` is False: an admin has confirmed.
     """
-    known, same = _compared(_everybody(session), listed)
+    known = _compared(_everybody(session), listed)
     there = select(GroupRow).where(~col(GroupRow.gone))
     were = {g.id: (g.source, g.name) for g in session.execute(there).scalars()}
-    of = intake.compare(known, listed, same, (were, groups), held=held)
+    of = intake.compare(known, listed, were, groups, held=held)
     return Intake(of, broken_off(session))
 
 
 def _compared(
     rows: Iterable[tuple[Any, ...]], listed: Iterable[Person]
-) -> tuple[dict[PersonId, KnownPerson], set[PersonId]]:
-    """Return who is known, and of whom just that is stored which is listed."""
+) -> dict[PersonId, KnownPerson]:
+    """Return who is known, each compared with what is listed under their id."""
     wanted = {p.id: p for p in listed}
-    known: dict[PersonId, KnownPerson] = {}
-    same: set[PersonId] = set()
-    for row in rows:
-        known[id_ := PersonId(row[0])] = known_person(row)
-        if id_ in wanted and row[-1] == dump_person(wanted[id_]):
-            same.add(id_)
-    return known, same
+    return {PersonId(row[0]): known_person(row, wanted.get(row[0])) for row in rows}
 
 
-def known_person(row: Sequence[Any]) -> KnownPerson:
-    """Return who a row of `KNOWN` is."""
+def known_person(row: Sequence[Any], listed: Person | None = None) -> KnownPerson:
+    """Return who a row of `KNOWN` is; who is `listed` under their id."""
     id_, email, status, successor, body = row
     said = fields_of(body)
     groups = said.get("groups")
@@ -330,6 +324,7 @@ def known_person(row: Sequence[Any]) -> KnownPerson:
         status != PersonStatus.INACTIVE,
         successor,
         tuple(map(str, groups)) if isinstance(groups, list) else (),
+        listed is not None and body == dump_person(listed),
     )
 
 
