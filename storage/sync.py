@@ -58,7 +58,6 @@ from storage.company import formerly
 from storage.database import Read, Write
 from storage.tables import (
     AccountRow,
-    AuditHead,
     CompanyRow,
     EntitlementRow,
     FlowRevisionRow,
@@ -166,21 +165,6 @@ _THEIR_ENTITLEMENTS = (
     .where(among(col(EntitlementRow.resource_id), "ids"))
     .order_by(col(EntitlementRow.id))
 )
-
-
-def ensure_rows(tx: Write) -> None:
-    """Make the rows that are there exactly once."""
-    company = {
-        "id": 1,
-        "epoch": 0,
-        "forgotten": 0,
-        "paused": False,
-        "syncing": False,
-        "requests_from": 1,
-        "admins": [],
-    }
-    batch.add(tx, CompanyRow, [company], key=("id",))
-    batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -978,12 +962,3 @@ def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
     found = [*tx.execute(select(account).where(among(account, "ids")), {"ids": ids}).scalars()]
     found += tx.execute(select(request).where(among(request, "ids")), {"ids": ids}).scalars()
     return set(found)
-
-
-def counts(tx: Write) -> dict[str, int]:
-    """Return how many people, flows and resources are stored."""
-    tables = {"people": PersonRow, "flows": FlowRow, "resources": ResourceRow}
-    return {
-        name: tx.execute(select(func.count()).select_from(table)).scalar_one()
-        for name, table in tables.items()
-    }
