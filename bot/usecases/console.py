@@ -1,4 +1,4 @@
-"""What an operator can do without Slack, straight on the database."""
+"""What operators work with, without Slack, straight on the database; and what they look at."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from engine.directory import Person, PersonId
 from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Refusal
-from engine.request import OPERATOR, AccessRequest, id_of
-from storage import audit, facts, schema, sync
+from engine.request import AccessRequest, id_of
+from storage import audit, facts, schema
 from storage.codec import fields_of
 from storage.company import Companies
 from storage.database import Database, address, file_of
@@ -85,10 +85,6 @@ class Desk:
         id_ = id_of(code)
         with self.database.read() as session:
             return facts.request(session, id_) if id_ else None
-
-    def pause(self, *, paused: bool) -> bool:
-        with self.database.write() as tx:
-            return sync.pause(tx, OPERATOR, self.clock.now(), paused=paused)
 
     def person(self, person: PersonId) -> Person | None:
         with self.database.read() as session:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 import manifests
 from bot.usecases import people, revoke
 from bot.usecases.console import Desk
+from bot.usecases.pause import pause
 from bot.usecases.restored import restored
 from bot.views import ids
 from engine.request import State
@@ -79,8 +80,8 @@ def live(url: str) -> None:
         desk = Desk(database, door.services.companies, door.clock)
         assert desk.history(revoked)
         list(revoke.revoke(desk, [revoked], "over"))
-        desk.pause(paused=True)
-        desk.pause(paused=False)
+        pause(desk, paused=True)
+        pause(desk, paused=False)
         people.accept(desk, manifests.load(COMPANY))
         restored(desk, door.services.connected)
         door.work()
