@@ -162,7 +162,7 @@ class _Search:
             if len(people) == 1:
                 self._by_address(people[0])
         for person in self._here.values():
-            if person.id not in self._settled | self._held:
+            if person.id not in self._settled and person.id not in self._held:
                 self._by_id(person)
         return [replace(s, known=self._stay(s)) for s in self._found]
 
