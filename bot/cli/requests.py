@@ -12,10 +12,11 @@ from typing import IO, Annotated, cast
 import typer
 from rich.table import Table
 
-from bot.cli.terminal import OTHER_KEYS, err, fail, keys, name_unread, on_desk, out, say, shown
+from bot.cli.terminal import err, fail, keys, name_unread, on_desk, out, say, shown
 from bot.operations import logs, revoking, telling
 from bot.operations.lines import Lines
 from bot.usecases import console
+from bot.usecases import revoke as usecase
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
@@ -113,7 +114,7 @@ def revoke(
     logs.configure(level=logging.ERROR)
     finished = True
     with _unhindered() as flush, on_desk(records=True) as desk:
-        chosen = desk.chosen(code and _typed(code), person and _typed(person))
+        chosen = usecase.chosen(desk, code and _typed(code), person and _typed(person))
         if isinstance(chosen, Refusal):
             fail(chosen.sentence)
         if not chosen:
@@ -180,7 +181,7 @@ def _see_to(
     """Return what is not over, and whether all that was begun has come to its end."""
     found, no_keys = keys()
     if found and desk.database.keys is None:
-        found, no_keys = None, f"{OTHER_KEYS}, and this command only records"
+        found, no_keys = None, f"{console.OTHER_KEYS}, and this command only records"
     with _interrupted() as stopped:
         return revoking.see_through(
             desk, requests, within, say, stopped=stopped, keys=found, no_keys=no_keys

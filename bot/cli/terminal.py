@@ -17,11 +17,6 @@ from bot.views.text import plain
 from storage.database import unusable as unusable_database
 from storage.schema import NeedsUpgradeError
 
-OTHER_KEYS = (
-    "LATCHKEY_KEYS or LATCHKEY_INSTALLATION are not those of the Latchkey that works on this "
-    "database"
-)
-
 T = TypeVar("T")
 
 # What a program reads is not cut to a terminal's width.
@@ -69,7 +64,7 @@ def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Ite
         with console.on_latchkey(given) as desk:
             keys = desk.database.keys
             if records and keys and not desk.knows(keys):
-                say_fault(f"{OTHER_KEYS}: correct them. What is recorded here has no key.")
+                say_fault(f"{console.OTHER_KEYS}: correct them. What is recorded here has no key.")
                 desk.database.keys = None
             yield desk
     except (console.NoLatchkeyError, NeedsUpgradeError) as fault:

@@ -4,9 +4,9 @@ import time
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
-from bot.usecases import plan
+from bot.usecases import plan, systems
 from bot.usecases.alarms import Alarms
-from storage import counts, servers
+from engine import alarms
 from storage.servers import Connection
 
 __all__ = ["SystemsFollower"]
@@ -18,9 +18,9 @@ LOOK = 60.0  # seconds between two looks for access that has to end where nothin
 class SystemsFollower:
     """`follow` is to be called each second. What the database raises passes through."""
 
-    def __init__(self, services: Services, systems: Systems) -> None:
+    def __init__(self, services: Services, connected: Systems) -> None:
         self._services = services
-        self._systems = systems
+        self._systems = connected
         self._epoch = -1
         self._alarms = Alarms(services)
         self._looked = float("-inf")
@@ -49,32 +49,18 @@ class SystemsFollower:
     def _bring_in_line(self) -> None:
         epoch = self._services.company().epoch
         if epoch != self._epoch:
-            with self._services.database.read() as session:
-                self._systems.want(servers.connections(session))
+            self._systems.want(systems.connections(self._services))
             self._epoch = epoch
         self._systems.bring_in_line()
 
     def _tell(self, system: Connection, why: str) -> None:
-        goes_on = (
-            "Until that is cured it goes on as it was set up before."
-            if system.id in self._systems
-            else "Until that is cured, what is to be given or to end there waits; the rest goes on."
-        )
-        self._alarms.tell(
-            f"system/{system.id}",
-            f"{system.name} ({system.id}) is out of order: {why}. {goes_on}",
-            why,
-        )
+        set_up = system.id in self._systems
+        sentence = alarms.out_of_order(system.name, system.id, why, set_up=set_up)
+        self._alarms.tell(f"system/{system.id}", sentence, why)
 
     def _tell_of_ends(self, system: Connection, why: str) -> None:
         if system.id in self._systems:
             return
-        with self._services.database.read() as session:
-            held = counts.ending(session, system.id)
-        if held:
-            self._alarms.tell(
-                f"ends/{system.id}",
-                f"{system.name} ({system.id}): access has to end there, on {held} account(s), and "
-                f"cannot: {why}. It ends as soon as the system can be reached.",
-                why,
-            )
+        if held := systems.ending(self._services, system.id):
+            sentence = alarms.ends_wait(system.name, system.id, held, why)
+            self._alarms.tell(f"ends/{system.id}", sentence, why)

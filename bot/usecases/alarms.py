@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.runtime.services import Services
-from bot.usecases import new_ids
+from engine.alarms import digest
 from storage import alarms, sync
 from storage.company import Company
 from storage.database import Write
@@ -29,7 +29,7 @@ class Alarms:
         """
         self._well.discard(what)
         now, company = self._services.clock.now(), self._services.company()
-        key = f"{what}/{new_ids.digest([why or sentence])}/{now:%Y-%m-%d}"
+        key = f"{what}/{digest([why or sentence])}/{now:%Y-%m-%d}"
         if self._told.get(what) == key:
             with self._services.database.read() as session:
                 if not alarms.was_taken_back(session, key, company.admins):
