@@ -22,6 +22,7 @@ from engine.outcome import AuditEntry
 from engine.request import (
     NOT_GIVEN,
     SYSTEM,
+    WAITING,
     AccessRequest,
     AccountId,
     Grant,
@@ -38,7 +39,6 @@ from storage.types import among
 
 LONGEST_WAIT = timedelta(days=30)  # the latest moment at which any flow lets a request lapse
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_WAITING = frozenset({State.PENDING_MFA, State.PENDING})
 
 _COLUMNS = select(
     col(RequestRow.id),
@@ -172,7 +172,7 @@ def _rebuilt(
     submitted = at or _LONG_AGO
     given = any(begun for *_, begun in grants)
     state = State(named) if named in set(State) else State.ACTIVE if given else State.PENDING
-    waits = state in _WAITING
+    waits = state in WAITING
     runs = state is State.ACTIVE and history.granted is not None
     ends = history.ends if runs else None if waits else submitted
     since, until = history.granted or (submitted, None)

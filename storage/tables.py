@@ -3,20 +3,24 @@
 Rows do not validate: values come from the engine, documents are checked at the border.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
+from engine import request
 from storage.types import Json, UtcDateTime
 
-OPEN = "state in ('pending_mfa', 'pending', 'granting')"
+
+def _of(states: Collection[request.State]) -> str:
+    return f"({', '.join(repr(state.value) for state in request.State if state in states)})"
+
+
+OPEN = f"state in {_of(request.OPEN)}"
 # All but what is over: what stands there instead of a state that is known is not.
-LIVE = (
-    "state not in "
-    "('cancelled', 'timed_out', 'rejected', 'failed', 'expired', 'returned', 'revoked')"
-)
+LIVE = f"state not in {_of(request.FINAL)}"
 
 
 def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field is untyped)

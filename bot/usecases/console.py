@@ -14,7 +14,7 @@ from engine.directory import Person, PersonId
 from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import AuditEntry, Code, Decision, Refusal
-from engine.request import OPERATOR, AccessRequest, State, id_of
+from engine.request import OPERATOR, WAITING, AccessRequest, id_of
 from manifests import Manifests
 from storage import apply, audit, facts, numbers, schema, succession, sync
 from storage.codec import fields_of
@@ -140,11 +140,10 @@ class Desk:
 
     def _revoke(self, request: AccessRequest, reason: str) -> Decision | Refusal | None:
         """Return None if somebody holds its row locked."""
-        waiting = {State.PENDING_MFA, State.PENDING}
         try:
             with self.database.write(urgent=True) as tx:
                 now = facts.request(tx, request.id) or request
-                command = (Cancel if now.state in waiting else Revoke)(OPERATOR, reason)
+                command = (Cancel if now.state in WAITING else Revoke)(OPERATOR, reason)
                 company = self.companies.current(tx)
                 return carry_out(tx, company, request.id, command, self.clock.now())
         except Exception as fault:

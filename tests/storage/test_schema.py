@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -17,6 +18,14 @@ from tests.support import stored as support
 from tests.support.stored import ALICE, BOB, HOUR, WRITING, Stored
 
 assert storage.tables
+
+INDEXES = {
+    "sqlite": text("select name, sql from sqlite_master where type = 'index' and sql is not null"),
+    "postgresql": text(
+        "select indexname, indexdef from pg_indexes"
+        " where schemaname = current_schema() and tablename <> 'alembic_version'"
+    ),
+}
 
 
 @pytest.fixture
@@ -94,6 +103,37 @@ def test_migrations_make_what_the_tables_say(empty):
         difference = compare_metadata(context, SQLModel.metadata)
 
     assert difference == []
+
+
+def definitions(database: Database) -> dict[str, Any]:
+    """Return, of each table, its keys and indexes, as the database tells them."""
+    with database.reader.connect() as connection:
+        found = inspect(connection)
+        ours = [table for table in found.get_table_names() if table != "alembic_version"]
+        told = {
+            table: {
+                "key": found.get_pk_constraint(table)["constrained_columns"],
+                "unique": sorted(u["column_names"] for u in found.get_unique_constraints(table)),
+                "others": sorted(
+                    (k["constrained_columns"], k["referred_table"])
+                    for k in found.get_foreign_keys(table)
+                ),
+            }
+            for table in ours
+        }
+        return told | {"indexes": dict(connection.execute(INDEXES[connection.dialect.name]).all())}
+
+
+def test_migrations_make_indexes_and_keys_as_the_tables_say(empty):
+    """What an index leaves out, and what a key is of, Alembic does not compare."""
+    schema.upgrade(empty)
+    migrated = definitions(empty)
+    schema.downgrade(empty, "base")
+
+    with empty.write() as tx:
+        SQLModel.metadata.create_all(tx.connection())
+
+    assert migrated == definitions(empty)
 
 
 def test_access_that_lives_through_an_upgrade_still_ends(empty, empty_url, become_later):
