@@ -100,7 +100,9 @@ CHANGES = {
         set(),
     ),
     "a tie": (
-        lambda s: s.write(lambda tx, _: sync.suspend(tx, {DAN: ("U-dan", "why")}, s.now)),
+        lambda s: s.write(
+            lambda tx, _: sync.suspend(tx, {DAN: (account("U-dan", ""), "why")}, s.now)
+        ),
         {"alice", "bob"},
     ),
     "a flow": (
