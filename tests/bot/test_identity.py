@@ -14,7 +14,7 @@ from engine.request import State
 from storage import succession, sync
 from storage.succession import Succession, SuccessionStatus
 from storage.tables import PersonRow
-from tests.support.door import TEAM, click, command, modal, slack_id
+from tests.support.door import TEAM, click, command, home, modal, slack_id
 from tests.support.door import profile as user
 from tests.support.inside import counted
 from tests.support.stored import (
@@ -465,6 +465,12 @@ def test_whoever_clicks_from_another_team_is_no_one(door, body):
 
     assert "does not know you" in answer.said
     assert next(r for r in door.requests() if r.id == 1).state is State.ACTIVE
+
+
+def test_nobody_draws_over_the_home_tab_of_the_same_user_id_elsewhere(door):
+    assert door.deliver(home("marta")).views
+
+    assert door.deliver(home("marta") | {"team_id": "T0NORTHGATE"}).views == []
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def accept_server(stored: Stored) -> None:
         stored.write(lambda tx, _, s=step: s(tx))
 
 
-SUSPEND = by_sync(sync.suspend, {BOB: ("U-bob", "Slack has closed the account")})
+SUSPEND = by_sync(sync.suspend, {BOB: (account("U-bob", ""), "Slack has closed the account")})
 DISABLED = [(reading(), False), (writing(), True)]
 DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "people have changed": (
