@@ -22,7 +22,6 @@ from tests.support.stored import (
     ALICE,
     DAN,
     DBAS,
-    GROUPS,
     PEOPLE,
     SAM,
     SRES,
@@ -44,7 +43,7 @@ def services(stored):
 
 
 def join(stored, *people):
-    stored.write(lambda tx, _: sync.people(tx, [*PEOPLE, *people], GROUPS, stored.now))
+    stored.take_in([*PEOPLE, *people])
 
 
 def profile(slack, email):
@@ -280,7 +279,7 @@ def test_who_is_tied_anew_as_a_guest_approved_nothing(stored, services):
     take(services, [said])
     stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
     join_as_guest = [replace(p, guest=True) if p.id == ALICE else p for p in PEOPLE]
-    stored.write(lambda tx, _: sync.people(tx, join_as_guest, GROUPS, stored.now))
+    stored.take_in(join_as_guest)
 
     take(services, [profile("U-alice", "alice@example.com") | {"is_restricted": True}])
 

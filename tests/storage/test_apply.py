@@ -38,7 +38,6 @@ from tests.support.stored import (
     BOB,
     DAN,
     DORA,
-    GROUPS,
     HOUR,
     MIA,
     MINUTE,
@@ -211,7 +210,7 @@ class Life:
     def people(self) -> None:
         status = self.random.choice(list(PersonStatus))
         people = [replace(p, status=status) if p.id in {BOB, DORA} else p for p in PEOPLE]
-        self.stored.write(lambda tx, _: sync.people(tx, people, GROUPS, self.stored.now))
+        self.stored.take_in(people)
 
     def pause(self) -> None:
         paused = self.random.random() < 0.3

@@ -70,7 +70,7 @@ def database_of_nobody(empty_url):
 
 
 def take_in(stored, people, groups=GROUPS, **more) -> None:
-    stored.write(lambda tx, _: sync.people(tx, people, groups, stored.now, **more))
+    stored.take_in(people, groups, **more)
 
 
 def said(stored) -> list[str]:
