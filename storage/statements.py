@@ -95,6 +95,10 @@ class Words:
         return converts if any(converts) else []
 
 
+# They say nothing of one database: a process that opens several writes each of them once.
+_known: dict[tuple[str, ClauseElement, tuple[str, ...]], Words] = {}
+
+
 class Statements:
     """Runs statements on a transaction's connection. They are kept for good: give it constants.
 
@@ -104,8 +108,6 @@ class Statements:
 
     def __init__(self, dialect: Dialect, lost: Callable[[], None]) -> None:
         self._dialect, self._lost = dialect, lost
-        self._style = _STYLES[dialect.name]
-        self._known: dict[object, Words] = {}
         self.heard: list[Callable[[str, Sequence[Any]], object]] = []
 
     def ask(
@@ -126,10 +128,10 @@ class Statements:
         self._run(on, text, [[]], _touched)
 
     def _words(self, statement: ClauseElement, values: Values) -> Words:
-        key = statement, tuple(values)
-        words = self._known.get(key)
+        key = self._dialect.name, statement, tuple(values)
+        words = _known.get(key)
         if words is None:
-            words = self._known[key] = Words(statement, self._dialect, self._style, key[1])
+            words = _known[key] = Words(statement, self._dialect, _STYLES[key[0]], key[2])
         return words
 
     def _run(

@@ -1,4 +1,5 @@
 import os
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -28,10 +29,14 @@ LONG = ("tests/chaos/", "tests/e2e/")
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # those get it from the one that starts them
         machine.measure()
+        machine.use_memory()
 
 
 def pytest_report_header():
-    return f"sandbox: an app has {machine.factor():g} times the seconds that Slack gives"
+    return (
+        f"sandbox: an app has {machine.factor():g} times the seconds that Slack gives; "
+        f"databases in {tempfile.gettempdir()}"
+    )
 
 
 @pytest.hookimpl(trylast=True)

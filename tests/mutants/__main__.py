@@ -29,6 +29,7 @@ from cosmic_ray.operators.operator import Operator
 
 from tests.mutants.operators import changed, occurrences, operators
 from tests.mutants.run import CONFIGURATION, ROOT
+from tests.support import machine
 
 MANY = 400
 BAR = 0.95
@@ -119,6 +120,7 @@ def main() -> int:
     given.add_argument("--jobs", type=int, default=2)
     given.add_argument("modules", nargs="*", help="only of these")
     asked = given.parse_args()
+    machine.use_memory()
     configured = tomllib.loads(CONFIGURATION.read_text())
     tests: dict[str, list[str]] = configured["tests"]
     modules = asked.modules or list(tests)
