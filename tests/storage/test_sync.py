@@ -365,6 +365,20 @@ def test_an_account_that_was_suspended_is_tied_to_nobody_in_its_team(stored):
     assert (people["new"].account, people["newer"].account) == (None, other[PersonId("newer")])
 
 
+def test_of_an_account_that_is_tied_the_team_is_taken_in_and_nothing_else(stored):
+    take_in(stored, [*PEOPLE, person("new")])
+    tied = {PersonId("new"): account("U-new", "new@example.com", team="", enterprise="E1")}
+    stored.write(lambda tx, _: sync.tie(tx, tied, stored.now))
+
+    said = account("U-new", "else@example.com", team="T2", enterprise="E1", guest=True)
+    stored.write(lambda tx, _: sync.place(tx, {PersonId("new"): said, ALICE: said}))
+
+    people = stored.company().directory.people
+    assert people["new"].account == replace(tied[PersonId("new")], team="T2")
+    assert people[ALICE].account == account("U-alice", "alice@example.com")
+    assert (row(stored, "new").team, row(stored, "new").enterprise) == ("T2", "E1")
+
+
 def test_tie_that_is_taken_back_waits_for_an_admin(stored):
     suspend(stored, ALICE)
     assert stored.company().directory.people[ALICE].slack is None
