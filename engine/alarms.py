@@ -1,13 +1,16 @@
-"""What administrators are told of what the store meets, in words."""
+"""What administrators are told, in words."""
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
+from engine.audit import Anchor
 from engine.convergence.values import Account, Alarm
 from engine.directory import Person, PersonId
+from engine.duration import in_words
 from engine.inventory import IntegrationId
-from engine.request import RequestId, code_of
+from engine.request import AccessRequest, RequestId, code_of
 from engine.retry import ALARM_AFTER
 
 MOST_NAMED = 20  # in one message
@@ -19,6 +22,11 @@ class Said:
 
     key: str
     sentence: str
+
+
+def digest(names: Iterable[str]) -> str:
+    """Name a list, so that it is told of once."""
+    return hashlib.sha256(",".join(names).encode()).hexdigest()[:16]
 
 
 def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: int = 0) -> Said:
@@ -80,6 +88,106 @@ def other_server(name: str, integration: IntegrationId, known: str, found: str) 
 
 def too_much(losing: int, active: int) -> str:
     return f"{losing} of {active} people would be deactivated or dropped from groups"
+
+
+def out_of_order(
+    name: str, integration: IntegrationId, why: str, *, set_up: bool, day: date
+) -> Said:
+    """Tell of a system that cannot be set up as it is stored. `set_up`: it was so before."""
+    goes_on = (
+        "Until that is cured it goes on as it was set up before."
+        if set_up
+        else "Until that is cured, what is to be given or to end there waits; the rest goes on."
+    )
+    return Said(
+        f"system/{integration}/{digest([why])}/{day}",
+        f"{name} ({integration}) is out of order: {why}. {goes_on}",
+    )
+
+
+def ends_wait(name: str, integration: IntegrationId, accounts: int, why: str, day: date) -> Said:
+    """Tell of access that has to end where nothing can be done."""
+    return Said(
+        f"ends/{integration}/{day}",
+        f"{name} ({integration}): access has to end there, on {accounts} account(s), and "
+        f"cannot: {why}. It ends as soon as the system can be reached.",
+    )
+
+
+def slack_people(listing: str, why: str, times: int) -> Said:
+    """Tell of Slack's list of people, of which nothing new could be read so many times."""
+    return Said(
+        f"slack_people/{listing}",
+        f"Slack's list of people could not be read to its end {times} times in a row "
+        f"({why}). It is being tried again, without end. Until it works, who is new in "
+        "Slack, or has changed there, may not be known here. Run latchkey doctor: it "
+        "tells whether Slack answers, and whether the app may read people.",
+    )
+
+
+def maybe_extended(request: AccessRequest, now: datetime) -> Said:
+    """Tell of access that was given more time where the database is a backup's."""
+    return Said(
+        f"restored/{request.code}/{now.isoformat()}",
+        f"{request.code} may have been extended since the backup was made: it keeps its access "
+        f"until {request.ends_at:%Y-%m-%d %H:%M} UTC. Revoke it if that is too long.",
+    )
+
+
+# --- clocks and the audit ------------------------------------------------------------------------
+
+
+def database_clock(whose: str, by: float) -> str:
+    """`by` are seconds; back: less than 0."""
+    return (
+        f"The clock of {whose} was set {_how(by)}. Latchkey goes by it: what was running then "
+        f"ends that much {'later' if by < 0 else 'sooner'}. If it is wrong now, put it right; "
+        "latchkey revoke ends at once what must not last."
+    )
+
+
+def machine_clock(machine: str, by: float) -> str:
+    return (
+        f"The clock of {machine} was set {_how(by)}. Access ends on time all the "
+        "same, as Latchkey goes by the database's clock. But while this one is wrong by "
+        "more than 5 min, what Slack sends to this machine by HTTP is refused."
+    )
+
+
+def clock_before(ahead: float) -> str:
+    """Tell that the newest entry of the audit lies so many seconds ahead."""
+    return (
+        f"The newest entry of the audit lies {_amount(ahead)} ahead: the database's clock "
+        "was set back while Latchkey did not run, or was wrong before. Latchkey goes by "
+        "it: what was running ends that much later. If it is wrong now, put it right; "
+        "latchkey revoke ends at once what must not last."
+    )
+
+
+def audit_not_whole(faults: Collection[str], now: datetime) -> Said:
+    found = "\n".join(f"• {fault}." for fault in faults)
+    return Said(
+        f"audit/{now.isoformat()}",
+        f"The audit is not whole: `latchkey audit verify` says all. In what came last:\n{found}",
+    )
+
+
+def anchored(anchor: Anchor, now: datetime) -> Said:
+    """Hand out an anchor, once a day."""
+    return Said(
+        f"anchor/{now:%Y-%m-%d}",
+        f"Anchor of the audit, {now:%Y-%m-%d %H:%M} UTC, at entry {anchor.seq:,}. From now on it "
+        "shows whether anything up to there was changed, cut off or put back:\n"
+        f"```latchkey audit verify --anchor {anchor}```",
+    )
+
+
+def _how(by: float) -> str:
+    return f"{'back' if by < 0 else 'ahead'} by {_amount(abs(by))}"
+
+
+def _amount(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else in_words(timedelta(seconds=seconds))
 
 
 # --- what cannot be read -------------------------------------------------------------------------
@@ -150,6 +258,14 @@ def unread_login(login: str, column: str) -> str:
         f"What was noted of the login {login} ({column}) cannot be read, and is forgotten: it is "
         "seen again if it lasts."
     )
+
+
+def unread_change() -> str:
+    return "What a change touches cannot be read: every live request is looked at."
+
+
+def unread_number(table: str, column: str) -> str:
+    return f"A row of {table} has no number in {column}. It is looked at again."
 
 
 def unread_job(kind: str, subject: str) -> str:

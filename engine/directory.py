@@ -1,13 +1,13 @@
 """People and groups, as the identity sources know them, and whose Slack account it is."""
 
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import NewType, TypeVar
+from typing import NamedTuple, NewType, TypeVar
 
 from engine.shared import Shared
 
@@ -119,6 +119,21 @@ class Person:
         says, which may have been set back since.
         """
         return now if self.stands_by(now) or not self.void_until else self.void_until + _NEXT
+
+
+class KnownPerson(NamedTuple):
+    """Somebody as they are known, for a comparison with who is listed.
+
+    `successor`: the id that they have since. `same`: they are listed just so.
+    """
+
+    id: PersonId
+    email: str
+    name: str
+    active: bool
+    successor: str | None = None
+    groups: Collection[str] = ()
+    same: bool = False
 
 
 def why_not(account: SlackAccount, person: Person) -> str:

@@ -128,6 +128,46 @@ class Revision:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFlow:
+    """A flow as it is known. `revision` None: it cannot be read."""
+
+    revision: Revision | None
+    active: bool
+    deleted: bool
+
+
+def compare(
+    known: Mapping[str, KnownFlow],
+    listed: Iterable[tuple[Revision, bool]],
+    formerly: Mapping[PersonId, PersonId],
+) -> tuple[list[tuple[Revision, bool]], list[str]]:
+    """Compare all flows that are listed, each with whether it is active, with those known by name.
+
+    Return those of which something is new, and the names of those that are listed no more.
+    `formerly` names who has a new id, by the old one.
+    """
+    every = {revision.name.casefold(): (revision, active) for revision, active in listed}
+    other = [
+        (revision, active)
+        for name, (revision, active) in every.items()
+        if (flow := known.get(name)) is None
+        or (flow.active, flow.deleted) != (active, False)
+        or is_other(flow.revision, revision, formerly)
+    ]
+    gone = sorted(name for name in known.keys() - every.keys() if not known[name].deleted)
+    return other, gone
+
+
+def is_other(
+    known: Revision | None, listed: Revision, formerly: Mapping[PersonId, PersonId]
+) -> bool:
+    """Tell whether a flow says something else than is known. As values: a set has another
+    order in each process.
+    """
+    return known is None or known.renamed(formerly) != listed
+
+
 def unreadable(name: str) -> Revision:
     """Return what stands in for a revision that cannot be read: open to nobody, for nothing."""
     nobody = ConditionGroup(())

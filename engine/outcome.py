@@ -66,6 +66,17 @@ class Card(StrEnum):
     ALARM = "alarm"  # a sentence for the admins, said once
 
 
+URGENCY = {  # the least is sent first
+    Card.APPROVAL: 1,
+    Card.ALARM: 1,
+    Card.OFFER: 2,
+    Card.REQUEST: 3,
+    Card.ENDED: 3,
+    Card.NOTICE: 4,
+}
+SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM})
+
+
 @dataclass(frozen=True, slots=True)
 class Tell:
     """A card must be brought up to date, or posted. `key` tells cards of one kind apart.

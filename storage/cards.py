@@ -30,22 +30,13 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
-from engine.outcome import Card, Tell
+from engine.outcome import SAID_ONCE, URGENCY, Tell
 from engine.request import RequestId
 from storage import batch, claims
 from storage.database import Write
 from storage.tables import MessageRow
 from storage.types import UtcDateTime, among
 
-PRIORITY = {
-    Card.APPROVAL: 1,
-    Card.ALARM: 1,
-    Card.OFFER: 2,
-    Card.REQUEST: 3,
-    Card.ENDED: 3,
-    Card.NOTICE: 4,
-}
-_SAID_ONCE = {Card.NOTICE, Card.ALARM}
 _KEY = ("request_id", "recipient", "kind", "key")
 _KEY_COLUMNS = [col(getattr(MessageRow, name)) for name in _KEY]
 _TURN = ("requestor", "priority")
@@ -69,7 +60,7 @@ class Wanted(NamedTuple):
 
 def want(tx: Write, cards: Sequence[Wanted], now: datetime, *, new: bool = False) -> None:
     """Have cards posted or brought up to date. `new`: none of them is there yet, or it is said."""
-    known = [] if new else [c for c in cards if c.tell.card not in _SAID_ONCE]
+    known = [] if new else [c for c in cards if c.tell.card not in SAID_ONCE]
     there = _bring_up(tx, known, now) if known else set()
     fresh = [c for c in cards if c.tell.post and _key(c) not in there]
     if fresh:
@@ -93,7 +84,7 @@ def _given(tx: Write, cards: Sequence[Wanted], now: datetime) -> dict[str, Any]:
     taken = Counter[tuple[str, int]]()
     rows = []
     for card in cards:
-        turn = card.requestor, PRIORITY[card.tell.card]
+        turn = card.requestor, URGENCY[card.tell.card]
         taken[turn] += 1
         values = (*_key(card), card.tell.detail, *turn, taken[turn])
         rows.append(dict(zip(_GIVEN, values, strict=True)))

@@ -10,7 +10,7 @@ from engine import alarms
 from engine.commands import Tick
 from engine.flow import MAX_DURATION
 from engine.request import RequestId
-from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
+from engine.retry import ALARM_AFTER, is_asleep, pause
 from storage import apply, facts
 from storage.company import Company, knowing
 from storage.database import Database, Read, Write
@@ -70,10 +70,7 @@ def look(database: Database, now: datetime, limit: int) -> tuple[list[RequestId]
 
 
 def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:
-    """Return live requests that would be looked at too late, or never, by their `wake_at`.
-
-    A hand wrote it; or it was put off by a clock that has been set back since.
-    """
+    """Return live requests that would be looked at too late, or never, by their `wake_at`."""
     found, after = list[RequestId](), 0
     while rows := session.ask(_LIVE, {"after": after}):
         after = rows[-1][0] or 0
@@ -81,8 +78,8 @@ def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:
         requests = facts.loaded(session, [row[:3] for row in rows])
         known = knowing(session, company, requests)
         for request in requests:
-            wake, at = apply.wake(known, request, now), planned[request.id]
-            if wake and (at is None or at > max(wake, now) + 2 * LONGEST_PAUSE):
+            wake = apply.wake(known, request, now)
+            if wake and is_asleep(planned[request.id], wake, now):
                 found.append(request.id)
     return found
 

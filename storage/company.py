@@ -264,7 +264,7 @@ class _Reading:
 
     def company(self, head: _Head) -> Company:
         before = self._before
-        # People after groups, and groups that are gone after people: see `storage.sync`.
+        # People after groups, and groups that are gone after people: see `storage.sync.directory`.
         directory = self._directory()
         renamed = {
             id_: now

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlmodel import SQLModel, col
 
+from engine import alarms
 from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, MessageRow, RequestRow
 
@@ -69,8 +70,8 @@ def _column(tx: Write, table: type[SQLModel], name: str, sound: object) -> bool:
     column, wrong = _named(table, name), _wrong(table, name)
     row: ColumnElement[int] = literal_column("rowid")
     for id_, value in tx.execute(select(row, column).select_from(table).where(wrong)).all():
-        sentence = f"A row of {table.__tablename__} has no number in {name}. It is looked at again."
-        tx.unread.note(str(table.__tablename__), f"{id_}/{name}", value, sentence)
+        of = str(table.__tablename__)
+        tx.unread.note(of, f"{id_}/{name}", value, alarms.unread_number(of, name))
     changed = update(table).where(wrong).values({name: sound}).returning(row)
     return bool(tx.execute(changed).all())
 

@@ -14,9 +14,10 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
 from engine.errors import LatchkeyError
-from storage import roles, sync
-from storage.database import Database, address
+from storage import batch, roles
+from storage.database import Database, Write, address
 from storage.sessions import Sessions, UnfitStoreError
+from storage.tables import AuditHead, CompanyRow
 
 if TYPE_CHECKING:
     import psycopg
@@ -101,7 +102,7 @@ def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
         database.close()  # sessions from before the schema was there do not look into it
     if to == "head":
         with database.write() as tx:
-            sync.ensure_rows(tx)
+            _ensure_rows(tx)
     return before
 
 
@@ -142,12 +143,19 @@ def _role(sessions: Sessions, url: str, setting: str) -> str:
         ) from None
 
 
-def downgrade(database: Database, to: str) -> None:
-    """Take the schema back to a revision, `base` for nothing. What only it knew is lost."""
-    from alembic import command
-
-    with database.write() as tx:
-        command.downgrade(_config(tx.connection()), to)
+def _ensure_rows(tx: Write) -> None:
+    """Make the rows that are there exactly once."""
+    company = {
+        "id": 1,
+        "epoch": 0,
+        "forgotten": 0,
+        "paused": False,
+        "syncing": False,
+        "requests_from": 1,
+        "admins": [],
+    }
+    batch.add(tx, CompanyRow, [company], key=("id",))
+    batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))
 
 
 def _driver(connection: "Connection") -> "psycopg.Connection[Any]":

@@ -5,17 +5,16 @@ From each key of the ring another is derived, for the audit.
 
 import base64
 import hashlib
-import hmac
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from engine.audit import AuditKey
 from engine.errors import LatchkeyError
 from engine.port import Secret
 
@@ -29,26 +28,6 @@ class BadKeyError(LatchkeyError, ValueError):
 
 def new_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class AuditKey:
-    """Makes MACs. `id` is what entries name it by, and tells nothing of it."""
-
-    id: str
-    _secret: bytes = field(repr=False)
-
-    def mac(self, *what: str | int) -> str:
-        return hmac.digest(self._secret, json.dumps(what).encode(), "sha256").hex()
-
-    def made(self, mac: object, *what: str | int) -> bool:
-        """Tell whether the MAC is of this key, and of nothing but what is given.
-
-        What stands where a MAC should may be anything.
-        """
-        return isinstance(mac, str) and hmac.compare_digest(
-            mac.encode(errors="replace"), self.mac(*what).encode()
-        )
 
 
 class KeyRing:

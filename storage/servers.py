@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import Select, func, select
 from sqlmodel import col
 
-from engine import alarms
+from engine import alarms, discovery
 from engine.directory import PersonId
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
@@ -85,33 +85,27 @@ def closed(session: Read, system: Connection, found: Sequence[Discovered]) -> li
         col(ResourceRow.integration_id) == system.id,
         col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
     )
-    known = [f"{path}/" for path in session.execute(query).scalars()]
-    shut = [item for item in found if item.closed]
-    return [
-        f"{item.path} ({item.closed})"
-        for item in shut
-        if any(path.startswith(f"{item.path}/") for path in known)
-    ]
+    return discovery.shut(session.execute(query).scalars(), found)
 
 
 def plan(session: Read, system: Connection, server: str, found: Sequence[Discovered]) -> Plan:
     """Look what would become of each thing. Nothing is changed."""
-    there = {(item.type, item.path): item.source_id for item in found if not item.closed}
     # One that is gone is another thing than one that was made under its name since.
     active = select(col(ResourceRow.id), col(ResourceRow.type), col(ResourceRow.path)).where(
         col(ResourceRow.integration_id) == system.id,
         col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
     )
     rows = {(type_, path): id_ or 0 for id_, type_, path in session.execute(active)}
+    again = discovery.renumber(rows, found)
     concerned = select(func.count()).select_from(_open_accounts(system.id).subquery())
     return Plan(
         system.id,
         known_as(system.server),
         server,
         found,
-        {id_: there[thing] for thing, id_ in rows.items() if thing in there},
-        tuple(sorted(path for type_, path in rows.keys() - there.keys())),
-        tuple(sorted(path for type_, path in there.keys() - rows.keys())),
+        again.numbers,
+        again.gone,
+        again.new,
         session.execute(concerned).scalar_one(),
     )
 

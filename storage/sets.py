@@ -14,7 +14,7 @@ from storage import batch
 from storage.database import Read, Write
 from storage.tables import ManifestSetRow
 
-__all__ = ["SetAge", "applied", "standing"]
+__all__ = ["SetAge", "age", "applied"]
 
 _NEWEST = select(func.max(col(ManifestSetRow.applied_at)))
 _TICK = timedelta(microseconds=1)
@@ -26,7 +26,7 @@ class SetAge(StrEnum):
     OLDER = "older"  # applied, and others since
 
 
-def standing(session: Read, digest: str) -> SetAge:
+def age(session: Read, digest: str) -> SetAge:
     """Tell how a set stands among those that were applied."""
     known = session.get(ManifestSetRow, digest)
     if known is None:

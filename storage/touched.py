@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
+from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.request import WAITING, RequestId
@@ -95,8 +96,7 @@ def _read(session: Read, id_: int, what: object, locked: object) -> tuple[Touche
     try:
         return _TOUCHED.validate_python(what), _LOCKED.validate_python(locked)
     except ValueError:
-        sentence = "What a change touches cannot be read: every live request is looked at."
-        session.unread.note("change", id_, [what, locked], sentence)
+        session.unread.note("change", id_, [what, locked], alarms.unread_change())
         return Touched(everything=True), []
 
 

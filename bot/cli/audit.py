@@ -9,7 +9,8 @@ import typer
 from bot import settings
 from bot.cli.terminal import fail, on_desk, out, read, shown
 from bot.operations.export import Format, lines
-from storage.audit import Anchor, AuditReading, BadAnchorError, anchor
+from bot.usecases.verify import verify
+from engine.audit import Anchor, BadAnchorError
 
 group = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
 
@@ -25,20 +26,16 @@ def verify_audit(
         known = [Anchor.of(text) for text in anchors or ()]
     except BadAnchorError as fault:
         fail(str(fault))
-    with on_desk(read(settings.load_keys)) as desk, desk.database.read() as session:
-        reading, whole = AuditReading(session, known), True
-        for finding in reading.findings():
-            whole = False
-            out.print(shown(finding), soft_wrap=True)
-        newest = anchor(session)
-    if not whole:
+    with on_desk(read(settings.load_keys)) as desk:
+        found = verify(desk, known, lambda fault: out.print(shown(fault), soft_wrap=True))
+    if not found.whole:
         fail("The audit is not whole.")
     early = (
-        f" {reading.early:,} of them are from before there was a key: since an anchor nothing has "
+        f" {found.early:,} of them are from before there was a key: since an anchor nothing has "
         "changed there, and who wrote them nothing proves."
     )
-    said = f"The audit is whole: {reading.entries:,} entries.{early if reading.early else ''}"
-    out.print(f"{said} Anchor: {newest}" if newest else said, soft_wrap=True)
+    said = f"The audit is whole: {found.entries:,} entries.{early if found.early else ''}"
+    out.print(f"{said} Anchor: {found.anchor}" if found.anchor else said, soft_wrap=True)
 
 
 @group.command("export")

@@ -3,6 +3,7 @@
 import typer
 
 from bot.cli.terminal import on_desk, say
+from bot.usecases.pause import pause
 
 pausing = typer.Typer(no_args_is_help=True, help="Begin no new access; revoking goes on.")
 resuming = typer.Typer(no_args_is_help=True, help="Begin new access again.")
@@ -22,7 +23,7 @@ def resume_grants() -> None:
 
 def _pause(*, paused: bool) -> None:
     with on_desk() as desk:
-        changed = desk.pause(paused=paused)
+        changed = pause(desk, paused=paused)
     if paused:
         say(f"Granting is {'' if changed else 'already '}paused; revoking goes on.")
     else:

@@ -7,14 +7,14 @@ import typer
 import manifests
 from bot import settings
 from bot.cli.terminal import fail, on_desk, out, read, shown
-from bot.usecases import folder
-from engine.directory import address
-from storage.succession import SuccessionStatus
+from bot.usecases import folder, people
+from engine.outcome import Refusal
+from engine.succession import SuccessionStatus
 
 group = typer.Typer(no_args_is_help=True, help="Look after who is who.")
 
 
-_STANDING = {
+_BECOMES = {
     SuccessionStatus.WAITS: "goes on under the first id until it is carried over",
     SuccessionStatus.LEFT: "is not listed under the first id any more; what is left can be carried",
     SuccessionStatus.KEPT: "stays under the first id: the other is, or was, somebody else's",
@@ -26,7 +26,7 @@ _STANDING = {
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
     with on_desk() as desk:
-        refusal = desk.confirm(email)
+        refusal = people.confirm(desk, email)
     if refusal:
         fail(refusal.sentence)
     out.print(f"{shown(email)} is tied at the next contact.")
@@ -36,7 +36,7 @@ def confirm_tie(email: str) -> None:
 def part_people(email: str) -> None:
     """Say that somebody else is listed under a person's id now: who had it has left."""
     with on_desk() as desk:
-        refusal = desk.part(email)
+        refusal = people.part(desk, email)
     if refusal:
         fail(refusal.sentence)
     out.print(
@@ -52,7 +52,7 @@ def accept_people() -> None:
     given = read(settings.load_manifests)
     listed = folder.soon(given.manifests, manifests.load)
     with on_desk() as desk:
-        accepted = desk.accept(listed)
+        accepted = people.accept(desk, listed)
     if accepted.changed:
         out.print(f"Taken in. People who are new, or have changed: {accepted.changed}.")
     if accepted.losing:
@@ -77,27 +77,22 @@ def carry_people(
     given = read(settings.load_manifests)
     listed = folder.soon(given.manifests, manifests.load)
     with on_desk() as desk:
-        found = desk.new_ids(listed)
-        apart = {address(email) for email in others or ()}
-        if unknown := apart - {address(s.email) for s in found}:
-            fail(f"Nobody who has a new id has the address {', '.join(sorted(unknown))}.")
-        same = [s for s in found if address(s.email) not in apart]
-        if yes and desk.database.keys is None:
-            fail("Nothing was changed: the passwords of these people are sealed with those keys.")
-        if yes:
-            desk.part_all([s for s in found if s not in same])
-            desk.carry(same, given.key_ring)
-    for s in found:
-        said = _STANDING[s.standing] if s in same else "somebody else has the address"
+        who = people.look(desk, listed, others or ())
+        if isinstance(who, Refusal):
+            fail(who.sentence)
+        if yes and (refusal := people.carry(desk, who, given.key_ring)):
+            fail(refusal.sentence)
+    for s in who.found:
+        said = _BECOMES[s.status] if s in who.same else "somebody else has the address"
         out.print(f"[bold]{shown(str(s))}[/]", f"  {shown(s.email)}", f"  {said}", sep="\n",
                   soft_wrap=True)  # fmt: skip
-    if not found:
+    if not who.found:
         out.print("Nobody has a new id.")
         return
-    carried = sum(s.carries for s in same)
     if yes:
-        stay = f" As they are: {len(same) - carried}." if carried < len(same) else ""
-        out.print(f"Carried over: {carried}. Somebody else: {len(found) - len(same)}.{stay}")
+        left = len(who.same) - len(who.carried)
+        stay = f" As they are: {left}." if left else ""
+        out.print(f"Carried over: {len(who.carried)}. Somebody else: {len(who.others)}.{stay}")
     else:
         out.print(
             "Nothing was changed. If these are the same people: latchkey people carry --yes. "

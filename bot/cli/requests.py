@@ -16,6 +16,7 @@ from bot.cli.terminal import OTHER_KEYS, err, fail, keys, name_unread, on_desk, 
 from bot.operations import logs, revoking, telling
 from bot.operations.lines import Lines
 from bot.usecases import console
+from bot.usecases import revoke as usecase
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
@@ -113,7 +114,7 @@ def revoke(
     logs.configure(level=logging.ERROR)
     finished = True
     with _unhindered() as flush, on_desk() as desk:
-        chosen = desk.chosen(code and _typed(code), person and _typed(person))
+        chosen = usecase.chosen(desk, code and _typed(code), person and _typed(person))
         if isinstance(chosen, Refusal):
             fail(chosen.sentence)
         if not chosen:

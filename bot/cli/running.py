@@ -14,11 +14,11 @@ from bot.operations import doctor, logs
 from bot.runtime import redaction
 from bot.settings import BadSettingsError, Settings
 from bot.usecases import folder
+from engine.intake import TooMuchError
 from storage import secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, file_of
 from storage.schema import NeedsUpgradeError
-from storage.sync import TooMuchError
 
 
 def run(

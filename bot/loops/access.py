@@ -13,11 +13,11 @@ from bot.loops.workers import CALLS, System
 from bot.runtime.metrics import Reachable
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
+from bot.usecases import bring_in_line
 from engine.account import Done, Result, Work
 from engine.inventory import IntegrationId
 from engine.port import Report, Unavailable
 from engine.request import AccountId, code_of
-from storage import accounts
 from storage.accounts import Due
 from storage.database import AWAY, is_away, is_locked
 
@@ -163,17 +163,16 @@ class AccessLoop:
         """Choose ends first, and of a system that hangs one as a probe."""
         services = self._services
         strange = set[IntegrationId]()  # not connected (any more)
-        asked = services.database, services.instance, services.clock.now()
         for integration in [i for i, of in self._served.items() if of.system.wants_probe(now)]:
-            for due in accounts.longest_due(*asked, integration, busy=self._taken()):
+            for due in bring_in_line.longest_due(services, integration, busy=self._taken()):
                 chosen += self._take(due, now, probe=True)
         self._missed |= bool(chosen)  # when it answers, the others follow at once
         while (most := TURNS - len(chosen)) > 0:
             full, for_ends = self._without_room(now)
             if full >= services.connected.keys():
                 return
-            found = accounts.due(
-                *asked, busy=self._taken(), full=full | strange, for_ends=for_ends, limit=most
+            found = bring_in_line.due(
+                services, most, busy=self._taken(), full=full | strange, for_ends=for_ends
             )
             strange |= {due.integration for due in found} - services.connected.keys()
             for due in found:
@@ -236,41 +235,28 @@ class AccessLoop:
 
         A poisoned account stops nobody, and one that somebody holds locked does not either.
         """
-        services = self._services
         concerned = [*(d.work.account for d in done), *ids]
         try:
-            with services.turns.urgent():
-                works = services.write(
-                    lambda tx, company: accounts.turn(
-                        tx, company, services.desk, services.clock.now(), done=done, ids=ids
-                    ),
-                    urgent=True,
-                )
+            return bring_in_line.turn(self._services, done, ids)
         except Exception as failed:
             if is_away(failed):
                 raise
             if not is_locked(failed):
                 log.exception("turn failed", loop="access", accounts=len(concerned))
             fault = failed
-        else:
-            services.locked_accounts.take_back(concerned)
-            return works
         alone = [*(([one], []) for one in done), *(([], [id_]) for id_ in ids)]
         if len(alone) > 1:
             return [work for one in alone for work in self._turns(*one)]
         for account in concerned:
             if is_locked(fault):
-                services.locked_accounts.put(account)  # what was seen there is seen again
+                self._services.locked_accounts.put(account)  # what was seen there is seen again
             else:
                 self._put_off(account, type(fault).__name__)
         return []
 
     def _put_off(self, account: AccountId, why: str) -> None:
-        desk, now = self._services.desk, self._services.clock.now()
         try:
-            self._services.write(
-                lambda tx, c: accounts.fail(tx, c, desk, account, now, why=why), urgent=True
-            )
+            bring_in_line.put_off(self._services, account, why)
         except Exception as fault:
             if is_away(fault):
                 raise

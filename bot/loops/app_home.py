@@ -22,7 +22,6 @@ from bot.views import home, lists
 from bot.views.values import View
 from engine.directory import Person, SlackAccount
 from engine.outcome import Refusal
-from storage import changes
 from storage.database import AWAY
 
 LOOKED_AT = timedelta(days=1)  # for so long after it was opened, a tab is kept up to date
@@ -64,10 +63,7 @@ class Homes:
         tabs = self._kept()
         if not tabs:
             return
-        with self._services.database.read() as session:
-            newest = changes.newest(session)
-            touched = changes.concerned(session, self._seen, newest)
-        self._seen = newest
+        self._seen, touched = look.concerned(self._services, self._seen)
         for tab in tabs:
             tab.stale = tab.stale or tab.person.id in touched
             if tab.stale and time.monotonic() - tab.published >= EVERY:

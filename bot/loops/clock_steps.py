@@ -4,15 +4,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from socket import gethostname
 
 import structlog
 
 from bot.runtime.services import Services
 from bot.usecases.alarms import tell_admins
-from engine.duration import in_words
-from storage import audit
+from bot.usecases.anchors import newest
+from engine import alarms
 from storage.readings import ClockReader, Reading, take
 
 STEP = 5.0  # seconds; less is put right all the time
@@ -51,9 +50,7 @@ class Steps:
         self._note(
             by,
             "database",
-            f"The clock of {whose} was set {_how(by)}. Latchkey goes by it: what was running then "
-            f"ends that much {'later' if by < 0 else 'sooner'}. If it is wrong now, put it right; "
-            "latchkey revoke ends at once what must not last.",
+            alarms.database_clock(whose, by),
         )
 
     def look(self) -> None:
@@ -66,9 +63,7 @@ class Steps:
             self._note(
                 by,
                 self._machine,
-                f"The clock of {self._machine} was set {_how(by)}. Access ends on time all the "
-                "same, as Latchkey goes by the database's clock. But while this one is wrong by "
-                "more than 5 min, what Slack sends to this machine by HTTP is refused.",
+                alarms.machine_clock(self._machine, by),
             )
         while self._untold:
             step = self._untold[0]
@@ -77,16 +72,10 @@ class Steps:
 
     def _look_back(self) -> None:
         """Find that the database's clock was set back while no process ran."""
-        with self._services.database.read() as session:
-            last = audit.last(session)
+        last = newest(self._services)
         ahead = (last[1] - self._services.clock.now()).total_seconds() if last else 0.0
         if last and ahead > STEP:
-            sentence = (
-                f"The newest entry of the audit lies {_amount(ahead)} ahead: the database's clock "
-                "was set back while Latchkey did not run, or was wrong before. Latchkey goes by "
-                "it: what was running ends that much later. If it is wrong now, put it right; "
-                "latchkey revoke ends at once what must not last."
-            )
+            sentence = alarms.clock_before(ahead)
             log.error("a clock was set", clock="database", seconds=-round(ahead, 1), so=sentence)
             self._untold.append(ClockStep(f"clock/before/{last[0]}", sentence))
 
@@ -97,11 +86,3 @@ class Steps:
         when = int(self._services.database.now().timestamp()) // ALIKE
         key = f"clock/{whose}/{'back' if by < 0 else 'ahead'}/{when}"
         self._untold.append(ClockStep(key, sentence))
-
-
-def _how(by: float) -> str:
-    return f"{'back' if by < 0 else 'ahead'} by {_amount(abs(by))}"
-
-
-def _amount(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else in_words(timedelta(seconds=seconds))

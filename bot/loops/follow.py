@@ -1,13 +1,14 @@
 """Keeps the connected systems in line with what is stored, whichever replica has stored it."""
 
 import time
+from datetime import date
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
-from bot.usecases import new_ids, plan
+from bot.usecases import plan, systems
 from bot.usecases.alarms import tell_admins
+from engine import alarms
 from engine.inventory import IntegrationId
-from storage import counts, servers
 from storage.servers import Connection
 
 __all__ = ["SystemsFollower"]
@@ -19,9 +20,9 @@ LOOK = 60.0  # seconds between two looks for access that has to end where nothin
 class SystemsFollower:
     """`follow` is to be called each second. What the database raises passes through."""
 
-    def __init__(self, services: Services, systems: Systems) -> None:
+    def __init__(self, services: Services, connected: Systems) -> None:
         self._services = services
-        self._systems = systems
+        self._systems = connected
         self._epoch = -1
         self._told: dict[IntegrationId, str] = {}
         self._looked = float("-inf")
@@ -50,35 +51,23 @@ class SystemsFollower:
     def _bring_in_line(self) -> None:
         epoch = self._services.company().epoch
         if epoch != self._epoch:
-            with self._services.database.read() as session:
-                self._systems.want(servers.connections(session))
+            self._systems.want(systems.connections(self._services))
             self._epoch = epoch
         self._systems.bring_in_line()
 
     def _tell(self, system: Connection, why: str) -> None:
-        goes_on = (
-            "Until that is cured it goes on as it was set up before."
-            if system.id in self._systems
-            else "Until that is cured, what is to be given or to end there waits; the rest goes on."
-        )
-        self._alarm(
-            f"system/{system.id}/{new_ids.digest([why])}",
-            f"{system.name} ({system.id}) is out of order: {why}. {goes_on}",
-        )
+        set_up = system.id in self._systems
+        said = alarms.out_of_order(system.name, system.id, why, set_up=set_up, day=self._today)
+        tell_admins(self._services, said.key, said.sentence)
 
     def _tell_of_ends(self, system: Connection, why: str) -> None:
         if system.id in self._systems:
             return
-        with self._services.database.read() as session:
-            held = counts.ending(session, system.id)
-        if held:
-            self._alarm(
-                f"ends/{system.id}",
-                f"{system.name} ({system.id}): access has to end there, on {held} account(s), and "
-                f"cannot: {why}. It ends as soon as the system can be reached.",
-            )
+        if held := systems.ending(self._services, system.id):
+            said = alarms.ends_wait(system.name, system.id, held, why, self._today)
+            tell_admins(self._services, said.key, said.sentence)
 
-    def _alarm(self, key: str, sentence: str) -> None:
-        # Each replica finds it, and each start: it is said once a day.
-        day = f"{self._services.clock.now():%Y-%m-%d}"
-        tell_admins(self._services, f"{key}/{day}", sentence)
+    @property
+    def _today(self) -> date:
+        """Each replica finds it, and each start: it is said once a day."""
+        return self._services.clock.now().date()

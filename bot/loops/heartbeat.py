@@ -4,7 +4,7 @@ import structlog
 
 from bot.loops.clock_steps import Steps
 from bot.runtime.services import Services
-from storage import claims
+from bot.usecases import instance
 from storage.database import AWAY, is_locked
 
 log = structlog.get_logger()
@@ -20,26 +20,19 @@ class Heart:
 
     def register(self) -> None:
         """Begin to live, as a new instance."""
-        services = self._services
-        begun = services.pulse.begin()
-        with services.database.write(urgent=True) as tx:
-            services.database.instance = claims.register(tx, links=self._links)
-        services.pulse.beaten(begun)
+        instance.register(self._services, self._links)
 
     def beat(self) -> None:
         """Say that this process lives. Raises what `storage.database.AWAY` lists."""
         services = self._services
-        begun = services.pulse.begin()
         reading = None
         try:
-            with services.database.write(urgent=True) as tx:
-                reading = claims.beat(tx, services.instance, passed=services.companies.passed)
+            reading = instance.beat(services)
         except AWAY as fault:
             # Somebody holds its row locked. Its leases last for a little; then it takes another.
             if not is_locked(fault) or services.pulse.steady:
                 raise
         if reading:
-            services.pulse.beaten(begun)
             self._steps.hear(reading)
         else:
             log.error("thought dead by the others; registering anew")
@@ -48,5 +41,4 @@ class Heart:
 
     def leave(self) -> None:
         """Give all leases back."""
-        with self._services.database.write(urgent=True) as tx:
-            claims.leave(tx, self._services.instance)
+        instance.leave(self._services)

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,8 +11,8 @@ from structlog.contextvars import bound_contextvars
 
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
+from bot.usecases import run_jobs
 from engine.port import Unavailable
-from storage import jobs
 from storage.database import AWAY
 from storage.jobs import Job, JobKind
 
@@ -80,21 +79,9 @@ class JobLoop:
         return all(stopped)
 
     def _claim(self) -> Mapping[str, list[Job]]:
-        services, now = self._services, self._services.clock.now()
-        instance = services.instance
         with self._changed:
             busy = set(self._busy)
-        longest = self._longest
-        lanes = jobs.due(services.database, now, BATCH, idle=instance, busy=busy, longest=longest)
-        if not lanes:
-            return {}
-        claimed = services.transaction(
-            lambda tx: jobs.claim(tx, instance, lanes, now, idle=True, longest=longest)
-        )
-        found = defaultdict[str, list[Job]](list)
-        for job in claimed:
-            found[lanes[job.id]].append(job)
-        return found
+        return run_jobs.claim(self._services, BATCH, busy=busy, longest=self._longest)
 
     def _run_all(self, lane: str, mine: Sequence[Job]) -> None:
         finished = self._finish(mine)
@@ -124,13 +111,12 @@ class JobLoop:
             again = self.kinds[job.kind].run(job)
         except Unavailable as fault:
             log.warning("job put off", why=str(fault))
-            services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
+            run_jobs.failed(services, job, now)
             return
         except AWAY:
             raise
         except Exception:
             log.exception("job failed")
-            services.transaction(lambda tx: jobs.failed(tx, services.instance, job, now))
+            run_jobs.failed(services, job, now)
             return
-        at = now + again if again is not None else None
-        services.transaction(lambda tx: jobs.done(tx, services.instance, job, at))
+        run_jobs.done(services, job, now + again if again is not None else None)

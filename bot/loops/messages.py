@@ -23,7 +23,6 @@ from engine.directory import PersonId
 from engine.errors import LatchkeyError
 from engine.request import code_of
 from engine.retry import pause
-from storage import messages
 from storage.messages import Later, Parcel, Ready, Result, Shown
 
 METADATA = "latchkey_card"
@@ -125,16 +124,13 @@ class MessageLoop:
             self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
 
     def _ready(self, busy: Collection[int]) -> Ready:
-        services, now = self._services, self._services.clock.now()
-        return messages.ready(
-            services.database,
-            services.instance,
-            now,
-            real=services.database.now(),
+        now = self._services.clock.now()
+        return deliver.ready(
+            self._services,
+            AT_ONCE,
             busy=busy,
             posts=not self.pace.rests(POST, now),
             updates=not self.pace.rests(UPDATE, now),
-            limit=AT_ONCE,
         )
 
     def stop(self, within: float = 10.0) -> bool:

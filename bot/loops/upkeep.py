@@ -9,10 +9,9 @@ from bot.loops.watch import Watch
 from bot.runtime.connectors import references
 from bot.runtime.services import Services
 from bot.settings import unknown
-from bot.usecases import plan
+from bot.usecases import plan, systems
 from bot.usecases.alarms import Alarms, in_lines
 from bot.usecases.anchors import Anchors
-from storage import servers
 
 SETTINGS = (
     "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
@@ -67,8 +66,6 @@ class Upkeep:
     def _begin(self) -> None:
         """Begin what may have to wait for rows that others hold locked: the duty does not."""
         plan.everything(self._services)
-        with self._services.database.read() as session:
-            stored = servers.connections(session)
-        for said in unknown(references(stored)):
+        for said in unknown(references(systems.connections(self._services))):
             log.warning("a variable that nothing reads", said=said)
         self._anchors.note()

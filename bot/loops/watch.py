@@ -17,9 +17,9 @@ from bot.runtime.services import Services
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms, in_lines
 from bot.usecases.folder import EVERY, OLDER, FoundSet, TakeIn, held_back
-from bot.usecases.take_in import take_in
+from bot.usecases.take_in import is_under_way, take_in, wake
 from manifests import BadManifestsError, Manifests
-from storage import files, sets, sync
+from storage import files
 from storage.database import AWAY
 from storage.sets import SetAge
 
@@ -67,7 +67,7 @@ class Watch:
         Where a company is known, it waits for nothing. Where none is, raises BadManifestsError, or
         what else went wrong.
         """
-        self._wake()
+        wake(self._services)
         self._thread.start()
         if self._services.knows_somebody():
             return
@@ -144,11 +144,10 @@ class Watch:
         if isinstance(found.what, BadManifestsError):
             self._stand(str(found.what), in_lines(REFUSED, found.what.faults))
             return
-        with self._services.database.read() as session:
-            standing = sets.standing(session, found.digest)
-        if asked or broken_off or standing is SetAge.NEW:
+        age = folders.age(self._services, found.digest)
+        if asked or broken_off or age is SetAge.NEW:
             self._apply(found.what, found.digest)
-        elif standing is SetAge.OLDER:
+        elif age is SetAge.OLDER:
             self._stand(OLDER)
         else:
             self._services.vitals.faults.clear(FAULT)
@@ -168,19 +167,15 @@ class Watch:
     def _is_broken_off(self) -> bool:
         """Whether what is known is a mix, which nobody is at any more: no set is in force then."""
         epoch = self._services.company().epoch
-        with self._services.database.read() as session:
-            under_way = sync.broken_off(session)
+        under_way = is_under_way(self._services)
         if not under_way or epoch != self._epoch:
             self._epoch, self._since = epoch if under_way else -1, time.monotonic()
             self._woken = False
         broken_off = under_way and time.monotonic() - self._since > BROKEN_OFF_AFTER
         if broken_off and not self._woken:
-            self._wake()
+            wake(self._services)
             self._woken = True
         return broken_off
-
-    def _wake(self) -> None:
-        self._services.transaction(sync.wake)
 
     def _stand(self, fault: str, sentence: str = "") -> None:
         """Note what is wrong, and tell the administrators, once a day while it lasts."""

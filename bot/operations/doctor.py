@@ -18,7 +18,9 @@ from bot.slack.client import NO_ANSWER as NO_ANSWER_OF_SLACK
 from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
 from bot.usecases import folder, reach
+from engine.intake import TooMuchError
 from engine.port import Check, Unavailable
+from engine.succession import as_known
 from manifests import BadManifestsError, Manifests
 from manifests import files as files_of
 from storage import claims, facts, files, roles, schema, servers, sets, succession, sync
@@ -29,7 +31,6 @@ from storage.roles import Connection
 from storage.schema import NeedsUpgradeError
 from storage.sessions import Sessions, strangers
 from storage.sets import SetAge
-from storage.sync import TooMuchError
 
 SCOPES = frozenset(
     {"commands", "chat:write", "im:write", "im:history", "users:read", "users:read.email"}
@@ -287,7 +288,7 @@ def _held(session: Read, listed: object) -> str:
         return ""
     found = succession.find(session, listed.people)
     try:
-        sync.compare(session, succession.as_known(listed.people, found), listed.groups)
+        sync.compare(session, as_known(listed.people, found), listed.groups)
     except TooMuchError as fault:
         return folder.held_back(fault)
     return ""
@@ -308,10 +309,10 @@ def _stored(
         return SetAge.NEW, "", []
     try:
         with database.read() as session:
-            standing = sets.standing(session, found.digest if found else "")
-            new = found.what if found and standing is SetAge.NEW else None
+            age = sets.age(session, found.digest if found else "")
+            new = found.what if found and age is SetAge.NEW else None
             held = _held(session, new)
-            return standing, held, servers.connections(session)
+            return age, held, servers.connections(session)
     except FAULTS:  # which was said already
         return SetAge.NEW, "", []
     finally:

@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.usecases.console import Desk
+from engine.audit import Written
 from engine.directory import Directory, PersonId
 from engine.request import code_of
 from storage import audit
-from storage.audit import Written
 
 _FORMULA = tuple("=+-@\t\r\n")  # what a spreadsheet would compute, and not show
 

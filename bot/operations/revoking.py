@@ -14,21 +14,20 @@ from bot.loops.access import AccessLoop
 from bot.runtime.connectors import connect_all
 from bot.runtime.services import Connected, Services
 from bot.settings import KeySettings
+from bot.usecases import instance, revoke
 from bot.usecases.console import Desk
+from bot.usecases.revoke import Fate, OpenLogin, Recorded
 from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
-from engine.outcome import Refusal
-from engine.request import AccessRequest, AccountId, State
-from storage import accounts, audit, claims, facts, servers
+from engine.request import AccessRequest
+from storage import accounts, claims
 from storage.claims import DEAD_AFTER, InstanceId
 from storage.database import AWAY, Database
 
 __all__ = [
     "PATIENCE",
     "Hands",
-    "OpenLogin",
     "Watch",
-    "accounts_of",
     "closing",
     "extent",
     "named",
@@ -47,27 +46,6 @@ REST = 0.5  # seconds between two turns, for a process that starts
 PEER_HANGS = 3 * claims.TURN
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenLogin:
-    """One login that has something to lose."""
-
-    id: AccountId
-    integration: IntegrationId
-    system: str
-    login: str
-
-
-def accounts_of(database: Database, requests: Iterable[AccessRequest]) -> list[OpenLogin]:
-    """Return the accounts that the requests have to do with."""
-    ids = {g.account for r in requests for g in r.grants}
-    with database.read() as session:
-        names = {system.id: system.name for system in servers.connections(session)}
-        return [
-            OpenLogin(id_, of.integration, names.get(of.integration, of.integration), of.login)
-            for id_, of in accounts.logins(session, ids).items()
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +134,7 @@ class Hands:
 
     def heartbeat(self) -> float | None:
         """Return for how many seconds the liveliest process was silent; None: there is none."""
-        with self._database.read() as session:
-            return claims.heartbeat(session)
+        return instance.heartbeat(self._database)
 
     def can_do(self, requests: Iterable[AccessRequest]) -> bool:
         """Tell whether something can be done for any of them."""
@@ -178,8 +155,7 @@ class Hands:
                 if self._access:
                     finished = self._access.stop(STOP_WITHIN)
                 if self._me:
-                    with self._database.write(urgent=True) as tx:
-                        claims.leave(tx, self._me)
+                    instance.take_hands_back(self._database, self._me)
         finally:
             if self._turn:
                 self._turn.close()
@@ -192,10 +168,7 @@ class Hands:
         now, begun = time.monotonic(), services.pulse.begin()
         if now - self._beaten < claims.BEAT:
             return
-        with self._database.write(urgent=True) as tx:
-            known = self._me and claims.beat(tx, self._me)
-            me = self._me if known else claims.register(tx, hands=True)
-        self._me, self._beaten = me, now
+        self._me, self._beaten = instance.lend_hands(self._database, self._me), now
         services.pulse.beaten(begun)
 
 
@@ -206,9 +179,7 @@ def _connected(
     wanted = {account.integration for account in concerned}
     if keys is None:
         return {}, dict.fromkeys(wanted, no_keys)
-    with database.read() as session:
-        systems = [system for system in servers.connections(session) if system.id in wanted]
-    return connect_all(systems, keys.installation)
+    return connect_all(revoke.systems(database, wanted), keys.installation)
 
 
 class Watch:
@@ -226,7 +197,7 @@ class Watch:
         self.open = list(requests)
         self._accounts = {account.id: account for account in concerned}
         self._alone: bool | None = None
-        self._seen = max(0, _last_entry(desk.database) - REMEMBERED)
+        self._seen = max(0, revoke.newest_entry(desk) - REMEMBERED)
         self._delays: dict[tuple[str, str], str] = {}  # by system and login
         self._silent: dict[str, str] = {}  # by system
         self._due_to_tell = time.monotonic() + NO_PROGRESS
@@ -261,8 +232,7 @@ class Watch:
         return missing or its_own or self._silent.get(account.integration, "")
 
     def _say_what_is_over(self) -> None:
-        with self._desk.database.read() as session:
-            now = facts.requests(session, [r.id for r in self.open])
+        now = revoke.as_they_are(self._desk, self.open)
         for request in now:
             if request.state.final:
                 self._say(self._over(request))
@@ -282,8 +252,7 @@ class Watch:
     def _read_delays(self) -> list[tuple[OpenLogin, str]]:
         """Return what is new of why the accounts concerned could not be brought in line."""
         since = self._desk.clock.now() - RECENT
-        with self._desk.database.read() as session:
-            entries = audit.delays(session, self._seen, since)
+        entries = revoke.delays(self._desk, self._seen, since)
         known = {(a.integration, a.login): a for a in self._accounts.values()}
         new: list[tuple[OpenLogin, str]] = []
         for self._seen, said in entries:
@@ -322,7 +291,7 @@ class Watch:
 def extent(desk: Desk, requests: Sequence[AccessRequest]) -> str:
     """Say how much it is that is to be revoked."""
     people = count(len({r.grantee for r in requests}), "person", "people")
-    systems = {a.integration for a in accounts_of(desk.database, requests)}
+    systems = {a.integration for a in revoke.accounts_of(desk.database, requests)}
     what, where = count(len(requests), "request"), count(len(systems), "system")
     return f"This revokes {what} of {people} on {where}."
 
@@ -334,36 +303,36 @@ def record(
 
     Return those that are not over, and whether one of them was refused.
     """
-    under_way = [r for r in chosen if r.state is State.REVOKING]
-    left, refused = list[AccessRequest](), False
-    for request, outcome in desk.revoke([r for r in chosen if r not in under_way], reason):
-        if isinstance(outcome, Refusal):
-            now = desk.request(request.code) or request  # others may have ended it since
-            if now.state is State.REVOKING:
-                under_way.append(now)
-                continue
-            refused = refused or not now.state.final
-            already = f"was over already.{_kept(desk, now)}"
-            said = already if now.state.final else f"not revoked: {refusal_in_plain_text(outcome)}"
-        elif outcome.request.state is State.CANCELLED:
-            said = "cancelled. Nothing had been given."
-        elif outcome.request.state.final:
-            kept = _kept(desk, outcome.request)
-            said = f"over.{kept or ' Nothing of it had to be taken away.'}"
-        else:
-            left.append(outcome.request)
-            said = "recorded."
-        say(f"{named(desk, request)}: {said}")
-    desk.hurry(under_way)
-    for request in under_way:
-        say(f"{named(desk, request)}: was being taken away already.")
-    return [*under_way, *left], refused
+    going, left, refused = list[AccessRequest](), list[AccessRequest](), False
+    for one in revoke.record(desk, chosen, reason):
+        say(f"{named(desk, one.request)}: {_said(desk, one)}")
+        refused = refused or one.fate is Fate.REFUSED
+        if one.fate is Fate.UNDER_WAY:
+            going.append(one.request)
+        elif one.fate is Fate.RECORDED:
+            left.append(one.request)
+    return [*going, *left], refused
+
+
+def _said(desk: Desk, one: Recorded) -> str:
+    match one.fate:
+        case Fate.RECORDED:
+            return "recorded."
+        case Fate.UNDER_WAY:
+            return "was being taken away already."
+        case Fate.CANCELLED:
+            return "cancelled. Nothing had been given."
+        case Fate.OVER:
+            return f"over.{_kept(desk, one.request) or ' Nothing of it had to be taken away.'}"
+        case Fate.WAS_OVER:
+            return f"was over already.{_kept(desk, one.request)}"
+        case Fate.REFUSED:
+            return f"not revoked: {refusal_in_plain_text(one.refusal) if one.refusal else ''}"
 
 
 def closing(desk: Desk, chosen: Sequence[AccessRequest]) -> str:
     """Say that all is over, and how much of it stays that Latchkey did not give."""
-    with desk.database.read() as session:
-        over = facts.requests(session, [r.id for r in chosen])
+    over = revoke.as_they_are(desk, chosen)
     stays = len({(g.account, g.entitlement) for r in over for g in r.grants if g.standing})
     if not stays:
         return "All of it is over, and confirmed."
@@ -395,7 +364,7 @@ def see_through(
     `no_keys`: why there are none. Return what is not over, and whether all that was begun has come
     to its end.
     """
-    concerned = accounts_of(desk.database, requests)
+    concerned = revoke.accounts_of(desk.database, requests)
     hands = Hands(desk, concerned, keys, no_keys)
     watch = Watch(desk, requests, concerned, hands.missing, say)
     try:
@@ -440,8 +409,3 @@ def see_to(
 
 def named(desk: Desk, request: AccessRequest) -> str:
     return f"{request.code}, {desk.name(request.grantee)}"
-
-
-def _last_entry(database: Database) -> int:
-    with database.read() as session:
-        return audit.newest(session)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.runtime.services import Services
-from bot.usecases import new_ids
+from engine.alarms import digest
 from storage import sync
 from storage.company import Company
 from storage.database import Write
@@ -23,7 +23,7 @@ class Alarms:
     def tell(self, what: str, sentence: str) -> None:
         """Say it, if it was not said today: each replica finds it, and each start."""
         now = self._services.clock.now()
-        key = f"{what}/{new_ids.digest([sentence])}/{now:%Y-%m-%d}"
+        key = f"{what}/{digest([sentence])}/{now:%Y-%m-%d}"
         if self._told.get(what) == key:
             return
 

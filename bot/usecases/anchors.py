@@ -12,10 +12,11 @@ from itertools import islice
 import structlog
 
 from bot.runtime.services import Services
-from engine.alarms import Said
+from engine import alarms
+from engine.audit import Anchor
 from engine.outcome import Card, Tell
 from storage import apply, audit
-from storage.audit import Anchor, AuditReading
+from storage.audit import AuditReading
 from storage.company import Company
 from storage.database import Write
 from storage.jobs import Job
@@ -58,7 +59,7 @@ class Anchors:
         """Write it to the log; tell the administrators, once a day, and of faults each time."""
         (found, faults), now = self.note(), self._services.clock.now()
         if faults:
-            said = Said(f"audit/{now.isoformat()}", _not_whole(faults))
+            said = alarms.audit_not_whole(faults, now)
             self._services.write(
                 lambda tx, company: apply.tell(tx, apply.alarm(company.admins, said), now)
             )
@@ -67,19 +68,13 @@ class Anchors:
         return EVERY
 
 
+def newest(services: Services) -> tuple[int, datetime] | None:
+    """Return the number of the newest entry, and what the clock said when it was written."""
+    with services.database.read() as session:
+        return audit.last(session)
+
+
 def _tell(tx: Write, company: Company, anchor: Anchor, now: datetime) -> None:
-    key, said = f"anchor/{now:%Y-%m-%d}", _sentence(anchor, now)
-    apply.tell(tx, [Tell(a, Card.NOTICE, key, said) for a in sorted(company.admins)], now)
-
-
-def _not_whole(faults: Sequence[str]) -> str:
-    found = "\n".join(f"• {fault}." for fault in faults)
-    return f"The audit is not whole: `latchkey audit verify` says all. In what came last:\n{found}"
-
-
-def _sentence(anchor: Anchor, now: datetime) -> str:
-    return (
-        f"Anchor of the audit, {now:%Y-%m-%d %H:%M} UTC, at entry {anchor.seq:,}. From now on it "
-        "shows whether anything up to there was changed, cut off or put back:\n"
-        f"```latchkey audit verify --anchor {anchor}```"
-    )
+    said = alarms.anchored(anchor, now)
+    tells = [Tell(a, Card.NOTICE, said.key, said.sentence) for a in sorted(company.admins)]
+    apply.tell(tx, tells, now)

@@ -15,7 +15,7 @@ from storage import messages
 from storage.database import Write
 from storage.messages import Parcel, Ready, Result
 
-__all__ = ["Drawn", "claim", "draw", "settle"]
+__all__ = ["Drawn", "claim", "draw", "ready", "settle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,22 @@ class Drawn:
     worth_posting: bool
     to: SlackAccount | None
     channel: str | None
+
+
+def ready(
+    services: Services, most: int, *, busy: Collection[int], posts: bool, updates: bool
+) -> Ready:
+    """Return what may be sent: `posts`, `updates` say which of the two. `busy` is being sent."""
+    return messages.ready(
+        services.database,
+        services.instance,
+        services.clock.now(),
+        real=services.database.now(),
+        busy=busy,
+        posts=posts,
+        updates=updates,
+        limit=most,
+    )
 
 
 def claim(services: Services, ids: Collection[int]) -> None:

@@ -7,10 +7,10 @@ is taken in and nothing is given there, until an operator accepts it (`latchkey 
 import structlog
 
 from bot.runtime.services import Services
+from engine.discovery import OtherServerError
 from engine.inventory import IntegrationId
 from engine.port import Connector, Discovered, Unavailable
 from storage import sync
-from storage.sync import OtherServerError
 
 __all__ = ["discover", "is_known", "read"]
 

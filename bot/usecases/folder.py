@@ -10,14 +10,14 @@ from typing import TypeVar
 import manifests
 from bot.runtime.pool import in_time
 from bot.runtime.services import Services
-from bot.usecases import alarms
+from bot.usecases import alarms, systems
 from bot.usecases.changes import Known, changes
 from bot.usecases.take_in import take_in
+from engine.intake import TooMuchError
 from manifests import BadManifestsError, DocumentFault, Manifests
 from manifests.marked_yaml import content
-from storage import servers, sets
+from storage import sets
 from storage.sets import SetAge
-from storage.sync import TooMuchError
 
 __all__ = ["OLDER", "FoundSet", "TakeIn", "apply", "digest_of", "held_back", "look", "soon", "take"]
 
@@ -86,7 +86,7 @@ def apply(services: Services, folder: Path, say: Callable[[str], None]) -> list[
         if tried:
             time.sleep(EVERY)
         found = soon(folder, look)
-        if found and (_agree(before, found) or _in_force(services, found)):
+        if found and (_agree(before, found) or age(services, found.digest) is SetAge.NEWEST):
             if isinstance(found.what, BadManifestsError):
                 raise found.what
             changed, held = take(services, found.what, found.digest)
@@ -131,9 +131,10 @@ def _agree(before: FoundSet | None, found: FoundSet) -> bool:
     return before is not None and before.digest == found.digest
 
 
-def _in_force(services: Services, found: FoundSet) -> bool:
+def age(services: Services, digest: str) -> SetAge:
+    """Tell whether a set was ever applied, and whether others were since."""
     with services.database.read() as session:
-        return sets.standing(session, found.digest) is SetAge.NEWEST
+        return sets.age(session, digest)
 
 
 def take(
@@ -152,6 +153,4 @@ def take(
 
 
 def _known(services: Services) -> Known:
-    company = services.company()
-    with services.database.read() as session:
-        return Known(company, servers.connections(session))
+    return Known(services.company(), systems.connections(services))

@@ -9,7 +9,7 @@ from bot.views.values import Scene
 from engine.directory import Person, PersonId
 from engine.outcome import Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
-from storage import facts
+from storage import changes, facts
 from storage.company import Company, knowing
 from storage.database import Read
 
@@ -50,6 +50,13 @@ def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
         return [seen_by(scene, person.id) for _, scene in drawn]
 
     return read_as(services, person, find)
+
+
+def concerned(services: Services, after: int) -> tuple[int, frozenset[PersonId]]:
+    """Return the audit's last line, and whom its lines after that one concern."""
+    with services.database.read() as session:
+        newest = changes.newest(session)
+        return newest, changes.concerned(session, after, newest)
 
 
 def drawable(

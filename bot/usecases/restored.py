@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from bot.runtime.services import Connected
 from bot.usecases.console import Desk
-from engine.alarms import Said
+from engine import alarms
 from engine.commands import Extend
 from engine.holdings import target_of, wish
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
@@ -98,18 +98,5 @@ def _extended(desk: Desk, request: AccessRequest, last: datetime) -> AccessReque
 
 def _tell_admins(desk: Desk, tx: Write, longer: Iterable[AccessRequest], now: datetime) -> None:
     company = desk.companies.current(tx)
-    tells = [
-        tell
-        for r in longer
-        for tell in apply.alarm(
-            company.admins, Said(f"restored/{r.code}/{now.isoformat()}", _sentence(r))
-        )
-    ]
-    apply.tell(tx, tells, now)
-
-
-def _sentence(request: AccessRequest) -> str:
-    return (
-        f"{request.code} may have been extended since the backup was made: it keeps its access "
-        f"until {request.ends_at:%Y-%m-%d %H:%M} UTC. Revoke it if that is too long."
-    )
+    said = [alarms.maybe_extended(request, now) for request in longer]
+    apply.tell(tx, [tell for one in said for tell in apply.alarm(company.admins, one)], now)

@@ -18,6 +18,7 @@ from bot.slack.client import asked_to_wait, error_code, marked
 from bot.slack.payloads import is_profile
 from bot.usecases import identity
 from bot.usecases.identity import Profile
+from engine import alarms
 from engine.errors import LatchkeyError
 from engine.retry import pause
 from storage import jobs, sync
@@ -143,12 +144,7 @@ def _keep(services: Services, job: Job, place: _Place | None, why: str = "") -> 
     def change(tx: Write) -> None:
         jobs.keep(tx, services.instance, job, note)
         if place and why:
-            sentence = (
-                f"Slack's list of people could not be read to its end {TELL_AFTER} times in a row "
-                f"({why}). It is being tried again, without end. Until it works, who is new in "
-                "Slack, or has changed there, may not be known here. Run latchkey doctor: it "
-                "tells whether Slack answers, and whether the app may read people."
-            )
-            sync.tell_admins(tx, f"slack_people/{place.begun}", sentence, services.clock.now())
+            said = alarms.slack_people(place.begun, why, TELL_AFTER)
+            sync.tell_admins(tx, said.key, said.sentence, services.clock.now())
 
     services.transaction(change)

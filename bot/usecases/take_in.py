@@ -5,12 +5,12 @@ from datetime import datetime
 from functools import partial
 
 from bot.runtime.services import Services
-from bot.usecases import new_ids
+from engine import alarms
+from engine.intake import TooMuchError
+from engine.succession import Succession, as_known, known_as
 from manifests import Manifests
 from storage import sets, succession, sync
 from storage.database import Write
-from storage.succession import Succession
-from storage.sync import TooMuchError
 
 
 def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchError | None:
@@ -23,18 +23,18 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
     now = services.clock.now()
     with services.database.read() as session:
         found = succession.find(session, listed.people)
-        people = succession.as_known(listed.people, found)
+        people = as_known(listed.people, found)
         try:
             steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
         except TooMuchError as held:
             services.transaction(partial(_ask_admins, held=held, found=found, now=now))
             return held
-    ids = succession.known_as(found)
+    ids = known_as(found)
     systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
     flows = [(f.revision.renamed(ids), f.active) for f in listed.flows]
 
     def tell(tx: Write) -> None:
-        new_ids.tell(tx, found, now)
+        succession.tell(tx, found, now)
 
     def the_rest(tx: Write, known: int) -> bool:
         tx.alone()
@@ -61,6 +61,17 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             return None
 
 
+def is_under_way(services: Services) -> bool:
+    """Tell whether an intake was begun that has not come to its end: what is known is a mix."""
+    with services.database.read() as session:
+        return sync.broken_off(session)
+
+
+def wake(services: Services) -> None:
+    """Have what depends on people look again, where an intake that woke nobody was broken off."""
+    services.transaction(sync.wake)
+
+
 def _patiently(step: sync.SyncStep, tx: Write) -> None:
     tx.wait_for_others()
     step(tx)
@@ -70,11 +81,11 @@ def _ask_admins(
     tx: Write, *, held: TooMuchError, found: Sequence[Succession], now: datetime
 ) -> None:
     """Tell the admins, once, however often it is tried, and of new ids, which may be the cause."""
-    new_ids.tell(tx, found, now)
+    succession.tell(tx, found, now)
     sentence = (
         f"The manifests were not taken in: {held}. Latchkey goes on with what it knows. If that is "
         "what you want: latchkey people accept."
     )
     if found:
         sentence += " Before that, look who only has a new id: latchkey people carry."
-    sync.tell_admins(tx, f"held/{new_ids.digest(held.losing)}", sentence, now)
+    sync.tell_admins(tx, f"held/{alarms.digest(held.losing)}", sentence, now)

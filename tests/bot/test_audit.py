@@ -21,11 +21,11 @@ from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
 from bot.usecases import anchors
 from bot.usecases.anchors import Anchors
+from engine.audit import Anchor
 from engine.directory import PersonId
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM, State
 from storage import audit, sync
-from storage.audit import Anchor
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditHead, AuditRow, MessageRow
 from tests.support.stored import ADA, ALICE, KEY, START, Stored
@@ -54,7 +54,7 @@ def test_the_anchor_is_told_to_the_admins_once_a_day_ready_to_be_pasted(inside):
     assert sorted(set(days)) == sorted(days)
     with inside.database.read() as session:
         kept = [Anchor.of(text.strip("`")) for _, text in found]
-        assert list(audit.verify(session, kept)) == []
+        assert list(audit.AuditReading(session, kept).findings()) == []
 
 
 def test_two_replicas_tell_it_once(stored, services):
@@ -92,7 +92,8 @@ def test_the_log_has_the_anchor_from_the_start(houses):
     with told.desk.database.read() as session:
         said = Anchor.of(json.loads(line)["anchor"])
         # Other tests of this house have revoked without keys, which is found all the same.
-        assert list(audit.verify(session, [said])) == list(audit.verify(session, []))
+        anchored, alone = (audit.AuditReading(session, those) for those in ([said], []))
+        assert list(anchored.findings()) == list(alone.findings())
 
 
 # --- the command line -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from storage import schema
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
+from tests.support.revisions import downgrade
 
 
 @dataclass
@@ -50,7 +51,7 @@ def test_with_all_that_it_needs_it_is_well(health):
 
 
 def test_a_schema_that_is_missing_is_told(health, database):
-    schema.downgrade(database, "base")
+    downgrade(database, "base")
 
     said = health.problems()["database"]
 

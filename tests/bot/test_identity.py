@@ -11,8 +11,8 @@ from bot.views import ids
 from engine.directory import PersonId, PersonStatus, SlackAccount
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.request import State
+from engine.succession import Succession, SuccessionStatus
 from storage import succession, sync
-from storage.succession import Succession, SuccessionStatus
 from storage.tables import PersonRow
 from tests.support.door import TEAM, click, command, home, modal, slack_id
 from tests.support.door import profile as user

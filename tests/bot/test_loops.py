@@ -16,7 +16,7 @@ from bot.loops.loop import Loop
 from bot.operations import revoking
 from bot.runtime.metrics import Vitals
 from bot.runtime.services import Connected, Services
-from bot.usecases import console
+from bot.usecases import console, revoke
 from engine.connectors.memory import Memory
 from engine.directory import PersonId
 from engine.inventory import Integration
@@ -365,7 +365,7 @@ def test_what_is_being_taken_away_and_locked_keeps_no_operator_from_the_rest(on_
     _, loop = at_work(stored)
     bring_in_line(loop)
     desk = console.Desk(stored.database, stored.companies, Now(stored))
-    list(desk.revoke([lost], "an incident"))
+    list(revoke.revoke(desk, [lost], "an incident"))
     assert stored.again(lost).state is State.REVOKING
 
     with held(stored, "account where person_id = 'alice'"):

@@ -6,6 +6,8 @@ import pytest
 
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
+from bot.usecases import people
+from bot.usecases.console import Desk
 from bot.usecases.take_in import take_in
 from engine.outcome import Card
 from manifests import Manifests
@@ -86,3 +88,45 @@ def test_who_leaves_beside_them_leaves_at_once(services):
     people = services.company().directory.people
     assert not people["p0"].active
     assert people[ALICE].active
+
+
+@pytest.fixture
+def desk(stored):
+    return Desk(stored.database, stored.companies, DatabaseClock(stored.database))
+
+
+def listed(people) -> Manifests:
+    return Manifests(tuple(people), GROUPS, frozenset({ADA}), (), ())
+
+
+def test_an_operator_says_who_is_the_same_and_whose_address_is_somebody_elses(
+    stored, services, desk
+):
+    who = people.look(desk, listed([*anew(PEOPLE), *CROWD]), ["ALICE@example.com"])
+
+    assert [s.old for s in who.others] == [ALICE]
+    assert people.carry(desk, who, stored.keys) is None
+
+    everybody = services.company().directory.people
+    assert {"e-ada", "e-bob"} <= everybody.keys()
+    assert not everybody[ALICE].active
+    assert "e-alice" not in everybody  # it is a newcomer, whom the next intake takes in
+
+
+@pytest.mark.usefixtures("services")
+def test_an_address_that_nobody_with_a_new_id_has_is_refused(desk):
+    refusal = people.look(desk, listed([*anew(PEOPLE), *CROWD]), ["p0@example.com", "X@x.example"])
+
+    assert "has the address p0@example.com, x@x.example" in refusal.sentence
+
+
+def test_without_the_keys_of_the_passwords_nobody_is_carried_over(stored, services, desk):
+    who = people.look(desk, listed([*anew(PEOPLE), *CROWD]), ["alice@example.com"])
+    keys, desk.database.keys = desk.database.keys, None
+
+    refusal = people.carry(desk, who, stored.keys)
+
+    desk.database.keys = keys
+    assert "Nothing was changed" in refusal.sentence
+    assert services.company().directory.people[ALICE].active
+    assert not any(id_.startswith("e-") for id_ in services.company().directory.people)

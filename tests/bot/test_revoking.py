@@ -6,6 +6,7 @@ from sqlalchemy import insert
 from bot.loops.access import AccessLoop
 from bot.operations import revoking
 from bot.settings import KeySettings
+from bot.usecases import revoke
 from bot.usecases.console import Desk
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
@@ -29,7 +30,7 @@ def test_all_is_all_however_many_there_are(stored, desk):
     with stored.database.write() as tx:
         tx.execute(insert(RequestRow), [{k: v for k, v in m.items() if k != "id"} for m in more])
 
-    assert len(desk.chosen(None, None)) == 1005
+    assert len(revoke.chosen(desk, None, None)) == 1005
 
 
 def test_a_call_that_may_still_run_is_not_called_done(stored, desk, monkeypatch):
@@ -47,7 +48,7 @@ def test_a_call_that_may_still_run_is_not_called_done(stored, desk, monkeypatch)
 def test_a_fault_of_one_login_is_not_said_of_another(stored, desk):
     """Why one could not be ended was given as the reason of all others on the same system."""
     requests = [stored.submit(by=ALICE), stored.submit(by=BOB)]
-    accounts = revoking.accounts_of(stored.database, requests)
+    accounts = revoke.accounts_of(stored.database, requests)
     first = accounts[0]
 
     def delayed(account, why, *, silent):

@@ -17,17 +17,18 @@ from bot.loops.watch import FAULT, Watch
 from bot.runtime.services import Services
 from bot.sandbox.house import COMPANY
 from bot.usecases import folder as folders
+from bot.usecases import people
 from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
 from bot.usecases.folder import OLDER
 from bot.usecases.take_in import take_in
 from engine.directory import PersonId
+from engine.intake import TooMuchError
 from manifests import BadManifestsError, marked_yaml
 from storage import files, schema, sync, touched
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
-from storage.sync import TooMuchError
 from storage.tables import IntegrationRow, MessageRow
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import account
@@ -523,7 +524,7 @@ def test_where_people_are_held_nothing_of_the_set_is_taken_in(replica):
         folders.apply(replica.services, replica.folder, lambda _: None)
 
     desk = Desk(replica.services.database, Companies(), replica.clock)
-    desk.accept(manifests.load(replica.folder))
+    people.accept(desk, manifests.load(replica.folder))
     assert syncing(replica)  # of the set, the rest is still to come
     replica.look(1)
 

@@ -64,7 +64,7 @@ def judge(world: World) -> Verdict:
     _messages(world, verdict, {r.id: r for r in requests})
     _sessions(world, verdict)
     with world.told.desk.database.read() as session:
-        verdict.wrong += audit.verify(session)
+        verdict.wrong += audit.AuditReading(session).findings()
         entries = session.execute(select(AuditRow)).scalars().all()
     verdict.counts["audit"] = len(entries)
     for entry in entries:

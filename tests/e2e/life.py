@@ -121,7 +121,7 @@ class Life:
 
     def chain(self) -> None:
         with self.told.desk.database.read() as session:
-            assert not list(audit.verify(session))
+            assert not list(audit.AuditReading(session).findings())
 
     def _unsent(self) -> list[str]:
         query = select(MessageRow).where(col(MessageRow.shown) < col(MessageRow.wanted))

@@ -73,7 +73,7 @@ def agree(stored) -> None:
     rows = {r.id: r for r in stored.rows(RequestRow)}
     with stored.database.read() as session:
         requests = facts.requests(session, rows)
-        assert list(audit.verify(session)) == []
+        assert list(audit.AuditReading(session).findings()) == []
     company = stored.company()
     for request in requests:
         row = rows[request.id]

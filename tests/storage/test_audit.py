@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, insert, select, update
 from sqlmodel import col
 
+from engine.audit import BOUND, Anchor, BadAnchorError
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM, State
 from storage import audit
-from storage.audit import BOUND, Anchor, BadAnchorError
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditHead, AuditRow
 from tests.support.stored import ADA, HOUR, KEY, PG
@@ -27,7 +27,7 @@ SECOND, THIRD = new_key(), new_key()
 
 def wrong(stored, *anchors) -> list[str]:
     with stored.database.read() as session:
-        return list(audit.verify(session, anchors))
+        return list(audit.AuditReading(session, anchors).findings())
 
 
 def anchor(stored) -> Anchor:

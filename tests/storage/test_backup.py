@@ -84,7 +84,7 @@ def test_a_back_up_is_put_back_by_the_commands_that_the_docs_give(cluster, tmp_p
     stored = Stored.open(url, now=stored.now)
     assert stored.again(request).state is State.ACTIVE
     with stored.database.read() as session:
-        assert list(audit.verify(session)) == []
+        assert list(audit.AuditReading(session).findings()) == []
     stored.tick()
     stored.converge()
     assert stored.again(request).state is State.EXPIRED

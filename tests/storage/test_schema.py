@@ -18,6 +18,7 @@ from engine.request import State
 from storage import apply, schema, sync
 from storage.database import Database
 from tests.support import stored as support
+from tests.support.revisions import downgrade
 from tests.support.stored import ALICE, BOB, HOUR, WRITING, Stored
 
 assert storage.tables
@@ -63,7 +64,7 @@ def test_revisions_go_up_down_and_up_again(empty, become_later):
     assert schema.current(empty) == schema.newest() == "0004"
     assert tables(empty) == set(SQLModel.metadata.tables)
 
-    schema.downgrade(empty, "base")
+    downgrade(empty, "base")
     assert tables(empty) == set()
 
     schema.upgrade(empty)

@@ -8,7 +8,7 @@ from storage.sets import SetAge
 
 def standing(stored, digest):
     with stored.database.read() as session:
-        return sets.standing(session, digest)
+        return sets.age(session, digest)
 
 
 def apply(stored, digest, at):

@@ -15,12 +15,12 @@ from engine.commands import Approve
 from engine.conditions import Comparator, Condition
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
+from engine.intake import TooMuchError
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Card, Decision
 from engine.port import Discovered
 from storage import apply, facts, schema, sync, unit_of_work
 from storage.database import Database
-from storage.sync import TooMuchError
 from storage.tables import (
     AuditRow,
     EntitlementRow,
@@ -185,7 +185,7 @@ def lives(who, city, *groups):
 @pytest.fixture
 def reform(stored, monkeypatch):
     """Everything changes at once: groups, their members, who is there; a person at a time."""
-    monkeypatch.setattr(sync, "AT_ONCE", 1)
+    monkeypatch.setattr("storage.sync.directory.AT_ONCE", 1)
     engineers = replace(reading().requestors, conditions=(*is_in(ENGINEERS).conditions, PARISIANS))
     torn = reading(name="Torn", requestors=engineers)
     save(stored, (reading(), True), (writing(), True), (torn, True))
@@ -684,12 +684,6 @@ def test_same_inventory_again_says_nothing(stored):
     discover(stored, *TABLES)
 
     assert said(stored) == lines
-
-
-def test_counts_are_counted(stored):
-    counted = stored.write(lambda tx, _: sync.counts(tx))
-
-    assert counted == {"people": len(PEOPLE), "flows": 2, "resources": 5}
 
 
 def test_pausing_twice_is_pausing_once(stored):

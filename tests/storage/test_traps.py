@@ -13,7 +13,9 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 import manifests
+from bot.usecases import people, revoke
 from bot.usecases.console import Desk
+from bot.usecases.pause import pause
 from bot.usecases.restored import restored
 from bot.views import ids
 from engine.request import State
@@ -77,10 +79,10 @@ def live(url: str) -> None:
         revoked = door.active("marta", "priya", CUSTOMERS)
         desk = Desk(database, door.services.companies, door.clock)
         assert desk.history(revoked)
-        list(desk.revoke([revoked], "over"))
-        desk.pause(paused=True)
-        desk.pause(paused=False)
-        desk.accept(manifests.load(COMPANY))
+        list(revoke.revoke(desk, [revoked], "over"))
+        pause(desk, paused=True)
+        pause(desk, paused=False)
+        people.accept(desk, manifests.load(COMPANY))
         restored(desk, door.services.connected)
         door.work()
         assert door.request(revoked.id).state is State.REVOKED

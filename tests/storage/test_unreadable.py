@@ -57,7 +57,7 @@ ENUMERATIONS = [
     ("access_grant", "state"),
     ("resource", "status"),
 ]
-# What says so itself: `audit.verify` does, and the other is asked for only with a new address.
+# What says so itself: `AuditReading` does, and the other is asked for only with a new address.
 SAID_ELSEWHERE = {("audit", "body"), ("person", "former")}
 
 
@@ -148,7 +148,7 @@ class House:
             counts.requests_by_state(session)
             counts.overdue(session, stored.now)
             servers.connections(session)
-            list(audit.verify(session))
+            list(audit.AuditReading(session).findings())
             succession.find(session, PEOPLE)
         messages.ready(stored.database, stored.instance, stored.now)
         while stored.send():
@@ -339,7 +339,7 @@ def test_what_stood_there_is_kept_when_it_is_written_anew(house):
     assert kept.request_id == request.id
     assert "acti" in kept.body["body"]
     with stored.database.read() as session:
-        assert list(audit.verify(session)) == []
+        assert list(audit.AuditReading(session).findings()) == []
 
 
 def test_a_request_that_is_mended_is_what_it_was(house):

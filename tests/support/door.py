@@ -292,7 +292,7 @@ class Door:
 
     def audit_faults(self) -> list[str]:
         with self.database.read() as session:
-            return list(audit.verify(session))
+            return list(audit.AuditReading(session).findings())
 
 
 @contextmanager

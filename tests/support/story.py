@@ -21,6 +21,7 @@ from bot import settings
 from bot.sandbox.client import Message, Person, Submission, View
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
+from bot.usecases import revoke
 from bot.usecases.console import Desk, opened
 from engine.directory import PersonStatus
 from engine.flow import Revision
@@ -292,7 +293,7 @@ class Story:
         sandbox = self.house.sandbox
         sandbox.clear_faults()
         live = [r for r in self.desk.requests(live=True) if r.state is not State.REVOKING]
-        list(self.desk.revoke(live, "the test is over"))
+        list(revoke.revoke(self.desk, live, "the test is over"))
         sandbox.advance(120)  # past any deadline that a dead instance has left
         self.until(lambda: not self.desk.requests(live=True), "everything has ended")
         for name in {r.requestor for r in live} | {a for r in live for a in r.asked}:

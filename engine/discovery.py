@@ -1,0 +1,102 @@
+"""What is different in a system, by all that was found there; and where it has numbers of its own.
+
+What is not found is gone, until its id comes back. What could not be looked into stays as it is
+known, and all that is below it. What another server has is found again by its name.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine import alarms
+from engine.errors import LatchkeyError
+from engine.inventory import IntegrationId
+from engine.port import Discovered
+
+Thing = tuple[str, str]  # a type and a path
+
+
+class OtherServerError(LatchkeyError):
+    """Another server answers than the one whose numbers the inventory has. Nothing was changed."""
+
+    def __init__(self, name: str, integration: IntegrationId, known: str, found: str) -> None:
+        super().__init__(alarms.other_server(name, integration, known, found))
+
+
+class KnownResource(NamedTuple):
+    """A resource as it is known. `same`: it was found just so."""
+
+    source_id: str
+    path: str
+    active: bool
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`other` is what was found that is new, or other than it was; `gone` are ids in the system."""
+
+    other: Sequence[Discovered]
+    gone: Sequence[str]
+    new: int
+
+
+def open_ones(found: Iterable[Discovered]) -> dict[str, Discovered]:
+    """Return what could be looked into, by its id in the system."""
+    return {item.source_id: item for item in found if not item.closed}
+
+
+def compare(known: Iterable[KnownResource], found: Sequence[Discovered]) -> Difference:
+    """Compare all that was found in a system with what is known of it."""
+    closed = tuple(f"{item.path}/" for item in found if item.closed)
+    there = open_ones(found)
+    other: list[Discovered] = []
+    gone: list[str] = []
+    new = set(there)
+    for one in known:
+        new.discard(one.source_id)
+        item = there.get(one.source_id)
+        if item is None:
+            if one.active and not f"{one.path}/".startswith(closed):
+                gone.append(one.source_id)
+        elif not one.same:
+            other.append(item)
+    other += [item for item in there.values() if item.source_id in new]
+    return Difference(other, gone, len(new))
+
+
+def is_other(known: str, server: str) -> bool:
+    """Tell whether the numbers are another server's. The first that is taken in is known by it."""
+    return known not in {"", server}
+
+
+def shut(known: Iterable[str], found: Iterable[Discovered]) -> list[str]:
+    """Name what could not be looked into although something is known there, and why."""
+    paths = [f"{path}/" for path in known]
+    return [
+        f"{item.path} ({item.closed})"
+        for item in found
+        if item.closed and any(path.startswith(f"{item.path}/") for path in paths)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Renumbered:
+    """What another server has: the new numbers of what is found again, what is gone, what is new.
+
+    Each thing is named by its path.
+    """
+
+    numbers: Mapping[int, str]  # by the id of what is known
+    gone: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+def renumber(known: Mapping[Thing, int], found: Collection[Discovered]) -> Renumbered:
+    """Find again what is there, by its name."""
+    there = {(item.type, item.path): item.source_id for item in found if not item.closed}
+    return Renumbered(
+        {id_: there[thing] for thing, id_ in known.items() if thing in there},
+        tuple(sorted(path for _, path in known.keys() - there.keys())),
+        tuple(sorted(path for _, path in there.keys() - known.keys())),
+    )

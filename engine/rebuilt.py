@@ -1,0 +1,156 @@
+"""A request whose body cannot be read: its columns, grants and audit say enough to end it.
+
+The end is the audit's: it says until when access was given, and how often that was extended. Where
+it does not say, the end has come: whatever else is lost, no access is left behind. What waits for a
+decision cannot be decided on, and is left as it is until it must have lapsed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from engine.directory import PersonId
+from engine.flow import FlowId
+from engine.inventory import EntitlementId
+from engine.request import (
+    NOT_GIVEN,
+    WAITING,
+    AccessRequest,
+    AccountId,
+    Grant,
+    GrantId,
+    GrantState,
+    RequestId,
+    Settled,
+    State,
+)
+
+LONGEST_WAIT = timedelta(days=30)  # the latest moment at which any flow lets a request lapse
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RequestColumns(NamedTuple):
+    """What stands beside the body. Of `state`, `version` and `submitted_at` nothing is sure."""
+
+    id: int
+    version: object
+    state: str
+    requestor: str
+    grantee: str
+    flow: int
+    revision: int
+    submitted_at: datetime | None
+
+
+class GrantColumns(NamedTuple):
+    number: int
+    entitlement: int
+    account: int
+    state: str
+    begun: bool
+
+
+class Entry(NamedTuple):
+    """A line of the audit."""
+
+    action: str
+    actor: str
+    at: datetime | None
+    said: Mapping[str, Any]
+
+
+def request(
+    columns: RequestColumns, grants: Sequence[GrantColumns], entries: Iterable[Entry]
+) -> AccessRequest:
+    """Return what can be known of a request without its body. `entries` are the oldest first."""
+    history = _History()
+    for entry in entries:
+        history.add(entry)
+    submitted = columns.submitted_at or _LONG_AGO
+    state = _state(columns, grants)
+    waits = state in WAITING
+    runs = state is State.ACTIVE and history.granted is not None
+    ends = history.ends if runs else None if waits else submitted
+    since, until = history.granted or (submitted, None)
+    return AccessRequest(
+        id=RequestId(columns.id),
+        requestor=PersonId(columns.requestor),
+        grantee=PersonId(columns.grantee),
+        flow=FlowId(columns.flow),
+        revision=columns.revision,
+        state=state,
+        version=columns.version if isinstance(columns.version, int) else 0,
+        submitted_at=submitted,
+        lapses_at=submitted + LONGEST_WAIT if waits else submitted,
+        duration=until - since if until and until > since else None,
+        justification="",
+        grants=tuple(_grant(grant, waits=waits) for grant in grants),
+        ends_at=ends,
+        confirmed_at=since if runs else None,
+        ending=history.ending if state is State.REVOKING else None,
+        ended=history.ended if state is State.REVOKING or state.final else None,
+        readable=False,
+    )
+
+
+@dataclass(slots=True)
+class _History:
+    """What the audit says of a request. `ends` None: it was given without end."""
+
+    ends: datetime | None = _LONG_AGO
+    granted: tuple[datetime, datetime | None] | None = None  # when, and until when
+    ending: State = State.REVOKED
+    ended: Settled | None = None
+
+    def add(self, entry: Entry) -> None:
+        at, said = entry.at or _LONG_AGO, entry.said
+        match entry.action:
+            case "granted":
+                self.ends = _until(said)
+                self.granted = at, self.ends
+            case "extended":
+                self.ends = _until(said)
+            case "extension_refused" if self.granted:
+                # Which of the extensions the systems had taken before is not said.
+                self.ends = self.granted[1]
+            case "revoking":
+                ending = said.get("ending")
+                self.ending = State(ending) if ending in set(State) else State.REVOKED
+                self.ended = Settled(PersonId(entry.actor), at, str(said.get("reason", "")))
+
+
+def _until(said: Mapping[str, Any]) -> datetime | None:
+    until = said.get("until", "")
+    if until is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(until)
+    except (ValueError, TypeError):
+        return _LONG_AGO
+    return moment if moment.tzinfo else _LONG_AGO
+
+
+def _state(columns: RequestColumns, grants: Sequence[GrantColumns]) -> State:
+    if columns.state in set(State):
+        return State(columns.state)
+    return State.ACTIVE if any(grant.begun for grant in grants) else State.PENDING
+
+
+def _grant(columns: GrantColumns, *, waits: bool) -> Grant:
+    named, begun = columns.state, columns.begun
+    state = GrantState(named) if named in set(GrantState) else GrantState.ENDED
+    if named not in set(GrantState) and begun:
+        state = GrantState.HELD
+    grant = Grant(
+        GrantId(columns.number),
+        EntitlementId(columns.entitlement),
+        AccountId(columns.account),
+        state,
+        begun=begun,
+        ever_begun=begun,
+        standing=not begun if state is GrantState.HELD else False if begun else None,
+    )
+    if state is GrantState.WANTED and not begun and not waits:
+        return grant.refused(NOT_GIVEN)
+    return grant

@@ -1,0 +1,71 @@
+"""Takes in what other systems say, a module for each subject.
+
+Each takes a complete reading. What is missing from it is gone, and the requests that depend on it
+wake in the same transaction.
+"""
+
+from storage.sync.access_flows import FLOWS_AT_ONCE, flow_steps, flows
+from storage.sync.administration import administrators, pause, tell_admins
+from storage.sync.directory import (
+    AT_ONCE,
+    KNOWN,
+    Intake,
+    begin,
+    broken_off,
+    compare,
+    end,
+    epoch,
+    is_so,
+    known_person,
+    people,
+    wake,
+)
+from storage.sync.resources import (
+    ROWS_AT_ONCE,
+    Discovery,
+    compare_inventory,
+    differences,
+    inventory,
+)
+from storage.sync.step import SyncStep
+from storage.sync.systems import belongs, integrations, server_of
+from storage.sync.ties import confirm, place, regrade, suspend, tie, void
+from storage.sync.touching import Touching, changed
+
+__all__ = [
+    "AT_ONCE",
+    "FLOWS_AT_ONCE",
+    "KNOWN",
+    "ROWS_AT_ONCE",
+    "Discovery",
+    "Intake",
+    "SyncStep",
+    "Touching",
+    "administrators",
+    "begin",
+    "belongs",
+    "broken_off",
+    "changed",
+    "compare",
+    "compare_inventory",
+    "confirm",
+    "differences",
+    "end",
+    "epoch",
+    "flow_steps",
+    "flows",
+    "integrations",
+    "inventory",
+    "is_so",
+    "known_person",
+    "pause",
+    "people",
+    "place",
+    "regrade",
+    "server_of",
+    "suspend",
+    "tell_admins",
+    "tie",
+    "void",
+    "wake",
+]

@@ -1,0 +1,107 @@
+"""Takes in flows by name: each change makes a revision; what is not listed is deleted."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import and_, func, select
+from sqlmodel import col
+
+from engine import flow
+from engine.flow import KnownFlow, Revision
+from engine.outcome import AuditEntry
+from engine.request import SYSTEM
+from storage import audit, touched
+from storage.codec import dump_revision, load_revision
+from storage.company import formerly
+from storage.database import Read, Write
+from storage.sync.step import Log, SyncStep
+from storage.tables import FlowRevisionRow, FlowRow
+from storage.touched import Touched
+from storage.types import among
+
+FLOWS_AT_ONCE = 25
+_FLOWS = select(
+    col(FlowRow.name), col(FlowRow.active), col(FlowRow.deleted), col(FlowRevisionRow.body)
+).outerjoin(
+    FlowRevisionRow,
+    and_(
+        col(FlowRevisionRow.flow_id) == col(FlowRow.id),
+        col(FlowRevisionRow.number) == col(FlowRow.revision),
+    ),
+)
+
+
+def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
+    """Take in flows by name: each change makes a revision; what is not listed is deleted."""
+    tx.alone()
+    for step in flow_steps(tx, listed, now):
+        step(tx)
+
+
+def flow_steps(
+    session: Read, listed: Iterable[tuple[Revision, bool]], now: datetime
+) -> list[SyncStep]:
+    """Compare all flows with what is known; return what to do, each in its own transaction."""
+    known = {
+        name: KnownFlow(load_revision(body), active=active, deleted=deleted)
+        for name, active, deleted, body in session.execute(_FLOWS)
+    }
+    other, gone = flow.compare(known, listed, formerly(session))
+    some = [
+        *((other[at : at + FLOWS_AT_ONCE], []) for at in range(0, len(other), FLOWS_AT_ONCE)),
+        *(([], gone[at : at + FLOWS_AT_ONCE]) for at in range(0, len(gone), FLOWS_AT_ONCE)),
+    ]
+    return [partial(_take_in_flows, other=few, gone=left, now=now) for few, left in some]
+
+
+def _take_in_flows(
+    tx: Write, *, other: Sequence[tuple[Revision, bool]], gone: Sequence[str], now: datetime
+) -> None:
+    tx.alone()
+    ids = formerly(tx)
+    names = [*gone, *(revision.name.casefold() for revision, _ in other)]
+    these = select(FlowRow).where(among(col(FlowRow.name), "names")).order_by(col(FlowRow.id))
+    rows = {r.name: r for r in tx.execute(these, {"names": names}).scalars()}
+    log: Log = []
+    for revision, active in other:
+        name = revision.name.casefold()
+        row = rows.get(name)
+        body = dump_revision(revision)
+        if row is None:
+            row = rows[name] = FlowRow(name=name, revision=1, active=active)
+            tx.add(row)
+            tx.flush()
+            log += _save_revision(tx, row, body, now)
+            continue
+        stored = tx.get(FlowRevisionRow, (row.id, row.revision))
+        known = load_revision(stored.body) if stored else None
+        if row.deleted or flow.is_other(known, revision, ids):
+            row.revision = _newest_revision(tx, row) + 1
+            log += _save_revision(tx, row, body, now)
+        if (row.active, row.deleted) != (active, False):
+            row.active, row.deleted = active, False
+            action = "flow_enabled" if active else "flow_disabled"
+            log.append((None, AuditEntry(action, SYSTEM, {"flow": name})))
+    for name in gone:
+        if not rows[name].deleted:
+            rows[name].deleted = True
+            log.append((None, AuditEntry("flow_deleted", SYSTEM, {"flow": name})))
+    if log:
+        tx.flush()
+        touched.note(tx, Touched(flows={row.id or 0 for row in rows.values()}))
+        audit.append(tx, log, now)
+
+
+def _newest_revision(tx: Write, row: FlowRow) -> int:
+    newest = select(func.max(col(FlowRevisionRow.number))).where(
+        col(FlowRevisionRow.flow_id) == row.id
+    )
+    return max(row.revision, tx.execute(newest).scalar() or 0)
+
+
+def _save_revision(tx: Write, row: FlowRow, body: dict[str, Any], now: datetime) -> Log:
+    tx.add(FlowRevisionRow(flow_id=row.id or 0, number=row.revision, saved_at=now, body=body))
+    detail = {"flow": row.name, "revision": row.revision}
+    return [(None, AuditEntry("flow_saved", SYSTEM, detail))]

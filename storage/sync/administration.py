@@ -1,0 +1,60 @@
+"""Who administers, what they are told, and whether new access begins."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select, true, update
+from sqlmodel import col
+
+from engine.alarms import Said
+from engine.directory import PersonId
+from engine.outcome import AuditEntry
+from engine.request import SYSTEM, AccountId
+from storage import apply, audit, touched
+from storage.codec import load_person
+from storage.company import formerly
+from storage.database import Write
+from storage.sync.touching import THESE
+from storage.tables import CompanyRow, GrantRow
+from storage.touched import Touched
+
+
+def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
+    """Say something to all admins who may decide anything, once for each key."""
+    ids = formerly(tx)
+    named = [
+        ids.get(PersonId(a), a) for a in tx.execute(select(col(CompanyRow.admins))).scalar_one()
+    ]
+    rows = tx.execute(THESE, {"ids": named}).scalars()
+    people = ((PersonId(r.id), load_person(r.body, r.account)) for r in rows)
+    able = [id_ for id_, person in people if person and person.may_ask]
+    apply.tell(tx, apply.alarm(able, Said(key, sentence)), now)
+
+
+def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
+    tx.alone()
+    wanted = sorted(admins)
+    if tx.execute(select(col(CompanyRow.admins))).scalar_one() == wanted:
+        return
+    tx.execute(update(CompanyRow).values(admins=wanted, epoch=tx.epoch))
+    touched.note(tx, Touched(admins=True))
+    audit.append(tx, [(None, AuditEntry("admins_changed", SYSTEM, {"admins": wanted}))], now)
+
+
+def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
+    """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
+    tx.alone()
+    if tx.execute(select(col(CompanyRow.paused))).scalar_one() == paused:
+        return False
+    tx.execute(update(CompanyRow).values(paused=paused, epoch=tx.epoch))
+    if not paused:
+        begin_what_waited(tx, true(), now)
+    action = "paused" if paused else "resumed"
+    audit.append(tx, [(None, AuditEntry(action, by))], now)
+    return True
+
+
+def begin_what_waited(tx: Write, of: ColumnElement[bool], now: datetime) -> None:
+    waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted", of).distinct()
+    if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
+        apply.bump(tx, accounts, now)

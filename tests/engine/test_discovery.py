@@ -1,0 +1,98 @@
+"""What is different in a system by what was found there, and what has other numbers there."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.discovery import Difference, KnownResource, compare, is_other, renumber, shut
+from engine.port import Discovered
+
+ORDERS = Discovered("table", "orders", "shop.orders", "1", {"read": 3})
+BILLS = Discovered("table", "bills", "ledger.bills", "2", {"read": 5})
+SHUT = Discovered("schema", "ledger", "ledger", "9", {}, closed="no CONNECT")
+
+
+def known(item, *, active=True, same=True) -> KnownResource:
+    return KnownResource(item.source_id, item.path, active, same)
+
+
+def test_the_same_again_is_no_difference():
+    assert compare([known(ORDERS), known(BILLS)], [BILLS, ORDERS]) == Difference([], [], 0)
+
+
+def test_what_is_not_found_is_gone_once():
+    assert compare([known(ORDERS)], []).gone == ["1"]
+    assert compare([known(ORDERS, active=False)], []).gone == []
+
+
+def test_what_is_other_than_it_was_is_stored_and_only_what_is_new_is_counted_so():
+    found = compare([known(ORDERS, same=False)], [BILLS, ORDERS])
+
+    assert (found.other, found.new) == ([ORDERS, BILLS], 1)
+
+
+def test_what_could_not_be_looked_into_stays_and_all_below_it():
+    """A database that was closed for an hour lost everybody's access to it."""
+    inside = replace(BILLS, path="ledger/main.bills")
+    beside = replace(BILLS, source_id="3", path="ledgers/main.bills")
+
+    found = compare([known(inside), known(beside)], [SHUT])
+
+    assert found.gone == ["3"]
+    assert shut([beside.path], [SHUT]) == []
+    assert shut([inside.path], [SHUT, ORDERS]) == ["ledger (no CONNECT)"]
+
+
+@pytest.mark.parametrize(
+    ("before", "server", "other"),
+    [("", "one", False), ("one", "one", False), ("one", "two", True), ("one", "", True)],
+)
+def test_the_first_server_that_is_taken_in_is_the_one_that_is_known(before, server, other):
+    assert is_other(before, server) is other
+
+
+def test_things_are_found_again_by_type_and_name_only():
+    things = {("table", "shop.orders"): 7, ("table", "ledger.bills"): 8}
+    there = [
+        replace(ORDERS, source_id="2"),
+        replace(BILLS, type="view", source_id="1"),
+        replace(BILLS, closed="no CONNECT"),
+    ]
+
+    again = renumber(things, there)
+
+    assert again.numbers == {7: "2"}
+    assert (again.gone, again.new) == (("ledger.bills",), ("ledger.bills",))
+
+
+paths = st.sampled_from(["a", "a/b", "a/b/c", "ab", "d"])
+items = st.lists(
+    st.builds(
+        Discovered,
+        type=st.just("table"),
+        name=st.just("t"),
+        path=paths,
+        source_id=st.sampled_from("12345"),
+        permissions=st.just({}),
+        closed=st.sampled_from(["", "", "no CONNECT"]),
+    ),
+    unique_by=lambda item: item.source_id,
+)
+
+
+@given(before=items, found=items)
+def test_each_thing_is_stored_gone_or_as_it_was(before, found):
+    """And what was stored is no difference at the next look."""
+    there = {item.source_id: item for item in found if not item.closed}
+    stored = {item.source_id: replace(item, closed="") for item in before}
+
+    seen = compare([known(i, same=there.get(i.source_id) == i) for i in stored.values()], found)
+
+    assert {i.source_id for i in seen.other}.isdisjoint(seen.gone)
+    assert seen.new == len(there.keys() - stored.keys())
+    after = {i: KnownResource(i, stored[i].path, i not in seen.gone, same=True) for i in stored}
+    after |= {i.source_id: known(i) for i in seen.other}
+    assert compare(after.values(), found) == Difference([], [], 0)
+    assert all(after[i].active for i in there)
