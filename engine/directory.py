@@ -38,10 +38,11 @@ def address(email: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SlackAccount:
-    """A Slack account, as Slack described it last.
+    """A Slack account, as Slack described it last: the user of a team.
 
-    `email` is the address, if Slack has confirmed it. `enterprise` is the organisation that the
-    workspace belongs to, if any. `barred` says why the account is nobody's.
+    User ids are given out by a team, or by the organisation that it belongs to (`enterprise`, if
+    any): another one may give the same to somebody else. `email` is the address, if Slack has
+    confirmed it. `barred` says why the account is nobody's.
     """
 
     team: str
@@ -53,18 +54,28 @@ class SlackAccount:
 
     def is_(self, other: "SlackAccount") -> bool:
         """Tell whether both are one account. An organisation's people are the same in all of it."""
-        near = bool(self.enterprise) and self.enterprise == other.enterprise
-        return self.user == other.user and (near or self.team == other.team)
+        return self.user == other.user and bool(self.homes & other.homes)
+
+    def placed(self, other: "SlackAccount") -> "SlackAccount":
+        """Return the account with the team and organisation that the other names, where unknown."""
+        team, enterprise = self.team or other.team, self.enterprise or other.enterprise
+        return replace(self, team=team, enterprise=enterprise)
+
+    @property
+    def homes(self) -> frozenset[str]:
+        """Who may have given out the user id, as far as it is known."""
+        return frozenset(filter(None, (self.team, self.enterprise)))
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
     """Someone in the directory.
 
-    `account` is the Slack account that is tied to the person, `suspended` the user id of one that
-    was, until an admin has looked. What they approved until `void_until` counts no more: they had
-    ceased to be an active full member. Not `readable`: what is stored of them makes no sense, so
-    that they fulfil no condition, and ask and decide nothing; what they have, they keep.
+    `account` is the Slack account that is tied to the person, `suspended` one that was, until an
+    admin has looked: its user and its team, as far as they are known. What they approved until
+    `void_until` counts no more: they had ceased to be an active full member. Not `readable`: what
+    is stored of them makes no sense, so that they fulfil no condition, and ask and decide nothing;
+    what they have, they keep.
     """
 
     id: PersonId
@@ -76,7 +87,7 @@ class Person:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     guest: bool = False
     account: SlackAccount | None = None
-    suspended: str | None = None
+    suspended: SlackAccount | None = None
     void_until: datetime | None = None
     readable: bool = True
 
@@ -163,7 +174,7 @@ class Directory:
     people: Mapping[PersonId, Person]
     groups: Mapping[GroupId, Group]
     formerly: Mapping[PersonId, PersonId]
-    by_slack: Mapping[str, Person]
+    _tied: Mapping[str, tuple[PersonId, ...]]
     _suspended: Mapping[str, tuple[PersonId, ...]]
     _by_address: Mapping[str, tuple[PersonId, ...]]
     _having: Mapping[Key, tuple[PersonId, ...]]
@@ -186,13 +197,11 @@ class Directory:
     ) -> "Directory":
         """Return the directory with other people, groups and former ids; None: there is none."""
         news = [(self.people.get(id_), person) for id_, person in people.items()]
-        tied: dict[str, Person | None] = {w.slack: None for w, _ in news if w and w.slack}
-        tied |= {now.slack: now for _, now in news if now and now.slack}
         return Directory(
             _with(self.people, people),
             _with(self.groups, groups),
             _with(self.formerly, formerly),
-            _with(self.by_slack, tied),
+            _listed(self._tied, news, _tied_of),
             _listed(self._suspended, news, _suspended_of),
             _listed(self._by_address, news, _addresses_of),
             _listed(self._having, news, _keys_of),
@@ -203,9 +212,15 @@ class Directory:
         """What the sources supply besides user, group and manager."""
         return frozenset(name for p in self.people.values() for name in p.attributes)
 
-    def is_taken(self, slack: str) -> bool:
-        """Whether the Slack account is tied to somebody, or was until the tie was suspended."""
-        return slack in self.by_slack or slack in self._suspended
+    def tied(self, user: str) -> tuple[Person, ...]:
+        """Return to whom a Slack account of this user id is tied, whichever team has given it."""
+        return tuple(self.people[id_] for id_ in self._tied.get(user, ()))
+
+    def is_suspended(self, account: SlackAccount) -> bool:
+        """Tell whether the account was somebody's until the tie was suspended, or may have been."""
+        ids = self._suspended.get(account.user, ())
+        kept = filter(None, (self.people[id_].suspended for id_ in ids))
+        return any(was.is_(account) or not was.homes for was in kept)
 
     def by_email(self, email: str) -> tuple[Person, ...]:
         """Return whose address it is. Who has left gives way to who is there."""
@@ -231,12 +246,13 @@ class Directory:
 
         What else Slack said of it last is kept with the tie.
         """
-        person = self.by_slack.get(account.user)
-        if person is None or person.account is None:
-            return None
-        tied = person.account
-        acting = replace(tied, team=account.team, enterprise=account.enterprise)
-        return None if why_not(acting, person) else person
+        for person in self.tied(account.user):
+            tied = person.account
+            if tied and not why_not(
+                replace(tied, team=account.team, enterprise=account.enterprise), person
+            ):
+                return person
+        return None
 
 
 def _with(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Shared[K, V]:
@@ -266,8 +282,12 @@ def _listed(
     return _with(before, changes)
 
 
+def _tied_of(person: Person) -> Sequence[str]:
+    return (person.account.user,) if person.account else ()
+
+
 def _suspended_of(person: Person) -> Sequence[str]:
-    return (person.suspended,) if person.suspended else ()
+    return (person.suspended.user,) if person.suspended else ()
 
 
 def _addresses_of(person: Person) -> Sequence[str]:

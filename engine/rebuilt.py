@@ -15,6 +15,7 @@ from engine.flow import FlowId
 from engine.inventory import EntitlementId
 from engine.request import (
     NOT_GIVEN,
+    WAITING,
     AccessRequest,
     AccountId,
     Grant,
@@ -27,7 +28,6 @@ from engine.request import (
 
 LONGEST_WAIT = timedelta(days=30)  # the latest moment at which any flow lets a request lapse
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_WAITING = frozenset({State.PENDING_MFA, State.PENDING})
 
 
 class RequestColumns(NamedTuple):
@@ -69,7 +69,7 @@ def request(
         history.add(entry)
     submitted = columns.submitted_at or _LONG_AGO
     state = _state(columns, grants)
-    waits = state in _WAITING
+    waits = state in WAITING
     runs = state is State.ACTIVE and history.granted is not None
     ends = history.ends if runs else None if waits else submitted
     since, until = history.granted or (submitted, None)

@@ -61,14 +61,28 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        return self not in LIVE
+        return self in FINAL
 
     @property
     def wants_access(self) -> bool:
         return self in {State.GRANTING, State.ACTIVE}
 
 
-LIVE = frozenset({State.PENDING_MFA, State.PENDING, State.GRANTING, State.ACTIVE, State.REVOKING})
+# Undecided; open, so that an identical request is refused; alive; and over.
+WAITING = frozenset({State.PENDING_MFA, State.PENDING})
+OPEN = WAITING | {State.GRANTING}
+LIVE = OPEN | {State.ACTIVE, State.REVOKING}
+FINAL = frozenset(
+    {
+        State.CANCELLED,
+        State.TIMED_OUT,
+        State.REJECTED,
+        State.FAILED,
+        State.EXPIRED,
+        State.RETURNED,
+        State.REVOKED,
+    }
+)
 
 
 class GrantState(StrEnum):

@@ -58,7 +58,11 @@ _NEXT_ON_SQLITE = select(func.max(_LARGEST + 1, col(CompanyRow.requests_from))) 
 _TAKE_IDS = text(
     "select count(nextval(pg_get_serial_sequence('request', 'id'))) from generate_series(1, :many)"
 )
-_DELIVERED = select(col(DeliveryRow.request_id)).where(col(DeliveryRow.key) == bindparam("key"))
+_DELIVERED = (
+    select(col(DeliveryRow.request_id))
+    .where(col(DeliveryRow.key) == bindparam("key"))
+    .order_by(col(DeliveryRow.number))
+)
 _KNOWN_ACCOUNTS = select(col(AccountRow.integration_id), col(AccountRow.id)).where(
     col(AccountRow.person_id) == bindparam("person"),
     among(col(AccountRow.integration_id), "systems"),
@@ -88,8 +92,12 @@ class LostRaceError(LatchkeyError):
     """Somebody else changed the request meanwhile. Load it and decide again."""
 
 
-def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -> AccessRequest:
+def submit(
+    tx: Write, company: Company, draft: Draft, key: str, now: datetime, *, number: int = 0
+) -> AccessRequest:
     """Store a new request; `key` is the delivery that it came by, and makes it once.
+
+    `number` tells those apart that come of one delivery, in one transaction; the first has 0.
 
     Raises IntegrityError where another process stored the same request, or the same delivery, at
     this moment: look them up with `delivered` and `facts.same`.
@@ -102,7 +110,7 @@ def submit(tx: Write, company: Company, draft: Draft, key: str, now: datetime) -
         ((columns["id"],),) = tx.ask(_NEXT_ON_SQLITE)
     ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
-    batch.add(tx, DeliveryRow, [{"key": key, "request_id": request.id}])
+    batch.add(tx, DeliveryRow, [{"key": key, "number": number, "request_id": request.id}])
     batch.add(tx, GrantRow, [_grant_columns(request.id, g) for g in request.grants])
     decision = lifecycle.begin(request, _facts(company, draft), now)
     _project(tx, [(request, decision)], now, new=True)
@@ -139,10 +147,9 @@ def same_as(grantee: PersonId, flow: FlowId, entitlements: Iterable[EntitlementI
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
 
 
-def delivered(tx: Write, key: str) -> RequestId | None:
-    """Return the request that a delivery made, if it was here before."""
-    found = tx.ask(_DELIVERED, {"key": key})
-    return RequestId(found[0][0]) if found else None
+def delivered(tx: Write, key: str) -> tuple[RequestId, ...]:
+    """Return all requests that a delivery made, if it was here before, in their order."""
+    return tuple(RequestId(id_) for (id_,) in tx.ask(_DELIVERED, {"key": key}))
 
 
 def store(

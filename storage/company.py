@@ -52,6 +52,8 @@ _PEOPLE = (
         col(PersonRow.email),
         col(PersonRow.status),
         col(PersonRow.slack),
+        col(PersonRow.team),
+        col(PersonRow.enterprise),
         col(PersonRow.body),
         col(PersonRow.account),
         col(PersonRow.suspended),
@@ -426,16 +428,17 @@ def _followed(successors: Mapping[PersonId, PersonId]) -> dict[PersonId, PersonI
 
 def _person(session: Read, id_: PersonId, row: Sequence[Any]) -> Person:
     """Return somebody as far as they can be read: no row hides the others."""
-    email, status, slack, body, account, suspended, void_until = row
+    email, status, slack, team, enterprise, body, account, was, void_until = row
     tied = load_account(account)
     if account is not None and tied is None:
-        suspended = suspended or slack or ""  # whose it is, an admin has to say
+        was = was or slack or ""  # whose it is, an admin has to say
         session.unread.note(
             "person",
             f"{id_}/account",
             account,
             alarms.unread_slack_account(id_, email),
         )
+    suspended = None if was is None else SlackAccount(team, was, enterprise=enterprise)
     person = load_person(body)
     if person is not None and person.id == id_:
         return replace(person, account=tied, suspended=suspended, void_until=void_until)

@@ -43,7 +43,7 @@ def overdue(session: Read, now: datetime) -> Overdue:
     )
     since = [session.execute(began).scalar(), session.execute(refused).scalar()]
     begun = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
-        col(RequestRow.state).in_([State.GRANTING.value, State.ACTIVE.value]),
+        col(RequestRow.state).in_([s.value for s in State if s.wants_access]),
         col(RequestRow.wake_at) <= now,
     )
     running = facts.loaded(session, [tuple(row) for row in session.execute(begun)])

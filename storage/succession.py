@@ -213,17 +213,19 @@ def _carry_people(tx: Write, ids: Mapping[PersonId, PersonId]) -> None:
     ties = {}
     for old, new in ids.items():
         row = rows[old]
-        ties[new] = row.slack, row.account, row.suspended, row.channel, row.void_until, row.former
+        which = row.slack, row.team, row.enterprise
+        ties[new] = which, row.account, row.suspended, row.channel, row.void_until, row.former
         if new not in rows or rows[new].successor:
             _know(tx, rows, new, row)
         row.slack, row.account, row.suspended, row.former = None, None, None, None
         row.status, row.successor = PersonStatus.INACTIVE.value, new
         row.body = with_fields(row.body, {"status": row.status})
     tx.flush()  # an account has one person, at every moment
-    for new, (slack, account, suspended, channel, void_until, former) in ties.items():
+    for new, (which, account, suspended, channel, void_until, former) in ties.items():
         row = rows[new]
         if row.slack is None and row.suspended is None:
-            row.slack, row.account, row.suspended = slack, account, suspended
+            row.slack, row.team, row.enterprise = which
+            row.account, row.suspended = account, suspended
             row.channel, row.former = channel, former
         row.void_until = max(filter(None, (row.void_until, void_until)), default=None)
     tx.flush()

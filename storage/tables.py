@@ -3,20 +3,24 @@
 Rows do not validate: values come from the engine, documents are checked at the border.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
+from engine import request
 from storage.types import Json, UtcDateTime
 
-OPEN = "state in ('pending_mfa', 'pending', 'granting')"
+
+def _of(states: Collection[request.State]) -> str:
+    return f"({', '.join(repr(state.value) for state in request.State if state in states)})"
+
+
+OPEN = f"state in {_of(request.OPEN)}"
 # All but what is over: what stands there instead of a state that is known is not.
-LIVE = (
-    "state not in "
-    "('cancelled', 'timed_out', 'rejected', 'failed', 'expired', 'returned', 'revoked')"
-)
+LIVE = f"state not in {_of(request.FINAL)}"
 
 
 def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field is untyped)
@@ -57,16 +61,23 @@ class CompanyRow(SQLModel, table=True):
 
 
 class PersonRow(Fact, table=True):
-    """`former`: name and address before the address changed, until an admin has said who it is."""
+    """`slack` is the user id of the Slack account that is tied, `suspended` of the one that was,
+    until an admin has looked (empty: it is not known which). Either is of `team`, and of
+    `enterprise`, if the team belongs to one; empty: not known.
+
+    `former`: name and address before the address changed, until an admin has said who it is.
+    """
 
     __tablename__ = "person"
-    __table_args__ = (Index("person_changed", "epoch", "id"),)
+    __table_args__ = (UniqueConstraint("slack", "team"), Index("person_changed", "epoch", "id"))
     id: str = Field(primary_key=True)
     email: str = Field(index=True)
     status: str
-    slack: str | None = Field(default=None, unique=True)
+    team: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    enterprise: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    slack: str | None = None
     account: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))  # what Slack said
-    suspended: str | None = None  # the Slack account that was tied (empty: none), until looked at
+    suspended: str | None = None
     former: dict[str, str] | None = Field(default=None, sa_column=Column(Json))
     channel: str | None = None  # the direct message with the app
     void_until: datetime | None = _moment()  # what they approved until then counts no more
@@ -307,10 +318,11 @@ class AuditHead(SQLModel, table=True):
 
 
 class DeliveryRow(SQLModel, table=True):
-    """What was delivered once, by the key that Slack gives it, and which request came of it."""
+    """What was delivered once, by the key that Slack gives it, and the requests that came of it."""
 
     __tablename__ = "delivery"
     key: str = Field(primary_key=True)
+    number: int = Field(default=0, primary_key=True, sa_column_kwargs={"server_default": "0"})
     request_id: int
 
 

@@ -28,7 +28,7 @@ from sqlmodel import col
 from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
-from engine.request import RequestId, State
+from engine.request import WAITING, RequestId
 from engine.touch import Key, asks_managers, depends_on
 from storage import batch
 from storage.company import Company
@@ -152,8 +152,7 @@ def requests(session: Read, company: Company, change: Change) -> list[RequestId]
     if touched.systems:
         parts.append(_granting(col(ResourceRow.integration_id).in_(touched.systems)))
     if touched.admins:
-        waiting = (State.PENDING.value, State.PENDING_MFA.value)
-        parts.append(_live().where(col(RequestRow.state).in_(waiting)))
+        parts.append(_live().where(col(RequestRow.state).in_([s.value for s in WAITING])))
     if not parts:
         return []
     between = (col(RequestRow.id) > change.after, col(RequestRow.id) <= change.until)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from slack_bolt import Ack, App
 
-from bot.listeners.common import Body, Visitor
+from bot.listeners.common import Body, Visitor, acting
 from bot.runtime.services import Services
-from engine.directory import Person
+from engine.directory import Person, SlackAccount
 from engine.outcome import Refusal
 
-ShowHome = Callable[[str, Person | Refusal], None]  # to a Slack user: who they are, or nobody
+ShowHome = Callable[[SlackAccount, Person | Refusal], None]  # who opened it: somebody, or nobody
 
 
 def register(app: App, services: Services, show: ShowHome) -> None:
@@ -17,7 +17,8 @@ def register(app: App, services: Services, show: ShowHome) -> None:
 
     def opened(ack: Ack, event: Body, body: Body) -> None:
         if event.get("tab") == "home":
-            show(event["user"], visitor.who({**body, "user_id": event["user"]}))
+            opens = {**body, "user_id": event["user"]}
+            show(acting(opens), visitor.who(opens))
         ack()
 
     app.event("app_home_opened")(opened)

@@ -69,7 +69,8 @@ class Asking:
         elif isinstance(outcome, Changed):
             ack(response_action="update", view=_view((outcome.form, outcome.promise)))
         elif outcome.existing:
-            sentence = f"{outcome.request.code} asks for the same already. Nothing new was sent."
+            (same,) = outcome.requests
+            sentence = f"{same.code} asks for the same already. Nothing new was sent."
             ack(response_action="update", view=credentials.notice_modal("Asked already", sentence))
         else:
             ack()

@@ -16,11 +16,11 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
-from bot.slack.client import NO_ANSWER, error_code
+from bot.slack.client import NO_ANSWER, error_code, reaches
 from bot.usecases import look
 from bot.views import home, lists
 from bot.views.values import View
-from engine.directory import Person
+from engine.directory import Person, SlackAccount
 from engine.outcome import Refusal
 from storage.database import AWAY
 
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Tab:
-    slack: str
+    account: SlackAccount
     person: Person
     opened: datetime
     shown: str  # what Slack shows, hashed
@@ -47,16 +47,16 @@ class Homes:
         self._services = services
         self._client = client
         self._lock = threading.Lock()
-        self._tabs: dict[str, _Tab] = {}
+        self._tabs: dict[SlackAccount, _Tab] = {}
         self._seen = 0  # the last line of the audit that was looked at
 
-    def open(self, slack: str, who: Person | Refusal) -> None:
+    def open(self, account: SlackAccount, who: Person | Refusal) -> None:
         """Publish at once, and keep it up to date if it is somebody's."""
         opened = self._services.clock.now()
-        self._publish(slack, view := self._draw(who))
+        self._publish(account, view := self._draw(who))
         if isinstance(who, Person):
             with self._lock:
-                self._tabs[slack] = _Tab(slack, who, opened, _hash(view), time.monotonic())
+                self._tabs[account] = _Tab(account, who, opened, _hash(view), time.monotonic())
 
     def refresh(self) -> None:
         """Publish what has changed. Raises what `storage.database.AWAY` lists."""
@@ -91,7 +91,7 @@ class Homes:
             tab.stale = False
             return
         tab.published = time.monotonic()
-        if self._publish(tab.slack, view):
+        if self._publish(tab.account, view):
             tab.shown, tab.stale = drawn, False
 
     def _draw(self, who: Person | Refusal) -> View:
@@ -105,9 +105,11 @@ class Homes:
             return home.closed(lists.refusal(mine))
         return home.home(tasks, mine)
 
-    def _publish(self, slack: str, view: View) -> bool:
+    def _publish(self, account: SlackAccount, view: View) -> bool:
         try:
-            self._client.views_publish(user_id=slack, view=view)
+            if not reaches(self._client, account):
+                return False  # the tab of this user id is somebody else's
+            self._client.views_publish(user_id=account.user, view=view)
         except SlackApiError as fault:
             log.warning("home not published", error=error_code(fault))
         except NO_ANSWER as fault:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
-from bot.slack.client import NO_ANSWER, OddAnswerError, asked_to_wait, error_code, said
+from bot.slack.client import NO_ANSWER, OddAnswerError, asked_to_wait, error_code, reaches, said
 from bot.slack.rate_limits import POST, Pace
 from bot.usecases import deliver
 from bot.usecases.deliver import Drawn
@@ -197,12 +197,12 @@ class MessageLoop:
         """Return what came of it; None: it was left for later, or to whoever has it leased now."""
         now = self._services.clock.now()
         try:
-            return self._send(parcel, drawn, leased)
+            return self._send(parcel, self._addressed(drawn), leased)
         except _LeftError:
             return None
         except SlackApiError as fault:
             if (wait := asked_to_wait(fault)) is not None:
-                channel = drawn.channel or drawn.slack or ""
+                channel = drawn.channel or (drawn.to.user if drawn.to else "")
                 self.pace.limited(_method(fault), channel, now, wait)
                 return _Sent(Later(parcel, now + wait))
             return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
@@ -213,18 +213,25 @@ class MessageLoop:
             log.exception("delivery failed")
         return _Sent(Later(parcel, now + pause(parcel.attempts), doubtful=True))
 
+    def _addressed(self, drawn: Drawn) -> Drawn:
+        """Return the card addressed to nobody, if in this workspace the account is another's."""
+        if drawn.to is None or drawn.message is None or reaches(self._client, drawn.to):
+            return drawn
+        log.error("message dropped", error="its account is of another workspace")
+        return replace(drawn, to=None)
+
     def _send(self, parcel: Parcel, drawn: Drawn, leased: float) -> _Sent:
         there = parcel.ts or parcel.doubtful
-        if drawn.message is None or drawn.slack is None or not (there or drawn.worth_posting):
+        if drawn.message is None or drawn.to is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.channel, parcel.ts))
         now = self._services.clock.now()
         if self.pace.rests(UPDATE if parcel.ts else POST, now):
             raise _LeftError
-        channel, ts = drawn.channel or drawn.slack, parcel.ts
+        channel, ts = drawn.channel or drawn.to.user, parcel.ts
         if parcel.doubtful and ts is None:
             if (until := self._may_look(now, opens=drawn.channel is None)) > now:
                 return _Sent(Later(parcel, until))
-            channel = drawn.channel or self._direct(drawn.slack)
+            channel = drawn.channel or self._direct(drawn.to.user)
             ts = self._find(channel, parcel)
         text, blocks = drawn.message.text, drawn.message.blocks
         if not self._services.pulse.holds(leased):

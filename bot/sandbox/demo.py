@@ -204,9 +204,9 @@ class _Story:
     def knows(self, *people: Person) -> bool:
         """Learn everybody's name; tell whether Latchkey knows these people."""
         with self.desk.database.read() as session:
-            known = self.desk.companies.current(session).directory.by_slack
-        self.names = {slack: person.name for slack, person in known.items()}
-        return {person.id for person in people} <= known.keys()
+            known = self.desk.companies.current(session).directory.people.values()
+        self.names = {p.account.user: p.name for p in known if p.account}
+        return {person.id for person in people} <= self.names.keys()
 
     def request(self, code: str) -> AccessRequest:
         found = self.desk.request(code)

@@ -18,6 +18,7 @@ from slack_sdk.web import SlackResponse
 from bot.runtime.metrics import Reachable, Vitals
 from bot.settings import Settings
 from bot.slack import bounded
+from engine.directory import SlackAccount
 from engine.retry import LONGEST_PAUSE
 
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
@@ -220,6 +221,14 @@ def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:
     told = user.get("team_id") or theirs
     ours = user.get("team_id") == team or (organisation and theirs == organisation) or not told
     return {**user, "is_stranger": bool(user.get("is_stranger")) or not ours}
+
+
+def reaches(client: WebClient, account: SlackAccount) -> bool:
+    """Tell whether the app's workspace means this account by its user id. Raises SDK errors.
+
+    In another workspace the id may be somebody else's.
+    """
+    return not account.homes.isdisjoint(_home(client))
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ from bot.runtime.services import Services
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
-from engine.directory import PersonId
+from engine.directory import PersonId, SlackAccount
 from engine.life.offers import offer_key
 from engine.outcome import Card
 from engine.request import State
@@ -20,11 +20,11 @@ __all__ = ["Drawn", "claim", "draw", "ready", "settle"]
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A card to be sent to this user of Slack, in this channel if it is known."""
+    """A card to be sent to this Slack account, in this channel if it is known."""
 
     message: Message | None  # None: there is nothing to show (any more)
     worth_posting: bool
-    slack: str | None
+    to: SlackAccount | None
     channel: str | None
 
 
@@ -67,7 +67,7 @@ def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
         drawn[parcel.id] = Drawn(
             _message(parcel, scene),
             scene is None or _worth_posting(parcel, scene),
-            person.slack if person else None,
+            person.account if person else None,
             parcel.channel or found.direct.get(parcel.recipient),
         )
     return drawn

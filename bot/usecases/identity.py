@@ -60,8 +60,10 @@ def who(services: Services, acting: SlackAccount, profiles: Profiles) -> Person 
     person = directory.whose(acting)
     if person:
         return person if person.active else INACTIVE
-    if directory.is_taken(acting.user):
-        return NO_ONE if acting.user in directory.by_slack else SUSPENDED
+    if directory.tied(acting.user):
+        return NO_ONE  # another team's user of the same id, or what is known of it does not fit
+    if directory.is_suspended(acting):
+        return SUSPENDED
     return _contact(services, acting, profiles)
 
 
@@ -150,6 +152,8 @@ def _carry_out(services: Services, profiles: Sequence[Profile], *, narrows: bool
             sync.void(tx, plan.void, now)
         if plan.broken:
             sync.suspend(tx, plan.broken, now)
+        if plan.placed and not narrows:
+            sync.place(tx, plan.placed)
         if guests:
             sync.regrade(tx, guests, now)
         return sync.tie(tx, plan.ties, now) if plan.ties and not narrows else 0
@@ -165,7 +169,10 @@ class _Plan:
     """
 
     ties: dict[PersonId, SlackAccount] = field(default_factory=dict[PersonId, SlackAccount])
-    broken: dict[PersonId, tuple[str, str]] = field(default_factory=dict[PersonId, tuple[str, str]])
+    broken: dict[PersonId, tuple[SlackAccount, str]] = field(
+        default_factory=dict[PersonId, tuple[SlackAccount, str]]
+    )
+    placed: dict[PersonId, SlackAccount] = field(default_factory=dict[PersonId, SlackAccount])
     guests: dict[PersonId, bool] = field(default_factory=dict[PersonId, bool])
     void: set[PersonId] = field(default_factory=set[PersonId])
     users: set[str] = field(default_factory=set[str])
@@ -178,34 +185,49 @@ def _plan(directory: Directory, profiles: Iterable[Profile]) -> _Plan:
     plan = _Plan()
     claims: dict[PersonId, list[SlackAccount]] = {}
     for profile in profiles:
-        person = directory.by_slack.get(profile["id"])
-        account = account_of(profile, person.account if person else None)
-        if person and person.account:
-            if why := why_not(account, person):
-                plan.broken[person.id] = account.user, why
-            elif account.guest is not person.account.guest:
-                plan.guests[person.id] = account.guest
-            else:
-                continue
-            plan.users.add(account.user)
-            if account.guest or account.barred:
-                plan.void.add(person.id)
-        elif not directory.is_taken(account.user) and (person := _claimed(directory, account)):
-            claims.setdefault(person.id, []).append(account)
+        known = False
+        for person in directory.tied(profile["id"]):
+            known = _compare(plan, person, account_of(profile, person.account)) or known
+        account = None if known else account_of(profile)
+        if account and (claimant := _claimed(directory, account)):
+            claims.setdefault(claimant.id, []).append(account)
             plan.users.add(account.user)
     for id_, accounts in claims.items():
-        tied = directory.people[id_].slack
+        tied = directory.people[id_].account
         if tied or len(accounts) > 1:
-            plan.broken.setdefault(id_, (tied or accounts[0].user, TWO_ACCOUNTS))
+            plan.broken.setdefault(id_, (tied or accounts[0], TWO_ACCOUNTS))
         else:
             plan.ties[id_] = accounts[0]
     return plan
 
 
+def _compare(plan: _Plan, person: Person, account: SlackAccount) -> bool:
+    """Plan what follows for somebody who is tied to this user id; tell whether it is their account.
+
+    The ids that Slack tells us are one workspace's: of two teams' users with the same id, the one
+    that is not told of is not there.
+    """
+    tied = person.account
+    if tied is None:
+        return False
+    if why := why_not(account, person):
+        plan.broken[person.id] = tied, why
+    elif account.guest is not tied.guest:
+        plan.guests[person.id] = account.guest
+    elif tied.placed(account) != tied:
+        plan.placed[person.id] = account
+    else:
+        return True
+    plan.users.add(account.user)
+    if account.guest or account.barred:
+        plan.void.add(person.id)
+    return tied.is_(account)
+
+
 def _claimed(directory: Directory, account: SlackAccount) -> Person | None:
     """Return whose the account is by its address, be they tied to another or not."""
     people = directory.by_email(account.email)
-    if len(people) != 1 or people[0].suspended is not None:
+    if len(people) != 1 or people[0].suspended or directory.is_suspended(account):
         return None
     return None if why_not(account, replace(people[0], account=None)) else people[0]
 

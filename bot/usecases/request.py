@@ -64,8 +64,10 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    request: AccessRequest
-    existing: bool = False  # an identical one waits already
+    """What came of a delivery. `existing`: an identical request waits already."""
+
+    requests: tuple[AccessRequest, ...]
+    existing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +221,9 @@ def submit(
         if Promise.of(draft.flow) != filled.promise:
             return filling.changed(draft)
         if same := facts.same(tx, apply.fingerprint(draft)):
-            return _existing(tx, same, existing=True)
+            return _existing(tx, [same], existing=True)
         return _full(tx, services, requestor) or Submitted(
-            apply.submit(tx, company, draft, key, services.clock.now())
+            (apply.submit(tx, company, draft, key, services.clock.now()),)
         )
 
     try:
@@ -229,12 +231,17 @@ def submit(
     except STORED_ALREADY:  # the same request, or the same delivery
         outcome = services.write(change)
     if isinstance(outcome, Submitted) and not outcome.existing:
-        log.info("submitted", request=outcome.request.code, person=person.id)
+        _note(outcome, person)
     return outcome
 
 
-def _existing(tx: Write, id_: RequestId, *, existing: bool) -> Submitted | Refusal:
-    found = facts.request(tx, id_)
+def _note(submitted: Submitted, person: Person) -> None:
+    for request in submitted.requests:
+        log.info("submitted", request=request.code, person=person.id)
+
+
+def _existing(tx: Write, ids: Sequence[RequestId], *, existing: bool) -> Submitted | Refusal:
+    found = tuple(filter(None, (facts.request(tx, id_) for id_ in ids)))
     return Submitted(found, existing) if found else GONE
 
 

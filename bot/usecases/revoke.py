@@ -11,7 +11,7 @@ from bot.usecases.console import Desk
 from engine.commands import Cancel, Revoke
 from engine.inventory import IntegrationId
 from engine.outcome import Code, Decision, Refusal
-from engine.request import OPERATOR, AccessRequest, AccountId, State
+from engine.request import OPERATOR, WAITING, AccessRequest, AccountId, State
 from storage import accounts, apply, audit, facts, numbers, servers
 from storage.database import AWAY, Database, is_away, is_locked
 from storage.servers import Connection
@@ -162,11 +162,10 @@ def _fate(state: State) -> Fate:
 
 def _revoke(desk: Desk, request: AccessRequest, reason: str) -> Decision | Refusal | None:
     """Return None if somebody holds its row locked."""
-    waiting = {State.PENDING_MFA, State.PENDING}
     try:
         with desk.database.write(urgent=True) as tx:
             now = facts.request(tx, request.id) or request
-            command = (Cancel if now.state in waiting else Revoke)(OPERATOR, reason)
+            command = (Cancel if now.state in WAITING else Revoke)(OPERATOR, reason)
             company = desk.companies.current(tx)
             return carry_out(tx, company, request.id, command, desk.clock.now())
     except Exception as fault:

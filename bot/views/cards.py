@@ -11,6 +11,7 @@ from engine.outcome import Card
 from engine.request import AccessRequest, State
 
 __all__ = [
+    "HEADS",
     "alarm",
     "approval_card",
     "card",
@@ -20,7 +21,7 @@ __all__ = [
     "request_card",
 ]
 
-_HEADS = {
+HEADS = {
     State.PENDING_MFA: "🔐 Waiting for verification",
     State.PENDING: "⏳ Waiting for approval",
     State.GRANTING: "⚙️ Approved, being set up",
@@ -60,7 +61,7 @@ def request_card(scene: Scene) -> Message:
 def _head(request: AccessRequest) -> str:
     if request.state is State.REVOKING and request.ending is State.FAILED:
         return "🔄 What was begun is being undone"
-    return _HEADS[request.state]
+    return HEADS[request.state]
 
 
 def _facts(scene: Scene) -> Iterable[tuple[str, str]]:
@@ -132,7 +133,7 @@ def _approver_sees(scene: Scene) -> tuple[str, str]:
     if request.state is not State.PENDING:
         if request.decided and request.state is not State.REJECTED:
             return "✅ Request approved", phrases.decision(scene)
-        return _HEADS[request.state], phrases.ending(scene)
+        return HEADS[request.state], phrases.ending(scene)
     so_far = phrases.approved_so_far(scene)
     if so_far:
         so_far = f"{so_far}\nStill needed: {phrases.still_needed(scene)}."
@@ -173,7 +174,7 @@ def _overtaken(scene: Scene) -> tuple[str, str]:
         # It is drawn at this moment and perhaps never again: what it says must stay true.
         return "💤 This reminder is over", phrases.ending(scene)
     if request.state is not State.ACTIVE:
-        return _HEADS[request.state], phrases.ending(scene)
+        return HEADS[request.state], phrases.ending(scene)
     if scene.key.partition("/")[0] != str(request.extensions_used):
         return "⏩ Access was extended", "Its card says when it ends now."
     return "⏰ Access ends soon", f"It ends {phrases.until(request)}. There is a newer reminder."
@@ -182,7 +183,7 @@ def _overtaken(scene: Scene) -> tuple[str, str]:
 def ended_card(scene: Scene) -> Message:
     """Access is over: why, and the way to ask for it again."""
     request = scene.request
-    head = _HEADS[request.state]
+    head = HEADS[request.state]
     blocks = [header(head), section(phrases.what(scene))]
     blocks += map(section, filter(None, (phrases.ending(scene),)))
     blocks += actions([phrases.again_button(scene)] if request.state.final else [])

@@ -15,7 +15,17 @@ from engine.duration import in_words
 from engine.flow import Quorum
 from engine.inventory import Resource
 from engine.life.pending import next_tier_at
-from engine.request import SYSTEM, AccessRequest, Approval, Ask, Grant, GrantState, Settled, State
+from engine.request import (
+    SYSTEM,
+    WAITING,
+    AccessRequest,
+    Approval,
+    Ask,
+    Grant,
+    GrantState,
+    Settled,
+    State,
+)
 
 __all__ = [
     "again_button",
@@ -327,7 +337,7 @@ def _settled(scene: Scene, word: str, settled: Settled) -> str:
 def party_buttons(scene: Scene) -> list[Block]:
     """Return what requestor and grantee can do now."""
     state = scene.request.state
-    if state in {State.PENDING, State.PENDING_MFA}:
+    if state in WAITING:
         return [cancel_button(scene)]
     if state is State.GRANTING:
         return [return_button(scene)]

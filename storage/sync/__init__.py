@@ -29,7 +29,7 @@ from storage.sync.resources import (
 )
 from storage.sync.step import SyncStep
 from storage.sync.systems import belongs, integrations, server_of
-from storage.sync.ties import confirm, regrade, suspend, tie, void
+from storage.sync.ties import confirm, place, regrade, suspend, tie, void
 from storage.sync.touching import Touching, changed
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "known_person",
     "pause",
     "people",
+    "place",
     "regrade",
     "server_of",
     "suspend",

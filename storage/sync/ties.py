@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlmodel import col
 
 from engine import alarms
@@ -32,9 +33,11 @@ _FREE = (
     )
     .order_by(col(PersonRow.id))
 )
-_TAKEN = select(col(PersonRow.slack), col(PersonRow.suspended)).where(
-    or_(among(col(PersonRow.slack), "users"), among(col(PersonRow.suspended), "users"))
-)
+_TAKEN = select(
+    func.coalesce(col(PersonRow.slack), col(PersonRow.suspended)),
+    col(PersonRow.team),
+    col(PersonRow.enterprise),
+).where(or_(among(col(PersonRow.slack), "users"), among(col(PersonRow.suspended), "users")))
 
 
 def tie(tx: Write, ties: Mapping[PersonId, SlackAccount], now: datetime) -> int:
@@ -43,16 +46,18 @@ def tie(tx: Write, ties: Mapping[PersonId, SlackAccount], now: datetime) -> int:
     A tie that was suspended waits for an admin, on both sides. An account has one person.
     """
     tx.alone()
-    users = [account.user for account in ties.values()]
-    given = {"ids": list(ties), "users": users}
-    taken = {user for pair in tx.ask(_TAKEN, given) for user in pair}
+    given = {"ids": list(ties), "users": [account.user for account in ties.values()]}
+    taken: dict[str, list[SlackAccount]] = {}
+    for user, team, enterprise in tx.ask(_TAKEN, given):
+        taken.setdefault(user, []).append(SlackAccount(team, user, enterprise=enterprise))
     free = {id_: ties[PersonId(id_)] for (id_,) in tx.ask(_FREE, given)}
     rows = [
-        {"of": id_, "slack": account.user, "account": dump_account(account)}
+        {"of": id_, "slack": account.user, **_said(account)}
         for id_, account in free.items()
-        if account.user not in taken
+        if not any(one.is_(account) or not one.homes for one in taken.get(account.user, ()))
     ]
-    batch.change(tx, PersonRow, rows, where={"id": "of"}, to=("slack", "account"))
+    to = ("slack", "team", "enterprise", "account")
+    batch.change(tx, PersonRow, rows, where={"id": "of"}, to=to)
     log = [AuditEntry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
     those = tx.execute(THESE, {"ids": list(free)}).scalars()
     what = Touched(people=set(free))
@@ -64,11 +69,20 @@ def tie(tx: Write, ties: Mapping[PersonId, SlackAccount], now: datetime) -> int:
     return len(rows)
 
 
-def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime) -> None:
+def _said(account: SlackAccount) -> dict[str, Any]:
+    """Return what a row says of the account that is tied."""
+    return {
+        "team": account.team,
+        "enterprise": account.enterprise,
+        "account": dump_account(account),
+    }
+
+
+def suspend(tx: Write, broken: Mapping[PersonId, tuple[SlackAccount, str]], now: datetime) -> None:
     """Suspend ties: until an admin has looked, the Slack account is no one.
 
-    `broken` says for each person the account's user id, and why. The admins are told, where it is
-    somebody who has not left.
+    `broken` says for each person the account, and why. The admins are told, where it is somebody
+    who has not left.
     """
     tx.alone()
     log: list[AuditEntry] = []
@@ -76,12 +90,34 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[str, str]], now: datetime
     rows = tx.execute(THESE, {"ids": list(broken)}).scalars().all()
     touching = Touching(rows)
     for row in rows:
-        user, why = broken[PersonId(row.id)]
-        if row.suspended is None and row.slack in {None, user}:
-            suspend_tie(row, user, lost, alarms.untied(name_of(row), row.email, why))
+        account, why = broken[PersonId(row.id)]
+        tied = load_account(row.account)
+        if row.suspended is None and (
+            tied.is_(account) if tied else row.slack in {None, account.user}
+        ):
+            row.team, row.enterprise = account.team, account.enterprise
+            suspend_tie(row, account.user, lost, alarms.untied(name_of(row), row.email, why))
             log.append(AuditEntry("untied", SYSTEM, {"person": row.id, "why": why}))
     tell_of(tx, lost, now)
     changed(tx, log, now, touching.done())
+
+
+def place(tx: Write, accounts: Mapping[PersonId, SlackAccount]) -> None:
+    """Take in of which team or organisation an account is that is tied, where that was not known.
+
+    Of the rest of what Slack says nothing is taken in.
+    """
+    tx.alone()
+    for row in tx.execute(THESE, {"ids": list(accounts)}).scalars():
+        account, tied = accounts[PersonId(row.id)], load_account(row.account)
+        if tied and tied.is_(account):
+            placed = tied.placed(account)
+            row.team, row.enterprise, row.account = (
+                placed.team,
+                placed.enterprise,
+                dump_account(placed),
+            )
+    tx.flush()
 
 
 def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:

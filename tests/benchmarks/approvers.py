@@ -61,7 +61,9 @@ class Limited(WebClient):
         self.sent: list[tuple[str, str]] = []
         self.refused = 0
 
-    def api_call(self, api_method: str, **given: Any) -> SlackResponse:
+    def api_call(self, api_method: str, **given: Any) -> Any:
+        if api_method == "auth.test":
+            return {"ok": True, "team_id": "T0"}
         said = given.get("json") or given.get("params") or {}
         channel = str(said.get("channel") or said.get("users")).replace("U-", "D-")
         with self._lock:

@@ -134,7 +134,7 @@ def write(many: Many, over: threading.Event, taken: list[tuple[datetime, float]]
         if not isinstance(made, Submitted) or made.existing or over.wait(PAUSE):
             break
         at, begun = datetime.now(UTC), time.perf_counter()
-        decided = decide.do(services, decider, made.request.id, Approve(decider.id))
+        decided = decide.do(services, decider, made.requests[0].id, Approve(decider.id))
         taken.append((at, (time.perf_counter() - begun) * 1000))
         if not isinstance(decided, Decision) or over.wait(PAUSE):
             break

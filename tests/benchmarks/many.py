@@ -58,7 +58,7 @@ class Slack(WebClient):
         del given
         self.sent += api_method.startswith("chat.")
         number = next(self._numbers)
-        return {"ok": True, "ts": f"{number}.0", "channel": {"id": f"D{number}"}}
+        return {"ok": True, "ts": f"{number}.0", "channel": {"id": f"D{number}"}, "team_id": "T0"}
 
 
 @dataclass

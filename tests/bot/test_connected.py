@@ -1,6 +1,9 @@
 """Connected systems of a running process: as stored, each by itself, whoever stored it."""
 
 import threading
+import tomllib
+from inspect import signature
+from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
@@ -183,12 +186,19 @@ def test_a_secret_that_is_gone_at_a_connection_is_a_fault_that_may_pass(tmp_path
 # --- the registry --------------------------------------------------------------------------------
 
 
+_CONTRACTS = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+_PROTECTED = {module for c in _CONTRACTS for module in c.get("protected_modules", ())}
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_all_that_is_said_of_a_kind_is_there(name):
     kind = KINDS[name]
 
-    assert isinstance(resolve_name(kind.connector), type)
-    assert set(kind.secrets) <= kind.settings.model_fields.keys()
+    connector, settings = resolve_name(kind.connector), kind.settings.model_fields.keys()
+    assert isinstance(connector, type)
+    assert settings == signature(connector).parameters.keys() - {"installation"}
+    assert set(kind.secrets) <= settings
+    assert kind.connector.partition(":")[0] in _PROTECTED
     assert (DOCS / kind.page).is_file()
     assert kind.types
     assert kind.permissions

@@ -24,12 +24,19 @@ SECOND = timedelta(seconds=1)
 
 
 class Slack:
-    """`before` and `after` are called with the channel of each post; what they raise is thrown."""
+    """`before` and `after` are called with the channel of each post; what they raise is thrown.
+
+    `team` is the workspace's.
+    """
 
     def __init__(self) -> None:
+        self.team = "T1"
         self.shown: dict[str, dict[str, dict]] = {}  # by channel, by ts
         self.before = self.after = lambda _channel: None
         self._ts = itertools.count(1)
+
+    def auth_test(self):
+        return {"team_id": self.team}
 
     def conversations_open(self, *, users):
         return {"channel": {"id": f"D-{users}"}}
@@ -527,3 +534,13 @@ def test_a_rest_that_a_clock_ahead_has_begun_is_over():
 
     assert not pace.rests("chat.update", now)
     assert pace.rests("conversations.open", now)
+
+
+def test_in_another_workspace_nobody_gets_a_card_by_the_id_of_somebody_else(stored, slack, loop):
+    """Moved to another workspace, Latchkey wrote to whoever had the user ids there."""
+    slack.team = "T2"
+
+    stored.submit(flow=WRITING)
+    drain(loop)
+
+    assert slack.shown == {}

@@ -60,6 +60,16 @@ def test_what_slack_signed_is_answered(told):
 
 
 @pytest.mark.parametrize(
+    ("team", "known"), [("T0HARBOUR", True), ("T0NORTHGATE", False), ("", False)]
+)
+def test_who_slack_has_signed_is_the_user_of_a_team(told, team, known):
+    """The user id alone was looked at, and another workspace's user was taken for her."""
+    answer = post(told, urlencode({**COMMAND, "text": "my", "team_id": team}).encode())
+
+    assert ("does not know you" not in answer.text) is known
+
+
+@pytest.mark.parametrize(
     "signature",
     ["", "v0=", "v0=" + "0" * 64, "v1=" + "0" * 64, "v0=" + "ü".encode().hex(), "x" * 5000],
 )

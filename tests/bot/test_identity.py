@@ -14,7 +14,7 @@ from engine.request import State
 from engine.succession import Succession, SuccessionStatus
 from storage import succession, sync
 from storage.tables import PersonRow
-from tests.support.door import TEAM, click, command, modal, slack_id
+from tests.support.door import TEAM, click, command, home, modal, slack_id
 from tests.support.door import profile as user
 from tests.support.inside import counted
 from tests.support.stored import (
@@ -22,7 +22,6 @@ from tests.support.stored import (
     ALICE,
     DAN,
     DBAS,
-    GROUPS,
     PEOPLE,
     SAM,
     SRES,
@@ -44,7 +43,7 @@ def services(stored):
 
 
 def join(stored, *people):
-    stored.write(lambda tx, _: sync.people(tx, [*PEOPLE, *people], GROUPS, stored.now))
+    stored.take_in([*PEOPLE, *people])
 
 
 def profile(slack, email):
@@ -280,7 +279,7 @@ def test_who_is_tied_anew_as_a_guest_approved_nothing(stored, services):
     take(services, [said])
     stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
     join_as_guest = [replace(p, guest=True) if p.id == ALICE else p for p in PEOPLE]
-    stored.write(lambda tx, _: sync.people(tx, join_as_guest, GROUPS, stored.now))
+    stored.take_in(join_as_guest)
 
     take(services, [profile("U-alice", "alice@example.com") | {"is_restricted": True}])
 
@@ -330,6 +329,41 @@ def test_the_same_user_of_another_team_is_no_one(services):
     assert who(services, acting("U-alice"), never).id == ALICE
     assert who(services, acting("U-alice", "T2"), never) is NO_ONE
     assert who(services, acting("U-alice", ""), never) is NO_ONE
+
+
+def test_another_teams_user_of_the_same_id_is_tied_as_who_they_are(stored, services):
+    """In another workspace ids are given out anew: whose it had been kept out whose it is."""
+    join(stored, ZOE)
+
+    take(services, [profile("U-alice", ZOE.email) | {"team_id": "T2"}])
+
+    def never(_):
+        raise AssertionError("Slack was asked")
+
+    assert row(stored, ALICE).suspended == "U-alice"
+    assert who(services, acting("U-alice", "T2"), never).id == "zoe"
+    assert who(services, acting("U-alice", "T3"), never) is NO_ONE
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
+    take(services, [profile("U-9", "alice@example.com") | {"team_id": "T2"}])
+    assert who(services, acting("U-9", "T2"), never).id == ALICE
+
+
+@pytest.mark.parametrize("told", ["team", "organisation"])
+def test_what_was_not_known_of_an_account_is_taken_in_when_slack_says_it(stored, services, told):
+    """A workspace that joined an organisation was refused its own people in the others."""
+    join(stored, ZOE)
+    said = profile("U-ZOE", ZOE.email)
+    whole = said | {"enterprise_user": {"enterprise_id": "E1"}}
+    take(services, [{**whole, "team_id": None} if told == "team" else said])
+    assert account(services, "zoe").homes == {"E1" if told == "team" else "T1"}
+
+    take(services, [whole])
+
+    assert account(services, "zoe").homes == {"T1", "E1"}
+    assert who(services, acting("U-ZOE", "T2", "E1"), lambda _: said).id == "zoe"
+    with counted(stored.database) as cost:
+        take(services, [whole])
+    assert cost.transactions == 0
 
 
 def test_one_organisations_person_clicks_in_any_of_its_workspaces(stored, services):
@@ -432,6 +466,12 @@ def test_whoever_clicks_from_another_team_is_no_one(door, body):
     assert next(r for r in door.requests() if r.id == 1).state is State.ACTIVE
 
 
+def test_nobody_draws_over_the_home_tab_of_the_same_user_id_elsewhere(door):
+    assert door.deliver(home("marta")).views
+
+    assert door.deliver(home("marta") | {"team_id": "T0NORTHGATE"}).views == []
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -484,7 +524,10 @@ def test_the_first_click_after_a_command_is_not_refused(door):
 def test_the_first_command_after_a_confirmation_is_answered(door, what):
     """Her tie was suspended and confirmed elsewhere: the first thing that she did was refused."""
     door.services.company()
-    now, broken = door.clock.now(), {PersonId("marta"): (slack_id("marta"), "a second account")}
+    now, broken = (
+        door.clock.now(),
+        {PersonId("marta"): (door.person("marta").account, "a second account")},
+    )
     elsewhere_done(door, lambda tx: sync.suspend(tx, broken, now))
     elsewhere_done(door, lambda tx: sync.confirm(tx, PersonId("marta"), PersonId("ines"), now))
 

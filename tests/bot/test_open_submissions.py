@@ -1,14 +1,18 @@
 """One person cannot fill the place: how many requests of theirs can be open at once."""
 
 import pytest
+from sqlalchemy import insert
 
 from bot import settings, wiring
 from bot.runtime.services import Connected
+from bot.usecases import request as usecase
+from bot.usecases.request import Filled, Promise, Submitted
 from bot.views import ids
 from engine.connectors.memory import Memory
 from engine.inventory import Integration
 from engine.request import State
 from storage.secrets import new_key
+from storage.tables import DeliveryRow
 from tests.support.door import COMPANY, CUSTOMERS, PAYMENTS, STOCK, SYSTEM, TABLES, filled
 
 
@@ -75,6 +79,27 @@ def test_a_delivery_that_slack_repeats_is_not_refused(door):
     answers = [door.submit("marta", sent, filled(sent)) for _ in range(2)]
 
     assert [a.payload for a in answers] == [{}, {}]
+    assert len(waiting(door)) == 2
+
+
+def test_a_delivery_that_made_several_is_answered_from_all_of_them(door):
+    """After a COMMIT of which nobody knew the outcome, one of them was all that was found."""
+    made = [door.ask("marta", CUSTOMERS), door.ask("marta", PAYMENTS)]
+    keys = [{"key": "V-many", "number": n, "request_id": r.id} for n, r in enumerate(made)]
+    with door.database.write() as tx:
+        tx.execute(insert(DeliveryRow), keys)
+
+    again = Filled(
+        resource=None,
+        permission=None,
+        duration="",
+        prefilled=False,
+        justification="",
+        promise=Promise(),
+    )
+    outcome = usecase.submit(door.services, door.person("marta"), again, "V-many")
+
+    assert outcome == Submitted(tuple(made))
     assert len(waiting(door)) == 2
 
 

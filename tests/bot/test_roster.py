@@ -412,7 +412,7 @@ def test_4600_people_are_tied_under_the_limit_that_slack_documents(stored, tmp_p
     """F61: at 200 accounts a page they took 23 calls, where Slack takes 20 a minute."""
     crowd = [person(f"q{n}") for n in range(LARGE)]
     listed = [*PEOPLE, *map(person, NAMES), *crowd]
-    stored.write(lambda tx, _: sync.people(tx, listed, GROUPS, stored.now))
+    stored.take_in(listed)
     users = [
         {"id": f"U0Q{n}", "name": p.id, "real_name": p.name, "email": p.email}
         for n, p in enumerate(crowd)

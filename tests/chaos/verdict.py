@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
-from bot.views.cards import _HEADS
+from bot.views.cards import HEADS
 from engine.outcome import Card
 from engine.request import AccessRequest, GrantState, State
 from storage import audit
@@ -276,5 +276,5 @@ def _messages_of(
         verdict.must(not stale, f"{id_} has live buttons: {stale}")
         if row.kind == Card.REQUEST:
             said = shown.get(id_, "")
-            verdict.must(_HEADS[request.state] in said, f"{id_} says “{said[:60]}”")
+            verdict.must(HEADS[request.state] in said, f"{id_} says “{said[:60]}”")
         verdict.counts["cards looked at"] += 1

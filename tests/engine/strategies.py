@@ -20,7 +20,7 @@ from engine.commands import (
     Verify,
 )
 from engine.directory import PersonId, PersonStatus
-from engine.flow import ApprovalRule, Escalation, Extension, Quorum, RequestFor, TierCounts
+from engine.flow import ApprovalRule, Escalation, Extension, RequestFor, TierCounts
 from engine.request import OPERATOR, SYSTEM, GrantId, State
 from tests.support.builders import (
     ABSENT,
@@ -28,17 +28,16 @@ from tests.support.builders import (
     ANN,
     BEN,
     BOB,
+    BOTH,
     CAT,
     DAN,
     DAY,
-    DBAS,
     EVE,
     HELD,
     HOUR,
     MINUTE,
     REFUSED,
     SECOND,
-    SECURITY,
     UNKNOWN,
     Life,
     approvers,
@@ -49,7 +48,6 @@ from tests.support.builders import (
 )
 from tests.support.builders import life as lived
 
-BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 TIERS = (approvers(), approvers(EVE, name="leads"), approvers(ADA, name="admins"))
 
 FLOWS = {

@@ -43,6 +43,7 @@ from engine.account import (
 from engine.commands import Extend, Observe, Return
 from engine.convergence import passwords
 from engine.convergence.passwords import Fate
+from engine.directory import SlackAccount
 from engine.holdings import Wishes, wants
 from engine.port import Login, Order, Outcome, Presence, Report, Secret, Unavailable
 from engine.request import GrantState, State
@@ -500,10 +501,10 @@ def test_of_two_requests_the_longer_one_keeps_the_access():
     [
         (True, False, None, Begins.YES),
         (True, True, None, Begins.NOT_NOW),
-        (True, False, "U1", Begins.NOT_NOW),
-        (True, False, "", Begins.NOT_NOW),
+        (True, False, SlackAccount("T1", "U1"), Begins.NOT_NOW),
+        (True, False, SlackAccount("", ""), Begins.NOT_NOW),
         (False, False, None, Begins.NOT_HERE),
-        (False, True, "U1", Begins.NOT_HERE),
+        (False, True, SlackAccount("T1", "U1"), Begins.NOT_HERE),
     ],
 )
 def test_when_something_new_is_begun(here, paused, suspended, begins):

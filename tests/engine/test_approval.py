@@ -30,6 +30,7 @@ from tests.support.builders import (
     SECURITY,
     approvers,
     company,
+    left,
     person,
     revision,
     slack_guest,
@@ -102,7 +103,7 @@ def test_a_tier_that_was_not_asked_has_no_seat():
 @pytest.mark.parametrize(
     "barred",
     [
-        person("ben", "dba", status=PersonStatus.INACTIVE),
+        left("ben", "dba"),
         person("ben", "dba", status=PersonStatus.PRE_BOARDING),
         person("ben", "dba", guest=True),
         slack_guest("ben", "dba"),
@@ -237,7 +238,7 @@ def test_one_from_a_tier_for_groups_covers_what_distinct_allows(distinct, enough
 
 def test_an_approval_does_not_count_once_its_giver_was_deactivated():
     of = given_by(case(DBAS), BEN)
-    gone = company(person("ben", "dba", status=PersonStatus.INACTIVE))
+    gone = company(left("ben", "dba"))
 
     assert approval.approved(of)
     assert not approval.approved(replace(of, directory=gone))

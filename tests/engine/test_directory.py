@@ -123,6 +123,34 @@ def test_the_same_user_id_in_another_team_is_no_one():
     assert here.whose(SlackAccount("T1", "UY")) is None
 
 
+def test_two_teams_users_of_one_id_are_two_people():
+    """One hid the other: whoever came last was found, and refused to the first."""
+    theirs = replace(MINE, team="T2", email="y@example.com")
+    here = Directory.of([person("x"), replace(person("y"), account=theirs)])
+
+    assert here.whose(SlackAccount("T1", "UX")).id == "x"
+    assert here.whose(SlackAccount("T2", "UX")).id == "y"
+    assert here.whose(SlackAccount("T3", "UX")) is None
+
+
+@pytest.mark.parametrize(
+    ("was", "acting", "suspended"),
+    [
+        (MINE, MINE, True),
+        (MINE, replace(MINE, team="T2"), False),
+        (MINE, replace(MINE, user="UY"), False),
+        (replace(MINE, enterprise="E1"), replace(MINE, team="T2", enterprise="E1"), True),
+        (replace(MINE, team=""), replace(MINE, team="T2"), True),
+        (SlackAccount("", ""), MINE, False),
+    ],
+    ids=["the same", "another team's", "another user", "in its organisation", "unknown", "none"],
+)
+def test_which_account_waits_for_an_admin(was, acting, suspended):
+    here = Directory.of([replace(person("x", slack=None), suspended=was)])
+
+    assert here.is_suspended(acting) is suspended
+
+
 def test_who_has_a_new_id_is_found_by_the_old_one_too():
     here = Directory.of([person("new")], formerly={PersonId("old"): PersonId("new")})
 
@@ -146,7 +174,8 @@ def test_conditions_follow_a_person_to_a_new_id():
 def test_only_who_has_a_slack_account_is_found_by_one():
     here = Directory.of([person("x"), person("y", slack=None)])
 
-    assert {slack: p.id for slack, p in here.by_slack.items()} == {"UX": "x"}
+    assert [p.id for p in here.tied("UX")] == ["x"]
+    assert here.tied("UY") == ()
 
 
 def test_a_group_has_the_people_who_name_it():

@@ -20,7 +20,7 @@ from engine.eligibility import (
     usable,
     why_not,
 )
-from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor, Selector
+from engine.flow import AccessFlow, ApprovalRule, RequestFor, Selector
 from engine.inventory import IntegrationId
 from engine.outcome import Code
 from engine.request import RequestId, code_of
@@ -28,6 +28,7 @@ from tests.support.builders import (
     ANN,
     BEN,
     BOB,
+    BOTH,
     DAN,
     DAY,
     DBAS,
@@ -311,7 +312,6 @@ def test_one_more_than_may_be_open_is_refused_and_says_which_wait(waiting, most,
 
 # --- which flow ----------------------------------------------------------------------------------
 
-BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 ANY = ApprovalRule((DBAS, SECURITY))
 IN_ORDER = (
     flow(9, approval=None, grant_for=5 * MINUTE),

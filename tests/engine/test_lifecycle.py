@@ -25,13 +25,12 @@ from engine.commands import (
     Tick,
     Verify,
 )
-from engine.directory import Person, PersonStatus
+from engine.directory import PersonStatus
 from engine.eligibility import Draft
 from engine.flow import (
     ApprovalRule,
     Escalation,
     Extension,
-    Quorum,
     RequestFor,
     TierCounts,
     unreadable,
@@ -48,6 +47,7 @@ from tests.support.builders import (
     ANN,
     BEN,
     BOB,
+    BOTH,
     CAT,
     DAN,
     DAY,
@@ -69,6 +69,7 @@ from tests.support.builders import (
     facts,
     flow,
     gone,
+    left,
     life,
     person,
     slack_guest,
@@ -101,8 +102,8 @@ WALK: tuple[tuple[Command, tuple[State | Code | None, ...]], ...] = (
     (Observe(), (None, None, None, None, None, None)),
 )
 EXAMPLES = tuple(command for command, _ in WALK)
-OPEN = (State.PENDING_MFA, State.PENDING, State.GRANTING, State.ACTIVE, State.REVOKING)
-FINAL = [state for state in State if state.final]
+ALIVE = tuple(state for state in State if not state.final)
+FINAL = tuple(state for state in State if state.final)
 
 
 def told(made: Life, card: Card, key: str | None = None) -> list[Tell]:
@@ -116,10 +117,6 @@ def sentences(made: Life) -> str:
 def ends(made: Life) -> timedelta | None:
     """Return how long the access still lasts."""
     return made.request.ends_at - made.now if made.request.ends_at else None
-
-
-def left(name: str, *groups: str) -> Person:
-    return person(name, *groups, status=PersonStatus.INACTIVE)
 
 
 def refused(result: Decision | Refusal) -> Code:
@@ -138,7 +135,7 @@ def test_the_table_has_a_row_for_every_command_and_state():
 @pytest.mark.parametrize(
     ("state", "command", "expected"),
     [
-        (state, command, results[OPEN.index(state) if state in OPEN else -1])
+        (state, command, results[ALIVE.index(state) if state in ALIVE else -1])
         for command, results in WALK
         for state in State
     ],
@@ -340,7 +337,7 @@ def test_one_approval_of_any_group_grants():
 
 
 def test_all_groups_are_needed_where_the_flow_says_so():
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
 
     made.do(Approve(BEN))
     assert made.request.state is State.PENDING
@@ -353,7 +350,7 @@ def test_all_groups_are_needed_where_the_flow_says_so():
 
 
 def test_one_rejection_ends_the_request():
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
     made.do(Approve(BEN))
 
     made.do(Reject(DAN, "no"))
@@ -428,7 +425,7 @@ def test_indefinite_access_can_be_shortened_to_a_year_at_most():
     ids=["as asked", "shorter", "kept", "shortest", "strictest", "as long as asked"],
 )
 def test_the_shortest_duration_and_the_strictest_choice_hold(ben, dan, duration, extensions):
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
 
     made.do(Approve(BEN, "", *ben))
     made.do(Approve(DAN, "", *dan))
@@ -440,7 +437,7 @@ def test_the_shortest_duration_and_the_strictest_choice_hold(ben, dan, duration,
 
 def test_an_approval_is_void_for_good_once_its_giver_was_deactivated():
     """It came back to life, and granted, when the giver was reactivated before the decision."""
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
     made.do(Approve(BEN, "", 5 * MINUTE))
     made.know(left("ben", "dba"))
     made.tick(MINUTE)
@@ -455,7 +452,7 @@ def test_an_approval_is_void_for_good_once_its_giver_was_deactivated():
 
 
 def test_a_void_approval_neither_counts_nor_shortens_at_the_click_itself():
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
     made.do(Approve(BEN, "", 5 * MINUTE))
     made.know(left("ben", "dba"))
 
@@ -467,7 +464,7 @@ def test_a_void_approval_neither_counts_nor_shortens_at_the_click_itself():
 
 def test_a_guest_of_slacks_approves_no_more_and_what_they_approved_is_void():
     """Who became a guest in Slack went on approving, and what they had approved was granted."""
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
     made.do(Approve(BEN))
     made.know(slack_guest("ben", "dba"))
 
@@ -493,7 +490,7 @@ def test_an_approval_counts_though_the_clock_was_set_back_since_its_giver_came_b
 
 
 def test_losing_the_group_after_approving_changes_nothing():
-    made = life(State.PENDING, flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)))
+    made = life(State.PENDING, flow(approval=BOTH))
     made.do(Approve(BEN))
     made.know(person("ben"))
     made.tick()
@@ -662,7 +659,7 @@ def test_a_clock_that_was_down_asks_every_tier_that_is_due():
 
 
 def test_a_partial_approval_neither_stops_nor_resets_the_escalation():
-    made = escalated(approvers(EVE), approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
+    made = escalated(approvers(EVE), approval=BOTH)
 
     made.do(Approve(BEN), 59 * MINUTE)
 
@@ -680,7 +677,7 @@ def test_a_tier_counts_only_after_it_was_asked():
 
 
 def test_an_earlier_approval_becomes_the_tiers_only_by_a_second_click():
-    made = escalated(approvers(BEN), approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
+    made = escalated(approvers(BEN), approval=BOTH)
     made.do(Approve(BEN))
 
     made.tick(HOUR)

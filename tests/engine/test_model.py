@@ -35,8 +35,8 @@ from engine.commands import (
     Tick,
     Verify,
 )
-from engine.directory import Person, PersonStatus
-from engine.flow import AccessFlow, ApprovalRule, Escalation, Extension, Quorum
+from engine.directory import Person
+from engine.flow import AccessFlow, Escalation, Extension
 from engine.holdings import Wish, held_elsewhere, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Decision
@@ -47,10 +47,10 @@ from tests.support.builders import (
     ADA,
     ANN,
     BEN,
+    BOTH,
     CAT,
     DAN,
     DAY,
-    DBAS,
     EVE,
     HELD,
     HOUR,
@@ -58,13 +58,13 @@ from tests.support.builders import (
     NOW,
     REFUSED,
     SECOND,
-    SECURITY,
     UNKNOWN,
     approvers,
     entitlement,
     facts,
     flow,
     gone,
+    left,
     person,
     request,
 )
@@ -73,7 +73,7 @@ ACCOUNT = AccountId(1)
 FLOWS = (
     flow(approval=None, grant_for=20 * MINUTE, extension=Extension(2, 10 * MINUTE)),
     flow(),
-    flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF), require_mfa=True),
+    flow(approval=BOTH, require_mfa=True),
     flow(escalation=Escalation(HOUR, (approvers(), approvers(EVE))), lapses_after=4 * HOUR),
     flow(grant_for=2 * DAY, extension=Extension(1, DAY)),
 )
@@ -94,12 +94,12 @@ CLICKS: tuple[Command, ...] = (
 )
 NEWS = (
     *[None] * 24,
-    person("ann", "eng", manager=EVE, status=PersonStatus.INACTIVE),
+    left("ann", "eng", manager=EVE),
     person("ann", "eng", manager=EVE),
     person("ann", "eng", manager=EVE),
-    person("eve", "eng", status=PersonStatus.INACTIVE),
+    left("eve", "eng"),
     person("eve", "eng"),
-    person("ben", "dba", status=PersonStatus.INACTIVE),
+    left("ben", "dba"),
     person("ben", "dba"),
     gone(1),
     entitlement(1),

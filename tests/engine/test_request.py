@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.request import LARGEST_ID, RequestId, Seat, State, code_of, id_of
+from engine.request import FINAL, LARGEST_ID, LIVE, OPEN, RequestId, Seat, State, code_of, id_of
 from tests.support.builders import ANN, BEN, CAT, EVE, begun, request
 
 ids = st.integers(1, 32**6 - 1).map(RequestId)
@@ -99,3 +99,10 @@ def test_a_code_of_an_id_that_no_database_holds_is_none():
     """The operator's command line passed it on, and PostgreSQL refused the number."""
     assert id_of(code_of(RequestId(LARGEST_ID))) == LARGEST_ID
     assert id_of(code_of(RequestId(LARGEST_ID + 1))) is None
+
+
+def test_each_state_is_alive_or_over():
+    """What SQL looks for comes of these sets: one in neither was over unasked."""
+    assert set(State) == LIVE | FINAL
+    assert not LIVE & FINAL
+    assert OPEN < LIVE

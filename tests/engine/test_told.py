@@ -29,8 +29,7 @@ from engine.commands import (
     Tick,
     Verify,
 )
-from engine.directory import PersonStatus
-from engine.flow import ApprovalRule, Escalation, Extension, Quorum
+from engine.flow import ApprovalRule, Escalation, Extension
 from engine.outcome import AuditEntry, Decision, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
@@ -40,10 +39,10 @@ from tests.support.builders import (
     ANN,
     BEN,
     BOB,
+    BOTH,
     CAT,
     DAN,
     DAY,
-    DBAS,
     EVE,
     HELD,
     HOUR,
@@ -51,7 +50,6 @@ from tests.support.builders import (
     NOW,
     REFUSED,
     SECOND,
-    SECURITY,
     UNKNOWN,
     Life,
     approvers,
@@ -59,13 +57,13 @@ from tests.support.builders import (
     facts,
     flow,
     gone,
+    left,
     life,
     person,
     request,
     slack_guest,
 )
 
-BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 BY_ONE = replace(BOTH, distinct=False)  # one person may approve for both
 FIRST, SECOND_GRANT = GrantId(0), GrantId(1)
 
@@ -156,10 +154,6 @@ def begun(made: Life) -> Life:
 def looked(made: Life) -> Life:
     made.look()
     return made
-
-
-def left(name: str, *groups: str, **values: object) -> object:
-    return person(name, *groups, status=PersonStatus.INACTIVE, **values)
 
 
 def deleted(made: Life) -> Life:

@@ -34,7 +34,6 @@ from tests.support.stored import (
     DEADLINE,
     DORA,
     ENGINEERS,
-    GROUPS,
     HOUR,
     KEY,
     MINUTE,
@@ -545,7 +544,7 @@ def test_login_dropped_by_hand_is_made_anew(stored):
 def test_requestor_who_no_longer_qualifies_is_refused_at_the_grant(stored):
     request = stored.submit()
     people = [replace(p, groups=p.groups - {ENGINEERS}) for p in PEOPLE]
-    stored.write(lambda tx, _: sync.people(tx, people, GROUPS, stored.now))
+    stored.take_in(people)
 
     stored.converge()
 

@@ -38,7 +38,6 @@ from tests.support.stored import (
     BOB,
     DAN,
     DORA,
-    GROUPS,
     HOUR,
     MIA,
     MINUTE,
@@ -211,7 +210,7 @@ class Life:
     def people(self) -> None:
         status = self.random.choice(list(PersonStatus))
         people = [replace(p, status=status) if p.id in {BOB, DORA} else p for p in PEOPLE]
-        self.stored.write(lambda tx, _: sync.people(tx, people, GROUPS, self.stored.now))
+        self.stored.take_in(people)
 
     def pause(self) -> None:
         paused = self.random.random() < 0.3
@@ -315,9 +314,24 @@ def test_same_delivery_twice_is_found_instead(stored):
     with pytest.raises(IntegrityError):
         stored.submit("read on shop.customers", key="view/V1")
 
-    assert stored.write(lambda tx, _: apply.delivered(tx, "view/V1")) == first.id
-    assert stored.write(lambda tx, _: apply.delivered(tx, "view/V2")) is None
+    assert stored.write(lambda tx, _: apply.delivered(tx, "view/V1")) == (first.id,)
+    assert stored.write(lambda tx, _: apply.delivered(tx, "view/V2")) == ()
     assert len(stored.rows(RequestRow)) == 1
+
+
+def test_a_delivery_that_made_several_requests_made_them_once(stored):
+    drafts = [stored.draft([path]) for path in ("read on shop.orders", "read on shop.customers")]
+
+    def submit(tx, company):
+        several = enumerate(drafts)
+        return [apply.submit(tx, company, d, "view/V1", stored.now, number=n) for n, d in several]
+
+    made = stored.write(submit)
+
+    assert stored.write(lambda tx, _: apply.delivered(tx, "view/V1")) == tuple(r.id for r in made)
+    with pytest.raises(IntegrityError):
+        stored.submit("edit on handbook", key="view/V1")
+    assert len(stored.rows(RequestRow)) == 2
 
 
 def test_three_processes_that_submit_the_same_make_one_request(crew, stored, url):

@@ -176,7 +176,7 @@ def test_deactivated_grantee_loses_what_waits_and_what_runs(stored):
     running = stored.submit()
     stored.converge()
     people = [replace(p, status=PersonStatus.INACTIVE) if p.id == ALICE else p for p in PEOPLE]
-    stored.write(lambda tx, _: sync.people(tx, people, GROUPS, stored.now))
+    stored.take_in(people)
 
     assert set(stored.tick()) == {waiting.id, running.id}
     stored.converge()

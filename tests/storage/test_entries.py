@@ -68,7 +68,7 @@ def part(stored: Stored) -> None:
 def make_way(stored: Stored) -> None:
     """Somebody else has Alice's id now, by another address."""
     listed = [replace(p, email="al@example.com") if p.id == ALICE else p for p in PEOPLE]
-    stored.write(lambda tx, _: sync.people(tx, listed, GROUPS, stored.now))
+    stored.take_in(listed)
     stored.write(lambda tx, _: succession.make_way(tx, ALICE, stored.now))
 
 
@@ -82,7 +82,7 @@ def accept_server(stored: Stored) -> None:
         stored.write(lambda tx, _, s=step: s(tx))
 
 
-SUSPEND = by_sync(sync.suspend, {BOB: ("U-bob", "Slack has closed the account")})
+SUSPEND = by_sync(sync.suspend, {BOB: (account("U-bob", ""), "Slack has closed the account")})
 DISABLED = [(reading(), False), (writing(), True)]
 DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "people have changed": (

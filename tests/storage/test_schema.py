@@ -1,7 +1,10 @@
 """The schema: its revisions up and down, and an upgrade with live access in the database."""
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,14 +13,27 @@ from sqlalchemy import inspect, text
 from sqlmodel import SQLModel
 
 import storage.tables
+from engine.directory import PersonId, SlackAccount
 from engine.request import State
-from storage import schema
+from storage import apply, schema, sync
 from storage.database import Database
 from tests.support import stored as support
 from tests.support.revisions import downgrade
 from tests.support.stored import ALICE, BOB, HOUR, WRITING, Stored
 
 assert storage.tables
+
+OLD_PERSON = text(
+    "insert into person (id, email, status, slack, suspended, account, body, epoch)"
+    " values (:id, '', 'active', :slack, :suspended, :account, '{}', 0)"
+)
+INDEXES = {
+    "sqlite": text("select name, sql from sqlite_master where type = 'index' and sql is not null"),
+    "postgresql": text(
+        "select indexname, indexdef from pg_indexes"
+        " where schemaname = current_schema() and tablename <> 'alembic_version'"
+    ),
+}
 
 
 @pytest.fixture
@@ -45,7 +61,7 @@ def test_revisions_go_up_down_and_up_again(empty, become_later):
     assert schema.current(empty) == "0001"
 
     schema.upgrade(empty)
-    assert schema.current(empty) == schema.newest() == "0003"
+    assert schema.current(empty) == schema.newest() == "0004"
     assert tables(empty) == set(SQLModel.metadata.tables)
 
     downgrade(empty, "base")
@@ -97,6 +113,90 @@ def test_migrations_make_what_the_tables_say(empty):
     assert difference == []
 
 
+def definitions(database: Database) -> dict[str, Any]:
+    """Return, of each table, its keys and indexes, as the database tells them."""
+    with database.reader.connect() as connection:
+        found = inspect(connection)
+        ours = [table for table in found.get_table_names() if table != "alembic_version"]
+        told = {
+            table: {
+                "key": found.get_pk_constraint(table)["constrained_columns"],
+                "unique": sorted(u["column_names"] for u in found.get_unique_constraints(table)),
+                "others": sorted(
+                    (k["constrained_columns"], k["referred_table"])
+                    for k in found.get_foreign_keys(table)
+                ),
+            }
+            for table in ours
+        }
+        return told | {"indexes": dict(connection.execute(INDEXES[connection.dialect.name]).all())}
+
+
+def test_migrations_make_indexes_and_keys_as_the_tables_say(empty):
+    """What an index leaves out, and what a key is of, Alembic does not compare."""
+    schema.upgrade(empty)
+    migrated = definitions(empty)
+
+    with empty.write() as tx:
+        SQLModel.metadata.drop_all(tx.connection())
+        SQLModel.metadata.create_all(tx.connection())
+
+    assert definitions(empty) == migrated
+
+
+TIED = {"team": "T1", "user": "U1", "email": "a@x.example", "enterprise": "E1", "guest": False}
+
+
+def test_accounts_of_before_are_of_the_team_that_slack_named(empty):
+    """Known by the user id alone, they were another workspace's as well."""
+    schema.upgrade(empty, "0002")
+    people = [
+        {"id": "tied", "slack": "U1", "suspended": None, "account": json.dumps(TIED)},
+        {"id": "waits", "slack": None, "suspended": "U2", "account": None},
+        {"id": "odd", "slack": "U3", "suspended": None, "account": '"odd"'},
+        {"id": "new", "slack": None, "suspended": None, "account": None},
+    ]
+    with empty.write() as tx:
+        for one in people:
+            tx.execute(OLD_PERSON, one)
+        tx.execute(text("insert into delivery (key, request_id) values ('view/V1', 7)"))
+
+    schema.upgrade(empty)
+
+    with empty.write() as tx:
+        found = tx.execute(text("select id, team, enterprise from person")).all()
+        assert {id_: tuple(of) for id_, *of in found} == {
+            "tied": ("T1", "E1"),
+            "waits": ("", ""),
+            "odd": ("", ""),
+            "new": ("", ""),
+        }
+        assert apply.delivered(tx, "view/V1") == (7,)
+        everybody = (PersonId("new"), "T1", "U2"), (PersonId("new"), "T9", "U3")
+        for id_, team, user in everybody:
+            tie = {id_: SlackAccount(team, user, "new@x.example")}
+            assert sync.tie(tx, tie, datetime.now(UTC)) == 0
+
+
+@pytest.mark.parametrize("team", ["T1", "T2"])
+def test_what_the_program_before_writes_beside_this_one_stands(empty, team):
+    """It knows neither teams nor several requests of a delivery, while replicas are replaced."""
+    schema.upgrade(empty)
+    people = [
+        {"id": "tied", "slack": "U1", "suspended": None, "account": json.dumps(TIED)},
+        {"id": "new", "slack": None, "suspended": None, "account": None},
+    ]
+    with empty.write() as tx:
+        for one in people:
+            tx.execute(OLD_PERSON, one)
+        tx.execute(text("insert into delivery (key, request_id) values ('view/V1', 7)"))
+
+    with empty.write() as tx:
+        assert apply.delivered(tx, "view/V1") == (7,)
+        same = {PersonId("new"): SlackAccount(team, "U1", "new@x.example")}
+        assert sync.tie(tx, same, datetime.now(UTC)) == 0
+
+
 def test_access_that_lives_through_an_upgrade_still_ends(empty, empty_url, become_later):
     """F3: an upgrade broke the end of every access that was running.
 
@@ -117,7 +217,7 @@ def test_access_that_lives_through_an_upgrade_still_ends(empty, empty_url, becom
     become_later()
     schema.upgrade(empty)
 
-    assert schema.current(empty) == "0003"
+    assert schema.current(empty) == "0004"
     after = Stored.open(empty_url, systems=before.systems, now=before.now)
     after.converge()
     assert after.again(granting).state is State.ACTIVE

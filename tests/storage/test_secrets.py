@@ -2,6 +2,7 @@
 
 import base64
 import traceback
+from dataclasses import replace
 
 import pytest
 
@@ -33,16 +34,24 @@ def test_secret_opens_in_its_own_installation_only():
     assert KeyRing([key], "staging").open(sealed, ROW) is None
 
 
+def give_a_password(row: AccountRow, keys: KeyRing) -> Secret:
+    """Have a new one made for an account, and kept in its row."""
+    before = accounts.load(row, keys)
+    after = before.with_(password=replace(before.password, to_make=True))
+    return accounts.store(row, before, after, keys).password.secret
+
+
 def test_parts_of_an_identity_are_kept_apart():
     """Ids come from directories and files: one may look like the end of another's."""
     key = new_key()
     sealed = KeyRing([key], "a").seal(Secret(WORD), "b/c")
     row = AccountRow(id=7, person_id='x", "y', integration_id="pg", login="lk_x")
-    accounts._new_secret(row, keys := KeyRing([key]))
+    password = give_a_password(row, keys := KeyRing([key]))
     other = AccountRow(id=7, person_id="y", integration_id='pg", "x', login="lk_x")
     other.secret = row.secret
 
     assert KeyRing([key], "a/b").open(sealed, "c") is None
+    assert accounts.open_secret(row, keys) == password
     assert accounts.open_secret(other, keys) is None
 
 
@@ -55,7 +64,7 @@ def test_password_that_was_copied_does_not_open(other):
     """It named its row's number alone: with the row, it was given over to another person."""
     own = {"id": 7, "person_id": "marta", "integration_id": "pg", "login": "lk_x"}
     keys, row = KeyRing([new_key()]), AccountRow(**own)
-    password = accounts._new_secret(row, keys)
+    password = give_a_password(row, keys)
 
     assert accounts.open_secret(row, keys) == password
     assert accounts.open_secret(AccountRow(**own | other, secret=row.secret), keys) is None

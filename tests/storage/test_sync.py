@@ -70,7 +70,7 @@ def database_of_nobody(empty_url):
 
 
 def take_in(stored, people, groups=GROUPS, **more) -> None:
-    stored.write(lambda tx, _: sync.people(tx, people, groups, stored.now, **more))
+    stored.take_in(people, groups, **more)
 
 
 def said(stored) -> list[str]:
@@ -303,7 +303,7 @@ def tie(stored, *ties) -> None:
 
 
 def suspend(stored, who, why="the address of the account has changed") -> None:
-    stored.write(lambda tx, _: sync.suspend(tx, {who: (f"U-{who}", why)}, stored.now))
+    stored.write(lambda tx, _: sync.suspend(tx, {who: (account(f"U-{who}", ""), why)}, stored.now))
 
 
 def test_tie_stays_until_the_address_changes(stored):
@@ -333,6 +333,50 @@ def test_account_that_is_tied_is_tied_to_nobody_else(stored):
     people = stored.company().directory.people
     assert (people[ALICE].slack, people["new"].slack) == ("U-alice", None)
     assert people["newer"].slack == "U-newer"
+
+
+def test_an_account_is_the_user_of_a_team(stored):
+    """The user id alone was kept: of two workspaces' users with the same, one could not be tied."""
+    take_in(stored, [*PEOPLE, person("new"), person("newer"), person("newest")])
+    accounts = {
+        PersonId("new"): account("U-alice", "new@example.com", team="T2", enterprise="E2"),
+        PersonId("newer"): account("U-newer", "newer@example.com", team="T3"),
+    }
+    stored.write(lambda tx, _: sync.tie(tx, accounts, stored.now))
+    same = {PersonId("newest"): account("U-alice", "x@example.com", team="T4", enterprise="E2")}
+    assert stored.write(lambda tx, _: sync.tie(tx, same, stored.now)) == 0
+
+    directory = stored.company().directory
+    assert directory.whose(account("U-alice", "")).id == ALICE
+    assert directory.whose(account("U-alice", "", team="T2")).id == "new"
+    assert directory.whose(account("U-newer", "")) is None
+
+
+def test_an_account_that_was_suspended_is_tied_to_nobody_in_its_team(stored):
+    take_in(stored, [*PEOPLE, person("new"), person("newer")])
+    suspend(stored, ALICE)
+
+    tie(stored, ("new", "U-alice", "new@example.com"))
+    other = {PersonId("newer"): account("U-alice", "newer@example.com", team="T2")}
+    stored.write(lambda tx, _: sync.tie(tx, other, stored.now))
+
+    people = stored.company().directory.people
+    assert people[ALICE].suspended == account("U-alice", "")
+    assert (people["new"].account, people["newer"].account) == (None, other[PersonId("newer")])
+
+
+def test_of_an_account_that_is_tied_the_team_is_taken_in_and_nothing_else(stored):
+    take_in(stored, [*PEOPLE, person("new")])
+    tied = {PersonId("new"): account("U-new", "new@example.com", team="", enterprise="E1")}
+    stored.write(lambda tx, _: sync.tie(tx, tied, stored.now))
+
+    said = account("U-new", "else@example.com", team="T2", enterprise="E1", guest=True)
+    stored.write(lambda tx, _: sync.place(tx, {PersonId("new"): said, ALICE: said}))
+
+    people = stored.company().directory.people
+    assert people["new"].account == replace(tied[PersonId("new")], team="T2")
+    assert people[ALICE].account == account("U-alice", "alice@example.com")
+    assert (row(stored, "new").team, row(stored, "new").enterprise) == ("T2", "E1")
 
 
 def test_tie_that_is_taken_back_waits_for_an_admin(stored):

@@ -17,7 +17,6 @@ from tests.support.stored import (
     DAN,
     DORA,
     ENGINEERS,
-    GROUPS,
     MIA,
     PEOPLE,
     PG,
@@ -41,7 +40,7 @@ def entries(stored, request, *actions) -> list[tuple[str, str, object]]:
 
 def take_in(stored, *changed) -> None:
     people = {p.id: p for p in (*PEOPLE, *changed)}
-    stored.write(lambda tx, _: sync.people(tx, list(people.values()), GROUPS, stored.now))
+    stored.take_in(list(people.values()))
 
 
 @pytest.mark.parametrize("by", ["the clock loop", "a command"])

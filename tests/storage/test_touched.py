@@ -39,7 +39,7 @@ OTHER, INACTIVE = "Other", PersonStatus.INACTIVE
 
 
 def people(stored, changed=PEOPLE, groups=WITH_OPS):
-    stored.write(lambda tx, _: sync.people(tx, changed, groups, stored.now, held=False))
+    stored.take_in(changed, groups, held=False)
 
 
 def other(**changes):
@@ -100,7 +100,9 @@ CHANGES = {
         set(),
     ),
     "a tie": (
-        lambda s: s.write(lambda tx, _: sync.suspend(tx, {DAN: ("U-dan", "why")}, s.now)),
+        lambda s: s.write(
+            lambda tx, _: sync.suspend(tx, {DAN: (account("U-dan", ""), "why")}, s.now)
+        ),
         {"alice", "bob"},
     ),
     "a flow": (

@@ -398,7 +398,7 @@ def test_a_tie_that_cannot_be_read_waits_for_an_admin(house):
     house.spoil("person", "account", where="id = 'alice'")
     directory = stored.company().directory
     assert directory.people[ALICE].account is None
-    assert directory.is_taken("U-alice")
+    assert directory.is_suspended(account("U-alice", ""))
 
     stored.write(lambda tx, _: sync.confirm(tx, ALICE, OPERATOR, stored.now))
     tied = {ALICE: account("U-alice", "alice@example.com")}

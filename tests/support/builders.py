@@ -21,7 +21,7 @@ from engine.commands import (
     Tick,
 )
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
+from engine.directory import Directory, Group, GroupId, Person, PersonId, PersonStatus, SlackAccount
 from engine.facts import Facts
 from engine.flow import (
     AccessFlow,
@@ -29,6 +29,7 @@ from engine.flow import (
     ApproverGroup,
     Extension,
     FlowId,
+    Quorum,
     RequestFor,
     Revision,
     Selector,
@@ -83,6 +84,11 @@ def person(id_: str, *groups: str, **values: object) -> Person:
     return replace(made, account=account(str(slack), made.email) if slack else None)
 
 
+def left(name: str, *groups: str, **values: object) -> Person:
+    """Build somebody who is active no more."""
+    return person(name, *groups, status=PersonStatus.INACTIVE, **values)
+
+
 def slack_guest(name: str, *groups: str) -> Person:
     """Build somebody whom Slack calls a guest, whatever the directory says."""
     made = person(name, *groups)
@@ -129,6 +135,7 @@ def approvers(*people: PersonId, name: str = "") -> ApproverGroup:
 
 DBAS = ApproverGroup("DBAs", members_of("dba"))
 SECURITY = ApproverGroup("Security", members_of("sec"))
+BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 
 
 # --- what can be had, and the rules --------------------------------------------------------------

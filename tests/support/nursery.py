@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any
 
@@ -152,12 +153,13 @@ def serve() -> None:
     import bot.operations.doctor
     import bot.operations.export
     import bot.wiring
-    import engine.connectors.postgresql
+    from manifests.kinds import KINDS
     from storage import schema
 
     assert bot.cli
     assert bot.wiring
-    assert engine.connectors.postgresql
+    for kind in KINDS.values():
+        resolve_name(kind.connector)
     schema.newest()
     gc.freeze()
     children, ended = set[int](), dict[int, int]()

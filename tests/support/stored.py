@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
@@ -271,6 +271,12 @@ class Stored:
             found = facts.request(session, request.id)
         assert found is not None
         return found
+
+    def take_in(
+        self, people: Iterable[Person], groups: Iterable[Group] = GROUPS, **more: Any
+    ) -> None:
+        """Let a source list these people and groups, and no others."""
+        self.write(lambda tx, _: sync.people(tx, people, groups, self.now, **more))
 
     def pass_(self, time: timedelta) -> None:
         self.now += time

@@ -349,7 +349,8 @@ def ready(told: Story) -> None:
 
     def known() -> bool:
         with told.desk.database.read() as session:
-            tied = len(told.desk.companies.current(session).directory.by_slack)
+            people = told.desk.companies.current(session).directory.people.values()
+            tied = sum(1 for person in people if person.account)
             found = session.execute(select(func.count()).select_from(EntitlementRow)).scalar_one()
         return tied > 30 and found > 0
 
