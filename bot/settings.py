@@ -6,8 +6,9 @@ A secret may stand there itself, or as a reference: `file:PATH` or `env:NAME`.
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -77,6 +78,20 @@ SettingsT = TypeVar("SettingsT", bound="StoreSettings")
 
 class BadSettingsError(LatchkeyError):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys that can be used, the one to encrypt with first; why others cannot, in sentences."""
+
+    usable: tuple[SecretStr, ...]
+    faults: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[SecretStr]:
+        return iter(self.usable)
+
+    def __len__(self) -> int:
+        return len(self.usable)
 
 
 class _Environment(EnvSettingsSource):
@@ -196,20 +211,17 @@ class StoreSettings(BaseSettings):
 class KeySettings(StoreSettings):
     """What it takes to work on accounts: the keys, too."""
 
-    keys: Annotated[list[SecretStr], NoDecode] = Field(
+    keys: Annotated[Keys, NoDecode] = Field(
         alias="LATCHKEY_KEYS",
         description="Encryption keys, comma separated, the one to encrypt with first: "
         "`latchkey key` makes one.",
     )
 
-    @field_validator("keys")
-    @classmethod
-    def _usable_keys(cls, value: list[SecretStr]) -> list[SecretStr]:
-        try:
-            KeyRing([key.get_secret_value() for key in value])
-        except BadKeyError as fault:
-            raise ValueError(str(fault)) from None
-        return value
+    @property
+    def unusable_keys(self) -> dict[str, str]:
+        """Say which keys cannot be used, by the setting's name; nothing if all can."""
+        said = "; ".join(fault.rstrip(".") for fault in self.keys.faults)
+        return {"LATCHKEY_KEYS": f"LATCHKEY_KEYS: {said}. The others are used."} if said else {}
 
     @property
     def key_ring(self) -> KeyRing:
@@ -409,8 +421,9 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
             _field(fault["loc"])[0]: _in_words(fault["loc"], fault["msg"])
             for fault in found.errors()
         }
-        return _without(wrong.keys()), wrong
-    return whole, whole.missing_to_run(http=http)
+        sound = _without(wrong.keys())
+        return sound, {**wrong, **sound.unusable_keys}
+    return whole, {**whole.missing_to_run(http=http), **whole.unusable_keys}
 
 
 def load_to_examine() -> tuple[Settings, Mapping[str, str]]:
@@ -529,13 +542,45 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-def _keys(text: str) -> list[str]:
-    """Return the keys of a list, each of which may be a reference, to several keys in a file."""
-    listed = [_secret(part.strip(), redaction.know) for part in text.split(",") if part.strip()]
-    found = [key for part in listed for key in re.split(r"[,\s]+", part) if key]
-    for key in found:
-        redaction.know(key)
-    return found
+def _keys(text: str) -> Keys:
+    """Read a list, each of which may be a reference, to several keys in a file.
+
+    Raises ValueError where the first cannot be used: what is sealed and proven anew has to be so by
+    the key that was meant. Any other is left out by itself.
+    """
+    usable: list[SecretStr] = []
+    faults: list[str] = []
+    listed = list(_listed_keys(text))
+    for key, fault in listed:
+        if not fault:
+            usable.append(SecretStr(key))
+        elif usable:
+            faults.append(f"key {len(usable) + len(faults) + 1} cannot be used: {fault}")
+        else:
+            raise ValueError(f"the first key: {fault}" if len(listed) > 1 else fault)
+    if not usable:
+        raise ValueError(str(BadKeyError()))
+    return Keys(tuple(usable), tuple(faults))
+
+
+def _listed_keys(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each key, and why it cannot be used."""
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            found = [key for key in re.split(r"[,\s]+", _secret(part, redaction.know)) if key]
+        except ValueError as fault:
+            yield "", str(fault)
+            continue
+        if not found:
+            yield "", str(BadKeyError())
+        for key in found:
+            redaction.know(key)
+            try:
+                KeyRing([key])
+            except BadKeyError as fault:
+                yield "", str(fault)
+            else:
+                yield key, ""
 
 
 def _secret(text: str, know: Callable[[str], None]) -> str:

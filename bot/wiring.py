@@ -17,6 +17,7 @@ from bot.loops.app_home import Homes
 from bot.loops.clock_steps import Steps
 from bot.loops.follow import SystemsFollower
 from bot.loops.heartbeat import Heart
+from bot.loops.holders import Holders
 from bot.loops.jobs import JobLoop
 from bot.loops.loop import Loop
 from bot.loops.messages import MessageLoop
@@ -146,6 +147,7 @@ def build(
             Loop("systems", upkeep.look, vitals),
             Loop("search", partial(prepare, services), vitals),
             Loop("doors", servers.serve, vitals),
+            *([] if database.sqlite else [Loop("locks", Holders(services, alarms).look, vitals)]),
         ],
         faults=faults,
     )

@@ -11,6 +11,7 @@ from engine.request import RequestId, code_of
 from engine.retry import ALARM_AFTER
 
 MOST_NAMED = 20  # in one message
+WELL_AGAIN = "✅ In order again since "  # how an alarm begins that was taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Said:
 
     key: str
     sentence: str
+
+
+def well_again(now: datetime) -> str:
+    """Return what is put before an alarm when it is over."""
+    return f"{WELL_AGAIN}{now:%Y-%m-%d %H:%M} UTC. It was: "
 
 
 def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: int = 0) -> Said:
@@ -37,6 +43,22 @@ def poisoned(request: RequestId, why: str) -> Said:
     """Tell of a request that could not even be decided on."""
     sentence = f"{code_of(request)} cannot be worked on: {why}. It is being tried again."
     return Said(f"poisoned/{request}", sentence)
+
+
+def ended_holder(pid: int, role: str, tables: str) -> str:
+    return (
+        f"Somebody who works as Latchkey's own login ({role}, process {pid} of the database's "
+        f"server) stood idle in a transaction and held {tables or 'rows'} locked, so that access "
+        "could not end: the session was ended. Look whose it was."
+    )
+
+
+def holds(pid: int, role: str, tables: str) -> str:
+    return (
+        f"Process {pid} of the database's server (role {role or 'unknown'}) holds "
+        f"{tables or 'rows'} locked, which Latchkey waits for: access may not end meanwhile. End "
+        f"it, as a superuser: select pg_terminate_backend({pid});"
+    )
 
 
 # --- people and systems --------------------------------------------------------------------------
@@ -118,8 +140,9 @@ def unread_person(person: PersonId, email: str) -> str:
 
 def unread_settings(name: str, integration: IntegrationId) -> str:
     return (
-        f"The settings that are stored of {name} ({integration}) cannot be read. "
-        "`latchkey apply` writes them anew from the manifests."
+        f"The settings that are stored of {name} ({integration}) cannot be read. Where the "
+        "manifests are those in force, they are written anew by themselves; else by `latchkey "
+        "apply`."
     )
 
 

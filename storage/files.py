@@ -198,6 +198,11 @@ def _make_new(file: Path, fault: str) -> None:
     except FileExistsError:
         return  # another process was quicker
     except FileNotFoundError:
+        if file.parent.is_dir():
+            raise UnsafePlaceError(
+                f"No file can be made in {file.parent}: choose another folder in "
+                "LATCHKEY_DATABASE_URL."
+            ) from None
         cure = f"mkdir -m 700 {file.parent}"
         raise UnsafePlaceError(f"There is no folder for the database {file}: {cure}") from None
 

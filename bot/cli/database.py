@@ -36,7 +36,7 @@ def say_restored() -> None:
     from bot.usecases.restored import restored
 
     given = store()
-    with on_desk() as desk:
+    with on_desk(records=True) as desk:
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)

@@ -21,7 +21,7 @@ def resume_grants() -> None:
 
 
 def _pause(*, paused: bool) -> None:
-    with on_desk() as desk:
+    with on_desk(records=True) as desk:
         changed = desk.pause(paused=paused)
     if paused:
         say(f"Granting is {'' if changed else 'already '}paused; revoking goes on.")

@@ -35,7 +35,7 @@ def accept_server(
     from bot.usecases import integrations as systems
 
     given = store()
-    with on_desk() as desk:
+    with on_desk(records=True) as desk:
         try:
             plan = systems.prepare(desk, lambda s: systems.connector_of(s, given.installation), id_)
         except BadReferenceError as fault:

@@ -6,7 +6,7 @@ import typer
 
 import manifests
 from bot import settings
-from bot.cli.terminal import fail, on_desk, out, read, shown
+from bot.cli.terminal import OTHER_KEYS, fail, on_desk, out, read, shown
 from bot.usecases import folder
 from engine.directory import address
 from storage.succession import SuccessionStatus
@@ -25,7 +25,7 @@ _STANDING = {
 @group.command("confirm")
 def confirm_tie(email: str) -> None:
     """Let a person be tied to a Slack account again after an address has changed."""
-    with on_desk() as desk:
+    with on_desk(records=True) as desk:
         refusal = desk.confirm(email)
     if refusal:
         fail(refusal.sentence)
@@ -35,7 +35,7 @@ def confirm_tie(email: str) -> None:
 @group.command("part")
 def part_people(email: str) -> None:
     """Say that somebody else is listed under a person's id now: who had it has left."""
-    with on_desk() as desk:
+    with on_desk(records=True) as desk:
         refusal = desk.part(email)
     if refusal:
         fail(refusal.sentence)
@@ -51,7 +51,7 @@ def accept_people() -> None:
     """Take in people.yaml although many are to be deactivated or to leave groups at once."""
     given = read(settings.load_manifests)
     listed = folder.soon(given.manifests, manifests.load)
-    with on_desk() as desk:
+    with on_desk(records=True) as desk:
         accepted = desk.accept(listed)
     if accepted.changed:
         out.print(f"Taken in. People who are new, or have changed: {accepted.changed}.")
@@ -82,8 +82,11 @@ def carry_people(
         if unknown := apart - {address(s.email) for s in found}:
             fail(f"Nobody who has a new id has the address {', '.join(sorted(unknown))}.")
         same = [s for s in found if address(s.email) not in apart]
-        if yes and desk.database.keys is None:
-            fail("Nothing was changed: the passwords of these people are sealed with those keys.")
+        if yes and not desk.knows(given.key_ring):
+            fail(
+                f"{OTHER_KEYS}: correct them. Nothing was changed: the passwords of these people "
+                "are sealed with those keys."
+            )
         if yes:
             desk.part_all([s for s in found if s not in same])
             desk.carry(same, given.key_ring)

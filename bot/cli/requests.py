@@ -112,7 +112,7 @@ def revoke(
         fail("Give one of: a request's code, --person EMAIL, --all.")
     logs.configure(level=logging.ERROR)
     finished = True
-    with _unhindered() as flush, on_desk() as desk:
+    with _unhindered() as flush, on_desk(records=True) as desk:
         chosen = desk.chosen(code and _typed(code), person and _typed(person))
         if isinstance(chosen, Refusal):
             fail(chosen.sentence)

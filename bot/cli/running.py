@@ -78,7 +78,7 @@ def apply() -> None:
     from bot.runtime.services import Services
 
     given = read(settings.load_manifests)
-    with on_desk(given) as desk:
+    with on_desk(given, records=True) as desk:
         services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
         try:
             changed = folder.apply(services, given.manifests, err.print)

@@ -56,13 +56,20 @@ def store() -> StoreSettings:
 
 
 @contextmanager
-def on_desk(given: StoreSettings | None = None) -> Iterator[console.Desk]:
-    """Open the database of a Latchkey: nothing else of the settings is needed."""
+def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Iterator[console.Desk]:
+    """Open the database of a Latchkey: nothing else of the settings is needed.
+
+    `records`: something may be written to the audit, without a key where the keys are others.
+    """
+    given = given or store()
+    if isinstance(given, KeySettings):
+        for fault in given.unusable_keys.values():
+            say_fault(fault)
     try:
-        with console.on_latchkey(given or store()) as desk:
+        with console.on_latchkey(given) as desk:
             keys = desk.database.keys
-            if given is None and keys and not desk.knows(keys):
-                say_fault(f"{OTHER_KEYS}: correct them. This is recorded without a key.")
+            if records and keys and not desk.knows(keys):
+                say_fault(f"{OTHER_KEYS}: correct them. What is recorded here has no key.")
                 desk.database.keys = None
             yield desk
     except (console.NoLatchkeyError, NeedsUpgradeError) as fault:

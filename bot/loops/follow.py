@@ -4,9 +4,8 @@ import time
 
 from bot.runtime.connectors import Systems
 from bot.runtime.services import Services
-from bot.usecases import new_ids, plan
-from bot.usecases.alarms import tell_admins
-from engine.inventory import IntegrationId
+from bot.usecases import plan
+from bot.usecases.alarms import Alarms
 from storage import counts, servers
 from storage.servers import Connection
 
@@ -23,7 +22,7 @@ class SystemsFollower:
         self._services = services
         self._systems = systems
         self._epoch = -1
-        self._told: dict[IntegrationId, str] = {}
+        self._alarms = Alarms(services)
         self._looked = float("-inf")
 
     def begin(self) -> None:
@@ -38,10 +37,10 @@ class SystemsFollower:
             self._systems.planned(fresh)
         out_of_order = self._systems.out_of_order()
         for system, why in out_of_order:
-            if self._told.get(system.id) != why:
-                self._tell(system, why)
-                self._told[system.id] = why
-        self._told = {system.id: self._told[system.id] for system, _ in out_of_order}
+            self._tell(system, why)
+        for id_ in self._systems.keys() - {system.id for system, _ in out_of_order}:
+            self._alarms.well(f"system/{id_}")
+            self._alarms.well(f"ends/{id_}")
         if out_of_order and time.monotonic() - self._looked >= LOOK:
             self._looked = time.monotonic()
             for system, why in out_of_order:
@@ -61,9 +60,10 @@ class SystemsFollower:
             if system.id in self._systems
             else "Until that is cured, what is to be given or to end there waits; the rest goes on."
         )
-        self._alarm(
-            f"system/{system.id}/{new_ids.digest([why])}",
+        self._alarms.tell(
+            f"system/{system.id}",
             f"{system.name} ({system.id}) is out of order: {why}. {goes_on}",
+            why,
         )
 
     def _tell_of_ends(self, system: Connection, why: str) -> None:
@@ -72,13 +72,9 @@ class SystemsFollower:
         with self._services.database.read() as session:
             held = counts.ending(session, system.id)
         if held:
-            self._alarm(
+            self._alarms.tell(
                 f"ends/{system.id}",
                 f"{system.name} ({system.id}): access has to end there, on {held} account(s), and "
                 f"cannot: {why}. It ends as soon as the system can be reached.",
+                why,
             )
-
-    def _alarm(self, key: str, sentence: str) -> None:
-        # Each replica finds it, and each start: it is said once a day.
-        day = f"{self._services.clock.now():%Y-%m-%d}"
-        tell_admins(self._services, f"{key}/{day}", sentence)

@@ -57,12 +57,16 @@ class Upkeep:
             self._begin()
             self._begun = True
         self._watch.check()
-        if self._faults:
-            self._alarms.tell("settings", in_lines(SETTINGS, [*self._faults.values()]))
-        if missed := self._missed():
-            self._alarms.tell("addresses", in_lines(ADDRESSES, missed))
+        self._tell("settings", SETTINGS, [*self._faults.values()])
+        self._tell("addresses", ADDRESSES, self._missed())
         if self._follower:
             self._follower.follow()
+
+    def _tell(self, what: str, sentence: str, faults: Sequence[str]) -> None:
+        if faults:
+            self._alarms.tell(what, in_lines(sentence, faults))
+        else:
+            self._alarms.well(what)
 
     def _begin(self) -> None:
         """Begin what may have to wait for rows that others hold locked: the duty does not."""

@@ -13,13 +13,14 @@ from pathlib import Path
 import structlog
 
 import manifests
+from bot.runtime.connectors import is_sound
 from bot.runtime.services import Services
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms, in_lines
-from bot.usecases.folder import EVERY, OLDER, FoundSet, TakeIn, held_back
-from bot.usecases.take_in import take_in
+from bot.usecases.folder import EVERY, NO_FLOWS, OLDER, FoundSet, TakeIn, held_back, takes_all_flows
+from bot.usecases.take_in import take_in, write_anew
 from manifests import BadManifestsError, Manifests
-from storage import files, sets, sync
+from storage import files, servers, sets, sync
 from storage.database import AWAY
 from storage.sets import SetAge
 
@@ -146,12 +147,20 @@ class Watch:
             return
         with self._services.database.read() as session:
             standing = sets.standing(session, found.digest)
-        if asked or broken_off or standing is SetAge.NEW:
+            systems = servers.connections(session)
+        by_itself = broken_off or standing is SetAge.NEW
+        if by_itself and not asked and takes_all_flows(found.what, self._services.company()):
+            self._stand(NO_FLOWS)
+        elif asked or by_itself:
             self._apply(found.what, found.digest)
         elif standing is SetAge.OLDER:
             self._stand(OLDER)
         else:
-            self._services.vitals.faults.clear(FAULT)
+            self._clear()
+            ours = {system.id for system in found.what.integrations}
+            if odd := [s.id for s in systems if s.id in ours and not is_sound(s)]:
+                write_anew(self._services, found.what, found.digest)
+                log.warning("what is stored of systems was written anew", integrations=odd)
 
     def _apply(self, listed: Manifests, digest: str) -> None:
         if self._held == (digest, self._services.company().epoch):
@@ -162,7 +171,7 @@ class Watch:
             self._services.vitals.faults.set(FAULT, held_back(held))
             return  # the administrators are asked by who has compared
         self._held = None
-        self._services.vitals.faults.clear(FAULT)
+        self._clear()
         log.info("manifests taken in", changed=changed)
 
     def _is_broken_off(self) -> bool:
@@ -186,6 +195,10 @@ class Watch:
         """Note what is wrong, and tell the administrators, once a day while it lasts."""
         self._services.vitals.faults.set(FAULT, fault)
         self._alarms.tell(FAULT, sentence or f"The manifests: {fault}.")
+
+    def _clear(self) -> None:
+        self._services.vitals.faults.clear(FAULT)
+        self._alarms.well(FAULT)
 
     def _say_unexpected(self, fault: Exception) -> None:
         with suppress(*AWAY):

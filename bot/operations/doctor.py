@@ -1,10 +1,10 @@
 """Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import psycopg
@@ -37,6 +37,7 @@ SCOPES = frozenset(
 SKEW = 5.0  # seconds that clocks may differ by
 # No answer, or none that HTTP has; ValueError: what was given cannot be sent.
 NO_ANSWER = (*NO_ANSWER_OF_SLACK, ValueError)
+FIRST_PAGE = 4096  # bytes; SQLite's
 NO_SCHEMA = "no schema yet: `latchkey run` makes it"
 
 
@@ -134,16 +135,27 @@ def _database(settings: Settings) -> Iterator[Check]:
 
 
 def _no_file(file: Path) -> Check:
-    """Say whether `run` can make it: nothing is made here."""
+    """Say whether `run` can make it: nothing is made here that stays."""
     folder = file.parent
     if not folder.is_dir():
         fault = f"There is no folder for it: mkdir -m 700 {folder}"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        fault = f"Let the user that Latchkey runs as write to {folder}, or choose another place"
     else:
-        fault = files.exposed(folder)
+        fault = _takes_no_file(folder) or files.exposed(folder)
     detail = f"{file} is not there. {fault}" if fault else f"{NO_SCHEMA} in {file}"
     return Check("database", ok=not fault, detail=detail)
+
+
+def _takes_no_file(folder: Path) -> str:
+    """Try it: what modes allow, a file system may refuse all the same. Nothing is left there."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(FIRST_PAGE))
+    except OSError as why:
+        return (
+            f"No file can be made in {folder}: {why.strerror}. Let the user that Latchkey runs as "
+            "write there, or choose another place"
+        )
+    return ""
 
 
 def _schema(settings: Settings, database: Database, found: str) -> Check:
@@ -228,6 +240,7 @@ def _unreadable(database: Database) -> Iterator[Check]:
     """Name the rows that cannot be read: those of the company, and of what is not over."""
     with database.read() as session:
         facts.find(session)
+        servers.connections(session)
     for finding in database.unread.take():
         yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)
 
@@ -282,9 +295,11 @@ def _manifests(
 
 
 def _held(session: Read, listed: object) -> str:
-    """Return why these people would not be taken in."""
+    """Return why these manifests would not be taken in by themselves."""
     if not isinstance(listed, Manifests):
         return ""
+    if folder.takes_all_flows(listed, Companies().current(session)):
+        return folder.NO_FLOWS
     found = succession.find(session, listed.people)
     try:
         sync.compare(session, succession.as_known(listed.people, found), listed.groups)
@@ -296,8 +311,8 @@ def _held(session: Read, listed: object) -> str:
 def _stored(
     settings: Settings, found: folder.FoundSet | None
 ) -> tuple[SetAge, str, list[servers.Connection]]:
-    """Return how the files stand among those that were applied, why people of a new set would be
-    held, and the systems that are known.
+    """Return how the files stand among those that were applied, why a new set would be held, and
+    the systems that are known.
     """
     file = file_of(settings.database_url)
     if file and not file.exists():  # which it would make

@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 from types import MappingProxyType
 
 import structlog
+from pydantic import ValidationError
 
 from bot.runtime.faults import Faults
 from bot.runtime.references import BadReferenceError, resolve
@@ -21,7 +22,7 @@ from engine.port import Connector, Secret, Unavailable
 from manifests.kinds import KINDS
 from storage.servers import Connection
 
-__all__ = ["RETRY", "Systems", "connect", "connect_all", "fault_of", "references"]
+__all__ = ["RETRY", "Systems", "connect", "connect_all", "fault_of", "is_sound", "references"]
 
 RETRY = 10.0  # seconds after which one that could not be set up is tried again
 
@@ -32,11 +33,28 @@ log = structlog.get_logger()
 
 def connect(system: Connection, installation: str) -> Connected:
     """Return a system with its connector. Raises BadReferenceError."""
+    if system.kind in KINDS and not is_sound(system):
+        raise BadReferenceError(
+            f"what the database holds of {system.id} (table integration) cannot be used: "
+            "`latchkey apply` writes it anew from integrations.yaml"
+        )
     of = Integration(system.id, system.name, system.kind)
     try:
         return Connected(of, _connector(system, installation))
     except BadReferenceError as fault:
         raise BadReferenceError(f"integrations.yaml: {system.id}: {fault}") from None
+
+
+def is_sound(system: Connection) -> bool:
+    """Tell whether what is stored of a system can be settings of its kind."""
+    kind = KINDS.get(system.kind)
+    if kind is None:
+        return False
+    try:
+        kind.settings.model_validate(system.settings)
+    except ValidationError:
+        return False
+    return True
 
 
 def connect_all(
@@ -71,8 +89,6 @@ def _connector(system: Connection, installation: str) -> Connector:
     make: Callable[..., Connector] = resolve_name(kind.connector)
     try:
         return make(installation=installation, **given)
-    except TypeError as fault:  # stored by a version that knew other settings
-        raise BadReferenceError(f"settings: {fault}") from None
     except (ValueError, Unavailable) as fault:
         raise BadReferenceError(f"{' or '.join(kind.secrets)}: {fault}") from None
 

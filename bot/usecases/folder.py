@@ -16,10 +16,23 @@ from bot.usecases.take_in import take_in
 from manifests import BadManifestsError, DocumentFault, Manifests
 from manifests.marked_yaml import content
 from storage import servers, sets
+from storage.company import Company
 from storage.sets import SetAge
 from storage.sync import TooMuchError
 
-__all__ = ["OLDER", "FoundSet", "TakeIn", "apply", "digest_of", "held_back", "look", "soon", "take"]
+__all__ = [
+    "NO_FLOWS",
+    "OLDER",
+    "FoundSet",
+    "TakeIn",
+    "apply",
+    "digest_of",
+    "held_back",
+    "look",
+    "soon",
+    "take",
+    "takes_all_flows",
+]
 
 EVERY = 2.0  # seconds between two looks
 TRIES = 5  # to find files that nobody is changing
@@ -28,6 +41,10 @@ NO_ANSWER = "It does not answer: a disk that hangs, or a pipe among the files."
 OLDER = (
     "these files were applied before, and others since, which stay in force. To go back to these: "
     "latchkey apply"
+)
+NO_FLOWS = (
+    "no flow is listed, so that nobody could ask for anything any more: what is known stays in "
+    "force. If that is right: latchkey apply"
 )
 
 # Stores what the manifests say, as the set of this hash.
@@ -125,6 +142,11 @@ def _content(file: Path) -> bytes:
 def held_back(why: TooMuchError) -> str:
     """Say that people are not taken in, and what to do if they are to be."""
     return f"held: {why}. If that is right: latchkey people accept"
+
+
+def takes_all_flows(listed: Manifests, company: Company) -> bool:
+    """Tell whether flows are known and none is listed: a file that was emptied looks like that."""
+    return not listed.flows and any(not flow.deleted for flow in company.flows.values())
 
 
 def _agree(before: FoundSet | None, found: FoundSet) -> bool:

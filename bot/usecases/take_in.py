@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
+from bot.runtime.connectors import is_sound
 from bot.runtime.services import Services
 from bot.usecases import new_ids
 from manifests import Manifests
-from storage import sets, succession, sync
+from storage import servers, sets, succession, sync
 from storage.database import Write
+from storage.sets import SetAge
 from storage.succession import Succession
 from storage.sync import TooMuchError
 
@@ -59,6 +61,23 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             services.transaction(partial(_patiently, step))
         if not left and services.transaction(partial(the_rest, known=known)):
             return None
+
+
+def write_anew(services: Services, listed: Manifests, digest: str) -> None:
+    """Write anew what is stored of systems and cannot be used, if this set is the one in force."""
+    now = services.clock.now()
+
+    def change(tx: Write) -> None:
+        tx.wait_for_others()
+        tx.alone()
+        if sets.standing(tx, digest) is not SetAge.NEWEST:
+            return
+        sound = [c for c in servers.connections(tx) if c.listed and is_sound(c)]
+        stored = {c.id: (c.id, c.name, c.kind, c.settings) for c in sound}
+        anew = {m.id: (m.id, m.name, m.kind, m.settings) for m in listed.integrations}
+        sync.integrations(tx, [*{**anew, **stored}.values()], now)
+
+    services.transaction(change)
 
 
 def _patiently(step: sync.SyncStep, tx: Write) -> None:

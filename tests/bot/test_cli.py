@@ -290,6 +290,23 @@ def test_the_doctor_is_green_on_a_fresh_install_and_makes_nothing(told, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("folder", ["/proc", "/proc/sys/kernel"])
+def test_the_doctor_tries_whether_the_database_can_be_made(told, folder):
+    """Root may write in /proc by its modes, and no file can be made there: the doctor was green.
+
+    And `run` said to make the folder.
+    """
+    there = {"LATCHKEY_DATABASE_URL": f"sqlite:///{folder}/new.db", "COLUMNS": "300"}
+
+    done = latchkey("doctor", **{**told.house.bot.settings, **there})
+
+    assert done.returncode == 1
+    assert f"No file can be made in {folder}" in done.stdout
+    begun = latchkey("run", **{**told.house.bot.settings, **there})
+    assert begun.returncode == 1
+    assert f"No file can be made in {folder}" in begun.stderr
+
+
 def test_the_start_is_said_in_one_line(told):
     line = (
         f"Latchkey {metadata.version('latchkey')} in Harbour & Pine. 39 people, 5 flows, "
@@ -535,6 +552,25 @@ def test_keys_of_another_installation_are_said_and_nothing_is_written_with_them(
         )
     assert keys["revoking"] == ""
     assert keys["revoked"] == keys["submitted"] != ""
+
+
+def test_who_only_reads_is_told_of_nothing_that_is_recorded(told):
+    """Lists said that *this is recorded without a key*, though nothing was."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+    other = {**told.house.bot.settings, "LATCHKEY_KEYS": new_key()}
+
+    for command in (
+        ("requests", "list"),
+        ("requests", "show", code),
+        ("integrations", "list"),
+        ("audit", "export"),
+        ("people", "carry"),
+    ):
+        done = latchkey(*command, **other)
+        assert (done.returncode, done.stderr) == (0, ""), command
+    said = latchkey("pause", "grants", **other).stderr
+    assert "correct them. What is recorded here has no key." in said
+    told.house.bot.run("resume", "grants")
 
 
 def test_what_cannot_be_revoked_is_said_with_a_status(told):

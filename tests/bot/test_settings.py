@@ -9,7 +9,7 @@ from bot import settings
 from bot.sandbox.house import COMPANY
 from bot.settings import BadSettingsError, Settings
 from engine.port import Secret
-from storage.secrets import new_key
+from storage.secrets import KeyRing, new_key
 from tests.support.waiting import wait_until
 
 KEY, OTHER_KEY = new_key(), new_key()
@@ -36,7 +36,7 @@ def elsewhere(tmp_path, monkeypatch):
 def value(read: Settings, alias: str):
     name = next(n for n, field in Settings.model_fields.items() if field.alias == alias)
     held = getattr(read, name)
-    if isinstance(held, list):
+    if isinstance(held, settings.Keys):
         return ",".join(one.get_secret_value() for one in held)
     return held.get_secret_value() if hasattr(held, "get_secret_value") else held
 
@@ -132,6 +132,32 @@ def test_keys_may_stand_in_several_places(tmp_path):
 
     assert [key.get_secret_value() for key in read.keys][:2] == [KEY, OTHER_KEY]
     assert len(read.keys) == 3
+
+
+@pytest.mark.parametrize("bad", ["no-key", "file:/not/there", "env:NOT_THERE", "QUJD"])
+def test_a_key_that_cannot_be_used_is_named_and_the_others_are(monkeypatch, bad):
+    """One wrong key among several kept `run` from starting, and no access ended."""
+    for name, value in (GOOD | {"LATCHKEY_KEYS": f"{KEY},{bad},{OTHER_KEY}"}).items():
+        monkeypatch.setenv(name, value)
+
+    given, faults = settings.load_sound(http=False)
+
+    assert [key.get_secret_value() for key in given.keys] == [KEY, OTHER_KEY]
+    assert faults.keys() == {"LATCHKEY_KEYS"}
+    assert "LATCHKEY_KEYS: key 2 cannot be used: " in faults["LATCHKEY_KEYS"]
+    assert "no-key" not in faults["LATCHKEY_KEYS"]
+    assert ".." not in faults["LATCHKEY_KEYS"]
+    old = KeyRing([OTHER_KEY], "latchkey").seal(Secret("x"), "row")
+    assert given.key_ring.open(old, "row")
+
+
+@pytest.mark.parametrize("bad", ["no-key", "file:/not/there", "env:NOT_THERE", "QUJD"])
+def test_the_key_to_encrypt_with_is_never_another_than_was_meant(monkeypatch, bad):
+    for name, value in (GOOD | {"LATCHKEY_KEYS": f"{bad},{KEY}"}).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(BadSettingsError, match="LATCHKEY_KEYS: the first key: "):
+        settings.load_sound(http=False)
 
 
 def test_the_keys_are_of_this_installation():

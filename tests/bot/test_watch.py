@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlmodel import col
 from structlog.testing import capture_logs
 
@@ -19,11 +19,12 @@ from bot.sandbox.house import COMPANY
 from bot.usecases import folder as folders
 from bot.usecases.alarms import Alarms
 from bot.usecases.console import Desk
-from bot.usecases.folder import OLDER
+from bot.usecases.folder import NO_FLOWS, OLDER
 from bot.usecases.take_in import take_in
+from engine.alarms import WELL_AGAIN
 from engine.directory import PersonId
 from manifests import BadManifestsError, marked_yaml
-from storage import files, schema, sync, touched
+from storage import files, schema, servers, sync, touched
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
@@ -332,6 +333,35 @@ def test_going_back_takes_a_word(replica):
     assert "Brand new" not in replica.flows()
 
 
+def test_all_flows_go_by_word_alone(replica):
+    """A file with `flows: []` was taken in by itself, and nobody could ask for anything."""
+    before = replica.flows()
+    replica.write("flows.yaml", "flows: []")
+
+    replica.look(3)
+    replica.start()
+    replica.look(3)
+    assert replica.flows() == before
+    assert replica.fault == NO_FLOWS
+    assert len(replica.said(NO_FLOWS)) == 1
+
+    changed = folders.apply(replica.services, replica.folder, lambda _: None)
+    replica.look(3)
+    assert changed == [f"flows: {', '.join(sorted(before))} gone"]
+    assert (replica.flows(), replica.fault) == (set(), "")
+
+
+def test_a_company_begins_without_flows(url, tmp_path):
+    made = Replica(url, folder(tmp_path, "one"))
+    schema.upgrade(made.services.database)
+    made.write("flows.yaml", "flows: []")
+
+    made.look(1)
+
+    assert (made.people() > 30, made.fault) == (True, "")
+    made.services.database.close()
+
+
 def test_the_newest_is_the_last_applied_whatever_the_clock_says(replica):
     replica.clock.time -= timedelta(hours=1)
     add_flow(replica)
@@ -583,6 +613,50 @@ def test_a_fault_is_told_once_a_day_while_it_lasts(replica, other):
         assert len(replica.said("applied before")) == day
 
 
+@both
+def test_what_was_told_is_taken_back_when_it_is_well_everywhere(replica, other):
+    """An alarm stood in Slack for ever, and nobody knew whether it still was so."""
+    for each in (replica, other):
+        each.write("flows.yaml", "flows: 7")
+        each.look(3)
+    (told,) = replica.said("flows.yaml:")
+    assert not told.startswith(WELL_AGAIN)
+
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.look(3)
+    (said,) = replica.said("flows.yaml:")
+    assert said.startswith(WELL_AGAIN)
+    assert said.endswith(told)
+
+    other.look(1)
+    assert replica.said("flows.yaml:") == [told]
+
+    shutil.copy(COMPANY / "flows.yaml", other.folder)
+    other.start()
+    other.look(3)
+    (said,) = replica.said("flows.yaml:")
+    assert said.startswith(WELL_AGAIN)
+    with replica.services.database.read() as session:
+        alarm = session.execute(
+            select(MessageRow).where(
+                col(MessageRow.detail) == said, col(MessageRow.recipient) == ADMIN
+            )
+        ).scalar_one()
+    assert alarm.wanted == 4  # each is brought up to date in Slack
+
+
+def test_what_was_told_days_ago_is_left_as_it_was(replica):
+    replica.write("flows.yaml", "flows: 7")
+    replica.look(3)
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    replica.clock.time += timedelta(days=2)
+
+    replica.look(3)
+
+    (said,) = replica.said("flows.yaml:")
+    assert not said.startswith(WELL_AGAIN)
+
+
 def test_an_unexpected_fault_of_an_intake_is_told(replica, monkeypatch):
     def broken(*_):
         raise RuntimeError
@@ -610,3 +684,35 @@ def test_a_system_that_is_listed_no_more_offers_nothing_and_stays_known(replica)
     with replica.services.database.read() as session:
         rows = {r.id: r.listed for r in session.execute(select(IntegrationRow)).scalars()}
     assert rows == {"orders-db": True, "second-db": False}
+
+
+@pytest.mark.parametrize("body", ['"x"', "{}", '{"dsn": 7}', "[1"])
+def test_what_is_stored_of_a_system_and_cannot_be_used_is_written_anew(replica, body):
+    """After a restart access there lived on until `latchkey apply`."""
+    services = replica.services
+    with services.database.read() as session:
+        before = servers.connections(session)
+    with services.database.write() as tx:
+        tx.execute(text("update integration set body = :body"), {"body": body})
+
+    replica.start()
+    replica.look(2)
+
+    with services.database.read() as session:
+        assert servers.connections(session) == before
+    assert replica.fault == ""
+
+
+def test_a_former_set_writes_nothing_anew(replica):
+    add_flow(replica)
+    replica.look()
+    shutil.copy(COMPANY / "flows.yaml", replica.folder)
+    with replica.services.database.write() as tx:
+        tx.execute(text("update integration set body = '{}'"))
+
+    replica.look(3)
+
+    with replica.services.database.read() as session:
+        (system,) = servers.connections(session)
+    assert system.settings == {}
+    assert replica.fault == OLDER

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import text
 
 from bot.sandbox.house import COMPANY, Bot
 from engine.request import State
@@ -266,6 +267,27 @@ def test_what_has_to_end_on_a_system_that_is_out_of_order_ends_as_soon_as_it_can
 
     told.wait(request.code, State.EXPIRED, timeout=60)
     assert not told.works(login)
+
+
+@pytest.mark.timeout(240)
+def test_a_systems_row_that_cannot_be_read_does_not_keep_access_alive(told):
+    """After a restart access there lived on until `latchkey apply`, and a file was blamed."""
+    marta, bot = told.person("marta"), told.house.bot
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+    bot.stop()
+    with told.desk.database.write() as tx:
+        tx.execute(text("update integration set body = '\"x\"' where id = 'orders-db'"))
+
+    doctor = bot.run("doctor")
+    assert "integration orders-db" in doctor.stdout
+    revoked = bot.run("revoke", request.code)
+    assert "what the database holds of orders-db (table integration)" in revoked.stdout
+
+    bot.start()
+    told.until(lambda: not told.works(login), "it is taken away", timeout=60)
+    assert told.wait(request.code, State.REVOKED)
+    told.person("viktor").wait_message("The settings that are stored of Production PostgreSQL")
 
 
 def test_a_volume_that_is_swapped_is_taken_in_without_a_restart(told, place):

@@ -7,6 +7,7 @@ import httpx
 import psycopg
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
 
 from engine.request import State
 from storage.tables import InstanceRow
@@ -59,7 +60,8 @@ def test_a_start_waits_for_no_row_that_others_hold_locked(cluster):
     with stallable(cluster, "postgresql") as (told, _):
         request = told.active(told.person("marta"), told.person("priya"))
         told.house.bot.kill()
-        with psycopg.connect(for_libpq(told.house.database)) as other:
+        database = make_url(told.house.database).database
+        with psycopg.connect(told.house.cluster.superuser_dsn(database)) as other:
             other.execute("select from latchkey.job for update")
             other.execute("select from latchkey.instance for update")
             told.house.sandbox.advance(3 * 3600)
@@ -70,6 +72,37 @@ def test_a_start_waits_for_no_row_that_others_hold_locked(cluster):
             assert not told.privileges()
             assert told.house.bot.running
         ready(told)
+
+
+def test_no_session_of_the_own_login_holds_up_all_ends(cluster):
+    """Who locked what each end writes, in `psql`, held up all ends, and nobody was told of it."""
+    with stallable(cluster, "postgresql") as (told, _):
+        request = told.active(told.person("marta"), told.person("priya"))
+        with psycopg.connect(for_libpq(told.house.database)) as own:
+            own.execute("select from latchkey.audit_head for update")
+            told.house.sandbox.advance(3 * 3600)
+
+            told.wait(request.code, State.EXPIRED, timeout=60)
+            assert not told.privileges()
+            own.close()
+        told.person("viktor").wait_message("held audit_head locked", timeout=30)
+
+        request = told.active(told.person("marta"), told.person("priya"))
+        database = make_url(told.house.database).database
+        with psycopg.connect(told.house.cluster.superuser_dsn(database)) as other:
+            other.execute("select from latchkey.audit_head for update")
+            told.house.sandbox.advance(3 * 3600)
+            named = f"Process {other.info.backend_pid} of the database's server (role postgres)"
+
+            told.until(lambda: named in faults(told).get("locks", ""), "it is named", timeout=30)
+            assert f"{named} holds audit_head locked" in faults(told)["locks"]
+            other.rollback()
+        told.wait(request.code, State.EXPIRED, timeout=60)
+        told.until(lambda: "locks" not in faults(told), "it is in order", timeout=30)
+
+
+def faults(told) -> dict[str, str]:
+    return httpx.get(f"{told.house.probes}/readyz", trust_env=False).json().get("faults", {})
 
 
 def test_stopped_in_the_middle_of_a_grant_it_is_granted_after_the_next_start(stopped):

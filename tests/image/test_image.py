@@ -14,16 +14,20 @@ import sys
 import time
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
 import yaml
+from psycopg.conninfo import make_conninfo
 
 import manifests
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.settings import Settings
 from storage.secrets import new_key
+from tests.support.postgres import own_cluster
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -112,6 +116,56 @@ def test_company_of_the_kubernetes_example_can_be_taken_in(tmp_path):
     listed = manifests.load(tmp_path)
     assert listed.people
     assert listed.flows
+
+
+def test_the_compose_files_database_has_two_roles_and_the_doctor_is_green(latchkey, tmp_path):
+    """Latchkey ran there as the server's superuser, who could rewrite the audit."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o700)
+    text = (ROOT / "compose.yaml").read_text()
+    services = yaml.safe_load(text)["services"]
+    with (
+        own_cluster() as cluster,
+        Sandbox.start(
+            manifest=MANIFESTS / "slack-app.yaml", workspace=COMPANY / "workspace.yaml"
+        ) as slack,
+    ):
+        system = make_conninfo(cluster.latchkey_dsn(), user="of_a_system")
+        with psycopg.connect(cluster.superuser_dsn(), autocommit=True) as superuser:
+            superuser.execute("alter role latchkey rename to of_a_system")
+        (secrets / "owner_password").write_text("it's the owner's\n")
+        (secrets / "runner_password").write_text("it's the runner's\n")
+        for url, name in re.findall(r"# (postgresql:\S+)\n  (\w+): \{", text):
+            of = {"RUNNER": "it's the runner's", "OWNER": "it's the owner's"}
+            for word, password in of.items():
+                url = url.replace(word, quote(password))  # noqa: PLW2901  (it is filled in)
+            socket_of = f"host={cluster.host}&port={cluster.port}"
+            (secrets / name).write_text(url.replace("host=/var/run/postgresql", socket_of))
+        hidden = {**slack.env(), "LATCHKEY_KEYS": new_key()}
+        for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "LATCHKEY_KEYS"):
+            (secrets / name.lower()).write_text(hidden[name])
+        script = (EXAMPLES / "roles.sql").read_text().replace("/run/secrets", str(secrets))
+        (tmp_path / "roles.sql").write_text(script)
+
+        # As the entry point of the server's image does it.
+        psql = ("psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-f", tmp_path / "roles.sql")
+        run(cluster.bin / psql[0], *psql[1:], cluster.superuser_dsn())
+
+        def told(service: str, *command: str) -> subprocess.CompletedProcess[str]:
+            given = services[service]["environment"].items()
+            env = {name: value.replace("/run/secrets", str(secrets)) for name, value in given}
+            more = {"SLACK_API_URL": hidden["SLACK_API_URL"], "LATCHKEY_SANDBOX_PG": system}
+            env |= {"LATCHKEY_MANIFESTS": str(COMPANY), "COLUMNS": "300", **more}
+            return subprocess.run(
+                [latchkey, *command], env=env, cwd=tmp_path, capture_output=True, text=True,
+                check=False,
+            )  # fmt: skip
+
+        upgraded = told("upgrade", *services["upgrade"]["command"])
+        assert upgraded.returncode == 0, upgraded.stderr
+        doctor = told("latchkey", "doctor")
+    assert "two: latchkey_owner owns the schema" in doctor.stdout
+    assert doctor.returncode == 0, doctor.stdout
 
 
 def test_program_runs_from_the_wheel_as_the_image_runs_it(latchkey, tmp_path):

@@ -20,7 +20,9 @@ from tests.sandbox.kit import (
 )
 from tests.support.browser import chromium, opened_page
 
-_NUMBERS = itertools.count(1)
+_NUMBERS = itertools.count(
+    3
+)  # p1 and p2 are in channels and groups: whose test came first met that
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,11 @@
 
 import json
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import select
@@ -17,8 +20,8 @@ from bot.usecases.request import Filled, Promise
 from engine.commands import Approve
 from engine.directory import PersonId
 from engine.outcome import Refusal
-from engine.request import RequestId
-from storage import apply, facts, jobs, schema, sync, unit_of_work
+from engine.request import AccountId, RequestId
+from storage import apply, claims, facts, jobs, schema, sync, unit_of_work
 from storage.database import Database
 from storage.tables import AccountRow, JobRow
 from tests.support.stored import (
@@ -67,7 +70,8 @@ def take_in(url: str) -> Task:
         sync.administrators(tx, [ADA], START)
         sync.flows(tx, [(reading(), True), (writing(), True)], START)
     with database.write() as tx:
-        yield sync.counts(tx)
+        counted = sync.counts(tx)
+    yield counted
     database.close()
 
 
@@ -124,28 +128,52 @@ def ask(url: str, *, key: str, what: str, most: int) -> Task:
     stored.close()
 
 
+@contextmanager
+def living(stored: Stored) -> Iterator[None]:
+    """Beat, as a process does: what it has leased is its own however long the race takes."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(claims.BEAT / 4):
+            stored.write(lambda tx, _: claims.beat(tx, stored.instance))
+
+    with ThreadPoolExecutor(1) as pool:
+        beating = pool.submit(beat)
+        try:
+            yield
+        finally:
+            over.set()
+            beating.result()
+
+
 def lease(url: str) -> Task:
     """Take every account that is due."""
     stored = Stored.open(url)
     ids = stored.due()
-    yield "ready"
+    with living(stored):
+        yield "ready"
+        yield _taken(stored, ids)
+    stored.close()
+
+
+def _taken(stored: Stored, ids: Sequence[AccountId]) -> list[AccountId]:
     taken = [work.account for id_ in ids for work in stored.turn(id_)]
     with stored.database.read() as session:
         leases = select(col(AccountRow.id)).where(col(AccountRow.lease) == stored.instance)
         assert sorted(session.execute(leases).scalars()) == sorted(taken)
-    yield taken
-    stored.close()
+    return taken
 
 
 def run_jobs(url: str) -> Task:
     """Claim every job that is due, a few at a time."""
     stored = Stored.open(url)
-    yield "ready"
     claimed: list[str] = []
-    while ids := jobs.due(stored.database, START, 3):
-        found = stored.write(lambda tx, _, ids=ids: jobs.claim(tx, stored.instance, ids, START))
-        claimed += [job.subject for job in found]
-    yield claimed
+    with living(stored):
+        yield "ready"
+        while ids := jobs.due(stored.database, START, 3):
+            found = stored.write(lambda tx, _, ids=ids: jobs.claim(tx, stored.instance, ids, START))
+            claimed += [job.subject for job in found]
+        yield claimed
     stored.close()
 
 
@@ -170,6 +198,7 @@ def main() -> None:
         _say(next(task))
         sys.stdin.readline()
         _say(next(task))
+        sys.stdin.readline()
         for _ in task:
             pass
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel, col
 
 from engine.account import Done, SystemTraits, Work
@@ -50,6 +51,7 @@ from storage.company import Companies, Company
 from storage.database import Database, Write
 from storage.messages import Shown
 from storage.secrets import KeyRing
+from storage.statements import is_cut_off
 from storage.tables import AccountRow, FlowRow, RequestRow
 from storage.touched import Touched
 from tests.support.system import DEADLINE, System
@@ -193,6 +195,18 @@ class Stored:
         return Workplace(self.instance, self.keys, self.kinds, self.begins)
 
     def write(self, change: Callable[[Write, Company], T]) -> T:
+        """Run a change in one transaction; begin anew what the server cut off, as loops do.
+
+        It does so where this process got no turn for 5 s, as on a machine that is very busy.
+        """
+        try:
+            return self._write(change)
+        except OperationalError as fault:
+            if not is_cut_off(fault.orig):
+                raise
+        return self._write(change)
+
+    def _write(self, change: Callable[[Write, Company], T]) -> T:
         with self.database.write() as tx:
             return change(tx, self.companies.current(tx))
 

@@ -1,0 +1,67 @@
+"""Looks for sessions that hold locked what ends of access wait for, and ends those that it may."""
+
+import time
+from dataclasses import dataclass
+
+from bot.runtime.services import Services
+from bot.usecases.alarms import Alarms
+from engine import alarms as words
+from storage import holders
+from storage.holders import IDLE_FOR, Holder
+
+__all__ = ["FAULT", "Holders"]
+
+FAULT = "locks"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A session that was waited for: by time.monotonic(), since when, and when for the last time.
+
+    Who waits gives up, and comes back: a holder that is not seen at a look may be there.
+    """
+
+    holder: Holder
+    since: float
+    last: float
+
+
+class Holders:
+    """`look` is to be called each second. What the database raises passes through."""
+
+    def __init__(self, services: Services, alarms: Alarms) -> None:
+        self._services, self._alarms = services, alarms
+        self._seen: dict[int, _Seen] = {}
+        self._ended: dict[int, str] = {}  # what is still to be told
+
+    def look(self) -> None:
+        """Tell of who has held something for `IDLE_FOR`; end what is of Latchkey's own login."""
+        self._find(time.monotonic())
+        held = {
+            pid: words.holds(pid, seen.holder.role, seen.holder.tables)
+            for pid, seen in self._seen.items()
+            if seen.last - seen.since >= IDLE_FOR
+        }
+        faults = self._services.vitals.faults
+        if held:
+            faults.set(FAULT, " ".join(held.values()))
+        else:
+            faults.clear(FAULT)
+        for pid, sentence in self._ended.items():
+            self._alarms.tell(f"ended/{pid}", sentence)
+        self._ended.clear()
+        if held:
+            self._alarms.tell(FAULT, "\n".join(held.values()))
+        else:
+            self._alarms.well(FAULT)
+
+    def _find(self, now: float) -> None:
+        with self._services.database.read() as session:
+            for holder in holders.find(session):
+                before = self._seen.get(holder.pid)
+                self._seen[holder.pid] = _Seen(holder, before.since if before else now, now)
+                if holders.end(session, holder):
+                    said = words.ended_holder(holder.pid, holder.role, holder.tables)
+                    self._ended[holder.pid] = said
+                    del self._seen[holder.pid]
+        self._seen = {pid: s for pid, s in self._seen.items() if now - s.last <= IDLE_FOR}
