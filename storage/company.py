@@ -58,7 +58,6 @@ _PEOPLE = (
         col(PersonRow.void_until),
     )
     .where(
-        col(PersonRow.epoch) >= bind("epoch"),
         tuple_(col(PersonRow.epoch), col(PersonRow.id)) > tuple_(bind("epoch"), bind("after")),
     )
     .order_by(col(PersonRow.epoch), col(PersonRow.id))

@@ -1,13 +1,13 @@
 """Latchkey with 100,000 people, 1,000 flows and 1,000,000 entitlements.
 
 A click is the press of *Approve*, which opens a modal, from the link to its acknowledgement. The
-company is put straight into the store. What is read at a start is read by a process of its own.
+company is put straight into the store. What a start reads, and searches, are measured of the whole
+program in a process of its own, which Slack's requests are posted to.
 """
 
-import gc
+import http.client
 import json
-import subprocess
-import sys
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
+from slack_sdk.signature import SignatureVerifier
 from sqlalchemy import func, select, update
 from sqlmodel import SQLModel, col
 
@@ -25,16 +27,18 @@ from bot.loops import clock
 from bot.operations import memory
 from bot.program import Program
 from bot.runtime.services import Services
-from bot.sandbox.house import COMPANY
+from bot.sandbox.house import COMPANY, House
 from bot.sandbox.postgres import Cluster
 from bot.slack.client import Clients
+from bot.slack.http import EVENTS
+from bot.usecases.folder import digest_of
 from bot.usecases.search import prepare
 from bot.views import ids
 from engine.directory import Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM, RequestId
-from storage import apply, batch, search, sync
+from storage import apply, batch, search, sets, sync
 from storage.database import Database, Write
 from storage.schema import upgrade
 from storage.secrets import new_key
@@ -54,7 +58,7 @@ from tests.benchmarks import company as large
 from tests.benchmarks.beside import Wire, about, quick_switching
 from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
-from tests.benchmarks.scale import look
+from tests.benchmarks.start import GIVE_UP, is_ready, resident
 from tests.support.postgres import drop_database, fresh_database
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -79,8 +83,10 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
         database = Database(url)
         upgrade(database)
         large.found(database)
+        with database.write() as tx:
+            sets.applied(tx, digest_of(COMPANY), NOW)  # so that the program leaves it as it is
         database.close()
-        yield from begun(url, kind)
+        yield from begun(url, folder, cluster, kind)
         with quick_switching(), running(url) as program:
             yield from on(program, kind)
         if kind == "postgresql":
@@ -280,11 +286,8 @@ def live(tx: Write) -> None:
             | {"body": one.body | about | {"asks": asks[flow]}}
         )
         grants.append(copied(grant) | {"request_id": first + n, "account_id": holder + n // 2})
-        for person in members(flow) if n < TOUCHED else ():
-            asked.append(
-                {"request_id": first + n, "person_id": person, "seat": "group/0", "group": 0}
-                | {"tier": None, "why": "The others", "open": True}
-            )
+        if n < TOUCHED:
+            asked += [row | {"request_id": first + n} for row in asks_of(flow)]
     people = [large.PEOPLE - LIVE // 2 + n for n in range(LIVE // 2)]
     accounts = [
         copied(account) | {"id": holder + n, "person_id": f"p{of}", "login": f"l{of}"}
@@ -302,6 +305,11 @@ def live(tx: Write) -> None:
 
 def members(flow: int) -> list[str]:
     return [f"p{n}" for n in range(flow % large.GROUPS, large.PEOPLE, large.GROUPS)]
+
+
+def asks_of(flow: int) -> list[dict[str, Any]]:
+    about = {"seat": "group/0", "tier": None, "group": 0, "why": "The others", "open": True}
+    return [{"person_id": person} | about for person in members(flow)]
 
 
 def ask(person: str) -> dict[str, Any]:
@@ -370,18 +378,27 @@ def running(url: str) -> Iterator[Program]:
         services.database.close()
 
 
-def begun(url: str, kind: str) -> Iterator[Row]:
-    """Start in a process of its own, and let ten people search."""
-    given = [sys.executable, "-m", "tests.benchmarks.large", url]
-    start = time.perf_counter()
-    with subprocess.Popen(given, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        process.stdout.readline()
-        seconds = time.perf_counter() - start
-        said_ = json.loads(process.stdout.readline())
-    first, every, megabytes = said_["first"], said_["every"], said_["megabytes"]
-    cpu = f"{said_['cpu']:.1f} s of the processor's"
-    yield Row(f"start to ready, {SIZE}, {kind}", f"{seconds:.1f} s", cpu, "≤ 6 s", seconds <= 6)
+def begun(url: str, folder: Path, cluster: Cluster, kind: str) -> Iterator[Row]:
+    """Start the whole program, and let ten people search as Slack has them do it."""
+    with House(folder / kind, cluster=cluster, rate_factor=0, database=url, http=True) as house:
+        start = time.perf_counter()
+        house.bot.start()
+        while not is_ready(house.url):
+            if time.perf_counter() - start > GIVE_UP:
+                raise SystemExit(f"it is never ready:\n{house.bot.log[-3000:]}")
+            time.sleep(0.01)
+        seconds, cpu = time.perf_counter() - start, spent(house.bot.pid)
+        cases = zip(range(len(ASKERS) * len(WORDS)), cycle(ASKERS), cycle(WORDS), strict=False)
+        every = [searched(house, number, who, words) for number, who, words in cases]
+        megabytes = resident(house.bot.pid)
+    yield Row(
+        f"start to ready, {SIZE}, {kind}",
+        f"{seconds:.1f} s",
+        f"{cpu:.1f} s of the processor's",
+        "≤ 6 s",
+        seconds <= 6,
+    )
+    first = every[0]
     yield Row(f"the first search, {kind}", f"{first:.0f} ms", "", "≤ 300 ms", first <= 300)
     yield Row(f"any search, {kind}", said([every]), "", "p99 ≤ 50 ms", p99(every) <= 50)
     yield Row(
@@ -393,22 +410,31 @@ def begun(url: str, kind: str) -> Iterator[Row]:
     )
 
 
-def main(url: str) -> None:
-    gc.freeze()
-    with quick_switching(), running(url) as program:
-        bolt = program.app
-        print("ready", flush=True)
-        cpu = time.process_time()
-        cases = zip(range(len(ASKERS) * len(WORDS)), cycle(ASKERS), cycle(WORDS), strict=False)
-        taken = []
-        for _, who, words in cases:
-            start = time.perf_counter()
-            look(bolt, who, words)
-            taken.append((time.perf_counter() - start) * 1000)
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        found = {"first": taken[0], "every": taken, "megabytes": pages * 4096 / 1e6, "cpu": cpu}
-        print(json.dumps(found), flush=True)
+def searched(house: House, number: int, who: str, words: str) -> float:
+    """Post what Slack posts while somebody types; return the milliseconds until the answer."""
+    view = {"type": "modal", "callback_id": ids.REQUEST_MODAL}
+    typed = {"action_id": ids.RESOURCE, "block_id": ids.RESOURCE, "value": words, "view": view}
+    payload = about(who, "block_suggestion") | typed | {"container": {"number": number}}
+    body = urlencode({"payload": json.dumps(payload)})
+    signed = SignatureVerifier(house.bot.settings["SLACK_SIGNING_SECRET"])
+    stamp = str(int(time.time()))
+    seal = signed.generate_signature(timestamp=stamp, body=body) or ""
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": seal}
+    headers |= {"Content-Type": "application/x-www-form-urlencoded"}
+    address = urlsplit(house.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    begun = time.perf_counter()
+    connection.request("POST", EVENTS, body, headers)
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    taken = (time.perf_counter() - begun) * 1000
+    connection.close()
+    if "options" not in found:
+        raise SystemExit(f"the search failed: {answer.status} {found}")
+    return taken
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def spent(pid: int) -> float:
+    """Return the seconds that a process has had of the processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
