@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Text,
     and_,
     bindparam,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    true,
     update,
 )
 from sqlmodel import col
@@ -32,7 +30,7 @@ from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.port import Discovered
-from engine.request import SYSTEM, AccountId
+from engine.request import SYSTEM, AccountId, GrantState
 from engine.touch import keys_between
 from storage import apply, audit, batch, touched
 from storage.codec import (
@@ -531,10 +529,14 @@ def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
         if row.account is not None and load_account(row.account) is None:
             cleared |= {"slack": None, "account": None}  # what Slack said cannot be read
     tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(cleared))
-    theirs = col(GrantRow.account_id).in_(
-        select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
+    theirs = (
+        select(col(AccountRow.id))
+        .join(GrantRow, col(GrantRow.account_id) == col(AccountRow.id))
+        .where(col(AccountRow.person_id) == person, col(GrantRow.state) == GrantState.WANTED.value)
+        .distinct()
     )
-    _begin_what_waited(tx, theirs, now)
+    if accounts := [AccountId(id_ or 0) for id_ in tx.execute(theirs).scalars()]:
+        apply.bump(tx, accounts, now)
     log = [AuditEntry("tie_confirmed", by, {"person": person})]
     changed(tx, log, now, Touched(people={person}))
 
@@ -589,16 +591,10 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
         return False
     tx.execute(update(CompanyRow).values(paused=paused, epoch=tx.epoch))
     if not paused:
-        _begin_what_waited(tx, true(), now)
+        touched.note(tx, Touched(waiting=True))
     action = "paused" if paused else "resumed"
     audit.append(tx, [(None, AuditEntry(action, by))], now)
     return True
-
-
-def _begin_what_waited(tx: Write, of: ColumnElement[bool], now: datetime) -> None:
-    waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted", of).distinct()
-    if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
-        apply.bump(tx, accounts, now)
 
 
 def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:

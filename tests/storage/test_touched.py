@@ -143,7 +143,7 @@ def test_many_are_woken_some_at_a_time(stored, waiting, monkeypatch):
     found, woken = [], []
     with stored.database.write() as tx:
         touched.note(tx, touched.Touched(everything=True))
-    while change := touched.first(stored.database):
+    while change := touched.first(stored.database, stored.now):
         with stored.database.read() as session:
             ids = touched.requests(session, stored.company(), change)
         found.append(len(ids))
@@ -178,7 +178,7 @@ def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, wait
             over.wait(30)
 
     def turn():
-        change = touched.first(stored.database)
+        change = touched.first(stored.database, stored.now)
         with stored.database.read() as session:
             ids = touched.requests(session, stored.company(), change)
         return stored.write(lambda tx, _: touched.wake(tx, change, ids, stored.now))
@@ -191,7 +191,7 @@ def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, wait
     holder.join()
 
     assert turn() == 1
-    assert touched.first(stored.database) is None
+    assert touched.first(stored.database, stored.now) is None
 
 
 def stored_at_once(stored, table):

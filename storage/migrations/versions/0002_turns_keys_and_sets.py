@@ -95,6 +95,8 @@ def upgrade() -> None:
         sa.Column("until", sa.Integer(), nullable=False),
         sa.Column("locked", Json, nullable=False),
         sa.Column("held", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("due_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     for table in _FACTS:
