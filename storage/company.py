@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, select, text, tuple_
+from sqlalchemy import Text, and_, cast, func, select, text, tuple_
 from sqlalchemy import bindparam as bind
 from sqlmodel import col
 
@@ -53,7 +53,7 @@ _PEOPLE = (
         col(PersonRow.status),
         col(PersonRow.slack),
         cast(col(PersonRow.body), Text),  # as it is written: half of the time goes into reading it
-        cast(col(PersonRow.account), Text),
+        func.nullif(cast(col(PersonRow.account), Text), "null"),  # JSON's, which is none, too
         col(PersonRow.suspended),
         col(PersonRow.void_until),
     )
@@ -109,6 +109,7 @@ _ONE_REVISION = _REVISIONS.where(
 _SUCCESSORS = select(col(PersonRow.id), col(PersonRow.successor)).where(
     col(PersonRow.successor).is_not(None)
 )
+_SUCCESSORS_OF = _SUCCESSORS.where(among(col(PersonRow.id), "ids"))
 _NOBODY = Directory.of(())
 
 Of = tuple[FlowId, int]
@@ -428,6 +429,18 @@ def _revision(session: Read, flow: FlowId, number: int, name: str | None, body: 
 def formerly(session: Read) -> dict[PersonId, PersonId]:
     """Return who has a new id, by the old one."""
     return _followed({PersonId(id_): PersonId(now) for id_, now in session.ask(_SUCCESSORS) if now})
+
+
+def now_known_as(session: Read, people: Iterable[PersonId]) -> dict[PersonId, PersonId]:
+    """Return who of these has a new id, by the old one: no others are read."""
+    found: dict[PersonId, PersonId] = {}
+    asked = {*people}
+    while asked:
+        rows = session.ask(_SUCCESSORS_OF, {"ids": sorted(asked)})
+        steps = {PersonId(id_): PersonId(now) for id_, now in rows if now}
+        found |= steps
+        asked = {*steps.values()} - found.keys()
+    return _followed(found)
 
 
 def _followed(successors: Mapping[PersonId, PersonId]) -> dict[PersonId, PersonId]:

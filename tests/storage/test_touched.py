@@ -8,14 +8,24 @@ from sqlalchemy import func, select, text
 
 from engine.directory import Group, GroupId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
+from engine.request import State
 from storage import sync, touched
-from storage.tables import EntitlementRow, FlowRow, PersonRow, ResourceRow
+from storage.tables import (
+    AccountRow,
+    EntitlementRow,
+    FlowRow,
+    GroupRow,
+    IntegrationRow,
+    PersonRow,
+    ResourceRow,
+)
 from tests.support.stored import (
     ADA,
     ALICE,
     BOB,
     DAN,
     DBAS,
+    DORA,
     GROUPS,
     HOUR,
     MIA,
@@ -213,19 +223,95 @@ def test_no_transaction_of_a_sync_changes_many_rows(stored):
     crowd = [*PEOPLE, *(person(f"p{n}", DBAS) for n in range(3 * sync.AT_ONCE))]
     listed = [reading(name=f"Flow {n}") for n in range(3 * sync.FLOWS_AT_ONCE)]
     tables = [table(f"many.t{n}") for n in range(3 * sync.ROWS_AT_ONCE)]
+    many = [Group(GroupId(f"file:{n}"), "file", "More") for n in range(3 * sync.GROUPS_AT_ONCE)]
+    systems = [(f"s{n}", "More", "memory", {}) for n in range(3 * sync.SYSTEMS_AT_ONCE)]
     before = stored.company().epoch
 
     run(stored, lambda s: sync.compare(s, crowd, GROUPS).steps(stored.now))
     run(stored, lambda s: sync.flow_steps(s, [(r, True) for r in listed], stored.now))
     run(stored, lambda s: sync.compare_inventory(s, PG, tables).steps(stored.now))
+    both = [*GROUPS, *many]
+    run(stored, lambda s: sync.compare(s, crowd, both).steps(stored.now))
+    run(stored, lambda s: sync.integration_steps(s, systems, stored.now))
 
     assert stored.company().epoch > before
+    assert stored_at_once(stored, GroupRow)[0] <= sync.GROUPS_AT_ONCE
+    assert stored_at_once(stored, IntegrationRow)[0] <= sync.SYSTEMS_AT_ONCE
     assert stored_at_once(stored, PersonRow)[0] <= sync.AT_ONCE
     assert stored_at_once(stored, FlowRow)[0] <= sync.FLOWS_AT_ONCE
-    both = stored_at_once(stored, ResourceRow)[0] + stored_at_once(stored, EntitlementRow)[0]
-    assert both <= sync.ROWS_AT_ONCE
+    resources = stored_at_once(stored, ResourceRow)[0]
+    assert resources + stored_at_once(stored, EntitlementRow)[0] <= sync.ROWS_AT_ONCE
     run(stored, lambda s: sync.compare_inventory(s, PG, []).steps(stored.now))
     assert stored_at_once(stored, ResourceRow)[0] <= sync.ROWS_AT_ONCE
+    run(stored, lambda s: sync.compare(s, crowd, GROUPS).steps(stored.now))
+    run(stored, lambda s: sync.integration_steps(s, [], stored.now))
+    assert stored_at_once(stored, GroupRow)[0] <= sync.GROUPS_AT_ONCE
+    assert stored_at_once(stored, IntegrationRow)[0] <= sync.SYSTEMS_AT_ONCE
+
+
+def test_addresses_of_many_who_have_left_are_given_up_some_at_a_time(stored):
+    """All who had ever left were read in one transaction, whenever somebody's address changed."""
+    before = [person(f"old{n}", DBAS) for n in range(3 * sync.AT_ONCE)]
+    after = [person(f"new{n}", DBAS) for n in range(3 * sync.AT_ONCE)]
+    people(stored, [*PEOPLE, *before, *after], GROUPS)
+    people(stored, [*PEOPLE, *after], GROUPS)
+    moved = [replace(new, email=old.email) for new, old in zip(after, before, strict=True)]
+
+    run(stored, lambda s: sync.compare(s, [*PEOPLE, *moved], GROUPS, held=False).steps(stored.now))
+
+    rows = {row.id: row for row in stored.rows(PersonRow)}
+    assert {rows[p.id].email for p in before} == {""}
+    assert {rows[p.id].email for p in moved} == {p.email for p in moved}
+    assert stored_at_once(stored, PersonRow)[0] <= 2 * sync.AT_ONCE
+
+
+def test_what_waited_during_a_pause_is_begun_some_at_a_time(stored, monkeypatch):
+    """The end of a pause looked at every account on which something waited, in one transaction."""
+    monkeypatch.setattr(touched, "WOKEN", 2)
+    pausing(stored, paused=True)
+    requests = [stored.submit(by=who) for who in (ALICE, BOB, DORA)]
+    stored.converge()
+    assert {stored.again(r).state for r in requests} == {State.GRANTING}
+    wanted = {row.id: row.wanted for row in stored.rows(AccountRow)}
+
+    pausing(stored, paused=False)
+    assert {row.id: row.wanted for row in stored.rows(AccountRow)} == wanted
+    chunks = turns(stored)
+    stored.converge()
+
+    assert chunks == [2, 1, 0]
+    assert {stored.again(r).state for r in requests} == {State.ACTIVE}
+
+
+def test_accounts_in_a_system_with_another_server_are_looked_at_some_at_a_time(stored, monkeypatch):
+    monkeypatch.setattr(touched, "WOKEN", 2)
+    for who in (ALICE, BOB, DORA):
+        stored.submit(by=who)
+    stored.submit("edit on handbook")
+    stored.converge()
+    assert stored.due() == []
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(held_in={PG}))
+
+    assert turns(stored) == [2, 1, 0]
+
+    due = {row.id for row in stored.rows(AccountRow) if row.acted < row.wanted}
+    assert due == {row.id for row in stored.rows(AccountRow) if row.integration_id == PG}
+
+
+def pausing(stored, *, paused):
+    stored.write(lambda tx, _: sync.pause(tx, ADA, stored.now, paused=paused))
+
+
+def turns(stored):
+    """Do all that changes touch, and return of how many requests each transaction was."""
+    found = []
+    while change := touched.first(stored.database, stored.now):
+        with stored.database.read() as session:
+            ids = touched.requests(session, stored.company(), change)
+        found.append(len(ids))
+        stored.write(lambda tx, _, c=change, i=ids: touched.wake(tx, c, i, stored.now))
+    return found
 
 
 def test_a_sync_in_which_nothing_has_changed_writes_nothing(stored):
