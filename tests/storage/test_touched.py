@@ -2,21 +2,27 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
+from bot.loops import clock
+from bot.runtime.services import Services
 from engine.directory import Group, GroupId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
 from engine.request import State
 from storage import sync, touched
 from storage.tables import (
     AccountRow,
+    ChangeRow,
     EntitlementRow,
     FlowRow,
     GroupRow,
     IntegrationRow,
+    MessageRow,
     PersonRow,
+    RequestRow,
     ResourceRow,
 )
 from tests.support.stored import (
@@ -29,12 +35,14 @@ from tests.support.stored import (
     GROUPS,
     HOUR,
     MIA,
+    MINUTE,
     PEOPLE,
     PG,
     SAM,
     SRES,
     TABLES,
     WRITING,
+    Now,
     account,
     is_in,
     person,
@@ -333,3 +341,63 @@ def test_what_the_sync_before_left_half_done_is_taken_in_by_the_next(stored):
     there = {r.path for r in stored.rows(ResourceRow) if r.status == "active"}
     assert {t.path for t in tables} <= there
     assert not {t.path for t in TABLES} & there
+
+
+@pytest.fixture
+def services(stored):
+    return Services(stored.database, stored.companies, Now(stored), stored.keys, {})
+
+
+def test_a_change_that_cannot_be_looked_at_backs_off_and_the_others_go_on(
+    stored, services, monkeypatch
+):
+    """It was tried again each second, for ever: nobody counted, and nobody was told."""
+    stored.submit(flow=WRITING)
+    poisoned, fine = touched.Touched(keys={("group", "poisoned")}), touched.Touched(everything=True)
+    with stored.database.write() as tx:
+        touched.note(tx, poisoned)
+    find, tried = touched.requests, []
+
+    def fails(session, company, change):
+        if change.touched == poisoned:
+            tried.append(stored.now)
+            raise ZeroDivisionError
+        return find(session, company, change)
+
+    monkeypatch.setattr(touched, "requests", fails)
+    for seconds in (0, 1, 1, 1, 3, 1):
+        stored.now += timedelta(seconds=seconds)
+        with stored.database.write() as tx:
+            touched.note(tx, fine)
+            tx.execute(update(RequestRow).values(wake_at=stored.now + HOUR))
+        clock.drain(services)
+        (row,) = stored.rows(RequestRow)
+        assert row.wake_at != stored.now + HOUR
+
+    assert [(at - tried[0]).total_seconds() for at in tried] == [0, 2, 6]
+    alarms = [m for m in stored.rows(MessageRow) if m.kind == "alarm"]
+    assert [m.recipient for m in alarms] == [ADA]
+    assert "ZeroDivisionError" in alarms[0].detail
+
+    monkeypatch.setattr(touched, "requests", find)
+    stored.pass_(MINUTE)
+    clock.drain(services)
+    assert stored.rows(ChangeRow) == []
+
+
+def test_a_change_that_was_put_off_is_looked_at_though_the_clock_is_set_back(
+    stored, services, monkeypatch
+):
+    stored.submit(flow=WRITING)
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(everything=True))
+    with monkeypatch.context() as broken:
+        broken.delattr(touched, "requests")
+        stored.pass_(300 * HOUR)
+        clock.drain(services)
+    assert [row.attempts for row in stored.rows(ChangeRow)] == [1]
+
+    stored.pass_(-300 * HOUR)
+    clock.drain(services)
+
+    assert stored.rows(ChangeRow) == []
