@@ -243,10 +243,9 @@ def synced(
 
 def woken(services: Services, kind: str) -> Row:
     """Change one member of a group that the conditions of 200 of 100,000 live requests name."""
+    live(services.database)
     with services.database.write() as tx:
-        live(tx)
         tx.connection().execute(ChangeRow.__table__.delete())
-    with services.database.write() as tx:
         tx.connection().exec_driver_sql("analyze")
     services.company()
     clock.drain(services)
@@ -276,11 +275,12 @@ def woken(services: Services, kind: str) -> Row:
     )
 
 
-def live(tx: Write) -> None:
+def live(database: Database) -> None:
     """Put in requests that wait for the members of the group that their flow names."""
-    one = tx.execute(select(RequestRow).limit(1)).scalar_one()
-    account = tx.execute(select(AccountRow).limit(1)).scalar_one()
-    grant = tx.execute(select(GrantRow).limit(1)).scalar_one()
+    with database.read() as session:
+        one = session.execute(select(RequestRow).limit(1)).scalar_one()
+        account = session.execute(select(AccountRow).limit(1)).scalar_one()
+        grant = session.execute(select(GrantRow).limit(1)).scalar_one()
     first, holder = (one.id or 0) + 1, (account.id or 0) + 1
     flows = [NAMED if n < TOUCHED else NAMED + 1 + n % (large.FLOWS - NAMED) for n in range(LIVE)]
     asks = {flow: [ask(person) for person in members(flow)] for flow in set(flows)}
@@ -309,11 +309,14 @@ def live(tx: Write) -> None:
         (GrantRow, grants),
         (AskRow, asked),
     ):
-        tx.connection().execute(insert(table), rows)
-    if tx.dialect == "postgresql":
-        for table in ("request", "account"):
-            sequence = f"pg_get_serial_sequence('{table}', 'id')"
-            tx.connection().exec_driver_sql(f"select setval({sequence}, max(id)) from {table}")  # noqa: S608
+        for at in range(0, len(rows), MANY):
+            with database.write() as tx:
+                tx.connection().execute(insert(table), rows[at : at + MANY])
+    if not database.sqlite:
+        with database.write() as tx:
+            for name in ("request", "account"):
+                sequence = f"pg_get_serial_sequence('{name}', 'id')"
+                tx.connection().exec_driver_sql(f"select setval({sequence}, max(id)) from {name}")  # noqa: S608
 
 
 def members(flow: int) -> list[str]:
