@@ -4,6 +4,7 @@ Each function takes a complete reading. What is missing from it is gone, and the
 depend on it wake in the same transaction.
 """
 
+import json
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -704,7 +705,8 @@ def integration_steps(session: Read, listed: Iterable[Listed], now: datetime) ->
     What is listed no more stays connected, so that what runs there ends; it offers nothing more.
     """
     known = {row.id: row for row in session.execute(select(IntegrationRow)).scalars()}
-    wanted = {of[0]: of for of in listed}
+    # Settings as the store gives them back: a tuple would be different for ever.
+    wanted = {id_: (id_, name, kind, _plain(body)) for id_, name, kind, body in listed}
     other = [of for id_, of in wanted.items() if id_ not in known or _is_other(known[id_], of)]
     gone = {
         id_: session.execute(_HOW_MANY, {"system": id_}).scalar_one()
@@ -729,9 +731,14 @@ def integration_steps(session: Read, listed: Iterable[Listed], now: datetime) ->
     ]
 
 
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    return plain
+
+
 def _is_other(row: IntegrationRow, of: Listed) -> bool:
     _, name, kind, settings = of
-    return (row.name, row.kind, row.body, row.listed) != (name, kind, dict(settings), True)
+    return (row.name, row.kind, row.body, row.listed) != (name, kind, settings, True)
 
 
 def _take_in_systems(
