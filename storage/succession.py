@@ -21,7 +21,7 @@ from engine.outcome import AuditEntry
 from engine.request import OPERATOR, RequestId
 from storage import accounts, apply, audit, batch, facts, sync
 from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
-from storage.company import formerly
+from storage.company import now_known_as
 from storage.database import Read, Write
 from storage.secrets import KeyRing
 from storage.tables import (
@@ -275,7 +275,7 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
 def _as_they_are(tx: Write, pairs: Sequence[Succession]) -> list[Succession]:
     ids = {"ids": [id_ for s in pairs for id_ in (s.old, s.new)]}
     rows = {r.id: r for r in tx.execute(_PEOPLE, ids).scalars()}
-    newest = formerly(tx)
+    newest = now_known_as(tx, (s.new for s in pairs))
 
     def fits(pair: Succession) -> bool:
         old, new = rows.get(pair.old), rows.get(pair.new)

@@ -4,6 +4,7 @@ Each function takes a complete reading. What is missing from it is gone, and the
 depend on it wake in the same transaction.
 """
 
+import json
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +12,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Text,
     and_,
     bindparam,
@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    true,
     update,
 )
 from sqlmodel import col
@@ -32,7 +31,7 @@ from engine.flow import Revision
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.port import Discovered
-from engine.request import SYSTEM, AccountId
+from engine.request import SYSTEM, AccountId, GrantState
 from engine.touch import keys_between
 from storage import apply, audit, batch, touched
 from storage.codec import (
@@ -45,7 +44,7 @@ from storage.codec import (
     load_revision,
     with_fields,
 )
-from storage.company import formerly
+from storage.company import formerly, now_known_as
 from storage.database import Read, Write
 from storage.tables import (
     AccountRow,
@@ -65,12 +64,14 @@ from storage.touched import Touched
 from storage.types import among, together
 
 AT_ONCE = 50  # people in one transaction, which others wait for
-FLOWS_AT_ONCE = 25
+GROUPS_AT_ONCE = 100
+FLOWS_AT_ONCE, SYSTEMS_AT_ONCE = 25, 25
 GONE_AT_ONCE = 100  # resources
 ROWS_AT_ONCE = 200  # resources, and what can be had on them
 PAGE = 1000  # rows that are read at once
 Log = list[tuple[None, AuditEntry]]
 SyncStep = Callable[[Write], None]
+Listed = tuple[str, str, str, Mapping[str, Any]]  # id, name, kind, settings (secrets by reference)
 Lost = dict[str, str]  # by the id of who it was: what the admins are to know
 _FREE = (
     select(col(PersonRow.id))
@@ -217,6 +218,7 @@ class Intake:
     changed: Sequence[Person]
     left: Sequence[PersonId]
     moved: Mapping[PersonId, str]  # the new addresses
+    freed: Mapping[PersonId, str]  # those of them that people who have left still had
     groups: Mapping[str, tuple[str, str]]  # that are new, or called otherwise
     gone: Collection[str]  # groups
     regrouped: bool
@@ -239,17 +241,36 @@ class Intake:
         comes first. Requests are woken by the last; where it was never reached, the next intake
         makes up for it.
         """
-        everybody: list[PersonId | Person] = [*self.left, *self.changed]
-        some = [everybody[at : at + AT_ONCE] for at in range(0, len(everybody), AT_ONCE)]
-        if not some and (self.regrouped or self.broken_off):
-            some = [[]]
-        last = len(some) - 1
+        parts = self._parts() or ([_Part()] if self.broken_off else [])
         return [
-            partial(
-                _take_in, intake=self, some=part, now=now, first=n == 0, last=n == last, whole=whole
-            )
-            for n, part in enumerate(some)
+            partial(_take_in, intake=self, part=part, now=now, last=part is parts[-1], whole=whole)
+            for part in parts
         ]
+
+    def _parts(self) -> list["_Part"]:
+        everybody: list[PersonId | Person] = [*self.left, *self.changed]
+        parts: list[_Part] = []
+        for kind, items, most in (
+            ("freed", [*self.freed], AT_ONCE),
+            ("groups", sorted(self.groups), GROUPS_AT_ONCE),
+            ("people", everybody, AT_ONCE),
+            ("gone", sorted(self.gone), GROUPS_AT_ONCE),
+        ):
+            for at in range(0, len(items), most):
+                if at or not parts:
+                    parts.append(_Part())
+                setattr(parts[-1], kind, items[at : at + most])
+        return parts
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one transaction takes in, in this order."""
+
+    freed: Sequence[PersonId] = ()
+    groups: Sequence[str] = ()
+    people: Sequence[PersonId | Person] = ()
+    gone: Sequence[str] = ()
 
 
 def people(
@@ -336,13 +357,15 @@ def compare(
     if held and len(losing) > 5 and len(losing) * 20 > len(active):
         raise TooMuchError(losing, len(active))
     changed = [p for p in listed if not _is_past(rows.get(p.id), p) and _differs(rows.get(p.id), p)]
+    moved = {p.id: p.email for p in changed if p.id in rows and _has_moved(rows[p.id], p)}
     there = select(GroupRow).where(~col(GroupRow.gone))
     known = {g.id: (g.source, g.name) for g in session.execute(there).scalars()}
     wanted = {str(g.id): (g.source, g.name) for g in groups}
     return Intake(
         sorted(changed, key=lambda p: p.id not in dropped),
         leaving,
-        {p.id: p.email for p in changed if p.id in rows and _has_moved(rows[p.id], p)},
+        moved,
+        _freed(rows.values(), moved),
         {id_: group for id_, group in wanted.items() if known.get(id_) != group},
         known.keys() - wanted.keys(),
         regrouped=known != wanted,
@@ -351,38 +374,30 @@ def compare(
 
 
 def _take_in(
-    tx: Write,
-    *,
-    intake: Intake,
-    some: Sequence[PersonId | Person],
-    now: datetime,
-    first: bool,
-    last: bool,
-    whole: bool,
+    tx: Write, *, intake: Intake, part: _Part, now: datetime, last: bool, whole: bool
 ) -> None:
     tx.alone()
-    if first:
-        _add_groups(tx, intake.groups)
-        _give_up_addresses(tx, intake.moved)
-    ids = [one.id if isinstance(one, Person) else one for one in some]
+    _give_up_addresses(tx, {id_: intake.freed[id_] for id_ in part.freed})
+    _add_groups(tx, {id_: intake.groups[id_] for id_ in part.groups})
+    ids = [one.id if isinstance(one, Person) else one for one in part.people]
     rows = {row.id: row for row in tx.execute(_THESE, {"ids": ids}).scalars()}
     burdened = _burdened(tx, [id_ for id_ in ids if id_ in intake.moved])
     lost: Lost = {}
     touching = Touching(rows.values())
-    for one in some:
+    for one in part.people:
         if isinstance(one, Person):
             _store_person(tx, rows.get(one.id), one, now, lost, burdened=burdened)
         else:
             _let_go(rows[one], now)
-    touching.newcomers(one for one in some if isinstance(one, Person) and one.id not in rows)
-    touching.groups(intake.groups if first else ())
+    touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)
+    touching.groups(part.groups)
     tx.flush()
+    gone = [{"of": id_, "gone": True} for id_ in part.gone]
+    batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
     _tell_of(tx, lost, now)
     tx.execute(update(CompanyRow).values(syncing=not (last and whole)))
     touched.note(tx, touching.done(), held=not last)
     if last:
-        gone = [{"of": id_, "gone": True} for id_ in sorted(intake.gone)]
-        batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
         touched.release(tx)
         detail = {"changed": intake.size, "left": list(intake.left)}
         audit.append(tx, [(None, AuditEntry("people_synced", SYSTEM, detail))], now)
@@ -566,10 +581,14 @@ def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
         if row.account is not None and load_account(row.account) is None:
             cleared |= {"slack": None, "account": None}  # what Slack said cannot be read
     tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(cleared))
-    theirs = col(GrantRow.account_id).in_(
-        select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
+    theirs = (
+        select(col(AccountRow.id))
+        .join(GrantRow, col(GrantRow.account_id) == col(AccountRow.id))
+        .where(col(AccountRow.person_id) == person, col(GrantRow.state) == GrantState.WANTED.value)
+        .distinct()
     )
-    _begin_what_waited(tx, theirs, now)
+    if accounts := [AccountId(id_ or 0) for id_ in tx.execute(theirs).scalars()]:
+        apply.bump(tx, accounts, now)
     log = [AuditEntry("tie_confirmed", by, {"person": person})]
     changed(tx, log, now, Touched(people={person}))
 
@@ -589,10 +608,9 @@ def _tell_of(tx: Write, lost: Lost, now: datetime) -> None:
 
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     """Say something to all admins who may decide anything, once for each key."""
-    ids = formerly(tx)
-    named = [
-        ids.get(PersonId(a), a) for a in tx.execute(select(col(CompanyRow.admins))).scalar_one()
-    ]
+    admins = tx.execute(select(col(CompanyRow.admins))).scalar_one()
+    ids = now_known_as(tx, map(PersonId, admins))
+    named = [ids.get(PersonId(admin), admin) for admin in admins]
     rows = tx.execute(_THESE, {"ids": named}).scalars()
     people = ((PersonId(r.id), load_person(r.body, r.account)) for r in rows)
     able = [id_ for id_, person in people if person and person.may_ask]
@@ -624,16 +642,10 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
         return False
     tx.execute(update(CompanyRow).values(paused=paused, epoch=tx.epoch))
     if not paused:
-        _begin_what_waited(tx, true(), now)
+        touched.note(tx, Touched(waiting=True))
     action = "paused" if paused else "resumed"
     audit.append(tx, [(None, AuditEntry(action, by))], now)
     return True
-
-
-def _begin_what_waited(tx: Write, of: ColumnElement[bool], now: datetime) -> None:
-    waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted", of).distinct()
-    if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
-        apply.bump(tx, accounts, now)
 
 
 def flows(tx: Write, listed: Iterable[tuple[Revision, bool]], now: datetime) -> None:
@@ -663,14 +675,18 @@ def flow_steps(
         *((other[at : at + FLOWS_AT_ONCE], []) for at in range(0, len(other), FLOWS_AT_ONCE)),
         *(([], gone[at : at + FLOWS_AT_ONCE]) for at in range(0, len(gone), FLOWS_AT_ONCE)),
     ]
-    return [partial(_take_in_flows, other=few, gone=left, now=now) for few, left in some]
+    return [partial(_take_in_flows, other=few, gone=left, ids=ids, now=now) for few, left in some]
 
 
 def _take_in_flows(
-    tx: Write, *, other: Sequence[tuple[Revision, bool]], gone: Sequence[str], now: datetime
+    tx: Write,
+    *,
+    other: Sequence[tuple[Revision, bool]],
+    gone: Sequence[str],
+    ids: Mapping[PersonId, PersonId],
+    now: datetime,
 ) -> None:
     tx.alone()
-    ids = formerly(tx)
     names = [*gone, *(revision.name.casefold() for revision, _ in other)]
     these = select(FlowRow).where(among(col(FlowRow.name), "names")).order_by(col(FlowRow.id))
     rows = {r.name: r for r in tx.execute(these, {"names": names}).scalars()}
@@ -711,31 +727,78 @@ def _newest_revision(tx: Write, row: FlowRow) -> int:
     return max(row.revision, tx.execute(newest).scalar() or 0)
 
 
-def integrations(
-    tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]], now: datetime
-) -> None:
-    """Take in connected systems: id, name, kind, settings (secrets only as references).
+def integrations(tx: Write, listed: Iterable[Listed], now: datetime) -> None:
+    """Take in all connected systems in this one transaction, as `integration_steps` says."""
+    tx.alone()
+    for step in integration_steps(tx, listed, now):
+        step(tx)
+
+
+def integration_steps(session: Read, listed: Iterable[Listed], now: datetime) -> list[SyncStep]:
+    """Compare connected systems with what is known; return what to do, each in its transaction.
 
     What is listed no more stays connected, so that what runs there ends; it offers nothing more.
     """
+    known = {row.id: row for row in session.execute(select(IntegrationRow)).scalars()}
+    # Settings as the store gives them back: a tuple would be different for ever.
+    wanted = {id_: (id_, name, kind, _plain(body)) for id_, name, kind, body in listed}
+    other = [of for id_, of in wanted.items() if id_ not in known or _is_other(known[id_], of)]
+    gone = {
+        id_: session.execute(_HOW_MANY, {"system": id_}).scalar_one()
+        for id_, row in known.items()
+        if id_ not in wanted and row.listed
+    }
+    left, most = [*gone], SYSTEMS_AT_ONCE
+    return [
+        *(
+            partial(_take_in_systems, other=other[at : at + most], gone={}, now=now)
+            for at in range(0, len(other), most)
+        ),
+        *(
+            partial(
+                _take_in_systems,
+                other=(),
+                gone={id_: gone[id_] for id_ in left[at : at + most]},
+                now=now,
+            )
+            for at in range(0, len(left), most)
+        ),
+    ]
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    return plain
+
+
+def _is_other(row: IntegrationRow, of: Listed) -> bool:
+    _, name, kind, settings = of
+    return (row.name, row.kind, row.body, row.listed) != (name, kind, settings, True)
+
+
+def _take_in_systems(
+    tx: Write, *, other: Sequence[Listed], gone: Mapping[str, int], now: datetime
+) -> None:
+    """`gone` says how much could be had there."""
     tx.alone()
-    known = {row.id: row for row in tx.execute(select(IntegrationRow)).scalars()}
-    wanted = {id_: (name, kind, dict(settings)) for id_, name, kind, settings in listed}
+    these = select(IntegrationRow).where(among(col(IntegrationRow.id), "ids"))
+    ids = [*gone, *(of[0] for of in other)]
+    known = {row.id: row for row in tx.execute(these, {"ids": ids}).scalars()}
     log: Log = []
     what = Touched()
-    for id_, (name, kind, body) in wanted.items():
+    for of in other:
+        id_, name, kind, settings = of
         row = known.get(id_)
         if row is None:
-            tx.add(IntegrationRow(id=id_, name=name, kind=kind, body=body))
-        elif (row.name, row.kind, row.body, row.listed) != (name, kind, body, True):
-            row.name, row.kind, row.body, row.listed = name, kind, body, True
+            tx.add(IntegrationRow(id=id_, name=name, kind=kind, body=dict(settings)))
+        elif _is_other(row, of):
+            row.name, row.kind, row.body, row.listed = name, kind, dict(settings), True
         else:
             continue
         log.append((None, AuditEntry("integration_saved", SYSTEM, {"integration": id_})))
-    for id_, row in known.items():
-        if id_ not in wanted and row.listed:
-            row.listed = False
-            there = tx.execute(_HOW_MANY, {"system": id_}).scalar_one()
+    for id_, there in gone.items():
+        if known[id_].listed:
+            known[id_].listed = False
             detail = {"integration": id_, "gone": there}
             log.append((None, AuditEntry("integration_dropped", SYSTEM, detail)))
             what.systems.add(id_)
@@ -1047,15 +1110,25 @@ def _is_past(row: PersonRow | _Known | None, person: Person) -> bool:
     return row.successor is not None or _has_moved(row, person)
 
 
-def _give_up_addresses(tx: Write, moved: Mapping[PersonId, str]) -> None:
+def _freed(known: Iterable[_Known], moved: Mapping[PersonId, str]) -> dict[PersonId, str]:
+    """Return who has left, and still has an address that somebody else has now."""
+    taken = {address(email) for email in moved.values()}
+    return {
+        PersonId(row.id): row.email
+        for row in known
+        if row.status == PersonStatus.INACTIVE
+        and row.id not in moved
+        and address(row.email) in taken
+    }
+
+
+def _give_up_addresses(tx: Write, of: Mapping[PersonId, str]) -> None:
     """Leave addresses of people who have left to who has them now.
 
     Both ids were known at one time: they are two people.
     """
-    taken = {address(email) for email in moved.values()}
-    left = col(PersonRow.status) == PersonStatus.INACTIVE.value
-    for row in tx.execute(select(PersonRow).where(left)).scalars() if taken else ():
-        if row.id not in moved and address(row.email) in taken:
+    for row in tx.execute(_THESE, {"ids": list(of)}).scalars() if of else ():
+        if row.status == PersonStatus.INACTIVE and row.email == of[PersonId(row.id)]:
             row.email, row.body = "", with_fields(row.body, {"email": ""})
 
 
