@@ -187,7 +187,12 @@ def _servers(
     events = Events(bolt, settings.signing_secret_now, services.turns) if posted else None
     live = (lambda: links.live if links else 0) if links or not events else None
     health = Health(
-        services, duty, live, lambda: servers.listening("LATCHKEY_HTTP"), services.vitals.faults
+        services,
+        duty,
+        live,
+        lambda: servers.listening("LATCHKEY_HTTP"),
+        services.vitals.faults,
+        lambda: services.companies.catalogues.looked,
     )
     if settings.listen or settings.listen_for_probes:
         services.vitals.registry.register(Stored(services))

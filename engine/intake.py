@@ -34,6 +34,7 @@ class Difference:
     changed: Sequence[Person]
     left: Sequence[PersonId]
     moved: Mapping[PersonId, str]  # the new addresses
+    freed: Mapping[PersonId, str]  # those of them that people who have left still had
     groups: KnownGroups  # that are new, or called otherwise
     gone: Collection[str]  # groups
     regrouped: bool
@@ -64,11 +65,13 @@ def compare(
     if held and is_too_much(len(losing), len(active)):
         raise TooMuchError(losing, len(active))
     changed = [p for p in listed if is_new(known.get(p.id), p)]
+    moved = {p.id: p.email for p in changed if p.id in known and has_moved(known[p.id].email, p)}
     wanted = {str(g.id): (g.source, g.name) for g in groups}
     return Difference(
         sorted(changed, key=lambda p: p.id not in dropped),
         leaving,
-        {p.id: p.email for p in changed if p.id in known and has_moved(known[p.id].email, p)},
+        moved,
+        freed(known.values(), moved),
         {id_: group for id_, group in wanted.items() if known_groups.get(id_) != group},
         known_groups.keys() - wanted.keys(),
         regrouped=known_groups != wanted,
@@ -100,6 +103,19 @@ def is_new(known: KnownPerson | None, person: Person) -> bool:
 def has_moved(email: str, person: Person) -> bool:
     """Tell whether somebody is listed with another address than the one known."""
     return address(email) != address(person.email)
+
+
+def freed(known: Iterable[KnownPerson], moved: Mapping[PersonId, str]) -> dict[PersonId, str]:
+    """Return who has left, and still has an address that somebody else has by now.
+
+    Both ids were known at one time: they are two people.
+    """
+    taken = {address(email) for email in moved.values()}
+    return {
+        one.id: one.email
+        for one in known
+        if not one.active and one.id not in moved and address(one.email) in taken
+    }
 
 
 def voids(before: Person | None, after: Person) -> bool:

@@ -21,7 +21,8 @@ from storage.database import Database, Read
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from storage.types import among, together
 
-PAGE = 2000  # resources that are read at once
+PAGE = 20_000  # resources that are read at once: SQLite steps over those before them each time
+NAMES = 2000  # that are looked up at once
 TOGETHER = 500  # in one text
 BEHIND = 2.0  # seconds that a search may be, while what is new is prepared
 
@@ -43,7 +44,6 @@ _RESOURCES = select(
 ).where(col(ResourceRow.integration_id) == bindparam("system"))
 _CHANGED = (
     _RESOURCES.where(
-        col(ResourceRow.epoch) >= bindparam("epoch"),
         tuple_(col(ResourceRow.epoch), col(ResourceRow.id))
         > tuple_(bindparam("epoch"), bindparam("after")),
     )
@@ -141,17 +141,19 @@ class Lines:
 
     def changed(self, gone: Collection[int], come: Iterable[_Entry]) -> "Lines":
         """Return the lines without some, by their ids, and with others: the rest is shared."""
+        if not self._texts:
+            return Lines([_Text(some) for some in _cut_up(sorted(come))])
         firsts = [text.first for text in self._texts]
         at: dict[int, list[_Entry]] = {}
         for entry in come:
             at.setdefault(max(0, bisect_right(firsts, entry[:2]) - 1), []).append(entry)
         texts: list[_Text] = []
-        for number, text in enumerate(self._texts or [None]):
+        for number, text in enumerate(self._texts):
             mine = at.get(number, [])
-            if text and not mine and not text.has_any(gone):
+            if not mine and not text.has_any(gone):
                 texts.append(text)
                 continue
-            entries = sorted([*(e for e in text or () if e.id not in gone), *mine])
+            entries = sorted([*(e for e in text if e.id not in gone), *mine])
             texts += [_Text(some) for some in _cut_up(entries)]
         return Lines(texts)
 
@@ -195,20 +197,25 @@ class Catalogue:
             for kind in {**self._lines, **come}
             if (made := self._lines.get(kind, Lines()).changed(gone, come.get(kind, ())))
         }
+        return Catalogue(self.system, name, epoch, lines, self._named_but(found))
+
+    def _named_but(self, found: Mapping[int, _Resource]) -> Mapping[str, tuple[_Resource, ...]]:
+        """Return what names stand for, but for those that may stand for something else by now."""
+        if not self._named:
+            return {}
         others = {key for r in found.values() for key in (r.name, r.entry.key)}
-        named = {
+        return {
             key: resources
             for key, resources in self._named.items()
-            if key not in others and gone.isdisjoint(r.entry.id for r in resources)
+            if key not in others and found.keys().isdisjoint(r.entry.id for r in resources)
         }
-        return Catalogue(self.system, name, epoch, lines, named)
 
     def look_up(self, session: Read, names: Iterable[str]) -> None:
         """Read once what these names and paths, casefolded, stand for."""
         unknown = list({*names} - self._named.keys())
         found: dict[str, dict[int, _Resource]] = {name: {} for name in unknown}
-        for at in range(0, len(unknown), PAGE):
-            given = {"system": self.system, "names": unknown[at : at + PAGE]}
+        for at in range(0, len(unknown), NAMES):
+            given = {"system": self.system, "names": unknown[at : at + NAMES]}
             for resource in (*_read(session, _NAMED, given), *_read(session, _AT, given)):
                 for key in {resource.name, resource.entry.key} & found.keys():
                     found[key][resource.entry.id] = resource
@@ -282,6 +289,7 @@ class Catalogues:
         self._loading = threading.Lock()
         self._newest: dict[IntegrationId, Catalogue] = {}
         self._prepared = float("-inf")
+        self.looked = False  # at what there is, once, whatever came of it: a search need not wait
 
     def prepare(self, database: Database, flows: Iterable[AccessFlow]) -> None:
         """Read what is new of all systems, and what the flows name there."""
@@ -289,10 +297,13 @@ class Catalogues:
         for selector in (s for flow in flows for s in flow.revision.targets):
             names.setdefault(selector.integration, set()).update(selector.names)
         begun = time.monotonic()
-        with database.read() as session:
-            for catalogue in self._brought_up(session, session.ask(_SYSTEMS)).values():
-                catalogue.look_up(session, names.get(catalogue.system, ()))
-        self._prepared = begun
+        try:
+            with database.read() as session:
+                for catalogue in self._brought_up(session, session.ask(_SYSTEMS)).values():
+                    catalogue.look_up(session, names.get(catalogue.system, ()))
+            self._prepared = begun
+        finally:
+            self.looked = True
 
     def current(
         self, session: Read, systems: Collection[IntegrationId]

@@ -11,7 +11,7 @@ from engine.commands import Tick
 from engine.flow import MAX_DURATION
 from engine.request import RequestId
 from engine.retry import ALARM_AFTER, is_asleep, pause
-from storage import apply, facts
+from storage import apply, facts, touched
 from storage.company import Company, knowing
 from storage.database import Database, Read, Write
 from storage.tables import LIVE, ChangeRow, RequestRow
@@ -39,7 +39,7 @@ _IMPOSSIBLE = (
 # In one question: it is asked every second, and a change is seldom.
 _CHANGED = select(
     literal(0).label("id"), bindparam("now", type_=UtcDateTime).label("wake_at")
-).where(select(col(ChangeRow.id)).where(~col(ChangeRow.held)).exists())
+).where(select(col(ChangeRow.id)).where(touched.IS_DUE).exists())
 _ALL = union_all(select(_COME), select(_IMPOSSIBLE), _CHANGED).subquery()
 DUE = select(_ALL.c.id).order_by(_ALL.c.wake_at).limit(bindparam("limit"))
 _LIVE = (
@@ -64,7 +64,8 @@ def look(database: Database, now: datetime, limit: int) -> tuple[list[RequestId]
     (`storage.touched`); it may not be said before what is due is fewer than the limit.
     """
     with database.read() as session:
-        rows = session.ask(DUE, {"now": now, "never": now + NEVER, "limit": limit})
+        given = {**touched.moments(now), "never": now + NEVER, "limit": limit}
+        rows = session.ask(DUE, given)
     ids = [RequestId(id_) for (id_,) in rows if id_]
     return ids, len(ids) < len(rows)
 

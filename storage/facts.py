@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, or_, select, text
+from sqlalchemy import BindParameter, Select, bindparam, or_, select, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -43,12 +43,12 @@ _ONE = _REQUEST.where(col(RequestRow.id) == bindparam("id"))
 _SEVERAL = _IN_ORDER.where(among(col(RequestRow.id), "ids"))
 _MINE, _OTHER = aliased(GrantRow), aliased(GrantRow)
 _TOGETHER = _IN_ORDER.where(
-    col(RequestRow.id).in_(  # of the grants alone: an OR with a subquery would read all requests
-        select(col(_OTHER.request_id))
-        .join(_MINE, col(_MINE.account_id) == col(_OTHER.account_id))
-        .where(
-            among(col(_MINE.request_id), "ids"),
-            or_(col(_OTHER.open), among(col(_OTHER.request_id), "ids")),
+    col(RequestRow.id).in_(  # apart, in a union: with an OR all requests would be read
+        union(
+            select(col(RequestRow.id)).where(among(col(RequestRow.id), "ids")),
+            select(col(_OTHER.request_id))
+            .join(_MINE, col(_MINE.account_id) == col(_OTHER.account_id))
+            .where(among(col(_MINE.request_id), "ids"), col(_OTHER.open)),
         )
     )
 ).with_for_update()

@@ -17,11 +17,11 @@ from engine.directory import PersonId
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.port import Discovered
-from engine.request import AccountId
-from storage import apply, audit, batch, sync
+from storage import audit, batch, sync, touched
 from storage.codec import fields_of
 from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, IntegrationRow, ResourceRow
+from storage.touched import Touched
 
 __all__ = ["Connection", "Plan", "closed", "connections", "known_as", "plan", "steps"]
 
@@ -144,9 +144,7 @@ def _number(tx: Write, numbers: Sequence[tuple[int, str]]) -> None:
 
 def _finish(tx: Write, of: Plan, by: PersonId, now: datetime) -> None:
     sync.belongs(tx, of.integration, of.server)
-    accounts = [AccountId(id_) for id_ in tx.execute(_open_accounts(of.integration)).scalars()]
-    if accounts:
-        apply.bump(tx, accounts, now)
+    touched.note(tx, Touched(held_in={of.integration}))
     detail = {"integration": of.integration, "before": of.known, "server": of.server}
     audit.append(tx, [(None, AuditEntry("server_accepted", by, detail))], now)
 

@@ -78,21 +78,21 @@ class Words:
         """Return what the driver found as what it means."""
         if not self._out:
             return found
-        return [
-            tuple(
-                convert(value) if convert else value
-                for value, convert in zip(row, self._out, strict=True)
-            )
-            for row in found
-        ]
+        made = []
+        for row in found:
+            values = list(row)
+            for number, convert in self._out:
+                values[number] = convert(values[number])
+            made.append(tuple(values))
+        return made
 
     @cached_property
-    def _out(self) -> list[Callable[[Any], Any] | None]:
-        """Return what converts each column; nothing if none needs to be."""
+    def _out(self) -> list[tuple[int, Callable[[Any], Any]]]:
+        """Return what converts a column, by its number, for those that have to be."""
         columns = cast(TypedReturnsRows[Any], self._statement).exported_columns
         types = [column.type.dialect_impl(self._spoken) for column in columns]
         converts = [type_.result_processor(self._spoken, None) for type_ in types]
-        return converts if any(converts) else []
+        return [(number, convert) for number, convert in enumerate(converts) if convert]
 
 
 # They say nothing of one database: a process that opens several writes each of them once.

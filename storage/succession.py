@@ -17,7 +17,7 @@ from engine.request import OPERATOR, RequestId
 from engine.succession import Succession
 from storage import accounts, apply, audit, batch, facts, sync
 from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
-from storage.company import formerly
+from storage.company import now_known_as
 from storage.database import Read, Write
 from storage.secrets import KeyRing
 from storage.sync import known_person
@@ -98,7 +98,7 @@ def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) 
 def _as_they_are(tx: Write, pairs: Sequence[Succession]) -> list[Succession]:
     rows = tx.ask(_THESE, {"ids": [id_ for s in pairs for id_ in (s.old, s.new)]})
     known = {one.id: one for one in map(known_person, rows)}
-    newest = formerly(tx)
+    newest = now_known_as(tx, (s.new for s in pairs))
     return [s for s in pairs if s.fits(known.get(s.old), known.get(s.new), newest)]
 
 

@@ -192,6 +192,7 @@ class ChangeRow(SQLModel, table=True):
 
     Those with ids up to `after` are, but for those that somebody held `locked`. Those after
     `until` were made later. `held`: the intake that it is a part of has not come to its end.
+    `attempts` failed in a row, so that it waits until `due_at`.
     """
 
     __tablename__ = "change"
@@ -201,6 +202,8 @@ class ChangeRow(SQLModel, table=True):
     until: int
     locked: list[int] = _json()
     held: bool = False
+    attempts: int = _number(0)
+    due_at: datetime | None = _moment()
 
 
 class GrantRow(SQLModel, table=True):

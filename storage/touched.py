@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
     Select,
+    and_,
     bindparam,
     delete,
     func,
@@ -28,13 +29,15 @@ from sqlmodel import col
 from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
-from engine.request import WAITING, RequestId
+from engine.request import WAITING, AccountId, GrantState, RequestId
+from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 from engine.touch import Key, asks_managers, depends_on
-from storage import batch
+from storage import apply, batch
 from storage.company import Company
 from storage.database import Database, Read, Write
 from storage.tables import (
     LIVE,
+    AccountRow,
     AskRow,
     ChangeRow,
     DecisionRow,
@@ -43,9 +46,19 @@ from storage.tables import (
     RequestRow,
     ResourceRow,
 )
+from storage.types import among
 
 WOKEN = 200  # requests in one transaction, which others wait for
 
+# Nothing waits for longer: where the clock has been set back, or a hand wrote it, it is due.
+IS_DUE = and_(
+    ~col(ChangeRow.held),
+    or_(
+        col(ChangeRow.due_at).is_(None),
+        col(ChangeRow.due_at) <= bindparam("now"),
+        col(ChangeRow.due_at) > bindparam("latest"),
+    ),
+)
 _NEWEST = select(func.max(col(RequestRow.id)))
 _FIRST = (
     select(
@@ -55,7 +68,7 @@ _FIRST = (
         col(ChangeRow.until),
         col(ChangeRow.locked),
     )
-    .where(~col(ChangeRow.held), col(ChangeRow.id) > bindparam("but"))
+    .where(IS_DUE, col(ChangeRow.id) > bindparam("but"))
     .order_by(col(ChangeRow.id))
     .limit(1)
 )
@@ -63,7 +76,11 @@ _FIRST = (
 
 @dataclass(slots=True)
 class Touched:
-    """What a change touches. `keys`: what people fulfil conditions by. `admins`: who they are."""
+    """What a change touches. `keys`: what people fulfil conditions by. `admins`: who they are.
+
+    `waiting` and `held_in` touch no request, but accounts: those on which something waits to begin,
+    and those that hold something in these systems. They are a change of their own.
+    """
 
     people: set[str] = field(default_factory=set[str])
     keys: set[Key] = field(default_factory=set[Key])
@@ -72,6 +89,12 @@ class Touched:
     systems: set[str] = field(default_factory=set[str])  # that offer nothing more
     admins: bool = False
     everything: bool = False
+    waiting: bool = False
+    held_in: set[str] = field(default_factory=set[str])
+
+    @property
+    def of_accounts(self) -> bool:
+        return self.waiting or bool(self.held_in)
 
     def __bool__(self) -> bool:
         return any(getattr(self, part.name) for part in fields(self))
@@ -85,6 +108,8 @@ class Touched:
             "systems": sorted(self.systems),
             "admins": self.admins,
             "everything": self.everything,
+            "waiting": self.waiting,
+            "held_in": sorted(self.held_in),
         }
 
 
@@ -119,7 +144,7 @@ def note(tx: Write, touched: Touched, *, held: bool = False) -> None:
     ((until,),) = tx.ask(_NEWEST) if touched else ((None,),)
     if until is not None:  # who asks later knows it already
         row = {"what": touched.dumped(), "after": 0, "until": until, "locked": [], "held": held}
-        batch.add(tx, ChangeRow, [row])
+        batch.add(tx, ChangeRow, [row | {"attempts": 0, "due_at": None}])
         tx.wake("clock")
 
 
@@ -129,17 +154,22 @@ def release(tx: Write) -> None:
     tx.wake("clock")
 
 
-def first(database: Database, but: int = 0) -> Change | None:
-    """Return the oldest change that is not through, of those after `but`."""
+def moments(now: datetime) -> dict[str, datetime]:
+    """Return what `IS_DUE` is asked with."""
+    return {"now": now, "latest": now + LONGEST_PAUSE}
+
+
+def first(database: Database, now: datetime, but: int = 0) -> Change | None:
+    """Return the oldest change that is not through and is due, of those after `but`."""
     with database.read() as session:
-        for id_, what, after, until, locked in session.ask(_FIRST, {"but": but}):
+        for id_, what, after, until, locked in session.ask(_FIRST, {"but": but, **moments(now)}):
             it, still = _read(session, id_ or 0, what, locked)
             return Change(id_ or 0, it, after, until, tuple(still))
     return None
 
 
 def requests(session: Read, company: Company, change: Change) -> list[RequestId]:
-    """Return the next live requests that it touches, in the order of their ids."""
+    """Return the next live requests that it touches, or whose accounts it does, by their ids."""
     touched = change.touched
     under = [of for of, r in company.revisions.items() if depends_on(r, touched.keys)]
     parts = [*_of_people(touched.people), *_under(under), *_managed(company, touched.people)]
@@ -151,6 +181,11 @@ def requests(session: Read, company: Company, change: Change) -> list[RequestId]
         parts.append(_granting(col(ResourceRow.id).in_(touched.resources)))
     if touched.systems:
         parts.append(_granting(col(ResourceRow.integration_id).in_(touched.systems)))
+    if touched.waiting:
+        parts.append(_with_grants(col(GrantRow.state) == GrantState.WANTED.value))
+    if touched.held_in:
+        there = col(AccountRow.integration_id).in_(touched.held_in)
+        parts.append(_with_grants(and_(col(GrantRow.open), there)))
     if touched.admins:
         parts.append(_live().where(col(RequestRow.state).in_([s.value for s in WAITING])))
     if not parts:
@@ -167,21 +202,49 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
 
     Those that somebody holds locked are left for the next time. Where none are, it is through.
     """
+    if change.touched.of_accounts:
+        return _look_at_accounts(tx, change, ids, now)
     wanted = [*change.locked, *ids]
     mine = select(col(RequestRow.id)).where(col(RequestRow.id).in_(wanted))
     in_order = mine.order_by(col(RequestRow.id)).with_for_update(skip_locked=True)
     free = [*tx.execute(in_order).scalars()]
     later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
     tx.execute(update(RequestRow).where(col(RequestRow.id).in_(free), later).values(wake_at=now))
-    left = sorted(set(wanted) - set(free))
+    _come(tx, change, ids, sorted(set(wanted) - set(free)))
+    return len(free)
+
+
+def _look_at_accounts(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:
+    """Have the accounts of these requests brought in line."""
+    theirs = select(col(GrantRow.account_id)).where(
+        among(col(GrantRow.request_id), "ids"), col(GrantRow.open)
+    )
+    if accounts := {AccountId(id_) for id_ in tx.execute(theirs, {"ids": list(ids)}).scalars()}:
+        apply.bump(tx, accounts, now)
+    _come(tx, change, ids, [])
+    return len(ids)
+
+
+def _come(tx: Write, change: Change, ids: Sequence[RequestId], left: Sequence[int]) -> None:
+    """Note how far a change has come."""
     this = col(ChangeRow.id) == change.id
     if ids or left:
         after = ids[-1] if ids else change.after
-        tx.execute(update(ChangeRow).where(this).values(after=after, locked=left))
+        come = {"after": after, "locked": list(left), "attempts": 0, "due_at": None}
+        tx.execute(update(ChangeRow).where(this).values(come))
     else:
         tx.execute(delete(ChangeRow).where(this))
     tx.wake("clock")
-    return len(free)
+
+
+def fail(tx: Write, company: Company, change: Change, why: str, now: datetime) -> None:
+    """Put off a change of which it cannot be told whom it touches; at three failures tell so."""
+    this = update(ChangeRow).where(col(ChangeRow.id) == change.id)
+    counted = this.values(attempts=col(ChangeRow.attempts) + 1).returning(col(ChangeRow.attempts))
+    for attempts in tx.execute(counted).scalars().all():
+        tx.execute(this.values(due_at=now + pause(attempts)))
+        if attempts == ALARM_AFTER:
+            apply.tell(tx, apply.alarm(company.admins, alarms.unwoken(change.id, why)), now)
 
 
 def _live() -> Select[Any]:
@@ -227,3 +290,13 @@ def _granting(there: ColumnElement[bool]) -> Select[Any]:
         .where(col(GrantRow.open), there)
     )
     return _live().where(col(RequestRow.id).in_(grants))
+
+
+def _with_grants(that: ColumnElement[bool]) -> Select[Any]:
+    """Select those with such a grant, which may be most of them."""
+    grants = (
+        select(col(GrantRow.request_id))
+        .join(AccountRow, col(AccountRow.id) == col(GrantRow.account_id))
+        .where(col(GrantRow.request_id) == col(RequestRow.id), that)
+    )
+    return _live().where(grants.exists())

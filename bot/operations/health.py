@@ -21,7 +21,8 @@ LAG_OF = {"jobs": 900.0}  # reading all resources of a large system takes its ti
 class Health:
     """`links` counts the links that are alive; None: Slack sends its events by HTTP.
 
-    `listens`: whether it could.
+    `listens`: whether it could. `searches`: whether what can be had was looked at, once: until then
+    a search takes longer than Slack waits.
     `faults`: what is out of order by itself while people can work and access ends, by its name.
     """
 
@@ -30,6 +31,7 @@ class Health:
     links: Callable[[], int] | None
     listens: Callable[[], bool] = lambda: True
     faults: Callable[[], Mapping[str, str]] = dict
+    searches: Callable[[], bool] = lambda: True
 
     def alive(self) -> bool:
         """Whether the loops run. If not, only a restart helps.
@@ -47,6 +49,7 @@ class Health:
         found = {
             "database": self._database(),
             "slack": self._slack(),
+            "search": "" if self.searches() else "what can be had is being read",
             "loops": ", ".join(
                 f"{name} is {loop.lag:.0f} s behind"
                 for name, loop in self.loops.items()

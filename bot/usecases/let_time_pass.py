@@ -10,7 +10,7 @@ from engine.outcome import Tell
 from engine.request import RequestId
 from storage import apply, clock, touched
 from storage.company import Company
-from storage.database import is_away
+from storage.database import is_away, is_locked
 from storage.touched import Change
 from storage.unread import Finding
 
@@ -58,20 +58,33 @@ def tell_of_unreadable(services: Services) -> None:
 def wake_touched(services: Services, begin: Callable[[], None]) -> None:
     """Wake what changes of facts touch, in parts, each of which `begin` hears of before it begins.
 
-    One that fails keeps nobody from their end.
+    One that fails keeps nobody from their end: it is put off, the others go on.
     """
     done = 0
-    while change := touched.first(services.database, done):
+    while change := touched.first(services.database, services.clock.now(), done):
         begin()
         try:
             woken = _wake(services, change)
         except Exception as fault:
             if is_away(fault):
                 raise
-            log.exception("what a change touches was not woken", change=change.id)
+            if not is_locked(fault):
+                log.exception("what a change touches was not woken", change=change.id)
+                _put_off_change(services, change, type(fault).__name__)
             woken = 0
         if not woken:  # it is through, or it is tried again in a second
             done = change.id
+
+
+def _put_off_change(services: Services, change: Change, why: str) -> None:
+    try:
+        services.write(
+            lambda tx, c: touched.fail(tx, c, change, why, services.clock.now()), urgent=True
+        )
+    except Exception as fault:
+        if is_away(fault):
+            raise
+        log.exception("a change could not be put off", change=change.id)
 
 
 def _wake(services: Services, change: Change) -> int:

@@ -40,10 +40,9 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
 
     def the_rest(tx: Write, known: int) -> bool:
         tx.alone()
-        if not sync.is_so(tx, people, known):
+        if not sync.is_so(tx, people, known) or sync.integration_steps(tx, systems, now):
             return False  # another process is at another set: it is compared again
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
-        sync.integrations(tx, systems, now)
         if digest:
             sets.applied(tx, digest, now)
         sync.end(tx)
@@ -57,6 +56,7 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             there = sync.compare(session, people, listed.groups, held=False)
             left = there.steps(now, whole=False) if there.differs else []
             left += sync.flow_steps(session, flows, now)
+            left += sync.integration_steps(session, systems, now)
         for step in left:
             services.transaction(partial(_patiently, step))
         if not left and services.transaction(partial(the_rest, known=known)):

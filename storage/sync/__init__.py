@@ -8,6 +8,7 @@ from storage.sync.access_flows import FLOWS_AT_ONCE, flow_steps, flows
 from storage.sync.administration import administrators, pause, tell_admins
 from storage.sync.directory import (
     AT_ONCE,
+    GROUPS_AT_ONCE,
     KNOWN,
     Intake,
     begin,
@@ -28,15 +29,23 @@ from storage.sync.resources import (
     inventory,
 )
 from storage.sync.step import SyncStep
-from storage.sync.systems import belongs, integrations, server_of
+from storage.sync.systems import (
+    SYSTEMS_AT_ONCE,
+    belongs,
+    integration_steps,
+    integrations,
+    server_of,
+)
 from storage.sync.ties import confirm, place, regrade, suspend, tie, void
 from storage.sync.touching import Touching, changed
 
 __all__ = [
     "AT_ONCE",
     "FLOWS_AT_ONCE",
+    "GROUPS_AT_ONCE",
     "KNOWN",
     "ROWS_AT_ONCE",
+    "SYSTEMS_AT_ONCE",
     "Discovery",
     "Intake",
     "SyncStep",
@@ -54,6 +63,7 @@ __all__ = [
     "epoch",
     "flow_steps",
     "flows",
+    "integration_steps",
     "integrations",
     "inventory",
     "is_so",

@@ -1,6 +1,6 @@
 """Takes in flows by name: each change makes a revision; what is not listed is deleted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from engine import flow
+from engine.directory import PersonId
 from engine.flow import KnownFlow, Revision
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
@@ -48,19 +49,24 @@ def flow_steps(
         name: KnownFlow(load_revision(body), active=active, deleted=deleted)
         for name, active, deleted, body in session.execute(_FLOWS)
     }
-    other, gone = flow.compare(known, listed, formerly(session))
+    ids = formerly(session)
+    other, gone = flow.compare(known, listed, ids)
     some = [
         *((other[at : at + FLOWS_AT_ONCE], []) for at in range(0, len(other), FLOWS_AT_ONCE)),
         *(([], gone[at : at + FLOWS_AT_ONCE]) for at in range(0, len(gone), FLOWS_AT_ONCE)),
     ]
-    return [partial(_take_in_flows, other=few, gone=left, now=now) for few, left in some]
+    return [partial(_take_in_flows, other=few, gone=left, ids=ids, now=now) for few, left in some]
 
 
 def _take_in_flows(
-    tx: Write, *, other: Sequence[tuple[Revision, bool]], gone: Sequence[str], now: datetime
+    tx: Write,
+    *,
+    other: Sequence[tuple[Revision, bool]],
+    gone: Sequence[str],
+    ids: Mapping[PersonId, PersonId],
+    now: datetime,
 ) -> None:
     tx.alone()
-    ids = formerly(tx)
     names = [*gone, *(revision.name.casefold() for revision, _ in other)]
     these = select(FlowRow).where(among(col(FlowRow.name), "names")).order_by(col(FlowRow.id))
     rows = {r.name: r for r in tx.execute(these, {"names": names}).scalars()}

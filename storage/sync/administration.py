@@ -3,28 +3,27 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from engine.alarms import Said
 from engine.directory import PersonId
 from engine.outcome import AuditEntry
-from engine.request import SYSTEM, AccountId
+from engine.request import SYSTEM
 from storage import apply, audit, touched
 from storage.codec import load_person
-from storage.company import formerly
+from storage.company import now_known_as
 from storage.database import Write
 from storage.sync.touching import THESE
-from storage.tables import CompanyRow, GrantRow
+from storage.tables import CompanyRow
 from storage.touched import Touched
 
 
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     """Say something to all admins who may decide anything, once for each key."""
-    ids = formerly(tx)
-    named = [
-        ids.get(PersonId(a), a) for a in tx.execute(select(col(CompanyRow.admins))).scalar_one()
-    ]
+    admins = tx.execute(select(col(CompanyRow.admins))).scalar_one()
+    ids = now_known_as(tx, map(PersonId, admins))
+    named = [ids.get(PersonId(admin), admin) for admin in admins]
     rows = tx.execute(THESE, {"ids": named}).scalars()
     people = ((PersonId(r.id), load_person(r.body, r.account)) for r in rows)
     able = [id_ for id_, person in people if person and person.may_ask]
@@ -48,13 +47,7 @@ def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
         return False
     tx.execute(update(CompanyRow).values(paused=paused, epoch=tx.epoch))
     if not paused:
-        begin_what_waited(tx, true(), now)
+        touched.note(tx, Touched(waiting=True))
     action = "paused" if paused else "resumed"
     audit.append(tx, [(None, AuditEntry(action, by))], now)
     return True
-
-
-def begin_what_waited(tx: Write, of: ColumnElement[bool], now: datetime) -> None:
-    waiting = select(col(GrantRow.account_id)).where(col(GrantRow.state) == "wanted", of).distinct()
-    if accounts := [AccountId(id_) for id_ in tx.execute(waiting).scalars()]:
-        apply.bump(tx, accounts, now)

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import col
 
 from engine import alarms, intake
-from engine.directory import Group, KnownPerson, Person, PersonId, PersonStatus, address
+from engine.directory import Group, KnownPerson, Person, PersonId, PersonStatus
 from engine.intake import Difference
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
@@ -28,6 +28,7 @@ from storage.tables import AccountRow, CompanyRow, FlowRow, GroupRow, PersonRow,
 from storage.types import among
 
 AT_ONCE = 50  # people in one transaction, which others wait for
+GROUPS_AT_ONCE = 100
 KNOWN = select(
     col(PersonRow.id),
     col(PersonRow.email),
@@ -69,17 +70,36 @@ class Intake:
         comes first. Requests are woken by the last; where it was never reached, the next intake
         makes up for it.
         """
-        everybody: list[PersonId | Person] = [*self.of.left, *self.of.changed]
-        some = [everybody[at : at + AT_ONCE] for at in range(0, len(everybody), AT_ONCE)]
-        if not some and (self.of.regrouped or self.broken_off):
-            some = [[]]
-        last = len(some) - 1
+        parts = self._parts() or ([_Part()] if self.broken_off else [])
         return [
-            partial(
-                _take_in, of=self.of, some=part, now=now, first=n == 0, last=n == last, whole=whole
-            )
-            for n, part in enumerate(some)
+            partial(_take_in, of=self.of, part=part, now=now, last=part is parts[-1], whole=whole)
+            for part in parts
         ]
+
+    def _parts(self) -> list["_Part"]:
+        everybody: list[PersonId | Person] = [*self.of.left, *self.of.changed]
+        parts: list[_Part] = []
+        for kind, items, most in (
+            ("freed", [*self.of.freed], AT_ONCE),
+            ("groups", sorted(self.of.groups), GROUPS_AT_ONCE),
+            ("people", everybody, AT_ONCE),
+            ("gone", sorted(self.of.gone), GROUPS_AT_ONCE),
+        ):
+            for at in range(0, len(items), most):
+                if at or not parts:
+                    parts.append(_Part())
+                setattr(parts[-1], kind, items[at : at + most])
+        return parts
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one transaction takes in, in this order."""
+
+    freed: Sequence[PersonId] = ()
+    groups: Sequence[str] = ()
+    people: Sequence[PersonId | Person] = ()
+    gone: Sequence[str] = ()
 
 
 def people(
@@ -191,38 +211,30 @@ def known_person(row: Sequence[Any], listed: Person | None = None) -> KnownPerso
 
 
 def _take_in(
-    tx: Write,
-    *,
-    of: Difference,
-    some: Sequence[PersonId | Person],
-    now: datetime,
-    first: bool,
-    last: bool,
-    whole: bool,
+    tx: Write, *, of: Difference, part: _Part, now: datetime, last: bool, whole: bool
 ) -> None:
     tx.alone()
-    if first:
-        _add_groups(tx, of.groups)
-        _give_up_addresses(tx, of.moved)
-    ids = [one.id if isinstance(one, Person) else one for one in some]
+    _give_up_addresses(tx, {id_: of.freed[id_] for id_ in part.freed})
+    _add_groups(tx, {id_: of.groups[id_] for id_ in part.groups})
+    ids = [one.id if isinstance(one, Person) else one for one in part.people]
     rows = {row.id: row for row in tx.execute(THESE, {"ids": ids}).scalars()}
     burdened = _burdened(tx, [id_ for id_ in ids if id_ in of.moved])
     lost: Lost = {}
     touching = Touching(rows.values())
-    for one in some:
+    for one in part.people:
         if isinstance(one, Person):
             _store_person(tx, rows.get(one.id), one, now, lost, burdened=burdened)
         else:
             _let_go(rows[one], now)
-    touching.newcomers(one for one in some if isinstance(one, Person) and one.id not in rows)
-    touching.groups(of.groups if first else ())
+    touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)
+    touching.groups(part.groups)
     tx.flush()
+    gone = [{"of": id_, "gone": True} for id_ in part.gone]
+    batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
     tell_of(tx, lost, now)
     tx.execute(update(CompanyRow).values(syncing=not (last and whole)))
     touched.note(tx, touching.done(), held=not last)
     if last:
-        gone = [{"of": id_, "gone": True} for id_ in sorted(of.gone)]
-        batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
         touched.release(tx)
         detail = {"changed": of.size, "left": list(of.left)}
         audit.append(tx, [(None, AuditEntry("people_synced", SYSTEM, detail))], now)
@@ -282,15 +294,10 @@ def _former(row: PersonRow) -> dict[str, str] | None:
     return former if {"name", "email"} <= former.keys() else None
 
 
-def _give_up_addresses(tx: Write, moved: Mapping[PersonId, str]) -> None:
-    """Leave addresses of people who have left to who has them now.
-
-    Both ids were known at one time: they are two people.
-    """
-    taken = {address(email) for email in moved.values()}
-    left = col(PersonRow.status) == PersonStatus.INACTIVE.value
-    for row in tx.execute(select(PersonRow).where(left)).scalars() if taken else ():
-        if row.id not in moved and address(row.email) in taken:
+def _give_up_addresses(tx: Write, of: Mapping[PersonId, str]) -> None:
+    """Leave addresses of people who have left to who has them now."""
+    for row in tx.execute(THESE, {"ids": list(of)}).scalars() if of else ():
+        if row.status == PersonStatus.INACTIVE and row.email == of[PersonId(row.id)]:
             row.email, row.body = "", with_fields(row.body, {"email": ""})
 
 

@@ -1,7 +1,9 @@
 """Takes in connected systems, and which server gave the numbers of their resources."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
@@ -12,41 +14,91 @@ from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from storage import audit, touched
 from storage.database import Read, Write
-from storage.sync.step import Log
+from storage.sync.step import Log, SyncStep
 from storage.tables import IntegrationRow, ResourceRow
 from storage.touched import Touched
+from storage.types import among
 
+SYSTEMS_AT_ONCE = 25
+Listed = tuple[str, str, str, Mapping[str, Any]]  # id, name, kind, settings (secrets by reference)
 _HOW_MANY = select(func.count()).where(
     col(ResourceRow.integration_id) == bindparam("system"),
     col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
 )
 
 
-def integrations(
-    tx: Write, listed: Iterable[tuple[str, str, str, Mapping[str, Any]]], now: datetime
-) -> None:
-    """Take in connected systems: id, name, kind, settings (secrets only as references).
+def integrations(tx: Write, listed: Iterable[Listed], now: datetime) -> None:
+    """Take in all connected systems in this one transaction, as `integration_steps` says."""
+    tx.alone()
+    for step in integration_steps(tx, listed, now):
+        step(tx)
+
+
+def integration_steps(session: Read, listed: Iterable[Listed], now: datetime) -> list[SyncStep]:
+    """Compare connected systems with what is known; return what to do, each in its transaction.
 
     What is listed no more stays connected, so that what runs there ends; it offers nothing more.
     """
+    known = {row.id: row for row in session.execute(select(IntegrationRow)).scalars()}
+    # Settings as the store gives them back: a tuple would be different for ever.
+    wanted = {id_: (id_, name, kind, _plain(body)) for id_, name, kind, body in listed}
+    other = [of for id_, of in wanted.items() if id_ not in known or _is_other(known[id_], of)]
+    gone = {
+        id_: session.execute(_HOW_MANY, {"system": id_}).scalar_one()
+        for id_, row in known.items()
+        if id_ not in wanted and row.listed
+    }
+    left, most = [*gone], SYSTEMS_AT_ONCE
+    return [
+        *(
+            partial(_take_in_systems, other=other[at : at + most], gone={}, now=now)
+            for at in range(0, len(other), most)
+        ),
+        *(
+            partial(
+                _take_in_systems,
+                other=(),
+                gone={id_: gone[id_] for id_ in left[at : at + most]},
+                now=now,
+            )
+            for at in range(0, len(left), most)
+        ),
+    ]
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    return plain
+
+
+def _is_other(row: IntegrationRow, of: Listed) -> bool:
+    _, name, kind, settings = of
+    return (row.name, row.kind, row.body, row.listed) != (name, kind, settings, True)
+
+
+def _take_in_systems(
+    tx: Write, *, other: Sequence[Listed], gone: Mapping[str, int], now: datetime
+) -> None:
+    """`gone` says how much could be had there."""
     tx.alone()
-    known = {row.id: row for row in tx.execute(select(IntegrationRow)).scalars()}
-    wanted = {id_: (name, kind, dict(settings)) for id_, name, kind, settings in listed}
+    these = select(IntegrationRow).where(among(col(IntegrationRow.id), "ids"))
+    ids = [*gone, *(of[0] for of in other)]
+    known = {row.id: row for row in tx.execute(these, {"ids": ids}).scalars()}
     log: Log = []
     what = Touched()
-    for id_, (name, kind, body) in wanted.items():
+    for of in other:
+        id_, name, kind, settings = of
         row = known.get(id_)
         if row is None:
-            tx.add(IntegrationRow(id=id_, name=name, kind=kind, body=body))
-        elif (row.name, row.kind, row.body, row.listed) != (name, kind, body, True):
-            row.name, row.kind, row.body, row.listed = name, kind, body, True
+            tx.add(IntegrationRow(id=id_, name=name, kind=kind, body=dict(settings)))
+        elif _is_other(row, of):
+            row.name, row.kind, row.body, row.listed = name, kind, dict(settings), True
         else:
             continue
         log.append((None, AuditEntry("integration_saved", SYSTEM, {"integration": id_})))
-    for id_, row in known.items():
-        if id_ not in wanted and row.listed:
-            row.listed = False
-            there = tx.execute(_HOW_MANY, {"system": id_}).scalar_one()
+    for id_, there in gone.items():
+        if known[id_].listed:
+            known[id_].listed = False
             detail = {"integration": id_, "gone": there}
             log.append((None, AuditEntry("integration_dropped", SYSTEM, detail)))
             what.systems.add(id_)

@@ -11,12 +11,12 @@ from sqlmodel import col
 from engine import alarms
 from engine.directory import PersonId, PersonStatus, SlackAccount
 from engine.outcome import AuditEntry
-from engine.request import SYSTEM
+from engine.request import SYSTEM, AccountId, GrantState
 from engine.touch import keys_between
-from storage import batch
+from storage import apply, batch
 from storage.codec import dump_account, fields_of, load_account
 from storage.database import Write
-from storage.sync.administration import begin_what_waited, tell_admins
+from storage.sync.administration import tell_admins
 from storage.sync.touching import THESE, Touching, changed, person_of
 from storage.tables import AccountRow, GrantRow, PersonRow
 from storage.touched import Touched
@@ -158,10 +158,14 @@ def confirm(tx: Write, person: PersonId, by: PersonId, now: datetime) -> None:
         if row.account is not None and load_account(row.account) is None:
             cleared |= {"slack": None, "account": None}  # what Slack said cannot be read
     tx.execute(update(PersonRow).where(col(PersonRow.id) == person).values(cleared))
-    theirs = col(GrantRow.account_id).in_(
-        select(col(AccountRow.id)).where(col(AccountRow.person_id) == person)
+    theirs = (
+        select(col(AccountRow.id))
+        .join(GrantRow, col(GrantRow.account_id) == col(AccountRow.id))
+        .where(col(AccountRow.person_id) == person, col(GrantRow.state) == GrantState.WANTED.value)
+        .distinct()
     )
-    begin_what_waited(tx, theirs, now)
+    if accounts := [AccountId(id_ or 0) for id_ in tx.execute(theirs).scalars()]:
+        apply.bump(tx, accounts, now)
     log = [AuditEntry("tie_confirmed", by, {"person": person})]
     changed(tx, log, now, Touched(people={person}))
 

@@ -1,13 +1,13 @@
 """Latchkey with 100,000 people, 1,000 flows and 1,000,000 entitlements.
 
 A click is the press of *Approve*, which opens a modal, from the link to its acknowledgement. The
-company is put straight into the store. What is read at a start is read by a process of its own.
+company is put straight into the store. What a start reads, and searches, are measured of the whole
+program in a process of its own, which Slack's requests are posted to.
 """
 
-import gc
+import http.client
 import json
-import subprocess
-import sys
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,31 +16,38 @@ from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-from sqlalchemy import insert, select, update
-from sqlmodel import col
+from slack_sdk.signature import SignatureVerifier
+from sqlalchemy import func, insert, select, update
+from sqlmodel import SQLModel, col
 
 from bot import settings, wiring
 from bot.loops import clock
 from bot.operations import memory
 from bot.program import Program
 from bot.runtime.services import Services
-from bot.sandbox.house import COMPANY
+from bot.sandbox.house import COMPANY, House
 from bot.sandbox.postgres import Cluster
 from bot.slack.client import Clients
+from bot.slack.http import EVENTS
+from bot.usecases.folder import digest_of
 from bot.usecases.search import prepare
 from bot.views import ids
 from engine.directory import Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM, RequestId
-from storage import apply, search, sync
+from storage import apply, search, sets, sync
 from storage.database import Database, Write
 from storage.schema import upgrade
 from storage.secrets import new_key
 from storage.tables import (
+    AccountRow,
+    AskRow,
     ChangeRow,
     FlowRow,
+    GrantRow,
     GroupRow,
     IntegrationRow,
     PersonRow,
@@ -51,16 +58,21 @@ from tests.benchmarks import company as large
 from tests.benchmarks.beside import Wire, about, quick_switching
 from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
-from tests.benchmarks.scale import look
+from tests.benchmarks.start import GIVE_UP, is_ready, resident
 from tests.support.postgres import drop_database, fresh_database
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
 ROUNDS, MANY = 40, 5_000
 LIVE, TOUCHED = 100_000, 200
+NAMED = 100  # the flow that those touched are under, which asks the group of its number
+WAITS = datetime(2027, 1, 1, tzinfo=UTC)
 SIZE = f"{large.PEOPLE:,} people, {large.FLOWS:,} flows, {large.RESOURCES * large.PERMISSIONS:,}"
 WORDS = ["", "17", "prod", "zzz", "db17", "table 471", "ledger 99", "db3 prod", "nothing at all"]
 ASKERS = [f"U{n}" for n in (7, 17, 27, 11, 12, 13, 14, 15, 16, 18)]
 ASKER, DECIDER = PersonId("p7"), "U8"
+
+
+Spent = tuple[float, float, float]  # milliseconds of a transaction, of the processor, of its commit
 
 
 class Now:
@@ -74,8 +86,10 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
         database = Database(url)
         upgrade(database)
         large.found(database)
+        with database.write() as tx:
+            sets.applied(tx, digest_of(COMPANY), NOW)  # so that the program leaves it as it is
         database.close()
-        yield from begun(url, kind)
+        yield from begun(url, folder, cluster, kind)
         with quick_switching(), running(url) as program:
             yield from on(program, kind)
         if kind == "postgresql":
@@ -89,28 +103,32 @@ def on(program: Program, kind: str) -> Iterator[Row]:
     wire = Wire(links)
     samples = [wire.answer(press) for _ in range(ROUNDS)]
     for what, change in ONE.items():
-        taken, alone = [], []
+        taken, alone, cpu = [], [], []
         for number in range(ROUNDS):
             with services.database.write() as tx:
                 change(tx, number)
+            start = time.process_time()
             taken.append(wire.answer(press))
+            cpu.append((time.process_time() - start) * 1000)
             alone.append(wire.answer(press))
         more = p99(taken) - p99(alone)
         yield Row(
             f"a click after one {what} changed, {kind}",
             said([taken]),
-            f"without: {said([alone])}",
+            f"{p99(cpu):.1f} ms of the processor's; without: {said([alone])}",
             f"p99 ≤ + 20 ms (+ {more:.1f})",
             more <= 20,
         )
     with services.database.write() as tx:
         many = [f"p{n}" for n in range(MANY)]
         tx.execute(update(PersonRow).where(col(PersonRow.id).in_(many)).values(status="active"))
-    more = wire.answer(press) - max(samples)
+    cpu = time.process_time()
+    more = wire.answer(press) - p99(samples)
+    cpu = (time.process_time() - cpu) * 1000
     yield Row(
         f"a click after {MANY:,} members changed at once, {kind}",
         f"+ {more:.0f} ms",
-        f"without: {said([samples])}",
+        f"{cpu:.0f} ms of the processor's; without: {said([samples])}",
         "≤ + 200 ms",
         more <= 200,
     )
@@ -162,7 +180,7 @@ def beside(services: Services, wire: Wire, press: dict[str, Any], kind: str) -> 
     """Sync while somebody clicks: once with nothing changed, once with one in a hundred."""
     groups = [Group(large.group(n), large.SOURCE, f"Group {n}") for n in range(large.GROUPS)]
     for what, share in (("nothing", 0), ("1 %", 100)):
-        writes: list[float] = []
+        writes: list[Spent] = []
         over = threading.Event()
         thread = threading.Thread(target=synced, args=(services, groups, share, writes, over))
         clicks = []
@@ -178,12 +196,13 @@ def beside(services: Services, wire: Wire, press: dict[str, Any], kind: str) -> 
             "p99 ≤ 100 ms",
             p99(clicks) <= 100,
         )
-        longest = sorted(writes)[int(len(writes) * 0.999)] if writes else 0.0
+        by_part = [sorted(part) for part in zip(*writes, strict=True)] or [[0.0]] * 3
+        longest, cpu, commit = (part[int(len(part) * 0.999)] for part in by_part)
         yield Row(
             f"writing transactions of a sync with {what} changed, {kind}",
             f"p99.9 {longest:.1f} ms, {len(writes)} of them",
-            "with the commit's fsync",
-            "≤ 50 ms",
+            f"{cpu:.1f} ms of the processor's; the commit's fsync {commit:.1f} ms",
+            "p99.9 ≤ 50 ms",
             longest <= 50,
         )
 
@@ -192,7 +211,7 @@ def synced(
     services: Services,
     groups: Sequence[Group],
     share: int,
-    writes: list[float],
+    writes: list[Spent],
     over: threading.Event,
 ) -> None:
     def changed(one: Person, number: int) -> Person:
@@ -212,62 +231,109 @@ def synced(
             steps += sync.compare_inventory(session, large.SYSTEM, found).steps(NOW)
         for step in steps:
             with services.database.write() as tx:
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), time.thread_time()
                 step(tx)
                 tx.finish()
-            writes.append((time.perf_counter() - start) * 1000)
+                stored, cpu = time.perf_counter(), time.thread_time() - cpu
+            through = time.perf_counter()
+            writes.append(((stored - start) * 1000, cpu * 1000, (through - stored) * 1000))
     finally:
         over.set()
 
 
 def woken(services: Services, kind: str) -> Row:
     """Change one member of a group that the conditions of 200 of 100,000 live requests name."""
-    waits = datetime(2027, 1, 1, tzinfo=UTC)
+    live(services.database)
     with services.database.write() as tx:
-        one = tx.execute(select(RequestRow).limit(1)).scalar_one()
-        same = {c.name: getattr(one, c.name) for c in RequestRow.__table__.columns}
-        del same["id"]
-        tx.connection().execute(
-            insert(RequestRow.__table__),
-            [
-                same
-                | {
-                    "fingerprint": f"w{n}",
-                    "wake_at": waits,
-                    "flow_id": 100 if n < TOUCHED else 301 + n % 500,
-                    "revision": 1,
-                    "requestor_id": "p99999",
-                    "grantee_id": "p99999",
-                    "body": same["body"] | {"flow": 100 if n < TOUCHED else 301 + n % 500},
-                }
-                for n in range(LIVE)
-            ],
-        )
-        tx.connection().exec_driver_sql("analyze")
         tx.connection().execute(ChangeRow.__table__.delete())
+        tx.connection().exec_driver_sql("analyze")
     services.company()
     clock.drain(services)
     with services.database.write() as tx:
         row = tx.get_one(PersonRow, "p12")
         touching = sync.Touching([row])
-        row.body = large.dump_person(large.person(12, large.group(100)))
+        row.body = large.dump_person(large.person(12, large.group(NAMED)))
         entry = AuditEntry("changed", SYSTEM, {"person": row.id})
         sync.changed(tx, [entry], NOW, touching.done())
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), time.thread_time()
     clock.drain(services)
-    seconds = time.perf_counter() - begun
+    seconds, cpu = time.perf_counter() - begun, time.thread_time() - cpu
     with services.database.read() as session:
+        told = session.execute(
+            select(func.count()).where(col(AskRow.person_id) == "p12", col(AskRow.open))
+        ).scalar_one()
         asleep = session.execute(
-            select(col(RequestRow.id)).where(col(RequestRow.wake_at) == waits)
-        ).all()
-    number = LIVE - len(asleep)
+            select(func.count()).where(col(RequestRow.wake_at) == WAITS)
+        ).scalar_one()
+    number = LIVE - asleep
     return Row(
         f"one group change, {LIVE:,} requests live, {TOUCHED} touched, {kind}",
         f"{number} woken and looked at in {seconds:.2f} s",
-        "",
+        f"{cpu:.2f} s of the processor's; {told} ask who joined",
         f"{TOUCHED} within 2 s",
-        number == TOUCHED and seconds <= 2,
+        number == told == TOUCHED and seconds <= 2,
     )
+
+
+def live(database: Database) -> None:
+    """Put in requests that wait for the members of the group that their flow names."""
+    with database.read() as session:
+        one = session.execute(select(RequestRow).limit(1)).scalar_one()
+        account = session.execute(select(AccountRow).limit(1)).scalar_one()
+        grant = session.execute(select(GrantRow).limit(1)).scalar_one()
+    first, holder = (one.id or 0) + 1, (account.id or 0) + 1
+    flows = [NAMED if n < TOUCHED else NAMED + 1 + n % (large.FLOWS - NAMED) for n in range(LIVE)]
+    asks = {flow: [ask(person) for person in members(flow)] for flow in set(flows)}
+    requests, grants, asked = [], [], []
+    for n, flow in enumerate(flows):
+        who = f"p{large.PEOPLE - LIVE // 2 + n // 2}"
+        given = one.body["grants"][0] | {"account": holder + n // 2}
+        about = {"requestor": who, "grantee": who, "flow": flow, "grants": [given]}
+        requests.append(
+            copied(one)
+            | {"id": first + n, "fingerprint": f"w{n}", "wake_at": WAITS, "flow_id": flow}
+            | {"requestor_id": who, "grantee_id": who}
+            | {"body": one.body | about | {"asks": asks[flow]}}
+        )
+        grants.append(copied(grant) | {"request_id": first + n, "account_id": holder + n // 2})
+        if n < TOUCHED:
+            asked += [row | {"request_id": first + n} for row in asks_of(flow)]
+    people = [large.PEOPLE - LIVE // 2 + n for n in range(LIVE // 2)]
+    accounts = [
+        copied(account) | {"id": holder + n, "person_id": f"p{of}", "login": f"l{of}"}
+        for n, of in enumerate(people)
+    ]
+    for table, rows in (
+        (AccountRow, accounts),
+        (RequestRow, requests),
+        (GrantRow, grants),
+        (AskRow, asked),
+    ):
+        for at in range(0, len(rows), MANY):
+            with database.write() as tx:
+                tx.connection().execute(insert(table), rows[at : at + MANY])
+    if not database.sqlite:
+        with database.write() as tx:
+            for name in ("request", "account"):
+                sequence = f"pg_get_serial_sequence('{name}', 'id')"
+                tx.connection().exec_driver_sql(f"select setval({sequence}, max(id)) from {name}")  # noqa: S608
+
+
+def members(flow: int) -> list[str]:
+    return [f"p{n}" for n in range(flow % large.GROUPS, large.PEOPLE, large.GROUPS)]
+
+
+def asks_of(flow: int) -> list[dict[str, Any]]:
+    about = {"seat": "group/0", "tier": None, "group": 0, "why": "The others", "open": True}
+    return [{"person_id": person} | about for person in members(flow)]
+
+
+def ask(person: str) -> dict[str, Any]:
+    return {"person": person, "seat": {"group": 0}, "why": "The others"}
+
+
+def copied(row: SQLModel) -> dict[str, Any]:
+    return {c.name: getattr(row, c.name) for c in row.__table__.columns}  # type: ignore[attr-defined]
 
 
 def button(of: RequestId) -> dict[str, Any]:
@@ -328,18 +394,27 @@ def running(url: str) -> Iterator[Program]:
         services.database.close()
 
 
-def begun(url: str, kind: str) -> Iterator[Row]:
-    """Start in a process of its own, and let ten people search."""
-    given = [sys.executable, "-m", "tests.benchmarks.large", url]
-    start = time.perf_counter()
-    with subprocess.Popen(given, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        process.stdout.readline()
-        seconds = time.perf_counter() - start
-        said_ = json.loads(process.stdout.readline())
-    first, every, megabytes = said_["first"], said_["every"], said_["megabytes"]
-    cpu = f"{said_['cpu']:.1f} s of the processor's"
-    yield Row(f"start to ready, {SIZE}, {kind}", f"{seconds:.1f} s", cpu, "≤ 6 s", seconds <= 6)
+def begun(url: str, folder: Path, cluster: Cluster, kind: str) -> Iterator[Row]:
+    """Start the whole program, and let ten people search as Slack has them do it."""
+    with House(folder / kind, cluster=cluster, rate_factor=0, database=url, http=True) as house:
+        start = time.perf_counter()
+        house.bot.start()
+        while not is_ready(house.url):
+            if time.perf_counter() - start > GIVE_UP:
+                raise SystemExit(f"it is never ready:\n{house.bot.log[-3000:]}")
+            time.sleep(0.01)
+        seconds, cpu = time.perf_counter() - start, spent(house.bot.pid)
+        cases = zip(range(len(ASKERS) * len(WORDS)), cycle(ASKERS), cycle(WORDS), strict=False)
+        every = [searched(house, number, who, words) for number, who, words in cases]
+        megabytes = resident(house.bot.pid)
+    yield Row(
+        f"start to ready, {SIZE}, {kind}",
+        f"{seconds:.1f} s",
+        f"{cpu:.1f} s of the processor's",
+        "≤ 6 s",
+        seconds <= 6,
+    )
+    first = every[0]
     yield Row(f"the first search, {kind}", f"{first:.0f} ms", "", "≤ 300 ms", first <= 300)
     yield Row(f"any search, {kind}", said([every]), "", "p99 ≤ 50 ms", p99(every) <= 50)
     yield Row(
@@ -351,22 +426,31 @@ def begun(url: str, kind: str) -> Iterator[Row]:
     )
 
 
-def main(url: str) -> None:
-    gc.freeze()
-    with quick_switching(), running(url) as program:
-        bolt = program.app
-        print("ready", flush=True)
-        cpu = time.process_time()
-        cases = zip(range(len(ASKERS) * len(WORDS)), cycle(ASKERS), cycle(WORDS), strict=False)
-        taken = []
-        for _, who, words in cases:
-            start = time.perf_counter()
-            look(bolt, who, words)
-            taken.append((time.perf_counter() - start) * 1000)
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        found = {"first": taken[0], "every": taken, "megabytes": pages * 4096 / 1e6, "cpu": cpu}
-        print(json.dumps(found), flush=True)
+def searched(house: House, number: int, who: str, words: str) -> float:
+    """Post what Slack posts while somebody types; return the milliseconds until the answer."""
+    view = {"type": "modal", "callback_id": ids.REQUEST_MODAL}
+    typed = {"action_id": ids.RESOURCE, "block_id": ids.RESOURCE, "value": words, "view": view}
+    payload = about(who, "block_suggestion") | typed | {"container": {"number": number}}
+    body = urlencode({"payload": json.dumps(payload)})
+    signed = SignatureVerifier(house.bot.settings["SLACK_SIGNING_SECRET"])
+    stamp = str(int(time.time()))
+    seal = signed.generate_signature(timestamp=stamp, body=body) or ""
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": seal}
+    headers |= {"Content-Type": "application/x-www-form-urlencoded"}
+    address = urlsplit(house.url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    begun = time.perf_counter()
+    connection.request("POST", EVENTS, body, headers)
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    taken = (time.perf_counter() - begun) * 1000
+    connection.close()
+    if "options" not in found:
+        raise SystemExit(f"the search failed: {answer.status} {found}")
+    return taken
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def spent(pid: int) -> float:
+    """Return the seconds that a process has had of the processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

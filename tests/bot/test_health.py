@@ -4,14 +4,17 @@ from dataclasses import dataclass, replace
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from bot.operations.health import Health
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
+from bot.usecases.search import prepare
 from storage import schema
 from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
+from storage.tables import IntegrationRow
 from tests.support.revisions import downgrade
 
 
@@ -97,6 +100,31 @@ def test_with_http_nobody_can_click_where_nothing_listens(health):
     """It was ready, though what Slack sent reached nobody."""
     health = Health(health.services, health.loops, None, lambda: False)
     assert "LATCHKEY_HTTP" in health.problems()["slack"]
+
+
+def test_it_is_ready_once_a_search_need_not_wait_for_what_can_be_had(health):
+    """With a million entitlements it was ready some seconds before: the first search came later
+    than Slack waits."""
+    catalogues = health.services.companies.catalogues
+    health = replace(health, searches=lambda: catalogues.looked)
+    assert "search" in health.problems()
+
+    prepare(health.services)
+
+    assert health.problems() == {}
+
+
+def test_what_can_be_had_and_cannot_be_read_keeps_nobody_from_deciding(health, database):
+    catalogues = health.services.companies.catalogues
+    health = replace(health, searches=lambda: catalogues.looked)
+    with database.write() as tx:
+        tx.add(IntegrationRow(id="pg", name="Orders", kind="memory", body={}))
+        tx.flush()
+        tx.execute(text("alter table entitlement rename to lost"))
+    with pytest.raises(OperationalError):
+        prepare(health.services)
+
+    assert health.problems() == {}
 
 
 def test_a_token_that_slack_refuses_is_told_though_the_link_lives(health):

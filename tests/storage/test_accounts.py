@@ -1033,6 +1033,7 @@ def test_targets_name_the_server_that_gave_their_numbers(stored):
 
 def pause(stored, *, paused) -> None:
     stored.write(lambda tx, _: sync.pause(tx, ADA, stored.now, paused=paused))
+    stored.wake_touched()
 
 
 @pytest.mark.parametrize("what", ["read on shop.orders", "edit on handbook"])

@@ -215,6 +215,7 @@ class Life:
     def pause(self) -> None:
         paused = self.random.random() < 0.3
         self.stored.write(lambda tx, _: sync.pause(tx, ADA, self.stored.now, paused=paused))
+        self.stored.wake_touched()
 
     def send(self) -> None:
         self.stored.send()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text
 
 from engine import lifecycle
 from engine.commands import Extend, Verify
@@ -13,7 +13,7 @@ from engine.directory import PersonStatus
 from engine.outcome import Decision
 from engine.request import State
 from storage import clock, sync, unit_of_work
-from storage.tables import MessageRow, RequestRow
+from storage.tables import GrantRow, MessageRow, RequestRow
 from tests.support.stored import (
     ADA,
     ALICE,
@@ -79,6 +79,21 @@ def test_waking_for_nothing_puts_the_moment_back(stored):
 
     assert wake_of(stored, request) == wake
     assert stored.again(request).version == version
+
+
+def test_request_without_the_rows_of_its_grants_is_looked_at_once(stored):
+    """It was found by those rows alone: the tick saw nothing, and the clock loop looked at it again
+    and again, at once and for ever."""
+    request = stored.submit(flow=WRITING)
+    wake = wake_of(stored, request)
+    with stored.database.write() as tx:
+        tx.execute(delete(GrantRow))
+    stored.touch_everything()
+
+    assert stored.tick() == [request.id]
+
+    assert wake_of(stored, request) == wake
+    assert stored.tick() == []
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])

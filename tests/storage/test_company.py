@@ -121,6 +121,16 @@ def test_who_was_there_before_a_change_knows_what_a_newcomer_knows(stored, other
     assert_up_to_date(other)
 
 
+def test_who_has_no_account_yet_is_no_one_whose_account_cannot_be_read(stored, other):
+    """What is stored for none may be JSON's null: newcomers counted as suspended."""
+    other.write(lambda tx, _: sync.people(tx, [*PEOPLE, NINA], GROUPS, other.now))
+
+    newcomer = stored.company().directory.people[NINA.id]
+
+    assert (newcomer.account, newcomer.suspended) == (None, None)
+    assert stored.database.unread.take() == []
+
+
 def test_many_changes_one_after_another_come_to_the_same(stored, other):
     other.company()
     for change in (*CHANGES.values(), *reversed(CHANGES.values())):

@@ -2,29 +2,47 @@
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
+from bot.loops import clock
+from bot.runtime.services import Services
 from engine.directory import Group, GroupId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
+from engine.request import State
 from storage import sync, touched
-from storage.tables import EntitlementRow, FlowRow, PersonRow, ResourceRow
+from storage.tables import (
+    AccountRow,
+    ChangeRow,
+    EntitlementRow,
+    FlowRow,
+    GroupRow,
+    IntegrationRow,
+    MessageRow,
+    PersonRow,
+    RequestRow,
+    ResourceRow,
+)
 from tests.support.stored import (
     ADA,
     ALICE,
     BOB,
     DAN,
     DBAS,
+    DORA,
     GROUPS,
     HOUR,
     MIA,
+    MINUTE,
     PEOPLE,
     PG,
     SAM,
     SRES,
     TABLES,
     WRITING,
+    Now,
     account,
     is_in,
     person,
@@ -145,7 +163,7 @@ def test_many_are_woken_some_at_a_time(stored, waiting, monkeypatch):
     found, woken = [], []
     with stored.database.write() as tx:
         touched.note(tx, touched.Touched(everything=True))
-    while change := touched.first(stored.database):
+    while change := touched.first(stored.database, stored.now):
         with stored.database.read() as session:
             ids = touched.requests(session, stored.company(), change)
         found.append(len(ids))
@@ -180,7 +198,7 @@ def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, wait
             over.wait(30)
 
     def turn():
-        change = touched.first(stored.database)
+        change = touched.first(stored.database, stored.now)
         with stored.database.read() as session:
             ids = touched.requests(session, stored.company(), change)
         return stored.write(lambda tx, _: touched.wake(tx, change, ids, stored.now))
@@ -193,7 +211,7 @@ def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, wait
     holder.join()
 
     assert turn() == 1
-    assert touched.first(stored.database) is None
+    assert touched.first(stored.database, stored.now) is None
 
 
 def stored_at_once(stored, table):
@@ -215,19 +233,95 @@ def test_no_transaction_of_a_sync_changes_many_rows(stored):
     crowd = [*PEOPLE, *(person(f"p{n}", DBAS) for n in range(3 * sync.AT_ONCE))]
     listed = [reading(name=f"Flow {n}") for n in range(3 * sync.FLOWS_AT_ONCE)]
     tables = [table(f"many.t{n}") for n in range(3 * sync.ROWS_AT_ONCE)]
+    many = [Group(GroupId(f"file:{n}"), "file", "More") for n in range(3 * sync.GROUPS_AT_ONCE)]
+    systems = [(f"s{n}", "More", "memory", {}) for n in range(3 * sync.SYSTEMS_AT_ONCE)]
     before = stored.company().epoch
 
     run(stored, lambda s: sync.compare(s, crowd, GROUPS).steps(stored.now))
     run(stored, lambda s: sync.flow_steps(s, [(r, True) for r in listed], stored.now))
     run(stored, lambda s: sync.compare_inventory(s, PG, tables).steps(stored.now))
+    both = [*GROUPS, *many]
+    run(stored, lambda s: sync.compare(s, crowd, both).steps(stored.now))
+    run(stored, lambda s: sync.integration_steps(s, systems, stored.now))
 
     assert stored.company().epoch > before
+    assert stored_at_once(stored, GroupRow)[0] <= sync.GROUPS_AT_ONCE
+    assert stored_at_once(stored, IntegrationRow)[0] <= sync.SYSTEMS_AT_ONCE
     assert stored_at_once(stored, PersonRow)[0] <= sync.AT_ONCE
     assert stored_at_once(stored, FlowRow)[0] <= sync.FLOWS_AT_ONCE
-    both = stored_at_once(stored, ResourceRow)[0] + stored_at_once(stored, EntitlementRow)[0]
-    assert both <= sync.ROWS_AT_ONCE
+    resources = stored_at_once(stored, ResourceRow)[0]
+    assert resources + stored_at_once(stored, EntitlementRow)[0] <= sync.ROWS_AT_ONCE
     run(stored, lambda s: sync.compare_inventory(s, PG, []).steps(stored.now))
     assert stored_at_once(stored, ResourceRow)[0] <= sync.ROWS_AT_ONCE
+    run(stored, lambda s: sync.compare(s, crowd, GROUPS).steps(stored.now))
+    run(stored, lambda s: sync.integration_steps(s, [], stored.now))
+    assert stored_at_once(stored, GroupRow)[0] <= sync.GROUPS_AT_ONCE
+    assert stored_at_once(stored, IntegrationRow)[0] <= sync.SYSTEMS_AT_ONCE
+
+
+def test_addresses_of_many_who_have_left_are_given_up_some_at_a_time(stored):
+    """All who had ever left were read in one transaction, whenever somebody's address changed."""
+    before = [person(f"old{n}", DBAS) for n in range(3 * sync.AT_ONCE)]
+    after = [person(f"new{n}", DBAS) for n in range(3 * sync.AT_ONCE)]
+    people(stored, [*PEOPLE, *before, *after], GROUPS)
+    people(stored, [*PEOPLE, *after], GROUPS)
+    moved = [replace(new, email=old.email) for new, old in zip(after, before, strict=True)]
+
+    run(stored, lambda s: sync.compare(s, [*PEOPLE, *moved], GROUPS, held=False).steps(stored.now))
+
+    rows = {row.id: row for row in stored.rows(PersonRow)}
+    assert {rows[p.id].email for p in before} == {""}
+    assert {rows[p.id].email for p in moved} == {p.email for p in moved}
+    assert stored_at_once(stored, PersonRow)[0] <= 2 * sync.AT_ONCE
+
+
+def test_what_waited_during_a_pause_is_begun_some_at_a_time(stored, monkeypatch):
+    """The end of a pause looked at every account on which something waited, in one transaction."""
+    monkeypatch.setattr(touched, "WOKEN", 2)
+    pausing(stored, paused=True)
+    requests = [stored.submit(by=who) for who in (ALICE, BOB, DORA)]
+    stored.converge()
+    assert {stored.again(r).state for r in requests} == {State.GRANTING}
+    wanted = {row.id: row.wanted for row in stored.rows(AccountRow)}
+
+    pausing(stored, paused=False)
+    assert {row.id: row.wanted for row in stored.rows(AccountRow)} == wanted
+    chunks = turns(stored)
+    stored.converge()
+
+    assert chunks == [2, 1, 0]
+    assert {stored.again(r).state for r in requests} == {State.ACTIVE}
+
+
+def test_accounts_in_a_system_with_another_server_are_looked_at_some_at_a_time(stored, monkeypatch):
+    monkeypatch.setattr(touched, "WOKEN", 2)
+    for who in (ALICE, BOB, DORA):
+        stored.submit(by=who)
+    stored.submit("edit on handbook")
+    stored.converge()
+    assert stored.due() == []
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(held_in={PG}))
+
+    assert turns(stored) == [2, 1, 0]
+
+    due = {row.id for row in stored.rows(AccountRow) if row.acted < row.wanted}
+    assert due == {row.id for row in stored.rows(AccountRow) if row.integration_id == PG}
+
+
+def pausing(stored, *, paused):
+    stored.write(lambda tx, _: sync.pause(tx, ADA, stored.now, paused=paused))
+
+
+def turns(stored):
+    """Do all that changes touch, and return of how many requests each transaction was."""
+    found = []
+    while change := touched.first(stored.database, stored.now):
+        with stored.database.read() as session:
+            ids = touched.requests(session, stored.company(), change)
+        found.append(len(ids))
+        stored.write(lambda tx, _, c=change, i=ids: touched.wake(tx, c, i, stored.now))
+    return found
 
 
 def test_a_sync_in_which_nothing_has_changed_writes_nothing(stored):
@@ -236,6 +330,16 @@ def test_a_sync_in_which_nothing_has_changed_writes_nothing(stored):
         assert sync.compare(session, PEOPLE, GROUPS).steps(stored.now) == []
         assert sync.flow_steps(session, [(reading(), True), (writing(), True)], stored.now) == []
         assert sync.compare_inventory(session, PG, TABLES).steps(stored.now) == []
+
+
+def test_a_system_whose_settings_are_stored_is_not_stored_again(stored):
+    """JSON knows no tuple: the intake would find a difference, and come to no end."""
+    listed = [("more", "More", "memory", {"roles": ("a", "b"), "port": 1})]
+    run(stored, lambda s: sync.integration_steps(s, listed, stored.now))
+
+    with stored.database.read() as session:
+        steps = sync.integration_steps(session, listed, stored.now)
+    assert steps == []
 
 
 def test_what_the_sync_before_left_half_done_is_taken_in_by_the_next(stored):
@@ -249,3 +353,63 @@ def test_what_the_sync_before_left_half_done_is_taken_in_by_the_next(stored):
     there = {r.path for r in stored.rows(ResourceRow) if r.status == "active"}
     assert {t.path for t in tables} <= there
     assert not {t.path for t in TABLES} & there
+
+
+@pytest.fixture
+def services(stored):
+    return Services(stored.database, stored.companies, Now(stored), stored.keys, {})
+
+
+def test_a_change_that_cannot_be_looked_at_backs_off_and_the_others_go_on(
+    stored, services, monkeypatch
+):
+    """It was tried again each second, for ever: nobody counted, and nobody was told."""
+    stored.submit(flow=WRITING)
+    poisoned, fine = touched.Touched(keys={("group", "poisoned")}), touched.Touched(everything=True)
+    with stored.database.write() as tx:
+        touched.note(tx, poisoned)
+    find, tried = touched.requests, []
+
+    def fails(session, company, change):
+        if change.touched == poisoned:
+            tried.append(stored.now)
+            raise ZeroDivisionError
+        return find(session, company, change)
+
+    monkeypatch.setattr(touched, "requests", fails)
+    for seconds in (0, 1, 1, 1, 3, 1):
+        stored.now += timedelta(seconds=seconds)
+        with stored.database.write() as tx:
+            touched.note(tx, fine)
+            tx.execute(update(RequestRow).values(wake_at=stored.now + HOUR))
+        clock.drain(services)
+        (row,) = stored.rows(RequestRow)
+        assert row.wake_at != stored.now + HOUR
+
+    assert [(at - tried[0]).total_seconds() for at in tried] == [0, 2, 6]
+    alarms = [m for m in stored.rows(MessageRow) if m.kind == "alarm"]
+    assert [m.recipient for m in alarms] == [ADA]
+    assert "ZeroDivisionError" in alarms[0].detail
+
+    monkeypatch.setattr(touched, "requests", find)
+    stored.pass_(MINUTE)
+    clock.drain(services)
+    assert stored.rows(ChangeRow) == []
+
+
+def test_a_change_that_was_put_off_is_looked_at_though_the_clock_is_set_back(
+    stored, services, monkeypatch
+):
+    stored.submit(flow=WRITING)
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(everything=True))
+    with monkeypatch.context() as broken:
+        broken.delattr(touched, "requests")
+        stored.pass_(300 * HOUR)
+        clock.drain(services)
+    assert [row.attempts for row in stored.rows(ChangeRow)] == [1]
+
+    stored.pass_(-300 * HOUR)
+    clock.drain(services)
+
+    assert stored.rows(ChangeRow) == []

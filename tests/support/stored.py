@@ -302,7 +302,7 @@ class Stored:
     def wake_touched(self) -> list[RequestId]:
         """Wake whom the changes of facts touch, and return them."""
         woken: list[RequestId] = []
-        while change := touched.first(self.database):
+        while change := touched.first(self.database, self.now):
             with self.database.read() as session:
                 ids = touched.requests(session, self.company(), change)
             self.write(lambda tx, _, c=change, i=ids: touched.wake(tx, c, i, self.now))

@@ -1,7 +1,10 @@
-"""A Slack account is the user of a team; a delivery may have made several requests."""
+"""A Slack account is the user of a team; a delivery may have made several requests; a change that
+could not be handled is tried again later."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from storage.types import UtcDateTime
 
 revision = "0003"
 down_revision = "0002"
@@ -39,8 +42,16 @@ def upgrade() -> None:
     )
     _key("key", "number")
 
+    op.add_column(
+        "change", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0")
+    )
+    op.add_column("change", sa.Column("due_at", UtcDateTime(), nullable=True))
+
 
 def downgrade() -> None:
+    op.drop_column("change", "due_at")
+    op.drop_column("change", "attempts")
+
     op.execute("delete from delivery where number > 0")
     _key("key")
     op.drop_column("delivery", "number")
