@@ -51,7 +51,7 @@ def compare(
     known_groups: KnownGroups,
     groups: Iterable[Group],
     *,
-    held: bool = True,
+    held: bool,
 ) -> Difference:
     """Compare everybody who is listed, and their groups, with what is known.
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rebuilt import LONGEST_WAIT, Entry, GrantColumns, RequestColumns, request
+from engine.rebuilt import Entry, GrantColumns, RequestColumns, request
 from engine.request import NOT_GIVEN, GrantState, State
 
 HOUR = timedelta(hours=1)
@@ -57,7 +57,7 @@ def test_where_the_audit_does_not_say_the_end_has_come(until):
 def test_what_waits_is_left_until_it_must_have_lapsed(state):
     made = request(columns(state), [GrantColumns(0, 7, 3, "wanted", begun=False)], [])
 
-    assert (made.ends_at, made.lapses_at) == (None, AT + LONGEST_WAIT)
+    assert (made.ends_at, made.lapses_at) == (None, AT + timedelta(days=30))
     assert made.grants[0].state is GrantState.WANTED
 
 
@@ -80,6 +80,13 @@ def test_who_ended_it_and_as_what_is_the_audits():
 
     assert made.ending is State.RETURNED
     assert (made.ended.by, made.ended.at, made.ended.reason) == ("eve", AT + HOUR, "done")
+
+
+@pytest.mark.parametrize("state", ["revoking", "expired"])
+def test_what_is_being_taken_away_or_over_has_ended(state):
+    made = request(columns(state), [HELD], [GRANTED])
+
+    assert (made.ends_at, made.confirmed_at) == (AT, None)
 
 
 def test_a_version_that_is_no_number_begins_anew():
