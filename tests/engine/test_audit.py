@@ -148,3 +148,40 @@ def test_whatever_is_done_to_an_entry_is_found(many, which, what):
     if what not in {"mac", "key"}:
         newest = head_of(log).anchor
         assert findings(damaged, head_of(log), keys=(), anchors=[newest] if newest else [])
+
+
+def test_what_is_missing_is_named_by_its_numbers():
+    log = log_of(5)
+
+    one, *_ = findings([log[0], *log[2:]], head_of(log))
+    several, *_ = findings([log[0], *log[3:]], head_of(log))
+
+    assert one == "entry 2 is missing: the next is 3"
+    assert several == "entries 2 to 3 are missing: the next is 4"
+
+
+@pytest.mark.parametrize(
+    ("head", "is_place"),
+    [
+        (Head(), True),
+        (Head(1, "a"), True),
+        (Head(-1, "a"), False),
+        (Head("1", "a"), False),
+        (Head(1, None), False),
+    ],
+)
+def test_a_head_may_be_anything(head, is_place):
+    assert head.is_place is is_place
+
+
+def test_entries_from_before_there_were_keys_are_counted_apart():
+    early = log_of(2, None)
+    log = [*early, written(early[-1], BOUND, OURS, bound_by(early[-1], head_of(early, None)))]
+    chain = Chain({OURS.id: OURS}, [Anchor(2, early[1].hash)])
+
+    said = [*chain.begin(head_of(log))]
+    for entry in log:
+        said += chain.read(entry)
+    said += chain.end(head_of(log), len(log))
+
+    assert (said, chain.entries, chain.early) == ([], 3, 2)

@@ -138,3 +138,50 @@ def test_whatever_is_listed_no_id_is_taken_from_who_is_there(those, ids, people)
         mail, _, active = those.get(one.id, (one.email, "", False))
         if one.may_receive and active and mail in there and owners[mail] == 1:
             assert one.email == mail
+
+
+@pytest.mark.parametrize(
+    ("those", "people", "status"),
+    [
+        ([known("a", "1@x", active=False)], [listed("e-a", "1@x")], SuccessionStatus.LEFT),
+        (
+            [known("a", "1@x", active=False), known("e-a", "1@x")],
+            [listed("e-a", "1@x")],
+            SuccessionStatus.LEFT,
+        ),
+        (
+            [known("a", "1@x", active=False), known("e-a", "2@x")],
+            [listed("e-a", "1@x")],
+            None,
+        ),
+        (
+            [known("a", "1@x", active=False), known("e-a", "", successor="a")],
+            [listed("e-a", "1@x")],
+            SuccessionStatus.LEFT,
+        ),
+        (
+            [known("a", "1@x", active=False)],
+            [listed("a", "2@x", "Ben"), listed("e-a", "1@x")],
+            None,
+        ),
+        ([known("a", "1@x"), known("e-a", "2@x")], [listed("e-a", "1@x")], SuccessionStatus.KEPT),
+        (
+            [known("a", "1@x"), known("e-a", "", successor="a")],
+            [listed("e-a", "1@x")],
+            SuccessionStatus.WAITS,
+        ),
+    ],
+    ids=[
+        "left before",
+        "left before, and known anew",
+        "the new id is another's",
+        "the new id was theirs",
+        "somebody else has the old id",
+        "here, and the new id is another's",
+        "here, and the new id was theirs",
+    ],
+)
+def test_an_id_that_was_anothers_is_nobodys_new_one(those, people, status):
+    carried = [s.status for s in found(those, people) if (s.old, s.new) == (ANN, ANNA)]
+
+    assert carried == ([status] if status else [])
