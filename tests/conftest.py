@@ -2,6 +2,7 @@ import os
 import tempfile
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from bot.runtime import redaction
@@ -16,6 +17,11 @@ __all__ = ["cluster", "give_away"]
 
 if CHOSEN:  # whoever starts a server, in whatever process, starts this one
     os.environ[BINARIES] = str(binaries(CHOSEN))
+
+# The usual traceback shows every local of every frame, which takes a second: an answer waits for it.
+*_before, _ = structlog.get_config()["processors"]
+_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*_before, _plain])
 
 # No deadlines: machines differ. What fails is printed so that it can be played again.
 settings.register_profile("usual", deadline=None, database=None, print_blob=True)

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from storage import clock
+from storage import clock, touched
 from tests.support.inside import whole_life
 from tests.support.statements import heard
 
@@ -56,7 +56,8 @@ def test_no_statement_reads_all_requests(inside):
         whole_life(inside)
         with inside.database.read() as session:  # it has a connection of its own
             now = datetime.now(UTC)
-            session.ask(clock.DUE, {"now": now, "never": now + clock.NEVER, "limit": 1})
+            given = {**touched.moments(now), "never": now + clock.NEVER, "limit": 1}
+            session.ask(clock.DUE, given)
     assert len(said) > 30
     found = dict(read_whole(inside.database, said))
     assert {words: tables for words, tables in found.items() if tables} == {}

@@ -11,6 +11,7 @@ from bot.usecases.console import Desk
 from bot.usecases.take_in import take_in
 from engine.outcome import Card
 from manifests import Manifests
+from storage.secrets import KeyRing, new_key
 from storage.tables import FlowRow, MessageRow
 from tests.support.stored import (
     ADA,
@@ -120,13 +121,11 @@ def test_an_address_that_nobody_with_a_new_id_has_is_refused(desk):
     assert "has the address p0@example.com, x@x.example" in refusal.sentence
 
 
-def test_without_the_keys_of_the_passwords_nobody_is_carried_over(stored, services, desk):
+def test_without_the_keys_of_the_passwords_nobody_is_carried_over(services, desk):
     who = people.look(desk, listed([*anew(PEOPLE), *CROWD]), ["alice@example.com"])
-    keys, desk.database.keys = desk.database.keys, None
 
-    refusal = people.carry(desk, who, stored.keys)
+    refusal = people.carry(desk, who, KeyRing([new_key()]))
 
-    desk.database.keys = keys
     assert "Nothing was changed" in refusal.sentence
     assert services.company().directory.people[ALICE].active
     assert not any(id_.startswith("e-") for id_ in services.company().directory.people)
