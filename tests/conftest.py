@@ -18,7 +18,7 @@ __all__ = ["cluster", "give_away"]
 if CHOSEN:  # whoever starts a server, in whatever process, starts this one
     os.environ[BINARIES] = str(binaries(CHOSEN))
 
-# The usual traceback shows every local of every frame, which takes a second: an answer waits for it.
+# The usual traceback shows all locals of each frame, which takes a second: an answer waits for it.
 *_before, _ = structlog.get_config()["processors"]
 _plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*_before, _plain])
