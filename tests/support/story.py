@@ -1,7 +1,6 @@
 """What people do and see, in one line each: a house with a Slack, a PostgreSQL and the bot."""
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from engine.request import AccessRequest, State
 from storage import sync
 from storage.tables import EntitlementRow, ResourceRow
 from tests.support.nursery import Forked, shared
+from tests.support.waiting import looks
 
 PATIENCE = 60.0
 START = 60.0  # seconds that a bot may take to be ready, where other work fills the machine
@@ -163,15 +163,10 @@ class Story:
         *,
         timeout: float = PATIENCE,
     ) -> T:
-        deadline = time.monotonic() + timeout
-        while True:
+        for _ in looks(timeout, first=0.02):
             if found := find():
                 return found
-            if time.monotonic() > deadline:
-                raise NotSeenError(
-                    f"never seen: {what}; instead {seen()}\n{self.house.bot.log[-3000:]}"
-                )
-            time.sleep(0.02)
+        raise NotSeenError(f"never seen: {what}; instead {seen()}\n{self.house.bot.log[-3000:]}")
 
     # --- the real system ---------------------------------------------------------------------
 

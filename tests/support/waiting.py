@@ -1,7 +1,7 @@
 """Waits are for a condition; their limit is for when it never comes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -11,8 +11,17 @@ PATIENCE = 30.0  # seconds
 
 def wait_until(seen: Callable[[], T], what: str = "it came about", patience: float = PATIENCE) -> T:
     """Return what is seen, as soon as it is anything; `patience`: seconds."""
-    give_up = time.monotonic() + patience
-    while not (found := seen()):
-        assert time.monotonic() < give_up, f"never so: {what}"
-        time.sleep(0.002)
-    return found
+    for _ in looks(patience):
+        if found := seen():
+            return found
+    raise AssertionError(f"never so: {what}")
+
+
+def looks(patience: float, *, first: float = 0.002) -> Iterator[None]:
+    """Pause between looks, longer and longer up to 0.1 s: others need the processor meanwhile."""
+    give_up, pause = time.monotonic() + patience, first
+    yield
+    while time.monotonic() < give_up:
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.5)
+        yield
