@@ -37,7 +37,8 @@ class SystemsFollower:
             self._systems.planned(fresh)
         out_of_order = self._systems.out_of_order()
         for system, why in out_of_order:
-            self._tell(system, why)
+            if system.listed:  # what is left of one that is gone is told where it has to end
+                self._tell(system, why)
         for id_ in self._systems.keys() - {system.id for system, _ in out_of_order}:
             self._alarms.well(f"system/{id_}")
             self._alarms.well(f"ends/{id_}")

@@ -2,6 +2,7 @@
 
 import threading
 import tomllib
+from datetime import timedelta
 from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
@@ -290,3 +291,19 @@ def test_one_that_is_out_of_order_is_told_once(process, builder, monkeypatch):
     assert key.startswith("system/two/")
     assert "Two (two) is out of order: the environment has no X. Until that is cured" in sentence
     assert process.services.vitals.faults() == {fault_of(TWO): "the environment has no X"}
+
+
+def test_one_that_is_listed_no_more_is_not_told_of_each_day(process, builder, monkeypatch):
+    """An alarm each day for good, of a system that nobody has or wants any more."""
+    said = []
+    monkeypatch.setattr(sync, "tell_admins", lambda _tx, key, *_: said.append(key))
+    builder.faults["two"] = "the environment has no X"
+    process.store(system(ONE), system(TWO))
+    process.follow()
+    assert len(said) == 1
+
+    process.store(system(ONE))
+    monkeypatch.setattr(process, "now", lambda: START + timedelta(days=1))
+    process.follow()
+
+    assert len(said) == 1
