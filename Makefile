@@ -31,7 +31,7 @@ test: setup ## run every test
 	@.ci/chromium
 	@.ci/faketime
 	@.ci/servers $(BIN) 15 18
-	@$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"
 	@.ci/chromium
