@@ -4,7 +4,7 @@ Only PostgreSQL has them. Latchkey's own sessions never hold a lock for long: th
 that stands idle in a transaction for as long as `IDLE_FOR`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import text
 
@@ -18,7 +18,8 @@ IDLE_FOR = 5.0  # seconds
 # up by itself: those in front of it do.
 _HOLDERS = text("""
 select h.pid, coalesce(h.usename, ''),
-       coalesce(string_agg(distinct c.relname::text, ', ' order by c.relname::text), '')
+       coalesce(string_agg(distinct c.relname::text, ', ' order by c.relname::text), ''),
+       coalesce((select min(v.virtualtransaction) from pg_locks v where v.pid = h.pid), '')
 from pg_stat_activity w
 cross join unnest(pg_blocking_pids(w.pid)) as by (pid)
 join pg_stat_activity h on h.pid = by.pid and h.wait_event_type is distinct from 'Lock'
@@ -36,11 +37,16 @@ where pid = :pid and usename = current_user and state = 'idle in transaction'
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A session, by the number of its process on the database's server. `tables` may be empty."""
+    """A session, by the number of its process on the database's server. `tables` may be empty.
+
+    `transaction` tells its transactions apart: one session may be in front of others for long by
+    many that are short.
+    """
 
     pid: int
     role: str
     tables: str
+    transaction: str = field(default="", compare=False)
 
 
 def find(session: Read) -> list[Holder]:

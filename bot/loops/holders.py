@@ -16,7 +16,8 @@ FAULT = "locks"
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A session that was waited for: by time.monotonic(), since when, and when for the last time.
+    """A session that was waited for in one transaction of its own: by time.monotonic(), since when,
+    and when for the last time.
 
     Who waits gives up, and comes back: a holder that is not seen at a look may be there.
     """
@@ -31,7 +32,7 @@ class Holders:
 
     def __init__(self, services: Services, alarms: Alarms) -> None:
         self._services, self._alarms = services, alarms
-        self._seen: dict[int, _Seen] = {}
+        self._seen: dict[tuple[int, str], _Seen] = {}  # by process and transaction
         self._ended: dict[int, str] = {}  # what is still to be told
 
     def look(self) -> None:
@@ -39,7 +40,7 @@ class Holders:
         self._find(time.monotonic())
         held = {
             pid: words.holds(pid, seen.holder.role, seen.holder.tables)
-            for pid, seen in self._seen.items()
+            for (pid, _), seen in self._seen.items()
             if seen.last - seen.since >= IDLE_FOR
         }
         faults = self._services.vitals.faults
@@ -58,10 +59,11 @@ class Holders:
     def _find(self, now: float) -> None:
         with self._services.database.read() as session:
             for holder in holders.find(session):
-                before = self._seen.get(holder.pid)
-                self._seen[holder.pid] = _Seen(holder, before.since if before else now, now)
+                this = holder.pid, holder.transaction
+                before = self._seen.get(this)
+                self._seen[this] = _Seen(holder, before.since if before else now, now)
                 if holders.end(session, holder):
                     said = words.ended_holder(holder.pid, holder.role, holder.tables)
                     self._ended[holder.pid] = said
-                    del self._seen[holder.pid]
-        self._seen = {pid: s for pid, s in self._seen.items() if now - s.last <= IDLE_FOR}
+                    del self._seen[this]
+        self._seen = {of: s for of, s in self._seen.items() if now - s.last <= IDLE_FOR}

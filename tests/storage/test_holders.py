@@ -92,6 +92,22 @@ def test_a_session_of_another_role_is_found_and_left(cluster, database, monkeypa
             other.rollback()
 
 
+def test_one_session_is_told_apart_by_its_transactions(cluster, database):
+    """Many short ones of one session were taken for one that is long."""
+    name, seen = make_url(database.url).database, []
+    with psycopg.connect(cluster.superuser_dsn(name)) as other:
+        for _ in range(2):
+            other.execute(HEAD)
+            with waiting(database, HEAD):
+                wait_until(lambda: found(database))
+                seen += [holder.transaction for _ in range(2) for holder in found(database)]
+                other.rollback()
+    assert seen[0] == seen[1]
+    assert seen[2] == seen[3]
+    assert seen[0] != seen[2]
+    assert "" not in seen
+
+
 def test_on_sqlite_nobody_is_found(tmp_path):
     tmp_path.chmod(0o700)
     opened = Database(f"sqlite:///{tmp_path}/latchkey.db")
