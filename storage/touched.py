@@ -72,6 +72,15 @@ _FIRST = (
     .order_by(col(ChangeRow.id))
     .limit(1)
 )
+_OPEN_ACCOUNTS = select(col(GrantRow.request_id), col(GrantRow.account_id)).where(
+    among(col(GrantRow.request_id), "ids"), col(GrantRow.open)
+)
+_FREE_ACCOUNTS = (
+    select(col(AccountRow.id))
+    .where(among(col(AccountRow.id), "ids"))
+    .order_by(col(AccountRow.id))
+    .with_for_update(skip_locked=True, key_share=True)
+)
 
 
 @dataclass(slots=True)
@@ -127,7 +136,8 @@ def _read(session: Read, id_: int, what: object, locked: object) -> tuple[Touche
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One that is not through: requests with ids up to `after` are woken, but for those `locked`.
+    """One that is not through: requests with ids up to `after` are woken, but for those `locked`,
+    or with an account that is.
 
     Those up to `until` were there before it.
     """
@@ -215,14 +225,16 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
 
 
 def _look_at_accounts(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:
-    """Have the accounts of these requests brought in line."""
-    theirs = select(col(GrantRow.account_id)).where(
-        among(col(GrantRow.request_id), "ids"), col(GrantRow.open)
-    )
-    if accounts := {AccountId(id_) for id_ in tx.execute(theirs, {"ids": list(ids)}).scalars()}:
-        apply.bump(tx, accounts, now)
-    _come(tx, change, ids, [])
-    return len(ids)
+    """Have the accounts of these requests brought in line, but for those that are locked."""
+    theirs: dict[AccountId, set[int]] = {}
+    for request, account in tx.ask(_OPEN_ACCOUNTS, {"ids": [*change.locked, *ids]}):
+        theirs.setdefault(AccountId(account), set()).add(request)
+    free = {AccountId(id_ or 0) for (id_,) in tx.ask(_FREE_ACCOUNTS, {"ids": sorted(theirs)})}
+    if free:
+        apply.bump(tx, free, now)
+    left = {request for id_ in theirs.keys() - free for request in theirs[id_]}
+    _come(tx, change, ids, sorted(left))
+    return len({*change.locked, *ids} - left)
 
 
 def _come(tx: Write, change: Change, ids: Sequence[RequestId], left: Sequence[int]) -> None:

@@ -309,6 +309,43 @@ def test_accounts_in_a_system_with_another_server_are_looked_at_some_at_a_time(s
     assert due == {row.id for row in stored.rows(AccountRow) if row.integration_id == PG}
 
 
+def test_an_account_that_somebody_holds_locked_keeps_no_other(stored):
+    """After a pause nothing began for anybody, as long as one row of theirs was locked."""
+    if stored.database.sqlite:
+        return  # it locks no rows
+    pausing(stored, paused=True)
+    requests = [stored.submit(by=who) for who in (ALICE, BOB, DORA)]
+    stored.converge()
+    pausing(stored, paused=False)
+    (locked, *others) = requests
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with stored.database.write() as tx:
+            id_ = locked.grants[0].account
+            tx.execute(text(f"select 1 from account where id = {id_} for update"))  # noqa: S608
+            held.set()
+            over.wait(30)
+
+    def turn():
+        change = touched.first(stored.database, stored.now)
+        with stored.database.read() as session:
+            ids = touched.requests(session, stored.company(), change)
+        return stored.write(lambda tx, _: touched.wake(tx, change, ids, stored.now))
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(30)
+    assert [turn(), turn()] == [len(others), 0]
+    over.set()
+    holder.join()
+
+    assert turn() == 1
+    assert touched.first(stored.database, stored.now) is None
+    stored.converge()
+    assert {stored.again(r).state for r in requests} == {State.ACTIVE}
+
+
 def pausing(stored, *, paused):
     stored.write(lambda tx, _: sync.pause(tx, ADA, stored.now, paused=paused))
 
