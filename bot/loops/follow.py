@@ -37,8 +37,10 @@ class SystemsFollower:
             self._systems.planned(fresh)
         out_of_order = self._systems.out_of_order()
         for system, why in out_of_order:
-            if system.listed:  # what is left of one that is gone is told where it has to end
+            if system.listed:
                 self._tell(system, why)
+            else:  # what is left of one that is gone is told where it has to end
+                self._alarms.well(f"system/{system.id}")
         for id_ in self._systems.keys() - {system.id for system, _ in out_of_order}:
             self._alarms.well(f"system/{id_}")
             self._alarms.well(f"ends/{id_}")
@@ -65,3 +67,5 @@ class SystemsFollower:
         if held := systems.ending(self._services, system.id):
             sentence = alarms.ends_wait(system.name, system.id, held, why)
             self._alarms.tell(f"ends/{system.id}", sentence, why)
+        else:
+            self._alarms.well(f"ends/{system.id}")

@@ -17,6 +17,7 @@ from bot.runtime.faults import Faults
 from bot.runtime.metrics import Vitals
 from bot.runtime.references import BadReferenceError
 from bot.runtime.services import Connected, Services
+from engine.alarms import WELL_AGAIN
 from engine.connectors.memory import Memory
 from engine.inventory import Integration, IntegrationId
 from engine.port import Unavailable
@@ -26,7 +27,7 @@ from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.servers import Connection
-from storage.tables import JobRow
+from storage.tables import JobRow, MessageRow
 from tests.printed import DOCS
 from tests.support.stored import ADA, GROUPS, PEOPLE, START
 from tests.support.waiting import wait_until
@@ -307,3 +308,41 @@ def test_one_that_is_listed_no_more_is_not_told_of_each_day(process, builder, mo
     process.follow()
 
     assert len(said) == 1
+
+
+def test_an_alarm_of_one_that_is_listed_no_more_is_taken_back(process, builder):
+    """Who took it off the list, as the cure, was told for good that it is out of order."""
+    builder.faults["two"] = "the environment has no X"
+    process.store(system(ONE), system(TWO))
+    process.follow()
+    assert [alarm.startswith("Two (two) is out of order") for alarm in alarms(process)] == [True]
+
+    process.store(system(ONE))
+    process.follow()
+
+    assert [alarm.startswith(WELL_AGAIN) for alarm in alarms(process)] == [True]
+
+
+def test_an_alarm_of_ends_that_wait_is_taken_back_when_none_does(process, builder, monkeypatch):
+    """It stood until the system worked again, which may be never."""
+    monkeypatch.setattr(follow, "LOOK", 0.0)
+    monkeypatch.setattr(follow.systems, "ending", lambda *_: 1)
+    builder.faults["two"] = "the environment has no X"
+    process.store(system(ONE), system(TWO))
+    process.follow()
+    process.store(system(ONE))
+    process.follow()
+    assert ["has to end there" in alarm for alarm in alarms(process)] == [False, True]
+    assert not alarms(process)[1].startswith(WELL_AGAIN)
+
+    monkeypatch.setattr(follow.systems, "ending", lambda *_: 0)
+    process.follow()
+
+    assert [alarm.startswith(WELL_AGAIN) for alarm in alarms(process)] == [True, True]
+
+
+def alarms(process):
+    """Return what the administrators were told, in that order."""
+    with process.services.database.read() as session:
+        rows = session.execute(select(MessageRow).order_by(MessageRow.id)).scalars()
+        return [row.detail for row in rows if row.kind == "alarm"]
