@@ -162,10 +162,11 @@ def compare(
 def is_other(
     known: Revision | None, listed: Revision, formerly: Mapping[PersonId, PersonId]
 ) -> bool:
-    """Tell whether a flow says something else than is known. As values: a set has another
-    order in each process.
+    """Tell whether a flow says something else than is known.
+
+    As values: a set has another order in each process. Either may name people by ids that they had.
     """
-    return known is None or known.renamed(formerly) != listed
+    return known is None or known.renamed(formerly) != listed.renamed(formerly)
 
 
 def unreadable(name: str) -> Revision:
