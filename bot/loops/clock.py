@@ -15,15 +15,21 @@ log = structlog.get_logger()
 
 
 def drain(services: Services, begin: Callable[[], None] = lambda: None) -> None:
-    """Let time pass for every request whose moment has come, a batch after another."""
+    """Let time pass for every request whose moment has come, a batch after another.
+
+    What changes touch is woken some at a time, and looked at before the next: whose end comes
+    meanwhile does not wait for all of them.
+    """
     let_time_pass.tell_of_unreadable(services)
-    ids = [RequestId(0)] * TICKS
-    while len(ids) == TICKS:
+    after: int | None = 0  # the last change that is through, or is tried again later
+    more = True
+    while more:
         begin()
         ids, changed = let_time_pass.due(services, TICKS)
-        if changed:
-            let_time_pass.wake_touched(services, begin)
+        if changed and after is not None:
+            after = let_time_pass.wake_touched(services, after)
             ids, _ = let_time_pass.due(services, TICKS)
+        more = len(ids) == TICKS or (changed and after is not None)
         try:
             if ids:
                 let_time_pass.tick(services, ids)

@@ -1,6 +1,6 @@
 """Time passes for requests whose moment has come; who cannot be decided on is put off."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -55,25 +55,25 @@ def tell_of_unreadable(services: Services) -> None:
         log.exception("nobody could be told of what cannot be read")
 
 
-def wake_touched(services: Services, begin: Callable[[], None]) -> None:
-    """Wake what changes of facts touch, in parts, each of which `begin` hears of before it begins.
+def wake_touched(services: Services, after: int) -> int | None:
+    """Wake some of those that a change of facts touches, the oldest of the changes after this one.
 
-    One that fails keeps nobody from their end: it is put off, the others go on.
+    Return after which to go on; None: there is none. One that fails keeps nobody from their end: it
+    is put off, the others go on.
     """
-    done = 0
-    while change := touched.first(services.database, services.clock.now(), done):
-        begin()
-        try:
-            woken = _wake(services, change)
-        except Exception as fault:
-            if is_away(fault):
-                raise
-            if not is_locked(fault):
-                log.exception("what a change touches was not woken", change=change.id)
-                _put_off_change(services, change, type(fault).__name__)
-            woken = 0
-        if not woken:  # it is through, or it is tried again in a second
-            done = change.id
+    change = touched.first(services.database, services.clock.now(), after)
+    if change is None:
+        return None
+    try:
+        woken = _wake(services, change)
+    except Exception as fault:
+        if is_away(fault):
+            raise
+        if not is_locked(fault):
+            log.exception("what a change touches was not woken", change=change.id)
+            _put_off_change(services, change, type(fault).__name__)
+        woken = 0
+    return after if woken else change.id  # it is through, or it is tried again in a second
 
 
 def _put_off_change(services: Services, change: Change, why: str) -> None:

@@ -12,6 +12,7 @@ from bot.runtime.services import Services
 from engine.directory import Group, GroupId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
 from engine.request import State
+from storage import clock as storage_clock
 from storage import sync, touched
 from storage.tables import (
     AccountRow,
@@ -431,6 +432,31 @@ def test_a_change_that_cannot_be_looked_at_backs_off_and_the_others_go_on(
     monkeypatch.setattr(touched, "requests", find)
     stored.pass_(MINUTE)
     clock.drain(services)
+    assert stored.rows(ChangeRow) == []
+
+
+def test_whose_end_comes_does_not_wait_for_all_that_a_change_touches(stored, services, monkeypatch):
+    """All were woken first, and what was due since then was looked at after them: 100,000."""
+    monkeypatch.setattr(touched, "WOKEN", 1)
+    requests = [stored.submit(by=who, flow=WRITING).id for who in (ALICE, BOB, DORA)]
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(everything=True))
+    wake, tick, done = touched.wake, storage_clock.tick, []
+
+    def woken(tx, change, ids, now):
+        done.append(("woken", *ids))
+        return wake(tx, change, ids, now)
+
+    def ticked(tx, company, ids, now):
+        done.append(("looked at", *ids))
+        return tick(tx, company, ids, now)
+
+    monkeypatch.setattr(touched, "wake", woken)
+    monkeypatch.setattr(storage_clock, "tick", ticked)
+    clock.drain(services)
+
+    each = [(what, id_) for id_ in requests for what in ("woken", "looked at")]
+    assert done == [*each, ("woken",)]
     assert stored.rows(ChangeRow) == []
 
 
