@@ -1,7 +1,7 @@
 """Looks for sessions that hold locked what ends of access wait for, and ends those that it may."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.runtime.services import Services
 from bot.usecases.alarms import Alarms
@@ -39,8 +39,8 @@ class Holders:
         """Tell of who has held something for `IDLE_FOR`; end what is of Latchkey's own login."""
         self._find(time.monotonic())
         held = {
-            pid: words.holds(pid, seen.holder.role, seen.holder.tables)
-            for (pid, _), seen in self._seen.items()
+            f"{pid}/{transaction}": words.holds(pid, seen.holder.role, seen.holder.tables)
+            for (pid, transaction), seen in self._seen.items()
             if seen.last - seen.since >= IDLE_FOR
         }
         faults = self._services.vitals.faults
@@ -52,7 +52,7 @@ class Holders:
             self._alarms.tell(f"ended/{pid}", sentence)
         self._ended.clear()
         if held:
-            self._alarms.tell(FAULT, "\n".join(held.values()))
+            self._alarms.tell(FAULT, "\n".join(held.values()), " ".join(sorted(held)))
         else:
             self._alarms.well(FAULT)
 
@@ -61,9 +61,16 @@ class Holders:
             for holder in holders.find(session):
                 this = holder.pid, holder.transaction
                 before = self._seen.get(this)
-                self._seen[this] = _Seen(holder, before.since if before else now, now)
+                known = _together(before.holder, holder) if before else holder
+                self._seen[this] = _Seen(known, before.since if before else now, now)
                 if holders.end(session, holder):
                     said = words.ended_holder(holder.pid, holder.role, holder.tables)
                     self._ended[holder.pid] = said
                     del self._seen[this]
         self._seen = {of: s for of, s in self._seen.items() if now - s.last <= IDLE_FOR}
+
+
+def _together(before: Holder, now: Holder) -> Holder:
+    """Return the holder with all tables that were waited for: at each look it may be another."""
+    tables = {*before.tables.split(", "), *now.tables.split(", ")} - {""}
+    return replace(now, tables=", ".join(sorted(tables)))

@@ -40,3 +40,13 @@ def test_one_transaction_that_is_waited_for_all_the_time_is_a_fault(look):
     seen = [look(holder) for _ in range(6)]
     assert seen[:5] == [""] * 5
     assert "Process 7 of the database's server (role somebody) holds audit_head" in seen[5]
+
+
+def test_of_one_transaction_the_administrators_are_told_once(look, door):
+    """What was waited for is another table at each look: each time was another alarm."""
+    waited_for = ["audit_head", "message", "", "account, message", "audit_head", "job"] * 2
+    said = [look(Holder(7, "somebody", tables, "3/1")) for tables in waited_for]
+
+    assert "holds account, audit_head, job, message locked" in said[-1]
+    told = {m["key"] for m in door.rows()["message"] if m["key"].startswith(f"{FAULT}/")}
+    assert len(told) == 1
