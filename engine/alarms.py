@@ -72,9 +72,10 @@ def holds(pid: int, role: str, tables: str) -> str:
 def unwoken(change: int, why: str) -> Said:
     """Tell of a change of facts of which nobody knows whom it touches."""
     sentence = (
-        f"What change {change} of people, flows or resources touches cannot be found: {why}. It is "
-        "being tried again. Until then, requests that wait may ask whom they would not ask any "
-        "more; what is decided is tested all the same."
+        f"What change {change} of people, flows, resources or systems touches cannot be found: "
+        f"{why}. It is being tried again. Until then, requests that wait may ask whom they would "
+        "not ask any more, and what waited for the end of a pause may not begin; what is decided "
+        "is tested all the same."
     )
     return Said(f"unwoken/{change}", sentence)
 

@@ -435,6 +435,21 @@ def test_a_change_that_cannot_be_looked_at_backs_off_and_the_others_go_on(
     assert stored.rows(ChangeRow) == []
 
 
+def test_that_what_waited_does_not_begin_is_told(stored, services, monkeypatch):
+    """The alarm spoke of whom requests ask alone, also where it was the end of a pause."""
+    stored.submit()
+    pausing(stored, paused=True)
+    pausing(stored, paused=False)
+    with monkeypatch.context() as broken:
+        broken.delattr(touched, "requests")
+        for _ in range(3):
+            stored.pass_(MINUTE)
+            clock.drain(services)
+
+    (said,) = (m.detail for m in stored.rows(MessageRow) if m.kind == "alarm")
+    assert "what waited for the end of a pause may not begin" in said
+
+
 def test_whose_end_comes_does_not_wait_for_all_that_a_change_touches(stored, services, monkeypatch):
     """All were woken first, and what was due since then was looked at after them: 100,000."""
     monkeypatch.setattr(touched, "WOKEN", 1)
