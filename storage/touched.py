@@ -72,8 +72,10 @@ _FIRST = (
     .order_by(col(ChangeRow.id))
     .limit(1)
 )
-_OPEN_ACCOUNTS = select(col(GrantRow.request_id), col(GrantRow.account_id)).where(
-    among(col(GrantRow.request_id), "ids"), col(GrantRow.open)
+_OPEN_ACCOUNTS = (
+    select(col(GrantRow.request_id), col(GrantRow.account_id), col(AccountRow.integration_id))
+    .join(AccountRow, col(AccountRow.id) == col(GrantRow.account_id))
+    .where(among(col(GrantRow.request_id), "ids"), col(GrantRow.open))
 )
 _FREE_ACCOUNTS = (
     select(col(AccountRow.id))
@@ -227,8 +229,9 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
 def _look_at_accounts(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:
     """Have the accounts of these requests brought in line, but for those that are locked."""
     theirs: dict[AccountId, set[int]] = {}
-    for request, account in tx.ask(_OPEN_ACCOUNTS, {"ids": [*change.locked, *ids]}):
-        theirs.setdefault(AccountId(account), set()).add(request)
+    for request, account, system in tx.ask(_OPEN_ACCOUNTS, {"ids": [*change.locked, *ids]}):
+        if change.touched.waiting or system in change.touched.held_in:
+            theirs.setdefault(AccountId(account), set()).add(request)
     free = {AccountId(id_ or 0) for (id_,) in tx.ask(_FREE_ACCOUNTS, {"ids": sorted(theirs)})}
     if free:
         apply.bump(tx, free, now)
