@@ -56,6 +56,7 @@ _ACCOUNTS = (
     .order_by(col(AccountRow.id))
     .with_for_update(key_share=True)
 )
+_IDS = select(col(PersonRow.id))
 _PEOPLE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
@@ -113,7 +114,7 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     row = tx.execute(_PEOPLE, {"ids": [former]}).scalar_one()
     if row.former is None:
         return False
-    own = succession.own_id(former, {id_ for (id_,) in tx.ask(select(col(PersonRow.id)))})
+    own = succession.own_id(former, {id_ for (id_,) in tx.ask(_IDS)})
     touching = sync.Touching([row])
     body = with_fields(row.body, {"id": own})
     tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
