@@ -96,13 +96,12 @@ def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
         if database.sessions:
             database.sessions.make_schema(_driver(connection))
         command.upgrade(_config(connection), to)
+        if to == "head":  # with the schema: who finds that there finds them
+            _ensure_rows(tx)
         if database.sessions and runner:
             roles.grant(_driver(connection), database.sessions.schema, runner)
     if database.sessions:
         database.close()  # sessions from before the schema was there do not look into it
-    if to == "head":
-        with database.write() as tx:
-            _ensure_rows(tx)
     return before
 
 

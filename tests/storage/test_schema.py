@@ -144,6 +144,24 @@ def test_migrations_make_indexes_and_keys_as_the_tables_say(empty):
     assert definitions(empty) == migrated
 
 
+def test_whoever_finds_the_schema_finds_what_is_there_once(empty, empty_url):
+    """Of replicas that started together one died; one killed in between kept all from starting."""
+    seen = []
+
+    def look(_topics):
+        other = Database(empty_url)
+        if schema.fits(schema.current(other)):
+            with other.read() as session:
+                seen.append(session.execute(text("select count(*) from company")).scalar_one())
+        other.close()
+
+    empty.on_commit.append(look)
+    schema.upgrade(empty)
+
+    assert seen
+    assert set(seen) == {1}
+
+
 TIED = {"team": "T1", "user": "U1", "email": "a@x.example", "enterprise": "E1", "guest": False}
 
 
