@@ -3,7 +3,7 @@
 `python -m tests.mutants` draws some of all that can be made of the modules in `mutants.toml`, by a
 seed that it prints, and runs for each the tests that are named there beside its module. Those that
 no test sees are listed. What cannot be seen by any test stands in `mutants.toml`, with its reason,
-and is not drawn.
+and is not drawn. Before all of it, the tests have to be green on the code as it is.
 """
 
 import argparse
@@ -12,18 +12,20 @@ import importlib
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.operators.operator import Operator
 
@@ -34,6 +36,7 @@ from tests.support import machine
 MANY = 400
 BAR = 0.95
 PATIENCE = 180  # seconds for the tests of one mutant; one that never ends is seen
+LONG = 900  # seconds for all tests, on the code as it is
 QUIET = ("-x", "-q", "--no-header", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
 
 
@@ -86,13 +89,18 @@ def _difference(source: str, made: str) -> tuple[int, tuple[str, str]]:
 
 
 def survives(one: Mutant, tests: Sequence[str]) -> bool:
-    """Run the tests on it in a process of their own."""
+    """Run the tests on it."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "mutant.py")
         source.write_text(one.source)
-        run = [sys.executable, "-m", "tests.mutants.run", one.module, str(source)]
+        return passes("tests.mutants.run", one.module, str(source), *tests)
+
+
+def passes(program: str, *given: str, patience: float = PATIENCE) -> bool:
+    """Run tests in a process of their own, for so many seconds at most."""
+    with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [*run, *tests, *QUIET, f"--basetemp={folder}/tests"],
+            [sys.executable, "-m", program, *given, *QUIET, f"--basetemp={folder}/tests"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -100,7 +108,7 @@ def survives(one: Mutant, tests: Sequence[str]) -> bool:
             start_new_session=True,
         )
         try:
-            return process.wait(PATIENCE) == 0
+            return process.wait(patience) == 0
         except subprocess.TimeoutExpired:
             return False
         finally:
@@ -109,8 +117,25 @@ def survives(one: Mutant, tests: Sequence[str]) -> bool:
             process.wait()
 
 
-def as_it_is(module: str) -> Mutant:
-    return Mutant(module, "", file_of(module).read_text(), 0, ("", ""))
+def drawable(configured: Mapping[str, Any]) -> Callable[[Mutant], bool]:
+    """Return what tells whether some test could see a mutant, as far as the configuration says."""
+    unseen = {(u["module"], u["was"], u["is"]) for u in configured["unseen"]}
+    anywhere = [(a["was"], a["is"]) for a in configured["anywhere"]]
+
+    def is_drawable(one: Mutant) -> bool:
+        known = any(all(map(re.search, lines, one.change)) for lines in anywhere)
+        return not known and (one.module, *one.change) not in unseen
+
+    return is_drawable
+
+
+def together(tests: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return all tests, each once: those that are run with the same options in one go."""
+    files: dict[tuple[str, ...], dict[str, None]] = {}
+    for given in tests:
+        options = tuple(g for g in given if not g.startswith("tests/"))
+        files.setdefault(options, {}).update((g, None) for g in given if g not in options)
+    return [(*options, *given) for options, given in files.items()]
 
 
 def main() -> int:
@@ -124,19 +149,18 @@ def main() -> int:
     configured = tomllib.loads(CONFIGURATION.read_text())
     tests: dict[str, list[str]] = configured["tests"]
     modules = asked.modules or list(tests)
-    unseen = {(u["module"], u["was"], u["is"]) for u in configured.get("unseen", ())}
     print(f"seed {asked.seed}")
     there = [place for name in modules for place in places(name)]
     random.Random(asked.seed).shuffle(there)  # noqa: S311  (no secret)
     made = (mutant(*place) for place in there)
-    seen = (m for m in made if (m.module, *m.change) not in unseen)
-    mutants = list(itertools.islice(seen, asked.many))
+    mutants = list(itertools.islice(filter(drawable(configured), made), asked.many))
     begun = time.monotonic()
     left: list[Mutant] = []
     with ThreadPoolExecutor(asked.jobs) as pool:
-        green = pool.map(survives, map(as_it_is, modules), [tests[m] for m in modules])
-        if red := [name for name, fine in zip(modules, green, strict=True) if not fine]:
-            print(f"red without any change: the tests of {', '.join(red)}")
+        every = together(tests[m] for m in modules)
+        green = pool.map(lambda given: passes("pytest", *given, patience=LONG), every)
+        if red := [" ".join(given) for given, fine in zip(every, green, strict=True) if not fine]:
+            print("red without any change:", *red, sep="\n")
             return 2
         runs = {pool.submit(survives, m, tests[m.module]): m for m in mutants}
         for run in as_completed(runs):
