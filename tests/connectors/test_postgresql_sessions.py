@@ -179,5 +179,6 @@ def test_line_for_psql_says_how_to_be_sure_and_nothing_that_old_clients_refuse(
 
     told = connector.instructions(login, [postgresql.make()])
 
+    assert told["Database"] == "orders"
     assert "sslmode=verify-full" in told["psql"]
     assert "require_auth" not in told["psql"]

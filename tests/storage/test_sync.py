@@ -120,6 +120,37 @@ def test_groups_are_taken_in_with_the_people(stored):
     assert {*stored.company().directory.groups} == {GROUPS[0].id, GROUPS[1].id, "file:ops"}
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "so"),
+    [
+        ("nothing", True),
+        ("somebody leaves", False),
+        ("somebody leaves and is back", True),
+        ("somebody comes", False),
+        ("somebody comes and leaves", True),
+        ("a group comes", False),
+        ("a flow changes", False),
+    ],
+)
+def test_an_intake_sees_what_another_process_has_taken_in_meanwhile(stored, meanwhile, so):
+    """An intake whose question was always answered with no began anew without end."""
+    known = stored.company().epoch
+    new = Group(GroupId("file:ops"), "file", "Operations")
+    if "leaves" in meanwhile:
+        take_in(stored, [*PEOPLE, person("olga")] if "comes" in meanwhile else PEOPLE[:-1])
+    if so and meanwhile != "nothing":
+        take_in(stored, PEOPLE)
+    if meanwhile == "somebody comes":
+        take_in(stored, [*PEOPLE, person("olga")])
+    if meanwhile == "a group comes":
+        take_in(stored, PEOPLE, [*GROUPS, new])
+    if meanwhile == "a flow changes":
+        changed = [(reading(grant_for=HOUR), True), (writing(), True)]
+        stored.write(lambda tx, _: sync.flows(tx, changed, stored.now))
+
+    assert stored.write(lambda tx, _: sync.is_so(tx, PEOPLE, known)) is so
+
+
 def crowd(count, **changes):
     return [replace(person(f"p{n}", ENGINEERS), **changes) for n in range(count)]
 
