@@ -41,6 +41,7 @@ from tests.support.stored import (
     PG,
     WIKI,
     WRITING,
+    person,
     table,
 )
 
@@ -468,6 +469,15 @@ def test_systems_without_room_are_left_out(stored):
     assert due(for_ends=[PG]) == [(PG, True), (WIKI, False)]
     assert due(full=[PG]) == [(WIKI, False)]
     assert due(full=[PG], for_ends=[WIKI]) == []
+
+
+def test_of_many_that_are_due_fifty_are_taken_at_once(stored):
+    crowd = [person(f"p{n}", ENGINEERS) for n in range(51)]
+    stored.take_in([*PEOPLE, *crowd], held=False)
+    for one in crowd:
+        stored.submit(by=one.id)
+
+    assert len(accounts.due(stored.database, stored.instance, stored.now)) == 50
 
 
 def test_of_a_system_that_is_silent_each_account_is_tried_in_turn(stored):
