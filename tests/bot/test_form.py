@@ -1,0 +1,345 @@
+"""The request form, as its use case fills it: what people read there, what their answer makes."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.runtime.services import Connected, Services
+from bot.usecases import request as usecase
+from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
+from bot.views.values import Form
+from engine.commands import Cancel
+from engine.flow import Quorum
+from engine.inventory import Integration
+from engine.outcome import Code, Refusal
+from storage import sync
+from tests.support.stored import (
+    ALICE,
+    BOB,
+    DAN,
+    HOUR,
+    MINUTE,
+    PG,
+    READING,
+    WIKI,
+    WRITING,
+    Now,
+    reading,
+    writing,
+)
+
+ORDERS = "read on shop.orders"
+
+
+@pytest.fixture
+def services(stored):
+    names = {PG: "Production", WIKI: "Wiki"}
+    connected = {
+        id_: Connected(Integration(id_, name, "memory"), stored.systems[id_])
+        for id_, name in names.items()
+    }
+    return Services(stored.database, stored.companies, Now(stored), stored.keys, connected)
+
+
+@pytest.fixture
+def alice(stored):
+    return who(stored, ALICE)
+
+
+def who(stored, id_):
+    return stored.company().directory.people[id_]
+
+
+def flows(stored, *changed):
+    stored.write(lambda tx, _: sync.flows(tx, [(flow, True) for flow in changed], stored.now))
+
+
+def filled(stored, named=ORDERS, **changed):
+    """Return the form as it comes back, with the flow promised that it names by itself."""
+    chosen = stored.entitlement(named)
+    given = {
+        "resource": chosen.resource.id,
+        "permission": chosen.id,
+        "duration": "1 h",
+        "prefilled": True,
+        "justification": "INC-1",
+        "promise": Promise.of(stored.flow(READING)),
+    }
+    return Filled(**given | changed)
+
+
+# --- what the command said -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "permission", "long", "why"),
+    [
+        ("read on shop.orders for 90 min: INC-7", "shop.orders", "read", "90 min", "INC-7"),
+        ("WRITE ON Shop.Orders FOR 2 h", "shop.orders", "write", "2 h", ""),
+        ("write on shop.orders without end: a: b", "shop.orders", "write", "without end", "a: b"),
+        ("shop.orders", "shop.orders", None, "1 h", ""),
+        ("shop.orders for 2 h: why", "shop.orders", None, "2 h", "why"),
+        ("edit on handbook", "handbook", "edit", "1 h", ""),
+        ("handbook", "handbook", "edit", "1 h", ""),
+    ],
+)
+def test_the_form_begins_with_what_was_said(services, alice, text, path, permission, long, why):
+    form, _ = usecase.begin(services, alice, text)
+
+    assert form.resource
+    assert form.resource[1] == path
+    assert dict(form.permissions).get(form.permission) == permission
+    assert (form.prefill, form.justification, form.notes) == (long, why, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("read on shop", "2 resources match “shop”. Please search below."),
+        ("read on moon", "Nothing that you can request matches “moon”. Please search below."),
+        (
+            "shop.orders for",
+            "Nothing that you can request matches “shop.orders for”. Please search below.",
+        ),
+        ("drop on shop.orders", "There is no “drop” on shop.orders. Please choose."),
+        ("read on shop.orders for whatever", "Write minutes, or something like"),
+    ],
+)
+def test_what_was_not_understood_is_said(services, alice, text, note):
+    form, _ = usecase.begin(services, alice, text)
+
+    (said,) = form.notes
+    assert note in said
+    assert form.prefill == "1 h"
+
+
+def test_without_a_word_the_form_is_empty(services, alice):
+    assert usecase.begin(services, alice, "") == (Form(), Promise())
+
+
+def test_whoever_can_request_nothing_gets_no_form(services, stored):
+    assert usecase.begin(services, who(stored, DAN), ORDERS) == NOTHING_REQUESTABLE
+
+
+def test_of_what_is_out_of_order_it_is_said_that_it_begins_later(services, stored, alice):
+    del services.connected[PG]
+
+    form, _ = usecase.fill(services, alice, filled(stored))
+    other, _ = usecase.fill(services, alice, filled(stored, "edit on handbook"))
+
+    assert "Production is out of order just now" in form.notes[0]
+    assert other.notes == []
+
+
+# --- as it fills ---------------------------------------------------------------------------------
+
+
+def test_what_was_typed_stays_until_something_is_chosen(services, stored, alice):
+    nothing = filled(stored, resource=None, permission=None)
+    typed = filled(stored, resource=None, permission=None, prefilled=False, duration="2 h")
+    half = filled(stored, permission=None, prefilled=False, duration="2 h")
+
+    assert usecase.fill(services, alice, nothing)[0] == Form(justification="INC-1", notes=[])
+    assert usecase.fill(services, alice, typed)[0].prefill == "2 h"
+    form, promise = usecase.fill(services, alice, half)
+    assert ([n for _, n in form.permissions], form.prefill) == (["read", "write"], "2 h")
+    assert (form.permission, form.preview, promise) == (None, None, Promise())
+
+
+def test_what_is_not_offered_to_somebody_is_gone_and_their_words_stay(services, stored):
+    form, promise = usecase.fill(services, who(stored, DAN), filled(stored))
+
+    assert form == Form(notes=[GONE.sentence], justification="INC-1")
+    assert promise == Promise()
+
+
+def test_the_preferred_flow_applies_until_another_is_picked(services, stored, alice):
+    quick, slow = stored.flow(READING), stored.flow(WRITING)
+    no_such = filled(stored, picked=99)
+
+    form, promise = usecase.fill(services, alice, filled(stored, picked=slow.id))
+    assert [f.id for f in form.flows] == [quick.id, slow.id]
+    assert (form.flow, form.usual, promise) == (slow.id, quick.id, Promise.of(slow))
+    form, promise = usecase.fill(services, alice, no_such)
+    assert (form.flow, form.usual, promise) == (quick.id, quick.id, Promise.of(quick))
+
+
+def test_what_is_typed_finds_the_flow_that_allows_it(services, stored, alice):
+    flows(stored, reading(grant_for=HOUR), writing())
+
+    def usual(**changed):
+        form, _ = usecase.fill(services, alice, filled(stored, duration="2 h", **changed))
+        return form.usual
+
+    assert usual(prefilled=False) == stored.flow(WRITING).id
+    assert usual(prefilled=True) == stored.flow(READING).id
+    for beyond in ("5 h", "whatever"):
+        form, _ = usecase.fill(services, alice, filled(stored, duration=beyond, prefilled=False))
+        assert (form.usual, form.prefill) == (stored.flow(READING).id, beyond)
+
+
+@pytest.mark.parametrize(
+    ("longest", "prefill"),
+    [(30 * MINUTE, "30 min"), (HOUR, "1 h"), (61 * MINUTE, "1 h"), (None, "1 h")],
+)
+def test_the_form_puts_an_hour_there_or_what_is_allowed(services, stored, alice, longest, prefill):
+    flows(stored, reading(grant_for=longest), writing())
+
+    form, _ = usecase.fill(services, alice, filled(stored))
+
+    assert form.prefill == prefill
+
+
+def test_the_preview_says_what_would_happen(services, stored, alice):
+    picked = filled(stored, "write on shop.orders", picked=stored.flow(WRITING).id)
+
+    shown = usecase.fill(services, alice, picked)[0].preview
+
+    assert shown
+    assert (shown.flow, shown.longest, shown.risk) == (WRITING, 4 * HOUR, 6)
+    assert (shown.extensions, shown.each) == (1, 30 * MINUTE)
+    assert (list(shown.approvers), shown.join) == ([("DBAs", 2)], Quorum.ANY_OF)
+    assert list(shown.held) == []
+
+
+def test_the_preview_says_that_nobody_is_asked_and_nothing_extended(services, stored, alice):
+    flows(stored, reading(extension=None), writing())
+
+    shown = usecase.fill(services, alice, filled(stored))[0].preview
+
+    assert shown
+    assert (shown.extensions, shown.each) == (0, None)
+    assert (list(shown.approvers), shown.join) == ([], Quorum.ANY_OF)
+
+
+def test_the_preview_says_what_they_hold_of_it_already(services, stored, alice):
+    mine, other = stored.submit(), stored.submit("read on shop.customers")
+    stored.submit(by=BOB)
+    stored.converge()
+    stored.submit(duration=2 * HOUR)  # it is not there yet
+
+    shown = usecase.fill(services, alice, filled(stored))[0].preview
+
+    assert shown
+    assert list(shown.held) == [(mine.code, stored.again(mine).ends_at)]
+    assert mine.code != other.code
+
+
+# --- the submission ------------------------------------------------------------------------------
+
+
+def test_a_delivery_makes_one_request_and_the_same_again_none(services, stored, alice):
+    first = usecase.submit(services, alice, filled(stored), "view/1")
+    repeated = usecase.submit(services, alice, filled(stored), "view/1")
+    again = usecase.submit(services, alice, filled(stored), "view/2")
+
+    assert isinstance(first, Submitted)
+    (request,) = first.requests
+    assert (request.requestor, request.duration, request.justification) == (ALICE, HOUR, "INC-1")
+    assert not first.existing
+    assert repeated == Submitted(first.requests)
+    assert again == Submitted(first.requests, existing=True)
+
+
+def test_what_was_promised_otherwise_is_shown_and_not_stored(services, stored, alice):
+    promised = Promise.of(stored.flow(WRITING))
+
+    outcome = usecase.submit(
+        services, alice, filled(stored, promise=promised, duration="90 min"), "view/1"
+    )
+
+    assert isinstance(outcome, Changed)
+    assert outcome.promise == Promise.of(stored.flow(READING))
+    assert outcome.form.flow == stored.flow(READING).id
+    assert outcome.form.prefill == "90 min"
+    assert f"the access flow “{READING}” applies" in outcome.form.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "about"),
+    [
+        ({"resource": None}, Code.NOTHING_SELECTED, "entitlement"),
+        ({"permission": None}, Code.NOTHING_SELECTED, "permission"),
+        ({"permission": 9999}, Code.RESOURCE_GONE, "entitlement"),
+        ({"resource": 9999}, Code.RESOURCE_GONE, "entitlement"),
+    ],
+)
+def test_what_is_not_chosen_is_said_at_its_field(services, stored, alice, changed, code, about):
+    refusal = usecase.submit(services, alice, filled(stored, **changed), "view/1")
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.about) == (code, about)
+
+
+def test_what_has_gone_or_is_not_offered_is_refused(services, stored, alice):
+    form = filled(stored)
+    stored.write(lambda tx, _: sync.inventory(tx, PG, [], stored.now))
+
+    assert usecase.submit(services, alice, form, "view/1") == GONE
+    handbook = filled(stored, "edit on handbook")
+    assert usecase.submit(services, who(stored, DAN), handbook, "view/2") == GONE
+
+
+def test_the_flow_that_allows_most_says_what_it_does_not_allow(services, stored, alice):
+    """The shorter one's limit was told, where the other allows more."""
+    flows(stored, reading(grant_for=HOUR), writing(grant_for=3 * HOUR))
+
+    refusal = usecase.submit(services, alice, filled(stored, duration="5 h"), "view/1")
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.about == "duration"
+    assert "3 h" in refusal.sentence
+
+
+def test_what_no_flow_without_end_allows_is_never_too_long(services, stored, alice):
+    flows(stored, reading(grant_for=HOUR), writing(grant_for=None))
+    promised = Promise.of(stored.flow(WRITING))
+
+    outcome = usecase.submit(
+        services, alice, filled(stored, duration="without end", promise=promised), "view/1"
+    )
+
+    assert isinstance(outcome, Submitted)
+    assert outcome.requests[0].duration is None
+
+
+# --- again ---------------------------------------------------------------------------------------
+
+
+def test_asking_again_begins_with_what_was_asked_before(services, stored, alice):
+    before = stored.submit(flow=WRITING, duration=90 * MINUTE)
+    stored.do(before, Cancel(ALICE))
+
+    form, promise = usecase.again(services, alice, before.id)
+
+    assert form.resource
+    assert (form.resource[1], form.permission) == ("shop.orders", stored.entitlement(ORDERS).id)
+    assert (form.flow, promise) == (stored.flow(WRITING).id, Promise.of(stored.flow(WRITING)))
+    assert (form.prefill, form.justification) == ("1 h 30", "INC-42")
+
+
+def test_asking_again_for_what_was_anothers_begins_anew(services, stored, alice):
+    before = stored.submit(by=BOB)
+
+    assert usecase.again(services, alice, before.id) == (Form(notes=[]), Promise())
+
+
+def test_who_has_too_many_open_gets_no_form(services, stored, alice):
+    services = replace(services, open_submissions=1)
+    waiting = stored.submit(flow=WRITING)
+
+    for refused in (
+        usecase.begin(services, alice, ""),
+        usecase.again(services, alice, waiting.id),
+        usecase.submit(services, alice, filled(stored), "view/1"),
+    ):
+        assert isinstance(refused, Refusal)
+        assert refused.code is Code.TOO_MANY
+
+
+def test_the_time_of_a_request_is_the_one_that_was_typed(services, stored, alice):
+    outcome = usecase.submit(services, alice, filled(stored, duration="2 h 30"), "view/1")
+
+    assert isinstance(outcome, Submitted)
+    assert outcome.requests[0].duration == timedelta(hours=2, minutes=30)
