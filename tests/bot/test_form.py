@@ -335,7 +335,7 @@ def test_who_has_too_many_open_gets_no_form(services, stored, alice):
         usecase.submit(services, alice, filled(stored), "view/1"),
     ):
         assert isinstance(refused, Refusal)
-        assert refused.code is Code.TOO_MANY
+        assert refused.code is Code.TOO_MANY_OPEN
 
 
 def test_the_time_of_a_request_is_the_one_that_was_typed(services, stored, alice):

@@ -10,6 +10,7 @@ from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknow
 from bot.views import ids
 from engine.directory import PersonId, PersonStatus, SlackAccount
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
+from engine.outcome import Code
 from engine.request import State
 from engine.succession import Succession, SuccessionStatus
 from storage import succession, sync
@@ -380,6 +381,7 @@ def test_who_has_left_is_told_so_at_first_contact_too(stored, services):
     came = profile("U-ZOE", ZOE.email)
 
     assert who(services, acting("U-ZOE"), lambda _: came) is INACTIVE
+    assert INACTIVE.code is Code.PERSON_INACTIVE
 
 
 def test_a_thousand_new_accounts_are_tied_some_at_a_time(stored, services):

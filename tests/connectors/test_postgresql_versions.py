@@ -830,6 +830,23 @@ def test_membership_ends_with_the_sessions_that_have_taken_the_role_on(
     assert keeper.connector.unexplained(later, [other]) == ()
 
 
+def test_one_membership_ends_and_another_stays(keeper: Keeper, login: Login):
+    names = unique("reporting"), unique("billing")
+    for name in names:
+        keeper.run("create role {}", sql.Identifier(name))
+        keeper.run("grant {} to {} with admin option", sql.Identifier(name), keeper.me)
+    keeper.use(roles=names)
+    found = keeper.found()
+    first, second = (keeper.target(found[name], "member") for name in names)
+    later = known(login, keeper.connector.apply(order(login, first, second)))
+
+    seen = keeper.connector.inspect(later, [first, second], given=[first])
+    ended = keeper.connector.apply(order(later, second, end=[first]))
+
+    assert {outcome.presence for outcome in seen.values()} == {HELD}
+    assert presences(ended) == {first: ABSENT, second: HELD}
+
+
 @pytest.mark.parametrize(
     ("attribute", "why"),
     [("superuser", "become superuser"), ("createrole", "change other roles")],

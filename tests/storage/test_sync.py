@@ -355,6 +355,18 @@ def test_tie_stays_until_the_address_changes(stored):
     assert stored.company().directory.people[ALICE].slack == "U-new"
 
 
+def test_an_address_that_changes_twice_is_told_from_the_one_that_was_confirmed(stored):
+    """An admin who looks has to know whose the account was, not what it was called meanwhile."""
+    for address in ("a@else.where", "b@else.where"):
+        stored.pass_(MINUTE)
+        take_in(stored, [replace(p, email=address) if p.id == ALICE else p for p in PEOPLE])
+
+    told = [m.detail for m in stored.rows(MessageRow) if m.kind == "alarm"]
+    assert len(told) == 2
+    assert all("alice@example.com" in sentence for sentence in told)
+    assert "b@else.where" in told[1]
+
+
 def test_account_that_is_tied_is_tied_to_nobody_else(stored):
     """It ended in an IntegrityError, at every sync, and nobody was tied any more."""
     take_in(stored, [*PEOPLE, person("new"), person("newer")])
