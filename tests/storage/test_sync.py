@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition
 from engine.directory import Group, GroupId, PersonId, PersonStatus
+from engine.discovery import OtherServerError
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.intake import TooMuchError
 from engine.inventory import IntegrationId, ResourceStatus
@@ -658,6 +659,14 @@ def test_resource_of_the_same_name_with_another_id_is_a_new_one(stored):
     assert now["id:shop.orders"].status == ResourceStatus.GONE
     assert (now["id:2"].status, now["id:2"].path) == (ResourceStatus.ACTIVE, "shop.orders")
     assert now["id:2"].id != before
+
+
+def test_the_server_is_known_though_nothing_of_it_is_new(stored):
+    """Else another's numbers would be taken for its own."""
+    stored.write(lambda tx, _: sync.inventory(tx, PG, TABLES, stored.now, server="one"))
+
+    with pytest.raises(OtherServerError):
+        stored.write(lambda tx, _: sync.inventory(tx, PG, TABLES, stored.now, server="two"))
 
 
 def test_resource_that_changed_is_taken_in(stored):
