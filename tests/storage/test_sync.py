@@ -19,7 +19,7 @@ from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.intake import TooMuchError
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import Card, Decision
-from engine.port import Discovered
+from engine.port import Discovered, Unavailable
 from storage import apply, facts, schema, sync, unit_of_work
 from storage.database import Database
 from storage.tables import (
@@ -354,6 +354,18 @@ def test_tie_stays_until_the_address_changes(stored):
     stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
     tie(stored, (ALICE, "U-new", "a@else.where"))
     assert stored.company().directory.people[ALICE].slack == "U-new"
+
+
+def test_what_waits_goes_on_when_an_admin_has_said_who_it_is(stored):
+    stored.systems[PG].faults = [Unavailable("down")]
+    stored.submit()
+    stored.converge()
+    suspend(stored, ALICE)
+    assert stored.due() == []
+
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
+
+    assert stored.due() == [stored.account().id]
 
 
 def test_an_address_that_changes_twice_is_told_from_the_one_that_was_confirmed(stored):
