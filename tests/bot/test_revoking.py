@@ -8,13 +8,16 @@ from bot.operations import revoking
 from bot.settings import KeySettings
 from bot.usecases import revoke
 from bot.usecases.console import Desk
-from engine.outcome import AuditEntry
-from engine.request import SYSTEM
+from bot.usecases.revoke import Fate
+from engine.commands import Cancel, Return
+from engine.outcome import AuditEntry, Code, Refusal
+from engine.port import Unavailable
+from engine.request import SYSTEM, State
 from storage import audit
 from storage.database import BusyError
 from storage.secrets import new_key
 from storage.tables import RequestRow
-from tests.support.stored import ALICE, BOB, Now
+from tests.support.stored import ALICE, BOB, DORA, PG, WRITING, Now
 
 
 @pytest.fixture
@@ -31,6 +34,80 @@ def test_all_is_all_however_many_there_are(stored, desk):
         tx.execute(insert(RequestRow), [{k: v for k, v in m.items() if k != "id"} for m in more])
 
     assert len(revoke.chosen(desk, None, None)) == 1005
+
+
+def test_what_is_revoked_is_chosen_by_code_or_by_whose_it_is(stored, desk):
+    hers, his = stored.submit(by=ALICE), stored.submit(by=BOB)
+    over = stored.submit("edit on handbook", by=BOB, flow=WRITING)
+    stored.do(over, Cancel(BOB))
+
+    def codes(code=None, person=None):
+        found = revoke.chosen(desk, code, person)
+        return found.code if isinstance(found, Refusal) else {r.code for r in found}
+
+    assert codes(hers.code) == {hers.code}
+    assert codes(over.code) == {over.code}
+    assert codes() == {hers.code, his.code}
+    assert codes(person="bob@example.com") == {his.code}
+    assert codes("AX-0000") is Code.NO_SUCH_REQUEST
+    assert codes(person="nobody@example.com") is Code.UNKNOWN_PERSON
+
+
+def test_of_each_request_it_is_said_what_the_word_has_made_of_it(stored, desk, poison):
+    running, leaving = stored.submit(by=ALICE), stored.submit("edit on handbook", by=ALICE)
+    stored.converge()
+    stored.do(leaving, Return(ALICE))
+    waiting = stored.submit(by=BOB, flow=WRITING)
+    begun = stored.submit("edit on handbook", by=BOB)
+    over = stored.submit("read on shop.customers", by=DORA, flow=WRITING)
+    stored.do(over, Cancel(DORA))
+    failing = stored.submit("read on shop.customers", by=DORA)
+    poison(failing)
+    every = [stored.again(r) for r in (running, leaving, waiting, begun, over, failing)]
+
+    said = {r.request.id: r for r in revoke.record(desk, every, "an incident")}
+
+    assert {id_: r.fate for id_, r in said.items()} == {
+        running.id: Fate.RECORDED,
+        leaving.id: Fate.UNDER_WAY,
+        waiting.id: Fate.CANCELLED,
+        begun.id: Fate.OVER,
+        over.id: Fate.WAS_OVER,
+        failing.id: Fate.REFUSED,
+    }
+    refusal = said[failing.id].refusal
+    assert refusal
+    assert (refusal.code, refusal.sentence) == (
+        Code.UNREADABLE,
+        "it could not be decided on (ValueError)",
+    )
+    assert stored.again(running).state is State.REVOKING
+
+
+def test_what_ended_meanwhile_or_is_being_taken_away_is_no_refusal(stored, desk):
+    """The requests were read when the operator was asked, and the answer came later."""
+    ending, waiting = stored.submit(by=ALICE), stored.submit(by=BOB, flow=WRITING)
+    stored.converge()
+    seen = [stored.again(ending), stored.again(waiting)]
+    stored.do(ending, Return(ALICE))
+    stored.do(waiting, Cancel(BOB))
+
+    said = [(r.request.id, r.fate) for r in revoke.record(desk, seen, "an incident")]
+
+    assert said == [(waiting.id, Fate.WAS_OVER), (ending.id, Fate.UNDER_WAY)]
+
+
+def test_what_is_being_taken_away_is_tried_again_at_once(stored, desk):
+    request = stored.submit(by=ALICE)
+    stored.converge()
+    stored.systems[PG].faults = [Unavailable("down")]
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.due() == []
+
+    list(revoke.record(desk, [stored.again(request)], "an incident"))
+
+    assert stored.due() == [stored.account().id]
 
 
 def test_a_call_that_may_still_run_is_not_called_done(stored, desk, monkeypatch):

@@ -368,6 +368,12 @@ def test_what_waits_goes_on_when_an_admin_has_said_who_it_is(stored):
     assert stored.due() == [stored.account().id]
 
 
+def test_a_tie_that_was_never_in_doubt_stays_when_it_is_confirmed(stored):
+    stored.write(lambda tx, _: sync.confirm(tx, ALICE, ADA, stored.now))
+
+    assert stored.company().directory.people[ALICE].slack == "U-alice"
+
+
 def test_an_address_that_changes_twice_is_told_from_the_one_that_was_confirmed(stored):
     """An admin who looks has to know whose the account was, not what it was called meanwhile."""
     for address in ("a@else.where", "b@else.where"):
