@@ -15,7 +15,7 @@ from engine.directory import (
     PersonStatus,
     SlackAccount,
 )
-from engine.intake import Difference, TooMuchError, compare, is_new, is_too_much, voids
+from engine.intake import Difference, TooMuchError, compare, freed, is_new, is_too_much, voids
 
 DBAS, OPS = GroupId("file:dbas"), GroupId("file:ops")
 ANN = Person(PersonId("ann"), "ann@x.example", "Ann", groups=frozenset({DBAS}))
@@ -168,3 +168,15 @@ def test_nothing_is_taken_away_from_many_unasked_and_nothing_twice(before, liste
     for id_ in found.left:
         stored[id_] = replace(stored[id_], status=PersonStatus.INACTIVE)
     assert compared(list(stored.values()), listed).size == 0
+
+
+def test_an_address_is_left_only_by_who_has_left_and_to_who_has_it():
+    others = [
+        Person(PersonId(who), f"{who}@x.example", who, status=PersonStatus.INACTIVE)
+        for who in ("ben", "cy")
+    ]
+    dan = Person(PersonId("dan"), "dan@x.example", "Dan")
+    ben, cy = others
+    moved = {PersonId("eve"): "BEN@x.example", cy.id: cy.email, PersonId("fay"): dan.email}
+
+    assert freed([known(p) for p in (ANN, LEFT, dan, *others)], moved) == {ben.id: ben.email}

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text, update
 
 from bot.loops import clock
 from bot.runtime.services import Services
-from engine.directory import Group, GroupId, PersonStatus
+from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
 from engine.request import State
 from storage import clock as storage_clock
@@ -33,6 +33,7 @@ from tests.support.stored import (
     DAN,
     DBAS,
     DORA,
+    ENGINEERS,
     GROUPS,
     HOUR,
     MIA,
@@ -55,6 +56,7 @@ from tests.support.stored import (
 OPS = GroupId("file:ops")
 WITH_OPS = [*GROUPS, Group(OPS, "file", "Operations")]
 OTHER, INACTIVE = "Other", PersonStatus.INACTIVE
+NED = PersonId("ned")
 
 
 def people(stored, changed=PEOPLE, groups=WITH_OPS):
@@ -182,6 +184,35 @@ def test_who_asks_after_a_change_is_not_woken_by_it(stored, waiting):
 
     assert set(stored.wake_touched()) == {i for i, n in waiting.items() if n != "ops"}
     assert DAN not in stored.again(later).asked
+
+
+@pytest.mark.parametrize(
+    ("who", "what"),
+    [
+        (ALICE, {"asked for"}),
+        (BOB, {"asked for", "asked"}),
+        (DAN, {"asked", "decided"}),
+        (DORA, {"asked", "decided"}),
+        (SAM, set()),
+    ],
+)
+def test_a_person_touches_what_they_made_receive_are_asked_about_or_have_decided(stored, who, what):
+    reports = [replace(p, manager=ALICE) if p.id == BOB else p for p in PEOPLE]
+    people(stored, [*reports, person(NED, ENGINEERS)], GROUPS)
+    flows(stored, (reading(), True), (writing(), True))
+    made = {
+        stored.submit(by=ALICE, to=BOB).id: "asked for",
+        stored.submit("write on shop.orders", by=BOB, flow=WRITING).id: "asked",
+    }
+    decided = stored.submit("write on ledger.entries", by=NED, flow=WRITING)
+    stored.approve(decided, DORA)
+    made[decided.id] = "decided"
+    stored.tick()
+    stored.wake_touched()
+
+    stored.write(lambda tx, _: touched.note(tx, touched.Touched(people={who})))
+
+    assert {made[id_] for id_ in stored.wake_touched()} == what
 
 
 def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, waiting):
