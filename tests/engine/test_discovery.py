@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.discovery import Difference, KnownResource, compare, is_other, renumber, shut
+from engine.discovery import (
+    Difference,
+    KnownResource,
+    OtherServerError,
+    compare,
+    is_other,
+    renumber,
+    shut,
+)
+from engine.inventory import IntegrationId
 from engine.port import Discovered
 
 ORDERS = Discovered("table", "orders", "shop.orders", "1", {"read": 3})
@@ -96,3 +105,9 @@ def test_each_thing_is_stored_gone_or_as_it_was(before, found):
     after |= {i.source_id: known(i) for i in seen.other}
     assert compare(after.values(), found) == Difference([], [], 0)
     assert all(after[i].active for i in there)
+
+
+def test_another_server_is_said_with_what_both_are_called():
+    said = str(OtherServerError("Production", IntegrationId("pg"), "7/1", "8/1"))
+
+    assert all(word in said for word in ("Production", "pg", "7/1", "8/1"))

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, update
 
 from bot.loops import clock
 from bot.runtime.services import Services
+from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
 from engine.request import State
@@ -43,6 +44,7 @@ from tests.support.stored import (
     SAM,
     SRES,
     TABLES,
+    WIKI,
     WRITING,
     Now,
     account,
@@ -213,6 +215,55 @@ def test_a_person_touches_what_they_made_receive_are_asked_about_or_have_decided
     stored.write(lambda tx, _: touched.note(tx, touched.Touched(people={who})))
 
     assert {made[id_] for id_ in stored.wake_touched()} == what
+
+
+PARTS = {
+    "a flow": (lambda s: {"flows": {s.flow(OTHER).id}}, {"ops"}),
+    "a resource": (
+        lambda s: {"resources": {s.entitlement("read on shop.customers").resource.id}},
+        {"ops"},
+    ),
+    "a system": (lambda _: {"systems": {PG}}, {"alice", "bob", "ops"}),
+    "another system": (lambda _: {"systems": {WIKI}}, set()),
+    "admins": (lambda _: {"admins": True}, {"alice", "bob", "ops"}),
+    "everything": (lambda _: {"everything": True}, {"alice", "bob", "ops"}),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_of_a_change_touches_what_it_names(stored, waiting, part):
+    what, woken = PARTS[part]
+    running = stored.submit("edit on handbook") if part == "admins" else None
+    stored.converge()
+
+    stored.write(lambda tx, _: touched.note(tx, touched.Touched(**what(stored))))
+
+    ids = stored.wake_touched()
+    assert {waiting[id_] for id_ in ids if id_ in waiting} == woken
+    assert running is None or running.id not in ids  # an admin decides nothing of it any more
+
+
+def test_a_manager_who_could_not_be_asked_touches_what_is_theirs_to_decide(stored):
+    people(stored, [*PEOPLE, person(NED, ENGINEERS, manager="ada")])
+    managers = ApproverGroup("Manager", ConditionGroup((Condition("manager", Comparator.IS, ()),)))
+    flows(stored, (reading(), True), (writing(approval=ApprovalRule((managers,))), True))
+    stored.write(lambda tx, _: sync.suspend(tx, {MIA: (account("U-mia", ""), "why")}, stored.now))
+    hers = stored.submit("write on shop.orders", flow=WRITING)
+    stored.submit("write on shop.orders", by=NED, flow=WRITING)
+    stored.tick()
+    stored.wake_touched()
+
+    stored.write(lambda tx, _: touched.note(tx, touched.Touched(people={MIA})))
+
+    assert stored.wake_touched() == [hers.id]
+
+
+def test_a_change_that_cannot_be_read_may_be_anything(stored, waiting):
+    stored.write(lambda tx, _: touched.note(tx, touched.Touched(admins=True)))
+    with stored.database.write() as tx:
+        tx.execute(update(ChangeRow).values(what={"people": 7}))
+
+    assert set(stored.wake_touched()) == set(waiting)
 
 
 def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, waiting):
