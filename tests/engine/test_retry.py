@@ -17,6 +17,12 @@ def test_pauses_grow_and_have_an_end(failures):
     assert SECOND <= pause(failures) <= pause(failures + 1) <= LONGEST_PAUSE
 
 
+def test_pauses_double_from_a_second_on():
+    seconds = [pause(failures) / SECOND for failures in range(10)]
+
+    assert seconds == [1, 2, 4, 8, 16, 32, 64, 128, 256, LONGEST_PAUSE / SECOND]
+
+
 @pytest.mark.parametrize("wake", [NOW - HOUR, NOW, NOW + HOUR])
 def test_what_is_planned_much_later_than_it_is_due_sleeps(wake):
     """A clock was set back an hour: what had been put off by it ended an hour late."""

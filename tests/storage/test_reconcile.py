@@ -220,6 +220,16 @@ def test_a_system_that_is_away_is_not_asked_for_each_account(compared, stored):
     assert all(a.lease is None for a in stored.rows(AccountRow))
 
 
+def test_two_that_cannot_be_looked_at_keep_no_third_from_its_turn(compared, stored):
+    for person in (ALICE, BOB, DORA):
+        ended(stored, by=person)
+    compared.system.faults = [Unavailable("away")] * 2
+
+    compared.pass_()
+
+    assert compared.system.faults == []  # and nothing is raised: the system is there
+
+
 def test_what_ended_before_the_backup_was_put_back_is_only_reported(compared, stored):
     """F11: what it calls ended may have begun anew since the backup was made."""
     ended(stored)
