@@ -93,3 +93,25 @@ def test_policy_leaves_out_nothing_that_applies(known, revised, wanted):
             for entitlement in wanted:
                 offering = eligibility.offering(usable, entitlement)
                 assert policy.offering(requestor, grantee, entitlement) == offering
+
+
+@given(
+    st.lists(people, min_size=1, max_size=3),
+    st.lists(st.tuples(revisions, st.booleans()), min_size=1, max_size=4),
+    st.lists(st.tuples(st.integers(0, 5), revisions, st.booleans()), max_size=4),
+    entitlements,
+)
+def test_policy_that_was_changed_is_what_a_new_one_is(known, revised, changes, wanted):
+    directory = Directory.of(known, [Group(GroupId(i), "file", i) for i in IDS])
+    before = {n: AccessFlow(FlowId(n), 1, r, active) for n, (r, active) in enumerate(revised)}
+    after = {n: AccessFlow(FlowId(n), 2, r, active) for n, r, active in changes}
+    policy = Policy(before.values(), directory)
+
+    changed = policy.changed(after.values(), directory)
+
+    for made, flows in ((policy, before), (changed, before | after)):
+        for person in directory.people.values():
+            usable = eligibility.usable([*flows.values()], person, person, directory)
+            assert made.usable(person, person) == usable
+            offering = eligibility.offering(usable, wanted)
+            assert made.offering(person, person, wanted) == offering
