@@ -3,7 +3,7 @@ import tempfile
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from bot.runtime import redaction
 from bot.sandbox.postgres import BINARIES
@@ -26,6 +26,9 @@ structlog.configure(processors=[*_before, _plain])
 # No deadlines: machines differ. What fails is printed so that it can be played again.
 settings.register_profile("usual", deadline=None, database=None, print_blob=True)
 settings.register_profile("fuzz", settings.get_profile("usual"), max_examples=2000)
+# Whether it fails is all that is asked of a mutant: no smaller example is looked for.
+found = (Phase.explicit, Phase.generate)
+settings.register_profile("mutants", settings.get_profile("usual"), phases=found)
 settings.load_profile("usual")
 
 # Files with tests that take long are begun first: at the end no worker waits for another's.

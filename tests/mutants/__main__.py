@@ -37,7 +37,10 @@ MANY = 400
 BAR = 0.95
 PATIENCE = 180  # seconds for the tests of one mutant; one that never ends is seen
 LONG = 900  # seconds for all tests, on the code as it is
-QUIET = ("-x", "-q", "--timeout=30", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
+QUIET = (
+    *("-x", "-q", "--timeout=30", "--tb=no", "--hypothesis-profile=mutants"),
+    *("-p", "no:randomly", "-p", "no:cacheprovider"),
+)
 
 
 @dataclass(frozen=True, slots=True)

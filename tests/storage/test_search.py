@@ -97,6 +97,14 @@ def test_words_are_plain_and_case_does_not_count(stored, words, expected):
     assert found(stored, [flow(Selector(PG))], words) == expected
 
 
+def test_of_very_many_words_twenty_are_looked_for(stored):
+    discover(stored, table("abcdefghijklmnopqrstu"))
+    letters = " ".join("abcdefghijklmnopqrst")
+
+    assert found(stored, [flow(Selector(PG))], f"{letters} z") == ["abcdefghijklmnopqrstu"]
+    assert found(stored, [flow(Selector(PG))], f"{letters[:-2]} z") == []
+
+
 def test_names_are_matched_by_name_or_whole_path(stored):
     by = {
         name: found(stored, [flow(Selector(PG, names=frozenset({name})))])
