@@ -6,7 +6,7 @@ import pytest
 
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonId
-from engine.flow import KnownFlow, Revision, compare
+from engine.flow import KnownFlow, RequestFor, Revision, compare
 
 ANN, ANNA = PersonId("ann"), PersonId("e-ann")
 
@@ -56,3 +56,7 @@ def test_what_is_listed_no_more_is_gone_once():
     known = {"reading": as_known(), "writing": as_known(), "old": as_known(deleted=True)}
 
     assert compare(known, [(reading(), True)], {}) == ([], ["writing"])
+
+
+def test_a_flow_is_for_oneself_unless_it_says_otherwise():
+    assert reading().request_for == {RequestFor.SELF}

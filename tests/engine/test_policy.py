@@ -1,5 +1,6 @@
 """The indexed policy answers exactly what asking every flow would."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,3 +116,21 @@ def test_policy_that_was_changed_is_what_a_new_one_is(known, revised, changes, w
             assert made.usable(person, person) == usable
             offering = eligibility.offering(usable, wanted)
             assert made.offering(person, person, wanted) == offering
+
+
+@pytest.mark.parametrize("attribute", ["user", "manager", "group", "city"])
+def test_a_flow_is_found_by_each_thing_that_its_requestor_may_be(attribute):
+    ann = Person(
+        PersonId("ann"),
+        "ann@x.example",
+        "Ann",
+        manager=PersonId("mia"),
+        groups=frozenset({GroupId("dba")}),
+        attributes={"city": ("Oslo",)},
+    )
+    value = {"user": "ann", "manager": "mia", "group": "dba", "city": "OSLO"}[attribute]
+    who = ConditionGroup((Condition(attribute, Comparator.IS, (value,)),))
+    flow = AccessFlow(FlowId(1), 1, Revision("Flow", who, ()))
+    directory = Directory.of([ann], [Group(GroupId("dba"), "file", "dba")])
+
+    assert Policy([flow], directory).usable(ann, ann) == [flow]

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
+from sqlmodel import col
 
 from engine.commands import Cancel
 from engine.request import LARGEST_ID
 from storage import apply, facts, sync
-from storage.tables import RequestRow
+from storage.tables import RequestRow, ResourceRow
 from tests.support.stored import ALICE, BOB, DAN, PEOPLE, PG, WRITING
 
 
@@ -133,3 +134,19 @@ def test_what_is_gone_is_read_as_gone(stored):
     assert [*found] == [entitlement.id]
     assert not found[entitlement.id].available
     assert found[entitlement.id].resource.path == "shop.orders"
+
+
+@pytest.mark.parametrize("spoilt", [{"status": "odd"}, {"body": [7]}])
+def test_a_resource_that_cannot_be_read_is_said_and_not_offered(stored, spoilt):
+    entitlement = stored.entitlement("read on shop.orders")
+    with stored.database.write() as tx:
+        this = update(ResourceRow).where(col(ResourceRow.id) == entitlement.resource.id)
+        tx.execute(this.values(spoilt))
+    company = stored.company()
+
+    with stored.database.read() as session:
+        found = facts.entitlements(session, company, [entitlement.id])
+
+    assert not found[entitlement.id].available
+    (finding,) = stored.database.unread.take()
+    assert "shop.orders" in finding.sentence
