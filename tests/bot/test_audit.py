@@ -231,6 +231,16 @@ def test_a_process_that_starts_looks_at_what_came_last(stored, services):
     assert "written without a key" in faults[0]
 
 
+def test_of_many_findings_three_are_told(stored, services):
+    for _ in range(4):
+        forge(stored)
+        say(stored, AuditEntry("noted", SYSTEM))
+
+    _, faults = Anchors(services).note()
+
+    assert len(faults) == 3
+
+
 def test_what_was_cut_off_since_the_last_anchor_is_found(stored, services):
     """In memory it is out of reach of whoever writes to the database."""
     (head,) = stored.rows(AuditHead)

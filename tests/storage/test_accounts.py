@@ -1253,3 +1253,20 @@ def test_password_saved_before_the_system_has_it_is_forgotten_once_it_has(stored
     stored.converge()
     assert stored.write(lambda tx, _: forget(tx, stored, account))
     assert stored.account().secret is None
+
+
+@pytest.mark.parametrize("part", ["faults", "found"])
+def test_of_a_login_the_part_that_cannot_be_read_is_said_and_no_other(stored, part):
+    stored.submit()
+    stored.systems[PG].faults = [Unavailable("down")]
+    stored.converge()
+    assert list(stored.database.unread.take()) == []
+    with stored.database.write() as tx:
+        tx.execute(update(AccountRow).values({part: [7]}))
+
+    stored.pass_(MINUTE)
+    stored.converge()
+
+    (finding,) = stored.database.unread.take()
+    assert login(stored) in finding.sentence
+    assert held(stored) == {"read on shop.orders"}
