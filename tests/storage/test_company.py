@@ -274,6 +274,18 @@ def grants_for(stored, time):
     stored.write(lambda tx, _: sync.flows(tx, flows, stored.now))
 
 
+def test_who_has_a_third_id_is_known_by_it(stored):
+    """However it is learned: both steps at once, or the second after the first."""
+    stored.company()
+    for old, new in ((ALICE, BOB), (BOB, DAN)):
+        this = update(PersonRow).where(col(PersonRow.id) == old)
+        stored.write(lambda tx, _, this=this, new=new: tx.execute(this.values(successor=new)))
+        stored.company()
+
+    known = {ALICE: DAN, BOB: DAN}
+    assert stored.company().directory.formerly == whole(stored).directory.formerly == known
+
+
 def test_an_old_revision_is_kept_while_a_live_request_refers_to_it(stored, other):
     request = other.submit(flow=WRITING)
     of = request.flow, request.revision
