@@ -19,9 +19,7 @@ if CHOSEN:  # whoever starts a server, in whatever process, starts this one
     os.environ[BINARIES] = str(binaries(CHOSEN))
 
 # The usual traceback shows all locals of each frame, which takes a second: an answer waits for it.
-*_before, _ = structlog.get_config()["processors"]
-_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[*_before, _plain])
+structlog.get_config()["processors"][-1].exception_formatter = structlog.dev.plain_traceback
 
 # No deadlines: machines differ. What fails is printed so that it can be played again.
 settings.register_profile("usual", deadline=None, database=None, print_blob=True)
