@@ -46,7 +46,9 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
         ) as other,
     ):
         house.bot.start()
-        ready(Story(house, desk))
+        told = Story(house, desk)
+        ready(told)
+        told.wait_offer(told.person("marta"))
         approve = approvals(house.sandbox, desk, file)
         next(approve)
         with bare_bolt(other, file):

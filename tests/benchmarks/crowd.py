@@ -52,7 +52,9 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
         ) as house:
             house.bot.start()
             with opened(settings.load(**house.bot.settings)) as desk:
-                ready(Story(house, desk))
+                told = Story(house, desk)
+                ready(told)
+                told.wait_offer(house.sandbox.person(f"asks{PAIRS}@big.example"))
             crowd = Crowd(house.sandbox.url)
             asyncio.run(crowd.live())
             megabytes, log = resident(house.bot.pid), house.bot.log

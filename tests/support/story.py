@@ -70,14 +70,7 @@ class Story:
         why: str = "INC-42",
     ) -> View:
         form = self.form(who)
-
-        def offered() -> list[str]:
-            options = form.options("resource", path)
-            return [o["value"] for o in options if o["text"]["text"] == path]
-
-        # A search may be two seconds behind what was discovered.
-        found = self.until(offered, f"{who.name} is offered {path}")
-        form.set("resource", found[0])
+        form.set("resource", self._offered(who, form, path))
         who.wait_view(where=lambda v: "permission/" in str(v["blocks"]))
         who.view().set("permission", permission)
         who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]))
@@ -87,6 +80,19 @@ class Story:
         if why:
             form.set("justification", why)
         return form
+
+    def wait_offer(self, who: Person, path: str = CUSTOMERS) -> None:
+        """Wait until somebody finds what was discovered: a search may be two seconds behind."""
+        form = self.form(who)
+        self._offered(who, form, path)
+        form.close(everything=True)
+
+    def _offered(self, who: Person, form: View, path: str) -> str:
+        def offered() -> list[str]:
+            options = form.options("resource", path)
+            return [o["value"] for o in options if o["text"]["text"] == path]
+
+        return self.until(offered, f"{who.name} is offered {path}")[0]
 
     def ask(self, who: Person, **wanted: Any) -> AccessRequest:
         known = {r.id for r in self.desk.requests(live=False)}
