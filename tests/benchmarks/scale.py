@@ -242,7 +242,7 @@ def of(group: str) -> ConditionGroup:
 def waiting(database: Database) -> None:
     """Let 100,000 requests wait for a moment that is far away, and nothing for this one."""
     with database.write() as tx:
-        like = facts.find(tx, limit=1)[0]
+        like = facts.find(tx)[0]
         one = tx.get_one(RequestRow, like.id)
         same = {c.name: getattr(one, c.name) for c in RequestRow.__table__.columns}
         del same["id"]
