@@ -84,9 +84,11 @@ class Many:
         finally:
             for loop in running:
                 loop.end()
-                loop.join(10)
+            late = [loop.name for loop in running if not loop.join(60)]
             program.access.stop()
             program.messages.stop()
+            if late:
+                raise SystemExit(f"not ended: {', '.join(late)}")
 
     def holding(self, people: int, until: datetime) -> list[tuple[str, Target]]:
         """Let that many people hold an access that ends then; return logins and what they hold.
