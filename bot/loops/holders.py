@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass, replace
 
 from bot.runtime.services import Services
+from bot.usecases import holders
 from bot.usecases.alarms import Alarms
+from bot.usecases.holders import IDLE_FOR, Holder
 from engine import alarms as words
-from storage import holders
-from storage.holders import IDLE_FOR, Holder
 
 __all__ = ["FAULT", "Holders"]
 
@@ -57,16 +57,16 @@ class Holders:
             self._alarms.well(FAULT)
 
     def _find(self, now: float) -> None:
-        with self._services.database.read() as session:
-            for holder in holders.find(session):
-                this = holder.pid, holder.transaction
-                before = self._seen.get(this)
-                known = _together(before.holder, holder) if before else holder
-                self._seen[this] = _Seen(known, before.since if before else now, now)
-                if holders.end(session, holder):
-                    said = words.ended_holder(holder.pid, holder.role, holder.tables)
-                    self._ended[holder.pid] = said
-                    del self._seen[this]
+        for holder, ended in holders.find(self._services):
+            this = holder.pid, holder.transaction
+            if ended:
+                said = words.ended_holder(holder.pid, holder.role, holder.tables)
+                self._ended[holder.pid] = said
+                self._seen.pop(this, None)
+                continue
+            before = self._seen.get(this)
+            known = _together(before.holder, holder) if before else holder
+            self._seen[this] = _Seen(known, before.since if before else now, now)
         self._seen = {of: s for of, s in self._seen.items() if now - s.last <= IDLE_FOR}
 
 

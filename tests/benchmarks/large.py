@@ -58,7 +58,7 @@ from tests.benchmarks import company as large
 from tests.benchmarks.beside import Wire, about, quick_switching
 from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
-from tests.benchmarks.start import GIVE_UP, is_ready, resident
+from tests.benchmarks.start import brought_up, resident
 from tests.support.postgres import drop_database, fresh_database
 
 NOW = datetime(2026, 11, 2, 9, tzinfo=UTC)
@@ -397,13 +397,7 @@ def running(url: str) -> Iterator[Program]:
 def begun(url: str, folder: Path, cluster: Cluster, kind: str) -> Iterator[Row]:
     """Start the whole program, and let ten people search as Slack has them do it."""
     with House(folder / kind, cluster=cluster, rate_factor=0, database=url, http=True) as house:
-        start = time.perf_counter()
-        house.bot.start()
-        while not is_ready(house.url):
-            if time.perf_counter() - start > GIVE_UP:
-                raise SystemExit(f"it is never ready:\n{house.bot.log[-3000:]}")
-            time.sleep(0.01)
-        seconds, cpu = time.perf_counter() - start, spent(house.bot.pid)
+        seconds, cpu = brought_up(house), spent(house.bot.pid)
         cases = zip(range(len(ASKERS) * len(WORDS)), cycle(ASKERS), cycle(WORDS), strict=False)
         every = [searched(house, number, who, words) for number, who, words in cases]
         megabytes = resident(house.bot.pid)

@@ -87,8 +87,8 @@ class Many:
             late = [loop.name for loop in running if not loop.join(60)]
             program.access.stop()
             program.messages.stop()
-            if late:
-                raise SystemExit(f"not ended: {', '.join(late)}")
+        if late:  # else what went wrong in between is what is told
+            raise SystemExit(f"not ended: {', '.join(late)}")
 
     def holding(self, people: int, until: datetime) -> list[tuple[str, Target]]:
         """Let that many people hold an access that ends then; return logins and what they hold.

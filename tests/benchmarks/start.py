@@ -49,20 +49,26 @@ def starts(house: House) -> tuple[list[float], list[float]]:
     """Start and stop; the first start, which makes the database, does not count."""
     seconds, megabytes = [], []
     for number in range(STARTS + 1):
-        begun = time.perf_counter()
-        house.bot.start()
-        while not is_ready(house.url):
-            if time.perf_counter() - begun > GIVE_UP:
-                raise SystemExit(f"it is never ready:\n{house.bot.log[-3000:]}")
-            time.sleep(0.01)
+        began = brought_up(house)
         if number:
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(began)
             megabytes.append(resident(house.bot.pid))
         else:
             with opened(settings.load(**house.bot.settings)) as desk:
                 ready(Story(house, desk))
         house.bot.stop()
     return seconds, megabytes
+
+
+def brought_up(house: House) -> float:
+    """Start the bot, and return the seconds until it is ready."""
+    begun = time.perf_counter()
+    house.bot.start()
+    while not is_ready(house.url):
+        if time.perf_counter() - begun > GIVE_UP:
+            raise SystemExit(f"it is never ready:\n{house.bot.log[-3000:]}")
+        time.sleep(0.01)
+    return time.perf_counter() - begun
 
 
 def is_ready(url: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from bot.loops import holders as loop
 from bot.loops.holders import FAULT, Holders
 from bot.usecases.alarms import Alarms
+from storage import holders
 from storage.holders import Holder
 
 
@@ -16,11 +17,11 @@ def look(door, monkeypatch):
     """Return what looks, each second, at the holder that is given; and what is out of order."""
     now = count()
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
-    monkeypatch.setattr(loop.holders, "end", lambda *_: False)
+    monkeypatch.setattr(holders, "end", lambda *_: False)
     watch = Holders(door.services, Alarms(door.services))
 
     def looked(holder):
-        monkeypatch.setattr(loop.holders, "find", lambda _: [holder])
+        monkeypatch.setattr(holders, "find", lambda _: [holder])
         watch.look()
         return door.services.vitals.faults().get(FAULT, "")
 
