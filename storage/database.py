@@ -53,6 +53,7 @@ from storage.types import db_now, read_json
 from storage.unread import Unread
 
 WRITERS = 3  # at once, on PostgreSQL
+READERS = 10  # at once, on SQLite, where each knows the schema and its statements by itself
 IN_A_ROW = 3  # urgent writers: the clock loop, the access loop and the heartbeat, each once
 URGENT_PATIENCE = 10.0  # seconds
 LOCKED_FOR = 1.2  # seconds that what ends access waits for a lock, if others wait for longer
@@ -65,6 +66,7 @@ _TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads
 _NEXT = update(CompanyRow).values(epoch=col(CompanyRow.epoch) + 1).returning(col(CompanyRow.epoch))
 _FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
+_CACHE = 512  # KiB of pages for each connection; the system holds the file in its memory as well
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
 
@@ -491,7 +493,7 @@ class Database:
         self.writer = self._open(1 if self.sqlite else pool, patience)
         # It never leaves anything to be undone when a connection goes back.
         alone: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-        self.reader = self._open(pool, patience, **alone)
+        self.reader = self._open(min(pool, READERS) if self.sqlite else pool, patience, **alone)
         if self.sqlite:
             event.listen(self.writer, "begin", self._begin_immediate)
         self._only: Connection | None = None  # SQLite's, to write with
@@ -645,7 +647,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401
     connection.isolation_level = None
     connection.text_factory = _TEXT
     cursor = connection.cursor()
-    for pragma in ("synchronous=full", "foreign_keys=on"):
+    for pragma in ("synchronous=full", "foreign_keys=on", f"cache_size=-{_CACHE}"):
         cursor.execute(f"pragma {pragma}")
     # A file that several processes open for the first time: SQLite does not wait its turn here.
     for attempt in stamina.retry_context(

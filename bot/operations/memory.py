@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-ARENAS = 2
+ARENAS = 1
 LONG = 0.02  # seconds of the processor's
 
 _ARENA_MAX = -8  # malloc.h of glibc: M_ARENA_MAX
 
 
 def share_arenas() -> None:
-    """Let all threads have their memory from the same few places.
+    """Let all threads have their memory from the same place.
 
     Left alone, glibc keeps one for each of 8 times as many threads as there are processors, and
     gives nothing of it back: a tenth of what the program takes.

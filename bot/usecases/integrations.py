@@ -91,7 +91,8 @@ def prepare(desk: Desk, connect: Connect, id_: str) -> Plan | Refusal:
 
 def accept(desk: Desk, plan: Plan) -> None:
     """Find all again by name, under the numbers of the new server, and bring access in line."""
+    now = desk.clock.now()
     with desk.database.read() as session:
-        for step in servers.steps(session, plan, OPERATOR, desk.clock.now()):
+        for step in servers.steps(session, plan, OPERATOR, now):
             with desk.database.write() as tx:
                 step(tx)
