@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# What is compiled is kept: tests start hundreds of processes, each of which would do it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup sandbox screenshots demo test matrix image-check fuzz lint bench chaos mutants clean
 

@@ -288,6 +288,7 @@ def started(
             if not said:
                 why = unusable(fault, program.database.url)
                 log.warning("waiting for the database", why=why)
+                say(f"Waiting: {why}")
                 said = True
             asked.to_end.wait(START_AGAIN)
         else:

@@ -190,7 +190,8 @@ class Watch:
     def _stand(self, fault: str, sentence: str = "") -> None:
         """Note what is wrong, and tell the administrators, once a day while it lasts."""
         self._services.vitals.faults.set(FAULT, fault)
-        self._alarms.tell(FAULT, sentence or f"The manifests: {fault}.")
+        if self._services.knows_somebody():
+            self._alarms.tell(FAULT, sentence or f"The manifests: {fault}.")
 
     def _clear(self) -> None:
         self._services.vitals.faults.clear(FAULT)

@@ -1,6 +1,6 @@
 """What an operator says of who is who: who it is, who has left, who only has a new id."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.usecases.console import OTHER_KEYS, Desk
@@ -113,11 +113,15 @@ def carry(desk: Desk, who: Carrying, keys: KeyRing) -> Refusal | None:
             f"{OTHER_KEYS}: correct them. Nothing was changed: the passwords of these people are "
             "sealed with those keys.",
         )
-    with desk.database.write() as tx:
-        succession.part(tx, who.others, desk.clock.now())
-    left = who.carried
-    while some := left[: succession.AT_ONCE]:
+    for some in _parts(who.others):
+        with desk.database.write() as tx:
+            succession.part(tx, some, desk.clock.now())
+    for some in _parts(who.carried):
         with desk.database.write() as tx:
             succession.carry(tx, some, keys, desk.clock.now())
-        del left[: succession.AT_ONCE]
     return None
+
+
+def _parts(of: Sequence[Succession]) -> Iterator[Sequence[Succession]]:
+    for start in range(0, len(of), succession.AT_ONCE):
+        yield of[start : start + succession.AT_ONCE]

@@ -183,6 +183,7 @@ def test_who_starts_while_the_database_is_away_begins_when_it_is_there_again(wit
 
     with away():
         started_in_vain(told)
+        told.until(lambda: "Waiting: The database" in told.house.bot.told, "a person is told")
 
     told.wait(request.code, State.EXPIRED)
     assert not told.privileges()

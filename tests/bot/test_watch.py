@@ -387,14 +387,16 @@ def test_what_an_operator_applies_stays_applied(replica):
 
 
 def test_an_empty_database_goes_nowhere_with_faulty_files(url, tmp_path):
+    """Its log said that the last good version stays in force, and there was none."""
     made = Replica(url, folder(tmp_path, "one"))
     schema.upgrade(made.services.database)
     made.write("flows.yaml", "flows: 7")
     made.write("company.yaml", "admins: 7")
 
-    with pytest.raises(BadManifestsError) as raised:
+    with capture_logs() as log, pytest.raises(BadManifestsError) as raised:
         made.watch.begin()
 
+    assert "last good" not in str(log)
     assert "flows.yaml" in str(raised.value)
     assert "company.yaml" in str(raised.value)
     assert made.watch.stop(30)
