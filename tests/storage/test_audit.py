@@ -594,12 +594,18 @@ def spoil(owner, how: str) -> None:
             tx.execute(SPOILT[how])
 
 
+KEPT = [
+    (kind, how)
+    for how in SPOILT
+    for kind in ("sqlite", "postgresql")
+    if kind == "sqlite" or not isinstance(SPOILT[how], str)
+]
+
+
 @pytest.mark.parametrize("keyed", [True, False])
-@pytest.mark.parametrize("how", SPOILT)
-def test_access_ends_whatever_was_done_to_the_head(stored, owner, kind, how, keyed):
+@pytest.mark.parametrize(("kind", "how"), KEPT)
+def test_access_ends_whatever_was_done_to_the_head(stored, owner, how, keyed):
     """With the head moved back by one nothing could be written any more, so no access ended."""
-    if kind == "postgresql" and isinstance(SPOILT[how], str):
-        return
     request = stored.submit()
     stored.converge()
     spoil(owner, how)

@@ -266,9 +266,8 @@ def test_a_change_that_cannot_be_read_may_be_anything(stored, waiting):
     assert set(stored.wake_touched()) == set(waiting)
 
 
+@pytest.mark.parametrize("kind", ["postgresql"])  # SQLite locks no rows
 def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, waiting):
-    if stored.database.sqlite:
-        return  # it locks no rows
     (locked, *others) = sorted(waiting)
     with stored.database.write() as tx:
         touched.note(tx, touched.Touched(everything=True))
@@ -393,10 +392,9 @@ def test_accounts_in_a_system_with_another_server_are_looked_at_some_at_a_time(s
     assert due == {row.id for row in stored.rows(AccountRow) if row.integration_id == PG}
 
 
+@pytest.mark.parametrize("kind", ["postgresql"])  # SQLite locks no rows
 def test_an_account_that_somebody_holds_locked_keeps_no_other(stored):
     """After a pause nothing began for anybody, as long as one row of theirs was locked."""
-    if stored.database.sqlite:
-        return  # it locks no rows
     pausing(stored, paused=True)
     requests = [stored.submit(by=who) for who in (ALICE, BOB, DORA)]
     stored.converge()
