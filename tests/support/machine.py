@@ -8,21 +8,17 @@ import time
 from bot.sandbox.server import PATIENCE_FACTOR
 
 WORK = 0.3  # seconds of the processor's time
-QUIET = 1.3  # seconds that a second of it takes at most, where nobody else is at work
 MEMORY, ROOM = "/dev/shm", 6 * 2**30  # bytes
 MORE = 3  # for what the tests themselves do at once
 
 
 def measure() -> float:
-    """Return, and set for every sandbox, how many times Slack's three seconds an app has.
-
-    On a quiet machine it is once.
-    """
+    """Return, and set for every sandbox, how many times Slack's three seconds an app has."""
     began, used = time.perf_counter(), time.process_time()
     while time.process_time() - used < WORK:
         pass
     ratio = (time.perf_counter() - began) / WORK
-    factor = 1.0 if ratio <= QUIET else float(math.ceil(MORE * ratio))
+    factor = float(math.ceil(MORE * ratio))
     os.environ[PATIENCE_FACTOR] = str(factor)
     return factor
 
