@@ -71,6 +71,7 @@ bench: setup .venv/bench ## measure, side by side, in one run
 	@touch $@
 
 mutants: setup .venv/mutants ## change the code, and see that a test sees it; ARGS="--seed 7 engine.lifecycle"
+	@.ci/servers $(BIN) 15 18
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 chaos: setup ## kill it 200 times under everybody's hands; then two and three replicas of it
