@@ -1,3 +1,4 @@
+import gc
 import os
 import tempfile
 
@@ -49,6 +50,12 @@ def pytest_report_header():
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
+
+
+def pytest_collection_finish():
+    """All tests stay: no look for garbage need go through them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

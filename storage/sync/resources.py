@@ -21,7 +21,7 @@ from engine.request import SYSTEM
 from storage import audit, batch, touched
 from storage.database import Read, Write
 from storage.sync.step import PAGE, SyncStep
-from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.tables import EntitlementRow, Fact, IntegrationRow, ResourceRow
 from storage.touched import Touched
 from storage.types import among, together
 
@@ -55,7 +55,7 @@ _KNOWN_RESOURCES = (
         col(ResourceRow.id) > bindparam("after"),
     )
     .order_by(col(ResourceRow.id))
-    .limit(PAGE)
+    .limit(bindparam("most"))
 )
 _THESE_RESOURCES = (
     select(ResourceRow)
@@ -162,7 +162,7 @@ def _resources(
     """Return the resources of a system, each compared with what was found under its id."""
     there = discovery.open_ones(found)
     same: dict[str, frozenset[tuple[str, int]]] = {}
-    given: dict[str, Any] = {"system": integration, "after": 0}
+    given: dict[str, Any] = {"system": integration, "after": 0, "most": PAGE}
     while rows := session.ask(_KNOWN_RESOURCES, given):
         given["after"] = rows[-1][0]
         for _, source, type_, name, path, risk, status, body, offered in rows:
@@ -225,16 +225,12 @@ def _take_in_resources(
         else:
             _change_resource(rows[item.source_id], item)
     tx.flush()
-    changed = tx.changes_facts
-    new, different = _store_permissions(items.values(), rows, have, lost)
-    batch.add(tx, EntitlementRow, new)
+    batch.add(tx, EntitlementRow, _store_permissions(items.values(), rows, have, lost))
     tx.flush()
-    if changed or different:
-        row.epoch = tx.epoch
-        for resource in rows.values():
-            if resource.id in different:
-                resource.epoch = tx.epoch
-        tx.flush()
+    different: list[Fact] = [row, *rows.values()] if rows else []
+    for one in different:
+        one.epoch = tx.epoch
+    tx.flush()
     touched.note(tx, Touched(resources=lost))
     if last and (taken.of.new or taken.of.gone):
         detail = {
@@ -273,13 +269,12 @@ def _store_permissions(
     rows: Mapping[str, ResourceRow],
     have: Mapping[int, Mapping[str, EntitlementRow]],
     lost: set[int],
-) -> tuple[list[dict[str, Any]], set[int]]:
-    """Change what can be had on each resource; return what is new, and where it is different.
+) -> list[dict[str, Any]]:
+    """Change what can be had on each resource, and return what is new.
 
     `lost` gets those where something is to be had no more.
     """
     new: list[dict[str, Any]] = []
-    different: set[int] = set()
     for item in found:
         resource = rows[item.source_id].id or 0
         there = have.get(resource, {})
@@ -290,12 +285,8 @@ def _store_permissions(
                 new.append({**had, "offered": True})
             elif (row.risk, row.offered) != (risk, True):
                 row.risk, row.offered = risk, True
-            else:
-                continue
-            different.add(resource)
         for permission in there.keys() - item.permissions.keys():
             if there[permission].offered:
                 there[permission].offered = False
-                different.add(resource)
                 lost.add(resource)
-    return new, different
+    return new

@@ -1,5 +1,6 @@
 """Manifests are taken in while Latchkey runs: whole, once they stay, and never by a fault."""
 
+import itertools
 import os
 import re
 import shutil
@@ -527,6 +528,19 @@ def test_apply_does_not_believe_a_file_that_is_being_written(replica, monkeypatc
 
     assert replica.people() == before
     assert len(said) == 1
+
+
+def test_apply_gives_up_on_files_that_change_at_each_look(replica, monkeypatch):
+    whole, times = (replica.folder / "people.yaml").read_text(), itertools.count()
+    monkeypatch.setattr(
+        folders.time, "sleep", lambda _: replica.write("people.yaml", f"{whole}# {next(times)}\n")
+    )
+    replica.write("people.yaml", f"{whole}#\n")
+
+    with pytest.raises(BadManifestsError) as raised:
+        folders.apply(replica.services, replica.folder, lambda _: None)
+
+    assert str(raised.value) == f"{replica.folder}: The files are being changed. Try again."
 
 
 def rename_group(replica) -> None:

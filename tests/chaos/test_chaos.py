@@ -12,8 +12,8 @@ SEED = 11
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(SEED, kills=6, minutes=5),
-        Plan(SEED, kills=5, replicas=2, database="postgresql", minutes=5),
+        Plan(SEED, kills=4, minutes=5),
+        Plan(SEED, kills=3, replicas=2, database="postgresql", minutes=5),
     ],
     ids=["one on sqlite", "two on postgresql"],
 )

@@ -79,6 +79,7 @@ def test_what_people_write_is_understood(text, minutes):
         ("−2 h", "“−2 h” is negative"),
         ("4", "“4” is too short: the shortest time is 5 min."),
         ("0.05h", "“0.05h” is too short"),
+        ("4.97m", "“4.97m” is too short"),
         ("1.33h", "“1.33h” is not a whole number of minutes. Try 1 h 19."),
         ("366d", "“366d” is too long: the longest time is 365 days."),
         ("99999999999999999999 weeks", "is too long: the longest time is 365 days."),

@@ -134,3 +134,25 @@ def test_a_flow_is_found_by_each_thing_that_its_requestor_may_be(attribute):
     directory = Directory.of([ann], [Group(GroupId("dba"), "file", "dba")])
 
     assert Policy([flow], directory).usable(ann, ann) == [flow]
+
+
+def test_a_flow_that_changes_takes_no_other_from_who_may_request():
+    """Both are for one group, and offer one table: each is found by the same."""
+    ann = Person(PersonId("ann"), "ann@x.example", "Ann", groups=frozenset({GroupId("dba")}))
+    directory = Directory.of([ann], [Group(GroupId("dba"), "file", "dba")])
+    dbas = ConditionGroup((Condition("group", Comparator.IS, ("dba",)),))
+    nobody = ConditionGroup((Condition("group", Comparator.IS, ("gone",)),))
+    orders = (Selector(IntegrationId("pg"), names=frozenset({"orders"})),)
+    one, other = (AccessFlow(FlowId(n), 1, Revision("Flow", dbas, orders)) for n in (1, 2))
+    wanted = Entitlement(
+        EntitlementId(1),
+        Integration(IntegrationId("pg"), "x", "memory"),
+        Resource(ResourceId(1), "table", "orders", "shop/orders", "1"),
+        Permission("read"),
+    )
+    policy = Policy([one, other], directory)
+
+    changed = policy.changed([AccessFlow(FlowId(1), 2, Revision("Flow", nobody, ()))], directory)
+
+    assert policy.offering(ann, ann, wanted) == [one, other]
+    assert changed.offering(ann, ann, wanted) == [other]

@@ -89,6 +89,12 @@ def test_final_states_are_those_that_nothing_leads_out_of():
     assert {s for s in State if s.wants_access} == {State.GRANTING, State.ACTIVE}
 
 
+@pytest.mark.parametrize(("used", "left"), [(0, 2), (1, 1), (2, 0), (3, 0)])
+def test_what_is_left_of_extensions_is_never_less_than_none(used, left):
+    """A flow that allows fewer of them by now."""
+    assert request(extensions_allowed=2, extensions_used=used).extensions_left == left
+
+
 def test_parties_and_asked_name_everybody_once():
     assert request().parties == (ANN,)
     assert request(requestor=EVE).parties == (EVE, ANN)

@@ -742,6 +742,45 @@ def test_permission_that_is_no_longer_found_is_not_offered(stored):
     assert offered() == sorted([*usual, "truncate"])
 
 
+def test_what_can_be_had_of_a_resource_is_a_change_of_it_alone(stored):
+    """Else who knows the inventory would not read it again."""
+    before = stored.company().epoch
+    orders, *rest = TABLES
+
+    discover(stored, replace(orders, permissions=dict.fromkeys(orders.permissions, 9)), *rest)
+
+    read_again = {r.source_id for r in resources(stored).values() if r.epoch > before}
+    assert read_again == {orders.source_id}
+
+
+def test_a_large_inventory_is_compared_page_by_page(stored, monkeypatch):
+    monkeypatch.setattr("storage.sync.resources.PAGE", 2)
+    many = [table(f"many.t{n}") for n in range(7)]
+    discover(stored, *TABLES, *many)
+    lines = said(stored)
+
+    discover(stored, *TABLES, *many)
+    assert said(stored) == lines
+
+    discover(stored, *TABLES, *many[:-1])
+    gone = [r.path for r in resources(stored).values() if r.status == ResourceStatus.GONE]
+    assert gone == [many[-1].path]
+
+
+@pytest.mark.parametrize("count", [1, 3 * sync.ROWS_AT_ONCE])
+def test_however_many_parts_it_takes_one_entry_says_what_was_found(stored, count):
+    many = [table(f"many.t{n}") for n in range(count)]
+    before = len(stored.rows(AuditRow))
+
+    with stored.database.read() as session:
+        steps = sync.compare_inventory(session, PG, [*TABLES[1:], *many]).steps(stored.now)
+    for step in steps:
+        stored.write(lambda tx, _, step=step: step(tx))
+
+    (entry,) = stored.rows(AuditRow)[before:]
+    assert (entry.action, entry.body["new"], entry.body["gone"]) == ("discovered", count, 1)
+
+
 def test_systems_do_not_touch_each_other(stored):
     discover(stored, system=WIKI)
 
