@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
+from itertools import count
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["Day", "Window", "is_open", "next_opening", "opening_in_words"]
@@ -107,7 +108,7 @@ def _set(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
         return None
     first = after.replace(microsecond=0)
     seconds = bisect_left(
-        range(_DAY // _SECOND + 1),
+        range(_DAY // _SECOND),
         True,
         key=lambda n: (first + n * _SECOND).astimezone(zone).utcoffset() != offset,
     )
@@ -131,7 +132,7 @@ def _days(days: frozenset[Day]) -> str:
     firsts = [n for n, day in enumerate(_WEEK) if day in days and _WEEK[n - 1] not in days]
     runs = []
     for first in firsts:
-        length = next(n for n in range(1, 7) if _WEEK[(first + n) % 7] not in days)
+        length = next(n for n in count() if _WEEK[(first + n) % 7] not in days)
         last = _WEEK[(first + length - 1) % 7].short
         runs.append(_WEEK[first].short if length == 1 else f"{_WEEK[first].short}–{last}")
     return ", ".join(runs)

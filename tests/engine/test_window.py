@@ -124,7 +124,8 @@ def test_a_from_that_is_skipped_opens_when_the_clocks_are_set():
 
     assert not is_open(morning, utc("2026-03-29 00:59"))
     assert is_open(morning, utc("2026-03-29 01:00"))  # 03:00
-    assert next_opening(morning, utc("2026-03-28 12:00")) == utc("2026-03-29 01:00")
+    for now in ("2026-03-28 12:00", "2026-03-28 12:00:07.5", "2026-03-29 00:59:59.999999"):
+        assert next_opening(morning, utc(now)) == utc("2026-03-29 01:00")
 
 
 def test_a_to_that_is_skipped_closes_when_the_clocks_are_set():
@@ -254,6 +255,14 @@ def test_in_a_zone_that_is_not_known_nothing_is_ever_open(zone):
     assert not is_open(whole, utc("2026-12-07 12:00"))
     assert next_opening(whole, utc("2026-12-07 12:00")) is None
     assert opening_in_words(whole, utc("2026-12-07 12:00")) == "never"
+
+
+def test_on_no_day_nothing_is_ever_open():
+    never = window("", "00:00", "00:00")
+
+    assert not is_open(never, utc("2026-12-07 12:00"))
+    assert next_opening(never, utc("2026-12-07 12:00")) is None
+    assert opening_in_words(never, utc("2026-12-07 12:00")) == "never"
 
 
 # --- In words ----------------------------------------------------------------------------------
