@@ -118,7 +118,7 @@ def nearest(word: str, known: Iterable[str], key: Callable[[str], str] = str.cas
 
 
 def not_yet(key: str) -> str:
-    return f"{NOT_YET[key]} is not supported yet. Leave `{key}` out."
+    return f"{NOT_YET[key]} is not in this version. Leave `{key}` out."
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:

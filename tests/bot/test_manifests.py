@@ -977,7 +977,7 @@ NOT_HERE = [
 def test_a_flow_that_needs_what_is_not_there_yet(faults, key, what, parts):
     (found,) = faults(flows=flow(**parts))
 
-    assert found.endswith(f": {what} is not supported yet. Leave `{key}` out.")
+    assert found.endswith(f": {what} is not in this version. Leave `{key}` out.")
 
 
 def test_all_that_is_not_there_yet_is_refused_somewhere():
