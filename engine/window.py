@@ -32,7 +32,6 @@ class Day(StrEnum):
 _WEEK = tuple(Day)
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
-_FAR = timedelta(days=32)  # clocks that are set skip the opening of one week, not of a month
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +61,15 @@ def is_open(window: Window, now: datetime) -> bool:
 def next_opening(window: Window, now: datetime) -> datetime | None:
     """Return the first moment, from now on, at which it is open, in UTC; None: there is none."""
     zone = _zone(window.zone)
-    if zone is None:
+    if zone is None or not window.days:
         return None
     at = now.astimezone(UTC)
-    limit = at + _FAR
-    while at < limit:
-        wall = at.astimezone(zone)
-        if _shows(window, wall):
-            return at
+    while not _shows(window, wall := at.astimezone(zone)):
         start = datetime.combine(wall.date(), window.start, zone)
         wait = start - wall  # of clocks on a wall: Python leaves out where they are set
         soonest = at + (wait if wait > timedelta() else wait + _DAY)
-        at = _set(at, soonest, zone) or soonest
-    return None
+        at = _next_change(at, soonest, zone) or soonest
+    return at
 
 
 def opening_in_words(window: Window, now: datetime) -> str:
@@ -98,7 +93,7 @@ def _shows(window: Window, wall: datetime) -> bool:
     )
 
 
-def _set(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
+def _next_change(after: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
     """Return when clocks are set between two moments, a day apart at most, if they are.
 
     Once at most: no zone has set them twice in six days. They are set at whole seconds.

@@ -210,6 +210,17 @@ def test_a_day_that_a_country_skipped_has_no_window():
     assert next_opening(every_day, before) == at("2011-12-31 09:00", "Pacific/Apia")
 
 
+def test_the_night_of_a_day_that_was_skipped_is_what_is_left_of_it():
+    """No Friday, but the clocks of Saturday show what belongs to its night."""
+    friday = window("Fri", "22:00", "06:00", "Pacific/Apia")
+    thursday = window("Thu", "22:00", "06:00", "Pacific/Apia")
+    midnight = at("2011-12-31 00:00", "Pacific/Apia")
+
+    assert next_opening(friday, midnight - timedelta(days=1)) == midnight
+    assert is_open(thursday, midnight - MINUTE)
+    assert not is_open(thursday, midnight)
+
+
 # --- The next opening --------------------------------------------------------------------------
 
 
