@@ -33,15 +33,22 @@ NOT_YET = {
     "all_of": "Approval by all of several groups",
     "break_glass": "Break-glass",
     "bundle": "A bundle as target",
+    "except": "All resources but some",
     "grantees": "Asking for others",
+    "listed": "Hiding a flow",
+    "needs": "More than one approver of a group",
     "notify": "Approval in a channel",
     "on_call": "A condition on who is on call",
     "owner": "A condition on the owner",
     "query": "A query as target",
     "request_for": "Asking for others",
+    "require_code": "The approver's code",
     "require_mfa": "MFA",
     "scope": "An access scope as target",
     "space": "A space",
+    "start_later": "A later start",
+    "tags": "Resources by their tags",
+    "was": "Another name for a flow",
     "when": "A time window",
 }
 
@@ -111,7 +118,7 @@ def nearest(word: str, known: Iterable[str], key: Callable[[str], str] = str.cas
 
 
 def not_yet(key: str) -> str:
-    return f"{NOT_YET[key]} is not supported yet. Leave `{key}` out."
+    return f"{NOT_YET[key]} is not in this version. Leave `{key}` out."
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Place, str]]:
@@ -170,7 +177,7 @@ def _keys_at(model: type[BaseModel], place: Place) -> list[str]:
     for step in place[:-1]:
         if isinstance(step, str) and step in model.model_fields:
             model = next(_models(model.model_fields[step].annotation), model)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  (any annotation)
