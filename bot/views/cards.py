@@ -6,6 +6,7 @@ from bot.views import phrases
 from bot.views.blocks import actions, context, fields, header, message, section
 from bot.views.text import capital, cut, prose
 from bot.views.values import Message, Scene
+from engine.alarms import WELL_AGAIN
 from engine.life.offers import offer_key
 from engine.outcome import Card
 from engine.request import AccessRequest, State
@@ -39,10 +40,10 @@ HEADS = {
 
 def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
     """Draw the message of this kind. Notices and alarms are their `detail` and need no scene."""
-    if kind is Card.NOTICE or scene is None:
-        return notice(detail)
     if kind is Card.ALARM:
         return alarm(detail)
+    if kind is Card.NOTICE or scene is None:
+        return notice(detail)
     return _DRAWN[kind](scene)
 
 
@@ -197,12 +198,13 @@ def notice(detail: str) -> Message:
 
 
 def alarm(detail: str) -> Message:
-    """A sentence for the administrators, said once."""
-    return _sentence("🚨", detail)
+    """A sentence for the administrators, said once. What is over has a sign of its own."""
+    return _sentence("" if detail.startswith(WELL_AGAIN) else "🚨", detail)
 
 
 def _sentence(emoji: str, detail: str) -> Message:
-    said = f"{emoji} {cut(prose(detail), 2500) or 'Something happened that has no name.'}"
+    sentence = cut(prose(detail), 2500) or "Something happened that has no name."
+    said = f"{emoji} {sentence}".lstrip()
     return message(said, [section(said)])
 
 

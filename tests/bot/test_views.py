@@ -40,6 +40,7 @@ from bot.views.text import (
     when,
 )
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
+from engine.alarms import well_again
 from engine.commands import Approve, Extend, Observe, Reject, Return
 from engine.directory import PersonId
 from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum
@@ -545,6 +546,15 @@ def test_notices_and_alarms_are_their_sentence():
     assert read(notice("AX-1: <!here> is gone.")) == "💬 AX-1: <!here> is gone."
     assert "<!here>" not in notice("<!here>").text
     assert read(alarm("Nobody decided.")) == "🚨 Nobody decided."
+
+
+def test_an_alarm_of_no_request_is_an_alarm_until_it_is_over():
+    """It had the sign of a notice, and nobody hurried."""
+    at = datetime(2026, 11, 29, 9, 30, tzinfo=UTC)
+
+    assert read(card(Card.ALARM, None, "It is out of order.")) == "🚨 It is out of order."
+    over = read(card(Card.ALARM, None, f"{well_again(at)}It is out of order."))
+    assert over.startswith("✅ In order again since 2026-11-29 09:30 UTC.")
 
 
 @pytest.mark.parametrize("kind", Card, ids=str)
