@@ -207,6 +207,10 @@ def test_a_form_that_is_no_query_is_refused(form):
             'resource_risk_level not_in ("critical", "5")',
             "the resource's risk is none of critical (10), 5",
         ),
+        (
+            'resource_risk_level in ("low", "medium")',
+            "the resource's risk is one of low (1–3), medium (4–6)",
+        ),
         ('resource_tag["env"] = "prod"', 'the resource has a tag "env" that is "prod"'),
         ('resource_tag["env"] != "prod"', 'the resource has no tag "env" that is "prod"'),
         ('resource_context["a"] in ("b")', 'the resource has a context "a" that is one of "b"'),
