@@ -262,6 +262,14 @@ RISK = 'low, medium, high, critical or a score from "1" to "10"'
             'and, or or ")" to close the bracket of line 2, column 2',
             "",
         ),
+        (
+            '((resource_type = "a"',
+            1,
+            22,
+            "the end of the query",
+            'and, or or ")" to close the bracket of line 1, column 2',
+            "",
+        ),
         ('resource_type = "a\\d"', 1, 19, "“\\d”", 'one of \\" \\\\ \\n \\t', ""),
         ('resource_type = "a\\', 1, 19, "“\\”", 'one of \\" \\\\ \\n \\t', ""),
         (
