@@ -7,6 +7,7 @@ from typing import NewType
 
 IntegrationId = NewType("IntegrationId", str)
 ResourceId = NewType("ResourceId", int)
+PermissionId = NewType("PermissionId", str)
 EntitlementId = NewType("EntitlementId", int)
 
 Tags = Mapping[str, tuple[str, ...]]
@@ -43,15 +44,22 @@ class Resource:
     status: ResourceStatus = ResourceStatus.ACTIVE
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
+    context: Tags = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What can be had on a resource while it is `offered`. Risk is 1 (low) to 10 (critical)."""
+    """What can be had on a resource while it is `offered`. Risk is 1 (low) to 10 (critical).
+
+    `id` stays while its name changes.
+    """
 
     name: str
     risk: int = 5
     offered: bool = True
+    id: PermissionId = PermissionId("")
+    tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
+    context: Tags = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,18 @@ from bot.sandbox import rules
 from bot.settings import Settings
 from engine import account
 from engine.account import PasswordState, Phase
+from engine.aql.errors import BadQueryError
+from engine.aql.explained import explain
+from engine.aql.filters import OFFERED
+from engine.aql.parser import parse
+from engine.aql.tokens import FIELDS, RISKS
 from engine.convergence import passwords
 from engine.lifecycle import TABLE, Do, Row
 from engine.request import State
 
 DOCS = Path(__file__).parents[1] / "docs"
 FILES = {
+    "aql.md": ("fields", "risks", "errors", "sentences", "filters"),
     "architecture.md": ("states", "phases", "passwords"),
     "running.md": ("words", "settings"),
     "sandbox.md": ("methods", "sizes", "events", "blocks", "elements", "parts"),
@@ -65,6 +71,70 @@ def settings() -> str:
     return _table(["setting", "default", "what for"], rows)
 
 
+def fields() -> str:
+    """Print what AQL can speak of."""
+    few = min(len(kind.operators) for kind in FIELDS.values())
+    rows = []
+    for name, kind in FIELDS.items():
+        key = '["key"]' if kind.keyed else ""
+        operators = "whole" if len(kind.operators) == few else "all"
+        whose = name.partition("_")[0]
+        said = f"the {whose}'s {kind.says}{'s' if kind.says == 'tag' else ''}"
+        rows.append([f"`{name}{key}`", said, kind.compared, operators, f"`{kind.example}`"])
+    return _table(["field", "what it is", "compared", "operators", "for example"], rows)
+
+
+def risks() -> str:
+    """Print which scores a level of risk matches."""
+    scores = [f"{least}–{most}" if least < most else f"{least}" for least, most in RISKS.values()]
+    return _table(["level", *RISKS], [["scores", *scores]])
+
+
+WRONG = (
+    'Resource_Type = "table"',
+    'resource_type contains "tab"',
+    'permission_name startswith "re"',
+    'resource_tag = "prod"',
+    "resource_name = orders",
+    'resource_name contains ""',
+    'resource_risk_level = "severe"',
+    'resource_type = "table" resource_name = "orders"',
+    '(resource_type = "table"',
+    'resource_name = "orders',
+)
+
+
+def errors() -> str:
+    """Print what is said of queries that are none."""
+    rows = []
+    for text in WRONG:
+        try:
+            parse(text)
+        except BadQueryError as error:
+            rows.append([f"`{text}`", str(error)])
+    return _table(["query", "what is said"], rows)
+
+
+SAID = (
+    'resource_type in ("table", "schema")',
+    'resource_risk_level != "high"',
+    'resource_tag["env"] = "prod"',
+    'resource_tag["env"] != "prod"',
+)
+
+
+def sentences() -> str:
+    """Print conditions in words."""
+    rows = [[f"`{text}`", explain(parse(text)).removeprefix("- ")] for text in SAID]
+    return _table(["condition", "in words"], rows)
+
+
+def filters() -> str:
+    """Print what the form over AQL offers."""
+    rows = [[f"`{name}`", " ".join(f"`{o}`" for o in OFFERED[name])] for name in OFFERED]
+    return _table(["row", "operators"], rows)
+
+
 def put(text: str, name: str, printed: str) -> str:
     """Return the text with what stands between the marks of `name` replaced."""
     start, end = f"<!-- printed: {name} -->", "<!-- end -->"
@@ -110,6 +180,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "passwords": password_states,
     "settings": settings,
     "words": words,
+    "fields": fields,
+    "risks": risks,
+    "errors": errors,
+    "sentences": sentences,
+    "filters": filters,
     **{name: _of_sandbox(getattr(rules, name)) for name in FILES["sandbox.md"]},
 }
 

@@ -16,6 +16,7 @@ from bot.sandbox.postgres import Cluster
 from tests.benchmarks import (
     approve,
     approvers,
+    aql,
     crowd,
     ends,
     large,
@@ -38,6 +39,7 @@ SECTIONS: dict[str, report.Section] = {
     "scale": scale.rows,
     "large": large.rows,
     "policy": policy.rows,
+    "aql": aql.rows,
 }
 
 

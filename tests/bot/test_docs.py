@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from engine.aql.parser import parse
 from tests import printed
 
 
@@ -30,3 +31,10 @@ def test_every_page_and_part_that_the_code_points_to_is_there():
             cited += 1
             assert not part or f"\n## {part}\n" in (printed.DOCS / page).read_text(), module
     assert cited
+
+
+def test_every_query_that_is_shown_is_one():
+    blocks = re.findall(r"```aql\n(.*?)```", (printed.DOCS / "aql.md").read_text(), re.DOTALL)
+
+    assert blocks
+    assert all(parse(block) for block in blocks)

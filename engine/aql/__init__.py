@@ -1,0 +1,1 @@
+"""AQL, the language that selects entitlements (docs/aql.md)."""

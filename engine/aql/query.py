@@ -1,0 +1,66 @@
+"""A query as a tree: conditions joined by NOT, AND and OR. `str` writes it as AQL."""
+
+from dataclasses import dataclass
+
+from engine.aql.tokens import FIELDS, LISTS, Field, Operator, quoted
+
+__all__ = ["And", "Condition", "Not", "Or", "Query", "all_of", "any_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison: with one value, or with one or more where the operator takes a list.
+
+    `key` is for a field that has keys. Values are as they are meant, without escapes.
+    """
+
+    field: Field
+    operator: Operator
+    values: tuple[str, ...]
+    key: str = ""
+
+    def __str__(self) -> str:
+        field = f"{self.field}[{quoted(self.key)}]" if FIELDS[self.field].keyed else self.field
+        values = ", ".join(map(quoted, self.values))
+        return f"{field} {self.operator} {f'({values})' if self.operator in LISTS else values}"
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: "Query"
+
+    def __str__(self) -> str:
+        return f"not {self.part if isinstance(self.part, Condition) else f'({self.part})'}"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of two or more."""
+
+    parts: tuple["Query", ...]
+
+    def __str__(self) -> str:
+        return " and ".join(f"({p})" if isinstance(p, And | Or) else str(p) for p in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any of two or more."""
+
+    parts: tuple["Query", ...]
+
+    def __str__(self) -> str:
+        return " or ".join(f"({p})" if isinstance(p, Or) else str(p) for p in self.parts)
+
+
+Query = Condition | Not | And | Or
+
+
+def all_of(*parts: Query) -> Query:
+    """Join one or more by AND."""
+    return parts[0] if len(parts) == 1 else And(parts)
+
+
+def any_of(*parts: Query) -> Query:
+    """Join one or more by OR."""
+    return parts[0] if len(parts) == 1 else Or(parts)
