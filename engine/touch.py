@@ -12,12 +12,17 @@ Key = tuple[str, str | None]  # an attribute and a value; None: whatever is in i
 def keys_between(before: Person | None, after: Person | None) -> set[Key]:
     """Return what people fulfil conditions by, as far as it differs for this one."""
     had, has = (_keys(person) if person else set() for person in (before, after))
-    if _standing(before) != _standing(after):
+    if stands_otherwise(before, after):
         return had | has
     different = had ^ has
     if before and after and (before.email, before.name) != (after.email, after.name):
         different |= {("user", None), ("manager", None)}
     return different
+
+
+def stands_otherwise(before: Person | None, after: Person | None) -> bool:
+    """Tell whether somebody may decide, or can be asked, who may not or cannot otherwise."""
+    return _standing(before) != _standing(after)
 
 
 def _standing(person: Person | None) -> tuple[bool, bool]:
@@ -27,7 +32,7 @@ def _standing(person: Person | None) -> tuple[bool, bool]:
 
 def _keys(person: Person) -> set[Key]:
     keys: set[Key] = {("user", person.id), ("manager", person.manager or "")}
-    keys.update(("group", group) for group in person.groups)
+    keys.update(("group", group) for group in person.groups or ("",))
     for name, values in person.attributes.items():
         keys.update((name, value.casefold()) for value in values)
     return keys

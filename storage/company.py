@@ -221,7 +221,10 @@ class Companies:
                 head = _head(session, _HEAD)
                 if newest and newest.epoch >= head.epoch:
                     return newest
-                self._keep(_brought_up(session, newest, head, None))
+                found = _brought_up(session, newest, head, None)
+                if newest and _head(session, _HEAD).forgotten > newest.epoch:
+                    found = _brought_up(session, None, head, None)  # a tombstone went meanwhile
+                self._keep(found)
 
     def _keep(self, found: Company) -> None:
         with self._lock:

@@ -89,11 +89,14 @@ _FREE_ACCOUNTS = (
 class Touched:
     """What a change touches. `keys`: what people fulfil conditions by. `admins`: who they are.
 
+    `standing`: those of the people who may decide, or can be asked, and could not; or the reverse.
+
     `waiting` and `held_in` touch no request, but accounts: those on which something waits to begin,
     and those that hold something in these systems. They are a change of their own.
     """
 
     people: set[str] = field(default_factory=set[str])
+    standing: set[str] = field(default_factory=set[str])
     keys: set[Key] = field(default_factory=set[Key])
     flows: set[int] = field(default_factory=set[int])
     resources: set[int] = field(default_factory=set[int])
@@ -113,6 +116,7 @@ class Touched:
     def dumped(self) -> dict[str, Any]:
         return {
             "people": sorted(self.people),
+            "standing": sorted(self.standing),
             "keys": sorted(self.keys, key=str),
             "flows": sorted(self.flows),
             "resources": sorted(self.resources),
@@ -198,7 +202,7 @@ def requests(session: Read, company: Company, change: Change) -> list[RequestId]
     if touched.held_in:
         there = col(AccountRow.integration_id).in_(touched.held_in)
         parts.append(_with_grants(and_(col(GrantRow.open), there)))
-    if touched.admins:
+    if touched.admins or touched.standing & company.admins:
         parts.append(_live().where(col(RequestRow.state).in_([s.value for s in WAITING])))
     if not parts:
         return []

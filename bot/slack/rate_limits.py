@@ -1,4 +1,4 @@
-"""What Slack has asked to leave alone: after a 429 a whole method rests, not only who met it."""
+"""Which of Slack's methods rest after a 429: the method rests for all, not only for who met it."""
 
 import threading
 from datetime import datetime, timedelta

@@ -1,1 +1,1 @@
-"""One function for each thing that a person can do: facts, decide, store, answer."""
+"""One function for each thing that a person, a loop or an operator does: facts, decide, store."""

@@ -15,7 +15,7 @@ from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, id_of
 from storage import audit, facts, schema
 from storage.codec import fields_of
-from storage.company import Companies
+from storage.company import Companies, Company
 from storage.database import Database, address, file_of
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
@@ -76,6 +76,11 @@ class Desk:
     companies: Companies
     clock: Clock
 
+    def company(self) -> Company:
+        """Return the company as it is. Who decides on many reads it before each transaction."""
+        with self.database.read() as session:
+            return self.companies.current(session)
+
     def knows(self, keys: KeyRing) -> bool:
         """Tell whether the newest entry of the audit that is proven is so by one of these keys."""
         with self.database.read() as session:
@@ -92,16 +97,14 @@ class Desk:
             return facts.request(session, id_) if id_ else None
 
     def person(self, person: PersonId) -> Person | None:
-        with self.database.read() as session:
-            return self.companies.current(session).directory.get(person)
+        return self.company().directory.get(person)
 
     def name(self, person: PersonId) -> str:
         found = self.person(person)
         return found.name if found else person
 
     def flow(self, request: AccessRequest) -> str:
-        with self.database.read() as session:
-            return self.companies.current(session).flow(request.flow).name
+        return self.company().flow(request.flow).name
 
     def things(self, request: AccessRequest) -> dict[EntitlementId, Entitlement]:
         with self.database.read() as session:

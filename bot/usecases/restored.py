@@ -43,6 +43,7 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
         for request in _intact(desk, systems)
         if (after := _extended(desk, request, last)) is not None
     ]
+    desk.company()
     with desk.database.write() as tx:
         for system in servers.connections(tx):
             jobs.reschedule(tx, JobKind.RECONCILE, system.id, now)
@@ -89,6 +90,7 @@ def _extended(desk: Desk, request: AccessRequest, last: datetime) -> AccessReque
     """Extend as often as could have been, as if in the last moment that the backup knows."""
     after: AccessRequest | None = None
     for number in range(request.extensions_used + 1, request.extensions_allowed + 1):
+        desk.company()
         with desk.database.write() as tx:
             company = desk.companies.current(tx)
             result = carry_out(tx, company, request.id, Extend(OPERATOR, number), last)

@@ -163,6 +163,7 @@ def _fate(state: State) -> Fate:
 def _revoke(desk: Desk, request: AccessRequest, reason: str) -> Decision | Refusal | None:
     """Return None if somebody holds its row locked."""
     try:
+        desk.company()  # all of it is read outside: everybody waits for an urgent transaction
         with desk.database.write(urgent=True) as tx:
             now = facts.request(tx, request.id) or request
             command = (Cancel if now.state in WAITING else Revoke)(OPERATOR, reason)

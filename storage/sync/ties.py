@@ -60,7 +60,7 @@ def tie(tx: Write, ties: Mapping[PersonId, SlackAccount], now: datetime) -> int:
     batch.change(tx, PersonRow, rows, where={"id": "of"}, to=to)
     log = [AuditEntry("tied", SYSTEM, {"person": r["of"], "slack": r["slack"]}) for r in rows]
     those = tx.execute(THESE, {"ids": list(free)}).scalars()
-    what = Touched(people=set(free))
+    what = Touched(people=set(free), standing=set(free))
     for person in filter(None, map(person_of, those)):
         what.keys |= keys_between(None, person)
     changed(tx, log, now, what)

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from engine.directory import Person
 from engine.outcome import AuditEntry
-from engine.touch import keys_between
+from engine.touch import keys_between, stands_otherwise
 from storage import audit, touched
 from storage.codec import load_person
 from storage.database import Write
@@ -28,7 +28,7 @@ class Touching:
 
     def newcomers(self, people: Iterable[Person]) -> None:
         for person in people:
-            self._touched.keys |= keys_between(None, person)
+            self._take_in(person.id, None, person)
 
     def groups(self, groups: Collection[str]) -> None:
         """Take in that groups are called otherwise."""
@@ -39,8 +39,13 @@ class Touching:
         """Return what is, of people who are by now as they will be."""
         for row, before in self._before:
             self._touched.people.add(row.id)
-            self._touched.keys |= keys_between(before, person_of(row))
+            self._take_in(row.id, before, person_of(row))
         return self._touched
+
+    def _take_in(self, id_: str, before: Person | None, after: Person | None) -> None:
+        self._touched.keys |= keys_between(before, after)
+        if stands_otherwise(before, after):
+            self._touched.standing.add(id_)
 
 
 def person_of(row: PersonRow) -> Person | None:

@@ -3,9 +3,19 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import GroupId, Person, PersonId, PersonStatus, SlackAccount
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective, select
+from engine.directory import (
+    Directory,
+    Group,
+    GroupId,
+    Person,
+    PersonId,
+    PersonStatus,
+    SlackAccount,
+)
 from engine.flow import ApprovalRule, ApproverGroup, Escalation
 from engine.touch import asks_managers, depends_on, keys_between
 from tests.support.stored import HOUR, reading
@@ -48,6 +58,14 @@ def test_what_differs_is_what_people_fulfil_conditions_by(changed, keys):
 
 def test_who_comes_or_goes_differs_in_everything():
     assert keys_between(None, ANN) == keys_between(ANN, None) == ALL
+
+
+def test_who_is_in_no_group_differs_in_that():
+    """A newcomer without groups fulfils *group is not*, and was never asked."""
+    alone = replace(ANN, groups=frozenset())
+
+    assert ("group", "") in keys_between(None, alone)
+    assert keys_between(ANN, alone) == {GROUP, ("group", "")}
 
 
 def is_(attribute, *values, by=Comparator.IS) -> ConditionGroup:
@@ -98,3 +116,55 @@ def test_managers_are_asked_where_none_is_named():
     assert not asks_managers(approved_by(is_("manager", "mia")))
     assert not asks_managers(approved_by(is_("group")))
     assert not asks_managers(reading())
+
+
+# --- whoever can be asked by a change is found by it ---------------------------------------------
+
+IDS = [PersonId(id_) for id_ in ("ann", "mia", "bo")]
+NAMES = ["Ann", "Mia", "Bo"]
+ours = [Group(DBAS, "file", "DBAs"), Group(OPS, "file", "Operations")]
+
+
+def somebody(id_):
+    return st.builds(
+        Person,
+        st.just(id_),
+        st.sampled_from(["ann@x.example", "mia@x.example"]),
+        st.sampled_from(NAMES),
+        manager=st.none() | st.sampled_from(IDS),
+        groups=st.frozensets(st.sampled_from([DBAS, OPS])),
+        attributes=st.sampled_from([{}, {"City": ("Oslo",)}, {"City": ("OSLO", "Rome")}]),
+        account=st.sampled_from([None, SlackAccount("T1", f"U-{id_}", "ann@x.example")]),
+        status=st.sampled_from(PersonStatus),
+    )
+
+
+conditions = st.builds(
+    Condition,
+    st.sampled_from(["user", "group", "manager", "City"]),
+    st.sampled_from(Comparator),
+    st.lists(
+        st.sampled_from([*IDS, *NAMES, DBAS, OPS, "Operations", "Oslo", "rome"]),
+        min_size=1,
+        max_size=2,
+    ).map(tuple),
+)
+groups = st.builds(
+    ConditionGroup,
+    st.lists(conditions, min_size=1, max_size=2).map(tuple),
+    st.sampled_from(Connective),
+)
+
+
+def askable(group, people) -> set[PersonId]:
+    directory = Directory.of(people, ours)
+    return {p.id for p in select(group, directory) if p.may_ask and p.slack}
+
+
+@given(st.tuples(*map(somebody, IDS[1:])), somebody(IDS[0]), st.none() | somebody(IDS[0]), groups)
+def test_who_comes_to_be_asked_by_a_change_is_found_by_it(others, after, before, group):
+    """The request was not woken, and lapsed though somebody could have decided."""
+    were = [*others, before] if before else others
+
+    if askable(group, [*others, after]) - askable(group, were):
+        assert depends_on(approved_by(group), keys_between(before, after))

@@ -257,6 +257,31 @@ def test_a_replica_that_was_stopped_for_an_hour_knows_what_was_deleted(stored, o
     assert_up_to_date(other)
 
 
+def test_a_tombstone_that_goes_while_somebody_reads_hides_nothing(stored, other):
+    """Who had been stopped for an hour read the number before it, and the groups after it."""
+    stored.take_in(PEOPLE, [*GROUPS, OPS], held=False)
+    assert OPS.id in other.company().directory.groups
+    with stored.database.write() as tx:
+        tx.execute(text(f"delete from instance where id = {other.instance}"))  # noqa: S608
+    stored.take_in(PEOPLE, held=False)
+    stored.company()
+    passing(stored)
+    gone = []
+
+    def forget_now(statement, _values):
+        if not gone and "people_group" in statement:
+            gone.append(True)
+            forget(stored)
+
+    other.database.statements.heard.append(forget_now)
+    known = other.company()
+    other.database.statements.heard.remove(forget_now)
+
+    assert gone
+    assert OPS.id not in known.directory.groups
+    assert_up_to_date(other)
+
+
 def test_who_is_far_behind_reads_before_the_transaction(stored, other):
     other.company()
     stored.take_in(changed(BOB, name="Robert"), held=False)

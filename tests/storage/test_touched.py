@@ -296,6 +296,62 @@ def test_what_somebody_holds_locked_is_woken_later_and_keeps_nobody(stored, wait
     assert touched.first(stored.database, stored.now) is None
 
 
+def tied(stored, who) -> None:
+    stored.write(
+        lambda tx, _: sync.tie(tx, {who: account(f"U-{who}", f"{who}@example.com")}, stored.now)
+    )
+
+
+def asked(stored, request) -> set[str]:
+    return {a.person for a in stored.again(request).asks}
+
+
+def test_an_admin_who_can_be_asked_again_is_asked(stored):
+    """Nobody could decide; when the only admin could again, the request slept until it lapsed."""
+    sres = ApprovalRule((ApproverGroup("SREs", is_in(SRES)),))
+    flows(stored, (writing(approval=sres, escalation=None), True))
+    people(stored, [replace(p, groups=frozenset()) if p.id == SAM else p for p in PEOPLE], GROUPS)
+    away = account("U-ada", "ada@example.com")
+    stored.write(
+        lambda tx, _: sync.suspend(tx, {ADA: (away, "it has another address")}, stored.now)
+    )
+    stored.wake_touched()
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    assert asked(stored, request) == set()
+
+    stored.write(lambda tx, _: sync.confirm(tx, ADA, ADA, stored.now))
+    tied(stored, ADA)
+    stored.wake_touched()
+    stored.tick()
+
+    assert asked(stored, request) == {ADA}
+
+
+def test_an_admin_who_is_only_called_otherwise_wakes_nobody_elses_request(stored):
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    assert ADA not in asked(stored, request)
+
+    people(stored, [replace(p, name="Ada L.") if p.id == ADA else p for p in PEOPLE])
+
+    assert request.id not in stored.wake_touched()
+
+
+def test_a_newcomer_without_groups_is_asked_where_somebody_of_a_group_is_not(stored):
+    """What somebody has was looked at, and who had none was not found."""
+    others = ConditionGroup((Condition("group", Comparator.IS_NOT, (ENGINEERS,)),))
+    approval = ApprovalRule((ApproverGroup("Others", others),))
+    flows(stored, (writing(approval=approval, escalation=None), True))
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    assert NED not in asked(stored, request)
+
+    people(stored, [*PEOPLE, person(NED)], GROUPS)
+    tied(stored, NED)
+    stored.wake_touched()
+    stored.tick()
+
+    assert NED in asked(stored, request)
+
+
 def stored_at_once(stored, table):
     """Return how many rows of a table the transactions changed, the most first."""
     query = select(func.count()).select_from(table).where(table.epoch > 0).group_by(table.epoch)
