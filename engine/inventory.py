@@ -39,7 +39,7 @@ class Resource:
     name: str
     path: str
     source_id: str
-    risk: int = 5
+    risk: int
     status: ResourceStatus = ResourceStatus.ACTIVE
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
@@ -50,7 +50,7 @@ class Permission:
     """What can be had on a resource while it is `offered`. Risk is 1 (low) to 10 (critical)."""
 
     name: str
-    risk: int = 5
+    risk: int
     offered: bool = True
 
 

@@ -36,6 +36,7 @@ from engine.account import (
     Wanted,
     Work,
     Worker,
+    login_name,
     may_begin,
     priority,
     step,
@@ -43,7 +44,7 @@ from engine.account import (
 from engine.commands import Extend, Observe, Return
 from engine.convergence import passwords
 from engine.convergence.passwords import Fate
-from engine.directory import SlackAccount
+from engine.directory import PersonId, SlackAccount
 from engine.holdings import Wishes, wants
 from engine.port import Login, Order, Outcome, Presence, Report, Secret, Unavailable
 from engine.request import GrantState, State
@@ -555,6 +556,12 @@ def test_a_login_that_holds_nothing_any_more_is_looked_at():
     assert [s.emptied for s in one.steps].count(True) == 1
 
 
+def test_a_login_has_the_same_name_in_every_version():
+    """Under another, the access that was given before would be a stranger's."""
+    assert login_name(ANN) == "lk_ann_49915e"
+    assert login_name(PersonId(f"Ann@{'b' * 60}")) == f"lk_ann_{'b' * 36}_5f1310"
+
+
 # --- faults --------------------------------------------------------------------------------------
 
 
@@ -898,6 +905,20 @@ def test_saved_before_the_system_has_it_it_is_shown_no_more():
     assert one.account.password.state is PasswordState.STORED
     one.happen(Show())
     assert one.steps[-1].shown is None
+
+
+def test_a_reset_is_done_at_once_whatever_failed_before():
+    one = One()
+    one.ask(1)
+    one.converge()
+    one.system.faults = [Unavailable("connection refused")] * 3
+    one.ask(2)
+    one.converge()
+    one.converge()
+
+    one.happen(Reset())
+
+    assert (one.account.due_at, one.account.attempts) == (one.now, 0)
 
 
 def test_a_reset_during_a_call_is_not_lost():

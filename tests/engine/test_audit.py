@@ -62,6 +62,16 @@ def test_a_whole_log_says_nothing():
     assert findings([], Head()) == []
 
 
+def test_a_row_that_has_no_number_of_its_own_is_found():
+    log = log_of(3)
+    chain = Chain({OURS.id: OURS})
+    found = [*chain.begin(head_of(log)), *(said for entry in log for said in chain.read(entry))]
+
+    found += chain.end(head_of(log), 4)
+
+    assert found == ["there are 4 entries, of which 3 have a number of their own"]
+
+
 def test_who_has_no_key_can_write_nothing_that_is_believed():
     log = log_of(2)
     forged = [*log, written(log[-1], "approved", AuditKey(OURS.id, b"another"))]
