@@ -472,6 +472,21 @@ def test_what_was_there_before_is_never_asked_of_the_system():
     assert one.system.calls == ["inspect"]
 
 
+def test_what_is_taken_back_before_it_was_begun_needs_no_call():
+    one = One()
+    before = one.ask(1)
+    one.converge()
+    one.do(before, Return(ANN))
+    one.converge()
+    calls = [*one.system.calls]
+
+    one.do(one.ask(1), Return(ANN))
+    one.converge()
+
+    assert one.account.phase is Phase.REST
+    assert one.system.calls == calls
+
+
 def test_a_request_that_joined_after_the_look_waits_for_its_turn():
     one = One(account(kind=HAS_LOGINS))
     one.ask(1)

@@ -329,6 +329,7 @@ def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
 
     assert said == "stranger/pg/lk_nobody_123456"
     assert compared.pass_() == []
+    assert compared.actions() == ["stranger"]
     assert compared.soon(), "the look that follows the end"
     assert not [j for j in stored.rows(JobRow) if j.kind == JobKind.RECONCILE_ACCOUNT]
 
