@@ -497,6 +497,21 @@ def test_a_request_that_joined_after_the_look_waits_for_its_turn():
     assert one.account.phase is Phase.DUE
 
 
+def test_what_is_not_begun_for_one_request_is_not_told_it_by_anothers_call():
+    one = One()
+    first = one.ask(1)
+    one.converge()
+    one.begins = Begins.NOT_NOW
+    second = one.ask(1)
+    one.do(first, Extend(ANN, 1))
+
+    found = one.take()
+    one.answer(one.call(found))
+
+    assert [id_ for id_, *_ in found.items] == [first]
+    assert one.requests[second].state is State.GRANTING
+
+
 def test_of_two_requests_the_longer_one_keeps_the_access():
     one = One()
     first = one.ask(1)

@@ -117,6 +117,17 @@ def test_a_head_that_was_moved_is_said_in_the_next_entry_and_found_by_it():
     assert "entries after 2 were cut off or put in" in said
 
 
+@pytest.mark.parametrize(("many", "fits"), [(3, False), (2, True)])
+def test_a_head_that_names_another_entry_or_one_that_does_not_fit_is_not_intact(many, fits):
+    log = log_of(3)
+    newest = log[-1].seq, log[-1].hash, OURS.id
+
+    (entry,) = bound(newest, head_of(log[:many]), {OURS.id: OURS}, fits=fits)
+
+    assert entry.detail["intact"] is False
+    assert entry.detail["head"].startswith(f"{many}:")
+
+
 def test_nothing_is_said_of_the_head_of_an_empty_log():
     assert bound((0, "", ""), Head(), {OURS.id: OURS}, fits=True) == []
 
