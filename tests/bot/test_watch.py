@@ -310,7 +310,7 @@ def test_a_command_is_told_where_nothing_answers(replica, hanging, monkeypatch):
 def test_a_command_is_told_what_is_wrong_with_the_files(replica):
     replica.write("flows.yaml", "flows: 7")
 
-    with pytest.raises(BadManifestsError, match="flows.yaml"):
+    with pytest.raises(BadManifestsError, match=r"flows\.yaml"):
         folders.soon(replica.folder, manifests.load)
 
 
