@@ -230,6 +230,38 @@ def test_two_that_cannot_be_looked_at_keep_no_third_from_its_turn(compared, stor
     assert compared.system.faults == []  # and nothing is raised: the system is there
 
 
+def test_faults_with_a_look_in_between_do_not_make_a_system_away(compared, stored, monkeypatch):
+    for person in (ALICE, BOB, DORA):
+        ended(stored, by=person)
+    inspect, seen = compared.system.inspect, []
+
+    def now_and_then(login, targets, **more):
+        seen.append(login.name)
+        if len(seen) != 2:
+            raise Unavailable("away")
+        return inspect(login, targets, **more)
+
+    monkeypatch.setattr(compared.system, "inspect", now_and_then)
+    monkeypatch.setattr(reconcile, "SILENT", 2)
+    compared.pass_()
+
+    assert len(seen) == 3  # and nothing is raised: the system is there
+
+
+def test_a_busy_account_is_left_where_its_system_is_not_what_it_was(compared, stored):
+    stored.submit(duration=9 * HOUR)
+    stored.converge()
+    account = AccountId(stored.account().id)
+    compared.system.calls.clear()
+
+    compared.system.name = "another"
+    assert reconcile.reconcile_account(compared.services, compared.access.aside, account) is None
+    del compared.services.connected[PG]  # it is out of order
+    assert reconcile.reconcile_account(compared.services, compared.access.aside, account) is None
+
+    assert compared.system.calls == []
+
+
 def test_what_ended_before_the_backup_was_put_back_is_only_reported(compared, stored):
     """F11: what it calls ended may have begun anew since the backup was made."""
     ended(stored)
