@@ -76,6 +76,11 @@ class Compared:
         found = {"removed", "not_removed", "vanished", "found", "stranger"}
         return [a.action for a in self.stored.rows(AuditRow) if a.action in found]
 
+    def counted(self, outcome: str) -> float | None:
+        """Return how many ends came to that, by the metrics."""
+        labels = {"integration": PG, "outcome": outcome}
+        return self.services.vitals.registry.get_sample_value("latchkey_revokes_total", labels)
+
     def held(self, of: str = ALICE) -> set[Target]:
         return self.system.held[self.stored.account(of=of).login]
 
@@ -194,6 +199,7 @@ def test_what_cannot_be_taken_away_is_told_and_tried_again(compared, stored):
     assert compared.soon()
     assert compared.held() == set()
     assert compared.actions() == ["not_removed", "removed"]
+    assert (compared.counted("unavailable"), compared.counted("absent")) == (1, 1)
 
 
 @pytest.mark.parametrize("fault", [Unavailable("away"), ValueError("a defect")])
