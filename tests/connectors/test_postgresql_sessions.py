@@ -114,6 +114,17 @@ def test_pooler_is_refused_though_all_is_set_as_it_has_to_be(cluster: Cluster, l
         harness.close()
 
 
+@pytest.mark.parametrize("seconds", [1, 60, 3600, 86_400])
+def test_limits_are_read_back_in_whatever_unit_the_server_shows_them(
+    cluster: Cluster, seconds: int
+):
+    dsn = Secret(cluster.latchkey_dsn())
+    connector = PostgreSQL(dsn, installation="test", statement_timeout=seconds)
+
+    assert connector.server()
+    connector.close()
+
+
 def test_of_a_fault_in_several_lines_the_first_is_told():
     assert said(psycopg.OperationalError("connection failed.\nIs it running?")) == (
         "connection failed"
