@@ -40,7 +40,7 @@ class Resource:
     name: str
     path: str
     source_id: str
-    risk: int = 5
+    risk: int
     status: ResourceStatus = ResourceStatus.ACTIVE
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
@@ -55,7 +55,7 @@ class Permission:
     """
 
     name: str
-    risk: int = 5
+    risk: int
     offered: bool = True
     id: PermissionId = PermissionId("")
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])

@@ -37,14 +37,15 @@ def reconcile(services: Services, aside: Aside, integration: IntegrationId) -> N
     services.write(
         lambda tx, company: ledger.strangers(tx, company, integration, names, services.clock.now())
     )
-    silent = 0
+    silent = list[AccountId]()
     for account in ledger.accounts(services.database, integration):
         try:
             done = _account(services, aside, integration, account)
-            silent = 0
+            silent.clear()
         except Unavailable:
-            done, silent = False, silent + 1
-            if silent == SILENT:
+            done = False
+            silent.append(account)
+            if len(silent) == SILENT:
                 raise
         if not done:
             _later(services, account)

@@ -94,8 +94,10 @@ class World:
             Entitlement(
                 EntitlementId(number * 2 + which),
                 Integration(IntegrationId(f"db{number % SYSTEMS}"), "Orders", "postgresql"),
-                Resource(ResourceId(number), kind(number), f"t{number}", path(number), f"{number}"),
-                Permission(name),
+                Resource(
+                    ResourceId(number), kind(number), f"t{number}", path(number), f"{number}", 1
+                ),
+                Permission(name, risk=1),
             )
             for number in range(RESOURCES)
             for which, name in enumerate(PERMISSIONS)

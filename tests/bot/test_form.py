@@ -22,10 +22,12 @@ from tests.support.stored import (
     MINUTE,
     PG,
     READING,
+    TABLES,
     WIKI,
     WRITING,
     Now,
     reading,
+    table,
     writing,
 )
 
@@ -91,6 +93,16 @@ def test_the_form_begins_with_what_was_said(services, alice, text, path, permiss
     assert form.resource[1] == path
     assert dict(form.permissions).get(form.permission) == permission
     assert (form.prefill, form.justification, form.notes) == (long, why, [])
+
+
+def test_what_is_called_exactly_so_is_meant(services, stored, alice):
+    listed = [*TABLES, table("shop.orders_of_2025")]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, listed, stored.now))
+
+    form, _ = usecase.begin(services, alice, "read on Shop.Orders")
+
+    assert form.resource
+    assert (form.resource[1], form.notes) == ("shop.orders", [])
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,13 @@ def test_a_command_is_told_where_nothing_answers(replica, hanging, monkeypatch):
     assert not hanging.is_set()
 
 
+def test_a_command_is_told_what_is_wrong_with_the_files(replica):
+    replica.write("flows.yaml", "flows: 7")
+
+    with pytest.raises(BadManifestsError, match=r"flows\.yaml"):
+        folders.soon(replica.folder, manifests.load)
+
+
 def test_flows_in_a_folder_that_others_write_are_warned_of(replica):
     """Only the folder above it was looked at."""
     flows = replica.folder / "flows"

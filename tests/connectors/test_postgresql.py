@@ -359,11 +359,24 @@ def test_database_dropped_by_hand_takes_its_targets_along(
     }
     postgresql.run("drop database {}", name)
 
+    seen = postgresql.connector.inspect(known(login), [doomed, target], given=[doomed, target])
     wanted = postgresql.connector.apply(order(known(login), doomed, target))
     ended = postgresql.connector.apply(order(known(login), target, end=[doomed]))
 
+    assert {of: outcome.presence for of, outcome in seen.items()} == {doomed: ABSENT, target: HELD}
     assert presences(wanted) == {doomed: REFUSED, target: HELD}
     assert presences(ended) == {doomed: ABSENT, target: HELD}
+
+
+def test_path_to_a_table_dropped_by_hand_ends_with_it(postgresql: PostgreSQLHarness, login: Login):
+    target, database = postgresql.make(), postgresql.whole_database()
+    postgresql.connector.apply(order(login, target, database))
+    postgresql.drop(target)
+
+    report = postgresql.connector.apply(order(known(login), database, end=[target]))
+
+    assert presences(report) == {target: ABSENT, database: HELD}
+    assert postgresql.connector.unexplained(known(login), [database]) == ()
 
 
 def test_role_that_latchkey_did_not_make_is_left_alone(postgresql: PostgreSQLHarness, login: Login):

@@ -130,6 +130,7 @@ def test_numbers_of_a_rebuilt_server_are_not_believed(old: Cluster):
 
         assert seen[target].presence is ABSENT  # there is no such login
         assert presences(report) == {target: UNKNOWN}
+        assert f"({stranger.server()}): it was rebuilt" in report.outcomes[target].reason
         assert not report.login_missing
         assert stranger.logins() == []
         assert presences(ended) == {target: ABSENT}

@@ -1,11 +1,13 @@
 """Sessions to a target: what others can set for them, and what may stand in between."""
 
+import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.sandbox.postgres import Cluster
 from engine.connectors.postgresql import PostgreSQL
+from engine.connectors.postgresql.sessions import said
 from engine.port import Login, Presence, Secret, Unavailable
 from tests.connectors.harness import PostgreSQLHarness, known, order, presences, through
 from tests.support.proxy import Proxy
@@ -110,6 +112,23 @@ def test_pooler_is_refused_though_all_is_set_as_it_has_to_be(cluster: Cluster, l
     finally:
         harness.run("alter database postgres reset all")
         harness.close()
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 3600, 86_400])
+def test_limits_are_read_back_in_whatever_unit_the_server_shows_them(
+    cluster: Cluster, seconds: int
+):
+    dsn = Secret(cluster.latchkey_dsn())
+    connector = PostgreSQL(dsn, installation="test", statement_timeout=seconds)
+
+    assert connector.server()
+    connector.close()
+
+
+def test_of_a_fault_in_several_lines_the_first_is_told():
+    assert said(psycopg.OperationalError("connection failed.\nIs it running?")) == (
+        "connection failed"
+    )
 
 
 def test_read_back_is_by_show_only(cluster: Cluster, login: Login):

@@ -220,6 +220,20 @@ def test_standing_membership_stays_on_another_server(harness: Harness):
     assert harness.one(member, login.name, role.path) == (True,)
 
 
+def test_membership_that_stays_is_no_end_on_another_server(harness: Harness):
+    """From 16 on, what others gave is theirs to take."""
+    role, target, login = harness.role(), harness.make(), new_login()
+    later = harness.have(login, target)
+    harness.run("grant {} to {}", sql.Identifier(role.path), sql.Identifier(login.name))
+    there = replace(role, server="1/1")
+
+    report = harness.apply(order(later, end=[there]))
+
+    (stays,) = harness.one("select pg_has_role(%s, %s, 'MEMBER')", login.name, role.path)
+    assert presences(report) == {there: UNKNOWN if stays else ABSENT}
+    assert stays == ("may not take back" in report.outcomes[there].reason)
+
+
 # --- Others ---------------------------------------------------------------------------------------
 
 

@@ -847,6 +847,22 @@ def test_one_membership_ends_and_another_stays(keeper: Keeper, login: Login):
     assert presences(ended) == {first: ABSENT, second: HELD}
 
 
+def test_membership_of_a_login_that_is_somebody_elses_by_now_is_no_end(
+    keeper: Keeper, login: Login
+):
+    name = unique("reporting")
+    keeper.run("create role {}", sql.Identifier(name))
+    keeper.run("grant {} to {} with admin option", sql.Identifier(name), keeper.me)
+    keeper.use(roles=(name,))
+    role = keeper.target(keeper.found()[name], "member")
+    later = known(login, keeper.connector.apply(order(login, role)))
+    keeper.run("comment on role {} is 'somebody else'", sql.Identifier(login.name))
+
+    report = keeper.connector.apply(order(later, end=[role]))
+
+    assert presences(report)[role] is not ABSENT
+
+
 @pytest.mark.parametrize(
     ("attribute", "why"),
     [("superuser", "become superuser"), ("createrole", "change other roles")],
@@ -885,6 +901,19 @@ def test_schema_is_given_as_far_as_it_can_be(keeper: Keeper, login: Login):
     ended = keeper.connector.apply(order(later, end=[schema]))
     assert presences(ended) == {schema: ABSENT}
     assert keeper.left(login) == []
+
+
+def test_of_much_that_is_left_out_of_a_schema_the_first_are_named(keeper: Keeper, login: Login):
+    keeper.make(name="streets")
+    for name in "abcdef":
+        keeper.withhold(keeper.make(name=name))
+    schema = keeper.whole_schema()
+
+    report = keeper.connector.apply(order(login, schema))
+
+    assert report.outcomes[schema].left_out == (
+        "a, b, c, d, e and 1 more, which belong to postgres"
+    )
 
 
 def test_schema_of_which_nothing_can_be_had_is_refused(keeper: Keeper, login: Login):

@@ -36,6 +36,7 @@ from engine.account import (
     Wanted,
     Work,
     Worker,
+    login_name,
     may_begin,
     priority,
     step,
@@ -43,7 +44,7 @@ from engine.account import (
 from engine.commands import Extend, Observe, Return
 from engine.convergence import passwords
 from engine.convergence.passwords import Fate
-from engine.directory import SlackAccount
+from engine.directory import PersonId, SlackAccount
 from engine.holdings import Wishes, wants
 from engine.port import Login, Order, Outcome, Presence, Report, Secret, Unavailable
 from engine.request import GrantState, State
@@ -471,6 +472,21 @@ def test_what_was_there_before_is_never_asked_of_the_system():
     assert one.system.calls == ["inspect"]
 
 
+def test_what_is_taken_back_before_it_was_begun_needs_no_call():
+    one = One()
+    before = one.ask(1)
+    one.converge()
+    one.do(before, Return(ANN))
+    one.converge()
+    calls = [*one.system.calls]
+
+    one.do(one.ask(1), Return(ANN))
+    one.converge()
+
+    assert one.account.phase is Phase.REST
+    assert one.system.calls == calls
+
+
 def test_a_request_that_joined_after_the_look_waits_for_its_turn():
     one = One(account(kind=HAS_LOGINS))
     one.ask(1)
@@ -479,6 +495,21 @@ def test_a_request_that_joined_after_the_look_waits_for_its_turn():
     assert one.happen(Answer(ME_AT_WORK, look, alone=False)) is None
 
     assert one.account.phase is Phase.DUE
+
+
+def test_what_is_not_begun_for_one_request_is_not_told_it_by_anothers_call():
+    one = One()
+    first = one.ask(1)
+    one.converge()
+    one.begins = Begins.NOT_NOW
+    second = one.ask(1)
+    one.do(first, Extend(ANN, 1))
+
+    found = one.take()
+    one.answer(one.call(found))
+
+    assert [id_ for id_, *_ in found.items] == [first]
+    assert one.requests[second].state is State.GRANTING
 
 
 def test_of_two_requests_the_longer_one_keeps_the_access():
@@ -553,6 +584,12 @@ def test_a_login_that_holds_nothing_any_more_is_looked_at():
     one.converge()
 
     assert [s.emptied for s in one.steps].count(True) == 1
+
+
+def test_a_login_has_the_same_name_in_every_version():
+    """Under another, the access that was given before would be a stranger's."""
+    assert login_name(ANN) == "lk_ann_49915e"
+    assert login_name(PersonId(f"Ann@{'b' * 60}")) == f"lk_ann_{'b' * 36}_5f1310"
 
 
 # --- faults --------------------------------------------------------------------------------------
@@ -898,6 +935,20 @@ def test_saved_before_the_system_has_it_it_is_shown_no_more():
     assert one.account.password.state is PasswordState.STORED
     one.happen(Show())
     assert one.steps[-1].shown is None
+
+
+def test_a_reset_is_done_at_once_whatever_failed_before():
+    one = One()
+    one.ask(1)
+    one.converge()
+    one.system.faults = [Unavailable("connection refused")] * 3
+    one.ask(2)
+    one.converge()
+    one.converge()
+
+    one.happen(Reset())
+
+    assert (one.account.due_at, one.account.attempts) == (one.now, 0)
 
 
 def test_a_reset_during_a_call_is_not_lost():

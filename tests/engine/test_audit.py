@@ -62,6 +62,16 @@ def test_a_whole_log_says_nothing():
     assert findings([], Head()) == []
 
 
+def test_a_row_that_has_no_number_of_its_own_is_found():
+    log = log_of(3)
+    chain = Chain({OURS.id: OURS})
+    found = [*chain.begin(head_of(log)), *(said for entry in log for said in chain.read(entry))]
+
+    found += chain.end(head_of(log), 4)
+
+    assert found == ["there are 4 entries, of which 3 have a number of their own"]
+
+
 def test_who_has_no_key_can_write_nothing_that_is_believed():
     log = log_of(2)
     forged = [*log, written(log[-1], "approved", AuditKey(OURS.id, b"another"))]
@@ -105,6 +115,17 @@ def test_a_head_that_was_moved_is_said_in_the_next_entry_and_found_by_it():
     then = [*cut, written(cut[-1], BOUND, OURS, dict(entry.detail))]
     (said,) = findings(then, head_of(then))
     assert "entries after 2 were cut off or put in" in said
+
+
+@pytest.mark.parametrize(("many", "fits"), [(3, False), (2, True)])
+def test_a_head_that_names_another_entry_or_one_that_does_not_fit_is_not_intact(many, fits):
+    log = log_of(3)
+    newest = log[-1].seq, log[-1].hash, OURS.id
+
+    (entry,) = bound(newest, head_of(log[:many]), {OURS.id: OURS}, fits=fits)
+
+    assert entry.detail["intact"] is False
+    assert entry.detail["head"].startswith(f"{many}:")
 
 
 def test_nothing_is_said_of_the_head_of_an_empty_log():

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.commands import Extend, Return
-from engine.holdings import calls, held_elsewhere, unlooked, wants, wish
+from engine.holdings import calls, held_elsewhere, target_of, unlooked, wants, wish
 from engine.inventory import EntitlementId
+from engine.port import Target
 from engine.request import AccountId, Grant, GrantId, GrantState, RequestId, State
 from tests.support.builders import (
     ANN,
@@ -20,6 +21,7 @@ from tests.support.builders import (
     NOW,
     SECOND,
     begun,
+    entitlement,
     flow,
     life,
     request,
@@ -125,12 +127,12 @@ def test_only_what_was_never_looked_at_is_looked_at_and_ours_is_known(requests):
 def test_the_duty_to_take_away_passes_only_to_another_who_has_begun(requests):
     for mine in requests:
         elsewhere = held_elsewhere(mine, requests)
-        for entitlement, code in elsewhere.items():
-            assert entitlement in mine.entitlements
+        for shared, code in elsewhere.items():
+            assert shared in mine.entitlements
             other = next(r for r in requests if r.code == code)
             assert other.id != mine.id
             assert any(
-                g.entitlement == entitlement and g.begun and wants(other, g) for g in other.grants
+                g.entitlement == shared and g.begun and wants(other, g) for g in other.grants
             )
 
 
@@ -170,6 +172,13 @@ def test_the_same_entitlement_in_another_account_is_another_thing():
     elsewhere = tuple(replace(g, account=AccountId(2)) for g in one.grants)
 
     assert held_elsewhere(one, [replace(one, id=RequestId(2), grants=elsewhere)]) == {}
+
+
+def test_an_entitlement_is_named_as_its_system_knows_it():
+    known = entitlement(3, "write", source_id="4711")
+    known = replace(known, integration=replace(known.integration, server="74"))
+
+    assert target_of(known) == Target("table", "4711", "orders/t3", "write", "74")
 
 
 # --- what needs a call ---------------------------------------------------------------------------

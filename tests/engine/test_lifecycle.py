@@ -1025,6 +1025,26 @@ def test_a_look_that_comes_late_revives_nothing():
     assert made.request.state is State.GRANTING
 
 
+def test_what_stood_before_does_not_become_ours_by_being_seen():
+    made = life(State.GRANTING, flow(), 1, 2)
+    made.look(standing=[1])
+    made.do(Attempt())
+
+    made.see(HELD, HELD)
+
+    assert made.own() == [("held", False, ""), ("held", True, "")]
+
+
+def test_what_was_refused_half_way_is_not_held_by_being_seen():
+    made = life(State.GRANTING, flow(), 1, 2)
+    made.attempt()
+    made.see(REFUSED, HELD)
+
+    made.see(HELD, HELD)
+
+    assert [g.state for g in made.request.grants] == [GrantState.REFUSED, GrantState.HELD]
+
+
 def test_a_second_look_does_not_change_the_first():
     made = life(State.ACTIVE)
 

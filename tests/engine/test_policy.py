@@ -147,8 +147,8 @@ def test_a_flow_that_changes_takes_no_other_from_who_may_request():
     wanted = Entitlement(
         EntitlementId(1),
         Integration(IntegrationId("pg"), "x", "memory"),
-        Resource(ResourceId(1), "table", "orders", "shop/orders", "1"),
-        Permission("read"),
+        Resource(ResourceId(1), "table", "orders", "shop/orders", "1", risk=1),
+        Permission("read", risk=1),
     )
     policy = Policy([one, other], directory)
 

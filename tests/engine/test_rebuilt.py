@@ -82,6 +82,17 @@ def test_who_ended_it_and_as_what_is_the_audits():
     assert (made.ended.by, made.ended.at, made.ended.reason) == ("eve", AT + HOUR, "done")
 
 
+@pytest.mark.parametrize("said", [[], [Entry("revoking", "eve", AT, {"ending": "returnd"})]])
+def test_an_end_of_which_nothing_can_be_read_was_ordered_by_somebody(said):
+    assert request(columns("revoking"), [HELD], said).ending is State.REVOKED
+
+
+def test_what_was_begun_and_of_which_nothing_more_is_known_is_there():
+    (grant,) = request(columns(), [HELD._replace(state="hold")], [GRANTED]).grants
+
+    assert (grant.state, grant.standing) == (GrantState.HELD, False)
+
+
 @pytest.mark.parametrize("state", ["revoking", "expired"])
 def test_what_is_being_taken_away_or_over_has_ended(state):
     made = request(columns(state), [HELD], [GRANTED])

@@ -135,6 +135,18 @@ def test_requests_are_told_of_what_is_left_out_by_now_and_of_nothing_else():
     assert not list(reconcile.observations(look, Sight({T1: HELD}), Wishes(MINE, [held])))
 
 
+def test_what_was_left_out_already_is_told_no_request_again():
+    held = request(State.ACTIVE, 1)
+    held = held.with_(grants=tuple(replace(g, left_out="two tables") for g in held.grants))
+    part, whole = Outcome(Presence.HELD, left_out="two tables"), HELD
+
+    def told(seen):
+        return list(reconcile.observations(looked(held), Sight({T1: seen}), Wishes(MINE, [held])))
+
+    assert not told(part)
+    assert [list(o.outcomes.values()) for _, o in told(whole)] == [[whole]]
+
+
 def test_a_stranger_is_a_login_that_the_ledger_does_not_know():
     found = reconcile.strangers("pg", ["lk_b", "lk_a", "lk_ann"], ["lk_ann"])
 

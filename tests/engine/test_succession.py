@@ -47,6 +47,14 @@ def test_who_is_known_and_listed_under_one_id_is_nobody_new():
     assert found([known("a", "ann@x.example")], [listed("a", "ann@x.example", "Ann B.")]) == []
 
 
+def test_of_two_who_had_the_address_it_is_who_is_still_there():
+    those = [known("o", "ann@x.example", "Old Ann", active=False), known("a", "ann@x.example")]
+
+    (one,) = found(those, [listed("e-a", "ann@x.example")])
+
+    assert (one.old, one.new, one.status) == (ANN, ANNA, SuccessionStatus.WAITS)
+
+
 def test_two_people_who_swapped_their_addresses_stay_as_they_are():
     those = [known("a", "1@x.example", "Ann"), known("b", "2@x.example", "Ben")]
     people = [listed("a", "2@x.example", "Ann"), listed("b", "1@x.example", "Ben")]

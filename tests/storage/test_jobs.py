@@ -35,6 +35,16 @@ def test_job_runs_at_its_time(stored):
     assert claim(stored) == []
 
 
+def test_what_is_planned_was_never_tried(stored):
+    def plan(tx, _):
+        jobs.schedule_each(tx, JobKind.DISCOVER, ["pg", "wiki"], stored.now)
+        jobs.reschedule(tx, JobKind.ANCHOR, "", stored.now)
+
+    stored.write(plan)
+
+    assert [job.attempts for job in claim(stored)] == [0, 0, 0]
+
+
 def test_planned_job_keeps_its_time_unless_it_is_planned_anew(stored):
     schedule(stored, "pg", after=MINUTE)
     schedule(stored, "pg")

@@ -95,6 +95,7 @@ def test_shown_message_is_done(stored):
     row = rows(stored)[ALICE, "request"]
     assert (row.shown, row.channel, row.ts, row.lease) == (1, "D1", "17.1", None)
     assert ready(stored) == ([], [])
+    assert claim(stored, [row.id]) == []
 
 
 def test_change_after_it_was_shown_updates_the_same_message(stored):
@@ -130,6 +131,14 @@ def test_ten_changes_become_one_update(stored):
         stored.write(lambda tx, _: cards.want(tx, card, stored.now))
 
     assert [p.version for p in ready(stored)[0] if p.recipient == ALICE] == [6]
+
+
+def test_card_that_is_only_to_be_brought_up_to_date_is_not_posted(stored):
+    card = [Wanted(0, "", Tell(DAN, Card.APPROVAL, post=False))]
+
+    stored.write(lambda tx, _: cards.want(tx, card, stored.now))
+
+    assert rows(stored) == {}
 
 
 def test_copy_that_was_never_posted_is_not_made_to_say_that_it_is_over(stored):

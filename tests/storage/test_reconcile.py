@@ -76,6 +76,11 @@ class Compared:
         found = {"removed", "not_removed", "vanished", "found", "stranger"}
         return [a.action for a in self.stored.rows(AuditRow) if a.action in found]
 
+    def counted(self, outcome: str) -> float | None:
+        """Return how many ends came to that, by the metrics."""
+        labels = {"integration": PG, "outcome": outcome}
+        return self.services.vitals.registry.get_sample_value("latchkey_revokes_total", labels)
+
     def held(self, of: str = ALICE) -> set[Target]:
         return self.system.held[self.stored.account(of=of).login]
 
@@ -194,6 +199,7 @@ def test_what_cannot_be_taken_away_is_told_and_tried_again(compared, stored):
     assert compared.soon()
     assert compared.held() == set()
     assert compared.actions() == ["not_removed", "removed"]
+    assert (compared.counted("unavailable"), compared.counted("absent")) == (1, 1)
 
 
 @pytest.mark.parametrize("fault", [Unavailable("away"), ValueError("a defect")])
@@ -228,6 +234,38 @@ def test_two_that_cannot_be_looked_at_keep_no_third_from_its_turn(compared, stor
     compared.pass_()
 
     assert compared.system.faults == []  # and nothing is raised: the system is there
+
+
+def test_faults_with_a_look_in_between_do_not_make_a_system_away(compared, stored, monkeypatch):
+    for person in (ALICE, BOB, DORA):
+        ended(stored, by=person)
+    inspect, seen = compared.system.inspect, []
+
+    def now_and_then(login, targets, **more):
+        seen.append(login.name)
+        if len(seen) != 2:
+            raise Unavailable("away")
+        return inspect(login, targets, **more)
+
+    monkeypatch.setattr(compared.system, "inspect", now_and_then)
+    monkeypatch.setattr(reconcile, "SILENT", 2)
+    compared.pass_()
+
+    assert len(seen) == 3  # and nothing is raised: the system is there
+
+
+def test_a_busy_account_is_left_where_its_system_is_not_what_it_was(compared, stored):
+    stored.submit(duration=9 * HOUR)
+    stored.converge()
+    account = AccountId(stored.account().id)
+    compared.system.calls.clear()
+
+    compared.system.name = "another"
+    assert reconcile.reconcile_account(compared.services, compared.access.aside, account) is None
+    del compared.services.connected[PG]  # it is out of order
+    assert reconcile.reconcile_account(compared.services, compared.access.aside, account) is None
+
+    assert compared.system.calls == []
 
 
 def test_what_ended_before_the_backup_was_put_back_is_only_reported(compared, stored):
@@ -329,6 +367,7 @@ def test_a_login_that_the_ledger_does_not_know_is_told_once(compared, stored):
 
     assert said == "stranger/pg/lk_nobody_123456"
     assert compared.pass_() == []
+    assert compared.actions() == ["stranger"]
     assert compared.soon(), "the look that follows the end"
     assert not [j for j in stored.rows(JobRow) if j.kind == JobKind.RECONCILE_ACCOUNT]
 

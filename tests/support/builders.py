@@ -144,12 +144,12 @@ BOTH = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
 def entitlement(number: int = 1, permission: str = "read", **resource: object) -> Entitlement:
     """Build `read on orders/t1`; each number is a table of its own."""
     name = f"t{number}"
-    thing = Resource(ResourceId(number), "table", name, f"orders/{name}", name)
+    thing = Resource(ResourceId(number), "table", name, f"orders/{name}", name, risk=5)
     return Entitlement(
         EntitlementId(number),
         Integration(ORDERS, "Orders", "postgresql"),
         replace(thing, **resource),  # type: ignore[arg-type]
-        Permission(permission),
+        Permission(permission, risk=5),
     )
 
 

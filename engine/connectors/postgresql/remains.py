@@ -291,7 +291,9 @@ def _inside(
     Its owner can bring that about, and hides nothing by it. Where the server itself is away it is
     no finding, and is raised.
     """
-    for _ in range(2 if database.reachable else 0):
+    if not database.reachable:
+        return None
+    for _ in range(2):
         try:
             with server.beside(main, database.name) as connection:
                 return (

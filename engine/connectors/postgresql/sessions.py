@@ -149,8 +149,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     until = float("inf")
-    patience = 0.0
-    born = 0.0
+    patience: float
+    born: float
     server = ""
     standby = False
 

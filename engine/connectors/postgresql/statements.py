@@ -79,18 +79,24 @@ def _alone(
     An owner that is not let into its own thing's schema is let in for that moment.
     """
     owner = catalog.owner(entry)
-    schema = catalog.things.get((ObjectKind.SCHEMA, catalog.thing(entry).schema))
     with connection.transaction():
-        helped = bool(owner.to_become and schema and schema.owner.mine)
-        if helped and schema:
-            shut_out = "select not has_schema_privilege(%s, %s::oid, 'USAGE')"
-            ((helped,),) = connection.execute(shut_out, [owner.name, schema.oid])
-        if helped and schema:
-            _let_in(connection, schema, owner, "grant usage on schema {} to {}")
+        shut = _shut(connection, catalog, entry, owner)
+        if shut:
+            _let_in(connection, shut, owner, "grant usage on schema {} to {}")
         with acting_as(connection, owner.to_become):
             connection.execute(statement)
-        if helped and schema:
-            _let_in(connection, schema, owner, "revoke usage on schema {} from {}")
+        if shut:
+            _let_in(connection, shut, owner, "revoke usage on schema {} from {}")
+
+
+def _shut(connection: Connection, catalog: Catalog, entry: AclEntry, owner: Owner) -> Thing | None:
+    """Return the schema that the owner is not let into, and that Latchkey may open."""
+    schema = catalog.things.get((ObjectKind.SCHEMA, catalog.thing(entry).schema))
+    if schema is None or not (owner.to_become and schema.owner.mine):
+        return None
+    query = "select not has_schema_privilege(%s, %s::oid, 'USAGE')"
+    ((shut,),) = connection.execute(query, [owner.name, schema.oid])
+    return schema if shut else None
 
 
 def _let_in(connection: Connection, schema: Thing, owner: Owner, words: LiteralString) -> None:
