@@ -194,6 +194,16 @@ def test_a_lower_number_is_never_committed_after_a_higher_one(stored, other):
     third.close()
 
 
+def test_what_is_asked_of_an_epoch_is_no_older(stored, other):
+    before = stored.company()
+    other.write(lambda tx, _: sync.administrators(tx, [ADA, BOB], other.now))
+    epoch = other.company().epoch
+
+    with stored.database.read() as session:
+        assert stored.companies.at(epoch, session).admins == {ADA, BOB}
+        assert stored.companies.at(before.epoch, session).epoch == epoch
+
+
 def test_what_is_undone_is_not_known(stored, other):
     def undone():
         with stored.database.write() as tx:
