@@ -251,6 +251,23 @@ def test_a_tombstone_stays_until_every_process_has_passed_it(stored, other):
     assert_up_to_date(other)
 
 
+def test_who_missed_one_of_two_that_were_deleted_reads_all_anew(stored, other):
+    more = Group(GroupId("file:more"), "file", "More")
+    stored.take_in(PEOPLE, [*GROUPS, OPS, more], held=False)
+    stored.take_in(PEOPLE, [*GROUPS, more], held=False)
+    other.company()
+    with stored.database.write() as tx:
+        tx.execute(text(f"delete from instance where id = {other.instance}"))  # noqa: S608
+    stored.take_in(PEOPLE, held=False)
+    stored.company()
+    passing(stored)
+
+    forget(stored)
+
+    assert tombstones(stored) == []
+    assert_up_to_date(other)
+
+
 def test_a_replica_that_was_stopped_for_an_hour_knows_what_was_deleted(stored, other):
     """It is forgotten, and the tombstones with it: it reads all anew."""
     stored.take_in(PEOPLE, [*GROUPS, OPS], held=False)
