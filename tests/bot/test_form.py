@@ -9,7 +9,7 @@ from bot.runtime.services import Connected, Services
 from bot.usecases import request as usecase
 from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
 from bot.views.values import Form
-from engine.commands import Cancel
+from engine.commands import Cancel, Return
 from engine.flow import Quorum
 from engine.inventory import Integration
 from engine.outcome import Code, Refusal
@@ -114,6 +114,10 @@ def test_what_is_called_exactly_so_is_meant(services, stored, alice):
             "shop.orders for",
             "Nothing that you can request matches “shop.orders for”. Please search below.",
         ),
+        (
+            "for shop.orders",
+            "Nothing that you can request matches “for shop.orders”. Please search below.",
+        ),
         ("drop on shop.orders", "There is no “drop” on shop.orders. Please choose."),
         ("read on shop.orders for whatever", "Write minutes, or something like"),
     ],
@@ -189,6 +193,17 @@ def test_what_is_typed_finds_the_flow_that_allows_it(services, stored, alice):
     for beyond in ("5 h", "whatever"):
         form, _ = usecase.fill(services, alice, filled(stored, duration=beyond, prefilled=False))
         assert (form.usual, form.prefill) == (stored.flow(READING).id, beyond)
+
+
+def test_the_preview_does_not_count_what_is_being_taken_away(services, stored, alice):
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+
+    shown = usecase.fill(services, alice, filled(stored))[0].preview
+
+    assert shown
+    assert list(shown.held) == []
 
 
 @pytest.mark.parametrize(

@@ -537,6 +537,15 @@ def test_apply_does_not_believe_a_file_that_is_being_written(replica, monkeypatc
     assert len(said) == 1
 
 
+def test_apply_of_what_is_in_force_waits_for_nothing(replica):
+    folders.apply(replica.services, replica.folder, lambda _: None)
+    said: list[str] = []
+
+    folders.apply(replica.services, replica.folder, said.append)
+
+    assert said == []
+
+
 def test_apply_gives_up_on_files_that_change_at_each_look(replica, monkeypatch):
     whole, times = (replica.folder / "people.yaml").read_text(), itertools.count()
     monkeypatch.setattr(

@@ -233,6 +233,14 @@ def test_all_that_is_left_is_named_wherever_it_is(harness: PostgreSQLHarness, ta
     assert set(after) == set(before) | path
 
 
+def test_what_a_login_may_do_everywhere_is_named(harness: PostgreSQLHarness, target: Target):
+    login = new_login()
+    later = _have(harness, login, target)
+    harness.run("alter role {} createdb", sql.Identifier(login.name))
+
+    assert harness.connector.unexplained(later, [target]) == ("the attribute CREATEDB",)
+
+
 def test_nothing_is_left_of_what_was_explained(harness: PostgreSQLHarness):
     login, table = new_login(), harness.make(permission="read-write")
     schema = harness.whole_schema()

@@ -146,6 +146,20 @@ def test_a_command_takes_the_place_of_no_process_that_is_there(database):
     assert refused.value.peer == os.getpid()
 
 
+@pytest.mark.parametrize(
+    ("holder", "said"),
+    [
+        ("17 latchkey db", "file: `latchkey db`, process 17. Stop it"),
+        ("17 latchkey revoke", "file: `latchkey revoke`, process 17. What it was told to do"),
+        ("17", "file. Stop it"),
+        ("latchkey revoke", "file. Stop it"),
+        ("", "file. Stop it"),
+    ],
+)
+def test_who_has_the_file_is_said_as_far_as_it_can_be_read(holder, said):
+    assert said in str(claims.NotAloneError(holder))
+
+
 @pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_process_that_starts_waits_for_a_command(database, monkeypatch):
     """It would have been refused, and an orchestrator would have waited before the next try."""

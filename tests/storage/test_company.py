@@ -194,6 +194,16 @@ def test_a_lower_number_is_never_committed_after_a_higher_one(stored, other):
     third.close()
 
 
+def test_what_is_asked_of_an_epoch_is_no_older(stored, other):
+    before = stored.company()
+    other.write(lambda tx, _: sync.administrators(tx, [ADA, BOB], other.now))
+    epoch = other.company().epoch
+
+    with stored.database.read() as session:
+        assert stored.companies.at(epoch, session).admins == {ADA, BOB}
+        assert stored.companies.at(before.epoch, session).epoch == epoch
+
+
 def test_what_is_undone_is_not_known(stored, other):
     def undone():
         with stored.database.write() as tx:
@@ -235,6 +245,23 @@ def test_a_tombstone_stays_until_every_process_has_passed_it(stored, other):
 
     other.company()
     passing(stored, other)
+    forget(stored)
+
+    assert tombstones(stored) == []
+    assert_up_to_date(other)
+
+
+def test_who_missed_one_of_two_that_were_deleted_reads_all_anew(stored, other):
+    more = Group(GroupId("file:more"), "file", "More")
+    stored.take_in(PEOPLE, [*GROUPS, OPS, more], held=False)
+    stored.take_in(PEOPLE, [*GROUPS, more], held=False)
+    other.company()
+    with stored.database.write() as tx:
+        tx.execute(text(f"delete from instance where id = {other.instance}"))  # noqa: S608
+    stored.take_in(PEOPLE, held=False)
+    stored.company()
+    passing(stored)
+
     forget(stored)
 
     assert tombstones(stored) == []

@@ -98,6 +98,18 @@ def test_shown_message_is_done(stored):
     assert claim(stored, [row.id]) == []
 
 
+def test_tries_are_counted_anew_once_it_is_shown(stored):
+    stored.submit()
+    first = one(stored)
+    settle(stored, Later(first, stored.now))
+
+    second = one(stored)
+    settle(stored, Shown(second, "D1", "17.1"))
+
+    assert (first.attempts, second.attempts) == (0, 1)
+    assert rows(stored)[ALICE, "request"].attempts == 0
+
+
 def test_change_after_it_was_shown_updates_the_same_message(stored):
     request = stored.submit(flow=WRITING)
     stored.send()

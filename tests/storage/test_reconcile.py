@@ -20,7 +20,7 @@ from storage import audit, jobs
 from storage.jobs import JobKind
 from storage.reconcile import RESTORED
 from storage.tables import AccountRow, AuditRow, JobRow, MessageRow
-from tests.support.stored import ADA, ALICE, BOB, DORA, HOUR, MINUTE, PG, WRITING, Stored
+from tests.support.stored import ADA, ALICE, BOB, DORA, HOUR, MINUTE, PG, WIKI, WRITING, Stored
 
 ORDERS, CUSTOMERS = (
     Target("table", f"id:shop.{name}", f"shop.{name}", "read") for name in ("orders", "customers")
@@ -326,6 +326,18 @@ def test_access_that_may_have_been_extended_since_the_backup_is_kept(compared, s
     stored.converge()
     assert stored.again(request).state is State.EXPIRED
     assert compared.held() == set()
+
+
+def test_once_a_backup_is_put_back_all_is_compared_and_no_id_comes_again(compared, stored):
+    request = stored.submit(duration=HOUR)
+    stored.converge()
+    stored.pass_(65 * MINUTE)
+
+    put_back(compared)
+
+    due = {(job.kind, job.subject) for job in stored.rows(JobRow) if job.due_at <= stored.now}
+    assert {(JobKind.RECONCILE, PG), (JobKind.RECONCILE, WIKI)} <= due
+    assert stored.submit("read on shop.customers").id >= request.id + 10_000 + 60
 
 
 def test_access_that_was_taken_away_since_the_backup_is_not_given_again(compared, stored):

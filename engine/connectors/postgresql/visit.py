@@ -55,9 +55,9 @@ class Visit:
     def run(self, connection: Connection, database: acl.Database) -> None:
         """First what has to go, then what is to come: nothing that is refused keeps the other."""
         work = self.work
-        catalog = None
-        if self.unwanted:
-            catalog = self._change(connection, database, self._take, firmly=True)
+        catalog = (
+            self._change(connection, database, self._take, firmly=True) if self.unwanted else None
+        )
         trouble = ""
         if not self.wanted:  # an open cursor outlives REVOKE
             trouble = work.server.end_sessions(work.main, self.role, database.oid)
