@@ -49,7 +49,7 @@ class Bot:
     def wait_for(self, more):
         with self.changed:
             enough = len(self.seen) + more
-            assert self.changed.wait_for(lambda: len(self.seen) >= enough, 10)
+            assert self.changed.wait_for(lambda: len(self.seen) >= enough, 60)
 
     def answer(self, ack, body):
         with self.changed:
@@ -126,11 +126,13 @@ def talk(people, bot, sandbox, act):
 
     with ThreadPoolExecutor(len(people)) as pool:
         chats = [pool.submit(chat, person) for person in people]
-        for _ in range(3):
-            act()
-            sandbox.wait_links(2)
-            bot.wait_for(20)
-        over.set()
+        try:
+            for _ in range(3):
+                act()
+                sandbox.wait_links(2)
+                bot.wait_for(20)  # who was not heard waits for as long as Slack does
+        finally:
+            over.set()
         for chatting in chats:
             chatting.result()
     return unanswered
