@@ -65,8 +65,8 @@ _NOW = select(db_now())
 _TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
 _NEXT = update(CompanyRow).values(epoch=col(CompanyRow.epoch) + 1).returning(col(CompanyRow.epoch))
 _FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
-# What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _CACHE = 512  # KiB of pages for each connection; the system holds the file in its memory as well
+# What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
 UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
 
