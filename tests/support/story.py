@@ -330,6 +330,7 @@ def story(
         house.bot.start()
         told = Story(house, desk)
         ready(told)
+        told.wait_offer(told.person("marta"))
         yield told
 
 
