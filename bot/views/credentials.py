@@ -44,7 +44,8 @@ def _login(login: Credentials) -> Iterable[Block]:
     if shown:
         yield {"type": "rich_text", "elements": [_row(*row) for row in shown]}
     if login.remarks:
-        yield section(rows((f"⚠️ {cut(escape(r), 400)}" for r in login.remarks), limit=1200, most=5))
+        remarks = rows(login.remarks, lambda r: f"⚠️ {cut(escape(r), 400)}", limit=1200, most=5)
+        yield section(remarks)
     yield context(_state(login))
     yield from actions(_buttons(login))
 

@@ -81,11 +81,11 @@ def who(scene: Scene, person: PersonId) -> str:
 
 def what(scene: Scene) -> str:
     """List the entitlements, those with a remark first."""
-    grants = sorted(scene.request.grants, key=lambda g: not _remark(g))
+    grants = sorted(scene.request.grants, key=lambda g: not _is_remarkable(g))
     if len(grants) == 1:
         return f"{_entitlement(scene, grants[0], 500)}{_remarked(grants[0])}"
     return rows(
-        (f"• {_entitlement(scene, g, 90)}{_remarked(g)}" for g in grants), limit=1600, most=8
+        grants, lambda g: f"• {_entitlement(scene, g, 90)}{_remarked(g)}", limit=1600, most=8
     )
 
 
@@ -113,14 +113,22 @@ def _entitlement(scene: Scene, grant: Grant, limit: int) -> str:
 def caveats(scene: Scene) -> str:
     """Say what those who get it cannot use all the same; empty: nothing is known."""
     things = {e.resource.id: e.resource for e in scene.entitlements.values() if e.resource.caveat}
-    return rows((f"⚠️ {caveat(thing)}" for thing in things.values()), limit=1200, most=5)
+    return rows(things.values(), lambda thing: f"⚠️ {caveat(thing)}", limit=1200, most=5)
 
 
 def caveat(thing: Resource) -> str:
     return f"{code(thing.path, 200)}: {cut(escape(thing.caveat), 400)}" if thing.caveat else ""
 
 
+def _is_remarkable(grant: Grant) -> bool:
+    if grant.state is GrantState.ENDED:
+        return bool(grant.note)
+    return grant.state is GrantState.REFUSED or bool(grant.standing or grant.left_out)
+
+
 def _remark(grant: Grant) -> str:
+    if not _is_remarkable(grant):
+        return ""
     note = cut(escape(grant.note), 200).rstrip(".")
     if grant.state is GrantState.REFUSED:
         word = "being undone" if grant.begun else "not given"
@@ -246,14 +254,13 @@ def asked(scene: Scene) -> str:
     if not groups:
         return "⏳ Nobody can be asked at the moment."
     return rows(
-        (f"• *{cut(escape(why), 200)}*: {in_a_row(names)}" for why, names in groups.items()),
-        limit=1200,
+        groups, lambda why: f"• *{cut(escape(why), 200)}*: {in_a_row(groups[why])}", limit=1200
     )
 
 
 def approved_so_far(scene: Scene) -> str:
     """List the approvals, each with its reason and what it shortened."""
-    return rows((_approval(scene, a) for a in scene.request.approvals), limit=1200, most=5)
+    return rows(scene.request.approvals, lambda a: _approval(scene, a), limit=1200, most=5)
 
 
 def _approval(scene: Scene, given: Approval) -> str:

@@ -103,7 +103,7 @@ def resource_options(
 
 def _notes(notes: Sequence[str]) -> Iterable[Block]:
     if notes:
-        yield section(rows((f"⚠️ {cut(prose(note), 400)}" for note in notes), limit=2500))
+        yield section(rows(notes, lambda note: f"⚠️ {cut(prose(note), 400)}", limit=2500))
 
 
 def _resource(form: Form) -> Block:
@@ -203,7 +203,7 @@ def _preview(preview: Preview) -> Iterable[Block]:
     if preview.caveat:
         yield section(f"⚠️ {cut(prose(preview.caveat), 600)}")
     if preview.held:
-        yield section(rows(map(_held, preview.held), limit=1500, most=5))
+        yield section(rows(preview.held, _held, limit=1500, most=5))
     about = cut(prose(preview.description), 600)
     yield context(f"Access flow *{cut(escape(preview.flow), 200)}*", about)
 

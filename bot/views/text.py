@@ -5,8 +5,11 @@ mrkdwn, in which every `<…>` is Latchkey's own; `cut` may be used on mrkdwn at
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from typing import TypeVar
 
 from engine.directory import Directory, PersonId
 from engine.outcome import Refusal
@@ -33,6 +36,8 @@ __all__ = [
 ]
 
 MORE = "… more"
+
+T = TypeVar("T")
 
 _NEWLINE = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Control characters, halves of characters, and marks that turn text around, so that it reads
@@ -144,17 +149,16 @@ def in_a_row(things: Sequence[str], most: int = 5, *, last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""
 
 
-def rows(lines: Iterable[str], limit: int, most: int = 10) -> str:
-    """Put one under the other what fits, whole, and count the rest."""
-    lines = list(lines)
+def rows(things: Collection[T], say: Callable[[T], str], limit: int, most: int = 10) -> str:
+    """Say one under the other what fits, whole, and count the rest."""
     shown: list[str] = []
     room = limit - 20  # for the count
-    for line in lines[:most]:
+    for line in map(say, islice(things, most)):
         room -= size(line) + 2
         if room < 0:
             break
         shown.append(line)
-    if hidden := len(lines) - len(shown):
+    if hidden := len(things) - len(shown):
         shown.append(f"… and {hidden} more")
     return "\n".join(shown)
 
@@ -186,10 +190,13 @@ def _clean(text: str) -> str:
     return _HIDDEN.sub("", _NEWLINE.sub("\n", text)).strip()
 
 
+_size_of_token = lru_cache(maxsize=4096)(size)  # nearly all are letters
+
+
 def _first(tokens: Iterable[str], limit: int) -> list[str]:
     kept: list[str] = []
     for token in tokens:
-        limit -= size(token)
+        limit -= _size_of_token(token)
         if limit < 0:
             break
         kept.append(token)
