@@ -91,7 +91,7 @@ class Team:
             except _PASSING:
                 self.world.said.count("acts that failed")
                 self.world.wait(0.3)
-            self.world.wait(self.chance.uniform(0, 0.1))
+            self.world.wait(self.chance.uniform(0, self.world.plan.pace))
 
     def leave(self) -> None:
         self._sessions.close()

@@ -14,10 +14,11 @@ class Plan:
     """Several replicas need PostgreSQL. The `seed` is that of every thread's choices."""
 
     seed: int
-    kills: int = 200  # at least
+    kills: int = 200
     replicas: int = 1
     database: str = "sqlite"
-    minutes: float = 20.0  # after which no more kills are begun
+    minutes: float = 20.0  # after which no more kills are begun, nor anything waited for
+    pace: float = 0.1  # seconds, at most, from one act of a team to its next
 
     @property
     def pauses(self) -> int:
@@ -45,6 +46,7 @@ def asked() -> Plan:
     parser.add_argument("--database", choices=DATABASES)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--minutes", type=float, default=Plan.minutes)
+    parser.add_argument("--pace", type=float, default=Plan.pace)
     given = parser.parse_args()
     several = given.replicas > 1
     given.database = given.database or ("postgresql" if several else "sqlite")

@@ -1,4 +1,4 @@
-"""A small run of `make chaos`."""
+"""A small and calm run of `make chaos`: it leaves time for the other tests."""
 
 import pytest
 
@@ -12,8 +12,8 @@ SEED = 11
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(SEED, kills=4, minutes=5),
-        Plan(SEED, kills=3, replicas=2, database="postgresql", minutes=5),
+        Plan(SEED, kills=4, minutes=5, pace=0.5),
+        Plan(SEED, kills=3, replicas=2, database="postgresql", minutes=5, pace=0.5),
     ],
     ids=["one on sqlite", "two on postgresql"],
 )

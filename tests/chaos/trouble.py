@@ -29,9 +29,9 @@ _SENDING = ("chat.postMessage", "chat.update", "conversations.open", "views.open
 
 
 def kills(world: World) -> None:
-    """Kill the bots, one at a time, at moments that are nobody's choice.
+    """Kill the bots, one at a time, at moments that are nobody's choice, as often as planned.
 
-    As often as planned, and on until enough has happened: who is killed each second answers few.
+    Then let them live until enough has happened: who is killed each second answers few.
     """
     plan, chance = world.plan, world.plan.random("kills")
     until = time.monotonic() + plan.minutes * 60
@@ -40,8 +40,8 @@ def kills(world: World) -> None:
     restart = plan.kills // 2 if world.own else -1
     wakings = set(chance.sample(range(plan.kills), plan.stops))
     faulty = set(chance.sample(range(plan.kills), plan.stops))
-    for number in itertools.count():
-        if time.monotonic() > until or (number >= plan.kills and not world.said.lacking()):
+    for number in range(plan.kills):
+        if time.monotonic() > until:
             break
         bot = chance.choice(world.bots)
         if number in pauses:
@@ -56,6 +56,8 @@ def kills(world: World) -> None:
             with world.faulty() if number in faulty else nullcontext():
                 world.start(bot)
                 time.sleep(_life(chance, bot, world))
+    while world.said.lacking() and time.monotonic() < until:
+        world.wait(0.2)
 
 
 def _life(chance: Random, bot: Bot, world: World) -> float:

@@ -130,7 +130,7 @@ def plant(cluster, url, heard: Heard) -> None:
         for place in PLACES:
             owner.execute(f"create schema if not exists {place}".encode())
             owner.execute(f"grant all on schema {place} to public".encode())
-        laid = lay(owner, heard, EVIL, PLACES)
+        laid = lay(owner, heard, EVIL, PLACES, operators_in=(EVIL, "public"))
     assert laid > 10_000
 
 

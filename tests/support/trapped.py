@@ -39,7 +39,7 @@ def trap(cluster: Cluster) -> None:
                 admin.execute(f"create schema {place} authorization mallory")
                 admin.execute(f"grant usage on schema {place} to public")
             admin.execute("set session authorization mallory")
-            assert lay(admin, heard, HOME, PLACES)
+            assert lay(admin, heard, HOME, PLACES, operators_in=(HOME, "public"))
             admin.execute("reset session authorization")
             path = f"alter database {{}} set search_path = {HOME}, pg_catalog"
             admin.execute(sql.SQL(path).format(who))

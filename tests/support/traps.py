@@ -95,24 +95,33 @@ def _known(connection: Connection, column: str, catalog: str, said: set[str]) ->
     return {name for (name,) in connection.execute(query.format(*names), [list(said)])}
 
 
-def lay(connection: Connection, heard: Heard, home: str, places: Collection[str]) -> int:
+def lay(
+    connection: Connection,
+    heard: Heard,
+    home: str,
+    places: Collection[str],
+    operators_in: Collection[str],
+) -> int:
     """Plant in all places, as whoever this connection is; return how many traps there are.
 
-    `home` is a schema of theirs, where what was sprung is noted.
+    `home` is a schema of theirs, where what was sprung is noted. Of operators there are so many
+    that they have places of their own: of several in one path the first alone is run.
     """
     connection.execute("set search_path = pg_catalog")
     connection.execute(GROUND.format(home=home).encode())
     overloads = list(connection.execute(OVERLOADS, [list(heard.functions)]))
-    statements = list(_bodies(home))
+    surely, perhaps = list(_bodies(home)), list[str]()
     for place in places:
         there = sql.Identifier(place).as_string()
-        statements += _functions(there, home, overloads)
-        statements += _operators(there, home, heard.operators)
-        statements += _types(there, home, heard.types)
-        statements += _relations(there, home, heard.relations)
+        perhaps += _functions(there, home, overloads)
+        perhaps += _types(there, home, heard.types)
+        surely += _relations(there, home, heard.relations)
+    for place in operators_in:
+        surely += _operators(sql.Identifier(place).as_string(), home, heard.operators)
+    connection.execute("; ".join(surely).encode())
     attempt = sql.SQL("select sum({}.attempt(one)) from unnest(%s::text[]) as one")
-    done = connection.execute(attempt.format(sql.Identifier(home)), [statements]).fetchone()
-    return int(done[0]) if done else 0
+    done = connection.execute(attempt.format(sql.Identifier(home)), [perhaps]).fetchone()
+    return len(surely) + int(done[0] or 0) if done else 0
 
 
 def sprung(connection: Connection, home: str) -> set[str]:
