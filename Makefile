@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# What is compiled is kept: tests start hundreds of processes, each of which would do it again.
+# What is compiled is kept: tests start hundreds of processes, each of which would do it again. So
+# would each of pytest's, were the tests not collected once before.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -34,6 +35,7 @@ test: setup ## run every test
 	@.ci/chromium
 	@.ci/faketime
 	@.ci/servers $(BIN) 15 18
+	@$(BIN)/pytest --collect-only --quiet >/dev/null || true
 	@$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"
