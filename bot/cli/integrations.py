@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bot.cli.terminal import fail, on_desk, out, shown, store
+from bot.cli.terminal import fail, on_desk, out, show, shown, store
 from bot.runtime.references import BadReferenceError
 from engine.outcome import Refusal
 from storage.servers import Plan
@@ -23,7 +23,7 @@ def list_integrations() -> None:
     with on_desk() as desk:
         for line in systems.listed(desk, lambda s: systems.connector_of(s, given.installation)):
             table.add_row(*map(shown, (line.id, line.name, line.server, line.state)))
-    out.print(table)
+    show(table)
 
 
 @group.command("accept")

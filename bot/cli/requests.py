@@ -12,7 +12,7 @@ from typing import IO, Annotated, cast
 import typer
 from rich.table import Table
 
-from bot.cli.terminal import err, fail, keys, name_unread, on_desk, out, say, shown
+from bot.cli.terminal import err, fail, keys, name_unread, on_desk, out, say, show, shown
 from bot.operations import logs, revoking, telling
 from bot.operations.lines import Lines
 from bot.usecases import console
@@ -41,7 +41,7 @@ def list_requests(
                 f"{until:%Y-%m-%d %H:%M} UTC" if (until := _until(request)) else "",
             )
         if found:
-            out.print(table)
+            show(table)
         else:
             say("There are none." if everything else "None is open. --all lists what is over, too.")
         name_unread(desk)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot import settings
-from bot.cli.terminal import err, fail, of_database, on_desk, out, read, shown, unusable
+from bot.cli.terminal import err, fail, of_database, on_desk, out, read, show, shown, unusable
 from bot.operations import doctor, logs
 from bot.runtime import redaction
 from bot.settings import BadSettingsError, Settings
@@ -66,7 +66,7 @@ def examine() -> None:
         bad = bad or not check.ok
         said = (escape(redaction.redact(text)) for text in (check.name, check.detail))
         table.add_row("✓" if check.ok else "✗", *said)
-    out.print(table)
+    show(table)
     raise typer.Exit(1 if bad else 0)
 
 
@@ -99,4 +99,4 @@ def print_settings() -> None:
     for field in Settings.model_fields.values():
         default = "" if field.is_required() else str(field.default or "")
         table.add_row(field.alias, default, field.description)
-    out.print(table)
+    show(table)

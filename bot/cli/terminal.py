@@ -8,6 +8,7 @@ from typing import NoReturn, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from bot import settings
 from bot.runtime import redaction
@@ -31,6 +32,17 @@ def shown(text: str) -> str:
 
 def say(sentence: str) -> None:
     out.print(shown(sentence), soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """Draw a table; where no terminal is, its lines end where their text does."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as drawn:
+        out.print(table)
+    for line in drawn.get().splitlines():
+        out.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
 def read(load: Callable[[], T]) -> T:

@@ -180,6 +180,14 @@ def test_the_doctor_finds_everything_well(told):
         assert what in done.stdout
 
 
+@pytest.mark.parametrize("command", [("doctor",), ("settings",), ("integrations", "list")])
+def test_what_a_program_reads_is_not_filled_up(told, command):
+    """One long line had all others filled up to its width, hundreds of spaces in a ticket."""
+    lines = told.house.bot.run(*command).stdout.splitlines()
+    assert len(lines) > 2
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_the_doctor_says_that_nobody_can_be_told(told):
     """With every administrator gone or a guest, alarms were lost, and all was ✓."""
     desk = told.desk
