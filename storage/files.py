@@ -19,6 +19,7 @@ OTHERS_WRITE = 0o022
 LINKS = 40  # on one way; as many as Linux follows
 # What SQLite and we keep for one database.
 BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".turn")
+SQLITE = b"SQLite format 3\0"  # how each database begins: sqlite.org/fileformat2.html
 READ_AND_MAKE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -180,6 +181,7 @@ def make_private(database: str) -> Path | None:
         if not file.exists() or not file.stat().st_size:
             _make_new(file, fault)
         _need_ours(file, exposed=bool(fault), linked=named.is_symlink())
+        _need_database(file)
     except OSError as why:
         raise UnsafePlaceError(f"The database {file} cannot be used: {why.strerror}.") from None
     for beside in BESIDE:
@@ -221,6 +223,26 @@ def _need_ours(file: Path, *, exposed: bool, linked: bool) -> None:
         )
 
 
+def _need_database(file: Path) -> None:
+    """Refuse a file that is no database, before its mode is changed."""
+    if not _is_wide(file):
+        return  # SQLite itself says what is wrong with it, and nothing has changed
+    with file.open("rb") as opened:
+        begins = opened.read(len(SQLITE))
+    if begins not in {b"", SQLITE}:
+        raise UnsafePlaceError(
+            f"{file} is no database of SQLite, and stays as it is: name another file in "
+            "LATCHKEY_DATABASE_URL."
+        )
+
+
+def _is_wide(file: Path) -> bool:
+    """Tell whether it is our file, and others may do something with it."""
+    found = file.lstat()
+    ours = found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode)
+    return ours and bool(found.st_mode & 0o177)
+
+
 def _narrow(file: Path) -> None:
     """Take the file away from others, if it is ours.
 
@@ -228,8 +250,7 @@ def _narrow(file: Path) -> None:
     SQLite holds on it in this process.
     """
     with suppress(OSError):
-        found = file.lstat()
-        if found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode) and found.st_mode & 0o177:
+        if _is_wide(file):
             with suppress(UnsafePlaceError):
                 os.close(open_own(file, os.O_RDONLY | os.O_CLOEXEC))
 

@@ -44,12 +44,15 @@ def kind(request) -> str:
 
 
 @pytest.fixture(scope="session")
-def company_on(request, tmp_path_factory) -> Callable[[str], str]:
-    """Return, for each kind, the address of a database with the company, made once."""
-    made: dict[str, str] = {}
+def company_on(request, tmp_path_factory) -> Callable[..., str]:
+    """Return, for each kind, the address of a database with the company, made once.
 
-    def company(kind: str) -> str:
-        if kind not in made:
+    `then` makes another one of an empty one.
+    """
+    made: dict[tuple[str, Callable[[str], None]], str] = {}
+
+    def company(kind: str, then: Callable[[str], None] = support.found) -> str:
+        if (kind, then) not in made:
             if kind == "sqlite":
                 url = f"sqlite:///{tmp_path_factory.mktemp('company')}/latchkey.db"
                 _upgrade(url, url)
@@ -58,11 +61,11 @@ def company_on(request, tmp_path_factory) -> Callable[[str], str]:
                 owner = fresh_database(cluster)
                 url = with_a_runner(cluster, owner)
                 _upgrade(url, owner)
-            support.found(url)
+            then(url)
             if kind == "postgresql":
                 _run(request.getfixturevalue("cluster"), url, _keep())
-            made[kind] = url
-        return made[kind]
+            made[kind, then] = url
+        return made[kind, then]
 
     return company
 
@@ -80,9 +83,15 @@ def empty_url(request, kind, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-def url(request, kind, tmp_path, company_on) -> str:
+def founded() -> Callable[[str], None]:
+    """What makes a database with a schema the company's."""
+    return support.found
+
+
+@pytest.fixture
+def url(request, kind, tmp_path, company_on, founded) -> str:
     """A database with the schema and the company, and nothing of another test."""
-    company = company_on(kind)
+    company = company_on(kind, founded)
     if kind == "postgresql":
         _run(request.getfixturevalue("cluster"), company, _put_back())
         return company

@@ -73,6 +73,19 @@ def test_files_that_others_may_read_are_narrowed(place, opened):
     assert {mode(path) for path in place.iterdir()} == {0o600}
 
 
+def test_a_file_that_is_no_database_is_refused_and_stays_as_it_is(place, opened):
+    """A slip in the address took /etc/passwd away from everybody but root."""
+    other = place / "names.txt"
+    other.write_text("root and others\n")
+    other.chmod(0o644)
+
+    with pytest.raises(UnsafePlaceError, match="is no database of SQLite, and stays as it is"):
+        opened(other)
+
+    assert mode(other) == 0o644
+    assert [path.name for path in place.iterdir()] == ["names.txt"]
+
+
 def test_a_second_look_at_the_files_keeps_what_is_locked(place, opened):
     """To close a file gives up the locks on it: another process would write in between."""
     path = place / "latchkey.db"

@@ -1,6 +1,8 @@
 """A row that cannot be read disarms nobody: all other access ends, is listed and can be revoked."""
 
 import json
+from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
 
 import pytest
@@ -44,7 +46,9 @@ from tests.support.stored import (
     TABLES,
     WIKI,
     WRITING,
+    Stored,
     account,
+    found,
     reading,
     writing,
 )
@@ -181,22 +185,53 @@ class House:
         stored.write(change)
 
 
+class Lived:
+    """The house as it is before each test, lived in once for each kind of database.
+
+    What is in no database is kept here.
+    """
+
+    def __init__(self):
+        self._of = {}
+
+    def live(self, url):
+        found(url)
+        with closing(Stored.open(url)) as stored:
+            stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", stored.now))
+            running = [
+                stored.submit("read on shop.orders", by=ALICE),
+                stored.submit("read on shop.customers", by=ALICE, duration=2 * HOUR),
+                stored.submit("edit on handbook", by=ALICE),
+                stored.submit("read on shop.orders", by=BOB),
+                stored.submit("read on shop.customers", by=DORA),
+            ]
+            stored.converge()
+            waiting = stored.submit("write on shop.orders", by=BOB, flow=WRITING)
+            with stored.database.write() as tx:
+                touched.note(tx, Touched(people={MIA}))
+            assert all(stored.again(r).state is State.ACTIVE for r in running)
+            self._of[stored.database.sqlite] = stored.systems, running, waiting
+
+    def house(self, url, owner):
+        systems, running, waiting = self._of[owner.sqlite]
+        return House(Stored.open(url, systems=deepcopy(systems)), owner, running, waiting)
+
+
+@pytest.fixture(scope="module")
+def lived():
+    return Lived()
+
+
 @pytest.fixture
-def house(stored, owner):
-    stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", stored.now))
-    running = [
-        stored.submit("read on shop.orders", by=ALICE),
-        stored.submit("read on shop.customers", by=ALICE, duration=2 * HOUR),
-        stored.submit("edit on handbook", by=ALICE),
-        stored.submit("read on shop.orders", by=BOB),
-        stored.submit("read on shop.customers", by=DORA),
-    ]
-    stored.converge()
-    waiting = stored.submit("write on shop.orders", by=BOB, flow=WRITING)
-    with stored.database.write() as tx:
-        touched.note(tx, Touched(people={MIA}))
-    assert all(stored.again(r).state is State.ACTIVE for r in running)
-    return House(stored, owner, running, waiting)
+def founded(lived):
+    return lived.live
+
+
+@pytest.fixture
+def house(url, owner, lived):
+    made = lived.house(url, owner)
+    yield made
+    made.stored.close()
 
 
 @pytest.mark.parametrize("content", [CUT, ODD], ids=["cut off", "odd"])
