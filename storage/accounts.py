@@ -204,8 +204,12 @@ def turn(
     *,
     done: Sequence[Done] = (),
     ids: Iterable[AccountId] = (),
-) -> list[Work]:
-    """Store what was seen, and lease what is to be done next: one transaction for both."""
+) -> tuple[list[Work], list[Done]]:
+    """Store what was seen, and lease what is to be done next: one transaction for both.
+
+    Return what is to be done, and what is left to be stored, as this transaction is full. Of what
+    is due the rest stays so.
+    """
     mine = [d.work.account for d in done]
     wanted = [id_ for id_ in ids if id_ not in mine]
     book = UnitOfWork(tx, company, facts.sharing(tx, [*mine, *wanted]), now)
@@ -215,15 +219,26 @@ def turn(
     goes_on = bool(wanted) or any(isinstance(d.result, Mapping) for d in done)
     late = _newcomers(tx, list(rows), {r.id for r in book.requests}) if goes_on else set()
     taken = _Turn(tx, book, company, desk, now)
-    works = [taken.take_in(rows[d.work.account], d, alone=d.work.account not in late) for d in done]
-    works += [taken.take(rows[id_]) for id_ in wanted if id_ in rows and id_ not in late]
+    works, left = list[Work | None](), list[Done]()
+    for one in done:
+        if book.full:
+            left.append(one)
+            continue
+        id_ = one.work.account
+        works.append(taken.take_in(rows[id_], one, alone=id_ not in late))
+    for id_ in wanted:
+        if book.full:
+            tx.wake("access")
+            break
+        if id_ in rows and id_ not in late:
+            works.append(taken.take(rows[id_]))
     for id_ in rows.keys() - late:
         rows[id_].priority = account.priority(book.wishes(id_)).value
     emptied = sorted(map(str, taken.emptied))
     jobs.schedule_each(tx, JobKind.RECONCILE_ACCOUNT, emptied, now + LOOK_AFTER_END)
     book.store()
     apply.tell(tx, taken.tells, now)
-    return [work for work in works if work]
+    return [work for work in works if work], left
 
 
 def fail(
@@ -397,6 +412,7 @@ class _Turn:
         while follows:
             taken = account.step(now, follows, self.book.wishes(now.id), self.now)
             now = store(row, now, taken.account, self.desk.keys)
+            self.book.rows += 1
             for request, command in taken.decide:
                 self.book.decide(request, command)
             for entry in taken.audit:
@@ -419,7 +435,9 @@ class _Turn:
             ((others,),) = self.tx.ask(_OTHERS, {"integration": of.integration, "id": of.id})
         owner = self.company.directory.get(of.person)
         said = alarms.not_in_line(of, alarm, owner, others)
-        self.tells.extend(apply.alarm(self.company.admins, said))
+        tells = apply.alarm(self.company.admins, said)
+        self.tells.extend(tells)
+        self.book.rows += len(tells)
 
 
 def _one(id_: AccountId) -> Select[AccountRow]:

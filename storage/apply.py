@@ -126,6 +126,14 @@ def skip_ids(tx: Write, many: int) -> None:
         tx.execute(_TAKE_IDS, {"many": many})
 
 
+def weight(before: AccessRequest, decision: Decision) -> int:
+    """Return how many rows it takes, at most, to store a decision."""
+    after = decision.request
+    asks = set(before.asks) ^ set(after.asks) if after.asks != before.asks else ()
+    grants = sum(g != old for old, g in zip(before.grants, after.grants, strict=True))
+    return 1 + len(asks) + 2 * grants + len(decision.tell) + len(decision.audit)
+
+
 def _facts(company: Company, draft: Draft) -> Facts:
     return Facts(
         directory=company.directory,

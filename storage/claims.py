@@ -40,7 +40,8 @@ DEAD_AFTER = 3.0  # seconds without one
 TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
 WAIT_FOR_COMMANDS = 15.0  # seconds
 LOOK_EVERY = 0.05  # seconds
-TOMBSTONES = 500  # in one transaction
+TOMBSTONES = 400  # in one transaction
+DEAD = 400  # instances
 PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file's lock
 
 
@@ -268,7 +269,8 @@ def moments(now: datetime) -> dict[str, datetime]:
 
 def forget_dead(tx: Session) -> None:
     """Remove instances that have been silent for an hour."""
-    tx.execute(delete(InstanceRow).where(col(InstanceRow.beat) < db_now() - 3600))
+    dead = select(col(InstanceRow.id)).where(col(InstanceRow.beat) < db_now() - 3600).limit(DEAD)
+    tx.execute(delete(InstanceRow).where(col(InstanceRow.id).in_(dead)))
 
 
 def forget_tombstones(tx: Write) -> None:

@@ -93,12 +93,20 @@ def rouse(tx: Write, ids: Collection[RequestId], now: datetime) -> None:
     tx.wake("clock")
 
 
-def tick(tx: Write, company: Company, ids: Sequence[RequestId], now: datetime) -> None:
-    """Let time pass for the requests. Who else ticked them meanwhile did no harm."""
+def tick(tx: Write, company: Company, ids: Sequence[RequestId], now: datetime) -> int:
+    """Let time pass for the first of the requests, and return for how many of them.
+
+    As many as one transaction stores. Who else ticked them meanwhile did no harm.
+    """
     book = UnitOfWork(tx, company, facts.together(tx, ids), now)
+    ticked = list[RequestId]()
     for id_ in ids:
+        if book.full:
+            break
         book.decide(id_, Tick())
-    book.store(only=ids)
+        ticked.append(id_)
+    book.store(only=ticked)
+    return len(ticked)
 
 
 def fail(tx: Write, company: Company, id_: RequestId, why: str, now: datetime) -> None:

@@ -4,26 +4,28 @@ Text is larger there than every number: an account whose `acted` is text is neve
 whose `open` is text is nobody's. PostgreSQL takes no such value.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     case,
     func,
-    literal,
     literal_column,
-    or_,
     select,
     update,
 )
 from sqlmodel import SQLModel, col
 
 from engine import alarms
-from storage.database import Read, Write
+from storage.bounds import MOST_ROWS
+from storage.database import Database, Read, Write
 from storage.tables import AccountRow, GrantRow, MessageRow, RequestRow
 
+_ROW: ColumnElement[int] = literal_column("rowid")
 # What makes the row be looked at again: nothing is believed of it that would end no access.
 _ACTED = case((func.typeof(col(AccountRow.acted)) == "integer", col(AccountRow.acted)), else_=0)
 SOUND: Mapping[type[SQLModel], Mapping[str, Any]] = {
@@ -42,45 +44,54 @@ SOUND: Mapping[type[SQLModel], Mapping[str, Any]] = {
 }
 
 
-def are_wrong(session: Read) -> bool:
-    """Tell whether there are any. It reads the tables whole, and is asked while nobody waits."""
-    if session.dialect != "sqlite":
-        return False
-    anywhere = (
-        select(literal(1)).select_from(table).where(or_(*(_wrong(table, name) for name in of)))
-        for table, of in SOUND.items()
-    )
-    return any(session.execute(query.limit(1)).first() for query in anywhere)
+class WrongNumber(NamedTuple):
+    """What stands where a number belongs."""
+
+    table: type[SQLModel]
+    column: str
+    row: int
+    value: object
 
 
-def set_right(tx: Write) -> bool:
-    """Put numbers where text stands, name the rows, and return whether there were any.
-
-    It reads the tables whole while others wait: only where there are some (`are_wrong`).
-    """
-    if tx.dialect != "sqlite":
-        return False
-    found = [_column(tx, table, *what) for table, of in SOUND.items() for what in of.items()]
-    if any(found):
-        tx.wake("access", "clock", "messages")
-    return any(found)
+def mend(database: Database) -> None:
+    """Put numbers where others stand, some rows at a time, and name them."""
+    while found := _wrong(database):
+        with database.write() as tx:
+            _set_right(tx, found)
 
 
-def _column(tx: Write, table: type[SQLModel], name: str, sound: object) -> bool:
-    column, wrong = _named(table, name), _wrong(table, name)
-    row: ColumnElement[int] = literal_column("rowid")
-    for id_, value in tx.execute(select(row, column).select_from(table).where(wrong)).all():
+def _wrong(database: Database) -> list[WrongNumber]:
+    """Return the first of them. It reads the tables whole: nobody is to wait meanwhile."""
+    with database.read() as session:
+        return list(islice(_find(session), MOST_ROWS)) if database.sqlite else []
+
+
+def _set_right(tx: Write, found: Sequence[WrongNumber]) -> None:
+    rows = defaultdict[tuple[type[SQLModel], str], list[int]](list)
+    for table, column, row, value in found:
+        rows[table, column].append(row)
         of = str(table.__tablename__)
-        tx.unread.note(of, f"{id_}/{name}", value, alarms.unread_number(of, name))
-    changed = update(table).where(wrong).values({name: sound}).returning(row)
-    return bool(tx.execute(changed).all())
+        tx.unread.note(of, f"{row}/{column}", value, alarms.unread_number(of, column))
+    for (table, column), some in rows.items():
+        these = update(table).where(_is_wrong(table, column), _ROW.in_(some))
+        sound = these.values({column: SOUND[table][column]})
+        tx.execute(sound, execution_options={"synchronize_session": False})
+    tx.wake("access", "clock", "messages")
+
+
+def _find(session: Read) -> Iterator[WrongNumber]:
+    for table, of in SOUND.items():
+        for name in of:
+            these = select(_ROW, _named(table, name)).where(_is_wrong(table, name))
+            for row, value in session.execute(these.limit(MOST_ROWS)):
+                yield WrongNumber(table, name, row, value)
 
 
 def _named(table: type[SQLModel], name: str) -> Column[Any]:
     return SQLModel.metadata.tables[str(table.__tablename__)].c[name]
 
 
-def _wrong(table: type[SQLModel], name: str) -> ColumnElement[bool]:
+def _is_wrong(table: type[SQLModel], name: str) -> ColumnElement[bool]:
     column = _named(table, name)
     allowed = ["integer", "null"] if column.nullable else ["integer"]
     return func.typeof(column).not_in(allowed)

@@ -3,7 +3,8 @@
 What is looked for, and what is made of it, is decided by `engine.reconcile`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
@@ -19,24 +20,39 @@ from storage import apply, audit, claims, facts
 from storage.accounts import Workplace, step
 from storage.codec import fields_of
 from storage.company import Company
-from storage.database import Database, Write
+from storage.database import Database, Read, Write
 from storage.tables import AccountRow, AuditRow, GrantRow, MessageRow
+from storage.types import among
 from storage.unit_of_work import UnitOfWork
 
 RESTORED = "restored"  # in the audit: the database was restored from a backup
 
 
-def strangers(
-    tx: Write, company: Company, integration: IntegrationId, names: Iterable[str], now: datetime
-) -> None:
-    """Report, once, logins that Latchkey made, and that its ledger does not know."""
+_TOLD = (
+    select(col(MessageRow.key))
+    .where(col(MessageRow.request_id) == 0, among(col(MessageRow.key), "keys"))
+    .distinct()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is over on an account, however much it is: it is read before others have to wait.
+
+    `restored`: when the database was last put back from a backup; None: never.
+    """
+
+    account: AccountId
+    requests: Sequence[AccessRequest]
+    restored: datetime | None
+
+
+def strangers(session: Read, integration: IntegrationId, names: Iterable[str]) -> list[Finding]:
+    """Return what is to be reported of logins that Latchkey made, and its ledger does not know."""
     query = select(col(AccountRow.login)).where(col(AccountRow.integration_id) == integration)
-    found = reconcile.strangers(integration, names, tx.execute(query).scalars())
-    told = select(col(MessageRow.key)).where(
-        col(MessageRow.request_id) == 0, col(MessageRow.key).in_(f.said.key for f in found)
-    )
-    known = set(tx.execute(told.distinct()).scalars())
-    _report(tx, company, [f for f in found if f.said.key not in known], now)
+    found = reconcile.strangers(integration, names, session.execute(query).scalars())
+    told = {key for (key,) in session.ask(_TOLD, {"keys": [f.said.key for f in found]})}
+    return [finding for finding in found if finding.said.key not in told]
 
 
 def integration_of(database: Database, account: AccountId) -> IntegrationId:
@@ -56,13 +72,23 @@ def accounts(database: Database, integration: IntegrationId) -> list[AccountId]:
         return [AccountId(id_ or 0) for id_ in session.execute(query).scalars()]
 
 
-def begin(
-    tx: Write, company: Company, desk: Workplace, account: AccountId, now: datetime
-) -> Look | None:
+def restored_at(session: Read) -> datetime | None:
+    """Return when the database was last put back from a backup; None: never."""
+    query = select(func.max(col(AuditRow.at))).where(col(AuditRow.action) == RESTORED)
+    return session.execute(query).scalar()
+
+
+def past(session: Read, account: AccountId, restored: datetime | None) -> Past:
+    """Return what is over on an account by now."""
+    return Past(account, _over(session, account), restored)
+
+
+def begin(tx: Write, company: Company, desk: Workplace, past: Past, now: datetime) -> Look | None:
     """Lease the account, and say what to look for; None: it is being worked on, or will be.
 
     The caller sees to it that nobody else in this process is at it.
     """
+    account = past.account
     live = Wishes(account, facts.sharing(tx, [account]))
     row = tx.execute(
         select(AccountRow)
@@ -79,7 +105,8 @@ def begin(
     if leased.lease is None:
         tx.wake("access")
         return None
-    known = reconcile.ledger(live, _past(tx, account), _restored_at(tx))
+    since = _over(tx, account, but={r.id for r in (*past.requests, *live.requests)})
+    known = reconcile.ledger(live, [*past.requests, *since], past.restored)
     inventory = facts.entitlements(tx, company, known.entitlements)
     return reconcile.look(leased, known, inventory, now)
 
@@ -113,22 +140,20 @@ def settle(
     found = reconcile.remembered(look, sight, before)
     row.found = found
     news = reconcile.findings(look, sight, before=before, found=found, who=who, now=now)
-    _report(tx, company, news, now)
+    report(tx, company, news, now)
 
 
-def _restored_at(tx: Write) -> datetime | None:
-    query = select(func.max(col(AuditRow.at))).where(col(AuditRow.action) == RESTORED)
-    return tx.execute(query).scalar()
-
-
-def _past(tx: Write, account: AccountId) -> list[AccessRequest]:
+def _over(
+    session: Read, account: AccountId, but: Collection[RequestId] = ()
+) -> list[AccessRequest]:
     """Return the requests that are over, the oldest first."""
     query = select(col(GrantRow.request_id)).where(col(GrantRow.account_id) == account)
-    ids = {RequestId(id_) for id_ in tx.execute(query.distinct()).scalars()}
-    return [r for r in facts.requests(tx, ids) if r.state.final]
+    ids = {RequestId(id_) for id_ in session.execute(query.distinct()).scalars()}
+    return [r for r in facts.requests(session, ids.difference(but)) if r.state.final]
 
 
-def _report(tx: Write, company: Company, found: Sequence[Finding], now: datetime) -> None:
+def report(tx: Write, company: Company, found: Sequence[Finding], now: datetime) -> None:
+    """Tell the admins what was found, and write it to the audit."""
     tells = [tell for f in found for tell in apply.alarm(company.admins, f.said)]
     apply.tell(tx, tells, now)
     audit.append(tx, [(None, f.entry) for f in found], now)

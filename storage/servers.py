@@ -18,6 +18,7 @@ from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.port import Discovered
 from storage import audit, batch, sync, touched
+from storage.bounds import parts
 from storage.codec import fields_of
 from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, IntegrationRow, ResourceRow
@@ -25,7 +26,7 @@ from storage.touched import Touched
 
 __all__ = ["Connection", "Plan", "closed", "connections", "known_as", "plan", "steps"]
 
-AT_ONCE = 500  # rows in one transaction, which others wait for
+AT_ONCE = 400  # resources in one transaction, which others wait for
 _BETWEEN = " (being replaced)"
 
 ServerStep = Callable[[Write], None]
@@ -122,9 +123,8 @@ def steps(session: Read, of: Plan, by: PersonId, now: datetime) -> Iterator[Serv
     old = {id_ or 0: source for id_, source in session.execute(query)}
     put_aside = {i: f"{s}{aside}" for i, s in old.items() if not s.endswith(aside)}
     for numbers in (put_aside, of.numbers):
-        listed = sorted(numbers.items())
-        for start in range(0, len(listed), AT_ONCE):
-            yield partial(_number, numbers=listed[start : start + AT_ONCE])
+        for some in parts(sorted(numbers.items()), most=AT_ONCE):
+            yield partial(_number, numbers=some)
     # What cannot be looked into there has no numbers that are known.
     open_ = [item for item in of.found if not item.closed]
     between = f"{of.known}{_BETWEEN}"

@@ -3,10 +3,10 @@
 Who succeeds whom is decided by `engine.succession`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, exists, or_, select, text, update
+from sqlalchemy import and_, bindparam, delete, exists, or_, select, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -56,7 +56,7 @@ _ACCOUNTS = (
     .order_by(col(AccountRow.id))
     .with_for_update(key_share=True)
 )
-_IDS = select(col(PersonRow.id))
+_IS_USED = select(col(PersonRow.id)).where(col(PersonRow.id) == bindparam("id"))
 _PEOPLE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
@@ -114,7 +114,7 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     row = tx.execute(_PEOPLE, {"ids": [former]}).scalar_one()
     if row.former is None:
         return False
-    own = succession.own_id(former, {id_ for (id_,) in tx.ask(_IDS)})
+    own = succession.own_id(former, _Ids(tx))
     touching = sync.Touching([row])
     body = with_fields(row.body, {"id": own})
     tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
@@ -123,6 +123,16 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     entry = AuditEntry("parted", OPERATOR, {"person": former, "now": own})
     sync.changed(tx, [entry], now, touching.done())
     return True
+
+
+class _Ids(Container[str]):
+    """All ids that somebody has or had: each is looked for when it is asked about."""
+
+    def __init__(self, tx: Write) -> None:
+        self._tx = tx
+
+    def __contains__(self, id_: object) -> bool:
+        return bool(self._tx.ask(_IS_USED, {"id": id_}))
 
 
 def _leave(row: PersonRow, now: datetime) -> None:

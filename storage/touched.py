@@ -49,6 +49,7 @@ from storage.tables import (
 from storage.types import among
 
 WOKEN = 200  # requests in one transaction, which others wait for
+RELEASED = 200  # changes
 
 # Nothing waits for longer: where the clock has been set back, or a hand wrote it, it is due.
 IS_DUE = and_(
@@ -164,10 +165,20 @@ def note(tx: Write, touched: Touched, *, held: bool = False) -> None:
         tx.wake("clock")
 
 
-def release(tx: Write) -> None:
-    """Let what the changes so far touch be woken."""
-    tx.execute(update(ChangeRow).where(col(ChangeRow.held)).values(held=False))
+def held(session: Read) -> int:
+    """Return how many changes are held until `release`."""
+    query = select(func.count()).select_from(ChangeRow).where(col(ChangeRow.held))
+    many: int = session.execute(query).scalar_one()
+    return many
+
+
+def release(tx: Write) -> bool:
+    """Let what the oldest of the changes so far touch be woken; return whether more are held."""
+    oldest = select(col(ChangeRow.id)).where(col(ChangeRow.held)).order_by(col(ChangeRow.id))
+    some = col(ChangeRow.id).in_(oldest.limit(RELEASED))
+    tx.execute(update(ChangeRow).where(some).values(held=False))
     tx.wake("clock")
+    return held(tx) > 0
 
 
 def moments(now: datetime) -> dict[str, datetime]:
@@ -220,28 +231,34 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
     """
     if change.touched.of_accounts:
         return _look_at_accounts(tx, change, ids, now)
-    wanted = [*change.locked, *ids]
+    wanted, rest = _turn(change, ids)
     mine = select(col(RequestRow.id)).where(col(RequestRow.id).in_(wanted))
     in_order = mine.order_by(col(RequestRow.id)).with_for_update(skip_locked=True)
     free = [*tx.execute(in_order).scalars()]
     later = or_(col(RequestRow.wake_at).is_(None), col(RequestRow.wake_at) > now)
     tx.execute(update(RequestRow).where(col(RequestRow.id).in_(free), later).values(wake_at=now))
-    _come(tx, change, ids, sorted(set(wanted) - set(free)))
+    _come(tx, change, ids, [*rest, *sorted(set(wanted) - set(free))])
     return len(free)
+
+
+def _turn(change: Change, ids: Sequence[RequestId]) -> tuple[list[int], Sequence[int]]:
+    """Return whose turn it is, and who of those that were locked waits for the next."""
+    return [*change.locked[:WOKEN], *ids], change.locked[WOKEN:]
 
 
 def _look_at_accounts(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:
     """Have the accounts of these requests brought in line, but for those that are locked."""
     theirs: dict[AccountId, set[int]] = {}
-    for request, account, system in tx.ask(_OPEN_ACCOUNTS, {"ids": [*change.locked, *ids]}):
+    wanted, rest = _turn(change, ids)
+    for request, account, system in tx.ask(_OPEN_ACCOUNTS, {"ids": wanted}):
         if change.touched.waiting or system in change.touched.held_in:
             theirs.setdefault(AccountId(account), set()).add(request)
     free = {AccountId(id_ or 0) for (id_,) in tx.ask(_FREE_ACCOUNTS, {"ids": sorted(theirs)})}
     if free:
         apply.bump(tx, free, now)
     left = {request for id_ in theirs.keys() - free for request in theirs[id_]}
-    _come(tx, change, ids, sorted(left))
-    return len({*change.locked, *ids} - left)
+    _come(tx, change, ids, [*rest, *sorted(left)])
+    return len({*wanted} - left)
 
 
 def _come(tx: Write, change: Change, ids: Sequence[RequestId], left: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import NO_SUCH_REQUEST, AuditEntry, Decision, Refusal
 from engine.request import AccessRequest, AccountId, RequestId
 from storage import apply, facts
+from storage.bounds import MOST_ROWS
 from storage.company import Company, knowing
 from storage.database import Write
 
@@ -36,8 +37,14 @@ class UnitOfWork:
             for grant in request.grants:
                 self._on[grant.account].add(request.id)
         self._extra: list[tuple[RequestId | None, AuditEntry]] = []
+        self.rows = 0  # that it takes to store what was decided so far
         wanted = {e for r in self._before.values() for e in r.entitlements}
         self.entitlements: Mapping[EntitlementId, Entitlement] = _Inventory(tx, company, wanted)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is to be begun in this transaction."""
+        return self.rows >= MOST_ROWS
 
     @property
     def requests(self) -> list[AccessRequest]:
@@ -60,6 +67,7 @@ class UnitOfWork:
         so_far = self._after[id_]
         result = lifecycle.decide(so_far.request, command, self._facts(so_far.request), self._now)
         if isinstance(result, Decision):
+            self.rows += apply.weight(so_far.request, result)
             self._after[id_] = Decision(
                 result.request, (*so_far.tell, *result.tell), (*so_far.audit, *result.audit)
             )
@@ -68,6 +76,7 @@ class UnitOfWork:
     def note(self, entry: AuditEntry) -> None:
         """Put a line into the audit that belongs to no request."""
         self._extra.append((None, entry))
+        self.rows += 1
 
     def store(self, only: Sequence[RequestId] | None = None) -> None:
         """Write what was decided. `only`: those that a wake-up was spent on, changed or not."""

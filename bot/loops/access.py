@@ -77,24 +77,25 @@ class AccessLoop:
             more = bool(self._done)
         if not done and not ids:
             return
-        leased, works = time.monotonic(), list[Work]()
+        leased, works, left = time.monotonic(), list[Work](), done
         try:
-            works = self._turns(done, ids)
+            works, left = self._turns(done, ids)
             if not self._services.pulse.holds(leased):
                 works = []  # stopped for so long that others may be at it
         except AWAY:
-            with self._called:
-                self._done, done = [*done, *self._done], []  # it is stored when that can be done
             self._due.set()
             raise
         finally:
+            with self._called:
+                self._done = [*left, *self._done]  # it is stored when that can be done
             # What is left out here stays leased: another drain takes it up again, in doubt.
-            self._leave({*(d.work.account for d in done), *ids} - {w.account for w in works})
+            busy = {*(w.account for w in works), *(d.work.account for d in left)}
+            self._leave({*(d.work.account for d in done), *ids} - busy)
         for work in works:
             self._submit(work)
         if done and self._missed:
             self.look()  # there is room; and some may have been wanted anew while they were called
-        elif more:
+        elif more or left:
             self.wake()
 
     def stop(self, within: float = 10.0) -> bool:
@@ -230,8 +231,8 @@ class AccessLoop:
             self._busy[work.account].call(work.account, time.monotonic())
         self._served[work.integration].pool.submit(self._work, work)
 
-    def _turns(self, done: list[Done], ids: list[AccountId]) -> list[Work]:
-        """Take a turn for all; if that fails, for each alone.
+    def _turns(self, done: list[Done], ids: list[AccountId]) -> tuple[list[Work], list[Done]]:
+        """Take a turn for all; if that fails, for each alone. Return as `bring_in_line.turn` does.
 
         A poisoned account stops nobody, and one that somebody holds locked does not either.
         """
@@ -246,13 +247,13 @@ class AccessLoop:
             fault = failed
         alone = [*(([one], []) for one in done), *(([], [id_]) for id_ in ids)]
         if len(alone) > 1:
-            return [work for one in alone for work in self._turns(*one)]
+            return [work for one in alone for work in self._turns(*one)[0]], []
         for account in concerned:
             if is_locked(fault):
                 self._services.locked_accounts.put(account)  # what was seen there is seen again
             else:
                 self._put_off(account, type(fault).__name__)
-        return []
+        return [], []
 
     def _put_off(self, account: AccountId, why: str) -> None:
         try:

@@ -9,7 +9,7 @@ from bot.usecases import let_time_pass
 from engine.request import RequestId, code_of
 from storage.database import is_away, is_locked
 
-TICKS = 16  # requests in one transaction, which others wait for
+TICKS = 16  # requests in one transaction at the most, which others wait for
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ def drain(services: Services, begin: Callable[[], None] = lambda: None) -> None:
         more = len(ids) == TICKS or (changed and after is not None)
         try:
             if ids:
-                let_time_pass.tick(services, ids)
+                more |= let_time_pass.tick(services, ids) < len(ids)
         except Exception as fault:
             if is_away(fault):
                 raise

@@ -31,6 +31,7 @@ HISTORY = "conversations.history"
 OPEN = "conversations.open"
 WORKERS = 8
 AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
+STORED = 100  # of which it is stored what came of them, in one transaction
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
@@ -160,9 +161,12 @@ class MessageLoop:
         with self._changed:
             if gather and self._gathers:
                 return  # what is under way is stored with it, in one transaction
-            sent, self._sent = self._sent, []
-        if not sent:
-            return
+        while self._sent:
+            with self._changed:
+                sent, self._sent = self._sent[:STORED], self._sent[STORED:]
+            self._store(sent)
+
+    def _store(self, sent: list[_Sent]) -> None:
         opened = [s.opened for s in sent if s.opened]
         try:
             with self._services.turns:

@@ -44,17 +44,22 @@ def longest_due(
     return accounts.longest_due(services.database, services.instance, now, system, busy=busy)
 
 
-def turn(services: Services, done: Sequence[Done], ids: Sequence[AccountId]) -> list[Work]:
-    """Store what was seen, and lease what is to be done next, in one transaction."""
+def turn(
+    services: Services, done: Sequence[Done], ids: Sequence[AccountId]
+) -> tuple[list[Work], list[Done]]:
+    """Store what was seen, and lease what is to be done next, in one transaction.
+
+    Return what is to be done next, and what is left to be stored.
+    """
     with services.turns.urgent():
-        works = services.write(
+        taken = services.write(
             lambda tx, company: accounts.turn(
                 tx, company, services.desk, services.clock.now(), done=done, ids=ids
             ),
             urgent=True,
         )
     services.locked_accounts.take_back([*(d.work.account for d in done), *ids])
-    return works
+    return taken
 
 
 def put_off(services: Services, account: AccountId, why: str) -> None:

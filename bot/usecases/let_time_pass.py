@@ -9,6 +9,7 @@ from engine.alarms import Said
 from engine.outcome import Tell
 from engine.request import RequestId
 from storage import apply, clock, touched
+from storage.bounds import parts
 from storage.company import Company
 from storage.database import is_away, is_locked
 from storage.touched import Change
@@ -27,13 +28,14 @@ def due(services: Services, most: int) -> tuple[list[RequestId], bool]:
     return [id_ for id_ in found if id_ not in aside][:most], changed
 
 
-def tick(services: Services, ids: Sequence[RequestId]) -> None:
-    """Let time pass for all of these, in one transaction."""
+def tick(services: Services, ids: Sequence[RequestId]) -> int:
+    """Let time pass for the first of these, in one transaction; return for how many of them."""
     with services.turns.urgent():
-        services.write(
+        ticked = services.write(
             lambda tx, company: clock.tick(tx, company, ids, services.clock.now()), urgent=True
         )
-    services.locked_requests.take_back(ids)
+    services.locked_requests.take_back(ids[:ticked])
+    return ticked
 
 
 def put_off(services: Services, id_: RequestId, why: str) -> None:
@@ -46,10 +48,15 @@ def tell_of_unreadable(services: Services) -> None:
     found = services.database.unread.take()
     if not found:
         return
+    left = [found]
     try:
-        services.write(lambda tx, c: apply.tell(tx, _alarms(c, found), services.clock.now()))
+        each = len(services.company().admins)
+        left = parts(found, lambda _: each)
+        while left:
+            _tell(services, left[0])
+            left = left[1:]
     except Exception as fault:
-        services.database.unread.put_back(found)
+        services.database.unread.put_back(f for some in left for f in some)
         if is_away(fault):
             raise
         log.exception("nobody could be told of what cannot be read")
@@ -93,6 +100,10 @@ def _wake(services: Services, change: Change) -> int:
         ids = touched.requests(session, company, change)
     now = services.clock.now()
     return services.transaction(lambda tx: touched.wake(tx, change, ids, now), urgent=True)
+
+
+def _tell(services: Services, found: Sequence[Finding]) -> None:
+    services.write(lambda tx, c: apply.tell(tx, _alarms(c, found), services.clock.now()))
 
 
 def _alarms(company: Company, found: Sequence[Finding]) -> list[Tell]:

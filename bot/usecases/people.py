@@ -1,7 +1,8 @@
 """What an operator says of who is who: who it is, who has left, who only has a new id."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bot.usecases.console import OTHER_KEYS, Desk
 from engine.directory import address
@@ -11,6 +12,7 @@ from engine.request import OPERATOR
 from engine.succession import Succession, as_known
 from manifests import Manifests
 from storage import audit, succession, sync
+from storage.bounds import parts
 from storage.database import Write
 from storage.secrets import KeyRing
 
@@ -79,14 +81,17 @@ def accept(desk: Desk, listed: Manifests) -> Accepted:
             losing = fault.losing
             intake = sync.compare(session, people, listed.groups, held=False)
 
-    def said(tx: Write) -> None:
+    def tell(tx: Write) -> None:
         succession.tell(tx, found, now)
-        if losing:
-            detail = {"people": list(losing)}
-            audit.append(tx, [(None, AuditEntry("people_accepted", OPERATOR, detail))], now)
 
+    def note(tx: Write, some: Sequence[str]) -> None:
+        entry = AuditEntry("people_accepted", OPERATOR, {"people": some})
+        audit.append(tx, [(None, entry)], now)
+
+    accepted = [partial(note, some=some) for some in parts(losing, most=sync.AT_ONCE)]
     # Of the set that these people are of, a start or the watch takes in the rest.
-    for step in (said, *intake.steps(now, whole=False)):
+    steps: list[sync.SyncStep] = [tell, *accepted, *intake.steps(now, whole=False)]
+    for step in steps:
         with desk.database.write() as tx:
             step(tx)
     return Accepted(intake.size, losing, len(found))
@@ -113,15 +118,10 @@ def carry(desk: Desk, who: Carrying, keys: KeyRing) -> Refusal | None:
             f"{OTHER_KEYS}: correct them. Nothing was changed: the passwords of these people are "
             "sealed with those keys.",
         )
-    for some in _parts(who.others):
+    for some in parts(who.others, most=succession.AT_ONCE):
         with desk.database.write() as tx:
             succession.part(tx, some, desk.clock.now())
-    for some in _parts(who.carried):
+    for some in parts(who.carried, most=succession.AT_ONCE):
         with desk.database.write() as tx:
             succession.carry(tx, some, keys, desk.clock.now())
     return None
-
-
-def _parts(of: Sequence[Succession]) -> Iterator[Sequence[Succession]]:
-    for start in range(0, len(of), succession.AT_ONCE):
-        yield of[start : start + succession.AT_ONCE]

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from bot.runtime.services import Services
 from bot.usecases import anchors
 from engine.inventory import IntegrationId
 from storage import jobs
+from storage.bounds import parts
 from storage.database import Write
 from storage.jobs import JobKind
 
@@ -30,10 +32,11 @@ def systems(services: Services, those: Iterable[IntegrationId]) -> None:
     """Have the resources of systems discovered now, and what was given there compared later."""
     now = services.clock.now()
 
-    def change(tx: Write) -> None:
-        for id_ in sorted(those):
+    def change(tx: Write, some: Iterable[IntegrationId]) -> None:
+        for id_ in some:
             jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
             jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
         tx.wake("access")
 
-    services.transaction(change)
+    for some in parts(sorted(those), lambda _: 2):
+        services.transaction(partial(change, some=some))

@@ -1,10 +1,11 @@
 """Compares the systems with the ledger: `storage.reconcile` knows what for, this calls them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -13,10 +14,13 @@ from bot.runtime.services import Services
 from bot.usecases import discover
 from engine.inventory import IntegrationId
 from engine.port import Outcome, Presence, Unavailable
-from engine.reconcile import Look, Sight
+from engine.reconcile import Finding, Look, Sight
 from engine.request import AccountId
 from storage import jobs
 from storage import reconcile as ledger
+from storage.bounds import parts
+from storage.company import Company
+from storage.database import Write
 from storage.jobs import JobKind
 
 # Keeps the access loop's workers from an account for a while; False: one of them has it.
@@ -34,13 +38,13 @@ def reconcile(services: Services, aside: Aside, integration: IntegrationId) -> N
         log.warning("not compared: another server answers", integration=integration)
         return
     names = services.connected[integration].connector.logins()
-    services.write(
-        lambda tx, company: ledger.strangers(tx, company, integration, names, services.clock.now())
-    )
+    _report_strangers(services, integration, names)
+    with services.database.read() as session:
+        restored = ledger.restored_at(session)
     silent = list[AccountId]()
     for account in ledger.accounts(services.database, integration):
         try:
-            done = _account(services, aside, integration, account)
+            done = _account(services, aside, integration, account, restored)
             silent.clear()
         except Unavailable:
             done = False
@@ -56,7 +60,22 @@ def reconcile_account(services: Services, aside: Aside, account: AccountId) -> t
     integration = ledger.integration_of(services.database, account)
     if integration not in services.connected or not discover.is_known(services, integration):
         return None
-    return None if _account(services, aside, integration, account) else SOON
+    with services.database.read() as session:
+        restored = ledger.restored_at(session)
+    return None if _account(services, aside, integration, account, restored) else SOON
+
+
+def _report_strangers(services: Services, integration: IntegrationId, names: Iterable[str]) -> None:
+    """Report, once, logins that Latchkey made, and that its ledger does not know."""
+    each = 1 + len(services.company().admins)
+    with services.database.read() as session:
+        found = ledger.strangers(session, integration, names)
+
+    def report(tx: Write, company: Company, some: Sequence[Finding]) -> None:
+        ledger.report(tx, company, some, services.clock.now())
+
+    for some in parts(found, lambda _: each):
+        services.write(partial(report, some=some))
 
 
 def _later(services: Services, account: AccountId) -> None:
@@ -65,14 +84,23 @@ def _later(services: Services, account: AccountId) -> None:
 
 
 def _account(
-    services: Services, aside: Aside, integration: IntegrationId, account: AccountId
+    services: Services,
+    aside: Aside,
+    integration: IntegrationId,
+    account: AccountId,
+    restored: datetime | None,
 ) -> bool:
-    """Return whether the account was compared; False: it is busy. Raises Unavailable."""
+    """Return whether the account was compared; False: it is busy. Raises Unavailable.
+
+    `restored`: when the database was last put back from a backup.
+    """
+    with services.database.read() as session:
+        past = ledger.past(session, account, restored)
     with aside(account) as free:
         leased = time.monotonic()
         look = services.write(
             lambda tx, company: (
-                ledger.begin(tx, company, services.desk, account, services.clock.now())
+                ledger.begin(tx, company, services.desk, past, services.clock.now())
                 if free
                 else None
             )

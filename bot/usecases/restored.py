@@ -5,7 +5,7 @@ and that the system still has, may have been extended meanwhile, which needed no
 keeps what could have been taken. Access that the system has no more is not given again by that.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot.runtime.services import Connected
@@ -19,7 +19,7 @@ from engine.port import Login, Presence, Unavailable
 from engine.request import OPERATOR, AccessRequest, AccountId, State
 from storage import accounts, apply, audit, facts, jobs, reconcile, servers
 from storage.accounts import Owned
-from storage.database import Write
+from storage.bounds import parts
 from storage.jobs import JobKind
 from storage.unit_of_work import carry_out
 
@@ -41,13 +41,15 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
     longer = [
         after
         for request in _intact(desk, systems)
-        if (after := _extended(desk, request, last)) is not None
+        if (after := _extended(desk, request, last, now)) is not None
     ]
-    desk.company()
+    with desk.database.read() as session:
+        known = servers.connections(session)
+    for some in parts(known):
+        with desk.database.write() as tx:
+            for system in some:
+                jobs.reschedule(tx, JobKind.RECONCILE, system.id, now)
     with desk.database.write() as tx:
-        for system in servers.connections(tx):
-            jobs.reschedule(tx, JobKind.RECONCILE, system.id, now)
-        _tell_admins(desk, tx, longer, now)
         audit.append(tx, [(None, AuditEntry(reconcile.RESTORED, OPERATOR))], now)
     return longer
 
@@ -86,19 +88,20 @@ def _is_whole(
     return all(seen[t].presence is Presence.HELD for t in targets)
 
 
-def _extended(desk: Desk, request: AccessRequest, last: datetime) -> AccessRequest | None:
-    """Extend as often as could have been, as if in the last moment that the backup knows."""
+def _extended(
+    desk: Desk, request: AccessRequest, last: datetime, now: datetime
+) -> AccessRequest | None:
+    """Extend as often as could have been, as if in the last moment that the backup knows.
+
+    The admins are told.
+    """
     after: AccessRequest | None = None
-    for number in range(request.extensions_used + 1, request.extensions_allowed + 1):
-        desk.company()
-        with desk.database.write() as tx:
-            company = desk.companies.current(tx)
+    desk.company()
+    with desk.database.write() as tx:
+        company = desk.companies.current(tx)
+        for number in range(request.extensions_used + 1, request.extensions_allowed + 1):
             result = carry_out(tx, company, request.id, Extend(OPERATOR, number), last)
-        after = result.request if isinstance(result, Decision) else after
+            after = result.request if isinstance(result, Decision) else after
+        if after:
+            apply.tell(tx, apply.alarm(company.admins, alarms.maybe_extended(after, now)), now)
     return after
-
-
-def _tell_admins(desk: Desk, tx: Write, longer: Iterable[AccessRequest], now: datetime) -> None:
-    company = desk.companies.current(tx)
-    said = [alarms.maybe_extended(request, now) for request in longer]
-    apply.tell(tx, [tell for one in said for tell in apply.alarm(company.admins, one)], now)

@@ -13,6 +13,7 @@ from engine.inventory import IntegrationId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, WAITING, AccessRequest, AccountId, State
 from storage import accounts, apply, audit, facts, numbers, servers
+from storage.bounds import parts
 from storage.database import AWAY, Database, is_away, is_locked
 from storage.servers import Connection
 from storage.unit_of_work import carry_out
@@ -138,11 +139,7 @@ def revoke(
 ) -> Iterator[tuple[AccessRequest, Decision | Refusal]]:
     """Revoke each, or cancel it while it waits; what is locked once more at the end."""
     with suppress(*AWAY):
-        with desk.database.read() as session:
-            wrong = numbers.are_wrong(session)
-        if wrong:
-            with desk.database.write() as tx:
-                numbers.set_right(tx)
+        numbers.mend(desk.database)
     locked = list[AccessRequest]()
     for request in requests:
         outcome = _revoke(desk, request, reason)
@@ -180,10 +177,10 @@ def _revoke(desk: Desk, request: AccessRequest, reason: str) -> Decision | Refus
 
 
 def _hurry(desk: Desk, requests: Iterable[AccessRequest]) -> None:
-    if ids := {g.account for r in requests for g in r.grants if g.open}:
+    for some in parts(sorted({g.account for r in requests for g in r.grants if g.open})):
         try:
             with desk.database.write(urgent=True) as tx:
-                apply.bump(tx, ids, desk.clock.now())
+                apply.bump(tx, some, desk.clock.now())
         except AWAY as fault:
             if not is_locked(fault):
                 raise  # else: it is tried again by itself

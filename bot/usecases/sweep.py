@@ -1,11 +1,14 @@
 """Looks for what no loop would: processes that are gone, requests that sleep past their moment."""
 
+from functools import partial
+
 import structlog
 
 from bot.runtime.services import Services
 from engine.request import code_of
 from engine.retry import LONGEST_PAUSE
 from storage import claims, numbers
+from storage.bounds import parts
 from storage.clock import asleep, rouse
 
 EVERY = 2 * LONGEST_PAUSE
@@ -18,11 +21,10 @@ def sweep(services: Services) -> None:
     now = services.clock.now()
     services.transaction(claims.forget_dead)
     services.transaction(claims.forget_tombstones)
+    numbers.mend(services.database)
     with services.database.read() as session:
-        wrong = numbers.are_wrong(session)
         found = asleep(session, services.companies.current(session), now)
-    if wrong:
-        services.transaction(numbers.set_right)
     if found:
         log.error("requests slept past their moment", requests=[code_of(id_) for id_ in found])
-        services.transaction(lambda tx: rouse(tx, found, now))
+    for some in parts(found):
+        services.transaction(partial(rouse, ids=some, now=now))

@@ -66,18 +66,19 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
 def write_anew(services: Services, listed: Manifests, digest: str) -> None:
     """Write anew what is stored of systems and cannot be used, if this set is the one in force."""
     now = services.clock.now()
-
-    def change(tx: Write) -> None:
-        tx.wait_for_others()
-        tx.alone()
-        if sets.age(tx, digest) is not SetAge.NEWEST:
-            return
-        sound = [c for c in servers.connections(tx) if c.listed and is_sound(c)]
+    with services.database.read() as session:
+        sound = [c for c in servers.connections(session) if c.listed and is_sound(c)]
         stored = {c.id: (c.id, c.name, c.kind, c.settings) for c in sound}
         anew = {m.id: (m.id, m.name, m.kind, m.settings) for m in listed.integrations}
-        sync.integrations(tx, [*{**anew, **stored}.values()], now)
+        steps = sync.integration_steps(session, [*{**anew, **stored}.values()], now)
 
-    services.transaction(change)
+    def if_in_force(step: sync.SyncStep, tx: Write) -> None:
+        tx.alone()
+        if sets.age(tx, digest) is SetAge.NEWEST:
+            step(tx)
+
+    for step in steps:
+        services.transaction(partial(_patiently, partial(if_in_force, step)))
 
 
 def is_under_way(services: Services) -> bool:
@@ -88,7 +89,8 @@ def is_under_way(services: Services) -> bool:
 
 def wake(services: Services) -> None:
     """Have what depends on people look again, where an intake that woke nobody was broken off."""
-    services.transaction(sync.wake)
+    while services.transaction(sync.wake):
+        pass
 
 
 def _patiently(step: sync.SyncStep, tx: Write) -> None:

@@ -14,6 +14,7 @@ from engine.flow import KnownFlow, Revision
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from storage import audit, touched
+from storage.bounds import parts
 from storage.codec import dump_revision, load_revision
 from storage.company import formerly
 from storage.database import Read, Write
@@ -51,11 +52,11 @@ def flow_steps(
     }
     ids = formerly(session)
     other, gone = flow.compare(known, listed, ids)
-    some = [
-        *((other[at : at + FLOWS_AT_ONCE], []) for at in range(0, len(other), FLOWS_AT_ONCE)),
-        *(([], gone[at : at + FLOWS_AT_ONCE]) for at in range(0, len(gone), FLOWS_AT_ONCE)),
+    take_in = partial(_take_in_flows, ids=ids, now=now)
+    return [
+        *(partial(take_in, other=some, gone=()) for some in parts(other, most=FLOWS_AT_ONCE)),
+        *(partial(take_in, other=(), gone=some) for some in parts(gone, most=FLOWS_AT_ONCE)),
     ]
-    return [partial(_take_in_flows, other=few, gone=left, ids=ids, now=now) for few, left in some]
 
 
 def _take_in_flows(

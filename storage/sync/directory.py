@@ -52,6 +52,7 @@ class Intake:
 
     of: Difference
     broken_off: bool  # the intake before did not come to its end
+    held: int  # changes of it that nobody is woken by yet
 
     @property
     def size(self) -> int:
@@ -67,13 +68,25 @@ class Intake:
 
         Between two of them each person is as they were or as they will be, and the groups of all
         who are there are known: groups come before their members, and go after. Who loses something
-        comes first. Requests are woken by the last; where it was never reached, the next intake
-        makes up for it.
+        comes first. Requests are woken when all are stored; where that was never reached, the next
+        intake makes up for it.
         """
-        parts = self._parts() or ([_Part()] if self.broken_off else [])
+        some = self._parts()
+        if not some and not self.broken_off:
+            return []
+        releases = 1 + (self.held + len(some)) // touched.RELEASED
+        some += [_Part()] * (releases - bool(some))
         return [
-            partial(_take_in, of=self.of, part=part, now=now, last=part is parts[-1], whole=whole)
-            for part in parts
+            partial(
+                _take_in,
+                of=self.of,
+                part=part,
+                now=now,
+                releases=number >= len(some) - releases,
+                last=number == len(some) - 1,
+                whole=whole,
+            )
+            for number, part in enumerate(some)
         ]
 
     def _parts(self) -> list["_Part"]:
@@ -136,11 +149,13 @@ def end(tx: Write) -> None:
     tx.execute(update(CompanyRow).values(syncing=False))
 
 
-def wake(tx: Write) -> None:
-    """Have what depends on people look again, where an intake that woke nobody was broken off."""
+def wake(tx: Write) -> bool:
+    """Have what depends on people look again, where an intake that woke nobody was broken off.
+
+    Some at a time: return whether there is more.
+    """
     tx.alone()
-    if broken_off(tx):
-        touched.release(tx)
+    return broken_off(tx) and touched.release(tx)
 
 
 def epoch(session: Read) -> int:
@@ -183,7 +198,7 @@ def compare(
     there = select(GroupRow).where(~col(GroupRow.gone))
     were = {g.id: (g.source, g.name) for g in session.execute(there).scalars()}
     of = intake.compare(known, listed, were, groups, held=held)
-    return Intake(of, broken_off(session))
+    return Intake(of, broken_off(session), touched.held(session))
 
 
 def _compared(
@@ -211,7 +226,14 @@ def known_person(row: Sequence[Any], listed: Person | None = None) -> KnownPerso
 
 
 def _take_in(
-    tx: Write, *, of: Difference, part: _Part, now: datetime, last: bool, whole: bool
+    tx: Write,
+    *,
+    of: Difference,
+    part: _Part,
+    now: datetime,
+    releases: bool,
+    last: bool,
+    whole: bool,
 ) -> None:
     tx.alone()
     _give_up_addresses(tx, {id_: of.freed[id_] for id_ in part.freed})
@@ -220,12 +242,13 @@ def _take_in(
     rows = {row.id: row for row in tx.execute(THESE, {"ids": ids}).scalars()}
     burdened = _burdened(tx, [id_ for id_ in ids if id_ in of.moved])
     lost: Lost = {}
+    left: list[PersonId] = []
     touching = Touching(rows.values())
     for one in part.people:
         if isinstance(one, Person):
             _store_person(tx, rows.get(one.id), one, now, lost, burdened=burdened)
-        else:
-            _let_go(rows[one], now)
+        elif _let_go(rows[one], now):
+            left.append(one)
     touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)
     touching.groups(part.groups)
     tx.flush()
@@ -233,11 +256,14 @@ def _take_in(
     batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
     tell_of(tx, lost, now)
     tx.execute(update(CompanyRow).values(syncing=not (last and whole)))
-    touched.note(tx, touching.done(), held=not last)
-    if last:
+    touched.note(tx, touching.done(), held=not releases)
+    if releases:
         touched.release(tx)
-        detail = {"changed": of.size, "left": list(of.left)}
-        audit.append(tx, [(None, AuditEntry("people_synced", SYSTEM, detail))], now)
+    log = [AuditEntry("people_left", SYSTEM, {"people": left})] if left else []
+    if last:
+        detail = {"changed": of.size, "left": len(of.left)}
+        log.append(AuditEntry("people_synced", SYSTEM, detail))
+    audit.append(tx, [(None, entry) for entry in log], now)
 
 
 def _add_groups(tx: Write, groups: Mapping[str, tuple[str, str]]) -> None:
@@ -255,10 +281,13 @@ def _everybody(session: Read) -> Iterator[tuple[Any, ...]]:
         yield from rows
 
 
-def _let_go(row: PersonRow, now: datetime) -> None:
-    if row.status != PersonStatus.INACTIVE:
-        row.status, row.void_until = PersonStatus.INACTIVE.value, now
-        row.body = with_fields(row.body, {"status": row.status})
+def _let_go(row: PersonRow, now: datetime) -> bool:
+    """Return whether they were still there."""
+    if row.status == PersonStatus.INACTIVE:
+        return False
+    row.status, row.void_until = PersonStatus.INACTIVE.value, now
+    row.body = with_fields(row.body, {"status": row.status})
+    return True
 
 
 def _store_person(
@@ -307,6 +336,5 @@ def _burdened(tx: Write, people: Iterable[PersonId]) -> set[str]:
     if not ids:
         return set()
     account, request = col(AccountRow.person_id), col(RequestRow.requestor_id)
-    found = [*tx.execute(select(account).where(among(account, "ids")), {"ids": ids}).scalars()]
-    found += tx.execute(select(request).where(among(request, "ids")), {"ids": ids}).scalars()
-    return set(found)
+    of = [select(one).where(among(one, "ids")).distinct() for one in (account, request)]
+    return {id_ for query in of for id_ in tx.execute(query, {"ids": ids}).scalars()}

@@ -19,6 +19,7 @@ from engine.outcome import AuditEntry
 from engine.port import Discovered
 from engine.request import SYSTEM
 from storage import audit, batch, touched
+from storage.bounds import parts
 from storage.database import Read, Write
 from storage.sync.step import PAGE, SyncStep
 from storage.tables import EntitlementRow, Fact, IntegrationRow, ResourceRow
@@ -98,9 +99,9 @@ class Discovery:
     def steps(self, now: datetime) -> list[SyncStep]:
         """Return what to do, each in a transaction of its own. What goes is first."""
         some: list[Sequence[str | Discovered]] = []
-        gone = self.of.gone
-        some += [gone[at : at + GONE_AT_ONCE] for at in range(0, len(gone), GONE_AT_ONCE)]
-        some += _by_weight(self.of.other)
+        some += parts(self.of.gone, most=GONE_AT_ONCE)
+        other = parts(self.of.other, _weight, ROWS_AT_ONCE)
+        some += other
         if not some and self.known != self.server:
             some = [[]]
         last = len(some) - 1
@@ -110,17 +111,8 @@ class Discovery:
         ]
 
 
-def _by_weight(found: Sequence[Discovered]) -> list[Sequence[Discovered]]:
-    """Cut them up into as many as one transaction stores, with what can be had on them."""
-    parts: list[list[Discovered]] = [[]]
-    weight = 0
-    for item in found:
-        weight += 1 + len(item.permissions)
-        if weight > ROWS_AT_ONCE and parts[-1]:
-            parts.append([])
-            weight = 1 + len(item.permissions)
-        parts[-1].append(item)
-    return [part for part in parts if part]
+def _weight(found: Discovered) -> int:
+    return 1 + len(found.permissions)
 
 
 def compare_inventory(

@@ -13,6 +13,7 @@ from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from storage import audit, touched
+from storage.bounds import parts
 from storage.database import Read, Write
 from storage.sync.step import Log, SyncStep
 from storage.tables import IntegrationRow, ResourceRow
@@ -48,21 +49,10 @@ def integration_steps(session: Read, listed: Iterable[Listed], now: datetime) ->
         for id_, row in known.items()
         if id_ not in wanted and row.listed
     }
-    left, most = [*gone], SYSTEMS_AT_ONCE
+    take_in, most = partial(_take_in_systems, now=now), SYSTEMS_AT_ONCE
     return [
-        *(
-            partial(_take_in_systems, other=other[at : at + most], gone={}, now=now)
-            for at in range(0, len(other), most)
-        ),
-        *(
-            partial(
-                _take_in_systems,
-                other=(),
-                gone={id_: gone[id_] for id_ in left[at : at + most]},
-                now=now,
-            )
-            for at in range(0, len(left), most)
-        ),
+        *(partial(take_in, other=some, gone={}) for some in parts(other, most=most)),
+        *(partial(take_in, other=(), gone=dict(some)) for some in parts(gone.items(), most=most)),
     ]
 
 

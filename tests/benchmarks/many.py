@@ -141,7 +141,7 @@ class Many:
         done, ids = list[Done](), [made.grants[0].account]
         while works := services.write(
             lambda tx, c: accounts.turn(tx, c, services.desk, begun, done=done, ids=ids)  # noqa: B023
-        ):
+        )[0]:
             done, ids = [Done(w, self.system.apply(w.order)) for w in works if w.order], []
         services.transaction(
             lambda tx: accounts.forget_secret(tx, services.desk, made.grants[0].account, begun)

@@ -88,11 +88,14 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "people have changed": (
         by_sync(sync.people, [replace(p, name="Al") if p.id == ALICE else p for p in PEOPLE],
                 GROUPS),
-        [(SYSTEM, "people_synced", {"changed": 1, "left": []})],
+        [(SYSTEM, "people_synced", {"changed": 1, "left": 0})],
     ),
     "somebody has left": (
         by_sync(sync.people, [p for p in PEOPLE if p.id != BOB], GROUPS),
-        [(SYSTEM, "people_synced", {"changed": 1, "left": [BOB]})],
+        [
+            (SYSTEM, "people_left", {"people": [BOB]}),
+            (SYSTEM, "people_synced", {"changed": 1, "left": 1}),
+        ],
     ),
     "a Slack account is nobody's any more": (
         SUSPEND,
@@ -169,7 +172,7 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "somebody else has the id": (
         make_way,
         [
-            (SYSTEM, "people_synced", {"changed": 1, "left": []}),
+            (SYSTEM, "people_synced", {"changed": 1, "left": 0}),
             (OPERATOR, "parted", {"person": ALICE, "now": "alice~2"}),
         ],
     ),

@@ -316,9 +316,10 @@ class Stored:
         self.wake_touched()
 
     def turn(self, *ids: AccountId, done: Sequence[Done] = ()) -> list[Work]:
-        return self.write(
+        works, left = self.write(
             lambda tx, c: accounts.turn(tx, c, self.desk, self.now, done=done, ids=ids)
         )
+        return works + self.turn(done=left) if left else works
 
     def due(self) -> list[AccountId]:
         return [d.account for d in accounts.due(self.database, self.instance, self.now)]
