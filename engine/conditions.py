@@ -1,6 +1,6 @@
 """Conditions on people, joined into groups by AND or OR (docs/rules.md, *Conditions*)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -44,6 +44,11 @@ class ConditionGroup:
 
     def __str__(self) -> str:
         return f" {self.join} ".join(str(c) for c in self.conditions)
+
+    def names(self, ids: Container[str]) -> bool:
+        """Tell whether one of these people is named, by the id."""
+        named = (v for c in self.conditions if _names_people(c) for v in c.values)
+        return any(value in ids for value in named)
 
     def renamed(self, ids: Mapping[PersonId, PersonId]) -> "ConditionGroup":
         """Return the group with people named by other ids."""
@@ -102,8 +107,12 @@ def exact(condition: Condition) -> bool:
     return condition.attribute in _IDENTIFIED and condition.comparator in _EQUALITY
 
 
+def _names_people(condition: Condition) -> bool:
+    return condition.attribute != "group" and exact(condition)
+
+
 def _renamed(condition: Condition, ids: Mapping[PersonId, PersonId]) -> Condition:
-    if condition.attribute == "group" or not exact(condition):
+    if not _names_people(condition):
         return condition
     values = tuple(ids.get(PersonId(value), value) for value in condition.values)
     return replace(condition, values=values)

@@ -1,7 +1,7 @@
 """People and groups, as the identity sources know them, and whose Slack account it is."""
 
 import string
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -162,6 +162,7 @@ class Group:
 
 
 Key = tuple[str, str]  # an attribute and a value
+_Keys = tuple[PersonId, Sequence[K], Sequence[K]]  # that somebody was listed under, and is
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ class Directory:
     people: Mapping[PersonId, Person]
     groups: Mapping[GroupId, Group]
     formerly: Mapping[PersonId, PersonId]
+    _had: Mapping[PersonId, tuple[PersonId, ...]]
     _tied: Mapping[str, tuple[PersonId, ...]]
     _suspended: Mapping[str, tuple[PersonId, ...]]
     _by_address: Mapping[str, tuple[PersonId, ...]]
@@ -196,15 +198,23 @@ class Directory:
         formerly: Mapping[PersonId, PersonId | None] = MappingProxyType({}),
     ) -> "Directory":
         """Return the directory with other people, groups and former ids; None: there is none."""
-        news = [(self.people.get(id_), person) for id_, person in people.items()]
+        news = [(id_, self.people.get(id_), person) for id_, person in people.items()]
+
+        def keys(of: Callable[[Person], Sequence[K]]) -> Iterator[_Keys[K]]:
+            for id_, was, now in news:
+                yield id_, of(was) if was else (), of(now) if now else ()
+
+        newest = ((old, self.formerly.get(old), new) for old, new in formerly.items())
+        had = ((old, (was,) if was else (), (now,) if now else ()) for old, was, now in newest)
         return Directory(
             _with(self.people, people),
             _with(self.groups, groups),
             _with(self.formerly, formerly),
-            _listed(self._tied, news, _tied_of),
-            _listed(self._suspended, news, _suspended_of),
-            _listed(self._by_address, news, _addresses_of),
-            _listed(self._having, news, _keys_of),
+            _listed(self._had, had),
+            _listed(self._tied, keys(_tied_of)),
+            _listed(self._suspended, keys(_suspended_of)),
+            _listed(self._by_address, keys(_addresses_of)),
+            _listed(self._having, keys(_keys_of)),
         )
 
     @cached_property
@@ -237,6 +247,10 @@ class Directory:
         """Return who has the value, whatever its case, for an attribute that the sources supply."""
         return self._having.get((attribute, value.casefold()), ())
 
+    def had(self, person: PersonId) -> tuple[PersonId, ...]:
+        """Return the ids that somebody had before the one that they have."""
+        return self._had.get(person, ())
+
     def get(self, person: PersonId) -> Person | None:
         """Return a person, by an id that they have or had."""
         return self.people.get(self.formerly.get(person, person))
@@ -260,20 +274,17 @@ def _with(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Shared[K, V]:
 
 
 def _listed(
-    before: Mapping[K, tuple[PersonId, ...]],
-    news: Sequence[tuple[Person | None, Person | None]],
-    keys_of: Callable[[Person], Sequence[K]],
+    before: Mapping[K, tuple[PersonId, ...]], news: Iterable[_Keys[K]]
 ) -> Mapping[K, tuple[PersonId, ...]]:
-    """Return who is listed under each key, after people have changed from one to the other."""
+    """Return who is listed under each key, after the keys of people have changed."""
     gone, come = dict[K, set[PersonId]](), dict[K, list[PersonId]]()
-    for was, now in news:
-        had, has = keys_of(was) if was else (), keys_of(now) if now else ()
-        if was and had != has:
-            for key in had:
-                gone.setdefault(key, set()).add(was.id)
-        if now and had != has:
-            for key in has:
-                come.setdefault(key, []).append(now.id)
+    for id_, had, has in news:
+        if had == has:
+            continue
+        for key in had:
+            gone.setdefault(key, set()).add(id_)
+        for key in has:
+            come.setdefault(key, []).append(id_)
     changes: dict[K, tuple[PersonId, ...] | None] = {}
     for key in {**gone, **come}:
         left, listed = gone.get(key), before.get(key, ())

@@ -1,6 +1,6 @@
 """The access flow: who may request what, how long, approved by whom (docs/rules.md, *Flows*)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -114,9 +114,18 @@ class Revision:
     def selects(self, entitlement: Entitlement) -> bool:
         return any(selector.selects(entitlement) for selector in self.targets)
 
+    @property
+    def _conditions(self) -> Iterator[ConditionGroup]:
+        groups = self.approval.groups if self.approval else ()
+        tiers = self.escalation.tiers if self.escalation else ()
+        yield from filter(None, (self.requestors, self.grantees))
+        yield from (group.conditions for group in (*groups, *tiers))
+
     def renamed(self, ids: Mapping[PersonId, PersonId]) -> "Revision":
-        """Return the revision with people named by other ids."""
+        """Return the revision with people named by other ids; itself, if it names none of them."""
         approval, escalation = self.approval, self.escalation
+        if not any(group.names(ids) for group in self._conditions):
+            return self
         return replace(
             self,
             requestors=self.requestors.renamed(ids),

@@ -257,6 +257,40 @@ def _brought_up(session: Read, before: Company | None, head: _Head, at_most: int
     return _Reading(session, before, at_most).company(head)
 
 
+class _PartedError(Exception):
+    """Two ids that were one person's are not any more: what names either is read anew."""
+
+
+class _NewIds:
+    """Who has which id now. `successors` are of the people that were read, where they have one."""
+
+    def __init__(self, before: Directory, successors: Mapping[PersonId, PersonId | None]) -> None:
+        self._before, self._successors = before, successors
+
+    def newest(self, id_: PersonId) -> PersonId:
+        """Return the id that somebody has now who has, or had, this one."""
+        found, formerly = self._successors, self._before.formerly
+        while now := found[id_] if id_ in found else formerly.get(id_):
+            id_ = now
+        return id_
+
+    def news(self) -> dict[PersonId, PersonId | None]:
+        """Return, by the id that somebody had, which they have, as far as that is another; None:
+        they have it again. Raises _PartedError.
+        """
+        formerly = self._before.formerly
+        known = [id_ for id_ in self._successors if id_ in formerly]
+        given = [id_ for id_, now in self._successors.items() if now]
+        news: dict[PersonId, PersonId | None] = {}
+        for id_ in (*known, *given, *(had for now in given for had in self._before.had(now))):
+            now, was = self.newest(id_), formerly.get(id_)
+            if was and self.newest(was) != now:
+                raise _PartedError
+            if now != (was or id_):
+                news[id_] = None if now == id_ else now
+        return news
+
+
 class _Reading:
     """Reads what has changed since a company, no more rows than `at_most` if that is given."""
 
@@ -268,13 +302,9 @@ class _Reading:
     def company(self, head: _Head) -> Company:
         before = self._before
         # People after groups, and groups that are gone after people: see `storage.sync.directory`.
-        directory = self._directory()
-        renamed = {
-            id_: now
-            for id_, now in directory.formerly.items()
-            if before.directory.formerly.get(id_) != now
-        }
-        if not before.directory.formerly.keys() <= directory.formerly.keys():
+        try:
+            directory, renamed = self._directory()
+        except _PartedError:
             return _Reading(self._session, _NOTHING, self._left).company(head)
         flows, revisions = self._flows(directory.formerly, renamed)
         able = (directory.get(admin) for admin in head.admins)
@@ -288,28 +318,28 @@ class _Reading:
             before.policy.changed(flows.values(), directory),
         )
 
-    def _directory(self) -> Directory:
+    def _directory(self) -> tuple[Directory, Mapping[PersonId, PersonId]]:
+        """Return it, and who has a new id since, by the one that they had before."""
         groups = {
             GroupId(id_): None if gone else Group(GroupId(id_), source, name)
             for id_, source, name, gone in self._rows(_GROUPS)
         }
         before = self._before.directory
         people: dict[PersonId, Person | None] = {}
-        successors: dict[PersonId, PersonId] = {}
+        successors: dict[PersonId, PersonId | None] = {}
         for id_, successor, *row in self._people():
             people[id_] = None if successor else self._person(id_, row)
-            if successor:
-                successors[id_] = successor
-        formerly = {i: n for i, n in before.formerly.items() if i not in people} | successors
-        if formerly == before.formerly and not formerly:
-            return before.changed(people, groups)
-        formerly = _followed(formerly)
-        concerned = before.people.values() if formerly != before.formerly else ()
-        for person in (*concerned, *filter(None, people.values())):
-            if person.manager in formerly and people.get(person.id, person) is person:
-                people[person.id] = replace(person, manager=formerly[person.manager])
-        news = {i: formerly.get(i) for i in before.formerly.keys() | formerly.keys()}
-        return before.changed(people, groups, news)
+            successors[id_] = successor
+        ids = _NewIds(before, successors)
+        news = ids.news()
+        renamed = {id_: now for id_, now in news.items() if now}
+        for manager in renamed:
+            for id_ in before.reports(manager):
+                people.setdefault(id_, before.people[id_])
+        for person in [*filter(None, people.values())]:
+            if person.manager and (now := ids.newest(person.manager)) != person.manager:
+                people[person.id] = replace(person, manager=now)
+        return before.changed(people, groups, news), renamed
 
     def _rows(self, query: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401  (one of two constants)
         limit = self._left + 1 if self._left is not None else 1 << 30
@@ -377,14 +407,15 @@ class _Reading:
     ) -> tuple[dict[FlowId, AccessFlow], Mapping[Of, Revision]]:
         """Return the flows that are other than they were, and all revisions that are needed."""
         rows = self._rows(_FLOWS)
-        if not rows and not renamed:
-            return {}, self._before.revisions
-        known = self._before.revisions
-        if renamed:
-            known = {of: revision.renamed(renamed) for of, revision in known.items()}
+        known, other = self._before.revisions, dict[Of, Revision]()
+        for of, revision in known.items() if renamed else ():
+            if (now := revision.renamed(renamed)) is not revision:
+                other[of] = now
+        if not rows and not other:
+            return {}, known
         changed = {FlowId(row[0]): row for row in rows}
         names = {id_: row[1] for id_, row in changed.items()}
-        kept = {of: r for of, r in known.items() if of[0] not in changed}
+        kept = {of: r for of, r in {**known, **other}.items() if of[0] not in changed}
         bodies = {(id_, row[2]): row[5] for id_, row in changed.items() if row[5] is not None}
         for flow, number, body in self._referred(changed):
             bodies.setdefault((FlowId(flow), number), body)
@@ -396,8 +427,10 @@ class _Reading:
             )
             for id_, name, revision, active, deleted, _ in changed.values()
         }
-        for id_, flow in self._before.flows.items() if renamed else ():
-            flows.setdefault(id_, replace(flow, revision=flow.revision.renamed(renamed)))
+        for (id_, number), revision in other.items():
+            flow = self._before.flows.get(id_)
+            if flow and id_ not in changed and flow.number == number:
+                flows[id_] = replace(flow, revision=revision)
         return flows, kept
 
     def _referred(self, changed: Mapping[FlowId, object]) -> list[tuple[Any, ...]]:

@@ -8,8 +8,11 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlmodel import col
 
 from engine.commands import Tick
+from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, PersonId, PersonStatus
-from storage import batch, claims, sync, unit_of_work
+from engine.flow import ApprovalRule, ApproverGroup
+from engine.shared import Shared
+from storage import batch, claims, succession, sync, unit_of_work
 from storage.company import BehindError, Companies
 from storage.database import UncountedError
 from storage.tables import Fact, GroupRow, PersonRow
@@ -19,10 +22,13 @@ from tests.support.stored import (
     BOB,
     DAN,
     DBAS,
+    DORA,
     GROUPS,
     HOUR,
+    MIA,
     PEOPLE,
     PG,
+    SAM,
     TABLES,
     WRITING,
     Stored,
@@ -336,6 +342,118 @@ def test_who_has_a_third_id_is_known_by_it(stored):
 
     known = {ALICE: DAN, BOB: DAN}
     assert stored.company().directory.formerly == whole(stored).directory.formerly == known
+
+
+def carried(stored, ids):
+    """Give people other ids, as their source lists them and an operator says."""
+    people = [
+        replace(p, id=ids.get(p.id, p.id), manager=ids.get(p.manager, p.manager))
+        for p in stored.company().directory.people.values()
+    ]
+    stored.write(
+        lambda tx, _: succession.carry(tx, succession.find(tx, people), stored.keys, stored.now)
+    )
+
+
+E_BOB, F_BOB = PersonId("e-bob"), PersonId("f-bob")
+BY_BOB = "By Bob"
+
+
+@pytest.fixture
+def boss(stored):
+    """Bob, who has a report, and whom a flow names."""
+    bob = ConditionGroup((Condition("user", Comparator.IS, (BOB,)),))
+    by_bob = writing(name=BY_BOB, approval=ApprovalRule((ApproverGroup("Bob", bob),)))
+    stored.take_in(changed(SAM, manager=BOB))
+    flows = [(reading(), True), (writing(), True), (by_bob, True)]
+    stored.write(lambda tx, _: sync.flows(tx, flows, stored.now))
+    return BOB
+
+
+@pytest.fixture
+def blinkered(monkeypatch):
+    """Return what keeps everybody from going through all people, or all ids that they had."""
+
+    def look_through(_):
+        raise AssertionError("everybody is looked at")
+
+    def blinker():
+        for way in ("__iter__", "values"):
+            monkeypatch.setattr(Shared, way, look_through)
+
+    return blinker
+
+
+def names_of(company, ids):
+    return {company.flows[id_].name for id_ in ids}
+
+
+def test_who_is_carried_over_costs_others_what_it_changes(stored, other, boss, blinkered):
+    """The next click looked at everybody, and wrote each flow anew."""
+    before = other.company()
+    carried(stored, {boss: E_BOB})
+    blinkered()
+
+    with other.database.write() as tx:  # the row of the old id and that of the new are read
+        now = other.companies.current(tx, at_most=2)
+
+    people = now.directory.people
+    assert people[SAM].manager == E_BOB
+    assert now.directory.reports(E_BOB) == (SAM,)
+    assert all(people[id_] is before.directory.people[id_] for id_ in (ADA, ALICE, DAN, DORA, MIA))
+    new = [id_ for id_, flow in now.flows.items() if flow is not before.flows[id_]]
+    assert names_of(now, new) == {BY_BOB}
+    assert [of for of, r in now.revisions.items() if r is not before.revisions[of]] == [
+        (id_, 1) for id_ in new
+    ]
+
+
+def test_where_many_have_other_ids_another_change_costs_no_more(stored, other, boss, blinkered):
+    """All ids that anybody ever had were gone through at each change of a person."""
+    carried(stored, {boss: E_BOB})
+    other.company()
+    stored.take_in([person("nina", DBAS), *stored.company().directory.people.values()])
+    blinkered()
+
+    with other.database.write() as tx:  # her row, and that of who is listed by a manager's new id
+        now = other.companies.current(tx, at_most=2)
+
+    assert now.directory.people[PersonId("nina")].name == "Nina"
+    assert now.directory.get(boss).id == E_BOB
+
+
+STEPS = {
+    "on to a third id": [{BOB: E_BOB}, {E_BOB: F_BOB}],
+    "and back": [{BOB: E_BOB}, {E_BOB: BOB}],
+    "on, and back to the first": [{BOB: E_BOB}, {E_BOB: F_BOB}, {F_BOB: BOB}],
+    "on, and back to the second": [{BOB: E_BOB}, {E_BOB: F_BOB}, {F_BOB: E_BOB}],
+}
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["step by step", "at once"])
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_however_somebodys_id_has_changed_all_know_the_same(stored, other, boss, steps, at_once):
+    other.company()
+    for ids in steps:
+        carried(stored, ids)
+        if not at_once:
+            other.company()
+
+    assert_up_to_date(other)
+    (newest,) = steps[-1].values()
+    assert other.company().directory.people[SAM].manager == newest
+    assert other.company().directory.get(boss).id == newest
+
+
+def test_an_id_that_is_somebody_elses_again_is_told_apart(stored, other, boss):
+    """Both were one; now the source lists the former id as somebody of their own."""
+    carried(stored, {boss: E_BOB})
+    other.company()
+    with stored.database.write() as tx:
+        tx.execute(update(PersonRow).where(col(PersonRow.id) == boss).values(successor=None))
+
+    assert boss in other.company().directory.people
+    assert_up_to_date(other)
 
 
 def test_an_old_revision_is_kept_while_a_live_request_refers_to_it(stored, other):
