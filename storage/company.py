@@ -336,7 +336,7 @@ class _Reading:
         for manager in renamed:
             for id_ in before.reports(manager):
                 people.setdefault(id_, before.people[id_])
-        for person in [*filter(None, people.values())]:
+        for person in [*filter(None, people.values())] if renamed or before.formerly else ():
             if person.manager and (now := ids.newest(person.manager)) != person.manager:
                 people[person.id] = replace(person, manager=now)
         return before.changed(people, groups, news), renamed

@@ -13,8 +13,8 @@ Hear = Callable[[str, Any], object]  # a statement, and the values of its first 
 
 @contextmanager
 def heard(database: Database, hear: Hear) -> Iterator[None]:
-    def by_sqlalchemy(_connection, _cursor, words, values, _context, many):
-        hear(words, values[0] if many else values)
+    def by_sqlalchemy(_connection, _cursor, words, values, _context, _many):
+        hear(words, values[0] if isinstance(values, list) else values)
 
     engines = (database.writer, database.reader)
     for engine in engines:
