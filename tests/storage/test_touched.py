@@ -1,5 +1,6 @@
 """A change of facts wakes the requests that it touches, and no others; a sync writes a little."""
 
+import itertools
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from storage import clock as storage_clock
 from storage import sync, touched
 from storage.tables import (
     AccountRow,
+    AuditRow,
     ChangeRow,
     EntitlementRow,
     FlowRow,
@@ -497,6 +499,90 @@ def turns(stored):
         found.append(len(ids))
         stored.write(lambda tx, _, c=change, i=ids: touched.wake(tx, c, i, stored.now))
     return found
+
+
+def held(stored) -> int:
+    return sum(row.held for row in stored.rows(ChangeRow))
+
+
+@pytest.fixture
+def large(stored, monkeypatch) -> list[sync.SyncStep]:
+    """An intake of many parts; of what they touch two at a time are let go."""
+    monkeypatch.setattr(touched, "RELEASED", 2)
+    stored.submit(flow=WRITING)
+    crowd = [person(f"p{n}", DBAS) for n in range(6 * sync.AT_ONCE)]
+    with stored.database.read() as session:
+        return sync.compare(session, [*PEOPLE, *crowd], GROUPS).steps(stored.now)
+
+
+def test_what_a_large_intake_touches_is_let_go_some_at_a_time(stored, large):
+    """All of it was, by its last step: a row for each fifty people of the company."""
+    kept = [0]
+    for step in large:
+        stored.write(lambda tx, _, step=step: step(tx))
+        kept.append(held(stored))
+
+    assert max(kept) > 2 * touched.RELEASED
+    assert max(before - after for before, after in itertools.pairwise(kept)) <= touched.RELEASED
+    assert kept[-1] == 0
+    assert [row.action for row in stored.rows(AuditRow)].count("people_synced") == 2
+
+
+@pytest.mark.parametrize("missing", range(1, 4))
+def test_what_was_being_let_go_when_the_process_died_is_let_go_by_the_next(stored, large, missing):
+    for step in large[:-missing]:
+        stored.write(lambda tx, _, step=step: step(tx))
+    with stored.database.read() as session:
+        assert sync.broken_off(session)
+
+    there = stored.company().directory.people.values()
+    run(stored, lambda s: sync.compare(s, [*there], GROUPS).steps(stored.now))
+
+    assert held(stored) == 0
+    with stored.database.read() as session:
+        assert not sync.broken_off(session)
+
+
+def test_who_waits_for_a_large_intake_that_was_broken_off_is_woken(stored, large):
+    for step in large[:-1]:
+        stored.write(lambda tx, _, step=step: step(tx))
+
+    while stored.write(lambda tx, _: sync.wake(tx)):
+        pass
+
+    assert held(stored) == 0
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])  # SQLite locks no rows
+def test_of_many_that_somebody_holds_locked_each_gets_its_turn(stored, waiting, monkeypatch):
+    """All of them were tried again in each transaction, however many had come together."""
+    monkeypatch.setattr(touched, "WOKEN", 1)
+    first, second, _ = sorted(waiting)
+    with stored.database.write() as tx:
+        touched.note(tx, touched.Touched(everything=True))
+    taken, over = threading.Event(), threading.Event()
+
+    def hold():
+        with stored.database.write() as tx:
+            tx.execute(text(f"select 1 from request where id in ({first}, {second}) for update"))  # noqa: S608
+            taken.set()
+            over.wait(30)
+
+    def turn() -> int:
+        change = touched.first(stored.database, stored.now)
+        with stored.database.read() as session:
+            ids = touched.requests(session, stored.company(), change)
+        return stored.write(lambda tx, _: touched.wake(tx, change, ids, stored.now))
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    taken.wait(30)
+    assert [turn() for _ in range(5)] == [0, 0, 1, 0, 0]
+    over.set()
+    holder.join()
+
+    assert [turn(), turn()] == [1, 1]
+    assert touched.first(stored.database, stored.now) is None
 
 
 def test_a_sync_in_which_nothing_has_changed_writes_nothing(stored):
