@@ -251,6 +251,10 @@ class Directory:
         """Return the ids that somebody had before the one that they have."""
         return self._had.get(person, ())
 
+    def known_as(self, person: PersonId) -> tuple[PersonId, ...]:
+        """Return the id that somebody has, and those that they had."""
+        return person, *self.had(person)
+
     def get(self, person: PersonId) -> Person | None:
         """Return a person, by an id that they have or had."""
         return self.people.get(self.formerly.get(person, person))

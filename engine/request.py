@@ -236,8 +236,20 @@ class AccessRequest:
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401  (any field)
         return replace(self, **changes)
 
+    @property
+    def named(self) -> frozenset[PersonId]:
+        """Everybody whom the request names."""
+        settled = (was.by for was in (self.decided, self.ended) if was)
+        approved = (approval.person for approval in self.approvals)
+        return frozenset((*self.parties, *self.asked, *approved, *settled))
+
     def renamed(self, ids: Mapping[PersonId, PersonId]) -> Self:
-        """Return the request with people named by other ids."""
+        """Return the request with people named by other ids; itself, if it names none of them.
+
+        What is not readable names whom it names.
+        """
+        if not (ids and self.readable and any(person in ids for person in self.named)):
+            return self
 
         def now(person: PersonId) -> PersonId:
             return ids.get(person, person)

@@ -32,11 +32,12 @@ from engine.request import (
     RequestId,
     State,
 )
-from storage import audit, batch, cards, rebuilt
+from storage import audit, batch, cards, new_ids, rebuilt
 from storage.cards import Wanted
 from storage.codec import dump_request
 from storage.company import Company
 from storage.database import Write
+from storage.new_ids import Renamed
 from storage.tables import (
     AccountRow,
     AskRow,
@@ -131,7 +132,8 @@ def weight(before: AccessRequest, decision: Decision) -> int:
     after = decision.request
     asks = set(before.asks) ^ set(after.asks) if after.asks != before.asks else ()
     grants = sum(g != old for old, g in zip(before.grants, after.grants, strict=True))
-    return 1 + len(asks) + 2 * grants + len(decision.tell) + len(decision.audit)
+    cards = len(before.named - after.named) if asks or after.parties != before.parties else 0
+    return 1 + len(asks) + cards + 2 * grants + len(decision.tell) + len(decision.audit)
 
 
 def _facts(company: Company, draft: Draft) -> Facts:
@@ -171,10 +173,12 @@ def store(
     changed = [(b, d) for b, d in decisions if d.request != b or d.tell or d.audit]
     quiet = [d.request for b, d in decisions if not (d.request != b or d.tell or d.audit)]
     lost = rebuilt.kept(tx, [b.id for b, _ in changed if not b.readable])
+    renamed = _renamed(company, changed)
     _store_requests(tx, company, changed, now)
+    new_ids.carry_columns(tx, renamed)
     _store_wakes(tx, company, quiet, now)
     _store_grants(tx, changed)
-    _project(tx, changed, now, [*lost, *extra])
+    _project(tx, changed, now, [*lost, *extra], renamed)
 
 
 def _project(
@@ -182,6 +186,7 @@ def _project(
     changed: Sequence[tuple[AccessRequest, Decision]],
     now: datetime,
     extra: Sequence[tuple[RequestId | None, AuditEntry]] = (),
+    renamed: Sequence[Renamed] = (),
     *,
     new: bool = False,
 ) -> None:
@@ -191,9 +196,22 @@ def _project(
     """
     _store_asks(tx, changed)
     _bump_accounts(tx, changed, now)
+    new_ids.carry_cards(tx, renamed)
     _store_messages(tx, changed, now, new=new)
     entries = [(d.request.id, e) for _, d in changed for e in d.audit]
     audit.append(tx, [*entries, *extra], now)
+
+
+def _renamed(company: Company, changed: Iterable[tuple[AccessRequest, Decision]]) -> list[Renamed]:
+    """Return those that named people by ids which they had."""
+    formerly = company.directory.formerly
+    found = []
+    for before, decision in changed if formerly else ():
+        after = decision.request
+        if ids := {old: formerly[old] for old in before.named - after.named if old in formerly}:
+            same = same_as(after.grantee, after.flow, after.entitlements)
+            found.append(Renamed(after, ids, same))
+    return found
 
 
 def _store_requests(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, or_, select, text, union
+from sqlalchemy import Select, bindparam, or_, select, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -57,7 +57,7 @@ _SAME = select(col(RequestRow.id)).where(
 )
 _OPEN_BY = (
     select(col(RequestRow.id))
-    .where(col(RequestRow.requestor_id) == bindparam("requestor"), text(OPEN))
+    .where(among(col(RequestRow.requestor_id), "requestor"), text(OPEN))
     .order_by(col(RequestRow.id))
 )
 _REQUESTOR = (
@@ -65,10 +65,12 @@ _REQUESTOR = (
     .where(col(PersonRow.id) == bindparam("requestor"))
     .with_for_update(key_share=True)
 )
-_PERSON: BindParameter[str] = bindparam("person")
 _OF_PERSON = (
     _REQUEST.where(
-        or_(col(RequestRow.requestor_id) == _PERSON, col(RequestRow.grantee_id) == _PERSON)
+        or_(
+            among(col(RequestRow.requestor_id), "person"),
+            among(col(RequestRow.grantee_id), "person"),
+        )
     )
     .order_by(col(RequestRow.id).desc())
     .limit(100)
@@ -77,7 +79,9 @@ _OF_PERSON_LIVE = _OF_PERSON.where(text(LIVE))
 _WAITING = _IN_ORDER.where(
     col(RequestRow.state) == State.PENDING.value,
     col(RequestRow.id).in_(
-        select(col(AskRow.request_id)).where(col(AskRow.person_id) == _PERSON, col(AskRow.open))
+        select(col(AskRow.request_id)).where(
+            among(col(AskRow.person_id), "person"), col(AskRow.open)
+        )
     ),
 ).limit(100)
 _SHARING = _IN_ORDER.where(
@@ -111,14 +115,21 @@ def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
     return [r for r in found if not r.state.final]
 
 
-def of_person(session: Read, person: PersonId, *, live: bool) -> list[AccessRequest]:
-    """Return the requests that a person made or receives, the newest first, at most 100."""
-    return _requests(session, _OF_PERSON_LIVE if live else _OF_PERSON, person=person)
+def of_person(
+    session: Read, person: PersonId, had: Iterable[PersonId] = (), *, live: bool
+) -> list[AccessRequest]:
+    """Return the requests that a person made or receives, the newest first, at most 100.
+
+    `had` are the ids that they had before: a request may still name them by one of those.
+    """
+    return _requests(session, _OF_PERSON_LIVE if live else _OF_PERSON, person=[person, *had])
 
 
-def waiting_for(session: Read, person: PersonId) -> list[AccessRequest]:
+def waiting_for(
+    session: Read, person: PersonId, had: Iterable[PersonId] = ()
+) -> list[AccessRequest]:
     """Return the pending requests that this person is asked about: the oldest 100."""
-    return _requests(session, _WAITING, person=person)
+    return _requests(session, _WAITING, person=[person, *had])
 
 
 def find(session: Read, *, live: bool = True) -> list[AccessRequest]:
@@ -134,7 +145,7 @@ def same(session: Read, fingerprint: str) -> RequestId | None:
     return RequestId(found[0][0] or 0) if found else None
 
 
-def open_by(session: Read, requestor: PersonId) -> list[RequestId]:
+def open_by(session: Read, requestor: PersonId, had: Iterable[PersonId] = ()) -> list[RequestId]:
     """Return the requests that somebody made and that wait, the oldest first.
 
     A transaction that writes waits for the same person's others, and they for it: what it counts
@@ -142,7 +153,8 @@ def open_by(session: Read, requestor: PersonId) -> list[RequestId]:
     """
     if isinstance(session, Write) and session.dialect == "postgresql":
         session.ask(_REQUESTOR, {"requestor": requestor})
-    return [RequestId(id_ or 0) for (id_,) in session.ask(_OPEN_BY, {"requestor": requestor})]
+    found = session.ask(_OPEN_BY, {"requestor": [requestor, *had]})
+    return [RequestId(id_ or 0) for (id_,) in found]
 
 
 def entitlements(

@@ -6,50 +6,27 @@ Who succeeds whom is decided by `engine.succession`.
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, delete, exists, or_, select, text, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import bindparam, select
 from sqlmodel import col
 
 from engine import succession
 from engine.directory import Person, PersonId, PersonStatus
 from engine.outcome import AuditEntry
-from engine.request import OPERATOR, RequestId
+from engine.request import OPERATOR
 from engine.succession import Succession
-from storage import accounts, apply, audit, batch, facts, sync
-from storage.codec import dump_request, fields_of, load_person, stand_in, with_fields
+from storage import accounts, audit, sync, touched
+from storage.codec import fields_of, load_person, stand_in, with_fields
 from storage.company import now_known_as
 from storage.database import Read, Write
 from storage.secrets import KeyRing
 from storage.sync import known_person
-from storage.tables import (
-    LIVE,
-    OPEN,
-    AccountRow,
-    AskRow,
-    MessageRow,
-    PersonRow,
-    RequestRow,
-)
+from storage.tables import AccountRow, PersonRow
+from storage.touched import Touched
 from storage.types import among
 
 AT_ONCE = 10  # people in one transaction, which others wait for
 
 _THESE = sync.KNOWN.where(among(col(PersonRow.id), "ids"))
-_THEIRS = (
-    select(RequestRow)
-    .where(
-        text(LIVE),
-        or_(
-            among(col(RequestRow.requestor_id), "ids"),
-            among(col(RequestRow.grantee_id), "ids"),
-            col(RequestRow.id).in_(
-                select(col(AskRow.request_id)).where(among(col(AskRow.person_id), "ids"))
-            ),
-        ),
-    )
-    .order_by(col(RequestRow.id))
-    .with_for_update()
-)
 _ACCOUNTS = (
     select(AccountRow)
     .where(among(col(AccountRow.person_id), "ids"))
@@ -78,20 +55,18 @@ def tell(tx: Write, found: Sequence[Succession], now: datetime) -> None:
 
 
 def carry(tx: Write, pairs: Sequence[Succession], keys: KeyRing, now: datetime) -> None:
-    """Give people their new ids, with all that is theirs: tie, live requests, logins, cards.
+    """Give people their new ids, with all that is theirs: tie and logins.
 
-    What is over keeps the old id, by which the directory still finds them. The logins keep their
-    names in the systems. What has changed since it was found stays as it is.
+    Live requests are woken, and follow with their cards as each is decided on. What is over keeps
+    the old id, by which the directory still finds them. The logins keep their names in the systems.
+    What has changed since it was found stays as it is.
     """
     tx.alone()
     pairs = _as_they_are(tx, pairs)
     ids = {s.old: s.new for s in pairs}
-    requests = _carry_requests(tx, ids, now)
     _carry_accounts(tx, ids, keys, now)
-    _carry_asks(tx, ids)
-    _carry_cards(tx, ids, requests)
     _carry_people(tx, ids)
-    tx.wake("clock", "messages")
+    touched.note(tx, Touched(people=set(ids)))
     log = [AuditEntry("carried_over", OPERATOR, {"from": s.old, "to": s.new}) for s in pairs]
     audit.append(tx, [(None, entry) for entry in log], now)
 
@@ -153,25 +128,6 @@ def part(tx: Write, pairs: Sequence[Succession], now: datetime) -> None:
     sync.changed(tx, log, now, touching.done())
 
 
-def _carry_requests(tx: Write, ids: Mapping[PersonId, PersonId], now: datetime) -> list[RequestId]:
-    rows = list(tx.execute(_THEIRS, {"ids": list(ids)}).scalars())
-    for row in rows:
-        (known,) = facts.loaded(tx, [(row.id, row.version, row.body)])
-        request = known.renamed(ids)
-        row.requestor_id, row.grantee_id = request.requestor, request.grantee
-        row.body = dump_request(request) if known.readable else row.body
-        row.version, row.wake_at = known.version + 1, now
-        same = apply.same_as(request.grantee, request.flow, request.entitlements)
-        twin = select(col(RequestRow.id)).where(
-            col(RequestRow.fingerprint) == same, text(OPEN), col(RequestRow.id) != row.id
-        )
-        with tx.no_autoflush:
-            if tx.execute(twin).first() is None:
-                row.fingerprint = same
-        tx.flush()
-    return [RequestId(row.id or 0) for row in rows]
-
-
 def _carry_accounts(
     tx: Write, ids: Mapping[PersonId, PersonId], keys: KeyRing, now: datetime
 ) -> None:
@@ -184,38 +140,6 @@ def _carry_accounts(
             continue
         accounts.hand_over(tx, row, new, keys, now)
     tx.flush()
-
-
-def _carry_asks(tx: Write, ids: Mapping[PersonId, PersonId]) -> None:
-    both = aliased(AskRow)
-    for old, new in ids.items():
-        asked_too = exists().where(
-            col(both.request_id) == col(AskRow.request_id),
-            col(both.seat) == col(AskRow.seat),
-            col(both.person_id) == new,
-        )
-        tx.execute(delete(AskRow).where(col(AskRow.person_id) == old, asked_too))
-    rows = [{"of": old, "person_id": new} for old, new in ids.items()]
-    batch.change(tx, AskRow, rows, where={"person_id": "of"}, to=("person_id",))
-
-
-def _carry_cards(
-    tx: Write, ids: Mapping[PersonId, PersonId], requests: Sequence[RequestId]
-) -> None:
-    both = aliased(MessageRow)
-    for old, new in ids.items() if requests else ():
-        there = exists().where(
-            col(both.request_id) == col(MessageRow.request_id),
-            col(both.kind) == col(MessageRow.kind),
-            col(both.key) == col(MessageRow.key),
-            col(both.recipient) == new,
-        )
-        theirs = and_(
-            col(MessageRow.request_id).in_(requests), col(MessageRow.recipient) == old, ~there
-        )
-        in_order = select(col(MessageRow.id)).where(theirs).order_by(col(MessageRow.id))
-        cards = list(tx.execute(in_order.with_for_update(of=MessageRow)).scalars())
-        tx.execute(update(MessageRow).where(col(MessageRow.id).in_(cards)).values(recipient=new))
 
 
 def _carry_people(tx: Write, ids: Mapping[PersonId, PersonId]) -> None:

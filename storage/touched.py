@@ -198,8 +198,9 @@ def first(database: Database, now: datetime, but: int = 0) -> Change | None:
 def requests(session: Read, company: Company, change: Change) -> list[RequestId]:
     """Return the next live requests that it touches, or whose accounts it does, by their ids."""
     touched = change.touched
+    people = _known_as(company, touched.people)
     under = [of for of, r in company.revisions.items() if depends_on(r, touched.keys)]
-    parts = [*_of_people(touched.people), *_under(under), *_managed(company, touched.people)]
+    parts = [*_of_people(people), *_under(under), *_managed(company, touched.people)]
     if touched.everything:
         parts = [_live()]
     if touched.flows:
@@ -287,6 +288,11 @@ def _live() -> Select[Any]:
     return select(col(RequestRow.id)).where(text(LIVE))
 
 
+def _known_as(company: Company, people: Iterable[str]) -> set[str]:
+    """Return the people by all ids that they have or had: a request may name any of them."""
+    return {id_ for person in people for id_ in company.directory.known_as(PersonId(person))}
+
+
 def _of_people(people: Collection[str]) -> Iterable[Select[Any]]:
     """Select those that somebody of them made, receives, is asked about, or has decided."""
     if not people:
@@ -309,8 +315,8 @@ def _managed(company: Company, people: Collection[str]) -> Iterable[Select[Any]]
     under = [of for of, r in company.revisions.items() if asks_managers(r)] if people else []
     if not under:
         return
-    reports = {id_ for p in people for id_ in company.directory.reports(PersonId(p))}
-    if reports:
+    managed = (id_ for p in people for id_ in company.directory.reports(PersonId(p)))
+    if reports := _known_as(company, managed):
         theirs = or_(
             col(RequestRow.grantee_id).in_(reports), col(RequestRow.requestor_id).in_(reports)
         )

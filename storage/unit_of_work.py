@@ -65,7 +65,8 @@ class UnitOfWork:
         if id_ not in self._after:
             return NO_SUCH_REQUEST
         so_far = self._after[id_]
-        result = lifecycle.decide(so_far.request, command, self._facts(so_far.request), self._now)
+        request = so_far.request.renamed(self._company.directory.formerly)
+        result = lifecycle.decide(request, command, self._facts(request), self._now)
         if isinstance(result, Decision):
             self.rows += apply.weight(so_far.request, result)
             self._after[id_] = Decision(

@@ -39,7 +39,7 @@ def show(services: Services, person: Person, id_: RequestId) -> list[Credentials
 
     def change(tx: Write, company: Company, _: Person) -> list[Credentials] | Refusal:
         request = facts.request(tx, id_)
-        if request is None or request.grantee != person.id:
+        if request is None or request.grantee not in company.directory.known_as(person.id):
             return NOT_YOURS
         if request.state is not State.ACTIVE:
             return NOT_RUNNING
@@ -83,10 +83,11 @@ def reset(services: Services, person: Person, account: AccountId) -> list[Creden
         if of.integration not in services.connected:
             return OUT_OF_ORDER
         now = services.clock.now()
+        known_as = company.directory.known_as(person.id)
         mine = [
             r
-            for r in facts.of_person(tx, person.id, live=True)
-            if r.grantee == person.id
+            for r in facts.of_person(tx, person.id, known_as, live=True)
+            if r.grantee in known_as
             and r.state is State.ACTIVE
             and any(g.account == account for g in r.grants)
         ]

@@ -63,7 +63,8 @@ def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
         person = company.directory.get(parcel.recipient)
         scene = scenes.get(parcel.request) if parcel.request else None
         if scene:
-            scene = look.seen_by(scene, parcel.recipient, parcel.key)
+            viewer = person.id if person else parcel.recipient
+            scene = look.seen_by(scene, viewer, parcel.key)
         drawn[parcel.id] = Drawn(
             _message(parcel, scene),
             scene is None or _worth_posting(parcel, scene),

@@ -30,7 +30,7 @@ def my_access(services: Services, person: Person) -> list[Scene] | Refusal:
     """Return the requests, not yet over, that this person made or receives, the newest first."""
 
     def find(session: Read, company: Company, _: Person) -> list[Scene]:
-        found = facts.of_person(session, person.id, live=True)
+        found = facts.of_person(session, person.id, company.directory.had(person.id), live=True)
         drawn = drawable(session, services, company, found)
         return [seen_by(scene, person.id) for _, scene in drawn]
 
@@ -41,13 +41,14 @@ def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
     """Return the requests that wait for this person's decision, the oldest first."""
 
     def find(session: Read, company: Company, _: Person) -> list[Scene]:
-        found = [
-            r
-            for r in facts.waiting_for(session, person.id)
+        had = company.directory.had(person.id)
+        found = facts.waiting_for(session, person.id, had)
+        drawn = drawable(session, services, company, found)
+        return [
+            seen_by(scene, person.id)
+            for r, scene in drawn
             if r.state is State.PENDING and person.id not in {a.person for a in r.approvals}
         ]
-        drawn = drawable(session, services, company, found)
-        return [seen_by(scene, person.id) for _, scene in drawn]
 
     return read_as(services, person, find)
 
@@ -62,8 +63,9 @@ def concerned(services: Services, after: int) -> tuple[int, frozenset[PersonId]]
 def drawable(
     session: Read, services: Services, company: Company, requests: Collection[AccessRequest]
 ) -> list[tuple[AccessRequest, Scene]]:
-    """Add to requests what it takes to draw them."""
+    """Add to requests what it takes to draw them, by the ids that people have."""
     company = knowing(session, company, requests)
+    requests = [r.renamed(company.directory.formerly) for r in requests]
     wanted = {e for r in requests for e in r.entitlements}
     entitlements = facts.entitlements(session, company, wanted)
     return [

@@ -11,8 +11,8 @@ from engine.outcome import AuditEntry, Code, Refusal
 from engine.request import OPERATOR
 from engine.succession import Succession, as_known
 from manifests import Manifests
-from storage import audit, succession, sync
-from storage.bounds import parts
+from storage import audit, servers, succession, sync
+from storage.bounds import MOST_ROWS, parts
 from storage.database import Write
 from storage.secrets import KeyRing
 
@@ -121,7 +121,10 @@ def carry(desk: Desk, who: Carrying, keys: KeyRing) -> Refusal | None:
     for some in parts(who.others, most=succession.AT_ONCE):
         with desk.database.write() as tx:
             succession.part(tx, some, desk.clock.now())
-    for some in parts(who.carried, most=succession.AT_ONCE):
+    with desk.database.read() as session:
+        logins = len(servers.connections(session))  # of one person, at most
+    each = max(MOST_ROWS // succession.AT_ONCE, 3 + logins)
+    for some in parts(who.carried, lambda _: each):
         with desk.database.write() as tx:
             succession.carry(tx, some, keys, desk.clock.now())
     return None

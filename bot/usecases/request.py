@@ -87,7 +87,7 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     def find(session: Read, company: Company, now: Person) -> Refusal | None:
         if not company.policy.usable(now, now):
             return NOTHING_REQUESTABLE
-        return _full(session, services, now)
+        return _full(session, services, company, now)
 
     if refusal := read_as(services, person, find):
         return refusal
@@ -125,7 +125,7 @@ def again(services: Services, person: Person, id_: RequestId) -> tuple[Form, Pro
     """Return the form filled in with what an earlier request of theirs asked for."""
 
     def find(session: Read, company: Company, now: Person) -> Filled | Refusal:
-        if refusal := _full(session, services, now):
+        if refusal := _full(session, services, company, now):
             return refusal
         scene = look.scenes(session, services, company, [id_]).get(id_)
         return _as_before(scene if scene and _is_party(now, scene) else None)
@@ -153,8 +153,8 @@ def _as_before(scene: Scene | None) -> Filled:
     )
 
 
-def _full(session: Read, services: Services, person: Person) -> Refusal | None:
-    waiting = facts.open_by(session, person.id)
+def _full(session: Read, services: Services, company: Company, person: Person) -> Refusal | None:
+    waiting = facts.open_by(session, person.id, company.directory.had(person.id))
     return eligibility.too_many_open(waiting, services.open_submissions)
 
 
@@ -222,7 +222,7 @@ def submit(
             return filling.changed(draft)
         if same := facts.same(tx, apply.fingerprint(draft)):
             return _existing(tx, [same], existing=True)
-        return _full(tx, services, requestor) or Submitted(
+        return _full(tx, services, company, requestor) or Submitted(
             (apply.submit(tx, company, draft, key, services.clock.now()),)
         )
 
@@ -372,10 +372,11 @@ class _Filling:
     def _preview(self, flow: AccessFlow, entitlement: Entitlement) -> Preview:
         revision, me = flow.revision, self.person.id
         case = Case(revision, me, me, self.company.directory, self.company.admins)
+        had = self.company.directory.had(me)
         held = [
             (r.code, r.ends_at)
-            for r in facts.of_person(self.session, me, live=True)
-            if r.grantee == me and r.state is State.ACTIVE
+            for r in facts.of_person(self.session, me, had, live=True)
+            if r.grantee in {me, *had} and r.state is State.ACTIVE
             for g in r.grants
             if g.entitlement == entitlement.id and g.state is GrantState.HELD
         ]

@@ -113,7 +113,8 @@ def chosen(desk: Desk, code: str | None, person: str | None) -> list[AccessReque
     grantee = desk.by_email(person)
     if isinstance(grantee, Refusal):
         return grantee
-    return [r for r in live if r.grantee == grantee]
+    known_as = desk.company().directory.known_as(grantee)
+    return [r for r in live if r.grantee in known_as]
 
 
 def record(desk: Desk, requests: Sequence[AccessRequest], reason: str) -> Iterator[Recorded]:

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel, col
 import manifests
 from bot.usecases import discover, identity, plan, reconcile, revoke, sweep
 from bot.usecases.console import Desk
-from bot.usecases.people import accept
+from bot.usecases.people import accept, carry, look
 from bot.usecases.restored import restored
 from bot.usecases.take_in import take_in
 from engine.conditions import Comparator, Condition, ConditionGroup
@@ -456,3 +456,28 @@ def test_a_backup_is_put_back_with_much_that_may_have_been_extended(door, all_ad
         10 * all_administer
     )
     assert is_bounded(rows)
+
+
+def test_people_with_much_that_is_theirs_are_carried_over(door):
+    """All live requests that ten people had, or were asked about, were written at once."""
+    requests = [ask(door, MEMBERS[0], SLOW, n) for n in range(6)]
+    requests += [ask(door, who, SLOW) for who in MEMBERS[1:3]]
+    door.clock.move(15 * MINUTE)
+    door.work()
+    new = {p.id: PersonId(f"e-{p.id}") for p in MEMBERS}
+    listed = company()
+    people = tuple(replace(p, id=new.get(p.id, p.id)) for p in listed.people)
+    desk = Desk(door.database, door.services.companies, door.clock)
+    cards = count(door, MessageRow)
+
+    with written(door.database) as rows:
+        who = look(desk, replace(listed, people=people), [])
+        assert carry(desk, who, door.services.keys) is None
+        door.program.run_until_idle(["clock"])
+
+    for request in map(door.request, (r.id for r in requests)):
+        assert request.grantee in new.values()
+        assert set(request.asked).isdisjoint(new)
+    assert count(door, MessageRow, col(MessageRow.recipient).in_([*new])) == 0
+    assert count(door, MessageRow) == cards
+    assert is_bounded(rows, one=3 * CROWD_SIZE + 5)

@@ -4,18 +4,22 @@ from dataclasses import replace
 
 import pytest
 
+import manifests
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
-from bot.usecases import people
+from bot.usecases import people, revoke
 from bot.usecases.console import Desk
 from bot.usecases.take_in import take_in
+from bot.views import ids
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonStatus
 from engine.outcome import Card
+from engine.request import State
 from manifests import Manifests
 from storage import sync
 from storage.secrets import KeyRing, new_key
 from storage.tables import FlowRow, MessageRow
+from tests.support.door import COMPANY, modal
 from tests.support.stored import (
     ADA,
     ALICE,
@@ -163,3 +167,39 @@ def test_a_flow_that_names_somebody_by_the_id_they_had_comes_to_be_known(
 
 def who(id_) -> ConditionGroup:
     return ConditionGroup((Condition("user", Comparator.IS, (id_,)),))
+
+
+@pytest.fixture
+def migrated(door):
+    """The door, where everybody has a new id, and no loop has gone on since."""
+    listed = manifests.load(COMPANY)
+    new = tuple(replace(p, id=f"e-{p.id}", manager=None) for p in listed.people)
+    desk = Desk(door.database, door.services.companies, door.clock)
+    found = people.look(desk, replace(listed, people=new), [])
+    assert people.carry(desk, found, door.services.keys) is None
+    assert "e-marta" in door.services.company().directory.people
+    return door
+
+
+def test_people_have_what_is_theirs_before_the_loops_have_gone_on(migrated):
+    """The requests still name them by the ids that they had."""
+    door = migrated
+    running = next(r for r in door.requests() if r.state is State.ACTIVE)
+    waiting = next(r for r in door.requests() if r.state is State.PENDING)
+    assert (running.grantee, waiting.requestor) == ("marta", "anil")
+    (decides, *_) = (ask.person for ask in waiting.asks)
+    desk = Desk(door.database, door.services.companies, door.clock)
+
+    assert running.code in str(door.command("marta", "my").payload)
+    assert waiting.code in str(door.command("anil", "my").payload)
+    assert waiting.code in str(door.command(decides, "tasks").payload)
+    assert "Password:" in door.click("marta", ids.CREDENTIALS, str(running.id)).said
+    assert revoke.chosen(desk, None, door.person("e-marta").email) == [running]
+    assert not door.click(decides, ids.APPROVE, str(waiting.id)).errors
+    door.submit(decides, modal(ids.APPROVE_MODAL, str(waiting.id)))
+    door.click("marta", ids.RETURN, str(running.id))
+    door.work()
+
+    assert door.request(running.id).state is State.RETURNED
+    assert door.request(waiting.id).state is State.ACTIVE
+    assert {door.request(r.id).grantee for r in (running, waiting)} == {"e-marta", "e-anil"}

@@ -74,7 +74,7 @@ def test_a_migration_takes_nothing_from_anybody(told, tmp_path):
     done = bot.run("people", "carry", "--yes", "--not", "rowan@harbourpine.example").stdout
 
     assert "Somebody else: 1" in done
-    assert told.request(running.code).grantee == "e-kofi"
+    told.until(lambda: told.request(running.code).grantee == "e-kofi", "it has followed")
     assert told.request(running.code).state is State.ACTIVE
     told.decide(priya, waiting.code)
     told.wait(waiting.code, State.ACTIVE)

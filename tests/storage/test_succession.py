@@ -3,31 +3,43 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import col
 
 from engine.account import Done
-from engine.commands import Approve, Extend, Return
+from engine.commands import Approve, Cancel, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonId, PersonStatus, SlackAccount
-from engine.flow import ApprovalRule, ApproverGroup
-from engine.outcome import Decision
+from engine.flow import ApprovalRule, ApproverGroup, Quorum
+from engine.outcome import Code, Decision
 from engine.port import Secret
 from engine.request import State
 from engine.succession import Succession, SuccessionStatus, as_known, known_as
 from storage import accounts, apply, facts, succession, sync
-from storage.tables import AskRow, AuditRow, MessageRow, PersonRow
+from storage.tables import (
+    AskRow,
+    AuditRow,
+    ChangeRow,
+    DecisionRow,
+    MessageRow,
+    PersonRow,
+    RequestRow,
+)
 from tests.support.inside import counted
 from tests.support.stored import (
     ADA,
     ALICE,
     BOB,
     DAN,
+    DBAS,
     GROUPS,
     HOUR,
     PEOPLE,
     PG,
+    SAM,
+    SRES,
     WRITING,
+    is_in,
     person,
     reading,
     writing,
@@ -61,6 +73,12 @@ def take_in(stored, listed) -> list[Succession]:
 
 
 def carry(stored, found) -> None:
+    """Carry people over, and let the clock loop have their requests follow."""
+    carry_people(stored, found)
+    stored.tick()
+
+
+def carry_people(stored, found) -> None:
     stored.write(lambda tx, _: succession.carry(tx, found, stored.keys, stored.now))
 
 
@@ -267,6 +285,115 @@ def test_each_keeps_its_own_login_where_both_ids_have_one(stored):
     stored.pass_(5 * HOUR)
     stored.tick()
     stored.converge()
+    assert not any(stored.systems[PG].held.values())
+
+
+# --- before their requests have followed ----------------------------------------------------------
+
+
+def test_what_is_theirs_is_found_before_it_has_followed(stored):
+    running, waiting = stored.submit(), stored.submit("write on shop.orders", flow=WRITING)
+    stored.converge()
+    carry_people(stored, take_in(stored, moved()))
+
+    directory = stored.company().directory
+    with stored.database.read() as session:
+        mine = facts.of_person(session, *ids_of(directory, ALICE), live=True)
+        asked = facts.waiting_for(session, *ids_of(directory, DAN))
+        open_ = facts.open_by(session, *ids_of(directory, ALICE))
+    assert [r.id for r in mine] == [waiting.id, running.id]
+    assert [r.id for r in asked] == open_ == [waiting.id]
+    assert {r.grantee for r in mine} == {ALICE}
+
+
+def ids_of(directory, who):
+    return new(who), directory.had(new(who))
+
+
+def test_nobody_decides_their_own_before_it_has_followed(stored):
+    """The request names the former id, and who approves has the new one: they are one person."""
+    stored.take_in([replace(p, groups=p.groups | {DBAS}) if p.id == ALICE else p for p in PEOPLE])
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+    listed = [replace(p, groups=p.groups | {DBAS}) if p.id == new(ALICE) else p for p in moved()]
+    carry_people(stored, take_in(stored, listed))
+
+    refusal = stored.approve(waiting, new(ALICE))
+
+    assert refusal.code is Code.OWN_REQUEST
+    assert isinstance(stored.do(waiting, Cancel(new(ALICE))), Decision)
+    assert stored.again(waiting).grantee == new(ALICE)
+
+
+def cards(stored, request):
+    return sorted(
+        (m.recipient, m.kind) for m in stored.rows(MessageRow) if m.request_id == request.id
+    )
+
+
+def test_who_decides_before_it_has_followed_has_it_follow(stored):
+    """A decision would have sent everybody a second card, and left the first as it was."""
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+    stored.send()
+    before = cards(stored, waiting)
+    carry_people(stored, take_in(stored, moved()))
+
+    assert isinstance(stored.approve(waiting, new(DAN)), Decision)
+
+    again = stored.again(waiting)
+    assert (again.requestor, again.grantee, again.decided.by) == (new(ALICE), new(ALICE), new(DAN))
+    assert cards(stored, waiting) == [(new(who), kind) for who, kind in before]
+    asks = {(r.person_id, r.seat) for r in stored.rows(AskRow)}
+    assert asks == {(a.person, a.seat.key) for a in again.asks}
+    assert {r.person_id for r in stored.rows(DecisionRow)} == {new(DAN)}
+    assert [r.grantee_id for r in stored.rows(RequestRow)] == [new(ALICE)]
+
+
+def test_an_approval_that_was_given_before_counts_once(stored):
+    both = ApprovalRule(
+        (ApproverGroup("DBAs", is_in(DBAS)), ApproverGroup("SREs", is_in(SRES))), Quorum.ALL_OF
+    )
+    rules = writing(approval=both, escalation=None)
+    stored.write(lambda tx, _: sync.flows(tx, [(reading(), True), (rules, True)], stored.now))
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+    stored.approve(waiting, DAN)
+    carry(stored, take_in(stored, moved()))
+
+    assert {r.person_id for r in stored.rows(DecisionRow)} == {new(DAN)}
+    assert stored.approve(waiting, new(DAN)).code is Code.ALREADY_APPROVED
+    assert isinstance(stored.approve(waiting, new(SAM)), Decision)
+    stored.converge()
+    assert stored.again(waiting).state is State.ACTIVE
+
+
+def test_who_leaves_before_it_has_followed_loses_it(stored):
+    """Who has left is known by the new id alone; what is theirs may still name the former."""
+    running = stored.submit()
+    stored.converge()
+    listed = moved()
+    carry_people(stored, take_in(stored, listed))
+    with stored.database.write() as tx:
+        tx.execute(delete(ChangeRow))
+
+    take_in(stored, [p for p in listed if p.id != new(ALICE)])
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(running).state is State.REVOKED
+
+
+def test_what_cannot_be_read_keeps_its_names_and_comes_to_its_end(stored):
+    running = stored.submit()
+    stored.converge()
+    with stored.database.write() as tx:
+        tx.execute(update(RequestRow).values(body=[]))
+    carry(stored, take_in(stored, moved()))
+
+    stored.pass_(5 * HOUR)
+    stored.touch_everything()
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(running).state.final
     assert not any(stored.systems[PG].held.values())
 
 
