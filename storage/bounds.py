@@ -7,7 +7,7 @@ with what can be had on it. Of several, none is begun any more once there are so
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-MOST_ROWS = 500
+MOST_ROWS = 400
 
 T = TypeVar("T")
 

@@ -40,8 +40,8 @@ DEAD_AFTER = 3.0  # seconds without one
 TURN = 5.0  # seconds that a command keeps a process that starts from its SQLite file, at most
 WAIT_FOR_COMMANDS = 15.0  # seconds
 LOOK_EVERY = 0.05  # seconds
-TOMBSTONES = 400  # in one transaction
-DEAD = 400  # instances
+TOMBSTONES = 300  # in one transaction
+DEAD = 300  # instances
 PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file's lock
 
 

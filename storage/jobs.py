@@ -73,22 +73,29 @@ class Job:
 
 def schedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
     """Have the job run at that time; one that is planned already keeps its time."""
-    row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
-    batch.add(tx, JobRow, [row], key=("kind", "subject"))
+    schedule_each(tx, kind, [subject], at)
     tx.wake("jobs")
 
 
 def schedule_each(tx: Write, kind: JobKind, subjects: Iterable[str], at: datetime) -> None:
     """As `schedule`, for several. It wakes nobody: they are for later."""
-    rows = [{"kind": kind.value, "subject": s, "due_at": at, "attempts": 0} for s in subjects]
-    batch.add(tx, JobRow, rows, key=("kind", "subject"))
+    batch.add(tx, JobRow, _planned(kind, subjects, at), key=("kind", "subject"))
 
 
 def reschedule(tx: Write, kind: JobKind, subject: str, at: datetime) -> None:
     """Have the job run at that time and at no other."""
-    row: dict[str, object] = {"kind": kind.value, "subject": subject, "due_at": at, "attempts": 0}
-    batch.add(tx, JobRow, [row], key=("kind", "subject"), change=("due_at", "attempts"))
+    reschedule_each(tx, kind, [subject], at)
+
+
+def reschedule_each(tx: Write, kind: JobKind, subjects: Iterable[str], at: datetime) -> None:
+    """As `reschedule`, for several."""
+    rows = _planned(kind, subjects, at)
+    batch.add(tx, JobRow, rows, key=("kind", "subject"), change=("due_at", "attempts"))
     tx.wake("jobs")
+
+
+def _planned(kind: JobKind, subjects: Iterable[str], at: datetime) -> list[dict[str, object]]:
+    return [{"kind": kind.value, "subject": s, "due_at": at, "attempts": 0} for s in subjects]
 
 
 def due(

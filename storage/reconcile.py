@@ -26,8 +26,6 @@ from storage.types import among
 from storage.unit_of_work import UnitOfWork
 
 RESTORED = "restored"  # in the audit: the database was restored from a backup
-
-
 _TOLD = (
     select(col(MessageRow.key))
     .where(col(MessageRow.request_id) == 0, among(col(MessageRow.key), "keys"))

@@ -26,7 +26,7 @@ from storage.touched import Touched
 
 __all__ = ["Connection", "Plan", "closed", "connections", "known_as", "plan", "steps"]
 
-AT_ONCE = 400  # resources in one transaction, which others wait for
+AT_ONCE = 300  # resources in one transaction, which others wait for
 _BETWEEN = " (being replaced)"
 
 ServerStep = Callable[[Write], None]

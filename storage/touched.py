@@ -244,7 +244,8 @@ def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> 
 
 def _turn(change: Change, ids: Sequence[RequestId]) -> tuple[list[int], Sequence[int]]:
     """Return whose turn it is, and who of those that were locked waits for the next."""
-    return [*change.locked[:WOKEN], *ids], change.locked[WOKEN:]
+    again = WOKEN // 2 or 1
+    return [*change.locked[:again], *ids], change.locked[again:]
 
 
 def _look_at_accounts(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:

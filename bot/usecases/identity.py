@@ -13,7 +13,7 @@ from storage import sync
 from storage.company import Company
 from storage.database import Read, Write
 
-AT_ONCE = 100  # accounts in one transaction, which others wait for
+AT_ONCE = 75  # accounts in one transaction, which others wait for
 
 T = TypeVar("T")
 Profile = Mapping[str, Any]  # a user, as Slack gives it, marked if of another company

@@ -33,9 +33,8 @@ def systems(services: Services, those: Iterable[IntegrationId]) -> None:
     now = services.clock.now()
 
     def change(tx: Write, some: Iterable[IntegrationId]) -> None:
-        for id_ in some:
-            jobs.reschedule(tx, JobKind.DISCOVER, id_, now)
-            jobs.schedule(tx, JobKind.RECONCILE, id_, now + FIRST_RECONCILED_AFTER)
+        jobs.reschedule_each(tx, JobKind.DISCOVER, some, now)
+        jobs.schedule_each(tx, JobKind.RECONCILE, some, now + FIRST_RECONCILED_AFTER)
         tx.wake("access")
 
     for some in parts(sorted(those), lambda _: 2):

@@ -47,8 +47,7 @@ def restored(desk: Desk, systems: Systems) -> list[AccessRequest]:
         known = servers.connections(session)
     for some in parts(known):
         with desk.database.write() as tx:
-            for system in some:
-                jobs.reschedule(tx, JobKind.RECONCILE, system.id, now)
+            jobs.reschedule_each(tx, JobKind.RECONCILE, [system.id for system in some], now)
     with desk.database.write() as tx:
         audit.append(tx, [(None, AuditEntry(reconcile.RESTORED, OPERATOR))], now)
     return longer

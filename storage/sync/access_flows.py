@@ -23,7 +23,7 @@ from storage.tables import FlowRevisionRow, FlowRow
 from storage.touched import Touched
 from storage.types import among
 
-FLOWS_AT_ONCE = 25
+FLOWS_AT_ONCE = 15
 _FLOWS = select(
     col(FlowRow.name), col(FlowRow.active), col(FlowRow.deleted), col(FlowRevisionRow.body)
 ).outerjoin(

@@ -20,7 +20,7 @@ from storage.tables import IntegrationRow, ResourceRow
 from storage.touched import Touched
 from storage.types import among
 
-SYSTEMS_AT_ONCE = 25
+SYSTEMS_AT_ONCE = 15
 Listed = tuple[str, str, str, Mapping[str, Any]]  # id, name, kind, settings (secrets by reference)
 _HOW_MANY = select(func.count()).where(
     col(ResourceRow.integration_id) == bindparam("system"),

@@ -6,7 +6,17 @@ import pytest
 
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
-from bot.usecases.identity import INACTIVE, NO_ANSWER, NO_ONE, SUSPENDED, Unknown, hear, take, who
+from bot.usecases.identity import (
+    AT_ONCE,
+    INACTIVE,
+    NO_ANSWER,
+    NO_ONE,
+    SUSPENDED,
+    Unknown,
+    hear,
+    take,
+    who,
+)
 from bot.views import ids
 from engine.directory import PersonId, PersonStatus, SlackAccount
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
@@ -392,7 +402,7 @@ def test_a_thousand_new_accounts_are_tied_some_at_a_time(stored, services):
         tied = take(services, [profile(f"U-{p.id}", p.email) for p in crowd])
 
     assert tied == 1000
-    assert cost.transactions == 10
+    assert cost.transactions == -(-1000 // AT_ONCE)
     assert all(p.account for p in services.company().directory.people.values())
 
 
