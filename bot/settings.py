@@ -38,6 +38,7 @@ from bot.runtime.references import (
     Anew,
     BadEnvFileError,
     BadReferenceError,
+    env_fault,
     env_file,
     is_reference,
     resolve,
@@ -61,6 +62,8 @@ SECRETS = frozenset(
     }
 )
 A_WEEK = 7 * 24 * 60  # minutes
+# For the manifests: by default it would be another folder than the one that was meant.
+NOWHERE = {"manifests": Path(os.devnull)}
 ADDRESSES = frozenset({"database_url", "owner_url"})
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -102,12 +105,19 @@ class _Environment(EnvSettingsSource):
         return {name: value for name, value in named.items() if value and value.strip()}
 
 
+class _InEnvFile(_Environment):
+    """What stands in `.env`; nothing while it cannot be read."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        with suppress(BadEnvFileError):
+            return {k.lower(): v for k, v in env_file().items() if v.strip()}
+        return {}
+
+
 class StoreSettings(BaseSettings):
     """What the database needs, and no more: commands for when Slack is down go by these."""
 
-    model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
     database_url: str = Field(
         default="sqlite:///latchkey.db",
@@ -151,8 +161,8 @@ class StoreSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del env_settings, file_secret_settings
-        return init_settings, _Environment(settings_cls), dotenv_settings
+        del env_settings, dotenv_settings, file_secret_settings
+        return init_settings, _Environment(settings_cls), _InEnvFile(settings_cls)
 
     def database_url_now(self) -> str:
         """Return the database's address anew where it is a reference: the password may be new.
@@ -399,7 +409,10 @@ class _Sound(Settings):
 
 def load(**given: Any) -> Settings:  # noqa: ANN401  (any setting, as text)
     """Read the settings. Raises BadSettingsError, which names all that is wrong at once."""
-    return _load(Settings, given)
+    made = _load(Settings, given)
+    if fault := env_fault():
+        raise BadSettingsError(fault)
+    return made
 
 
 def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
@@ -414,6 +427,7 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
     except BadSettingsError:
         load()  # which names the rest, too
         raise
+    unread = {ENV_FILE: fault} if (fault := env_fault()) else {}
     try:
         whole = Settings()
     except ValidationError as found:
@@ -422,8 +436,10 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
             for fault in found.errors()
         }
         sound = _without(wrong.keys())
-        return sound, {**wrong, **sound.unusable_keys}
-    return whole, {**whole.missing_to_run(http=http), **whole.unusable_keys}
+        return sound, {**unread, **wrong, **sound.unusable_keys}
+    if unread and "manifests" not in whole.model_fields_set:
+        whole = whole.model_copy(update=NOWHERE)
+    return whole, {**unread, **whole.missing_to_run(http=http), **whole.unusable_keys}
 
 
 def load_to_examine() -> tuple[Settings, Mapping[str, str]]:
@@ -438,9 +454,9 @@ def _without(wrong: Collection[str]) -> Settings:
     if {"SLACK_BOT_TOKEN", "SLACK_API_URL"} & set(wrong):
         wrong = {*wrong, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"}
     sound = _load(_Sound, dict.fromkeys(wrong, ""))
-    # By default it would be another folder than the one that was meant.
-    nowhere = {"manifests": Path(os.devnull)} if "LATCHKEY_MANIFESTS" in wrong else {}
-    return sound.model_copy(update=nowhere)
+    meant = "LATCHKEY_MANIFESTS" not in wrong
+    meant = meant and ("manifests" in sound.model_fields_set or not env_fault())
+    return sound if meant else sound.model_copy(update=NOWHERE)
 
 
 def load_store() -> StoreSettings:
@@ -464,19 +480,19 @@ def load_owner() -> OwnerSettings:
 
 
 def _load(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:
+    """Read without `.env` if that cannot be read: as far as what is needed stands elsewhere."""
     try:
-        env_file()
-        return kind(**given)
-    except BadEnvFileError as fault:
-        raise BadSettingsError(str(fault)) from None
-    except OSError as fault:
-        raise BadSettingsError(f"{ENV_FILE} cannot be read: {fault.strerror}.") from None
+        made = kind(**given)
     except ValidationError as faults:
         named = {_field(fault["loc"])[0] for fault in faults.errors()}
         if named == {"SLACK_API_URL"} and not issubclass(kind, Settings):
             return _load(kind, {**given, "SLACK_API_URL": SLACK})  # it serves the sandbox alone
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
-        raise BadSettingsError("\n".join(lines)) from None
+        raise BadSettingsError("\n".join([*filter(None, [env_fault()]), *lines])) from None
+    if "database_url" not in made.model_fields_set and (fault := env_fault()):
+        # By default it would be another database than the one that was meant.
+        raise BadSettingsError(f"{fault}\nLATCHKEY_DATABASE_URL is missing, which may stand there.")
+    return made
 
 
 def unknown(referred: Iterable[str] = ()) -> list[str]:

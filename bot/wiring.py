@@ -78,7 +78,7 @@ def build(
     )
     vitals = Vitals()
     clients = clients or Clients.of(settings, vitals)
-    systems = Systems(lambda s: connect(s, settings.installation), vitals.faults)
+    systems = Systems(lambda s: connect(s, settings.installation, vitals.faults), vitals.faults)
     services = Services(
         database,
         Companies(),

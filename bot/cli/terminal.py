@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bot import settings
 from bot.runtime import redaction
+from bot.runtime.references import env_fault
 from bot.settings import BadSettingsError, KeySettings, StoreSettings
 from bot.usecases import console
 from bot.views.text import plain
@@ -69,6 +70,8 @@ def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Ite
     `records`: something may be written to the audit, without a key where the keys are others.
     """
     given = given or store()
+    if fault := env_fault():
+        say_fault(f"{fault} This goes on without it.")
     if isinstance(given, KeySettings):
         for fault in given.unusable_keys.values():
             say_fault(fault)

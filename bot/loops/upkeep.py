@@ -6,7 +6,8 @@ import structlog
 
 from bot.loops.follow import SystemsFollower
 from bot.loops.watch import Watch
-from bot.runtime.connectors import references
+from bot.runtime.connectors import UNREAD, references
+from bot.runtime.references import ENV_FILE, env_fault
 from bot.runtime.services import Services
 from bot.settings import unknown
 from bot.usecases import plan, systems
@@ -16,6 +17,10 @@ from bot.usecases.anchors import Anchors
 SETTINGS = (
     "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
     "and start it anew."
+)
+SECRETS = (
+    "Some secrets cannot be read any more. Latchkey goes on with what it read last: access ends on "
+    "time, until it is started anew or a password is changed. Mend this."
 )
 ADDRESSES = (
     "Nobody can reach Latchkey at some of its addresses. Access ends on time, and Latchkey goes on "
@@ -57,9 +62,18 @@ class Upkeep:
             self._begun = True
         self._watch.check()
         self._tell("settings", SETTINGS, [*self._faults.values()])
+        self._tell("secrets", SECRETS, self._unread_secrets())
         self._tell("addresses", ADDRESSES, self._missed())
         if self._follower:
             self._follower.follow()
+
+    def _unread_secrets(self) -> Sequence[str]:
+        faults, name = self._services.vitals.faults, f"{UNREAD}s in {ENV_FILE}"
+        if ENV_FILE not in self._faults and (fault := env_fault()):
+            faults.set(name, fault)
+        else:
+            faults.clear(name)
+        return [why for named, why in faults().items() if named.startswith(UNREAD)]
 
     def _tell(self, what: str, sentence: str, faults: Sequence[str]) -> None:
         if faults:

@@ -7,7 +7,6 @@ set up is out of order by itself.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from pkgutil import resolve_name
 from types import MappingProxyType
 
@@ -22,8 +21,18 @@ from engine.port import Connector, Secret, Unavailable
 from manifests.kinds import KINDS
 from storage.servers import Connection
 
-__all__ = ["RETRY", "Systems", "connect", "connect_all", "fault_of", "is_sound", "references"]
+__all__ = [
+    "RETRY",
+    "UNREAD",
+    "Systems",
+    "connect",
+    "connect_all",
+    "fault_of",
+    "is_sound",
+    "references",
+]
 
+UNREAD = "the secret"  # how the names of their faults begin
 RETRY = 10.0  # seconds after which one that could not be set up is tried again
 
 Connect = Callable[[Connection], Connected]
@@ -31,8 +40,11 @@ Connect = Callable[[Connection], Connected]
 log = structlog.get_logger()
 
 
-def connect(system: Connection, installation: str) -> Connected:
-    """Return a system with its connector. Raises BadReferenceError."""
+def connect(system: Connection, installation: str, faults: Faults | None = None) -> Connected:
+    """Return a system with its connector. Raises BadReferenceError.
+
+    `faults`: where it is said of a secret that it cannot be read any more.
+    """
     if system.kind in KINDS and not is_sound(system):
         raise BadReferenceError(
             f"what the database holds of {system.id} (table integration) cannot be used: "
@@ -40,7 +52,7 @@ def connect(system: Connection, installation: str) -> Connected:
         )
     of = Integration(system.id, system.name, system.kind)
     try:
-        return Connected(of, _connector(system, installation))
+        return Connected(of, _connector(system, installation, faults or Faults()))
     except BadReferenceError as fault:
         raise BadReferenceError(f"integrations.yaml: {system.id}: {fault}") from None
 
@@ -77,15 +89,14 @@ def references(systems: Iterable[Connection]) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
-def _connector(system: Connection, installation: str) -> Connector:
+def _connector(system: Connection, installation: str, faults: Faults) -> Connector:
     kind = KINDS.get(system.kind)
     if kind is None:
         raise BadReferenceError(f"there is no connector for {system.kind}")
     given: dict[str, object] = dict(system.settings)
     for name in kind.secrets:
         reference = str(given.get(name, ""))
-        resolve(reference)  # else it would be a system that does not answer
-        given[name] = partial(_secret, reference)
+        given[name] = _Known(reference, f"{UNREAD} of {system.id}", faults)
     make: Callable[..., Connector] = resolve_name(kind.connector)
     try:
         return make(installation=installation, **given)
@@ -93,11 +104,25 @@ def _connector(system: Connection, installation: str) -> Connector:
         raise BadReferenceError(f"{' or '.join(kind.secrets)}: {fault}") from None
 
 
-def _secret(reference: str) -> Secret:
-    try:
-        return Secret(resolve(reference))
-    except BadReferenceError as fault:
-        raise Unavailable(f"the secret that it needs is missing: {fault}") from None
+class _Known:
+    """A secret, read anew at each connection. While it cannot be, it is what was read last.
+
+    Raises BadReferenceError if it cannot be read at first: else it would be a system that does not
+    answer.
+    """
+
+    def __init__(self, reference: str, name: str, faults: Faults) -> None:
+        self._reference, self._name, self._faults = reference, name, faults
+        self._last = Secret(resolve(reference))
+
+    def __call__(self) -> Secret:
+        try:
+            self._last = Secret(resolve(self._reference))
+        except BadReferenceError as fault:
+            self._faults.set(self._name, f"{self._name} cannot be read any more: {fault}")
+        else:
+            self._faults.clear(self._name)
+        return self._last
 
 
 def fault_of(system: IntegrationId) -> str:

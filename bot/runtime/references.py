@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -20,6 +21,7 @@ from storage import files
 ENV_FILE = ".env"
 MOST = 1 << 16  # bytes of a file
 WITHIN = 1.0  # seconds that a file may take that was read before
+FIRST_WITHIN = 10.0  # seconds that `.env` may take at first
 
 _pipes: dict[str, bytes] = {}  # what came through one comes once
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -35,18 +37,79 @@ class BadEnvFileError(LatchkeyError):
 
 
 def env_file() -> Mapping[str, str]:
-    """Return what stands in `.env`; nothing where there is none. Raises BadEnvFileError."""
-    file = Path(ENV_FILE)
-    try:
-        if not file.exists() or file.is_dir():
-            return {}
-        if fault := files.exposed(file):
-            raise BadEnvFileError(f"{file} is not read. {fault}")
-        return {name: value or "" for name, value in dotenv_values(file, encoding="utf-8").items()}
-    except OSError as fault:
-        raise BadEnvFileError(f"{file} cannot be read: {fault.strerror}.") from None
-    except UnicodeDecodeError:
-        raise BadEnvFileError(f"{file} is not UTF-8: save it as UTF-8.") from None
+    """Return what stands in `.env`, or stood there when it could be read last.
+
+    Nothing where there is none. Raises BadEnvFileError where it could not be read yet.
+    """
+    return _the_env_file().read()
+
+
+def env_fault() -> str:
+    """Return why `.env` cannot be read now, and how to cure it; empty: it can, or there is none."""
+    file = _the_env_file()
+    with suppress(BadEnvFileError):
+        file.read()
+    return file.fault
+
+
+class _EnvFile:
+    """Reads `.env` in a thread: a pipe that gives nothing, or a disk that hangs, keeps one, and
+    holds up who asks for some seconds once.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._under_way: threading.Thread | None = None
+        self._found: Mapping[str, str] | None = None
+        self.fault = ""
+
+    def read(self) -> Mapping[str, str]:
+        with self._lock:
+            begins = self._under_way is None or not self._under_way.is_alive()
+            if self._under_way is None or begins:
+                self._under_way = threading.Thread(target=self._look, name=ENV_FILE, daemon=True)
+                self._under_way.start()
+            reading = self._under_way
+        if begins:
+            reading.join(FIRST_WITHIN if self._found is None else WITHIN)
+        if reading.is_alive():
+            said = "it is a pipe that nobody fills, or its disk hangs"
+            self.fault = f"{self._file.name} gives nothing: {said}."
+        if self._found is None:
+            raise BadEnvFileError(self.fault)
+        return self._found
+
+    def _look(self) -> None:
+        try:
+            self._found, self.fault = self._parsed(), ""
+        except BadEnvFileError as fault:
+            self.fault = str(fault)
+
+    def _parsed(self) -> Mapping[str, str]:
+        name = self._file.name
+        try:
+            if not self._file.exists() or self._file.is_dir():
+                return {}
+            if fault := files.exposed(self._file):
+                raise BadEnvFileError(f"{name} is not read. {fault}")
+            raw = _read(self._file)
+            if len(raw) > MOST:
+                raise BadEnvFileError(f"{name} is not read: it is over {MOST:,} bytes.")
+            named = dotenv_values(stream=StringIO(raw.decode("utf-8-sig")))
+        except OSError as fault:
+            raise BadEnvFileError(f"{name} cannot be read: {fault.strerror}.") from None
+        except UnicodeDecodeError:
+            raise BadEnvFileError(f"{name} is not UTF-8: save it as UTF-8.") from None
+        return {name: value or "" for name, value in named.items()}
+
+
+_env_files: dict[Path, _EnvFile] = {}
+
+
+def _the_env_file() -> _EnvFile:
+    file = Path(ENV_FILE).absolute()
+    return _env_files.setdefault(file, _EnvFile(file))
 
 
 class Anew:

@@ -41,6 +41,7 @@ class Bot:
         self._command = ["run", "--http"] if http else ["run"]
         own = {"LATCHKEY_HTTP": listen, "LATCHKEY_PROBES": probes}
         self.env = {**os.environ, **env, **{k: v for k, v in own.items() if v}}
+        self.cwd = Path(__file__).parents[2]  # where `.env` would be
         self._log = log
         self._told = log.with_suffix(".out")
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +61,7 @@ class Bot:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "bot", *self._command],
                 env=self.env,
-                cwd=Path(__file__).parents[2],
+                cwd=self.cwd,
                 stdout=told,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for whoever started this, who stops it
@@ -97,7 +98,7 @@ class Bot:
         return subprocess.run(  # noqa: S603  (our own program)
             [sys.executable, "-m", "bot", *arguments],
             env={**self.env, "COLUMNS": "200"},
-            cwd=Path(__file__).parents[2],
+            cwd=self.cwd,
             capture_output=True,
             text=True,
             check=False,

@@ -1,5 +1,6 @@
 """Connected systems of a running process: as stored, each by itself, whoever stored it."""
 
+import re
 import threading
 import tomllib
 from datetime import timedelta
@@ -170,15 +171,25 @@ def test_why_one_cannot_be_set_up_is_said(monkeypatch, kind, dsn, why):
     assert "swordfish" not in str(fault.value)
 
 
-def test_a_secret_that_is_gone_at_a_connection_is_a_fault_that_may_pass(tmp_path):
-    """It was read once, at the start."""
-    file = tmp_path / "dsn"
+def test_a_secret_that_cannot_be_read_any_more_is_what_it_was(tmp_path):
+    """Access stayed after its end, though the process knew the secret, and no probe named it."""
+    file, faults = tmp_path / "dsn", Faults()
     file.write_text("host=127.0.0.1 port=1 user=x password=y")
-    made = connect(Connection(ONE, "One", "postgresql", {"dsn": f"file:{file}"}, ""), "latchkey")
+    system = Connection(ONE, "One", "postgresql", {"dsn": f"file:{file}"}, "")
+    made = connect(system, "latchkey", faults)
     file.unlink()
 
-    with pytest.raises(Unavailable, match=r"dsn cannot be read: No such file"):
+    with pytest.raises(Unavailable, match="port 1 failed: Connection refused"):
         made.connector.server()
+    (said,) = faults().values()
+    assert re.match(
+        "the secret of one cannot be read any more: .*dsn cannot be read: No such", said
+    )
+
+    file.write_text("host=127.0.0.1 port=2 user=x password=y")
+    with pytest.raises(Unavailable, match="port 2 failed: Connection refused"):
+        made.connector.server()
+    assert not faults()
 
     file.write_text("swordfish swordfish")
     with pytest.raises(Unavailable, match="address of the PostgreSQL server cannot be read"):

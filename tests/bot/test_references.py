@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
-from bot.runtime.references import BadReferenceError, resolve
+from bot.runtime import references
+from bot.runtime.references import MOST, BadReferenceError, env_fault, resolve
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("text", ["s3cret", "s3cret\n", " s3cret \r\n", "pass ß wörd\n"])
@@ -84,6 +86,52 @@ def test_an_env_file_that_others_can_write_feeds_nothing(env_file):
 
     with pytest.raises(BadReferenceError, match=r"\.env is not read\. Others can write"):
         resolve("env:A_SECRET")
+
+
+def another_encoding(file):
+    file.write_bytes(b"A_SECRET=other\n# caf\xe9\n")
+
+
+def open_to_others(file):
+    file.write_text("A_SECRET=other\n")
+    file.chmod(0o666)
+
+
+def too_long(file):
+    file.write_text("A_SECRET=other\n#" + MOST * "x")
+
+
+def a_pipe(file):
+    file.unlink()
+    os.mkfifo(file, 0o600)
+
+
+@pytest.mark.parametrize("spoil", [another_encoding, open_to_others, too_long, a_pipe])
+def test_what_the_env_file_said_stays_while_it_cannot_be_read(env_file, monkeypatch, spoil):
+    """A secret that was known was given up: what it takes to end access was not there."""
+    monkeypatch.setattr(references, "WITHIN", 0.05)
+    assert resolve("env:A_SECRET") == "from-the-file"
+    assert not env_fault()
+
+    spoil(env_file)
+    assert resolve("env:A_SECRET") == "from-the-file"
+    assert env_fault().startswith(".env ")
+
+
+def test_a_pipe_that_nobody_fills_holds_up_once_and_one_that_is_filled_is_read(
+    env_file, monkeypatch
+):
+    """Every command hung, without a word."""
+    monkeypatch.setattr(references, "FIRST_WITHIN", 0.05)
+    a_pipe(env_file)
+    with pytest.raises(BadReferenceError, match=r"\.env gives nothing: it is a pipe"):
+        resolve("env:A_SECRET")
+
+    with env_file.open("w") as pipe:
+        pipe.write("A_SECRET=through-the-pipe\n")
+    assert wait_until(lambda: not env_fault(), "it is read")
+    assert resolve("env:A_SECRET") == "through-the-pipe"
+    assert resolve("env:A_SECRET") == "through-the-pipe"
 
 
 @pytest.mark.parametrize(

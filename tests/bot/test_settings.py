@@ -2,6 +2,8 @@
 
 import os
 import threading
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -348,6 +350,44 @@ def test_a_file_that_others_can_write_is_not_read(env_file, give_away, opens):
 
     with pytest.raises(BadSettingsError, match=r"^\.env is not read\. .*(chmod|belongs|remove)"):
         settings.load()
+
+
+@pytest.fixture
+def unreadable(env_file):
+    env_file.write_bytes(b"LATCHKEY_INSTALLATION=from-the-file\n# caf\xe9\n")
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_what_stands_in_the_environment_is_enough_where_the_env_file_cannot_be_read():
+    """`run` and `revoke` gave up, whatever the file was there for."""
+    sound, faults = settings.load_sound(http=False)
+
+    assert sound.installation == "latchkey"
+    assert faults == {".env": ".env is not UTF-8: save it as UTF-8."}
+    assert settings.load_store().database_url == GOOD["LATCHKEY_DATABASE_URL"]
+    assert settings.load_keys().key_ring
+
+
+@pytest.mark.usefixtures("unreadable")
+@pytest.mark.parametrize(
+    "load", [settings.load_store, settings.load_keys, partial(settings.load_sound, http=False)]
+)
+def test_no_other_database_is_taken_for_the_one_that_the_env_file_may_name(monkeypatch, load):
+    monkeypatch.delenv("LATCHKEY_DATABASE_URL")
+
+    with pytest.raises(BadSettingsError, match=r"\.env is not UTF-8[^\n]*\nLATCHKEY_DATABASE_URL"):
+        load()
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_no_other_folder_is_taken_for_the_one_that_the_env_file_may_name(monkeypatch):
+    monkeypatch.delenv("LATCHKEY_MANIFESTS", raising=False)
+    sound, _ = settings.load_sound(http=False)
+    assert sound.manifests == Path(os.devnull)
+
+    monkeypatch.setenv("LATCHKEY_MANIFESTS", "company")
+    sound, _ = settings.load_sound(http=False)
+    assert sound.manifests == Path("company")
 
 
 def test_no_emergency_command_needs_slacks_address(monkeypatch):

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from bot.sandbox.house import COMPANY, Bot
 from engine.request import State
+from storage import servers
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.story import STOCK, ready, story
 
@@ -47,13 +48,16 @@ class Place:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
 
-    def furnish(self, more: str = "") -> None:
-        """Put the sample company there, as a set that was never there before."""
+    def furnish(self, more: str = "", secret: str = "") -> None:
+        """Put the sample company there, as a set that was never there before.
+
+        `secret` says where the address of its PostgreSQL stands.
+        """
         number = next(self._numbers)
         version = self.folder.with_name(f"v{number}")
         shutil.copytree(COMPANY, version)
         file = version / "integrations.yaml"
-        text = file.read_text().replace("env:LATCHKEY_SANDBOX_PG", f"file:{self.dsn}")
+        text = file.read_text().replace("env:LATCHKEY_SANDBOX_PG", secret or f"file:{self.dsn}")
         file.write_text(f"{text}# {number}\n")
         (version / "flows.yaml").write_text((version / "flows.yaml").read_text() + more)
         self.folder.mkdir(exist_ok=True)
@@ -204,6 +208,84 @@ def test_a_setting_that_cannot_be_used_does_not_keep_access_alive(told, monkeypa
     assert not told.works(login)
     assert viktor.wait_message(f"{name}: ")
     assert sum(f"{name}: " in m.text for m in viktor.messages()) == 1
+
+
+@pytest.fixture
+def env_file(told, tmp_path):
+    """`.env` in the folder that the bot runs in from now on."""
+    tmp_path.chmod(0o700)
+    file, bot = tmp_path / ".env", told.house.bot
+    file.write_text("")
+    file.chmod(0o600)
+    before, bot.cwd = bot.cwd, tmp_path
+    yield file
+    bot.stop()
+    bot.cwd = before
+    bot.start()
+    ready(told)
+
+
+def another_encoding(file):
+    file.write_bytes(file.read_bytes() + b"# caf\xe9\n")
+
+
+def open_to_others(file):
+    file.chmod(0o666)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("spoil", [another_encoding, open_to_others])
+def test_a_fault_in_the_env_file_takes_no_secret_away(told, place, env_file, spoil):
+    """A letter in a comment: an open session read on after its end, and no probe said why."""
+    marta, viktor = told.person("marta"), told.person("viktor")
+    env_file.write_text(f"OF_ORDERS={place.dsn.read_text()}\n")
+    place.furnish(secret="env:OF_ORDERS")
+    told.until(lambda: "OF_ORDERS" in str(systems(told)), "it is taken in")
+    restart(told)
+    request = direct(told, marta)
+    login = told.credentials(marta, request.code)
+
+    with told.log_in(login) as session:
+        spoil(env_file)
+        told.until(lambda: ".env" in str(probed(told)["faults"]), "it is said")
+        told.house.sandbox.advance(31 * 60)
+        told.wait(request.code, State.EXPIRED)
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("select 1")
+    assert not told.works(login)
+    assert viktor.wait_message(".env")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("spoil", [another_encoding, open_to_others])
+def test_an_env_file_that_cannot_be_read_keeps_nothing_from_ending(told, env_file, spoil):
+    """`run` and `revoke` gave up, though all that they need stood in the environment."""
+    marta, kofi = told.person("marta"), told.person("kofi")
+    requests = direct(told, marta), direct(told, kofi)
+    logins = [told.credentials(p, r.code) for p, r in zip((marta, kofi), requests, strict=True)]
+    told.house.bot.stop()
+    spoil(env_file)
+
+    revoked = told.house.bot.run("revoke", requests[0].code, "--wait", "30")
+    assert revoked.returncode == 0, revoked.stderr
+    assert ".env" in revoked.stderr
+    assert not told.works(logins[0])
+
+    told.house.bot.start()
+    ready(told)
+    told.house.sandbox.advance(31 * 60)
+    told.wait(requests[1].code, State.EXPIRED)
+    assert not told.works(logins[1])
+    assert ".env" in probed(told)["faults"]["settings .env"]
+
+
+def probed(told):
+    return {"faults": {}, **httpx.get(f"{told.house.probes}/readyz", trust_env=False).json()}
+
+
+def systems(told):
+    with told.desk.database.read() as session:
+        return servers.connections(session)
 
 
 @pytest.mark.timeout(300)

@@ -123,12 +123,12 @@ class Forked(Bot):
             log=str(self._log),
             told=str(self._told),
             command=self._command,
-            cwd=str(ROOT),
+            cwd=str(self.cwd),
         )
         self._process = Child(self._nursery, pid)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._nursery.run(*arguments, env={**self.env, "COLUMNS": "200"})
+        return self._nursery.run(*arguments, env={**self.env, "COLUMNS": "200"}, cwd=self.cwd)
 
 
 @cache
