@@ -32,6 +32,7 @@ class Difference:
     """What is new in a reading of everybody. Who loses something is the first among `changed`."""
 
     changed: Sequence[Person]
+    returned: Collection[PersonId]  # those of them whose id had given way to another
     left: Sequence[PersonId]
     moved: Mapping[PersonId, str]  # the new addresses
     freed: Mapping[PersonId, str]  # those of them that people who have left still had
@@ -69,6 +70,7 @@ def compare(
     wanted = {str(g.id): (g.source, g.name) for g in groups}
     return Difference(
         sorted(changed, key=lambda p: p.id not in dropped),
+        {p.id for p in changed if p.id in known and known[p.id].successor is not None},
         leaving,
         moved,
         freed(known.values(), moved),

@@ -246,7 +246,10 @@ def _take_in(
     touching = Touching(rows.values())
     for one in part.people:
         if isinstance(one, Person):
-            _store_person(tx, rows.get(one.id), one, now, lost, burdened=burdened)
+            row = rows.get(one.id)
+            if row and row.successor and one.id not in of.returned:
+                continue  # carried over since it was compared: they are listed by the other id
+            _store_person(tx, row, one, now, lost, burdened=burdened)
         elif _let_go(rows[one], now):
             left.append(one)
     touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)

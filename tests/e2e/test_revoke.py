@@ -165,6 +165,7 @@ def test_all_ends_though_nobody_hears_of_it(told, tmp_path, unheard):
 
 
 @on_sqlite
+@pytest.mark.timeout(300)
 def test_a_revoke_that_is_suspended_is_named_to_the_next_one(told, proxy, tmp_path):
     """It was called a Latchkey process that is alive, by the heartbeat of one that was dead."""
     request = told.active(told.person("marta"), told.person("priya"))

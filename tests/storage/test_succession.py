@@ -210,6 +210,22 @@ def test_after_the_carrying_over_the_same_people_change_nothing(stored):
     assert stored.company().epoch == epoch
 
 
+def test_an_intake_that_was_compared_before_takes_no_new_id_away(stored):
+    """It wrote what it had to say of the former id, which was somebody's again."""
+    before = [replace(p, name=f"{p.name} Again") for p in PEOPLE]
+    with stored.database.read() as session:
+        compared = sync.compare(session, before, GROUPS)
+    carry(stored, take_in(stored, moved(ALICE)))
+
+    for step in compared.steps(stored.now):
+        stored.write(lambda tx, _, step=step: step(tx))
+
+    directory = stored.company().directory
+    assert directory.get(ALICE).id == new(ALICE)
+    assert directory.get(ALICE).active
+    assert directory.get(BOB).name.endswith(" Again")
+
+
 def test_the_migration_is_undone_as_it_was_done(stored):
     request = stored.submit()
     stored.converge()
