@@ -24,7 +24,7 @@ from bot.operations import open_files
 from bot.runtime.faults import Faults
 from engine.errors import LatchkeyError
 
-WITHIN = 5.0  # seconds for a head, for a body, for taking in an answer, until the next request
+WITHIN = 5.0  # seconds for a head, for a body, for taking in an answer
 ANSWER_WITHIN = 30.0  # seconds, which no answer takes
 LARGEST_HEAD = 16 * 1024  # bytes
 BACKLOG = 512  # connections that the system holds back: they cost this process nothing
@@ -242,6 +242,8 @@ class Server:
                 lifespan="off",
                 ws="none",
                 server_header=False,
+                # Who kept one would post into it while it is closed: that click would be lost.
+                headers=[("Connection", "close")],
                 timeout_graceful_shutdown=2,
             ),
             most or open_files.for_a_door(),

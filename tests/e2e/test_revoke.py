@@ -20,6 +20,7 @@ from tests.support.story import STOCK, ready
 NEEDED = ("LATCHKEY_DATABASE_URL", "LATCHKEY_KEYS", "LATCHKEY_INSTALLATION", "LATCHKEY_SANDBOX_PG")
 
 
+pytestmark = pytest.mark.timeout(300)  # some wait for two commands, one after the other
 on_sqlite = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 
 
@@ -165,7 +166,6 @@ def test_all_ends_though_nobody_hears_of_it(told, tmp_path, unheard):
 
 
 @on_sqlite
-@pytest.mark.timeout(300)
 def test_a_revoke_that_is_suspended_is_named_to_the_next_one(told, proxy, tmp_path):
     """It was called a Latchkey process that is alive, by the heartbeat of one that was dead."""
     request = told.active(told.person("marta"), told.person("priya"))
