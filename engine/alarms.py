@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from engine.audit import Anchor
+from engine.audit import Anchor, Written
 from engine.convergence.values import Account, Alarm
 from engine.directory import Person, PersonId
 from engine.duration import in_words
@@ -272,6 +272,13 @@ def unread_request(request: RequestId) -> str:
         f"What is stored of {code} cannot be read. Nothing more is given by it, and nobody can "
         "decide on it; access that it gave ends when the audit says, and at once where that does "
         f"not say. To end it before: latchkey revoke {code}"
+    )
+
+
+def unread_entry(entry: Written) -> str:
+    return (
+        f"The audit's {entry.named} is not as Latchkey writes it ({', '.join(entry.unread)}): "
+        "somebody has changed it. Look at all of it: latchkey audit verify"
     )
 
 

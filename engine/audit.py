@@ -75,7 +75,10 @@ Keys = Mapping[str, AuditKey]  # by their ids
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An entry as it is stored. What of it is `unread` is what stands there, as text."""
+    """An entry as it is stored. `unread`: the columns that are not as Latchkey writes them.
+
+    What stands there instead is given as text, as far as it cannot be read for what it should be.
+    """
 
     seq: int
     at: str  # ISO 8601, UTC
@@ -240,7 +243,7 @@ class Chain:
         elif next_ > first:
             yield f"entries {first} to {next_ - 1} are missing: the next is {next_}"
         if entry.unread:
-            yield f"{entry.named}: what it says cannot be read ({', '.join(entry.unread)})"
+            yield f"{entry.named} is not as Latchkey writes it ({', '.join(entry.unread)})"
         elif entry.hash != _hash_of(last.hash, entry):
             yield f"{entry.named} was changed, or one before it"
         if entry.unread or entry.hash != _hash_of(last.hash, entry):

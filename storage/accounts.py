@@ -101,6 +101,13 @@ _LOCKED = (
     .order_by(col(AccountRow.id))
     .with_for_update(key_share=True, of=AccountRow)  # a new grant may point to it meanwhile
 )
+_KEPT = select(
+    col(AccountRow.id),
+    col(AccountRow.integration_id),
+    col(AccountRow.person_id),
+    col(AccountRow.secret),
+    col(AccountRow.proof),
+).where(or_(col(AccountRow.secret).is_not(None), col(AccountRow.proof).is_not(None)))
 _OPEN = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
     among(col(GrantRow.account_id), "accounts"), col(GrantRow.open)
 )
@@ -311,6 +318,24 @@ def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.proof, _about_proof(row)) if row.proof else None
 
 
+def opened(session: Read, keys: KeyRing) -> bool | None:
+    """Tell whether these keys open one of the passwords that are kept; None: none is kept."""
+    kept = [
+        AccountRow(
+            id=id_,
+            integration_id=integration,
+            person_id=person,
+            login="",
+            secret=secret,
+            proof=proof,
+        )
+        for id_, integration, person, secret, proof in session.ask(_KEPT)
+    ]
+    if not kept:
+        return None
+    return any(open_secret(row, keys) or open_proof(row, keys) for row in kept)
+
+
 def load(row: AccountRow, keys: KeyRing, kind: SystemTraits | None = None) -> Account:
     """Return what a row means. `kind` None: its system is not connected, or does not matter."""
     return Account(
@@ -483,4 +508,4 @@ def _about_proof(row: AccountRow) -> str:
 
 def _identity(row: AccountRow, what: str) -> str:
     # JSON keeps the parts apart, whatever stands in them.
-    return json.dumps(["account", row.id, row.integration_id, row.person_id, what])
+    return json.dumps(["account", row.id, row.integration_id, row.person_id, what], default=repr)

@@ -5,26 +5,29 @@ goes on: the duty to end access does not wait for it.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import BigInteger, Text, bindparam, cast, exists, func, select, update
 from sqlalchemy.orm import aliased
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
+from engine import alarms
 from engine import audit as chain
 from engine.audit import ENTRY, HEAD, Anchor, AuditKey, Chain, Head, Keys, Written
 from engine.directory import PersonId
 from engine.outcome import AuditEntry
-from engine.request import RequestId
+from engine.request import RequestId, code_of
 from storage import batch
 from storage.codec import fields_of
 from storage.database import Read, Write
-from storage.tables import AuditHead, AuditRow
+from storage.tables import AuditHead, AuditRow, FlowRow, IntegrationRow, RequestRow
+from storage.types import among, as_kept, read_json
 
 PAGE = 1000  # entries that are in memory at once
+NAMED = 5  # requests of a finding
 
 _LAST = 2**31 - 1  # the greatest number that PostgreSQL has room for
 _ONE = col(AuditHead.id) == 1
@@ -63,14 +66,31 @@ log = structlog.get_logger()
 # A driver gives nothing of a page if there is one moment in it that Python has none for.
 _WRITTEN = select(
     col(AuditRow.seq),
-    cast(col(AuditRow.at), Text),
-    cast(col(AuditRow.actor), Text),
-    cast(col(AuditRow.action), Text),
+    as_kept(col(AuditRow.at)),
+    as_kept(col(AuditRow.actor)),
+    as_kept(col(AuditRow.action)),
     col(AuditRow.request_id),
-    col(AuditRow.body),
-    cast(col(AuditRow.hash), Text),
-    cast(col(AuditRow.key), Text),
-    cast(col(AuditRow.mac), Text),
+    as_kept(col(AuditRow.body)),
+    as_kept(col(AuditRow.hash)),
+    as_kept(col(AuditRow.key)),
+    as_kept(col(AuditRow.mac)),
+)
+_OF_REQUESTS = _WRITTEN.where(among(col(AuditRow.request_id), "ids")).order_by(col(AuditRow.seq))
+_LAST_TIME = (
+    select(col(AuditRow.seq), cast(col(AuditRow.at), Text))
+    .order_by(col(AuditRow.seq).desc())
+    .limit(1)
+)
+# Moments that Python has, too: a reckoning in SQL with others would fail, or go by them.
+HAS_MOMENT = col(AuditRow.at).between(
+    datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+)
+# What is stored in one transaction with an entry that says so, as requests are.
+_AUDITED = (FlowRow, IntegrationRow)
+_UNTOLD = (
+    select(col(RequestRow.id))
+    .where(~exists().where(col(AuditRow.request_id) == col(RequestRow.id)))
+    .order_by(col(RequestRow.id))
 )
 _TIMES = select(cast(col(AuditRow.at), Text)).order_by(col(AuditRow.seq).desc()).limit(PAGE)
 
@@ -180,7 +200,7 @@ def written(
     page = query.where(col(AuditRow.seq) > after) if after else query
     while rows := session.execute(page).all():
         for row in rows:
-            yield _written(row)
+            yield _written(session, row)
         page = query.where(col(AuditRow.seq) > rows[-1].seq)
 
 
@@ -189,16 +209,41 @@ def newest(session: Read) -> int:
     return session.execute(select(func.max(col(AuditRow.seq)))).scalar() or 0
 
 
-def newest_key(session: Read) -> str | None:
-    """Return the key that proves the newest of the entries that are proven; None: none is."""
-    query = select(col(AuditRow.key)).where(col(AuditRow.key) != "")
-    return session.execute(query.order_by(col(AuditRow.seq).desc()).limit(1)).scalar()
+def proven(session: Read, keys: Keys) -> bool | None:
+    """Tell whether one of these keys has made a MAC that is here; None: no entry names a key.
+
+    The newest is looked at first, and then all: what none of them made says nothing of them, as
+    whoever may write to the database can put it there.
+    """
+    head = _head(session)
+    if head.is_place and _made(keys, head.mac, HEAD, head.seq, head.hash):
+        return True
+    under = (
+        select(col(AuditRow.seq), cast(col(AuditRow.hash), Text), cast(col(AuditRow.mac), Text))
+        .where(cast(col(AuditRow.key), Text).in_(list(keys)))
+        .order_by(col(AuditRow.seq).desc())
+        .limit(PAGE)
+    )
+    page = under
+    while rows := session.execute(page).all():
+        if any(_made(keys, mac, ENTRY, hash_) for _, hash_, mac in rows):
+            return True
+        page = under.where(col(AuditRow.seq) < rows[-1].seq)
+    keyed = select(col(AuditRow.seq)).where(col(AuditRow.key) != "").limit(1)
+    return None if session.execute(keyed).first() is None else False
 
 
-def of_request(session: Read, request: RequestId) -> list[AuditRow]:
-    """Return the entries of one request, in their order."""
-    query = select(AuditRow).where(col(AuditRow.request_id) == request)
-    return list(session.execute(query.order_by(col(AuditRow.seq))).scalars())
+def _made(keys: Keys, mac: object, *what: str | int) -> bool:
+    return any(key.made(mac, *what) for key in keys.values())
+
+
+def of_requests(session: Read, ids: Collection[RequestId]) -> Iterator[Written]:
+    """Read the entries of some requests, in their order. What is not as written is named."""
+    for row in session.ask(_OF_REQUESTS, {"ids": list(ids)}):
+        entry = _written(session, row)
+        if entry.unread:
+            session.unread.note("audit", entry.seq, tuple(row), alarms.unread_entry(entry))
+        yield entry
 
 
 def delays(session: Read, after: int, since: datetime) -> list[tuple[int, Mapping[str, Any]]]:
@@ -212,45 +257,59 @@ def delays(session: Read, after: int, since: datetime) -> list[tuple[int, Mappin
 
 def last(session: Read) -> tuple[int, datetime] | None:
     """Return the number of the newest entry, and what the clock said when it was written."""
-    query = select(col(AuditRow.seq), col(AuditRow.at)).order_by(col(AuditRow.seq).desc()).limit(1)
-    return next(((seq, at) for seq, at in session.execute(query) if at), None)
+    found = session.ask(_LAST_TIME)
+    return next(((seq, at) for seq, text in found if (at := moment_of(text))), None)
 
 
 def newest_moment(session: Read, now: datetime) -> datetime | None:
     """Return when the newest entry was written, of those that name a moment that has been."""
-    moments = (_moment(at) for at in session.execute(_TIMES).scalars())
+    moments = (moment_of(at) for at in session.execute(_TIMES).scalars())
     return next((at for at in moments if at and at <= now), None)
 
 
-def _written(row: Sequence[Any]) -> Written:
-    seq, at, actor, action, request, body, hash_, key, mac = row
-    moment = _moment(at)
-    good = {
-        "at": moment is not None,
-        "request_id": request is None or isinstance(request, int),
-        "body": isinstance(body, dict),
-    }
-    return Written(
-        seq,
-        moment.isoformat() if moment else at,
-        actor,
-        action,
-        request if good["request_id"] else str(request),
-        body if good["body"] else str(body),
-        hash_,
-        key,
-        mac,
-        tuple(name for name, is_good in good.items() if not is_good),
-    )
-
-
-def _moment(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     """Return what a database calls a moment; it may know some that Python does not."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _written(session: Read, row: Sequence[Any]) -> Written:
+    seq, at, actor, action, request, body, hash_, key, mac = row
+    moment, detail = moment_of(_text(at)), read_json(body)
+    good = {
+        "at": moment is not None and (session.dialect != "sqlite" or at == _sqlite_text(moment)),
+        "actor": isinstance(actor, str),
+        "action": isinstance(action, str),
+        "request_id": request is None or isinstance(request, int),
+        "body": isinstance(body, str) and isinstance(detail, dict),
+        "hash": isinstance(hash_, str),
+        "key": isinstance(key, str),
+        "mac": isinstance(mac, str),
+    }
+    return Written(
+        seq,
+        moment.isoformat() if moment and good["at"] else _text(at),
+        _text(actor),
+        _text(action),
+        request if good["request_id"] else _text(request),
+        detail if isinstance(detail, dict) else _text(body),
+        _text(hash_),
+        _text(key),
+        _text(mac),
+        tuple(name for name, is_good in good.items() if not is_good),
+    )
+
+
+def _text(kept: object) -> str:
+    return kept.decode(errors="replace") if isinstance(kept, bytes) else str(kept)
+
+
+def _sqlite_text(moment: datetime) -> str:
+    """Return the one text in which a moment is written there: texts are what is compared."""
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class AuditReading:
@@ -288,10 +347,25 @@ class AuditReading:
         )
         now = _head(self._session)
         yield from self._chain.end(now, self._session.execute(there).scalar_one())
+        if not self._after:
+            yield from self._untold()
+
+    def _untold(self) -> Iterator[str]:
+        """Say what is stored that the log knows nothing of, though it was told."""
+        ids = [RequestId(id_ or 0) for id_ in self._session.execute(_UNTOLD).scalars()]
+        if ids:
+            first = ", ".join(code_of(id_) for id_ in ids[:NAMED])
+            more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+            yield f"there is no entry of {first}{more}: they were taken out"
+        elif not self.entries and any(self._is_used(table) for table in _AUDITED):
+            yield "there is no entry, though flows or systems are stored: all were taken out"
+
+    def _is_used(self, table: type[SQLModel]) -> bool:
+        return self._session.execute(select(table).limit(1)).first() is not None
 
     def _entry(self, seq: int) -> Written | None:
         row = self._session.execute(_WRITTEN.where(col(AuditRow.seq) == seq)).first()
-        return _written(row) if row else None
+        return _written(self._session, row) if row else None
 
     def _keyed_before(self) -> bool:
         seq = col(AuditRow.seq)

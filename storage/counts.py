@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from engine.inventory import IntegrationId
 from engine.request import GrantState, State
-from storage import facts
+from storage import audit, facts
 from storage.database import Read
 from storage.tables import AccountRow, AuditRow, GrantRow, RequestRow
 
@@ -34,12 +34,15 @@ def overdue(session: Read, now: datetime) -> Overdue:
     """Count what is being revoked or undone, and what runs although its end has passed."""
     revoking = select(col(RequestRow.id)).where(col(RequestRow.state) == State.REVOKING.value)
     began = select(func.min(col(AuditRow.at))).where(
-        col(AuditRow.request_id).in_(revoking), col(AuditRow.action) == "revoking"
+        col(AuditRow.request_id).in_(revoking),
+        col(AuditRow.action) == "revoking",
+        audit.HAS_MOMENT,
     )
     undone = and_(col(GrantRow.state) == GrantState.REFUSED.value, col(GrantRow.begun))
     refused = select(func.min(col(AuditRow.at))).where(
         col(AuditRow.request_id).in_(select(col(GrantRow.request_id)).where(undone)),
         col(AuditRow.action) == "refused",
+        audit.HAS_MOMENT,
     )
     since = [session.execute(began).scalar(), session.execute(refused).scalar()]
     begun = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(

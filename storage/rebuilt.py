@@ -10,9 +10,10 @@ from engine import alarms, rebuilt
 from engine.outcome import AuditEntry
 from engine.rebuilt import Entry, GrantColumns, RequestColumns
 from engine.request import SYSTEM, AccessRequest, RequestId
+from storage import audit
 from storage.codec import fields_of, load_request
 from storage.database import Read, Write
-from storage.tables import AuditRow, GrantRow, RequestRow
+from storage.tables import GrantRow, RequestRow
 from storage.types import among
 
 _COLUMNS = select(
@@ -37,17 +38,6 @@ _GRANTS = (
     )
     .where(among(col(GrantRow.request_id), "ids"))
     .order_by(col(GrantRow.request_id), col(GrantRow.number))
-)
-_AUDIT = (
-    select(
-        col(AuditRow.request_id),
-        col(AuditRow.action),
-        col(AuditRow.actor),
-        col(AuditRow.at),
-        col(AuditRow.body),
-    )
-    .where(among(col(AuditRow.request_id), "ids"))
-    .order_by(col(AuditRow.seq))
 )
 _BODIES = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
     among(col(RequestRow.id), "ids")
@@ -75,9 +65,10 @@ def requests(session: Read, ids: Collection[RequestId]) -> dict[RequestId, Acces
     grants = defaultdict[int, list[GrantColumns]](list)
     for grant in session.ask(_GRANTS, given):
         grants[grant[0]].append(GrantColumns(*grant[1:]))
-    entries = defaultdict[int | None, list[Entry]](list)
-    for of, action, actor, at, body in session.ask(_AUDIT, given):
-        entries[of].append(Entry(action, actor, at, fields_of(body)))
+    entries = defaultdict[object, list[Entry]](list)
+    for one in audit.of_requests(session, ids):
+        at, said = audit.moment_of(one.at), fields_of(one.detail)
+        entries[one.request].append(Entry(one.action, one.actor, at, said))
     every = [RequestColumns(row[0] or 0, *row[1:]) for row in session.ask(_COLUMNS, given)]
     return {RequestId(of.id): rebuilt.request(of, grants[of.id], entries[of.id]) for of in every}
 

@@ -72,7 +72,9 @@ def accounts(database: Database, integration: IntegrationId) -> list[AccountId]:
 
 def restored_at(session: Read) -> datetime | None:
     """Return when the database was last put back from a backup; None: never."""
-    query = select(func.max(col(AuditRow.at))).where(col(AuditRow.action) == RESTORED)
+    query = select(func.max(col(AuditRow.at))).where(
+        col(AuditRow.action) == RESTORED, audit.HAS_MOMENT
+    )
     return session.execute(query).scalar()
 
 

@@ -62,10 +62,13 @@ class KeyRing:
         sealed = self._keys[self._first].encrypt(nonce, text, self._bound(about))
         return self._first + nonce + sealed
 
-    def open(self, sealed: bytes, about: str) -> Secret | None:
-        """Return the secret; None if no key of the ring opens it for this row."""
-        key = self._keys.get(sealed[:_KEY_ID])
-        if key is None:
+    def open(self, sealed: object, about: str) -> Secret | None:
+        """Return the secret; None if no key of the ring opens it for this row.
+
+        What stands where it should may be anything.
+        """
+        key = self._keys.get(sealed[:_KEY_ID]) if isinstance(sealed, bytes) else None
+        if key is None or not isinstance(sealed, bytes):
             return None
         nonce, text = sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
         try:

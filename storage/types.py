@@ -23,7 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.visitors import InternalTraversal
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 Json = JSON().with_variant(JSONB(), "postgresql")
 
@@ -127,6 +127,23 @@ def _postgresql_among(element: among, compiler: SQLCompiler, **given: Any) -> st
 def _sqlite_among(element: among, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
     column, values = (compiler.process(part, **given) for part in (element.column, element.values))
     return f"({column} in (select value from json_each({values})))"  # noqa: S608  (the compiler's words)
+
+
+class as_kept(GenericFunction[Any]):  # noqa: N801  (it reads as a function in SQL)
+    """A column as the database keeps it: a text or, on SQLite, which keeps anything, that."""
+
+    type = NullType()
+    inherit_cache = True
+
+
+@compiles(as_kept, "postgresql")
+def _postgresql_kept(element: as_kept, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    return f"cast({compiler.process(element.clauses, **given)} as text)"
+
+
+@compiles(as_kept, "sqlite")
+def _sqlite_kept(element: as_kept, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    return compiler.process(element.clauses, **given)
 
 
 class db_now(GenericFunction[float]):  # noqa: N801  (it reads as a function in SQL)

@@ -32,8 +32,13 @@ _ENDING = {
 }
 
 
-def moment(at: datetime) -> str:
-    """Say a moment in this machine's time zone, and in UTC if that is another."""
+def moment(at: datetime | None) -> str:
+    """Say a moment in this machine's time zone, and in UTC if that is another.
+
+    None: what stands there is no moment.
+    """
+    if at is None:
+        return "(a time that cannot be read)"
     here, utc = at.astimezone(), at.astimezone(UTC)
     if not here.utcoffset():
         return f"{utc:%Y-%m-%d %H:%M:%S} UTC"

@@ -13,7 +13,7 @@ from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, id_of
-from storage import audit, facts, schema
+from storage import accounts, audit, facts, schema
 from storage.codec import fields_of
 from storage.company import Companies, Company
 from storage.database import Database, address, file_of
@@ -28,7 +28,9 @@ OTHER_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    at: datetime
+    """An entry of the audit. `at` None: when it was, cannot be read."""
+
+    at: datetime | None
     action: str
     by: PersonId
     body: Mapping[str, Any]
@@ -82,10 +84,14 @@ class Desk:
             return self.companies.current(session)
 
     def knows(self, keys: KeyRing) -> bool:
-        """Tell whether the newest entry of the audit that is proven is so by one of these keys."""
+        """Tell whether something that Latchkey has stored is proven by these keys.
+
+        Also where nothing is stored that any key could prove. What they do not prove says nothing
+        against them: whoever can write to the database could take an operator's hands away by it.
+        """
         with self.database.read() as session:
-            key = audit.newest_key(session)
-        return key is None or key in keys.audit_keys
+            said = audit.proven(session, keys.audit_keys), accounts.opened(session, keys)
+        return True in said or said == (None, None)
 
     def requests(self, *, live: bool) -> list[AccessRequest]:
         with self.database.read() as session:
@@ -117,11 +123,15 @@ class Desk:
 
     def history(self, request: AccessRequest) -> list[HistoryLine]:
         with self.database.read() as session:
-            rows = audit.of_request(session, request.id)
-        return [
-            HistoryLine(row.at, row.action, PersonId(row.actor), fields_of(row.body))
-            for row in rows
-        ]
+            return [
+                HistoryLine(
+                    audit.moment_of(entry.at),
+                    entry.action,
+                    PersonId(entry.actor),
+                    fields_of(entry.detail),
+                )
+                for entry in audit.of_requests(session, [request.id])
+            ]
 
     def by_email(self, email: str) -> PersonId | Refusal:
         with self.database.read() as session:

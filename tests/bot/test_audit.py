@@ -325,13 +325,64 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(stored, latchkey):
 
     status, said = latchkey("audit", "verify")
     assert status == 1
-    assert said.splitlines()[0].endswith("what it says cannot be read (at, request_id)")
+    assert said.splitlines()[0].endswith("is not as Latchkey writes it (at, request_id)")
     for as_ in Format:
         status, said = latchkey("audit", "export", "--format", as_)
         assert status == 0
         assert "never" in said
     count = len(stored.rows(AuditRow))
     assert len(latchkey("audit", "export")[1].splitlines()) == count
+
+
+@pytest.mark.parametrize("column", ["action", "at", "actor", "hash", "mac", "key", "body"])
+def test_a_text_that_became_bytes_is_named_and_shown(stored, latchkey, column):
+    """Verify called it whole, and `requests show` ended in a traceback."""
+    request = stored.submit()
+    stored.converge()
+    _, before = latchkey("requests", "show", request.code)
+    row = next(r for r in stored.rows(AuditRow) if r.request_id == request.id)
+    with stored.database.write() as tx:
+        change = f"update audit set {column} = cast({column} as blob) where seq = {row.seq}"  # noqa: S608
+        tx.connection().exec_driver_sql(change)
+
+    status, said = latchkey("audit", "verify")
+    assert (status, said.splitlines()[0]) == (
+        1,
+        f"entry {row.seq} ({row.action}) is not as Latchkey writes it ({column})",
+    )
+    status, said = latchkey("requests", "show", request.code)
+    assert status == 0
+    assert said.startswith(before)
+    assert f"The audit's entry {row.seq} ({row.action}) is not as Latchkey writes it" in said
+    status, said = latchkey("audit", "export", "--since", "2026-11-01", "--until", "2026-11-04")
+    assert status == 0
+    assert len(said.splitlines()) == len(stored.rows(AuditRow)) - (column == "at")
+
+
+def test_a_line_of_no_moment_is_shown_beside_the_others(stored, latchkey):
+    request = stored.submit()
+    with stored.database.write() as tx:
+        tx.connection().exec_driver_sql("update audit set at = 'never', action = x'ff00'")
+
+    status, said = latchkey("requests", "show", request.code)
+
+    assert status == 0
+    assert "(a time that cannot be read)" in said
+    assert len(said.split("What happened:")[1].splitlines()) > 2
+
+
+def test_a_log_that_was_emptied_is_found_without_an_anchor(stored, latchkey, services):
+    """“The audit is whole: 0 entries.”, status 0, while somebody had access."""
+    request = stored.submit()
+    with stored.database.write() as tx:
+        tx.execute(delete(AuditRow))
+        tx.execute(delete(AuditHead))
+
+    status, said = latchkey("audit", "verify")
+
+    assert status == 1
+    assert said.startswith(f"there is no entry of {request.code}: they were taken out\n")
+    assert Anchors(services).note()[1]
 
 
 def test_the_export_needs_no_keys(stored, latchkey, monkeypatch):

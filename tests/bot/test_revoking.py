@@ -1,13 +1,15 @@
 """What an operator's revoke takes in hand, and what it says of it."""
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, update
+from typer.testing import CliRunner
 
+from bot.cli import cli
 from bot.loops.access import AccessLoop
 from bot.operations import revoking
 from bot.settings import KeySettings
 from bot.usecases import revoke
-from bot.usecases.console import Desk
+from bot.usecases.console import OTHER_KEYS, Desk
 from bot.usecases.revoke import Fate
 from engine.commands import Cancel, Return
 from engine.outcome import AuditEntry, Code, Refusal
@@ -15,9 +17,9 @@ from engine.port import Unavailable
 from engine.request import SYSTEM, State
 from storage import audit
 from storage.database import BusyError
-from storage.secrets import new_key
-from storage.tables import RequestRow
-from tests.support.stored import ALICE, BOB, DORA, PG, WRITING, Now
+from storage.secrets import KeyRing, new_key
+from storage.tables import AuditHead, AuditRow, RequestRow
+from tests.support.stored import ALICE, BOB, DORA, KEY, PG, WRITING, Now, Stored
 
 
 @pytest.fixture
@@ -143,3 +145,76 @@ def test_a_fault_of_one_login_is_not_said_of_another(stored, desk):
     entries = [delayed(first, "it is silent", silent=True)]
     stored.write(lambda tx, _: audit.append(tx, entries, stored.now))
     assert sum("it is silent" in why for why in whys()) == 2
+
+
+# --- whose keys are whose -------------------------------------------------------------------------
+
+NEWEST = " where seq = (select max(seq) from audit)"
+FORGED = {
+    "a line put in": "insert into audit select seq + 1, at, actor, 'x', null, body, hash, "
+    "'deadbeef', '' from audit order by seq desc limit 1",
+    "another key's name": "update audit set key = 'deadbeef'" + NEWEST,
+    "bytes": "update audit set key = cast(key as blob)" + NEWEST,
+    "all lines": "update audit set key = 'deadbeef', mac = ''",
+    "a row of an account": "update account set person_id = x'ff', secret = 7, proof = 'x'",
+}
+
+
+@pytest.fixture
+def latchkey(stored, monkeypatch):
+    """Run a command with the keys given; return its status, and what it said."""
+
+    def run(key: str, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setenv("LATCHKEY_DATABASE_URL", stored.database.url)
+        monkeypatch.setenv("LATCHKEY_INSTALLATION", "acme")
+        monkeypatch.setenv("LATCHKEY_KEYS", key)
+        done = CliRunner().invoke(cli, arguments)
+        return done.exit_code, " ".join(done.output.split())
+
+    return run
+
+
+@pytest.fixture
+def stored(tmp_path):
+    opened = Stored.founded(f"sqlite:///{tmp_path}/latchkey.db", KeyRing([KEY], "acme"))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_one_line_takes_nobodys_hands_away(stored, latchkey, how):
+    """One entry under another key, and `revoke` only recorded: with the right keys, for ever."""
+    request = stored.submit(by=ALICE)
+    stored.converge()
+    said = OTHER_KEYS
+    with stored.database.write() as tx:
+        tx.connection().exec_driver_sql(FORGED[how])
+        if how != "a row of an account":
+            tx.connection().exec_driver_sql("update audit_head set mac = ''")
+
+    assert said in latchkey(new_key(), "pause", "grants")[1]
+    assert said not in latchkey(KEY, "revoke", request.code, "--wait", "0")[1]
+
+    entry = next(r for r in stored.rows(AuditRow) if r.action == "revoking")
+    assert entry.key == KeyRing([KEY], "acme").audit_key.id
+
+
+def test_the_keys_of_what_is_sealed_are_right_though_all_of_the_audit_is_gone(stored, latchkey):
+    stored.submit(by=ALICE)
+    stored.converge()
+    with stored.database.write() as tx:
+        tx.execute(delete(AuditRow))
+        tx.execute(delete(AuditHead))
+
+    assert OTHER_KEYS not in latchkey(KEY, "pause", "grants")[1]
+    with stored.database.write() as tx:
+        tx.execute(delete(AuditRow))
+        tx.execute(delete(AuditHead))
+    assert OTHER_KEYS in latchkey(new_key(), "resume", "grants")[1]
+
+
+def test_where_nothing_is_proven_by_a_key_none_is_wrong(stored, latchkey):
+    with stored.database.write() as tx:
+        tx.execute(update(AuditRow).values(key="", mac=""))
+
+    assert OTHER_KEYS not in latchkey(new_key(), "pause", "grants")[1]

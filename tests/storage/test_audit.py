@@ -5,22 +5,25 @@ Whoever attacks here may write what they like into the database, and has no key.
 
 import hashlib
 import json
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, event, insert, select, update
+from sqlalchemy import delete, event, insert, select, text, update
 from sqlmodel import col
 
 from engine.audit import BOUND, Anchor, BadAnchorError
+from engine.commands import Return
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM, State
-from storage import audit
+from storage import audit, changes, counts, rebuilt, reconcile, schema
+from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditHead, AuditRow
-from tests.support.stored import ADA, HOUR, KEY, PG
+from storage.unread import Finding
+from tests.support.stored import ADA, ALICE, BOB, HOUR, KEY, PG
 
 SECOND, THIRD = new_key(), new_key()
 
@@ -103,10 +106,36 @@ def test_whole_chain_is_found_whole(stored):
     assert wrong(stored) == []
 
 
-def test_log_without_a_line_is_whole(stored, owner):
-    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash=""))
+def test_log_without_a_line_is_whole_where_nothing_has_happened(empty_url):
+    with closing(Database(empty_url)) as database:
+        schema.upgrade(database)
 
-    assert wrong(stored) == []
+        with database.read() as session:
+            assert list(audit.AuditReading(session).findings()) == []
+
+
+@pytest.mark.parametrize("head", [delete(AuditHead), update(AuditHead).values(seq=0, hash="")])
+def test_a_log_that_was_emptied_shows_beside_what_was_stored_with_its_lines(stored, owner, head):
+    """“The audit is whole: 0 entries.”, while people had access."""
+    tamper(owner, delete(AuditRow), head)
+    (fault,) = wrong(stored)
+    assert fault == "there is no entry, though flows or systems are stored: all were taken out"
+
+    request = stored.submit()
+    tamper(owner, delete(AuditRow), head)
+
+    (fault,) = wrong(stored)
+    assert fault == f"there is no entry of {request.code}: they were taken out"
+
+
+def test_a_log_that_was_emptied_and_has_gone_on_shows_by_the_requests_it_lacks(stored, owner):
+    gone = [stored.submit(by=by) for by in (ALICE, BOB)]
+    tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
+    stored.submit("edit on handbook")
+
+    (fault,) = wrong(stored)
+
+    assert fault == f"there is no entry of {gone[0].code}, {gone[1].code}: they were taken out"
 
 
 @pytest.mark.parametrize(
@@ -674,13 +703,23 @@ def test_an_entry_does_not_fail_for_its_letters(stored, text):
 
 STRANGE = {
     "sqlite": [
-        ("at = 'never'", "at"), ("at = x'00'", "at"), ("request_id = 'abc'", "request_id"),
-        ("request_id = x'00'", "request_id"), ("body = 'x'", "body"), ("body = '[1]'", "body"),
-        ("actor = x'00ff'", ""), ("mac = x'00'", ""), ("key = x'00'", ""), ("hash = x'00'", ""),
+        ("at = 'never'", "at"), ("at = x'00'", "at"), ("at = 2026", "at"),
+        ("request_id = 'abc'", "request_id"), ("request_id = x'00'", "request_id"),
+        ("request_id = 1.5", "request_id"), ("body = 'x'", "body"), ("body = '[1]'", "body"),
+        ("actor = x'00ff'", "actor"), ("mac = x'00'", "mac"), ("key = x'00'", "key"),
+        ("hash = x'00'", "hash"),
+        # The same moment, which compares as another one: it was not in that day's export.
+        ("at = '2026-11-02 23:00:00.000000+14:00'", "at"), ("at = at || '+00:00'", "at"),
+        ("at = '2026-W45-1T09:00:00.000000'", "at"), ("at = '20261102T090000'", "at"),
+        ("at = replace(at, ' ', 'T')", "at"), ("at = substr(at, 1, 19)", "at"),
+        # The same text, which is none to whoever compares.
+        *((f"{column} = cast({column} as blob)", column)
+          for column in ("at", "actor", "action", "body", "hash", "key", "mac")),
     ],
     "postgresql": [
         ("at = 'infinity'", "at"), ("at = '-infinity'", "at"), ("at = '20000-01-01'", "at"),
         ("at = '0044-03-15 BC'", "at"), ("body = '[1]'", "body"), ("mac = 'é'", ""),
+        ("body = '\"x\"'", "body"),
     ],
 }  # fmt: skip
 
@@ -694,7 +733,8 @@ def test_one_line_that_cannot_be_read_is_named_and_hides_no_other(stored, owner,
 
         faults = wrong(stored)
         assert any(fault.startswith(f"entry {log - 5} (noted)") for fault in faults), change
-        assert any(f"cannot be read ({what})" in fault for fault in faults) == bool(what), change
+        said = [f"is not as Latchkey writes it ({what})" in fault for fault in faults]
+        assert any(said) == bool(what), change
         with stored.database.read() as session:
             read = list(audit.written(session))
             assert [e.seq for e in read] == list(range(1, log + 1))
@@ -705,6 +745,78 @@ def test_one_line_that_cannot_be_read_is_named_and_hides_no_other(stored, owner,
         assert wrong(stored) == []
 
 
+def test_one_line_of_a_request_that_cannot_be_read_is_named_and_hides_no_other(stored, owner, kind):
+    """What it says was of another type, or of a moment that Python has none for: a traceback."""
+    request = stored.submit()
+    stored.converge()
+    with stored.database.read() as session:
+        known = list(audit.of_requests(session, [request.id]))
+    strange = [of for of in STRANGE[kind] if not of[0].startswith("request_id")]
+    assert len(known) > 1
+    kept = entries(stored)[known[0].seq - 1]
+    for change, what in strange:
+        with owner.write() as tx:
+            tx.connection().exec_driver_sql(f"update audit set {change} where seq = {kept['seq']}")  # noqa: S608
+        with stored.database.read() as session:
+            first, *rest = audit.of_requests(session, [request.id])
+
+        assert rest == known[1:], change
+        assert first.unread == ((what,) if what else ()), change
+        named = [f"The audit's {first.named} is not as" in f.sentence for f in unread(stored)]
+        assert named == ([True] if what else []), change
+        row = col(AuditRow.seq) == kept["seq"]
+        tamper(owner, delete(AuditRow).where(row), insert(AuditRow).values(kept))
+
+
+def unread(stored) -> list[Finding]:
+    return stored.database.unread.take()
+
+
+def test_a_moment_that_python_has_none_for_takes_no_reckoning_away(stored, kind):
+    """One entry of that kind, which the running role can put in, stopped comparing and metrics."""
+    request = stored.submit()
+    stored.converge()
+    stored.do(request, Return(ALICE))
+    with stored.database.read() as session:
+        overdue = counts.overdue(session, stored.now)
+    end = entries(stored)[-1]
+    for number, at in enumerate(UNREADABLE[kind], 1):
+        tamper(
+            stored.database,
+            *(
+                insert(AuditRow).values(
+                    end
+                    | {"seq": end["seq"] + 2 * number + more, "at": text(at)}
+                    | {"action": action, "request_id": request.id}
+                )
+                for more, action in enumerate(("revoking", reconcile.RESTORED))
+            ),
+        )
+
+    with stored.database.read() as session:
+        assert reconcile.restored_at(session) is None
+        assert counts.overdue(session, stored.now) == overdue
+        assert audit.last(session) is None
+        assert rebuilt.requests(session, [request.id])[request.id].id == request.id
+
+
+UNREADABLE = {
+    "sqlite": ["'never'", "x'00'", "2026"],
+    "postgresql": ["'infinity'", "'-infinity'", "timestamptz '20000-01-01'"],
+}
+
+
+@pytest.mark.parametrize("spoilt", [delete(AuditHead), insert(AuditHead).values(id=7, seq=3)])
+def test_without_its_head_nobody_is_concerned_by_the_log(stored, owner, spoilt):
+    """Who looks what is new for a person's page ended in a traceback, again and again."""
+    with stored.database.read() as session:
+        before = changes.newest(session)
+    tamper(owner, spoilt)
+
+    with stored.database.read() as session:
+        assert changes.newest(session) == (0 if spoilt.is_delete else before)
+
+
 def test_the_newest_moment_is_of_what_can_be_read(stored, owner, kind, log):
     what = "never" if kind == "sqlite" else "infinity"
     with owner.write() as tx:
@@ -712,6 +824,63 @@ def test_the_newest_moment_is_of_what_can_be_read(stored, owner, kind, log):
 
     with stored.database.read() as session:
         assert audit.newest_moment(session, stored.now) == stored.now
+
+
+# --- whose keys are whose ------------------------------------------------------------------------
+
+FOREIGN = """
+insert into audit (seq, at, actor, action, request_id, body, hash, key, mac)
+select seq + 1, at, actor, 'x', null, body, hash, {key}, {mac} from audit order by seq desc limit 1
+"""
+NEWEST = " where seq = (select max(seq) from audit)"
+FORGED = {
+    "a line of another key": [FOREIGN.format(key="'deadbeef'", mac="''")],
+    "a line of ours, without our MAC": [FOREIGN.format(key="key", mac="'deadbeef'")],
+    "the newest one's key": ["update audit set key = 'deadbeef'" + NEWEST],
+    "the newest one's MAC": ["update audit set mac = 'é'" + NEWEST],
+    "all but one": ["update audit set key = 'deadbeef', mac = '' where seq <> 2"],
+    "bytes": ["update audit set key = cast(key as blob)" + NEWEST],
+}
+
+
+@pytest.mark.parametrize("headless", [False, True])
+@pytest.mark.parametrize("how", FORGED)
+@pytest.mark.usefixtures("log")
+def test_no_line_that_our_keys_do_not_prove_makes_them_the_wrong_ones(
+    stored, owner, kind, how, headless
+):
+    """One line under another key was enough: an operator with the right keys could end nothing."""
+    statements = [*FORGED[how], *(["delete from audit_head"] if headless else [])]
+    if how == "bytes" and kind == "postgresql":
+        statements[:1] = FORGED["the newest one's key"]
+    with owner.write() as tx:
+        for statement in statements:
+            tx.connection().exec_driver_sql(statement)
+
+    with stored.database.read() as session:
+        assert audit.proven(session, KeyRing([KEY]).audit_keys) is True
+        assert audit.proven(session, KeyRing([SECOND, KEY]).audit_keys) is True
+        assert audit.proven(session, KeyRing([SECOND]).audit_keys) is False
+        assert audit.proven(session, KeyRing([KEY], "other").audit_keys) is False
+
+
+def test_our_line_is_found_behind_pages_of_what_is_none(stored, owner, log):
+    more = entries(stored)[-1] | {"mac": "deadbeef"}
+    tamper(
+        owner,
+        delete(AuditHead),
+        insert(AuditRow).values([more | {"seq": log + n} for n in range(1, audit.PAGE + 2)]),
+    )
+
+    with stored.database.read() as session:
+        assert audit.proven(session, KeyRing([KEY]).audit_keys) is True
+
+
+def test_where_no_line_has_a_key_nothing_is_said_of_any(stored, owner):
+    tamper(owner, update(AuditRow).values(key="", mac=""), delete(AuditHead))
+
+    with stored.database.read() as session:
+        assert audit.proven(session, KeyRing([SECOND]).audit_keys) is None
 
 
 # --- a part of it ---------------------------------------------------------------------------------
