@@ -108,6 +108,11 @@ _KEPT = select(
     col(AccountRow.secret),
     col(AccountRow.proof),
 ).where(or_(col(AccountRow.secret).is_not(None), col(AccountRow.proof).is_not(None)))
+_SECRETS = (
+    select(col(AccountRow.login), col(AccountRow.secret), col(AccountRow.proof))
+    .where(among(col(AccountRow.person_id), "people"))
+    .order_by(col(AccountRow.login))
+)
 _OPEN = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
     among(col(GrantRow.account_id), "accounts"), col(GrantRow.open)
 )
@@ -334,6 +339,16 @@ def opened(session: Read, keys: KeyRing) -> bool | None:
     if not kept:
         return None
     return any(open_secret(row, keys) or open_proof(row, keys) for row in kept)
+
+
+def sealed_by_others(session: Read, keys: KeyRing, people: Collection[PersonId]) -> list[str]:
+    """Return these people's logins whose password is said to be sealed with none of these keys."""
+    kept = session.ask(_SECRETS, {"people": list(people)})
+    return [
+        login
+        for login, *sealed in kept
+        if any(secret is not None and not keys.names(secret) for secret in sealed)
+    ]
 
 
 def load(row: AccountRow, keys: KeyRing, kind: SystemTraits | None = None) -> Account:

@@ -76,6 +76,10 @@ class KeyRing:
         except (InvalidTag, ValueError):  # not ours, or cut short
             return None
 
+    def names(self, sealed: object) -> bool:
+        """Tell whether it is said to be sealed with a key of the ring."""
+        return isinstance(sealed, bytes) and sealed[:_KEY_ID] in self._keys
+
     def _bound(self, about: str) -> bytes:
         return json.dumps([self._installation, about]).encode()
 

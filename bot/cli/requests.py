@@ -29,6 +29,7 @@ def list_requests(
     everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
 ) -> None:
     """List requests, the newest first."""
+    logs.configure(level=logging.ERROR)
     with on_desk() as desk:
         found = desk.requests(live=not everything)
         table = Table("request", "state", "for", "what", "until")
@@ -50,6 +51,7 @@ def list_requests(
 @group.command("show")
 def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> None:
     """Show one request, and all that happened to it."""
+    logs.configure(level=logging.ERROR)
     with on_desk() as desk:
         request = desk.request(code)
         if request is None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.usecases.console import OTHER_KEYS, Desk
+from bot.views.text import in_a_row
 from engine.directory import address
 from engine.intake import TooMuchError
 from engine.outcome import AuditEntry, Code, Refusal
 from engine.request import OPERATOR
 from engine.succession import Succession, as_known
 from manifests import Manifests
-from storage import audit, servers, succession, sync
+from storage import accounts, audit, servers, succession, sync
 from storage.bounds import MOST_ROWS, parts
 from storage.database import Write
 from storage.secrets import KeyRing
@@ -117,6 +118,15 @@ def carry(desk: Desk, who: Carrying, keys: KeyRing) -> Refusal | None:
             Code.UNREADABLE,
             f"{OTHER_KEYS}: correct them. Nothing was changed: the passwords of these people are "
             "sealed with those keys.",
+        )
+    with desk.database.read() as session:
+        lost = accounts.sealed_by_others(session, keys, [s.old for s in who.carried])
+    if lost:
+        return Refusal(
+            Code.UNREADABLE,
+            f"No key in LATCHKEY_KEYS has sealed the password of {in_a_row(lost, most=10)}: put "
+            "the one that has there. Nothing was changed. If it is lost, let them have a new "
+            "password first.",
         )
     for some in parts(who.others, most=succession.AT_ONCE):
         with desk.database.write() as tx:

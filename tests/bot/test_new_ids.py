@@ -25,6 +25,7 @@ from tests.support.stored import (
     ALICE,
     ENGINEERS,
     GROUPS,
+    KEY,
     PEOPLE,
     READING,
     person,
@@ -136,6 +137,21 @@ def test_without_the_keys_of_the_passwords_nobody_is_carried_over(services, desk
     assert "Nothing was changed" in refusal.sentence
     assert services.company().directory.people[ALICE].active
     assert not any(id_.startswith("e-") for id_ in services.company().directory.people)
+
+
+def test_with_a_key_that_was_replaced_no_password_is_left_behind(stored, services, desk):
+    """It proves older entries; what newer keys have sealed, nobody could open under the new id."""
+    stored.keys = stored.database.keys = KeyRing([new_key(), KEY])
+    stored.submit()
+    stored.converge()
+    who = people.look(desk, listed([*anew(PEOPLE), *CROWD]), [])
+
+    refusal = people.carry(desk, who, KeyRing([KEY]))
+
+    assert f"has sealed the password of {stored.account().login}: " in refusal.sentence
+    assert "Nothing was changed" in refusal.sentence
+    assert services.company().directory.people[ALICE].active
+    assert people.carry(desk, who, stored.keys) is None
 
 
 def test_a_flow_that_names_somebody_by_the_id_they_had_comes_to_be_known(

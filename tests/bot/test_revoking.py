@@ -2,9 +2,7 @@
 
 import pytest
 from sqlalchemy import delete, insert, update
-from typer.testing import CliRunner
 
-from bot.cli import cli
 from bot.loops.access import AccessLoop
 from bot.operations import revoking
 from bot.settings import KeySettings
@@ -19,6 +17,7 @@ from storage import audit
 from storage.database import BusyError
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditHead, AuditRow, RequestRow
+from tests.support.nursery import latchkey
 from tests.support.stored import ALICE, BOB, DORA, KEY, PG, WRITING, Now, Stored
 
 
@@ -149,29 +148,23 @@ def test_a_fault_of_one_login_is_not_said_of_another(stored, desk):
 
 # --- whose keys are whose -------------------------------------------------------------------------
 
-NEWEST = " where seq = (select max(seq) from audit)"
 FORGED = {
     "a line put in": "insert into audit select seq + 1, at, actor, 'x', null, body, hash, "
     "'deadbeef', '' from audit order by seq desc limit 1",
-    "another key's name": "update audit set key = 'deadbeef'" + NEWEST,
-    "bytes": "update audit set key = cast(key as blob)" + NEWEST,
+    "another key's name": "update audit set key = 'deadbeef' where seq = "
+    "(select max(seq) from audit)",
+    "bytes": "update audit set key = cast(key as blob) where seq = (select max(seq) from audit)",
     "all lines": "update audit set key = 'deadbeef', mac = ''",
     "a row of an account": "update account set person_id = x'ff', secret = 7, proof = 'x'",
 }
 
 
-@pytest.fixture
-def latchkey(stored, monkeypatch):
-    """Run a command with the keys given; return its status, and what it said."""
-
-    def run(key: str, *arguments: str) -> tuple[int, str]:
-        monkeypatch.setenv("LATCHKEY_DATABASE_URL", stored.database.url)
-        monkeypatch.setenv("LATCHKEY_INSTALLATION", "acme")
-        monkeypatch.setenv("LATCHKEY_KEYS", key)
-        done = CliRunner().invoke(cli, arguments)
-        return done.exit_code, " ".join(done.output.split())
-
-    return run
+def said(stored, key: str, *arguments: str) -> str:
+    """Return what a command with this key has said."""
+    given = {"LATCHKEY_INSTALLATION": "acme", "LATCHKEY_KEYS": key}
+    done = latchkey(*arguments, LATCHKEY_DATABASE_URL=stored.database.url, **given)
+    assert "Traceback" not in done.stderr
+    return " ".join((done.stdout + done.stderr).split())
 
 
 @pytest.fixture
@@ -182,39 +175,38 @@ def stored(tmp_path):
 
 
 @pytest.mark.parametrize("how", FORGED)
-def test_one_line_takes_nobodys_hands_away(stored, latchkey, how):
+def test_one_line_takes_nobodys_hands_away(stored, how):
     """One entry under another key, and `revoke` only recorded: with the right keys, for ever."""
     request = stored.submit(by=ALICE)
     stored.converge()
-    said = OTHER_KEYS
     with stored.database.write() as tx:
         tx.connection().exec_driver_sql(FORGED[how])
         if how != "a row of an account":
             tx.connection().exec_driver_sql("update audit_head set mac = ''")
 
-    assert said in latchkey(new_key(), "pause", "grants")[1]
-    assert said not in latchkey(KEY, "revoke", request.code, "--wait", "0")[1]
+    assert OTHER_KEYS in said(stored, new_key(), "pause", "grants")
+    assert OTHER_KEYS not in said(stored, KEY, "revoke", request.code, "--wait", "0")
 
     entry = next(r for r in stored.rows(AuditRow) if r.action == "revoking")
     assert entry.key == KeyRing([KEY], "acme").audit_key.id
 
 
-def test_the_keys_of_what_is_sealed_are_right_though_all_of_the_audit_is_gone(stored, latchkey):
+def test_the_keys_of_what_is_sealed_are_right_though_all_of_the_audit_is_gone(stored):
     stored.submit(by=ALICE)
     stored.converge()
     with stored.database.write() as tx:
         tx.execute(delete(AuditRow))
         tx.execute(delete(AuditHead))
 
-    assert OTHER_KEYS not in latchkey(KEY, "pause", "grants")[1]
+    assert OTHER_KEYS not in said(stored, KEY, "pause", "grants")
     with stored.database.write() as tx:
         tx.execute(delete(AuditRow))
         tx.execute(delete(AuditHead))
-    assert OTHER_KEYS in latchkey(new_key(), "resume", "grants")[1]
+    assert OTHER_KEYS in said(stored, new_key(), "resume", "grants")
 
 
-def test_where_nothing_is_proven_by_a_key_none_is_wrong(stored, latchkey):
+def test_where_nothing_is_proven_by_a_key_none_is_wrong(stored):
     with stored.database.write() as tx:
         tx.execute(update(AuditRow).values(key="", mac=""))
 
-    assert OTHER_KEYS not in latchkey(new_key(), "pause", "grants")[1]
+    assert OTHER_KEYS not in said(stored, new_key(), "pause", "grants")

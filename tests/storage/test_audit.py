@@ -832,14 +832,15 @@ FOREIGN = """
 insert into audit (seq, at, actor, action, request_id, body, hash, key, mac)
 select seq + 1, at, actor, 'x', null, body, hash, {key}, {mac} from audit order by seq desc limit 1
 """
-NEWEST = " where seq = (select max(seq) from audit)"
 FORGED = {
     "a line of another key": [FOREIGN.format(key="'deadbeef'", mac="''")],
     "a line of ours, without our MAC": [FOREIGN.format(key="key", mac="'deadbeef'")],
-    "the newest one's key": ["update audit set key = 'deadbeef'" + NEWEST],
-    "the newest one's MAC": ["update audit set mac = 'é'" + NEWEST],
+    "the newest one's key": [
+        "update audit set key = 'deadbeef' where seq = (select max(seq) from audit)"
+    ],
+    "the newest one's MAC": ["update audit set mac = 'é' where seq = (select max(seq) from audit)"],
     "all but one": ["update audit set key = 'deadbeef', mac = '' where seq <> 2"],
-    "bytes": ["update audit set key = cast(key as blob)" + NEWEST],
+    "bytes": ["update audit set key = cast(key as blob) where seq = (select max(seq) from audit)"],
 }
 
 
