@@ -139,11 +139,12 @@ def test_without_the_keys_of_the_passwords_nobody_is_carried_over(services, desk
     assert not any(id_.startswith("e-") for id_ in services.company().directory.people)
 
 
-def test_with_a_key_that_was_replaced_no_password_is_left_behind(stored, services, desk):
+def test_with_a_key_that_was_replaced_no_password_is_left_behind(stored, request):
     """It proves older entries; what newer keys have sealed, nobody could open under the new id."""
     stored.keys = stored.database.keys = KeyRing([new_key(), KEY])
     stored.submit()
     stored.converge()
+    services, desk = (request.getfixturevalue(name) for name in ("services", "desk"))
     who = people.look(desk, listed([*anew(PEOPLE), *CROWD]), [])
 
     refusal = people.carry(desk, who, KeyRing([KEY]))
