@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import BigInteger, Text, bindparam, cast, exists, func, select, update
+from sqlalchemy import BigInteger, Text, bindparam, cast, exists, func, or_, select, update
 from sqlalchemy.orm import aliased
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from engine import alarms
 from engine import audit as chain
@@ -85,8 +85,11 @@ _LAST_TIME = (
 HAS_MOMENT = col(AuditRow.at).between(
     datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 )
-# What is stored in one transaction with an entry that says so, as requests are.
-_AUDITED = (FlowRow, IntegrationRow)
+# What is stored in one transaction with an entry that says so, as requests are. People are not: of
+# many, the first are stored some time before the entry that says so.
+_IS_STORED = select(
+    or_(*(exists().where(id_.is_not(None)) for id_ in (col(FlowRow.id), col(IntegrationRow.id))))
+)
 _UNTOLD = (
     select(col(RequestRow.id))
     .where(~exists().where(col(AuditRow.request_id) == col(RequestRow.id)))
@@ -357,11 +360,8 @@ class AuditReading:
             first = ", ".join(code_of(id_) for id_ in ids[:NAMED])
             more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
             yield f"there is no entry of {first}{more}: they were taken out"
-        elif not self.entries and any(self._is_used(table) for table in _AUDITED):
+        elif not self.entries and self._session.execute(_IS_STORED).scalar_one():
             yield "there is no entry, though flows or systems are stored: all were taken out"
-
-    def _is_used(self, table: type[SQLModel]) -> bool:
-        return self._session.execute(select(table).limit(1)).first() is not None
 
     def _entry(self, seq: int) -> Written | None:
         row = self._session.execute(_WRITTEN.where(col(AuditRow.seq) == seq)).first()

@@ -67,8 +67,7 @@ class KeyRing:
 
         What stands where it should may be anything.
         """
-        key = self._keys.get(sealed[:_KEY_ID]) if isinstance(sealed, bytes) else None
-        if key is None or not isinstance(sealed, bytes):
+        if not isinstance(sealed, bytes) or (key := self._keys.get(sealed[:_KEY_ID])) is None:
             return None
         nonce, text = sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
         try:

@@ -90,8 +90,10 @@ class Desk:
         against them: whoever can write to the database could take an operator's hands away by it.
         """
         with self.database.read() as session:
-            said = audit.proven(session, keys.audit_keys), accounts.opened(session, keys)
-        return True in said or said == (None, None)
+            if proven := audit.proven(session, keys.audit_keys):
+                return True
+            opened = accounts.opened(session, keys)
+        return opened or (proven is None and opened is None)
 
     def requests(self, *, live: bool) -> list[AccessRequest]:
         with self.database.read() as session:
