@@ -46,7 +46,7 @@ from storage import files
 from storage.notices import notify
 from storage.readings import ClockReader, take
 from storage.secrets import KeyRing
-from storage.sessions import Sessions, UnfitStoreError, owner_of, schema_of
+from storage.sessions import ANSWERED_AT_LAST, Sessions, UnfitStoreError, owner_of, schema_of
 from storage.statements import Columns, Statements, cut_off, is_cut_off
 from storage.tables import CompanyRow, Fact
 from storage.types import db_now, read_json
@@ -410,6 +410,8 @@ class Write(Read):
         """Wait for others' locks as long as they last: nobody waits for this transaction."""
         if self.dialect == "postgresql":
             self._limit = "0"
+            driver: Any = self._on.connection.driver_connection
+            driver.limit = ANSWERED_AT_LAST  # until it is taken from the pool again
             self._statements.say(self._on, "set local lock_timeout = 0")
 
     def leave_what_is_locked(self) -> None:
@@ -519,7 +521,7 @@ class Database:
             # It would ask for a type that is not used, before each first statement.
             engine = create_engine(self.sessions.url, use_native_hstore=False, **common)
             event.listen(engine, "do_connect", _connect(self.sessions))
-            event.listen(engine, "checkout", self._still_there(engine))
+            event.listen(engine, "checkout", self._still_there(engine, self.sessions.limit))
             event.listen(engine, "handle_error", self._has_failed, retval=True)
             event.listen(engine, "do_executemany", _execute_one)
             return engine
@@ -599,11 +601,14 @@ class Database:
                 self.clock.hear(take(lambda: session.execute(_NOW).scalar_one()))
         return datetime.fromtimestamp(self.clock.now(), UTC)
 
-    def _still_there(self, engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
+    def _still_there(
+        self, engine: Engine, limit: float
+    ) -> Callable[[Any, ConnectionPoolEntry, object], None]:
         """Ask only a connection that may be gone: it is a way there and back for each use."""
 
         def ask(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401
             now = time.monotonic()
+            connection.limit = limit
             if record.info.get("taken", now) < max(self._lost, now - RESTED):
                 try:
                     engine.dialect.do_ping(connection)

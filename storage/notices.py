@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import psycopg
+from psycopg import generators
 from psycopg.pq import Escaping
 
 from storage.sessions import Sessions, UnfitStoreError
@@ -15,11 +16,12 @@ PAUSE_AFTER_FAULT = 1.0  # seconds; until then the loops' own second wakes them
 def notify(connection: psycopg.Connection[Any], topics: Collection[str]) -> None:
     """Tell what was woken, between two transactions. What the server refuses is not told.
 
-    Raises psycopg's error when the connection is gone. By libpq itself: the driver would begin a
-    transaction for it.
+    Raises psycopg's error when the connection is gone, or gives no answer. In libpq's words: the
+    driver would begin a transaction for it.
     """
     payload = Escaping(connection.pgconn).escape_literal(",".join(sorted(topics)).encode())
-    connection.pgconn.exec_(b"notify latchkey, " + payload)
+    connection.pgconn.send_query(b"notify latchkey, " + payload)
+    connection.wait(generators.execute(connection.pgconn))
     if connection.closed:
         raise psycopg.OperationalError("the connection is gone")
 

@@ -11,11 +11,11 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import errors, sql
-from psycopg.abc import AdaptContext, Buffer
+from psycopg.abc import AdaptContext, Buffer, PQGen
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 from sqlalchemy import URL, make_url
@@ -32,6 +32,7 @@ __all__ = [
     "strangers",
 ]
 
+T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 
 SCHEMA = "latchkey"
@@ -74,6 +75,10 @@ _GONE = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
 }
+
+# The system at the other end may be well, and what listens there may hang.
+ANSWERED = 10.0  # seconds that a statement may take besides what it waits for others' locks
+ANSWERED_AT_LAST = 3600.0  # seconds: the longest migration, or a lock that is waited for by choice
 
 _REFUSALS = ("unsupported startup parameter", "command-line options")  # PgBouncer's, RDS Proxy's
 
@@ -159,6 +164,23 @@ def strangers(connection: Connection) -> str:
     )
 
 
+class _Session(Connection):
+    """A session that waits for an answer for `limit` seconds at most, and is over after that."""
+
+    limit = ANSWERED
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        if timeout is not None:  # who asks so looks again
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.limit)
+        except errors._WaitTimeout:  # noqa: SLF001  (it has no other name)
+            self.close()  # what still comes would be taken for the answer to something else
+            raise psycopg.OperationalError(
+                f"the server let us in, and gave no answer within {self.limit:.0f} s"
+            ) from None
+
+
 class Sessions:
     """The way in to one database, for pools, the listener and the command line alike.
 
@@ -184,6 +206,7 @@ class Sessions:
         self._asked = " ".join(f"-c {name}={_escaped(value)}" for name, value in started.items())
         self._connect_timeout = max(2, round(patience))  # libpq's least is two
         self.parameters = self._parameters(self.url)
+        self.limit = patience + ANSWERED
         self._standing = False
 
     def _parameters(self, url: URL) -> Mapping[str, Any]:
@@ -206,6 +229,7 @@ class Sessions:
             self.parameters = self._parameters(_of_driver(make_url(now)))
             self._read = now
         connection = self._reach({**self.parameters, **more})
+        connection.limit = self.limit
         for loader in _MOMENTS:
             connection.adapters.register_loader("timestamptz", loader)
         try:
@@ -271,9 +295,9 @@ class Sessions:
                 connection.execute(sql.SQL("set search_path = {}").format(own))
         return found
 
-    def _reach(self, parameters: dict[str, Any]) -> Connection:
+    def _reach(self, parameters: dict[str, Any]) -> _Session:
         try:
-            return psycopg.connect(**parameters)
+            return _Session.connect(**parameters)
         except psycopg.OperationalError as fault:
             if any(words in str(fault) for words in _REFUSALS):
                 raise UnfitStoreError(BETWEEN) from None

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg
@@ -23,6 +24,7 @@ from tests.support.postgres import (
     with_a_runner,
 )
 from tests.support.proxy import Proxy
+from tests.support.stranger import DRIP, LET_IN, Stranger
 from tests.support.waiting import wait_until
 
 ONE_ROLE = "one, which could rewrite the audit: anchors tell. Two prevent it: docs/running.md"
@@ -126,6 +128,40 @@ def test_a_store_that_is_not_reached_is_one_sentence_with_address_and_cure(url, 
     assert "Traceback" not in done.stderr
     for part in (" on 127.0.0.1:9, schema latchkey", "Connection refused", "LATCHKEY_DATABASE_URL"):
         assert part in said
+
+
+def test_a_store_that_lets_us_in_and_answers_nothing_ends_every_command():
+    """They waited without end, with nothing said: a limit of the server's own needs a server."""
+    commands = [*COMMANDS[1:], ["pause", "grants"], ["audit", "verify"], ["doctor"]]
+    with (
+        Stranger(LET_IN, DRIP).listening() as port,
+        ThreadPoolExecutor(len(commands)) as at_once,
+    ):
+        url = f"postgresql+psycopg://u:p@127.0.0.1:{port}/x?require_auth=none"
+        ended = at_once.map(lambda command: latchkey(url, *command), commands)
+
+        for done in ended:
+            said = done.stdout + done.stderr
+            assert done.returncode == 1
+            assert f"x on 127.0.0.1:{port}, schema latchkey cannot be used: the server let" in said
+            assert "gave no answer within 20 s. See that it runs" in said
+            assert "Traceback" not in said
+
+
+def test_a_store_that_falls_silent_on_the_way_ends_a_command(cluster, url):
+    with closing(Database(url)) as database:
+        schema.upgrade(database)
+
+    def hear(words):
+        proxy.silent = proxy.silent or "from company" in words.lower()
+
+    with Proxy(cluster.host, cluster.port, hear=hear) as proxy:
+        through = make_url(url).set(port=proxy.port).render_as_string(hide_password=False)
+        done = latchkey(through, "pause", "grants")
+
+    assert done.returncode == 1
+    assert "gave no answer within 20 s. See that it runs" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["doctor"]], ids=" ".join)

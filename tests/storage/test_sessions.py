@@ -17,13 +17,13 @@ from sqlmodel import col
 from storage import schema
 from storage.database import AWAY, Database
 from storage.jobs import JobKind, schedule
-from storage.notices import Listener
+from storage.notices import Listener, notify
 from storage.sessions import BadSchemaError, Sessions, UnfitStoreError, schema_of, strangers
 from storage.tables import JobRow
 from tests.support.postgres import STORE, drop_database, fresh_database
 from tests.support.proxy import Proxy
 from tests.support.stored import START
-from tests.support.stranger import CLEAR_TEXT, Stranger
+from tests.support.stranger import CLEAR_TEXT, DRIP, LET_IN, Stranger
 
 SETTINGS = {
     "search_path": "evil, pg_catalog",
@@ -508,3 +508,69 @@ def test_a_server_that_has_gone_without_a_word_is_found_out_in_seconds(url):
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         )
     assert idle + every * times <= 15
+
+
+@pytest.mark.parametrize("drip", [b"", DRIP], ids=["nothing", "notices"])
+def test_a_server_that_lets_us_in_and_answers_nothing_is_given_up(monkeypatch, drip):
+    """Each command waited without end: to libpq the line was well."""
+    monkeypatch.setattr("storage.sessions.ANSWERED", 0.2)
+    with Stranger(LET_IN, drip).listening() as port:
+        url = f"postgresql+psycopg://u:p@127.0.0.1:{port}/x?require_auth=none"
+        with (
+            closing(Database(url, patience=0.2)) as database,
+            pytest.raises(AWAY, match="gave no answer"),
+        ):
+            schema.current(database)
+
+
+@pytest.fixture
+def hanging(monkeypatch, cluster, database):
+    """Return the way to a database with the schema, whose server can fall silent."""
+    monkeypatch.setattr("storage.sessions.ANSWERED", 0.5)
+    with Proxy(cluster.host, cluster.port) as proxy:
+        yield (
+            make_url(database.url).set(port=proxy.port).render_as_string(hide_password=False),
+            proxy,
+        )
+
+
+def test_what_hangs_in_the_middle_of_a_transaction_is_undone(hanging):
+    through, proxy = hanging
+    with closing(Database(through, patience=0.5)) as hung:
+
+        def write():
+            with hung.write() as tx:
+                schedule(tx, JobKind.SLACK_PEOPLE, "", START)
+                tx.flush()
+                proxy.silent = True
+                tx.execute(text("select 1"))
+
+        with pytest.raises(AWAY, match="gave no answer"):
+            write()
+        proxy.silent = False
+
+        with hung.read() as session:
+            assert session.execute(select(col(JobRow.id))).all() == []
+
+
+def test_who_tells_others_of_a_commit_waits_for_no_server_that_hangs(hanging):
+    """It was told by a call of libpq's own, which nothing ended."""
+    through, proxy = hanging
+    with closing(Sessions(through, 0.5).connect()) as connection:
+        proxy.silent = True
+        with pytest.raises(psycopg.OperationalError, match="gave no answer"):
+            notify(connection, {"clock"})
+
+
+def test_a_wait_that_was_chosen_is_not_given_up_and_the_next_use_has_its_limit(
+    monkeypatch, database
+):
+    """Others' locks are waited for as long as they last, where nobody waits for that."""
+    monkeypatch.setattr("storage.sessions.ANSWERED", 0.2)
+    with closing(Database(database.url, pool=1, patience=0.2)) as hung:
+        with hung.write() as tx:
+            tx.wait_for_others()
+            assert tx.execute(text("select 1 from pg_sleep(0.6)")).scalar_one() == 1
+
+        with pytest.raises(AWAY, match="gave no answer"), hung.write() as tx:
+            tx.execute(text("select pg_sleep(60)"))
