@@ -220,6 +220,14 @@ def _amount(seconds: float) -> str:
 # --- what cannot be read -------------------------------------------------------------------------
 
 
+def lost_company() -> str:
+    return (
+        "The row of the table company is not there: nothing new is given, nobody is known to "
+        "administer Latchkey, and access ends as before. `latchkey apply` makes it anew and writes "
+        "into it who administers; after that, `latchkey resume grants`."
+    )
+
+
 def unread_admins() -> str:
     return (
         "Who administers Latchkey cannot be read: until it can, nobody does, and nobody can be "

@@ -54,7 +54,8 @@ log = structlog.get_logger()
 _SEEN = {"id": "of", "version": "seen"}
 _NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
 _LARGEST = func.coalesce(select(func.max(col(RequestRow.id))).scalar_subquery(), 0)
-_NEXT_ON_SQLITE = select(func.max(_LARGEST + 1, col(CompanyRow.requests_from)))  # the larger one
+_FROM = func.coalesce(select(col(CompanyRow.requests_from)).scalar_subquery(), 1)
+_NEXT_ON_SQLITE = select(func.max(_LARGEST + 1, _FROM))  # the larger one
 # As often as it takes: to set a sequence is its owner's alone.
 _TAKE_IDS = text(
     "select count(nextval(pg_get_serial_sequence('request', 'id'))) from generate_series(1, :many)"

@@ -22,7 +22,7 @@ from engine.policy import Policy
 from engine.request import AccessRequest
 from storage.catalogue import Catalogues
 from storage.codec import load_revision, read_account, read_person, stand_in
-from storage.database import Read, Write
+from storage.database import Read, Write, lost_company
 from storage.tables import (
     LIVE,
     CompanyRow,
@@ -241,7 +241,10 @@ class _Head:
 
 
 def _head(session: Read, query: Any) -> _Head:  # noqa: ANN401  (one of two constants)
-    ((epoch, forgotten, paused, admins),) = session.ask(query)
+    rows = session.ask(query)
+    if not rows:
+        return _Head(**lost_company(session))
+    ((epoch, forgotten, paused, admins),) = rows
     stored = epoch if isinstance(epoch, int) else -1  # the next change writes a number
     return _Head(stored, forgotten, paused, _named(session, admins))
 

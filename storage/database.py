@@ -22,10 +22,14 @@ from sqlalchemy import (
     UpdateBase,
     create_engine,
     event,
+    func,
     make_url,
     select,
+    union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import dml as postgresql_dml
+from sqlalchemy.dialects.sqlite import dml as sqlite_dml
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -41,6 +45,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlmodel import Session, col
 
+from engine import alarms
 from engine.errors import LatchkeyError
 from storage import files
 from storage.notices import notify
@@ -62,8 +67,16 @@ QUEUES = 10  # times
 RESTED = 1.0  # seconds since it was last taken, after which a connection may be gone
 
 _NOW = select(db_now())
+_MAKE = {
+    "sqlite": sqlite_dml.insert(CompanyRow).on_conflict_do_nothing(),
+    "postgresql": postgresql_dml.insert(CompanyRow).on_conflict_do_nothing(),
+}
 _TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads it
 _NEXT = update(CompanyRow).values(epoch=col(CompanyRow.epoch) + 1).returning(col(CompanyRow.epoch))
+_THERE = select(col(CompanyRow.id))
+_NUMBERS = union_all(*(select(func.max(fact.epoch)) for fact in Fact.__subclasses__()))
+# Changes that touch no other row, as a pause does, are in no number that is left.
+UNSEEN = 1_000_000
 _FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
 _CACHE = 512  # KiB of pages for each connection; the system holds the file in its memory as well
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
@@ -384,6 +397,7 @@ class Write(Read):
         """The number of the change that this transaction is, one more than that of the last."""
         if self._epoch is None:
             self.alone()
+            self.ensure_company()
             ((self._epoch,),) = self.ask(_NEXT)
         return self._epoch
 
@@ -402,6 +416,13 @@ class Write(Read):
             raise UncountedError
         self._goes_on()
         return self._statements.do(self._on, statement, rows)
+
+    def ensure_company(self) -> None:
+        """Make the company's row anew if it is not there, so that facts can be changed."""
+        if self.ask(_THERE):
+            return
+        row = {"id": 1, "syncing": False, "requests_from": 1} | lost_company(self)
+        self.do(_MAKE[self.dialect], row)
 
     def wake(self, *topics: Topic) -> None:
         self.topics.update(topics)
@@ -436,6 +457,17 @@ class Write(Read):
         """Refuse to work after the ORM has undone it: the driver would store what comes now."""
         if not self._on.in_transaction():
             raise InvalidRequestError("the transaction was undone")
+
+
+def lost_company(session: Read) -> dict[str, Any]:
+    """Return what is safe to take for the company's row, which is not there; and have it said.
+
+    Nothing new begins, nobody is known to administer, and whoever knows facts reads them anew.
+    """
+    session.unread.note("company", 1, None, alarms.lost_company())
+    seen = [n for n in session.execute(_NUMBERS).scalars() if isinstance(n, int)]
+    epoch = max(seen, default=0) + UNSEEN
+    return {"epoch": epoch, "forgotten": epoch, "paused": True, "admins": []}
 
 
 def _changes_facts(statement: UpdateBase) -> bool:

@@ -21,7 +21,7 @@ from storage.touched import Touched
 
 def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
     """Say something to all admins who may decide anything, once for each key."""
-    admins = tx.execute(select(col(CompanyRow.admins))).scalar_one()
+    admins = tx.execute(select(col(CompanyRow.admins))).scalar() or []
     ids = now_known_as(tx, map(PersonId, admins))
     named = [ids.get(PersonId(admin), admin) for admin in admins]
     rows = tx.execute(THESE, {"ids": named}).scalars()
@@ -32,6 +32,7 @@ def tell_admins(tx: Write, key: str, sentence: str, now: datetime) -> None:
 
 def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None:
     tx.alone()
+    tx.ensure_company()
     wanted = sorted(admins)
     if tx.execute(select(col(CompanyRow.admins))).scalar_one() == wanted:
         return
@@ -43,6 +44,7 @@ def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
     """Begin no new access, or begin it again. Revoking goes on. False: it was so already."""
     tx.alone()
+    tx.ensure_company()
     if tx.execute(select(col(CompanyRow.paused))).scalar_one() == paused:
         return False
     tx.execute(update(CompanyRow).values(paused=paused, epoch=tx.epoch))

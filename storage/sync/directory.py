@@ -136,12 +136,13 @@ def people(
 
 def broken_off(session: Read) -> bool:
     """Whether an intake was begun that has not come to its end: what is known is a mix."""
-    return bool(session.execute(select(col(CompanyRow.syncing))).scalar_one())
+    return bool(session.execute(select(col(CompanyRow.syncing))).scalar())
 
 
 def begin(tx: Write) -> None:
     """Note that an intake has begun, until `end`."""
     tx.alone()
+    tx.ensure_company()
     tx.execute(update(CompanyRow).values(syncing=True))
 
 
@@ -160,8 +161,8 @@ def wake(tx: Write) -> bool:
 
 def epoch(session: Read) -> int:
     """Return the number of the last change."""
-    known: int = session.execute(select(col(CompanyRow.epoch))).scalar_one()
-    return known
+    known: int | None = session.execute(select(col(CompanyRow.epoch))).scalar()
+    return -1 if known is None else known
 
 
 def is_so(tx: Write, listed: Sequence[Person], since: int) -> bool:

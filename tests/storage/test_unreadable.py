@@ -273,6 +273,49 @@ def test_one_bad_value_keeps_nothing_from_being_revoked(house, table, column):
     assert open_ == 1  # of what waits
 
 
+@pytest.mark.parametrize("ends", ["by themselves", "by a word"])
+def test_without_the_row_of_the_company_all_access_ends(house, ends):
+    """Neither a list, nor a revoke, nor the clock went on: nobody's access ended."""
+    stored = house.stored
+    with house.owner.write() as tx:
+        tx.execute(text("delete from company"))
+
+    house.look_round()
+    listed = house.listed()
+    assert listed.keys() >= {r.id for r in (*house.running, house.waiting)}
+    if ends == "by a word":
+        for request in house.running:
+            assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert all(stored.again(r).state.final for r in house.running)
+    (said,) = house.found()
+    assert said.table == "company"
+
+
+def test_without_the_row_of_the_company_nothing_begins_until_it_is_made_anew(house):
+    stored, before = house.stored, house.stored.company()
+    with house.owner.write() as tx:
+        tx.execute(text("delete from company"))
+    assert stored.company().paused
+    assert stored.company().admins == frozenset()
+    stored.submit("read on ledger.entries", by=BOB)
+    stored.converge()
+    assert "ledger" not in str(house.held())
+
+    house.take_in()
+    assert stored.company().admins == before.admins
+    assert stored.company().paused
+    assert stored.write(lambda tx, _: sync.pause(tx, OPERATOR, stored.now, paused=False))
+    stored.wake_touched()
+    stored.converge()
+
+    assert "ledger" in str(house.held())
+    assert stored.company().epoch > before.epoch
+
+
 @pytest.mark.parametrize(("table", "column"), ENUMERATIONS)
 def test_a_word_that_is_not_known_keeps_no_access_from_its_end(house, table, column):
     house.spoil(table, column)
