@@ -9,7 +9,7 @@ from engine.audit import Anchor, Written
 from engine.convergence.values import Account, Alarm
 from engine.directory import Person, PersonId
 from engine.duration import in_words
-from engine.inventory import IntegrationId
+from engine.inventory import EntitlementId, IntegrationId
 from engine.request import AccessRequest, RequestId, code_of
 from engine.retry import ALARM_AFTER
 
@@ -271,6 +271,24 @@ def unread_resource(path: str, system: str) -> str:
     return (
         f"What is stored of {path} ({system}) cannot be read. Nobody can ask for it until "
         "the next discovery has written it anew; access that was given ends on time."
+    )
+
+
+def lost_thing(entitlement: EntitlementId) -> str:
+    return (
+        f"What entitlement {entitlement} is about cannot be found: its row, or that of its "
+        "resource or system, leads nowhere. Nothing is given by it; where it has to end, all that "
+        "the login has there and that nothing else explains is taken away. To mend it, correct "
+        f"row {entitlement} of the table entitlement, or the row of the table resource that it "
+        "means."
+    )
+
+
+def lost_link(table: str, row: int, column: str) -> str:
+    return (
+        f"What stands in {column} of row {row} of the table {table} leads nowhere. It is set from "
+        "the requests that use it; where none does, or it is still named at the next start, access "
+        f"may stay there: correct {column} in the database."
     )
 
 

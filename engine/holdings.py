@@ -8,6 +8,7 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.port import Target
 from engine.request import AccessRequest, AccountId, Grant, GrantState
 
+LOST = "lost"  # no server is called so
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
 
 
@@ -76,7 +77,17 @@ class Wishes:
         return sorted({grant.entitlement for _, grant in self.grants if grant.standing})
 
     def target(self, entitlement: EntitlementId) -> Target:
-        return target_of(self.inventory[entitlement])
+        """Return an entitlement as its system knows it, or what stands for one that is lost."""
+        found = self.inventory.get(entitlement)
+        return target_of(found) if found else lost(entitlement)
+
+
+def lost(entitlement: EntitlementId) -> Target:
+    """Return what stands for an entitlement of which nothing is known any more.
+
+    No server has given its number: what it came to ends by the login's name (`port.Connector`).
+    """
+    return Target("", f"lost:{entitlement}", f"what was entitlement {entitlement}", "access", LOST)
 
 
 def target_of(entitlement: Entitlement) -> Target:

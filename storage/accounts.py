@@ -44,11 +44,11 @@ from storage import apply, claims, facts, jobs
 from storage.claims import InstanceId
 from storage.codec import fields_of
 from storage.company import Company
-from storage.database import UNREAD, Database, Read, Write
+from storage.database import Database, Read, Write
 from storage.jobs import JobKind
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
-from storage.types import among
+from storage.types import UNREAD, among, as_text
 from storage.unit_of_work import UnitOfWork
 
 LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
@@ -131,7 +131,7 @@ class Workplace:
     begins: bool = True
 
     def kind(self, row: AccountRow) -> SystemTraits | None:
-        return self.kinds.get(IntegrationId(row.integration_id))
+        return self.kinds.get(IntegrationId(as_text(row.integration_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,9 @@ def logins(session: Read, ids: Iterable[AccountId]) -> dict[AccountId, Owned]:
     """Return those of the accounts that there are."""
     rows = session.ask(_LOGINS, {"ids": list(ids)})
     return {
-        AccountId(id_ or 0): Owned(IntegrationId(system), login, PersonId(owner))
+        AccountId(id_ or 0): Owned(
+            IntegrationId(as_text(system)), as_text(login), PersonId(as_text(owner))
+        )
         for id_, system, login, owner in rows
     }
 
@@ -204,7 +206,8 @@ def _asked(instance: InstanceId, busy: Collection[AccountId], now: datetime) -> 
 
 def _found(rows: Iterable[tuple[int | None, str, int]]) -> list[Due]:
     return [
-        Due(AccountId(i or 0), IntegrationId(of), p == Priority.ENDS.value) for i, of, p in rows
+        Due(AccountId(i or 0), IntegrationId(as_text(of)), p == Priority.ENDS.value)
+        for i, of, p in rows
     ]
 
 
@@ -355,10 +358,10 @@ def load(row: AccountRow, keys: KeyRing, kind: SystemTraits | None = None) -> Ac
     """Return what a row means. `kind` None: its system is not connected, or does not matter."""
     return Account(
         id=AccountId(row.id or 0),
-        integration=IntegrationId(row.integration_id),
-        person=PersonId(row.person_id),
-        login=row.login,
-        readable=UNREAD not in row.login,
+        integration=IntegrationId(as_text(row.integration_id)),
+        person=PersonId(as_text(row.person_id)),
+        login=as_text(row.login),
+        readable=UNREAD not in as_text(row.login),
         kind=kind,
         wanted=row.wanted,
         acted=row.acted,
@@ -383,10 +386,12 @@ def store(row: AccountRow, before: Account, after: Account, keys: KeyRing) -> Ac
     """Write what became of an account. A password that is to be made is, and is in the answer."""
     row.wanted, row.acted, row.due_at = after.wanted, after.acted, after.due_at
     row.attempts, row.lease, row.unknown_until = after.attempts, after.lease, after.unknown_until
-    row.person_id, row.trace, row.made = after.person, after.trace or None, after.password.made
+    row.trace, row.made = after.trace or None, after.password.made
     if after.faults != before.faults:  # else what cannot be read of them stays, to be said
         row.faults = {str(e): [fault.why, fault.times] for e, fault in after.faults.items()}
     password, moved = after.password, after.person != before.person
+    if moved:  # else what cannot be read of it stays, to be mended
+        row.person_id = after.person
     if password.to_make:
         secret = _new_secret(row, keys)
         return after.with_(password=Password(row.secret, secret, made=password.made))
@@ -465,7 +470,7 @@ class _Turn:
         return work
 
     def _worker(self, row: AccountRow) -> Worker:
-        owner = self.company.directory.get(PersonId(row.person_id))
+        owner = self.company.directory.get(PersonId(as_text(row.person_id)))
         here, paused = self.desk.begins, self.company.paused
         return Worker(self.desk.instance, account.may_begin(owner, here=here, paused=paused))
 
@@ -492,7 +497,7 @@ def _note_unreadable(tx: Write, rows: Iterable[AccountRow]) -> None:
                     "account",
                     f"{row.id}/{column}",
                     said,
-                    alarms.unread_login(row.login, column),
+                    alarms.unread_login(as_text(row.login), column),
                 )
 
 
@@ -523,4 +528,5 @@ def _about_proof(row: AccountRow) -> str:
 
 def _identity(row: AccountRow, what: str) -> str:
     # JSON keeps the parts apart, whatever stands in them.
-    return json.dumps(["account", row.id, row.integration_id, row.person_id, what], default=repr)
+    parts = row.integration_id, row.person_id
+    return json.dumps(["account", row.id, *map(as_text, parts), what])

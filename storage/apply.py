@@ -113,7 +113,7 @@ def submit(
     ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
     batch.add(tx, DeliveryRow, [{"key": key, "number": number, "request_id": request.id}])
-    batch.add(tx, GrantRow, [_grant_columns(request.id, g) for g in request.grants])
+    batch.add(tx, GrantRow, [grant_columns(request.id, g) for g in request.grants])
     decision = lifecycle.begin(request, _facts(company, draft), now)
     _project(tx, [(request, decision)], now, new=True)
     return decision.request
@@ -268,7 +268,8 @@ def _columns(request: AccessRequest, same: str) -> dict[str, object]:
     }
 
 
-def _grant_columns(request: RequestId, grant: Grant) -> dict[str, object]:
+def grant_columns(request: RequestId, grant: Grant) -> dict[str, object]:
+    """Return a grant as its row has it."""
     return {
         "request_id": request,
         "number": grant.id,

@@ -81,7 +81,6 @@ _FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
 _CACHE = 512  # KiB of pages for each connection; the system holds the file in its memory as well
 # What is no UTF-8 is read all the same: the driver would refuse all rows because of one.
 _TEXT = partial(str, encoding="utf-8", errors="replace")
-UNREAD = "\N{REPLACEMENT CHARACTER}"  # what stands there then
 
 Topic = str  # a loop's name: "clock", "access", "messages"
 

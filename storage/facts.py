@@ -167,8 +167,16 @@ def entitlements(
     return {id_: company.inventory[id_] for id_ in wanted if id_ in company.inventory}
 
 
+def note_lost(session: Read, ids: Iterable[EntitlementId]) -> None:
+    """Have it said, once, that what requests name leads nowhere: what there was never goes."""
+    for id_ in sorted(ids):
+        session.unread.note("entitlement", id_, None, alarms.lost_thing(id_))
+
+
 def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitlement]:
-    rows = session.ask(_ENTITLEMENTS, {"ids": list(ids)})
+    found = session.ask(_ENTITLEMENTS, {"ids": list(ids)})
+    # Bytes, which SQLite may keep in the place of a text, name nothing.
+    rows = [row for row in found if not any(isinstance(value, bytes) for value in row)]
     for *_, number, _type, _name, path, _source, _risk, status, body, _, system, _, _, _ in rows:
         if fields_of(body) is not body or status not in set(ResourceStatus):
             session.unread.note(

@@ -23,6 +23,7 @@ from storage.codec import fields_of
 from storage.database import Read, Write
 from storage.tables import AccountRow, GrantRow, IntegrationRow, ResourceRow
 from storage.touched import Touched
+from storage.types import as_text
 
 __all__ = ["Connection", "Plan", "closed", "connections", "known_as", "plan", "steps"]
 
@@ -67,10 +68,17 @@ def connections(session: Read) -> list[Connection]:
                 "integration",
                 row.id,
                 row.body,
-                alarms.unread_settings(row.name, IntegrationId(row.id)),
+                alarms.unread_settings(as_text(row.name), IntegrationId(as_text(row.id))),
             )
     return [
-        Connection(IntegrationId(r.id), r.name, r.kind, fields_of(r.body), r.server, r.listed)
+        Connection(
+            IntegrationId(as_text(r.id)),
+            as_text(r.name),
+            as_text(r.kind),
+            fields_of(r.body),
+            as_text(r.server),
+            r.listed,
+        )
         for r in rows
     ]
 

@@ -28,6 +28,9 @@ from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 Json = JSON().with_variant(JSONB(), "postgresql")
 
 
+UNREAD = "\N{REPLACEMENT CHARACTER}"  # stands where no UTF-8 was
+
+
 def read_json(text: Any) -> Any:  # noqa: ANN401  (whatever the driver gives, and any JSON)
     """Return what is written there; what is no JSON is taken for a text, and hides no other row.
 
@@ -38,6 +41,11 @@ def read_json(text: Any) -> Any:  # noqa: ANN401  (whatever the driver gives, an
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return text.decode(errors="replace") if isinstance(text, bytes) else text
+
+
+def as_text(value: str | bytes) -> str:
+    """Return a text; of the bytes that SQLite may keep in its place, what no text has."""
+    return value.decode(errors="replace") + UNREAD if isinstance(value, bytes) else str(value)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -93,7 +101,8 @@ class _List(TypeDecorator[Collection[Any]]):
 
     def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> object:
         values = list(value or ())
-        return json.dumps(values) if dialect.name == "sqlite" else values
+        # Bytes, which SQLite may keep in the place of anything, are no value that is looked for.
+        return json.dumps(values, default=as_text) if dialect.name == "sqlite" else values
 
 
 class among(ColumnElement[bool]):  # noqa: N801  (it reads as an operator in SQL)

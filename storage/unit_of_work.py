@@ -107,7 +107,9 @@ class _Inventory(Mapping[EntitlementId, Entitlement]):
 
     @cached_property
     def _read(self) -> dict[EntitlementId, Entitlement]:
-        return facts.entitlements(self._tx, self._company, self._wanted)
+        found = facts.entitlements(self._tx, self._company, self._wanted)
+        facts.note_lost(self._tx, self._wanted - found.keys())
+        return found
 
     def __getitem__(self, id_: EntitlementId) -> Entitlement:
         return self._read[id_]

@@ -128,6 +128,7 @@ def revoke(
         name_unread(desk)
         if left:
             left, finished = _see_to(desk, left, 0 if no_wait else wait)
+            name_unread(desk)
         if not left and not refused:
             say(revoking.closing(desk, chosen))
     status = 1 if refused else 2 if left else 0

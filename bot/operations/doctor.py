@@ -23,7 +23,7 @@ from engine.port import Check, Unavailable
 from engine.succession import as_known
 from manifests import BadManifestsError, Manifests
 from manifests import files as files_of
-from storage import claims, facts, files, roles, schema, servers, sets, succession, sync
+from storage import claims, facts, files, links, roles, schema, servers, sets, succession, sync
 from storage.company import Companies, Company
 from storage.database import FAULTS, Database, Read, address, clock_of, file_of, unusable
 from storage.files import UnsafePlaceError
@@ -240,7 +240,11 @@ def _administrators(company: Company) -> Check:
 def _unreadable(database: Database) -> Iterator[Check]:
     """Name the rows that cannot be read: those of the company, and of what is not over."""
     with database.read() as session:
-        facts.find(session)
+        live = facts.find(session)
+        wanted = {e for request in live for e in request.entitlements}
+        known = facts.entitlements(session, Companies().current(session), wanted)
+        facts.note_lost(session, wanted - known.keys())
+        links.find(session)
         servers.connections(session)
     for finding in database.unread.take():
         yield Check(f"{finding.table} {finding.row}", ok=False, detail=finding.sentence)

@@ -179,7 +179,17 @@ def _connected(
     wanted = {account.integration for account in concerned}
     if keys is None:
         return {}, dict.fromkeys(wanted, no_keys)
-    return connect_all(revoke.systems(database, wanted), keys.installation)
+    systems = revoke.systems(database, wanted)
+    connected, missing = connect_all(systems, keys.installation)
+    gone = wanted - {system.id for system in systems}
+    return connected, {**missing, **{id_: _not_there(id_) for id_ in gone}}
+
+
+def _not_there(system: IntegrationId) -> str:
+    return (
+        f"there is no such row in the table integration ({system}): `latchkey apply` writes it "
+        "anew where integrations.yaml has it; else correct integration_id of the account"
+    )
 
 
 class Watch:
@@ -220,6 +230,12 @@ class Watch:
         """Say what is known of why it is not over."""
         waiting = dict.fromkeys(g.account for g in request.grants if g.open)
         concerned = [self._accounts[id_] for id_ in waiting if id_ in self._accounts]
+        if gone := sorted(waiting.keys() - self._accounts.keys()):
+            rows = in_a_row([str(id_) for id_ in gone])
+            return (
+                f"its login (row {rows} of the table account) is not in the database: restore it "
+                "from a back-up, or take the access away in the system by hand"
+            )
         reasons = dict.fromkeys(f"{a.system}: {why}" for a in concerned if (why := self._why(a)))
         if reasons:
             return "; ".join(reasons)

@@ -12,7 +12,7 @@ from engine.commands import Cancel, Revoke
 from engine.inventory import IntegrationId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, WAITING, AccessRequest, AccountId, State
-from storage import accounts, apply, audit, facts, numbers, servers
+from storage import accounts, apply, audit, facts, links, numbers, servers
 from storage.bounds import parts
 from storage.database import AWAY, Database, is_away, is_locked
 from storage.servers import Connection
@@ -141,6 +141,7 @@ def revoke(
     """Revoke each, or cancel it while it waits; what is locked once more at the end."""
     with suppress(*AWAY):
         numbers.mend(desk.database)
+        links.mend(desk.database, desk.clock.now())
     locked = list[AccessRequest]()
     for request in requests:
         outcome = _revoke(desk, request, reason)

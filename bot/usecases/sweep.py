@@ -7,7 +7,7 @@ import structlog
 from bot.runtime.services import Services
 from engine.request import code_of
 from engine.retry import LONGEST_PAUSE
-from storage import claims, numbers
+from storage import claims, links, numbers
 from storage.bounds import parts
 from storage.clock import asleep, rouse
 
@@ -22,6 +22,7 @@ def sweep(services: Services) -> None:
     services.transaction(claims.forget_dead)
     services.transaction(claims.forget_tombstones)
     numbers.mend(services.database)
+    links.mend(services.database, now)
     with services.database.read() as session:
         found = asleep(session, services.companies.current(session), now)
     if found:

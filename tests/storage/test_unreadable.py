@@ -1,12 +1,13 @@
 """A row that cannot be read disarms nobody: all other access ends, is listed and can be revoked."""
 
 import json
+import sqlite3
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import JSON, func, select, text
+from sqlalchemy import JSON, String, func, select, text
 from sqlmodel import SQLModel
 
 from engine.commands import Approve, Extend, FirstLook, Revoke
@@ -18,6 +19,7 @@ from storage import (
     counts,
     facts,
     jobs,
+    links,
     messages,
     numbers,
     reconcile,
@@ -600,3 +602,101 @@ def test_a_number_that_is_none_keeps_no_access_after_the_next_sweep(house, table
     assert house.held() == []
     assert {stored.again(r).state for r in house.running} == {State.EXPIRED}
     assert table in {f.table for f in house.found()}
+
+
+LINKING = (
+    "request",
+    "access_grant",
+    "account",
+    "entitlement",
+    "resource",
+    "integration",
+    "company",
+)
+# The system's own words: to it another word is another thing, and nothing tells that it is none.
+ITS_WORDS = {
+    ("account", "login"),
+    ("entitlement", "permission"),
+    ("resource", "type"),
+    ("resource", "source_id"),
+}
+
+
+def words_and_links():
+    """Return every column of words, and every one that leads to another row."""
+    return [
+        pytest.param(table, column.name, said, id=f"{table}.{column.name} {kind}")
+        for table in LINKING
+        for column in SQLModel.metadata.tables[table].columns
+        if isinstance(column.type, String) or column.foreign_keys
+        for kind, said in (("garbage", "garbage"), ("bytes", b"\xff\x00\xfe"))
+        if not (kind == "garbage" and (table, column.name) in ITS_WORDS)
+    ]
+
+
+def by_hand(house, table, column, said):
+    """Change one cell, as SQLite's own shell does, which looks at no key."""
+    (key, *_) = SQLModel.metadata.tables[table].primary_key.columns
+    where = f"{key.name} = (select min({key.name}) from {table})"  # noqa: S608
+    if key.name == "id" and table == "account":
+        where = "id = (select account_id from access_grant where request_id = 1)"
+    with closing(sqlite3.connect(house.stored.database.file)) as hand, hand:
+        hand.execute(f"update {table} set {column} = ? where {where}", [said])  # noqa: S608
+    with house.owner.write() as tx:
+        touch(tx, table)
+
+
+@pytest.mark.parametrize(("table", "column", "said"), words_and_links())
+def test_a_word_or_a_link_that_is_none_keeps_nobody_from_losing_access(house, table, column, said):
+    """A cell changed by hand kept access, of others as well, and nothing named the row."""
+    stored = house.stored
+    if not stored.database.sqlite:
+        return
+    by_hand(house, table, column, said)
+
+    house.look_round()
+    links.mend(stored.database, stored.now)
+    for request in house.listed().values():
+        if request.state is State.ACTIVE:
+            assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    house.live()
+
+    if (table, column) == ("account", "login"):  # nobody can know it: it alone stays, and is named
+        assert all("U-alice" not in held for held in house.held() if "bob" in held)
+        assert {f.table for f in house.found()} == {"account"}
+        return
+    assert house.held() == []
+    assert {stored.again(r).state for r in house.running} == {State.REVOKED}
+    if (table, column) in {
+        ("access_grant", "request_id"),
+        ("access_grant", "account_id"),
+        ("access_grant", "entitlement_id"),
+        ("account", "integration_id"),
+        ("entitlement", "resource_id"),
+        ("resource", "integration_id"),
+    }:
+        assert house.found()
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("entitlement", "resource_id"), ("resource", "integration_id")]
+)
+def test_what_is_lost_ends_alone_and_the_rest_of_the_login_stays(house, table, column):
+    """It ended with a KeyError, for both requests on the account, and nothing named the row."""
+    stored = house.stored
+    if not stored.database.sqlite:
+        return
+    by_hand(house, table, column, "garbage")
+    lost, stays = house.running[0], house.running[1]
+
+    assert isinstance(stored.do(lost, Revoke(OPERATOR, "enough")), Decision)
+    stored.converge()
+    stored.pass_(5 * MINUTE)
+    house.live()
+
+    assert stored.again(lost).state is State.REVOKED
+    hers = [held for held in house.held() if held.startswith("pg lk_alice")]
+    if table == "entitlement":
+        assert stored.again(stays).state is State.ACTIVE
+        assert [held.partition(" read ")[2] for held in hers] == ["on shop.customers"]
+    assert any("row 1 of the table entitlement" in f.sentence for f in house.found())

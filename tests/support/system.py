@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from engine.holdings import LOST
 from engine.port import Login, Order, Outcome, Presence, Report, Target
 
 DEADLINE = timedelta(seconds=30)
@@ -55,9 +56,14 @@ class System:
         given = {t for t in order.wanted if t.path not in self.lasting}
         mine |= {t for t in given if self.leaves_some or t.permission not in self.refused}
         mine -= set(order.unwanted) - self.by_hand
+        if lost := any(h.target.server == LOST for h in order.holdings):
+            mine &= {*order.wanted, *self.by_hand}  # by the login's name
         self.remaining = order.remaining
         outcomes = {}
         for target in (h.target for h in order.holdings):
+            if lost and target in order.wanted:
+                outcomes[target] = Outcome(Presence.UNKNOWN, "another server")
+                continue
             ours = target in mine and (target in order.wanted or target not in self.by_hand)
             outcomes[target] = self._seen(target, held=ours)
             if target in order.wanted and target.permission in self.refused:

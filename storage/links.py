@@ -1,0 +1,172 @@
+"""Rows that lead nowhere, which SQLite lets a hand make: PostgreSQL's keys let nobody.
+
+An account whose system is none is never worked on, and a grant of no account is nobody's: access
+stayed, and nothing said so. What a live request's body, or what it was given for, still tells is
+written anew; what nothing tells is named.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal_column, or_, select, update
+from sqlmodel import col
+
+from engine import alarms
+from engine.request import AccessRequest, AccountId
+from storage import apply, batch, facts
+from storage.bounds import parts
+from storage.database import Database, Read, Write
+from storage.tables import (
+    AccountRow,
+    EntitlementRow,
+    GrantRow,
+    IntegrationRow,
+    RequestRow,
+    ResourceRow,
+)
+from storage.types import among
+
+_ROW: ColumnElement[int] = literal_column("access_grant.rowid")
+_NO_SYSTEM = col(AccountRow.integration_id).not_in(select(col(IntegrationRow.id)))
+_LOST_ACCOUNTS = select(
+    col(AccountRow.id),
+    _NO_SYSTEM,
+    func.typeof(col(AccountRow.person_id)) != "text",
+    func.typeof(col(AccountRow.login)) != "text",
+).where(
+    or_(
+        _NO_SYSTEM,
+        func.typeof(col(AccountRow.person_id)) != "text",
+        func.typeof(col(AccountRow.login)) != "text",
+    )
+)
+_NO_REQUEST = col(GrantRow.request_id).not_in(select(col(RequestRow.id)))
+_NO_ACCOUNT = col(GrantRow.account_id).not_in(select(col(AccountRow.id)))
+_NO_THING = col(GrantRow.entitlement_id).not_in(select(col(EntitlementRow.id)))
+_LOST_GRANTS = select(_ROW, _NO_REQUEST, _NO_ACCOUNT, _NO_THING).where(
+    col(GrantRow.open), or_(_NO_REQUEST, _NO_ACCOUNT, _NO_THING)
+)
+_GRANTS = select(
+    col(GrantRow.request_id),
+    col(GrantRow.number),
+    col(GrantRow.entitlement_id),
+    col(GrantRow.account_id),
+).where(among(col(GrantRow.request_id), "ids"))
+_ACCOUNTS = select(col(AccountRow.id)).where(among(col(AccountRow.id), "ids"))
+_THINGS = select(col(EntitlementRow.id)).where(among(col(EntitlementRow.id), "ids"))
+_SYSTEM_OF = (
+    select(col(EntitlementRow.id), col(ResourceRow.integration_id))
+    .join(ResourceRow, col(ResourceRow.id) == col(EntitlementRow.resource_id))
+    .join(IntegrationRow, col(IntegrationRow.id) == col(ResourceRow.integration_id))
+    .where(among(col(EntitlementRow.id), "ids"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LostLink:
+    """A column of a row that leads nowhere, or is no text."""
+
+    table: str
+    row: int
+    column: str
+
+
+def find(session: Read) -> list[LostLink]:
+    """Return what leads nowhere; each is named once. It reads tables whole: nobody is to wait."""
+    if session.dialect != "sqlite":
+        return []
+    found = [
+        *_lost("account", ("integration_id", "person_id", "login"), session.ask(_LOST_ACCOUNTS)),
+        *_lost(
+            "access_grant",
+            ("request_id", "account_id", "entitlement_id"),
+            session.ask(_LOST_GRANTS),
+        ),
+    ]
+    for lost in found:
+        said = alarms.lost_link(lost.table, lost.row, lost.column)
+        session.unread.note(lost.table, f"{lost.row}/{lost.column}", None, said)
+    return found
+
+
+def _lost(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[LostLink]:
+    return [
+        LostLink(table, row, column)
+        for row, *lost in rows
+        for column, is_lost in zip(columns, lost, strict=True)
+        if is_lost
+    ]
+
+
+def mend(database: Database, now: datetime) -> None:
+    """Write anew what the live requests tell of what leads nowhere, and name it."""
+    with database.read() as session:
+        found = find(session)
+        live = [r for r in facts.find(session) if r.readable] if found else []
+    for requests in parts(live, lambda request: len(request.grants)):
+        with database.write() as tx:
+            _mend_grants(tx, requests, now)
+    for accounts in parts(sorted({lost.row for lost in found if lost.table == "account"})):
+        with database.write() as tx:
+            _mend_accounts(tx, accounts, live, now)
+    if any(lost.column == "request_id" for lost in found):
+        with database.write() as tx:
+            # What is nobody's kept its account from being worked on: it seemed to join just now.
+            tx.execute(update(GrantRow).where(_NO_REQUEST, col(GrantRow.open)).values(open=False))
+
+
+def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> None:
+    """Make the grants of requests what their bodies say, as far as what these name is there."""
+    ids = [request.id for request in seen]
+    requests = [r for r in facts.requests(tx, ids) if r.readable]
+    there = {(of, n): leads for of, n, *leads in tx.ask(_GRANTS, {"ids": ids})}
+    grants = [grant for request in requests for grant in request.grants]
+    accounts = {id_ for (id_,) in tx.ask(_ACCOUNTS, {"ids": [g.account for g in grants]})}
+    things = {id_ for (id_,) in tx.ask(_THINGS, {"ids": [g.entitlement for g in grants]})}
+    rows = [
+        (grant.account, apply.grant_columns(request.id, grant))
+        for request in requests
+        for grant in request.grants
+        if there.get((request.id, grant.id)) != [grant.entitlement, grant.account]
+        and grant.account in accounts
+        and grant.entitlement in things
+    ]
+    if not rows:
+        return
+    key = ("request_id", "number")
+    change = [name for name in rows[0][1] if name not in key]
+    batch.add(tx, GrantRow, [row for _, row in rows], key=key, change=change)
+    apply.bump(tx, {account for account, _ in rows}, now)
+
+
+def _mend_accounts(
+    tx: Write, ids: Sequence[int], live: Sequence[AccessRequest], now: datetime
+) -> None:
+    """Give accounts the person, and the system, that the requests tell which use them."""
+    used = _used(live)
+    for id_ in ids:
+        values: dict[str, Any] = {}
+        of = used.get(AccountId(id_), [])
+        row: Any = tx.get(AccountRow, id_)
+        if row is None or not of:
+            continue
+        if isinstance(row.person_id, bytes):
+            values["person_id"] = of[0].grantee
+        things = [g.entitlement for r in of for g in r.grants if g.account == id_]
+        systems = {system for _, system in tx.ask(_SYSTEM_OF, {"ids": things})}
+        if len(systems) == 1 and systems != {row.integration_id}:
+            values["integration_id"] = systems.pop()
+        if values:
+            tx.execute(update(AccountRow).where(col(AccountRow.id) == id_).values(values))
+            apply.bump(tx, [AccountId(id_)], now)
+
+
+def _used(live: Sequence[AccessRequest]) -> Mapping[AccountId, list[AccessRequest]]:
+    found = defaultdict[AccountId, list[AccessRequest]](list)
+    for request in live:
+        for account in {grant.account for grant in request.grants if grant.open}:
+            found[account].append(request)
+    return found
