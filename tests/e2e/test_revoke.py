@@ -3,9 +3,10 @@
 import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -163,6 +164,76 @@ def test_all_ends_though_nobody_hears_of_it(told, tmp_path, unheard):
     assert "Traceback" not in err
     assert not told.privileges()
     assert {told.request(r.code).state for r in requests} == {State.REVOKED}
+
+
+GARBAGE, BYTES = "'garbage'", "x'ff00fe'"
+ITS_GRANT = "access_grant where request_id = {id}"
+ITS_THING = f"entitlement where id = (select entitlement_id from {ITS_GRANT})"  # noqa: S608
+ITS_RESOURCE = f"resource where id = (select resource_id from {ITS_THING})"  # noqa: S608
+ITS_LOGIN = f"account where id = (select account_id from {ITS_GRANT})"  # noqa: S608
+CELLS = [
+    (ITS_THING, "resource_id", GARBAGE),
+    (ITS_RESOURCE, "integration_id", GARBAGE),
+    (ITS_LOGIN, "integration_id", BYTES),
+    (ITS_LOGIN, "person_id", BYTES),
+    (ITS_GRANT, "request_id", GARBAGE),
+    (ITS_GRANT, "account_id", GARBAGE),
+]
+
+
+@contextmanager
+def by_hand(told, request, rows, column=None, said=None):
+    """Change one cell, or delete the rows, as SQLite's own shell does; put back what was there."""
+    table, _, where = rows.format(id=request.id).partition(" where ")
+    where = where or "true"
+    with closing(sqlite3.connect(told.desk.database.file, isolation_level=None)) as hand:
+        row, *before = hand.execute(f"select rowid, * from {table} where {where}").fetchone()  # noqa: S608
+        if column:
+            hand.execute(f"update {table} set {column} = {said} where rowid = {row}")  # noqa: S608
+        else:
+            hand.execute(f"delete from {table}")  # noqa: S608
+        yield
+        if column in {"resource_id", "integration_id"} or not column:  # what nothing else mends
+            marks = ", ".join("?" * len(before))
+            hand.execute(f"insert or replace into {table} values ({marks})", before)  # noqa: S608
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("rows", "column", "said"), CELLS, ids=lambda part: str(part).partition(" ")[0]
+)
+def test_a_row_that_leads_nowhere_is_named_and_all_access_ends(told, tmp_path, rows, column, said):
+    """The operator got a traceback; the access stayed, and no row was named."""
+    priya = told.person("priya")
+    lost, fine = (told.active(told.person(name), priya) for name in ("marta", "diego"))
+    told.house.bot.kill()
+
+    with by_hand(told, lost, rows, column, said):
+        status, heard = revoke(told, tmp_path, "--all", "--yes")
+
+        assert status == 0, heard
+        assert not told.privileges()
+        assert {told.request(r.code).state for r in (lost, fine)} == {State.REVOKED}
+        assert "leads nowhere" in heard
+
+
+@on_sqlite
+def test_without_the_companys_row_all_access_ends(told, tmp_path):
+    """Every command ended with a traceback, and nobody's access with a word."""
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.kill()
+
+    with by_hand(told, request, "company"):
+        for command in (("requests", "list"), ("doctor",)):
+            looked = told.house.bot.run(*command)
+            assert "The row of the table company is not there" in looked.stdout + looked.stderr
+            assert request.code in looked.stdout or command == ("doctor",)
+        status, heard = revoke(told, tmp_path, "--all", "--yes")
+
+        assert status == 0, heard
+        assert not told.privileges()
+        assert "The row of the table company is not there" in heard
+        assert "already paused" in told.house.bot.run("pause", "grants").stdout
 
 
 @on_sqlite
