@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from engine.conditions import matches
 from engine.directory import Directory, Person
@@ -19,11 +19,13 @@ from engine.flow import (
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, Grant, RequestId, code_of
+from engine.window import is_open, next_opening, opening_in_words
 from engine.words import trimmed
 
 MAX_ENTITLEMENTS = 50
 OPEN_SUBMISSIONS = 20  # of one person, unless it is set otherwise
 _NAMED = 5  # of those that wait, in a sentence
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +89,40 @@ def allowing(flows: Sequence[AccessFlow], duration: timedelta | None) -> list[Ac
     return [f for f in flows if _fits(f.revision, duration)]
 
 
-def check(draft: Draft, directory: Directory) -> Refusal | None:
+def opening(flow: AccessFlow, now: datetime) -> str:
+    """Say from when the flow can be asked for, by the clocks of its zone; empty: it can be now."""
+    window = flow.revision.when
+    return "" if window is None or is_open(window, now) else opening_in_words(window, now)
+
+
+def by_opening(flows: Iterable[AccessFlow], now: datetime) -> list[tuple[str, list[AccessFlow]]]:
+    """Return flows by when they can be asked for, as `opening` says it, those of now first."""
+    opened: dict[datetime, list[AccessFlow]] = {}
+    for flow in flows:
+        window = flow.revision.when
+        opens = next_opening(window, now) if window else now
+        opened.setdefault(opens or _NEVER, []).append(flow)
+    return [(opening(some[0], now), some) for _, some in sorted(opened.items())]
+
+
+def soonest(flows: Sequence[AccessFlow], now: datetime) -> list[AccessFlow]:
+    """Return those of the flows that can be asked for now; where none can, those that can first."""
+    return by_opening(flows, now)[0][1] if flows else []
+
+
+def not_now(flow: AccessFlow, now: datetime) -> Refusal | None:
+    """Return why nothing of this flow can be asked for at this moment; None: it can."""
+    opens = opening(flow, now)
+    if not opens:
+        return None
+    sentence = f"“{flow.name}” can be asked for {opens} ({flow.revision.when})."
+    return Refusal(Code.OUTSIDE_WINDOW, sentence, about="entitlement")
+
+
+def check(draft: Draft, directory: Directory, now: datetime) -> Refusal | None:
     """Test everything, as at submission. Return the first thing that is wrong, or None."""
     flow, revision = draft.flow, draft.flow.revision
-    if refusal := why_not(flow, draft.requestor, draft.grantee, directory):
+    if refusal := why_not(flow, draft.requestor, draft.grantee, directory) or not_now(flow, now):
         return refusal
     if not draft.entitlements:
         return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")

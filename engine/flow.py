@@ -9,6 +9,7 @@ from typing import NewType
 from engine.conditions import ConditionGroup
 from engine.directory import PersonId
 from engine.inventory import Entitlement, IntegrationId
+from engine.window import Window
 
 FlowId = NewType("FlowId", int)
 
@@ -88,7 +89,9 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One immutable state of a flow. `approval` None: automatic; `grant_for` None: indefinite.
+    """One immutable state of a flow.
+
+    `when` None: always; `grant_for` None: indefinite; `approval` None: automatic.
 
     Not `readable`: it is there, and nobody knows what it says (`unreadable`).
     """
@@ -98,6 +101,7 @@ class Revision:
     targets: tuple[Selector, ...]
     request_for: frozenset[RequestFor] = frozenset({RequestFor.SELF})
     grantees: ConditionGroup | None = None  # for RequestFor.OTHERS
+    when: Window | None = None
     grant_for: timedelta | None = timedelta(hours=1)
     extension: Extension | None = None
     approval: ApprovalRule | None = None

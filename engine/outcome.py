@@ -20,6 +20,7 @@ class Code(StrEnum):
     TOO_MANY_OPEN = "too_many_open"
     RESOURCE_GONE = "resource_gone"
     FLOW_CLOSED = "flow_closed"
+    OUTSIDE_WINDOW = "outside_window"
     BAD_DURATION = "bad_duration"
     JUSTIFICATION_NEEDED = "justification_needed"
     REASON_NEEDED = "reason_needed"

@@ -29,6 +29,7 @@ from engine.flow import (
     TierCounts,
 )
 from engine.inventory import IntegrationId
+from manifests import windows
 from manifests.conditions import Approvers, Requestors, written
 from manifests.parts import (
     ONE_LINE,
@@ -45,6 +46,7 @@ from manifests.parts import (
     read_duration,
     shown,
 )
+from manifests.windows import When
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -211,7 +213,11 @@ class FlowDocument(Ours):
         default=False, description="Whether requestor and grantee may approve their own request."
     )
     break_glass: _No = False
-    when: Literal["always"] = "always"
+    when: When = Field(
+        None,
+        description="On which days, between which times it can be asked for.",
+        json_schema_extra={"default": "always"},
+    )
     space: Literal["global"] = "global"
     notify: Literal["direct messages"] = "direct messages"
 
@@ -256,6 +262,7 @@ class FlowDocument(Ours):
             name=self.name,
             requestors=self.requestors,
             targets=tuple(target.selector() for target in self.targets),
+            when=self.when.window() if self.when else None,
             grant_for=self.grant_for,
             extension=self.extension.extension(longest) if self.extension else None,
             approval=self.approval.approval() if self.approval else None,
@@ -295,6 +302,7 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
         "labels": list(revision.labels),
         "request_for": sorted(revision.request_for),
         "grantees": revision.grantees and written(revision.grantees, directory),
+        "when": revision.when and windows.written(revision.when),
         "grant_for": in_words(revision.grant_for) if revision.grant_for else "indefinite",
         "extension": revision.extension
         and {"times": revision.extension.times, "each": in_words(revision.extension.each)},

@@ -49,7 +49,6 @@ NOT_YET = {
     "start_later": "A later start",
     "tags": "Resources by their tags",
     "was": "Another name for a flow",
-    "when": "A time window",
 }
 
 

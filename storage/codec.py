@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
 from engine.request import AccessRequest
+from engine.window import Window
 
 _REQUEST = TypeAdapter(AccessRequest)
 _REVISION = TypeAdapter(Revision)
@@ -67,9 +68,10 @@ def _bounded(*spans: timedelta | None) -> bool:
 
 def dump_revision(revision: Revision) -> dict[str, Any]:
     dumped: dict[str, Any] = _REVISION.dump_python(revision, mode="json", exclude_defaults=True)
-    for key, value in dumped.items():
-        if isinstance(value, list | tuple) and key == "request_for":
-            dumped[key] = sorted(value)
+    if "request_for" in dumped:
+        dumped["request_for"] = sorted(dumped["request_for"])
+    if revision.when:
+        dumped["when"]["days"] = sorted(revision.when.days)
     return dumped
 
 
@@ -81,7 +83,13 @@ def load_revision(body: object) -> Revision | None:
         return None
     extension, escalation = revision.extension, revision.escalation
     spans = (extension.each if extension else None, escalation.every if escalation else None)
-    return revision if _bounded(revision.grant_for, revision.lapses_after, *spans) else None
+    bounded = _bounded(revision.grant_for, revision.lapses_after, *spans)
+    return revision if bounded and _is_of_a_wall(revision.when) else None
+
+
+def _is_of_a_wall(window: Window | None) -> bool:
+    """Tell whether its times are what clocks show, with no offset of their own."""
+    return window is None or window.start.tzinfo is window.end.tzinfo is None
 
 
 def dump_person(person: Person) -> dict[str, Any]:

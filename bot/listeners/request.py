@@ -10,7 +10,7 @@ from bot.listeners.common import NOT_DONE, Body, Entered, Visitor, notice, refus
 from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.usecases import request as usecase
-from bot.usecases.request import Changed, Filled, Promise
+from bot.usecases.request import Changed, Filled, Offer, Promise
 from bot.views import credentials, ids, request_modal
 from bot.views.ids import number, request_id
 from bot.views.values import Form, View
@@ -43,9 +43,9 @@ class Asking:
         if isinstance(found, Refusal):
             ack(options=[])
             return
-        systems = {f.resource: f.integration for f in found}
+        systems = {offer.found.resource: offer.found.integration for offer in found}
         several = systems if len(set(systems.values())) > 1 else None
-        offered = [(f.resource, f.path, f.type) for f in found]
+        offered = [(o.found.resource, o.found.path, _about(o)) for o in found]
         ack(request_modal.resource_options(offered, several))
 
     def choose(self, ack: Ack, body: Body) -> None:
@@ -100,6 +100,10 @@ def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> R
         return opened
     visitor.open(body, _view(opened))
     return None
+
+
+def _about(offer: Offer) -> str:
+    return f"{offer.found.type}, {offer.opens}" if offer.opens else offer.found.type
 
 
 def _view(filled: tuple[Form, Promise]) -> View:

@@ -1,8 +1,8 @@
 """Asking for access: what can be asked for, the form as it fills, the submission."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -71,6 +71,14 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A resource that can be asked for. `opens`: from when, in words; empty: now."""
+
+    found: FoundResource
+    opens: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """What the form promised is no longer so: this is what is."""
 
@@ -95,7 +103,7 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         return Form(), Promise()
     permission, words, long, why = _parts(text)
     notes: list[str] = []
-    found = options(services, person, words)
+    found = [offer.found for offer in options(services, person, words)]
     exact = [f for f in found if f.path.casefold() == words.casefold()] or found
     if len(exact) != 1:
         many = f"{len(exact)} resources match" if exact else "Nothing that you can request matches"
@@ -179,18 +187,44 @@ def _named(services: Services, resource: ResourceId, permission: str) -> Entitle
     return on.get(permission.strip().casefold())
 
 
-def options(services: Services, person: Person, words: str) -> list[FoundResource]:
+def options(services: Services, person: Person, words: str) -> list[Offer]:
     """Return the resources that this person may request something on, at most 100."""
+    now = services.clock.now()
     with services.database.read() as session:
         flows = _usable(services.companies.current(session), person)
-        return search.resources(session, services.companies.catalogues, flows, words)
+
+        def find(some: Sequence[AccessFlow]) -> list[FoundResource]:
+            return search.resources(session, services.companies.catalogues, some, words)
+
+        found = find(flows)
+        opens = _opening(found, eligibility.by_opening(flows, now), find)
+    return [Offer(one, opens.get(one.resource, "")) for one in found]
+
+
+def _opening(
+    found: Sequence[FoundResource],
+    flows: Sequence[tuple[str, Sequence[AccessFlow]]],
+    find: Callable[[Sequence[AccessFlow]], list[FoundResource]],
+) -> dict[ResourceId, str]:
+    """Say of each resource that was found when the first of the flows that offer it opens.
+
+    Whatever some flows offer of the first hundred is among the first hundred that they offer.
+    """
+    opens: dict[ResourceId, str] = {}
+    for when, some in flows:
+        if len(opens) == len(found):
+            break
+        offered = found if len(flows) == 1 else find(some)
+        for one in offered:
+            opens.setdefault(one.resource, when)
+    return opens
 
 
 def fill(services: Services, person: Person, filled: Filled) -> tuple[Form, Promise]:
     """Return the form brought up to date with what was chosen, and the flow that it names."""
     with services.database.read() as session:
         company = services.companies.current(session)
-        form, promise = _Filling(session, company, person, filled).form()
+        form, promise = _Filling(session, company, person, filled, services.clock.now()).form()
         known = facts.entitlements(session, company, filter(None, [form.permission]))
     waits = [e.integration for e in known.values() if e.integration.id not in services.connected]
     notes = [
@@ -212,18 +246,19 @@ def submit(
         requestor = still(company, person)  # what was stored before is answered to whoever they are
         if isinstance(requestor, Refusal):
             return requestor
-        filling = _Filling(tx, company, requestor, filled)
+        now = services.clock.now()
+        filling = _Filling(tx, company, requestor, filled, now)
         draft = filling.draft()
         if isinstance(draft, Refusal):
             return draft
-        if refusal := eligibility.check(draft, company.directory):
+        if refusal := eligibility.check(draft, company.directory, now):
             return refusal
         if Promise.of(draft.flow) != filled.promise:
             return filling.changed(draft)
         if same := facts.same(tx, apply.fingerprint(draft)):
             return _existing(tx, [same], existing=True)
         return _full(tx, services, company, requestor) or Submitted(
-            (apply.submit(tx, company, draft, key, services.clock.now()),)
+            (apply.submit(tx, company, draft, key, now),)
         )
 
     try:
@@ -263,6 +298,7 @@ class _Filling:
     company: Company
     person: Person
     filled: Filled
+    now: datetime
 
     def form(self) -> tuple[Form, Promise]:
         filled = self.filled
@@ -279,6 +315,7 @@ class _Filling:
         form = Form(
             resource=(first.resource.id, first.resource.path),
             permissions=[(e.id, e.permission.name) for e, _ in offered.values()],
+            later={id_: opens for id_, (_, of) in offered.items() if (opens := self._opens(of))},
             justification=filled.justification,
         )
         only = first.id if len(offered) == 1 else None
@@ -288,7 +325,8 @@ class _Filling:
         entitlement, flows_of = offered[permission]
         usual = self._usual(flows_of)
         flow = self._picked(flows_of) or usual
-        form = replace(form, flows=flows_of, usual=usual.id)
+        closed = {f.id: opens for f in flows_of if (opens := self._opens([f]))}
+        form = replace(form, flows=flows_of, closed=closed, usual=usual.id)
         return self._promising(form, flow, entitlement), Promise.of(flow)
 
     def draft(self) -> Draft | Refusal:
@@ -333,13 +371,14 @@ class _Filling:
         return found
 
     def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
-        """Return the flow that is picked, else the preferred one that allows it.
+        """Return the flow that is picked, else the preferred one of now that allows it.
 
         Where none does, it is the one to say what is not allowed.
         """
         offering = _offering(self.company, self.person, entitlement)
         if picked := self._picked(offering):
             return picked
+        offering = eligibility.soonest(offering, self.now)
         if allowing := eligibility.allowing(offering, wanted):
             return allowing[0]
         return max(offering, key=lambda f: f.revision.grant_for or timedelta.max, default=None)
@@ -349,10 +388,15 @@ class _Filling:
 
     def _usual(self, flows: Sequence[AccessFlow]) -> AccessFlow:
         """Return the preferred flow that allows what was typed; what the form put there is free."""
+        flows = eligibility.soonest(flows, self.now)
         wanted = duration.parse_or_endless(self.filled.duration)
         if self.filled.prefilled or isinstance(wanted, Refusal):
             return flows[0]
         return (eligibility.allowing(flows, wanted) or flows)[0]
+
+    def _opens(self, flows: Sequence[AccessFlow]) -> str:
+        """Say from when one of the flows can be asked for; empty: now."""
+        return eligibility.by_opening(flows, self.now)[0][0]
 
     def _promising(self, form: Form, flow: AccessFlow, entitlement: Entitlement) -> Form:
         longest = flow.revision.grant_for
@@ -371,6 +415,7 @@ class _Filling:
 
     def _preview(self, flow: AccessFlow, entitlement: Entitlement) -> Preview:
         revision, me = flow.revision, self.person.id
+        closed = eligibility.not_now(flow, self.now)
         case = Case(revision, me, me, self.company.directory, self.company.admins)
         had = self.company.directory.had(me)
         held = [
@@ -382,6 +427,7 @@ class _Filling:
         ]
         return Preview(
             flow=flow.name,
+            closed=closed.sentence if closed else "",
             longest=revision.grant_for,
             extensions=revision.extension.times if revision.extension else 0,
             each=revision.extension.each if revision.extension else None,

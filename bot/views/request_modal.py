@@ -120,7 +120,10 @@ def _resource(form: Form) -> Block:
 
 
 def _permission(form: Form, resource: ResourceId) -> Block:
-    options = {id_: option(label, str(id_)) for id_, label in form.permissions[:100]}
+    options = {
+        id_: option(label, str(id_), form.later.get(id_, ""))
+        for id_, label in form.permissions[:100]
+    }
     if not options:  # Slack refuses a menu without any
         return section("🚫 Nothing on it can be requested. Choose something else.")
     element = _menu(ids.PERMISSION, "Choose a permission", options, form.permission)
@@ -131,7 +134,7 @@ def _permission(form: Form, resource: ResourceId) -> Block:
 
 def _flow(form: Form) -> Block:
     options = {
-        flow.id: option(flow.name, str(flow.id), _asks_for(flow.revision))
+        flow.id: option(flow.name, str(flow.id), _asks_for(flow.revision, form.closed.get(flow.id)))
         for flow in form.flows[:100]
     }
     element = _menu(ids.FLOW, "Choose an access flow", options, form.flow)
@@ -149,7 +152,7 @@ def _menu(action: str, placeholder: str, options: Mapping[Any, Block], chosen: o
     return element | {"initial_option": options[chosen]} if chosen in options else element
 
 
-def _asks_for(revision: Revision) -> str:
+def _asks_for(revision: Revision, opens: str | None) -> str:
     approval = revision.approval
     if approval is None:
         decided = "automatic"
@@ -157,7 +160,8 @@ def _asks_for(revision: Revision) -> str:
         decided = f"approved by {approval.groups[0].name}"
     else:
         decided = f"approved by {approval.join.value} {len(approval.groups)} groups"
-    return f"{_at_most(revision.grant_for)}, {decided}"
+    said = f"{_at_most(revision.grant_for)}, {decided}"
+    return f"{opens}, {said}" if opens else said
 
 
 def _duration(form: Form) -> Block:
@@ -199,6 +203,8 @@ def _next_step(form: Form) -> str:
 
 def _preview(preview: Preview) -> Iterable[Block]:
     yield divider()
+    if preview.closed:
+        yield section(f"🕘 {cut(escape(preview.closed), 600)}")
     yield fields(_facts(preview))
     if preview.caveat:
         yield section(f"⚠️ {cut(prose(preview.caveat), 600)}")

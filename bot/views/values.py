@@ -1,7 +1,7 @@
 """What views are drawn from, where it is more than one core value."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,19 +55,23 @@ class Preview:
     held: Sequence[tuple[str, datetime | None]] = ()  # codes of requests that hold it, until when
     description: str = ""
     caveat: str = ""  # what of it cannot be used all the same
+    closed: str = ""  # why it cannot be asked for just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """The request modal, as far as it is filled in.
 
+    `later` and `closed` say from when what cannot be asked for now can be: permissions and flows.
     `prefill` is what the duration field was given; a new one replaces what stands in the field.
     """
 
     resource: tuple[ResourceId, str] | None = None  # and its label
     permissions: Sequence[tuple[EntitlementId, str]] = ()
+    later: Mapping[EntitlementId, str] = field(default_factory=dict[EntitlementId, str])
     permission: EntitlementId | None = None
     flows: Sequence[AccessFlow] = ()  # that offer it, the preferred first
+    closed: Mapping[FlowId, str] = field(default_factory=dict[FlowId, str])
     flow: FlowId | None = None  # that applies
     usual: FlowId | None = None  # that applies unless another is picked
     prefill: str = "1 h"

@@ -1,7 +1,7 @@
 """The request form, as its use case fills it: what people read there, what their answer makes."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
@@ -9,10 +9,12 @@ from bot.runtime.services import Connected, Services
 from bot.usecases import request as usecase
 from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
 from bot.views.values import Form
-from engine.commands import Cancel, Return
-from engine.flow import Quorum
+from engine.commands import Cancel, Extend, Return
+from engine.flow import Quorum, Selector
 from engine.inventory import Integration
 from engine.outcome import Code, Refusal
+from engine.request import State
+from engine.window import Day, Window
 from storage import sync
 from tests.support.stored import (
     ALICE,
@@ -329,6 +331,109 @@ def test_what_no_flow_without_end_allows_is_never_too_long(services, stored, ali
 
     assert isinstance(outcome, Submitted)
     assert outcome.requests[0].duration is None
+
+
+# --- outside its window --------------------------------------------------------------------------
+# It is Monday, 09:00 in London.
+
+NIGHTS = Window(frozenset(Day), time(22), time(6), "Europe/London")
+SUNDAYS = Window(frozenset({Day.SUNDAY}), time(9), time(12), "Europe/London")
+
+
+def offers(services, person, words=""):
+    return {o.found.path: o.opens for o in usecase.options(services, person, words)}
+
+
+def test_what_only_closed_flows_offer_is_listed_with_when_it_opens(services, stored, alice):
+    flows(stored, reading(when=NIGHTS), writing(when=SUNDAYS, targets=(Selector(PG),)))
+
+    assert offers(services, alice) == {
+        "handbook": "from Mon 22:00",
+        "ledger.entries": "from Mon 22:00",
+        "runbook": "from Mon 22:00",
+        "shop.customers": "from Mon 22:00",
+        "shop.orders": "from Mon 22:00",
+    }
+
+
+def test_what_one_flow_offers_now_is_listed_without_a_time(services, stored, alice):
+    flows(stored, reading(when=NIGHTS), writing(targets=(Selector(PG),)))
+
+    assert offers(services, alice) == {
+        "handbook": "from Mon 22:00",
+        "ledger.entries": "",
+        "runbook": "from Mon 22:00",
+        "shop.customers": "",
+        "shop.orders": "",
+    }
+
+
+def test_the_form_names_what_can_be_asked_for_now_before_what_is_preferred(services, stored, alice):
+    flows(stored, reading(when=NIGHTS), writing())
+    reads, writes = stored.flow(READING), stored.flow(WRITING)
+
+    form, promise = usecase.fill(services, alice, filled(stored))
+
+    assert [f.id for f in form.flows] == [reads.id, writes.id]
+    assert form.closed == {reads.id: "from Mon 22:00"}
+    assert (form.usual, promise) == (writes.id, Promise.of(writes))
+    assert form.preview
+    assert form.preview.closed == ""
+
+
+def test_a_closed_flow_that_is_picked_says_when_it_opens(services, stored, alice):
+    flows(stored, reading(when=NIGHTS), writing())
+    reads = stored.flow(READING)
+    picked = filled(stored, picked=reads.id, promise=Promise.of(reads))
+    said = "“Reading” can be asked for from Mon 22:00 (every day 22:00–06:00 Europe/London)."
+
+    form, _ = usecase.fill(services, alice, picked)
+    refusal = usecase.submit(services, alice, picked, "view/1")
+
+    assert form.preview
+    assert form.preview.closed == said
+    assert refusal == Refusal(Code.OUTSIDE_WINDOW, said, about="entitlement")
+
+
+def test_permissions_that_no_flow_gives_now_say_when(services, stored, alice):
+    flows(stored, reading(), writing(when=SUNDAYS))
+
+    form, _ = usecase.fill(services, alice, filled(stored, permission=None))
+
+    writes = stored.entitlement("write on shop.orders").id
+    assert form.later == {writes: "from Sun 09:00"}
+
+
+def test_a_window_that_closes_while_somebody_types_lets_nothing_through(services, stored, alice):
+    morning = Window(frozenset(Day), time(9), time(10), "Europe/London")
+    flows(stored, reading(when=morning), writing(when=SUNDAYS))
+    form, promise = usecase.fill(services, alice, filled(stored))
+    assert form.preview
+    assert form.preview.closed == ""
+
+    stored.pass_(HOUR)
+    refusal = usecase.submit(services, alice, filled(stored, promise=promise), "view/1")
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is Code.OUTSIDE_WINDOW
+
+
+def test_what_was_asked_for_in_time_is_granted_and_extended_after_it(services, stored, alice):
+    """The window is a matter of asking alone: approval, access and extension run past it."""
+    morning = Window(frozenset(Day), time(9), time(10), "Europe/London")
+    flows(stored, reading(), writing(when=morning))
+    writes = stored.flow(WRITING)
+    asked = filled(stored, "write on shop.orders", promise=Promise.of(writes))
+
+    outcome = usecase.submit(services, alice, asked, "view/1")
+    assert isinstance(outcome, Submitted)
+    stored.pass_(2 * HOUR)
+    stored.approve(outcome.requests[0])
+    stored.converge()
+    stored.do(outcome.requests[0], Extend(ALICE, 1))
+
+    request = stored.again(outcome.requests[0])
+    assert (request.state, request.extensions_used) == (State.ACTIVE, 1)
 
 
 # --- again ---------------------------------------------------------------------------------------

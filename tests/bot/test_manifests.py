@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from engine.flow import (
     TierCounts,
 )
 from engine.flow import Quorum as GroupJoin
+from engine.window import Day, Window
 from manifests import BadManifestsError, flow_schema, load, revision_document
 from manifests.parts import NOT_YET
 
@@ -943,8 +944,6 @@ def _approver(**parts):
 
 # What a flow can be, and is not here: each of its keys, where it stands.
 NOT_HERE = [
-    ("when", "A time window", {"when": {"days": "Mon"}}),
-    ("when", "A time window", {"when": None}),
     ("space", "A space", {"space": "data"}),
     ("was", "Another name for a flow", {"was": "Write"}),
     ("request_for", "Asking for others", {"request_for": ["self", "direct reports"]}),
@@ -992,6 +991,7 @@ SAID = {
     "labels": ["night"],
     "requestors": {"group": "DBA"},
     "targets": [{"integration": "shop", "types": ["table"]}],
+    "when": {"days": "Mon-Fri", "from": "09:00", "to": "17:00", "zone": "Europe/Berlin"},
     "grant_for": "2 h",
     "extension": {"times": 2, "each": "15 min"},
     "approval": APPROVAL,
@@ -1015,7 +1015,7 @@ def test_a_key_that_is_taken_is_kept(company, key):
 
 def test_every_key_is_kept_or_can_only_say_what_is_so_anyway():
     keys = flow_schema()["$defs"]["Flow"]["properties"]
-    fixed = {"require_mfa", "break_glass", "when", "space", "notify", "request_for"}
+    fixed = {"require_mfa", "break_glass", "space", "notify", "request_for"}
 
     assert keys.keys() - fixed == SAID.keys()
     assert all("const" in json.dumps(keys[key]) for key in fixed)
@@ -1092,6 +1092,15 @@ _SELECTORS = st.builds(
 )
 
 
+_WINDOWS = st.builds(
+    Window,
+    st.frozensets(st.sampled_from(Day), min_size=1),
+    st.sampled_from([time(9), time(22, 30)]),
+    st.sampled_from([time(17), time()]),
+    st.sampled_from(["Europe/Berlin", "Asia/Kolkata"]),
+)
+
+
 @st.composite
 def _revisions(draw):
     grant_for = draw(st.none() | _MINUTES)
@@ -1120,6 +1129,7 @@ def _revisions(draw):
         )
         if approval
         else None,
+        when=draw(st.none() | _WINDOWS),
         lapses_after=timedelta(minutes=draw(st.integers(1001, 43_200))),
         require_justification=draw(st.booleans()),
         require_reason=draw(st.booleans()),

@@ -625,6 +625,28 @@ def test_several_flows_are_told_apart_by_what_they_give():
     assert element["initial_option"]["text"]["text"] == "Read orders"
 
 
+def test_what_cannot_be_asked_for_now_says_from_when_it_can():
+    several = [flow(1, name="Quick look", approval=None), flow(2, name="Read orders")]
+    form = replace(
+        FILLED,
+        later={EntitlementId(2): "from Mon 09:00"},
+        flows=several,
+        flow=FlowId(1),
+        usual=FlowId(2),
+        closed={FlowId(1): "from Sun 22:00"},
+        preview=replace(FILLED.preview, closed="“Quick look” can be asked for from <Sun> 22:00."),
+    )
+
+    drawn = request_modal(form)
+
+    reads, writes = block(drawn, ids.PERMISSION)["element"]["options"]
+    assert (reads.get("description"), writes["description"]["text"]) == (None, "from Mon 09:00")
+    quick, _ = block(drawn, ids.FLOW)["element"]["options"]
+    assert quick["description"]["text"] == "from Sun 22:00, at most 1 h, automatic"
+    assert block(drawn, ids.FLOW)["element"]["initial_option"] == quick
+    assert "🕘 “Quick look” can be asked for from <Sun> 22:00." in read(drawn)
+
+
 def test_automatic_flow_says_that_nobody_has_to_approve():
     automatic = replace(FILLED, preview=replace(FILLED.preview, approvers=[]))
 
@@ -943,8 +965,10 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
     form = Form(
         resource=(ResourceId(1), label),
         permissions=[(EntitlementId(n), name) for n in range(120)],
+        later={EntitlementId(n): name for n in range(120)},
         permission=EntitlementId(119),
         flows=[flow(n, name=name) for n in range(120)],
+        closed={FlowId(n): name for n in range(120)},
         flow=FlowId(99),
         usual=FlowId(0),
         prefill=long,
@@ -963,6 +987,7 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             held=[(name, None)] * 50,
             description=long,
             caveat=long,
+            closed=long,
         ),
     )
 

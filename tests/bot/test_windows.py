@@ -22,7 +22,7 @@ SHORT = {day.short: day for day in Day}
 
 
 class Flow(Ours):
-    """What stands in for a flow until flows have this key."""
+    """A flow, of which this is all."""
 
     when: When = None
 

@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,9 +12,13 @@ from engine.directory import Person, PersonStatus
 from engine.eligibility import (
     Draft,
     allowing,
+    by_opening,
     check,
     in_words,
+    not_now,
     offering,
+    opening,
+    soonest,
     still_granted,
     too_many_open,
     usable,
@@ -24,6 +28,7 @@ from engine.flow import AccessFlow, ApprovalRule, RequestFor, Selector
 from engine.inventory import IntegrationId
 from engine.outcome import Code
 from engine.request import RequestId, code_of
+from engine.window import Day, Window
 from tests.support.builders import (
     ANN,
     BEN,
@@ -35,6 +40,7 @@ from tests.support.builders import (
     EVE,
     HOUR,
     MINUTE,
+    NOW,
     ORDERS,
     SECOND,
     SECURITY,
@@ -66,7 +72,7 @@ def draft(of: AccessFlow | None = None, who: str = ANN, whom: str = "", **values
 
 
 def code(of: Draft) -> Code | None:
-    refusal = check(of, HERE)
+    refusal = check(of, HERE, NOW)
     assert refusal is None or refusal.sentence
     return refusal.code if refusal else None
 
@@ -205,7 +211,9 @@ def test_everything_selected_is_tested_at_submission(entitlements, expected):
 
 def test_who_selects_more_than_50_things_is_told_how_many_there_may_be():
     """The limit was read from the code under test: whatever it was, it was right."""
-    refusal = check(draft(flow(), entitlements=tuple(entitlement(n) for n in range(60))), company())
+    refusal = check(
+        draft(flow(), entitlements=tuple(entitlement(n) for n in range(60))), company(), NOW
+    )
 
     assert refusal.sentence == "A request has at most 50 entitlements; this has 60."
     assert refusal.about == "entitlement"
@@ -280,9 +288,9 @@ def test_an_optional_justification_may_be_missing_but_not_endless():
 
 def test_a_refusal_names_the_field_that_it_is_about():
     refusals = [
-        check(draft(entitlements=()), HERE),
-        check(draft(duration=DAY), HERE),
-        check(draft(justification=""), HERE),
+        check(draft(entitlements=()), HERE, NOW),
+        check(draft(duration=DAY), HERE, NOW),
+        check(draft(justification=""), HERE, NOW),
     ]
 
     assert [r.about for r in refusals if r] == ["entitlement", "duration", "justification"]
@@ -345,6 +353,89 @@ def test_flows_add_up_and_none_restricts_another():
     for flows in itertools.permutations([narrow, flow(2)]):
         found = usable(flows, HERE.people[ANN], HERE.people[ANN], HERE)
         assert [f.id for f in found] == [2]
+
+
+# --- when ----------------------------------------------------------------------------------------
+# It is Monday, 09:00 in London and 10:00 in Berlin.
+
+WEEK = frozenset(Day)
+NIGHTS = Window(WEEK, time(22), time(6), "Europe/Berlin")
+SUNDAYS = Window(frozenset({Day.SUNDAY}), time(9), time(12), "Europe/London")
+MORNINGS = Window(WEEK, time(9), time(12), "Europe/London")
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        (None, ""),
+        (MORNINGS, ""),
+        (NIGHTS, "from Mon 22:00"),
+        (SUNDAYS, "from Sun 09:00"),
+        (replace(NIGHTS, zone="Atlantis/City"), "never"),
+        (replace(NIGHTS, days=frozenset()), "never"),
+    ],
+)
+def test_outside_its_window_a_flow_says_from_when_it_can_be_asked_for(window, said):
+    assert opening(flow(when=window), NOW) == said
+
+
+def test_outside_its_window_nothing_can_be_submitted():
+    """The sentence names the days and hours, and the zone whose clocks it speaks of."""
+    nightly = flow(when=NIGHTS)
+
+    refusal = check(draft(nightly), HERE, NOW)
+
+    assert refusal == not_now(nightly, NOW)
+    assert refusal.code is Code.OUTSIDE_WINDOW
+    assert refusal.sentence == (
+        "“Read orders” can be asked for from Mon 22:00 (every day 22:00–06:00 Europe/Berlin)."
+    )
+    assert check(draft(nightly), HERE, NOW + 12 * HOUR) is None
+
+
+def test_who_may_not_ask_at_all_is_not_told_when():
+    assert code(draft(flow(when=NIGHTS), BEN)) is Code.NOT_ELIGIBLE
+
+
+def test_outside_its_window_a_flow_is_usable_all_the_same():
+    """Its things are listed, with when they can be asked for."""
+    assert [f.id for f in usable([flow(when=NIGHTS)], HERE.people[ANN], HERE.people[ANN], HERE)]
+
+
+def test_flows_are_told_apart_by_when_they_open():
+    flows = [
+        flow(1, when=SUNDAYS),
+        flow(2, when=NIGHTS),
+        flow(3),
+        flow(4, when=MORNINGS),
+        flow(5, when=NIGHTS),
+        flow(6, when=replace(NIGHTS, zone="")),
+    ]
+
+    opened = [(when, [f.id for f in some]) for when, some in by_opening(flows, NOW)]
+
+    assert opened == [
+        ("", [3, 4]),
+        ("from Mon 22:00", [2, 5]),
+        ("from Sun 09:00", [1]),
+        ("never", [6]),
+    ]
+    assert by_opening([], NOW) == []
+
+
+def test_what_is_open_goes_before_what_is_preferred():
+    flows = [flow(2, when=SUNDAYS), flow(3, when=NIGHTS), flow(4), flow(5, when=MORNINGS)]
+
+    assert [f.id for f in soonest(flows, NOW)] == [4, 5]
+    assert [f.id for f in soonest(flows[:2], NOW)] == [3]
+    assert soonest([], NOW) == []
+
+
+def test_the_window_is_not_tested_at_the_grant():
+    """An approval, and what it gives, may run past it."""
+    of = flow(when=NIGHTS)
+
+    assert not still_granted(request(of), request(of).grants[0], facts(of))
 
 
 # --- at the grant --------------------------------------------------------------------------------
