@@ -235,6 +235,20 @@ def unread_admins() -> str:
     )
 
 
+def unread_schedules() -> str:
+    return (
+        "Who is on call cannot be read: until it can, nobody is. `latchkey apply` writes it anew "
+        "from on_call.yaml."
+    )
+
+
+def unread_sources() -> str:
+    return (
+        "Which sources could not be read is not known: until it is, all count as such, and nobody "
+        "fulfils a condition by not being in a group. `latchkey apply` writes it anew."
+    )
+
+
 def unread_revision(number: int, flow: str) -> str:
     return (
         f"Revision {number} of the access flow “{flow}” cannot be read. Nothing can be asked for, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from engine.directory import Directory, Group, GroupId, Person, PersonId
+from engine.directory import ON_CALL, SLACK, Directory, GroupId, Person, PersonId
 
 
 class Comparator(StrEnum):
@@ -97,6 +97,11 @@ def _named(condition: Condition, directory: Directory) -> Sequence[Person] | Non
             ids = dict.fromkeys(id_ for v in values for id_ in directory.members(GroupId(v)))
         case "manager":
             return None
+        case "on_call":
+            called = {value.casefold() for value in values}
+            names = [name for name in directory.on_call if name.casefold() in called]
+            ids = dict.fromkeys(id_ for n in names for id_ in sorted(directory.on_call[n]))
+            return [p for id_ in ids if (p := directory.people.get(id_))]
         case attribute:
             ids = dict.fromkeys(id_ for v in values for id_ in directory.having(attribute, v))
     return [directory.people[id_] for id_ in ids]
@@ -122,9 +127,21 @@ def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
     texts = _texts(condition, person, directory)
     if texts is None or not condition.values or not all(condition.values):
         return False
+    if condition.comparator.negative and not _is_known(condition, directory):
+        return False
     compare = str.__eq__ if exact(condition) else partial(_compare, condition.comparator)
     found = any(compare(t, v) for t in texts for v in condition.values)
     return found is not condition.comparator.negative
+
+
+def _is_known(condition: Condition, directory: Directory) -> bool:
+    """Tell whether it is known who has what is not wanted: a look-up that fails selects nobody."""
+    if condition.attribute != "group":
+        return True
+    if not exact(condition):
+        return not directory.failing.keys() - {SLACK, ON_CALL}
+    groups = [directory.groups.get(GroupId(value)) for value in condition.values]
+    return all(group and group.source not in directory.failing for group in groups)
 
 
 def _texts(condition: Condition, person: Person, directory: Directory) -> list[str] | None:
@@ -134,7 +151,7 @@ def _texts(condition: Condition, person: Person, directory: Directory) -> list[s
         case "user":
             return [person.id] if by_id else [person.email, person.name]
         case "group":
-            return [g if by_id else _group_name(g, directory) for g in person.groups]
+            return [*person.groups] if by_id else _group_names(person, directory)
         case "manager":
             if person.manager is None:
                 return None
@@ -142,13 +159,20 @@ def _texts(condition: Condition, person: Person, directory: Directory) -> list[s
                 return [person.manager]
             manager = directory.get(person.manager)
             return [manager.email, manager.name] if manager else None
+        case "on_call":
+            return [n for n, people in directory.on_call.items() if person.id in people] or None
         case attribute:
             return list(person.attributes.get(attribute, ())) or None
 
 
-def _group_name(group_id: GroupId, directory: Directory) -> str:
-    group: Group | None = directory.groups.get(group_id)
-    return group.name if group else group_id
+def _group_names(person: Person, directory: Directory) -> list[str]:
+    """Return what their groups are called. Slack's own count only where a condition names one."""
+    groups = [(id_, directory.groups.get(id_)) for id_ in person.groups]
+    return [group.name if group else id_ for id_, group in groups if _source(id_) != SLACK]
+
+
+def _source(group: GroupId) -> str:
+    return group.partition(":")[0]
 
 
 def _compare(comparator: Comparator, text: str, value: str) -> bool:

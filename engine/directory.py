@@ -2,14 +2,18 @@
 
 import string
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple, NewType, TypeVar
 
+from engine.on_call import Schedule, answers
 from engine.shared import Shared
+
+SLACK = "slack"  # the source of Slack's own user groups
+ON_CALL = "on_call"  # the source of schedules
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -161,6 +165,7 @@ class Group:
     name: str
 
 
+Ids = tuple[PersonId, ...]
 Key = tuple[str, str]  # an attribute and a value
 _Keys = tuple[PersonId, Sequence[K], Sequence[K]]  # that somebody was listed under, and is
 
@@ -169,17 +174,21 @@ _Keys = tuple[PersonId, Sequence[K], Sequence[K]]  # that somebody was listed un
 class Directory:
     """Everybody, as of one moment.
 
-    `formerly` names who has a new id, by the old one.
+    `formerly` names who has a new id, by the old one. `failing`: sources whose last reading did not
+    succeed, and since when. Who is on call is known of a directory `at` a moment alone.
     """
 
-    people: Mapping[PersonId, Person]
-    groups: Mapping[GroupId, Group]
-    formerly: Mapping[PersonId, PersonId]
-    _had: Mapping[PersonId, tuple[PersonId, ...]]
-    _tied: Mapping[str, tuple[PersonId, ...]]
-    _suspended: Mapping[str, tuple[PersonId, ...]]
-    _by_address: Mapping[str, tuple[PersonId, ...]]
-    _having: Mapping[Key, tuple[PersonId, ...]]
+    people: Mapping[PersonId, Person] = field(default_factory=Shared[PersonId, Person])
+    groups: Mapping[GroupId, Group] = field(default_factory=Shared[GroupId, Group])
+    formerly: Mapping[PersonId, PersonId] = field(default_factory=Shared[PersonId, PersonId])
+    _had: Mapping[PersonId, Ids] = field(default_factory=Shared[PersonId, Ids])
+    _tied: Mapping[str, Ids] = field(default_factory=Shared[str, Ids])
+    _suspended: Mapping[str, Ids] = field(default_factory=Shared[str, Ids])
+    _by_address: Mapping[str, Ids] = field(default_factory=Shared[str, Ids])
+    _having: Mapping[Key, Ids] = field(default_factory=Shared[Key, Ids])
+    schedules: tuple[Schedule, ...] = ()
+    failing: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    moment: datetime | None = None
 
     @classmethod
     def of(
@@ -188,8 +197,7 @@ class Directory:
         groups: Iterable[Group] = (),
         formerly: Mapping[PersonId, PersonId] | None = None,
     ) -> "Directory":
-        nobody = cls(*(Shared() for _ in fields(cls)))
-        return nobody.changed({p.id: p for p in people}, {g.id: g for g in groups}, formerly or {})
+        return cls().changed({p.id: p for p in people}, {g.id: g for g in groups}, formerly or {})
 
     def changed(
         self,
@@ -206,16 +214,38 @@ class Directory:
 
         newest = ((old, self.formerly.get(old), new) for old, new in formerly.items())
         had = ((old, (was,) if was else (), (now,) if now else ()) for old, was, now in newest)
-        return Directory(
-            _with(self.people, people),
-            _with(self.groups, groups),
-            _with(self.formerly, formerly),
-            _listed(self._had, had),
-            _listed(self._tied, keys(_tied_of)),
-            _listed(self._suspended, keys(_suspended_of)),
-            _listed(self._by_address, keys(_addresses_of)),
-            _listed(self._having, keys(_keys_of)),
+        return replace(
+            self,
+            people=_with(self.people, people),
+            groups=_with(self.groups, groups),
+            formerly=_with(self.formerly, formerly),
+            _had=_listed(self._had, had),
+            _tied=_listed(self._tied, keys(_tied_of)),
+            _suspended=_listed(self._suspended, keys(_suspended_of)),
+            _by_address=_listed(self._by_address, keys(_addresses_of)),
+            _having=_listed(self._having, keys(_keys_of)),
         )
+
+    def answering(
+        self, schedules: Iterable[Schedule], failing: Mapping[str, datetime]
+    ) -> "Directory":
+        """Return the directory with what its sources say of who is on call, and which do not."""
+        return replace(self, schedules=tuple(schedules), failing=failing)
+
+    def at(self, moment: datetime) -> "Directory":
+        """Return the directory as of a moment: others may be on call by then."""
+        return replace(self, moment=moment) if self.schedules else self
+
+    @cached_property
+    def on_call(self) -> Mapping[str, frozenset[PersonId]]:
+        """Who is on call, by the schedules' names; nothing where that is not known."""
+        if self.moment is None:
+            return {}
+        found = answers(self.schedules, self.moment, self.failing.get(ON_CALL))
+        return {
+            name: frozenset(self.formerly.get(id_, id_) for id_ in map(PersonId, people))
+            for name, people in found.items()
+        }
 
     @cached_property
     def attributes(self) -> frozenset[str]:

@@ -43,7 +43,10 @@ class Draft:
 def why_not(
     flow: AccessFlow, requestor: Person, grantee: Person, directory: Directory
 ) -> Refusal | None:
-    """Return why this person may not request anything of this flow for that one; None: they may."""
+    """Return why this person may not request anything of this flow for that one; None: they may.
+
+    The directory is that of the moment that is asked about.
+    """
     if not flow.open:
         return Refusal(Code.FLOW_CLOSED, f"The access flow “{flow.name}” is switched off.")
     if not requestor.may_ask:
@@ -122,7 +125,8 @@ def not_now(flow: AccessFlow, now: datetime) -> Refusal | None:
 def check(draft: Draft, directory: Directory, now: datetime) -> Refusal | None:
     """Test everything, as at submission. Return the first thing that is wrong, or None."""
     flow, revision = draft.flow, draft.flow.revision
-    if refusal := why_not(flow, draft.requestor, draft.grantee, directory) or not_now(flow, now):
+    refusal = why_not(flow, draft.requestor, draft.grantee, directory.at(now))
+    if refusal := refusal or not_now(flow, now):
         return refusal
     if not draft.entitlements:
         return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")
@@ -188,14 +192,14 @@ def _bad_justification(draft: Draft) -> Refusal | None:
     return None
 
 
-def still_granted(request: AccessRequest, grant: Grant, facts: Facts) -> str:
+def still_granted(request: AccessRequest, grant: Grant, facts: Facts, now: datetime) -> str:
     """Return why the grant may not be given after all; empty: it may.
 
     Asked again just before the connector: the requestor's and the grantee's conditions, and that
     the entitlement exists, is called what it was when it was approved, and is selected by the
     revision that the request was made under.
     """
-    directory, revision = facts.directory, facts.revision
+    directory, revision = facts.directory.at(now), facts.revision
     entitlement = facts.entitlements.get(grant.entitlement)
     requestor, grantee = directory.get(request.requestor), directory.get(request.grantee)
     if entitlement is None or not entitlement.available:

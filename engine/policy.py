@@ -4,6 +4,7 @@ The index only leaves out; `eligibility` decides on what is left.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from itertools import chain
 
 from engine import eligibility
@@ -49,26 +50,30 @@ class Policy:
             self._by_requestor.add(number, _keys_of_group(flow.revision.requestors))
             self._by_target.add(number, _keys_of_targets(flow.revision.targets))
 
-    def usable(self, requestor: Person, grantee: Person) -> list[AccessFlow]:
+    def usable(self, requestor: Person, grantee: Person, now: datetime) -> list[AccessFlow]:
         """Return the flows under which this person may request for that one."""
-        numbers = self._by_requestor.find(_keys_of_person(requestor))
-        return self._usable(numbers, requestor, grantee)
+        here = self._directory.at(now)
+        numbers = self._by_requestor.find(_keys_of_person(requestor, here))
+        return self._usable(numbers, requestor, grantee, here)
 
     def offering(
-        self, requestor: Person, grantee: Person, entitlement: Entitlement
+        self, requestor: Person, grantee: Person, entitlement: Entitlement, now: datetime
     ) -> list[AccessFlow]:
         """Return those of the usable flows that offer the entitlement."""
+        here = self._directory.at(now)
         numbers = self._by_target.find(_keys_of_entitlement(entitlement))
-        numbers &= self._by_requestor.find(_keys_of_person(requestor))
-        return eligibility.offering(self._usable(numbers, requestor, grantee), entitlement)
+        numbers &= self._by_requestor.find(_keys_of_person(requestor, here))
+        return eligibility.offering(self._usable(numbers, requestor, grantee, here), entitlement)
 
-    def _usable(self, numbers: int, requestor: Person, grantee: Person) -> list[AccessFlow]:
+    def _usable(
+        self, numbers: int, requestor: Person, grantee: Person, directory: Directory
+    ) -> list[AccessFlow]:
         flows = []
         while numbers:
             lowest = numbers & -numbers
             flows.append(self._flows[lowest.bit_length() - 1])
             numbers ^= lowest
-        return eligibility.usable(flows, requestor, grantee, self._directory)
+        return eligibility.usable(flows, requestor, grantee, directory)
 
 
 class _Index:
@@ -124,7 +129,7 @@ def _keys_of_condition(condition: Condition) -> Collection[Key] | None:
     return {(condition.attribute, v if same else v.casefold()) for v in condition.values}
 
 
-def _keys_of_person(person: Person) -> Iterator[Key]:
+def _keys_of_person(person: Person, directory: Directory) -> Iterator[Key]:
     yield "user", person.id
     if person.manager:
         yield "manager", person.manager
@@ -133,6 +138,9 @@ def _keys_of_person(person: Person) -> Iterator[Key]:
     for attribute, values in person.attributes.items():
         for value in values:
             yield attribute, value.casefold()
+    for name, people in directory.on_call.items():
+        if person.id in people:
+            yield "on_call", name.casefold()
 
 
 def _keys_of_targets(targets: Iterable[Selector]) -> Iterator[Key]:

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import count
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["Day", "Window", "is_open", "next_opening", "opening_in_words"]
+__all__ = ["Day", "Window", "is_open", "next_opening", "opening_in_words", "shown"]
 
 
 class Day(StrEnum):
@@ -52,10 +52,16 @@ class Window:
         return f"{_days(self.days)} {self.start:%H:%M}–{end} {self.zone}"
 
 
+def shown(zone: str, now: datetime) -> datetime | None:
+    """Return what clocks of a zone show at a moment; None: the zone is not known."""
+    known = _zone(zone)
+    return None if known is None else now.astimezone(known)
+
+
 def is_open(window: Window, now: datetime) -> bool:
     """Tell whether clocks there show a time of the window. In a zone that is not known, none do."""
-    zone = _zone(window.zone)
-    return zone is not None and _shows(window, now.astimezone(zone))
+    wall = shown(window.zone, now)
+    return wall is not None and _shows(window, wall)
 
 
 def next_opening(window: Window, now: datetime) -> datetime | None:
@@ -85,11 +91,11 @@ def opening_in_words(window: Window, now: datetime) -> str:
 
 def _shows(window: Window, wall: datetime) -> bool:
     today, yesterday = _WEEK[wall.weekday()], _WEEK[wall.weekday() - 1]
-    shown = wall.time()
+    at = wall.time()
     if window.start < window.end:
-        return today in window.days and window.start <= shown < window.end
-    return (today in window.days and window.start <= shown) or (
-        yesterday in window.days and shown < window.end
+        return today in window.days and window.start <= at < window.end
+    return (today in window.days and window.start <= at) or (
+        yesterday in window.days and at < window.end
     )
 
 

@@ -1,10 +1,12 @@
-"""The company as files: people, administrators, connected systems, access flows.
+"""The company as files: people, administrators, connected systems, on-call, access flows.
 
 `load` reads a folder and returns engine values, or raises with all that is wrong in it at once.
 `revision_document` is the way back: a flow as flows.yaml writes it.
 """
 
 from manifests.company import (
+    ON_CALL_FILE,
+    PEOPLE_FILE,
     BadManifestsError,
     FlowManifest,
     IntegrationManifest,
@@ -16,6 +18,8 @@ from manifests.flows import flow_schema, revision_document
 from manifests.marked_yaml import DocumentFault
 
 __all__ = [
+    "ON_CALL_FILE",
+    "PEOPLE_FILE",
     "BadManifestsError",
     "DocumentFault",
     "FlowManifest",

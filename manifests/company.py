@@ -1,4 +1,4 @@
-"""Reads the folder: people.yaml, company.yaml, integrations.yaml, flows.yaml or flows/*.yaml."""
+"""Reads the folder: people, company, integrations, on_call and flows, .yaml, or flows/*.yaml."""
 
 import re
 import unicodedata
@@ -18,6 +18,8 @@ from pydantic import (
 
 from engine.conditions import select
 from engine.directory import (
+    ON_CALL,
+    SLACK,
     Directory,
     Group,
     GroupId,
@@ -29,11 +31,13 @@ from engine.directory import (
 from engine.errors import LatchkeyError
 from engine.flow import Revision
 from engine.inventory import IntegrationId
+from engine.on_call import Schedule
 from engine.request import OPERATOR, SYSTEM
-from manifests.conditions import RESERVED, Requestors
+from manifests.conditions import RESERVED, Administrators
 from manifests.flows import FlowDocument
 from manifests.kinds import KINDS
 from manifests.marked_yaml import Document, DocumentFault, Place, read
+from manifests.on_call import ScheduleDocument
 from manifests.parts import (
     ONE_LINE,
     Name,
@@ -46,6 +50,8 @@ from manifests.parts import (
     nearest,
     shown,
 )
+
+PEOPLE_FILE, ON_CALL_FILE = "people.yaml", "on_call.yaml"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -77,10 +83,11 @@ class Manifests:
     admins: frozenset[PersonId]
     integrations: tuple[IntegrationManifest, ...]
     flows: tuple[FlowManifest, ...]
+    schedules: tuple[Schedule, ...] = ()
 
     @property
     def directory(self) -> Directory:
-        return Directory.of(self.people, self.groups)
+        return Directory.of(self.people, self.groups).answering(self.schedules, {})
 
 
 class BadManifestsError(LatchkeyError):
@@ -102,7 +109,7 @@ def load(folder: Path) -> Manifests:
 
 def files(folder: Path) -> list[str]:
     """Name all files that `load` reads there, whether they are there or not. Raises OSError."""
-    return ["people.yaml", "company.yaml", "integrations.yaml", *_flow_files(folder)]
+    return [PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml", *_flow_files(folder)]
 
 
 def _flow_files(folder: Path) -> list[str]:
@@ -120,18 +127,22 @@ def _load(folder: Path) -> Manifests:
     reading = _Reading(folder)
     people = reading.people()
     people_known, faults = not reading.faults, len(reading.faults)
+    directory = Directory.of(people, reading.groups.values())
+    schedules = reading.schedules(Vocabulary(directory, people_known=people_known))
+    schedules_known, faults = len(reading.faults) == faults, len(reading.faults)
     integrations = reading.integrations()
     house = Vocabulary(
-        Directory.of(people, reading.groups.values()),
+        directory.answering(schedules, {}),
         {i.id: KINDS[i.kind] for i in integrations},
         people_known=people_known,
         systems_known=len(reading.faults) == faults,
+        schedules_known=schedules_known,
     )
     admins = reading.admins(house)
     flows = reading.flows(house)
     if reading.faults:
         raise BadManifestsError(reading.faults)
-    return Manifests(people, tuple(reading.groups.values()), admins, integrations, flows)
+    return Manifests(people, tuple(reading.groups.values()), admins, integrations, flows, schedules)
 
 
 # --- The documents -------------------------------------------------------------------------------
@@ -181,8 +192,10 @@ def _nobody_elses(person: str) -> str:
 
 
 def _free_source(source: str) -> str:
-    if source == "slack":
+    if source == SLACK:
         raise ValueError("`slack` is the source of Slack's own user groups. Choose another name.")
+    if source == ON_CALL:
+        raise ValueError("`on_call` is the source of who is on call. Choose another name.")
     return source
 
 
@@ -253,7 +266,11 @@ class IntegrationsDocument(Ours):
 
 
 class CompanyDocument(Ours):
-    admins: Requestors
+    admins: Administrators
+
+
+class OnCallDocument(Ours):
+    schedules: list[Any]
 
 
 class FlowsDocument(Ours):
@@ -289,7 +306,7 @@ class _Reading:
     def people(self) -> tuple[Person, ...]:
         listed: list[_Listed] = []
         taken: dict[str, str] = {}
-        for document in self._documents("people.yaml"):
+        for document in self._documents(PEOPLE_FILE):
             top = self._check(PeopleDocument, document)
             if top:
                 self._take_groups(document, top)
@@ -306,6 +323,17 @@ class _Reading:
                 if all(free):
                     listed.append(_Listed(document, place, source, person))
         return self._related(listed)
+
+    def schedules(self, house: Vocabulary) -> tuple[Schedule, ...]:
+        found: list[Schedule] = []
+        names: dict[str, str] = {}
+        there = (self.folder / ON_CALL_FILE).exists()
+        for document in self._documents(ON_CALL_FILE) if there else ():
+            self._check(OnCallDocument, document)
+            for place, schedule in self._items(document, "schedules", ScheduleDocument, house):
+                self._once(document, (*place, "name"), schedule.name, names)
+                found.append(schedule.schedule())
+        return tuple(found)
 
     def integrations(self) -> tuple[IntegrationManifest, ...]:
         found: list[IntegrationManifest] = []

@@ -1,5 +1,6 @@
 """Conditions on people as written: `group: DBA`, lists of them, `any: …`, and the way back."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo
@@ -13,6 +14,7 @@ from manifests.parts import (
     Vocabulary,
     find_group,
     find_person,
+    find_schedule,
     house,
     nearest,
     not_yet,
@@ -20,39 +22,51 @@ from manifests.parts import (
 )
 
 RESERVED = frozenset({"user", "group", "manager", "owner", "on_call", "all", "any"})
-_IDENTIFIED = {"user", "group", "manager"}
+MOST_CONDITIONS = 20
+MOST_VALUES = 100
+_NAMED = {"user", "group", "manager", "on_call"}
+_ADVICE = "Put these people into a group, and name that."
 _EQUALITY = {Comparator.IS, Comparator.IS_NOT}
 _EXAMPLE = "Write conditions, such as `group: DBA`"
 
 # How it is written, for the JSON Schema.
-_Values = OneLine | Annotated[list[OneLine], Field(min_length=1)]
+_Values = OneLine | Annotated[list[OneLine], Field(min_length=1, max_length=MOST_VALUES)]
 _Comparison = Annotated[
     dict[Literal["is", "is not", "contains", "does not contain", "starts with"], _Values],
     Field(min_length=1, max_length=1),
 ]
 _Conditions = Annotated[dict[str, _Values | _Comparison | None], Field(min_length=1)]
-_Joined = Annotated[
-    dict[Literal["all", "any"], list[_Conditions]], Field(min_length=1, max_length=1)
-]
-_Written = _Joined | Annotated[list[_Conditions], Field(min_length=1)] | _Conditions
+_Several = Annotated[list[_Conditions], Field(min_length=1, max_length=MOST_CONDITIONS)]
+_Joined = Annotated[dict[Literal["all", "any"], _Several], Field(min_length=1, max_length=1)]
+_Written = _Joined | _Several | _Conditions
 
 
-def _requestors(raw: object, info: ValidationInfo) -> ConditionGroup:
-    return _Reader(house(info), approvers=False).read(raw)
+def _people(raw: object, info: ValidationInfo) -> ConditionGroup:
+    return _Reader(house(info), but={"owner"}).read(raw)
+
+
+def _administrators(raw: object, info: ValidationInfo) -> ConditionGroup:
+    return _Reader(house(info), but={"owner", "on_call"}).read(raw)
 
 
 def _approvers(raw: object, info: ValidationInfo) -> ConditionGroup:
-    return _Reader(house(info), approvers=True).read(raw)
+    return _Reader(house(info), but={"owner", "on_call"}, approvers=True).read(raw)
 
 
-Requestors = Annotated[ConditionGroup, PlainValidator(_requestors, json_schema_input_type=_Written)]
+People = Annotated[ConditionGroup, PlainValidator(_people, json_schema_input_type=_Written)]
+Administrators = Annotated[
+    ConditionGroup, PlainValidator(_administrators, json_schema_input_type=_Written)
+]
 Approvers = Annotated[ConditionGroup, PlainValidator(_approvers, json_schema_input_type=_Written)]
 
 
 class _Reader:
-    def __init__(self, house: Vocabulary, *, approvers: bool) -> None:
+    """Reads conditions on anything but some attributes, which are not offered here."""
+
+    def __init__(self, house: Vocabulary, *, but: set[str], approvers: bool = False) -> None:
         self._notes = Notes()
         self._house = house
+        self._but = but
         self._approvers = approvers
 
     def read(self, raw: object) -> ConditionGroup:
@@ -66,6 +80,9 @@ class _Reader:
             for i, item in enumerate(items):
                 alone = isinstance(raw, dict) and not place
                 conditions += self._item(item, join, () if alone else (*place, i))
+            if (many := sum(_size(item) for item in items)) > MOST_CONDITIONS:
+                said = f"At most {MOST_CONDITIONS} conditions; this has {many}. {_ADVICE}"
+                self._notes.add(said, *place)
         self._notes.settle()
         if self._approvers and not _says_who(conditions, join):
             self._notes.add(
@@ -106,8 +123,8 @@ class _Reader:
         return Condition(attribute, comparator, self._values(attribute, comparator, raw, place))
 
     def _known(self, attribute: str, place: Place) -> bool:
-        known = {"user", "group", "manager", *self._house.directory.attributes}
-        if attribute in {"owner", "on_call"}:
+        known = {*_NAMED, *self._house.directory.attributes} - self._but
+        if attribute in self._but:
             self._notes.add(not_yet(attribute), *place)
         elif attribute not in known and self._house.people_known:
             near = nearest(attribute, known)
@@ -122,6 +139,9 @@ class _Reader:
         items = raw if isinstance(raw, list) else [raw]
         if not items:
             self._notes.add("The list of values is empty. Name at least one.", *place)
+        if len(items) > MOST_VALUES:
+            said = f"At most {MOST_VALUES} values; this has {len(items)}. {_ADVICE}"
+            self._notes.add(said, *place)
         values: list[str] = []
         for i, item in enumerate(items):
             at = (*place, i) if items is raw else place
@@ -134,15 +154,25 @@ class _Reader:
         return tuple(values)
 
     def _value(self, attribute: str, comparator: Comparator, text: str, place: Place) -> str:
-        if comparator not in _EQUALITY or attribute not in _IDENTIFIED:
+        if comparator not in _EQUALITY or attribute not in _NAMED:
             return text
-        find = find_group if attribute == "group" else find_person
+        house = self._house
         try:
-            return find(text, self._house.directory)
+            return _finder(attribute)(text, house.directory)
         except ValueError as fault:
-            if self._house.people_known:
+            known = house.schedules_known if attribute == "on_call" else house.people_known
+            if known:
                 self._notes.add(str(fault), *place)
         return text
+
+
+def _finder(attribute: str) -> Callable[[str, Directory], str]:
+    """Return what finds the value that is stored by what people call it."""
+    return {"group": find_group, "on_call": find_schedule}.get(attribute, find_person)
+
+
+def _size(item: object) -> int:
+    return len(item) if isinstance(item, dict) else 1
 
 
 def _joined(raw: object) -> tuple[Connective, Place, object]:
@@ -171,7 +201,7 @@ def written(group: ConditionGroup, directory: Directory) -> Any:  # noqa: ANN401
 def _written(condition: Condition, directory: Directory) -> dict[str, Any]:
     if not condition.values:
         return {condition.attribute: None}
-    named = condition.comparator in _EQUALITY and condition.attribute in _IDENTIFIED
+    named = condition.comparator in _EQUALITY and condition.attribute in _NAMED
     values = [
         _name(condition.attribute, value, directory) if named else value
         for value in condition.values
@@ -184,10 +214,10 @@ def _written(condition: Condition, directory: Directory) -> dict[str, Any]:
 
 def _name(attribute: str, id_: str, directory: Directory) -> str:
     """Return what people call it, where that is read back as the same."""
-    find = find_group if attribute == "group" else find_person
     group, person = directory.groups.get(GroupId(id_)), directory.get(PersonId(id_))
-    name = (group.name if group else "") if attribute == "group" else person.email if person else ""
+    called = {"group": group.name if group else "", "on_call": id_}
+    name = called.get(attribute, person.email if person else "")
     try:
-        return name if find(name, directory) == id_ else id_
+        return name if _finder(attribute)(name, directory) == id_ else id_
     except ValueError:
         return id_

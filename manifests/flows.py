@@ -30,7 +30,7 @@ from engine.flow import (
 )
 from engine.inventory import IntegrationId
 from manifests import windows
-from manifests.conditions import Approvers, Requestors, written
+from manifests.conditions import Approvers, People, written
 from manifests.parts import (
     ONE_LINE,
     Name,
@@ -38,6 +38,7 @@ from manifests.parts import (
     OneLine,
     Ours,
     Words,
+    at_most,
     between,
     house,
     listed,
@@ -51,6 +52,7 @@ from manifests.windows import When
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 HALF_HOUR = timedelta(minutes=30)
+MOST_TARGETS = 20
 
 
 def _until(value: object) -> timedelta | None:
@@ -180,17 +182,21 @@ class FlowDocument(Ours):
 
     name: Name
     active: bool = True
-    description: str = ""
+    description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
     labels: Annotated[list[_Label], Field(max_length=20), AfterValidator(_distinct)] = Field(
         default_factory=list[str]
     )
-    requestors: Requestors = Field(description="Who may ask.")
+    requestors: People = Field(description="Who may ask.")
     request_for: Annotated[
         list[_Self],
         BeforeValidator(listed, json_schema_input_type=_Self | list[_Self]),
         Field(min_length=1),
     ] = Field(default_factory=lambda: list(get_args(_Self)))
-    targets: list[TargetDocument] = Field(min_length=1, description="What can be had.")
+    targets: Annotated[
+        list[TargetDocument],
+        Field(min_length=1, json_schema_extra={"maxItems": MOST_TARGETS}),
+        at_most(MOST_TARGETS, "Let one target name several types, permissions or names."),
+    ] = Field(description="What can be had.")
     grant_for: _Grant = Field(
         HOUR,
         description="The longest time, 5 min to 365 days, or `indefinite`.",
@@ -272,7 +278,7 @@ class FlowDocument(Ours):
             require_reason=self.require_reason,
             self_approval=self.self_approval,
             labels=tuple(self.labels),
-            description=self.description.strip(),
+            description=self.description,
         )
 
 

@@ -18,11 +18,13 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from engine import duration
-from engine.directory import Directory, GroupId, PersonId
+from engine.directory import SLACK, Directory, GroupId, PersonId
 from engine.outcome import Refusal
 from manifests.kind import Kind
 from manifests.marked_yaml import Place
@@ -63,6 +65,7 @@ class Vocabulary:
     kinds: Mapping[str, Kind] = field(default_factory=dict[str, Kind])
     people_known: bool = True
     systems_known: bool = True
+    schedules_known: bool = True
 
 
 def house(info: ValidationInfo) -> Vocabulary:
@@ -82,6 +85,14 @@ class Notes:
     def add(self, sentence: str, *place: str | int) -> None:
         error = PydanticCustomError("manifest", "{sentence}", {"sentence": sentence})
         self._faults.append(InitErrorDetails(type=error, loc=place, input=None))
+
+    def take(self, found: ValidationError) -> None:
+        """Add what was found at what is inside."""
+        for details in found.errors(include_url=False):
+            kind, context = details["type"], details.get("ctx", {})
+            type_ = PydanticCustomError(kind, "{sentence}", context) if kind == "manifest" else kind
+            fault = InitErrorDetails(type=type_, loc=details["loc"], input=details["input"])
+            self._faults.append(fault | {"ctx": context})
 
     def settle(self) -> None:
         if self._faults:
@@ -202,21 +213,39 @@ def find_person(text: str, directory: Directory) -> PersonId:
         emails = " or ".join(sorted(p.email for p in people))
         raise ValueError(f"{shown(text)} fits {len(people)} people. Write {emails}.")
     known = (p.email if "@" in text else p.name for p in everybody)
-    raise ValueError(f"Nobody in the directory is {shown(text)}. {nearest(text, known)}")
+    cure = _no_pattern(text) or nearest(text, known)
+    raise ValueError(f"Nobody in the directory is {shown(text)}. {cure}")
 
 
 def find_group(text: str, directory: Directory) -> GroupId:
-    """Find a group by `source:key`, or a name that only one has. Raises ValueError."""
+    """Find a group by `source:key`, or a name that only one has. Raises ValueError.
+
+    Slack's own are found with their source alone.
+    """
     if text in directory.groups:
         return GroupId(text)
-    everyone = directory.groups.values()
+    everyone = [group for group in directory.groups.values() if group.source != SLACK]
     found = [g.id for g in everyone if g.name.casefold() == text.casefold()]
     if len(found) == 1:
         return found[0]
     if found:
         raise ValueError(f"{shown(text)} fits several groups. Write {' or '.join(sorted(found))}.")
-    near = nearest(text, (g.name for g in everyone))
-    raise ValueError(f"There is no group {shown(text)}. {near}")
+    cure = _no_pattern(text) or nearest(text, (g.name for g in everyone))
+    raise ValueError(f"There is no group {shown(text)}. {cure}")
+
+
+def find_schedule(text: str, directory: Directory) -> str:
+    """Find a schedule of who is on call by its name. Raises ValueError."""
+    known = {schedule.name.casefold(): schedule.name for schedule in directory.schedules}
+    if name := known.get(text.casefold()):
+        return name
+    cure = _no_pattern(text) or nearest(text, known.values())
+    raise ValueError(f"There is no on-call schedule {shown(text)}. {cure}")
+
+
+def _no_pattern(text: str) -> str:
+    said = "`*` stands for nothing else here: write `contains` or `starts with`."
+    return said if "*" in text else ""
 
 
 # --- Texts and durations -------------------------------------------------------------------------
@@ -254,6 +283,23 @@ def between(least: timedelta, most: timedelta) -> PlainValidator:
     written = Annotated[str | int, Field(description=words)]
     reader = partial(read_duration, least=least, most=most)
     return PlainValidator(reader, json_schema_input_type=written)
+
+
+def at_most(most: int, advice: str) -> WrapValidator:
+    """Refuse longer lists, with what to do instead, beside whatever is wrong in them."""
+
+    def check(items: object, inner: ValidatorFunctionWrapHandler) -> object:
+        notes, found = Notes(), None
+        if isinstance(items, list) and len(items) > most:
+            notes.add(f"At most {most}; this has {len(items)}. {advice}")
+        try:
+            found = inner(items)
+        except ValidationError as faults:
+            notes.take(faults)
+        notes.settle()
+        return found
+
+    return WrapValidator(check)
 
 
 def none_for(*words: str) -> BeforeValidator:

@@ -20,7 +20,7 @@ from pydantic import (
 from engine.window import Day, Window
 from manifests.parts import OneLine, Ours, listed, nearest, shown
 
-__all__ = ["When", "WhenDocument", "written"]
+__all__ = ["HoursDocument", "When", "WhenDocument", "Zone", "written"]
 
 _TIME = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
 _LETTERS = re.compile(r"[A-Z]{2,5}([+-].*)?")
@@ -91,7 +91,10 @@ _End = Annotated[
 ]
 
 
-class WhenDocument(Ours):
+Zone = Annotated[OneLine, AfterValidator(_zone)]
+
+
+class HoursDocument(Ours):
     """By the clock on a wall there. `to` before `from` is the next day's."""
 
     days: Annotated[
@@ -101,9 +104,6 @@ class WhenDocument(Ours):
     ] = Field(description="Mon, or Mon-Fri. A night belongs to the day on which it starts.")
     start: _Start = Field(alias="from", description="When it opens: 09:00.")
     end: _End = Field(alias="to", description="When it is closed again; 24:00: where a day ends.")
-    zone: Annotated[OneLine, AfterValidator(_zone)] = Field(
-        description="An IANA time zone: Europe/Berlin."
-    )
 
     @field_validator("end")
     @classmethod
@@ -114,14 +114,24 @@ class WhenDocument(Ours):
             )
         return value
 
-    def window(self) -> Window:
+    def there(self, zone: str) -> Window:
+        """Return the window that they are in a zone."""
         end = "00:00" if self.end == "24:00" else self.end
         return Window(
             days=frozenset(chain.from_iterable(self.days)),
             start=time.fromisoformat(self.start),
             end=time.fromisoformat(end),
-            zone=self.zone,
+            zone=zone,
         )
+
+
+class WhenDocument(HoursDocument):
+    """By the clock on a wall there. `to` before `from` is the next day's."""
+
+    zone: Zone = Field(description="An IANA time zone: Europe/Berlin.")
+
+    def window(self) -> Window:
+        return self.there(self.zone)
 
 
 def _or_always(value: object) -> object:

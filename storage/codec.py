@@ -4,15 +4,16 @@ What was written by a hand or by another version, or was cut off, may be no valu
 readers say so by None, and whoever asked goes on with the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import AwareDatetime, TypeAdapter
 
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
+from engine.on_call import Schedule
 from engine.request import AccessRequest
 from engine.window import Window
 
@@ -20,6 +21,8 @@ _REQUEST = TypeAdapter(AccessRequest)
 _REVISION = TypeAdapter(Revision)
 _PERSON = TypeAdapter(Person)
 _ACCOUNT = TypeAdapter(SlackAccount)
+_SCHEDULES = TypeAdapter(tuple[Schedule, ...])
+_FAILING = TypeAdapter(dict[str, AwareDatetime])
 _COLUMNS = {"id", "version"}
 T = TypeVar("T")
 
@@ -92,6 +95,39 @@ def _is_of_a_wall(window: Window | None) -> bool:
     return window is None or window.start.tzinfo is window.end.tzinfo is None
 
 
+def dump_schedules(schedules: Iterable[Schedule]) -> list[Any]:
+    dumped: list[Any] = _SCHEDULES.dump_python(tuple(schedules), mode="json", exclude_defaults=True)
+    for schedule in dumped:
+        for shift in schedule.get("shifts", ()):
+            shift["window"]["days"].sort()
+    return dumped
+
+
+def load_schedules(body: object) -> tuple[Schedule, ...] | None:
+    """Return who is on call when; None: it cannot be read."""
+    try:
+        schedules = _SCHEDULES.validate_python(body)
+    except (ValueError, OverflowError):
+        return None
+    shifts = [shift for schedule in schedules for shift in schedule.shifts]
+    turns = [schedule.rotation for schedule in schedules if schedule.rotation]
+    walled = all(_is_of_a_wall(shift.window) for shift in shifts)
+    sound = all(turn.people and turn.days > 0 and turn.start.tzinfo is None for turn in turns)
+    return schedules if walled and sound else None
+
+
+def dump_failing(failing: Mapping[str, datetime]) -> dict[str, str]:
+    return {source: since.isoformat() for source, since in sorted(failing.items())}
+
+
+def load_failing(body: object) -> dict[str, datetime] | None:
+    """Return which sources cannot be read, and since when; None: that is not known."""
+    try:
+        return _FAILING.validate_python(body)
+    except (ValueError, OverflowError):
+        return None
+
+
 def dump_person(person: Person) -> dict[str, Any]:
     """Return what the directory says of a person; what Slack says has columns of its own."""
     listed = replace(person, account=None, suspended=None, void_until=None)
@@ -142,6 +178,18 @@ def stand_in(id_: str, email: str, status: str) -> Person:
     """
     here = PersonStatus(status) if status in set(PersonStatus) else PersonStatus.ACTIVE
     return Person(PersonId(id_), email, email or id_, here, readable=False)
+
+
+def folded(body: object) -> dict[str, list[str]] | None:
+    """Return the texts of a person's body without case, by the attribute; None: it is no value.
+
+    `user` has address and name.
+    """
+    person = load_person(body)
+    if person is None:
+        return None
+    texts = {"user": (person.email, person.name), **person.attributes}
+    return {name: [text.casefold() for text in of] for name, of in texts.items()}
 
 
 def with_fields(body: object, changed: Mapping[str, object]) -> Any:  # noqa: ANN401  (a body)

@@ -8,6 +8,7 @@ stored meanwhile is read again.
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Text, and_, cast, func, select, text, tuple_
@@ -15,13 +16,21 @@ from sqlalchemy import bindparam as bind
 from sqlmodel import col
 
 from engine import alarms
-from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
+from engine.directory import ON_CALL, Directory, Group, GroupId, Person, PersonId, SlackAccount
 from engine.flow import UNKNOWN, AccessFlow, FlowId, Revision, unreadable
 from engine.inventory import Entitlement, EntitlementId
+from engine.on_call import Schedule
 from engine.policy import Policy
 from engine.request import AccessRequest
 from storage.catalogue import Catalogues
-from storage.codec import load_revision, read_account, read_person, stand_in
+from storage.codec import (
+    load_failing,
+    load_revision,
+    load_schedules,
+    read_account,
+    read_person,
+    stand_in,
+)
 from storage.database import Read, Write, lost_company
 from storage.tables import (
     LIVE,
@@ -42,7 +51,9 @@ _HEAD = select(
     col(CompanyRow.forgotten),
     col(CompanyRow.paused),
     col(CompanyRow.admins),
+    col(CompanyRow.failing),
 )
+_SCHEDULES = select(col(CompanyRow.schedules))
 _HEAD_LOCKED = _HEAD.with_for_update(read=True)
 _PEOPLE = (
     select(
@@ -238,15 +249,16 @@ class _Head:
     forgotten: int
     paused: bool
     admins: list[PersonId]
+    failing: object
 
 
 def _head(session: Read, query: Any) -> _Head:  # noqa: ANN401  (one of two constants)
     rows = session.ask(query)
     if not rows:
         return _Head(**lost_company(session))
-    ((epoch, forgotten, paused, admins),) = rows
+    ((epoch, forgotten, paused, admins, failing),) = rows
     stored = epoch if isinstance(epoch, int) else -1  # the next change writes a number
-    return _Head(stored, forgotten, paused, _named(session, admins))
+    return _Head(stored, forgotten, paused, _named(session, admins), failing)
 
 
 def _brought_up(session: Read, before: Company | None, head: _Head, at_most: int | None) -> Company:
@@ -309,6 +321,8 @@ class _Reading:
             directory, renamed = self._directory()
         except _PartedError:
             return _Reading(self._session, _NOTHING, self._left).company(head)
+        failing = _failing(self._session, directory, head.failing)
+        directory = directory.answering(_schedules(self._session), failing)
         flows, revisions = self._flows(directory.formerly, renamed)
         able = (directory.get(admin) for admin in head.admins)
         return Company(
@@ -452,6 +466,25 @@ def _named(session: Read, admins: object) -> list[PersonId]:
         alarms.unread_admins(),
     )
     return []
+
+
+def _schedules(session: Read) -> tuple[Schedule, ...]:
+    """Return who is on call when; where that cannot be read, nobody is."""
+    ((body,),) = session.ask(_SCHEDULES)
+    schedules = load_schedules(body)
+    if schedules is None:
+        session.unread.note("company", "1/schedules", body, alarms.unread_schedules())
+    return schedules or ()
+
+
+def _failing(session: Read, directory: Directory, body: object) -> Mapping[str, datetime]:
+    """Return which sources cannot be read, and since when: all, where that is not known."""
+    failing = load_failing(body)
+    if failing is not None:
+        return failing
+    session.unread.note("company", "1/failing", body, alarms.unread_sources())
+    sources = {group.source for group in directory.groups.values()} | {ON_CALL}
+    return dict.fromkeys(sources, datetime.min.replace(tzinfo=UTC))
 
 
 def _revision(session: Read, flow: FlowId, number: int, name: str | None, body: object) -> Revision:

@@ -466,7 +466,7 @@ def lost_company(session: Read) -> dict[str, Any]:
     session.unread.note("company", 1, None, alarms.lost_company())
     seen = [n for n in session.execute(_NUMBERS).scalars() if isinstance(n, int)]
     epoch = max(seen, default=0) + UNSEEN
-    return {"epoch": epoch, "forgotten": epoch, "paused": True, "admins": []}
+    return {"epoch": epoch, "forgotten": epoch, "paused": True, "admins": [], "failing": None}
 
 
 def _changes_facts(statement: UpdateBase) -> bool:

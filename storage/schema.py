@@ -152,6 +152,8 @@ def _ensure_rows(tx: Write) -> None:
         "syncing": False,
         "requests_from": 1,
         "admins": [],
+        "failing": {},
+        "schedules": [],
     }
     batch.add(tx, CompanyRow, [company], key=("id",))
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))

@@ -3,14 +3,16 @@
 Rows do not validate: values come from the engine, documents are checked at the border.
 """
 
+import json
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, false, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, event, false, text
+from sqlmodel import Field, SQLModel, col
 
 from engine import request
+from storage.codec import folded
 from storage.types import Json, UtcDateTime
 
 
@@ -27,8 +29,9 @@ def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field
     return Field(default=None, sa_column=Column(UtcDateTime, nullable=nullable))
 
 
-def _json() -> Any:  # noqa: ANN401
-    return Field(default=None, sa_column=Column(Json, nullable=False))
+def _json(default: str | None = None) -> Any:  # noqa: ANN401
+    column = Column(Json, nullable=False, server_default=default)
+    return Field(default=None if default is None else json.loads(default), sa_column=column)
 
 
 def _number(default: int) -> Any:  # noqa: ANN401
@@ -48,6 +51,7 @@ class CompanyRow(SQLModel, table=True):
     """One row. Who changes facts holds it alone, who decides holds it with others, until COMMIT.
 
     `epoch` is the number of the last change. Tombstones of changes up to `forgotten` are no more.
+    `failing`: sources that could not be read, and since when. `schedules`: who is on call.
     """
 
     __tablename__ = "company"
@@ -58,6 +62,8 @@ class CompanyRow(SQLModel, table=True):
     syncing: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     requests_from: int = _number(1)  # no request gets a smaller id, on SQLite
     admins: list[str] = _json()
+    failing: dict[str, str] = _json("{}")
+    schedules: list[Any] = _json("[]")
 
 
 class PersonRow(Fact, table=True):
@@ -66,6 +72,7 @@ class PersonRow(Fact, table=True):
     `enterprise`, if the team belongs to one; empty: not known.
 
     `former`: name and address before the address changed, until an admin has said who it is.
+    `folded`: the texts of the body without case, for SQL to compare; none, where it is no value.
     """
 
     __tablename__ = "person"
@@ -82,7 +89,13 @@ class PersonRow(Fact, table=True):
     channel: str | None = None  # the direct message with the app
     void_until: datetime | None = _moment()  # what they approved until then counts no more
     successor: str | None = None  # the id that the person has now: this one is kept for the past
+    folded: dict[str, list[str]] | None = Field(default=None, sa_column=Column(Json))
     body: dict[str, Any] = _json()
+
+
+@event.listens_for(col(PersonRow.body), "set")
+def _fold(row: PersonRow, body: object, *_: object) -> None:
+    row.folded = folded(body)
 
 
 class GroupRow(Fact, table=True):

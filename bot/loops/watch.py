@@ -16,7 +16,7 @@ import manifests
 from bot.runtime.connectors import is_sound
 from bot.runtime.services import Services
 from bot.usecases import folder as folders
-from bot.usecases import systems
+from bot.usecases import sources, systems
 from bot.usecases.alarms import Alarms, in_lines
 from bot.usecases.folder import EVERY, NO_FLOWS, OLDER, FoundSet, TakeIn, held_back, takes_all_flows
 from bot.usecases.take_in import is_under_way, take_in, wake, write_anew
@@ -37,6 +37,8 @@ REFUSED = (
     "access ends on time. Correct them, and Latchkey takes them in by itself."
 )
 
+_NO_ANSWER = "no answer"  # no set's digest
+
 log = structlog.get_logger()
 
 
@@ -53,6 +55,7 @@ class Watch:
         self._held: tuple[str, int] | None = None  # a set, and the epoch that it was compared with
         self._epoch, self._since = -1, 0.0  # of an intake that seems to be under way
         self._woken = False  # who depends on people, when it was found broken off
+        self._noted = ""  # what is stored of whether the files can be read is by this set
         self._seen = ""
         self._found: FoundSet | None = None
         self._exposed = ""
@@ -93,6 +96,7 @@ class Watch:
         """
         if self._thread.is_alive() and time.monotonic() - self._looked > HANGS_AFTER:
             self._stand(f"{self._folder} does not answer")
+            self._note(_NO_ANSWER, people=True, on_call=True)
 
     def stop(self, within: float) -> bool:
         """Return whether what was under way came to its end."""
@@ -145,6 +149,13 @@ class Watch:
         broken_off = self._is_broken_off()
         if isinstance(found.what, BadManifestsError):
             self._stand(str(found.what), in_lines(REFUSED, found.what.faults))
+            faulty = {fault.file for fault in found.what.faults}
+            whole = str(self._folder) in faulty
+            self._note(
+                found.digest,
+                people=whole or manifests.PEOPLE_FILE in faulty,
+                on_call=whole or manifests.ON_CALL_FILE in faulty,
+            )
             return
         age = folders.age(self._services, found.digest)
         by_itself = broken_off or age is SetAge.NEW
@@ -156,6 +167,7 @@ class Watch:
             self._stand(OLDER)
         else:
             self._clear()
+            self._note(found.digest, people=False, on_call=False)
             ours = {system.id for system in found.what.integrations}
             stored = systems.connections(self._services)
             if odd := [s.id for s in stored if s.id in ours and not is_sound(s)]:
@@ -167,11 +179,12 @@ class Watch:
             return  # nothing has changed since
         changed, held = folders.take(self._services, listed, digest, self._take_in)
         if held:
-            self._held = digest, self._services.company().epoch
+            self._held, self._noted = (digest, self._services.company().epoch), digest
             self._services.vitals.faults.set(FAULT, held_back(held))
             return  # the administrators are asked by who has compared
         self._held = None
         self._clear()
+        self._noted = digest
         log.info("manifests taken in", changed=changed)
 
     def _is_broken_off(self) -> bool:
@@ -186,6 +199,15 @@ class Watch:
             wake(self._services)
             self._woken = True
         return broken_off
+
+    def _note(self, read: str, *, people: bool, on_call: bool) -> None:
+        """Store, once for each set that is found, whether its people and schedules can be read.
+
+        Replicas may have different files meanwhile: the newest word of any of them counts.
+        """
+        if self._noted != read and self._services.knows_somebody():
+            sources.failing(self._services, people=people, on_call=on_call)
+            self._noted = read
 
     def _stand(self, fault: str, sentence: str = "") -> None:
         """Note what is wrong, and tell the administrators, once a day while it lasts."""

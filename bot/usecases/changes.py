@@ -31,6 +31,7 @@ def changes(before: Known, after: Known) -> list[str]:
         "administrators": _names(_admins(before), _admins(after)),
         "integrations": _names(_systems(before), _systems(after)),
         "flows": _names(_flows(before), _flows(after)),
+        "on call": _names(_schedules(before), _schedules(after)),
     }
     return [f"{kind}: {said}" for kind, said in kinds.items() if said]
 
@@ -52,6 +53,10 @@ def _systems(known: Known) -> Mapping[str, object]:
 def _flows(known: Known) -> Mapping[str, object]:
     flows = [f for f in known.company.flows.values() if not f.deleted]
     return {f.name: (f.revision, f.active) for f in flows}
+
+
+def _schedules(known: Known) -> Mapping[str, object]:
+    return {schedule.name: schedule for schedule in known.company.directory.schedules}
 
 
 def _numbers(before: Mapping[K, T], after: Mapping[K, T]) -> str:

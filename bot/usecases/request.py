@@ -93,7 +93,7 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     """
 
     def find(session: Read, company: Company, now: Person) -> Refusal | None:
-        if not company.policy.usable(now, now):
+        if not company.policy.usable(now, now, services.clock.now()):
             return NOTHING_REQUESTABLE
         return _full(session, services, company, now)
 
@@ -191,7 +191,7 @@ def options(services: Services, person: Person, words: str) -> list[Offer]:
     """Return the resources that this person may request something on, at most 100."""
     now = services.clock.now()
     with services.database.read() as session:
-        flows = _usable(services.companies.current(session), person)
+        flows = _usable(services.companies.current(session), person, now)
 
         def find(some: Sequence[AccessFlow]) -> list[FoundResource]:
             return search.resources(session, services.companies.catalogues, some, words)
@@ -280,16 +280,9 @@ def _existing(tx: Write, ids: Sequence[RequestId], *, existing: bool) -> Submitt
     return Submitted(found, existing) if found else GONE
 
 
-def _usable(company: Company, person: Person) -> list[AccessFlow]:
-    now = still(company, person)
-    if isinstance(now, Refusal):
-        return []
-    return company.policy.usable(now, now)
-
-
-def _offering(company: Company, person: Person, entitlement: Entitlement) -> list[AccessFlow]:
-    now = still(company, person)
-    return [] if isinstance(now, Refusal) else company.policy.offering(now, now, entitlement)
+def _usable(company: Company, person: Person, now: datetime) -> list[AccessFlow]:
+    there = still(company, person)
+    return [] if isinstance(there, Refusal) else company.policy.usable(there, there, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +300,7 @@ class _Filling:
         offered = {
             e.id: (e, flows_of)
             for e in search.entitlements_on(self.session, filled.resource)
-            if (flows_of := _offering(self.company, self.person, e))
+            if (flows_of := self._offering(e))
         }
         if not offered:
             return Form(notes=[GONE.sentence], justification=filled.justification), Promise()
@@ -370,12 +363,18 @@ class _Filling:
             return GONE
         return found
 
+    def _offering(self, entitlement: Entitlement) -> list[AccessFlow]:
+        there = still(self.company, self.person)
+        if isinstance(there, Refusal):
+            return []
+        return self.company.policy.offering(there, there, entitlement, self.now)
+
     def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
         """Return the flow that is picked, else the preferred one of now that allows it.
 
         Where none does, it is the one to say what is not allowed.
         """
-        offering = _offering(self.company, self.person, entitlement)
+        offering = self._offering(entitlement)
         if picked := self._picked(offering):
             return picked
         offering = eligibility.soonest(offering, self.now)

@@ -6,7 +6,9 @@ from functools import partial
 
 from bot.runtime.connectors import is_sound
 from bot.runtime.services import Services
+from bot.usecases import sources
 from engine import alarms
+from engine.directory import PersonId
 from engine.intake import TooMuchError
 from engine.succession import Succession, as_known, known_as
 from manifests import Manifests
@@ -30,10 +32,12 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             steps = sync.compare(session, people, listed.groups).steps(now, whole=False)
         except TooMuchError as held:
             services.transaction(partial(_ask_admins, held=held, found=found, now=now))
+            sources.failing(services, people=True)
             return held
     ids = known_as(found)
     systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
     flows = [(f.revision.renamed(ids), f.active) for f in listed.flows]
+    schedules = [s.renamed(lambda p: ids.get(PersonId(p), p)) for s in listed.schedules]
 
     def tell(tx: Write) -> None:
         succession.tell(tx, found, now)
@@ -43,6 +47,8 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
         if not sync.is_so(tx, people, known) or sync.integration_steps(tx, systems, now):
             return False  # another process is at another set: it is compared again
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
+        sync.schedules(tx, schedules, now)
+        sync.failing(tx, (), now)
         if digest:
             sets.applied(tx, digest, now)
         sync.end(tx)

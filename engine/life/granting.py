@@ -37,7 +37,7 @@ def attempt(
         if grant.state is not GrantState.WANTED or grant.standing is None:
             grants.append(grant)
             continue
-        why_not = still_granted(request, grant, facts)
+        why_not = still_granted(request, grant, facts, now)
         if why_not:
             refused.append(grant.refused(why_not))
             grants.append(refused[-1])

@@ -28,6 +28,7 @@ from storage.sync.resources import (
     differences,
     inventory,
 )
+from storage.sync.sources import failing, schedules
 from storage.sync.step import SyncStep
 from storage.sync.systems import (
     SYSTEMS_AT_ONCE,
@@ -61,6 +62,7 @@ __all__ = [
     "differences",
     "end",
     "epoch",
+    "failing",
     "flow_steps",
     "flows",
     "integration_steps",
@@ -72,6 +74,7 @@ __all__ = [
     "people",
     "place",
     "regrade",
+    "schedules",
     "server_of",
     "suspend",
     "tell_admins",

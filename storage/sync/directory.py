@@ -254,7 +254,7 @@ def _take_in(
         elif _let_go(rows[one], now):
             left.append(one)
     touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)
-    touching.groups(part.groups)
+    touching.groups([*part.groups, *part.gone])
     tx.flush()
     gone = [{"of": id_, "gone": True} for id_ in part.gone]
     batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))

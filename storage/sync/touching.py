@@ -31,7 +31,7 @@ class Touching:
             self._take_in(person.id, None, person)
 
     def groups(self, groups: Collection[str]) -> None:
-        """Take in that groups are called otherwise."""
+        """Take in that groups are called otherwise, or are no more."""
         if groups:
             self._touched.keys.add(("group", None))
 

@@ -347,7 +347,7 @@ def request(services: Services) -> RequestId:
     with services.database.read() as session:
         company = services.companies.current(session)
         asker = company.directory.people[ASKER]
-        (wanted,) = company.policy.usable(asker, asker)
+        (wanted,) = company.policy.usable(asker, asker, datetime.now(UTC))
         found = search.resources(session, services.companies.catalogues, [wanted], "", limit=1)
         entitlement = search.entitlements_on(session, found[0].resource)[0]
     draft = Draft(

@@ -16,6 +16,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.sandbox.postgres import Cluster
@@ -173,7 +174,7 @@ def ours(world: World) -> Side:
 
     def answer(question: Question) -> Answer:
         asker, entitlement = question
-        flows = policy.offering(asker, asker, entitlement)
+        flows = policy.offering(asker, asker, entitlement, datetime.now(UTC))
         if not flows:
             return "", frozenset()
         flow = flows[0]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.sandbox.documents import WorkspaceDocument
 from bot.sandbox.documents import read as read_document
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, select
-from engine.directory import Directory, PersonStatus
+from engine.directory import Directory, Group, GroupId, PersonStatus
 from engine.flow import (
     ApprovalRule,
     ApproverGroup,
@@ -26,9 +26,10 @@ from engine.flow import (
     TierCounts,
 )
 from engine.flow import Quorum as GroupJoin
+from engine.on_call import Rotation, Schedule
 from engine.window import Day, Window
 from manifests import BadManifestsError, flow_schema, load, revision_document
-from manifests.parts import NOT_YET
+from manifests.parts import NOT_YET, find_group
 
 ROOT = Path(__file__).parents[2]
 SANDBOX = ROOT / "manifests" / "sandbox"
@@ -70,7 +71,10 @@ def company(tmp_path):
     """Load a small company, with some of its files replaced; None takes a file away."""
 
     def build(**files):
-        given_files = {name.replace("_", "/"): text for name, text in files.items()}
+        given_files = {
+            name if name == "on_call" else name.replace("_", "/"): text
+            for name, text in files.items()
+        }
         for name, text in (FILES | {f"{n}.yaml": t for n, t in given_files.items()}).items():
             path = tmp_path / name
             path.unlink(missing_ok=True)
@@ -870,6 +874,9 @@ def test_flow_names_are_unique_without_case(faults):
     ]
 
 
+NO_PATTERN = "`*` stands for nothing else here: write `contains` or `starts with`."
+
+
 @pytest.mark.parametrize(
     ("requestors", "place", "sentence"),
     [
@@ -918,12 +925,91 @@ def test_flow_names_are_unique_without_case(faults):
             "Write text, or a list of texts; found a list.",
         ),
         ({"manager": None}, ".manager", "The value is empty."),
+        (
+            {"on_call": "Dbaa"},
+            ".on_call",
+            "There is no on-call schedule “Dbaa”. Did you mean `DBA`?",
+        ),
+        (
+            {"user": "*@a.example"},
+            ".user",
+            f"Nobody in the directory is “*@a.example”. {NO_PATTERN}",
+        ),
+        (
+            {"group": "Eng*"},
+            ".group",
+            f"There is no group “Eng*”. {NO_PATTERN}",
+        ),
+        (
+            {"any": [{"city": "Oslo"}] * 21},
+            ".any",
+            "At most 20 conditions; this has 21. Put these people into a group, and name that.",
+        ),
+        (
+            [{"city": {"is not": "Oslo"}, "group": "DBA"}] * 10 + [{"city": "Rome"}],
+            "",
+            "At most 20 conditions; this has 21. Put these people into a group, and name that.",
+        ),
+        (
+            {"city": {"is not": [f"City {n}" for n in range(101)]}},
+            ".city.is not",
+            "At most 100 values; this has 101. Put these people into a group, and name that.",
+        ),
     ],
 )
 def test_a_fault_in_conditions(faults, requestors, place, sentence):
-    (found,) = faults(flows=flow(requestors=requestors))
+    (found,) = faults(flows=flow(requestors=requestors), on_call=DUTY)
 
     assert found.partition(": ")[2] == f"flows[0].requestors{place}: {sentence}"
+
+
+def test_as_many_conditions_and_values_as_there_may_be(company):
+    values = [f"City {n}" for n in range(100)]
+
+    found = revision(company, requestors={"all": [{"city": values}] * 20})
+
+    assert found.requestors == group(*[condition("city", *values)] * 20)
+
+
+def test_all_that_is_wrong_with_many_conditions_is_said_at_once(faults):
+    found = faults(flows=flow(requestors=[{"ctiy": "Oslo"}, {"user": "nobody"}] * 11))
+
+    assert len(found) == 23
+    assert sum("At most 20 conditions; this has 22." in line for line in found) == 1
+
+
+def test_more_targets_than_there_may_be_are_refused_beside_what_is_wrong_in_them(faults):
+    targets = [{"integration": "shop"}] * 20
+
+    found = faults(flows=flow(targets=[*targets, {"integration": "shpo"}]))
+
+    advice = "Let one target name several types, permissions or names."
+    assert [line.partition(": flows[0].targets")[2] for line in found] == [
+        f": At most 20; this has 21. {advice}",
+        "[20].integration: There is no integration “shpo”. Did you mean `shop`?",
+    ]
+    assert faults(flows=flow(targets=[])) == [
+        "flows.yaml:5: flows[0].targets: The list is empty. Name at least one."
+    ]
+
+
+def test_a_description_is_a_thousand_characters_at_most(company, faults):
+    assert revision(company, description=f" {'x' * 1000} ").description == "x" * 1000
+
+    (found,) = faults(flows=flow(description="x" * 1001))
+
+    assert found.endswith("description: At most 1000 characters; this has 1001.")
+
+
+def test_groups_of_slack_are_named_with_their_source_alone():
+    """People name them in Slack as they like: none may stand for a group of the directory."""
+    crew = Group(GroupId("slack:S1"), "slack", "DBA")
+    here = Directory.of((), [crew, Group(GroupId("file:dba"), "file", "DBA")])
+
+    assert find_group("dba", here) == "file:dba"
+    assert find_group("slack:S1", here) == "slack:S1"
+    with pytest.raises(ValueError, match="There is no group “DBA”"):
+        find_group("DBA", Directory.of((), [crew]))
 
 
 def test_a_group_of_several_sources_needs_its_source(faults):
@@ -940,6 +1026,106 @@ def _target(**parts):
 
 def _approver(**parts):
     return {"approval": {"any_of": [DBA | parts]}}
+
+
+# --- Who is on call ------------------------------------------------------------------------------
+
+DUTY = """\
+schedules:
+  - name: DBA
+    zone: Europe/London
+    rotation: {people: [ada, bo@a.example], from: 2026-01-05 09:00, days: 7}
+  - name: Nights
+    zone: Asia/Kolkata
+    shifts:
+      - {days: Mon-Fri, from: 22:00, to: 06:30, people: Ada Stone}
+      - {days: [Sat, Sun], from: 00:00, to: 24:00, people: [cy, bo]}
+"""
+
+
+def test_schedules_say_who_is_on_call_when(company):
+    dba, nights = company(on_call=DUTY).schedules
+
+    assert dba == Schedule(
+        "DBA",
+        rotation=Rotation(("ada", "bo"), date(2026, 1, 5), time(9), 7, "Europe/London"),
+    )
+    assert [(str(s.window), s.people) for s in nights.shifts] == [
+        ("Mon–Fri 22:00–06:30 Asia/Kolkata", ("ada",)),
+        ("Sat–Sun 00:00–24:00 Asia/Kolkata", ("cy", "bo")),
+    ]
+
+
+def test_nobody_has_to_be_on_call(company):
+    assert company().schedules == ()
+
+
+def test_a_flow_is_open_to_who_is_on_call(company):
+    loaded = company(on_call=DUTY, flows=flow(requestors={"on_call": "dba"}))
+    (found,) = loaded.flows
+
+    assert found.revision.requestors == group(condition("on_call", "DBA"))
+    written_ = revision_document(found.revision, loaded.directory)
+    assert written_["requestors"] == {"on_call": "DBA"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "sentence"),
+    [
+        (
+            "[ada, bo@",
+            "[adda, bo@",
+            "[0].rotation.people[0]",
+            "Nobody in the directory is “adda”. Known here: ",
+        ),
+        ("Europe/London", "London", "[0].zone", "“London” is no IANA time zone"),
+        (
+            "2026-01-05 09:00",
+            "2026-02-30 09:00",
+            "[0].rotation.from",
+            "“2026-02-30 09:00” is no date and time. Write it as 2026-01-05 09:00.",
+        ),
+        (
+            "2026-01-05 09:00",
+            "2026-01-05 09:00+01:00",
+            "[0].rotation.from",
+            "“2026-01-05 09:00+01:00” is no date and time. Write it as 2026-01-05 09:00.",
+        ),
+        ("days: 7", "days: 0", "[0].rotation.days", "At least 1; found “0”."),
+        ("to: 06:30", "to: 22:00", "[1].shifts[0].to", "From 22:00 to 22:00 is no time."),
+        ("name: Nights", "name: dba", "[1].name", "“dba” is taken: on_call.yaml:2 has it already."),
+        (
+            "    shifts:",
+            "    rotation: {people: ada, from: 2026-01-05 09:00, days: 1}\n    shifts:",
+            "[1]",
+            "Write either shifts, or a rotation.",
+        ),
+    ],
+)
+def test_a_fault_in_who_is_on_call(faults, old, new, place, sentence):
+    (found,) = faults(on_call=DUTY.replace(old, new, 1))
+
+    assert found.partition(": ")[2].startswith(f"schedules{place}: {sentence}")
+
+
+def test_what_a_faulty_schedule_would_have_been_is_no_second_fault(faults):
+    text = DUTY.replace("London", "Londn")
+
+    assert len(faults(on_call=text, flows=flow(requestors={"on_call": "DBA"}))) == 1
+
+
+@pytest.mark.parametrize("written_", ["{on_call: DBA}", "{owner: null}"])
+def test_nobody_administers_by_being_on_call(faults, written_):
+    (found,) = faults(company=f"admins: {written_}", on_call=DUTY)
+
+    assert "is not in this version" in found
+
+
+@pytest.mark.parametrize("source", ["slack", "on_call"])
+def test_a_source_of_people_has_a_name_of_its_own(faults, source):
+    found = faults(people=f"source: {source}\n{PEOPLE}")
+
+    assert any(f"`{source}` is the source of" in fault for fault in found)
 
 
 # What a flow can be, and is not here: each of its keys, where it stands.
@@ -959,7 +1145,6 @@ NOT_HERE = [
         {"approval": {"all_of": [DBA, DBA | {"name": "B"}]}},
     ),
     ("needs", "More than one approver of a group", _approver(needs=2)),
-    ("on_call", "A condition on who is on call", {"requestors": {"on_call": "dba"}}),
     ("on_call", "A condition on who is on call", _approver(people={"on_call": "dba"})),
     ("owner", "A condition on the owner", _approver(people={"owner": None})),
     ("start_later", "A later start", {"start_later": "7 days"}),

@@ -243,6 +243,71 @@ def test_a_volume_whose_link_is_swapped_is_taken_in(replica, tmp_path):
     assert "Brand new" in replica.flows()
 
 
+def failing(replica):
+    return set(replica.services.company().directory.failing)
+
+
+ON_CALL = "schedules: [{name: DBA, zone: UTC, rotation: {people: viktor, days: 7, from: %s}}]"
+SOUND, FAULTY = ON_CALL % "2026-01-05 09:00", ON_CALL % "soon"
+
+
+@both
+def test_of_what_cannot_be_read_it_is_known_since_when(replica):
+    """A group that could not be read counted as empty."""
+    replica.write("on_call.yaml", SOUND)
+    replica.look()
+    assert replica.services.company().directory.schedules
+    assert failing(replica) == set()
+
+    replica.write("on_call.yaml", FAULTY)
+    replica.look(3)
+    assert failing(replica) == {"on_call"}
+    assert replica.services.company().directory.schedules, "the last answer is known"
+
+    replica.change("people.yaml", "status: inactive", "status: lost")
+    replica.look(3)
+    assert failing(replica) == {"file", "on_call"}
+
+    replica.write("on_call.yaml", SOUND)
+    replica.change("people.yaml", "status: lost", "status: inactive")
+    replica.look(3)
+    assert failing(replica) == set()
+
+
+def test_a_fault_in_a_flow_leaves_people_what_they_are(replica):
+    replica.write("flows.yaml", "flows: 7")
+    replica.look(3)
+
+    assert failing(replica) == set()
+
+
+def test_where_no_file_can_be_read_nothing_is_known_of_groups(replica):
+    shutil.rmtree(replica.folder)
+    replica.look(3)
+
+    assert failing(replica) == {"file", "on_call"}
+
+
+def test_people_who_are_held_are_not_read(replica):
+    """Who is in which group by now is not known, while an administrator is asked."""
+    text_ = (replica.folder / "people.yaml").read_text()
+    replica.write("people.yaml", text_.partition("  - id: kofi")[0])
+    replica.look(3)
+    assert failing(replica) == {"file"}
+
+    replica.write("people.yaml", text_)
+    replica.look(3)
+    assert failing(replica) == set()
+
+
+def test_one_replica_s_former_files_do_not_answer_for_anothers(replica, other):
+    other.write("people.yaml", "people: 7")
+    other.look(3)
+    replica.look(5)
+
+    assert failing(replica) == {"file"}
+
+
 @both
 def test_replicas_with_different_files_do_not_flap(replica, other):
     """While a release is rolled out each has its own; who starts last was the one that counted."""
@@ -437,6 +502,7 @@ def test_a_disk_that_hangs_holds_up_nobody_but_the_watch(replica, hanging, monke
     replica.watch.check()
     assert "does not answer" in replica.fault
     assert len(replica.said("does not answer")) == 1
+    assert failing(replica) == {"file", "on_call"}
     assert not replica.watch.stop(0.01)
     hanging.set()
     assert replica.watch.stop(30)

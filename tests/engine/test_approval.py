@@ -160,11 +160,35 @@ def test_where_the_flow_allows_it_one_may_decide_ones_own():
     ids=["grantee's", "on behalf", "requestor's, where that is the requestor", "nobody's"],
 )
 def test_a_manager_without_a_name_is_the_grantees(grantee, requestor, manager):
-    managers = ApproverGroup("manager", ConditionGroup((Condition("manager", Comparator.IS, ()),)))
     here = company(person("eve", "eng", manager=BEN))
-    of = case(managers, grantee=grantee, requestor=requestor, directory=here)
+    of = case(MANAGER, grantee=grantee, requestor=requestor, directory=here)
 
     assert {p for p, *_ in asked(of)} == ({manager} if manager else set())
+
+
+MANAGER = ApproverGroup("manager", ConditionGroup((Condition("manager", Comparator.IS, ()),)))
+
+
+@pytest.mark.parametrize(
+    ("people", "requestor"),
+    [
+        ((person("ann", "eng", manager=EVE), person("eve", "eng", manager=ANN)), EVE),
+        ((person("ann", "eng", manager=ANN),), ANN),
+        ((person("ann", "eng"),), ANN),
+        ((person("ann", "eng", manager=PersonId("left")),), ANN),
+        ((left("eve", "eng"),), ANN),
+        ((person("eve", "eng", slack=None),), ANN),
+    ],
+    ids=["each other's", "their own", "none", "not in the directory", "left", "not in Slack"],
+)
+def test_where_no_manager_can_be_asked_somebody_else_is(people, requestor):
+    """A circle of managers leads back to who asked, or is to have it: they are barred."""
+    of = case(
+        MANAGER, requestor=requestor, directory=company(*people), tiers=(approvers(DAN, name="T"),)
+    )
+
+    assert asked(of) == set()
+    assert asked(approval.seat_stand_ins(of)) == {(DAN, "tier0/0", True)}
 
 
 def test_not_the_manager_is_not_turned_into_the_manager():

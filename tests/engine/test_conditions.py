@@ -1,12 +1,28 @@
 """Conditions on people: every comparator on every attribute, and what has no value."""
 
+from datetime import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches, select
-from engine.directory import Directory, Group, GroupId, PersonId
-from tests.support.builders import ANN, BEN, CAT, DAN, EVE, company, members_of, person, these
+from engine.directory import ON_CALL, Directory, Group, GroupId, PersonId
+from engine.on_call import Schedule, Shift
+from engine.window import Day, Window
+from tests.support.builders import (
+    ANN,
+    BEN,
+    CAT,
+    DAN,
+    EVE,
+    MINUTE,
+    NOW,
+    company,
+    members_of,
+    person,
+    these,
+)
 
 IS, IS_NOT = Comparator.IS, Comparator.IS_NOT
 CONTAINS, LACKS = Comparator.CONTAINS, Comparator.DOES_NOT_CONTAIN
@@ -166,6 +182,8 @@ def test_selecting_names_each_person_once():
     assert sorted(p.id for p in select(either, HERE)) == [BEN, CAT, DAN, "p1"]
 
 
+ALWAYS = Window(frozenset(Day), time(), time(), "UTC")
+
 # --- against the plainest reading ----------------------------------------------------------------
 
 words = st.sampled_from(["a", "b", "ab", "A", "ß", "SS", "İ", "i̇"])
@@ -184,12 +202,20 @@ people = st.builds(
     st.sampled_from([None, PersonId("p0"), PersonId("p1")]),
     st.lists(words, max_size=2),
 )
-directories = st.lists(people, max_size=6).map(
-    lambda found: Directory.of(found, [Group(GroupId(f"file:{g}"), "file", g) for g in "ab"])
+shifts = st.lists(st.sampled_from([f"p{n}" for n in range(10)]), max_size=3).map(tuple)
+directories = st.builds(
+    lambda found, duty, failing: (
+        Directory.of(found, [Group(GroupId(f"file:{g}"), "file", g) for g in "ab"])
+        .answering([Schedule("A", (Shift(ALWAYS, duty),))], dict.fromkeys(failing, NOW))
+        .at(NOW)
+    ),
+    st.lists(people, max_size=6),
+    shifts,
+    st.sampled_from([(), (), ("file",)]),
 )
 conditions = st.builds(
     Condition,
-    st.sampled_from(["user", "group", "manager", "team", "other"]),
+    st.sampled_from(["user", "group", "manager", "team", "on_call", "other"]),
     st.sampled_from(Comparator),
     st.lists(words | st.sampled_from(["p0", "p1", "file:a", "file:b"]), max_size=2).map(tuple),
 )
@@ -232,6 +258,87 @@ def test_text_is_compared_without_case(condition, directory):
         assert matches(ConditionGroup((condition,)), someone, directory) == matches(
             ConditionGroup((loud,)), someone, directory
         )
+
+
+# --- on call -------------------------------------------------------------------------------------
+
+DUTY = (Schedule("DBA", (Shift(ALWAYS, (BEN,)),)), Schedule("Straße", (Shift(ALWAYS, (CAT,)),)))
+ON_DUTY = HERE.answering(DUTY, {}).at(NOW)
+
+
+@pytest.mark.parametrize(
+    ("comparator", "values", "found"),
+    [
+        (IS, ("dba",), {BEN}),
+        (IS, ("STRASSE", "dba"), {BEN, CAT}),
+        (IS, ("db",), set()),
+        (IS_NOT, ("dba",), {CAT}),
+        (IS_NOT, ("dba", "straße"), set()),
+        (CONTAINS, ("B",), {BEN}),
+        (LACKS, ("ss",), {BEN}),
+        (STARTS, ("stra",), {CAT}),
+    ],
+)
+def test_of_those_on_call_each_comparator_selects_by_the_schedules(comparator, values, found):
+    """Who is on call nowhere has no value: they fail the negative ones, too."""
+    assert {p.id for p in select(one("on_call", comparator, *values), ON_DUTY)} == found
+
+
+@pytest.mark.parametrize("comparator", Comparator)
+def test_where_it_is_not_known_who_is_on_call_nobody_is(comparator):
+    before = ON_DUTY.answering(DUTY, {ON_CALL: NOW - 16 * MINUTE})
+
+    assert select(one("on_call", comparator, "dba"), before) == []
+    assert select(one("on_call", comparator, "dba"), HERE.answering(DUTY, {})) == []
+
+
+# --- groups of which not all is known ------------------------------------------------------------
+
+BOTH = [
+    Group(GroupId("file:dba"), "file", "dba"),
+    Group(GroupId("hr:leads"), "hr", "leads"),
+    Group(GroupId("slack:dba-crew"), "slack", "dba crew"),
+]
+LEAD = person("p5", groups=frozenset({GroupId("hr:leads"), GroupId("slack:dba-crew")}))
+
+
+def known(**failing):
+    return Directory.of([LEAD, PLAIN], BOTH).answering((), dict.fromkeys(failing, NOW))
+
+
+@pytest.mark.parametrize(
+    ("comparator", "value", "well", "without_hr"),
+    [
+        (IS, "hr:leads", {"p5"}, {"p5"}),
+        (CONTAINS, "lead", {"p5"}, {"p5"}),
+        (IS_NOT, "file:dba", {"p5", "p2"}, {"p5", "p2"}),
+        (IS_NOT, "hr:leads", {"p2"}, set()),
+        (LACKS, "x", {"p5", "p2"}, set()),
+    ],
+)
+def test_not_being_in_a_group_means_something_where_its_source_was_read(
+    comparator, value, well, without_hr
+):
+    """F30: a group that could not be read counted as empty."""
+    group = one("group", comparator, value)
+
+    assert {p.id for p in select(group, known())} == well
+    assert {p.id for p in select(group, known(hr=True))} == without_hr
+    assert {p.id for p in select(group, known(slack=True, on_call=True))} == well
+
+
+def test_nobody_is_outside_a_group_that_is_not_there_any_more():
+    for values in (["file:gone"], ["file:dba", "file:gone"]):
+        assert select(one("group", IS_NOT, *values), known()) == []
+    assert {p.id for p in select(one("group", IS, "file:gone", "hr:leads"), known())} == {"p5"}
+
+
+def test_slacks_own_groups_count_only_where_a_condition_names_one():
+    assert {p.id for p in select(one("group", IS, "slack:dba-crew"), known())} == {"p5"}
+    assert {p.id for p in select(one("group", IS_NOT, "slack:dba-crew"), known())} == {"p2"}
+    assert select(one("group", CONTAINS, "crew"), known()) == []
+    assert {p.id for p in select(one("group", LACKS, "crew"), known())} == {"p5", "p2"}
+    assert select(one("group", IS_NOT, "slack:dba-crew"), known(slack=True)) == []
 
 
 @pytest.mark.parametrize("comparator", list(Comparator), ids=str)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonStatus
 from engine.eligibility import (
     Draft,
@@ -26,6 +27,7 @@ from engine.eligibility import (
 )
 from engine.flow import AccessFlow, ApprovalRule, RequestFor, Selector
 from engine.inventory import IntegrationId
+from engine.on_call import Schedule, Shift
 from engine.outcome import Code
 from engine.request import RequestId, code_of
 from engine.window import Day, Window
@@ -435,7 +437,7 @@ def test_the_window_is_not_tested_at_the_grant():
     """An approval, and what it gives, may run past it."""
     of = flow(when=NIGHTS)
 
-    assert not still_granted(request(of), request(of).grants[0], facts(of))
+    assert not still_granted(request(of), request(of).grants[0], facts(of), NOW)
 
 
 # --- at the grant --------------------------------------------------------------------------------
@@ -464,7 +466,7 @@ def test_asked_again_at_the_grant(values: dict, people: tuple[Person, ...], know
     truth = facts(of, *people, entitlements=[known] if known else [])
     asked = request(of, 1 if known else 9)
 
-    said = still_granted(asked, asked.grants[0], truth)
+    said = still_granted(asked, asked.grants[0], truth, NOW)
 
     assert why in said
     assert bool(said) is bool(why)
@@ -474,7 +476,22 @@ def test_a_flow_that_closed_meanwhile_does_not_stop_the_grant():
     """What was approved is given: only new requests need an open flow."""
     of = flow(active=False, deleted=True)
 
-    assert not still_granted(request(of), request(of).grants[0], facts(of))
+    assert not still_granted(request(of), request(of).grants[0], facts(of), NOW)
+
+
+def test_who_is_on_call_no_more_is_given_nothing():
+    """Tested at the submission, and again at the grant."""
+    day = Window(frozenset(Day), time(9), time(10), "UTC")
+    duty = HERE.answering([Schedule("DBA", (Shift(day, (ANN,)),))], {})
+    of = flow(requestors=ConditionGroup((Condition("on_call", Comparator.IS, ("DBA",)),)))
+    truth = facts(of, directory=duty)
+
+    assert check(draft(of), duty, NOW) is None
+    assert not still_granted(request(of), request(of).grants[0], truth, NOW)
+    later = NOW + HOUR
+    assert check(draft(of), duty, later).code is Code.NOT_ELIGIBLE
+    said = still_granted(request(of), request(of).grants[0], truth, later)
+    assert "no longer open to Ann" in said
 
 
 @pytest.mark.parametrize(("named", "fine"), [("orders/t1", True), ("orders/t2", False)])
@@ -482,7 +499,7 @@ def test_what_is_called_otherwise_by_now_is_not_what_was_approved(named: str, *,
     """What was approved was a number: a thing that was renamed meanwhile was given in its place."""
     grant = replace(request().grants[0], named=named)
 
-    said = still_granted(request(), grant, facts())
+    said = still_granted(request(), grant, facts(), NOW)
 
     assert bool(said) is not fine
     assert fine or said == "It is called orders/t1 now; orders/t2 was approved. Ask again."

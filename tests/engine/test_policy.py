@@ -1,5 +1,7 @@
 """The indexed policy answers exactly what asking every flow would."""
 
+from datetime import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +19,15 @@ from engine.inventory import (
     Resource,
     ResourceId,
 )
+from engine.on_call import Schedule, Shift
 from engine.policy import Policy
+from engine.window import Day, Window
+from tests.support.builders import NOW
 
 IDS = ["a", "b", "A"]
 CITIES = ["Straße", "STRASSE", "a", "Oslo"]
 NAMES = ["orders", "Orders", "straße", "shop.orders"]
-ATTRIBUTES = ["user", "group", "manager", "city", "nobody's"]
+ATTRIBUTES = ["user", "group", "manager", "city", "on_call", "nobody's"]
 
 people = st.builds(
     Person,
@@ -77,33 +82,41 @@ entitlements = st.builds(
 )
 
 
+def company(known, duty):
+    always = Window(frozenset(Day), time(), time(), "UTC")
+    directory = Directory.of(known, [Group(GroupId(i), "file", i) for i in IDS])
+    return directory.answering([Schedule("Straße", (Shift(always, duty),))], {})
+
+
 @given(
     st.lists(people, min_size=1, max_size=3),
+    st.lists(st.sampled_from(IDS), max_size=2).map(tuple),
     st.lists(st.tuples(revisions, st.booleans()), max_size=6),
     st.lists(entitlements, min_size=1, max_size=3),
 )
-def test_policy_leaves_out_nothing_that_applies(known, revised, wanted):
-    directory = Directory.of(known, [Group(GroupId(i), "file", i) for i in IDS])
+def test_policy_leaves_out_nothing_that_applies(known, duty, revised, wanted):
+    directory = company(known, duty)
     flows = [AccessFlow(FlowId(n), 1, r, active) for n, (r, active) in enumerate(revised)]
     policy = Policy(flows, directory)
 
     for requestor in directory.people.values():
         for grantee in directory.people.values():
-            usable = eligibility.usable(flows, requestor, grantee, directory)
-            assert policy.usable(requestor, grantee) == usable
+            usable = eligibility.usable(flows, requestor, grantee, directory.at(NOW))
+            assert policy.usable(requestor, grantee, NOW) == usable
             for entitlement in wanted:
                 offering = eligibility.offering(usable, entitlement)
-                assert policy.offering(requestor, grantee, entitlement) == offering
+                assert policy.offering(requestor, grantee, entitlement, NOW) == offering
 
 
 @given(
     st.lists(people, min_size=1, max_size=3),
+    st.lists(st.sampled_from(IDS), max_size=2).map(tuple),
     st.lists(st.tuples(revisions, st.booleans()), min_size=1, max_size=4),
     st.lists(st.tuples(st.integers(0, 5), revisions, st.booleans()), max_size=4),
     entitlements,
 )
-def test_policy_that_was_changed_is_what_a_new_one_is(known, revised, changes, wanted):
-    directory = Directory.of(known, [Group(GroupId(i), "file", i) for i in IDS])
+def test_policy_that_was_changed_is_what_a_new_one_is(known, duty, revised, changes, wanted):
+    directory = company(known, duty)
     before = {n: AccessFlow(FlowId(n), 1, r, active) for n, (r, active) in enumerate(revised)}
     after = {n: AccessFlow(FlowId(n), 2, r, active) for n, r, active in changes}
     policy = Policy(before.values(), directory)
@@ -112,10 +125,10 @@ def test_policy_that_was_changed_is_what_a_new_one_is(known, revised, changes, w
 
     for made, flows in ((policy, before), (changed, before | after)):
         for person in directory.people.values():
-            usable = eligibility.usable([*flows.values()], person, person, directory)
-            assert made.usable(person, person) == usable
+            usable = eligibility.usable([*flows.values()], person, person, directory.at(NOW))
+            assert made.usable(person, person, NOW) == usable
             offering = eligibility.offering(usable, wanted)
-            assert made.offering(person, person, wanted) == offering
+            assert made.offering(person, person, wanted, NOW) == offering
 
 
 @pytest.mark.parametrize("attribute", ["user", "manager", "group", "city"])
@@ -133,7 +146,7 @@ def test_a_flow_is_found_by_each_thing_that_its_requestor_may_be(attribute):
     flow = AccessFlow(FlowId(1), 1, Revision("Flow", who, ()))
     directory = Directory.of([ann], [Group(GroupId("dba"), "file", "dba")])
 
-    assert Policy([flow], directory).usable(ann, ann) == [flow]
+    assert Policy([flow], directory).usable(ann, ann, NOW) == [flow]
 
 
 def test_a_flow_that_changes_takes_no_other_from_who_may_request():
@@ -154,5 +167,5 @@ def test_a_flow_that_changes_takes_no_other_from_who_may_request():
 
     changed = policy.changed([AccessFlow(FlowId(1), 2, Revision("Flow", nobody, ()))], directory)
 
-    assert policy.offering(ann, ann, wanted) == [one, other]
-    assert changed.offering(ann, ann, wanted) == [other]
+    assert policy.offering(ann, ann, wanted, NOW) == [one, other]
+    assert changed.offering(ann, ann, wanted, NOW) == [other]

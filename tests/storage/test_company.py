@@ -1,7 +1,9 @@
 """The company in memory: whoever is behind reads what is newer, and is right about the rest."""
 
+import json
 import threading
 from dataclasses import replace
+from datetime import date, time
 
 import pytest
 from sqlalchemy import delete, insert, select, text, update
@@ -11,11 +13,13 @@ from engine.commands import Tick
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
+from engine.on_call import Rotation, Schedule, Shift
 from engine.shared import Shared
+from engine.window import Day, Window
 from storage import batch, claims, succession, sync, unit_of_work
 from storage.company import BehindError, Companies
 from storage.database import UncountedError
-from storage.tables import Fact, GroupRow, PersonRow
+from storage.tables import CompanyRow, Fact, GroupRow, PersonRow
 from tests.support.stored import (
     ADA,
     ALICE,
@@ -29,6 +33,7 @@ from tests.support.stored import (
     PEOPLE,
     PG,
     SAM,
+    START,
     TABLES,
     WRITING,
     Stored,
@@ -68,13 +73,14 @@ def assert_up_to_date(stored):
     assert mine.people == theirs.people
     assert mine.groups == theirs.groups
     assert mine.formerly == theirs.formerly
+    assert (mine.schedules, mine.failing) == (theirs.schedules, theirs.failing)
     for group in {g for p in mine.people.values() for g in p.groups}:
         assert set(mine.members(group)) == set(theirs.members(group))
     for one in theirs.people.values():
         same = [{p.id for p in here.by_email(one.email)} for here in (mine, theirs)]
         assert same[0] == same[1]
         assert mine.tied(one.slack or "") == theirs.tied(one.slack or "")
-        assert known.policy.usable(one, one) == read.policy.usable(one, one)
+        assert known.policy.usable(one, one, START) == read.policy.usable(one, one, START)
 
 
 def changed(who, **how):
@@ -86,6 +92,9 @@ def tied(tx, now):
 
 
 NINA = person("nina", DBAS)
+NIGHTS = Window(frozenset(Day), time(22), time(6), "Europe/Berlin")
+TURNS = Rotation((ALICE, BOB), date(2026, 11, 2), time(9), 7, "Europe/Berlin")
+DUTY = Schedule("DBA", (Shift(NIGHTS, (DAN,)),), TURNS)
 CHANGES = {
     "a person": lambda tx, now: sync.people(tx, changed(BOB, name="Robert"), GROUPS, now),
     "a newcomer": lambda tx, now: sync.people(tx, [*PEOPLE, NINA], GROUPS, now),
@@ -113,8 +122,62 @@ CHANGES = {
     ),
     "an administrator": lambda tx, now: sync.administrators(tx, [ADA, DAN], now),
     "a pause": lambda tx, now: sync.pause(tx, ADA, now, paused=True),
+    "who is on call": lambda tx, now: sync.schedules(tx, [DUTY], now),
+    "a source that cannot be read": lambda tx, now: sync.failing(tx, {"file"}, now),
     "a resource": lambda tx, now: sync.inventory(tx, PG, [*TABLES, table("a.b")], now),
 }
+
+
+def test_who_is_on_call_is_read_again_as_it_was(stored):
+    stored.write(lambda tx, _: sync.schedules(tx, [DUTY], stored.now))
+    known = stored.company()
+    stored.write(lambda tx, _: sync.schedules(tx, [DUTY], stored.now))
+
+    assert whole(stored).directory.schedules == (DUTY,)
+    assert stored.company().epoch == known.epoch, "nothing has changed"
+
+
+def test_a_source_fails_since_it_first_did(stored):
+    began = stored.now
+    stored.write(lambda tx, _: sync.failing(tx, {"file"}, stored.now))
+    stored.pass_(HOUR)
+    stored.write(lambda tx, _: sync.failing(tx, {"file", "on_call"}, stored.now))
+
+    assert stored.company().directory.failing == {"file": began, "on_call": stored.now}
+    stored.write(lambda tx, _: sync.failing(tx, (), stored.now))
+    assert stored.company().directory.failing == {}
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    ["7", '[{"name": 7}]', '[{"name": "A", "rotation": {"people": [], "days": 0}}]', '"odd"'],
+)
+def test_where_it_cannot_be_read_who_is_on_call_nobody_is(stored, spoiled):
+    stored.write(lambda tx, _: sync.schedules(tx, [DUTY], stored.now))
+    spoil(stored, "schedules", spoiled)
+
+    company = whole(stored)
+
+    assert company.directory.at(stored.now).on_call == {}
+    assert "Who is on call cannot be read" in stored.database.unread.take()[0].sentence
+    assert company.directory.people, "the others are read all the same"
+
+
+@pytest.mark.parametrize("spoiled", ["7", '{"file": "soon"}', '{"file": "2026-01-05T09:00:00"}'])
+def test_where_it_is_not_known_which_sources_fail_all_do(stored, spoiled):
+    """Nobody is outside a group of which it is not known whether it was read."""
+    spoil(stored, "failing", spoiled)
+
+    assert whole(stored).directory.failing.keys() == {"file", "on_call"}
+    stored.write(lambda tx, _: sync.failing(tx, (), stored.now))
+    assert whole(stored).directory.failing == {}
+
+
+def spoil(stored, column, text_):
+    """Write something there, as a hand does."""
+    with stored.database.write() as tx:
+        epoch = col(CompanyRow.epoch) + 1
+        tx.execute(update(CompanyRow).values({column: json.loads(text_), "epoch": epoch}))
 
 
 @pytest.mark.parametrize("what", CHANGES)

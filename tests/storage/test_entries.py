@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from engine.directory import PersonId
+from engine.on_call import Schedule
 from engine.request import OPERATOR, SYSTEM
 from storage import servers, succession, sync
 from storage.tables import AuditRow
@@ -127,6 +128,17 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "there are other administrators": (
         by_sync(sync.administrators, [DAN, ADA]),
         [(SYSTEM, "admins_changed", {"admins": [ADA, DAN]})],
+    ),
+    "who is on call is another": (
+        by_sync(sync.schedules, [Schedule("DBA"), Schedule("SRE")]),
+        [(SYSTEM, "schedules_changed", {"schedules": ["DBA", "SRE"]})],
+    ),
+    "a source cannot be read, and can again": (
+        in_turn(by_sync(sync.failing, ["on_call", "file"]), by_sync(sync.failing, [])),
+        [
+            (SYSTEM, "sources_failing", {"sources": ["file", "on_call"]}),
+            (SYSTEM, "sources_failing", {"sources": []}),
+        ],
     ),
     "granting is paused, and goes on": (
         in_turn(by_sync(sync.pause, ADA, paused=True), by_sync(sync.pause, OPERATOR, paused=False)),

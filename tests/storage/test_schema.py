@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlmodel import SQLModel
 
 import storage.tables
@@ -17,6 +17,7 @@ from engine.directory import PersonId, SlackAccount
 from engine.request import State
 from storage import apply, schema, sync
 from storage.database import Database
+from storage.tables import PersonRow
 from tests.support import stored as support
 from tests.support.revisions import downgrade
 from tests.support.stored import ALICE, BOB, HOUR, WRITING, Stored
@@ -61,7 +62,7 @@ def test_revisions_go_up_down_and_up_again(empty, become_later):
     assert schema.current(empty) == "0001"
 
     schema.upgrade(empty)
-    assert schema.current(empty) == schema.newest() == "0004"
+    assert schema.current(empty) == schema.newest() == "0005"
     assert tables(empty) == set(SQLModel.metadata.tables)
 
     downgrade(empty, "base")
@@ -196,6 +197,26 @@ def test_accounts_of_before_are_of_the_team_that_slack_named(empty):
             assert sync.tie(tx, tie, datetime.now(UTC)) == 0
 
 
+def test_people_of_before_are_found_by_their_texts_without_case(empty):
+    schema.upgrade(empty, "0003")
+    bodies = {
+        "loud": {"id": "loud", "email": "L@x", "name": "WEISS", "attributes": {"City": ["STRAẞE"]}},
+        "odd": {"id": 7},
+    }
+    with empty.write() as tx:
+        for id_, body in bodies.items():
+            given = {"id": id_, "slack": None, "suspended": None, "account": None}
+            tx.execute(OLD_PERSON, given)
+            written = text("update person set body = :body where id = :id")
+            tx.execute(written, {"id": id_, "body": json.dumps(body)})
+
+    schema.upgrade(empty)
+
+    with empty.read() as session:
+        found = dict(session.execute(select(PersonRow.id, PersonRow.folded)).all())
+    assert found == {"loud": {"user": ["l@x", "weiss"], "City": ["strasse"]}, "odd": None}
+
+
 @pytest.mark.parametrize("team", ["T1", "T2"])
 def test_what_the_program_before_writes_beside_this_one_stands(empty, team):
     """It knows neither teams nor several requests of a delivery, while replicas are replaced."""
@@ -235,7 +256,7 @@ def test_access_that_lives_through_an_upgrade_still_ends(empty, empty_url, becom
     become_later()
     schema.upgrade(empty)
 
-    assert schema.current(empty) == "0004"
+    assert schema.current(empty) == "0005"
     after = Stored.open(empty_url, systems=before.systems, now=before.now)
     after.converge()
     assert after.again(granting).state is State.ACTIVE

@@ -240,7 +240,7 @@ def steps(stored, people, groups) -> list[sync.SyncStep]:
 def usable(stored) -> dict[PersonId, set[str]]:
     company = stored.company()
     people = company.directory.people.values()
-    return {p.id: {f.name for f in company.policy.usable(p, p)} for p in people}
+    return {p.id: {f.name for f in company.policy.usable(p, p, stored.now)} for p in people}
 
 
 def test_between_two_steps_of_an_intake_everybody_is_as_before_or_as_after(stored, reform):

@@ -164,6 +164,40 @@ def test_a_change_wakes_whom_it_touches_and_nobody_else(stored, waiting, what):
     assert {waiting[id_] for id_ in stored.wake_touched()} == expected
 
 
+OUTSIDERS = ConditionGroup(
+    (
+        *is_in(SRES).conditions,
+        Condition("group", Comparator.IS_NOT, (OPS,)),
+    )
+)
+UNKNOWN = {
+    "a source that cannot be read": lambda s: s.write(
+        lambda tx, _: sync.failing(tx, {"file"}, s.now)
+    ),
+    "a group that is there no more": lambda s: people(
+        s, [replace(p, groups=p.groups - {OPS}) for p in PEOPLE], GROUPS
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_who_was_asked_for_not_being_in_a_group_is_asked_while_that_is_known(stored, what):
+    """F30: a group that could not be read counted as empty."""
+    people(stored, PEOPLE)
+    by = ApprovalRule((ApproverGroup("SREs but Operations", OUTSIDERS),))
+    flows(stored, (writing(approval=by, escalation=None), True))
+    request = stored.submit("write on shop.orders", flow=WRITING)
+    stored.tick()
+    assert asked(stored, request) == {SAM}
+    stored.wake_touched()
+
+    UNKNOWN[what](stored)
+    assert stored.wake_touched() == [request.id]
+    stored.tick()
+
+    assert {a.person for a in stored.again(request).asks if a.open} == {ADA}
+
+
 def test_many_are_woken_some_at_a_time(stored, waiting, monkeypatch):
     """Each change woke every live request at once, in one transaction."""
     monkeypatch.setattr(touched, "WOKEN", 2)

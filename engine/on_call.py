@@ -1,0 +1,77 @@
+"""Who is on call, by schedules of shifts or of people in turn: by the clock on a wall."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+
+from engine.window import Window, is_open, shown
+
+__all__ = ["LAST_ANSWER", "Rotation", "Schedule", "Shift", "answers", "on_call"]
+
+LAST_ANSWER = timedelta(minutes=15)  # for so long it is used while the source does not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Some are on call in each of these windows. `people` are ids."""
+
+    window: Window
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """One after another, each for `days`: the first from `day` at `start`, by the clocks of a zone.
+
+    `people` are ids.
+    """
+
+    people: tuple[str, ...]
+    day: date
+    start: time
+    days: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    name: str
+    shifts: tuple[Shift, ...] = ()
+    rotation: Rotation | None = None
+
+    def renamed(self, now: Callable[[str], str]) -> "Schedule":
+        """Return the schedule with people named by the ids that they have now."""
+        turn = self.rotation
+        return replace(
+            self,
+            shifts=tuple(replace(s, people=tuple(map(now, s.people))) for s in self.shifts),
+            rotation=turn and replace(turn, people=tuple(map(now, turn.people))),
+        )
+
+
+def on_call(schedule: Schedule, now: datetime) -> frozenset[str]:
+    """Return who is on call at a moment, by their ids."""
+    people = {p for s in schedule.shifts if is_open(s.window, now) for p in s.people}
+    return frozenset(people | _in_turn(schedule.rotation, now))
+
+
+def answers(
+    schedules: Iterable[Schedule], now: datetime, failing_since: datetime | None
+) -> Mapping[str, frozenset[str]]:
+    """Return who is on call at a moment, by the schedules' names.
+
+    Where their source has not answered for too long, nothing is known of any of them.
+    """
+    if failing_since is not None and now - failing_since > LAST_ANSWER:
+        return {}
+    return {schedule.name: on_call(schedule, now) for schedule in schedules}
+
+
+def _in_turn(rotation: Rotation | None, now: datetime) -> set[str]:
+    wall = shown(rotation.zone, now) if rotation else None
+    if rotation is None or wall is None:
+        return set()
+    # Between two times on one wall: what is done to the clocks in between does not count.
+    passed = wall - datetime.combine(rotation.day, rotation.start, wall.tzinfo)
+    turn = passed // timedelta(days=rotation.days)
+    return {rotation.people[turn % len(rotation.people)]} if turn >= 0 else set()
