@@ -244,7 +244,7 @@ class ManifestSettings(KeySettings):
     manifests: Path = Field(
         default=Path("manifests"),
         alias="LATCHKEY_MANIFESTS",
-        description="The folder of people.yaml, company.yaml, integrations.yaml, flows.yaml, on_call.yaml.",
+        description="The folder of people, company, integrations, flows and on_call, each .yaml.",
     )
 
 

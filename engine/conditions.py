@@ -124,19 +124,24 @@ def _renamed(condition: Condition, ids: Mapping[PersonId, PersonId]) -> Conditio
 
 
 def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
+    if not is_sound(condition, directory):
+        return False
     texts = _texts(condition, person, directory)
-    if texts is None or not condition.values or not all(condition.values):
+    if texts is None:
         return False
-    if condition.comparator.negative and not _is_known(condition, directory):
-        return False
-    compare = str.__eq__ if exact(condition) else partial(_compare, condition.comparator)
+    compare = str.__eq__ if exact(condition) else partial(compares, condition.comparator)
     found = any(compare(t, v) for t in texts for v in condition.values)
     return found is not condition.comparator.negative
 
 
-def _is_known(condition: Condition, directory: Directory) -> bool:
-    """Tell whether it is known who has what is not wanted: a look-up that fails selects nobody."""
-    if condition.attribute != "group":
+def is_sound(condition: Condition, directory: Directory) -> bool:
+    """Tell whether anybody at all may fulfil it: a look-up that fails selects nobody.
+
+    Not being in a group means nothing where not all is known of groups.
+    """
+    if not condition.values or not all(condition.values):
+        return False
+    if condition.attribute != "group" or not condition.comparator.negative:
         return True
     if not exact(condition):
         return not directory.failing.keys() - {SLACK, ON_CALL}
@@ -151,7 +156,7 @@ def _texts(condition: Condition, person: Person, directory: Directory) -> list[s
         case "user":
             return [person.id] if by_id else [person.email, person.name]
         case "group":
-            return [*person.groups] if by_id else _group_names(person, directory)
+            return [*person.groups] if by_id else _group_names(condition, person, directory)
         case "manager":
             if person.manager is None:
                 return None
@@ -165,17 +170,19 @@ def _texts(condition: Condition, person: Person, directory: Directory) -> list[s
             return list(person.attributes.get(attribute, ())) or None
 
 
-def _group_names(person: Person, directory: Directory) -> list[str]:
-    """Return what their groups are called. Slack's own count only where a condition names one."""
-    groups = [(id_, directory.groups.get(id_)) for id_ in person.groups]
-    return [group.name if group else id_ for id_, group in groups if _source(id_) != SLACK]
+def _group_names(condition: Condition, person: Person, directory: Directory) -> list[str] | None:
+    """Return what their groups are called. Slack's own count only where a condition names one.
+
+    None: one has no name that is known, which may be the one that is not wanted.
+    """
+    groups = [directory.groups.get(id_) for id_ in person.groups]
+    if condition.comparator.negative and not all(groups):
+        return None
+    return [group.name for group in groups if group and group.source != SLACK]
 
 
-def _source(group: GroupId) -> str:
-    return group.partition(":")[0]
-
-
-def _compare(comparator: Comparator, text: str, value: str) -> bool:
+def compares(comparator: Comparator, text: str, value: str) -> bool:
+    """Compare texts without case. A negative comparator is told what it does not want by this."""
     text, value = text.casefold(), value.casefold()
     match comparator:
         case Comparator.IS | Comparator.IS_NOT:

@@ -180,16 +180,18 @@ def stand_in(id_: str, email: str, status: str) -> Person:
     return Person(PersonId(id_), email, email or id_, here, readable=False)
 
 
-def folded(body: object) -> dict[str, list[str]] | None:
-    """Return the texts of a person's body without case, by the attribute; None: it is no value.
+def compared(body: object) -> dict[str, list[str]] | None:
+    """Return what conditions compare of a person's body, by the attribute; None: it is no value.
 
-    `user` has address and name.
+    Texts are without case: `user` has address and name. `group` and `manager` have ids.
     """
     person = load_person(body)
     if person is None:
         return None
     texts = {"user": (person.email, person.name), **person.attributes}
-    return {name: [text.casefold() for text in of] for name, of in texts.items()}
+    manager = [person.manager] if person.manager else []
+    ids = {"group": sorted(map(str, person.groups)), "manager": list(map(str, manager))}
+    return {name: [text.casefold() for text in of] for name, of in texts.items()} | ids
 
 
 def with_fields(body: object, changed: Mapping[str, object]) -> Any:  # noqa: ANN401  (a body)

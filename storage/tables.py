@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, event, false, text
-from sqlmodel import Field, SQLModel, col
+from sqlmodel import Field, SQLModel
 
 from engine import request
-from storage.codec import folded
+from storage.codec import compared
 from storage.types import Json, UtcDateTime
 
 
@@ -72,7 +72,8 @@ class PersonRow(Fact, table=True):
     `enterprise`, if the team belongs to one; empty: not known.
 
     `former`: name and address before the address changed, until an admin has said who it is.
-    `folded`: the texts of the body without case, for SQL to compare; none, where it is no value.
+    `compared`: what conditions compare of the body, for SQL to do so; `called`: address and name
+    without case, each a line, to be searched. None of either, where the body is no value.
     """
 
     __tablename__ = "person"
@@ -89,13 +90,16 @@ class PersonRow(Fact, table=True):
     channel: str | None = None  # the direct message with the app
     void_until: datetime | None = _moment()  # what they approved until then counts no more
     successor: str | None = None  # the id that the person has now: this one is kept for the past
-    folded: dict[str, list[str]] | None = Field(default=None, sa_column=Column(Json))
     body: dict[str, Any] = _json()
+    compared: dict[str, list[str]] | None = Field(default=None, sa_column=Column(Json))
+    called: str | None = None
 
 
-@event.listens_for(col(PersonRow.body), "set")
-def _fold(row: PersonRow, body: object, *_: object) -> None:
-    row.folded = folded(body)
+@event.listens_for(PersonRow, "before_insert")
+@event.listens_for(PersonRow, "before_update")
+def _compare(_mapper: object, _on: object, row: PersonRow) -> None:
+    row.compared = compared(row.body)
+    row.called = row.compared and "\n".join(row.compared["user"])
 
 
 class GroupRow(Fact, table=True):

@@ -197,7 +197,7 @@ def test_accounts_of_before_are_of_the_team_that_slack_named(empty):
             assert sync.tie(tx, tie, datetime.now(UTC)) == 0
 
 
-def test_people_of_before_are_found_by_their_texts_without_case(empty):
+def test_people_of_before_are_compared_as_those_who_come_later(empty):
     schema.upgrade(empty, "0003")
     bodies = {
         "loud": {"id": "loud", "email": "L@x", "name": "WEISS", "attributes": {"City": ["STRAẞE"]}},
@@ -213,8 +213,10 @@ def test_people_of_before_are_found_by_their_texts_without_case(empty):
     schema.upgrade(empty)
 
     with empty.read() as session:
-        found = dict(session.execute(select(PersonRow.id, PersonRow.folded)).all())
-    assert found == {"loud": {"user": ["l@x", "weiss"], "City": ["strasse"]}, "odd": None}
+        query = select(PersonRow.id, PersonRow.compared, PersonRow.called)
+        found = {id_: tuple(what) for id_, *what in session.execute(query)}
+    loud = {"user": ["l@x", "weiss"], "City": ["strasse"], "group": [], "manager": []}
+    assert found == {"loud": (loud, "l@x\nweiss"), "odd": (None, None)}
 
 
 @pytest.mark.parametrize("team", ["T1", "T2"])

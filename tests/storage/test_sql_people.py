@@ -1,0 +1,227 @@
+"""Conditions on people as SQL: of whom a group of conditions holds, both back ends say alike."""
+
+from dataclasses import replace
+from datetime import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text, update
+from sqlmodel import col
+
+from engine import conditions as closure
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective
+from engine.directory import Directory, Group, GroupId, PersonId, PersonStatus
+from engine.on_call import Schedule, Shift
+from engine.succession import Succession, SuccessionStatus
+from engine.window import Day, Window
+from storage import succession, sync
+from storage.sql_people import found, selects
+from storage.tables import GroupRow, PersonRow
+from tests.support.stored import ALICE, BOB, GROUPS, MIA, PEOPLE, START, person
+
+ALWAYS = Window(frozenset(Day), time(), time(), "UTC")
+IDS = ["p0", "p1", "p2", "p3"]
+WORDS = [*"abA%_", "\\", "'", '"', "ab", "a b", "ß", "SS", "İ", "i̇", "ﬁ", "fi", "Σας"]
+SOURCES = {"file:a": "file", "file:b": "file", "hr:a": "hr", "slack:a": "slack"}
+ATTRIBUTES = ["team", 'o"dd', "Team", "$.x", "user.name"]
+
+words = st.sampled_from(WORDS)
+people = st.builds(
+    lambda name, email, groups, manager, attributes, status: replace(
+        person("p", manager="p"),
+        name=name,
+        email=email,
+        groups=frozenset(map(GroupId, groups)),
+        manager=manager and PersonId(manager),
+        attributes={key: tuple(values) for key, values in attributes.items() if values},
+        status=status,
+    ),
+    words,
+    words.map(lambda word: f"{word}@x.example"),
+    st.sets(st.sampled_from([*SOURCES, "file:gone"]), max_size=3),
+    st.none() | st.sampled_from([*IDS, "left"]),
+    st.dictionaries(st.sampled_from(ATTRIBUTES), st.lists(words, max_size=3), max_size=2),
+    st.sampled_from([*[PersonStatus.ACTIVE] * 3, *PersonStatus]),
+)
+companies = st.lists(people, min_size=4, max_size=4).map(
+    lambda made: [replace(p, id=PersonId(id_)) for id_, p in zip(IDS, made, strict=True)]
+)
+groups_called = st.tuples(*[words] * len(SOURCES)).map(
+    lambda names: [
+        Group(GroupId(id_), source, name)
+        for (id_, source), name in zip(SOURCES.items(), names, strict=True)
+    ]
+)
+conditions = st.builds(
+    Condition,
+    st.sampled_from(["user", "group", "manager", "on_call", "nobody's", *ATTRIBUTES]),
+    st.sampled_from(Comparator),
+    st.lists(words | st.sampled_from([*IDS, *SOURCES, "file:gone"]), max_size=3).map(tuple),
+)
+groups = st.builds(
+    ConditionGroup, st.lists(conditions, max_size=3).map(tuple), st.sampled_from(Connective)
+)
+duty = st.lists(
+    st.builds(lambda name, who: Schedule(name, (Shift(ALWAYS, tuple(who)),)), words,
+              st.lists(st.sampled_from([*IDS, "left"]), max_size=2)),
+    max_size=2, unique_by=lambda schedule: schedule.name.casefold(),
+)  # fmt: skip
+failing = st.sampled_from([(), (), (), ("hr",), ("file",), ("slack", "on_call")])
+
+
+def by_closure(group: ConditionGroup, directory: Directory) -> set[str]:
+    return {p.id for p in closure.select(group, directory)}
+
+
+def by_sql(session, group: ConditionGroup, directory: Directory) -> set[str]:
+    query = select(col(PersonRow.id)).where(selects(group, directory))
+    return set(session.execute(query).scalars())
+
+
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(companies, groups_called, duty, failing, st.lists(groups, min_size=6, max_size=6))
+def test_sql_selects_whom_the_engine_selects(stored, those, named, schedules, failed, asked):
+    stored.take_in(those, named, held=False)
+    company = stored.company().directory
+    directory = company.answering(schedules, dict.fromkeys(failed, START)).at(START)
+
+    with stored.database.read() as session:
+        said = [by_sql(session, group, directory) for group in asked]
+
+    assert said == [by_closure(group, directory) for group in asked]
+
+
+@pytest.mark.parametrize("attribute", ["user", "group", "manager", "on_call", "City"])
+def test_each_comparator_on_each_attribute(stored, attribute):
+    stored.take_in(
+        [replace(p, attributes={"City": ("ROME",)}) if p.id == BOB else p for p in PEOPLE]
+    )
+    nights = Schedule("dba", (Shift(ALWAYS, (ALICE,)),))
+    directory = stored.company().directory.answering([nights], {}).at(START)
+    values = ["ali", "alice", "alice@example.com", "mia", "file:dbas", "Rome", "DBA"]
+    each = [
+        ConditionGroup((Condition(attribute, comparator, (value,)),))
+        for comparator in Comparator
+        for value in values
+    ]
+
+    with stored.database.read() as session:
+        said = [by_sql(session, group, directory) for group in each]
+
+    assert said == [by_closure(group, directory) for group in each]
+    assert {frozenset(found_) for found_ in said} > {frozenset()}
+
+
+CALLED = ConditionGroup((Condition("manager", Comparator.STARTS_WITH, ("mia",)),))
+MANAGED = ConditionGroup((Condition("manager", Comparator.IS, (MIA,)),))
+
+
+def test_who_has_a_new_id_manages_those_who_were_managed_under_the_old_one(stored):
+    mia = next(p for p in PEOPLE if p.id == MIA)
+    same = Succession(MIA, PersonId("m-7"), mia.email, mia.name, mia.name, SuccessionStatus.WAITS)
+    stored.write(lambda tx, _: succession.carry(tx, [same], stored.keys, stored.now))
+    directory = stored.company().directory
+    managed = MANAGED.renamed(directory.formerly)
+
+    with stored.database.read() as session:
+        for group in (CALLED, managed):
+            assert ALICE in by_sql(session, group, directory) == by_closure(group, directory)
+
+
+SPOILED = ["7", '"odd"', "[]", '{"user": 7, "group": {"a": 1}}', '{"user": ["a"]}', "null"]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_what_a_hand_has_written_there_hides_nobody_else(stored, spoiled):
+    everybody = ConditionGroup(
+        (
+            Condition("user", Comparator.CONTAINS, ("@",)),
+            Condition("group", Comparator.DOES_NOT_CONTAIN, ("x",)),
+        )
+    )
+    with stored.database.write() as tx:
+        into = ":it" if tx.dialect == "sqlite" else "cast(:it as jsonb)"
+        change = text(f"update person set compared = {into}, epoch = 0 where id = 'bob'")  # noqa: S608
+        tx.connection().execute(change, {"it": spoiled})
+
+    with stored.database.read() as session:
+        said = by_sql(session, everybody, stored.company().directory)
+
+    assert said == {p.id for p in PEOPLE} - {BOB}
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])  # the other takes nothing that is no JSON
+def test_what_is_no_json_hides_nobody_else(stored):
+    with stored.database.write() as tx:
+        tx.connection().execute(text("update person set compared = '{' where id = 'bob'"))
+
+    with stored.database.read() as session:
+        others = found(session, [everybody(stored)], "", most=50)
+
+    assert set(others) == {p.id for p in PEOPLE} - {BOB}
+
+
+# --- the search ----------------------------------------------------------------------------------
+
+
+def everybody(stored):
+    group = ConditionGroup((Condition("user", Comparator.CONTAINS, ("@",)),))
+    return selects(group, stored.company().directory)
+
+
+@pytest.mark.parametrize(
+    ("typed", "who"),
+    [
+        ("", ["ada", "alice", "bob", "dan", "dora", "mia", "sam"]),
+        ("ALI", ["alice"]),
+        ("example ali", ["alice"]),
+        ("a d", ["ada", "dan", "dora"]),
+        ("%", []),
+        ("ada alice", []),
+    ],
+)
+def test_people_are_found_by_every_word_of_address_and_name(stored, typed, who):
+    stored.take_in([replace(p, email=f"{p.id}@example.org") for p in PEOPLE])
+
+    with stored.database.read() as session:
+        assert found(session, [everybody(stored)], typed, most=50) == who
+
+
+def test_who_has_left_is_not_found_and_no_more_than_are_wanted(stored):
+    stored.take_in([p for p in PEOPLE if p.id != ALICE], GROUPS)
+
+    with stored.database.read() as session:
+        assert found(session, [everybody(stored)], "", most=2) == ["ada", "bob"]
+        assert found(session, [], "", most=2) == []
+
+
+def test_a_tombstone_of_a_group_is_no_group(stored):
+    lacks = ConditionGroup((Condition("group", Comparator.DOES_NOT_CONTAIN, ("x",)),))
+    with stored.database.write() as tx:
+        tx.execute(update(GroupRow).where(col(GroupRow.id) == GROUPS[0].id).values(gone=True))
+    directory = stored.company().directory
+
+    with stored.database.read() as session:
+        assert by_sql(session, lacks, directory) == by_closure(lacks, directory)
+        assert ALICE not in by_sql(session, lacks, directory)
+
+
+def test_whatever_writes_a_person_keeps_what_sql_compares(stored):
+    """Another address, another name, who has left: each is written by a way of its own."""
+    stored.take_in([replace(p, name="Ali") if p.id == ALICE else p for p in PEOPLE])
+    stored.write(lambda tx, _: sync.void(tx, [BOB], stored.now))
+
+    rows = {row.id: row for row in stored.rows(PersonRow)}
+
+    assert rows["alice"].compared["user"] == ["alice@example.com", "ali"]
+    assert rows["alice"].called == "alice@example.com\nali"
+    assert rows["bob"].compared == {
+        "user": ["bob@example.com", "bob"],
+        "group": ["file:engineers"],
+        "manager": ["mia"],
+    }
