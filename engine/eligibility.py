@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from engine.conditions import matches
+from engine.conditions import Comparator, Condition, ConditionGroup, matches
 from engine.directory import Directory, Person
 from engine.duration import in_words
 from engine.facts import Facts
@@ -47,21 +47,27 @@ def why_not(
 
     The directory is that of the moment that is asked about.
     """
-    if not flow.open:
-        return Refusal(Code.FLOW_CLOSED, f"The access flow “{flow.name}” is switched off.")
-    if not requestor.may_ask:
-        return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
+    if refusal := _closed_to(flow, requestor, directory):
+        return refusal
     if not grantee.may_receive:
         return Refusal(Code.PERSON_INACTIVE, f"{grantee.name} is not active.")
-    revision = flow.revision
-    if not matches(revision.requestors, requestor, directory):
-        return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open to you.")
-    if not _for_whom(revision, requestor, grantee, directory):
+    if not _is_for(flow.revision, requestor, grantee, directory):
         return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open for {grantee.name}.")
     return None
 
 
-def _for_whom(revision: Revision, requestor: Person, grantee: Person, directory: Directory) -> bool:
+def _closed_to(flow: AccessFlow, requestor: Person, directory: Directory) -> Refusal | None:
+    """Return why this person may not request anything of this flow for anybody."""
+    if not flow.open:
+        return Refusal(Code.FLOW_CLOSED, f"The access flow “{flow.name}” is switched off.")
+    if not requestor.may_ask:
+        return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
+    if not matches(flow.revision.requestors, requestor, directory):
+        return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open to you.")
+    return None
+
+
+def _is_for(revision: Revision, requestor: Person, grantee: Person, directory: Directory) -> bool:
     allowed = revision.request_for
     if requestor.id == grantee.id:
         return RequestFor.SELF in allowed
@@ -72,6 +78,37 @@ def _for_whom(revision: Revision, requestor: Person, grantee: Person, directory:
         and revision.grantees is not None
         and matches(revision.grantees, grantee, directory)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Grantees:
+    """For whom somebody may request something. `groups`: whoever fulfils one of these.
+
+    Who they are for is said of each by `why_not`; of nobody else it says so.
+    """
+
+    oneself: bool = False
+    groups: tuple[ConditionGroup, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.oneself or bool(self.groups)
+
+
+def grantees(flows: Iterable[AccessFlow], requestor: Person, directory: Directory) -> Grantees:
+    """Return for whom this person may request something under one of the flows."""
+    revisions = [f.revision for f in flows if _closed_to(f, requestor, directory) is None]
+    groups: dict[ConditionGroup, None] = {}
+    for revision in revisions:
+        if RequestFor.DIRECT_REPORTS in revision.request_for and directory.reports(requestor.id):
+            groups[_managed_by(requestor)] = None
+        if RequestFor.OTHERS in revision.request_for and revision.grantees:
+            groups[revision.grantees] = None
+    oneself = any(RequestFor.SELF in revision.request_for for revision in revisions)
+    return Grantees(oneself, tuple(groups))
+
+
+def _managed_by(person: Person) -> ConditionGroup:
+    return ConditionGroup((Condition("manager", Comparator.IS, (person.id,)),))
 
 
 def usable(
@@ -216,7 +253,7 @@ def still_granted(request: AccessRequest, grant: Grant, facts: Facts, now: datet
         return "Who asked, or who was to have it, is no longer active, or is a guest now."
     if not matches(revision.requestors, requestor, directory):
         return f"“{revision.name}” is no longer open to {requestor.name}."
-    if not _for_whom(revision, requestor, grantee, directory):
+    if not _is_for(revision, requestor, grantee, directory):
         return f"“{revision.name}” is no longer open for {grantee.name}."
     return ""
 

@@ -10,6 +10,7 @@ from itertools import chain
 from engine import eligibility
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.directory import Directory, Person
+from engine.eligibility import Grantees
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import Entitlement
 
@@ -50,11 +51,17 @@ class Policy:
             self._by_requestor.add(number, _keys_of_group(flow.revision.requestors))
             self._by_target.add(number, _keys_of_targets(flow.revision.targets))
 
+    def grantees(self, requestor: Person, now: datetime) -> Grantees:
+        """Return for whom this person may request something."""
+        here = self._directory.at(now)
+        numbers = self._by_requestor.find(_keys_of_person(requestor, here))
+        return eligibility.grantees(self._numbered(numbers), requestor, here)
+
     def usable(self, requestor: Person, grantee: Person, now: datetime) -> list[AccessFlow]:
         """Return the flows under which this person may request for that one."""
         here = self._directory.at(now)
         numbers = self._by_requestor.find(_keys_of_person(requestor, here))
-        return self._usable(numbers, requestor, grantee, here)
+        return eligibility.usable(self._numbered(numbers), requestor, grantee, here)
 
     def offering(
         self, requestor: Person, grantee: Person, entitlement: Entitlement, now: datetime
@@ -63,17 +70,14 @@ class Policy:
         here = self._directory.at(now)
         numbers = self._by_target.find(_keys_of_entitlement(entitlement))
         numbers &= self._by_requestor.find(_keys_of_person(requestor, here))
-        return eligibility.offering(self._usable(numbers, requestor, grantee, here), entitlement)
+        found = eligibility.usable(self._numbered(numbers), requestor, grantee, here)
+        return eligibility.offering(found, entitlement)
 
-    def _usable(
-        self, numbers: int, requestor: Person, grantee: Person, directory: Directory
-    ) -> list[AccessFlow]:
-        flows = []
+    def _numbered(self, numbers: int) -> Iterator[AccessFlow]:
         while numbers:
             lowest = numbers & -numbers
-            flows.append(self._flows[lowest.bit_length() - 1])
+            yield self._flows[lowest.bit_length() - 1]
             numbers ^= lowest
-        return eligibility.usable(flows, requestor, grantee, directory)
 
 
 class _Index:

@@ -1,7 +1,7 @@
 """Access flows as written: the documents, their JSON Schema, and the way back."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from engine.conditions import ConditionGroup
 from engine.directory import Directory
 from engine.duration import in_words
 from engine.flow import (
@@ -24,6 +25,7 @@ from engine.flow import (
     Escalation,
     Extension,
     Quorum,
+    RequestFor,
     Revision,
     Selector,
     TierCounts,
@@ -84,7 +86,6 @@ _Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE
 ]
 _No = Annotated[Literal[False], BeforeValidator(_false)]
-_Self = Literal["self"]
 
 
 class TargetDocument(Ours):
@@ -188,10 +189,14 @@ class FlowDocument(Ours):
     )
     requestors: People = Field(description="Who may ask.")
     request_for: Annotated[
-        list[_Self],
-        BeforeValidator(listed, json_schema_input_type=_Self | list[_Self]),
+        list[RequestFor],
+        BeforeValidator(listed, json_schema_input_type=RequestFor | list[RequestFor]),
         Field(min_length=1),
-    ] = Field(default_factory=lambda: list(get_args(_Self)))
+        AfterValidator(_distinct),
+    ] = Field([RequestFor.SELF], description="For whom. Nobody's others include themselves.")
+    grantees: People | None = Field(
+        None, validate_default=True, description="Who the others are that it can be asked for."
+    )
     targets: Annotated[
         list[TargetDocument],
         Field(min_length=1, json_schema_extra={"maxItems": MOST_TARGETS}),
@@ -226,6 +231,18 @@ class FlowDocument(Ours):
     )
     space: Literal["global"] = "global"
     notify: Literal["direct messages"] = "direct messages"
+
+    @field_validator("grantees")
+    @classmethod
+    def _of_others(
+        cls, value: ConditionGroup | None, info: ValidationInfo
+    ) -> ConditionGroup | None:
+        others = RequestFor.OTHERS in info.data.get("request_for", ())
+        if others and value is None:
+            raise ValueError("Say who the others are, such as `group: Support`.")
+        if value is not None and not others and "request_for" in info.data:
+            raise ValueError("These are the others of request_for. Add `others` there.")
+        return value
 
     @field_validator("extension")
     @classmethod
@@ -267,6 +284,8 @@ class FlowDocument(Ours):
         return Revision(
             name=self.name,
             requestors=self.requestors,
+            request_for=frozenset(self.request_for),
+            grantees=self.grantees,
             targets=tuple(target.selector() for target in self.targets),
             when=self.when.window() if self.when else None,
             grant_for=self.grant_for,
@@ -306,7 +325,7 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
     said = {
         "description": revision.description,
         "labels": list(revision.labels),
-        "request_for": sorted(revision.request_for),
+        "request_for": [each.value for each in RequestFor if each in revision.request_for],
         "grantees": revision.grantees and written(revision.grantees, directory),
         "when": revision.when and windows.written(revision.when),
         "grant_for": in_words(revision.grant_for) if revision.grant_for else "indefinite",

@@ -60,18 +60,27 @@ def selects(group: ConditionGroup, directory: Directory) -> Holds:
     return and_(_is_person(PersonRow), joined(*each)) if each else false()
 
 
-def found(session: Read, those: Iterable[Holds], words: str, *, most: int) -> list[PersonId]:
-    """Return people of whom one of the conditions holds, and each word is in address or name.
+def found(
+    session: Read,
+    groups: Iterable[ConditionGroup],
+    directory: Directory,
+    words: str,
+    *,
+    first: PersonId,
+    most: int,
+) -> list[PersonId]:
+    """Return people who fulfil one of the groups, and have each word in address or name.
 
-    Case does not count. Who has left is not among them.
+    Case does not count. Who has left is not among them. One of them goes `first`.
     """
     sought = [*dict.fromkeys(words.casefold().split())][:MOST_WORDS]
+    those = [selects(group, directory) for group in groups]
     called = [_place(col(PersonRow.called), literal(word)) > 0 for word in sought]
     there = col(PersonRow.status) != PersonStatus.INACTIVE.value
     query = (
         select(col(PersonRow.id))
         .where(_is_person(PersonRow), there, *called, or_(false(), *those))
-        .order_by(col(PersonRow.email), col(PersonRow.id))
+        .order_by(col(PersonRow.id) != first, col(PersonRow.email), col(PersonRow.id))
         .limit(most)
     )
     return [PersonId(id_) for id_ in session.execute(query).scalars()]

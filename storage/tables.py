@@ -99,7 +99,7 @@ class PersonRow(Fact, table=True):
 @event.listens_for(PersonRow, "before_update")
 def _compare(_mapper: object, _on: object, row: PersonRow) -> None:
     row.compared = compared(row.body)
-    row.called = row.compared and "\n".join(row.compared["user"])
+    row.called = "\n".join(row.compared["user"]) if row.compared else None
 
 
 class GroupRow(Fact, table=True):

@@ -37,7 +37,7 @@ def list_requests(
             table.add_row(
                 request.code,
                 f"{request.state.value}{_unread(request)}",
-                shown(desk.name(request.grantee)),
+                shown(_whose(desk, request)),
                 shown(", ".join(desk.what(request))),
                 f"{until:%Y-%m-%d %H:%M} UTC" if (until := _until(request)) else "",
             )
@@ -58,6 +58,11 @@ def show_request(code: Annotated[str, typer.Argument(help="Like AX-7K2M.")]) -> 
             fail(f"There is no request “{code}”.")
         _print_request(desk, request)
         name_unread(desk)
+
+
+def _whose(desk: console.Desk, request: AccessRequest) -> str:
+    asked = "" if request.requestor == request.grantee else desk.name(request.requestor)
+    return desk.name(request.grantee) + (f" (asked by {asked})" if asked else "")
 
 
 def _until(request: AccessRequest) -> datetime | None:

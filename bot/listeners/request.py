@@ -14,7 +14,7 @@ from bot.usecases.request import Changed, Filled, Offer, Promise
 from bot.views import credentials, ids, request_modal
 from bot.views.ids import number, request_id
 from bot.views.values import Form, View
-from engine.directory import Person
+from engine.directory import Person, PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
@@ -26,6 +26,7 @@ NOBODY = {Code.UNKNOWN_PERSON, Code.PERSON_INACTIVE}
 
 # Which field of the form a refusal speaks of; what concerns the whole goes to the first.
 FIELDS = {
+    "grantee": ids.GRANTEE,
     "entitlement": ids.RESOURCE,
     "permission": ids.PERMISSION,
     "duration": ids.DURATION,
@@ -39,7 +40,12 @@ class Asking:
 
     def search(self, ack: Ack, body: Body) -> None:
         words, services = str(body.get("value") or ""), self.visitor.services
-        found = self.visitor.act(body, lambda p: usecase.options(services, p, words))
+        _, named, whose = str(body.get("block_id") or "").partition("/")
+        if named and not whose:
+            ack(options=[])  # for whom it is has to be said first
+            return
+        grantee = PersonId(whose) if whose else None
+        found = self.visitor.act(body, lambda p: usecase.options(services, p, words, grantee))
         if isinstance(found, Refusal):
             ack(options=[])
             return
@@ -47,6 +53,12 @@ class Asking:
         several = systems if len(set(systems.values())) > 1 else None
         offered = [(o.found.resource, o.found.path, _about(o)) for o in found]
         ack(request_modal.resource_options(offered, several))
+
+    def people(self, ack: Ack, body: Body) -> None:
+        words, services = str(body.get("value") or ""), self.visitor.services
+        found = self.visitor.act(body, lambda p: usecase.people(services, p, words))
+        some = [] if isinstance(found, Refusal) else found
+        ack(request_modal.people_options([(p.id, p.name, p.email) for p in some]))
 
     def choose(self, ack: Ack, body: Body) -> None:
         filled, services = _filled(body.get("view") or {}), self.visitor.services
@@ -84,6 +96,8 @@ class Asking:
 
 def register(table: Table, services: Services) -> None:
     asking = Asking(visitor := Visitor(services, table.client))
+    table.options(ids.GRANTEE, asking.people)
+    table.action(ids.GRANTEE, asking.choose)
     table.options(ids.RESOURCE, asking.search)
     table.action(ids.RESOURCE, asking.choose)
     table.action(ids.PERMISSION, asking.choose)
@@ -116,8 +130,9 @@ def _filled(view: View) -> Filled:
     given = next((b.partition("/")[2] for b in entered.blocks if b.startswith(ids.DURATION)), "")
     usual = next((b.rpartition("/")[2] for b in entered.blocks if b.startswith(ids.FLOW)), "")
     flow = _choice(entered, ids.FLOW, FlowId)
-    typed = entered.text(ids.DURATION)
+    typed, grantee = entered.text(ids.DURATION), entered.chosen(ids.GRANTEE)
     return Filled(
+        grantee=PersonId(grantee) if grantee else None,
         resource=_choice(entered, ids.RESOURCE, ResourceId),
         permission=_choice(entered, ids.PERMISSION, EntitlementId),
         picked=flow if str(flow) != usual else None,

@@ -132,6 +132,11 @@ def _state(request: AccessRequest, grant: Grant) -> str:
 Sentence = Callable[[Teller, str, Mapping[str, Any]], str]
 
 
+def _submitted(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
+    grantee = teller.who(body["grantee"])
+    return f"{by} asked for it." if grantee == by else f"{by} asked for it, for {grantee}."
+
+
 def _approved(_: Teller, by: str, body: Mapping[str, Any]) -> str:
     if body.get("how") == "automatic":
         return "Approved by the flow's own rule."
@@ -209,7 +214,7 @@ def _reason(reason: object) -> str:
 
 # How each entry of a request's history reads, by its action.
 SENTENCES: Mapping[str, Sentence] = {
-    "submitted": _plain("{by} asked for it."),
+    "submitted": _submitted,
     "verified": _plain("{by} verified."),
     "approved": _approved,
     "void": _void,

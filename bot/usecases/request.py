@@ -12,13 +12,14 @@ from bot.usecases.identity import read_as, still
 from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
-from engine.directory import Person
+from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.directory import Person, PersonId
 from engine.eligibility import Draft
 from engine.flow import AccessFlow, FlowId, Quorum
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
-from storage import apply, facts, search
+from storage import apply, facts, search, sql_people
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
 from storage.search import FoundResource
@@ -26,6 +27,7 @@ from storage.search import FoundResource
 log = structlog.get_logger()
 
 USUAL = timedelta(hours=1)
+MOST_PEOPLE = 100  # in the answer to a search
 
 NOTHING_REQUESTABLE = Refusal(
     Code.NOT_ELIGIBLE,
@@ -35,6 +37,13 @@ GONE = Refusal(
     Code.RESOURCE_GONE,
     "This no longer exists, or is no longer offered to you. Choose something else.",
     about="entitlement",
+)
+
+NOBODY_CHOSEN = Refusal(Code.NOTHING_SELECTED, "Choose for whom it is.", about="grantee")
+NOT_FOR_THEM = Refusal(
+    Code.NOT_ELIGIBLE,
+    "You can request nothing for this person (any more). Choose somebody else.",
+    about="grantee",
 )
 
 
@@ -51,8 +60,9 @@ class Promise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """The form as it came back."""
+    """The form as it came back. `grantee` None: themselves, or nobody yet."""
 
+    grantee: PersonId | None = None
     resource: ResourceId | None
     permission: EntitlementId | None
     picked: FlowId | None = None  # another flow than the form had chosen
@@ -60,6 +70,16 @@ class Filled:
     prefilled: bool  # the duration is what the form itself had put there
     justification: str
     promise: Promise
+
+
+_NOTHING_YET = Filled(
+    resource=None,
+    permission=None,
+    duration="",
+    prefilled=True,
+    justification="",
+    promise=Promise(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +113,14 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     """
 
     def find(session: Read, company: Company, now: Person) -> Refusal | None:
-        if not company.policy.usable(now, now, services.clock.now()):
+        if not company.policy.grantees(now, services.clock.now()):
             return NOTHING_REQUESTABLE
         return _full(session, services, company, now)
 
     if refusal := read_as(services, person, find):
         return refusal
     if not text:
-        return Form(), Promise()
+        return fill(services, person, _NOTHING_YET)
     permission, words, long, why = _parts(text)
     notes: list[str] = []
     found = [offer.found for offer in options(services, person, words)]
@@ -117,13 +137,13 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     if long and isinstance(wanted := duration.parse_or_endless(long), Refusal):
         notes.append(wanted.sentence)
         long = ""
-    filled = Filled(
+    filled = replace(
+        _NOTHING_YET,
         resource=resource,
         permission=chosen,
         duration=long,
         prefilled=not long,
         justification=why,
-        promise=Promise(),
     )
     form, promise = fill(services, person, filled)
     return replace(form, notes=[*notes, *form.notes]), promise
@@ -136,7 +156,7 @@ def again(services: Services, person: Person, id_: RequestId) -> tuple[Form, Pro
         if refusal := _full(session, services, company, now):
             return refusal
         scene = look.scenes(session, services, company, [id_]).get(id_)
-        return _as_before(scene if scene and _is_party(now, scene) else None)
+        return _as_before(now, scene if scene and _is_party(now, scene) else None)
 
     filled = read_as(services, person, find)
     return filled if isinstance(filled, Refusal) else fill(services, person, filled)
@@ -148,15 +168,20 @@ def _is_party(person: Person, scene: Scene) -> bool:
     return person.id in {party.id for party in parties if party}
 
 
-def _as_before(scene: Scene | None) -> Filled:
-    known = next(iter(scene.entitlements.values()), None) if scene else None
+def _as_before(person: Person, scene: Scene | None) -> Filled:
+    if scene is None:
+        return _NOTHING_YET
+    known = next(iter(scene.entitlements.values()), None)
+    asked, given = map(scene.directory.get, (scene.request.requestor, scene.request.grantee))
     return Filled(
+        # Whoever was given what another asked for asks for themselves.
+        grantee=given.id if given and asked and asked.id == person.id else None,
         resource=known.resource.id if known else None,
         permission=known.id if known else None,
-        picked=scene.request.flow if scene else None,
-        duration=duration.in_words(scene.request.duration) if scene else "",
-        prefilled=scene is None,
-        justification=scene.request.justification if scene else "",
+        picked=scene.request.flow,
+        duration=duration.in_words(scene.request.duration),
+        prefilled=False,
+        justification=scene.request.justification,
         promise=Promise(),
     )
 
@@ -187,11 +212,37 @@ def _named(services: Services, resource: ResourceId, permission: str) -> Entitle
     return on.get(permission.strip().casefold())
 
 
-def options(services: Services, person: Person, words: str) -> list[Offer]:
-    """Return the resources that this person may request something on, at most 100."""
+def people(services: Services, person: Person, words: str) -> list[Person]:
+    """Return for whom this person may request something, at most 100."""
     now = services.clock.now()
     with services.database.read() as session:
-        flows = _usable(services.companies.current(session), person, now)
+        company = services.companies.current(session)
+        there = still(company, person)
+        if isinstance(there, Refusal):
+            return []
+        asks, here = company.policy.grantees(there, now), company.directory.at(now)
+        groups = [_themselves(there)] if asks.oneself else []
+        found = sql_people.found(
+            session, [*groups, *asks.groups], here, words, first=there.id, most=MOST_PEOPLE
+        )
+    known = (here.get(id_) for id_ in found)
+    return [p for p in known if p and company.policy.usable(there, p, now)]
+
+
+def _themselves(person: Person) -> ConditionGroup:
+    return ConditionGroup((Condition("user", Comparator.IS, (person.id,)),))
+
+
+def options(
+    services: Services, person: Person, words: str, grantee: PersonId | None = None
+) -> list[Offer]:
+    """Return the resources that this person may request something on, at most 100.
+
+    For themselves, unless a grantee is named.
+    """
+    now = services.clock.now()
+    with services.database.read() as session:
+        flows = _usable(services.companies.current(session), person, grantee, now)
 
         def find(some: Sequence[AccessFlow]) -> list[FoundResource]:
             return search.resources(session, services.companies.catalogues, some, words)
@@ -224,7 +275,10 @@ def fill(services: Services, person: Person, filled: Filled) -> tuple[Form, Prom
     """Return the form brought up to date with what was chosen, and the flow that it names."""
     with services.database.read() as session:
         company = services.companies.current(session)
-        form, promise = _Filling(session, company, person, filled, services.clock.now()).form()
+        there = still(company, person)
+        if isinstance(there, Refusal):
+            return Form(notes=[there.sentence], justification=filled.justification), Promise()
+        form, promise = _Filling(session, company, there, filled, services.clock.now()).form()
         known = facts.entitlements(session, company, filter(None, [form.permission]))
     waits = [e.integration for e in known.values() if e.integration.id not in services.connected]
     notes = [
@@ -280,9 +334,14 @@ def _existing(tx: Write, ids: Sequence[RequestId], *, existing: bool) -> Submitt
     return Submitted(found, existing) if found else GONE
 
 
-def _usable(company: Company, person: Person, now: datetime) -> list[AccessFlow]:
+def _usable(
+    company: Company, person: Person, grantee: PersonId | None, now: datetime
+) -> list[AccessFlow]:
     there = still(company, person)
-    return [] if isinstance(there, Refusal) else company.policy.usable(there, there, now)
+    if isinstance(there, Refusal):
+        return []
+    given = company.directory.get(grantee) if grantee else there
+    return company.policy.usable(there, given, now) if given else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,23 +352,29 @@ class _Filling:
     filled: Filled
     now: datetime
 
+    @property
+    def grantee(self) -> Person | None:
+        """Whom it is for; None: nobody who can be named."""
+        named = self.filled.grantee
+        return self.company.directory.get(named) if named else self.person
+
     def form(self) -> tuple[Form, Promise]:
-        filled = self.filled
-        if filled.resource is None:
-            return self._kept(Form(justification=filled.justification)), Promise()
+        filled, begun = self.filled, self._begun()
+        if filled.resource is None or (begun.others and begun.grantee is None):
+            return self._kept(begun), Promise()
         offered = {
             e.id: (e, flows_of)
             for e in search.entitlements_on(self.session, filled.resource)
             if (flows_of := self._offering(e))
         }
         if not offered:
-            return Form(notes=[GONE.sentence], justification=filled.justification), Promise()
+            return replace(begun, notes=[*begun.notes, GONE.sentence]), Promise()
         first, _ = next(iter(offered.values()))
-        form = Form(
+        form = replace(
+            begun,
             resource=(first.resource.id, first.resource.path),
             permissions=[(e.id, e.permission.name) for e, _ in offered.values()],
             later={id_: opens for id_, (_, of) in offered.items() if (opens := self._opens(of))},
-            justification=filled.justification,
         )
         only = first.id if len(offered) == 1 else None
         permission = filled.permission if filled.permission in offered else only
@@ -322,7 +387,24 @@ class _Filling:
         form = replace(form, flows=flows_of, closed=closed, usual=usual.id)
         return self._promising(form, flow, entitlement), Promise.of(flow)
 
+    def _begun(self) -> Form:
+        """Return the form as far as it says for whom it is."""
+        asks = self.company.policy.grantees(self.person, self.now)
+        form = Form(justification=self.filled.justification)
+        if not asks.groups:
+            return form
+        form, grantee = replace(form, others=True), self.grantee
+        if grantee is None or (self.filled.grantee is None and not asks.oneself):
+            return form
+        if not self.company.policy.usable(self.person, grantee, self.now):
+            return replace(form, notes=[f"You can request nothing for {grantee.name}."])
+        return replace(form, grantee=(grantee.id, grantee.name))
+
     def draft(self) -> Draft | Refusal:
+        grantee = self.grantee
+        if grantee is None or not self.company.policy.usable(self.person, grantee, self.now):
+            chosen = self.filled.grantee is not None
+            return NOT_FOR_THEM if chosen else self._nobody_chosen()
         entitlement = self._chosen()
         wanted = duration.parse_or_endless(self.filled.duration)
         if isinstance(entitlement, Refusal):
@@ -334,7 +416,7 @@ class _Filling:
             return GONE
         return Draft(
             requestor=self.person,
-            grantee=self.person,
+            grantee=grantee,
             flow=flow,
             entitlements=(entitlement,),
             duration=wanted,
@@ -363,11 +445,15 @@ class _Filling:
             return GONE
         return found
 
+    def _nobody_chosen(self) -> Refusal:
+        """Say that somebody has to be chosen; where nobody can be, that there is nothing."""
+        asks = self.company.policy.grantees(self.person, self.now)
+        return NOBODY_CHOSEN if asks.groups else GONE
+
     def _offering(self, entitlement: Entitlement) -> list[AccessFlow]:
-        there = still(self.company, self.person)
-        if isinstance(there, Refusal):
+        if self.grantee is None:
             return []
-        return self.company.policy.offering(there, there, entitlement, self.now)
+        return self.company.policy.offering(self.person, self.grantee, entitlement, self.now)
 
     def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
         """Return the flow that is picked, else the preferred one of now that allows it.
@@ -413,19 +499,21 @@ class _Filling:
         return form if self.filled.prefilled else replace(form, prefill=self.filled.duration)
 
     def _preview(self, flow: AccessFlow, entitlement: Entitlement) -> Preview:
-        revision, me = flow.revision, self.person.id
+        revision, me, grantee = flow.revision, self.person.id, self.grantee or self.person
         closed = eligibility.not_now(flow, self.now)
-        case = Case(revision, me, me, self.company.directory, self.company.admins)
-        had = self.company.directory.had(me)
+        case = Case(revision, me, grantee.id, self.company.directory, self.company.admins)
+        had = self.company.directory.had(grantee.id)
         held = [
             (r.code, r.ends_at)
-            for r in facts.of_person(self.session, me, had, live=True)
-            if r.grantee in {me, *had} and r.state is State.ACTIVE
+            for r in facts.of_person(self.session, grantee.id, had, live=True)
+            if r.grantee in {grantee.id, *had} and r.state is State.ACTIVE
             for g in r.grants
             if g.entitlement == entitlement.id and g.state is GrantState.HELD
         ]
         return Preview(
             flow=flow.name,
+            grantee=grantee.name if grantee.id != me else "",
+            in_slack=grantee.slack is not None,
             closed=closed.sentence if closed else "",
             longest=revision.grant_for,
             extensions=revision.extension.times if revision.extension else 0,

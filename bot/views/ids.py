@@ -20,7 +20,8 @@ APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
-# for DURATION, PERMISSION and FLOW (see request_modal)
+# for RESOURCE, DURATION, PERMISSION and FLOW (see request_modal)
+GRANTEE = "grantee"
 RESOURCE = "resource"
 PERMISSION = "permission"
 FLOW = "flow"

@@ -86,8 +86,13 @@ def _item(scene: Scene, text: str) -> list[Block]:
 
 
 def _theirs(scene: Scene) -> str:
-    grantee = scene.request.grantee
-    return "" if grantee == scene.viewer else f" for {phrases.who(scene, grantee)}"
+    """Say whom else it concerns: who is to have it, or who asked for it."""
+    request = scene.request
+    if request.grantee != scene.viewer:
+        return f" for {phrases.who(scene, request.grantee)}"
+    if request.requestor != scene.viewer:
+        return f", asked by {phrases.who(scene, request.requestor)}"
+    return ""
 
 
 def _task(scene: Scene) -> list[Block]:

@@ -215,12 +215,12 @@ def risk_of(score: int) -> str:
 
 
 def origin(scene: Scene) -> tuple[str, ...]:
-    """Say where the request comes from: its code, its flow, who asked when."""
+    """Say where the request comes from: its code, its flow, who asked for whom, and when."""
     request = scene.request
     return (
         request.code,
         cut(escape(scene.revision.name), 160),
-        f"asked by {who(scene, request.requestor)} {when(request.submitted_at)}",
+        f"asked by {who(scene, request.requestor)}{for_whom(scene)} {when(request.submitted_at)}",
     )
 
 
@@ -327,7 +327,11 @@ def ending(scene: Scene) -> str:
         return decision(scene)
     if request.ended is None:
         return ""
-    return _settled(scene, _ENDINGS.get(request.ending or request.state, "Ended"), request.ended)
+    word = _ENDINGS.get(request.ending or request.state, "Ended")
+    declined = request.state is State.CANCELLED and request.ended.by != request.requestor
+    if declined and request.ended.by == request.grantee:
+        word = "Declined"
+    return _settled(scene, word, request.ended)
 
 
 def _settled(scene: Scene, word: str, settled: Settled) -> str:

@@ -18,6 +18,7 @@ from bot.views.blocks import (
 from bot.views.phrases import risk_of, times
 from bot.views.text import cut, escape, prose, rows, verbatim, when
 from bot.views.values import Block, Form, Preview, View
+from engine.directory import PersonId
 from engine.duration import HINT, in_words
 from engine.flow import MAX_JUSTIFICATION, FlowId, Revision
 from engine.inventory import EntitlementId, ResourceId
@@ -26,8 +27,10 @@ __all__ = [
     "block_of",
     "duration_block",
     "flow_block",
+    "people_options",
     "permission_block",
     "request_modal",
+    "resource_block",
     "resource_options",
 ]
 
@@ -39,7 +42,7 @@ _TYPED = 3000
 
 def request_modal(form: Form, *, metadata: str = "") -> View:
     """Draw the form as far as it is filled in. What is typed stays, but for a new prefill."""
-    blocks = [*_notes(form.notes), _resource(form)]
+    blocks = [*_notes(form.notes), *_grantee(form), _resource(form)]
     if form.resource:
         blocks.append(_permission(form, form.resource[0]))
     if len(form.flows) > 1:
@@ -54,6 +57,12 @@ def request_modal(form: Form, *, metadata: str = "") -> View:
         callback=ids.REQUEST_MODAL,
         metadata=metadata,
     )
+
+
+def resource_block(form: Form) -> str:
+    """Name the block after whom it is for: of others other things can be asked for."""
+    whose = form.grantee[0] if form.grantee else ""
+    return f"{ids.RESOURCE}/{whose}" if form.others else ids.RESOURCE
 
 
 def permission_block(resource: ResourceId) -> str:
@@ -106,6 +115,26 @@ def _notes(notes: Sequence[str]) -> Iterable[Block]:
         yield section(rows(notes, lambda note: f"⚠️ {cut(prose(note), 400)}", limit=2500))
 
 
+def people_options(found: Sequence[tuple[PersonId, str, str]]) -> Block:
+    """Answer a search with (id, name, address), at most 100."""
+    return {"options": [option(name, id_, address) for id_, name, address in found[:100]]}
+
+
+def _grantee(form: Form) -> Iterable[Block]:
+    if not form.others:
+        return
+    element: Block = {
+        "type": "external_select",
+        "action_id": ids.GRANTEE,
+        "min_query_length": 0,
+        "placeholder": plain_text("Search by name or address", 150),
+    }
+    if form.grantee:
+        grantee, name = form.grantee
+        element["initial_option"] = option(name, grantee)
+    yield input_(ids.GRANTEE, "For whom?", element, dispatch=True)
+
+
 def _resource(form: Form) -> Block:
     element: Block = {
         "type": "external_select",
@@ -116,7 +145,8 @@ def _resource(form: Form) -> Block:
     if form.resource:
         resource, label = form.resource
         element["initial_option"] = option(label, str(resource))
-    return input_(ids.RESOURCE, "What do you need access to?", element, dispatch=True)
+    asks = "Access to what?" if form.others else "What do you need access to?"
+    return input_(resource_block(form), asks, element, dispatch=True)
 
 
 def _permission(form: Form, resource: ResourceId) -> Block:
@@ -198,6 +228,8 @@ def _justification(form: Form) -> Block:
 
 def _next_step(form: Form) -> str:
     missing = "a permission" if form.resource else "what you need"
+    if form.others and not form.grantee:
+        missing = "for whom it is"
     return f"Choose {missing}, and you will see here who approves it and for how long you get it."
 
 
@@ -215,6 +247,9 @@ def _preview(preview: Preview) -> Iterable[Block]:
 
 
 def _facts(preview: Preview) -> Iterator[tuple[str, str]]:
+    if preview.grantee:
+        told = "who is told, and can decline" if preview.in_slack else "who is not in Slack yet"
+        yield "For", f"{cut(escape(preview.grantee), 200)}, {told}"
     yield "Who approves", _approvers(preview)
     yield "How long", _lasting(preview)
     yield "Risk", risk_of(preview.risk)

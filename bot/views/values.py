@@ -55,6 +55,8 @@ class Preview:
     held: Sequence[tuple[str, datetime | None]] = ()  # codes of requests that hold it, until when
     description: str = ""
     caveat: str = ""  # what of it cannot be used all the same
+    grantee: str = ""  # their name, if it is for somebody else
+    in_slack: bool = True  # whether they can be told
     closed: str = ""  # why it cannot be asked for just now
 
 
@@ -62,10 +64,13 @@ class Preview:
 class Form:
     """The request modal, as far as it is filled in.
 
+    `others`: somebody else may be chosen as `grantee`, who has a name.
     `later` and `closed` say from when what cannot be asked for now can be: permissions and flows.
     `prefill` is what the duration field was given; a new one replaces what stands in the field.
     """
 
+    others: bool = False
+    grantee: tuple[PersonId, str] | None = None
     resource: tuple[ResourceId, str] | None = None  # and its label
     permissions: Sequence[tuple[EntitlementId, str]] = ()
     later: Mapping[EntitlementId, str] = field(default_factory=dict[EntitlementId, str])

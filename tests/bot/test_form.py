@@ -6,28 +6,42 @@ from datetime import time, timedelta
 import pytest
 
 from bot.runtime.services import Connected, Services
+from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
+from bot.views.cards import request_card
 from bot.views.values import Form
 from engine.commands import Cancel, Extend, Return
-from engine.flow import Quorum, Selector
+from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.directory import PersonStatus
+from engine.flow import ApprovalRule, ApproverGroup, Quorum, RequestFor, Selector
 from engine.inventory import Integration
-from engine.outcome import Code, Refusal
+from engine.outcome import Card, Code, Refusal
 from engine.request import State
 from engine.window import Day, Window
 from storage import sync
+from storage.tables import MessageRow, RequestRow
+from tests.support.scenes import read
 from tests.support.stored import (
     ALICE,
     BOB,
     DAN,
+    DBAS,
+    DORA,
+    ENGINEERS,
     HOUR,
     MINUTE,
+    PEOPLE,
     PG,
     READING,
+    SAM,
+    SRES,
     TABLES,
     WIKI,
     WRITING,
     Now,
+    is_in,
+    person,
     reading,
     table,
     writing,
@@ -133,7 +147,7 @@ def test_what_was_not_understood_is_said(services, alice, text, note):
 
 
 def test_without_a_word_the_form_is_empty(services, alice):
-    assert usecase.begin(services, alice, "") == (Form(), Promise())
+    assert usecase.begin(services, alice, "") == (Form(notes=[]), Promise())
 
 
 def test_whoever_can_request_nothing_gets_no_form(services, stored):
@@ -331,6 +345,163 @@ def test_what_no_flow_without_end_allows_is_never_too_long(services, stored, ali
 
     assert isinstance(outcome, Submitted)
     assert outcome.requests[0].duration is None
+
+
+# --- for somebody else ---------------------------------------------------------------------------
+
+EVERYBODY = frozenset(RequestFor)
+FOR_DBAS = is_in(DBAS)
+
+
+def is_manager():
+    return ConditionGroup((Condition("manager", Comparator.IS, ()),))
+
+
+def asked_for(services, person, words=""):
+    return [p.id for p in usecase.people(services, person, words)]
+
+
+def test_who_can_ask_for_themselves_alone_is_not_asked_for_whom(services, alice):
+    form, _ = usecase.begin(services, alice, "")
+
+    assert (form.others, form.grantee) == (False, None)
+    assert asked_for(services, alice) == [ALICE]
+
+
+def test_the_form_begins_with_themselves_where_others_can_be_chosen(services, stored, alice):
+    flows(stored, reading(request_for=EVERYBODY, grantees=FOR_DBAS), writing())
+
+    form, _ = usecase.begin(services, alice, "read on shop.orders")
+
+    assert (form.others, form.grantee) == (True, (ALICE, "Alice"))
+    assert form.preview
+    assert form.preview.grantee == ""
+
+
+def test_people_are_listed_for_whom_one_may_ask(services, stored):
+    """Oneself first; reports and others, who may be still to come, and need no Slack account."""
+    soon = replace(person("zed", DBAS, manager="bob"), status=PersonStatus.PRE_BOARDING)
+    here = [*PEOPLE, soon, person("rita", SRES, manager="bob"), person("gone", DBAS)]
+    stored.take_in(here)
+    stored.take_in([p for p in here if p.id != "gone"])
+    flows(stored, reading(request_for=EVERYBODY, grantees=FOR_DBAS))
+    bob = who(stored, BOB)
+
+    assert asked_for(services, bob) == [BOB, DAN, "dora", "rita", "zed"]
+    assert asked_for(services, bob, "EXAMPLE d") == ["dan", "dora", "zed"]
+    assert asked_for(services, bob, "dan") == [DAN]
+    assert asked_for(services, who(stored, DAN)) == []
+
+
+def test_where_oneself_is_not_among_them_somebody_has_to_be_chosen(services, stored, alice):
+    others = frozenset({RequestFor.OTHERS})
+    flows(stored, reading(request_for=others, grantees=FOR_DBAS))
+
+    form, promise = usecase.fill(services, alice, filled(stored))
+    refusal = usecase.submit(services, alice, filled(stored), "view/1")
+
+    assert (form.others, form.grantee, form.resource, promise) == (True, None, None, Promise())
+    assert refusal == Refusal(Code.NOTHING_SELECTED, "Choose for whom it is.", about="grantee")
+    assert usecase.options(services, alice, "") == []
+    offered = [o.found.path for o in usecase.options(services, alice, "", DAN)]
+    assert offered == ["handbook", "ledger.entries", "runbook", "shop.customers", "shop.orders"]
+
+
+def test_the_form_says_what_it_is_for_somebody_else(services, stored, alice):
+    """Who has what, and whose manager is asked, is a matter of who is to have it."""
+    theirs = ApprovalRule((ApproverGroup("The manager", is_manager()),))
+    for_all = reading(request_for=EVERYBODY, grantees=FOR_DBAS, approval=theirs)
+    flows(stored, for_all, writing(request_for=EVERYBODY, grantees=FOR_DBAS))
+    stored.take_in([replace(p, manager=DORA) if p.id == DAN else p for p in PEOPLE])
+    held = stored.submit(by=ALICE, to=DAN)
+    stored.approve(held, DORA)
+    stored.converge()
+
+    form, _ = usecase.fill(services, alice, filled(stored, grantee=DAN))
+
+    assert form.grantee == (DAN, "Dan")
+    assert form.preview
+    assert (form.preview.grantee, form.preview.in_slack) == ("Dan", True)
+    assert list(form.preview.approvers) == [("The manager", 1)]
+    assert [code for code, _ in form.preview.held] == [held.code]
+
+
+def test_what_is_asked_for_somebody_else_is_theirs_and_both_are_told(services, stored, alice):
+    flows(stored, reading(request_for=EVERYBODY, grantees=FOR_DBAS), writing())
+    form = filled(stored, grantee=DAN)
+
+    outcome = usecase.submit(services, alice, form, "view/1")
+
+    assert isinstance(outcome, Submitted)
+    (request,) = outcome.requests
+    assert (request.requestor, request.grantee) == (ALICE, DAN)
+    told = {m.recipient for m in stored.rows(MessageRow) if m.kind == Card.REQUEST}
+    assert told == {ALICE, DAN}
+    stored.converge()
+    assert stored.account(of=DAN).acted
+
+
+def test_the_same_for_the_same_person_is_shown_whoever_asks(services, stored, alice):
+    flows(stored, reading(request_for=EVERYBODY, grantees=FOR_DBAS), writing())
+    first = usecase.submit(services, alice, filled(stored, grantee=DAN), "view/1")
+
+    again = usecase.submit(services, who(stored, BOB), filled(stored, grantee=DAN), "view/2")
+    mine = usecase.submit(services, alice, filled(stored), "view/3")
+
+    assert isinstance(first, Submitted)
+    assert again == Submitted(first.requests, existing=True)
+    assert isinstance(mine, Submitted)
+    assert not mine.existing
+
+
+@pytest.mark.parametrize("whom", [SAM, "nobody"])
+def test_for_whom_no_flow_is_nothing_is_submitted(services, stored, alice, whom):
+    """What comes back from Slack is whatever a client puts there."""
+    flows(stored, reading(request_for=EVERYBODY, grantees=FOR_DBAS), writing())
+
+    form, _ = usecase.fill(services, alice, filled(stored, grantee=whom))
+    refusal = usecase.submit(services, alice, filled(stored, grantee=whom), "view/1")
+
+    assert (form.grantee, form.resource) == (None, None)
+    assert refusal == usecase.NOT_FOR_THEM
+    assert not stored.rows(RequestRow)
+
+
+def test_a_grantee_declines_and_the_requestor_is_told(services, stored, alice):
+    flows(stored, reading(), writing(request_for=EVERYBODY, grantees=FOR_DBAS))
+    asked = filled(
+        stored,
+        "write on shop.orders",
+        grantee=DAN,
+        promise=Promise.of(stored.flow(WRITING)),
+    )
+    outcome = usecase.submit(services, alice, asked, "view/1")
+    assert isinstance(outcome, Submitted)
+    (request,) = outcome.requests
+
+    stored.do(request, Cancel(DAN))
+
+    assert stored.again(request).state is State.CANCELLED
+    with stored.database.read() as session:
+        scene = look.scenes(session, services, stored.company(), [request.id])[request.id]
+    card = read(request_card(look.seen_by(scene, ALICE)))
+    assert "Declined by" in card
+    assert "asked by you for" in card
+
+
+def test_asking_again_is_for_whom_it_was_and_for_oneself_if_it_was_given_by_another(
+    services, stored, alice
+):
+    flows(stored, reading(request_for=EVERYBODY, grantees=is_in(DBAS, ENGINEERS)), writing())
+    before = stored.submit(by=ALICE, to=BOB)
+    stored.do(before, Cancel(ALICE))
+
+    hers, _ = usecase.again(services, alice, before.id)
+    his, _ = usecase.again(services, who(stored, BOB), before.id)
+
+    assert (hers.grantee, his.grantee) == ((BOB, "Bob"), (BOB, "Bob"))
+    assert his.preview
+    assert his.preview.grantee == ""
 
 
 # --- outside its window --------------------------------------------------------------------------

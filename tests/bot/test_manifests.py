@@ -1132,8 +1132,6 @@ def test_a_source_of_people_has_a_name_of_its_own(faults, source):
 NOT_HERE = [
     ("space", "A space", {"space": "data"}),
     ("was", "Another name for a flow", {"was": "Write"}),
-    ("request_for", "Asking for others", {"request_for": ["self", "direct reports"]}),
-    ("grantees", "Asking for others", {"grantees": {"group": "DBA"}}),
     ("query", "A query as target", _target(query='resource_tag["env"] = "prod"')),
     ("bundle", "A bundle as target", _target(bundle="Starters")),
     ("scope", "An access scope as target", _target(scope="Production")),
@@ -1164,6 +1162,58 @@ def test_a_flow_that_needs_what_is_not_there_yet(faults, key, what, parts):
     assert found.endswith(f": {what} is not in this version. Leave `{key}` out.")
 
 
+@pytest.mark.parametrize(
+    ("parts", "whom"),
+    [
+        ({}, {"self"}),
+        ({"request_for": "direct reports"}, {"direct reports"}),
+        ({"request_for": ["self", "direct reports"]}, {"self", "direct reports"}),
+        ({"request_for": "others", "grantees": {"group": "DBA"}}, {"others"}),
+        (
+            {"request_for": ["others", "self", "direct reports"], "grantees": {"city": "Oslo"}},
+            {"self", "direct reports", "others"},
+        ),
+    ],
+)
+def test_a_flow_says_for_whom_it_is(company, parts, whom):
+    found = revision(company, **parts)
+
+    assert found.request_for == whom
+    assert (found.grantees is not None) is ("grantees" in parts)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"request_for": []}, "request_for: The list is empty. Name at least one."),
+        (
+            {"request_for": "reports"},
+            "request_for[0]: Write 'self', 'direct reports' or 'others'; found “reports”.",
+        ),
+        (
+            {"request_for": ["self", "self"]},
+            "request_for[1]: “self” is here twice. Keep one.",
+        ),
+        (
+            {"request_for": ["self", "others"]},
+            "grantees: Say who the others are, such as `group: Support`.",
+        ),
+        (
+            {"grantees": {"group": "DBA"}},
+            "grantees: These are the others of request_for. Add `others` there.",
+        ),
+        (
+            {"request_for": "others", "grantees": {"group": "DBB"}},
+            "grantees.group: There is no group “DBB”. Did you mean `DBA`?",
+        ),
+    ],
+)
+def test_a_fault_in_for_whom_a_flow_is(faults, parts, sentence):
+    (found,) = faults(flows=flow(**parts))
+
+    assert found.partition(": ")[2] == f"flows[0].{sentence}"
+
+
 def test_all_that_is_not_there_yet_is_refused_somewhere():
     assert {key for key, _, _ in NOT_HERE} == set(NOT_YET)
 
@@ -1175,6 +1225,8 @@ SAID = {
     "description": "For the night shift.",
     "labels": ["night"],
     "requestors": {"group": "DBA"},
+    "request_for": ["self", "direct reports"],
+    "grantees": {"group": "DBA"},
     "targets": [{"integration": "shop", "types": ["table"]}],
     "when": {"days": "Mon-Fri", "from": "09:00", "to": "17:00", "zone": "Europe/Berlin"},
     "grant_for": "2 h",
@@ -1188,19 +1240,26 @@ SAID = {
 }
 
 
+# What some of them are nothing without.
+BESIDE = {
+    "escalation": {"approval": APPROVAL},
+    "grantees": {"request_for": "others", "grantees": {"group": "Engineering"}},
+}
+
+
 @pytest.mark.parametrize("key", SAID)
 def test_a_key_that_is_taken_is_kept(company, key):
-    approved = {"approval": APPROVAL} if key == "escalation" else {}
+    beside = BESIDE.get(key, {})
 
-    (usual,) = company(flows=flow(**approved)).flows
-    (found,) = company(flows=flow(**approved, **{key: SAID[key]})).flows
+    (usual,) = company(flows=flow(**beside)).flows
+    (found,) = company(flows=flow(**(beside | {key: SAID[key]}))).flows
 
     assert (found.revision, found.active) != (usual.revision, usual.active)
 
 
 def test_every_key_is_kept_or_can_only_say_what_is_so_anyway():
     keys = flow_schema()["$defs"]["Flow"]["properties"]
-    fixed = {"require_mfa", "break_glass", "space", "notify", "request_for"}
+    fixed = {"require_mfa", "break_glass", "space", "notify"}
 
     assert keys.keys() - fixed == SAID.keys()
     assert all("const" in json.dumps(keys[key]) for key in fixed)
@@ -1301,6 +1360,7 @@ def _revisions(draw):
         | st.builds(ApprovalRule, st.tuples(_GROUPS), st.just(GroupJoin.ALL_OF))
     )
     tiers = st.lists(_GROUPS, min_size=1, max_size=5).map(tuple)
+    whom = draw(st.frozensets(st.sampled_from(RequestFor), min_size=1))
     every = st.integers(1, 200).map(lambda n: timedelta(minutes=n))
     return Revision(
         name=draw(_TEXTS),
@@ -1314,6 +1374,8 @@ def _revisions(draw):
         )
         if approval
         else None,
+        request_for=whom,
+        grantees=draw(_conditions(approvers=False)) if RequestFor.OTHERS in whom else None,
         when=draw(st.none() | _WINDOWS),
         lapses_after=timedelta(minutes=draw(st.integers(1001, 43_200))),
         require_justification=draw(st.booleans()),
@@ -1360,7 +1422,7 @@ def test_an_export_leaves_nothing_out_that_cannot_be_loaded_yet():
 
     document = revision_document(found, Directory.of(()))
 
-    assert document["request_for"] == ["direct reports", "others", "self"]
+    assert document["request_for"] == ["self", "direct reports", "others"]
     assert (document["grantees"], document["require_mfa"]) == ({"group": "file:sre"}, True)
 
 

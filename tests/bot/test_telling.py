@@ -34,6 +34,16 @@ def test_everything_that_can_happen_has_a_sentence(action):
     assert not set("{}[]_") & set(said)
 
 
+@pytest.mark.parametrize(
+    ("grantee", "said"),
+    [("marta", "Marta asked for it."), ("kim", "Marta asked for it, for Kim.")],
+)
+def test_who_asked_for_whom_is_said_of_both(grantee, said):
+    body = {"grantee": grantee, "justification": "INC-1"}
+
+    assert TELLER.told(HistoryLine(NOW, "submitted", PersonId("marta"), body)) == said
+
+
 @pytest.mark.parametrize("action", ["granted", "extended"])
 def test_what_has_no_end_is_said_without_one(action):
     """It read “until without end”."""

@@ -22,6 +22,7 @@ from bot.views.lists import help_text, my_access, refusal, tasks, unknown_comman
 from bot.views.request_modal import (
     block_of,
     duration_block,
+    people_options,
     permission_block,
     request_modal,
     resource_options,
@@ -41,9 +42,9 @@ from bot.views.text import (
 )
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
 from engine.alarms import well_again
-from engine.commands import Approve, Extend, Observe, Reject, Return
+from engine.commands import Approve, Cancel, Extend, Observe, Reject, Return
 from engine.directory import PersonId
-from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum
+from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum, RequestFor
 from engine.inventory import EntitlementId, ResourceId
 from engine.life.offers import offer_key
 from engine.outcome import Card, Code, Refusal
@@ -58,6 +59,7 @@ from tests.support.builders import (
     CAT,
     DAN,
     DBAS,
+    EVE,
     HELD,
     HOUR,
     MINUTE,
@@ -625,6 +627,36 @@ def test_several_flows_are_told_apart_by_what_they_give():
     assert element["initial_option"]["text"]["text"] == "Read orders"
 
 
+def test_for_whom_it_is_can_be_chosen_where_it_need_not_be_oneself():
+    form = replace(FILLED, others=True, grantee=(BOB, "Bob"))
+    unknown = replace(form, grantee=None, resource=None, permissions=[], preview=None)
+
+    drawn = request_modal(form)
+
+    whom = block(drawn, ids.GRANTEE)
+    assert whom["dispatch_action"]
+    assert whom["element"]["initial_option"]["value"] == BOB
+    assert block_of(drawn["blocks"], ids.RESOURCE) == f"{ids.RESOURCE}/{BOB}"
+    assert block_of(request_modal(FILLED)["blocks"], ids.GRANTEE) is None
+    empty = request_modal(unknown)
+    assert "initial_option" not in block(empty, ids.GRANTEE)["element"]
+    assert "Choose for whom it is" in read(empty)
+
+
+@pytest.mark.parametrize(
+    ("in_slack", "said"),
+    [
+        (True, "For\nBob <b>, who is told, and can decline"),
+        (False, "For\nBob <b>, who is not in Slack yet"),
+    ],
+)
+def test_the_preview_says_whom_it_is_for(in_slack, said):
+    for_bob = replace(FILLED.preview, grantee="Bob <b>", in_slack=in_slack)
+
+    assert said in read(request_modal(replace(FILLED, preview=for_bob)))
+    assert "For\n" not in read(request_modal(FILLED))
+
+
 def test_what_cannot_be_asked_for_now_says_from_when_it_can():
     several = [flow(1, name="Quick look", approval=None), flow(2, name="Read orders")]
     form = replace(
@@ -689,6 +721,15 @@ def test_found_resources_are_grouped_by_system():
     first, second = answer["option_groups"][0]["options"]
     assert (first["value"], first["description"]["text"]) == ("1", "table")
     assert "description" not in second
+
+
+def test_found_people_are_told_apart_by_their_address():
+    answer = people_options([(ANN, "Sam Lee", "ann@x"), (BOB, "Sam Lee", "bob@x")] * 60)
+
+    assert len(answer["options"]) == 100
+    one, other = answer["options"][:2]
+    assert (one["text"]["text"], one["description"]["text"]) == ("Sam Lee", "ann@x")
+    assert (other["value"], other["description"]["text"]) == (BOB, "bob@x")
 
 
 def test_of_a_long_path_the_distinguishing_end_is_offered():
@@ -770,6 +811,47 @@ def test_a_login_in_the_making_says_so():
 
 
 # --- answers to commands -------------------------------------------------------------------------
+
+
+STATES_DRAWN = [
+    (draw, state)
+    for state in State
+    for draw in (request_card, ended_card if state.final else offer_card)
+] + [(approval_card, state) for state in State if state is not State.PENDING_MFA]
+
+
+@pytest.mark.parametrize("viewer", [EVE, ANN, BEN])
+@pytest.mark.parametrize(("draw", "state"), STATES_DRAWN)
+def test_every_card_names_who_asked_and_for_whom(draw, state, viewer):
+    of = flow(request_for=frozenset({RequestFor.DIRECT_REPORTS}))
+    drawn = read(draw(seen(life(state, of, requestor=EVE, grantee=ANN), viewer)))
+
+    asked, whom = ("you" if who == viewer else f"@{who.title()}" for who in (EVE, ANN))
+    assert f"asked by {asked} for {whom}" in drawn
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.ACTIVE])
+def test_every_list_names_who_asked_and_for_whom(state):
+    of = flow(request_for=frozenset({RequestFor.DIRECT_REPORTS}))
+    made = life(state, of, requestor=EVE, grantee=ANN)
+
+    assert "for @Ann" in read(my_access([seen(made, EVE)]))
+    assert "asked by @Eve" in read(my_access([seen(made, ANN)]))
+    if state is State.PENDING:
+        assert "@Eve asks for read on orders/t1 for @Ann" in read(tasks([seen(made, BEN)]))
+
+
+def test_who_is_to_have_it_declines_and_who_asked_cancels():
+    of = flow(request_for=frozenset({RequestFor.DIRECT_REPORTS}))
+    made = life(State.PENDING, of, requestor=EVE, grantee=ANN)
+
+    assert "Decline" in buttons(request_card(seen(made, ANN)))
+    assert "Cancel request" in buttons(request_card(seen(made, EVE)))
+    made.do(Cancel(ANN))
+    assert "Declined by @Ann" in read(request_card(seen(made, EVE)))
+    cancelled = life(State.PENDING, of, requestor=EVE, grantee=ANN)
+    cancelled.do(Cancel(EVE))
+    assert "Cancelled by @Eve" in read(request_card(seen(cancelled, ANN)))
 
 
 def test_my_access_shows_what_i_have_before_what_i_wait_for():
@@ -963,6 +1045,8 @@ def test_every_list_is_within_slacks_limits(some: list[Scene], times: int):
 def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
     long = typed * 10
     form = Form(
+        others=True,
+        grantee=(PersonId("x" * 64), label),
         resource=(ResourceId(1), label),
         permissions=[(EntitlementId(n), name) for n in range(120)],
         later={EntitlementId(n): name for n in range(120)},
@@ -987,6 +1071,7 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             held=[(name, None)] * 50,
             description=long,
             caveat=long,
+            grantee=label,
             closed=long,
         ),
     )
@@ -1001,6 +1086,8 @@ def test_every_search_is_answered_within_slacks_limits(found: list[tuple[str, st
     options = [(ResourceId(n), path, kind) for n, (path, kind, _) in enumerate(found)]
     systems = {ResourceId(n): system for n, (_, _, system) in enumerate(found)}
 
+    people = [(PersonId(f"p{n}"), name, email) for n, (name, email, _) in enumerate(found)]
+    assert not judge_options(people_options(people))
     assert not judge_options(resource_options(options))
     assert not judge_options(resource_options(options, systems))
 

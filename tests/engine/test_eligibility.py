@@ -15,6 +15,7 @@ from engine.eligibility import (
     allowing,
     by_opening,
     check,
+    grantees,
     in_words,
     not_now,
     offering,
@@ -112,6 +113,26 @@ def test_others_without_conditions_are_nobody():
     of = flow(request_for=frozenset({OTHERS}))
 
     assert not any(may(of, EVE, whom) for whom in HERE.people)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "who", "oneself", "groups"),
+    [
+        ({SELF}, EVE, True, []),
+        ({REPORTS}, EVE, False, ["manager is eve"]),
+        ({REPORTS}, ANN, False, []),
+        ({OTHERS}, ANN, False, ["user is ben"]),
+        ({SELF, REPORTS, OTHERS}, EVE, True, ["manager is eve", "user is ben"]),
+        ({SELF, REPORTS, OTHERS}, BEN, False, []),
+    ],
+)
+def test_for_whom_somebody_may_ask(allowed, who, oneself, groups):
+    of = flow(request_for=frozenset(allowed), grantees=these(BEN))
+
+    found = grantees([of, of, flow(active=False)], HERE.people[who], HERE)
+
+    assert (found.oneself, [str(group) for group in found.groups]) == (oneself, groups)
+    assert bool(found) is (oneself or bool(groups))
 
 
 def test_the_requestors_conditions_hold_in_every_case():

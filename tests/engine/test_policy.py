@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import eligibility
-from engine.conditions import Comparator, Condition, ConditionGroup, Connective
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches
 from engine.directory import Directory, Group, GroupId, Person, PersonId
 from engine.flow import AccessFlow, FlowId, RequestFor, Revision, Selector
 from engine.inventory import (
@@ -99,10 +99,17 @@ def test_policy_leaves_out_nothing_that_applies(known, duty, revised, wanted):
     flows = [AccessFlow(FlowId(n), 1, r, active) for n, (r, active) in enumerate(revised)]
     policy = Policy(flows, directory)
 
+    here = directory.at(NOW)
     for requestor in directory.people.values():
+        grantees = eligibility.grantees(flows, requestor, here)
+        assert policy.grantees(requestor, NOW) == grantees
         for grantee in directory.people.values():
-            usable = eligibility.usable(flows, requestor, grantee, directory.at(NOW))
+            usable = eligibility.usable(flows, requestor, grantee, here)
             assert policy.usable(requestor, grantee, NOW) == usable
+            if usable and requestor.id != grantee.id:
+                assert any(matches(group, grantee, here) for group in grantees.groups)
+            if usable and requestor.id == grantee.id:
+                assert grantees.oneself
             for entitlement in wanted:
                 offering = eligibility.offering(usable, entitlement)
                 assert policy.offering(requestor, grantee, entitlement, NOW) == offering

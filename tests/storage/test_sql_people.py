@@ -18,7 +18,7 @@ from engine.window import Day, Window
 from storage import succession, sync
 from storage.sql_people import found, selects
 from storage.tables import GroupRow, PersonRow
-from tests.support.stored import ALICE, BOB, GROUPS, MIA, PEOPLE, START, person
+from tests.support.stored import ADA, ALICE, BOB, DAN, GROUPS, MIA, PEOPLE, SAM, START, person
 
 ALWAYS = Window(frozenset(Day), time(), time(), "UTC")
 IDS = ["p0", "p1", "p2", "p3"]
@@ -161,17 +161,24 @@ def test_what_is_no_json_hides_nobody_else(stored):
         tx.connection().execute(text("update person set compared = '{' where id = 'bob'"))
 
     with stored.database.read() as session:
-        others = found(session, [everybody(stored)], "", most=50)
+        others = search(session, stored)
 
     assert set(others) == {p.id for p in PEOPLE} - {BOB}
+
+
+def these(*people):
+    return ConditionGroup((Condition("user", Comparator.IS, people),))
 
 
 # --- the search ----------------------------------------------------------------------------------
 
 
-def everybody(stored):
-    group = ConditionGroup((Condition("user", Comparator.CONTAINS, ("@",)),))
-    return selects(group, stored.company().directory)
+EVERYBODY = ConditionGroup((Condition("user", Comparator.CONTAINS, ("@",)),))
+
+
+def search(session, stored, words="", groups=(EVERYBODY,), first=ADA, most=50):
+    directory = stored.company().directory
+    return found(session, groups, directory, words, first=first, most=most)
 
 
 @pytest.mark.parametrize(
@@ -189,15 +196,18 @@ def test_people_are_found_by_every_word_of_address_and_name(stored, typed, who):
     stored.take_in([replace(p, email=f"{p.id}@example.org") for p in PEOPLE])
 
     with stored.database.read() as session:
-        assert found(session, [everybody(stored)], typed, most=50) == who
+        assert search(session, stored, typed) == who
 
 
 def test_who_has_left_is_not_found_and_no_more_than_are_wanted(stored):
     stored.take_in([p for p in PEOPLE if p.id != ALICE], GROUPS)
 
     with stored.database.read() as session:
-        assert found(session, [everybody(stored)], "", most=2) == ["ada", "bob"]
-        assert found(session, [], "", most=2) == []
+        assert search(session, stored, most=2) == ["ada", "bob"]
+        assert search(session, stored, first=DAN, most=2) == ["dan", "ada"]
+        assert search(session, stored, groups=()) == []
+        both = (these(BOB), these(SAM))
+        assert search(session, stored, groups=both) == ["bob", "sam"]
 
 
 def test_a_tombstone_of_a_group_is_no_group(stored):
