@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -1472,9 +1472,11 @@ def test_the_sandbox_s_company_loads():
     company = load(SANDBOX)
 
     assert (len(company.people), len(company.admins), len(company.integrations)) == (40, 2, 1)
-    assert [f.active for f in company.flows] == [True] * 5 + [False]
+    assert [f.active for f in company.flows] == [True] * 5 + [False] + [True] * 5
+    here = company.directory.at(datetime(2026, 12, 1, 12, tzinfo=UTC))
     for found in company.flows:
-        assert select(found.revision.requestors, company.directory)
+        assert select(found.revision.requestors, here)
+        assert found.revision.grantees is None or select(found.revision.grantees, here)
 
 
 def test_the_sandbox_s_flows_show_what_flows_can_do():
@@ -1486,6 +1488,23 @@ def test_the_sandbox_s_flows_show_what_flows_can_do():
         f.escalation and len(f.escalation.tiers) == len(f.approval.groups) == 2 for f in flows
     )
     assert any("read-write" in f.targets[0].permissions and f.require_reason for f in flows)
+
+
+def test_the_sandbox_s_flows_show_every_kind_of_condition():
+    flows = [f.revision for f in load(SANDBOX).flows]
+    groups = [f.requestors for f in flows] + [f.grantees for f in flows if f.grantees]
+    deciders = [g.conditions for f in flows if f.approval for g in f.approval.groups]
+    every = [c for g in [*groups, *deciders] for c in g.conditions]
+
+    assert {c.comparator for c in every} == set(Comparator)
+    assert {g.join for g in groups} == set(Connective)
+    assert {"user", "group", "on_call", "manager", "department", "title"} <= {
+        c.attribute for c in every
+    }
+    assert any(len(c.values) > 1 for c in every)
+    assert any(c.attribute == "manager" and not c.values for c in every)
+    assert {whom for f in flows for whom in f.request_for} == set(RequestFor)
+    assert any(f.when for f in flows)
 
 
 def test_the_sandbox_s_flows_name_what_its_databases_hold():
