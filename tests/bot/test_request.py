@@ -1,12 +1,14 @@
 """Asking: what the form says, what it refuses, what comes of it."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
 from engine.request import State
+from engine.window import Day, Window
 from tests.support.story import CUSTOMERS, DELIVERIES, ORDERS, STOCK
 
+EVENTS = "orders/shop/events"
 PASTED = "Why? " * 2000  # 10,000 characters
 
 
@@ -39,6 +41,57 @@ def test_the_search_offers_only_what_some_flow_gives_this_person(told):
     assert ORDERS not in seen_by_support
     assert {CUSTOMERS, ORDERS, STOCK} <= seen_by_engineer
     assert not any("payroll" in path for path in seen_by_engineer | seen_by_support)
+
+
+def test_what_a_lead_asks_for_somebody_is_theirs_and_both_are_told(told):
+    """The lead's own manager decides; the login is the grantee's, and nobody else's to see."""
+    lead, marta, ines = (told.person(name) for name in ("li.wei", "marta", "ines"))
+    form = told.fill(lead, path=DELIVERIES, grantee="marta")
+    assert "Marta Nowak-Żelazna, who is told, and can decline" in form.text
+    assert "any of: The manager (1 person)" in form.text
+    form.submit()
+    (request,) = told.desk.requests(live=True)
+    assert (request.requestor, request.grantee) == ("liwei", "marta")
+
+    theirs = told.card(marta, request.code, "Waiting", button="cancel")
+    assert "asked by @李薇 for you" in theirs.text
+    assert "for @Marta Nowak-Żelazna" in told.card(ines, request.code, button="approve").text
+    told.decide(ines, request.code)
+    told.wait(request.code, State.ACTIVE)
+
+    told.card(marta, request.code, button="credentials")
+    told.card(lead, request.code, "active", button="return", without="credentials")
+    listed = told.house.bot.run("requests", "list").stdout
+    assert "Marta Nowak-Żelazna (asked by 李薇)" in listed
+    shown = told.house.bot.run("requests", "show", request.code).stdout
+    assert "李薇 asked for it, for Marta Nowak-Żelazna." in shown
+    told.card(marta, request.code, button="return").click("return")
+    told.wait(request.code, State.RETURNED)
+
+
+def test_who_is_asked_for_declines(told):
+    lead, marta = told.person("li.wei"), told.person("marta")
+    code = told.ask(lead, path=DELIVERIES, grantee="marta").code
+
+    told.card(marta, code, button="cancel").click("cancel")
+
+    told.wait(code, State.CANCELLED)
+    assert told.card(lead, code, "Declined by @Marta", without="cancel")
+
+
+def test_outside_office_hours_things_are_listed_with_when_they_can_be_asked_for(told):
+    mei = told.person("mei")
+    soon = list(Day)[(told.desk.clock.now().weekday() + 3) % 7]
+    window = Window(frozenset({soon}), time(3), time(4), "Europe/Stockholm")
+    with told.flow("Events in office hours", when=window):
+        options = told.form(mei).options("resource", EVENTS)
+        assert [o["description"]["text"] for o in options] == [f"table, from {soon.short} 03:00"]
+        mei.view().close(everything=True)
+        form = told.fill(mei, path=EVENTS)
+        assert f"“Events in office hours” can be asked for from {soon.short}" in form.text
+        sent = form.submit()
+        assert f"can be asked for from {soon.short} 03:00" in sent.errors["resource"]
+    assert not told.desk.requests(live=True)
 
 
 @pytest.mark.parametrize("typed", ["100%", "orders_shop", "*", "[", "'; drop table x", "\\", "🦊"])

@@ -230,8 +230,8 @@ def test_a_volume_whose_link_is_swapped_is_taken_in(replica, tmp_path):
     replica.folder = tmp_path / "mount"
     replica.folder.mkdir()
     (replica.folder / "..data").symlink_to(first)
-    for name in ("people", "company", "integrations", "flows"):
-        (replica.folder / f"{name}.yaml").symlink_to(f"..data/{name}.yaml")
+    for name in (file.name for file in first.glob("*.yaml")):
+        (replica.folder / name).symlink_to(f"..data/{name}")
     replica.start()
     replica.look(1)
     (second / "flows.yaml").write_text((second / "flows.yaml").read_text() + NEW_FLOW)
@@ -421,7 +421,9 @@ def test_all_flows_go_by_word_alone(replica):
 
     changed = folders.apply(replica.services, replica.folder, lambda _: None)
     replica.look(3)
-    assert changed == [f"flows: {', '.join(sorted(before))} gone"]
+    (said,) = changed
+    assert said.startswith(f"flows: {', '.join(sorted(before)[:10])}")
+    assert said.endswith(" gone")
     assert (replica.flows(), replica.fault) == (set(), "")
 
 

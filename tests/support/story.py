@@ -68,8 +68,14 @@ class Story:
         permission: str = "read",
         duration: str | None = None,
         why: str = "INC-42",
+        grantee: str = "",
     ) -> View:
+        """Fill the form in, up to what it says of the flow; `grantee`: for another, by the id."""
         form = self.form(who)
+        if grantee:
+            form.set("grantee", grantee)
+            who.wait_view(where=lambda v: f"resource/{grantee}" in str(v["blocks"]))
+            form = who.view()
         form.set("resource", self._offered(who, form, path))
         who.wait_view(where=lambda v: "permission/" in str(v["blocks"]))
         who.view().set("permission", permission)
