@@ -5,6 +5,12 @@ import re
 import pytest
 
 from engine.aql.parser import parse
+from manifests import load
+from manifests.flows import FlowDocument
+from manifests.kinds import KINDS
+from manifests.marked_yaml import read
+from manifests.on_call import ScheduleDocument
+from manifests.parts import Vocabulary
 from tests import printed
 
 
@@ -31,6 +37,36 @@ def test_every_page_and_part_that_the_code_points_to_is_there():
             cited += 1
             assert not part or f"\n## {part}\n" in (printed.DOCS / page).read_text(), module
     assert cited
+
+
+SANDBOX = printed.DOCS.parent / "manifests" / "sandbox"
+SHOWN = re.findall(r"```yaml\n(.*?)```", (printed.DOCS / "flows.md").read_text(), re.DOTALL)
+LEAST = {"name": "Read", "requestors": {"group": "DBA"}, "targets": [{"integration": "orders-db"}]}
+
+
+@pytest.fixture(scope="module")
+def house():
+    known = load(SANDBOX)
+    return Vocabulary(known.directory, {i.id: KINDS[i.kind] for i in known.integrations})
+
+
+@pytest.mark.parametrize("text", SHOWN, ids=[text.partition(":")[0] for text in SHOWN])
+def test_every_flow_that_is_shown_is_one(tmp_path, house, text):
+    (tmp_path / "shown.yaml").write_text(text)
+    ((document,), faults) = read(tmp_path / "shown.yaml", "shown.yaml")
+
+    assert not faults
+    for schedule in document.data.pop("schedules", ()):
+        assert ScheduleDocument.model_validate(schedule, context=house)
+    assert FlowDocument.model_validate(LEAST | document.data, context=house).revision()
+
+
+def test_every_key_of_a_flow_is_shown():
+    """Keys that can say nothing yet but what is so anyway are not."""
+    keys = {key for text in SHOWN for key in re.findall(r"^(\w+):", text, re.MULTILINE)}
+    fixed = {"require_mfa", "break_glass", "space", "notify"}
+
+    assert keys - {"schedules"} == FlowDocument.model_fields.keys() - fixed
 
 
 def test_every_query_that_is_shown_is_one():
