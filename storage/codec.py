@@ -186,12 +186,19 @@ def compared(body: object) -> dict[str, list[str]] | None:
     Texts are without case: `user` has address and name. `group` and `manager` have ids.
     """
     person = load_person(body)
-    if person is None:
-        return None
+    return None if person is None else compared_of(person)
+
+
+def compared_of(person: Person) -> dict[str, list[str]]:
     texts = {"user": (person.email, person.name), **person.attributes}
     manager = [person.manager] if person.manager else []
     ids = {"group": sorted(map(str, person.groups)), "manager": list(map(str, manager))}
     return {name: [text.casefold() for text in of] for name, of in texts.items()} | ids
+
+
+def called(it: dict[str, list[str]] | None) -> str | None:
+    """Return the texts by which a person is searched, each a line."""
+    return "\n".join(it["user"]) if it else None
 
 
 def with_fields(body: object, changed: Mapping[str, object]) -> Any:  # noqa: ANN401  (a body)

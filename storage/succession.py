@@ -42,7 +42,7 @@ def find(session: Read, listed: Sequence[Person]) -> list[Succession]:
     rows = {PersonId(row[0]): row for row in session.ask(sync.KNOWN)}
 
     def known_of(id_: PersonId) -> Person:
-        _, email, status, _, body = rows[id_]
+        _, email, status, _, body, *_ = rows[id_]
         return load_person(body) or stand_in(id_, email, status)
 
     return succession.find(map(known_person, rows.values()), listed, known_of)

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint,
 from sqlmodel import Field, SQLModel
 
 from engine import request
-from storage.codec import compared
+from storage.codec import called, compared
 from storage.types import Json, UtcDateTime
 
 
@@ -97,9 +97,14 @@ class PersonRow(Fact, table=True):
 
 @event.listens_for(PersonRow, "before_insert")
 @event.listens_for(PersonRow, "before_update")
-def _compare(_mapper: object, _on: object, row: PersonRow) -> None:
+def _keep_compared(_mapper: object, _on: object, row: PersonRow) -> None:
+    compare_anew(row)
+
+
+def compare_anew(row: PersonRow) -> None:
+    """Bring what SQL compares in line with the body, as each change of the body does."""
     row.compared = compared(row.body)
-    row.called = "\n".join(row.compared["user"]) if row.compared else None
+    row.called = called(row.compared)
 
 
 class GroupRow(Fact, table=True):

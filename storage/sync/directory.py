@@ -19,12 +19,27 @@ from engine.intake import Difference
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from storage import audit, batch, touched
-from storage.codec import dump_person, fields_of, load_person, with_fields
+from storage.codec import (
+    called,
+    compared_of,
+    dump_person,
+    fields_of,
+    load_person,
+    with_fields,
+)
 from storage.database import Read, Write
 from storage.sync.step import PAGE, SyncStep
 from storage.sync.ties import Lost, name_of, suspend_tie, tell_of
 from storage.sync.touching import THESE, Touching
-from storage.tables import AccountRow, CompanyRow, FlowRow, GroupRow, PersonRow, RequestRow
+from storage.tables import (
+    AccountRow,
+    CompanyRow,
+    FlowRow,
+    GroupRow,
+    PersonRow,
+    RequestRow,
+    compare_anew,
+)
 from storage.types import among
 
 AT_ONCE = 50  # people in one transaction, which others wait for
@@ -35,6 +50,8 @@ KNOWN = select(
     col(PersonRow.status),
     col(PersonRow.successor),
     col(PersonRow.body),
+    col(PersonRow.compared),
+    col(PersonRow.called),
 )
 _PAGE = KNOWN.where(col(PersonRow.id) > bindparam("after")).order_by(col(PersonRow.id)).limit(PAGE)
 _SINCE = KNOWN.where(col(PersonRow.epoch) > bindparam("since")).limit(AT_ONCE + 1)
@@ -212,7 +229,7 @@ def _compared(
 
 def known_person(row: Sequence[Any], listed: Person | None = None) -> KnownPerson:
     """Return who a row of `KNOWN` is; who is `listed` under their id."""
-    id_, email, status, successor, body = row
+    id_, email, status, successor, body, *kept = row
     said = fields_of(body)
     groups = said.get("groups")
     return KnownPerson(
@@ -222,8 +239,14 @@ def known_person(row: Sequence[Any], listed: Person | None = None) -> KnownPerso
         status != PersonStatus.INACTIVE,
         successor,
         tuple(map(str, groups)) if isinstance(groups, list) else (),
-        listed is not None and body == dump_person(listed),
+        listed is not None and body == dump_person(listed) and kept == _kept(listed),
     )
+
+
+def _kept(person: Person) -> list[object]:
+    """Return what is kept of somebody's body for SQL; a program of before kept nothing."""
+    compared = compared_of(person)
+    return [compared, called(compared)]
 
 
 def _take_in(
@@ -307,7 +330,7 @@ def _store_person(
     if row is None:
         tx.add(PersonRow(id=person.id, email=person.email, status=person.status.value, body=body))
         return
-    if row.successor is None and row.body == body:
+    if row.successor is None and row.body == body and [row.compared, row.called] == _kept(person):
         return  # another was quicker
     was = {"name": name_of(row), "email": row.email}
     row.successor = None
@@ -315,6 +338,7 @@ def _store_person(
         row.void_until = now
     moved = intake.has_moved(row.email, person)
     row.email, row.status, row.body = person.email, person.status.value, body
+    compare_anew(row)
     if moved and (row.slack or row.suspended or row.id in burdened):
         # A changed address might be somebody else's: who it is has to be said first.
         row.former = _former(row) or was

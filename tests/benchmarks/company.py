@@ -10,7 +10,7 @@ from engine.directory import GroupId, Person, PersonId, SlackAccount
 from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
 from engine.inventory import IntegrationId
 from engine.port import Discovered
-from storage.codec import dump_account, dump_person, dump_revision
+from storage.codec import called, compared_of, dump_account, dump_person, dump_revision
 from storage.database import Database, Write
 
 PEOPLE, GROUPS, FLOWS, RESOURCES, PERMISSIONS = 100_000, 2_000, 1_000, 200_000, 5
@@ -82,7 +82,7 @@ def found(database: Database) -> None:
     """Put all of it into a database that has the schema."""
     with database.write() as tx:
         fill = _sqlite(tx) if database.sqlite else _postgresql(tx)
-        fill("person", "id email status slack account body epoch", _people())
+        fill("person", "id email status slack account body compared called epoch", _people())
         fill("people_group", "id source name epoch", _groups())
         fill("integration", "id name kind server listed body epoch", _integrations())
         fill("flow", "id name revision active deleted epoch", _flows())
@@ -128,8 +128,9 @@ def _postgresql(tx: Write) -> Fill:
 def _people() -> Rows:
     for n in range(PEOPLE):
         one, tied = person(n), json.dumps(dump_account(account(n)))
-        body = json.dumps(dump_person(one))
-        yield one.id, one.email, "active", f"U{n}", tied, body, 1
+        body, compared = json.dumps(dump_person(one)), compared_of(one)
+        kept = json.dumps(compared), called(compared)
+        yield one.id, one.email, "active", f"U{n}", tied, body, *kept, 1
 
 
 def _groups() -> Rows:

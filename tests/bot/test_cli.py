@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+import manifests
 from bot.operations import revoking
 from bot.sandbox.house import COMPANY, MANIFESTS
 from engine.inventory import IntegrationId
@@ -316,8 +317,9 @@ def test_the_doctor_tries_whether_the_database_can_be_made(told, folder):
 
 
 def test_the_start_is_said_in_one_line(told):
+    flows = sum(flow.active for flow in manifests.load(COMPANY).flows)
     line = (
-        f"Latchkey {metadata.version('latchkey')} in Harbour & Pine. 39 people, 5 flows, "
+        f"Latchkey {metadata.version('latchkey')} in Harbour & Pine. 39 people, {flows} flows, "
         "1 integration (Production PostgreSQL)."
     )
     told.until(lambda: line in told.house.bot.told.splitlines(), line)

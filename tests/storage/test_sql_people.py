@@ -166,6 +166,18 @@ def test_what_is_no_json_hides_nobody_else(stored):
     assert set(others) == {p.id for p in PEOPLE} - {BOB}
 
 
+@pytest.mark.parametrize("column", ["compared", "called"])
+def test_what_a_program_of_before_wrote_is_brought_in_line_by_the_next_intake(stored, column):
+    """It knows no such column, while replicas are replaced one after another."""
+    with stored.database.write() as tx:
+        tx.connection().execute(text(f"update person set {column} = null where id = 'bob'"))  # noqa: S608
+
+    stored.take_in(PEOPLE)
+
+    with stored.database.read() as session:
+        assert BOB in search(session, stored)
+
+
 def these(*people):
     return ConditionGroup((Condition("user", Comparator.IS, people),))
 

@@ -63,8 +63,9 @@ ENUMERATIONS = [
     ("access_grant", "state"),
     ("resource", "status"),
 ]
-# What says so itself: `AuditReading` does, and the other is asked for only with a new address.
-SAID_ELSEWHERE = {("audit", "body"), ("person", "former")}
+# What says so itself: `AuditReading` does; the second is asked for only with a new address, and by
+# the third nothing is decided: until the next intake a search does not find whom it belongs to.
+SAID_ELSEWHERE = {("audit", "body"), ("person", "former"), ("person", "compared")}
 
 
 def json_columns():

@@ -5,7 +5,7 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-from storage.codec import compared
+from storage.codec import called, compared
 from storage.types import Json, read_json
 
 revision = "0004"
@@ -32,7 +32,7 @@ def upgrade() -> None:
         after = rows[-1][0]
         found = {id_: compared(read_json(body)) for id_, body in rows}
         given = [
-            {"id": id_, "compared": json.dumps(it), "called": it and "\n".join(it["user"])}
+            {"id": id_, "compared": json.dumps(it), "called": called(it)}
             for id_, it in found.items()
         ]
         bind.execute(_COMPARED[bind.dialect.name], given)
