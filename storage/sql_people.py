@@ -106,7 +106,7 @@ def _parts(condition: Condition, directory: Directory) -> tuple[Holds, Holds]:
             named = [g.id for g in groups if _is_called(g.name, condition)]
             return _groups_are_known(), _Some(PersonRow, "group", _VALUE.in_(named))
         case "manager" if exact(condition):
-            before = [old for old, now in directory.formerly.items() if now in set(values)]
+            before = [old for value in values for old in directory.had(PersonId(value))]
             fits = _Some(PersonRow, "manager", _VALUE.in_([*values, *before]))
             return _Some(PersonRow, "manager", true()), fits
         case "manager":
