@@ -306,6 +306,13 @@ def lost_link(table: str, row: int, column: str) -> str:
     )
 
 
+def unread_permission(permission: str, system: str) -> str:
+    return (
+        f"What is stored of the permission {permission} ({system}) cannot be read. Nobody can ask "
+        "for it until the next discovery has written it anew; access that was given ends on time."
+    )
+
+
 def unread_request(request: RequestId) -> str:
     code = code_of(request)
     return (

@@ -5,13 +5,13 @@ known, and all that is below it. What another server has is found again by its n
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine import alarms
 from engine.errors import LatchkeyError
-from engine.inventory import IntegrationId
-from engine.port import Discovered
+from engine.inventory import IntegrationId, PermissionId, kept
+from engine.port import Discovered, DiscoveredPermission
 
 Thing = tuple[str, str]  # a type and a path
 
@@ -63,6 +63,22 @@ def compare(known: Iterable[KnownResource], found: Sequence[Discovered]) -> Diff
             other.append(item)
     other += [item for item in there.values() if item.source_id in new]
     return Difference(other, gone, len(new))
+
+
+def compare_permissions(
+    known: Mapping[PermissionId, DiscoveredPermission],
+    found: Iterable[Discovered],
+    described: Iterable[DiscoveredPermission],
+) -> list[DiscoveredPermission]:
+    """Return what is to be said anew of permissions. One that is not described is called by its id.
+
+    Of those that can be had nowhere any more, what is known stays.
+    """
+    said = {one.id: one for one in described}
+    ids = {PermissionId(id_) for item in found for id_ in item.permissions} | said.keys()
+    wanted = (said.get(id_) or DiscoveredPermission(id_, id_) for id_ in sorted(ids))
+    stored = [replace(one, tags=kept(one.tags), context=kept(one.context)) for one in wanted]
+    return [one for one in stored if known.get(one.id) != one]
 
 
 def is_other(known: str, server: str) -> bool:

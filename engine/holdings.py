@@ -93,7 +93,7 @@ def lost(entitlement: EntitlementId) -> Target:
 def target_of(entitlement: Entitlement) -> Target:
     """Return an entitlement as its system knows it."""
     resource, server = entitlement.resource, entitlement.integration.server
-    permission = entitlement.permission.name
+    permission = entitlement.permission.id
     return Target(resource.type, resource.source_id, resource.path, permission, server)
 
 

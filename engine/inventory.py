@@ -10,7 +10,10 @@ ResourceId = NewType("ResourceId", int)
 PermissionId = NewType("PermissionId", str)
 EntitlementId = NewType("EntitlementId", int)
 
-Tags = Mapping[str, tuple[str, ...]]
+Tags = Mapping[str, tuple[str, ...]]  # a key may have several values
+
+MOST_BYTES = 1000  # of a key, and of a value without case: PostgreSQL has no index of longer ones
+SHORT = 160  # characters, which always fit into that
 
 
 class ResourceStatus(StrEnum):
@@ -32,7 +35,8 @@ class Integration:
 class Resource:
     """A thing inside an integration. `source_id` is the system's own name for it.
 
-    `caveat`: what those who get it cannot use of it all the same, a sentence.
+    `owner`: whose it is, as the system says it. `caveat`: what those who get it cannot use of it
+    all the same, a sentence.
     """
 
     id: ResourceId
@@ -45,19 +49,21 @@ class Resource:
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
     context: Tags = field(default_factory=dict[str, tuple[str, ...]])
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
     """What can be had on a resource while it is `offered`. Risk is 1 (low) to 10 (critical).
 
-    `id` stays while its name changes.
+    `id` is its system's own, which stays while its name changes. Its risk may be another on another
+    resource: to read salaries is riskier than to read a log.
     """
 
+    id: PermissionId
     name: str
     risk: int
     offered: bool = True
-    id: PermissionId = PermissionId("")
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     context: Tags = field(default_factory=dict[str, tuple[str, ...]])
 
@@ -81,3 +87,21 @@ class Entitlement:
 
     def __str__(self) -> str:
         return f"{self.permission.name} on {self.resource.path}"
+
+
+def kept(tags: Tags) -> dict[str, tuple[str, ...]]:
+    """Return tags as they are stored: sorted, each value once; of what is too long, the beginning.
+
+    A key without a value is none.
+    """
+    found: dict[str, set[str]] = {}
+    for key, values in tags.items():
+        if values:
+            found.setdefault(_cut(key), set()).update(map(_cut, values))
+    return {key: tuple(sorted(found[key])) for key in sorted(found)}
+
+
+def _cut(text: str) -> str:
+    if len(text) <= SHORT or len(text.casefold().encode(errors="replace")) <= MOST_BYTES:
+        return text
+    return text[:SHORT]

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.errors import LatchkeyError
-from engine.inventory import Tags
+from engine.inventory import PermissionId, Tags
 
 
 class Unavailable(LatchkeyError):  # noqa: N818  (it names the state of the world, not a mistake)
@@ -52,7 +52,7 @@ class Target:
     type: str  # resource type, as discovered
     source_id: str
     path: str
-    permission: str
+    permission: str  # its id in the system
     server: str = ""
 
     def __str__(self) -> str:
@@ -151,11 +151,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """One resource and the permissions that can be had on it, each with a risk of 1 to 10.
+    """One resource and the permissions that can be had on it, by id, each with a risk of 1 to 10.
 
-    `caveat`: what those who get it cannot use of it all the same, a sentence for approver and
-    grantee. `closed`: why it could not be looked into; what is known of it, and of all below its
-    path, stays as it is.
+    `tags` and `context`: what the system, or people there, say of it; a key may have several
+    values. `owner`: whose it is, as the system says it (an address, an id, a group's name); if it
+    does not, the tag `owner` does. `caveat`: what those who get it cannot use of it all the same, a
+    sentence for approver and grantee. `closed`: why it could not be looked into; what is known of
+    it, and of all below its path, stays as it is.
     """
 
     type: str
@@ -167,6 +169,18 @@ class Discovered:
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
     closed: str = ""
+    context: Tags = field(default_factory=dict[str, tuple[str, ...]])
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredPermission:
+    """A permission of which there is more to say than its id, whatever it can be had on."""
+
+    id: PermissionId
+    name: str
+    tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
+    context: Tags = field(default_factory=dict[str, tuple[str, ...]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,10 @@ class Connector(Protocol):
 
     def discover(self) -> Iterable[Discovered]:
         """Yield all resources. Raise `Unavailable`, or say `closed`, rather than leave some out."""
+        ...
+
+    def permissions(self) -> Iterable[DiscoveredPermission]:
+        """Yield what there is to say of permissions. One that is left out is called by its id."""
         ...
 
     def inspect(

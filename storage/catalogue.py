@@ -18,7 +18,7 @@ from sqlmodel import col
 from engine.flow import AccessFlow, Selector
 from engine.inventory import IntegrationId, ResourceId, ResourceStatus
 from storage.database import Database, Read
-from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.tables import EntitlementRow, IntegrationRow, PermissionRow, ResourceRow
 from storage.types import among, together
 
 PAGE = 20_000  # resources that are read at once: SQLite steps over those before them each time
@@ -53,12 +53,15 @@ _CHANGED = (
 _LAST = 2**31 - 1  # after each id
 _NAMED = _RESOURCES.where(among(col(ResourceRow.name_key), "names"))
 _AT = _RESOURCES.where(among(col(ResourceRow.path_key), "names"))
+_CALLED = select(col(PermissionRow.id), col(PermissionRow.name)).where(
+    col(PermissionRow.integration_id) == bindparam("system")
+)
 _SYSTEMS = select(
     col(IntegrationRow.id), col(IntegrationRow.name), col(IntegrationRow.epoch)
 ).where(col(IntegrationRow.listed))
 _THESE = _SYSTEMS.where(among(col(IntegrationRow.id), "systems"))
 
-Kind = tuple[str, frozenset[str]]  # type and permissions
+Kind = tuple[str, frozenset[str]]  # type and permissions, by their ids
 
 
 class CatalogueLine(NamedTuple):
@@ -180,9 +183,12 @@ class Catalogue:
         epoch: int,
         lines: Mapping[Kind, Lines],
         named: Mapping[str, tuple[_Resource, ...]],
+        *,
+        called: Mapping[str, str],
     ) -> None:
         self.system, self.name, self.epoch = system, name, epoch
         self._lines, self._named = lines, dict(named)
+        self._called = called  # permissions, by their ids
 
     def brought_up(self, session: Read, name: str, epoch: int) -> "Catalogue":
         """Return it as of a later change, of which it reads what is new."""
@@ -197,7 +203,8 @@ class Catalogue:
             for kind in {**self._lines, **come}
             if (made := self._lines.get(kind, Lines()).changed(gone, come.get(kind, ())))
         }
-        return Catalogue(self.system, name, epoch, lines, self._named_but(found))
+        called: dict[str, str] = dict(session.ask(_CALLED, {"system": self.system}))
+        return Catalogue(self.system, name, epoch, lines, self._named_but(found), called=called)
 
     def _named_but(self, found: Mapping[int, _Resource]) -> Mapping[str, tuple[_Resource, ...]]:
         """Return what names stand for, but for those that may stand for something else by now."""
@@ -227,32 +234,32 @@ class Catalogue:
         """Return lines that one of the selectors selects something on, each part in order."""
         name = self.name.casefold()
         words = [word for word in words if word not in name]
-        kinds = {kind for kind in self._lines for s in selectors if not s.names and _of(s, kind)}
+        kinds = {k for k in self._lines for s in selectors if not s.names and self._of(s, k)}
         self.look_up(session, (name for s in selectors for name in s.names))
         named = {
             resource.entry: resource.kind[0]
             for selector in selectors
             for name in selector.names
             for resource in self._named[name]
-            if resource.kind and _of(selector, resource.kind)
+            if resource.kind and self._of(selector, resource.kind)
         }
         called = sorted(entry for entry in named if all(word in entry.key for word in words))
         parts = [self._typed(self._lines[kind].having(words), kind[0]) for kind in kinds]
         return [*parts, (self._line(entry, named[entry]) for entry in called)]
+
+    def _of(self, selector: Selector, kind: Kind) -> bool:
+        """Tell whether it selects something on resources of the kind, whatever they are named."""
+        type_, permissions = kind
+        return (not selector.types or type_ in selector.types) and (
+            not selector.permissions
+            or any(self._called.get(id_, id_) in selector.permissions for id_ in permissions)
+        )
 
     def _typed(self, entries: Iterable[_Entry], type_: str) -> Iterator[CatalogueLine]:
         return (self._line(entry, type_) for entry in entries)
 
     def _line(self, entry: _Entry, type_: str) -> CatalogueLine:
         return CatalogueLine(entry.key, ResourceId(entry.id), entry.path, type_, self.name)
-
-
-def _of(selector: Selector, kind: Kind) -> bool:
-    """Tell whether it selects something on resources of the kind, whatever they are named."""
-    type_, permissions = kind
-    return (not selector.types or type_ in selector.types) and (
-        not selector.permissions or not selector.permissions.isdisjoint(permissions)
-    )
 
 
 def _changed(session: Read, since: Catalogue) -> Iterator[_Resource]:
@@ -324,7 +331,7 @@ class Catalogues:
         if kept and kept.epoch >= epoch:
             return kept
         with self._loading:  # one reads it, the others wait for that
-            kept = self._newest.get(system) or Catalogue(system, name, -1, {}, {})
+            kept = self._newest.get(system) or Catalogue(system, name, -1, {}, {}, called={})
             if kept.epoch < epoch:
                 kept = self._newest[system] = kept.brought_up(session, name, epoch)
         return kept

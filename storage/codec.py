@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, TypeAdapter
 
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
+from engine.inventory import Tags
 from engine.on_call import Schedule
 from engine.request import AccessRequest
 from engine.window import Window
@@ -30,6 +31,19 @@ T = TypeVar("T")
 def fields_of(body: object) -> dict[str, Any]:
     """Return what a body says; nothing, if it is no object."""
     return body if isinstance(body, dict) else {}
+
+
+def body_of(tags: Tags, context: Tags, **more: str) -> dict[str, Any]:
+    """Return the body of a resource or permission, without what there is none of."""
+    said = {"context": {k: list(v) for k, v in context.items()}, **more}
+    filled: dict[str, Any] = {key: value for key, value in said.items() if value}
+    return {"tags": {k: list(v) for k, v in tags.items()}, **filled}
+
+
+def tags_of(body: object, part: str) -> dict[str, tuple[str, ...]]:
+    """Return the tags or the context of a body, as far as they can be read."""
+    said = fields_of(fields_of(body).get(part))
+    return {key: tuple(map(str, v)) for key, v in said.items() if isinstance(v, list)}
 
 
 def dump_request(request: AccessRequest) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Reads: everything that a decision needs, in a few statements."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, or_, select, text, union
+from sqlalchemy import Select, and_, bindparam, or_, select, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -15,13 +15,14 @@ from engine.inventory import (
     Integration,
     IntegrationId,
     Permission,
+    PermissionId,
     Resource,
     ResourceId,
     ResourceStatus,
 )
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import rebuilt
-from storage.codec import fields_of, load_request
+from storage.codec import fields_of, load_request, tags_of
 from storage.company import Company
 from storage.database import Read, Write
 from storage.tables import (
@@ -31,6 +32,7 @@ from storage.tables import (
     EntitlementRow,
     GrantRow,
     IntegrationRow,
+    PermissionRow,
     PersonRow,
     RequestRow,
     ResourceRow,
@@ -173,19 +175,64 @@ def note_lost(session: Read, ids: Iterable[EntitlementId]) -> None:
         session.unread.note("entitlement", id_, None, alarms.lost_thing(id_))
 
 
+class _Row(NamedTuple):
+    """What `entitlement_query` selects. `called` None: the permission has no row of its own yet."""
+
+    id: int | None
+    permission: str
+    risk: int
+    offered: bool
+    called: str | None
+    described: object  # a body
+    resource: int | None
+    type: str
+    name: str
+    path: str
+    source_id: str
+    resource_risk: int
+    status: str
+    body: object
+    integration: str
+    system: str  # its name
+    kind: str
+    server: str
+    listed: bool
+
+    @property
+    def readable(self) -> bool:
+        return fields_of(self.body) is self.body and self.status in set(ResourceStatus)
+
+    @property
+    def permission_readable(self) -> bool:
+        return self.called is None or fields_of(self.described) is self.described
+
+
 def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitlement]:
     found = session.ask(_ENTITLEMENTS, {"ids": list(ids)})
     # Bytes, which SQLite may keep in the place of a text, name nothing.
-    rows = [row for row in found if not any(isinstance(value, bytes) for value in row)]
-    for *_, number, _type, _name, path, _source, _risk, status, body, _, system, _, _, _ in rows:
-        if fields_of(body) is not body or status not in set(ResourceStatus):
+    rows = [_Row(*row) for row in found if not any(isinstance(value, bytes) for value in row)]
+    for row in rows:
+        if not row.readable:
             session.unread.note(
                 "resource",
-                number,
-                [status, body],
-                alarms.unread_resource(path, system),
+                row.resource,
+                [row.status, row.body],
+                alarms.unread_resource(row.path, row.system),
+            )
+        if not row.permission_readable:
+            session.unread.note(
+                "permission",
+                f"{row.integration}/{row.permission}",
+                row.described,
+                alarms.unread_permission(row.called or row.permission, row.system),
             )
     return [to_entitlement(row) for row in rows]
+
+
+ITS_PERMISSION = and_(
+    col(PermissionRow.integration_id) == col(ResourceRow.integration_id),
+    col(PermissionRow.id) == col(EntitlementRow.permission),
+)
 
 
 def entitlement_query() -> Select[*tuple[Any, ...]]:
@@ -196,6 +243,8 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
             col(EntitlementRow.permission),
             col(EntitlementRow.risk),
             col(EntitlementRow.offered),
+            col(PermissionRow.name),
+            col(PermissionRow.body),
             col(ResourceRow.id),
             col(ResourceRow.type),
             col(ResourceRow.name),
@@ -212,34 +261,42 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
         )
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
+        .outerjoin(PermissionRow, ITS_PERMISSION)
     )
 
 
 def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
-    """Return what a row means. What cannot be read of the resource is not offered; it can end.
+    """Return what a row means. What cannot be read of it is not offered; it can end.
 
     So it is with what a system has that is listed no more.
     """
-    id_, permission, risk, offered, *resource, integration, system, kind, server, listed = row
-    number, type_, name, path, source, its_risk, status, body = resource
-    said = fields_of(body)
-    tags = fields_of(said.get("tags", {}))
-    readable = said is body and status in set(ResourceStatus)
+    of = _Row._make(row)
+    said = fields_of(of.body)
+    there = of.readable and of.listed
     return Entitlement(
-        EntitlementId(id_ or 0),
-        Integration(IntegrationId(integration), system, kind, server),
+        EntitlementId(of.id or 0),
+        Integration(IntegrationId(of.integration), of.system, of.kind, of.server),
         Resource(
-            ResourceId(number or 0),
-            type_,
-            name,
-            path,
-            source,
-            its_risk,
-            ResourceStatus(status) if readable and listed else ResourceStatus.GONE,
-            {key: tuple(map(str, v)) for key, v in tags.items() if isinstance(v, list)},
+            ResourceId(of.resource or 0),
+            of.type,
+            of.name,
+            of.path,
+            of.source_id,
+            of.resource_risk,
+            ResourceStatus(of.status) if there else ResourceStatus.GONE,
+            tags_of(said, "tags"),
             str(said.get("caveat", "")),
+            tags_of(said, "context"),
+            str(said.get("owner", "")),
         ),
-        Permission(permission, risk, offered),
+        Permission(
+            PermissionId(of.permission),
+            of.permission if of.called is None else of.called,
+            of.risk,
+            of.offered and of.permission_readable,
+            tags_of(of.described, "tags"),
+            tags_of(of.described, "context"),
+        ),
     )
 
 

@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from engine.inventory import IntegrationId, ResourceStatus
 from storage.database import Read
-from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.facts import ITS_PERMISSION
+from storage.tables import EntitlementRow, IntegrationRow, PermissionRow, ResourceRow
 
 Offer = tuple[str, str]  # of a resource, and what can be had on it
 Names = Mapping[IntegrationId, Mapping[Offer, set[str]]]
@@ -20,12 +21,13 @@ def names(session: Read, integration: IntegrationId | None = None) -> Names:
         select(
             col(IntegrationRow.id),
             col(ResourceRow.type),
-            col(EntitlementRow.permission),
+            func.coalesce(col(PermissionRow.name), col(EntitlementRow.permission)),
             col(ResourceRow.name_key),
             col(ResourceRow.path_key),
         )
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
+        .outerjoin(PermissionRow, ITS_PERMISSION)
         .where(
             col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
             col(EntitlementRow.offered),

@@ -16,7 +16,7 @@ from engine import alarms, discovery
 from engine.directory import PersonId
 from engine.inventory import IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
-from engine.port import Discovered
+from engine.port import Discovered, DiscoveredPermission
 from storage import audit, batch, sync, touched
 from storage.bounds import parts
 from storage.codec import fields_of
@@ -53,6 +53,7 @@ class Plan:
     known: str
     server: str
     found: Sequence[Discovered]
+    permissions: Sequence[DiscoveredPermission]
     numbers: Mapping[int, str]  # of the rows that are found again
     gone: tuple[str, ...]
     new: tuple[str, ...]
@@ -97,7 +98,13 @@ def closed(session: Read, system: Connection, found: Sequence[Discovered]) -> li
     return discovery.shut(session.execute(query).scalars(), found)
 
 
-def plan(session: Read, system: Connection, server: str, found: Sequence[Discovered]) -> Plan:
+def plan(
+    session: Read,
+    system: Connection,
+    server: str,
+    found: Sequence[Discovered],
+    permissions: Sequence[DiscoveredPermission] = (),
+) -> Plan:
     """Look what would become of each thing. Nothing is changed."""
     # One that is gone is another thing than one that was made under its name since.
     active = select(col(ResourceRow.id), col(ResourceRow.type), col(ResourceRow.path)).where(
@@ -112,6 +119,7 @@ def plan(session: Read, system: Connection, server: str, found: Sequence[Discove
         known_as(system.server),
         server,
         found,
+        permissions,
         again.numbers,
         again.gone,
         again.new,
@@ -136,7 +144,14 @@ def steps(session: Read, of: Plan, by: PersonId, now: datetime) -> Iterator[Serv
     # What cannot be looked into there has no numbers that are known.
     open_ = [item for item in of.found if not item.closed]
     between = f"{of.known}{_BETWEEN}"
-    there = sync.differences(session, of.integration, open_, server=between, known=between)
+    there = sync.differences(
+        session,
+        of.integration,
+        open_,
+        permissions=of.permissions,
+        server=between,
+        known=between,
+    )
     yield from there.steps(now)
     yield partial(_finish, of=of, by=by, now=now)
 

@@ -8,7 +8,17 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, UniqueConstraint, event, false, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    event,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from engine import request
@@ -32,6 +42,10 @@ def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field
 def _json(default: str | None = None) -> Any:  # noqa: ANN401
     column = Column(Json, nullable=False, server_default=default)
     return Field(default=None if default is None else json.loads(default), sa_column=column)
+
+
+def _empty() -> Any:  # noqa: ANN401
+    return Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 def _number(default: int) -> Any:  # noqa: ANN401
@@ -124,6 +138,7 @@ class IntegrationRow(Fact, table=True):
     __tablename__ = "integration"
     id: str = Field(primary_key=True)
     name: str
+    name_key: str = _empty()  # casefolded
     kind: str
     server: str = ""  # that gave the numbers of its resources; empty: not known yet
     listed: bool = True  # if not: what runs there ends, and nothing begins
@@ -131,7 +146,11 @@ class IntegrationRow(Fact, table=True):
 
 
 class ResourceRow(Fact, table=True):
-    """A change of what can be had on the resource touches its row, too."""
+    """A change of what can be had on the resource touches its row, too.
+
+    `tagged` names what `resource_tag` has of it; empty: nothing. What the program before writes
+    beside this one leaves it as it was, so that the next discovery sees that the two differ.
+    """
 
     __tablename__ = "resource"
     __table_args__ = (
@@ -146,11 +165,53 @@ class ResourceRow(Fact, table=True):
     type: str
     name: str
     path: str
+    type_key: str = _empty()  # casefolded
     name_key: str  # casefolded
     path_key: str  # casefolded
     status: str
     risk: int
-    body: dict[str, Any] = _json()  # tags, caveat
+    tagged: str = _empty()
+    body: dict[str, Any] = _json()  # tags, context, owner, caveat
+
+
+class PermissionRow(Fact, table=True):
+    """What a system's permission is called, whatever it can be had on.
+
+    One that has no row yet is called by its id.
+    """
+
+    __tablename__ = "permission"
+    integration_id: str = Field(foreign_key="integration.id", primary_key=True)
+    id: str = Field(primary_key=True)  # the system's own
+    name: str
+    name_key: str  # casefolded
+    body: dict[str, Any] = _json()  # tags, context
+
+
+class _Tag(SQLModel):
+    """A tag, or a piece of context, as queries ask for it. Whose it is has it as it was written."""
+
+    context: bool = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    value_key: str = Field(primary_key=True)  # casefolded
+
+
+class ResourceTagRow(_Tag, table=True):
+    __tablename__ = "resource_tag"
+    __table_args__ = {"sqlite_with_rowid": False}  # SQLite's tables are their keys alone
+    resource_id: int = Field(foreign_key="resource.id", primary_key=True, index=True)
+
+
+class PermissionTagRow(_Tag, table=True):
+    __tablename__ = "permission_tag"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["integration_id", "permission"], ["permission.integration_id", "permission.id"]
+        ),
+        {"sqlite_with_rowid": False},
+    )
+    integration_id: str = Field(primary_key=True)
+    permission: str = Field(primary_key=True)
 
 
 class EntitlementRow(Fact, table=True):
@@ -158,7 +219,7 @@ class EntitlementRow(Fact, table=True):
     __table_args__ = (UniqueConstraint("resource_id", "permission"),)
     id: int | None = Field(default=None, primary_key=True)
     resource_id: int = Field(foreign_key="resource.id")
-    permission: str
+    permission: str  # its id in the system
     risk: int
     offered: bool = True  # the last discovery found it, or could not look
 

@@ -9,33 +9,39 @@ import structlog
 from bot.runtime.services import Services
 from engine.discovery import OtherServerError
 from engine.inventory import IntegrationId
-from engine.port import Connector, Discovered, Unavailable
+from engine.port import Connector, Discovered, DiscoveredPermission, Unavailable
 from storage import sync
 
-__all__ = ["discover", "is_known", "read"]
+__all__ = ["Reading", "discover", "is_known", "read"]
 
 log = structlog.get_logger()
 
 
-def read(connector: Connector) -> tuple[str, list[Discovered]]:
+Reading = tuple[str, list[Discovered], list[DiscoveredPermission]]
+
+
+def read(connector: Connector) -> Reading:
     """Return which server answers, and all that it has. Raises Unavailable."""
     server = connector.server()
-    found = list(connector.discover())
+    found, permissions = list(connector.discover()), list(connector.permissions())
     if connector.server() != server:
         raise Unavailable("another server answers than a moment ago")
-    return server, found
+    return server, found, permissions
 
 
 def discover(services: Services, integration: IntegrationId) -> None:
     """Read all resources of one system and take them in. Raises Unavailable."""
-    server, found = read(services.connected[integration].connector)
+    server, found, permissions = read(services.connected[integration].connector)
     for item in found:
         if item.closed:
             log.warning("passed over", integration=integration, what=item.path, why=item.closed)
     now = services.clock.now()
     try:
         with services.database.read() as session:
-            steps = sync.compare_inventory(session, integration, found, server=server).steps(now)
+            compared = sync.compare_inventory(
+                session, integration, found, permissions=permissions, server=server
+            )
+        steps = compared.steps(now)
         for step in steps:
             services.transaction(step)
     except OtherServerError as fault:

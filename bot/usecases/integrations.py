@@ -69,7 +69,7 @@ def prepare(desk: Desk, connect: Connect, id_: str) -> Plan | Refusal:
         return Refusal(Code.NOTHING_SELECTED, f"There is no integration {id_}.")
     connector = connect(system)
     try:
-        server, found = discover.read(connector)
+        server, found, permissions = discover.read(connector)
     except Unavailable as fault:
         return Refusal(Code.NOT_RUNNING, f"{system.name} does not answer: {fault}")
     finally:
@@ -86,7 +86,7 @@ def prepare(desk: Desk, connect: Connect, id_: str) -> Plan | Refusal:
                 f"{system.name}: what is known there cannot be looked for: {'; '.join(closed)}. "
                 "Let Latchkey in first, or leave it out of the integration's `databases`.",
             )
-        return servers.plan(session, system, server, found)
+        return servers.plan(session, system, server, found, permissions)
 
 
 def accept(desk: Desk, plan: Plan) -> None:

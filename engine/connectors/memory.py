@@ -15,6 +15,7 @@ from datetime import timedelta
 from engine.port import (
     Check,
     Discovered,
+    DiscoveredPermission,
     Login,
     Order,
     Outcome,
@@ -78,6 +79,7 @@ class Memory:
         self.alone = True  # nobody keeps it from knowing that none of its calls is under way
         self.calls = Counter[str]()  # by method
         self._resources = {resource.source_id: resource for resource in resources}
+        self.described: list[DiscoveredPermission] = []
         self.accounts: dict[str, MemoryAccount] = {}
         self._answers: dict[_Key, Outcome] = {}  # what is said in place of HELD
         self._failing: list[Unavailable] = []
@@ -96,6 +98,10 @@ class Memory:
     def discover(self) -> list[Discovered]:
         with self._call("discover"):
             return list(self._resources.values())
+
+    def permissions(self) -> list[DiscoveredPermission]:
+        with self._call("permissions"):
+            return self.described
 
     def inspect(
         self, login: Login, targets: Sequence[Target], *, given: Sequence[Target] = ()

@@ -3,7 +3,7 @@
 What is different is decided by `engine.discovery`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,20 +14,24 @@ from sqlmodel import col
 
 from engine import discovery
 from engine.discovery import KnownResource, OtherServerError
-from engine.inventory import IntegrationId, ResourceStatus
+from engine.inventory import IntegrationId, ResourceStatus, kept
 from engine.outcome import AuditEntry
-from engine.port import Discovered
+from engine.port import Discovered, DiscoveredPermission
 from engine.request import SYSTEM
 from storage import audit, batch, touched
 from storage.bounds import parts
+from storage.codec import body_of
 from storage.database import Read, Write
+from storage.sync import permissions as sync_permissions
+from storage.sync import tags
 from storage.sync.step import PAGE, SyncStep
 from storage.tables import EntitlementRow, Fact, IntegrationRow, ResourceRow
 from storage.touched import Touched
 from storage.types import among, together
 
 GONE_AT_ONCE = 100  # resources
-ROWS_AT_ONCE = 200  # resources, and what can be had on them
+ROWS_AT_ONCE = 200  # resources, what can be had on them, and their tags
+OWNER_TAG = "owner"  # says whose a resource is, where its system does not
 _APART, _OF = "\x1e", "\x1f"  # permissions; a permission and its risk
 _OFFERED = (
     select(
@@ -49,6 +53,8 @@ _KNOWN_RESOURCES = (
         col(ResourceRow.risk),
         col(ResourceRow.status),
         col(ResourceRow.body),
+        col(ResourceRow.type_key),
+        col(ResourceRow.tagged),
         _OFFERED,
     )
     .where(
@@ -72,6 +78,8 @@ _THEIR_ENTITLEMENTS = (
     .order_by(col(EntitlementRow.id))
 )
 
+_Part = str | Discovered | DiscoveredPermission  # text is the id of what is gone
+
 
 def inventory(
     tx: Write,
@@ -79,11 +87,13 @@ def inventory(
     found: Sequence[Discovered],
     now: datetime,
     *,
+    permissions: Sequence[DiscoveredPermission] = (),
     server: str = "",
 ) -> None:
-    """Take in all resources of one system in this one transaction, as `compare_inventory` says."""
+    """Take in all that one system has in this one transaction, as `compare_inventory` says."""
     tx.alone()
-    for step in compare_inventory(tx, integration, found, server=server).steps(now):
+    compared = compare_inventory(tx, integration, found, permissions=permissions, server=server)
+    for step in compared.steps(now):
         step(tx)
 
 
@@ -95,13 +105,14 @@ class Discovery:
     server: str
     known: str  # the server, so far
     of: discovery.Difference
+    permissions: Sequence[DiscoveredPermission]
 
     def steps(self, now: datetime) -> list[SyncStep]:
         """Return what to do, each in a transaction of its own. What goes is first."""
-        some: list[Sequence[str | Discovered]] = []
-        some += parts(self.of.gone, most=GONE_AT_ONCE)
+        gone = parts(self.of.gone, most=GONE_AT_ONCE)
+        called = parts(self.permissions, _weight, ROWS_AT_ONCE)
         other = parts(self.of.other, _weight, ROWS_AT_ONCE)
-        some += other
+        some: list[Sequence[_Part]] = [*gone, *called, *other]
         if not some and self.known != self.server:
             some = [[]]
         last = len(some) - 1
@@ -111,14 +122,20 @@ class Discovery:
         ]
 
 
-def _weight(found: Discovered) -> int:
-    return 1 + len(found.permissions)
+def _weight(item: Discovered | DiscoveredPermission) -> int:
+    labels = sum(len(values) for of in (item.tags, item.context) for values in of.values())
+    return 1 + labels + (len(item.permissions) if isinstance(item, Discovered) else 0)
 
 
 def compare_inventory(
-    session: Read, integration: IntegrationId, found: Sequence[Discovered], *, server: str = ""
+    session: Read,
+    integration: IntegrationId,
+    found: Sequence[Discovered],
+    *,
+    permissions: Sequence[DiscoveredPermission] = (),
+    server: str = "",
 ) -> Discovery:
-    """Compare all resources of one system with what is known.
+    """Compare all that one system has with what is known.
 
     The first server that is taken in is the one that is known from then on; raises OtherServerError
     where the numbers are another server's.
@@ -128,7 +145,9 @@ def compare_inventory(
     ).scalar_one()
     if discovery.is_other(row.server, server):
         raise OtherServerError(row.name, integration, row.server, server)
-    return differences(session, integration, found, server=server, known=row.server)
+    return differences(
+        session, integration, found, permissions=permissions, server=server, known=row.server
+    )
 
 
 def differences(
@@ -136,15 +155,18 @@ def differences(
     integration: IntegrationId,
     found: Sequence[Discovered],
     *,
+    permissions: Sequence[DiscoveredPermission],
     server: str,
     known: str,
 ) -> Discovery:
     """Compare as `compare_inventory` does, whatever server is known."""
+    called = sync_permissions.known(session, integration)
     return Discovery(
         integration,
         server,
         known,
         discovery.compare(_resources(session, integration, found), found),
+        discovery.compare_permissions(called, found, permissions),
     )
 
 
@@ -157,24 +179,32 @@ def _resources(
     given: dict[str, Any] = {"system": integration, "after": 0, "most": PAGE}
     while rows := session.ask(_KNOWN_RESOURCES, given):
         given["after"] = rows[-1][0]
-        for _, source, type_, name, path, risk, status, body, offered in rows:
+        for _, source, type_, name, path, risk, status, body, *keys, offered in rows:
             if offered not in same:
                 same[offered] = _parsed(offered)
-            stored = (type_, name, path, risk, status, body, same[offered])
+            stored = (type_, name, path, risk, status, body, keys, same[offered])
             item = there.get(source)
             active = status == ResourceStatus.ACTIVE
             yield KnownResource(source, path, active, item is not None and stored == _wanted(item))
 
 
 def _wanted(item: Discovered) -> tuple[Any, ...]:
+    body, tagged = _said_of(item)
     permissions = frozenset(item.permissions.items())
-    active = ResourceStatus.ACTIVE.value
-    return item.type, item.name, item.path, item.risk, active, _body_of(item), permissions
+    active, keys = ResourceStatus.ACTIVE.value, [item.type.casefold(), tagged]
+    return item.type, item.name, item.path, item.risk, active, body, keys, permissions
 
 
-def _body_of(item: Discovered) -> dict[str, Any]:
-    body: dict[str, Any] = {"tags": {k: list(v) for k, v in sorted(item.tags.items())}}
-    return {**body, "caveat": item.caveat} if item.caveat else body
+def _values_of(item: Discovered) -> list[tags.Value]:
+    return tags.values_of(kept(item.tags), kept(item.context))
+
+
+def _said_of(item: Discovered) -> tuple[dict[str, Any], str]:
+    """Return the body of a resource, and what names its tags."""
+    labels, context = kept(item.tags), kept(item.context)
+    owner = item.owner or next(iter(labels.get(OWNER_TAG, ())), "")
+    body = body_of(labels, context, owner=owner, caveat=item.caveat)
+    return body, tags.mark_of(labels, context)
 
 
 def _parsed(offered: str | None) -> frozenset[tuple[str, int]]:
@@ -186,7 +216,7 @@ def _take_in_resources(
     tx: Write,
     *,
     taken: Discovery,
-    some: Sequence[str | Discovered],
+    some: Sequence[_Part],
     now: datetime,
     last: bool,
 ) -> None:
@@ -196,30 +226,13 @@ def _take_in_resources(
     if row.server not in {taken.known, taken.server}:
         raise OtherServerError(row.name, system, row.server, taken.server)
     row.server = taken.server
-    items = {item.source_id: item for item in some if isinstance(item, Discovered)}
-    gone = [source for source in some if isinstance(source, str)]
-    rows = {
-        r.source_id: r
-        for r in tx.execute(_THESE_RESOURCES, {"system": system, "ids": [*items, *gone]}).scalars()
-    }
-    have: dict[int, dict[str, EntitlementRow]] = {}
-    known = {"ids": [r.id for r in rows.values()]}
-    for had in tx.execute(_THEIR_ENTITLEMENTS, known).scalars():
-        have.setdefault(had.resource_id, {})[had.permission] = had
-    lost = set[int]()
-    for source in gone:
-        lost.add(rows[source].id or 0)
-        rows[source].status = ResourceStatus.GONE.value
-    for item in items.values():
-        if item.source_id not in rows:
-            rows[item.source_id] = _new_resource(system, item)
-            tx.add(rows[item.source_id])
-        else:
-            _change_resource(rows[item.source_id], item)
-    tx.flush()
-    batch.add(tx, EntitlementRow, _store_permissions(items.values(), rows, have, lost))
-    tx.flush()
-    different: list[Fact] = [row, *rows.values()] if rows else []
+    called = [one for one in some if isinstance(one, DiscoveredPermission)]
+    if called:
+        sync_permissions.store(tx, system, called)
+    items = [one for one in some if isinstance(one, Discovered)]
+    gone = [one for one in some if isinstance(one, str)]
+    rows, lost = _store_resources(tx, system, items, gone)
+    different: list[Fact] = [row, *rows] if rows or called else []
     for one in different:
         one.epoch = tx.epoch
     tx.flush()
@@ -233,27 +246,56 @@ def _take_in_resources(
         audit.append(tx, [(None, AuditEntry("discovered", SYSTEM, detail))], now)
 
 
-def _new_resource(system: IntegrationId, item: Discovered) -> ResourceRow:
-    return ResourceRow(
-        integration_id=system,
-        source_id=item.source_id,
-        type=item.type,
-        name=item.name,
-        path=item.path,
-        name_key=item.name.casefold(),
-        path_key=item.path.casefold(),
-        status=ResourceStatus.ACTIVE.value,
-        risk=item.risk,
-        body=_body_of(item),
-    )
+def _store_resources(
+    tx: Write, system: IntegrationId, items: Sequence[Discovered], gone: Sequence[str]
+) -> tuple[Collection[ResourceRow], set[int]]:
+    """Return the rows, and those of which something is to be had no more."""
+    of = {"system": system, "ids": [*(item.source_id for item in items), *gone]}
+    rows = {row.source_id: row for row in tx.execute(_THESE_RESOURCES, of).scalars()}
+    have: dict[int, dict[str, EntitlementRow]] = {}
+    for had in tx.execute(_THEIR_ENTITLEMENTS, {"ids": [r.id for r in rows.values()]}).scalars():
+        have.setdefault(had.resource_id, {})[had.permission] = had
+    lost = {rows[source].id or 0 for source in gone}
+    for source in gone:
+        rows[source].status = ResourceStatus.GONE.value
+    tagged = [item for item in items if _store(tx, rows, system, item)]
+    tx.flush()
+    tags.of_resources(tx, {rows[i.source_id].id or 0: _values_of(i) for i in tagged})
+    batch.add(tx, EntitlementRow, _store_permissions(items, rows, have, lost))
+    tx.flush()
+    return rows.values(), lost
 
 
-def _change_resource(row: ResourceRow, item: Discovered) -> None:
-    row.type, row.name, row.path, row.risk = item.type, item.name, item.path, item.risk
-    row.name_key, row.path_key = item.name.casefold(), item.path.casefold()
-    row.status = ResourceStatus.ACTIVE.value
-    if row.body != (body := _body_of(item)):
-        row.body = body
+def _store(
+    tx: Write, rows: dict[str, ResourceRow], system: IntegrationId, item: Discovered
+) -> bool:
+    """Store a resource that is new or other than it was; return whether its tags are."""
+    columns, row = _columns(item), rows.get(item.source_id)
+    if row is None:
+        columns |= {"integration_id": system, "source_id": item.source_id}
+        rows[item.source_id] = ResourceRow(**columns)
+        tx.add(rows[item.source_id])
+        return bool(columns["tagged"])
+    other = {name: value for name, value in columns.items() if getattr(row, name) != value}
+    for name, value in other.items():
+        setattr(row, name, value)
+    return "tagged" in other
+
+
+def _columns(item: Discovered) -> dict[str, Any]:
+    body, tagged = _said_of(item)
+    return {
+        "type": item.type,
+        "type_key": item.type.casefold(),
+        "name": item.name,
+        "name_key": item.name.casefold(),
+        "path": item.path,
+        "path_key": item.path.casefold(),
+        "status": ResourceStatus.ACTIVE.value,
+        "risk": item.risk,
+        "tagged": tagged,
+        "body": body,
+    }
 
 
 def _store_permissions(

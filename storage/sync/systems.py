@@ -63,7 +63,8 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_other(row: IntegrationRow, of: Listed) -> bool:
     _, name, kind, settings = of
-    return (row.name, row.kind, row.body, row.listed) != (name, kind, settings, True)
+    known = row.name, row.name_key, row.kind, row.body, row.listed
+    return known != (name, name.casefold(), kind, settings, True)
 
 
 def _take_in_systems(
@@ -80,11 +81,13 @@ def _take_in_systems(
         id_, name, kind, settings = of
         row = known.get(id_)
         if row is None:
-            tx.add(IntegrationRow(id=id_, name=name, kind=kind, body=dict(settings)))
+            row = IntegrationRow(id=id_, name=name, kind=kind, body=dict(settings))
+            tx.add(row)
         elif _is_other(row, of):
             row.name, row.kind, row.body, row.listed = name, kind, dict(settings), True
         else:
             continue
+        row.name_key = name.casefold()
         log.append((None, AuditEntry("integration_saved", SYSTEM, {"integration": id_})))
     for id_, there in gone.items():
         if known[id_].listed:

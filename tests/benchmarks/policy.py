@@ -31,6 +31,7 @@ from engine.inventory import (
     Integration,
     IntegrationId,
     Permission,
+    PermissionId,
     Resource,
     ResourceId,
 )
@@ -98,7 +99,7 @@ class World:
                 Resource(
                     ResourceId(number), kind(number), f"t{number}", path(number), f"{number}", 1
                 ),
-                Permission(name, risk=1),
+                Permission(PermissionId(name), name, risk=1),
             )
             for number in range(RESOURCES)
             for which, name in enumerate(PERMISSIONS)

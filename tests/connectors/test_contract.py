@@ -401,6 +401,12 @@ def test_everything_that_is_there_is_discovered(system: Harness):
     assert target.permission in found[target.source_id].permissions
 
 
+def test_each_permission_is_described_once_at_most(system: Harness):
+    described = [permission.id for permission in system.connector.permissions()]
+
+    assert len(described) == len({*described})
+
+
 def test_instructions_say_who_and_where_and_no_secret(system: Harness, login: Login):
     target = system.make()
 

@@ -37,9 +37,9 @@ THING = Entitlement(
         context={"region": ("eu-west-1",)},
     ),
     Permission(
+        PermissionId("pg-Read"),
         "Read",
         risk=3,
-        id=PermissionId("pg-Read"),
         tags={"kind": ("Managed",)},
         context={"owner": ("Data",)},
     ),

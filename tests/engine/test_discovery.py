@@ -11,12 +11,13 @@ from engine.discovery import (
     KnownResource,
     OtherServerError,
     compare,
+    compare_permissions,
     is_other,
     renumber,
     shut,
 )
-from engine.inventory import IntegrationId
-from engine.port import Discovered
+from engine.inventory import MOST_BYTES, SHORT, IntegrationId, PermissionId, kept
+from engine.port import Discovered, DiscoveredPermission
 
 ORDERS = Discovered("table", "orders", "shop.orders", "1", {"read": 3})
 BILLS = Discovered("table", "bills", "ledger.bills", "2", {"read": 5})
@@ -111,3 +112,39 @@ def test_another_server_is_said_with_what_both_are_called():
     said = str(OtherServerError("Production", IntegrationId("pg"), "7/1", "8/1"))
 
     assert all(word in said for word in ("Production", "pg", "7/1", "8/1"))
+
+
+def described(id_, name="", **tags) -> DiscoveredPermission:
+    return DiscoveredPermission(PermissionId(id_), name or id_, tags)
+
+
+def test_a_permission_is_called_by_its_id_until_its_system_describes_it():
+    read = described("read", "Read", env=("b", "a"))
+
+    new = compare_permissions({}, [ORDERS, replace(BILLS, permissions={"write": 5})], [read])
+
+    assert new == [described("read", "Read", env=("a", "b")), described("write")]
+    assert compare_permissions({one.id: one for one in new}, [ORDERS], [read]) == []
+    assert compare_permissions({read.id: read}, [ORDERS], []) == [described("read")]
+
+
+def test_what_is_described_and_can_be_had_nowhere_yet_is_known_and_what_was_had_stays():
+    read = described("read", "Read")
+
+    assert compare_permissions({}, [], [read]) == [read]
+    assert compare_permissions({read.id: read}, [], []) == []
+
+
+@pytest.mark.parametrize("letter", ["x", "ΐ", "ß", "\N{ROCKET}"])
+def test_what_is_kept_of_tags_fits_into_an_index(letter):
+    long, short = letter * 5000, letter * SHORT
+
+    found = kept({long: (long, short), "b": ("2", "1", "2"), "none": ()})
+
+    assert found == {short: (short,), "b": ("1", "2")}
+    assert len(short.casefold().encode()) <= MOST_BYTES
+
+
+def test_what_just_fits_is_kept_whole():
+    assert kept({"k": ("x" * MOST_BYTES,)}) == {"k": ("x" * MOST_BYTES,)}
+    assert kept({"k": ("x" * (MOST_BYTES + 1),)}) == {"k": ("x" * SHORT,)}

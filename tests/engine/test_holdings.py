@@ -177,6 +177,7 @@ def test_the_same_entitlement_in_another_account_is_another_thing():
 def test_an_entitlement_is_named_as_its_system_knows_it():
     known = entitlement(3, "write", source_id="4711")
     known = replace(known, integration=replace(known.integration, server="74"))
+    known = replace(known, permission=replace(known.permission, name="Write to it"))
 
     assert target_of(known) == Target("table", "4711", "orders/t3", "write", "74")
 

@@ -16,6 +16,7 @@ from engine.inventory import (
     Integration,
     IntegrationId,
     Permission,
+    PermissionId,
     Resource,
     ResourceId,
 )
@@ -168,7 +169,7 @@ def test_a_flow_that_changes_takes_no_other_from_who_may_request():
         EntitlementId(1),
         Integration(IntegrationId("pg"), "x", "memory"),
         Resource(ResourceId(1), "table", "orders", "shop/orders", "1", risk=1),
-        Permission("read", risk=1),
+        Permission(PermissionId("read"), "read", risk=1),
     )
     policy = Policy([one, other], directory)
 

@@ -539,15 +539,18 @@ FACTS = sorted(Fact.__subclasses__(), key=lambda fact: fact.__tablename__)
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__tablename__)
 def test_no_fact_is_written_without_the_number_of_its_change(stored, fact):
     """Whatever way it is written: through the ORM, by a statement, by a batch."""
-    key = next(iter(fact.__table__.primary_key.columns)).name
-    other = next(c.name for c in fact.__table__.columns if c.name not in {key, "epoch"})
+    keys = [column.name for column in fact.__table__.primary_key.columns]
+    other = next(c.name for c in fact.__table__.columns if c.name not in {*keys, "epoch"})
     one = stored.rows(fact)[0]
-    of, value = getattr(one, key), {other: getattr(one, other)}
-    this = select(fact).where(getattr(fact, key) == of)
+    of, value = {key: getattr(one, key) for key in keys}, {other: getattr(one, other)}
+    where = {key: f"of_{key}" for key in keys}
+    row = {where[key]: of[key] for key in keys} | value
+    these = [getattr(fact, key) == of[key] for key in keys]
+    this = select(fact).where(*these)
     ways = [
         lambda tx: setattr(tx.execute(this).scalars().first(), "epoch", 0),
-        lambda tx: tx.execute(update(fact).where(getattr(fact, key) == of).values(value)),
-        lambda tx: batch.change(tx, fact, [{"of": of, **value}], where={key: "of"}, to=(other,)),
+        lambda tx: tx.execute(update(fact).where(*these).values(value)),
+        lambda tx: batch.change(tx, fact, [row], where=where, to=(other,)),
     ]
 
     for write in ways:
@@ -555,7 +558,8 @@ def test_no_fact_is_written_without_the_number_of_its_change(stored, fact):
         with stored.database.write() as tx:
             write(tx)
         assert stored.company().epoch == before + 1
-        assert next(r.epoch for r in stored.rows(fact) if getattr(r, key) == of) == before + 1
+        epochs = [r.epoch for r in stored.rows(fact) if {k: getattr(r, k) for k in keys} == of]
+        assert epochs == [before + 1]
     for statement in (insert(fact), delete(fact), update(fact)):
         with pytest.raises(UncountedError), stored.database.write() as tx:
             tx.do(statement, {})

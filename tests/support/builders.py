@@ -40,6 +40,7 @@ from engine.inventory import (
     Integration,
     IntegrationId,
     Permission,
+    PermissionId,
     Resource,
     ResourceId,
     ResourceStatus,
@@ -149,7 +150,7 @@ def entitlement(number: int = 1, permission: str = "read", **resource: object) -
         EntitlementId(number),
         Integration(ORDERS, "Orders", "postgresql"),
         replace(thing, **resource),  # type: ignore[arg-type]
-        Permission(permission, risk=5),
+        Permission(PermissionId(permission), permission, risk=5),
     )
 
 

@@ -66,9 +66,9 @@ entitlements = st.builds(
     ),
     st.builds(
         Permission,
+        words.map(PermissionId),
         words,
         risk=_risks,
-        id=words.map(PermissionId),
         tags=_tags,
         context=_tags,
     ),

@@ -17,6 +17,7 @@ from engine.inventory import (
     Integration,
     IntegrationId,
     Permission,
+    PermissionId,
     Resource,
     ResourceId,
 )
@@ -160,7 +161,7 @@ def _entitlement(number: int, path: str, name: str) -> Entitlement:
         Resource(
             ResourceId(number), "table", "t", path[:255], "t", number % 10 + 1, caveat=name[:2000]
         ),
-        Permission(name[:80], risk=1),
+        Permission(PermissionId("p"), name[:80], risk=1),
     )
 
 

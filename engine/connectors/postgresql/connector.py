@@ -23,7 +23,17 @@ from engine.connectors.postgresql.server import (
 from engine.connectors.postgresql.sessions import Address, Connection
 from engine.connectors.postgresql.trace import unpacked
 from engine.connectors.postgresql.work import Application, look
-from engine.port import Check, Discovered, Login, Order, Outcome, Report, Target, Unavailable
+from engine.port import (
+    Check,
+    Discovered,
+    DiscoveredPermission,
+    Login,
+    Order,
+    Outcome,
+    Report,
+    Target,
+    Unavailable,
+)
 
 __all__ = ["PostgreSQL", "Show"]
 
@@ -99,6 +109,10 @@ class PostgreSQL:
             listed = roles.listed(main, names=self._roles)
             found += [discovery.role(r) for r in listed if not roles.refusal(r, main.info.user)]
         return found
+
+    def permissions(self) -> tuple[DiscoveredPermission, ...]:
+        """They are called by their ids."""
+        return ()
 
     def inspect(
         self, login: Login, targets: Sequence[Target], *, given: Sequence[Target] = ()

@@ -1,0 +1,128 @@
+"""The inventory as queries ask for it: what permissions are called, tags, names without case."""
+
+import hashlib
+
+import sqlalchemy as sa
+from alembic import op
+
+from storage.types import Json
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_KEYS = {"integration": ("name_key",), "resource": ("type_key", "tagged")}
+_AT_ONCE = 5000
+_SHORT = 160  # characters; what is longer is left to the next discovery
+
+_RESOURCE = sa.table(
+    "resource", sa.column("id"), sa.column("type"), sa.column("type_key"), sa.column("tagged"),
+    sa.column("body", Json), sa.column("integration_id"),
+)
+_INTEGRATION = sa.table("integration", sa.column("id"), sa.column("name"), sa.column("name_key"))
+_ENTITLEMENT = sa.table("entitlement", sa.column("resource_id"), sa.column("permission"))
+
+
+def upgrade() -> None:
+    for table, columns in _KEYS.items():
+        for name in columns:
+            op.add_column(table, sa.Column(name, sa.String(), nullable=False, server_default=""))
+    permission = op.create_table(
+        "permission",
+        sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("integration_id", sa.String(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name_key", sa.String(), nullable=False),
+        sa.Column("body", Json, nullable=False),
+        sa.ForeignKeyConstraint(["integration_id"], ["integration.id"]),
+        sa.PrimaryKeyConstraint("integration_id", "id"),
+    )
+    resource_tag = op.create_table(
+        "resource_tag",
+        sa.Column("context", sa.Boolean(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("value_key", sa.String(), nullable=False),
+        sa.Column("resource_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["resource_id"], ["resource.id"]),
+        sa.PrimaryKeyConstraint("context", "key", "value_key", "resource_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "permission_tag",
+        sa.Column("context", sa.Boolean(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("value_key", sa.String(), nullable=False),
+        sa.Column("integration_id", sa.String(), nullable=False),
+        sa.Column("permission", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["integration_id", "permission"], ["permission.integration_id", "permission.id"]
+        ),
+        sa.PrimaryKeyConstraint("context", "key", "value_key", "integration_id", "permission"),
+        sqlite_with_rowid=False,
+    )
+    on = op.get_bind()
+    for id_, name in on.execute(sa.select(_INTEGRATION.c.id, _INTEGRATION.c.name)).all():
+        this = sa.update(_INTEGRATION).where(_INTEGRATION.c.id == id_)
+        on.execute(this.values(name_key=name.casefold()))
+    for (type_,) in on.execute(sa.select(_RESOURCE.c.type).distinct()).all():
+        these = sa.update(_RESOURCE).where(_RESOURCE.c.type == type_)
+        on.execute(these.values(type_key=type_.casefold()))
+    had = (
+        sa.select(_RESOURCE.c.integration_id, _ENTITLEMENT.c.permission)
+        .join(_ENTITLEMENT, _ENTITLEMENT.c.resource_id == _RESOURCE.c.id)
+        .distinct()
+    )
+    called = [
+        {"integration_id": system, "id": id_, "name": id_, "name_key": id_.casefold(),
+         "body": {"tags": {}}, "epoch": 0}
+        for system, id_ in on.execute(had).all()
+    ]
+    if called:
+        on.execute(permission.insert(), called)
+    _take_in_tags(on, resource_tag)
+    op.create_index("ix_resource_tag_resource_id", "resource_tag", ["resource_id"])
+
+
+def _take_in_tags(on: sa.Connection, resource_tag: sa.Table) -> None:
+    after = 0
+    some = sa.select(_RESOURCE.c.id, _RESOURCE.c.body).order_by(_RESOURCE.c.id).limit(_AT_ONCE)
+    this = sa.update(_RESOURCE).where(_RESOURCE.c.id == sa.bindparam("of"))
+    while found := on.execute(some.where(_RESOURCE.c.id > after)).all():
+        after = found[-1][0]
+        tagged = {id_: values for id_, body in found if (values := _values_of(body))}
+        if not tagged:
+            continue
+        marks = [{"of": id_, "tagged": _mark_of(values)} for id_, values in tagged.items()]
+        on.execute(this.values(tagged=sa.bindparam("tagged")), marks)
+        rows = [
+            {"context": False, "key": key, "value_key": value, "resource_id": id_}
+            for id_, values in tagged.items()
+            for _, key, value in values
+        ]
+        on.execute(resource_tag.insert(), rows)
+
+
+def _values_of(body: object) -> list[tuple[bool, str, str]]:
+    tags = body.get("tags") if isinstance(body, dict) else None
+    found = [
+        (False, key, value)
+        for key, values in (tags.items() if isinstance(tags, dict) else ())
+        if isinstance(values, list)
+        for value in values
+    ]
+    readable = all(isinstance(v, str) and len(v) <= _SHORT and len(k) <= _SHORT for _, k, v in found)
+    return sorted({(of, k, v.casefold()) for of, k, v in found}) if readable else []
+
+
+def _mark_of(values: list[tuple[bool, str, str]]) -> str:
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
+
+
+def downgrade() -> None:
+    for table in ("permission_tag", "resource_tag", "permission"):
+        op.drop_table(table)
+    for table, columns in _KEYS.items():
+        for name in columns:
+            op.drop_column(table, name)

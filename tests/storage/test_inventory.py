@@ -1,0 +1,264 @@
+"""What a system says of its things and permissions is stored whole, and read again so."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text, update
+from sqlmodel import col
+
+from engine.flow import AccessFlow, FlowId, Selector
+from engine.inventory import PermissionId
+from engine.port import Discovered, DiscoveredPermission
+from storage import facts, schema, search, sync
+from storage.database import Database
+from storage.tables import PermissionRow, PermissionTagRow, ResourceRow, ResourceTagRow
+from tests.support.stored import PG, TABLES, WIKI, reading, table
+
+ACCOUNT = Discovered(
+    "Account",
+    "Straße",
+    "aws/Straße",
+    "arn:1",
+    {"ps-1": 7, "ps-2": 3},
+    risk=8,
+    tags={"env": ("PROD", "EU", "PROD"), "Env": ("dev",), "none": ()},
+    context={"region": ("eu-west-1",)},
+    owner="ines@example.com",
+)
+ADMIN = DiscoveredPermission(
+    PermissionId("ps-1"), "Administrator", {"kind": ("Managed",)}, {"Path": ("/Ops/",)}
+)
+
+
+def discover(stored, *found, system=WIKI, **more) -> None:
+    stored.write(lambda tx, _: sync.inventory(tx, system, found, stored.now, **more))
+
+
+def entitlements(stored, system=WIKI):
+    """Return what can be had, by path and the permission's id."""
+    with stored.database.read() as session:
+        found = [facts.to_entitlement(r) for r in session.execute(facts.entitlement_query())]
+    return {
+        (e.resource.path, e.permission.id): e
+        for e in found
+        if e.integration.id == system and e.available
+    }
+
+
+def tagged(stored):
+    """Return what queries can ask for, of resources by their path."""
+    paths = {r.id: r.path for r in stored.rows(ResourceRow)}
+    rows = stored.rows(ResourceTagRow)
+    return {(paths[r.resource_id], r.context, r.key, r.value_key) for r in rows}
+
+
+def test_all_that_is_said_of_things_and_permissions_is_read_again(stored):
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+
+    found = entitlements(stored)
+    admin, other = found["aws/Straße", "ps-1"], found["aws/Straße", "ps-2"]
+    assert admin.resource.tags == {"Env": ("dev",), "env": ("EU", "PROD")}
+    assert admin.resource.context == {"region": ("eu-west-1",)}
+    assert admin.resource.owner == "ines@example.com"
+    assert (admin.resource.risk, admin.permission.risk) == (8, 7)
+    assert (admin.permission.name, other.permission.name) == ("Administrator", "ps-2")
+    assert admin.permission.tags == {"kind": ("Managed",)}
+    assert admin.permission.context == {"Path": ("/Ops/",)}
+    assert (other.permission.tags, other.permission.context) == ({}, {})
+
+
+def test_without_a_word_of_the_system_the_tag_says_whose_it_is(stored):
+    discover(stored, replace(ACCOUNT, owner="", tags={"owner": ("web", "data")}))
+
+    assert entitlements(stored)["aws/Straße", "ps-1"].resource.owner == "data"
+
+
+def test_a_permission_that_is_called_otherwise_is_the_same(stored):
+    """Access would be asked of its system by a name, which is another by tomorrow."""
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    before, epoch = entitlements(stored)["aws/Straße", "ps-1"], stored.company().epoch
+
+    discover(stored, ACCOUNT, permissions=[replace(ADMIN, name="Owner", tags={})])
+
+    after = entitlements(stored)["aws/Straße", "ps-1"]
+    assert (after.id, after.permission.id) == (before.id, before.permission.id)
+    assert (after.permission.name, after.permission.tags) == ("Owner", {})
+    assert [r for r in stored.rows(PermissionTagRow) if not r.context] == []
+    changed = {r.id for r in stored.rows(PermissionRow) if r.epoch > epoch}
+    assert changed == {"ps-1"}
+    assert stored.company().epoch > epoch
+
+
+def test_a_permission_that_is_described_no_more_is_called_by_its_id_again(stored):
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    discover(stored, ACCOUNT)
+
+    found = entitlements(stored)["aws/Straße", "ps-1"].permission
+    assert (found.name, found.tags, found.context) == ("ps-1", {}, {})
+
+
+def test_a_permission_that_can_be_had_nowhere_any_more_keeps_its_name_for_the_past(stored):
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    discover(stored, replace(ACCOUNT, permissions={"ps-2": 3}))
+
+    assert {r.id: r.name for r in stored.rows(PermissionRow) if r.integration_id == WIKI} == {
+        "edit": "edit",
+        "ps-1": "Administrator",
+        "ps-2": "ps-2",
+    }
+
+
+def test_permissions_of_two_systems_may_have_the_same_id(stored):
+    discover(stored, ACCOUNT, permissions=[replace(ADMIN, id=PermissionId("ps-2"))])
+    discover(stored, *TABLES, table("other", "ps-2"), system=PG)
+
+    assert entitlements(stored)["aws/Straße", "ps-2"].permission.name == "Administrator"
+    assert entitlements(stored, PG)["other", "ps-2"].permission.name == "ps-2"
+
+
+def test_a_permission_that_cannot_be_read_is_not_offered_until_it_is_written_anew(stored):
+    """It could be had as one that has no tags, whatever it was that a query left out by them."""
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    with stored.database.write() as tx:
+        spoilt = update(PermissionRow).where(col(PermissionRow.id) == "ps-1").values(body=[7])
+        tx.execute(spoilt)
+    of = next(e.id for e in entitlements(stored).values() if e.permission.id == "ps-2")
+    assert entitlements(stored).keys() == {("aws/Straße", "ps-2")}
+
+    with stored.database.read() as session:
+        facts.entitlements(session, stored.company(), range(of - 1, of + 2))
+    (finding,) = stored.database.unread.take()
+    assert "Administrator" in finding.sentence
+
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    assert entitlements(stored)["aws/Straße", "ps-1"].permission.tags == {"kind": ("Managed",)}
+
+
+def test_flows_name_permissions_as_people_do(stored):
+    """The search looked for the id, the form for the name: what one listed the other refused."""
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    by_name = Selector(WIKI, permissions=frozenset({"Administrator"}))
+    flow = AccessFlow(FlowId(1), 1, reading(targets=(by_name,)))
+
+    def found() -> list[str]:
+        with stored.database.read() as session:
+            catalogues = stored.companies.catalogues
+            return [f.path for f in search.resources(session, catalogues, [flow], "")]
+
+    assert found() == ["aws/Straße"]
+    assert flow.revision.selects(entitlements(stored)["aws/Straße", "ps-1"])
+    discover(stored, ACCOUNT, permissions=[replace(ADMIN, name="Owner")])
+    assert found() == []
+
+
+def test_queries_find_the_tags_that_a_thing_has_by_now(stored):
+    discover(stored, ACCOUNT)
+    assert tagged(stored) == {
+        ("aws/Straße", False, "Env", "dev"),
+        ("aws/Straße", False, "env", "prod"),
+        ("aws/Straße", False, "env", "eu"),
+        ("aws/Straße", True, "region", "eu-west-1"),
+    }
+
+    discover(stored, replace(ACCOUNT, tags={"env": ("test",)}, context={}))
+    assert tagged(stored) == {("aws/Straße", False, "env", "test")}
+
+    discover(stored, replace(ACCOUNT, tags={}, context={}))
+    assert tagged(stored) == set()
+
+
+def test_tags_in_another_order_are_the_same(stored):
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    epoch = stored.company().epoch
+
+    turned = {"none": (), "Env": ("dev",), "env": ("EU", "PROD")}
+    discover(stored, replace(ACCOUNT, tags=turned), permissions=[ADMIN])
+
+    assert stored.company().epoch == epoch
+
+
+@pytest.mark.parametrize("letter", ["x", "ΐ", "ﬃ", "\N{ROCKET}"])
+def test_a_tag_of_any_length_can_be_stored(stored, letter):
+    """PostgreSQL has no index of a value that long: one tag kept all else of a system out."""
+    written = "".join(f"{letter}{n}" for n in range(3000))
+    discover(stored, replace(ACCOUNT, tags={written: (written,), "env": ("prod",)}))
+
+    tags = entitlements(stored)["aws/Straße", "ps-1"].resource.tags
+    assert tags["env"] == ("prod",)
+    assert {written.startswith(key) for key in tags.keys() - {"env"}} == {True}
+
+
+def test_no_transaction_stores_many_tags(stored):
+    """Resources were counted, and a hundred with many tags each were stored in one."""
+    tags = {f"key {n}": ("value",) for n in range(50)}
+    many = [table(f"many.t{n}") for n in range(40)]
+    with stored.database.read() as session:
+        found = [*TABLES, *(replace(one, tags=tags) for one in many)]
+        steps = sync.compare_inventory(session, PG, found).steps(stored.now)
+    for step in steps:
+        before = len(stored.rows(ResourceTagRow))
+        stored.write(lambda tx, _, step=step: step(tx))
+        assert len(stored.rows(ResourceTagRow)) - before <= sync.ROWS_AT_ONCE
+
+    assert len(stored.rows(ResourceTagRow)) == 40 * 50
+
+
+# --- beside, and after, the program before ------------------------------------------------------
+
+OLD_RESOURCE = text(
+    "insert into resource (integration_id, source_id, type, name, path, name_key, path_key, status,"
+    " risk, body) values ('wiki', 'new', 'Page', 'New', 'New', 'new', 'new', 'active', 5,"
+    ' \'{"tags": {"env": ["Prod"]}}\')'
+)
+
+
+@pytest.fixture
+def empty(empty_url):
+    opened = Database(empty_url, pool=5)
+    yield opened
+    opened.close()
+
+
+def test_what_the_program_before_stored_can_be_asked_for_after_the_upgrade(empty):
+    schema.upgrade(empty, "0003")
+    with empty.write() as tx:
+        tx.execute(text("insert into integration (id, name, kind, server, body)"
+                        " values ('wiki', 'WIKI', 'memory', '', '{}')"))  # fmt: skip
+        tx.execute(OLD_RESOURCE)
+        tx.execute(text("insert into entitlement (resource_id, permission, risk, offered)"
+                        " select id, 'Edit', 5, true from resource"))  # fmt: skip
+        tx.execute(text("insert into resource (integration_id, source_id, type, name, path,"
+                        " name_key, path_key, status, risk, body) values"
+                        " ('wiki', 'odd', 'Odd', '', '', '', '', 'active', 5, '[7]')"))  # fmt: skip
+
+    schema.upgrade(empty)
+
+    with empty.read() as session:
+        names = session.execute(text("select name_key from integration")).all()
+        types = session.execute(text("select type_key from resource order by id")).all()
+        called = session.execute(text("select id, name, name_key from permission")).all()
+        tags = session.execute(text("select key, value_key from resource_tag")).all()
+        page = [Discovered("Page", "New", "New", "new", {"Edit": 5}, 5, {"env": ("Prod",)})]
+        again = sync.compare_inventory(session, WIKI, page)
+    assert (names, types) == ([("wiki",)], [("page",), ("odd",)])
+    assert (called, tags) == ([("Edit", "Edit", "edit")], [("env", "prod")])
+    assert (again.of.other, again.permissions) == ([], [])
+
+
+def test_what_the_program_before_writes_beside_this_one_is_put_right_by_a_discovery(stored):
+    """It knows nothing of tags that can be asked for: they would have stayed missing."""
+    with stored.database.write() as tx:
+        tx.execute(OLD_RESOURCE)
+        company = text("update resource set body = :body where source_id = 'id:handbook'")
+        tx.execute(company, {"body": '{"tags": {"env": ["Test"]}}'})
+    page = Discovered("Page", "New", "New", "new", {"edit": 5}, 5, {"env": ("Prod",)})
+    handbook = replace(table("handbook", "edit", type_="page"), tags={"env": ("Test",)})
+
+    discover(stored, page, handbook)
+
+    assert tagged(stored) == {
+        ("New", False, "env", "prod"),
+        ("handbook", False, "env", "test"),
+    }
+    types = {r.type_key for r in stored.rows(ResourceRow) if r.integration_id == WIKI}
+    assert types == {"page"}
