@@ -1,18 +1,29 @@
-"""What can be had in the systems, by its names."""
+"""What can be had in the systems, by its names, and by a query."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select, true, tuple_
 from sqlmodel import col
 
-from engine.inventory import IntegrationId, ResourceStatus
+from engine.aql.query import Query
+from engine.flow import Selector
+from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
 from storage.database import Read
-from storage.facts import ITS_PERMISSION
+from storage.facts import ITS_PERMISSION, entitlement_query, to_entitlement
+from storage.sql import aql, targets
 from storage.tables import EntitlementRow, IntegrationRow, PermissionRow, ResourceRow
 
 Offer = tuple[str, str]  # of a resource, and what can be had on it
 Names = Mapping[IntegrationId, Mapping[Offer, set[str]]]
+
+_ORDER = (
+    col(ResourceRow.integration_id),
+    col(ResourceRow.path_key),
+    col(ResourceRow.id),
+    col(EntitlementRow.permission),
+)
 
 
 def names(session: Read, integration: IntegrationId | None = None) -> Names:
@@ -41,3 +52,55 @@ def names(session: Read, integration: IntegrationId | None = None) -> Names:
         of = found.setdefault(IntegrationId(system), defaultdict(set))
         of[type_, permission].update(known_as)
     return found
+
+
+def count(
+    session: Read, query: Query | None = None, within: Collection[Selector] | None = None
+) -> int:
+    """Count what a query selects, as `page` lists it."""
+    found = (
+        select(func.count())
+        .select_from(EntitlementRow)
+        .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
+        .where(*_these(session, query, within))
+    )
+    ((total,),) = _asked(session, found)
+    return int(total)
+
+
+def page(
+    session: Read,
+    query: Query | None = None,
+    within: Collection[Selector] | None = None,
+    *,
+    after: EntitlementId | None = None,
+    limit: int,
+) -> list[Entitlement]:
+    """Return what a query selects of all that was not withdrawn, by system, path and permission.
+
+    `query` None: everything. `within`: of what one of these selects, alone. `after`: what comes
+    after this one; where that is there no more, from the beginning.
+    """
+    these = entitlement_query().where(*_these(session, query, within))
+    if after is not None:
+        last = select(*_ORDER).join(EntitlementRow).where(col(EntitlementRow.id) == after)
+        for place in _asked(session, last):
+            these = these.where(tuple_(*_ORDER) > tuple_(*place))
+    found = _asked(session, these.order_by(*_ORDER).limit(limit))
+    return [to_entitlement(row) for row in found]
+
+
+def _these(
+    session: Read, query: Query | None, within: Collection[Selector] | None
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(EntitlementRow.offered).is_(true()),
+        true() if query is None else aql.selected(query, session.dialect),
+        true() if within is None else targets.selected(within),
+    )
+
+
+def _asked(session: Read, statement: Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Ask what is asked once: how it is written is not kept."""
+    found = session.execute(statement, execution_options={"compiled_cache": None})
+    return [tuple(row) for row in found]

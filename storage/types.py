@@ -187,3 +187,20 @@ def _postgresql_together(element: together, compiler: SQLCompiler, **given: Any)
 @compiles(together, "sqlite")
 def _sqlite_together(element: together, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
     return f"group_concat{compiler.process(element.clause_expr, **given)}"
+
+
+class position(GenericFunction[int]):  # noqa: N801  (it reads as a function in SQL)
+    """Where in a text another one begins, from 1; 0: nowhere. Case counts."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(position, "postgresql")
+def _postgresql_position(element: position, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    return f"strpos{compiler.process(element.clause_expr, **given)}"
+
+
+@compiles(position, "sqlite")
+def _sqlite_position(element: position, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
+    return f"instr{compiler.process(element.clause_expr, **given)}"

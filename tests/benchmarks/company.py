@@ -8,10 +8,11 @@ from typing import Any
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import GroupId, Person, PersonId, SlackAccount
 from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
-from engine.inventory import IntegrationId
+from engine.inventory import IntegrationId, Tags, kept
 from engine.port import Discovered
-from storage.codec import called, compared_of, dump_account, dump_person, dump_revision
+from storage.codec import body_of, called, compared_of, dump_account, dump_person, dump_revision
 from storage.database import Database, Write
+from storage.sync import tags
 
 PEOPLE, GROUPS, FLOWS, RESOURCES, PERMISSIONS = 100_000, 2_000, 1_000, 200_000, 5
 SYSTEM = IntegrationId("pg")
@@ -49,8 +50,24 @@ def resource(number: int, *, risk: int = 1) -> Discovered:
     kind = "view" if number % 10 == 0 else "table"
     permissions = {f"right {n}": risk + n for n in range(PERMISSIONS)}
     return Discovered(
-        kind, path(number).rpartition("/")[2], path(number), f"r{number}", permissions
+        kind,
+        path(number).rpartition("/")[2],
+        path(number),
+        f"r{number}",
+        permissions,
+        tags=tags_of(number),
     )
+
+
+def tags_of(number: int) -> Tags:
+    """Each has five tags; twenty have the same team."""
+    return {
+        "env": ("dev", "test", "prod")[number % 3 : number % 3 + 1],
+        "team": (f"Team {number % 10_000}",),
+        "tier": (f"{number % 5}",),
+        "region": (f"eu-{number % 7}",),
+        "cost": (f"Centre {number % 500}",),
+    }
 
 
 def revision(number: int) -> Revision:
@@ -84,11 +101,14 @@ def found(database: Database) -> None:
         fill = _sqlite(tx) if database.sqlite else _postgresql(tx)
         fill("person", "id email status slack account body compared called epoch", _people())
         fill("people_group", "id source name epoch", _groups())
-        fill("integration", "id name kind server listed body epoch", _integrations())
+        fill("integration", "id name name_key kind server listed body epoch", _integrations())
         fill("flow", "id name revision active deleted epoch", _flows())
         fill("flow_revision", "flow_id number saved_at body", _revisions())
-        columns = "id integration_id source_id type name path name_key path_key status risk body"
+        keys = "type_key name_key path_key"
+        columns = f"id integration_id source_id type name path {keys} status risk tagged body"
         fill("resource", f"{columns} epoch", _resources())
+        fill("resource_tag", "context key value_key resource_id", _tags())
+        fill("permission", "integration_id id name name_key body epoch", _permissions())
         fill("entitlement", "id resource_id permission risk offered epoch", _entitlements())
         on = tx.connection()
         on.exec_driver_sql("update company set epoch = 1, admins = '[\"p0\"]'")
@@ -139,7 +159,7 @@ def _groups() -> Rows:
 
 
 def _integrations() -> Rows:
-    yield SYSTEM, "Orders", "memory", "", True, "{}", 1
+    yield SYSTEM, "Orders", "orders", "memory", "", True, "{}", 1
 
 
 def _flows() -> Rows:
@@ -155,9 +175,22 @@ def _revisions() -> Rows:
 def _resources() -> Rows:
     for n in range(RESOURCES):
         one = resource(n)
-        keys = one.name.casefold(), one.path.casefold()
+        keys = one.type.casefold(), one.name.casefold(), one.path.casefold()
         named = SYSTEM, one.source_id, one.type, one.name, one.path, *keys
-        yield n + 1, *named, "active", one.risk, '{"tags": {}}', 1
+        known = kept(one.tags)
+        body = json.dumps(body_of(known, {}))
+        yield n + 1, *named, "active", one.risk, tags.mark_of(known, {}), body, 1
+
+
+def _tags() -> Rows:
+    for n in range(RESOURCES):
+        for value in tags.values_of(tags_of(n), {}):
+            yield *value, n + 1
+
+
+def _permissions() -> Rows:
+    for n in range(PERMISSIONS):
+        yield SYSTEM, f"right {n}", f"right {n}", f"right {n}", '{"tags": {}}', 1
 
 
 def _entitlements() -> Rows:

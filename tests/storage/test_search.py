@@ -11,7 +11,7 @@ from sqlmodel import col
 from engine import eligibility
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.port import Discovered
-from storage import facts, search, sync
+from storage import facts, inventory, search, sync
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from tests.support.stored import PG, WIKI, reading, table
 
@@ -53,12 +53,12 @@ numbers = itertools.count(1)
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(inventory=st.lists(items, max_size=6), targets=st.lists(selectors, min_size=1, max_size=3),
+@given(there=st.lists(items, max_size=6), targets=st.lists(selectors, min_size=1, max_size=3),
        gone=st.integers(0, 2))  # fmt: skip
-def test_search_finds_what_the_flows_offer(stored, inventory, targets, gone):
+def test_search_finds_what_the_flows_offer(stored, there, targets, gone):
     found_there = [
         Discovered(type_, name, f"db.{name}.{n}", str(next(numbers)), dict.fromkeys(had, 5))
-        for n, (name, type_, had) in enumerate(inventory)
+        for n, (name, type_, had) in enumerate(there)
     ]
     discover(stored, *found_there)
     discover(stored, *found_there[gone:])
@@ -66,9 +66,13 @@ def test_search_finds_what_the_flows_offer(stored, inventory, targets, gone):
 
     with stored.database.read() as session:
         all_ = [facts.to_entitlement(r) for r in session.execute(facts.entitlement_query())]
+        within = inventory.page(session, within=targets, limit=100)
+        asked_of = inventory.count(session, within=targets)
     offered = {e.resource.path for e in all_ if eligibility.offering(flows, e)}
 
     assert set(found(stored, flows)) == offered
+    assert asked_of == len(within)
+    assert {e.resource.path for e in within if e.available} == offered
 
 
 @pytest.mark.parametrize(
