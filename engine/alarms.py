@@ -281,6 +281,13 @@ def unread_settings(name: str, integration: IntegrationId) -> str:
     )
 
 
+def unread_risks() -> str:
+    return (
+        "What administrators say of risks cannot be read: until `latchkey apply` has written it "
+        "anew, the published rules hold."
+    )
+
+
 def unread_resource(path: str, system: str) -> str:
     return (
         f"What is stored of {path} ({system}) cannot be read. Nobody can ask for it until "

@@ -1,6 +1,6 @@
 """The inventory: connected systems, the things inside them, and what can be had on each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
@@ -12,6 +12,7 @@ EntitlementId = NewType("EntitlementId", int)
 
 Tags = Mapping[str, tuple[str, ...]]  # a key may have several values
 
+UNKNOWN_RISK = 5  # of what nobody has said a risk of, and no rule
 MOST_BYTES = 1000  # of a key, and of a value without case: PostgreSQL has no index of longer ones
 SHORT = 160  # characters, which always fit into that
 
@@ -87,6 +88,11 @@ class Entitlement:
 
     def __str__(self) -> str:
         return f"{self.permission.name} on {self.resource.path}"
+
+
+def highest_risk(entitlements: Iterable[Entitlement]) -> int:
+    """Return how risky a request for these is: as the riskiest of its resources and permissions."""
+    return max((entitlement.risk for entitlement in entitlements), default=UNKNOWN_RISK)
 
 
 def kept(tags: Tags) -> dict[str, tuple[str, ...]]:

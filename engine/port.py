@@ -4,7 +4,7 @@ A connector never remembers. It is told what one account should hold, makes it s
 reports what it saw. “Already so” is success. It raises only `Unavailable`, a fault that may pass.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -153,6 +153,7 @@ class Report:
 class Discovered:
     """One resource and the permissions that can be had on it, by id, each with a risk of 1 to 10.
 
+    Risk 0: the system does not say, and a rule does (`engine.risk`).
     `tags` and `context`: what the system, or people there, say of it; a key may have several
     values. `owner`: whose it is, as the system says it (an address, an id, a group's name); if it
     does not, the tag `owner` does. `caveat`: what those who get it cannot use of it all the same, a
@@ -164,8 +165,8 @@ class Discovered:
     name: str
     path: str
     source_id: str
-    permissions: dict[str, int]
-    risk: int = 5
+    permissions: Mapping[str, int]
+    risk: int = 0
     tags: Tags = field(default_factory=dict[str, tuple[str, ...]])
     caveat: str = ""
     closed: str = ""

@@ -33,6 +33,7 @@ from engine.flow import Revision
 from engine.inventory import IntegrationId
 from engine.on_call import Schedule
 from engine.request import OPERATOR, SYSTEM
+from engine.risk import Risks
 from manifests.conditions import RESERVED, Administrators
 from manifests.flows import FlowDocument
 from manifests.kinds import KINDS
@@ -50,6 +51,7 @@ from manifests.parts import (
     nearest,
     shown,
 )
+from manifests.risks import RisksDocument
 
 PEOPLE_FILE, ON_CALL_FILE = "people.yaml", "on_call.yaml"
 
@@ -84,6 +86,7 @@ class Manifests:
     integrations: tuple[IntegrationManifest, ...]
     flows: tuple[FlowManifest, ...]
     schedules: tuple[Schedule, ...] = ()
+    risks: Risks = field(default_factory=Risks)
 
     @property
     def directory(self) -> Directory:
@@ -138,11 +141,12 @@ def _load(folder: Path) -> Manifests:
         systems_known=len(reading.faults) == faults,
         schedules_known=schedules_known,
     )
-    admins = reading.admins(house)
+    admins, risks = reading.company(house)
     flows = reading.flows(house)
     if reading.faults:
         raise BadManifestsError(reading.faults)
-    return Manifests(people, tuple(reading.groups.values()), admins, integrations, flows, schedules)
+    groups = tuple(reading.groups.values())
+    return Manifests(people, groups, admins, integrations, flows, schedules, risks)
 
 
 # --- The documents -------------------------------------------------------------------------------
@@ -267,6 +271,7 @@ class IntegrationsDocument(Ours):
 
 class CompanyDocument(Ours):
     admins: Administrators
+    risks: RisksDocument = Field(default_factory=RisksDocument)
 
 
 class OnCallDocument(Ours):
@@ -352,16 +357,19 @@ class _Reading:
                 found.append(IntegrationManifest(id_, item.name, item.kind, settings))
         return tuple(found)
 
-    def admins(self, house: Vocabulary) -> frozenset[PersonId]:
+    def company(self, house: Vocabulary) -> tuple[frozenset[PersonId], Risks]:
+        """Return who administers, and what they say of risks: of several documents the last."""
         admins: set[PersonId] = set()
+        risks = Risks()
         for document in self._documents("company.yaml"):
             company = self._check(CompanyDocument, document, house)
             if company:
                 chosen = select(company.admins, house.directory)
                 admins |= {person.id for person in chosen if person.may_ask}
+                risks = company.risks.risks() if "risks" in company.model_fields_set else risks
                 if not admins and house.people_known:
                     self._add(document, ("admins",), "This selects nobody who is active.")
-        return frozenset(admins)
+        return frozenset(admins), risks
 
     def flows(self, house: Vocabulary) -> tuple[FlowManifest, ...]:
         found: list[FlowManifest] = []

@@ -5,17 +5,19 @@ readers say so by None, and whoever asked goes on with the rest.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter
 
+from engine.aql.parser import parse
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
 from engine.inventory import Tags
 from engine.on_call import Schedule
 from engine.request import AccessRequest
+from engine.risk import PUBLISHED, Risks, Rule
 from engine.window import Window
 
 _REQUEST = TypeAdapter(AccessRequest)
@@ -25,6 +27,23 @@ _ACCOUNT = TypeAdapter(SlackAccount)
 _SCHEDULES = TypeAdapter(tuple[Schedule, ...])
 _FAILING = TypeAdapter(dict[str, AwareDatetime])
 _COLUMNS = {"id", "version"}
+_Score = Annotated[int, Field(ge=1, le=10)]
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenRule:
+    where: str  # AQL
+    resource: _Score | None = None
+    permission: _Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenRisks:
+    set: tuple[_WrittenRule, ...]
+    rules: tuple[_WrittenRule, ...] | None = None  # what is published
+
+
+_RISKS = TypeAdapter(_WrittenRisks)
 T = TypeVar("T")
 
 
@@ -44,6 +63,34 @@ def tags_of(body: object, part: str) -> dict[str, tuple[str, ...]]:
     """Return the tags or the context of a body, as far as they can be read."""
     said = fields_of(fields_of(body).get(part))
     return {key: tuple(map(str, v)) for key, v in said.items() if isinstance(v, list)}
+
+
+def dump_risks(risks: Risks) -> dict[str, Any] | None:
+    """Return what administrators say of risks; None: nothing, what is published holds."""
+    said = {"set": [_dumped(rule) for rule in risks.set]}
+    if risks.rules != PUBLISHED:
+        said["rules"] = [_dumped(rule) for rule in risks.rules]
+    return None if risks == Risks() else said
+
+
+def _dumped(rule: Rule) -> dict[str, Any]:
+    return {"where": str(rule.where), "resource": rule.resource, "permission": rule.permission}
+
+
+def load_risks(body: object) -> Risks | None:
+    """Return what administrators say of risks; None: it cannot be read."""
+    if body is None:
+        return Risks()
+    try:
+        written = _RISKS.validate_python(body)
+        rules = PUBLISHED if written.rules is None else tuple(map(_rule, written.rules))
+        return Risks(tuple(map(_rule, written.set)), rules)
+    except ValueError:
+        return None
+
+
+def _rule(written: _WrittenRule) -> Rule:
+    return Rule(parse(written.where), written.resource, written.permission)
 
 
 def dump_request(request: AccessRequest) -> dict[str, Any]:

@@ -22,10 +22,12 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.on_call import Schedule
 from engine.policy import Policy
 from engine.request import AccessRequest
+from engine.risk import Risks
 from storage.catalogue import Catalogues
 from storage.codec import (
     load_failing,
     load_revision,
+    load_risks,
     load_schedules,
     read_account,
     read_person,
@@ -52,6 +54,7 @@ _HEAD = select(
     col(CompanyRow.paused),
     col(CompanyRow.admins),
     col(CompanyRow.failing),
+    col(CompanyRow.risks),
 )
 _SCHEDULES = select(col(CompanyRow.schedules))
 _HEAD_LOCKED = _HEAD.with_for_update(read=True)
@@ -150,6 +153,7 @@ class Company:
     flows: Mapping[FlowId, AccessFlow]
     revisions: Mapping[Of, Revision]
     policy: Policy
+    risks: Risks
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
@@ -163,7 +167,7 @@ class Company:
         return self.flows.get(flow) or AccessFlow(flow, 0, self.revision(flow, 0), active=False)
 
 
-_NOTHING = Company(-1, False, frozenset(), _NOBODY, {}, {}, Policy((), _NOBODY))
+_NOTHING = Company(-1, False, frozenset(), _NOBODY, {}, {}, Policy((), _NOBODY), Risks())
 
 
 def knowing(session: Read, company: Company, requests: Iterable[AccessRequest]) -> Company:
@@ -250,15 +254,17 @@ class _Head:
     paused: bool
     admins: list[PersonId]
     failing: object
+    risks: Risks
 
 
 def _head(session: Read, query: Any) -> _Head:  # noqa: ANN401  (one of two constants)
     rows = session.ask(query)
     if not rows:
-        return _Head(**lost_company(session))
-    ((epoch, forgotten, paused, admins, failing),) = rows
+        return _Head(**lost_company(session), risks=Risks())
+    ((epoch, forgotten, paused, admins, failing, risks),) = rows
     stored = epoch if isinstance(epoch, int) else -1  # the next change writes a number
-    return _Head(stored, forgotten, paused, _named(session, admins), failing)
+    named, said = _named(session, admins), _risks(session, risks)
+    return _Head(stored, forgotten, paused, named, failing, said)
 
 
 def _brought_up(session: Read, before: Company | None, head: _Head, at_most: int | None) -> Company:
@@ -333,6 +339,7 @@ class _Reading:
             {**before.flows, **flows} if flows else before.flows,
             revisions,
             before.policy.changed(flows.values(), directory),
+            head.risks,
         )
 
     def _directory(self) -> tuple[Directory, Mapping[PersonId, PersonId]]:
@@ -485,6 +492,14 @@ def _failing(session: Read, directory: Directory, body: object) -> Mapping[str, 
     session.unread.note("company", "1/failing", body, alarms.unread_sources())
     sources = {group.source for group in directory.groups.values()} | {ON_CALL}
     return dict.fromkeys(sources, datetime.min.replace(tzinfo=UTC))
+
+
+def _risks(session: Read, body: object) -> Risks:
+    """Return what administrators say of risks; of what cannot be read, what is published."""
+    said = load_risks(body)
+    if said is None:
+        session.unread.note("company", "1/risks", body, alarms.unread_risks())
+    return said or Risks()
 
 
 def _revision(session: Read, flow: FlowId, number: int, name: str | None, body: object) -> Revision:

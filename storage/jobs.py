@@ -68,6 +68,7 @@ class Job:
     kind: JobKind
     subject: str
     attempts: int
+    due_at: datetime
     note: Mapping[str, Any] | None = None  # what it kept for itself when it ran last
 
 
@@ -165,7 +166,14 @@ def claim(
                 alarms.unread_job(row.kind, row.subject),
             )
     return [
-        Job(row.id or 0, JobKind(row.kind), row.subject, row.attempts, fields_of(row.note) or None)
+        Job(
+            row.id or 0,
+            JobKind(row.kind),
+            row.subject,
+            row.attempts,
+            row.due_at,
+            fields_of(row.note) or None,
+        )
         for row in rows
     ]
 
@@ -185,12 +193,17 @@ def _free(idle: InstanceId | None) -> ColumnElement[bool]:
 
 
 def done(tx: Write, instance: InstanceId, job: Job, again: datetime | None) -> None:
-    """Store that the job ran: it runs `again`, or never."""
+    """Store that the job ran: it runs `again`, or never.
+
+    One that was planned anew while it ran has not seen what that was for: it keeps that time.
+    """
     mine = (col(JobRow.id) == job.id, col(JobRow.lease) == instance)
+    as_it_was = (*mine, col(JobRow.due_at) == job.due_at)
     if again is None:
-        tx.execute(delete(JobRow).where(*mine))
+        tx.execute(delete(JobRow).where(*as_it_was))
     else:
-        tx.execute(update(JobRow).where(*mine).values(due_at=again, attempts=0, lease=None))
+        tx.execute(update(JobRow).where(*as_it_was).values(due_at=again))
+    tx.execute(update(JobRow).where(*mine).values(attempts=0, lease=None))
 
 
 def keep(tx: Write, instance: InstanceId, job: Job, note: Mapping[str, Any] | None) -> None:

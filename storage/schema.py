@@ -154,6 +154,7 @@ def _ensure_rows(tx: Write) -> None:
         "admins": [],
         "failing": {},
         "schedules": [],
+        "risks": None,
     }
     batch.add(tx, CompanyRow, [company], key=("id",))
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))

@@ -78,6 +78,7 @@ class CompanyRow(SQLModel, table=True):
     admins: list[str] = _json()
     failing: dict[str, str] = _json("{}")
     schedules: list[Any] = _json("[]")
+    risks: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))  # as is published
 
 
 class PersonRow(Fact, table=True):

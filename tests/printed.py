@@ -18,10 +18,12 @@ from engine.aql.tokens import FIELDS, RISKS
 from engine.convergence import passwords
 from engine.lifecycle import TABLE, Do, Row
 from engine.request import State
+from engine.risk import PUBLISHED
 
 DOCS = Path(__file__).parents[1] / "docs"
 FILES = {
     "aql.md": ("fields", "risks", "errors", "sentences", "filters"),
+    "rules.md": ("risk_rules",),
     "architecture.md": ("states", "phases", "passwords"),
     "running.md": ("words", "settings"),
     "sandbox.md": ("methods", "sizes", "events", "blocks", "elements", "parts"),
@@ -88,6 +90,15 @@ def risks() -> str:
     """Print which scores a level of risk matches."""
     scores = [f"{least}–{most}" if least < most else f"{least}" for least, most in RISKS.values()]
     return _table(["level", *RISKS], [["scores", *scores]])
+
+
+def risk_rules() -> str:
+    """Print what says how risky something is where nobody does."""
+    rows = []
+    for number, rule in enumerate(PUBLISHED, 1):
+        of = "resource" if rule.resource else "permission"
+        rows.append([f"{number}", f"`{rule.where}`", of, f"{rule.resource or rule.permission}"])
+    return _table(["", "where", "of the", "risk"], rows)
 
 
 WRONG = (
@@ -182,6 +193,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "words": words,
     "fields": fields,
     "risks": risks,
+    "risk_rules": risk_rules,
     "errors": errors,
     "sentences": sentences,
     "filters": filters,

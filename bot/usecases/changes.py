@@ -29,6 +29,7 @@ def changes(before: Known, after: Known) -> list[str]:
         "people": _numbers(_people(before), _people(after)),
         "groups": _numbers(before.company.directory.groups, after.company.directory.groups),
         "administrators": _names(_admins(before), _admins(after)),
+        "risks": "changed" if before.company.risks != after.company.risks else "",
         "integrations": _names(_systems(before), _systems(after)),
         "flows": _names(_flows(before), _flows(after)),
         "on call": _names(_schedules(before), _schedules(after)),

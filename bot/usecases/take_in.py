@@ -12,8 +12,9 @@ from engine.directory import PersonId
 from engine.intake import TooMuchError
 from engine.succession import Succession, as_known, known_as
 from manifests import Manifests
-from storage import servers, sets, succession, sync
+from storage import jobs, servers, sets, succession, sync
 from storage.database import Write
+from storage.jobs import JobKind
 from storage.sets import SetAge
 
 
@@ -49,6 +50,7 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         sync.schedules(tx, schedules, now)
         sync.failing(tx, (), now)
+        _rate(tx, listed, now)
         if digest:
             sets.applied(tx, digest, now)
         sync.end(tx)
@@ -97,6 +99,13 @@ def wake(services: Services) -> None:
     """Have what depends on people look again, where an intake that woke nobody was broken off."""
     while services.transaction(sync.wake):
         pass
+
+
+def _rate(tx: Write, listed: Manifests, now: datetime) -> None:
+    """Store what is said of risks; where it is something else, all is discovered and rated anew."""
+    if sync.risks(tx, listed.risks, now):
+        for system in listed.integrations:
+            jobs.reschedule(tx, JobKind.DISCOVER, system.id, now)
 
 
 def _patiently(step: sync.SyncStep, tx: Write) -> None:

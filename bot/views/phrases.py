@@ -13,7 +13,7 @@ from engine.approval import Case, missing
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import Quorum
-from engine.inventory import Resource
+from engine.inventory import Resource, highest_risk
 from engine.life.pending import next_tier_at
 from engine.request import (
     SYSTEM,
@@ -202,7 +202,7 @@ def why(request: AccessRequest, limit: int = 1200) -> str:
 
 
 def risk(scene: Scene) -> str:
-    return risk_of(max((e.risk for e in scene.entitlements.values()), default=5))
+    return risk_of(highest_risk(scene.entitlements.values()))
 
 
 def risk_of(score: int) -> str:

@@ -1,10 +1,11 @@
 """A query as a tree: conditions joined by NOT, AND and OR. `str` writes it as AQL."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.aql.tokens import FIELDS, LISTS, Field, Operator, quoted
 
-__all__ = ["And", "Condition", "Not", "Or", "Query", "all_of", "any_of"]
+__all__ = ["And", "Condition", "Not", "Or", "Query", "all_of", "any_of", "conditions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,15 @@ def all_of(*parts: Query) -> Query:
 def any_of(*parts: Query) -> Query:
     """Join one or more by OR."""
     return parts[0] if len(parts) == 1 else Or(parts)
+
+
+def conditions(query: Query) -> Iterator[Condition]:
+    """Yield all conditions of a query, in the order in which they are written."""
+    match query:
+        case Condition():
+            yield query
+        case Not():
+            yield from conditions(query.part)
+        case And() | Or():
+            for part in query.parts:
+                yield from conditions(part)

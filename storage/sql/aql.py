@@ -5,7 +5,7 @@ one of the columns below. What is compared without case is stored casefolded: no
 Unicode does, and SQLite's LIKE folds what it should not.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from engine.aql.query import And, Condition, Not, Or, Query
+from engine.aql.query import And, Condition, Not, Or, Query, conditions
 from engine.aql.tokens import FIELDS, NEGATIVE, SCORES, Compared, Field, Operator
 from engine.inventory import ResourceStatus
 from engine.request import LARGEST_ID
@@ -53,19 +53,8 @@ def selected(query: Query, dialect: str) -> Sql:
 
     It is asked of `EntitlementRow` joined with its `ResourceRow`, and is never NULL.
     """
-    tags = sum(condition.field in _RESOURCE_TAGS for condition in _conditions(query))
+    tags = sum(condition.field in _RESOURCE_TAGS for condition in conditions(query))
     return _Writing(dialect, joined=tags <= MOST_JOINED).query(query)
-
-
-def _conditions(query: Query) -> Iterator[Condition]:
-    match query:
-        case Condition():
-            yield query
-        case Not():
-            yield from _conditions(query.part)
-        case And() | Or():
-            for part in query.parts:
-                yield from _conditions(part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from engine.alarms import Said
 from engine.directory import PersonId
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
+from engine.risk import Risks
 from storage import apply, audit, touched
-from storage.codec import load_person
+from storage.codec import dump_risks, load_person
 from storage.company import now_known_as
 from storage.database import Write
 from storage.sync.touching import THESE
@@ -39,6 +40,21 @@ def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None
     tx.execute(update(CompanyRow).values(admins=wanted, epoch=tx.epoch))
     touched.note(tx, Touched(admins=True))
     audit.append(tx, [(None, AuditEntry("admins_changed", SYSTEM, {"admins": wanted}))], now)
+
+
+def risks(tx: Write, said: Risks, now: datetime) -> bool:
+    """Store what administrators say of risks. False: it was so already.
+
+    What is stored of things has the risks that were said before, until they are discovered anew.
+    """
+    tx.alone()
+    wanted = dump_risks(said)
+    if tx.execute(select(col(CompanyRow.risks))).scalar_one() == wanted:
+        return False
+    tx.execute(update(CompanyRow).values(risks=wanted, epoch=tx.epoch))
+    detail = {"set": len(said.set), "rules": len(said.rules)}
+    audit.append(tx, [(None, AuditEntry("risks_changed", SYSTEM, detail))], now)
+    return True
 
 
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:

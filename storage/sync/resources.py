@@ -14,18 +14,19 @@ from sqlmodel import col
 
 from engine import discovery
 from engine.discovery import KnownResource, OtherServerError
-from engine.inventory import IntegrationId, ResourceStatus, kept
+from engine.inventory import Integration, IntegrationId, ResourceStatus, kept
 from engine.outcome import AuditEntry
 from engine.port import Discovered, DiscoveredPermission
 from engine.request import SYSTEM
+from engine.risk import Risks, rated
 from storage import audit, batch, touched
 from storage.bounds import parts
-from storage.codec import body_of
+from storage.codec import body_of, load_risks
 from storage.database import Read, Write
 from storage.sync import permissions as sync_permissions
 from storage.sync import tags
 from storage.sync.step import PAGE, SyncStep
-from storage.tables import EntitlementRow, Fact, IntegrationRow, ResourceRow
+from storage.tables import CompanyRow, EntitlementRow, Fact, IntegrationRow, ResourceRow
 from storage.touched import Touched
 from storage.types import among, together
 
@@ -72,6 +73,10 @@ _THESE_RESOURCES = (
     )
     .order_by(col(ResourceRow.id))
 )
+_SYSTEM = select(col(IntegrationRow.name), col(IntegrationRow.kind)).where(
+    col(IntegrationRow.id) == bindparam("system")
+)
+_RISKS = select(col(CompanyRow.risks))
 _THEIR_ENTITLEMENTS = (
     select(EntitlementRow)
     .where(among(col(EntitlementRow.resource_id), "ids"))
@@ -161,6 +166,10 @@ def differences(
 ) -> Discovery:
     """Compare as `compare_inventory` does, whatever server is known."""
     called = sync_permissions.known(session, integration)
+    (system,) = session.ask(_SYSTEM, {"system": integration})
+    ((said,),) = session.ask(_RISKS)
+    risks = load_risks(said) or Risks()
+    found = rated(risks, Integration(integration, *system), found, permissions)
     return Discovery(
         integration,
         server,

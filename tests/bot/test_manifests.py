@@ -27,6 +27,7 @@ from engine.flow import (
 )
 from engine.flow import Quorum as GroupJoin
 from engine.on_call import Rotation, Schedule
+from engine.risk import PUBLISHED, Risks
 from engine.window import Day, Window
 from manifests import BadManifestsError, flow_schema, load, revision_document
 from manifests.parts import NOT_YET, find_group
@@ -1539,3 +1540,66 @@ def test_the_sandbox_s_workspace_has_everybody_but_who_has_not_come_yet():
     assert [u.email for e, u in users.items() if e in people and u.email != people[e].email] == [
         "Priya@HarbourPine.example"
     ]
+
+
+# --- risks ---------------------------------------------------------------------------------------
+
+RISKS = """\
+admins: {user: ada@a.example}
+risks:
+  set:
+    - where: >
+        integration = "shop"
+        and resource_tag["env"] = "prod"
+      resource: 9
+      permission: 7
+  rules:
+    - {where: permission_name contains "admin", permission: 8}
+"""
+
+
+def test_risks_are_read(company):
+    found = company(company=RISKS).risks
+
+    (said,), (rule,) = found.set, found.rules
+    assert str(said.where) == 'integration = "shop" and resource_tag["env"] = "prod"'
+    assert (said.resource, said.permission) == (9, 7)
+    assert (rule.resource, rule.permission) == (None, 8)
+
+
+def test_without_a_word_the_published_rules_hold(company):
+    assert company().risks == Risks()
+    assert company(company=COMPANY + "risks: {set: []}\n").risks.rules == PUBLISHED
+    assert company(company=COMPANY + "risks: {rules: []}\n").risks.rules == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ('{where: resource_name = "a"}', "Say how risky that is"),
+        ('{where: resource_name = "a", resource: 11}', "At most 10"),
+        ('{where: resource_name = "a", resource: 0}', "At least 1"),
+        ("{resource: 5}", "`where` is missing"),
+        ("{where: [a], resource: 5}", "Write a query in AQL; found a list."),
+        ('{where: Resource_Name = "a", resource: 5}', "Did you mean resource_name?"),
+        ('{where: integration = "shpo", resource: 5}', "There is no integration “shpo”. Did you"),
+        ('{where: permission_name = "a", resource: 5}', "`permission_name` cannot stand here"),
+        ('{where: resource_risk_level = "low", permission: 5}', "`resource_risk_level` cannot"),
+        ('{where: resource_status = "gone", permission: 5}', "`resource_status` cannot stand here"),
+        ('{where: resource_name = "a", resource: 5, because: x}', "There is no `because` here."),
+    ],
+)
+def test_each_fault_of_a_rule_says_its_place_and_cure(faults, rule, said):
+    fine = 'resource_name = "fine"'
+    written = f"risks:\n  set:\n    - {{where: {fine}, resource: 1}}\n    - {rule}\n"
+
+    (found,) = faults(company=COMPANY + written)
+
+    assert found.startswith("company.yaml:5: risks.set[1]")
+    assert said in found
+
+
+def test_all_faults_of_all_rules_are_said_at_once(faults):
+    written = "risks:\n  rules:\n    - {where: a, resource: 1}\n    - {where: b, resource: 2}\n"
+
+    assert len(faults(company=COMPANY + written)) == 2

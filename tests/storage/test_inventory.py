@@ -6,12 +6,21 @@ import pytest
 from sqlalchemy import text, update
 from sqlmodel import col
 
+from engine.aql.parser import parse
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import PermissionId
 from engine.port import Discovered, DiscoveredPermission
+from engine.risk import Risks, Rule
 from storage import facts, schema, search, sync
 from storage.database import Database
-from storage.tables import PermissionRow, PermissionTagRow, ResourceRow, ResourceTagRow
+from storage.tables import (
+    AuditRow,
+    CompanyRow,
+    PermissionRow,
+    PermissionTagRow,
+    ResourceRow,
+    ResourceTagRow,
+)
 from tests.support.stored import PG, TABLES, WIKI, reading, table
 
 ACCOUNT = Discovered(
@@ -262,3 +271,52 @@ def test_what_the_program_before_writes_beside_this_one_is_put_right_by_a_discov
     }
     types = {r.type_key for r in stored.rows(ResourceRow) if r.integration_id == WIKI}
     assert types == {"page"}
+
+
+# --- risk ---------------------------------------------------------------------------------------
+
+RISKY = Risks(
+    set=(Rule(parse('resource_path starts_with "aws/"'), resource=10),),
+    rules=(Rule(parse('permission_name = "ADMINISTRATOR"'), permission=8),),
+)
+
+
+def say(stored, risks) -> bool:
+    return stored.write(lambda tx, _: sync.risks(tx, risks, stored.now))
+
+
+def risks_of(stored, path="aws/Straße", system=WIKI):
+    found = {p: e for (at, p), e in entitlements(stored, system).items() if at == path}
+    return {e.resource.risk for e in found.values()}, {
+        p: e.permission.risk for p, e in found.items()
+    }
+
+
+def test_what_administrators_say_of_risks_holds_from_the_next_discovery(stored):
+    unsaid = replace(ACCOUNT, risk=0, permissions={"ps-1": 0, "ps-2": 4})
+    discover(stored, unsaid, permissions=[ADMIN])
+    assert risks_of(stored) == ({7}, {"ps-1": 9, "ps-2": 4})
+
+    assert say(stored, RISKY)
+    assert not say(stored, RISKY)
+    discover(stored, unsaid, permissions=[ADMIN])
+
+    assert risks_of(stored) == ({10}, {"ps-1": 8, "ps-2": 4})
+    assert stored.company().risks == RISKY
+    assert [r.action for r in stored.rows(AuditRow)].count("risks_changed") == 1
+    assert say(stored, Risks())
+    discover(stored, unsaid, permissions=[ADMIN])
+    assert risks_of(stored) == ({7}, {"ps-1": 9, "ps-2": 4})
+
+
+def test_where_what_they_say_cannot_be_read_what_is_published_holds(stored):
+    say(stored, RISKY)
+    with stored.database.write() as tx:
+        tx.execute(update(CompanyRow).values(risks={"set": [{"where": "no query"}]}, epoch=99))
+
+    discover(stored, replace(ACCOUNT, risk=0, permissions={"ps-1": 0}), permissions=[ADMIN])
+
+    assert risks_of(stored) == ({7}, {"ps-1": 9})
+    assert stored.company().risks == Risks()
+    (finding,) = stored.database.unread.take()
+    assert "risks" in finding.sentence

@@ -67,6 +67,21 @@ def test_finished_job_runs_again_or_never(stored):
     assert [r.subject for r in stored.rows(JobRow)] == ["again"]
 
 
+def test_a_job_that_is_planned_anew_while_it_runs_runs_again(stored):
+    """What it was planned anew for, it had not seen: that waited for the next time of all."""
+    schedule(stored, "pg")
+    (job,) = claim(stored)
+    stored.pass_(MINUTE)
+    stored.write(lambda tx, _: jobs.reschedule(tx, JobKind.DISCOVER, "pg", stored.now))
+    assert claim(stored) == []
+
+    stored.write(lambda tx, _: jobs.done(tx, stored.instance, job, stored.now + HOUR))
+
+    (again,) = claim(stored)
+    stored.write(lambda tx, _: jobs.done(tx, stored.instance, again, None))
+    assert claim(stored) == stored.rows(JobRow) == []
+
+
 def test_failed_job_is_tried_with_growing_pauses(stored):
     schedule(stored, "pg")
     pauses = []

@@ -1,4 +1,5 @@
-"""The inventory as queries ask for it: what permissions are called, tags, names without case."""
+"""The inventory as queries ask for it: what permissions are called, tags, names without case; what
+administrators say of risks."""
 
 import hashlib
 
@@ -28,6 +29,7 @@ def upgrade() -> None:
     for table, columns in _KEYS.items():
         for name in columns:
             op.add_column(table, sa.Column(name, sa.String(), nullable=False, server_default=""))
+    op.add_column("company", sa.Column("risks", Json, nullable=True))
     permission = op.create_table(
         "permission",
         sa.Column("epoch", sa.Integer(), nullable=False, server_default="0"),
@@ -123,6 +125,7 @@ def _mark_of(values: list[tuple[bool, str, str]]) -> str:
 def downgrade() -> None:
     for table in ("permission_tag", "resource_tag", "permission"):
         op.drop_table(table)
+    op.drop_column("company", "risks")
     for table, columns in _KEYS.items():
         for name in columns:
             op.drop_column(table, name)
