@@ -1,7 +1,7 @@
 """What administrators are told, in words."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -108,6 +108,19 @@ def readdressed(name: str, email: str, now: Person) -> str:
         f"listed{as_who} with {now.email}. Where it is still {name}: latchkey people confirm "
         f"{now.email}; where it is somebody else: latchkey people part {now.email}"
     )
+
+
+def much_is_gone(name: str, integration: IntegrationId, paths: Sequence[str]) -> Said:
+    """Tell of a system of which much is not found any more."""
+    listed = ", ".join(paths[:MOST_NAMED])
+    more = f" and {len(paths) - MOST_NAMED} more" if len(paths) > MOST_NAMED else ""
+    sentence = (
+        f"{name} ({integration}): {len(paths)} resources are gone that were there at the last "
+        f"look: {listed}{more}. They leave the requests that wait for them, and access to them "
+        "ends. If they are there, Latchkey may not see them: latchkey doctor says what it lacks. "
+        "What it finds again can be asked for again."
+    )
+    return Said(f"gone/{integration}/{digest(paths)}", sentence)
 
 
 def other_server(name: str, integration: IntegrationId, known: str, found: str) -> str:

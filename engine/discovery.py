@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from engine import alarms
 from engine.errors import LatchkeyError
+from engine.intake import is_too_much
 from engine.inventory import IntegrationId, PermissionId, kept
 from engine.port import Discovered, DiscoveredPermission
 
@@ -34,11 +35,24 @@ class KnownResource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`other` is what was found that is new, or other than it was; `gone` are ids in the system."""
+    """`other` is what was found that is new, or other than it was; `gone` are ids in the system.
 
-    other: Sequence[Discovered]
-    gone: Sequence[str]
-    new: int
+    `came`, `went` and `changed` are the paths of what is new or there again, of what is gone, and
+    of the rest. `large`: what went is so much of what was there that somebody should look.
+    """
+
+    other: Sequence[Discovered] = ()
+    gone: Sequence[str] = ()
+    came: Sequence[str] = ()
+    went: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    large: bool = False
+
+    @property
+    def named(self) -> dict[str, Sequence[str]]:
+        """What is to be said of it, by a word; empty: nothing."""
+        said = {"new": self.came, "gone": self.went, "changed": self.changed}
+        return {word: paths for word, paths in said.items() if paths}
 
 
 def open_ones(found: Iterable[Discovered]) -> dict[str, Discovered]:
@@ -51,18 +65,30 @@ def compare(known: Iterable[KnownResource], found: Sequence[Discovered]) -> Diff
     closed = tuple(f"{item.path}/" for item in found if item.closed)
     there = open_ones(found)
     other: list[Discovered] = []
-    gone: list[str] = []
+    gone: list[KnownResource] = []
+    came: list[str] = []
+    changed: list[str] = []
+    active = 0
     new = set(there)
     for one in known:
         new.discard(one.source_id)
+        active += one.active
         item = there.get(one.source_id)
         if item is None:
             if one.active and not f"{one.path}/".startswith(closed):
-                gone.append(one.source_id)
+                gone.append(one)
         elif not one.same:
             other.append(item)
-    other += [item for item in there.values() if item.source_id in new]
-    return Difference(other, gone, len(new))
+            (changed if one.active else came).append(item.path)
+    fresh = [item for item in there.values() if item.source_id in new]
+    return Difference(
+        [*other, *fresh],
+        [one.source_id for one in gone],
+        sorted([*came, *(item.path for item in fresh)]),
+        sorted(one.path for one in gone),
+        sorted(changed),
+        is_too_much(len(gone), active),
+    )
 
 
 def compare_permissions(

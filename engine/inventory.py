@@ -20,6 +20,9 @@ SHORT = 160  # characters, which always fit into that
 class ResourceStatus(StrEnum):
     ACTIVE = "active"  # offered
     GONE = "gone"  # the last discovery did not find it any more
+    DISCONNECTED = (
+        "disconnected"  # its system is listed no more, or what is stored of it unreadable
+    )
 
 
 @dataclass(frozen=True, slots=True)

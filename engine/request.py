@@ -16,7 +16,9 @@ GrantId = NewType("GrantId", int)
 
 OPERATOR = PersonId("operator")  # whoever may use the command line; acts as an admin
 SYSTEM = PersonId("latchkey")  # a rule or the clock, as the audit names it
-NOT_GIVEN = "It was not given before the request became unreadable."  # the note of a grant
+# Notes of grants.
+NOT_GIVEN = "It was not given before the request became unreadable."
+GONE = "It is gone."  # the thing is, while access to it ran
 
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
@@ -135,6 +137,10 @@ class Grant:
 
     def ended(self, note: str = "") -> "Grant":
         return replace(self, state=GrantState.ENDED, begun=False, note=note)
+
+    def withdrawn(self, note: str) -> "Grant":
+        """Return it as over before its request is. What was begun has yet to be seen absent."""
+        return replace(self, state=GrantState.ENDED, note=note)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -38,10 +38,11 @@ def overdue(session: Read, now: datetime) -> Overdue:
         col(AuditRow.action) == "revoking",
         audit.HAS_MOMENT,
     )
-    undone = and_(col(GrantRow.state) == GrantState.REFUSED.value, col(GrantRow.begun))
+    over = [GrantState.REFUSED.value, GrantState.ENDED.value]  # before the request is
+    undone = and_(col(GrantRow.state).in_(over), col(GrantRow.begun))
     refused = select(func.min(col(AuditRow.at))).where(
         col(AuditRow.request_id).in_(select(col(GrantRow.request_id)).where(undone)),
-        col(AuditRow.action) == "refused",
+        col(AuditRow.action).in_(["refused", "gone"]),
         audit.HAS_MOMENT,
     )
     since = [session.execute(began).scalar(), session.execute(refused).scalar()]

@@ -169,6 +169,10 @@ def entitlements(
     return {id_: company.inventory[id_] for id_ in wanted if id_ in company.inventory}
 
 
+# What the last discovery has seen. The rest follows from its system, and from what can be read.
+_STORED = {ResourceStatus.ACTIVE.value, ResourceStatus.GONE.value}
+
+
 def note_lost(session: Read, ids: Iterable[EntitlementId]) -> None:
     """Have it said, once, that what requests name leads nowhere: what there was never goes."""
     for id_ in sorted(ids):
@@ -200,7 +204,7 @@ class _Row(NamedTuple):
 
     @property
     def readable(self) -> bool:
-        return fields_of(self.body) is self.body and self.status in set(ResourceStatus)
+        return fields_of(self.body) is self.body and self.status in _STORED
 
     @property
     def permission_readable(self) -> bool:
@@ -283,7 +287,7 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
             of.path,
             of.source_id,
             of.resource_risk,
-            ResourceStatus(of.status) if there else ResourceStatus.GONE,
+            ResourceStatus(of.status) if there else ResourceStatus.DISCONNECTED,
             tags_of(said, "tags"),
             str(said.get("caveat", "")),
             tags_of(said, "context"),

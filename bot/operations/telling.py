@@ -123,6 +123,8 @@ def _state(request: AccessRequest, grant: Grant) -> str:
             return f"given, all but {grant.left_out}" if grant.left_out else "given"
         case GrantState.REFUSED:
             return f"{'being undone' if grant.begun else 'not given'}{note}"
+        case GrantState.ENDED if grant.begun:
+            return f"being taken away{note}"
         case GrantState.ENDED:
             return f"{'gone' if grant.ever_begun else 'never given'}{note}"
         case _:
@@ -224,6 +226,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "escalated": lambda _, _by, body: f"Nobody had decided: tier {body.get('tier')} was asked too.",
     "admins_told": _plain("Nobody had decided: the administrators were told."),
     "dropped": _of_thing("{thing} is gone, and was left out."),
+    "gone": _of_thing("{thing} is gone: the access to it began to be taken away."),
     "standing": _standing,
     "left_out": _of_thing("{thing} was given, all but {why}."),
     "granted": _running("The access was given, {until}."),

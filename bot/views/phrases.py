@@ -133,6 +133,8 @@ def _remark(grant: Grant) -> str:
     if grant.state is GrantState.REFUSED:
         word = "being undone" if grant.begun else "not given"
         return f"⚠️ {word}: {note}" if note else f"⚠️ {word}"
+    if grant.state is GrantState.ENDED and grant.begun:
+        return f"🔄 being taken away: {note}"
     if grant.state is GrantState.ENDED:
         return f"📌 {note}" if note else ""
     if grant.standing:

@@ -96,9 +96,8 @@ def observe(
     ]
     request = request.with_(grants=grants)
     told = _refusals(request, facts, refused)
-    undone = any(
-        new.state is GrantState.REFUSED and old.begun and not new.begun for old, new in both
-    )
+    over = {GrantState.REFUSED, GrantState.ENDED}  # before the request is
+    undone = any(new.state in over and old.begun and not new.begun for old, new in both)
     parts = [new for old, new in both if old.left_out != new.left_out]
     if undone or parts:
         entries = (

@@ -12,16 +12,18 @@ from engine.life.telling import (
     inactive_grantee,
     inactive_party,
     is_admin,
+    is_gone,
     is_readable,
     iso,
     name_of,
+    name_of_what,
     refusal,
     to_parties,
     too_long,
     why_gone,
 )
 from engine.outcome import AuditEntry, Card, Code, Decision, Refusal, Tell
-from engine.request import OPERATOR, SYSTEM, AccessRequest, State
+from engine.request import GONE, OPERATOR, SYSTEM, AccessRequest, GrantState, State
 
 
 def tick_active(
@@ -32,14 +34,46 @@ def tick_active(
         return revoke_all(request, facts, now, ending=State.REVOKED, by=SYSTEM, reason=reason)
     if request.ends_at is not None and now >= request.ends_at:
         return revoke_all(request, facts, now, ending=State.EXPIRED, by=SYSTEM)
-    orphaned = _orphaned(request, facts)
+    lost = _lost(request, facts)
+    request = lost.request
+    if lost.audit and not any(g.state is GrantState.HELD for g in request.grants):
+        reason = "what it gave is gone"
+        return revoke_all(
+            request, facts, now, ending=State.REVOKED, by=SYSTEM, reason=reason, told=lost
+        )
+    orphaned = (*lost.tell, *_orphaned(request, facts))
     made = sum(at <= now for at in announced_at(request))
     if made <= request.offers_made:
-        return Decision(request, orphaned)
+        return Decision(request, orphaned, lost.audit)
     request = request.with_(offers_made=made)
     offers = tuple(Tell(p, Card.OFFER, offer_key(request)) for p in request.parties)
     entry = AuditEntry("offered", SYSTEM, {"ends_at": iso(request.ends_at)})
-    return Decision(request, (*orphaned, *offers), (entry,))
+    return Decision(request, (*orphaned, *offers), (*lost.audit, entry))
+
+
+def _lost(request: AccessRequest, facts: Facts) -> Decision:
+    """End what was given of things that are gone: one of the same name is another thing.
+
+    It was given by the system's own id: it is looked for, and taken away, all the same.
+    """
+    lost = [g for g in request.grants if g.state is GrantState.HELD and is_gone(g, facts)]
+    if not lost:
+        return Decision(request)
+    ended = {g.id: g.ended(GONE) if g.standing else g.withdrawn(GONE) for g in lost}
+    named = {g.id: name_of_what(g, facts) for g in lost}
+    tells = tuple(
+        Tell(
+            p, Card.NOTICE, f"gone/{id_}", f"{request.code}: {what} is gone, and so is the access."
+        )
+        for id_, what in named.items()
+        for p in request.parties
+    )
+    entries = (AuditEntry("gone", SYSTEM, {"entitlement": g.entitlement}) for g in lost)
+    return Decision(
+        request.with_(grants=tuple(ended.get(g.id, g) for g in request.grants)),
+        (*tells, *to_parties(request, Card.REQUEST)),
+        tuple(entries),
+    )
 
 
 def _orphaned(request: AccessRequest, facts: Facts) -> tuple[Tell, ...]:

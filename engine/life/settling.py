@@ -8,7 +8,7 @@ from engine.facts import Facts
 from engine.life.offers import stale_offers
 from engine.life.telling import in_audit, iso, to_parties
 from engine.outcome import AuditEntry, Card, Decision, Refusal
-from engine.request import SYSTEM, AccessRequest, Grant, GrantState, Settled, State
+from engine.request import GONE, SYSTEM, AccessRequest, Grant, GrantState, Settled, State
 from engine.words import trimmed
 
 
@@ -50,7 +50,7 @@ def _settle_revoking(request: AccessRequest, facts: Facts, told: Decision) -> De
     request = request.with_(grants=grants)
     if any(g.open for g in grants) or request.ending is None:
         return Decision(request, told.tell, told.audit)
-    kept = [g.note for g in grants if g.state is GrantState.ENDED and g.note]
+    kept = [g.note for g in grants if g.state is GrantState.ENDED and g.note not in {"", GONE}]
     request = request.with_(state=request.ending, ending=None)
     entry = AuditEntry(request.state.value, SYSTEM, {"kept": kept} if kept else {})
     tells = (*told.tell, *to_parties(request, Card.REQUEST), *to_parties(request, Card.ENDED))
@@ -58,15 +58,13 @@ def _settle_revoking(request: AccessRequest, facts: Facts, told: Decision) -> De
 
 
 def _ended(grant: Grant, facts: Facts) -> Grant:
-    if grant.state is GrantState.ENDED:
-        return grant
-    if grant.standing:
+    over = grant.state in {GrantState.REFUSED, GrantState.ENDED}  # perhaps to another, too
+    if grant.standing and grant.state is not GrantState.ENDED:
         return grant.ended("It was there before, and stays.")
     if not grant.begun:
-        return grant if grant.state is GrantState.REFUSED else grant.ended()
+        return grant if over else grant.ended()
     if other := facts.held_elsewhere.get(grant.entitlement):
-        refused = grant.state is GrantState.REFUSED  # perhaps to the other, too
-        return grant.absent() if refused else grant.ended(f"still held under {other}")
+        return grant.absent() if over else grant.ended(f"still held under {other}")
     return grant
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from engine.directory import PersonId
 from engine.facts import Facts
 from engine.flow import MAX_REASON
+from engine.inventory import ResourceStatus
 from engine.outcome import Card, Code, Refusal, Tell
 from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, State
 from engine.words import trimmed
@@ -79,6 +80,12 @@ def why_gone(person: PersonId, facts: Facts) -> str:
         return f"What the directory says of {name_of(person, facts)} cannot be read"
     guest = found is not None and found.active
     return f"{name_of(person, facts)} is {'a guest now' if guest else 'no longer active'}"
+
+
+def is_gone(grant: Grant, facts: Facts) -> bool:
+    """Tell whether its thing was looked for and is not there any more."""
+    found = facts.entitlements.get(grant.entitlement)
+    return found is not None and found.resource.status is ResourceStatus.GONE
 
 
 def name_of_what(grant: Grant, facts: Facts) -> str:

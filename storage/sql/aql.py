@@ -127,13 +127,11 @@ def _resource(condition: Condition) -> Sql:
 
 
 def _status(condition: Condition) -> Sql:
-    """What a system has that is listed no more is gone, as is what has no status that is known."""
     here = select(col(IntegrationRow.id)).where(col(IntegrationRow.listed))
-    active = and_(
-        col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
-        _apart(col(ResourceRow.integration_id).in_(here)),
-    )
-    is_so = {ResourceStatus.ACTIVE: active, ResourceStatus.GONE: not_(active)}
+    connected = _apart(col(ResourceRow.integration_id).in_(here))
+    seen = ResourceStatus.ACTIVE, ResourceStatus.GONE
+    is_so = {s: and_(col(ResourceRow.status) == s.value, connected) for s in seen}
+    is_so[ResourceStatus.DISCONNECTED] = not_(or_(*is_so.values()))
     asked = {value.casefold() for value in condition.values}
     return or_(false(), *(sql for status, sql in is_so.items() if status in asked))
 

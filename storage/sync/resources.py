@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Text, bindparam, cast, select
 from sqlmodel import col
 
-from engine import discovery
+from engine import alarms, discovery
 from engine.discovery import KnownResource, OtherServerError
 from engine.inventory import Integration, IntegrationId, ResourceStatus, kept
 from engine.outcome import AuditEntry
@@ -25,6 +25,7 @@ from storage.codec import body_of, load_risks
 from storage.database import Read, Write
 from storage.sync import permissions as sync_permissions
 from storage.sync import tags
+from storage.sync.administration import tell_admins
 from storage.sync.step import PAGE, SyncStep
 from storage.tables import CompanyRow, EntitlementRow, Fact, IntegrationRow, ResourceRow
 from storage.touched import Touched
@@ -32,6 +33,7 @@ from storage.types import among, together
 
 GONE_AT_ONCE = 100  # resources
 ROWS_AT_ONCE = 200  # resources, what can be had on them, and their tags
+NAMED = 10  # of what came, went and changed, each
 OWNER_TAG = "owner"  # says whose a resource is, where its system does not
 _APART, _OF = "\x1e", "\x1f"  # permissions; a permission and its risk
 _OFFERED = (
@@ -246,13 +248,24 @@ def _take_in_resources(
         one.epoch = tx.epoch
     tx.flush()
     touched.note(tx, Touched(resources=lost))
-    if last and (taken.of.new or taken.of.gone):
-        detail = {
-            "integration": system,
-            "new": taken.of.new,
-            "gone": len(taken.of.gone),
-        }
-        audit.append(tx, [(None, AuditEntry("discovered", SYSTEM, detail))], now)
+    if last:
+        _report(tx, taken, row.name, now)
+
+
+def _report(tx: Write, taken: Discovery, name: str, now: datetime) -> None:
+    """Say what came, went and changed: how much, and the first of it by its path."""
+    said = taken.of.named
+    if not said and not taken.permissions:
+        return
+    counted: dict[str, object] = {word: len(paths) for word, paths in said.items()}
+    if taken.permissions:
+        counted["permissions"] = len(taken.permissions)
+    first = {word: list(paths[:NAMED]) for word, paths in said.items()}
+    detail = {"integration": taken.integration, **counted, "first": first}
+    audit.append(tx, [(None, AuditEntry("discovered", SYSTEM, detail))], now)
+    if taken.of.large:
+        alarm = alarms.much_is_gone(name, taken.integration, taken.of.went)
+        tell_admins(tx, alarm.key, alarm.sentence, now)
 
 
 def _store_resources(

@@ -29,7 +29,7 @@ def known(item, *, active=True, same=True) -> KnownResource:
 
 
 def test_the_same_again_is_no_difference():
-    assert compare([known(ORDERS), known(BILLS)], [BILLS, ORDERS]) == Difference([], [], 0)
+    assert compare([known(ORDERS), known(BILLS)], [BILLS, ORDERS]) == Difference([], [], [], [], [])
 
 
 def test_what_is_not_found_is_gone_once():
@@ -40,7 +40,7 @@ def test_what_is_not_found_is_gone_once():
 def test_what_is_other_than_it_was_is_stored_and_only_what_is_new_is_counted_so():
     found = compare([known(ORDERS, same=False)], [BILLS, ORDERS])
 
-    assert (found.other, found.new) == ([ORDERS, BILLS], 1)
+    assert (found.other, found.came) == ([ORDERS, BILLS], [BILLS.path])
 
 
 def test_what_could_not_be_looked_into_stays_and_all_below_it():
@@ -101,11 +101,36 @@ def test_each_thing_is_stored_gone_or_as_it_was(before, found):
     seen = compare([known(i, same=there.get(i.source_id) == i) for i in stored.values()], found)
 
     assert {i.source_id for i in seen.other}.isdisjoint(seen.gone)
-    assert seen.new == len(there.keys() - stored.keys())
+    assert len(seen.came) == len(there.keys() - stored.keys())
+    assert len(seen.came) + len(seen.changed) == len(seen.other)
+    assert len(seen.went) == len(seen.gone)
     after = {i: KnownResource(i, stored[i].path, i not in seen.gone, same=True) for i in stored}
     after |= {i.source_id: known(i) for i in seen.other}
-    assert compare(after.values(), found) == Difference([], [], 0)
+    assert compare(after.values(), found).named == {}
     assert all(after[i].active for i in there)
+
+
+def test_what_came_went_and_changed_is_named_by_its_path():
+    back, renamed = replace(BILLS, source_id="3"), replace(ORDERS, path="shop.Orders")
+    before = [known(ORDERS, same=False), known(BILLS), known(back, active=False, same=False)]
+
+    found = compare(before, [renamed, back, replace(ORDERS, path="new", source_id="9")])
+
+    assert found.named == {
+        "new": [BILLS.path, "new"],
+        "gone": [BILLS.path],
+        "changed": ["shop.Orders"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("there", "gone", "large"), [(100, 6, True), (100, 5, False), (120, 6, False), (6, 6, True)]
+)
+def test_much_is_gone_where_more_than_five_are_and_more_than_one_in_twenty(there, gone, large):
+    before = [known(replace(ORDERS, source_id=str(n), path=f"t{n}")) for n in range(there)]
+    left = [replace(ORDERS, source_id=str(n), path=f"t{n}") for n in range(gone, there)]
+
+    assert compare(before, left).large is large
 
 
 def test_another_server_is_said_with_what_both_are_called():

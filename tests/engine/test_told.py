@@ -30,6 +30,7 @@ from engine.commands import (
     Verify,
 )
 from engine.flow import ApprovalRule, Escalation, Extension
+from engine.inventory import ResourceStatus
 from engine.outcome import AuditEntry, Decision, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
@@ -851,6 +852,46 @@ Ann keeps the access until its end.
         abe, ada: alarm orphaned: Eve is no longer active, and had asked for AX-KRXN. \
 Ann keeps the access until its end.
         """,
+    ),
+    "one thing of two is gone while access runs": (
+        lambda: first_is_gone(two(State.ACTIVE)),
+        Tick(),
+        """
+        active
+        grant 0: ended begun (It is gone.)
+        eve, ann: notice gone/0: AX-KRXN: read on orders/t1 is gone, and so is the access.
+        eve, ann: request
+        audit: latchkey gone; entitlement 1
+        """,
+    ),
+    "the access to what is gone is seen gone": (
+        lambda: after(first_is_gone(two(State.ACTIVE)), Tick()),
+        seen(ABSENT, HELD),
+        """
+        active
+        grant 0: ended (It is gone.)
+        eve, ann: request
+        ben, cat: approval, if there
+        """,
+    ),
+    "all that it gave is gone": (
+        lambda: first_is_gone(at(State.ACTIVE)),
+        Tick(),
+        """
+        revoking
+        grant 0: ended begun (It is gone.)
+        eve, ann: notice gone/0: AX-KRXN: read on orders/t1 is gone, and so is the access.
+        eve, ann: request
+        audit: latchkey gone; entitlement 1
+        audit: latchkey revoking; ending revoked; reason what it gave is gone
+        """,
+    ),
+    "its system is listed no more": (
+        lambda: knowing(
+            at(State.ACTIVE), entitlements={1: entitlement(1, status=ResourceStatus.DISCONNECTED)}
+        ),
+        Tick(),
+        "nothing",
     ),
     "there is nothing new to give": (lambda: at(State.ACTIVE), Attempt(), "nothing"),
     "the rest is about to be given": (

@@ -154,16 +154,18 @@ def test_what_sql_finds(stored, text, expected):
     assert paths(stored, mine) == expected
 
 
-def test_what_is_gone_and_what_a_system_has_that_is_listed_no_more_has_no_other_status(stored):
+def test_what_is_gone_and_what_a_system_has_that_is_listed_no_more_have_each_one_status(stored):
     take_in(stored, {PG: "P", WIKI: "W"}, THINGS[:2])
     take_in(stored, {PG: "P"}, THINGS[1:2])
     here = 'resource_type = "table" and resource_source_id in ("Db.Orders", "db.orders")'
 
     assert paths(stored, f'{here} and resource_status = "active"') == ["read shop/STRASSE"]
-    assert paths(stored, f'{here} and resource_status = "gone"') == sorted(
-        ["read shop/Orders_50%", "write shop/Orders_50%"] * 2 + ["read shop/STRASSE"]
-    )
-    assert len(paths(stored, f'{here} and resource_status in ("Active", "gone")')) == 6
+    gone = ["read shop/Orders_50%", "write shop/Orders_50%"]
+    assert paths(stored, f'{here} and resource_status = "gone"') == gone
+    all_ = sorted([*gone, "read shop/STRASSE"])
+    assert paths(stored, f'{here} and resource_status = "DISCONNECTED"') == all_
+    assert len(paths(stored, f'{here} and resource_status in ("Active", "gone")')) == 3
+    assert len(paths(stored, f'{here} and resource_status != "active"')) == 5
     assert paths(stored, f'{here} and resource_status = "odd"') == []
 
 

@@ -171,7 +171,13 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     ),
     "a system has something new, and something is gone": (
         by_sync(sync.inventory, WIKI, [PAGES[0], table("plans"), table("notes")]),
-        [(SYSTEM, "discovered", {"integration": WIKI, "new": 2, "gone": 1})],
+        [(SYSTEM, "discovered", {
+                    "integration": WIKI,
+                    "new": 2,
+                    "gone": 1,
+                    "first": {"new": ["notes", "plans"], "gone": ["runbook"]},
+                    "permissions": 2,
+                })],
     ),
     "another server is accepted": (
         accept_server,

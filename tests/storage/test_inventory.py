@@ -9,19 +9,22 @@ from sqlmodel import col
 from engine.aql.parser import parse
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import PermissionId
+from engine.outcome import Card
 from engine.port import Discovered, DiscoveredPermission
+from engine.request import State
 from engine.risk import Risks, Rule
 from storage import facts, schema, search, sync
 from storage.database import Database
 from storage.tables import (
     AuditRow,
     CompanyRow,
+    MessageRow,
     PermissionRow,
     PermissionTagRow,
     ResourceRow,
     ResourceTagRow,
 )
-from tests.support.stored import PG, TABLES, WIKI, reading, table
+from tests.support.stored import BOB, PG, TABLES, WIKI, WRITING, reading, table
 
 ACCOUNT = Discovered(
     "Account",
@@ -320,3 +323,146 @@ def test_where_what_they_say_cannot_be_read_what_is_published_holds(stored):
     assert stored.company().risks == Risks()
     (finding,) = stored.database.unread.take()
     assert "risks" in finding.sentence
+
+
+# --- what came, went and changed ----------------------------------------------------------------
+
+
+def reports(stored):
+    rows = sorted(stored.rows(AuditRow), key=lambda r: r.seq)
+    return [r.body for r in rows if r.action == "discovered"]
+
+
+def alarms(stored) -> list[str]:
+    return [r.detail for r in stored.rows(MessageRow) if r.kind == Card.ALARM]
+
+
+def test_what_a_sync_found_is_reported_with_counts_and_first_names(stored):
+    before = len(reports(stored))
+    orders, customers, ledger = TABLES
+    many = [table(f"many.t{n:02}") for n in range(12)]
+
+    discover(stored, replace(orders, risk=9), customers, *many, system=PG)
+
+    (said,) = reports(stored)[before:]
+    assert said == {
+        "integration": PG,
+        "new": 12,
+        "gone": 1,
+        "changed": 1,
+        "first": {
+            "new": [f"many.t{n:02}" for n in range(10)],
+            "gone": [ledger.path],
+            "changed": [orders.path],
+        },
+    }
+    assert alarms(stored) == []
+
+
+def test_permissions_that_are_called_otherwise_are_reported(stored):
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+    discover(stored, ACCOUNT, permissions=[replace(ADMIN, name="Owner")])
+
+    assert reports(stored)[-1] == {"integration": WIKI, "permissions": 1, "first": {}}
+
+
+def test_where_much_is_gone_the_administrators_are_told_once(stored):
+    """A login that had lost its rights found nothing, and everybody's access was gone unsaid."""
+    many = [table(f"many.t{n:02}") for n in range(30)]
+    discover(stored, *TABLES, *many, system=PG)
+    assert alarms(stored) == []
+
+    for _ in range(2):
+        discover(stored, *TABLES, *many[6:], system=PG)
+
+    (said,) = alarms(stored)
+    assert "Production" in said
+    assert "6 resources are gone" in said
+    assert "many.t00, many.t01" in said
+
+
+def test_what_comes_back_is_reported_as_new(stored):
+    discover(stored, *TABLES[1:], system=PG)
+    discover(stored, *TABLES, system=PG)
+
+    assert [(r.get("new"), r.get("gone")) for r in reports(stored)[-2:]] == [(None, 1), (1, None)]
+
+
+# --- what goes away -----------------------------------------------------------------------------
+
+
+def test_access_to_what_is_gone_ends_as_gone_and_the_rest_runs_on(stored):
+    """It was called active until its end, and whoever made a thing of that name gave it to them."""
+    request = stored.submit("read on shop.orders", "read on shop.customers")
+    stored.converge()
+
+    discover(stored, *TABLES[1:], system=PG)
+    stored.tick()
+    now = stored.again(request)
+    assert (now.state, [g.state for g in now.grants]) == (State.ACTIVE, ["ended", "held"])
+    assert now.grants[0].begun  # nobody has seen yet that the access is gone
+
+    stored.converge()
+    now = stored.again(request)
+    assert (now.state, [g.begun for g in now.grants]) == (State.ACTIVE, [False, True])
+    assert {str(t) for held in stored.systems[PG].held.values() for t in held} == {
+        "read on shop.customers"
+    }
+    told = [r.detail for r in stored.rows(MessageRow) if r.kind == Card.NOTICE]
+    assert told == [f"{now.code}: read on shop.orders is gone, and so is the access."]
+
+
+def test_a_request_of_which_all_is_gone_is_revoked(stored):
+    request = stored.submit()
+    stored.converge()
+
+    discover(stored, *TABLES[1:], system=PG)
+    stored.tick()
+    assert stored.again(request).state is State.REVOKING
+    stored.converge()
+
+    now = stored.again(request)
+    assert (now.state, now.ended.reason) == (State.REVOKED, "what it gave is gone")
+    assert [(g.state, g.note) for g in now.grants] == [("ended", "It is gone.")]
+
+
+def test_a_new_thing_under_an_old_name_is_given_to_nobody_who_had_the_old_one(stored):
+    """F19: what was approved for one thing would have been another's."""
+    running, waits = stored.submit(), stored.submit("write on shop.orders", flow=WRITING)
+    stored.converge()
+
+    discover(stored, *TABLES[1:], table("shop.orders", source="id:2"), system=PG)
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(running).state is State.REVOKED
+    assert stored.again(waits).state is State.CANCELLED
+    assert set().union(*stored.systems[PG].held.values()) == set()
+    new = stored.entitlement("read on shop.orders")
+    assert new.id not in {g.entitlement for r in (running, waits) for g in r.grants}
+    again = stored.submit()
+    stored.converge()
+    assert stored.again(again).state is State.ACTIVE
+
+
+def test_a_permission_that_is_offered_no_more_leaves_what_waits_and_what_runs_runs_on(stored):
+    running = stored.submit("write on shop.orders", flow=WRITING)
+    stored.approve(running)
+    stored.converge()
+    waits = stored.submit("write on shop.orders", flow=WRITING, by=BOB)
+
+    discover(stored, replace(TABLES[0], permissions={"read": 3}), *TABLES[1:], system=PG)
+    stored.tick()
+
+    assert stored.again(running).state is State.ACTIVE
+    assert stored.again(waits).state is State.CANCELLED
+
+
+def test_access_in_a_system_that_is_listed_no_more_runs_to_its_end(stored):
+    running = stored.submit()
+    stored.converge()
+
+    stored.write(lambda tx, _: sync.integrations(tx, [(WIKI, "Wiki", "memory", {})], stored.now))
+    stored.tick()
+
+    assert stored.again(running).state is State.ACTIVE
