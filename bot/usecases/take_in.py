@@ -12,9 +12,8 @@ from engine.directory import PersonId
 from engine.intake import TooMuchError
 from engine.succession import Succession, as_known, known_as
 from manifests import Manifests
-from storage import jobs, servers, sets, succession, sync
+from storage import servers, sets, succession, sync
 from storage.database import Write
-from storage.jobs import JobKind
 from storage.sets import SetAge
 
 
@@ -50,7 +49,6 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
         sync.administrators(tx, [ids.get(admin, admin) for admin in listed.admins], now)
         sync.schedules(tx, schedules, now)
         sync.failing(tx, (), now)
-        _rate(tx, listed, now)
         if digest:
             sets.applied(tx, digest, now)
         sync.end(tx)
@@ -65,6 +63,7 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             left = there.steps(now, whole=False) if there.differs else []
             left += sync.flow_steps(session, flows, now)
             left += sync.integration_steps(session, systems, now)
+            left += sync.risk_steps(session, listed.risks, [of[0] for of in systems], now)
         for step in left:
             services.transaction(partial(_patiently, step))
         if not left and services.transaction(partial(the_rest, known=known)):
@@ -99,13 +98,6 @@ def wake(services: Services) -> None:
     """Have what depends on people look again, where an intake that woke nobody was broken off."""
     while services.transaction(sync.wake):
         pass
-
-
-def _rate(tx: Write, listed: Manifests, now: datetime) -> None:
-    """Store what is said of risks; where it is something else, all is discovered and rated anew."""
-    if sync.risks(tx, listed.risks, now):
-        for system in listed.integrations:
-            jobs.reschedule(tx, JobKind.DISCOVER, system.id, now)
 
 
 def _patiently(step: sync.SyncStep, tx: Write) -> None:

@@ -5,7 +5,7 @@ wake in the same transaction.
 """
 
 from storage.sync.access_flows import FLOWS_AT_ONCE, flow_steps, flows
-from storage.sync.administration import administrators, pause, risks, tell_admins
+from storage.sync.administration import administrators, pause, risk_steps, risks, tell_admins
 from storage.sync.directory import (
     AT_ONCE,
     GROUPS_AT_ONCE,
@@ -74,6 +74,7 @@ __all__ = [
     "people",
     "place",
     "regrade",
+    "risk_steps",
     "risks",
     "schedules",
     "server_of",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import select, update
 from sqlmodel import col
@@ -11,10 +12,13 @@ from engine.directory import PersonId
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from engine.risk import Risks
-from storage import apply, audit, touched
+from storage import apply, audit, jobs, touched
+from storage.bounds import parts
 from storage.codec import dump_risks, load_person
 from storage.company import now_known_as
-from storage.database import Write
+from storage.database import Read, Write
+from storage.jobs import JobKind
+from storage.sync.step import SyncStep
 from storage.sync.touching import THESE
 from storage.tables import CompanyRow
 from storage.touched import Touched
@@ -42,19 +46,35 @@ def administrators(tx: Write, admins: Iterable[PersonId], now: datetime) -> None
     audit.append(tx, [(None, AuditEntry("admins_changed", SYSTEM, {"admins": wanted}))], now)
 
 
-def risks(tx: Write, said: Risks, now: datetime) -> bool:
-    """Store what administrators say of risks. False: it was so already.
+def risks(tx: Write, said: Risks, now: datetime) -> None:
+    """Store what administrators say of risks.
 
     What is stored of things has the risks that were said before, until they are discovered anew.
     """
     tx.alone()
-    wanted = dump_risks(said)
-    if tx.execute(select(col(CompanyRow.risks))).scalar_one() == wanted:
-        return False
-    tx.execute(update(CompanyRow).values(risks=wanted, epoch=tx.epoch))
-    detail = {"set": len(said.set), "rules": len(said.rules)}
-    audit.append(tx, [(None, AuditEntry("risks_changed", SYSTEM, detail))], now)
-    return True
+    if not _is_said(tx, said):
+        tx.execute(update(CompanyRow).values(risks=dump_risks(said), epoch=tx.epoch))
+        detail = {"set": len(said.set), "rules": len(said.rules)}
+        audit.append(tx, [(None, AuditEntry("risks_changed", SYSTEM, detail))], now)
+
+
+def risk_steps(session: Read, said: Risks, systems: Iterable[str], now: datetime) -> list[SyncStep]:
+    """Compare what administrators say of risks with what is known; return what to do.
+
+    Where it is something else, all systems are to be discovered anew.
+    """
+    if _is_said(session, said):
+        return []
+    anew = (
+        partial(jobs.reschedule_each, kind=JobKind.DISCOVER, subjects=some, at=now)
+        for some in parts(systems)
+    )
+    return [partial(risks, said=said, now=now), *anew]
+
+
+def _is_said(session: Read, said: Risks) -> bool:
+    stored = session.execute(select(col(CompanyRow.risks))).scalar_one()
+    return bool(stored == dump_risks(said))
 
 
 def pause(tx: Write, by: PersonId, now: datetime, *, paused: bool) -> bool:
