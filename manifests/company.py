@@ -1,4 +1,6 @@
-"""Reads the folder: people, company, integrations, on_call and flows, .yaml, or flows/*.yaml."""
+"""Reads the folder: people, company, on_call and integrations .yaml, with what the last names in
+inventory/, and flows.yaml or flows/*.yaml.
+"""
 
 import re
 import unicodedata
@@ -36,7 +38,9 @@ from engine.request import OPERATOR, SYSTEM
 from engine.risk import Risks
 from manifests.conditions import RESERVED, Administrators
 from manifests.flows import FlowDocument
+from manifests.kind import Kind
 from manifests.kinds import KINDS
+from manifests.listings import FOLDER, SUFFIXES
 from manifests.marked_yaml import Document, DocumentFault, Place, read
 from manifests.on_call import ScheduleDocument
 from manifests.parts import (
@@ -112,7 +116,10 @@ def load(folder: Path) -> Manifests:
 
 def files(folder: Path) -> list[str]:
     """Name all files that `load` reads there, whether they are there or not. Raises OSError."""
-    return [PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml", *_flow_files(folder)]
+    listings = sorted(path for path in (folder / FOLDER).glob("*") if path.suffix in SUFFIXES)
+    named = [f"{FOLDER}/{path.name}" for path in listings]
+    company = [PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml"]
+    return [*company, *named, *_flow_files(folder)]
 
 
 def _flow_files(folder: Path) -> list[str]:
@@ -136,7 +143,7 @@ def _load(folder: Path) -> Manifests:
     integrations = reading.integrations()
     house = Vocabulary(
         directory.answering(schedules, {}),
-        {i.id: KINDS[i.kind] for i in integrations},
+        reading.kinds,
         people_known=people_known,
         systems_known=len(reading.faults) == faults,
         schedules_known=schedules_known,
@@ -254,7 +261,7 @@ def _document(settings: object) -> type[IntegrationDocument]:
     return create_model("IntegrationDocument", __base__=IntegrationDocument, **fields)
 
 
-_DOCUMENTS = {name: _document(kind.settings) for name, kind in KINDS.items()}
+_DOCUMENTS = {name: _document(kind.written or kind.settings) for name, kind in KINDS.items()}
 # Where there is one kind, it is meant; of several no other can judge the settings.
 _OF_NO_KIND = next(iter(_DOCUMENTS.values())) if len(_DOCUMENTS) == 1 else _document(Any)
 
@@ -307,6 +314,7 @@ class _Reading:
     folder: Path
     faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
     groups: dict[GroupId, Group] = field(default_factory=dict[GroupId, Group])
+    kinds: dict[str, Kind] = field(default_factory=dict[str, Kind])  # by a system's id
 
     def people(self) -> tuple[Person, ...]:
         listed: list[_Listed] = []
@@ -352,10 +360,21 @@ class _Reading:
                     continue
                 self._once(document, (*place, "id"), item.id, ids)
                 self._once(document, (*place, "name"), item.name, names)
-                settings = item.settings.model_dump(exclude_none=True)
                 id_ = IntegrationId(item.id)
+                settings = self._settings(id_, item)
                 found.append(IntegrationManifest(id_, item.name, item.kind, settings))
         return tuple(found)
+
+    def _settings(self, id_: IntegrationId, item: IntegrationDocument) -> dict[str, Any]:
+        """Return the settings of a system, and take in what can be had there."""
+        kind = KINDS[item.kind]
+        self.kinds[id_] = kind
+        if kind.find is None:
+            return item.settings.model_dump(exclude_none=True)
+        listed = kind.find(self.folder, item.settings)
+        self.faults += listed.faults
+        self.kinds[id_] = replace(kind, types=listed.types, permissions=listed.permissions)
+        return listed.settings
 
     def company(self, house: Vocabulary) -> tuple[frozenset[PersonId], Risks]:
         """Return who administers, and what they say of risks: of several documents the last."""

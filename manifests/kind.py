@@ -1,10 +1,28 @@
 """What is known of a kind of system before one is connected."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["Kind"]
+from manifests.marked_yaml import DocumentFault
+
+__all__ = ["FoundSettings", "Kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSettings:
+    """The settings of one system that stand in files of their own, and what can be had there.
+
+    With `faults`, the rest is not whole.
+    """
+
+    settings: dict[str, Any]
+    types: frozenset[str]
+    permissions: frozenset[str]
+    faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +34,9 @@ class Kind:
     gets what returns them. `types` and `permissions` are those that it may discover. `page` of
     docs/ says which rights it needs and how access ends. What `latchkey doctor` looks at, the
     connector knows (`check`).
+
+    Where settings stand in files of their own, manifests say what is `written`, and `find` reads
+    them: given the folder of the manifests, and what is written.
     """
 
     connector: str
@@ -24,3 +45,5 @@ class Kind:
     types: frozenset[str]
     permissions: frozenset[str]
     page: str
+    written: type[BaseModel] | None = None
+    find: Callable[[Path, Any], FoundSettings] | None = None

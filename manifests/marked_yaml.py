@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-__all__ = ["Document", "DocumentFault", "Place", "content", "read"]
+__all__ = ["Document", "DocumentFault", "Place", "content", "is_clean", "read", "read_text"]
 
 Place = tuple[str | int, ...]
 
@@ -69,7 +69,7 @@ class Document:
 
 def read(path: Path, name: str) -> tuple[list[Document], list[DocumentFault]]:
     """Return the file's documents and all that is wrong with them. Raises nothing."""
-    text = _text(path, name)
+    text = read_text(path, name)
     if isinstance(text, DocumentFault):
         return [], [text]
     try:
@@ -127,7 +127,8 @@ def content(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _text(path: Path, name: str) -> str | DocumentFault:
+def read_text(path: Path, name: str) -> str | DocumentFault:
+    """Return what a file says, or what is wrong with it as a whole. Raises nothing."""
     try:
         raw = content(path)
     except FileNotFoundError:
@@ -232,14 +233,18 @@ class _Reading:
         return None if node.tag == _NULL or not self._clean(node, place) else str(node.value)
 
     def _clean(self, node: yaml.ScalarNode, place: Place) -> bool:
-        """Refuse what neither a database nor Slack could keep: NUL, lone surrogates, …"""
-        if all(c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"} for c in node.value):
+        if is_clean(node.value):
             return True
         self._add(node, place, "A control character stands in this text. Take it out.")
         return False
 
     def _add(self, node: yaml.Node, place: Place, sentence: str) -> None:
         self.faults.append(DocumentFault(self.file, node.start_mark.line + 1, place, sentence))
+
+
+def is_clean(text: str) -> bool:
+    """Tell whether a database and Slack could keep it: no NUL, no lone surrogates, …"""
+    return all(c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"} for c in text)
 
 
 def _short(text: str) -> str:

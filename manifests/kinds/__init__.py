@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from manifests.kind import Kind
-from manifests.kinds import postgresql
+from manifests.kinds import file, postgresql
 
 __all__ = ["KINDS"]
 
-KINDS: Mapping[str, Kind] = {"postgresql": postgresql.KIND}
+KINDS: Mapping[str, Kind] = {"postgresql": postgresql.KIND, "file": file.KIND}

@@ -213,8 +213,9 @@ def test_all_that_is_said_of_a_kind_is_there(name):
     assert set(kind.secrets) <= settings
     assert kind.connector.partition(":")[0] in _PROTECTED
     assert (DOCS / kind.page).is_file()
-    assert kind.types
-    assert kind.permissions
+    assert kind.types or kind.find
+    assert kind.permissions or kind.find
+    assert (kind.written is None) is (kind.find is None)
 
 
 # --- following the database ----------------------------------------------------------------------

@@ -632,7 +632,7 @@ def test_a_fault_in_the_company(faults, text, fault):
     [
         (
             {"kind": "oracle"},
-            "integrations.yaml:4: integrations[0].kind: Write 'postgresql'; found “oracle”.",
+            "integrations.yaml:4: integrations[0].kind: Write 'postgresql' or 'file'; found “oracle”.",
         ),
         (
             {"settings": "{dsn: 'postgresql://u:hunter2@db/x'}"},
@@ -1283,7 +1283,6 @@ def test_every_fault_of_every_file_is_named_at_once(faults):
         "flows[0].extension.times",
         "integrations[0].kind",
         "integrations[0].knid",
-        "integrations[0].settings.dsn",
         "people[4].statsu",
     ]
 

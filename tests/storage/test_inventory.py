@@ -7,6 +7,7 @@ from sqlalchemy import text, update
 from sqlmodel import col
 
 from engine.aql.parser import parse
+from engine.connectors.listed import NOT_GIVEN, Listed
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import PermissionId
 from engine.outcome import Card
@@ -24,7 +25,7 @@ from storage.tables import (
     ResourceRow,
     ResourceTagRow,
 )
-from tests.support.stored import BOB, PG, TABLES, WIKI, WRITING, reading, table
+from tests.support.stored import ADA, ALICE, BOB, PG, TABLES, WIKI, WRITING, reading, table
 
 ACCOUNT = Discovered(
     "Account",
@@ -466,3 +467,33 @@ def test_access_in_a_system_that_is_listed_no_more_runs_to_its_end(stored):
     stored.tick()
 
     assert stored.again(running).state is State.ACTIVE
+
+
+# --- what is only listed ------------------------------------------------------------------------
+
+
+class Called(Listed):
+    def apply(self, order, *, creates=False):
+        assert not creates
+        return super().apply(order)
+
+
+def test_what_is_only_listed_can_be_asked_for_and_is_never_called_given(stored):
+    """Who was told that they have it would have looked for it in vain."""
+    named = dict.fromkeys(("type", "name", "path", "source_id"), "plans")
+    listed = Called(installation="x", resources=[{**named, "permissions": ["edit"]}])
+    stored.systems = {**stored.systems, WIKI: listed}
+    discover(stored, *listed.discover(), permissions=listed.permissions())
+    assert "by hand" in stored.entitlement("edit on plans").resource.caveat
+
+    request = stored.submit("edit on plans", flow=WRITING)
+    stored.approve(request)
+    stored.converge()
+
+    now = stored.again(request)
+    assert (now.state, now.confirmed_at) == (State.FAILED, None)
+    assert [(g.state, g.begun, g.note) for g in now.grants] == [("refused", False, NOT_GIVEN)]
+    said = f"{now.code}: edit on plans was refused. {NOT_GIVEN}"
+    told = {(r.recipient, r.kind) for r in stored.rows(MessageRow) if NOT_GIVEN in r.detail}
+    assert told == {(ALICE, Card.NOTICE), (ADA, Card.ALARM)}
+    assert said in {r.detail.partition(" What was begun")[0] for r in stored.rows(MessageRow)}

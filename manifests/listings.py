@@ -1,0 +1,215 @@
+"""Things and permissions of a system that are listed in files: inventory/*.yaml and *.csv."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from manifests.kind import FoundSettings
+from manifests.marked_yaml import Document, DocumentFault, Place, is_clean, read, read_text
+from manifests.parts import ONE_LINE, Name, OneLine, Ours, Words, faults_of, nearest, shown
+
+__all__ = ["FOLDER", "MOST_RESOURCES", "SUFFIXES", "find"]
+
+FOLDER = "inventory"  # within that of the manifests
+SUFFIXES = frozenset({".yaml", ".csv"})
+MOST_RESOURCES = 5000  # of one system: all of them are one value in the database
+
+_Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), ONE_LINE
+]
+_Score = Annotated[int, Field(ge=1, le=10)]
+_Tags = dict[_Text, Words]
+
+
+class PermissionDocument(Ours):
+    name: Name | None = None
+    risk: _Score | None = None
+    tags: _Tags = Field(default_factory=dict[str, list[str]])
+    context: _Tags = Field(default_factory=dict[str, list[str]])
+
+
+class ResourceDocument(Ours):
+    """`path` left out is the name; `source_id`, the system's own, left out is type and path."""
+
+    type: Name
+    name: _Text
+    path: _Text | None = None
+    source_id: _Text | None = None
+    risk: _Score | None = None
+    owner: OneLine | None = None
+    permissions: Words
+    tags: _Tags = Field(default_factory=dict[str, list[str]])
+    context: _Tags = Field(default_factory=dict[str, list[str]])
+
+
+class ListingDocument(Ours):
+    """`permissions` by their ids, where there is more to say of them."""
+
+    permissions: dict[_Text, PermissionDocument | None] = Field(
+        default_factory=dict[str, PermissionDocument | None]
+    )
+    resources: list[Any] = Field(default_factory=list[Any])
+
+
+def find(folder: Path, names: list[str]) -> FoundSettings:
+    """Read the files that list one system."""
+    reading = _Reading()
+    for name in names:
+        reading.file(folder / FOLDER / name, f"{FOLDER}/{name}")
+    return reading.found()
+
+
+@dataclass(slots=True)
+class _Reading:
+    faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
+    permissions: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    used: dict[str, tuple[Document, Place]] = field(
+        default_factory=dict[str, tuple[Document, Place]]
+    )
+    places: dict[str, str] = field(default_factory=dict[str, str])
+
+    def file(self, path: Path, name: str) -> None:
+        documents, faults = read_csv(path, name) if path.suffix == ".csv" else read(path, name)
+        self.faults += faults
+        for document in documents:
+            self.document(document)
+
+    def document(self, document: Document) -> None:
+        try:
+            listed = ListingDocument.model_validate(document.data)
+        except ValidationError as error:
+            self.refuse(document, (), error, ListingDocument)
+            return
+        for id_, said in listed.permissions.items():
+            if self.once(document, ("permissions", id_), f"the permission {id_}"):
+                more = said.model_dump(exclude_defaults=True) if said else {}
+                self.permissions[id_] = {"id": id_, **more}
+        for number, item in enumerate(listed.resources):
+            self.resource(document, ("resources", number), item)
+
+    def resource(self, document: Document, place: Place, item: object) -> None:
+        try:
+            said = ResourceDocument.model_validate(item)
+        except ValidationError as error:
+            self.refuse(document, place, error, ResourceDocument)
+            return
+        path = said.path or said.name
+        source = said.source_id or f"{said.type}/{path}"
+        if self.once(document, place, f"the source id {source}"):
+            whole = said.model_dump(exclude_defaults=True) | {"path": path, "source_id": source}
+            self.resources[source] = whole
+        for at, id_ in enumerate(said.permissions):
+            self.used.setdefault(id_, (document, (*place, "permissions", at)))
+
+    def once(self, document: Document, place: Place, what: str) -> bool:
+        if what in self.places:
+            sentence = f"Here is {shown(what)} again: {self.places[what]} has it. Keep one."
+            self.faults.append(document.fault(place, sentence))
+            return False
+        self.places[what] = document.where(place)
+        return True
+
+    def refuse(
+        self, document: Document, place: Place, error: ValidationError, model: type[Ours]
+    ) -> None:
+        for at, sentence in faults_of(error, model):
+            self.faults.append(document.fault((*place, *at), sentence))
+
+    def found(self) -> FoundSettings:
+        if self.permissions:  # else they are called by their ids
+            for id_ in self.used.keys() - self.permissions.keys():
+                document, place = self.used[id_]
+                near = nearest(id_, self.permissions)
+                sentence = f"There is no permission {shown(id_)} among `permissions`. {near}"
+                self.faults.append(document.fault(place, sentence))
+        if len(self.resources) > MOST_RESOURCES:
+            sentence = (
+                f"{len(self.resources):,} resources are listed for one integration. At most "
+                f"{MOST_RESOURCES:,}: list the others under another."
+            )
+            self.faults.append(DocumentFault(FOLDER, 0, (), sentence))
+        called = {id_: one.get("name", id_) for id_, one in self.permissions.items()}
+        return FoundSettings(
+            {
+                "resources": list(self.resources.values()),
+                "permissions": list(self.permissions.values()),
+            },
+            frozenset(one["type"] for one in self.resources.values()),
+            frozenset(called.get(id_, id_) for id_ in self.used),
+            self.faults,
+        )
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+_PLAIN = ("type", "name", "path", "source_id", "risk", "owner", "permissions")
+_KEYED = {"tag": "tags", "context": "context"}  # as in tag:env
+_APART = ";"  # several values
+_SEVERAL = {"permissions", *_KEYED.values()}
+
+
+def read_csv(path: Path, name: str) -> tuple[list[Document], list[DocumentFault]]:
+    """Read a table as if it were YAML: a row for each resource, below one that names the columns.
+
+    A cell may hold several values, with `;` between them; one that is empty says nothing.
+    """
+    text = read_text(path, name)
+    if isinstance(text, DocumentFault):
+        return [], [text]
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        listed = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        sentence = f"This is no CSV: {error}. Mend the quotes of this line, or of one before it."
+        return [], [DocumentFault(name, rows.line_num, (), sentence)]
+    if not listed:
+        return [], [DocumentFault(name, 0, (), "The file is empty.")]
+    (line, head), *body = listed
+    columns = [column.strip() for column in head]
+    faults = [DocumentFault(name, line, (), sentence) for sentence in _wrong_columns(columns)]
+    for at, row in body:
+        if len(row) > len(columns):
+            said = f"{len(row)} cells stand here, under {len(columns)} columns."
+            faults.append(DocumentFault(name, at, (), said))
+        if not all(map(is_clean, row)):
+            said = "A control character stands in this row. Take it out."
+            faults.append(DocumentFault(name, at, (), said))
+    if faults:
+        return [], faults
+    lines: dict[Place, int] = {(): line}
+    lines |= {("resources", number): at for number, (at, _) in enumerate(body)}
+    resources = [_row(columns, row) for _, row in body]
+    return [Document(name, {"resources": resources}, lines)], []
+
+
+def _wrong_columns(columns: list[str]) -> Iterator[str]:
+    if len(columns) == 1 and _APART in columns[0]:
+        yield "Write commas between columns; `;` stands between several values of one cell."
+        return
+    for number, column in enumerate(columns):
+        part, colon, key = column.partition(":")
+        if column in columns[:number]:
+            yield f"The column {shown(column)} is here twice. Keep one."
+        elif not (column in _PLAIN or (colon and part in _KEYED and key)):
+            known = [*_PLAIN, "tag:KEY", "context:KEY"]
+            yield f"There is no column {shown(column)}. {nearest(column, known)}"
+
+
+def _row(columns: list[str], cells: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for column, cell in zip(columns, cells, strict=False):
+        part, _, key = column.partition(":")
+        values = [value.strip() for value in cell.split(_APART) if value.strip()]
+        if not values:
+            continue
+        if part in _KEYED:
+            found.setdefault(_KEYED[part], {})[key] = values
+        else:
+            found[part] = values if part in _SEVERAL else cell.strip()
+    return found
