@@ -38,6 +38,7 @@ class Code(StrEnum):
     NO_EXTENSION_LEFT = "no_extension_left"
     NOTHING_TO_DO = "nothing_to_do"
     UNREADABLE = "unreadable"
+    BAD_QUERY = "bad_query"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,29 @@
 """What can be had in the systems, by its names, and by a query."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, true, tuple_
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
-from engine.aql.query import Query
+from engine.aql.errors import nearest
+from engine.aql.query import Condition, Query, conditions
+from engine.aql.tokens import FIELDS, Compared, Field, Operator, quoted
 from engine.flow import Selector
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
 from storage.database import Read
 from storage.facts import ITS_PERMISSION, entitlement_query, to_entitlement
 from storage.sql import aql, targets
-from storage.tables import EntitlementRow, IntegrationRow, PermissionRow, ResourceRow
+from storage.tables import (
+    EntitlementRow,
+    IntegrationRow,
+    PermissionRow,
+    PermissionTagRow,
+    ResourceRow,
+    ResourceTagRow,
+)
 
 Offer = tuple[str, str]  # of a resource, and what can be had on it
 Names = Mapping[IntegrationId, Mapping[Offer, set[str]]]
@@ -88,6 +98,64 @@ def page(
             these = these.where(tuple_(*_ORDER) > tuple_(*place))
     found = _asked(session, these.order_by(*_ORDER).limit(limit))
     return [to_entitlement(row) for row in found]
+
+
+_VOCABULARY: Mapping[Field, Mapped[str]] = {
+    Field.INTEGRATION: col(IntegrationRow.id),
+    Field.INTEGRATION_NAME: col(IntegrationRow.name_key),
+    Field.RESOURCE_TYPE: col(ResourceRow.type_key),
+    Field.PERMISSION: col(PermissionRow.id),
+    Field.PERMISSION_NAME: col(PermissionRow.name_key),
+}
+_OF_RESOURCES = col(ResourceTagRow.context), col(ResourceTagRow.key)
+_OF_PERMISSIONS = col(PermissionTagRow.context), col(PermissionTagRow.key)
+_KEYS: Mapping[Field, tuple[Mapped[bool], Mapped[str]]] = {
+    Field.RESOURCE_TAG: _OF_RESOURCES,
+    Field.RESOURCE_CONTEXT: _OF_RESOURCES,
+    Field.PERMISSION_TAG: _OF_PERMISSIONS,
+    Field.PERMISSION_CONTEXT: _OF_PERMISSIONS,
+}
+_CONTEXT = {Field.RESOURCE_CONTEXT, Field.PERMISSION_CONTEXT}
+_WHOLE = {Operator.EQUALS, Operator.IN, Operator.NOT_EQUALS, Operator.NOT_IN}
+
+
+def unknown(session: Read, query: Query) -> list[str]:
+    """Say which words of a query nothing has, each with the nearest that something has."""
+    said = [
+        sentence
+        for condition in conditions(query)
+        for sentence in (
+            _unknown_key(session, condition)
+            if condition.field in _KEYS
+            else _unknown_values(session, condition)
+        )
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
+    column = _VOCABULARY.get(condition.field)
+    if column is None or condition.operator not in _WHOLE:
+        return
+    folded = FIELDS[condition.field].compared is Compared.WITHOUT_CASE
+    there = {str(word) for (word,) in _asked(session, select(column).distinct())}
+    for value in condition.values:
+        if (value.casefold() if folded else value) not in there:
+            yield f"Nothing has {condition.field} {quoted(value)}.{_meant(value, there)}"
+
+
+def _unknown_key(session: Read, condition: Condition) -> Iterator[str]:
+    context, key = _KEYS[condition.field]
+    here = context.is_(condition.field in _CONTEXT)
+    if not _asked(session, select(key).where(here, key == condition.key).limit(1)):
+        keys = {str(word) for (word,) in _asked(session, select(key).where(here).distinct())}
+        what = f"{condition.field}[{quoted(condition.key)}]"
+        yield f"Nothing has {what}.{_meant(condition.key, keys)}"
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    near = nearest(word, sorted(known))
+    return f" Did you mean {quoted(near)}?" if near else ""
 
 
 def _these(

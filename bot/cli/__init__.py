@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import audit, database, grants, integrations, people, requests, running, sandbox
+from bot.cli import aql, audit, database, grants, integrations, people, requests, running, sandbox
 from bot.cli.terminal import of_database, say_fault
 from bot.operations import greeting
 from bot.runtime import redaction
@@ -34,6 +34,7 @@ for name, group in {
     "resume": grants.resuming,
     "integrations": integrations.group,
     "people": people.group,
+    "aql": aql.group,
     "audit": audit.group,
     "db": database.group,
     "sandbox": sandbox.group,

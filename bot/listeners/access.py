@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from slack_bolt import Ack
 
-from bot.listeners import request
+from bot.listeners import catalog, request
 from bot.listeners.common import Body, Visitor
 from bot.listeners.table import Table
 from bot.runtime.services import Services
@@ -37,6 +37,10 @@ def _my(visitor: Visitor, body: Body, _: str) -> Message | Refusal:
     return found if isinstance(found, Refusal) else lists.my_access(found)
 
 
+def _catalog(visitor: Visitor, body: Body, rest: str) -> Message | Refusal | None:
+    return visitor.act(body, lambda p: catalog.open_catalog(visitor, p, body, rest))
+
+
 def _tasks(visitor: Visitor, body: Body, _: str) -> Message | Refusal:
     found = visitor.act(body, lambda p: look.tasks(visitor.services, p))
     return found if isinstance(found, Refusal) else lists.tasks(found)
@@ -57,6 +61,11 @@ WORDS = {
         ),
         Word("my", "what you have and what you wait for", _my),
         Word("tasks", "requests that wait for your decision", _tasks),
+        Word(
+            "catalog",
+            'what there is to have, for example `/access catalog resource_type = "table"`',
+            _catalog,
+        ),
         Word("help", "this list", _help),
     )
 }

@@ -13,14 +13,18 @@ CREDENTIALS = "credentials"
 SAVED = "credentials_saved"  # in the credentials' modal; the value is the account's id
 RESET = "credentials_reset"  # the same
 REQUEST_ACCESS = "request_access"  # opens an empty request modal
+CATALOG_NEXT = "catalog_next"  # the value is the last one shown, and its number
+CATALOG_START = "catalog_start"
 
-# modals (callback ids); private_metadata of the last two is the request's id
+# modals (callback ids); private_metadata is the query, or the request's id of the last two
+CATALOG_MODAL = "catalog"
 REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
 # for RESOURCE, DURATION, PERMISSION and FLOW (see request_modal)
+CATALOG_QUERY = "query"
 GRANTEE = "grantee"
 RESOURCE = "resource"
 PERMISSION = "permission"

@@ -86,6 +86,23 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """A page of what a query selects. `first` is the number of its first line, from 1.
+
+    `next` is the last one shown, where there are more; `everything`: of all that there is, not of
+    what may be requested. `hints` say which words of the query nothing has.
+    """
+
+    query: str
+    entitlements: Sequence[Entitlement]
+    total: int
+    first: int
+    next: EntitlementId | None
+    everything: bool
+    hints: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """The login to one system. `password` None: it is not kept any more (or not made yet).
 

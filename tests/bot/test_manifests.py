@@ -632,7 +632,10 @@ def test_a_fault_in_the_company(faults, text, fault):
     [
         (
             {"kind": "oracle"},
-            "integrations.yaml:4: integrations[0].kind: Write 'postgresql' or 'file'; found “oracle”.",
+            (
+                "integrations.yaml:4: integrations[0].kind: "
+                "Write 'postgresql' or 'file'; found “oracle”."
+            ),
         ),
         (
             {"settings": "{dsn: 'postgresql://u:hunter2@db/x'}"},

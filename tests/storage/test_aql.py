@@ -237,3 +237,33 @@ def test_what_is_withdrawn_is_not_listed(stored):
     stored.write(lambda tx, _: sync.inventory(tx, PG, [without, *rest], stored.now))
 
     assert [name for name, _ in listed(stored, asked)] == ["read shop.orders"]
+
+
+# --- words that nothing has ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('resource_type = "TABEL"', ['Nothing has resource_type "TABEL". Did you mean "table"?']),
+        ('resource_type in ("table", "VIEW")', []),
+        ('resource_type != "tables"',
+         ['Nothing has resource_type "tables". Did you mean "table"?']),
+        ('integration = "PG"', ['Nothing has integration "PG". Did you mean "pg"?']),
+        ('integration_name = "p"', []),
+        ('permission = "raed"', ['Nothing has permission "raed". Did you mean "read"?']),
+        ('permission_name = "x" and not permission_name = "x"',
+         ['Nothing has permission_name "x".']),
+        ('resource_tag["ENV"] = "prod"',
+         ['Nothing has resource_tag["ENV"]. Did you mean "env"?']),
+        ('resource_tag["env"] = "nothing"', []),
+        ('resource_context["env"] starts_with "x"', ['Nothing has resource_context["env"].']),
+        ('permission_tag["k"] contains "x"', ['Nothing has permission_tag["k"].']),
+        ('resource_name = "q" and resource_path = "q" and resource_risk_level = "low"', []),
+    ],
+)  # fmt: skip
+def test_words_that_nothing_has_are_named_with_the_nearest(stored, text, said):
+    take_in(stored, {PG: "P"}, THINGS)
+
+    with stored.database.read() as session:
+        assert inventory.unknown(session, parse(text)) == said

@@ -1,0 +1,111 @@
+"""What there is to have: what a query selects, as far as the one who asks may know of it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bot.runtime.services import Services
+from bot.usecases.console import Desk
+from bot.usecases.identity import read_as
+from bot.usecases.request import NOTHING_REQUESTABLE
+from bot.views.values import Catalog
+from engine.aql.errors import BadQueryError
+from engine.aql.parser import parse
+from engine.aql.query import Query, all_of
+from engine.directory import Person
+from engine.flow import Selector
+from engine.inventory import Entitlement, EntitlementId
+from engine.outcome import Code, Refusal
+from storage import inventory
+from storage.company import Company
+from storage.database import Read
+
+__all__ = ["PAGE", "Place", "browse", "run"]
+
+PAGE = 20
+
+_THERE = parse('resource_status = "active"')
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page begins: after this one, which was so manieth. The first begins after none."""
+
+    after: EntitlementId | None = None
+    passed: int = 0
+
+
+START = Place()
+
+
+def browse(
+    services: Services, person: Person, text: str, place: Place = START
+) -> Catalog | Refusal:
+    """Return a page of what the query selects, of what this person may request.
+
+    Administrators see everything. An empty query selects all.
+    """
+
+    def find(session: Read, company: Company, now: Person) -> Catalog | Refusal:
+        query = _read(text)
+        if isinstance(query, Refusal):
+            return query
+        if now.id in company.admins:
+            return _page(session, text, query, place)
+        flows = company.policy.usable(now, now)
+        if not flows:
+            return NOTHING_REQUESTABLE
+        within = {selector for flow in flows for selector in flow.revision.targets}
+        there = _THERE if query is None else all_of(_THERE, query)
+
+        def may_know(entitlement: Entitlement) -> bool:
+            return bool(company.policy.offering(now, now, entitlement))
+
+        found = _page(session, text, there, place, within)
+        known = [e for e in found.entitlements if may_know(e)]
+        return Catalog(
+            query=text,
+            entitlements=known,
+            total=found.total,
+            first=found.first,
+            next=found.next,
+            everything=False,
+        )
+
+    return read_as(services, person, find)
+
+
+def run(desk: Desk, text: str, place: Place = START) -> Catalog | Refusal:
+    """Return a page of what the query selects of everything, for an operator."""
+    query = _read(text)
+    if isinstance(query, Refusal):
+        return query
+    with desk.database.read() as session:
+        return _page(session, text, query, place)
+
+
+def _read(text: str) -> Query | Refusal | None:
+    try:
+        return parse(text) if text.strip() else None
+    except BadQueryError as wrong:
+        return Refusal(Code.BAD_QUERY, str(wrong), about="query")
+
+
+def _page(
+    session: Read,
+    text: str,
+    query: Query | None,
+    place: Place,
+    within: Collection[Selector] | None = None,
+) -> Catalog:
+    found = inventory.page(session, query, within, after=place.after, limit=PAGE + 1)
+    shown = found[:PAGE]
+    goes_on = shown[-1].id if len(found) > PAGE else None
+    return Catalog(
+        query=text,
+        entitlements=shown,
+        total=inventory.count(session, query, within),
+        first=place.passed + 1,
+        next=goes_on,
+        everything=within is None,
+        hints=[] if query is None or within is not None else inventory.unknown(session, query),
+    )
