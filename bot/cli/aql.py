@@ -17,7 +17,7 @@ from engine.aql.parser import MAX_LENGTH, parse
 from engine.aql.query import Query
 from engine.inventory import EntitlementId, ResourceStatus
 from engine.outcome import Refusal
-from storage.database import UNREAD
+from storage.types import UNREAD
 
 group = typer.Typer(no_args_is_help=True, help="Try queries in AQL (docs/aql.md).")
 

@@ -51,14 +51,15 @@ def browse(
             return query
         if now.id in company.admins:
             return _page(session, text, query, place)
-        flows = company.policy.usable(now, now)
+        moment = services.clock.now()
+        flows = company.policy.usable(now, now, moment)
         if not flows:
             return NOTHING_REQUESTABLE
         within = {selector for flow in flows for selector in flow.revision.targets}
         there = _THERE if query is None else all_of(_THERE, query)
 
         def may_know(entitlement: Entitlement) -> bool:
-            return bool(company.policy.offering(now, now, entitlement))
+            return bool(company.policy.offering(now, now, entitlement, moment))
 
         found = _page(session, text, there, place, within)
         known = [e for e in found.entitlements if may_know(e)]
