@@ -103,6 +103,10 @@ def kept(tags: Tags) -> dict[str, tuple[str, ...]]:
 
     A key without a value is none.
     """
+    if all(len(values) == 1 and len(values[0]) <= SHORT for values in tags.values()) and all(
+        len(key) <= SHORT for key in tags
+    ):  # so it mostly is, a million times
+        return {key: (tags[key][0],) for key in sorted(tags)}
     found: dict[str, set[str]] = {}
     for key, values in tags.items():
         if values:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from engine.aql.parser import parse
 from engine.aql.predicate import Predicate, predicate
-from engine.aql.query import Query
+from engine.aql.query import Query, conditions
 from engine.aql.tokens import Field
 from engine.inventory import (
     UNKNOWN_RISK,
@@ -43,6 +43,9 @@ OF_PERMISSIONS = OF_RESOURCES | {
     Field.PERMISSION_TAG,
     Field.PERMISSION_CONTEXT,
 }
+
+
+_OF_THE_RESOURCE = OF_RESOURCES - _OF_SYSTEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,13 @@ class _Rating:
         self._system, self._described = system, described
         self._resource = _of(risks.set, "resource"), _of(risks.rules, "resource")
         self._permission = _of(risks.set, "permission"), _of(risks.rules, "permission")
+        self._alike = not any(
+            condition.field in _OF_THE_RESOURCE
+            for rule in (*risks.set, *risks.rules)
+            if rule.permission is not None
+            for condition in conditions(rule.where)
+        )
+        self._known: dict[tuple[str, int], int] = {}
 
     def rated(self, item: Discovered) -> Discovered:
         if self._is_so(item):
@@ -157,10 +167,18 @@ class _Rating:
             item,
             risk=_said(plain, *self._resource, item.risk),
             permissions={
-                id_: _said(self._entitlement(resource, PermissionId(id_)), *self._permission, risk)
+                id_: self._of_permission(resource, PermissionId(id_), risk)
                 for id_, risk in item.permissions.items()
             },
         )
+
+    def _of_permission(self, resource: Resource, id_: PermissionId, said: int) -> int:
+        """Where no rule looks at the resource it is the same on all: there may be a million."""
+        if self._alike and (known := self._known.get((id_, said))):
+            return known
+        found = _said(self._entitlement(resource, id_), *self._permission, said)
+        self._known[id_, said] = found
+        return found
 
     def _is_so(self, item: Discovered) -> bool:
         """Tell whether the system says all, and no administrator anything: so it mostly is."""

@@ -28,10 +28,10 @@ def values_of(tags: Tags, context: Tags) -> list[Value]:
 
 
 def mark_of(tags: Tags, context: Tags) -> str:
-    """Name what can be asked for; empty: nothing."""
+    """Name what can be asked for, of tags as they are kept; empty: nothing."""
     if not tags and not context:
         return ""
-    written = repr(values_of(tags, context)).encode()
+    written = repr((tags, context)).encode()
     return hashlib.blake2b(written, digest_size=16).hexdigest()
 
 

@@ -55,6 +55,7 @@ def resource(number: int, *, risk: int = 1) -> Discovered:
         path(number),
         f"r{number}",
         permissions,
+        risk=5,
         tags=tags_of(number),
     )
 

@@ -57,6 +57,19 @@ def test_a_rule_that_says_nothing_of_permissions_leaves_them_to_the_next():
     assert of(PLAIN, rules) == (9, {"use": 5})
 
 
+def test_a_permission_may_be_riskier_on_one_thing_than_on_another():
+    """What was said of the first thing was said of all that had the same permission."""
+    asked = Risks(rules=(rule('resource_name = "thing"', permission=9),))
+    other = replace(PLAIN, name="other", source_id="2")
+
+    one, two = rated(asked, SYSTEM, [PLAIN, other])
+
+    assert (one.permissions, two.permissions) == ({"use": 9}, {"use": 5})
+    more = replace(PLAIN, permissions={"admin": 0, "use": 7})
+    three, four = rated(Risks(), SYSTEM, [more, other])
+    assert (three.permissions, four.permissions) == ({"admin": 9, "use": 7}, {"use": 5})
+
+
 def test_of_several_rules_that_fit_the_first_counts():
     first, second = (rule('resource_type = "bucket"', resource=n) for n in (3, 8))
 

@@ -93,33 +93,32 @@ def _take_in_tags(on: sa.Connection, resource_tag: sa.Table) -> None:
     this = sa.update(_RESOURCE).where(_RESOURCE.c.id == sa.bindparam("of"))
     while found := on.execute(some.where(_RESOURCE.c.id > after)).all():
         after = found[-1][0]
-        tagged = {id_: values for id_, body in found if (values := _values_of(body))}
+        tagged = {id_: tags for id_, body in found if (tags := _tags_of(body))}
         if not tagged:
             continue
-        marks = [{"of": id_, "tagged": _mark_of(values)} for id_, values in tagged.items()]
+        marks = [{"of": id_, "tagged": _mark_of(tags)} for id_, tags in tagged.items()]
         on.execute(this.values(tagged=sa.bindparam("tagged")), marks)
         rows = [
             {"context": False, "key": key, "value_key": value, "resource_id": id_}
-            for id_, values in tagged.items()
-            for _, key, value in values
+            for id_, tags in tagged.items()
+            for key, values in tags.items()
+            for value in sorted({value.casefold() for value in values})
         ]
         on.execute(resource_tag.insert(), rows)
 
 
-def _values_of(body: object) -> list[tuple[bool, str, str]]:
-    tags = body.get("tags") if isinstance(body, dict) else None
-    found = [
-        (False, key, value)
-        for key, values in (tags.items() if isinstance(tags, dict) else ())
-        if isinstance(values, list)
-        for value in values
-    ]
-    readable = all(isinstance(v, str) and len(v) <= _SHORT and len(k) <= _SHORT for _, k, v in found)
-    return sorted({(of, k, v.casefold()) for of, k, v in found}) if readable else []
+def _tags_of(body: object) -> dict[str, tuple[str, ...]]:
+    said = body.get("tags") if isinstance(body, dict) else None
+    tags = said if isinstance(said, dict) else {}
+    words = [*tags, *(value for values in tags.values() for value in values or ())]
+    if not all(isinstance(word, str) and len(word) <= _SHORT for word in words):
+        return {}
+    return {key: tuple(sorted({*tags[key]})) for key in sorted(tags) if tags[key]}
 
 
-def _mark_of(values: list[tuple[bool, str, str]]) -> str:
-    return hashlib.blake2b(repr(values).encode(), digest_size=16).hexdigest()
+def _mark_of(tags: dict[str, tuple[str, ...]]) -> str:
+    empty: dict[str, tuple[str, ...]] = {}
+    return hashlib.blake2b(repr((tags, empty)).encode(), digest_size=16).hexdigest()
 
 
 def downgrade() -> None:
