@@ -98,10 +98,9 @@ def _named(condition: Condition, directory: Directory) -> Sequence[Person] | Non
         case "manager":
             return None
         case "on_call":
-            called = {value.casefold() for value in values}
-            names = [name for name in directory.on_call if name.casefold() in called]
-            ids = dict.fromkeys(id_ for n in names for id_ in sorted(directory.on_call[n]))
-            return [p for id_ in ids if (p := directory.people.get(id_))]
+            names = _schedules(condition, directory)
+            on_call = dict.fromkeys(p for n in names for p in sorted(directory.on_call[n]))
+            return [p for id_ in on_call if (p := directory.people.get(PersonId(id_)))]
         case attribute:
             ids = dict.fromkeys(id_ for v in values for id_ in directory.having(attribute, v))
     return [directory.people[id_] for id_ in ids]
@@ -165,9 +164,18 @@ def _texts(condition: Condition, person: Person, directory: Directory) -> list[s
             manager = directory.get(person.manager)
             return [manager.email, manager.name] if manager else None
         case "on_call":
-            return [n for n, people in directory.on_call.items() if person.id in people] or None
+            names = _schedules(condition, directory)
+            return [n for n in names if person.id in directory.on_call[n]] or None
         case attribute:
             return list(person.attributes.get(attribute, ())) or None
+
+
+def _schedules(condition: Condition, directory: Directory) -> list[str]:
+    """Return the schedules that bear on it: of *is*, those that it names."""
+    if condition.comparator is not Comparator.IS:
+        return [*directory.on_call]
+    called = {value.casefold() for value in condition.values}
+    return [name for name in directory.on_call if name.casefold() in called]
 
 
 def _group_names(condition: Condition, person: Person, directory: Directory) -> list[str] | None:

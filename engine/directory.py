@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple, NewType, TypeVar
 
-from engine.on_call import Schedule, answers
+from engine.on_call import Answers, Schedule
 from engine.shared import Shared
 
 SLACK = "slack"  # the source of Slack's own user groups
@@ -237,15 +237,17 @@ class Directory:
         return replace(self, moment=moment) if self.schedules else self
 
     @cached_property
-    def on_call(self) -> Mapping[str, frozenset[PersonId]]:
+    def on_call(self) -> Mapping[str, frozenset[str]]:
         """Who is on call, by the schedules' names; nothing where that is not known."""
         if self.moment is None:
             return {}
-        found = answers(self.schedules, self.moment, self.failing.get(ON_CALL))
-        return {
-            name: frozenset(self.formerly.get(id_, id_) for id_ in map(PersonId, people))
-            for name, people in found.items()
-        }
+        since = self.failing.get(ON_CALL)
+        return Answers(
+            self.schedules,
+            self.moment,
+            since,
+            lambda id_: self.formerly.get(PersonId(id_), PersonId(id_)),
+        )
 
     @cached_property
     def attributes(self) -> frozenset[str]:

@@ -1,12 +1,12 @@
 """Who is on call, by schedules of shifts or of people in turn: by the clock on a wall."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
 from engine.window import Window, is_open, shown
 
-__all__ = ["LAST_ANSWER", "Rotation", "Schedule", "Shift", "answers", "on_call"]
+__all__ = ["LAST_ANSWER", "Answers", "Rotation", "Schedule", "Shift", "on_call"]
 
 LAST_ANSWER = timedelta(minutes=15)  # for so long it is used while the source does not answer
 
@@ -55,16 +55,32 @@ def on_call(schedule: Schedule, now: datetime) -> frozenset[str]:
     return frozenset(people | _in_turn(schedule.rotation, now))
 
 
-def answers(
-    schedules: Iterable[Schedule], now: datetime, failing_since: datetime | None
-) -> Mapping[str, frozenset[str]]:
-    """Return who is on call at a moment, by the schedules' names.
+class Answers(Mapping[str, frozenset[str]]):
+    """Who is on call at a moment, by the schedules' names: each is looked at when it is asked for.
 
-    Where their source has not answered for too long, nothing is known of any of them.
+    `known_as` returns the id that somebody has now. Where their source has not answered for too
+    long, nothing is known of any of them.
     """
-    if failing_since is not None and now - failing_since > LAST_ANSWER:
-        return {}
-    return {schedule.name: on_call(schedule, now) for schedule in schedules}
+
+    def __init__(
+        self,
+        schedules: Iterable[Schedule],
+        now: datetime,
+        failing_since: datetime | None,
+        known_as: Callable[[str], str],
+    ) -> None:
+        lost = failing_since is not None and now - failing_since > LAST_ANSWER
+        self._schedules = {s.name: s for s in schedules if not lost}
+        self._now, self._known_as = now, known_as
+
+    def __getitem__(self, name: str) -> frozenset[str]:
+        return frozenset(map(self._known_as, on_call(self._schedules[name], self._now)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._schedules)
+
+    def __len__(self) -> int:
+        return len(self._schedules)
 
 
 def _in_turn(rotation: Rotation | None, now: datetime) -> set[str]:

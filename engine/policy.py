@@ -54,13 +54,13 @@ class Policy:
     def grantees(self, requestor: Person, now: datetime) -> Grantees:
         """Return for whom this person may request something."""
         here = self._directory.at(now)
-        numbers = self._by_requestor.find(_keys_of_person(requestor, here))
+        numbers = self._by_requestor.find(_keys_of_person(requestor))
         return eligibility.grantees(self._numbered(numbers), requestor, here)
 
     def usable(self, requestor: Person, grantee: Person, now: datetime) -> list[AccessFlow]:
         """Return the flows under which this person may request for that one."""
         here = self._directory.at(now)
-        numbers = self._by_requestor.find(_keys_of_person(requestor, here))
+        numbers = self._by_requestor.find(_keys_of_person(requestor))
         return eligibility.usable(self._numbered(numbers), requestor, grantee, here)
 
     def offering(
@@ -69,7 +69,7 @@ class Policy:
         """Return those of the usable flows that offer the entitlement."""
         here = self._directory.at(now)
         numbers = self._by_target.find(_keys_of_entitlement(entitlement))
-        numbers &= self._by_requestor.find(_keys_of_person(requestor, here))
+        numbers &= self._by_requestor.find(_keys_of_person(requestor))
         found = eligibility.usable(self._numbered(numbers), requestor, grantee, here)
         return eligibility.offering(found, entitlement)
 
@@ -127,13 +127,13 @@ def _keys_of_group(group: ConditionGroup) -> Iterable[Key] | None:
 
 
 def _keys_of_condition(condition: Condition) -> Collection[Key] | None:
-    if condition.comparator is not Comparator.IS:
+    if condition.comparator is not Comparator.IS or condition.attribute == "on_call":
         return None
     same = exact(condition)
     return {(condition.attribute, v if same else v.casefold()) for v in condition.values}
 
 
-def _keys_of_person(person: Person, directory: Directory) -> Iterator[Key]:
+def _keys_of_person(person: Person) -> Iterator[Key]:
     yield "user", person.id
     if person.manager:
         yield "manager", person.manager
@@ -142,9 +142,6 @@ def _keys_of_person(person: Person, directory: Directory) -> Iterator[Key]:
     for attribute, values in person.attributes.items():
         for value in values:
             yield attribute, value.casefold()
-    for name, people in directory.on_call.items():
-        if person.id in people:
-            yield "on_call", name.casefold()
 
 
 def _keys_of_targets(targets: Iterable[Selector]) -> Iterator[Key]:

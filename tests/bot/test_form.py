@@ -16,6 +16,7 @@ from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup, Quorum, RequestFor, Selector
 from engine.inventory import Integration
+from engine.on_call import Schedule, Shift
 from engine.outcome import Card, Code, Refusal
 from engine.request import State
 from engine.window import Day, Window
@@ -502,6 +503,27 @@ def test_asking_again_is_for_whom_it_was_and_for_oneself_if_it_was_given_by_anot
     assert (hers.grantee, his.grantee) == ((BOB, "Bob"), (BOB, "Bob"))
     assert his.preview
     assert his.preview.grantee == ""
+
+
+# --- on call -------------------------------------------------------------------------------------
+
+
+def test_a_flow_for_who_is_on_call_is_theirs_while_they_are(services, stored, alice):
+    """Nothing of it is offered before, and nothing is submitted after it."""
+    morning = Window(frozenset(Day), time(9), time(10), "Europe/London")
+    duty = Schedule("Databases", (Shift(morning, (ALICE,)),))
+    stored.write(lambda tx, _: sync.schedules(tx, [duty], stored.now))
+    on_call = ConditionGroup((Condition("on_call", Comparator.IS, ("Databases",)),))
+    flows(stored, reading(requestors=on_call))
+    form, promise = usecase.fill(services, alice, filled(stored))
+    assert form.permission == stored.entitlement(ORDERS).id
+    assert usecase.begin(services, who(stored, BOB), "") == NOTHING_REQUESTABLE
+
+    stored.pass_(HOUR)
+
+    assert usecase.begin(services, alice, "") == NOTHING_REQUESTABLE
+    assert usecase.options(services, alice, "") == []
+    assert usecase.submit(services, alice, filled(stored, promise=promise), "view/1") == GONE
 
 
 # --- outside its window --------------------------------------------------------------------------

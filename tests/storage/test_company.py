@@ -158,7 +158,7 @@ def test_where_it_cannot_be_read_who_is_on_call_nobody_is(stored, spoiled):
 
     company = whole(stored)
 
-    assert company.directory.at(stored.now).on_call == {}
+    assert dict(company.directory.at(stored.now).on_call) == {}
     assert "Who is on call cannot be read" in stored.database.unread.take()[0].sentence
     assert company.directory.people, "the others are read all the same"
 
