@@ -46,6 +46,7 @@ def names(session: Read, integration: IntegrationId | None = None) -> Names:
             col(ResourceRow.name_key),
             col(ResourceRow.path_key),
         )
+        .select_from(EntitlementRow)
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
         .outerjoin(PermissionRow, ITS_PERMISSION)

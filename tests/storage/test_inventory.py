@@ -14,7 +14,7 @@ from engine.outcome import Card
 from engine.port import Discovered, DiscoveredPermission
 from engine.request import State
 from engine.risk import Risks, Rule
-from storage import facts, schema, search, sync
+from storage import facts, inventory, schema, search, sync
 from storage.database import Database
 from storage.tables import (
     AuditRow,
@@ -497,3 +497,17 @@ def test_what_is_only_listed_can_be_asked_for_and_is_never_called_given(stored):
     told = {(r.recipient, r.kind) for r in stored.rows(MessageRow) if NOT_GIVEN in r.detail}
     assert told == {(ALICE, Card.NOTICE), (ADA, Card.ALARM)}
     assert said in {r.detail.partition(" What was begun")[0] for r in stored.rows(MessageRow)}
+
+
+def test_what_can_be_had_is_named_as_people_name_it(stored):
+    """Flows are compared with it, which name permissions by what they are called."""
+    discover(stored, ACCOUNT, permissions=[ADMIN])
+
+    with stored.database.read() as session:
+        there = inventory.names(session)
+
+    assert there[WIKI] == {
+        ("Account", "Administrator"): {"strasse", "aws/strasse"},
+        ("Account", "ps-2"): {"strasse", "aws/strasse"},
+    }
+    assert there[PG]["table", "read"] >= {"orders", "shop.orders"}
