@@ -477,7 +477,8 @@ def _named(session: Read, admins: object) -> list[PersonId]:
 
 def _schedules(session: Read) -> tuple[Schedule, ...]:
     """Return who is on call when; where that cannot be read, nobody is."""
-    ((body,),) = session.ask(_SCHEDULES)
+    rows = session.ask(_SCHEDULES)
+    body = rows[0][0] if rows else []
     schedules = load_schedules(body)
     if schedules is None:
         session.unread.note("company", "1/schedules", body, alarms.unread_schedules())

@@ -53,7 +53,7 @@ from storage.readings import ClockReader, take
 from storage.secrets import KeyRing
 from storage.sessions import ANSWERED_AT_LAST, Sessions, UnfitStoreError, owner_of, schema_of
 from storage.statements import Columns, Statements, cut_off, is_cut_off
-from storage.tables import CompanyRow, Fact
+from storage.tables import CompanyRow, Fact, GroupRow
 from storage.types import db_now, read_json
 from storage.unread import Unread
 
@@ -75,6 +75,8 @@ _TO_THE_HOST = re.compile("^[^:]*://([^:/]*(:[^@]*)?@)?")  # as SQLAlchemy reads
 _NEXT = update(CompanyRow).values(epoch=col(CompanyRow.epoch) + 1).returning(col(CompanyRow.epoch))
 _THERE = select(col(CompanyRow.id))
 _NUMBERS = union_all(*(select(func.max(fact.epoch)) for fact in Fact.__subclasses__()))
+_SOURCES = select(col(GroupRow.source)).distinct()
+_UNKNOWN_SINCE = datetime(1970, 1, 1, tzinfo=UTC).isoformat()
 # Changes that touch no other row, as a pause does, are in no number that is left.
 UNSEEN = 1_000_000
 _FACTS = frozenset(fact.__tablename__ for fact in Fact.__subclasses__())
@@ -466,7 +468,9 @@ def lost_company(session: Read) -> dict[str, Any]:
     session.unread.note("company", 1, None, alarms.lost_company())
     seen = [n for n in session.execute(_NUMBERS).scalars() if isinstance(n, int)]
     epoch = max(seen, default=0) + UNSEEN
-    return {"epoch": epoch, "forgotten": epoch, "paused": True, "admins": [], "failing": None}
+    failing = dict.fromkeys(map(str, session.execute(_SOURCES).scalars()), _UNKNOWN_SINCE)
+    row = {"epoch": epoch, "forgotten": epoch, "paused": True}
+    return row | {"admins": [], "failing": failing}
 
 
 def _changes_facts(statement: UpdateBase) -> bool:

@@ -304,6 +304,7 @@ def test_without_the_row_of_the_company_nothing_begins_until_it_is_made_anew(hou
         tx.execute(text("delete from company"))
     assert stored.company().paused
     assert stored.company().admins == frozenset()
+    assert stored.company().directory.failing.keys() == {"file"}, "nobody is outside a group"
     stored.submit("read on ledger.entries", by=BOB)
     stored.converge()
     assert "ledger" not in str(house.held())
