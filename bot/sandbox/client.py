@@ -32,7 +32,9 @@ __all__ = ["Answer", "Message", "NotPossible", "Person", "Sandbox", "Submission"
 Json = dict[str, Any]
 _Found = TypeVar("_Found")
 _STOP_SECONDS = 5.0
-_ACT_SECONDS = 30.0  # an act lasts as long as Slack waits for the app: 3 s, several times at worst
+# An act lasts as long as Slack waits for the app, 3 s, several times at worst; where an app has
+# several times as long, so has an act.
+_ACT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Sandbox:
         self.signing_secret: str = identity["signing_secret"]
         self.pid: int = identity["pid"]
         self.rate_factor: float = identity.get("rate_factor", 1.0)
+        http.timeout = _ACT_SECONDS * identity.get("patience_factor", 1.0)
 
     @classmethod
     def start(
