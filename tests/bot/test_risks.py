@@ -28,7 +28,7 @@ def read(services, risks) -> None:
         IntegrationManifest(PG, "Production", "memory", {}),
         IntegrationManifest(WIKI, "Wiki", "memory", {}),
     )
-    take_in(services, Manifests(PEOPLE, GROUPS, frozenset({ADA}), listed, (), risks))
+    take_in(services, Manifests(PEOPLE, GROUPS, frozenset({ADA}), listed, (), risks=risks))
 
 
 def known(services) -> Known:
