@@ -106,8 +106,8 @@ def test_nothing_of_a_row_is_lost_where_json_is_in_it(database):
     body = {"tags": {"env": ["prod", "naïve"]}, "none": None, "n": 1.5}
     known = select(col(IntegrationRow.body)).where(col(IntegrationRow.id) == "s")
     given = {
-        "id": "s", "name": "s", "name_key": "s", "kind": "memory", "epoch": 0, "listed": True, "server": "",
-        "body": body,
+        "id": "s", "name": "s", "name_key": "s", "kind": "memory", "epoch": 0, "listed": True,
+        "server": "", "body": body,
     }  # fmt: skip
     with database.write() as tx:
         tx.do(insert(IntegrationRow).execution_options(facts="numbered"), given)
