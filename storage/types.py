@@ -106,7 +106,7 @@ class _List(TypeDecorator[Collection[Any]]):
 
 
 class among(ColumnElement[bool]):  # noqa: N801  (it reads as an operator in SQL)
-    """Hold for a column whose value is one of those that are given under this name."""
+    """Hold for a column whose value is one of those that are given under this name, or here."""
 
     type = Boolean()
     inherit_cache = True
@@ -115,10 +115,16 @@ class among(ColumnElement[bool]):  # noqa: N801  (it reads as an operator in SQL
         ("values", InternalTraversal.dp_clauseelement),
     ]
 
-    def __init__(self, column: Any, name: str) -> None:  # noqa: ANN401  (SQLModel's `col`)
+    def __init__(
+        self,
+        column: Any,  # noqa: ANN401  (SQLModel's `col`)
+        name: str = "",
+        values: Collection[Any] = (),
+    ) -> None:
         self.column: ClauseElement = column
-        of = Integer if isinstance(column.type, Integer) else Text
-        self.values: ClauseElement = bindparam(name, type_=_List(of))
+        of = _List(Integer if isinstance(column.type, Integer) else Text)
+        given = bindparam(name, type_=of) if name else bindparam(None, list(values), type_=of)
+        self.values: ClauseElement = given
 
     def self_group(self, against: object = None) -> Self:
         """It is a condition already: `… = 1`, for want of a boolean type, would hide the index."""

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from engine import eligibility
+from engine.aql.parser import parse
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.port import Discovered
 from storage import facts, inventory, search, sync
@@ -179,3 +180,25 @@ def test_system_is_found_by_its_name_whatever_its_case(stored):
         tx.execute(update(IntegrationRow).values(name="GROẞE_DB").where(IntegrationRow.id == PG))
 
     assert len(found(stored, [flow(Selector(PG))], "grosse_db")) == 3
+
+
+def test_however_much_somebody_may_request_it_can_be_listed(stored):
+    """A database takes only so many values, and levels, in one statement."""
+    discover(stored, table("a"), table("b", "write"), table("c"))
+    names = frozenset(f"n{n}" for n in range(50_000))
+    many = [Selector(PG, types=frozenset({f"t{n}"})) for n in range(1200)]
+    some = [Selector(PG, names=names), Selector(PG, names=frozenset({"c"})), *many]
+
+    def listed(*selectors) -> list[str]:
+        there = parse('resource_status = "active"')
+        with stored.database.read() as session:
+            page = inventory.page(session, there, selectors, limit=9)
+            assert inventory.count(session, there, selectors) == len(page)
+        return [str(e) for e in page]
+
+    assert listed(*some) == ["read on c", "write on c"]
+    writing = Selector(PG, permissions=frozenset({"write"}))
+    assert listed(*some, writing) == ["write on a", "write on b", "read on c", "write on c"]
+    assert len(listed(Selector(PG), Selector(PG, names=names))) == 5
+    assert len(listed(Selector(PG, names=names), Selector(PG))) == 5
+    assert listed() == []
