@@ -110,7 +110,7 @@ class Store:
         self.asked = []
 
     def hangs(self, answer):
-        def ask(_services, person, words="", **_):
+        def ask(_services, person, words="", *_, **__):
             self.asked.append((person.id, words))
             assert self.released.wait(LONG)
             return answer
