@@ -19,10 +19,11 @@ from engine.flow import AccessFlow, FlowId, Quorum
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
-from storage import apply, facts, search, sql_people
+from storage import apply, facts, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
 from storage.search import FoundResource
+from storage.sql import people as people_in_sql
 
 log = structlog.get_logger()
 
@@ -222,7 +223,7 @@ def people(services: Services, person: Person, words: str) -> list[Person]:
             return []
         asks, here = company.policy.grantees(there, now), company.directory.at(now)
         groups = [_themselves(there)] if asks.oneself else []
-        found = sql_people.found(
+        found = people_in_sql.found(
             session, [*groups, *asks.groups], here, words, first=there.id, most=MOST_PEOPLE
         )
     known = (here.get(id_) for id_ in found)

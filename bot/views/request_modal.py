@@ -123,30 +123,27 @@ def people_options(found: Sequence[tuple[PersonId, str, str]]) -> Block:
 def _grantee(form: Form) -> Iterable[Block]:
     if not form.others:
         return
-    element: Block = {
-        "type": "external_select",
-        "action_id": ids.GRANTEE,
-        "min_query_length": 0,
-        "placeholder": plain_text("Search by name or address", 150),
-    }
-    if form.grantee:
-        grantee, name = form.grantee
-        element["initial_option"] = option(name, grantee)
+    grantee, name = form.grantee or (None, "")
+    element = _searched(ids.GRANTEE, "Search by name or address", name, str(grantee or ""))
     yield input_(ids.GRANTEE, "For whom?", element, dispatch=True)
 
 
 def _resource(form: Form) -> Block:
-    element: Block = {
-        "type": "external_select",
-        "action_id": ids.RESOURCE,
-        "min_query_length": 0,
-        "placeholder": plain_text("Search by name, path or system", 150),
-    }
-    if form.resource:
-        resource, label = form.resource
-        element["initial_option"] = option(label, str(resource))
+    resource, label = form.resource or (None, "")
+    element = _searched(ids.RESOURCE, "Search by name, path or system", label, str(resource or ""))
     asks = "Access to what?" if form.others else "What do you need access to?"
     return input_(resource_block(form), asks, element, dispatch=True)
+
+
+def _searched(action: str, how: str, label: str, value: str) -> Block:
+    """Make a field whose options are searched for; with a `value`, it is chosen already."""
+    element: Block = {
+        "type": "external_select",
+        "action_id": action,
+        "min_query_length": 0,
+        "placeholder": plain_text(how, 150),
+    }
+    return element | ({"initial_option": option(label, value)} if value else {})
 
 
 def _permission(form: Form, resource: ResourceId) -> Block:

@@ -16,7 +16,7 @@ from engine.on_call import Schedule, Shift
 from engine.succession import Succession, SuccessionStatus
 from engine.window import Day, Window
 from storage import succession, sync
-from storage.sql_people import found, selects
+from storage.sql.people import found, selects
 from storage.tables import GroupRow, PersonRow
 from tests.support.stored import ADA, ALICE, BOB, DAN, GROUPS, MIA, PEOPLE, SAM, START, person
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Boolean,
     ClauseElement,
     ColumnElement,
-    Integer,
     Text,
     and_,
     exists,
@@ -24,7 +23,6 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlmodel import col
 
@@ -40,6 +38,7 @@ from engine.conditions import (
 from engine.directory import SLACK, Directory, PersonId, PersonStatus
 from storage.database import Read
 from storage.tables import GroupRow, PersonRow
+from storage.types import position
 
 __all__ = ["found", "selects"]
 
@@ -75,7 +74,7 @@ def found(
     """
     sought = [*dict.fromkeys(words.casefold().split())][:MOST_WORDS]
     those = [selects(group, directory) for group in groups]
-    called = [_place(col(PersonRow.called), literal(word)) > 0 for word in sought]
+    called = [position(col(PersonRow.called), literal(word)) > 0 for word in sought]
     there = col(PersonRow.status) != PersonStatus.INACTIVE.value
     query = (
         select(col(PersonRow.id))
@@ -154,31 +153,14 @@ def _fits(condition: Condition) -> Holds:
         case Comparator.CONTAINS | Comparator.DOES_NOT_CONTAIN:
             return or_(*map(_contains, texts))
         case Comparator.STARTS_WITH:
-            return or_(*(_place(_VALUE, literal(text)) == 1 for text in texts))
+            return or_(*(position(_VALUE, literal(text)) == 1 for text in texts))
 
 
 def _contains(text: str) -> Holds:
-    return _place(_VALUE, literal(text)) > 0
+    return position(_VALUE, literal(text)) > 0
 
 
 _VALUE: ColumnElement[str] = literal_column("one.value", Text)  # of those that `_Some` looks at
-
-
-class _place(GenericFunction[int]):  # noqa: N801  (it reads as a function in SQL)
-    """Where the second text begins in the first, from 1; 0: nowhere. Letter by letter."""
-
-    type = Integer()
-    inherit_cache = True
-
-
-@compiles(_place, "postgresql")
-def _postgresql_place(element: _place, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
-    return f"strpos{compiler.process(element.clause_expr, **given)}"
-
-
-@compiles(_place, "sqlite")
-def _sqlite_place(element: _place, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401
-    return f"instr{compiler.process(element.clause_expr, **given)}"
 
 
 class _Some(ColumnElement[bool]):
