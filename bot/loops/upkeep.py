@@ -6,7 +6,7 @@ import structlog
 
 from bot.loops.follow import SystemsFollower
 from bot.loops.watch import Watch
-from bot.runtime.connectors import UNREAD, references
+from bot.runtime.connectors import SECRET_FAULT, references
 from bot.runtime.references import ENV_FILE, env_fault
 from bot.runtime.services import Services
 from bot.settings import unknown
@@ -68,12 +68,12 @@ class Upkeep:
             self._follower.follow()
 
     def _unread_secrets(self) -> Sequence[str]:
-        faults, name = self._services.vitals.faults, f"{UNREAD}s in {ENV_FILE}"
+        faults, name = self._services.vitals.faults, f"{SECRET_FAULT}s in {ENV_FILE}"
         if ENV_FILE not in self._faults and (fault := env_fault()):
             faults.set(name, fault)
         else:
             faults.clear(name)
-        return [why for named, why in faults().items() if named.startswith(UNREAD)]
+        return [why for named, why in faults().items() if named.startswith(SECRET_FAULT)]
 
     def _tell(self, what: str, sentence: str, faults: Sequence[str]) -> None:
         if faults:

@@ -23,7 +23,7 @@ from storage.servers import Connection
 
 __all__ = [
     "RETRY",
-    "UNREAD",
+    "SECRET_FAULT",
     "Systems",
     "connect",
     "connect_all",
@@ -32,7 +32,7 @@ __all__ = [
     "references",
 ]
 
-UNREAD = "the secret"  # how the names of their faults begin
+SECRET_FAULT = "the secret"  # how such a fault is called, and of what  # noqa: S105
 RETRY = 10.0  # seconds after which one that could not be set up is tried again
 
 Connect = Callable[[Connection], Connected]
@@ -96,7 +96,7 @@ def _connector(system: Connection, installation: str, faults: Faults) -> Connect
     given: dict[str, object] = dict(system.settings)
     for name in kind.secrets:
         reference = str(given.get(name, ""))
-        given[name] = _Known(reference, f"{UNREAD} of {system.id}", faults)
+        given[name] = _Known(reference, f"{SECRET_FAULT} of {system.id}", faults)
     make: Callable[..., Connector] = resolve_name(kind.connector)
     try:
         return make(installation=installation, **given)
