@@ -88,7 +88,9 @@ def house(cluster, place):
 def told(house, place):
     yield house
     place.furnish()
+    house.until(lambda: str(place.dsn) in str(systems(house)), "what is there is taken in")
     house.until(lambda: not doctored(house), "all is in order", lambda: doctored(house), timeout=60)
+    house.until(lambda: not probed(house)["faults"], "the bot finds so, too")
     house.clear()
 
 
