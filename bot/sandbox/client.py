@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -71,13 +71,14 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class _Wire:
-    """The control API from one of its paths on."""
+    """The control API from one of its paths on; `factor`: of every wait, on a busy machine."""
 
     http: httpx.Client
     base: str
+    factor: float = 1.0
 
     def at(self, path: str) -> "_Wire":
-        return _Wire(self.http, f"{self.base}{path}")
+        return replace(self, base=f"{self.base}{path}")
 
     def read(self, path: str, **params: Any) -> Any:  # noqa: ANN401
         return self._ask(path, params)["value"]
@@ -95,7 +96,7 @@ class _Wire:
         **params: Any,  # noqa: ANN401
     ) -> _Found:
         """Read again after every change until `find` finds something."""
-        deadline, since = time.monotonic() + timeout, -1
+        deadline, since = time.monotonic() + timeout * self.factor, -1
         while True:
             left = max(0.0, deadline - time.monotonic())
             wait = min(left, _ACT_SECONDS / 2)
@@ -123,8 +124,8 @@ class Sandbox:
             trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
-        self._wire = _Wire(http, "/sandbox")
-        identity = self._wire.read("/")
+        wire = _Wire(http, "/sandbox")
+        identity = wire.read("/")
         self.url: str = identity["url"]
         self.api_url = f"{self.url}/api/"
         self.bot_token: str = identity["bot_token"]
@@ -132,7 +133,9 @@ class Sandbox:
         self.signing_secret: str = identity["signing_secret"]
         self.pid: int = identity["pid"]
         self.rate_factor: float = identity.get("rate_factor", 1.0)
-        http.timeout = _ACT_SECONDS * identity.get("patience_factor", 1.0)
+        factor = identity.get("patience_factor", 1.0)
+        self._wire = replace(wire, factor=factor)
+        http.timeout = _ACT_SECONDS * factor
 
     @classmethod
     def start(

@@ -1,7 +1,6 @@
 """Jobs: those of a system that hangs keep nobody else's waiting."""
 
 import threading
-import time
 from collections import Counter
 from datetime import timedelta
 
@@ -17,7 +16,7 @@ from storage import jobs
 from storage.jobs import JobKind
 from storage.tables import JobRow, RequestRow
 from tests.support.stored import ALICE, BOB, DORA, MINUTE, PG, WIKI, Stored
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, looks
 
 OF_SYSTEM = {JobKind.DISCOVER, JobKind.RECONCILE, JobKind.RECONCILE_ACCOUNT}
 LONGEST = timedelta(minutes=10)
@@ -45,10 +44,11 @@ class Runs:
         self.ran[job.kind, job.subject] += 1
 
     def until(self, *ran):
-        until = time.monotonic() + PATIENCE
-        while not self.ran.keys() >= {*ran}:
-            assert time.monotonic() < until
+        for _ in looks(PATIENCE):
+            if self.ran.keys() >= {*ran}:
+                return
             self.loop.drain()
+        raise AssertionError(f"never run: {set(ran) - self.ran.keys()}")
 
 
 @pytest.fixture

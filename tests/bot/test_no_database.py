@@ -4,11 +4,11 @@ import signal
 import sqlite3
 from contextlib import closing, contextmanager
 
-import httpx
 import pytest
 from sqlalchemy import make_url, text
 
 from engine.request import State
+from tests.support import web
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.proxy import Proxy
 from tests.support.story import ready, story
@@ -58,9 +58,7 @@ def without(request):
 
 
 def works(told):
-    return told.until(
-        lambda: httpx.get(f"{told.house.url}/readyz", trust_env=False).is_success, "it is ready"
-    )
+    return told.until(lambda: web.get(f"{told.house.url}/readyz").is_success, "it is ready")
 
 
 def test_a_submission_is_answered_and_can_be_sent_again(without):
@@ -119,11 +117,8 @@ def test_a_command_is_answered(on_postgresql, words):
     proxy.down = True
 
     answer = told.person("marta").command("/access", words)
-    outside, inside = (
-        httpx.get(f"{url}/readyz", trust_env=False, timeout=30)
-        for url in (told.house.url, told.house.probes)
-    )
-    alive = httpx.get(f"{told.house.url}/healthz", trust_env=False)
+    outside, inside = (web.get(f"{url}/readyz") for url in (told.house.url, told.house.probes))
+    alive = web.get(f"{told.house.url}/healthz")
 
     proxy.down = False
     assert SENTENCE in answer.text
@@ -222,7 +217,7 @@ def hangs(told, proxy):
     url = f"{told.house.probes}/readyz"
 
     def said() -> set[str]:
-        return {"probe", "database"} & set(httpx.get(url, trust_env=False, timeout=30).json())
+        return {"probe", "database"} & set(web.get(url).json())
 
     told.until(said, "a probe hangs, or gives up")
 
@@ -233,7 +228,7 @@ def test_a_database_that_hangs_makes_nobody_start_it_anew_and_access_ends_after_
 
     hangs(told, proxy)
     told.house.sandbox.advance(3 * 3600)
-    assert httpx.get(f"{told.house.url}/healthz", trust_env=False, timeout=30).is_success
+    assert web.get(f"{told.house.url}/healthz").is_success
     proxy.silent = False
 
     told.wait(request.code, State.EXPIRED)

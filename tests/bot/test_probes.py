@@ -10,6 +10,7 @@ import pytest
 
 from bot.operations import site
 from bot.operations.server import Server
+from tests.support import web
 
 PATIENCE = 30  # seconds
 
@@ -88,7 +89,7 @@ def test_the_numbers_name_systems_and_are_for_the_inside_only():
     """Without an address for probes they were where outsiders come."""
     for app, there in ((site.site(Known(), None), 404), (site.probes(Known()), 200)):
         with served(app) as url:
-            assert httpx.get(f"{url}/metrics", trust_env=False).status_code == there
+            assert web.get(f"{url}/metrics").status_code == there
 
 
 def test_many_probes_at_once_are_one_look():

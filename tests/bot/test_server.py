@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 
-import httpx
 import pytest
 import structlog
 from starlette.applications import Starlette
@@ -23,6 +22,7 @@ from bot.operations import open_files, server
 from bot.operations.server import Server, Servers
 from bot.runtime.faults import Faults
 from bot.sandbox import ports
+from tests.support import web
 from tests.support.silent import Silent
 from tests.support.waiting import wait_until
 
@@ -442,4 +442,4 @@ def test_what_is_stopped_listens_nowhere():
 
 
 def answers(port):
-    return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).is_success
+    return web.get(f"http://127.0.0.1:{port}/").is_success

@@ -23,7 +23,7 @@ SHOP, EVENTS = "orders/shop", "orders/shop/events"
 PAYMENTS, CARDS = "ledger/accounts/payments", "ledger/accounts/cards"
 DURATIONS = ("5m", "7m", "10m", "20m", "30m")
 AT_ONCE = 4  # requests that one person has under way
-GLANCE = 2.0  # seconds that somebody looks at a screen where nothing happens
+GLANCE, STARE = 1.0, 20.0  # seconds that somebody looks at a screen where nothing happens
 HAND_MADE = "chloe"  # has had ORDERS since before Latchkey came, by hand
 
 Want = tuple[str, str]
@@ -69,6 +69,7 @@ class Team:
         self.world, self.cast = world, CASTS[number]
         self.chance = world.plan.random(f"team {number}")
         self.forms = 0
+        self.glance = GLANCE
         self._people: dict[str, Person] = {}
         self._sessions = ExitStack()  # of people who stay logged in
         self._acts: list[tuple[int, Callable[[], None]]] = [
@@ -88,7 +89,10 @@ class Team:
             act = self.chance.choices(acts, weights)[0]
             try:
                 act()
-            except _PASSING:
+                self.glance = GLANCE
+            except _PASSING as failed:
+                if isinstance(failed, TimeoutError):  # all may be that slow just now
+                    self.glance = min(2 * self.glance, STARE)
                 self.world.said.count("acts that failed")
                 self.world.wait(0.3)
             self.world.wait(self.chance.uniform(0, self.world.plan.pace))
@@ -133,7 +137,7 @@ class Team:
         answer = who.command("/access", f"request {permission} on {path} for {duration}: {mark}")
         if not answer.ok:
             raise TimeoutError(answer.error)
-        return who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]), timeout=GLANCE)
+        return who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]), timeout=self.glance)
 
     def _form(self, who: Person, want: Want, duration: str, mark: str) -> View:
         path, permission = want
@@ -141,13 +145,13 @@ class Team:
         answer = who.command("/access", "request")
         if not answer.ok:
             raise TimeoutError(answer.error)
-        form = who.wait_view("Request access", timeout=GLANCE)
+        form = who.wait_view("Request access", timeout=self.glance)
         offered = form.options("resource", path)
         form.set("resource", next(o["value"] for o in offered if o["text"]["text"] == path))
-        who.wait_view(where=lambda v: "permission/" in str(v["blocks"]), timeout=GLANCE)
+        who.wait_view(where=lambda v: "permission/" in str(v["blocks"]), timeout=self.glance)
         form = who.view()
         form.set("permission", permission)
-        who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]), timeout=GLANCE)
+        who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]), timeout=self.glance)
         form = who.view()
         form.set("duration", duration)
         form.set("justification", mark)
@@ -171,7 +175,7 @@ class Team:
             self._press(self.cast.approver, request, Card.APPROVAL, button)
         except NotPossible:  # who may decide need not have been asked yet
             who.raw_action({"actions": [{"action_id": button, "value": str(request.id)}]})
-        modal = who.wait_view(title, timeout=GLANCE)
+        modal = who.wait_view(title, timeout=self.glance)
         modal.set("reason", f"so says {self.cast.approver}")
         answers = self._twice(modal.submit) if twice else [modal.submit()]
         if any(a.action == "close" for a in answers):
@@ -241,10 +245,12 @@ class Team:
         who = self.person(request.grantee)
         self._clear(who)
         self._press(request.grantee, request, Card.REQUEST, "credentials")
-        modal = who.wait_view("How to log in", timeout=GLANCE)
+        modal = who.wait_view("How to log in", timeout=self.glance)
         if "Password:" not in modal.text:
             modal.click("credentials_reset")
-            modal = who.wait_view(where=lambda v: "credentials_saved" in str(v), timeout=GLANCE)
+            modal = who.wait_view(
+                where=lambda v: "credentials_saved" in str(v), timeout=self.glance
+            )
         lines = (line.partition(":") for line in modal.text.splitlines())
         shown = {label.strip().casefold(): value.strip() for label, _, value in lines}
         modal.click("credentials_saved")
@@ -253,7 +259,7 @@ class Team:
         login["dbname"] = shown["database"].split(",")[0]
         told = self.world.told
         with suppress(NotSeenError):  # a new password may be on its way for longer
-            told.until(lambda: told.works(login), "the login works", timeout=GLANCE)
+            told.until(lambda: told.works(login), "the login works", timeout=self.glance)
         session = told.log_in(login)
         self._sessions.callback(session.close)
         self.world.said.count("logins")

@@ -17,6 +17,7 @@ from bot.sandbox.house import Bot
 from engine.directory import GroupId, Person, PersonStatus
 from storage import sync
 from tests.chaos.world import World
+from tests.support import machine
 from tests.support.silent import Silent
 
 LAG = 2.0  # seconds that the history of a channel may be behind: less than Latchkey waits
@@ -34,7 +35,7 @@ def kills(world: World) -> None:
     Then let them live until enough has happened: who is killed each second answers few.
     """
     plan, chance = world.plan, world.plan.random("kills")
-    until = time.monotonic() + plan.minutes * 60
+    until = time.monotonic() + plan.minutes * 60 * machine.factor()
     pauses = set(chance.sample(range(plan.kills), plan.pauses))
     stops = set(chance.sample(range(plan.kills), plan.stops))
     restart = plan.kills // 2 if world.own else -1

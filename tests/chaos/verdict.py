@@ -79,14 +79,15 @@ def judge(world: World) -> Verdict:
 
 def _rest(world: World, verdict: Verdict, when: str, busy: Callable[[World], list[str]]) -> None:
     """Wait until there is nothing to do; a little time passes, for what waits for a pause."""
-    give_up = time.monotonic() + PATIENCE
     left = [""]
-    while left and time.monotonic() < give_up:
+    for _ in looks(PATIENCE):
         with suppress(*PASSING, NotSeenError):
             world.told.house.sandbox.advance(10)
         time.sleep(0.5)
         with suppress(DBAPIError):
             left = busy(world)
+        if not left:
+            return
     verdict.must(not left, f"{when}, never done: {left[:5]}")
 
 

@@ -26,11 +26,13 @@ from bot.sandbox.postgres import Cluster
 from bot.usecases.console import opened
 from storage.database import AWAY
 from tests.chaos.plan import Plan
+from tests.support import machine
 from tests.support.faketime import WallClock
 from tests.support.nursery import Forked, Nursery
 from tests.support.postgres import fresh_database, own_cluster
 from tests.support.proxy import Proxy
 from tests.support.story import Story, ready
+from tests.support.waiting import looks
 
 HAND_MADE = ("priya", "samleigh")  # whose logins somebody else gives something to
 START = 20.0  # seconds that a bot may take to be linked
@@ -91,14 +93,10 @@ class World:
 
     def calm(self, read: Callable[[], T], *, patience: float = 20.0) -> T:
         """Read Latchkey's database, which may be restarting."""
-        give_up = time.monotonic() + patience
-        while True:
-            try:
+        for _ in looks(patience):
+            with suppress(*AWAY, DBAPIError, psycopg.Error):
                 return read()
-            except (*AWAY, DBAPIError, psycopg.Error):
-                if time.monotonic() > give_up:
-                    raise
-                time.sleep(0.2)
+        return read()
 
     def wait(self, seconds: float) -> bool:
         """Let time pass; True: it is all over."""
@@ -106,12 +104,10 @@ class World:
 
     def wait_links(self, patience: float) -> None:
         """Wait, not for ever, until there is a link for each bot: some may have their second."""
-        give_up = time.monotonic() + patience
-        while time.monotonic() < give_up:
+        for _ in looks(patience):
             with suppress(httpx.HTTPError):
                 if self.told.house.sandbox.links() >= len(self.bots):
                     return
-            time.sleep(0.05)
 
     def start(self, bot: Bot) -> None:
         bot.start()
@@ -125,7 +121,7 @@ class World:
         """Ask it to end, as an orchestrator does."""
         _tell(bot, signal.SIGTERM)
         try:
-            status = bot.wait(STOP)
+            status = bot.wait(STOP * machine.factor())
         except subprocess.TimeoutExpired:
             self.said.wrong.append(f"it did not stop in {STOP:.0f} s: {bot.log[-1500:]}")
             bot.kill()

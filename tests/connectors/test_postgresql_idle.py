@@ -1,14 +1,12 @@
 """Connections between two calls: few, young, as good as new, and never one that is gone."""
 
-import threading
-import time
-
 import pytest
 from psycopg import sql
 
 from engine.connectors.postgresql import sessions as pool
 from engine.port import Presence
 from tests.connectors.harness import PostgreSQLHarness, known, new_login, order, presences, unique
+from tests.support.waiting import wait_until
 
 OURS = "from pg_stat_activity where application_name = 'latchkey' and usename = 'latchkey'"
 HELD, ABSENT = Presence.HELD, Presence.ABSENT
@@ -28,10 +26,7 @@ def sessions(harness: PostgreSQLHarness) -> set[int]:
 
 def until(harness: PostgreSQLHarness, number: int) -> None:
     """Wait until so many sessions are left: the server sees a moment later that one was closed."""
-    deadline = time.monotonic() + 20
-    while len(sessions(harness)) != number:
-        assert time.monotonic() < deadline, sessions(harness)
-        threading.Event().wait(0.01)
+    wait_until(lambda: len(sessions(harness)) == number, f"{number} sessions are left")
 
 
 def test_two_calls_share_their_connections(alone, monkeypatch):

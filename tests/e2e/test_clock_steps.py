@@ -1,11 +1,11 @@
 """The wall clock of a machine is set under a running bot: access ends on time all the same."""
 
-import httpx
 import pytest
 from sqlalchemy import select
 
 from engine.request import State
 from storage.tables import InstanceRow
+from tests.support import web
 from tests.support.faketime import WallClock
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.story import story
@@ -31,7 +31,7 @@ def beats(told):
 
 
 def alive(told):
-    return httpx.get(f"{told.house.url}/healthz", trust_env=False, timeout=30).is_success
+    return web.get(f"{told.house.url}/healthz").is_success
 
 
 def see_beats(told):

@@ -20,6 +20,7 @@ from sqlalchemy import text
 from bot.sandbox.house import COMPANY, Bot
 from engine.request import State
 from storage import servers
+from tests.support import web
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.story import STOCK, ready, story
 
@@ -123,7 +124,7 @@ def flows(told) -> set[str]:
 
 def answers(url):
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False).is_success
+        return web.get(f"{url}/readyz").is_success
     except httpx.TransportError:
         return False
 
@@ -165,7 +166,7 @@ def test_with_a_typo_in_a_file_access_ends_on_time_and_people_work(told, company
     assert doctor.returncode == 1
     assert "flows.yaml:" in doctor.stdout
     public, probed, numbers = (
-        httpx.get(url, trust_env=False)
+        web.get(url)
         for url in (
             f"{told.house.url}/readyz",
             f"{told.house.probes}/readyz",
@@ -203,7 +204,7 @@ def test_a_setting_that_cannot_be_used_does_not_keep_access_alive(told, monkeypa
             told.wait(request.code, State.EXPIRED, timeout=60)
             with pytest.raises(psycopg.OperationalError):
                 session.execute("select 1")
-            probed = httpx.get(f"{told.house.probes}/readyz", trust_env=False)
+            probed = web.get(f"{told.house.probes}/readyz")
             assert name in probed.json()["faults"][f"settings {name}"]
             assert probed.is_success is (name != "SLACK_BOT_TOKEN")
         restart(told)
@@ -282,7 +283,7 @@ def test_an_env_file_that_cannot_be_read_keeps_nothing_from_ending(told, env_fil
 
 
 def probed(told):
-    return {"faults": {}, **httpx.get(f"{told.house.probes}/readyz", trust_env=False).json()}
+    return {"faults": {}, **web.get(f"{told.house.probes}/readyz").json()}
 
 
 def systems(told):

@@ -2,11 +2,11 @@
 
 import shutil
 
-import httpx
 import pytest
 
 from bot.sandbox.house import COMPANY
 from engine.request import State
+from tests.support import web
 from tests.support.story import STOCK, story
 
 WHO = ("kofi", "lucia", "emeka", "hana", "ben", "anil", "mei")
@@ -30,7 +30,7 @@ def asked(told, admin) -> int:
 
 
 def probed(told) -> str:
-    return httpx.get(f"{told.house.probes}/readyz", trust_env=False).text
+    return web.get(f"{told.house.probes}/readyz").text
 
 
 @pytest.mark.timeout(120)

@@ -4,10 +4,10 @@ import os
 import re
 import signal
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.support import web
 from tests.support.browser import chromium, opened_page, talked
 from tests.support.story import story
 
@@ -227,11 +227,10 @@ def test_what_slack_refuses_stands_in_the_inspector_with_its_reason(told, window
     page.get_by_role("button", name="Sandbox", exact=True).click()
     page.get_by_role("tab", name="Inspector").click()
     sandbox = told.house.sandbox
-    httpx.post(
+    web.post(
         f"{sandbox.api_url}chat.postMessage",
         json={"channel": "U0MARTA", "text": "no", "blocks": [{"type": "header"}]},
         headers={"authorization": f"Bearer {sandbox.bot_token}"},
-        trust_env=False,
     )
     refused = page.locator(".entry.bad").filter(has_text="chat.postMessage").first
     expect(refused).to_contain_text("invalid_blocks")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,9 @@ import pytest
 from bot.sandbox import ports
 from bot.sandbox.house import COMPANY
 from storage.secrets import new_key
+from tests.support import web
 from tests.support.nursery import Child, Nursery
+from tests.support.waiting import looks
 
 TIMES, AT_ONCE = 50, 8
 PATIENCE = 60.0  # seconds, for what takes one or two
@@ -60,16 +61,16 @@ class Bots:
 
 def _alive(listen: str) -> bool:
     try:
-        return httpx.get(f"http://{listen}/healthz", trust_env=False).is_success
+        return web.get(f"http://{listen}/healthz").is_success
     except httpx.TransportError:
         return False
 
 
 def until(seen, instead=lambda: "") -> None:
-    give_up = time.monotonic() + PATIENCE
-    while not seen():
-        assert time.monotonic() < give_up, f"never seen; instead {instead()}"
-        time.sleep(0.02)
+    for _ in looks(PATIENCE):
+        if seen():
+            return
+    raise AssertionError(f"never seen; instead {instead()}")
 
 
 def stopped(pid: int) -> bool:

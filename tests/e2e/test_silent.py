@@ -10,6 +10,7 @@ import pytest
 
 from bot.sandbox import house
 from engine.request import State
+from tests.support import web
 from tests.support.silent import Silent
 from tests.support.story import story
 
@@ -55,6 +56,6 @@ def test_access_ends_on_time_beside_silent_connections(short):
 
 def answers(door):
     try:
-        return httpx.get(f"{door}/healthz", trust_env=False).is_success
+        return web.get(f"{door}/healthz").is_success
     except httpx.TransportError:
         return False

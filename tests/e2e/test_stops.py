@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from engine.request import State
 from storage.tables import InstanceRow
 from tests.e2e.life import Life, stallable
+from tests.support import web
 from tests.support.postgres import for_libpq
 from tests.support.story import ready
 
@@ -50,7 +51,7 @@ def test_an_idle_bot_stops_with_status_0_and_no_leases(stopped):
 
     assert instances(told) == 0
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{told.house.url}/healthz", trust_env=False)
+        web.get(f"{told.house.url}/healthz")
     assert not [line for line in told.house.bot.log.splitlines() if "Traceback" in line]
     start_again(told)
 
@@ -102,7 +103,7 @@ def test_no_session_of_the_own_login_holds_up_all_ends(cluster):
 
 
 def faults(told) -> dict[str, str]:
-    return httpx.get(f"{told.house.probes}/readyz", trust_env=False).json().get("faults", {})
+    return web.get(f"{told.house.probes}/readyz").json().get("faults", {})
 
 
 def test_stopped_in_the_middle_of_a_grant_it_is_granted_after_the_next_start(stopped):

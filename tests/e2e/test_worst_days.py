@@ -2,10 +2,8 @@
 
 import random
 import threading
-import time
 from contextlib import suppress
 
-import httpx
 import psycopg
 import pytest
 
@@ -13,7 +11,9 @@ from bot.sandbox.client import NotPossible
 from engine.request import State
 from tests.e2e.life import STEPS, Life
 from tests.e2e.test_kills import SEEN
+from tests.support import web
 from tests.support.story import CUSTOMERS, NotSeenError, ready
+from tests.support.waiting import looks
 
 KILLS = 5
 # Each with an approver of their own: two people at one screen close each other's modals.
@@ -72,8 +72,7 @@ def test_killed_at_random_moments_everybody_gets_through(worst):
 
 def persist(life: Life, step: str) -> None:
     """Press until it is done, as people do."""
-    give_up = time.monotonic() + 90
-    while time.monotonic() < give_up:
+    for _ in looks(90):
         life.take(step)
         with suppress(NotSeenError, AssertionError, TimeoutError, NotPossible):
             life.take_again(step)
@@ -113,7 +112,7 @@ def test_an_end_while_the_bot_is_down_comes_with_its_return(worst):
 
 def tries(told) -> float:
     """Return how often this process has called the target in vain, to take something away."""
-    said = httpx.get(f"{told.house.probes}/metrics", trust_env=False).text.splitlines()
+    said = web.get(f"{told.house.probes}/metrics").text.splitlines()
     lines = [n for n in said if n.startswith("latchkey_revokes_total") and "unavailable" in n]
     return sum(float(line.split()[-1]) for line in lines)
 

@@ -11,12 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from fnmatch import fnmatch
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import psycopg
 import pytest
 import yaml
@@ -27,13 +25,14 @@ from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.settings import Settings
 from storage.secrets import new_key
+from tests.support import web
 from tests.support.postgres import own_cluster
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 VENV = Path(sys.prefix)
 TOOLS, BARE = VENV / "image" / "bin", VENV / "bare"
-PATIENCE = 60  # seconds
 ENDS_WITHIN = 15  # seconds that the examples give it to stop
 
 
@@ -204,13 +203,13 @@ def test_program_runs_from_the_wheel_as_the_image_runs_it(latchkey, tmp_path):
         with log.open("wb") as stderr:
             bot = subprocess.Popen(command, env=env, cwd=kept, stderr=stderr)
         try:
-            wait(
+            wait_until(
                 lambda: (
                     not subprocess.run(look, env=env, capture_output=True, check=False).returncode
                 )
             )
             ready = f"http://127.0.0.1:{port}/readyz"
-            wait(lambda: httpx.get(ready, trust_env=False).is_success)
+            wait_until(lambda: web.get(ready).is_success)
             bot.send_signal(signal.Signals[said("STOPSIGNAL")])
             assert bot.wait(ENDS_WITHIN) == 0
         finally:
@@ -220,10 +219,3 @@ def test_program_runs_from_the_wheel_as_the_image_runs_it(latchkey, tmp_path):
     assert {file.name for file in kept.iterdir()} - {"log"} <= {
         f"latchkey.db{end}" for end in ("", "-wal", "-shm", ".lock", ".turn")
     }
-
-
-def wait(seen) -> None:
-    until = time.monotonic() + PATIENCE
-    while not seen():
-        assert time.monotonic() < until
-        time.sleep(0.1)

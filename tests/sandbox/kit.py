@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from bot.sandbox import limits
 from bot.sandbox.api import COMMON_ERRORS, METHODS
+from tests.support import web
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "slack-app.yaml"
 PEOPLE = 250  # each test takes one or two for itself
@@ -175,7 +176,7 @@ def refused_as_declared(sandbox):
 def upload(api, content, name="a.txt", *, complete=True, **more):
     """Upload a file as the app, in its three steps, and return its id."""
     reserved = api.form("files.getUploadURLExternal", filename=name, length=len(content))
-    assert httpx.post(reserved["upload_url"], content=content, trust_env=False).status_code == 200
+    assert web.post(reserved["upload_url"], content=content).status_code == 200
     if complete:
         files = [{"id": reserved["file_id"]}]
         assert api("files.completeUploadExternal", files=files, **more)["ok"]

@@ -2,12 +2,12 @@
 
 import itertools
 
-import httpx
 import pytest
 import yaml
 
 from bot.sandbox.client import NotPossible, Sandbox
 from tests.sandbox.kit import App, button, everything, upload
+from tests.support import web
 
 NEW = itertools.count(1)
 
@@ -108,9 +108,9 @@ def test_what_a_response_url_does_is_told(ear, wide, anna):
     anna.messages()[-1].click("go")
     url = ear.app.seen[-1]["payload"]["response_url"]
 
-    httpx.post(url, json={"text": "new", "replace_original": True}, trust_env=False)
+    web.post(url, json={"text": "new", "replace_original": True})
     assert ear.hears("message", subtype="message_changed")["message"]["text"] == "new"
-    httpx.post(url, json={"delete_original": True}, trust_env=False)
+    web.post(url, json={"delete_original": True})
     assert ear.hears("message", subtype="message_deleted")["previous_message"]["text"] == "new"
 
 

@@ -3,7 +3,6 @@
 import json
 import time
 
-import httpx
 import pytest
 import yaml
 from slack_sdk import WebClient
@@ -12,6 +11,8 @@ from bot.sandbox import limits
 from bot.sandbox.client import NotPossible, Sandbox
 from bot.sandbox.file import File
 from tests.sandbox.kit import MANIFEST, Api, App, field, form, opening, section, upload
+from tests.support import web
+from tests.support.waiting import wait_until
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 
@@ -37,10 +38,7 @@ def app(wide):
 def ready(api, content=PNG, name="a.png", **more):
     """Upload a file and wait until Slack has looked at it, as an app has to."""
     file_id = upload(api, content, name, **more)
-    deadline = time.monotonic() + 30
-    while not api.form("files.info", file=file_id)["file"]["mimetype"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: api.form("files.info", file=file_id)["file"]["mimetype"], "it is looked at")
     return file_id
 
 
@@ -54,7 +52,7 @@ def picture(**slack_file):
 def test_a_file_is_reserved_sent_and_completed(api, anna):
     dm = api("conversations.open", users=anna.id)["channel"]["id"]
     reserved = api.form("files.getUploadURLExternal", filename="a.txt", length=5, alt_txt="five")
-    sent = httpx.post(reserved["upload_url"], content=b"hello", trust_env=False)
+    sent = web.post(reserved["upload_url"], content=b"hello")
     files = [{"id": reserved["file_id"], "title": "A"}]
 
     done = api("files.completeUploadExternal", files=files, channel_id=dm, initial_comment="look")
@@ -69,7 +67,7 @@ def test_a_file_is_reserved_sent_and_completed(api, anna):
 def test_the_bytes_may_come_in_a_form(api):
     reserved = api.form("files.getUploadURLExternal", filename="a.txt", length=5)
 
-    sent = httpx.post(reserved["upload_url"], files={"file": ("a.txt", b"hello")}, trust_env=False)
+    sent = web.post(reserved["upload_url"], files={"file": ("a.txt", b"hello")})
 
     assert sent.text == "OK - 5"
 
@@ -78,7 +76,7 @@ def test_an_address_takes_what_was_announced_once(api):
     reserved = api.form("files.getUploadURLExternal", filename="a.txt", length=5)
 
     def send(content):
-        return httpx.post(reserved["upload_url"], content=content, trust_env=False).status_code
+        return web.post(reserved["upload_url"], content=content).status_code
 
     assert (send(b"too long"), send(b"hello")) == (400, 404)
     files = [{"id": reserved["file_id"]}]
@@ -118,9 +116,9 @@ def test_the_bytes_are_for_who_brings_the_token(api, wide):
     address = api.form("files.info", file=ready(api))["file"]["url_private"]
     bearer = {"authorization": f"Bearer {wide.sandbox.bot_token}"}
 
-    assert httpx.get(address, headers=bearer, trust_env=False).content == PNG
-    assert httpx.get(address, trust_env=False).status_code == 302
-    assert httpx.get(f"{wide.sandbox.url}/sandbox/files/F0NONE").status_code == 404
+    assert web.get(address, headers=bearer).content == PNG
+    assert web.get(address).status_code == 302
+    assert web.get(f"{wide.sandbox.url}/sandbox/files/F0NONE").status_code == 404
 
 
 def test_a_deleted_file_is_gone_everywhere(api, anna, wide):
@@ -131,7 +129,7 @@ def test_a_deleted_file_is_gone_everywhere(api, anna, wide):
 
     assert api("files.delete", file=file_id)["ok"]
 
-    assert httpx.get(address, headers=bearer, trust_env=False).status_code == 404
+    assert web.get(address, headers=bearer).status_code == 404
     assert anna.messages()[-1].raw["files"] == [{"id": file_id, "mode": "tombstone"}]
     assert api.form("files.info", file=file_id)["error"] == "file_deleted"
 
@@ -230,7 +228,7 @@ def test_files_are_chosen_and_sent(app, api, show):
     assert [file["name"] for file in values["files"]] == ["a.txt", "b.png"]
     address = values["files"][0]["url_private"]
     bearer = {"authorization": f"Bearer {api.sandbox.bot_token}"}
-    assert httpx.get(address, headers=bearer, trust_env=False).content == b"hello"
+    assert web.get(address, headers=bearer).content == b"hello"
     json.dumps(values)
 
 

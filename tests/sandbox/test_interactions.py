@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
 from bot.sandbox.client import NotPossible
 from tests.sandbox.kit import PEOPLE, SILENCE, button, field, form, modal, opening, plain, section
+from tests.support import web
 
 TROUBLE = "We had some trouble connecting. Try again?"
 
@@ -588,7 +588,7 @@ def test_a_response_url_answers_five_times(app, api, person):
     url = app.seen[-1]["payload"]["response_url"]
 
     def respond(**said):
-        return httpx.post(url, json=said, trust_env=False)
+        return web.post(url, json=said)
 
     assert respond(text="changed", replace_original=True, blocks=[]).text == "ok"
     assert [message.text for message in person.messages()] == ["changed"]

@@ -1,10 +1,10 @@
 """Threads, reactions, shortcuts, ephemeral messages, escaping: what people and apps do to them."""
 
-import httpx
 import pytest
 
 from bot.sandbox.client import NotPossible
 from tests.sandbox.kit import App, button, form, section
+from tests.support import web
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_message_shortcut_carries_the_message(app, anna, posted):
     assert (payload["callback_id"], payload["message_ts"]) == ("about", seen.ts)
     assert payload["message"]["text"] == "look"
     assert payload["channel"] == {"id": seen.raw["channel"], "name": "directmessage"}
-    assert httpx.post(payload["response_url"], json={"text": "hi"}, trust_env=False).text == "ok"
+    assert web.post(payload["response_url"], json={"text": "hi"}).text == "ok"
     assert anna.messages()[-1].is_ephemeral
 
 
@@ -280,6 +280,6 @@ def test_a_response_url_can_answer_in_the_thread(app, posted):
     url = app.seen[-1]["payload"]["response_url"]
 
     said = {"text": "in the thread", "response_type": "in_channel", "thread_ts": seen.ts}
-    assert httpx.post(url, json=said, trust_env=False).text == "ok"
+    assert web.post(url, json=said).text == "ok"
 
     assert [(m.text, m.is_ephemeral) for m in seen.replies()] == [("in the thread", False)]

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
@@ -208,11 +207,8 @@ def test_who_starts_waits_for_locks_longer_than_a_click_does(url):
         rival.execute(update(JobRow).values(attempts=1))
         starting = threading.Thread(target=start)
         starting.start()
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with hurried.read() as session:
-                if session.execute(waited).scalar():
-                    break
+        with hurried.read() as session:
+            wait_until(lambda: session.execute(waited).scalar(), "it waits")
     starting.join()
     hurried.close()
 

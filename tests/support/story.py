@@ -28,6 +28,7 @@ from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
 from storage import sync
 from storage.tables import EntitlementRow, ResourceRow
+from tests.support import web
 from tests.support.nursery import Forked, shared
 from tests.support.waiting import looks
 
@@ -349,7 +350,7 @@ def ready(told: Story) -> None:
 
     def taken() -> bool:
         try:
-            return httpx.get(f"{told.house.url}/readyz", trust_env=False).is_success
+            return web.get(f"{told.house.url}/readyz").is_success
         except httpx.TransportError:
             return False
 
