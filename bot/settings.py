@@ -35,13 +35,13 @@ from pydantic_settings import (
 from bot.runtime import redaction
 from bot.runtime.references import (
     ENV_FILE,
-    Anew,
-    BadEnvFileError,
     BadReferenceError,
+    LastRead,
     env_fault,
     env_file,
     is_reference,
     resolve,
+    shown,
 )
 from engine.eligibility import OPEN_SUBMISSIONS
 from engine.errors import LatchkeyError
@@ -109,7 +109,7 @@ class _InEnvFile(_Environment):
     """What stands in `.env`; nothing while it cannot be read."""
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
-        with suppress(BadEnvFileError):
+        with suppress(BadReferenceError):
             return {k.lower(): v for k, v in env_file().items() if v.strip()}
         return {}
 
@@ -140,7 +140,8 @@ class StoreSettings(BaseSettings):
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
     )
 
-    _references: dict[str, Anew] = PrivateAttr(default_factory=dict)  # by the name of the field
+    _references: dict[str, str] = PrivateAttr(default_factory=dict)  # by the name of the field
+    _last_read: dict[str, LastRead[str]] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -149,7 +150,7 @@ class StoreSettings(BaseSettings):
         for name in SECRETS & cls.model_fields.keys():
             value = str(given.get(cls.model_fields[name].alias) or given.get(name) or "").strip()
             if is_reference(value):
-                made._references[name] = Anew(value)  # noqa: SLF001  (ours)
+                made._references[name] = value  # noqa: SLF001  (ours)
         return made
 
     @classmethod
@@ -169,12 +170,23 @@ class StoreSettings(BaseSettings):
 
         What cannot be read just now, or is no address, leaves the one that was read last.
         """
-        return self._anew("database_url", self.database_url, self._known_database)
+        return self._anew("database_url", self.database_url, supported)
 
-    def _anew(self, name: str, first: str, sound: Callable[[str], str | None]) -> str:
+    def _anew(self, name: str, first: str, sound: Callable[[str], str]) -> str:
         """Return a secret as it was read last, if it is a reference; else as it was `first`."""
-        reference = self._references.get(name)
-        return reference.read(first, sound) if reference else first
+        if (reference := self._references.get(name)) is None:
+            return first
+
+        def read() -> str:
+            return sound(resolve(reference))
+
+        anew = LastRead(read, name=shown(reference), first=first)
+        return self._last_read.setdefault(name, anew).get()
+
+    def unread(self) -> Mapping[str, str]:
+        """Return by the name of each secret that was read anew why it cannot be now, or nothing."""
+        names = {name: str(type(self).model_fields[name].alias) for name in self._last_read}
+        return {names[field]: read.fault for field, read in self._last_read.copy().items()}
 
     @model_validator(mode="before")
     @classmethod
@@ -501,7 +513,7 @@ def unknown(referred: Iterable[str] = ()) -> list[str]:
     `referred`: references of integrations, whose variables may have any name.
     """
     named = {name: value for name, value in os.environ.items() if value.strip()}
-    with suppress(BadEnvFileError):
+    with suppress(BadReferenceError):
         named = {**os.environ, **env_file(), **named}
     known = {str(field.alias) for field in Settings.model_fields.values()}
     values = [part.strip() for value in named.values() for part in value.split(",")]

@@ -122,6 +122,7 @@ def build(
         anchors,
         follower,
         faults=faults,
+        unread=settings.unread,
         missed=lambda: servers.missed(MISSED_FOR),
     )
     return Program(

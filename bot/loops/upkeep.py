@@ -31,7 +31,8 @@ log = structlog.get_logger()
 
 
 class Upkeep:
-    """`faults`: what is wrong with settings, by their names. `missed`: the addresses that nothing
+    """`faults`: what is wrong with settings, by their names. `unread`: the secrets among them that
+    are read anew, each with why it cannot be now, or nothing. `missed`: the addresses that nothing
     can listen at. `follower`: None where the systems are given.
     """
 
@@ -44,6 +45,7 @@ class Upkeep:
         follower: SystemsFollower | None,
         *,
         faults: Mapping[str, str],
+        unread: Callable[[], Mapping[str, str]],
         missed: Callable[[], Sequence[str]],
     ) -> None:
         self._services = services
@@ -52,6 +54,7 @@ class Upkeep:
         self._anchors = anchors
         self._follower = follower
         self._faults = faults
+        self._unread = unread
         self._missed = missed
         self._begun = False
 
@@ -68,12 +71,20 @@ class Upkeep:
             self._follower.follow()
 
     def _unread_secrets(self) -> Sequence[str]:
-        faults, name = self._services.vitals.faults, f"{SECRET_FAULT}s in {ENV_FILE}"
-        if ENV_FILE not in self._faults and (fault := env_fault()):
-            faults.set(name, fault)
-        else:
-            faults.clear(name)
+        faults = self._services.vitals.faults
+        in_file = "" if ENV_FILE in self._faults else env_fault()
+        for name, fault in {f"{SECRET_FAULT}s in {ENV_FILE}": in_file, **self._settings()}.items():
+            if fault:
+                faults.set(name, fault)
+            else:
+                faults.clear(name)
         return [why for named, why in faults().items() if named.startswith(SECRET_FAULT)]
+
+    def _settings(self) -> Mapping[str, str]:
+        return {
+            f"{SECRET_FAULT} {name}": f"{name} cannot be read any more: {fault}" if fault else ""
+            for name, fault in self._unread().items()
+        }
 
     def _tell(self, what: str, sentence: str, faults: Sequence[str]) -> None:
         if faults:

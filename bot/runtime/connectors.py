@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from bot.runtime.faults import Faults
-from bot.runtime.references import BadReferenceError, resolve
+from bot.runtime.references import BadReferenceError, LastRead, resolve, shown
 from bot.runtime.services import Connected
 from engine.inventory import Integration, IntegrationId
 from engine.port import Connector, Secret, Unavailable
@@ -112,17 +112,19 @@ class _Known:
     """
 
     def __init__(self, reference: str, name: str, faults: Faults) -> None:
-        self._reference, self._name, self._faults = reference, name, faults
-        self._last = Secret(resolve(reference))
+        def read() -> Secret:
+            return Secret(resolve(reference))
+
+        self._name, self._faults = name, faults
+        self._secret = LastRead(read, name=shown(reference), first=read())
 
     def __call__(self) -> Secret:
-        try:
-            self._last = Secret(resolve(self._reference))
-        except BadReferenceError as fault:
+        found = self._secret.get()
+        if fault := self._secret.fault:
             self._faults.set(self._name, f"{self._name} cannot be read any more: {fault}")
         else:
             self._faults.clear(self._name)
-        return self._last
+        return found
 
 
 def fault_of(system: IntegrationId) -> str:

@@ -9,14 +9,18 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from dotenv import dotenv_values
 
 from bot.runtime import redaction
 from engine.errors import LatchkeyError
 from storage import files
+
+T = TypeVar("T")
 
 ENV_FILE = ".env"
 MOST = 1 << 16  # bytes of a file
@@ -29,136 +33,110 @@ _PATH = re.compile("/[^/@][^@]*")  # a whole one, and no address
 
 
 class BadReferenceError(LatchkeyError):
-    """A secret is given as `env:NAME` or `file:PATH`, and must be there."""
+    """A secret is given as `env:NAME` or `file:PATH`, and must be there. Or `.env` cannot be read.
 
-
-class BadEnvFileError(LatchkeyError):
-    """`.env` is not read: others can write it, or it is no text. The sentence says what to do."""
+    The sentence says what to do.
+    """
 
 
 def env_file() -> Mapping[str, str]:
     """Return what stands in `.env`, or stood there when it could be read last.
 
-    Nothing where there is none. Raises BadEnvFileError where it could not be read yet.
+    Nothing where there is none. Raises BadReferenceError where it could not be read yet.
     """
-    return _the_env_file().read()
+    return _the_env_file().get()
 
 
 def env_fault() -> str:
     """Return why `.env` cannot be read now, and how to cure it; empty: it can, or there is none."""
     file = _the_env_file()
-    with suppress(BadEnvFileError):
-        file.read()
+    with suppress(BadReferenceError):
+        file.get()
     return file.fault
 
 
-class _EnvFile:
-    """Reads `.env` in a thread: a pipe that gives nothing, or a disk that hangs, keeps one, and
-    holds up who asks for some seconds once.
+class LastRead(Generic[T]):
+    """What is read anew at each call, in a thread. While it cannot be read, it is what it was.
+
+    A pipe that gives nothing, or a disk that hangs, keeps that thread, and holds up who asks for
+    some seconds once. `fault` says why it cannot be read now; empty: it can.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, read: Callable[[], T], *, name: str, first: T | None = None) -> None:
+        """`read` raises a ValueError or a LatchkeyError. `first`: what was read before."""
+        self._read = read
+        self._name = name
+        self._found = first
         self._lock = threading.Lock()
         self._under_way: threading.Thread | None = None
-        self._found: Mapping[str, str] | None = None
         self.fault = ""
 
-    def read(self) -> Mapping[str, str]:
-        with self._lock:
-            begins = self._under_way is None or not self._under_way.is_alive()
-            if self._under_way is None or begins:
-                self._under_way = threading.Thread(target=self._look, name=ENV_FILE, daemon=True)
-                self._under_way.start()
-            reading = self._under_way
-        if begins:
-            reading.join(FIRST_WITHIN if self._found is None else WITHIN)
-        if reading.is_alive():
-            said = "it is a pipe that nobody fills, or its disk hangs"
-            self.fault = f"{self._file.name} gives nothing: {said}."
-        if self._found is None:
-            raise BadEnvFileError(self.fault)
-        return self._found
-
-    def _look(self) -> None:
-        try:
-            self._found, self.fault = self._parsed(), ""
-        except BadEnvFileError as fault:
-            self.fault = str(fault)
-
-    def _parsed(self) -> Mapping[str, str]:
-        name = self._file.name
-        try:
-            if not self._file.exists() or self._file.is_dir():
-                return {}
-            if fault := files.exposed(self._file):
-                raise BadEnvFileError(f"{name} is not read. {fault}")
-            raw = _read(self._file)
-            if len(raw) > MOST:
-                raise BadEnvFileError(f"{name} is not read: it is over {MOST:,} bytes.")
-            named = dotenv_values(stream=StringIO(raw.decode("utf-8-sig")))
-        except OSError as fault:
-            raise BadEnvFileError(f"{name} cannot be read: {fault.strerror}.") from None
-        except UnicodeDecodeError:
-            raise BadEnvFileError(f"{name} is not UTF-8: save it as UTF-8.") from None
-        return {name: value or "" for name, value in named.items()}
-
-
-_env_files: dict[Path, _EnvFile] = {}
-
-
-def _the_env_file() -> _EnvFile:
-    file = Path(ENV_FILE).absolute()
-    return _env_files.setdefault(file, _EnvFile(file))
-
-
-class Anew:
-    """Reads a reference again, in a thread: a disk that hangs keeps one, and holds up who asks for
-    `WITHIN` once.
-    """
-
-    def __init__(self, reference: str) -> None:
-        self._reference = reference
-        self._lock = threading.Lock()
-        self._last = ""
-        self._under_way: _Reading | None = None
-
-    def read(self, first: str, sound: Callable[[str], str | None]) -> str:
-        """Return what it says now, as `sound` makes it; what was read last if that raises
-        ValueError, cannot be read or takes too long. `first`: what was read at the start.
-        """
+    def get(self) -> T:
+        """Raises BadReferenceError while it could not be read yet."""
         with self._lock:
             reading = self._under_way
             begins = reading is None or not reading.is_alive()
             if reading is None or begins:
-                reading = self._under_way = _Reading(self._reference)
+                reading = threading.Thread(target=self._look, name=self._name, daemon=True)
+                self._under_way = reading
                 reading.start()
         if begins:
-            reading.join(WITHIN)
-        with suppress(ValueError):
-            if reading.found and (now := sound(reading.found)):
-                self._last = now
-        return self._last or first
+            reading.join(FIRST_WITHIN if self._found is None else WITHIN)
+        if reading.is_alive():
+            self.fault = (
+                f"{self._name} gives nothing: it is a pipe that nobody fills, or its disk hangs."
+            )
+        if self._found is None:
+            raise BadReferenceError(self.fault)
+        return self._found
+
+    def _look(self) -> None:
+        try:
+            self._found, self.fault = self._read(), ""
+        except (ValueError, LatchkeyError) as fault:
+            self.fault = str(fault)
 
 
-class _Reading(threading.Thread):
-    def __init__(self, reference: str) -> None:
-        super().__init__(name="secret", daemon=True)
-        self._reference, self.found = reference, ""
+def _parsed(file: Path) -> Mapping[str, str]:
+    try:
+        if not file.exists() or file.is_dir():
+            return {}
+        if fault := files.exposed(file):
+            raise BadReferenceError(f"{file.name} is not read. {fault}")
+        raw = _read(file)
+        if len(raw) > MOST:
+            raise BadReferenceError(f"{file.name} is not read: it is over {MOST:,} bytes.")
+        named = dotenv_values(stream=StringIO(raw.decode("utf-8-sig")))
+    except OSError as fault:
+        raise BadReferenceError(f"{file.name} cannot be read: {fault.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadReferenceError(f"{file.name} is not UTF-8: save it as UTF-8.") from None
+    return {name: value or "" for name, value in named.items()}
 
-    def run(self) -> None:
-        with suppress(BadReferenceError):
-            self.found = resolve(self._reference)
+
+_env_files: dict[Path, LastRead[Mapping[str, str]]] = {}
+
+
+def _the_env_file() -> LastRead[Mapping[str, str]]:
+    file = Path(ENV_FILE).absolute()
+    return _env_files.setdefault(file, LastRead(partial(_parsed, file), name=file.name))
 
 
 def is_reference(text: str) -> bool:
     return text.startswith(("env:", "file:"))
 
 
+def shown(reference: str) -> str:
+    """Return as much of a reference as can be no secret: some put that itself there."""
+    kind, _, name = reference.partition(":")
+    fits = {"env": _NAME, "file": _PATH}.get(kind)
+    return reference if fits and fits.fullmatch(name) else "a secret"
+
+
 def resolve(reference: str) -> str:
     """Return the secret, without white space around it. Raises BadReferenceError.
 
-    The error quotes no more of the reference than can be no secret: some put that itself there.
+    The error quotes no more of the reference than `shown` does.
     """
     kind, _, name = reference.partition(":")
     match kind:
@@ -180,7 +158,7 @@ def _from_environment(name: str) -> str:
         return value
     try:
         value = env_file().get(name, "")
-    except BadEnvFileError as fault:
+    except BadReferenceError as fault:
         raise BadReferenceError(f"the environment has no {name}, and {fault}") from None
     if not value.strip():
         raise BadReferenceError(f"the environment has no {name}, or it is empty: set it")

@@ -71,6 +71,7 @@ def test_administrators_are_told_of_an_address_that_cannot_be_had(door):
         parts.anchors,
         None,
         faults={},
+        unread=dict,
         missed=lambda: servers.missed(0.0),
     )
     with socket.create_server(("127.0.0.1", 0)) as theirs:
@@ -83,3 +84,30 @@ def test_administrators_are_told_of_an_address_that_cannot_be_had(door):
     assert sorted(m["recipient"] for m in told) == ["ines", "viktor"]  # once each
     assert all("Access ends on time" in str(m) for m in told)
     door.services.vitals.faults.clear("LATCHKEY_PROBES")
+
+
+def test_administrators_are_told_of_a_secret_of_the_settings_that_cannot_be_read_any_more(door):
+    """Nobody was: the next start gave up, or a changed password locked Latchkey out."""
+    services, parts = door.services, door.program
+    unread = {"SLACK_BOT_TOKEN": "", "LATCHKEY_DATABASE_URL": "/run/x cannot be read: gone"}
+    upkeep = Upkeep(
+        services,
+        parts.watch,
+        Alarms(services),
+        parts.anchors,
+        None,
+        faults={},
+        unread=lambda: unread,
+        missed=tuple,
+    )
+    upkeep.look()
+    upkeep.look()
+
+    said = "LATCHKEY_DATABASE_URL cannot be read any more: /run/x cannot be read: gone"
+    told = [m for m in door.rows()["message"] if said in str(m)]
+    assert sorted(m["recipient"] for m in told) == ["ines", "viktor"]  # once each
+    assert services.vitals.faults()["the secret LATCHKEY_DATABASE_URL"] == said
+
+    unread["LATCHKEY_DATABASE_URL"] = ""
+    upkeep.look()
+    assert not [name for name in services.vitals.faults() if name.startswith("the secret")]

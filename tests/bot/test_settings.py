@@ -95,16 +95,23 @@ def test_what_slack_gave_is_read_anew_where_it_is_a_reference(
     """A token that was changed needed a restart."""
     file = tmp_path / "secret"
     file.write_text(f"{before}\n")
-    now = getattr(settings.load(**GOOD | {name: f"file:{file}"}), read)
+    loaded = settings.load(**GOOD | {name: f"file:{file}"})
+    now = getattr(loaded, read)
     assert now() == before
+    assert loaded.unread() == {name: ""}
 
     file.write_text(f"{after}\n")
     assert now() == after
 
     file.write_text(odd)
     assert now() == after
+    assert loaded.unread()[name]
     file.unlink()
     assert now() == after
+    assert f"{file} cannot be read: No such file" in loaded.unread()[name]
+    file.write_text(before)
+    assert now() == before
+    assert loaded.unread() == {name: ""}
 
 
 def test_a_file_that_hangs_holds_nobody_up_for_long(tmp_path, monkeypatch):
@@ -121,7 +128,7 @@ def test_a_file_that_hangs_holds_nobody_up_for_long(tmp_path, monkeypatch):
     for _ in range(5):
         assert now() == "xoxb-2"
 
-    assert sum(t.name == "secret" for t in threading.enumerate()) == 1
+    assert sum(t.name == f"file:{file}" for t in threading.enumerate()) == 1
     with file.open("w") as pipe:  # it answers again
         pipe.write("xoxb-3")
     wait_until(lambda: now() == "xoxb-3")
