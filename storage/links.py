@@ -112,10 +112,10 @@ def mend(database: Database, now: datetime) -> None:
     for accounts in parts(sorted({lost.row for lost in found if lost.table == "account"})):
         with database.write() as tx:
             _mend_accounts(tx, accounts, live, now)
-    if any(lost.column == "request_id" for lost in found):
+    for grants in parts([lost.row for lost in found if lost.column == "request_id"]):
         with database.write() as tx:
             # What is nobody's kept its account from being worked on: it seemed to join just now.
-            tx.execute(update(GrantRow).where(_NO_REQUEST, col(GrantRow.open)).values(open=False))
+            tx.execute(update(GrantRow).where(_ROW.in_(grants), _NO_REQUEST).values(open=False))
 
 
 def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> None:
