@@ -50,9 +50,14 @@ def pytest_report_header():
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
+    if items and not items[0].config.getoption("timeout"):
+        _give_time(items)
+
+
+def _give_time(items):
     for item in items:
         given = item.get_closest_marker("timeout")
-        seconds = given.args[0] if given else float(item.config.getini("timeout"))
+        seconds = float(given.args[0] if given else item.config.getini("timeout"))
         item.add_marker(pytest.mark.timeout(seconds * machine.factor()), append=False)
 
 
