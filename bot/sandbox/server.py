@@ -166,6 +166,7 @@ class _Server(uvicorn.Server):
             access_log=False,
             lifespan="off",
             ws="websockets-sansio",
+            timeout_keep_alive=60,  # seconds; who asks keeps a connection for less: httpx for 5
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
