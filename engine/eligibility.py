@@ -12,7 +12,6 @@ from engine.flow import (
     MAX_JUSTIFICATION,
     MIN_DURATION,
     AccessFlow,
-    Quorum,
     RequestFor,
     Revision,
 )
@@ -264,12 +263,14 @@ def _fits(revision: Revision, duration: timedelta | None) -> bool:
     return duration is not None and duration <= revision.grant_for
 
 
-def preference(flow: AccessFlow) -> tuple[bool, bool, int, float, int]:
-    """Automatic before approval; without MFA before with; fewer decisions; longest; older."""
+def preference(flow: AccessFlow) -> tuple[bool, int, int, float, int]:
+    """Return what flows are sorted by, the preferred first.
+
+    Automatic before approval; fewer codes wanted; fewer people needed; longer; older, which has the
+    smaller id.
+    """
     revision = flow.revision
     approval = revision.approval
-    decisions = 0
-    if approval is not None:
-        decisions = 1 if approval.join is Quorum.ANY_OF else len(approval.groups)
+    needed = approval.people_needed if approval else 0
     longest = revision.grant_for.total_seconds() if revision.grant_for else float("inf")
-    return (approval is not None, revision.require_mfa, decisions, -longest, flow.id)
+    return (approval is not None, int(revision.require_mfa), needed, -longest, flow.id)

@@ -73,6 +73,11 @@ class ApprovalRule:
     join: Quorum = Quorum.ANY_OF
     distinct: bool = True
 
+    @property
+    def people_needed(self) -> int:
+        """How many have to approve at the least: of any of the groups one, of all of them each."""
+        return 1 if self.join is Quorum.ANY_OF else len(self.groups)
+
 
 @dataclass(frozen=True, slots=True)
 class Escalation:

@@ -26,7 +26,7 @@ from engine.eligibility import (
     usable,
     why_not,
 )
-from engine.flow import AccessFlow, ApprovalRule, RequestFor, Selector
+from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor, Selector
 from engine.inventory import IntegrationId
 from engine.on_call import Schedule, Shift
 from engine.outcome import Code
@@ -362,6 +362,44 @@ def test_the_preferred_flow_comes_first(shuffled):
     found = usable(shuffled, HERE.people[ANN], HERE.people[ANN], HERE)
 
     assert [f.id for f in found] == [f.id for f in IN_ORDER]
+
+
+ALL_TWO = ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)
+THREE = ApprovalRule((DBAS, SECURITY, DBAS), Quorum.ALL_OF)
+BEST = {"approval": None, "require_mfa": False, "grant_for": None}
+
+# Of each pair the first goes before the second by this rule, although all later rules speak
+# against it.
+RULES = {
+    "automatic before approval": (
+        flow(9, approval=None, require_mfa=True, grant_for=5 * MINUTE),
+        flow(1, **BEST | {"approval": ANY}),
+    ),
+    "fewer codes before more": (
+        flow(9, approval=THREE, grant_for=5 * MINUTE),
+        flow(1, approval=ANY, require_mfa=True, grant_for=None),
+    ),
+    "one of many groups before all of two": (
+        flow(9, approval=ANY, grant_for=5 * MINUTE),
+        flow(1, approval=ALL_TWO, grant_for=None),
+    ),
+    "all of two before all of three": (
+        flow(9, approval=ALL_TWO, grant_for=5 * MINUTE),
+        flow(1, approval=THREE, grant_for=None),
+    ),
+    "longer before shorter": (flow(9, grant_for=2 * HOUR), flow(1, grant_for=HOUR)),
+    "without end before any time": (flow(9, grant_for=None), flow(1, grant_for=365 * DAY)),
+    "older before younger": (flow(1, name="Z"), flow(9, name="A")),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_of_the_order_decides_whatever_the_later_ones_say(rule):
+    first, second = RULES[rule]
+
+    for flows in ([first, second], [second, first]):
+        found = usable(flows, HERE.people[ANN], HERE.people[ANN], HERE)
+        assert [f.id for f in found] == [first.id, second.id]
 
 
 def test_preference_survives_offering_and_allowing():
