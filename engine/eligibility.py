@@ -1,8 +1,9 @@
-"""Who may request what, under which flow, and why not. One function answers: `why_not`."""
+"""Who may request what, under which flow, and why not. One function answers: `bars`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from engine.conditions import Comparator, Condition, ConditionGroup, matches
 from engine.directory import Directory, Person
@@ -24,6 +25,7 @@ from engine.words import trimmed
 MAX_ENTITLEMENTS = 50
 OPEN_SUBMISSIONS = 20  # of one person, unless it is set otherwise
 _NAMED = 5  # of those that wait, in a sentence
+NOT_ACTIVE = "Who asked, or who was to have it, is no longer active, or is a guest now."
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -39,6 +41,91 @@ class Draft:
     justification: str = ""
 
 
+class Bar(StrEnum):
+    """What keeps somebody from requesting something under a flow, in the order of the tests."""
+
+    CLOSED = "closed"  # the flow is switched off, deleted, or cannot be read
+    STATUS = "status"  # whoever asks is not active, or a guest
+    REQUESTORS = "requestors"  # they do not fulfil its conditions
+    LEFT = "left"  # whoever is to have it has left
+    GRANTEE = "grantee"  # it is not for them
+    OFFER = "offer"  # it does not offer this, or it is not there
+    TIME = "time"  # not at this moment
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks, for whom, and for what; `entitlement` None: for anything.
+
+    The directory is that of the moment that is asked about. `now` None: at whatever time.
+    """
+
+    requestor: Person
+    grantee: Person
+    directory: Directory
+    entitlement: Entitlement | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a flow says of a question: what keeps whoever asks from it; nothing: they may."""
+
+    flow: AccessFlow
+    bars: tuple[Bar, ...]
+
+    @property
+    def sometime(self) -> bool:
+        """Whether nothing but the time keeps them from it, if anything does."""
+        return not {*self.bars} - {Bar.TIME}
+
+
+def bars(flow: AccessFlow, asked: Question) -> Iterator[Bar]:
+    """Yield all that keeps somebody from requesting under the flow; nothing: they may.
+
+    This is the one answer to who may request what: whoever wants the first bar alone, or a part of
+    the question, asks it all the same.
+    """
+    if not flow.open:
+        yield Bar.CLOSED
+    yield from _of_people(flow.revision, asked.requestor, asked.grantee, asked.directory)
+    entitlement, window = asked.entitlement, flow.revision.when
+    if entitlement and not (entitlement.available and flow.revision.selects(entitlement)):
+        yield Bar.OFFER
+    if asked.now and window and not is_open(window, asked.now):
+        yield Bar.TIME
+
+
+def _of_people(
+    revision: Revision, requestor: Person, grantee: Person, directory: Directory
+) -> Iterator[Bar]:
+    if not requestor.may_ask:
+        yield Bar.STATUS
+    if not matches(revision.requestors, requestor, directory):
+        yield Bar.REQUESTORS
+    if not grantee.may_receive:
+        yield Bar.LEFT
+    if not _is_for(revision, requestor, grantee, directory):
+        yield Bar.GRANTEE
+
+
+def verdicts(flows: Iterable[AccessFlow], asked: Question) -> list[Verdict]:
+    """Return what the flows say: first those that can be asked for, the preferred first.
+
+    Then come those that can be at another time, then the others.
+    """
+    found = [Verdict(flow, tuple(bars(flow, asked))) for flow in flows]
+    return sorted(found, key=lambda v: (not v.sometime, bool(v.bars), preference(v.flow)))
+
+
+def may_know(flow: AccessFlow, person: Person, directory: Directory) -> bool:
+    """Tell whether this person may learn that the flow and what it offers exist."""
+    if flow.deleted or not flow.revision.readable or not person.may_ask:
+        return False
+    listed = flow.active and flow.revision.listed
+    return listed or matches(flow.revision.requestors, person, directory)
+
+
 def why_not(
     flow: AccessFlow, requestor: Person, grantee: Person, directory: Directory
 ) -> Refusal | None:
@@ -46,24 +133,29 @@ def why_not(
 
     The directory is that of the moment that is asked about.
     """
-    if refusal := _closed_to(flow, requestor, directory):
-        return refusal
-    if not grantee.may_receive:
-        return Refusal(Code.PERSON_INACTIVE, f"{grantee.name} is not active.")
-    if not _is_for(flow.revision, requestor, grantee, directory):
-        return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open for {grantee.name}.")
-    return None
+    first = next(bars(flow, Question(requestor, grantee, directory)), None)
+    match first:
+        case None:
+            return None
+        case Bar.CLOSED:
+            return Refusal(Code.FLOW_CLOSED, f"The access flow “{flow.name}” is switched off.")
+        case Bar.STATUS:
+            return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
+        case Bar.REQUESTORS:
+            return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open to you.")
+        case Bar.LEFT:
+            return Refusal(Code.PERSON_INACTIVE, f"{grantee.name} is not active.")
+        case _:
+            return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open for {grantee.name}.")
 
 
-def _closed_to(flow: AccessFlow, requestor: Person, directory: Directory) -> Refusal | None:
-    """Return why this person may not request anything of this flow for anybody."""
-    if not flow.open:
-        return Refusal(Code.FLOW_CLOSED, f"The access flow “{flow.name}” is switched off.")
-    if not requestor.may_ask:
-        return Refusal(Code.PERSON_INACTIVE, "Only active members of the company can ask.")
-    if not matches(flow.revision.requestors, requestor, directory):
-        return Refusal(Code.NOT_ELIGIBLE, f"“{flow.name}” is not open to you.")
-    return None
+_OF_THE_REQUESTOR = frozenset({Bar.CLOSED, Bar.STATUS, Bar.REQUESTORS})
+
+
+def _may_ask(flow: AccessFlow, requestor: Person, directory: Directory) -> bool:
+    """Tell whether this person may request something of this flow for anybody."""
+    first = next(bars(flow, Question(requestor, requestor, directory)), None)
+    return first not in _OF_THE_REQUESTOR
 
 
 def _is_for(revision: Revision, requestor: Person, grantee: Person, directory: Directory) -> bool:
@@ -95,7 +187,7 @@ class Grantees:
 
 def grantees(flows: Iterable[AccessFlow], requestor: Person, directory: Directory) -> Grantees:
     """Return for whom this person may request something under one of the flows."""
-    revisions = [f.revision for f in flows if _closed_to(f, requestor, directory) is None]
+    revisions = [f.revision for f in flows if _may_ask(f, requestor, directory)]
     groups: dict[ConditionGroup, None] = {}
     for revision in revisions:
         if RequestFor.DIRECT_REPORTS in revision.request_for and directory.reports(requestor.id):
@@ -114,7 +206,8 @@ def usable(
     flows: Iterable[AccessFlow], requestor: Person, grantee: Person, directory: Directory
 ) -> list[AccessFlow]:
     """Return the flows under which this person may request for that one, the preferred first."""
-    found = [f for f in flows if why_not(f, requestor, grantee, directory) is None]
+    asked = Question(requestor, grantee, directory)
+    found = [flow for flow in flows if next(bars(flow, asked), None) is None]
     return sorted(found, key=preference)
 
 
@@ -248,11 +341,14 @@ def still_granted(request: AccessRequest, grant: Grant, facts: Facts, now: datet
         return f"“{revision.name}” does not offer it."
     if any(person is not None and not person.readable for person in (requestor, grantee)):
         return "What the directory says of who asked, or was to have it, cannot be read."
-    if requestor is None or not requestor.may_ask or grantee is None or not grantee.may_receive:
-        return "Who asked, or who was to have it, is no longer active, or is a guest now."
-    if not matches(revision.requestors, requestor, directory):
+    if requestor is None or grantee is None:
+        return NOT_ACTIVE
+    found = {*_of_people(revision, requestor, grantee, directory)}
+    if found & {Bar.STATUS, Bar.LEFT}:
+        return NOT_ACTIVE
+    if Bar.REQUESTORS in found:
         return f"“{revision.name}” is no longer open to {requestor.name}."
-    if not _is_for(revision, requestor, grantee, directory):
+    if Bar.GRANTEE in found:
         return f"“{revision.name}” is no longer open for {grantee.name}."
     return ""
 

@@ -116,6 +116,7 @@ class Revision:
     require_justification: bool = True
     require_reason: bool = False
     self_approval: bool = False  # whether requestor and grantee may approve their own request
+    listed: bool = True  # whether others than its requestors may learn that it exists
     labels: tuple[str, ...] = ()
     description: str = ""
     readable: bool = True

@@ -10,7 +10,7 @@ from itertools import chain
 from engine import eligibility
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.directory import Directory, Person
-from engine.eligibility import Grantees
+from engine.eligibility import Bar, Grantees, Question, Verdict
 from engine.flow import AccessFlow, FlowId, Selector
 from engine.inventory import Entitlement
 
@@ -68,10 +68,20 @@ class Policy:
     ) -> list[AccessFlow]:
         """Return those of the usable flows that offer the entitlement."""
         here = self._directory.at(now)
-        numbers = self._by_target.find(_keys_of_entitlement(entitlement))
+        numbers = self._offering(entitlement)
         numbers &= self._by_requestor.find(_keys_of_person(requestor))
         found = eligibility.usable(self._numbered(numbers), requestor, grantee, here)
         return eligibility.offering(found, entitlement)
+
+    def verdicts(self, asked: Question) -> list[Verdict]:
+        """Return what each flow says of the question, of those that offer what it asks for."""
+        entitlement = asked.entitlement
+        known = self._numbered(self._offering(entitlement)) if entitlement else self._flows
+        found = eligibility.verdicts(known, asked)
+        return [verdict for verdict in found if Bar.OFFER not in verdict.bars]
+
+    def _offering(self, entitlement: Entitlement) -> int:
+        return self._by_target.find(_keys_of_entitlement(entitlement))
 
     def _numbered(self, numbers: int) -> Iterator[AccessFlow]:
         while numbers:

@@ -223,6 +223,10 @@ class FlowDocument(Ours):
     self_approval: bool = Field(
         default=False, description="Whether requestor and grantee may approve their own request."
     )
+    listed: bool = Field(
+        default=True,
+        description="Whether others than its requestors may learn that it and its things exist.",
+    )
     break_glass: _No = False
     when: When = Field(
         None,
@@ -296,6 +300,7 @@ class FlowDocument(Ours):
             require_justification=self.require_justification,
             require_reason=self.require_reason,
             self_approval=self.self_approval,
+            listed=self.listed,
             labels=tuple(self.labels),
             description=self.description,
         )
@@ -338,6 +343,7 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
         "require_justification": revision.require_justification,
         "require_reason": revision.require_reason,
         "self_approval": revision.self_approval,
+        "listed": revision.listed,
     }
     return {
         "name": revision.name,

@@ -36,7 +36,6 @@ NOT_YET = {
     "break_glass": "Break-glass",
     "bundle": "A bundle as target",
     "except": "All resources but some",
-    "listed": "Hiding a flow",
     "needs": "More than one approver of a group",
     "notify": "Approval in a channel",
     "on_call": "A condition on who is on call",

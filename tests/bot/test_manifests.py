@@ -254,6 +254,7 @@ def test_a_flow_says_everything(company):
         require_justification="no",
         require_reason="yes",
         self_approval=True,
+        listed="no",
         require_mfa="no",
         break_glass=False,
         when="always",
@@ -278,6 +279,7 @@ def test_a_flow_says_everything(company):
         require_justification=False,
         require_reason=True,
         self_approval=True,
+        listed=False,
     )
 
 
@@ -1154,7 +1156,6 @@ NOT_HERE = [
     ("require_code", "The approver's code", {"require_code": True}),
     ("break_glass", "Break-glass", {"break_glass": "yes"}),
     ("break_glass", "Break-glass", {"break_glass": "until reviewed"}),
-    ("listed", "Hiding a flow", {"listed": False}),
     ("notify", "Approval in a channel", {"notify": "#dba"}),
 ]
 
@@ -1241,6 +1242,7 @@ SAID = {
     "require_justification": False,
     "require_reason": True,
     "self_approval": True,
+    "listed": False,
 }
 
 
@@ -1384,6 +1386,7 @@ def _revisions(draw):
         require_justification=draw(st.booleans()),
         require_reason=draw(st.booleans()),
         self_approval=draw(st.booleans()),
+        listed=draw(st.booleans()),
         labels=tuple(draw(st.lists(_TEXTS, max_size=3, unique_by=str.casefold))),
         description=draw(_TEXTS | st.just("")),
     )
