@@ -85,13 +85,13 @@ def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Expla
     verb, whom = ("have", "") if themselves else ("request", f" for {asked.grantee.name}")
     who = "You" if you else asked.requestor.name
     said = f"{who} {'can' if may else 'cannot'} {verb} {entitlement}{whom}"
-    return Explanation(entitlement, may, said, told, "" if told else _no_flow(entitlement))
+    return Explanation(entitlement, may, said, told, "" if told else _no_flow(entitlement, you=you))
 
 
-def _no_flow(entitlement: Entitlement) -> str:
-    if entitlement.available:
-        return "no access flow that may be named here offers it"
-    return "it is no longer there, or no longer offered"
+def _no_flow(entitlement: Entitlement, *, you: bool) -> str:
+    if not entitlement.available:
+        return "it is no longer there, or no longer offered"
+    return f"no access flow{' that you may know of' if you else ''} offers it"
 
 
 def people_of(group: ConditionGroup, directory: Directory) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal, select
 from sqlmodel import col
 
 from engine.flow import AccessFlow, Selector
@@ -13,7 +13,8 @@ from engine.inventory import Entitlement, IntegrationId, ResourceId
 from storage import facts
 from storage.catalogue import Catalogues
 from storage.database import Read
-from storage.tables import EntitlementRow, ResourceRow
+from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.types import position
 
 MOST_WORDS = 20  # of a search, that are looked for
 
@@ -54,6 +55,30 @@ def resources(
     ]
     lines = islice((line for line, _ in groupby(merge(*parts))), limit)
     return [FoundResource(n.resource, n.path, n.type, n.system) for n in lines]
+
+
+def anywhere(session: Read, words: str, limit: int = 100) -> list[FoundResource]:
+    """Return resources of all systems, also what is gone; every word is in the path.
+
+    It looks at all there is: for those who may know of everything, and are few.
+    """
+    sought = list(dict.fromkeys(words.casefold().split()))[:MOST_WORDS]
+    query = (
+        select(
+            col(ResourceRow.id),
+            col(ResourceRow.path),
+            col(ResourceRow.type),
+            col(IntegrationRow.name),
+        )
+        .join(IntegrationRow, col(IntegrationRow.id) == col(ResourceRow.integration_id))
+        .where(*(position(col(ResourceRow.path_key), literal(word)) > 0 for word in sought))
+        .order_by(col(ResourceRow.path_key), col(ResourceRow.id))
+        .limit(limit)
+    )
+    return [
+        FoundResource(ResourceId(id_ or 0), path, type_, system)
+        for id_, path, type_, system in session.execute(query)
+    ]
 
 
 def entitlements_on(session: Read, resource: ResourceId) -> list[Entitlement]:

@@ -2,11 +2,23 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from bot.cli import aql, audit, database, grants, integrations, people, requests, running, sandbox
+from bot.cli import (
+    aql,
+    audit,
+    database,
+    grants,
+    integrations,
+    people,
+    requests,
+    running,
+    sandbox,
+    why,
+)
 from bot.cli.terminal import of_database, say_fault
 from bot.operations import greeting
 from bot.runtime import redaction
@@ -18,15 +30,17 @@ __all__ = ["cli", "main"]
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
-for name, command in {
+_COMMANDS: dict[str, Callable[..., None]] = {
     "run": running.run,
     "doctor": running.examine,
     "apply": running.apply,
     "key": running.key,
     "revoke": requests.revoke,
     "settings": running.print_settings,
+    "why": why.explain,
     "demo": sandbox.demo,
-}.items():
+}
+for name, command in _COMMANDS.items():
     cli.command(name)(command)
 for name, group in {
     "requests": requests.group,

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from slack_bolt import Ack
 
-from bot.listeners import catalog, request
+from bot.listeners import catalog, request, why
 from bot.listeners.common import Body, Visitor
 from bot.listeners.table import Table
 from bot.runtime.services import Services
@@ -41,6 +41,10 @@ def _catalog(visitor: Visitor, body: Body, rest: str) -> Message | Refusal | Non
     return visitor.act(body, lambda p: catalog.open_catalog(visitor, p, body, rest))
 
 
+def _why(visitor: Visitor, body: Body, rest: str) -> Message | Refusal | None:
+    return visitor.act(body, lambda p: why.open_why(visitor, p, body, rest))
+
+
 def _tasks(visitor: Visitor, body: Body, _: str) -> Message | Refusal:
     found = visitor.act(body, lambda p: look.tasks(visitor.services, p))
     return found if isinstance(found, Refusal) else lists.tasks(found)
@@ -65,6 +69,9 @@ WORDS = {
             "catalog",
             'what there is to have, for example `/access catalog resource_type = "table"`',
             _catalog,
+        ),
+        Word(
+            "why", "why you can have something, or not, for example `/access why orders/shop`", _why
         ),
         Word("help", "this list", _help),
     )

@@ -9,7 +9,7 @@ from slack_bolt import App, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
-from bot.listeners import access, catalog, decide, home, people, request, running, unknown
+from bot.listeners import access, catalog, decide, home, people, request, running, unknown, why
 from bot.listeners.home import ShowHome
 from bot.listeners.table import Table
 from bot.runtime.metrics import Vitals
@@ -52,7 +52,7 @@ def build(services: Services, client: WebClient, show_home: ShowHome) -> App:
         process_before_response=True,
     )
     table = Table(client)
-    for conversation in (access, catalog, request, decide, running):
+    for conversation in (access, catalog, request, decide, running, why):
         conversation.register(table, services)
     unknown.register(app, table, services)
     home.register(app, services, show_home)

@@ -15,9 +15,11 @@ RESET = "credentials_reset"  # the same
 REQUEST_ACCESS = "request_access"  # opens an empty request modal
 CATALOG_NEXT = "catalog_next"  # the value is the last one shown, and its number
 CATALOG_START = "catalog_start"
+WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was asked
 
 # modals (callback ids); private_metadata is the query, or the request's id of the last two
 CATALOG_MODAL = "catalog"
+WHY_MODAL = "why"
 REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
@@ -25,6 +27,7 @@ REJECT_MODAL = "reject"
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
 # for RESOURCE, DURATION, PERMISSION and FLOW (see request_modal)
 CATALOG_QUERY = "query"
+WHY_WORDS = "words"
 GRANTEE = "grantee"
 RESOURCE = "resource"
 PERMISSION = "permission"

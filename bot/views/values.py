@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.directory import Directory, PersonId
+from engine.explanation import Explanation
 from engine.flow import AccessFlow, FlowId, Quorum, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.port import Secret
@@ -100,6 +101,33 @@ class Catalog:
     next: EntitlementId | None
     everything: bool
     hints: Sequence[str] = ()
+
+
+Named = tuple[ResourceId, str]  # a resource, and its path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """What somebody can have of what they asked about, and why not.
+
+    `of` is what is explained, with an answer for each permission; None: nothing is called so, or
+    several things are, which are `others`. `nearest` is what could be meant instead. `instead` is
+    what they can have, and how.
+    """
+
+    words: str
+    of: Named | None = None
+    answers: Sequence[Explanation] = ()
+    others: Sequence[Named] = ()
+    nearest: Sequence[Named] = ()
+    notes: Sequence[str] = ()
+    admins: Sequence[str] = ()  # by name: who could change it
+    instead: Sequence[tuple[str, str]] = ()
+
+    @property
+    def wanting(self) -> bool:
+        """Whether there is something that they cannot have, or that was not found."""
+        return not self.others and not (self.of and all(answer.may for answer in self.answers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -203,7 +203,7 @@ def test_what_no_flow_offers_is_told_as_that_and_what_is_gone_as_gone():
     other = flow(targets=(Selector(IntegrationId("other")),))
 
     assert explained([other], question(ANN)) == (
-        "You cannot have read on orders/t1: no access flow that may be named here offers it.",
+        "You cannot have read on orders/t1: no access flow that you may know of offers it.",
     )
     assert explained([flow()], question(ANN, entitlement=gone())) == (
         "You cannot have read on orders/t1: it is no longer there, or no longer offered.",

@@ -1,0 +1,228 @@
+"""Why somebody can have something, or not: as far as whoever asks may know."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from difflib import get_close_matches
+
+from bot.runtime.services import Services
+from bot.usecases.console import Desk
+from bot.usecases.identity import read_as
+from bot.usecases.request import NOTHING_REQUESTABLE
+from bot.views.values import Named, Why
+from engine import eligibility, explanation
+from engine.aql.errors import nearest
+from engine.directory import Person
+from engine.eligibility import Question
+from engine.explanation import Explanation
+from engine.flow import AccessFlow
+from engine.inventory import Entitlement, ResourceId
+from engine.outcome import Code, Refusal
+from storage import search
+from storage.company import Companies, Company
+from storage.database import Read
+from storage.search import FoundResource
+
+__all__ = ["LONGEST", "about", "ask", "of_person"]
+
+LONGEST = 200  # characters of what is asked about
+OTHERS = 8  # of what is called so, that are named
+INSTEAD = 5  # of what they can have, that are named
+PIECE = 4  # letters of a word that was mistyped, by which others are found
+
+NOT_SAID = Refusal(
+    Code.NOTHING_SELECTED,
+    "Say what it is about, by name or path, for example: orders/shop",
+    about="resource",
+)
+UNKNOWN = Refusal(
+    Code.RESOURCE_GONE,
+    "There is nothing of which this could be said (any more). Ask by name.",
+    about="resource",
+)
+
+
+def ask(services: Services, person: Person, text: str) -> Why | Refusal:
+    """Explain to somebody what they can have of what is called so, and why not.
+
+    They learn of what they may request, and of what listed flows offer; administrators of all. The
+    text is a name or path, or a part of it; `read on …` asks of one permission.
+    """
+
+    def find(session: Read, company: Company, now: Person) -> Why | Refusal:
+        asking = _Asking.of(session, services, company, now)
+        if refusal := _not_asked(text) or asking.barred():
+            return refusal
+        return asking.called(text)
+
+    return read_as(services, person, find)
+
+
+def about(services: Services, person: Person, resource: ResourceId, words: str) -> Why | Refusal:
+    """Explain one thing that was found by these words."""
+
+    def find(session: Read, company: Company, now: Person) -> Why | Refusal:
+        asking = _Asking.of(session, services, company, now)
+        return asking.barred() or asking.explained(resource, words)
+
+    return read_as(services, person, find)
+
+
+def of_person(desk: Desk, email: str, text: str, grantee: str = "") -> Why | Refusal:
+    """Explain to an operator what a person can have, for themselves or another. Both by address."""
+    if refusal := _not_asked(text):
+        return refusal
+    asks, given = (desk.by_email(each) for each in (email, grantee or email))
+    if isinstance(asks, Refusal):
+        return asks
+    if isinstance(given, Refusal):
+        return given
+    with desk.database.read() as session:
+        company = desk.companies.current(session)
+        people, now = company.directory.people, desk.clock.now()
+        asking = _Asking(
+            session,
+            desk.companies,
+            company,
+            requestor=people[asks],
+            grantee=people[given],
+            now=now,
+            knows_all=True,
+            you=False,
+        )
+        return asking.called(text)
+
+
+def _not_asked(text: str) -> Refusal | None:
+    if not text.strip():
+        return NOT_SAID
+    if len(text) > LONGEST:
+        long = f"A name has at most {LONGEST} characters; this has {len(text):,}."
+        return Refusal(Code.TEXT_TOO_LONG, long, about="resource")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    session: Read
+    companies: Companies
+    company: Company
+    requestor: Person
+    grantee: Person
+    now: datetime
+    knows_all: bool
+    you: bool = True
+
+    @classmethod
+    def of(cls, session: Read, services: Services, company: Company, person: Person) -> "_Asking":
+        knows_all = person.id in company.admins
+        now = services.clock.now()
+        return cls(session, services.companies, company, person, person, now, knows_all)
+
+    def barred(self) -> Refusal | None:
+        """Return why whoever asks may know of nothing."""
+        known = any(self._knows(flow) for flow in self.company.flows.values())
+        return None if known or self.knows_all else NOTHING_REQUESTABLE
+
+    def called(self, text: str) -> Why | Refusal:
+        """Explain what is called so; of several things name them, of none what is near."""
+        permission, on, rest = text.strip().partition(" on ")
+        found = self._found(rest.strip()) if on else []
+        if not found:
+            permission, rest = "", text.strip()
+            found = self._found(rest)
+        if len(exact := [f for f in found if _is_called(f, rest)]) == 1 or len(found) == 1:
+            return self.explained((exact or found)[0].resource, text, permission)
+        others = [(f.resource, f.path) for f in found[:OTHERS]]
+        notes = [f"{_many(found)} are called so. Which one is it?"] if found else []
+        near = [] if found else self._near(rest)
+        return self._why(Why(words=text, others=others, nearest=near, notes=notes))
+
+    def explained(self, resource: ResourceId, words: str, permission: str = "") -> Why | Refusal:
+        """Explain each permission on a thing, or the one that is named."""
+        offered = search.entitlements_on(self.session, resource)
+        answers = [answer for one in offered if (answer := self._answer(one))]
+        if not answers:
+            return UNKNOWN
+        thing, notes = answers[0].entitlement.resource, list[str]()
+        named = {a.entitlement.permission.name.casefold(): a for a in answers}
+        wanted = permission.strip().casefold()
+        if wanted in named:
+            answers = [named[wanted]]
+        elif wanted:
+            near = nearest(wanted, sorted(named))
+            meant = f" Did you mean {named[near].entitlement.permission.name}?" if near else ""
+            notes.append(f"There is no “{permission.strip()}” on {thing.path}.{meant}")
+        of = (thing.id, thing.path)
+        return self._why(Why(words=words, of=of, answers=answers, notes=notes))
+
+    def _why(self, why: Why) -> Why:
+        if not why.wanting:
+            return why
+        people = map(self.company.directory.get, self.company.admins)
+        could = sorted(p.name for p in people if p and p.id != self.requestor.id)
+        return replace(why, admins=could, instead=list(self._instead(why.of)))
+
+    def _answer(self, entitlement: Entitlement) -> Explanation | None:
+        """Return what is to be said of it; None: they may not know that there is such a thing."""
+        here = self.company.directory.at(self.now)
+        asked = Question(self.requestor, self.grantee, here, entitlement, self.now)
+        found = [v for v in self.company.policy.verdicts(asked) if self._knows(v.flow)]
+        if not found and not self.knows_all:
+            return None
+        return explanation.explain(asked, found, you=self.you)
+
+    def _knows(self, flow: AccessFlow) -> bool:
+        here = self.company.directory.at(self.now)
+        if self.knows_all:
+            return not flow.deleted
+        return eligibility.may_know(flow, self.requestor, here)
+
+    def _found(self, words: str) -> list[FoundResource]:
+        if not words:
+            return []
+        flows = [flow for flow in self.company.flows.values() if self._knows(flow)]
+        found = search.resources(self.session, self.companies.catalogues, flows, words)
+        return found or (search.anywhere(self.session, words) if self.knows_all else [])
+
+    def _near(self, words: str) -> list[Named]:
+        """Return what could be meant: things that begin or end as some word does."""
+        last = words.casefold().split()[-1].rpartition("/")[2] if words.strip() else ""
+        pieces = dict.fromkeys(filter(None, (last[:PIECE], last[:2], last[-PIECE:])))
+        known = {f.path: f for piece in pieces for f in self._found(piece)}
+        called = {key: f for f in known.values() for key in (f.path, f.path.rpartition("/")[2])}
+        folded = {key.casefold(): f for key, f in called.items()}
+        close = get_close_matches(words.casefold(), folded, n=3)
+        close += get_close_matches(last, folded, n=3)
+        return [*dict.fromkeys((folded[key].resource, folded[key].path) for key in close)][:3]
+
+    def _instead(self, but: Named | None) -> Iterator[tuple[str, str]]:
+        """Yield what they can have: first at once, then with approval, then at another time."""
+        flows = self.company.policy.usable(self.requestor, self.grantee, self.now)
+        seen = {but[0]} if but else set[ResourceId]()
+        for how, some in _ways(flows, self.now):
+            if len(seen) > INSTEAD:
+                return
+            catalogues = self.companies.catalogues
+            found = search.resources(self.session, catalogues, some, "", limit=INSTEAD + 1)
+            fresh = [one for one in found if one.resource not in seen]
+            for one in fresh[: INSTEAD + 1 - len(seen)]:
+                seen.add(one.resource)
+                yield one.path, how
+
+
+def _ways(flows: Sequence[AccessFlow], now: datetime) -> Iterator[tuple[str, list[AccessFlow]]]:
+    for opens, some in eligibility.by_opening(flows, now):
+        at_once = [flow for flow in some if flow.revision.approval is None]
+        approved = [flow for flow in some if flow.revision.approval is not None]
+        yield opens or "at once", at_once
+        yield ", ".join(filter(None, (opens, "with approval"))), approved
+
+
+def _is_called(found: FoundResource, words: str) -> bool:
+    path, name = found.path.casefold(), words.casefold()
+    return path == name or path.endswith(f"/{name}")
+
+
+def _many(found: Sequence[FoundResource]) -> str:
+    return "A hundred things or more" if len(found) == 100 else f"{len(found)} things"
