@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from engine import policy_size
 from engine.conditions import Comparator, Condition, ConditionGroup, matches
 from engine.directory import Directory, Person
 from engine.duration import in_words
@@ -18,7 +19,8 @@ from engine.flow import (
 )
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
-from engine.request import AccessRequest, Grant, RequestId, code_of
+from engine.policy_size import Carried
+from engine.request import AccessRequest, Grant, GrantId, RequestId, code_of
 from engine.window import is_open, next_opening, opening_in_words
 from engine.words import trimmed
 
@@ -251,8 +253,13 @@ def not_now(flow: AccessFlow, now: datetime) -> Refusal | None:
     return Refusal(Code.OUTSIDE_WINDOW, sentence, about="entitlement")
 
 
-def check(draft: Draft, directory: Directory, now: datetime) -> Refusal | None:
-    """Test everything, as at submission. Return the first thing that is wrong, or None."""
+def check(
+    draft: Draft, directory: Directory, now: datetime, carried: Sequence[Carried] = ()
+) -> Refusal | None:
+    """Test everything, as at submission. Return the first thing that is wrong, or None.
+
+    `carried` is what the grantee has, or waits for, where the draft adds a policy.
+    """
     flow, revision = draft.flow, draft.flow.revision
     refusal = why_not(flow, draft.requestor, draft.grantee, directory.at(now))
     if refusal := refusal or not_now(flow, now):
@@ -273,7 +280,11 @@ def check(draft: Draft, directory: Directory, now: datetime) -> Refusal | None:
         if not revision.selects(entitlement):
             not_offered = f"“{flow.name}” does not offer {entitlement}."
             return Refusal(Code.NOT_ELIGIBLE, not_offered, about="entitlement")
-    return _bad_duration(draft) or _bad_justification(draft)
+    return (
+        policy_size.too_large(draft.grantee, draft.entitlements, carried)
+        or _bad_duration(draft)
+        or _bad_justification(draft)
+    )
 
 
 def too_many_open(waiting: Sequence[RequestId], most: int) -> Refusal | None:
@@ -319,6 +330,19 @@ def _bad_justification(draft: Draft) -> Refusal | None:
             about="justification",
         )
     return None
+
+
+def not_granted(
+    request: AccessRequest, grants: Iterable[Grant], facts: Facts, now: datetime
+) -> dict[GrantId, str]:
+    """Return why which of a request's grants may not be given after all: each as far as it is so.
+
+    Of those that may, one after another, the policies have to find room.
+    """
+    asked = {grant: still_granted(request, grant, facts, now) for grant in grants}
+    fine = [grant for grant, why in asked.items() if not why]
+    why_not = {grant.id: why for grant, why in asked.items() if why}
+    return why_not | policy_size.without_room(request, fine, facts)
 
 
 def still_granted(request: AccessRequest, grant: Grant, facts: Facts, now: datetime) -> str:

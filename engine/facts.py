@@ -1,19 +1,21 @@
 """What a decision on one request depends on besides the request itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.directory import Directory, PersonId
 from engine.flow import AccessFlow, Revision
 from engine.inventory import Entitlement, EntitlementId
+from engine.request import AccessRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is true now and bears on one request.
 
-    `entitlements` are the request's, as the inventory has them; `held_elsewhere` maps those that
-    another live request of the grantee wants in the same account to that request's code.
+    `entitlements` are the request's, and those of the `others`, as the inventory has them. The
+    `others` are live requests that share an account with it. `held_elsewhere` maps the entitlements
+    that one of them wants there, too, to its code.
     """
 
     directory: Directory
@@ -24,3 +26,4 @@ class Facts:
         default_factory=dict[EntitlementId, Entitlement]
     )
     held_elsewhere: Mapping[EntitlementId, str] = field(default_factory=dict[EntitlementId, str])
+    others: Sequence[AccessRequest] = ()

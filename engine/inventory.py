@@ -35,12 +35,32 @@ class Integration:
     server: str = ""
 
 
+class Principal(StrEnum):
+    """What carries somebody's policies in an AWS account."""
+
+    USER = "user"
+    ROLE = "role"
+    PERMISSION_SET = "permission set"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """By what somebody is given what can be had on a resource in an AWS account.
+
+    `documents`: the policy that is attached for each permission, as JSON.
+    """
+
+    account: str
+    principal: Principal
+    documents: Mapping[PermissionId, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """A thing inside an integration. `source_id` is the system's own name for it.
 
     `owner`: whose it is, as the system says it. `caveat`: what those who get it cannot use of it
-    all the same, a sentence.
+    all the same, a sentence. `policies` None: it is given by none.
     """
 
     id: ResourceId
@@ -54,6 +74,7 @@ class Resource:
     caveat: str = ""
     context: Tags = field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
+    policies: Policies | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +109,12 @@ class Entitlement:
     @property
     def risk(self) -> int:
         return max(self.resource.risk, self.permission.risk)
+
+    @property
+    def document(self) -> str:
+        """The policy that is attached to give it; empty: none is."""
+        policies = self.resource.policies
+        return policies.documents.get(self.permission.id, "") if policies else ""
 
     def __str__(self) -> str:
         return f"{self.permission.name} on {self.resource.path}"

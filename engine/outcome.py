@@ -39,6 +39,7 @@ class Code(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"
     UNREADABLE = "unreadable"
     BAD_QUERY = "bad_query"
+    POLICIES_TOO_LARGE = "policies_too_large"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from engine.errors import LatchkeyError
-from engine.inventory import PermissionId, Tags
+from engine.inventory import PermissionId, Policies, Tags
 
 
 class Unavailable(LatchkeyError):  # noqa: N818  (it names the state of the world, not a mistake)
@@ -158,7 +158,7 @@ class Discovered:
     values. `owner`: whose it is, as the system says it (an address, an id, a group's name); if it
     does not, the tag `owner` does. `caveat`: what those who get it cannot use of it all the same, a
     sentence for approver and grantee. `closed`: why it could not be looked into; what is known of
-    it, and of all below its path, stays as it is.
+    it, and of all below its path, stays as it is. `policies`: those that give it, in AWS.
     """
 
     type: str
@@ -172,6 +172,7 @@ class Discovered:
     closed: str = ""
     context: Tags = field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
+    policies: Policies | None = None
 
 
 @dataclass(frozen=True, slots=True)

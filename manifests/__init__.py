@@ -15,6 +15,7 @@ from manifests.company import (
     load,
 )
 from manifests.flows import flow_schema, revision_document
+from manifests.listings import listing_schema
 from manifests.marked_yaml import DocumentFault
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Manifests",
     "files",
     "flow_schema",
+    "listing_schema",
     "load",
     "revision_document",
 ]

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from engine.inventory import Principal
+from manifests.aws import Policy
 from manifests.kind import FoundSettings
 from manifests.marked_yaml import Document, DocumentFault, Place, is_clean, read, read_text
 from manifests.parts import ONE_LINE, Name, OneLine, Ours, Words, faults_of, nearest, shown
 
-__all__ = ["FOLDER", "MOST_RESOURCES", "SUFFIXES", "find"]
+__all__ = ["FOLDER", "MOST_RESOURCES", "SUFFIXES", "find", "listing_schema"]
 
 FOLDER = "inventory"  # within that of the manifests
 SUFFIXES = frozenset({".yaml", ".csv"})
@@ -31,10 +33,14 @@ class PermissionDocument(Ours):
     risk: _Score | None = None
     tags: _Tags = Field(default_factory=dict[str, list[str]])
     context: _Tags = Field(default_factory=dict[str, list[str]])
+    policy: Policy | None = None
 
 
 class ResourceDocument(Ours):
-    """`path` left out is the name; `source_id`, the system's own, left out is type and path."""
+    """`path` left out is the name; `source_id`, the system's own, left out is type and path.
+
+    `policies` are by the permission, where they are other than its own.
+    """
 
     type: Name
     name: _Text
@@ -45,15 +51,32 @@ class ResourceDocument(Ours):
     permissions: Words
     tags: _Tags = Field(default_factory=dict[str, list[str]])
     context: _Tags = Field(default_factory=dict[str, list[str]])
+    account: _Text | None = None
+    policies: dict[_Text, Policy] = Field(default_factory=dict[str, str])
 
 
 class ListingDocument(Ours):
-    """`permissions` by their ids, where there is more to say of them."""
+    """`permissions` by their ids, where there is more to say of them; `accounts` of AWS."""
 
+    accounts: dict[_Text, Principal] = Field(default_factory=dict[str, Principal])
     permissions: dict[_Text, PermissionDocument | None] = Field(
         default_factory=dict[str, PermissionDocument | None]
     )
     resources: list[Any] = Field(default_factory=list[Any])
+
+
+def listing_schema() -> dict[str, Any]:
+    """Return the JSON Schema of inventory/*.yaml, as published in manifests/inventory.schema.json.
+
+    Things are read one by one, so that a fault of one hides none of another.
+    """
+    template = "#/$defs/{model}"
+    schema = ListingDocument.model_json_schema(ref_template=template)
+    thing = ResourceDocument.model_json_schema(ref_template=template)
+    definitions = schema.pop("$defs", {}) | thing.pop("$defs", {}) | {"ResourceDocument": thing}
+    schema["properties"]["resources"]["items"] = {"$ref": template.format(model="ResourceDocument")}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **schema, "title": "A system's things", "$defs": definitions}
 
 
 def find(folder: Path, names: list[str]) -> FoundSettings:
@@ -73,6 +96,10 @@ class _Reading:
         default_factory=dict[str, tuple[Document, Place]]
     )
     places: dict[str, str] = field(default_factory=dict[str, str])
+    accounts: dict[str, str] = field(default_factory=dict[str, str])
+    put: dict[str, tuple[Document, Place]] = field(
+        default_factory=dict[str, tuple[Document, Place]]
+    )
 
     def file(self, path: Path, name: str) -> None:
         documents, faults = read_csv(path, name) if path.suffix == ".csv" else read(path, name)
@@ -86,6 +113,9 @@ class _Reading:
         except ValidationError as error:
             self.refuse(document, (), error, ListingDocument)
             return
+        for account, principal in listed.accounts.items():
+            if self.once(document, ("accounts", account), f"the account {account}"):
+                self.accounts[account] = principal.value
         for id_, said in listed.permissions.items():
             if self.once(document, ("permissions", id_), f"the permission {id_}"):
                 more = said.model_dump(exclude_defaults=True) if said else {}
@@ -104,6 +134,11 @@ class _Reading:
         if self.once(document, place, f"the source id {source}"):
             whole = said.model_dump(exclude_defaults=True) | {"path": path, "source_id": source}
             self.resources[source] = whole
+            self.put[source] = document, place
+        for id_ in said.policies.keys() - {*said.permissions}:
+            near = nearest(id_, said.permissions)
+            sentence = f"{shown(id_)} cannot be had on it: see its `permissions`. {near}"
+            self.faults.append(document.fault((*place, "policies", id_), sentence))
         for at, id_ in enumerate(said.permissions):
             self.used.setdefault(id_, (document, (*place, "permissions", at)))
 
@@ -128,6 +163,7 @@ class _Reading:
                 near = nearest(id_, self.permissions)
                 sentence = f"There is no permission {shown(id_)} among `permissions`. {near}"
                 self.faults.append(document.fault(place, sentence))
+        self.faults += self.without_account()
         if len(self.resources) > MOST_RESOURCES:
             sentence = (
                 f"{len(self.resources):,} resources are listed for one integration. At most "
@@ -139,17 +175,34 @@ class _Reading:
             {
                 "resources": list(self.resources.values()),
                 "permissions": list(self.permissions.values()),
+                "accounts": self.accounts,
             },
             frozenset(one["type"] for one in self.resources.values()),
             frozenset(called.get(id_, id_) for id_ in self.used),
             self.faults,
         )
 
+    def without_account(self) -> Iterator[DocumentFault]:
+        """Find what is given by policies in an account of which nothing is known."""
+        given = {id_ for id_, said in self.permissions.items() if "policy" in said}
+        for source, said in self.resources.items():
+            account = said.get("account")
+            document, place = self.put[source]
+            if account is not None and account not in self.accounts:
+                sentence = (
+                    f"There is no account {shown(account)} among `accounts`. "
+                    f"{nearest(account, self.accounts)}"
+                )
+                yield document.fault((*place, "account"), sentence)
+            elif account is None and ("policies" in said or given & {*said["permissions"]}):
+                sentence = "It is given by a policy: say in which `account` of AWS."
+                yield document.fault(place, sentence)
+
 
 # --- CSV -----------------------------------------------------------------------------------------
 
-_PLAIN = ("type", "name", "path", "source_id", "risk", "owner", "permissions")
-_KEYED = {"tag": "tags", "context": "context"}  # as in tag:env
+_PLAIN = ("type", "name", "path", "source_id", "risk", "owner", "permissions", "account")
+_KEYED = {"tag": "tags", "context": "context", "policy": "policies"}  # as in tag:env
 _APART = ";"  # several values
 _SEVERAL = {"permissions", *_KEYED.values()}
 
@@ -197,7 +250,7 @@ def _wrong_columns(columns: list[str]) -> Iterator[str]:
         if column in columns[:number]:
             yield f"The column {shown(column)} is here twice. Keep one."
         elif not (column in _PLAIN or (colon and part in _KEYED and key)):
-            known = [*_PLAIN, "tag:KEY", "context:KEY"]
+            known = [*_PLAIN, "tag:KEY", "context:KEY", "policy:PERMISSION"]
             yield f"There is no column {shown(column)}. {nearest(column, known)}"
 
 
@@ -209,7 +262,8 @@ def _row(columns: list[str], cells: list[str]) -> dict[str, Any]:
         if not values:
             continue
         if part in _KEYED:
-            found.setdefault(_KEYED[part], {})[key] = values
+            said = cell.strip() if part == "policy" else values
+            found.setdefault(_KEYED[part], {})[key] = said
         else:
             found[part] = values if part in _SEVERAL else cell.strip()
     return found

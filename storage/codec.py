@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 from engine.aql.parser import parse
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
-from engine.inventory import Tags
+from engine.inventory import Policies, Tags
 from engine.on_call import Schedule
 from engine.request import AccessRequest
 from engine.risk import PUBLISHED, Risks, Rule
@@ -25,6 +25,7 @@ _REVISION = TypeAdapter(Revision)
 _PERSON = TypeAdapter(Person)
 _ACCOUNT = TypeAdapter(SlackAccount)
 _SCHEDULES = TypeAdapter(tuple[Schedule, ...])
+_POLICIES = TypeAdapter(Policies)
 _FAILING = TypeAdapter(dict[str, AwareDatetime])
 _COLUMNS = {"id", "version"}
 _Score = Annotated[int, Field(ge=1, le=10)]
@@ -52,10 +53,14 @@ def fields_of(body: object) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def body_of(tags: Tags, context: Tags, **more: str) -> dict[str, Any]:
+def body_of(
+    tags: Tags, context: Tags, policies: Policies | None = None, **more: str
+) -> dict[str, Any]:
     """Return the body of a resource or permission, without what there is none of."""
     said = {"context": {k: list(v) for k, v in context.items()}, **more}
     filled: dict[str, Any] = {key: value for key, value in said.items() if value}
+    if policies:
+        filled["policies"] = _POLICIES.dump_python(policies, mode="json")
     return {"tags": {k: list(v) for k, v in tags.items()}, **filled}
 
 
@@ -63,6 +68,15 @@ def tags_of(body: object, part: str) -> dict[str, tuple[str, ...]]:
     """Return the tags or the context of a body, as far as they can be read."""
     said = fields_of(fields_of(body).get(part))
     return {key: tuple(map(str, v)) for key, v in said.items() if isinstance(v, list)}
+
+
+def policies_of(body: object) -> Policies | None:
+    """Return by what that is given which can be had on a resource; None: by no policy.
+
+    Raises ValueError where that cannot be read.
+    """
+    said = fields_of(body).get("policies")
+    return None if said is None else _POLICIES.validate_python(said)
 
 
 def dump_risks(risks: Risks) -> dict[str, Any] | None:

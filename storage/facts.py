@@ -7,8 +7,9 @@ from sqlalchemy import Select, and_, bindparam, or_, select, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from engine import alarms
+from engine import alarms, policy_size
 from engine.directory import PersonId
+from engine.eligibility import Draft
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -20,14 +21,16 @@ from engine.inventory import (
     ResourceId,
     ResourceStatus,
 )
+from engine.policy_size import Carried
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import rebuilt
-from storage.codec import fields_of, load_request, tags_of
+from storage.codec import fields_of, load_request, policies_of, tags_of
 from storage.company import Company
 from storage.database import Read, Write
 from storage.tables import (
     LIVE,
     OPEN,
+    AccountRow,
     AskRow,
     EntitlementRow,
     GrantRow,
@@ -86,6 +89,17 @@ _WAITING = _IN_ORDER.where(
         )
     ),
 ).limit(100)
+_OF_ACCOUNTS = _IN_ORDER.where(
+    col(RequestRow.id).in_(
+        select(col(GrantRow.request_id))
+        .join(AccountRow, col(GrantRow.account_id) == col(AccountRow.id))
+        .where(
+            among(col(AccountRow.person_id), "person"),
+            among(col(AccountRow.integration_id), "systems"),
+            col(GrantRow.open),
+        )
+    )
+)
 _SHARING = _IN_ORDER.where(
     col(RequestRow.id).in_(
         select(col(GrantRow.request_id)).where(
@@ -115,6 +129,18 @@ def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
     """Return, locked, in order, the requests that have an open grant on one of the accounts."""
     found = _requests(tx, _SHARING, accounts=list(accounts))
     return [r for r in found if not r.state.final]
+
+
+def carried(session: Read, company: Company, draft: Draft) -> list[Carried]:
+    """Return what the grantee has, or waits for, in the systems where a draft adds a policy."""
+    systems = {e.integration.id for e in draft.entitlements if e.document}
+    if not systems:
+        return []
+    whose = [draft.grantee.id, *company.directory.had(draft.grantee.id)]
+    found = _requests(session, _OF_ACCOUNTS, person=whose, systems=sorted(systems))
+    live = [request for request in found if not request.state.final]
+    known = entitlements(session, company, {g.entitlement for r in live for g in r.grants})
+    return policy_size.carried(live, known)
 
 
 def of_person(
@@ -204,6 +230,10 @@ class _Row(NamedTuple):
 
     @property
     def readable(self) -> bool:
+        try:
+            policies_of(self.body)
+        except ValueError:
+            return False
         return fields_of(self.body) is self.body and self.status in _STORED
 
     @property
@@ -292,6 +322,7 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
             str(said.get("caveat", "")),
             tags_of(said, "context"),
             str(said.get("owner", "")),
+            policies_of(said) if of.readable else None,
         ),
         Permission(
             PermissionId(of.permission),

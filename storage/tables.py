@@ -172,7 +172,7 @@ class ResourceRow(Fact, table=True):
     status: str
     risk: int
     tagged: str = _empty()
-    body: dict[str, Any] = _json()  # tags, context, owner, caveat
+    body: dict[str, Any] = _json()  # tags, context, owner, caveat, policies
 
 
 class PermissionRow(Fact, table=True):

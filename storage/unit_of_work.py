@@ -89,13 +89,15 @@ class UnitOfWork:
         apply.store(self._tx, self._company, changed, self._now, self._extra)
 
     def _facts(self, request: AccessRequest) -> Facts:
+        sharing = self.on(*(g.account for g in request.grants))
         return Facts(
             directory=self._company.directory,
             flow=self._company.flow(request.flow),
             revision=self._company.revision(request.flow, request.revision),
             admins=self._company.admins,
             entitlements=self.entitlements,
-            held_elsewhere=held_elsewhere(request, self.on(*(g.account for g in request.grants))),
+            held_elsewhere=held_elsewhere(request, sharing),
+            others=[other for other in sharing if other.id != request.id],
         )
 
 

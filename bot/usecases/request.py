@@ -306,7 +306,8 @@ def submit(
         draft = filling.draft()
         if isinstance(draft, Refusal):
             return draft
-        if refusal := eligibility.check(draft, company.directory, now):
+        carried = facts.carried(tx, company, draft)
+        if refusal := eligibility.check(draft, company.directory, now, carried):
             return refusal
         if Promise.of(draft.flow) != filled.promise:
             return filling.changed(draft)

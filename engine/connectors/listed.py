@@ -4,11 +4,12 @@ What can be had there can be looked for, asked for and approved. Nothing is ever
 is ever called given: whoever administers the system is told to do it by hand.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from engine.inventory import PermissionId, Tags
+from engine.inventory import PermissionId, Policies, Principal, Tags
 from engine.port import (
     Check,
     Discovered,
@@ -21,7 +22,7 @@ from engine.port import (
     Target,
 )
 
-__all__ = ["BY_HAND", "NOT_GIVEN", "Listed"]
+__all__ = ["BY_HAND", "ITS_ID", "NOT_GIVEN", "Listed"]
 
 BY_HAND = (
     "Latchkey cannot give this by itself in this version: once it is approved, an administrator "
@@ -31,6 +32,7 @@ NOT_GIVEN = (
     "Latchkey cannot give this by itself in this version. An administrator has to give it by hand, "
     "and to take it away when its time is up."
 )
+ITS_ID = "${source_id}"  # in a policy: the resource's own
 _ABSENT = Outcome(Presence.ABSENT)
 
 
@@ -46,10 +48,11 @@ class Listed:
         installation: str,
         resources: Sequence[Mapping[str, Any]],
         permissions: Sequence[Mapping[str, Any]] = (),
+        accounts: Mapping[str, str] | None = None,
     ) -> None:
         del installation  # nothing is made there that would have to name it
-        risks = {one["id"]: one.get("risk", 0) for one in permissions}
-        self._resources = [_resource(one, risks) for one in resources]
+        known = {one["id"]: one for one in permissions}
+        self._resources = [_resource(one, known, accounts or {}) for one in resources]
         self._permissions = [_permission(one) for one in permissions]
 
     def server(self) -> str:
@@ -91,19 +94,38 @@ class Listed:
         """There is nothing to close."""
 
 
-def _resource(said: Mapping[str, Any], risks: Mapping[str, int]) -> Discovered:
+def _resource(
+    said: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], accounts: Mapping[str, str]
+) -> Discovered:
     return Discovered(
         said["type"],
         said["name"],
         said["path"],
         said["source_id"],
-        {id_: risks.get(id_, 0) for id_ in said["permissions"]},
+        {id_: known.get(id_, {}).get("risk", 0) for id_ in said["permissions"]},
         said.get("risk", 0),
         _tags(said, "tags"),
         BY_HAND,
         context=_tags(said, "context"),
         owner=said.get("owner", ""),
+        policies=_policies(said, known, accounts),
     )
+
+
+def _policies(
+    said: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]], accounts: Mapping[str, str]
+) -> Policies | None:
+    account, own = said.get("account"), said.get("policies", {})
+    if account is None:
+        return None
+    written = {id_: own.get(id_) or known.get(id_, {}).get("policy") for id_ in said["permissions"]}
+    named = json.dumps(said["source_id"], ensure_ascii=False)[1:-1]
+    documents = {
+        PermissionId(id_): policy.replace(ITS_ID, named)
+        for id_, policy in written.items()
+        if policy
+    }
+    return Policies(account, Principal(accounts[account]), documents)
 
 
 def _permission(said: Mapping[str, Any]) -> DiscoveredPermission:

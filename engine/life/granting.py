@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import partial
 
 from engine.commands import Attempt, FirstLook, Observe, Tick
-from engine.eligibility import still_granted
+from engine.eligibility import not_granted
 from engine.facts import Facts
 from engine.flow import Revision
 from engine.life.settling import provisional_end, revoke_all, settle
@@ -32,18 +32,14 @@ def attempt(
     """
     if _is_over(request, now):
         return Decision(request)
-    grants, refused = list[Grant](), list[Grant]()
-    for grant in request.grants:
-        if grant.state is not GrantState.WANTED or grant.standing is None:
-            grants.append(grant)
-            continue
-        why_not = still_granted(request, grant, facts, now)
-        if why_not:
-            refused.append(grant.refused(why_not))
-            grants.append(refused[-1])
-        else:
-            grants.append(grant.begin())
-    request = request.with_(grants=tuple(grants))
+    due = {g for g in request.grants if g.state is GrantState.WANTED and g.standing is not None}
+    why_not = not_granted(request, [g for g in request.grants if g in due], facts, now)
+    grants = tuple(
+        (g.refused(why_not[g.id]) if g.id in why_not else g.begin()) if g in due else g
+        for g in request.grants
+    )
+    refused = [g for g in grants if g.id in why_not]
+    request = request.with_(grants=grants)
     if request.confirmed_at is None:
         request = request.with_(**provisional_end(request, now))
     told = _refusals(request, facts, refused)

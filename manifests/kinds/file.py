@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from engine.inventory import Principal
 from manifests import listings
 from manifests.kind import FoundSettings, Kind
 from manifests.parts import Ours, Words, shown
@@ -34,6 +35,7 @@ class ListedSettings(Ours):
 
     resources: list[dict[str, Any]]
     permissions: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    accounts: dict[str, Principal] = Field(default_factory=dict[str, Principal])
 
 
 def _find(folder: Path, written: FilesDocument) -> FoundSettings:

@@ -214,7 +214,7 @@ def _said_of(item: Discovered) -> tuple[dict[str, Any], str]:
     """Return the body of a resource, and what names its tags."""
     labels, context = kept(item.tags), kept(item.context)
     owner = item.owner or next(iter(labels.get(OWNER_TAG, ())), "")
-    body = body_of(labels, context, owner=owner, caveat=item.caveat)
+    body = body_of(labels, context, item.policies, owner=owner, caveat=item.caveat)
     return body, tags.mark_of(labels, context)
 
 

@@ -1,5 +1,6 @@
 """Systems that are listed in files: what is read, and what is said of every fault."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from bot.runtime.connectors import is_sound
 from engine.connectors.listed import Listed
-from engine.inventory import IntegrationId
+from engine.inventory import IntegrationId, Principal
 from manifests import BadManifestsError, files, load
 from manifests.listings import MOST_RESOURCES
 from storage.servers import Connection
@@ -112,6 +113,114 @@ def test_a_table_is_read_as_spreadsheets_write_it(company, encoded, line):
     assert resources.keys() == {"1111", "bucket/logs"}
 
 
+THING = "{type: a, name: b, permissions: c}"
+OWN = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+IN_AWS = """\
+accounts: {"1111": role}
+permissions:
+  read: {policy: {Effect: Allow, Action: s3:Get*, Resource: "${source_id}/*"}}
+  admin:
+resources:
+  - type: bucket
+    name: logs
+    source_id: arn:aws:s3:::logs
+    account: "1111"
+    permissions: [read, admin]
+    policies:
+      admin:
+        Version: 2012-10-17
+        Statement: [{Effect: Allow, Action: "*", Resource: "*"}]
+  - {type: bucket, name: a"b, source_id: a"b, account: "1111", permissions: read}
+"""
+IN_AWS_TABLE = (
+    "type,name,source_id,permissions,account,policy:admin\n"
+    f'bucket,logs,arn:aws:s3:::logs,read;admin,1111,"{OWN.replace(chr(34), chr(34) * 2)}"\n'
+    'bucket,"a""b","a""b",read,1111,\n'
+)
+
+
+def test_policies_of_aws_are_read_and_name_the_resource_that_they_are_for(company):
+    """A list and a table say the same: a policy whole, its statements, or one of them."""
+    by_list, _ = found(company(cloud=IN_AWS))
+    head = IN_AWS.partition("resources:")[0]
+    by_table, _ = found(company(names=head, table=IN_AWS_TABLE))
+
+    assert by_table == by_list
+    policies = by_list["arn:aws:s3:::logs"].policies
+    assert (policies.account, policies.principal) == ("1111", Principal.ROLE)
+    assert policies.documents["admin"] == OWN
+    read = json.loads(policies.documents["read"])
+    assert read == {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::logs/*"},
+    }
+    odd = json.loads(by_list['a"b'].policies.documents["read"])
+    assert odd["Statement"]["Resource"] == 'a"b/*'
+
+
+def test_what_is_given_by_no_policy_has_none(company):
+    resources, _ = found(company(cloud=YAML))
+
+    assert {r.policies for r in resources.values()} == {None}
+
+
+def in_aws(policy: str, account: str = "1111") -> str:
+    """Write one bucket that a policy gives."""
+    thing = f'{{type: a, name: b, permissions: c, account: "{account}", policies: {{c: {policy}}}}}'
+    return f'accounts: {{"1111": role}}\nresources:\n  - {thing}\n'
+
+
+ALLOW = "Effect: Allow, Action: a, Resource: b"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (in_aws("{Effect: allow, Action: a, Resource: b}"), "`Effect` is Allow or Deny; found “al"),
+        (in_aws("{Effect: Allow, Resource: b}"), "Write either `Action` or `NotAction`."),
+        (in_aws(f"{{{ALLOW}, NotResource: c}}"), "Write either `Resource` or `NotResource`."),
+        (in_aws(f"{{{ALLOW}, action: a}}"), "There is no `action` here. Did you mean `Action`?"),
+        (in_aws("{Effect: Allow, Action: [], Resource: b}"), "Write a text, or a list of texts; f"),
+        (in_aws("[]"), "cloud.yaml:3: resources[0].policies.c: A policy has at least one state"),
+        (in_aws("[x]"), "policies.c[0]: Write a statement, with `Effect`, `Action`; found “x”"),
+        (in_aws(f"{{Statement: [{{{ALLOW}}}], Versoin: x}}"), "Did you mean `Version`?"),
+        (in_aws("'{'"), "This is no JSON: Expecting property name"),
+        (in_aws(f"{{{ALLOW}}}", "1112"), "There is no account “1112” among `accounts`. Did you me"),
+        (in_aws(f"{{{ALLOW}}}").replace("role", "rolle"), "accounts.1111: Write 'user', 'role' or"),
+        (in_aws(f"{{{ALLOW}}}").replace("c: {", "d: {"), "“d” cannot be had on it: see its `perm"),
+        (
+            f"permissions: {{c: {{policy: {{{ALLOW}}}}}}}\nresources: [{THING}]",
+            "resources[0]: It is given by a policy: say in which `account` of AWS.",
+        ),
+        ('accounts: {"1": role}\n---\naccounts: {"1": user}', "Here is “the account 1” again"),
+    ],
+)
+def test_each_fault_of_a_policy_says_its_place_and_cure(faults, text, said):
+    all_ = faults(cloud=text)
+
+    assert any(said in fault for fault in all_), all_
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("{", "table.csv:2: resources[0].policies.c: This is no JSON"),
+        ('{"Effect":"Deny","Effect":"Allow"}', "A key stands here twice. Keep one."),
+        ("[" * 50_000, "This is no policy: it is nested too deep."),
+        ('{"Effect":"Deny"}', "table.csv:2: resources[0].policies.c: Write either `Action`"),
+    ],
+)
+def test_each_fault_of_a_policy_in_a_table_says_its_place_and_cure(faults, cell, said):
+    quoted = cell.replace('"', '""')
+
+    all_ = faults(
+        names='accounts: {"1": role}',
+        table=f'type,name,permissions,account,policy:c\na,b,c,1,"{quoted}"\n',
+    )
+
+    assert any(said in fault for fault in all_), all_
+
+
 def test_one_file_may_name_the_permissions_and_another_the_things(company):
     named = "permissions: {admin: {name: Administrator}, read: }\n"
     resources, permissions = found(company(names=named, table=CSV))
@@ -146,7 +255,6 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{n}: &{n} [{', '.join([f'*{m}'] * 10)}]\n"
     for m, n in zip("abcdefgh", "bcdefghi", strict=True)
 )
-THING = "{type: a, name: b, permissions: c}"
 
 
 @pytest.mark.parametrize(
@@ -237,14 +345,15 @@ def test_only_files_of_the_folder_are_read(tmp_path, name):
 
 
 def test_what_is_stored_and_is_no_list_is_not_sound():
-    for settings in ({}, {"resources": 7}, {"resources": [], "dsn": "x"}):
+    wrong = {"resources": [], "accounts": {"1": "rolle"}}
+    for settings in ({}, {"resources": 7}, {"resources": [], "dsn": "x"}, wrong):
         assert not is_sound(Connection(IntegrationId("c"), "C", "file", settings, ""))
 
 
 def test_what_the_page_shows_can_be_loaded(tmp_path):
     page = (Path(__file__).parents[2] / "docs" / "files.md").read_text()
     shown = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
-    (_, integrations), (_, listed), (_, table) = shown
+    (_, integrations), (_, listed), (_, table), (_, in_aws) = shown
     (tmp_path / "inventory").mkdir()
     for name, text in COMPANY.items():
         (tmp_path / name).write_text(text)
@@ -258,3 +367,11 @@ def test_what_the_page_shows_can_be_loaded(tmp_path):
         "aws/payments-prod",
         "aws/payments-prod/invoices",
     }
+
+    (tmp_path / "integrations.yaml").write_text(
+        integrations.replace("[cloud.yaml, buckets.csv]", "aws.yaml")
+    )
+    (tmp_path / "inventory" / "aws.yaml").write_text(in_aws)
+    resources, _ = found(load(tmp_path))
+    (bucket,) = resources.values()
+    assert bucket.policies.documents.keys() == {"read", "admin"}

@@ -29,7 +29,7 @@ from engine.flow import Quorum as GroupJoin
 from engine.on_call import Rotation, Schedule
 from engine.risk import PUBLISHED, Risks
 from engine.window import Day, Window
-from manifests import BadManifestsError, flow_schema, load, revision_document
+from manifests import BadManifestsError, flow_schema, listing_schema, load, revision_document
 from manifests.parts import NOT_YET, find_group
 
 ROOT = Path(__file__).parents[2]
@@ -1468,10 +1468,13 @@ def test_whatever_a_file_holds_it_loads_or_every_fault_has_a_sentence(tmp_path, 
 # --- What is published ---------------------------------------------------------------------------
 
 
-def test_the_published_schema_is_current():
-    published = ROOT / "manifests" / "flow.schema.json"
+@pytest.mark.parametrize(
+    ("name", "current"), [("flow", flow_schema), ("inventory", listing_schema)]
+)
+def test_the_published_schema_is_current(name, current):
+    published = ROOT / "manifests" / f"{name}.schema.json"
 
-    assert json.loads(published.read_text(encoding="utf-8")) == flow_schema()
+    assert json.loads(published.read_text(encoding="utf-8")) == current()
 
 
 def test_the_sandbox_s_company_loads():

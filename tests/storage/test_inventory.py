@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlmodel import col
 
 from engine.aql.parser import parse
 from engine.connectors.listed import NOT_GIVEN, Listed
 from engine.flow import AccessFlow, FlowId, Selector
-from engine.inventory import PermissionId
+from engine.inventory import PermissionId, Policies, Principal
 from engine.outcome import Card
 from engine.port import Discovered, DiscoveredPermission
 from engine.request import State
@@ -19,6 +19,7 @@ from storage.database import Database
 from storage.tables import (
     AuditRow,
     CompanyRow,
+    EntitlementRow,
     MessageRow,
     PermissionRow,
     PermissionTagRow,
@@ -78,6 +79,39 @@ def test_all_that_is_said_of_things_and_permissions_is_read_again(stored):
     assert admin.permission.tags == {"kind": ("Managed",)}
     assert admin.permission.context == {"Path": ("/Ops/",)}
     assert (other.permission.tags, other.permission.context) == ({}, {})
+
+
+def test_the_policies_that_give_it_are_read_again_and_change_with_what_is_found(stored):
+    policies = Policies("1111", Principal.ROLE, {PermissionId("ps-1"): '{"Statement":[]}'})
+    discover(stored, replace(ACCOUNT, policies=policies))
+
+    found = entitlements(stored)
+    assert found["aws/Straße", "ps-1"].resource.policies == policies
+    assert found["aws/Straße", "ps-1"].document == '{"Statement":[]}'
+    assert found["aws/Straße", "ps-2"].document == ""
+
+    discover(stored, ACCOUNT)
+    assert entitlements(stored)["aws/Straße", "ps-1"].resource.policies is None
+
+
+@pytest.mark.parametrize("said", ["x", {"account": "1", "principal": "rolle", "documents": {}}])
+def test_what_has_policies_that_cannot_be_read_is_not_offered_and_is_named(stored, said):
+    """Nobody knows whether there is room for it."""
+    discover(stored, ACCOUNT)
+    with stored.database.write() as tx:
+        body = {"tags": {}, "policies": said}
+        where = col(ResourceRow.path) == "aws/Straße"
+        ((id_,),) = tx.execute(
+            update(ResourceRow).where(where).values(body=body).returning(text("id"))
+        )
+    with stored.database.read() as session:
+        ids = session.execute(
+            select(col(EntitlementRow.id)).where(col(EntitlementRow.resource_id) == id_)
+        )
+        found = facts.entitlements(session, stored.company(), [e for (e,) in ids])
+
+    assert [e.available for e in found.values()] == [False, False]
+    assert "aws/Straße" in str(stored.database.unread.take())
 
 
 def test_without_a_word_of_the_system_the_tag_says_whose_it_is(stored):
