@@ -71,7 +71,7 @@ class _Parser:
         self.conditions = 0
 
     def query(self) -> Query:
-        levels = [_Level(0)]
+        levels = [_Level(self.at)]
         while True:
             self.begin(levels)
             levels[-1].add(self.condition(after_not=levels[-1].negated))

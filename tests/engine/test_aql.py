@@ -9,7 +9,7 @@ from engine.aql.explained import explain
 from engine.aql.filters import to_filters
 from engine.aql.parser import MAX_CONDITIONS, MAX_LENGTH, MAX_NESTING, parse
 from engine.aql.predicate import matches
-from engine.aql.query import And, Condition, Not, Or, all_of, any_of
+from engine.aql.query import And, Condition, Not, Or, all_of, any_of, conditions
 from engine.aql.tokens import FIELDS, LISTS, TOKENS, Field, Operator
 from tests.support.builders import entitlement
 from tests.support.queries import any_text, queries
@@ -430,3 +430,11 @@ def test_a_query_with_a_piece_changed_is_a_query_or_an_error(query, data):
 )
 def test_hostile_texts_are_refused(text):
     assert wrong(text).expected
+
+
+def test_all_conditions_of_a_query_are_found_in_their_order():
+    text = 'resource_type = "a" and not (resource_name = "b" or not resource_path = "c")'
+
+    found = [condition.values for condition in conditions(parse(text))]
+
+    assert found == [("a",), ("b",), ("c",)]

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonStatus
 from engine.eligibility import (
+    Bar,
     Draft,
+    Question,
     allowing,
+    bars,
     by_opening,
     check,
     grantees,
@@ -212,6 +215,18 @@ def test_several_selectors_add_up():
 def test_what_is_gone_is_offered_by_nobody():
     assert offering([flow()], entitlement()) == [flow()]
     assert offering([flow()], gone()) == []
+
+
+@pytest.mark.parametrize(
+    ("thing", "barred"),
+    [(entitlement(), False), (gone(), True), (entitlement(1, "write"), True)],
+    ids=["there", "gone", "not selected"],
+)
+def test_what_a_flow_offers_is_selected_and_there(thing, barred):
+    readers = flow(targets=(Selector(ORDERS, permissions=frozenset({"read"})),))
+    asked = Question(HERE.people[ANN], HERE.people[ANN], HERE, thing)
+
+    assert list(bars(readers, asked)) == ([Bar.OFFER] if barred else [])
 
 
 @pytest.mark.parametrize(

@@ -143,3 +143,15 @@ def test_whatever_stands_there_no_access_is_left_behind(state, at, rows, lines):
     assert all(g.open for g in made.grants if g.begun)
     if made.state not in {State.PENDING, State.PENDING_MFA}:
         assert all(g.begun or g.state is not GrantState.WANTED for g in made.grants)
+
+
+@pytest.mark.parametrize("state", [s for s in GrantState if s is not GrantState.HELD])
+def test_what_is_known_of_a_grant_that_was_begun_stays(state):
+    (grant,) = request(columns(), [HELD._replace(state=state.value)], [GRANTED]).grants
+
+    assert grant.state is state
+
+
+@pytest.mark.parametrize(("begun", "state"), [(True, State.ACTIVE), (False, State.PENDING)])
+def test_a_request_of_unknown_state_runs_if_anything_was_begun_for_it(begun, state):
+    assert request(columns("aktive"), [HELD._replace(begun=begun)], [GRANTED]).state is state

@@ -4,8 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.request import FINAL, LARGEST_ID, LIVE, OPEN, RequestId, Seat, State, code_of, id_of
-from tests.support.builders import ANN, BEN, CAT, EVE, begun, request
+from engine.directory import PersonId
+from engine.request import (
+    FINAL,
+    LARGEST_ID,
+    LIVE,
+    OPEN,
+    Approval,
+    Ask,
+    RequestId,
+    Seat,
+    Settled,
+    State,
+    code_of,
+    id_of,
+)
+from tests.support.builders import ANN, BEN, CAT, EVE, NOW, begun, request
 
 ids = st.integers(1, 32**6 - 1).map(RequestId)
 
@@ -103,7 +117,7 @@ def test_parties_and_asked_name_everybody_once():
 
 def test_a_code_of_an_id_that_no_database_holds_is_none():
     """The operator's command line passed it on, and PostgreSQL refused the number."""
-    assert id_of(code_of(RequestId(LARGEST_ID))) == LARGEST_ID
+    assert id_of(code_of(RequestId(LARGEST_ID))) == LARGEST_ID == 2_147_483_647
     assert id_of(code_of(RequestId(LARGEST_ID + 1))) is None
 
 
@@ -112,3 +126,39 @@ def test_each_state_is_alive_or_over():
     assert set(State) == LIVE | FINAL
     assert not LIVE & FINAL
     assert OPEN < LIVE
+
+
+def test_who_has_another_id_is_named_by_it_wherever_a_request_names_somebody():
+    def named(*who):
+        asker, asked, decided = who
+        asks = (Ask(asked, Seat(0), "one"), Ask(CAT, Seat(0), "one"))
+        return request(
+            requestor=asker,
+            grantee=asked,
+            asks=asks,
+            approvals=(Approval(asked, frozenset({Seat(0)}), NOW),),
+            decided=Settled(decided, NOW, "so"),
+            ended=Settled(asker, NOW, "done"),
+        )
+
+    former = named(ANN, BEN, EVE)
+    carried = former.renamed({ANN: PersonId("a2"), BEN: PersonId("b2"), EVE: PersonId("e2")})
+
+    assert carried == named(PersonId("a2"), PersonId("b2"), PersonId("e2"))
+    assert former.renamed({PersonId("x"): PersonId("y")}) is former
+    assert former.renamed({}) is former
+
+
+def test_what_an_unreadable_request_names_stays():
+    broken = request(readable=False)
+
+    assert broken.renamed({ANN: PersonId("a2")}) is broken
+
+
+def test_whoever_had_two_ids_is_asked_and_approves_once():
+    asks = (Ask(BEN, Seat(0), "one"), Ask(CAT, Seat(0), "one"))
+    approvals = tuple(Approval(who, frozenset({Seat(0)}), NOW) for who in (BEN, CAT))
+
+    made = request(asks=asks, approvals=approvals).renamed({CAT: BEN})
+
+    assert [a.person for a in made.asks] == [a.person for a in made.approvals] == [BEN]
