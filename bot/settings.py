@@ -43,6 +43,7 @@ from bot.runtime.references import (
     resolve,
     shown,
 )
+from engine.aql.parser import parse
 from engine.eligibility import OPEN_SUBMISSIONS
 from engine.errors import LatchkeyError
 from manifests.parts import nearest
@@ -139,6 +140,12 @@ class StoreSettings(BaseSettings):
         alias="LATCHKEY_CLOCK_FILE",
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
     )
+    prod: str = Field(
+        default='resource_tag["env"] in ("prod", "production", "live")',
+        alias="LATCHKEY_PROD",
+        description="What is production, in AQL: `latchkey flows lint` names what is given of it "
+        "without approval.",
+    )
 
     _references: dict[str, str] = PrivateAttr(default_factory=dict)  # by the name of the field
     _last_read: dict[str, LastRead[str]] = PrivateAttr(default_factory=dict)
@@ -219,6 +226,12 @@ class StoreSettings(BaseSettings):
         if value is None:
             return None
         return supported(value)
+
+    @field_validator("prod")
+    @classmethod
+    def _query(cls, value: str) -> str:
+        parse(value)
+        return value
 
     @field_validator("clock_file")
     @classmethod

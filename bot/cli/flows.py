@@ -1,0 +1,60 @@
+"""Look at access flows: what is odd about them."""
+
+import sys
+
+import typer
+
+from bot import settings
+from bot.cli.terminal import on_desk, out, read, say, shown
+from bot.usecases import lint
+from bot.usecases.lint import Linted
+from bot.views.text import count
+from engine.aql.parser import parse
+
+group = typer.Typer(no_args_is_help=True, help="Look at access flows.")
+
+
+@group.command("lint")
+def lint_flows() -> None:
+    """Name what is odd about the flows that are open (docs/flows.md). Status 1 if something is.
+
+    How far it is, is shown on stderr.
+    """
+    given = read(settings.load_store)
+    with on_desk(given) as desk:
+        found = lint.of_all(desk, parse(given.prod), _Progress())
+    _print(found)
+    raise typer.Exit(1 if found.findings else 0)
+
+
+class _Progress:
+    """One line, which is written over; where no terminal is, one line for each tenth."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, what: str, done: int, every: int) -> None:
+        tenth = 10 * done // every if every else 10
+        here = sys.stderr.isatty()
+        said = f"{what}: {done:,} of {every:,}" if here else f"{what}: {10 * tenth} %"
+        if said == self._said:
+            return
+        self._said = said
+        begin, end = ("\r\x1b[K", "" if done < every else "\n") if here else ("", "\n")
+        sys.stderr.write(f"{begin}{said}{end}")
+        sys.stderr.flush()
+
+
+def _print(found: Linted) -> None:
+    by_flow: dict[str, list[str]] = {}
+    for finding in found.findings:
+        example = found.examples.get(finding.example) if finding.example is not None else None
+        such = f" Such as {example}." if example else ""
+        sentence = f"{finding.fault}: {finding.sentence}{such}"
+        by_flow.setdefault(finding.flow.name, []).append(sentence)
+    for name, sentences in by_flow.items():
+        out.print(f"[bold]{shown(name)}[/]", soft_wrap=True)
+        for sentence in sentences:
+            out.print(f"  - {shown(sentence)}", soft_wrap=True)
+    odd = f"Something is odd about {len(by_flow):,}" if by_flow else "Nothing is odd about them"
+    say(f"{count(found.flows, 'open flow')} looked at. {odd}.")

@@ -1,0 +1,66 @@
+"""What flows offer of all there is, as sets: for questions about all flows at once."""
+
+from collections.abc import Callable, Collection
+
+from sqlalchemy import ColumnElement, Text, cast, literal, or_, select
+from sqlmodel import col
+
+from engine.aql.query import Query
+from engine.crowd import Bits, bits
+from engine.flow import AccessFlow, FlowId, Selector
+from engine.inventory import ResourceStatus
+from engine.lint import Offered
+from storage.database import Read
+from storage.sql import aql, targets
+from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.types import together
+
+__all__ = ["offered"]
+
+HIGH = 7  # the least risk that is called high
+
+_THERE = (
+    select(together(cast(col(EntitlementRow.id), Text), literal(",")))
+    .select_from(EntitlementRow)
+    .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
+    .where(
+        col(EntitlementRow.offered),
+        col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
+        col(ResourceRow.integration_id).in_(
+            select(col(IntegrationRow.id)).where(col(IntegrationRow.listed))
+        ),
+    )
+)
+
+
+def offered(
+    session: Read,
+    flows: Collection[AccessFlow],
+    prod: Query,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Offered:
+    """Return what open flows offer, by the entitlements' ids; what `prod` selects; what is risky.
+
+    Each selector is asked for once, however many flows have it.
+    """
+    known: dict[Selector, Bits] = {}
+    by_flow: dict[FlowId, Bits] = {}
+    these = [flow for flow in flows if flow.open]
+    for done, flow in enumerate(these):
+        progress(done, len(these))
+        of = 0
+        for selector in flow.revision.targets:
+            if selector not in known:
+                known[selector] = _selected(session, targets.selected([selector]))
+            of |= known[selector]
+        by_flow[flow.id] = of
+    progress(len(these), len(these))
+    risky = or_(col(EntitlementRow.risk) >= HIGH, col(ResourceRow.risk) >= HIGH)
+    high = _selected(session, risky)
+    return Offered(by_flow, high, _selected(session, aql.selected(prod, session.dialect)))
+
+
+def _selected(session: Read, that: ColumnElement[bool]) -> Bits:
+    query = _THERE.where(that)
+    found = session.execute(query, execution_options={"compiled_cache": None}).scalar()
+    return bits(map(int, found.split(","))) if found else 0

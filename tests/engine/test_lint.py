@@ -1,0 +1,379 @@
+"""What is odd about flows: each fault, with what is no fault beside it."""
+
+from dataclasses import replace
+from datetime import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective
+from engine.crowd import Crowd, bits
+from engine.directory import PersonId
+from engine.eligibility import allowing, usable
+from engine.flow import ApprovalRule, Escalation, Quorum, RequestFor
+from engine.lint import Fault, Offered, lint
+from engine.window import Day, Window
+from tests.support.builders import (
+    ANN,
+    BEN,
+    BOB,
+    BOTH,
+    CAT,
+    DAN,
+    DBAS,
+    EVE,
+    HOUR,
+    SECURITY,
+    approvers,
+    company,
+    flow,
+    left,
+    members_of,
+    person,
+    these,
+)
+
+HERE = company()
+SELF, REPORTS, OTHERS = RequestFor.SELF, RequestFor.DIRECT_REPORTS, RequestFor.OTHERS
+NIGHTS = Window(frozenset(Day), time(22), time(6), "Europe/Berlin")
+MANAGER = approvers(name="The manager")
+MANAGER = replace(MANAGER, conditions=ConditionGroup((Condition("manager", Comparator.IS, ()),)))
+
+
+def found(*flows, here=HERE, offers=None, high=(), prod=(), **more):
+    """Return the findings as (flow, fault): sentence. Each flow offers 1, 2 and 3 unless said."""
+    known = offers or {}
+    by_flow = {f.id: bits(known.get(f.id, (1, 2, 3))) for f in flows}
+    offered = Offered(by_flow, bits(high) if high else 0, bits(prod) if prod else 0)
+    return {(x.flow.id, x.fault): x.sentence for x in lint(flows, Crowd(here), offered, **more)}
+
+
+def test_a_sound_flow_is_not_spoken_of():
+    assert found(flow()) == {}
+
+
+def test_a_flow_that_is_not_open_is_not_looked_at():
+    nobody = {"requestors": these()}
+
+    assert found(flow(active=False, **nobody), flow(2, deleted=True, **nobody)) == {}
+
+
+# --- nobody, nothing -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "here", "sentence"),
+    [
+        (
+            {"requestors": members_of("ghosts")},
+            HERE,
+            "Nobody can request anything: it is for file:ghosts, and no active member is one.",
+        ),
+        (
+            {"requestors": these(ANN)},
+            company(left("ann")),
+            (
+                "Nobody can request anything: it is for people who are Ann, "
+                "and no active member is one."
+            ),
+        ),
+        (
+            {"requestors": these(ANN), "request_for": frozenset({REPORTS})},
+            HERE,
+            "Nobody can request anything: there is nobody for whom they could.",
+        ),
+        (
+            {
+                "requestors": these(ANN),
+                "request_for": frozenset({OTHERS}),
+                "grantees": these(ANN),
+            },
+            HERE,
+            "Nobody can request anything: there is nobody for whom they could.",
+        ),
+    ],
+)
+def test_a_flow_that_nobody_can_use(values, here, sentence):
+    assert found(flow(**values), here=here)[1, Fault.NOBODY] == sentence
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"requestors": these(EVE), "request_for": frozenset({REPORTS})},
+        {"requestors": these(ANN), "request_for": frozenset({OTHERS}), "grantees": these(BOB)},
+        {"requestors": these(ANN, BOB), "request_for": frozenset({OTHERS}), "grantees": these(ANN)},
+        {"requestors": these(ANN)},
+    ],
+)
+def test_a_flow_that_somebody_can_use(values):
+    assert found(flow(**values)) == {}
+
+
+def test_a_flow_that_offers_nothing():
+    assert found(flow(), offers={1: ()}) == {
+        (1, Fault.NOTHING): "None of its targets selects anything that is there."
+    }
+
+
+# --- approvers -----------------------------------------------------------------------------------
+
+
+def test_a_group_in_which_nobody_could_approve():
+    empty = approvers(DAN, name="Security")
+    here = company(left("dan"))
+
+    said = found(flow(approval=ApprovalRule((DBAS, empty))), here=here)
+
+    assert said == {
+        (1, Fault.EMPTY_GROUP): (
+            "“Security” has nobody who could approve: it is people who are Dan."
+        )
+    }
+
+
+def test_a_tier_in_which_nobody_could_approve():
+    tiers = Escalation(HOUR, (approvers(name="Nobody"),))
+
+    assert (1, Fault.EMPTY_GROUP) in found(flow(escalation=tiers))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"approval": ApprovalRule((approvers(ANN),))}, "“ann” is Ann alone, who may not"),
+        ({"approval": ApprovalRule((approvers(ANN),)), "self_approval": True}, ""),
+        ({"approval": ApprovalRule((approvers(BEN),))}, ""),
+        ({"approval": ApprovalRule((approvers(ANN, BOB),))}, ""),
+        ({"approval": ApprovalRule((approvers(EVE, ANN),))}, "“eve+ann” is Ann and Eve alone"),
+        ({"approval": ApprovalRule((approvers(EVE, BEN),))}, ""),
+        ({"approval": ApprovalRule((approvers(EVE, ANN, BOB),))}, ""),
+        (
+            {
+                "requestors": these(BEN),
+                "request_for": frozenset({OTHERS}),
+                "grantees": these(CAT),
+                "approval": ApprovalRule((approvers(CAT, BEN),)),
+            },
+            "“cat+ben” is Ben and Cat alone",
+        ),
+    ],
+)
+def test_a_group_that_is_but_the_two_whose_request_it_is(values, expected):
+    said = found(flow(**values)).get((1, Fault.OWN_APPROVAL), "")
+
+    assert said.startswith(expected)
+    assert bool(said) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("here", "more", "join", "expected"),
+    [
+        (company(person("eve", "eng", manager=PersonId("dan"))), (), Connective.AND, ""),
+        (HERE, (), Connective.AND, "for 1 of 3 people, such as Eve"),
+        (company(left("eve", "eng")), (), Connective.AND, "for 2 of 2 people, such as Ann"),
+        (
+            company(person("eve", "eng", manager=EVE)),
+            (),
+            Connective.AND,
+            "for 1 of 3 people, such as Eve",
+        ),
+        (HERE, DBAS.conditions.conditions, Connective.AND, "for 3 of 3 people, such as Ann"),
+        (HERE, DBAS.conditions.conditions, Connective.OR, ""),
+    ],
+)
+def test_who_has_no_manager_who_could_approve(here, more, join, expected):
+    own = ConditionGroup((*MANAGER.conditions.conditions, *more), join)
+    rule = ApprovalRule((replace(MANAGER, conditions=own),))
+
+    said = found(flow(approval=rule), here=here).get((1, Fault.EMPTY_GROUP), "")
+
+    assert bool(said) is bool(expected)
+    assert expected in said
+
+
+# --- risk ----------------------------------------------------------------------------------------
+
+
+def test_what_is_risky_or_in_production_wants_an_approval():
+    automatic, approved = flow(1, approval=None), flow(2, requestors=these(BEN))
+
+    said = [
+        (x.flow.id, x.sentence, x.example)
+        for x in lint(
+            [automatic, approved],
+            Crowd(HERE),
+            Offered({1: bits([4, 7, 9]), 2: bits([4, 7, 9])}, high=bits([7]), prod=bits([4, 7])),
+        )
+        if x.fault is Fault.UNAPPROVED
+    ]
+
+    assert said == [
+        (1, "Without any approval it gives 1 entitlement of high risk.", 7),
+        (1, "Without any approval it gives 2 entitlements in production.", 4),
+    ]
+
+
+# --- conditions ----------------------------------------------------------------------------------
+
+
+def test_a_negative_condition_names_how_many_have_nothing_to_be_compared():
+    here = company(person("ann", "eng", attributes={"employer": ("Us",)}))
+    no_agency = Condition("employer", Comparator.IS_NOT, ("Agency",))
+    in_eng = members_of("eng").conditions
+    of = flow(requestors=ConditionGroup((*in_eng, no_agency)))
+
+    assert found(of, here=here) == {
+        (1, Fault.ABSENT): "7 people have no employer, and so fail “employer is not Agency”."
+    }
+
+
+@pytest.mark.parametrize("attribute", ["group", "user"])
+def test_to_be_in_none_of_these_means_something(attribute):
+    value = "file:sec" if attribute == "group" else "ben"
+    out = Condition(attribute, Comparator.IS_NOT, (value,))
+
+    assert found(flow(requestors=ConditionGroup((out,)))) == {}
+
+
+# --- overlaps ------------------------------------------------------------------------------------
+
+
+def test_what_the_same_people_have_under_a_less_strict_flow_and_the_reverse():
+    strict, loose = flow(1, name="Strict"), flow(2, name="Loose", approval=None, grant_for=HOUR / 2)
+
+    assert found(strict, loose, offers={1: (1, 2, 3), 2: (2, 3, 4)}) == {
+        (1, Fault.UNDERCUT): (
+            "3 people can have 2 entitlements of it under “Loose”, too, which is less strict."
+        ),
+        (2, Fault.UNDERCUTS): (
+            "3 people can have 2 entitlements of it under “Strict”, too, which is stricter."
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"requestors": members_of("dba"), "approval": None}),
+        (
+            {"request_for": frozenset({SELF})},
+            {"request_for": frozenset({REPORTS}), "approval": None},
+        ),
+        (
+            {"request_for": frozenset({OTHERS}), "grantees": these(BEN)},
+            {"request_for": frozenset({OTHERS}), "grantees": these(CAT), "approval": None},
+        ),
+        ({}, {}),
+    ],
+)
+def test_flows_that_are_for_others_or_as_strict_do_not_undercut(first, second):
+    said = found(flow(1, **first), flow(2, **second | {"grant_for": 2 * HOUR}))
+
+    assert not {fault for _, fault in said} & {Fault.UNDERCUT, Fault.UNDERCUTS}
+
+
+@pytest.mark.parametrize(("whom", "grantees"), [({REPORTS}, None), ({OTHERS}, these(BEN, CAT))])
+def test_flows_overlap_on_behalf_of_others_too(whom, grantees):
+    strict = flow(1, request_for=frozenset(whom), grantees=grantees)
+    loose = flow(2, request_for=frozenset(whom), grantees=grantees, approval=None)
+
+    assert {fault for _, fault in found(strict, loose)} >= {Fault.UNDERCUT, Fault.UNDERCUTS}
+
+
+# --- what never wins -----------------------------------------------------------------------------
+
+BEST = {"approval": None, "grant_for": 2 * HOUR, "name": "Best"}
+
+
+@pytest.mark.parametrize(
+    ("winner", "loses"),
+    [
+        ({}, True),
+        ({"grant_for": None}, True),
+        ({"grant_for": HOUR}, True),
+        ({"grant_for": HOUR / 2}, False),
+        ({"when": NIGHTS}, False),
+        ({"requestors": these(ANN, BOB)}, False),
+        ({"request_for": frozenset({SELF})}, False),
+        ({"approval": BOTH}, False),
+    ],
+)
+def test_a_flow_never_wins_where_another_always_goes_before(winner, loses):
+    said = found(flow(1), flow(2, **BEST | winner))
+
+    assert ((1, Fault.NEVER_WINS) in said) is loses
+    if loses:
+        assert said[1, Fault.NEVER_WINS] == (
+            "It is never proposed: whatever it offers, “Best” offers before it."
+        )
+
+
+def test_a_flow_never_wins_either_where_several_together_go_before():
+    winners = flow(2, **BEST), flow(3, **BEST | {"name": "Next"})
+
+    both = found(flow(1), *winners, offers={1: (1, 2), 2: (1,), 3: (2, 3)})
+    one = found(flow(1), *winners, offers={1: (1, 2, 4), 2: (1,), 3: (2, 3)})
+
+    assert "“Best” and “Next” offers before it" in both[1, Fault.NEVER_WINS]
+    assert (1, Fault.NEVER_WINS) not in one
+
+
+def test_what_can_be_asked_for_at_the_same_times_only_is_compared_all_the_same():
+    said = found(flow(1, when=NIGHTS), flow(2, **BEST | {"when": NIGHTS}))
+
+    assert (1, Fault.NEVER_WINS) in said
+
+
+FLOWS = st.builds(
+    lambda number, who, approval, hours, mfa: flow(
+        number,
+        requestors=members_of(who),
+        request_for=frozenset({SELF}),
+        approval=approval,
+        grant_for=hours and hours * HOUR,
+        require_mfa=mfa,
+    ),
+    st.integers(1, 9),
+    st.sampled_from(["eng", "dba", "sec"]),
+    st.sampled_from([None, ApprovalRule((DBAS,)), ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF)]),
+    st.sampled_from([None, 1, 2]),
+    st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(FLOWS, min_size=2, max_size=5, unique_by=lambda f: f.id),
+    st.lists(st.sets(st.integers(1, 3), min_size=1), min_size=5, max_size=5),
+)
+def test_what_never_wins_is_proposed_to_nobody(flows, offers):
+    """For no person, entitlement and time that the flow allows is it the preferred one."""
+    known = {f.id: offered for f, offered in zip(flows, offers, strict=False)}
+    losers = {id_ for id_, fault in found(*flows, offers=known) if fault is Fault.NEVER_WINS}
+
+    for somebody in HERE.people.values():
+        mine = usable(flows, somebody, somebody, HERE)
+        for entitlement in (1, 2, 3):
+            offering = [f for f in mine if entitlement in known[f.id]]
+            for wanted in (HOUR / 2, HOUR, 2 * HOUR, None):
+                first = next(iter(allowing(offering, wanted)), None)
+                assert first is None or first.id not in losers
+
+
+# --- how it is asked -----------------------------------------------------------------------------
+
+
+def test_one_flow_is_looked_at_beside_all_and_progress_is_told():
+    told = []
+
+    said = found(
+        flow(1),
+        flow(2, **BEST),
+        of=[1],
+        progress=lambda done, every: told.append((done, every)),
+    )
+
+    assert {id_ for id_, _ in said} == {1}
+    assert told == [(0, 1), (1, 1)]
