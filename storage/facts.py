@@ -173,14 +173,19 @@ def same(session: Read, fingerprint: str) -> RequestId | None:
     return RequestId(found[0][0] or 0) if found else None
 
 
+def alone_with(session: Read, person: PersonId) -> None:
+    """In a transaction that writes, wait for others that count what the same person has open."""
+    if isinstance(session, Write) and session.dialect == "postgresql":
+        session.ask(_REQUESTOR, {"requestor": person})
+
+
 def open_by(session: Read, requestor: PersonId, had: Iterable[PersonId] = ()) -> list[RequestId]:
     """Return the requests that somebody made and that wait, the oldest first.
 
     A transaction that writes waits for the same person's others, and they for it: what it counts
     stays so until it ends.
     """
-    if isinstance(session, Write) and session.dialect == "postgresql":
-        session.ask(_REQUESTOR, {"requestor": requestor})
+    alone_with(session, requestor)
     found = session.ask(_OPEN_BY, {"requestor": [requestor, *had]})
     return [RequestId(id_ or 0) for (id_,) in found]
 

@@ -37,6 +37,7 @@ class JobKind(StrEnum):
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     ANCHOR = "anchor"  # of the audit: told outside the database
+    WISHES = "wishes"  # tell the administrators what people asked for
     SWEEP = "sweep"  # dead instances, and requests that sleep past their moment
 
 

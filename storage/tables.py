@@ -413,6 +413,26 @@ class DeliveryRow(SQLModel, table=True):
     request_id: int
 
 
+class WishRow(SQLModel, table=True):
+    """What somebody cannot have, and told the administrators that they want.
+
+    `about` tells one wish of a person from another: the resource, else the words. `called` is what
+    it is called to people. `told`: the administrators have read of it.
+    """
+
+    __tablename__ = "wish"
+    __table_args__ = (UniqueConstraint("person_id", "about"),)
+    id: int | None = Field(default=None, primary_key=True)
+    person_id: str
+    about: str
+    resource_id: int | None = None
+    words: str  # that were looked for
+    called: str
+    reason: str
+    at: datetime = _moment(nullable=False)
+    told: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+
+
 class ManifestSetRow(SQLModel, table=True):
     """A set of manifests that was applied, by the hash of its content."""
 

@@ -19,6 +19,7 @@ from bot.cli import (
     running,
     sandbox,
     why,
+    wishes,
 )
 from bot.cli.terminal import of_database, say_fault
 from bot.operations import greeting
@@ -39,6 +40,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "revoke": requests.revoke,
     "settings": running.print_settings,
     "why": why.explain,
+    "wishes": wishes.list_wishes,
     "demo": sandbox.demo,
 }
 for name, command in _COMMANDS.items():

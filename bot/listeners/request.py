@@ -14,6 +14,7 @@ from bot.usecases.request import Changed, Filled, Offer, Promise
 from bot.views import credentials, ids, request_modal
 from bot.views.ids import number, request_id
 from bot.views.values import Form, View
+from bot.views.why import value_text, wish_modal
 from engine.directory import Person, PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
@@ -49,6 +50,9 @@ class Asking:
         if isinstance(found, Refusal):
             ack(options=[])
             return
+        if not found and words.strip():
+            ack(request_modal.wish_option(words))
+            return
         systems = {offer.found.resource: offer.found.integration for offer in found}
         several = systems if len(set(systems.values())) > 1 else None
         offered = [(o.found.resource, o.found.path, _about(o)) for o in found]
@@ -59,6 +63,14 @@ class Asking:
         found = self.visitor.act(body, lambda p: usecase.people(services, p, words))
         some = [] if isinstance(found, Refusal) else found
         ack(request_modal.people_options([(p.id, p.name, p.email) for p in some]))
+
+    def choose_resource(self, ack: Ack, body: Body) -> None:
+        chosen = Entered(body.get("view") or {}).chosen(ids.RESOURCE)
+        if words := request_modal.wished(chosen):
+            self.visitor.open(body, wish_modal(words, value_text(words)))
+            ack()
+        else:
+            self.choose(ack, body)
 
     def choose(self, ack: Ack, body: Body) -> None:
         filled, services = _filled(body.get("view") or {}), self.visitor.services
@@ -99,7 +111,7 @@ def register(table: Table, services: Services) -> None:
     table.options(ids.GRANTEE, asking.people)
     table.action(ids.GRANTEE, asking.choose)
     table.options(ids.RESOURCE, asking.search)
-    table.action(ids.RESOURCE, asking.choose)
+    table.action(ids.RESOURCE, asking.choose_resource)
     table.action(ids.PERMISSION, asking.choose)
     table.action(ids.FLOW, asking.choose)
     table.view(ids.REQUEST_MODAL, asking.submit)

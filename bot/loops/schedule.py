@@ -9,7 +9,7 @@ from slack_sdk import WebClient
 from bot.loops.access import AccessLoop
 from bot.loops.jobs import Periodic
 from bot.runtime.services import Services
-from bot.usecases import anchors, credentials, discover, reconcile, roster, sweep
+from bot.usecases import anchors, credentials, discover, reconcile, roster, sweep, wishes
 from bot.usecases.anchors import Anchors
 from bot.usecases.reach import Notes
 from engine.account import SHOWN_FOR
@@ -39,6 +39,7 @@ class Schedule:
             JobKind.SLACK_PEOPLE: Periodic(self._read_people, roster.EVERY),
             JobKind.FORGET_SECRET: Periodic(self._forget_secret, SHOWN_FOR),
             JobKind.ANCHOR: Periodic(self.anchors.tell, anchors.EVERY),
+            JobKind.WISHES: Periodic(self._tell_wishes, wishes.EVERY),
             JobKind.SWEEP: Periodic(self._sweep, sweep.EVERY),
         }
 
@@ -64,6 +65,9 @@ class Schedule:
         if again == roster.EVERY:  # all were read
             self.notes.people(self.services)
         return again
+
+    def _tell_wishes(self, _: Job) -> timedelta:
+        return wishes.tell(self.services)
 
     def _forget_secret(self, job: Job) -> timedelta | None:
         return credentials.forget(self.services, AccountId(int(job.subject)))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.runtime.services import Services
-from bot.usecases import anchors
+from bot.usecases import anchors, wishes
 from engine.inventory import IntegrationId
 from storage import jobs
 from storage.bounds import parts
@@ -23,6 +23,7 @@ def everything(services: Services) -> None:
     def change(tx: Write) -> None:
         jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
         jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
+        jobs.schedule(tx, JobKind.WISHES, "", now + wishes.EVERY)
         jobs.reschedule(tx, JobKind.SWEEP, "", now)
 
     services.transaction(change)

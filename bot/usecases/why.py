@@ -121,8 +121,7 @@ class _Asking:
 
     def barred(self) -> Refusal | None:
         """Return why whoever asks may know of nothing."""
-        known = any(self._knows(flow) for flow in self.company.flows.values())
-        return None if known or self.knows_all else NOTHING_REQUESTABLE
+        return None if self.requestor.may_ask else NOTHING_REQUESTABLE
 
     def called(self, text: str) -> Why | Refusal:
         """Explain what is called so; of several things name them, of none what is near."""

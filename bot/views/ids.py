@@ -16,10 +16,13 @@ REQUEST_ACCESS = "request_access"  # opens an empty request modal
 CATALOG_NEXT = "catalog_next"  # the value is the last one shown, and its number
 CATALOG_START = "catalog_start"
 WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was asked
+WISH = "wish"  # tells the administrators; the value is the resource, and what was asked
 
-# modals (callback ids); private_metadata is the query, or the request's id of the last two
+# modals (callback ids); private_metadata is the query, the button's value, or the
+# request's id of the last two
 CATALOG_MODAL = "catalog"
 WHY_MODAL = "why"
+WISH_MODAL = "wish"
 REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"

@@ -32,12 +32,17 @@ __all__ = [
     "request_modal",
     "resource_block",
     "resource_options",
+    "wish_option",
+    "wished",
 ]
 
 # Slack's own limit. At a lower one its client would count otherwise than `MAX_JUSTIFICATION` does,
 # and refuse emoji that are allowed. What passes here and is too long, the engine says; what does
 # not, Slack says at the field. Either way the text stays.
 _TYPED = 3000
+
+_WISH = "wish/"  # how the value of an option begins that is no resource
+_WISHED = 60  # characters: of a value, Slack takes 75
 
 
 def request_modal(form: Form, *, metadata: str = "") -> View:
@@ -108,6 +113,18 @@ def resource_options(
             for name, chosen in groups.items()
         ]
     }
+
+
+def wish_option(words: str) -> Block:
+    """Offer, where a search has found nothing, to tell the administrators; see `wished`."""
+    label = f"📣 Tell the administrators that you want {words}"
+    text = plain_text(label, 75)
+    return {"options": [{"text": text, "value": f"{_WISH}{verbatim(words, _WISHED)}"}]}
+
+
+def wished(value: str) -> str:
+    """Return which words were looked for and not found; nothing: something was chosen."""
+    return value.removeprefix(_WISH) if value.startswith(_WISH) else ""
 
 
 def _notes(notes: Sequence[str]) -> Iterable[Block]:

@@ -1,12 +1,13 @@
 """Why somebody can have something, or not: the question, the answer, and what to do about it."""
 
 from bot.views import ids
-from bot.views.blocks import button, context, input_, modal, plain_text, section
+from bot.views.blocks import actions, button, context, input_, modal, plain_text, section
 from bot.views.text import code, cut, escape, in_a_row, plain, prose, rows, verbatim
 from bot.views.values import Block, Named, View, Why
 from engine.explanation import Explanation
+from engine.inventory import ResourceId
 
-__all__ = ["LONGEST", "value_of", "why_modal"]
+__all__ = ["LONGEST", "value_of", "value_text", "why_modal", "wish_modal", "wished_modal"]
 
 LONGEST = 200  # characters of what is asked about
 _ANSWERS = 20  # permissions on one thing, that are explained
@@ -38,9 +39,43 @@ def why_modal(why: Why) -> View:
 
 
 def value_of(value: str) -> tuple[int, str]:
-    """Read what a button of the modal says: the resource, and the words that it was found by."""
+    """Read what a button says: the resource (0: none), and the words that were looked for."""
     resource, _, words = value.partition("/")
     return ids.number(resource), words
+
+
+def value_text(words: str, resource: ResourceId | None = None, limit: int = _VALUE) -> str:
+    """Write what a button says, for `value_of`."""
+    return verbatim(f"{resource or 0}/{words}", limit)
+
+
+def wish_modal(called: str, value: str) -> View:
+    """Ask what somebody needs a thing for that they cannot have."""
+    element: Block = {
+        "type": "plain_text_input",
+        "action_id": ids.REASON,
+        "multiline": True,
+        "max_length": 3000,
+        "placeholder": plain_text("What you want to do with it, and how often", 150),
+    }
+    told = "The administrators read it within a day. It asks for nothing: nobody has to decide."
+    return modal(
+        "Tell the admins",
+        [
+            section(f"📣 You want {code(called, 220)}."),
+            input_(ids.REASON, "What do you need it for?", element, hint=told),
+        ],
+        submit="Tell them",
+        close="Cancel",
+        callback=ids.WISH_MODAL,
+        metadata=value,
+    )
+
+
+def wished_modal(called: str) -> View:
+    return modal(
+        "Tell the admins", [section(f"📣 The administrators will read of {code(called)}.")]
+    )
 
 
 def _asked(words: str) -> Block:
@@ -66,7 +101,7 @@ def _answer(answer: Explanation) -> str:
 
 def _choice(one: Named, words: str) -> Block:
     resource, path = one
-    value = verbatim(f"{resource}/{words}", _VALUE)
+    value = value_text(words, resource)
     explain = button("Explain", ids.WHY_ABOUT, value, says=f"Explain {plain(path, 60)}")
     return section(code(path, 300), explain)
 
@@ -80,4 +115,6 @@ def _cure(why: Why) -> list[Block]:
     if why.instead:
         lines = [f"{code(path, 200)}, {cut(escape(how), 100)}" for path, how in why.instead]
         said.append(f"What you can have: {'; '.join(lines)}.")
-    return [section("\n".join(said))] if said else []
+    value = value_text(why.words, why.of[0] if why.of else None)
+    tell = actions([button("Tell the administrators", ids.WISH, value)])
+    return [*([section("\n".join(said))] if said else []), *tell]

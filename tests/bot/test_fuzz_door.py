@@ -31,7 +31,7 @@ from tests.support.scenes import nasty
 
 PEOPLE = ["marta", "priya", "anil", "kofi", "casey", "selin", "nobody-of-this-name"]
 BUTTONS = ["approve", "reject", "cancel", "extend", "return", "request_again", "credentials"]
-IN_MODALS = ["credentials_saved", "credentials_reset", "why_about"]
+IN_MODALS = ["credentials_saved", "credentials_reset", "why_about", "wish"]
 KINDS = ["command", "click", "click_in", "choice", "submission", "suggestion", "home"]
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
@@ -109,6 +109,7 @@ def payloads(draw: st.DrawFn, door: Door) -> Json:
 @st.composite
 def _submissions(draw: st.DrawFn, door: Door, who: str) -> Json:
     forms = [ids.REQUEST_MODAL, ids.APPROVE_MODAL, ids.REJECT_MODAL, ids.WHY_MODAL, "x"]
+    forms.append(ids.WISH_MODAL)
     callback = draw(st.sampled_from(forms))
     metadata = draw(st.sampled_from(["1", "2", "3", "4", "1/1", "3/1"]) | texts)
     view = modal(callback, metadata) | {"id": draw(texts)}
