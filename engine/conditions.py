@@ -3,7 +3,6 @@
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 
 from engine.directory import ON_CALL, SLACK, Directory, GroupId, Person, PersonId
 
@@ -17,7 +16,12 @@ class Comparator(StrEnum):
 
     @property
     def negative(self) -> bool:
-        return self in {Comparator.IS_NOT, Comparator.DOES_NOT_CONTAIN}
+        return self in _NEGATIVE
+
+
+# Tuples: to hash a member takes longer than to compare it with two.
+_NEGATIVE = (Comparator.IS_NOT, Comparator.DOES_NOT_CONTAIN)
+_EQUALITY = (Comparator.IS, Comparator.IS_NOT)
 
 
 class Connective(StrEnum):
@@ -56,15 +60,17 @@ class ConditionGroup:
 
 
 _IDENTIFIED = frozenset({"user", "group", "manager"})
-_EQUALITY = frozenset({Comparator.IS, Comparator.IS_NOT})
 
 
 def matches(group: ConditionGroup, person: Person, directory: Directory) -> bool:
     """Tell whether the person fulfils the group. A group without conditions selects nobody."""
     if not group.conditions or not person.readable:
         return False
-    results = (_holds(condition, person, directory) for condition in group.conditions)
-    return all(results) if group.join is Connective.AND else any(results)
+    decides = group.join is Connective.OR  # a condition of which this is true, for the group
+    for condition in group.conditions:
+        if _holds(condition, person, directory) is decides:
+            return decides
+    return not decides
 
 
 def select(group: ConditionGroup, directory: Directory) -> list[Person]:
@@ -128,8 +134,10 @@ def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
     texts = _texts(condition, person, directory)
     if texts is None:
         return False
-    compare = str.__eq__ if exact(condition) else partial(compares, condition.comparator)
-    found = any(compare(t, v) for t in texts for v in condition.values)
+    if exact(condition):
+        found = any(text in condition.values for text in texts)
+    else:
+        found = any(compares(condition.comparator, t, v) for t in texts for v in condition.values)
     return found is not condition.comparator.negative
 
 

@@ -3,7 +3,7 @@
 The index only leaves out; `eligibility` decides on what is left.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
@@ -25,6 +25,7 @@ class Policy:
         self._flows: list[AccessFlow] = []
         self._numbers: dict[FlowId, int] = {}
         self._by_requestor, self._by_target = _Index(), _Index()
+        self._duties = _Duties(directory)
         self._take_in(flows)
 
     def changed(self, flows: Iterable[AccessFlow], directory: Directory) -> "Policy":
@@ -54,13 +55,13 @@ class Policy:
     def grantees(self, requestor: Person, now: datetime) -> Grantees:
         """Return for whom this person may request something."""
         here = self._directory.at(now)
-        numbers = self._by_requestor.find(_keys_of_person(requestor))
+        numbers = self._by_requestor.find(self._keys_of(requestor, now))
         return eligibility.grantees(self._numbered(numbers), requestor, here)
 
     def usable(self, requestor: Person, grantee: Person, now: datetime) -> list[AccessFlow]:
         """Return the flows under which this person may request for that one."""
         here = self._directory.at(now)
-        numbers = self._by_requestor.find(_keys_of_person(requestor))
+        numbers = self._by_requestor.find(self._keys_of(requestor, now))
         return eligibility.usable(self._numbered(numbers), requestor, grantee, here)
 
     def offering(
@@ -69,7 +70,7 @@ class Policy:
         """Return those of the usable flows that offer the entitlement."""
         here = self._directory.at(now)
         numbers = self._offering(entitlement)
-        numbers &= self._by_requestor.find(_keys_of_person(requestor))
+        numbers &= self._by_requestor.find(self._keys_of(requestor, now))
         found = eligibility.usable(self._numbered(numbers), requestor, grantee, here)
         return eligibility.offering(found, entitlement)
 
@@ -83,11 +84,36 @@ class Policy:
     def _offering(self, entitlement: Entitlement) -> int:
         return self._by_target.find(_keys_of_entitlement(entitlement))
 
+    def _keys_of(self, requestor: Person, now: datetime) -> Iterator[Key]:
+        yield from _keys_of_person(requestor)
+        yield from self._duties.of(requestor, now)
+
     def _numbered(self, numbers: int) -> Iterator[AccessFlow]:
         while numbers:
             lowest = numbers & -numbers
             yield self._flows[lowest.bit_length() - 1]
             numbers ^= lowest
+
+
+class _Duties:
+    """Who is on call, by schedule, looked at once a minute: no clock on a wall shows less."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._known: tuple[datetime | None, Mapping[str, Sequence[Key]]] = (None, {})
+
+    def of(self, person: Person, now: datetime) -> Sequence[Key]:
+        """Return the keys of somebody who is on call. Of sources that fail it knows too much."""
+        if not self._directory.schedules:
+            return ()
+        minute, (looked_at, known) = now.replace(second=0, microsecond=0), self._known
+        if looked_at != minute:
+            found: dict[str, list[Key]] = {}
+            for name, people in self._directory.at(minute).on_call.items():
+                for one in people:
+                    found.setdefault(one, []).append(("on_call", name.casefold()))
+            self._known, known = (minute, found), found
+        return known.get(person.id, ())
 
 
 class _Index:
@@ -137,7 +163,7 @@ def _keys_of_group(group: ConditionGroup) -> Iterable[Key] | None:
 
 
 def _keys_of_condition(condition: Condition) -> Collection[Key] | None:
-    if condition.comparator is not Comparator.IS or condition.attribute == "on_call":
+    if condition.comparator is not Comparator.IS:
         return None
     same = exact(condition)
     return {(condition.attribute, v if same else v.casefold()) for v in condition.values}

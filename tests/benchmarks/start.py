@@ -4,6 +4,7 @@ The database holds the sandbox's company already, as at every start but the firs
 """
 
 import http.client
+import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -81,6 +82,10 @@ def is_ready(url: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def resident_here() -> float:
+    return resident(os.getpid())
 
 
 def resident(pid: int) -> float:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.sandbox.documents import WorkspaceDocument
 from bot.sandbox.documents import read as read_document
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, select
+from engine.connectors.listed import Listed
 from engine.directory import Directory, Group, GroupId, PersonStatus
 from engine.flow import (
     ApprovalRule,
@@ -26,7 +27,9 @@ from engine.flow import (
     TierCounts,
 )
 from engine.flow import Quorum as GroupJoin
+from engine.inventory import Principal
 from engine.on_call import Rotation, Schedule
+from engine.policy_size import LIMITS, size
 from engine.risk import PUBLISHED, Risks
 from engine.window import Day, Window
 from manifests import BadManifestsError, flow_schema, listing_schema, load, revision_document
@@ -1480,8 +1483,12 @@ def test_the_published_schema_is_current(name, current):
 def test_the_sandbox_s_company_loads():
     company = load(SANDBOX)
 
-    assert (len(company.people), len(company.admins), len(company.integrations)) == (40, 2, 1)
-    assert [f.active for f in company.flows] == [True] * 5 + [False] + [True] * 5
+    assert (len(company.people), len(company.admins), len(company.integrations)) == (40, 2, 2)
+    assert [f.revision.name for f in company.flows if not f.active] == [
+        "Read salaries",
+        "Archive for the auditors",
+    ]
+    assert len(company.flows) == 30
     here = company.directory.at(datetime(2026, 12, 1, 12, tzinfo=UTC))
     for found in company.flows:
         assert select(found.revision.requestors, here)
@@ -1497,6 +1504,13 @@ def test_the_sandbox_s_flows_show_what_flows_can_do():
         f.escalation and len(f.escalation.tiers) == len(f.approval.groups) == 2 for f in flows
     )
     assert any("read-write" in f.targets[0].permissions and f.require_reason for f in flows)
+    assert any(f.escalation and len(f.escalation.tiers) == 3 for f in flows)
+    assert {f.escalation.counts for f in flows if f.escalation} == set(TierCounts)
+    assert any(f.grant_for is None for f in flows)
+    assert any(f.self_approval for f in flows)
+    assert max(len(f.labels) for f in flows) >= 3
+    assert any(f.request_for == set(RequestFor) for f in flows)
+    assert any(f.when and f.when.end < f.when.start for f in flows), "a night"
 
 
 def test_the_sandbox_s_flows_show_every_kind_of_condition():
@@ -1526,10 +1540,33 @@ def test_the_sandbox_s_flows_name_what_its_databases_hold():
         )
         held |= {database, *(f"{database}/{s}" for s in schemas)}
         held |= {f"{database}/{schema}/{table}" for schema, table in tables}
+    company = load(SANDBOX)
+    held |= {one["path"] for one in company.integrations[1].settings["resources"]}
 
-    for found in load(SANDBOX).flows:
+    for found in company.flows:
         for target in found.revision.targets:
             assert target.names <= held
+
+
+def test_the_sandbox_s_cloud_shows_what_a_list_can_say():
+    """The reports of one account are more, together, than AWS allows a user there."""
+    (_, cloud) = load(SANDBOX).integrations
+    listed = Listed(installation="x", **cloud.settings)
+    found = {thing.path: thing for thing in listed.discover()}
+
+    assert {thing.type for thing in found.values()} == {"account", "bucket", "cluster", "namespace"}
+    assert all(thing.tags["env"] and thing.owner for thing in found.values())
+    assert any(len(values) > 1 for thing in found.values() for values in thing.tags.values())
+    assert any(thing.context for thing in found.values())
+    assert any(permission.context for permission in listed.permissions())
+    assert {thing.policies.principal for thing in found.values() if thing.policies} == set(
+        Principal
+    )
+    read = [
+        size(found[path].policies.documents["read"])
+        for path in ("reports-prod/exports", "reports-prod/archive")
+    ]
+    assert max(read) <= LIMITS[Principal.USER] < sum(read)
 
 
 def test_the_sandbox_s_workspace_has_everybody_but_who_has_not_come_yet():

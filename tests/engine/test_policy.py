@@ -1,6 +1,6 @@
 """The indexed policy answers exactly what asking every flow would."""
 
-from datetime import time
+from datetime import time, timedelta
 
 import pytest
 from hypothesis import given
@@ -177,3 +177,19 @@ def test_a_flow_that_changes_takes_no_other_from_who_may_request():
 
     assert policy.offering(ann, ann, wanted, NOW) == [one, other]
     assert changed.offering(ann, ann, wanted, NOW) == [other]
+
+
+def test_a_flow_for_who_is_on_call_is_found_by_the_minute():
+    """Who is on call is looked at once a minute: at its change, it is known at once."""
+    day = Window(frozenset(Day), time(9), time(10), "UTC")
+    ann = Person(PersonId("ann"), "ann@x.example", "Ann")
+    who = ConditionGroup((Condition("on_call", Comparator.IS, ("DBA",)),))
+    flow = AccessFlow(FlowId(1), 1, Revision("Flow", who, ()))
+    directory = Directory.of([ann]).answering([Schedule("dba", (Shift(day, ("ann",)),))], {})
+    policy = Policy([flow], directory)
+
+    nine, second = NOW.replace(hour=9, minute=0), timedelta(seconds=1)
+    moments = [nine - second, nine, nine + second, nine + 3599 * second, nine + 3600 * second, nine]
+    open_at = [bool(policy.usable(ann, ann, at)) for at in moments]
+
+    assert open_at == [False, True, True, True, False, True]
