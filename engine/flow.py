@@ -1,14 +1,17 @@
 """The access flow: who may request what, how long, approved by whom (docs/rules.md, *Flows*)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import NewType
 
+from engine.aql.predicate import Predicate, predicate
+from engine.aql.query import Query, all_of
 from engine.conditions import ConditionGroup
 from engine.directory import PersonId
-from engine.inventory import Entitlement, IntegrationId
+from engine.targets import NO_OBJECTS, Objects, Target, query_of, refers, slice_of
 from engine.window import Window
 
 FlowId = NewType("FlowId", int)
@@ -34,29 +37,6 @@ class Quorum(StrEnum):
 class TierCounts(StrEnum):
     WHOLE_REQUEST = "the whole request"
     OPEN_GROUPS = "the open groups"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Selects entitlements of one integration; an empty part selects all."""
-
-    integration: IntegrationId
-    types: frozenset[str] = frozenset()
-    permissions: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()  # a resource's name or path, compared without case
-
-    def selects(self, entitlement: Entitlement) -> bool:
-        resource = entitlement.resource
-        return (
-            entitlement.integration.id == self.integration
-            and (not self.types or resource.type in self.types)
-            and (not self.permissions or entitlement.permission.name in self.permissions)
-            and (
-                not self.names
-                or resource.name.casefold() in self.names
-                or resource.path.casefold() in self.names
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +72,19 @@ class Extension:
     each: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Revision:
     """One immutable state of a flow.
 
-    `when` None: always; `grant_for` None: indefinite; `approval` None: automatic.
+    `when` None: always; `grant_for` None: indefinite; `approval` None: automatic. `space` empty:
+    none. `objects` are those of the moment, which the targets name: they are no part of it.
 
     Not `readable`: it is there, and nobody knows what it says (`unreadable`).
     """
 
     name: str
     requestors: ConditionGroup
-    targets: tuple[Selector, ...]
+    targets: tuple[Target, ...]
     request_for: frozenset[RequestFor] = frozenset({RequestFor.SELF})
     grantees: ConditionGroup | None = None  # for RequestFor.OTHERS
     when: Window | None = None
@@ -120,9 +101,27 @@ class Revision:
     labels: tuple[str, ...] = ()
     description: str = ""
     readable: bool = True
+    space: str = ""
+    objects: Objects = field(default=NO_OBJECTS, compare=False, repr=False)
 
-    def selects(self, entitlement: Entitlement) -> bool:
-        return any(selector.selects(entitlement) for selector in self.targets)
+    @property
+    def refers(self) -> bool:
+        """Whether what it offers depends on its objects."""
+        return bool(self.space) or any(map(refers, self.targets))
+
+    @cached_property
+    def offers(self) -> Query | None:
+        """What it offers, as one query; None: nothing."""
+        found = query_of(self.targets, self.objects)
+        if not self.space or found is None:
+            return found
+        slice_ = slice_of(self.space, self.objects)
+        return None if slice_ is None else all_of(slice_, found)
+
+    @cached_property
+    def selects(self) -> Predicate:
+        """Tells whether it offers an entitlement."""
+        return predicate(self.offers) if self.offers else lambda _: False
 
     @property
     def _conditions(self) -> Iterator[ConditionGroup]:

@@ -8,13 +8,16 @@ from datetime import datetime
 from itertools import chain
 
 from engine import eligibility
+from engine.aql.query import And, Or, Query
+from engine.aql.query import Condition as Comparison
+from engine.aql.tokens import FIELDS, Compared, Field, Operator
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.directory import Directory, Person
 from engine.eligibility import Bar, Grantees, Question, Verdict
-from engine.flow import AccessFlow, FlowId, Selector
+from engine.flow import AccessFlow, FlowId
 from engine.inventory import Entitlement
 
-Key = tuple[str, str | None]  # attribute and value; or integration and a resource's name or path
+Key = tuple[str, ...]  # attribute and value of a person; or a field of AQL, its key, and a value
 
 
 class Policy:
@@ -45,12 +48,12 @@ class Policy:
             if number < len(self._flows):
                 before = self._flows[number].revision
                 self._by_requestor.drop(number, _keys_of_group(before.requestors))
-                self._by_target.drop(number, _keys_of_targets(before.targets))
+                self._by_target.drop(number, _keys_of_offer(before.offers))
                 self._flows[number] = flow
             else:
                 self._flows.append(flow)
             self._by_requestor.add(number, _keys_of_group(flow.revision.requestors))
-            self._by_target.add(number, _keys_of_targets(flow.revision.targets))
+            self._by_target.add(number, _keys_of_offer(flow.revision.offers))
 
     def grantees(self, requestor: Person, now: datetime) -> Grantees:
         """Return for whom this person may request something."""
@@ -180,12 +183,57 @@ def _keys_of_person(person: Person) -> Iterator[Key]:
             yield attribute, value.casefold()
 
 
-def _keys_of_targets(targets: Iterable[Selector]) -> Iterator[Key]:
-    for selector in targets:
-        for name in selector.names or (None,):
-            yield selector.integration, name
+# By what a query is found, the rarest first: what many things share leaves out little.
+_RAREST = (
+    Field.RESOURCE,
+    Field.RESOURCE_PATH,
+    Field.RESOURCE_NAME,
+    Field.RESOURCE_TAG,
+    Field.RESOURCE_TYPE,
+    Field.INTEGRATION,
+)
+_RANKS = {field: rank for rank, field in enumerate(_RAREST)}
+_FOUND = {Operator.EQUALS, Operator.IN}
 
 
-def _keys_of_entitlement(entitlement: Entitlement) -> Iterable[Key]:
-    system, resource = entitlement.integration.id, entitlement.resource
-    return (system, None), (system, resource.name.casefold()), (system, resource.path.casefold())
+def _keys_of_offer(query: Query | None) -> Collection[Key] | None:
+    """Return keys of which whatever the query selects has one; None: it may have none."""
+    if query is None:
+        return ()
+    found = _ranked(query)
+    return found and found[1]
+
+
+def _ranked(query: Query) -> tuple[int, Collection[Key]] | None:
+    """Return its keys, and how common the most common of them is; None: it may have none."""
+    match query:
+        case And():
+            return min(filter(None, map(_ranked, query.parts)), key=_rank, default=None)
+        case Or():
+            each = [*map(_ranked, query.parts)]
+            known = [found for found in each if found]
+            if len(known) < len(each):
+                return None
+            return max(map(_rank, known)), {*chain.from_iterable(keys for _, keys in known)}
+        case Comparison() if query.field in _RANKS and query.operator in _FOUND:
+            folded = FIELDS[query.field].compared is Compared.WITHOUT_CASE
+            values = (value.casefold() if folded else value for value in query.values)
+            return _RANKS[query.field], {(query.field, query.key, value) for value in values}
+        case _:
+            return None
+
+
+def _rank(found: tuple[int, object]) -> int:
+    return found[0]
+
+
+def _keys_of_entitlement(entitlement: Entitlement) -> Iterator[Key]:
+    resource = entitlement.resource
+    yield Field.INTEGRATION, "", entitlement.integration.id
+    yield Field.RESOURCE, "", str(resource.id)
+    yield Field.RESOURCE_TYPE, "", resource.type.casefold()
+    yield Field.RESOURCE_NAME, "", resource.name.casefold()
+    yield Field.RESOURCE_PATH, "", resource.path.casefold()
+    for key, values in resource.tags.items():
+        for value in values:
+            yield Field.RESOURCE_TAG, key, value.casefold()

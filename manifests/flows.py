@@ -27,10 +27,10 @@ from engine.flow import (
     Quorum,
     RequestFor,
     Revision,
-    Selector,
     TierCounts,
 )
 from engine.inventory import IntegrationId
+from engine.targets import Selector, Target
 from manifests import windows
 from manifests.conditions import Approvers, People, written
 from manifests.parts import (
@@ -352,7 +352,9 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
     } | {k: v for k, v in said.items() if getattr(revision, k) != getattr(plain, k)}
 
 
-def _target(selector: Selector) -> dict[str, Any]:
+def _target(selector: Target) -> dict[str, Any]:
+    if not isinstance(selector, Selector):
+        return {}
     parts = {"types": selector.types, "permissions": selector.permissions, "names": selector.names}
     listed_parts = {key: sorted(words) for key, words in parts.items() if words}
     return {"integration": selector.integration, **listed_parts}

@@ -12,18 +12,34 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, select, tuple_
+from sqlalchemy import Select, bindparam, select, true, tuple_
 from sqlmodel import col
 
-from engine.flow import AccessFlow, Selector
-from engine.inventory import IntegrationId, ResourceId, ResourceStatus
+from engine.aql.predicate import matches
+from engine.aql.query import And, Condition, Not, Or, Query
+from engine.aql.tokens import Field
+from engine.flow import AccessFlow
+from engine.inventory import (
+    Entitlement,
+    EntitlementId,
+    Integration,
+    IntegrationId,
+    Permission,
+    PermissionId,
+    Resource,
+    ResourceId,
+    ResourceStatus,
+)
+from engine.targets import named_in, systems_of
 from storage.database import Database, Read
+from storage.sql import aql
 from storage.tables import EntitlementRow, IntegrationRow, PermissionRow, ResourceRow
 from storage.types import among, together
 
 PAGE = 20_000  # resources that are read at once: SQLite steps over those before them each time
 NAMES = 2000  # that are looked up at once
 TOGETHER = 500  # in one text
+FEW = 500  # resources that have changed, of which queries are asked once more
 BEHIND = 2.0  # seconds that a search may be, while what is new is prepared
 
 _APART = "\x1f"  # permissions
@@ -53,13 +69,33 @@ _CHANGED = (
 _LAST = 2**31 - 1  # after each id
 _NAMED = _RESOURCES.where(among(col(ResourceRow.name_key), "names"))
 _AT = _RESOURCES.where(among(col(ResourceRow.path_key), "names"))
-_CALLED = select(col(PermissionRow.id), col(PermissionRow.name)).where(
+_CALLED = select(col(PermissionRow.id), col(PermissionRow.name), col(PermissionRow.epoch)).where(
     col(PermissionRow.integration_id) == bindparam("system")
+)
+_SELECTED = (
+    select(
+        col(ResourceRow.path_key), col(ResourceRow.id), col(ResourceRow.path), col(ResourceRow.type)
+    )
+    .join(EntitlementRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
+    .where(
+        col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
+        col(EntitlementRow.offered).is_(true()),
+    )
+    .distinct()
 )
 _SYSTEMS = select(
     col(IntegrationRow.id), col(IntegrationRow.name), col(IntegrationRow.epoch)
 ).where(col(IntegrationRow.listed))
 _THESE = _SYSTEMS.where(among(col(IntegrationRow.id), "systems"))
+# What all resources of a kind have alike: what is asked of these alone is answered in memory.
+_ALIKE = {
+    Field.INTEGRATION,
+    Field.INTEGRATION_NAME,
+    Field.RESOURCE_TYPE,
+    Field.RESOURCE_STATUS,
+    Field.PERMISSION,
+    Field.PERMISSION_NAME,
+}
 
 Kind = tuple[str, frozenset[str]]  # type and permissions, by their ids
 
@@ -173,8 +209,24 @@ def _cut_up(entries: Sequence[_Entry]) -> Iterator[Sequence[_Entry]]:
     return (entries[n : n + size] for n in range(0, len(entries), size)) if entries else iter(())
 
 
+class _Sought(NamedTuple):
+    """Where a query finds something in one system.
+
+    On all resources of these kinds; on those of `named` that have one of these `names`; `asked`:
+    on what the database says.
+    """
+
+    kinds: frozenset[Kind] = frozenset()
+    named: frozenset[Kind] = frozenset()
+    names: frozenset[str] = frozenset()
+    asked: bool = False
+
+
+_Found = Mapping[str, Lines]  # by the type
+
+
 class Catalogue:
-    """What one system has, as of one change, and what selectors select of it."""
+    """What one system has, as of one change, and what queries select of it."""
 
     def __init__(
         self,
@@ -184,27 +236,37 @@ class Catalogue:
         lines: Mapping[Kind, Lines],
         named: Mapping[str, tuple[_Resource, ...]],
         *,
-        called: Mapping[str, str],
+        found: Mapping[Query, _Found],
+        called: Mapping[str, tuple[str, int]],
     ) -> None:
         self.system, self.name, self.epoch = system, name, epoch
-        self._lines, self._named = lines, dict(named)
-        self._called = called  # permissions, by their ids
+        self._lines, self._named, self._found = lines, dict(named), dict(found)
+        self._called = called  # permissions, by their ids, and when they were last changed
+        self._sought: dict[Query, _Sought] = {}
 
     def brought_up(self, session: Read, name: str, epoch: int) -> "Catalogue":
         """Return it as of a later change, of which it reads what is new."""
-        found = {resource.entry.id: resource for resource in _changed(session, self)}
+        changed = {resource.entry.id: resource for resource in _changed(session, self)}
         come: dict[Kind, list[_Entry]] = {}
-        for resource in found.values():
+        for resource in changed.values():
             if resource.kind:
                 come.setdefault(resource.kind, []).append(resource.entry)
-        gone = found.keys()
+        gone = changed.keys()
         lines = {
             kind: made
             for kind in {**self._lines, **come}
             if (made := self._lines.get(kind, Lines()).changed(gone, come.get(kind, ())))
         }
-        called: dict[str, str] = dict(session.ask(_CALLED, {"system": self.system}))
-        return Catalogue(self.system, name, epoch, lines, self._named_but(found), called=called)
+        rows = session.ask(_CALLED, {"system": self.system})
+        called = {id_: (name_, since) for id_, name_, since in rows}
+        same = (name, called) == (self.name, self._called) and len(changed) <= FEW
+        found = {
+            query: self._asked(session, query, of, [*gone])
+            for query, of in ([*self._found.items()] if same else [])
+        }
+        return Catalogue(
+            self.system, name, epoch, lines, self._named_but(changed), found=found, called=called
+        )
 
     def _named_but(self, found: Mapping[int, _Resource]) -> Mapping[str, tuple[_Resource, ...]]:
         """Return what names stand for, but for those that may stand for something else by now."""
@@ -217,7 +279,24 @@ class Catalogue:
             if key not in others and found.keys().isdisjoint(r.entry.id for r in resources)
         }
 
-    def look_up(self, session: Read, names: Iterable[str]) -> None:
+    def look_up(self, session: Read, queries: Iterable[Query]) -> list[tuple[_Sought, _Found]]:
+        """Return where each finds something. What is not known in memory is read once."""
+        sought = [(query, self._seek(query)) for query in queries]
+        self._look_up_names(session, (name for _, of in sought for name in of.names))
+        return [(of, self._finds(session, query) if of.asked else {}) for query, of in sought]
+
+    def _finds(self, session: Read, query: Query) -> _Found:
+        found = self._found.get(query)
+        if found is None:
+            found = self._found[query] = self._asked(session, query)
+        return found
+
+    def keep(self, queries: Collection[Query]) -> None:
+        """Forget what others select: nobody asks for them any more."""
+        for query in self._found.keys() - queries:
+            del self._found[query]
+
+    def _look_up_names(self, session: Read, names: Iterable[str]) -> None:
         """Read once what these names and paths, casefolded, stand for."""
         unknown = list({*names} - self._named.keys())
         found: dict[str, dict[int, _Resource]] = {name: {} for name in unknown}
@@ -228,31 +307,83 @@ class Catalogue:
                     found[key][resource.entry.id] = resource
         self._named.update({name: tuple(r.values()) for name, r in found.items()})
 
+    def _asked(
+        self, session: Read, query: Query, known: _Found | None = None, but: Sequence[int] = ()
+    ) -> _Found:
+        """Ask the database what a query selects; where that is `known`, of these resources."""
+        selected = _SELECTED.where(
+            col(ResourceRow.integration_id) == self.system, aql.selected(query, session.dialect)
+        )
+        if known is not None:
+            if not but:
+                return known
+            selected = selected.where(among(col(ResourceRow.id), values=but))
+        come: dict[str, list[_Entry]] = {}
+        once = {"compiled_cache": None}  # how a query is written is not kept
+        for key, id_, path, type_ in session.execute(selected, execution_options=once):
+            come.setdefault(type_, []).append(_Entry(key, id_ or 0, path))
+        before = known or {}
+        return {
+            type_: made
+            for type_ in {**before, **come}
+            if (made := before.get(type_, Lines()).changed(but, come.get(type_, ())))
+        }
+
     def having(
-        self, session: Read, selectors: Collection[Selector], words: Sequence[str]
+        self, session: Read, queries: Collection[Query], words: Sequence[str]
     ) -> list[Iterator[CatalogueLine]]:
-        """Return lines that one of the selectors selects something on, each part in order."""
+        """Return lines that one of the queries selects something on, each part in order."""
         name = self.name.casefold()
         words = [word for word in words if word not in name]
-        kinds = {k for k in self._lines for s in selectors if not s.names and self._of(s, k)}
-        self.look_up(session, (name for s in selectors for name in s.names))
+        sought = self.look_up(session, queries)
+        kinds = {kind for of, _ in sought for kind in of.kinds}
         named = {
             resource.entry: resource.kind[0]
-            for selector in selectors
-            for name in selector.names
-            for resource in self._named[name]
-            if resource.kind and self._of(selector, resource.kind)
+            for of, _ in sought
+            for known_as in of.names
+            for resource in self._named[known_as]
+            if resource.kind in of.named and resource.kind
         }
         called = sorted(entry for entry in named if all(word in entry.key for word in words))
-        parts = [self._typed(self._lines[kind].having(words), kind[0]) for kind in kinds]
-        return [*parts, (self._line(entry, named[entry]) for entry in called)]
+        asked = [each for _, found in sought for each in found.items()]
+        return [
+            *(self._typed(self._lines[kind].having(words), kind[0]) for kind in kinds),
+            *(self._typed(lines.having(words), type_) for type_, lines in asked),
+            (self._line(entry, named[entry]) for entry in called),
+        ]
 
-    def _of(self, selector: Selector, kind: Kind) -> bool:
-        """Tell whether it selects something on resources of the kind, whatever they are named."""
+    def _seek(self, query: Query) -> _Sought:
+        sought = self._sought.get(query)
+        if sought is None:
+            sought = self._sought[query] = self._seeking(query)
+        return sought
+
+    def _seeking(self, query: Query) -> _Sought:
+        kinds = {kind: self._on(query, kind) for kind in self._lines}
+        if None not in kinds.values():
+            return _Sought(kinds=frozenset(kind for kind, holds in kinds.items() if holds))
+        if found := named_in(query):
+            rest, names = found
+            named = {kind: self._on(rest, kind) for kind in self._lines}
+            if None not in named.values():
+                of = frozenset(kind for kind, holds in named.items() if holds)
+                return _Sought(named=of, names=names)
+        return _Sought(asked=True)
+
+    def _on(self, query: Query, kind: Kind) -> bool | None:
+        """Tell whether it selects something on resources of the kind; None: on some, maybe."""
         type_, permissions = kind
-        return (not selector.types or type_ in selector.types) and (
-            not selector.permissions
-            or any(self._called.get(id_, id_) in selector.permissions for id_ in permissions)
+        found = {_holds(query, self._thing(type_, permission)) for permission in permissions}
+        return True if True in found else None if None in found else False
+
+    def _thing(self, type_: str, permission: str) -> Entitlement:
+        """Return one of a kind: what is not alike is left empty."""
+        name, _ = self._called.get(permission, (permission, 0))
+        return Entitlement(
+            EntitlementId(0),
+            Integration(self.system, self.name, ""),
+            Resource(ResourceId(0), type_, "", "", "", 1),
+            Permission(PermissionId(permission), name, 1),
         )
 
     def _typed(self, entries: Iterable[_Entry], type_: str) -> Iterator[CatalogueLine]:
@@ -260,6 +391,22 @@ class Catalogue:
 
     def _line(self, entry: _Entry, type_: str) -> CatalogueLine:
         return CatalogueLine(entry.key, ResourceId(entry.id), entry.path, type_, self.name)
+
+
+def _holds(query: Query, thing: Entitlement) -> bool | None:
+    """Tell whether it selects all that is alike; None: that is not all that it asks of."""
+    match query:
+        case Condition():
+            return matches(query, thing) if query.field in _ALIKE else None
+        case Not():
+            found = _holds(query.part, thing)
+            return None if found is None else not found
+        case And():
+            each = {_holds(part, thing) for part in query.parts}
+            return False if False in each else None if None in each else True
+        case Or():
+            each = {_holds(part, thing) for part in query.parts}
+            return True if True in each else None if None in each else False
 
 
 def _changed(session: Read, since: Catalogue) -> Iterator[_Resource]:
@@ -295,43 +442,48 @@ class Catalogues:
     def __init__(self) -> None:
         self._loading = threading.Lock()
         self._newest: dict[IntegrationId, Catalogue] = {}
+        self._listed: list[IntegrationId] = []
         self._prepared = float("-inf")
         self.looked = False  # at what there is, once, whatever came of it: a search need not wait
 
     def prepare(self, database: Database, flows: Iterable[AccessFlow]) -> None:
-        """Read what is new of all systems, and what the flows name there."""
-        names: dict[IntegrationId, set[str]] = {}
-        for selector in (s for flow in flows for s in flow.revision.targets):
-            names.setdefault(selector.integration, set()).update(selector.names)
+        """Read what is new of all systems, and what the flows offer there."""
+        queries = {query for flow in flows if (query := flow.revision.offers)}
         begun = time.monotonic()
         try:
             with database.read() as session:
-                for catalogue in self._brought_up(session, session.ask(_SYSTEMS)).values():
-                    catalogue.look_up(session, names.get(catalogue.system, ()))
+                found = self._brought_up(session, session.ask(_SYSTEMS))
+                for catalogue in found:
+                    catalogue.keep(queries)
+                    catalogue.look_up(session, queries)
+            self._listed = [catalogue.system for catalogue in found]
             self._prepared = begun
         finally:
             self.looked = True
 
-    def current(
-        self, session: Read, systems: Collection[IntegrationId]
-    ) -> dict[IntegrationId, Catalogue]:
-        """Return the catalogues of those of the systems that there are."""
+    def current(self, session: Read, queries: Iterable[Query]) -> list[Catalogue]:
+        """Return the catalogues of those systems where one of the queries may find something."""
+        each = [systems_of(query) for query in queries]
+        systems = {IntegrationId(id_) for of in each for id_ in of or ()}
+        everywhere = None in each
         if time.monotonic() - self._prepared < BEHIND:
-            return {id_: self._newest[id_] for id_ in systems if id_ in self._newest}
-        return self._brought_up(session, session.ask(_THESE, {"systems": list(systems)}))
+            there = self._listed if everywhere else [id_ for id_ in self._listed if id_ in systems]
+            return [self._newest[id_] for id_ in there]
+        if everywhere:
+            return self._brought_up(session, session.ask(_SYSTEMS))
+        return self._brought_up(session, session.ask(_THESE, {"systems": sorted(systems)}))
 
-    def _brought_up(
-        self, session: Read, known: Iterable[tuple[str, str, int]]
-    ) -> dict[IntegrationId, Catalogue]:
-        found = {IntegrationId(id_): (name, epoch) for id_, name, epoch in known}
-        return {id_: self._catalogue(session, id_, *of) for id_, of in found.items()}
+    def _brought_up(self, session: Read, known: Iterable[tuple[str, str, int]]) -> list[Catalogue]:
+        return [self._catalogue(session, IntegrationId(id_), name, of) for id_, name, of in known]
 
     def _catalogue(self, session: Read, system: IntegrationId, name: str, epoch: int) -> Catalogue:
         kept = self._newest.get(system)
         if kept and kept.epoch >= epoch:
             return kept
         with self._loading:  # one reads it, the others wait for that
-            kept = self._newest.get(system) or Catalogue(system, name, -1, {}, {}, called={})
+            kept = self._newest.get(system) or Catalogue(
+                system, name, -1, {}, {}, found={}, called={}
+            )
             if kept.epoch < epoch:
                 kept = self._newest[system] = kept.brought_up(session, name, epoch)
         return kept

@@ -5,7 +5,7 @@ readers say so by None, and whoever asked goes on with the rest.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -14,10 +14,11 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 from engine.aql.parser import parse
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
-from engine.inventory import Policies, Tags
+from engine.inventory import Policies, ResourceId, Tags
 from engine.on_call import Schedule
 from engine.request import AccessRequest
 from engine.risk import PUBLISHED, Risks, Rule
+from engine.targets import NO_OBJECTS, ByBundle, ByScope, Picked, Selector, Target
 from engine.window import Window
 
 _REQUEST = TypeAdapter(AccessRequest)
@@ -42,6 +43,12 @@ class _WrittenRule:
 class _WrittenRisks:
     set: tuple[_WrittenRule, ...]
     rules: tuple[_WrittenRule, ...] | None = None  # what is published
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenPicked:
+    where: str  # AQL
+    resources: frozenset[ResourceId] = frozenset()
 
 
 _RISKS = TypeAdapter(_WrittenRisks)
@@ -145,7 +152,11 @@ def _bounded(*spans: timedelta | None) -> bool:
 
 
 def dump_revision(revision: Revision) -> dict[str, Any]:
-    dumped: dict[str, Any] = _REVISION.dump_python(revision, mode="json", exclude_defaults=True)
+    dumped: dict[str, Any] = _REVISION.dump_python(
+        revision, mode="json", exclude_defaults=True, exclude={"targets", "objects"}
+    )
+    # Who does not know of spaces must not take it for a flow outside of all.
+    dumped["targets"] = dump_targets(revision.targets, apart=bool(revision.space))
     if "request_for" in dumped:
         dumped["request_for"] = sorted(dumped["request_for"])
     if revision.when:
@@ -155,14 +166,75 @@ def dump_revision(revision: Revision) -> dict[str, Any]:
 
 def load_revision(body: object) -> Revision | None:
     """Return the revision; None: it cannot be read."""
+    said = fields_of(body)
     try:
-        revision = _REVISION.validate_python(body)
+        bare = _REVISION.validate_python({**said, "targets": (), "objects": NO_OBJECTS})
+        revision = replace(bare, targets=load_targets(said.get("targets")))
     except (ValueError, OverflowError):
         return None
     extension, escalation = revision.extension, revision.escalation
     spans = (extension.each if extension else None, escalation.every if escalation else None)
     bounded = _bounded(revision.grant_for, revision.lapses_after, *spans)
     return revision if bounded and _is_of_a_wall(revision.when) else None
+
+
+_SELECTOR = TypeAdapter(Selector)
+_PICKED = TypeAdapter(_WrittenPicked)
+_NAMES = TypeAdapter(tuple[str, ...])
+_PARTS_BEFORE = {"integration", "types", "permissions", "names"}  # that all versions know
+
+
+def dump_targets(targets: Iterable[Target], *, apart: bool = False) -> list[Any]:
+    """Return targets as they are stored.
+
+    A version that does not know all parts of a selector must not read the rest, and offer more: it
+    finds nothing where it looks for one, as with those that are to stand `apart`.
+    """
+    return [_dumped_target(target, apart=apart) for target in targets]
+
+
+def _dumped_target(target: Target, *, apart: bool) -> dict[str, Any]:
+    match target:
+        case Selector():
+            dumped: dict[str, Any] = _SELECTOR.dump_python(
+                target, mode="json", exclude_defaults=True
+            )
+            return {"all": dumped} if apart or dumped.keys() - _PARTS_BEFORE else dumped
+        case Picked():
+            return {"where": str(target.where), "resources": sorted(target.resources)}
+        case ByScope():
+            return {"scope": target.scope}
+        case ByBundle():
+            return {"bundle": target.bundle}
+
+
+def load_targets(body: object) -> tuple[Target, ...]:
+    """Return the targets. Raises ValueError where one cannot be read."""
+    if not isinstance(body, list | tuple):
+        raise ValueError("no list")  # noqa: TRY004
+    return tuple(map(_load_target, body))
+
+
+def _load_target(body: object) -> Target:
+    match body:
+        case {"all": said, **more} if not more:
+            return _selector(said)
+        case {"where": _, **_more}:
+            picked = _PICKED.validate_python(body)
+            return Picked(parse(picked.where), picked.resources)
+        case {"scope": str(scope), **more} if not more:
+            return ByScope(scope)
+        case {"bundle": str(bundle), **more} if not more:
+            return ByBundle(bundle)
+        case _:
+            return _selector(body)
+
+
+def _selector(body: object) -> Selector:
+    """Return a selector that was stored. What is not known there would make it another."""
+    if fields_of(body).keys() - {part.name for part in fields(Selector)}:
+        raise ValueError("unknown parts")
+    return _SELECTOR.validate_python(body)
 
 
 def _is_of_a_wall(window: Window | None) -> bool:

@@ -11,7 +11,6 @@ from sqlmodel import col
 from engine.aql.errors import nearest
 from engine.aql.query import Condition, Query, conditions
 from engine.aql.tokens import FIELDS, Compared, Field, Operator, quoted
-from engine.flow import Selector
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
 from storage.database import Read
 from storage.facts import ITS_PERMISSION, entitlement_query, to_entitlement
@@ -66,7 +65,7 @@ def names(session: Read, integration: IntegrationId | None = None) -> Names:
 
 
 def count(
-    session: Read, query: Query | None = None, within: Collection[Selector] | None = None
+    session: Read, query: Query | None = None, within: Collection[Query] | None = None
 ) -> int:
     """Count what a query selects, as `page` lists it."""
     found = (
@@ -82,7 +81,7 @@ def count(
 def page(
     session: Read,
     query: Query | None = None,
-    within: Collection[Selector] | None = None,
+    within: Collection[Query] | None = None,
     *,
     after: EntitlementId | None = None,
     limit: int,
@@ -160,12 +159,12 @@ def _meant(word: str, known: Collection[str]) -> str:
 
 
 def _these(
-    session: Read, query: Query | None, within: Collection[Selector] | None
+    session: Read, query: Query | None, within: Collection[Query] | None
 ) -> tuple[ColumnElement[bool], ...]:
     return (
         col(EntitlementRow.offered).is_(true()),
         true() if query is None else aql.selected(query, session.dialect),
-        true() if within is None else targets.selected(within),
+        true() if within is None else targets.selected(within, session.dialect),
     )
 
 

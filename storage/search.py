@@ -8,8 +8,8 @@ from itertools import groupby, islice
 from sqlalchemy import bindparam, literal, select
 from sqlmodel import col
 
-from engine.flow import AccessFlow, Selector
-from engine.inventory import Entitlement, IntegrationId, ResourceId
+from engine.flow import AccessFlow
+from engine.inventory import Entitlement, ResourceId
 from storage import facts
 from storage.catalogue import Catalogues
 from storage.database import Read
@@ -44,14 +44,12 @@ def resources(
 
     Case does not count.
     """
-    targets: dict[IntegrationId, set[Selector]] = {}
-    for selector in (s for flow in flows for s in flow.revision.targets):
-        targets.setdefault(selector.integration, set()).add(selector)
+    queries = list(dict.fromkeys(q for flow in flows if (q := flow.revision.offers)))
     sought = list(dict.fromkeys(words.casefold().split()))[:MOST_WORDS]
     parts = [
         part
-        for system, catalogue in catalogues.current(session, targets).items()
-        for part in catalogue.having(session, targets[system], sought)
+        for catalogue in catalogues.current(session, queries)
+        for part in catalogue.having(session, queries, sought)
     ]
     lines = islice((line for line, _ in groupby(merge(*parts))), limit)
     return [FoundResource(n.resource, n.path, n.type, n.system) for n in lines]

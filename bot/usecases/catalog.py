@@ -12,7 +12,6 @@ from engine.aql.errors import BadQueryError
 from engine.aql.parser import parse
 from engine.aql.query import Query, all_of
 from engine.directory import Person
-from engine.flow import Selector
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Refusal
 from storage import inventory
@@ -55,7 +54,7 @@ def browse(
         flows = company.policy.usable(now, now, moment)
         if not flows:
             return NOTHING_REQUESTABLE
-        within = {selector for flow in flows for selector in flow.revision.targets}
+        within = {query for flow in flows if (query := flow.revision.offers)}
         there = _THERE if query is None else all_of(_THERE, query)
 
         def may_know(entitlement: Entitlement) -> bool:
@@ -96,7 +95,7 @@ def _page(
     text: str,
     query: Query | None,
     place: Place,
-    within: Collection[Selector] | None = None,
+    within: Collection[Query] | None = None,
 ) -> Catalog:
     found = inventory.page(session, query, within, after=place.after, limit=PAGE + 1)
     shown = found[:PAGE]

@@ -7,8 +7,8 @@ import structlog
 from bot.runtime.services import Services
 from bot.views.text import in_a_row
 from engine.directory import Directory
-from engine.flow import Selector
 from engine.inventory import IntegrationId
+from engine.targets import Selector
 from storage import inventory
 from storage.company import Company
 from storage.database import Read
@@ -45,10 +45,10 @@ def unmatched(
     there = inventory.names(session, integration)
     found: list[str] = []
     for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
-        for selector in flow.revision.targets if flow.open else ():
-            if here := there.get(selector.integration):
-                lost = _lost(selector, here)
-                found += [f"“{flow.name}”: {selector.integration}: {what}" for what in lost]
+        for target in flow.revision.targets if flow.open else ():
+            if isinstance(target, Selector) and (here := there.get(target.integration)):
+                lost = _lost(target, here)
+                found += [f"“{flow.name}”: {target.integration}: {what}" for what in lost]
     return found
 
 

@@ -36,13 +36,14 @@ from storage.tables import (
     ResourceRow,
     ResourceTagRow,
 )
-from storage.types import position
+from storage.types import among, position
 
 __all__ = ["selected"]
 
 Sql = ColumnElement[bool]
 _Where = Callable[[Condition], Sql]
 
+MANY = 20  # values, which are bound as one: a statement takes only so many
 MOST_JOINED = 8  # tags that are asked for: PostgreSQL looks for the best order among so many
 
 _RESOURCE_TAGS = frozenset({Field.RESOURCE_TAG, Field.RESOURCE_CONTEXT})
@@ -112,6 +113,8 @@ def _fits(column: Mapped[str], condition: Condition) -> Sql:
             return func.substr(column, 1, len(value)) == value
         case Operator.ENDS_WITH:
             return func.substr(column, func.length(column) - (len(value) - 1)) == value
+        case _ if len(values) > MANY:
+            return among(column, values=values)
         case _:
             return column == value if len(values) == 1 else column.in_(values)
 
@@ -123,6 +126,8 @@ def _scored(column: Mapped[int], condition: Condition) -> Sql:
 def _resource(condition: Condition) -> Sql:
     ids = [int(v) for v in condition.values if len(v) < 11 and v.isascii() and v.isdecimal()]
     known = [id_ for id_ in ids if id_ <= LARGEST_ID and str(id_) in condition.values]
+    if len(known) > MANY:
+        return among(col(ResourceRow.id), values=known)
     return col(ResourceRow.id).in_(known) if known else false()
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import GroupId, Person, PersonId, SlackAccount
-from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
+from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision
 from engine.inventory import IntegrationId, Tags, kept
 from engine.port import Discovered
+from engine.targets import Selector
 from storage.codec import body_of, called, compared_of, dump_account, dump_person, dump_revision
 from storage.database import Database, Write
 from storage.sync import tags

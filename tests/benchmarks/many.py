@@ -28,11 +28,12 @@ from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.connectors.memory import Memory
 from engine.directory import Group, GroupId, Person, PersonId, SlackAccount
 from engine.eligibility import Draft
-from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
+from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision
 from engine.holdings import target_of
 from engine.inventory import Entitlement, Integration, IntegrationId
 from engine.port import Discovered, Holding, Login, Order, Secret, Target
 from engine.request import AccessRequest, AccountId, RequestId, State
+from engine.targets import Selector
 from storage import accounts, apply, claims, clock, facts, messages, schema, sync, unit_of_work
 from storage.codec import dump_request
 from storage.database import Database

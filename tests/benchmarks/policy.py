@@ -24,7 +24,7 @@ from engine import approval, eligibility
 from engine.approval import Case
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
-from engine.flow import AccessFlow, ApprovalRule, ApproverGroup, FlowId, Revision, Selector
+from engine.flow import AccessFlow, ApprovalRule, ApproverGroup, FlowId, Revision
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -36,6 +36,7 @@ from engine.inventory import (
     ResourceId,
 )
 from engine.policy import Policy
+from engine.targets import Selector
 from tests.benchmarks.report import Row
 
 SIZES = (10, 100, 1000)

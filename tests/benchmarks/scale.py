@@ -27,9 +27,10 @@ from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, Person, PersonId, SlackAccount
 from engine.eligibility import Draft, usable
-from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision, Selector
+from engine.flow import ApprovalRule, ApproverGroup, Extension, Revision
 from engine.inventory import IntegrationId
 from engine.port import Discovered
+from engine.targets import Selector
 from storage import apply, claims, facts, schema, search, sync, unit_of_work
 from storage.database import Database
 from storage.secrets import new_key

@@ -20,17 +20,11 @@ from bot.usecases.take_in import take_in
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
-from engine.flow import (
-    ApprovalRule,
-    ApproverGroup,
-    Escalation,
-    Extension,
-    Revision,
-    Selector,
-)
+from engine.flow import ApprovalRule, ApproverGroup, Escalation, Extension, Revision
 from engine.inventory import EntitlementId
 from engine.port import Discovered
 from engine.request import AccessRequest, State
+from engine.targets import Selector
 from manifests import Manifests
 from manifests.company import FlowManifest
 from storage import apply, facts, sync, touched

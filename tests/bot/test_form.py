@@ -14,11 +14,12 @@ from bot.views.values import Form
 from engine.commands import Cancel, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonStatus
-from engine.flow import ApprovalRule, ApproverGroup, Quorum, RequestFor, Selector
+from engine.flow import ApprovalRule, ApproverGroup, Quorum, RequestFor
 from engine.inventory import Integration
 from engine.on_call import Schedule, Shift
 from engine.outcome import Card, Code, Refusal
 from engine.request import State
+from engine.targets import Selector
 from engine.window import Day, Window
 from storage import sync
 from storage.tables import MessageRow, RequestRow

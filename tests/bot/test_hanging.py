@@ -16,10 +16,10 @@ from bot.runtime.services import Connected, Services
 from engine.commands import Return
 from engine.connectors.memory import Memory
 from engine.directory import PersonId
-from engine.flow import Selector
 from engine.inventory import Integration, IntegrationId
 from engine.port import Order, Report
 from engine.request import AccessRequest, State
+from engine.targets import Selector
 from storage import accounts, sync
 from storage.database import AWAY, WRITERS, BusyError, Database
 from storage.secrets import new_key

@@ -23,7 +23,6 @@ from engine.flow import (
     Extension,
     RequestFor,
     Revision,
-    Selector,
     TierCounts,
 )
 from engine.flow import Quorum as GroupJoin
@@ -31,6 +30,7 @@ from engine.inventory import Principal
 from engine.on_call import Rotation, Schedule
 from engine.policy_size import LIMITS, size
 from engine.risk import PUBLISHED, Risks
+from engine.targets import Selector
 from engine.window import Day, Window
 from manifests import BadManifestsError, flow_schema, listing_schema, load, revision_document
 from manifests.parts import NOT_YET, find_group

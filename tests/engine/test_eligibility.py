@@ -29,11 +29,12 @@ from engine.eligibility import (
     usable,
     why_not,
 )
-from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor, Selector
+from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor
 from engine.inventory import IntegrationId
 from engine.on_call import Schedule, Shift
 from engine.outcome import Code
 from engine.request import RequestId, code_of
+from engine.targets import Selector
 from engine.window import Day, Window
 from tests.support.builders import (
     ANN,

@@ -11,10 +11,11 @@ from engine.conditions import Comparator, Condition, ConditionGroup, Connective,
 from engine.directory import Directory, Group, PersonId, PersonStatus
 from engine.eligibility import Bar, Question, may_know, verdicts, why_not
 from engine.explanation import each_condition, explain, joined, people_of
-from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor, Selector
+from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor
 from engine.inventory import IntegrationId
 from engine.on_call import Schedule, Shift
 from engine.policy import Policy
+from engine.targets import Selector
 from engine.window import Day, Window
 from tests.support.builders import (
     ANN,

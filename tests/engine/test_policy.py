@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import eligibility
+from engine.aql.parser import parse
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches
 from engine.directory import Directory, Group, GroupId, Person, PersonId
-from engine.flow import AccessFlow, FlowId, RequestFor, Revision, Selector
+from engine.flow import AccessFlow, FlowId, RequestFor, Revision
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -22,6 +23,7 @@ from engine.inventory import (
 )
 from engine.on_call import Schedule, Shift
 from engine.policy import Policy
+from engine.targets import Picked, Selector
 from engine.window import Day, Window
 from tests.support.builders import NOW
 
@@ -58,11 +60,20 @@ selectors = st.builds(
     st.frozensets(st.sampled_from(["read", "write"]), max_size=1),
     st.frozensets(st.sampled_from([n.casefold() for n in NAMES]), max_size=2),
 )
+WHERE = map(parse, [
+    'resource_name = "ORDERS" and resource_type = "table"',
+    'resource_path in ("Straße", "x") or resource_tag["k"] = "V"',
+    'resource_tag["k"] = "v" or not resource_type = "view"',
+    'permission_name = "read"',
+    'resource = "1" and integration != "wiki"',
+    'integration in ("pg", "wiki") and not resource_name = "orders"',
+])  # fmt: skip
+picked = st.builds(Picked, st.sampled_from([*WHERE]))
 revisions = st.builds(
     Revision,
     st.just("Flow"),
     groups,
-    st.lists(selectors, min_size=1, max_size=2).map(tuple),
+    st.lists(selectors | picked, min_size=1, max_size=2).map(tuple),
     st.frozensets(st.sampled_from(RequestFor), min_size=1),
     groups,
     require_mfa=st.booleans(),
@@ -78,6 +89,7 @@ entitlements = st.builds(
         st.sampled_from(NAMES),
         st.sampled_from(NAMES),
         st.just("1"),
+        tags=st.sampled_from([{}, {"k": ("v",)}, {"k": ("x", "V")}]),
     ),
     st.builds(Permission, st.sampled_from(["read", "write"])),
 )

@@ -8,12 +8,13 @@ from sqlmodel import col
 
 from engine.aql.parser import parse
 from engine.connectors.listed import NOT_GIVEN, Listed
-from engine.flow import AccessFlow, FlowId, Selector
+from engine.flow import AccessFlow, FlowId
 from engine.inventory import PermissionId, Policies, Principal
 from engine.outcome import Card
 from engine.port import Discovered, DiscoveredPermission
 from engine.request import State
 from engine.risk import Risks, Rule
+from engine.targets import Selector
 from storage import facts, inventory, schema, search, sync
 from storage.database import Database
 from storage.tables import (

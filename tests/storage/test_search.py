@@ -3,15 +3,29 @@
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlmodel import col
 
 from engine import eligibility
 from engine.aql.parser import parse
-from engine.flow import AccessFlow, FlowId, Selector
+from engine.flow import AccessFlow, FlowId
+from engine.inventory import ResourceId
 from engine.port import Discovered
+from engine.targets import (
+    Bundle,
+    ByBundle,
+    ByScope,
+    Except,
+    Match,
+    Objects,
+    Picked,
+    Scope,
+    Selector,
+    Space,
+    Tagged,
+)
 from storage import facts, inventory, search, sync
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from tests.support.stored import PG, WIKI, reading, table
@@ -36,44 +50,89 @@ def discover(stored, *items, system=PG) -> None:
 
 
 items = st.builds(
-    lambda name, type_, permissions: (name, type_, permissions),
+    lambda *parts: parts,
     st.sampled_from(NAMES),
     st.sampled_from(TYPES),
     st.sets(st.sampled_from(PERMISSIONS)),
+    st.lists(st.sampled_from(["prod", "X", "straße"]), max_size=2).map(tuple),
 )
 subsets = [st.frozensets(st.sampled_from(c), max_size=2) for c in (TYPES, PERMISSIONS)]
+names = st.frozensets(st.sampled_from([n.casefold() for n in NAMES]), max_size=3)
+pairs = st.frozensets(
+    st.tuples(st.just("env"), st.sampled_from(["Prod", "STRASSE", "x"])), min_size=1
+)
+tagged = st.builds(Tagged, pairs, st.sampled_from(Match))
+ids = st.frozensets(st.integers(1, 9).map(ResourceId), max_size=2)
 selectors = st.builds(
     Selector,
     st.sampled_from([PG, WIKI]),
     *subsets,
-    st.frozensets(st.sampled_from([n.casefold() for n in NAMES]), max_size=3),
+    names,
+    resources=ids,
+    tagged=st.none() | tagged,
+    without=st.none() | st.builds(Except, names, ids, st.none() | tagged),
+)
+WHERE = map(parse, [
+    'resource_tag["env"] = "straße"',
+    'resource_tag["env"] != "prod" and permission_name = "READ"',
+    'permission_risk_level = "medium" or resource_path ends_with "1"',
+    'not integration = "pg"',
+    'integration = "pg" and resource_type = "table"',
+    'resource_status = "gone"',
+])  # fmt: skip
+picked = st.builds(Picked, st.sampled_from([*WHERE]), ids)
+objects = Objects(
+    {"tagged": Scope("Tagged", parse('resource_tag["env"] in ("PROD", "x")'))},
+    {
+        "kit": Bundle("Kit", (ByScope("Tagged"), ByBundle("More"), ByScope("Gone"))),
+        "more": Bundle("More", (Selector(WIKI), ByBundle("Kit"))),
+    },
+    {"mine": Space("Mine", ("Tagged", "Gone"))},
+)
+references = st.sampled_from(
+    [ByScope("TAGGED"), ByScope("Gone"), ByBundle("kit"), ByBundle("More"), ByBundle("Gone")]
+)
+revisions = st.builds(
+    lambda targets, space: reading(targets=tuple(targets), space=space, objects=objects),
+    st.lists(selectors | picked | references, min_size=1, max_size=3),
+    st.sampled_from(["", "", "Mine", "Gone"]),
 )
 numbers = itertools.count(1)
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(there=st.lists(items, max_size=6), targets=st.lists(selectors, min_size=1, max_size=3),
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=(Phase.explicit, Phase.generate),
+)  # fmt: skip
+@given(there=st.lists(items, max_size=6), offers=st.lists(revisions, min_size=1, max_size=4),
        gone=st.integers(0, 2))  # fmt: skip
-def test_search_finds_what_the_flows_offer(stored, there, targets, gone):
+def test_search_finds_what_the_flows_offer(stored, there, offers, gone):
+    """Whatever kind of target it is: in memory, as SQL, and as a predicate on one entitlement."""
     found_there = [
-        Discovered(type_, name, f"db.{name}.{n}", str(next(numbers)), dict.fromkeys(had, 5))
-        for n, (name, type_, had) in enumerate(there)
-    ]
+        Discovered(
+            type_, name, f"db.{name}.{n}", str(next(numbers)), dict.fromkeys(had, 5),
+            tags={"env": env},
+        )
+        for n, (name, type_, had, env) in enumerate(there)
+    ]  # fmt: skip
+    flows = [AccessFlow(FlowId(n), 1, revision) for n, revision in enumerate(offers)]
+    queries = [query for revision in offers if (query := revision.offers)]
     discover(stored, *found_there)
+    before = found(stored, flows)
     discover(stored, *found_there[gone:])
-    flows = [flow(*targets)]
 
     with stored.database.read() as session:
         all_ = [facts.to_entitlement(r) for r in session.execute(facts.entitlement_query())]
-        within = inventory.page(session, within=targets, limit=100)
-        asked_of = inventory.count(session, within=targets)
+        within = inventory.page(session, within=queries, limit=100)
+        asked_of = inventory.count(session, within=queries)
     offered = {e.resource.path for e in all_ if eligibility.offering(flows, e)}
 
     assert set(found(stored, flows)) == offered
+    assert offered <= {*before}
     assert asked_of == len(within)
-    assert {e.resource.path for e in within if e.available} == offered
+    assert {e.id for e in within} == {
+        e.id for e in all_ if e.permission.offered and any(r.selects(e) for r in offers)
+    }
 
 
 @pytest.mark.parametrize(
@@ -191,9 +250,10 @@ def test_however_much_somebody_may_request_it_can_be_listed(stored):
 
     def listed(*selectors) -> list[str]:
         there = parse('resource_status = "active"')
+        queries = [selector.query for selector in selectors]
         with stored.database.read() as session:
-            page = inventory.page(session, there, selectors, limit=9)
-            assert inventory.count(session, there, selectors) == len(page)
+            page = inventory.page(session, there, queries, limit=9)
+            assert inventory.count(session, there, queries) == len(page)
         return [str(e) for e in page]
 
     assert listed(*some) == ["read on c", "write on c"]

@@ -32,7 +32,6 @@ from engine.flow import (
     Quorum,
     RequestFor,
     Revision,
-    Selector,
 )
 from engine.inventory import (
     Entitlement,
@@ -48,6 +47,7 @@ from engine.inventory import (
 from engine.outcome import Decision, Refusal
 from engine.port import Outcome, Presence
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
+from engine.targets import Selector
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

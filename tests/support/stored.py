@@ -27,12 +27,12 @@ from engine.flow import (
     Extension,
     RequestFor,
     Revision,
-    Selector,
 )
 from engine.inventory import Entitlement, IntegrationId
 from engine.outcome import Decision, Refusal
 from engine.port import Discovered, Secret, Unavailable
 from engine.request import AccessRequest, AccountId, RequestId, State
+from engine.targets import Selector
 from storage import (
     accounts,
     apply,
