@@ -270,6 +270,13 @@ def unread_revision(number: int, flow: str) -> str:
     )
 
 
+def unread_object(kind: str, name: str) -> str:
+    return (
+        f"The {kind} “{name}” cannot be read. Flows offer nothing by it, until `latchkey apply` "
+        "saves it anew from the manifests."
+    )
+
+
 def unread_slack_account(person: PersonId, email: str) -> str:
     return (
         f"What Slack said of the account of {email} ({person}) cannot be read. Until you have "

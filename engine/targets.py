@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any, NewType
 
 from engine.aql.predicate import matches
 from engine.aql.query import And, Condition, Not, Or, Query, all_of, any_of, conditions
@@ -16,8 +17,11 @@ __all__ = [
     "ByBundle",
     "ByScope",
     "Except",
+    "Key",
     "Match",
     "Object",
+    "ObjectId",
+    "ObjectKind",
     "Objects",
     "Picked",
     "Scope",
@@ -25,7 +29,10 @@ __all__ = [
     "Space",
     "Tagged",
     "Target",
+    "circle_of",
+    "compare",
     "key_of",
+    "kind_of",
     "named_in",
     "naming",
     "query_of",
@@ -33,6 +40,8 @@ __all__ = [
     "slice_of",
     "systems_of",
 ]
+
+ObjectId = NewType("ObjectId", int)
 
 Pair = tuple[str, str]  # a tag's key and value
 
@@ -171,6 +180,23 @@ class Space:
 
 
 Object = Scope | Bundle | Space
+Key = tuple["ObjectKind", str]
+
+
+class ObjectKind(StrEnum):
+    SCOPE = "scope"
+    BUNDLE = "bundle"
+    SPACE = "space"
+
+
+def kind_of(object_: Object) -> ObjectKind:
+    match object_:
+        case Scope():
+            return ObjectKind.SCOPE
+        case Bundle():
+            return ObjectKind.BUNDLE
+        case Space():
+            return ObjectKind.SPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +207,47 @@ class Objects:
     bundles: Mapping[str, Bundle] = field(default_factory=dict[str, Bundle])
     spaces: Mapping[str, Space] = field(default_factory=dict[str, Space])
 
+    @classmethod
+    def of(cls, objects: Iterable[Object]) -> "Objects":
+        by_kind: dict[ObjectKind, dict[str, Any]] = {kind: {} for kind in ObjectKind}
+        for each in objects:
+            by_kind[kind_of(each)][key_of(each.name)] = each
+        return cls(*by_kind.values())
+
+    def __iter__(self) -> Iterator[Object]:
+        for each in (self.scopes, self.bundles, self.spaces):
+            yield from each.values()
+
 
 NO_OBJECTS = Objects()
+
+
+def circle_of(bundle: Bundle, objects: Objects) -> tuple[str, ...]:
+    """Return the bundles by which it leads back to itself, itself first and last; or nothing."""
+    ways: list[tuple[Bundle, ...]] = [(bundle,)]
+    seen = set[str]()
+    while ways:
+        way = ways.pop()
+        for inner in (t.bundle for t in way[-1].targets if isinstance(t, ByBundle)):
+            key = key_of(inner)
+            if key == key_of(bundle.name):
+                return (*(b.name for b in way), bundle.name)
+            if key in objects.bundles and key not in seen:
+                seen.add(key)
+                ways.append((*way, objects.bundles[key]))
+    return ()
+
+
+def compare(
+    known: Mapping[Key, Object | None], listed: Iterable[Object]
+) -> tuple[list[Object], list[Key]]:
+    """Compare all objects that are listed with those that are there; None: it cannot be read.
+
+    Return those of which something is new, and which are listed no more.
+    """
+    wanted = {(kind_of(each), key_of(each.name)): each for each in listed}
+    other = [each for key, each in wanted.items() if known.get(key) != each]
+    return other, sorted(known.keys() - wanted.keys())
 
 
 def key_of(name: str) -> str:

@@ -17,6 +17,7 @@ from manifests.company import (
 from manifests.flows import flow_schema, revision_document
 from manifests.listings import listing_schema
 from manifests.marked_yaml import DocumentFault
+from manifests.objects import object_schema
 
 __all__ = [
     "ON_CALL_FILE",
@@ -30,5 +31,6 @@ __all__ = [
     "flow_schema",
     "listing_schema",
     "load",
+    "object_schema",
     "revision_document",
 ]

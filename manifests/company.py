@@ -1,11 +1,12 @@
 """Reads the folder: people, company, on_call and integrations .yaml, with what the last names in
-inventory/, and flows.yaml or flows/*.yaml.
+inventory/; scopes, bundles and spaces .yaml; and flows.yaml or flows/*.yaml.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -36,12 +37,30 @@ from engine.inventory import IntegrationId
 from engine.on_call import Schedule
 from engine.request import OPERATOR, SYSTEM
 from engine.risk import Risks
+from engine.targets import (
+    Bundle,
+    ByBundle,
+    Object,
+    Objects,
+    Scope,
+    Space,
+    Target,
+    circle_of,
+    key_of,
+)
 from manifests.conditions import RESERVED, Administrators
 from manifests.flows import FlowDocument
 from manifests.kind import Kind
 from manifests.kinds import KINDS
 from manifests.listings import FOLDER, SUFFIXES
 from manifests.marked_yaml import Document, DocumentFault, Place, read
+from manifests.objects import (
+    BundleDocument,
+    ScopeDocument,
+    SpaceDocument,
+    find_slice,
+    find_space,
+)
 from manifests.on_call import ScheduleDocument
 from manifests.parts import (
     ONE_LINE,
@@ -56,9 +75,12 @@ from manifests.parts import (
     shown,
 )
 from manifests.risks import RisksDocument
+from manifests.targets import whole as named_whole
 
 PEOPLE_FILE, ON_CALL_FILE = "people.yaml", "on_call.yaml"
+SCOPES_FILE, BUNDLES_FILE, SPACES_FILE = "scopes.yaml", "bundles.yaml", "spaces.yaml"
 
+F = TypeVar("F")
 M = TypeVar("M", bound=BaseModel)
 
 _ID = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
@@ -91,6 +113,7 @@ class Manifests:
     flows: tuple[FlowManifest, ...]
     schedules: tuple[Schedule, ...] = ()
     risks: Risks = field(default_factory=Risks)
+    objects: tuple[Object, ...] = ()
 
     @property
     def directory(self) -> Directory:
@@ -119,7 +142,8 @@ def files(folder: Path) -> list[str]:
     listings = sorted(path for path in (folder / FOLDER).glob("*") if path.suffix in SUFFIXES)
     named = [f"{FOLDER}/{path.name}" for path in listings]
     company = [PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml"]
-    return [*company, *named, *_flow_files(folder)]
+    objects = [SCOPES_FILE, BUNDLES_FILE, SPACES_FILE]
+    return [*company, *named, *objects, *_flow_files(folder)]
 
 
 def _flow_files(folder: Path) -> list[str]:
@@ -149,11 +173,12 @@ def _load(folder: Path) -> Manifests:
         schedules_known=schedules_known,
     )
     admins, risks = reading.company(house)
-    flows = reading.flows(house)
+    objects = reading.objects(house)
+    flows = reading.flows(house, objects)
     if reading.faults:
         raise BadManifestsError(reading.faults)
     groups = tuple(reading.groups.values())
-    return Manifests(people, groups, admins, integrations, flows, schedules, risks)
+    return Manifests(people, groups, admins, integrations, flows, schedules, risks, tuple(objects))
 
 
 # --- The documents -------------------------------------------------------------------------------
@@ -289,6 +314,18 @@ class FlowsDocument(Ours):
     flows: list[Any]
 
 
+class ScopesDocument(Ours):
+    scopes: list[Any]
+
+
+class BundlesDocument(Ours):
+    bundles: list[Any]
+
+
+class SpacesDocument(Ours):
+    spaces: list[Any]
+
+
 # --- The reading ---------------------------------------------------------------------------------
 
 
@@ -315,6 +352,7 @@ class _Reading:
     faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
     groups: dict[GroupId, Group] = field(default_factory=dict[GroupId, Group])
     kinds: dict[str, Kind] = field(default_factory=dict[str, Kind])  # by a system's id
+    objects_known: bool = True
 
     def people(self) -> tuple[Person, ...]:
         listed: list[_Listed] = []
@@ -390,15 +428,119 @@ class _Reading:
                     self._add(document, ("admins",), "This selects nobody who is active.")
         return frozenset(admins), risks
 
-    def flows(self, house: Vocabulary) -> tuple[FlowManifest, ...]:
+    def objects(self, house: Vocabulary) -> Objects:
+        """Return scopes, bundles and spaces, each with the whole names of what it names."""
+        faults = len(self.faults)
+        areas = self._some(SPACES_FILE, SpacesDocument, "spaces", SpaceDocument, house)
+        listed = self._some(SCOPES_FILE, ScopesDocument, "scopes", ScopeDocument, house)
+        bundled = self._some(BUNDLES_FILE, BundlesDocument, "bundles", BundleDocument, house)
+        self.objects_known = len(self.faults) == faults
+        spaces: dict[str, Space] = {}
+        names: dict[str, str] = {}
+        for document, place, area in areas:
+            self._once(document, (*place, "name"), area.name, names)
+            spaces[key_of(area.name)] = area.space()
+        scopes: dict[str, Scope] = {}
+        names = {}
+        for document, place, scope in listed:
+            of = self._space(document, place, scope.space, spaces)
+            made = scope.scope(of)
+            self._once(document, (*place, "name"), made.name, names)
+            scopes[key_of(made.name)] = made
+        for document, place, area in areas:
+            found = [
+                self._found(document, (*place, "slice", i), partial(find_slice, name, scopes), name)
+                for i, name in enumerate(area.slice)
+            ]
+            spaces[key_of(area.name)] = replace(area.space(), slice=tuple(found))
+        return Objects(scopes, self._bundles(bundled, scopes, spaces), spaces)
+
+    def _bundles(
+        self,
+        listed: Sequence[tuple[Document, Place, BundleDocument]],
+        scopes: Mapping[str, Scope],
+        spaces: Mapping[str, Space],
+    ) -> dict[str, Bundle]:
+        names: dict[str, str] = {}
+        written = list[tuple[Document, Place, Bundle]]()
+        for document, place, bundle in listed:
+            of = self._space(document, place, bundle.space, spaces)
+            made = bundle.bundle(of, tuple(target.target() for target in bundle.targets))
+            self._once(document, (*place, "name"), made.name, names)
+            written.append((document, place, made))
+        objects = Objects(scopes, {key_of(made.name): made for *_, made in written}, spaces)
+        found = {
+            key_of(made.name): replace(
+                made, targets=self._targets(document, place, made.targets, objects, made.space)
+            )
+            for document, place, made in written
+        }
+        objects, seen = replace(objects, bundles=found), set[str]()
+        for document, place, made in written:
+            circle = circle_of(found[key_of(made.name)], objects)
+            if circle and not seen & {*circle}:
+                seen.update(circle)
+                sentence = f"A bundle cannot be in itself: {' → '.join(circle)}."
+                self._add(document, (*place, "targets"), sentence)
+        return found
+
+    def _some(
+        self, file: str, whole: type[BaseModel], key: str, model: type[M], house: Vocabulary
+    ) -> list[tuple[Document, Place, M]]:
+        """Return the sound items of a file, if it is there, and where they stand."""
+        found: list[tuple[Document, Place, M]] = []
+        there = (self.folder / file).exists()
+        for document in self._documents(file) if there else ():
+            self._check(whole, document)
+            items = self._items(document, key, model, house)
+            found += ((document, place, item) for place, item in items)
+        return found
+
+    def _space(
+        self, document: Document, place: Place, name: str, spaces: Mapping[str, Space]
+    ) -> str:
+        return self._found(document, (*place, "space"), partial(find_space, name, spaces), "")
+
+    def _targets(
+        self,
+        document: Document,
+        place: Place,
+        targets: Sequence[Target],
+        objects: Objects,
+        space: str,
+    ) -> tuple[Target, ...]:
+        """Return targets with the whole names of what they name."""
+        return tuple(
+            self._found(
+                document,
+                (*place, "targets", i, "bundle" if isinstance(target, ByBundle) else "scope"),
+                partial(named_whole, target, objects, space),
+                target,
+            )
+            for i, target in enumerate(targets)
+        )
+
+    def _found(self, document: Document, place: Place, find: Callable[[], F], instead: F) -> F:
+        """Return what is found; where it is not, say so, unless it may be what is faulty."""
+        try:
+            return find()
+        except ValueError as fault:
+            if self.objects_known:
+                self._add(document, place, str(fault))
+            return instead
+
+    def flows(self, house: Vocabulary, objects: Objects) -> tuple[FlowManifest, ...]:
         found: list[FlowManifest] = []
         names: dict[str, str] = {}
         names_of_files = _flow_files(self.folder)
         for document in (d for name in names_of_files for d in self._documents(name)):
             self._check(FlowsDocument, document)
             for place, flow in self._items(document, "flows", FlowDocument, house):
-                self._once(document, (*place, "name"), flow.name, names)
-                found.append(FlowManifest(flow.revision(), flow.active))
+                space = self._space(document, place, flow.space, objects.spaces)
+                made = flow.revision(space)
+                self._once(document, (*place, "name"), made.name, names)
+                targets = self._targets(document, place, made.targets, objects, space)
+                found.append(FlowManifest(replace(made, targets=targets), flow.active))
         return tuple(found)
 
     # --- People and groups --------------------------------------------------------------------

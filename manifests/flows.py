@@ -29,32 +29,27 @@ from engine.flow import (
     Revision,
     TierCounts,
 )
-from engine.inventory import IntegrationId
-from engine.targets import Selector, Target
-from manifests import windows
+from manifests import targets, windows
 from manifests.conditions import Approvers, People, written
+from manifests.objects import GLOBAL, Description, full_name, short_name
 from manifests.parts import (
     ONE_LINE,
     Name,
     Notes,
     OneLine,
     Ours,
-    Words,
-    at_most,
     between,
-    house,
     listed,
-    nearest,
     none_for,
     read_duration,
     shown,
 )
+from manifests.targets import Targets
 from manifests.windows import When
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 HALF_HOUR = timedelta(minutes=30)
-MOST_TARGETS = 20
 
 
 def _until(value: object) -> timedelta | None:
@@ -86,46 +81,6 @@ _Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE
 ]
 _No = Annotated[Literal[False], BeforeValidator(_false)]
-
-
-class TargetDocument(Ours):
-    """Entitlements of one integration. What is left out selects all."""
-
-    integration: OneLine = Field(description="The id of an integration.")
-    types: Words | None = Field(None, description="Types of resource.")
-    permissions: Words | None = Field(None, description="What can be had.")
-    names: Words | None = Field(None, description="Names or paths of resources, without case.")
-
-    @field_validator("integration")
-    @classmethod
-    def _connected(cls, value: str, info: ValidationInfo) -> str:
-        known = house(info)
-        if value not in known.kinds and known.systems_known:
-            near = nearest(value, known.kinds)
-            raise ValueError(f"There is no integration {shown(value)}. {near}")
-        return value
-
-    @field_validator("types", "permissions")
-    @classmethod
-    def _had(cls, values: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        kind = house(info).kinds.get(info.data.get("integration", ""))
-        if kind is None or values is None:
-            return values
-        known = kind.types if info.field_name == "types" else kind.permissions
-        notes = Notes()
-        for i, value in enumerate(values):
-            if value not in known:
-                notes.add(f"The system knows no {shown(value)}. {nearest(value, known)}", i)
-        notes.settle()
-        return values
-
-    def selector(self) -> Selector:
-        return Selector(
-            integration=IntegrationId(self.integration),
-            types=frozenset(self.types or ()),
-            permissions=frozenset(self.permissions or ()),
-            names=frozenset(name.casefold() for name in self.names or ()),
-        )
 
 
 class ExtensionDocument(Ours):
@@ -183,7 +138,7 @@ class FlowDocument(Ours):
 
     name: Name
     active: bool = True
-    description: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = ""
+    description: Description = ""
     labels: Annotated[list[_Label], Field(max_length=20), AfterValidator(_distinct)] = Field(
         default_factory=list[str]
     )
@@ -197,11 +152,7 @@ class FlowDocument(Ours):
     grantees: People | None = Field(
         None, validate_default=True, description="Who the others are that it can be asked for."
     )
-    targets: Annotated[
-        list[TargetDocument],
-        Field(min_length=1, json_schema_extra={"maxItems": MOST_TARGETS}),
-        at_most(MOST_TARGETS, "Let one target name several types, permissions or names."),
-    ] = Field(description="What can be had.")
+    targets: Targets = Field(description="What can be had.")
     grant_for: _Grant = Field(
         HOUR,
         description="The longest time, 5 min to 365 days, or `indefinite`.",
@@ -233,7 +184,7 @@ class FlowDocument(Ours):
         description="On which days, between which times it can be asked for.",
         json_schema_extra={"default": "always"},
     )
-    space: Literal["global"] = "global"
+    space: OneLine = Field(GLOBAL, description="The space that it belongs to.")
     notify: Literal["direct messages"] = "direct messages"
 
     @field_validator("grantees")
@@ -283,14 +234,16 @@ class FlowDocument(Ours):
             )
         return value
 
-    def revision(self) -> Revision:
+    def revision(self, space: str = "") -> Revision:
+        """Return the flow of a space. What its targets name is called as it is written."""
         longest = self.grant_for or MAX_DURATION
         return Revision(
-            name=self.name,
+            name=full_name(self.name, space),
+            space=space,
             requestors=self.requestors,
             request_for=frozenset(self.request_for),
             grantees=self.grantees,
-            targets=tuple(target.selector() for target in self.targets),
+            targets=tuple(target.target() for target in self.targets),
             when=self.when.window() if self.when else None,
             grant_for=self.grant_for,
             extension=self.extension.extension(longest) if self.extension else None,
@@ -344,20 +297,13 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
         "require_reason": revision.require_reason,
         "self_approval": revision.self_approval,
         "listed": revision.listed,
+        "space": revision.space,
     }
     return {
-        "name": revision.name,
+        "name": short_name(revision.name, revision.space),
         "requestors": written(revision.requestors, directory),
-        "targets": [_target(selector) for selector in revision.targets],
+        "targets": [targets.written(target) for target in revision.targets],
     } | {k: v for k, v in said.items() if getattr(revision, k) != getattr(plain, k)}
-
-
-def _target(selector: Target) -> dict[str, Any]:
-    if not isinstance(selector, Selector):
-        return {}
-    parts = {"types": selector.types, "permissions": selector.permissions, "names": selector.names}
-    listed_parts = {key: sorted(words) for key, words in parts.items() if words}
-    return {"integration": selector.integration, **listed_parts}
 
 
 def _approval(approval: ApprovalRule, directory: Directory) -> dict[str, Any]:

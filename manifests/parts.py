@@ -34,19 +34,15 @@ _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*")
 NOT_YET = {
     "all_of": "Approval by all of several groups",
     "break_glass": "Break-glass",
-    "bundle": "A bundle as target",
-    "except": "All resources but some",
+    "managers": "Managing a space",
     "needs": "More than one approver of a group",
     "notify": "Approval in a channel",
     "on_call": "A condition on who is on call",
     "owner": "A condition on the owner",
-    "query": "A query as target",
+    "owners": "Owning a space",
     "require_code": "The approver's code",
     "require_mfa": "MFA",
-    "scope": "An access scope as target",
-    "space": "A space",
     "start_later": "A later start",
-    "tags": "Resources by their tags",
     "was": "Another name for a flow",
 }
 

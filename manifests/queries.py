@@ -2,12 +2,14 @@
 
 from collections.abc import Collection
 
-from engine.aql.parser import parse
+from engine.aql.parser import MAX_LENGTH, parse
 from engine.aql.query import Query, conditions
-from engine.aql.tokens import Field
+from engine.aql.tokens import Field, Operator
 from manifests.parts import Notes, Vocabulary, nearest, shown
 
-__all__ = ["read_query", "refuse_fields"]
+_WHOLE = {Operator.EQUALS, Operator.NOT_EQUALS, Operator.IN, Operator.NOT_IN}
+
+__all__ = ["read_query", "refuse_fields", "refuse_unknown"]
 
 
 def read_query(text: object, known: Vocabulary) -> Query:
@@ -15,6 +17,8 @@ def read_query(text: object, known: Vocabulary) -> Query:
     if not isinstance(text, str):
         raise ValueError(f"Write a query in AQL; found {shown(text)}.")  # noqa: TRY004
     query = parse(text)
+    if (length := len(str(query))) > MAX_LENGTH:
+        raise ValueError(f"Written plainly, it has {length:,} characters: at most {MAX_LENGTH:,}.")
     notes = Notes()
     named = (c for c in conditions(query) if c.field is Field.INTEGRATION)
     for system in dict.fromkeys(value for c in named for value in c.values):
@@ -22,6 +26,28 @@ def read_query(text: object, known: Vocabulary) -> Query:
             notes.add(f"There is no integration {shown(system)}. {nearest(system, known.kinds)}")
     notes.settle()
     return query
+
+
+def refuse_unknown(query: Query, known: Vocabulary) -> None:
+    """Raise ValueError for types of resource and permissions that no system has."""
+    if not known.systems_known:
+        return
+    there = {
+        Field.RESOURCE_TYPE: {t for kind in known.kinds.values() for t in kind.types},
+        Field.PERMISSION_NAME: {p for kind in known.kinds.values() for p in kind.permissions},
+    }
+    notes = Notes()
+    for condition in conditions(query):
+        words = there.get(condition.field)
+        if words is None or condition.operator not in _WHOLE:
+            continue
+        keys = {word.casefold() for word in words}
+        for value in condition.values:
+            if value.casefold() not in keys:
+                notes.add(
+                    f"No system has {condition.field} {shown(value)}. {nearest(value, words)}"
+                )
+    notes.settle()
 
 
 def refuse_fields(query: Query, allowed: Collection[Field], why: str) -> None:

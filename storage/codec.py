@@ -18,7 +18,19 @@ from engine.inventory import Policies, ResourceId, Tags
 from engine.on_call import Schedule
 from engine.request import AccessRequest
 from engine.risk import PUBLISHED, Risks, Rule
-from engine.targets import NO_OBJECTS, ByBundle, ByScope, Picked, Selector, Target
+from engine.targets import (
+    NO_OBJECTS,
+    Bundle,
+    ByBundle,
+    ByScope,
+    Object,
+    ObjectKind,
+    Picked,
+    Scope,
+    Selector,
+    Space,
+    Target,
+)
 from engine.window import Window
 
 _REQUEST = TypeAdapter(AccessRequest)
@@ -235,6 +247,41 @@ def _selector(body: object) -> Selector:
     if fields_of(body).keys() - {part.name for part in fields(Selector)}:
         raise ValueError("unknown parts")
     return _SELECTOR.validate_python(body)
+
+
+def dump_object(object_: Object) -> dict[str, Any]:
+    """Return a bundle, a scope or a space as it is stored."""
+    said: dict[str, Any] = {"name": object_.name}
+    match object_:
+        case Scope():
+            said |= {"where": str(object_.where), "space": object_.space}
+        case Bundle():
+            said |= {"targets": dump_targets(object_.targets), "space": object_.space}
+        case Space():
+            said |= {"slice": list(object_.slice)}
+    said["description"] = object_.description
+    return {key: value for key, value in said.items() if value != ""}
+
+
+def load_object(kind: object, body: object) -> Object | None:
+    """Return a bundle, a scope or a space; None: it cannot be read."""
+    said = fields_of(body)
+    texts = {key: said.get(key, "") for key in ("name", "space", "description", "where")}
+    if not all(isinstance(text, str) for text in texts.values()) or not texts["name"]:
+        return None
+    name, space, description, where = texts.values()
+    try:
+        match kind:
+            case ObjectKind.SCOPE:
+                return Scope(name, parse(where), space, description)
+            case ObjectKind.BUNDLE:
+                return Bundle(name, load_targets(said.get("targets")), space, description)
+            case ObjectKind.SPACE:
+                return Space(name, _NAMES.validate_python(said.get("slice")), description)
+            case _:
+                return None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _is_of_a_wall(window: Window | None) -> bool:

@@ -23,9 +23,11 @@ from engine.on_call import Schedule
 from engine.policy import Policy
 from engine.request import AccessRequest
 from engine.risk import Risks
+from engine.targets import Object, ObjectId, Objects
 from storage.catalogue import Catalogues
 from storage.codec import (
     load_failing,
+    load_object,
     load_revision,
     load_risks,
     load_schedules,
@@ -40,6 +42,8 @@ from storage.tables import (
     FlowRevisionRow,
     FlowRow,
     GroupRow,
+    ObjectRevisionRow,
+    ObjectRow,
     PersonRow,
     RequestRow,
 )
@@ -106,6 +110,25 @@ _FLOWS = (
     .order_by(col(FlowRow.id))
     .limit(bind("limit"))
 )
+_OBJECTS = (
+    select(
+        col(ObjectRow.id),
+        col(ObjectRow.kind),
+        col(ObjectRow.name),
+        col(ObjectRow.deleted),
+        col(ObjectRevisionRow.body),
+    )
+    .outerjoin(
+        ObjectRevisionRow,
+        and_(
+            col(ObjectRevisionRow.object_id) == col(ObjectRow.id),
+            col(ObjectRevisionRow.number) == col(ObjectRow.revision),
+        ),
+    )
+    .where(col(ObjectRow.epoch) > bind("epoch"))
+    .order_by(col(ObjectRow.id))
+    .limit(bind("limit"))
+)
 _REVISIONS = select(
     col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
 )
@@ -154,6 +177,7 @@ class Company:
     revisions: Mapping[Of, Revision]
     policy: Policy
     risks: Risks
+    objects: Mapping[ObjectId, Object] = field(default_factory=dict[ObjectId, Object])
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
@@ -174,9 +198,13 @@ def knowing(session: Read, company: Company, requests: Iterable[AccessRequest]) 
     """Return the company with the revisions that these requests refer to, however old."""
     wanted = {(r.flow, r.revision) for r in requests} - company.revisions.keys()
     names = {id_: flow.name for id_, flow in company.flows.items()} if wanted else {}
+    named = Objects.of(company.objects.values() if wanted else ())
     found = {
-        (flow, number): _revision(session, flow, number, names.get(flow), body).renamed(
-            company.directory.formerly
+        (flow, number): replace(
+            _revision(session, flow, number, names.get(flow), body).renamed(
+                company.directory.formerly
+            ),
+            objects=named,
         )
         for flow, number in sorted(wanted)
         for _, _, body in session.ask(_ONE_REVISION, {"flow": flow, "number": number})
@@ -329,7 +357,8 @@ class _Reading:
             return _Reading(self._session, _NOTHING, self._left).company(head)
         failing = _failing(self._session, directory, head.failing)
         directory = directory.answering(_schedules(self._session), failing)
-        flows, revisions = self._flows(directory.formerly, renamed)
+        objects = self._objects()
+        flows, revisions = self._flows(directory.formerly, renamed, objects)
         able = (directory.get(admin) for admin in head.admins)
         return Company(
             head.epoch,
@@ -340,7 +369,26 @@ class _Reading:
             revisions,
             before.policy.changed(flows.values(), directory),
             head.risks,
+            objects,
         )
+
+    def _objects(self) -> Mapping[ObjectId, Object]:
+        """Return bundles, scopes and spaces; those that cannot be read are left out."""
+        rows = self._rows(_OBJECTS)
+        if not rows:
+            return self._before.objects
+        found = dict(self._before.objects)
+        for id_, kind, name, deleted, body in rows:
+            found.pop(ObjectId(id_), None)
+            if deleted:
+                continue
+            object_ = load_object(kind, body)
+            if object_ is not None:
+                found[ObjectId(id_)] = object_
+                continue
+            said = alarms.unread_object(str(kind), str(name))
+            self._session.unread.note("policy_object_revision", id_, [kind, body], said)
+        return found
 
     def _directory(self) -> tuple[Directory, Mapping[PersonId, PersonId]]:
         """Return it, and who has a new id since, by the one that they had before."""
@@ -427,13 +475,24 @@ class _Reading:
         )
 
     def _flows(
-        self, formerly: Mapping[PersonId, PersonId], renamed: Mapping[PersonId, PersonId]
+        self,
+        formerly: Mapping[PersonId, PersonId],
+        renamed: Mapping[PersonId, PersonId],
+        objects: Mapping[ObjectId, Object],
     ) -> tuple[dict[FlowId, AccessFlow], Mapping[Of, Revision]]:
-        """Return the flows that are other than they were, and all revisions that are needed."""
+        """Return the flows that are other than they were, and all revisions that are needed.
+
+        Those that speak of objects are others as soon as any object is.
+        """
         rows = self._rows(_FLOWS)
         known, other = self._before.revisions, dict[Of, Revision]()
-        for of, revision in known.items() if renamed else ():
-            if (now := revision.renamed(renamed)) is not revision:
+        named = Objects.of(objects.values())
+        differ = objects is not self._before.objects
+        for of, revision in known.items() if renamed or differ else ():
+            now = revision.renamed(renamed)
+            if now.refers and differ:
+                now = replace(now, objects=named)
+            if now is not revision:
                 other[of] = now
         if not rows and not other:
             return {}, known
@@ -444,7 +503,8 @@ class _Reading:
         for flow, number, body in self._referred(changed):
             bodies.setdefault((FlowId(flow), number), body)
         for of, body in bodies.items():
-            kept[of] = _revision(self._session, *of, names.get(of[0]), body).renamed(formerly)
+            read = _revision(self._session, *of, names.get(of[0]), body).renamed(formerly)
+            kept[of] = replace(read, objects=named) if read.refers else read
         flows = {
             id_: AccessFlow(
                 id_, revision, kept.get((id_, revision)) or unreadable(name), active, deleted

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-WRITTEN_ONCE = frozenset({"audit", "delivery", "flow_revision"})
+WRITTEN_ONCE = frozenset({"audit", "delivery", "flow_revision", "policy_object_revision"})
 RIGHTS = {
     **dict.fromkeys(WRITTEN_ONCE, "select, insert"),
     "audit_head": "select, insert, update",  # it is made anew if it is not there

@@ -245,6 +245,28 @@ class FlowRevisionRow(SQLModel, table=True):
     body: dict[str, Any] = _json()
 
 
+class ObjectRow(Fact, table=True):
+    """A bundle, an access scope, or a space."""
+
+    __tablename__ = "policy_object"
+    __table_args__ = (UniqueConstraint("kind", "name"), Index("object_changed", "epoch"))
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    name: str  # casefolded
+    revision: int
+    deleted: bool = False
+
+
+class ObjectRevisionRow(SQLModel, table=True):
+    """It never changes: a new one comes with its object's row."""
+
+    __tablename__ = "policy_object_revision"
+    object_id: int = Field(foreign_key="policy_object.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    saved_at: datetime = _moment(nullable=False)
+    body: dict[str, Any] = _json()
+
+
 class RequestRow(SQLModel, table=True):
     __tablename__ = "request"
     __table_args__ = (

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from engine.targets import ObjectKind, kind_of
 from storage.company import Company
 from storage.servers import Connection
 
@@ -31,6 +32,9 @@ def changes(before: Known, after: Known) -> list[str]:
         "administrators": _names(_admins(before), _admins(after)),
         "risks": "changed" if before.company.risks != after.company.risks else "",
         "integrations": _names(_systems(before), _systems(after)),
+        **{
+            f"{kind}s": _names(_objects(before, kind), _objects(after, kind)) for kind in ObjectKind
+        },
         "flows": _names(_flows(before), _flows(after)),
         "on call": _names(_schedules(before), _schedules(after)),
     }
@@ -54,6 +58,10 @@ def _systems(known: Known) -> Mapping[str, object]:
 def _flows(known: Known) -> Mapping[str, object]:
     flows = [f for f in known.company.flows.values() if not f.deleted]
     return {f.name: (f.revision, f.active) for f in flows}
+
+
+def _objects(known: Known, kind: ObjectKind) -> Mapping[str, object]:
+    return {o.name: o for o in known.company.objects.values() if kind_of(o) is kind}
 
 
 def _schedules(known: Known) -> Mapping[str, object]:

@@ -61,7 +61,8 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             known = sync.epoch(session)
             there = sync.compare(session, people, listed.groups, held=False)
             left = there.steps(now, whole=False) if there.differs else []
-            left += sync.flow_steps(session, flows, now)
+            new, gone = sync.object_steps(session, listed.objects, now)
+            left += [*new, *sync.flow_steps(session, flows, now), *gone]
             left += sync.integration_steps(session, systems, now)
             left += sync.risk_steps(session, listed.risks, [of[0] for of in systems], now)
         for step in left:

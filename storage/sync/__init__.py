@@ -21,6 +21,7 @@ from storage.sync.directory import (
     people,
     wake,
 )
+from storage.sync.objects import OBJECTS_AT_ONCE, object_steps, objects
 from storage.sync.resources import (
     ROWS_AT_ONCE,
     Discovery,
@@ -45,6 +46,7 @@ __all__ = [
     "FLOWS_AT_ONCE",
     "GROUPS_AT_ONCE",
     "KNOWN",
+    "OBJECTS_AT_ONCE",
     "ROWS_AT_ONCE",
     "SYSTEMS_AT_ONCE",
     "Discovery",
@@ -70,6 +72,8 @@ __all__ = [
     "inventory",
     "is_so",
     "known_person",
+    "object_steps",
+    "objects",
     "pause",
     "people",
     "place",

@@ -36,6 +36,7 @@ from storage.tables import (
     CompanyRow,
     FlowRow,
     GroupRow,
+    ObjectRow,
     PersonRow,
     RequestRow,
     compare_anew,
@@ -59,6 +60,7 @@ _OTHERS_SINCE = select(col(CompanyRow.id)).where(
     or_(
         select(col(GroupRow.id)).where(col(GroupRow.epoch) > bindparam("since")).exists(),
         select(col(FlowRow.id)).where(col(FlowRow.epoch) > bindparam("since")).exists(),
+        select(col(ObjectRow.id)).where(col(ObjectRow.epoch) > bindparam("since")).exists(),
     )
 )
 

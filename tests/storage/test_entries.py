@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from engine.aql.parser import parse
 from engine.directory import PersonId
 from engine.on_call import Schedule
 from engine.request import OPERATOR, SYSTEM
+from engine.targets import Bundle, ByScope, Scope, Space
 from storage import servers, succession, sync
 from storage.tables import AuditRow
 from tests.support.stored import (
@@ -84,6 +86,9 @@ def accept_server(stored: Stored) -> None:
 
 
 SUSPEND = by_sync(sync.suspend, {BOB: (account("U-bob", ""), "Slack has closed the account")})
+ORDERS = Scope("Orders", parse('resource_path = "shop.orders"'))
+OTHER = replace(ORDERS, where=parse('resource_path = "shop.customers"'))
+KIT, MINE = Bundle("Kit", (ByScope("Orders"),)), Space("Mine", ("Orders",))
 DISABLED = [(reading(), False), (writing(), True)]
 DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "people have changed": (
@@ -143,6 +148,23 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
     "granting is paused, and goes on": (
         in_turn(by_sync(sync.pause, ADA, paused=True), by_sync(sync.pause, OPERATOR, paused=False)),
         [(ADA, "paused", {}), (OPERATOR, "resumed", {})],
+    ),
+    "a scope is made, changed, deleted, and made once more": (
+        in_turn(*(by_sync(sync.objects, o) for o in ([ORDERS], [OTHER], [], [OTHER]))),
+        [
+            (SYSTEM, "scope_saved", {"scope": "orders", "revision": 1}),
+            (SYSTEM, "scope_saved", {"scope": "orders", "revision": 2}),
+            (SYSTEM, "scope_deleted", {"scope": "orders"}),
+            (SYSTEM, "scope_saved", {"scope": "orders", "revision": 3}),
+        ],
+    ),
+    "a bundle and a space are made, and stay as they are": (
+        in_turn(*[by_sync(sync.objects, [ORDERS, KIT, MINE])] * 2),
+        [
+            (SYSTEM, "scope_saved", {"scope": "orders", "revision": 1}),
+            (SYSTEM, "bundle_saved", {"bundle": "kit", "revision": 1}),
+            (SYSTEM, "space_saved", {"space": "mine", "revision": 1}),
+        ],
     ),
     "a flow is changed": (
         flows((reading(grant_for=None), True), (writing(), True)),

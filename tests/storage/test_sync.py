@@ -576,7 +576,7 @@ import sys
 from storage import schema, sync
 from storage.database import Database
 from tests.support.stored import Stored, reading, writing
-from engine.flow import Selector
+from engine.targets import Selector
 
 names = frozenset({"a", "b", "c", "d", "e", "f", "g"})
 flow = reading(targets=(Selector("pg", names=names, types=names, permissions=names),))

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import JSON, String, func, select, text
 from sqlmodel import SQLModel
 
+from engine.aql.parser import parse
 from engine.commands import Approve, Extend, FirstLook, Revoke
 from engine.directory import PersonId
 from engine.outcome import Code, Decision, Refusal
 from engine.request import OPERATOR, State
+from engine.targets import Scope
 from storage import (
     audit,
     counts,
@@ -81,7 +83,8 @@ def json_columns():
 def touch(tx, table):
     """Have what a hand wrote read anew, as what Latchkey writes is."""
     tx.execute(text("update company set epoch = epoch + 1"))
-    facts_of = {"flow_revision": ["flow"]}.get(table, [table])
+    revised = {"flow_revision": ["flow"], "policy_object_revision": ["policy_object"]}
+    facts_of = revised.get(table, [table])
     for name in facts_of:
         if "epoch" in SQLModel.metadata.tables[name].columns and name != "company":
             tx.execute(text(f"update {name} set epoch = (select epoch from company)"))  # noqa: S608
@@ -184,10 +187,14 @@ class House:
             sync.administrators(tx, [ADA], stored.now)
             systems = [(PG, "Production", "memory", {}), (WIKI, "Wiki", "memory", {})]
             sync.integrations(tx, systems, stored.now)
+            sync.objects(tx, [SCOPE], stored.now)
             sync.flows(tx, [(reading(), True), (writing(), True)], stored.now)
             sync.inventory(tx, PG, TABLES, stored.now)
 
         stored.write(change)
+
+
+SCOPE = Scope("Orders", parse('resource_path = "shop.orders"'))
 
 
 class Lived:
@@ -203,6 +210,7 @@ class Lived:
         found(url)
         with closing(Stored.open(url)) as stored:
             stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", stored.now))
+            stored.write(lambda tx, _: sync.objects(tx, [SCOPE], stored.now))
             running = [
                 stored.submit("read on shop.orders", by=ALICE),
                 stored.submit("read on shop.customers", by=ALICE, duration=2 * HOUR),
