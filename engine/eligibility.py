@@ -21,10 +21,12 @@ from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
 from engine.policy_size import Carried
 from engine.request import AccessRequest, Grant, GrantId, RequestId, code_of
+from engine.targets import key_of
 from engine.window import is_open, next_opening, opening_in_words
 from engine.words import trimmed
 
 MAX_ENTITLEMENTS = 50
+MAX_BUNDLED = 1000  # by way of a bundle
 OPEN_SUBMISSIONS = 20  # of one person, unless it is set otherwise
 _NAMED = 5  # of those that wait, in a sentence
 NOT_ACTIVE = "Who asked, or who was to have it, is no longer active, or is a guest now."
@@ -33,7 +35,10 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What somebody is about to submit. `duration` None: indefinite."""
+    """What somebody is about to submit. `duration` None: indefinite.
+
+    `bundle` is the name of the bundle that its entitlements are; empty: none.
+    """
 
     requestor: Person
     grantee: Person
@@ -41,6 +46,7 @@ class Draft:
     entitlements: tuple[Entitlement, ...]
     duration: timedelta | None
     justification: str = ""
+    bundle: str = ""
 
 
 class Bar(StrEnum):
@@ -124,7 +130,7 @@ def may_know(flow: AccessFlow, person: Person, directory: Directory) -> bool:
     """Tell whether this person may learn that the flow and what it offers exist."""
     if flow.deleted or not flow.revision.readable or not person.may_ask:
         return False
-    listed = flow.active and flow.revision.listed
+    listed = flow.active and flow.revision.listed and not flow.revision.space
     return listed or matches(flow.revision.requestors, person, directory)
 
 
@@ -266,13 +272,11 @@ def check(
         return refusal
     if not draft.entitlements:
         return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")
-    if len(draft.entitlements) > MAX_ENTITLEMENTS:
-        return Refusal(
-            Code.TOO_MANY,
-            f"A request has at most {MAX_ENTITLEMENTS} entitlements; "
-            f"this has {len(draft.entitlements)}.",
-            about="entitlement",
-        )
+    if draft.bundle and not revision.has(key_of(draft.bundle)):
+        not_offered = f"“{flow.name}” does not offer the bundle “{draft.bundle}”."
+        return Refusal(Code.NOT_ELIGIBLE, not_offered, about="entitlement")
+    if refusal := too_many(len(draft.entitlements), draft.bundle):
+        return refusal
     for entitlement in draft.entitlements:
         if not entitlement.available:
             gone = f"{entitlement.resource.path} no longer exists. Choose something else."
@@ -285,6 +289,20 @@ def check(
         or _bad_duration(draft)
         or _bad_justification(draft)
     )
+
+
+def too_many(wanted: int, bundle: str = "") -> Refusal | None:
+    """Return why nobody can ask for so many entitlements at once; None: they can."""
+    if bundle and wanted > MAX_BUNDLED:
+        sentence = (
+            f"The bundle “{bundle}” has {wanted:,} entitlements for you; a request has at most "
+            f"{MAX_BUNDLED:,}. Ask for what you need of it, or have it made smaller."
+        )
+        return Refusal(Code.TOO_MANY, sentence, about="entitlement")
+    if not bundle and wanted > MAX_ENTITLEMENTS:
+        sentence = f"A request has at most {MAX_ENTITLEMENTS} entitlements; this has {wanted}."
+        return Refusal(Code.TOO_MANY, sentence, about="entitlement")
+    return None
 
 
 def too_many_open(waiting: Sequence[RequestId], most: int) -> Refusal | None:

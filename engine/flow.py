@@ -11,7 +11,16 @@ from engine.aql.predicate import Predicate, predicate
 from engine.aql.query import Query, all_of
 from engine.conditions import ConditionGroup
 from engine.directory import PersonId
-from engine.targets import NO_OBJECTS, Objects, Target, query_of, refers, slice_of
+from engine.targets import (
+    NO_OBJECTS,
+    ByBundle,
+    Objects,
+    Target,
+    key_of,
+    query_of,
+    refers,
+    slice_of,
+)
 from engine.window import Window
 
 FlowId = NewType("FlowId", int)
@@ -108,6 +117,15 @@ class Revision:
     def refers(self) -> bool:
         """Whether what it offers depends on its objects."""
         return bool(self.space) or any(map(refers, self.targets))
+
+    def has(self, bundle: str) -> bool:
+        """Tell whether a bundle is one of the targets, to be asked for as one thing."""
+        return any(isinstance(t, ByBundle) and key_of(t.bundle) == bundle for t in self.targets)
+
+    def bundled(self, bundle: str) -> Query | None:
+        """Return what it offers of a bundle, by its key; None: nothing."""
+        found = query_of([ByBundle(bundle)], self.objects) if self.has(bundle) else None
+        return all_of(found, self.offers) if found and self.offers else None
 
     @cached_property
     def offers(self) -> Query | None:

@@ -211,6 +211,7 @@ def drafted(
             for n, e in enumerate(draft.entitlements)
         ),
         extensions_allowed=revision.extension.times if revision.extension else 0,
+        bundle=draft.bundle,
     )
 
 
@@ -219,7 +220,8 @@ def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     submitted = AuditEntry(
         "submitted",
         request.requestor,
-        {"grantee": request.grantee, "justification": request.justification},
+        {"grantee": request.grantee, "justification": request.justification}
+        | ({"bundle": request.bundle} if request.bundle else {}),
     )
     if facts.revision.require_mfa:
         request = request.with_(state=State.PENDING_MFA)

@@ -238,6 +238,7 @@ class AccessRequest:
     ending: State | None = None  # while revoking: what it will be called
     ended: Settled | None = None
     readable: bool = True
+    bundle: str = ""  # that was asked for; its grants are what it was resolved into
 
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401  (any field)
         return replace(self, **changes)

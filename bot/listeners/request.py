@@ -19,6 +19,7 @@ from engine.directory import Person, PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
+from engine.targets import ObjectId
 
 Id = TypeVar("Id", ResourceId, EntitlementId, FlowId)
 
@@ -50,13 +51,16 @@ class Asking:
         if isinstance(found, Refusal):
             ack(options=[])
             return
-        if not found and words.strip():
+        whole = self.visitor.act(body, lambda p: usecase.bundles(services, p, words, grantee))
+        bundles = [] if isinstance(whole, Refusal) else whole
+        if not found and not bundles and words.strip():
             ack(request_modal.wish_option(words))
             return
         systems = {offer.found.resource: offer.found.integration for offer in found}
         several = systems if len(set(systems.values())) > 1 else None
         offered = [(o.found.resource, o.found.path, _about(o)) for o in found]
-        ack(request_modal.resource_options(offered, several))
+        as_one = [(b.id, b.name, _in_words("bundle", b.opens)) for b in bundles]
+        ack(request_modal.resource_options(offered, several, as_one))
 
     def people(self, ack: Ack, body: Body) -> None:
         words, services = str(body.get("value") or ""), self.visitor.services
@@ -129,7 +133,11 @@ def open_form(visitor: Visitor, person: Person, body: Body, text: str = "") -> R
 
 
 def _about(offer: Offer) -> str:
-    return f"{offer.found.type}, {offer.opens}" if offer.opens else offer.found.type
+    return _in_words(offer.found.type, offer.opens)
+
+
+def _in_words(what: str, opens: str) -> str:
+    return f"{what}, {opens}" if opens else what
 
 
 def _view(filled: tuple[Form, Promise]) -> View:
@@ -145,6 +153,7 @@ def _filled(view: View) -> Filled:
     typed, grantee = entered.text(ids.DURATION), entered.chosen(ids.GRANTEE)
     return Filled(
         grantee=PersonId(grantee) if grantee else None,
+        bundle=_bundle(entered),
         resource=_choice(entered, ids.RESOURCE, ResourceId),
         permission=_choice(entered, ids.PERMISSION, EntitlementId),
         picked=flow if str(flow) != usual else None,
@@ -153,6 +162,11 @@ def _filled(view: View) -> Filled:
         justification=entered.text(ids.JUSTIFICATION),
         promise=Promise(str(view.get("private_metadata") or "")),
     )
+
+
+def _bundle(entered: Entered) -> ObjectId | None:
+    _, bundle, chosen = (entered.chosen(ids.RESOURCE) or "").partition(ids.BUNDLE)
+    return ObjectId(number(chosen)) if bundle else None
 
 
 def _choice(entered: Entered, action: str, kind: Callable[[int], Id]) -> Id | None:

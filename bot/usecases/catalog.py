@@ -54,7 +54,7 @@ def browse(
         flows = company.policy.usable(now, now, moment)
         if not flows:
             return NOTHING_REQUESTABLE
-        within = {query for flow in flows if (query := flow.revision.offers)}
+        within = {offers for flow in flows if (offers := flow.revision.offers)}
         there = _THERE if query is None else all_of(_THERE, query)
 
         def may_know(entitlement: Entitlement) -> bool:

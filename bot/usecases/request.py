@@ -1,5 +1,7 @@
 """Asking for access: what can be asked for, the form as it fills, the submission."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,14 +14,17 @@ from bot.usecases.identity import read_as, still
 from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
+from engine.aql.parser import parse
+from engine.aql.query import all_of
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonId
-from engine.eligibility import Draft
+from engine.eligibility import MAX_BUNDLED, Draft
 from engine.flow import AccessFlow, FlowId, Quorum
-from engine.inventory import Entitlement, EntitlementId, ResourceId
+from engine.inventory import Entitlement, EntitlementId, ResourceId, highest_risk
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
-from storage import apply, facts, search
+from engine.targets import Bundle, ObjectId, key_of
+from storage import apply, facts, inventory, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
 from storage.search import FoundResource
@@ -29,6 +34,7 @@ log = structlog.get_logger()
 
 USUAL = timedelta(hours=1)
 MOST_PEOPLE = 100  # in the answer to a search
+ACTIVE = parse('resource_status = "active"')
 
 NOTHING_REQUESTABLE = Refusal(
     Code.NOT_ELIGIBLE,
@@ -37,6 +43,12 @@ NOTHING_REQUESTABLE = Refusal(
 GONE = Refusal(
     Code.RESOURCE_GONE,
     "This no longer exists, or is no longer offered to you. Choose something else.",
+    about="entitlement",
+)
+
+EMPTY = Refusal(
+    Code.RESOURCE_GONE,
+    "There is nothing in this bundle just now. Choose something else.",
     about="entitlement",
 )
 
@@ -55,15 +67,24 @@ class Promise:
     text: str = ""
 
     @classmethod
-    def of(cls, flow: AccessFlow) -> "Promise":
-        return cls(f"{flow.id}/{flow.number}")
+    def of(cls, flow: AccessFlow, bundled: Sequence[Entitlement] = ()) -> "Promise":
+        """Name the flow; with what is in a bundle, which others may change meanwhile."""
+        text = f"{flow.id}/{flow.number}"
+        if bundled:
+            ids = json.dumps(sorted(e.id for e in bundled)).encode()
+            text = f"{text}/{hashlib.sha256(ids).hexdigest()[:16]}"
+        return cls(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """The form as it came back. `grantee` None: themselves, or nobody yet."""
+    """The form as it came back. `grantee` None: themselves, or nobody yet.
+
+    A `bundle` is asked for in place of a resource and a permission.
+    """
 
     grantee: PersonId | None = None
+    bundle: ObjectId | None = None
     resource: ResourceId | None
     permission: EntitlementId | None
     picked: FlowId | None = None  # another flow than the form had chosen
@@ -100,6 +121,15 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferedBundle:
+    """A bundle that can be asked for as one thing."""
+
+    id: ObjectId
+    name: str
+    opens: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """What the form promised is no longer so: this is what is."""
 
@@ -124,6 +154,12 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         return fill(services, person, _NOTHING_YET)
     permission, words, long, why = _parts(text)
     notes: list[str] = []
+    bundle = next(
+        (b.id for b in bundles(services, person, words) if key_of(b.name) == key_of(words)), None
+    )
+    if bundle is not None and not permission:
+        filled = replace(_NOTHING_YET, bundle=bundle, duration=long, justification=why)
+        return _begun(services, person, filled, notes)
     found = [offer.found for offer in options(services, person, words)]
     exact = [f for f in found if f.path.casefold() == words.casefold()] or found
     if len(exact) != 1:
@@ -135,17 +171,21 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         chosen = _named(services, resource, permission)
         if chosen is None:
             notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
-    if long and isinstance(wanted := duration.parse_or_endless(long), Refusal):
-        notes.append(wanted.sentence)
-        long = ""
     filled = replace(
-        _NOTHING_YET,
-        resource=resource,
-        permission=chosen,
-        duration=long,
-        prefilled=not long,
-        justification=why,
+        _NOTHING_YET, resource=resource, permission=chosen, duration=long, justification=why
     )
+    return _begun(services, person, filled, notes)
+
+
+def _begun(
+    services: Services, person: Person, filled: Filled, notes: list[str]
+) -> tuple[Form, Promise]:
+    """Return the form with what was chosen in words, and notes on what was not understood."""
+    long = filled.duration
+    if long and isinstance(wanted := duration.parse_or_endless(long), Refusal):
+        notes = [*notes, wanted.sentence]
+        long = ""
+    filled = replace(filled, duration=long, prefilled=not long)
     form, promise = fill(services, person, filled)
     return replace(form, notes=[*notes, *form.notes]), promise
 
@@ -157,7 +197,7 @@ def again(services: Services, person: Person, id_: RequestId) -> tuple[Form, Pro
         if refusal := _full(session, services, company, now):
             return refusal
         scene = look.scenes(session, services, company, [id_]).get(id_)
-        return _as_before(now, scene if scene and _is_party(now, scene) else None)
+        return _as_before(company, now, scene if scene and _is_party(now, scene) else None)
 
     filled = read_as(services, person, find)
     return filled if isinstance(filled, Refusal) else fill(services, person, filled)
@@ -169,12 +209,14 @@ def _is_party(person: Person, scene: Scene) -> bool:
     return person.id in {party.id for party in parties if party}
 
 
-def _as_before(person: Person, scene: Scene | None) -> Filled:
+def _as_before(company: Company, person: Person, scene: Scene | None) -> Filled:
     if scene is None:
         return _NOTHING_YET
-    known = next(iter(scene.entitlements.values()), None)
+    bundle = _called(company, scene.request.bundle)
+    known = None if bundle else next(iter(scene.entitlements.values()), None)
     asked, given = map(scene.directory.get, (scene.request.requestor, scene.request.grantee))
     return Filled(
+        bundle=bundle,
         # Whoever was given what another asked for asks for themselves.
         grantee=given.id if given and asked and asked.id == person.id else None,
         resource=known.resource.id if known else None,
@@ -185,6 +227,12 @@ def _as_before(person: Person, scene: Scene | None) -> Filled:
         justification=scene.request.justification,
         promise=Promise(),
     )
+
+
+def _called(company: Company, bundle: str) -> ObjectId | None:
+    of = company.objects.items()
+    named = (id_ for id_, o in of if isinstance(o, Bundle) and key_of(o.name) == key_of(bundle))
+    return next(named, None)
 
 
 def _full(session: Read, services: Services, company: Company, person: Person) -> Refusal | None:
@@ -253,6 +301,25 @@ def options(
     return [Offer(one, opens.get(one.resource, "")) for one in found]
 
 
+def bundles(
+    services: Services, person: Person, words: str, grantee: PersonId | None = None
+) -> list[OfferedBundle]:
+    """Return the bundles that this person may ask for: every word is in the name."""
+    now = services.clock.now()
+    sought = words.casefold().split()
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        flows = _usable(company, person, grantee, now)
+    found = [
+        OfferedBundle(id_, each.name, eligibility.by_opening(of, now)[0][0])
+        for id_, each in company.objects.items()
+        if isinstance(each, Bundle)
+        and all(word in key_of(each.name) for word in sought)
+        and (of := [f for f in flows if f.revision.has(key_of(each.name))])
+    ]
+    return sorted(found, key=lambda bundle: key_of(bundle.name))
+
+
 def _opening(
     found: Sequence[FoundResource],
     flows: Sequence[tuple[str, Sequence[AccessFlow]]],
@@ -309,7 +376,7 @@ def submit(
         carried = facts.carried(tx, company, draft)
         if refusal := eligibility.check(draft, company.directory, now, carried):
             return refusal
-        if Promise.of(draft.flow) != filled.promise:
+        if filling.promise(draft.flow, draft.entitlements) != filled.promise:
             return filling.changed(draft)
         if same := facts.same(tx, apply.fingerprint(draft)):
             return _existing(tx, [same], existing=True)
@@ -362,7 +429,10 @@ class _Filling:
 
     def form(self) -> tuple[Form, Promise]:
         filled, begun = self.filled, self._begun()
-        if filled.resource is None or (begun.others and begun.grantee is None):
+        nobody = begun.others and begun.grantee is None
+        if filled.bundle is not None and not nobody:
+            return self._form_of_bundle(begun, filled.bundle)
+        if filled.resource is None or nobody:
             return self._kept(begun), Promise()
         offered = {
             e.id: (e, flows_of)
@@ -387,7 +457,42 @@ class _Filling:
         flow = self._picked(flows_of) or usual
         closed = {f.id: opens for f in flows_of if (opens := self._opens([f]))}
         form = replace(form, flows=flows_of, closed=closed, usual=usual.id)
-        return self._promising(form, flow, entitlement), Promise.of(flow)
+        return self._promising(form, flow, [entitlement]), Promise.of(flow)
+
+    def _form_of_bundle(self, begun: Form, id_: ObjectId) -> tuple[Form, Promise]:
+        bundle, flows = self._bundle(id_)
+        if bundle is None or not flows:
+            return replace(begun, notes=[*begun.notes, GONE.sentence]), Promise()
+        usual = self._usual(flows)
+        flow = self._picked(flows) or usual
+        closed = {f.id: opens for f in flows if (opens := self._opens([f]))}
+        form = replace(begun, bundle=(id_, bundle.name), flows=flows, closed=closed, usual=usual.id)
+        things = self._bundled(flow, bundle)
+        if isinstance(things, Refusal):
+            return self._kept(replace(form, notes=[*form.notes, things.sentence])), Promise()
+        return self._promising(form, flow, things), self.promise(flow, things)
+
+    def _bundle(self, id_: ObjectId | None) -> tuple[Bundle | None, list[AccessFlow]]:
+        """Return a bundle, and the flows that offer it as one thing, the preferred first."""
+        bundle, grantee = id_ and self.company.objects.get(id_), self.grantee
+        if not isinstance(bundle, Bundle) or grantee is None:
+            return None, []
+        usable = self.company.policy.usable(self.person, grantee, self.now)
+        return bundle, [f for f in usable if f.revision.has(key_of(bundle.name))]
+
+    def _bundled(self, flow: AccessFlow, bundle: Bundle) -> list[Entitlement] | Refusal:
+        """Return what the flow offers of the bundle at this moment."""
+        query = flow.revision.bundled(key_of(bundle.name))
+        there = None if query is None else all_of(ACTIVE, query)
+        many = 0 if there is None else inventory.count(self.session, there)
+        if refusal := eligibility.too_many(many, bundle.name):
+            return refusal
+        found = inventory.page(self.session, there, limit=MAX_BUNDLED) if many else []
+        things = [e for e in found if flow.revision.selects(e) and e.available]
+        return things or EMPTY
+
+    def promise(self, flow: AccessFlow, things: Sequence[Entitlement]) -> Promise:
+        return Promise.of(flow, things if self.filled.bundle is not None else ())
 
     def _begun(self) -> Form:
         """Return the form as far as it says for whom it is."""
@@ -407,23 +512,39 @@ class _Filling:
         if grantee is None or not self.company.policy.usable(self.person, grantee, self.now):
             chosen = self.filled.grantee is not None
             return NOT_FOR_THEM if chosen else self._nobody_chosen()
-        entitlement = self._chosen()
+        entitlement = self._chosen() if self.filled.bundle is None else None
         wanted = duration.parse_or_endless(self.filled.duration)
         if isinstance(entitlement, Refusal):
             return entitlement
         if isinstance(wanted, Refusal):
             return wanted
-        flow = self._flow(entitlement, wanted)
-        if flow is None:
-            return GONE
+        found = self._found(entitlement, wanted)
+        if isinstance(found, Refusal):
+            return found
+        flow, things, bundle = found
         return Draft(
             requestor=self.person,
             grantee=grantee,
             flow=flow,
-            entitlements=(entitlement,),
+            entitlements=tuple(things),
             duration=wanted,
             justification=self.filled.justification,
+            bundle=bundle,
         )
+
+    def _found(
+        self, chosen: Entitlement | None, wanted: timedelta | None
+    ) -> tuple[AccessFlow, Sequence[Entitlement], str] | Refusal:
+        """Return the flow that applies, what is asked for, and the name of its bundle, if any."""
+        if chosen is not None:
+            flow = self._flow(self._offering(chosen), wanted)
+            return (flow, [chosen], "") if flow else GONE
+        bundle, offering = self._bundle(self.filled.bundle)
+        flow = self._flow(offering, wanted)
+        if bundle is None or flow is None:
+            return GONE
+        things = self._bundled(flow, bundle)
+        return things if isinstance(things, Refusal) else (flow, things, bundle.name)
 
     def changed(self, draft: Draft) -> Changed:
         form, _ = self.form()
@@ -431,9 +552,9 @@ class _Filling:
             f"For this, the access flow “{draft.flow.name}” applies. Look at what it says below, "
             "and submit again if that is what you want."
         )
-        form = self._promising(form, draft.flow, draft.entitlements[0])
+        form = self._promising(form, draft.flow, draft.entitlements)
         form = replace(form, prefill=self.filled.duration, notes=[note])
-        return Changed(form, Promise.of(draft.flow))
+        return Changed(form, self.promise(draft.flow, draft.entitlements))
 
     def _chosen(self) -> Entitlement | Refusal:
         if self.filled.resource is None:
@@ -457,12 +578,11 @@ class _Filling:
             return []
         return self.company.policy.offering(self.person, self.grantee, entitlement, self.now)
 
-    def _flow(self, entitlement: Entitlement, wanted: timedelta | None) -> AccessFlow | None:
+    def _flow(self, offering: Sequence[AccessFlow], wanted: timedelta | None) -> AccessFlow | None:
         """Return the flow that is picked, else the preferred one of now that allows it.
 
         Where none does, it is the one to say what is not allowed.
         """
-        offering = self._offering(entitlement)
         if picked := self._picked(offering):
             return picked
         offering = eligibility.soonest(offering, self.now)
@@ -485,33 +605,37 @@ class _Filling:
         """Say from when one of the flows can be asked for; empty: now."""
         return eligibility.by_opening(flows, self.now)[0][0]
 
-    def _promising(self, form: Form, flow: AccessFlow, entitlement: Entitlement) -> Form:
+    def _promising(self, form: Form, flow: AccessFlow, things: Sequence[Entitlement]) -> Form:
         longest = flow.revision.grant_for
         usual = USUAL if longest is None or longest >= USUAL else longest
         return replace(
             form,
-            permission=entitlement.id,
+            permission=None if form.bundle else things[0].id,
             flow=flow.id,
             prefill=duration.in_words(usual) if self.filled.prefilled else self.filled.duration,
-            preview=self._preview(flow, entitlement),
+            preview=self._preview(flow, things, bundled=form.bundle is not None),
         )
 
     def _kept(self, form: Form) -> Form:
         """Leave what the person typed where nothing is known that would change it."""
         return form if self.filled.prefilled else replace(form, prefill=self.filled.duration)
 
-    def _preview(self, flow: AccessFlow, entitlement: Entitlement) -> Preview:
+    def _preview(
+        self, flow: AccessFlow, things: Sequence[Entitlement], *, bundled: bool
+    ) -> Preview:
         revision, me, grantee = flow.revision, self.person.id, self.grantee or self.person
         closed = eligibility.not_now(flow, self.now)
         case = Case(revision, me, grantee.id, self.company.directory, self.company.admins)
         had = self.company.directory.had(grantee.id)
+        ids = {e.id for e in things}
         held = [
             (r.code, r.ends_at)
             for r in facts.of_person(self.session, grantee.id, had, live=True)
             if r.grantee in {grantee.id, *had} and r.state is State.ACTIVE
             for g in r.grants
-            if g.entitlement == entitlement.id and g.state is GrantState.HELD
+            if g.entitlement in ids and g.state is GrantState.HELD
         ]
+        caveats = dict.fromkeys(e.resource.caveat for e in things if e.resource.caveat)
         return Preview(
             flow=flow.name,
             grantee=grantee.name if grantee.id != me else "",
@@ -524,8 +648,9 @@ class _Filling:
             join=revision.approval.join if revision.approval else Quorum.ANY_OF,
             requires_justification=revision.require_justification,
             requires_mfa=revision.require_mfa,
-            risk=entitlement.risk,
-            held=held,
+            risk=highest_risk(things),
+            held=[*dict.fromkeys(held)],
             description=revision.description,
-            caveat=entitlement.resource.caveat,
+            caveat=" ".join(caveats),
+            things=[str(e) for e in things] if bundled else [],
         )

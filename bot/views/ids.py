@@ -38,6 +38,8 @@ FLOW = "flow"
 DURATION = "duration"
 JUSTIFICATION = "justification"
 REASON = "reason"
+
+BUNDLE = "bundle/"  # begins the value of a bundle among the resources; its number follows
 SHORTER = "shorter"
 KEEP = "keep_extensions"
 

@@ -80,17 +80,27 @@ def who(scene: Scene, person: PersonId) -> str:
 
 
 def what(scene: Scene) -> str:
-    """List the entitlements, those with a remark first."""
+    """List the entitlements, those with a remark first; before them, whose bundle they are."""
     grants = sorted(scene.request.grants, key=lambda g: not _is_remarkable(g))
+    bundle = f"{_bundle(scene)}\n" if scene.request.bundle else ""
     if len(grants) == 1:
-        return f"{_entitlement(scene, grants[0], 500)}{_remarked(grants[0])}"
-    return rows(
+        return f"{bundle}{_entitlement(scene, grants[0], 500)}{_remarked(grants[0])}"
+    listed = rows(
         grants, lambda g: f"• {_entitlement(scene, g, 90)}{_remarked(g)}", limit=1600, most=8
     )
+    return f"{bundle}{listed}"
+
+
+def _bundle(scene: Scene) -> str:
+    many = len(scene.request.grants)
+    things = "1 entitlement" if many == 1 else f"{many:,} entitlements"
+    return f"The bundle *{cut(escape(scene.request.bundle), 160)}*, {things}"
 
 
 def what_in_short(scene: Scene) -> str:
     """Name the first entitlement and count the others, within one line."""
+    if scene.request.bundle:
+        return _bundle(scene)
     first, *others = scene.request.grants
     more = f" and {len(others)} more" if others else ""
     return f"{_entitlement(scene, first, 150)}{more}"

@@ -22,6 +22,7 @@ from engine.directory import PersonId
 from engine.duration import HINT, in_words
 from engine.flow import MAX_JUSTIFICATION, FlowId, Revision
 from engine.inventory import EntitlementId, ResourceId
+from engine.targets import ObjectId
 
 __all__ = [
     "block_of",
@@ -40,6 +41,7 @@ __all__ = [
 # and refuse emoji that are allowed. What passes here and is too long, the engine says; what does
 # not, Slack says at the field. Either way the text stays.
 _TYPED = 3000
+_THINGS = 8  # of a bundle, that are named
 
 _WISH = "wish/"  # how the value of an option begins that is no resource
 _WISHED = 60  # characters: of a value, Slack takes 75
@@ -80,9 +82,9 @@ def duration_block(prefill: str) -> str:
     return f"{ids.DURATION}/{verbatim(prefill, 200)}"
 
 
-def flow_block(permission: EntitlementId | None, usual: FlowId | None) -> str:
+def flow_block(about: EntitlementId | str | None, usual: FlowId | None) -> str:
     """Name the block after what it is about, and the flow that applies unless one is picked."""
-    return f"{ids.FLOW}/{permission}/{usual}"
+    return f"{ids.FLOW}/{about}/{usual}"
 
 
 def block_of(blocks: Sequence[Block], action: str) -> str | None:
@@ -95,16 +97,20 @@ def block_of(blocks: Sequence[Block], action: str) -> str | None:
 
 
 def resource_options(
-    found: Sequence[tuple[ResourceId, str, str]], systems: Mapping[ResourceId, str] | None = None
+    found: Sequence[tuple[ResourceId, str, str]],
+    systems: Mapping[ResourceId, str] | None = None,
+    bundles: Sequence[tuple[ObjectId, str, str]] = (),
 ) -> Block:
     """Answer a search with (id, label, description), at most 100; grouped where systems are known.
 
-    Of a long label the end is shown.
+    Of a long label the end is shown. Bundles come first.
     """
-    offered = [(r, option(label, str(r), description)) for r, label, description in found[:100]]
+    whole = [option(name, f"{ids.BUNDLE}{id_}", said) for id_, name, said in bundles[:100]]
+    left = found[: 100 - len(whole)]
+    offered = [(r, option(label, str(r), description)) for r, label, description in left]
     if not systems or not offered:
-        return {"options": [chosen for _, chosen in offered]}
-    groups: dict[str, list[Block]] = {}
+        return {"options": [*whole, *(chosen for _, chosen in offered)]}
+    groups: dict[str, list[Block]] = {"Bundles": whole} if whole else {}
     for resource, chosen in offered:
         groups.setdefault(systems.get(resource, ""), []).append(chosen)
     return {
@@ -147,7 +153,11 @@ def _grantee(form: Form) -> Iterable[Block]:
 
 def _resource(form: Form) -> Block:
     resource, label = form.resource or (None, "")
-    element = _searched(ids.RESOURCE, "Search by name, path or system", label, str(resource or ""))
+    value = str(resource or "")
+    if form.bundle:
+        bundle, label = form.bundle
+        value = f"{ids.BUNDLE}{bundle}"
+    element = _searched(ids.RESOURCE, "Search by name, path or system", label, value)
     asks = "Access to what?" if form.others else "What do you need access to?"
     return input_(resource_block(form), asks, element, dispatch=True)
 
@@ -182,7 +192,8 @@ def _flow(form: Form) -> Block:
         for flow in form.flows[:100]
     }
     element = _menu(ids.FLOW, "Choose an access flow", options, form.flow)
-    block = flow_block(form.permission, form.usual)
+    about = f"{ids.BUNDLE}{form.bundle[0]}" if form.bundle else form.permission
+    block = flow_block(about, form.usual)
     return input_(block, "Under which access flow?", element, dispatch=True)
 
 
@@ -252,12 +263,18 @@ def _preview(preview: Preview) -> Iterable[Block]:
     if preview.closed:
         yield section(f"🕘 {cut(escape(preview.closed), 600)}")
     yield fields(_facts(preview))
+    if preview.things:
+        yield section(rows(preview.things, _thing, limit=1500, most=_THINGS))
     if preview.caveat:
         yield section(f"⚠️ {cut(prose(preview.caveat), 600)}")
     if preview.held:
         yield section(rows(preview.held, _held, limit=1500, most=5))
     about = cut(prose(preview.description), 600)
     yield context(f"Access flow *{cut(escape(preview.flow), 200)}*", about)
+
+
+def _thing(thing: str) -> str:
+    return f"• {cut(escape(thing), 150)}"
 
 
 def _facts(preview: Preview) -> Iterator[tuple[str, str]]:

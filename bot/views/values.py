@@ -11,6 +11,7 @@ from engine.flow import AccessFlow, FlowId, Quorum, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.port import Secret
 from engine.request import AccessRequest, AccountId
+from engine.targets import ObjectId
 
 Block = dict[str, Any]
 View = dict[str, Any]
@@ -59,6 +60,7 @@ class Preview:
     grantee: str = ""  # their name, if it is for somebody else
     in_slack: bool = True  # whether they can be told
     closed: str = ""  # why it cannot be asked for just now
+    things: Sequence[str] = ()  # what is in the bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +69,14 @@ class Form:
 
     `others`: somebody else may be chosen as `grantee`, who has a name.
     `later` and `closed` say from when what cannot be asked for now can be: permissions and flows.
+    `bundle` is asked for in place of a resource and a permission.
     `prefill` is what the duration field was given; a new one replaces what stands in the field.
     """
 
     others: bool = False
     grantee: tuple[PersonId, str] | None = None
     resource: tuple[ResourceId, str] | None = None  # and its label
+    bundle: tuple[ObjectId, str] | None = None  # and its name
     permissions: Sequence[tuple[EntitlementId, str]] = ()
     later: Mapping[EntitlementId, str] = field(default_factory=dict[EntitlementId, str])
     permission: EntitlementId | None = None

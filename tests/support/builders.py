@@ -5,7 +5,7 @@ administer Latchkey. Everybody has a Slack account and is active.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 
 from engine import lifecycle
@@ -336,4 +336,4 @@ def _grant(made: Life, state: State) -> None:
 
 
 def _fields(rules: Revision) -> Mapping[str, object]:
-    return {name: getattr(rules, name) for name in Revision.__slots__}
+    return {part.name: getattr(rules, part.name) for part in fields(Revision)}

@@ -1,0 +1,261 @@
+"""A bundle is asked for as one thing: found, previewed, resolved into a fixed list, shown."""
+
+from dataclasses import replace
+from datetime import time
+
+import pytest
+
+from bot.usecases import look
+from bot.usecases import request as usecase
+from bot.usecases.request import EMPTY, GONE, Changed, Filled, Promise, Submitted
+from bot.views.cards import request_card
+from bot.views.request_modal import request_modal, resource_options
+from engine.aql.parser import parse
+from engine.outcome import Code, Refusal
+from engine.port import Discovered
+from engine.request import State
+from engine.targets import Bundle, ByBundle, ByScope, Scope, Selector, Space
+from engine.window import Day, Window
+from storage import sync
+from tests.bot.test_form import alice, flows, services, who
+from tests.support.scenes import read
+from tests.support.stored import (
+    DAN,
+    PG,
+    SAM,
+    WIKI,
+    reading,
+    table,
+    writing,
+)
+
+assert alice, services
+
+SHOP = Scope("Shop", parse('resource_path starts_with "shop."'))
+KIT = Bundle("Incident kit", (ByScope("Shop"), ByBundle("Pages")))
+PAGES = Bundle("Pages", (Selector(WIKI),))
+OBJECTS = (SHOP, KIT, PAGES)
+READS = ["read on shop.customers", "read on shop.orders"]
+EDITS = ["edit on handbook", "edit on runbook"]
+
+
+def keep(stored, *objects) -> None:
+    stored.write(lambda tx, _: sync.objects(tx, objects, stored.now))
+
+
+@pytest.fixture
+def kit(stored):
+    """Alice may ask for the kit, which a DBA approves; everything else is for nobody."""
+    keep(stored, *OBJECTS)
+    flows(stored, reading(targets=()), writing(targets=(ByBundle("Incident kit"),)))
+    return next(id_ for id_, o in stored.company().objects.items() if o == KIT)
+
+
+def filled(kit, **changed) -> Filled:
+    given = {
+        "bundle": kit,
+        "resource": None,
+        "permission": None,
+        "duration": "1 h",
+        "prefilled": True,
+        "justification": "INC-1",
+        "promise": Promise(),
+    }
+    return Filled(**given | changed)
+
+
+def promised(services, person, kit, **changed) -> Filled:
+    """Return the form as it comes back once it has named flow and content."""
+    form = filled(kit, **changed)
+    return replace(form, promise=usecase.fill(services, person, form)[1])
+
+
+def names(stored, request) -> list[str]:
+    things = {e.id: str(e) for e in map(stored.entitlement, EVERYTHING)}
+    return sorted(things[e] for e in request.entitlements)
+
+
+EVERYTHING = [
+    f"{permission} on {path}"
+    for path in ("shop.orders", "shop.customers", "ledger.entries")
+    for permission in ("read", "write")
+] + EDITS
+
+
+@pytest.mark.parametrize("words", ["", "kit", "KIT incident"])
+def test_a_bundle_is_found_by_its_name_where_a_flow_has_it(services, stored, alice, kit, words):
+    """Only as a target of its own: not what is in it, nor who may ask for nothing."""
+    assert [(b.id, b.name) for b in usecase.bundles(services, alice, words)] == [
+        (kit, "Incident kit")
+    ]
+    assert usecase.bundles(services, alice, f"{words} nothing") == []
+    assert usecase.bundles(services, who(stored, SAM), words) == []
+    flows(stored, reading(), writing(targets=(Selector(PG), ByScope("Shop"))))
+    assert usecase.bundles(services, alice, words) == []
+
+
+def test_the_command_names_a_bundle(services, alice, kit):
+    form, promise = usecase.begin(services, alice, "incident KIT for 2h: INC-42")
+
+    assert form.bundle == (kit, "Incident kit")
+    assert (form.prefill, form.justification, form.notes) == ("2h", "INC-42", [])
+    assert form.preview
+    assert promise.text
+
+
+def test_the_form_says_what_is_in_it_before_it_is_sent(services, alice, kit):
+    form, promise = usecase.fill(services, alice, filled(kit))
+
+    assert form.preview
+    assert form.preview.things == sorted(
+        [*EDITS, *READS, *(r.replace("read", "write") for r in READS)],
+        key=lambda name: (name.startswith("edit"), name.partition(" on ")[2], name),
+    )
+    assert form.preview.approvers == [("DBAs", 2)]
+    said = read(request_modal(form, metadata=promise.text))
+    assert "read on shop.orders" in said
+    assert "Incident kit" in str(request_modal(form))
+    assert "What do you want to do with it?" not in said
+
+
+def test_it_is_resolved_at_submission_and_stays_so(services, stored, alice, kit):
+    outcome = usecase.submit(services, alice, promised(services, alice, kit), "key")
+    assert isinstance(outcome, Submitted)
+    (request,) = outcome.requests
+    assert (request.state, request.bundle, len(request.grants)) == (
+        State.PENDING,
+        "Incident kit",
+        6,
+    )
+
+    more = [table("shop.orders"), table("shop.customers"), table("shop.more")]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, more, stored.now))
+    stored.approve(request)
+    stored.converge()
+
+    given = stored.again(request)
+    assert given.state is State.ACTIVE
+    assert dict.fromkeys(given.entitlements, 1) == dict.fromkeys(request.entitlements, 1)
+
+
+def test_approvers_see_the_bundle_and_its_list(services, stored, alice, kit):
+    (request,) = usecase.submit(services, alice, promised(services, alice, kit), "key").requests
+
+    with stored.database.read() as session:
+        company = stored.companies.current(session)
+        scene = look.scenes(session, services, company, [request.id])[request.id]
+    said = read(request_card(replace(scene, viewer=DAN)))
+
+    assert "Incident kit" in said
+    assert "6 entitlements" in said
+    assert "shop.customers" in said
+    assert "handbook" in said
+
+
+def test_what_has_changed_since_the_form_promised_it_is_asked_back(services, stored, alice, kit):
+    """Nobody sends for more, or less, than they have seen."""
+    form = promised(services, alice, kit)
+    keep(stored, SHOP, replace(KIT, targets=(ByScope("Shop"),)), PAGES)
+
+    outcome = usecase.submit(services, alice, form, "key")
+
+    assert isinstance(outcome, Changed)
+    assert len(outcome.form.preview.things) == 4
+    again = usecase.submit(services, alice, replace(form, promise=outcome.promise), "key")
+    assert isinstance(again, Submitted)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (lambda stored: keep(stored, SHOP, PAGES), GONE),
+        (lambda stored: flows(stored, reading(), writing()), GONE),
+        (lambda stored: keep(stored, KIT), EMPTY),
+    ],
+    ids=["deleted", "offered no more", "empty"],
+)
+def test_what_cannot_be_had_any_more_is_said(services, stored, alice, kit, change, refusal):
+    form = promised(services, alice, kit)
+    change(stored)
+
+    assert usecase.submit(services, alice, form, "key") == refusal
+    assert refusal.sentence in usecase.fill(services, alice, form)[0].notes
+
+
+@pytest.mark.parametrize(("many", "refused"), [(1000, False), (1001, True)])
+def test_a_thousand_entitlements_are_the_most(services, stored, alice, kit, many, refused):
+    pages = [Discovered("page", f"p{n:04}", f"p{n:04}", f"{n}", {"edit": 1}) for n in range(many)]
+    for number in range(0, many, 250):
+        stored.write(
+            lambda tx, _, to=number + 250: sync.inventory(tx, WIKI, pages[:to], stored.now)
+        )
+    keep(stored, replace(KIT, targets=(Selector(WIKI),)))
+
+    outcome = usecase.submit(services, alice, promised(services, alice, kit), "key")
+
+    if refused:
+        assert isinstance(outcome, Refusal)
+        assert outcome.code is Code.TOO_MANY
+        assert "has 1,001 entitlements for you; a request has at most 1,000" in outcome.sentence
+    else:
+        assert isinstance(outcome, Submitted)
+        assert len(outcome.requests[0].grants) == many
+
+
+def test_of_a_space_s_flow_it_is_what_is_in_the_slice(services, stored, alice, kit):
+    keep(stored, *OBJECTS, Space("Mine", ("Shop",)))
+    flows(stored, writing(name="Mine/Kit", space="Mine", targets=(ByBundle("Incident kit"),)))
+
+    form, _ = usecase.fill(services, alice, filled(kit))
+
+    assert form.preview
+    assert form.preview.flow == "Mine/Kit"
+    assert {name.partition(" on ")[2] for name in form.preview.things} == {
+        "shop.customers",
+        "shop.orders",
+    }
+
+
+@pytest.mark.usefixtures("kit")
+def test_outside_its_hours_it_is_listed_with_when_it_opens(services, stored, alice):
+    nights = Window(frozenset({Day.SUNDAY}), time(1), time(2), "UTC")
+    flows(stored, reading(when=nights, targets=(ByBundle("Incident kit"),)))
+
+    (found,) = usecase.bundles(services, alice, "")
+
+    assert found.opens == "from Sun 01:00"
+
+
+def test_it_is_asked_for_again_as_one_thing(services, alice, kit):
+    (request,) = usecase.submit(
+        services, alice, promised(services, alice, kit, justification="INC-7"), "key"
+    ).requests
+
+    form, _ = usecase.again(services, alice, request.id)
+
+    assert form.bundle == (kit, "Incident kit")
+    assert form.justification == "INC-7"
+
+
+def test_the_same_bundle_twice_is_one_request(services, alice, kit):
+    form = promised(services, alice, kit)
+    first = usecase.submit(services, alice, form, "one")
+
+    second = usecase.submit(services, alice, form, "two")
+
+    assert isinstance(second, Submitted)
+    assert (second.existing, [r.id for r in second.requests]) == (
+        True,
+        [r.id for r in first.requests],
+    )
+
+
+def test_bundles_come_first_in_the_answer_to_a_search():
+    things = [(n, f"t{n}", "table") for n in range(1, 101)]
+
+    plain = resource_options(things, None, [(7, "Kit", "bundle")])
+    grouped = resource_options(things[:1], {1: "Shop"}, [(7, "Kit", "bundle")])
+
+    assert [o["value"] for o in plain["options"]][:2] == ["bundle/7", "1"]
+    assert len(plain["options"]) == 100
+    assert [g["label"]["text"] for g in grouped["option_groups"]] == ["Bundles", "Shop"]
