@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, Text, cast, literal, or_, select
 from sqlmodel import col
 
-from engine.aql.query import Query
+from engine.aql.query import Or, Query
 from engine.crowd import Bits, bits
-from engine.flow import AccessFlow, FlowId, Selector
+from engine.flow import AccessFlow, FlowId
 from engine.inventory import ResourceStatus
 from engine.lint import Offered
 from storage.database import Read
-from storage.sql import aql, targets
+from storage.sql import aql
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from storage.types import together
 
@@ -41,23 +41,33 @@ def offered(
 ) -> Offered:
     """Return what open flows offer, by the entitlements' ids; what `prod` selects; what is risky.
 
-    Each selector is asked for once, however many flows have it.
+    What several flows offer alike is asked for once.
     """
-    known: dict[Selector, Bits] = {}
+    known: dict[Query, Bits] = {}
     by_flow: dict[FlowId, Bits] = {}
     these = [flow for flow in flows if flow.open]
     for done, flow in enumerate(these):
         progress(done, len(these))
         of = 0
-        for selector in flow.revision.targets:
-            if selector not in known:
-                known[selector] = _selected(session, targets.selected([selector]))
-            of |= known[selector]
+        for part in _parts(flow.revision.offers):
+            if part not in known:
+                known[part] = _selected(session, aql.selected(part, session.dialect))
+            of |= known[part]
         by_flow[flow.id] = of
     progress(len(these), len(these))
     risky = or_(col(EntitlementRow.risk) >= HIGH, col(ResourceRow.risk) >= HIGH)
     high = _selected(session, risky)
     return Offered(by_flow, high, _selected(session, aql.selected(prod, session.dialect)))
+
+
+def _parts(query: Query | None) -> tuple[Query, ...]:
+    match query:
+        case None:
+            return ()
+        case Or():
+            return query.parts
+        case _:
+            return (query,)
 
 
 def _selected(session: Read, that: ColumnElement[bool]) -> Bits:
