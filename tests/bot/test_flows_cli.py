@@ -2,8 +2,9 @@
 
 import pytest
 
-from engine.flow import ApprovalRule, ApproverGroup, Selector
+from engine.flow import ApprovalRule, ApproverGroup
 from engine.inventory import IntegrationId
+from engine.targets import Selector
 from storage import sync
 from tests.support.nursery import latchkey
 from tests.support.stored import (

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from engine.aql.parser import parse
 from engine.crowd import each
-from engine.flow import Selector
 from engine.inventory import Entitlement
+from engine.targets import Selector
 from storage import facts, sync
 from storage.offers import offered
 from tests.support.stored import PG, TABLES, WIKI, reading, table, writing
