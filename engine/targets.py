@@ -136,12 +136,18 @@ class ByScope:
 
     scope: str  # its whole name
 
+    def __str__(self) -> str:
+        return f"the scope “{self.scope}”"
+
 
 @dataclass(frozen=True, slots=True)
 class ByBundle:
     """Selects what a bundle has at that moment."""
 
     bundle: str  # its whole name
+
+    def __str__(self) -> str:
+        return f"the bundle “{self.bundle}”"
 
 
 Target = Selector | Picked | ByScope | ByBundle

@@ -1,17 +1,52 @@
-"""Look at access flows: what is odd about them."""
+"""Look at access flows: what each of them offers, and what is odd about them."""
 
 import sys
+from typing import Annotated
 
 import typer
 
 from bot import settings
-from bot.cli.terminal import on_desk, out, read, say, shown
-from bot.usecases import lint
+from bot.cli.terminal import fail, on_desk, out, read, say, shown
+from bot.usecases import lint, offers
 from bot.usecases.lint import Linted
+from bot.usecases.offers import Offered
 from bot.views.text import count
 from engine.aql.parser import parse
+from engine.outcome import Refusal
 
 group = typer.Typer(no_args_is_help=True, help="Look at access flows.")
+
+
+@group.command("show")
+def show_flow(
+    name: Annotated[
+        str, typer.Argument(help="Of a flow, or of a bundle, an access scope or a space.")
+    ],
+) -> None:
+    """Say what each target of a flow is as a query in AQL, and what it selects now."""
+    with on_desk() as desk:
+        found = offers.show(desk, name)
+    if isinstance(found, Refusal):
+        fail(found.sentence)
+    out.print(f"[bold]{shown(found.name)}[/], a {found.what}", soft_wrap=True)
+    if found.slice:
+        say(f"Of what it selects, its space has: {found.slice}")
+    for each in found.offered:
+        _print_target(each)
+    if found.users:
+        say(f"Used by {', '.join(found.users)}.")
+
+
+def _print_target(one: Offered) -> None:
+    if one.named:
+        say(one.named)
+    if one.query is not None:
+        say(str(one.query))
+    more = one.total - len(one.first)
+    rest = f", {more:,} more" if more and one.first else ""
+    below = [*map(str, one.first), f"{one.total:,} entitlements{rest}.", *one.remarks]
+    for line in below:
+        out.print(f"  {shown(line)}", soft_wrap=True)
 
 
 @group.command("lint")

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 import structlog
 
 from bot.runtime.services import Services
+from bot.usecases.offers import ACTIVE
 from bot.views.text import in_a_row
+from engine.aql.query import Not, all_of
 from engine.directory import Directory
 from engine.inventory import IntegrationId
-from engine.targets import Selector
+from engine.targets import Objects, Picked, Selector, Target, query_of
 from storage import inventory
 from storage.company import Company
 from storage.database import Read
@@ -43,13 +45,26 @@ def unmatched(
     Of a system in which nothing was found yet, nothing is said.
     """
     there = inventory.names(session, integration)
+    objects = Objects.of(company.objects.values())
     found: list[str] = []
     for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
         for target in flow.revision.targets if flow.open else ():
             if isinstance(target, Selector) and (here := there.get(target.integration)):
                 lost = _lost(target, here)
                 found += [f"“{flow.name}”: {target.integration}: {what}" for what in lost]
+            elif integration is None and there and not isinstance(target, Selector):
+                found += [f"“{flow.name}”: {said}" for said in _odd(session, target, objects)]
     return found
+
+
+def _odd(session: Read, target: Target, objects: Objects) -> Iterator[str]:
+    """Say where a query, a bundle or a scope selects nothing, or everything."""
+    query = query_of([target], objects)
+    what = str(query) if isinstance(target, Picked) else f"{target}"
+    if query is None or not inventory.page(session, all_of(ACTIVE, query), limit=1):
+        yield f"{what} selects nothing"
+    elif not inventory.page(session, all_of(ACTIVE, Not(query)), limit=1):
+        yield f"{what} selects everything"
 
 
 def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:

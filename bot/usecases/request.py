@@ -11,10 +11,10 @@ import structlog
 from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases.identity import read_as, still
+from bot.usecases.offers import ACTIVE
 from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
-from engine.aql.parser import parse
 from engine.aql.query import all_of
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonId
@@ -34,7 +34,6 @@ log = structlog.get_logger()
 
 USUAL = timedelta(hours=1)
 MOST_PEOPLE = 100  # in the answer to a search
-ACTIVE = parse('resource_status = "active"')
 
 NOTHING_REQUESTABLE = Refusal(
     Code.NOT_ELIGIBLE,

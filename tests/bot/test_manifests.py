@@ -30,7 +30,7 @@ from engine.inventory import Principal
 from engine.on_call import Rotation, Schedule
 from engine.policy_size import LIMITS, size
 from engine.risk import PUBLISHED, Risks
-from engine.targets import Selector
+from engine.targets import ByBundle, ByScope, ObjectKind, Picked, Selector, kind_of
 from engine.window import Day, Window
 from manifests import (
     BadManifestsError,
@@ -1567,7 +1567,19 @@ def test_the_sandbox_s_flows_name_what_its_databases_hold():
 
     for found in company.flows:
         for target in found.revision.targets:
-            assert target.names <= held
+            assert getattr(target, "names", frozenset()) <= held
+
+
+def test_the_sandbox_s_flows_show_every_kind_of_target():
+    company = load(SANDBOX)
+    flows = [f.revision for f in company.flows]
+    targets = [target for f in flows for target in f.targets]
+
+    assert {type(t) for t in targets} == {Selector, Picked, ByScope, ByBundle}
+    assert any(isinstance(t, Selector) and t.without for t in targets)
+    assert {f.space for f in flows} == {"", "Analytics"}
+    assert {kind_of(each) for each in company.objects} == set(ObjectKind)
+    assert any(each.name == "Analytics/New analyst" for each in company.objects)
 
 
 def test_the_sandbox_s_cloud_shows_what_a_list_can_say():

@@ -1,0 +1,121 @@
+"""`latchkey flows show`: what each target of a flow is as a query, and what it selects now."""
+
+import pytest
+
+from bot.usecases.reach import unmatched
+from engine.aql.parser import parse
+from engine.targets import Bundle, ByBundle, ByScope, Picked, Scope, Selector, Space
+from storage import sync
+from tests.support.nursery import latchkey
+from tests.support.stored import PG, TABLES, WIKI, Stored, reading, table, writing
+
+SHOP = Scope("Shop", parse('resource_path starts_with "shop."'))
+KIT = Bundle("Kit", (ByScope("Shop"), Selector(WIKI, names=frozenset({"handbook"}))))
+MINE = Space("Mine", ("Shop",))
+ALL = 'not resource_path = "none"'
+
+
+def keep(stored, *revisions, objects=(SHOP, KIT, MINE)) -> None:
+    def change(tx, _) -> None:
+        sync.objects(tx, objects, stored.now)
+        sync.flows(tx, [(revision, True) for revision in revisions], stored.now)
+
+    stored.write(change)
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Return how to run a command on a company whose flows have targets of every kind."""
+    url = f"sqlite:///{tmp_path}/latchkey.db"
+    stored = Stored.founded(url)
+    many = [table(f"many.t{n:02}", "use") for n in range(12)]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, [*TABLES, *many], stored.now))
+    picked = Picked(parse('resource_type = "tabel"'))
+    targets = (
+        Selector(PG, permissions=frozenset({"use"})), ByBundle("Kit"), ByScope("Gone"), picked,
+        Picked(parse(ALL)),
+    )  # fmt: skip
+    in_space = reading(name="Mine/Ours", space="Mine", targets=(Selector(PG),))
+    keep(stored, reading(targets=targets), in_space)
+    stored.close()
+    return lambda *arguments: latchkey(
+        "flows", "show", *arguments, cwd=tmp_path, LATCHKEY_DATABASE_URL=url
+    )
+
+
+def test_each_target_is_said_as_aql_with_what_it_selects(house):
+    done = house("READING")
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Reading, a flow"
+    assert lines[1] == 'integration = "pg" and permission_name = "use"'
+    assert lines[2:12] == [f"  use on many.t{n:02}" for n in range(10)]
+    assert lines[12] == "  12 entitlements, 2 more."
+    assert lines[13:16] == [
+        "the bundle “Kit”",
+        (
+            'resource_path starts_with "shop." or integration = "wiki" and '
+            '(resource_name = "handbook" or resource_path = "handbook")'
+        ),
+        "  read on shop.customers",
+    ]
+    assert "  edit on handbook" in lines
+    assert lines[21:24] == [
+        "the scope “Gone”",
+        "  0 entitlements.",
+        "  What it names is not there: it selects nothing.",
+    ]
+    assert lines[24:28] == [
+        'resource_type = "tabel"',
+        "  0 entitlements.",
+        '  Nothing has resource_type "tabel". Did you mean "table"?',
+        "  It selects nothing.",
+    ]
+    assert lines[28] == ALL
+    assert lines[-1] == "  It selects everything."
+
+
+def test_a_flow_of_a_space_shows_what_of_it_its_space_has(house):
+    done = house("mine/ours")
+
+    assert 'Of what it selects, its space has: resource_path starts_with "shop."' in done.stdout
+    assert "  4 entitlements." in done.stdout
+    assert "many" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "users"),
+    [
+        ("kit", "Kit, a bundle", "Used by the flow “Reading”."),
+        ("shop", "Shop, a scope", "Used by the bundle “Kit”, the space “Mine”."),
+        ("mine", "Mine, a space", "Used by the flow “Mine/Ours”."),
+    ],
+)
+def test_what_flows_share_is_shown_with_who_uses_it(house, name, said, users):
+    lines = house(name).stdout.splitlines()
+
+    assert (lines[0], lines[-1]) == (said, users)
+
+
+def test_a_name_that_nothing_has_is_said_with_the_nearest(house):
+    done = house("Readin")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Nothing is called “Readin”. Did you mean “Reading”?\n"
+
+
+def test_doctor_names_targets_that_select_nothing_or_everything(stored):
+    targets = (
+        Picked(parse('resource_path = "x"')), Picked(parse(ALL)), ByBundle("Gone"), ByScope("Shop"),
+    )  # fmt: skip
+    keep(stored, reading(targets=targets), writing(targets=(Selector(PG),)))
+
+    with stored.database.read() as session:
+        found = unmatched(session, stored.company())
+
+    assert found == [
+        '“Reading”: resource_path = "x" selects nothing',
+        f"“Reading”: {ALL} selects everything",
+        "“Reading”: the bundle “Gone” selects nothing",
+    ]
