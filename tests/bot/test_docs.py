@@ -9,6 +9,7 @@ from manifests import load
 from manifests.flows import FlowDocument
 from manifests.kinds import KINDS
 from manifests.marked_yaml import read
+from manifests.objects import BundleDocument, ScopeDocument, SpaceDocument
 from manifests.on_call import ScheduleDocument
 from manifests.parts import Vocabulary
 from tests import printed
@@ -41,6 +42,7 @@ def test_every_page_and_part_that_the_code_points_to_is_there():
 
 SANDBOX = printed.DOCS.parent / "manifests" / "sandbox"
 SHOWN = re.findall(r"```yaml\n(.*?)```", (printed.DOCS / "flows.md").read_text(), re.DOTALL)
+OBJECTS = {"scopes": ScopeDocument, "bundles": BundleDocument, "spaces": SpaceDocument}
 LEAST = {"name": "Read", "requestors": {"group": "DBA"}, "targets": [{"integration": "orders-db"}]}
 
 
@@ -58,15 +60,18 @@ def test_every_flow_that_is_shown_is_one(tmp_path, house, text):
     assert not faults
     for schedule in document.data.pop("schedules", ()):
         assert ScheduleDocument.model_validate(schedule, context=house)
+    for key, model in OBJECTS.items():
+        for object_ in document.data.pop(key, ()):
+            assert model.model_validate(object_, context=house)
     assert FlowDocument.model_validate(LEAST | document.data, context=house).revision()
 
 
 def test_every_key_of_a_flow_is_shown():
     """Keys that can say nothing yet but what is so anyway are not."""
     keys = {key for text in SHOWN for key in re.findall(r"^(\w+):", text, re.MULTILINE)}
-    fixed = {"require_mfa", "break_glass", "space", "notify"}
+    fixed = {"require_mfa", "break_glass", "notify"}
 
-    assert keys - {"schedules"} == FlowDocument.model_fields.keys() - fixed
+    assert keys - {"schedules", *OBJECTS} == FlowDocument.model_fields.keys() - fixed
 
 
 def test_every_query_that_is_shown_is_one():
