@@ -8,6 +8,7 @@ import pytest
 from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import EMPTY, GONE, Changed, Filled, Promise, Submitted
+from bot.views import ids
 from bot.views.cards import request_card
 from bot.views.request_modal import request_modal, resource_options
 from engine.aql.parser import parse
@@ -18,6 +19,8 @@ from engine.targets import Bundle, ByBundle, ByScope, Scope, Selector, Space
 from engine.window import Day, Window
 from storage import sync
 from tests.bot.test_form import alice, flows, services, who
+from tests.support.door import STOCK, modal, suggestion
+from tests.support.door import filled as form_filled
 from tests.support.scenes import read
 from tests.support.stored import (
     DAN,
@@ -259,3 +262,27 @@ def test_bundles_come_first_in_the_answer_to_a_search():
     assert [o["value"] for o in plain["options"]][:2] == ["bundle/7", "1"]
     assert len(plain["options"]) == 100
     assert [g["label"]["text"] for g in grouped["option_groups"]] == ["Bundles", "Shop"]
+
+
+def test_in_slack_it_is_searched_chosen_sent_and_decided_as_one_thing(door):
+    """The whole way, as Slack sends it; the sandbox's company has the bundle."""
+    maya, amara = "maya", "amara"
+    found = door.deliver(suggestion(maya, "warehouse incident")).payload
+    (option,) = found["options"]
+    assert (option["text"]["text"], option["value"][:7]) == ("Warehouse incident", "bundle/")
+
+    said = door.command(maya, "request Warehouse Incident for 30 min: INC-7")
+    view = said.views[0]
+    assert f"read on {STOCK}" in said.said
+    answer = door.submit(maya, view, form_filled(view))
+    assert answer.errors == []
+    (request,) = (r for r in door.requests() if r.requestor == maya)
+    assert (request.bundle, request.state) == ("Warehouse incident", State.PENDING)
+    assert request.justification == "INC-7"
+
+    again = door.submit(maya, view, form_filled(view))
+    assert "asks for the same already" in again.said
+
+    door.submit(amara, modal(ids.APPROVE_MODAL, str(request.id)))
+    door.work()
+    assert door.request(request.id).state is State.ACTIVE
