@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, Text, cast, literal, or_, select
 from sqlmodel import col
 
-from engine.aql.query import Or, Query
+from engine.aql.query import Query
 from engine.crowd import Bits, bits
 from engine.flow import AccessFlow, FlowId
 from engine.inventory import ResourceStatus
@@ -43,31 +43,19 @@ def offered(
 
     What several flows offer alike is asked for once.
     """
-    known: dict[Query, Bits] = {}
+    known: dict[Query | None, Bits] = {None: 0}
     by_flow: dict[FlowId, Bits] = {}
     these = [flow for flow in flows if flow.open]
     for done, flow in enumerate(these):
         progress(done, len(these))
-        of = 0
-        for part in _parts(flow.revision.offers):
-            if part not in known:
-                known[part] = _selected(session, aql.selected(part, session.dialect))
-            of |= known[part]
-        by_flow[flow.id] = of
+        offers = flow.revision.offers
+        if offers and offers not in known:
+            known[offers] = _selected(session, aql.selected(offers, session.dialect))
+        by_flow[flow.id] = known[offers]
     progress(len(these), len(these))
     risky = or_(col(EntitlementRow.risk) >= HIGH, col(ResourceRow.risk) >= HIGH)
     high = _selected(session, risky)
     return Offered(by_flow, high, _selected(session, aql.selected(prod, session.dialect)))
-
-
-def _parts(query: Query | None) -> tuple[Query, ...]:
-    match query:
-        case None:
-            return ()
-        case Or():
-            return query.parts
-        case _:
-            return (query,)
 
 
 def _selected(session: Read, that: ColumnElement[bool]) -> Bits:

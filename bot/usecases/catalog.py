@@ -1,7 +1,7 @@
 """What there is to have: what a query selects, as far as the one who asks may know of it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.runtime.services import Services
 from bot.usecases.console import Desk
@@ -12,7 +12,8 @@ from engine.aql.errors import BadQueryError
 from engine.aql.parser import parse
 from engine.aql.query import Query, all_of
 from engine.directory import Person
-from engine.inventory import Entitlement, EntitlementId
+from engine.eligibility import Question, may_know
+from engine.inventory import EntitlementId
 from engine.outcome import Code, Refusal
 from storage import inventory
 from storage.company import Company
@@ -39,9 +40,10 @@ START = Place()
 def browse(
     services: Services, person: Person, text: str, place: Place = START
 ) -> Catalog | Refusal:
-    """Return a page of what the query selects, of what this person may request.
+    """Return a page of what the query selects, of what this person may know of.
 
-    Administrators see everything. An empty query selects all.
+    That is what they may request, and what listed flows offer. Administrators see everything. An
+    empty query selects all.
     """
 
     def find(session: Read, company: Company, now: Person) -> Catalog | Refusal:
@@ -51,23 +53,22 @@ def browse(
         if now.id in company.admins:
             return _page(session, text, query, place)
         moment = services.clock.now()
-        flows = company.policy.usable(now, now, moment)
-        if not flows:
+        if not now.may_ask:
             return NOTHING_REQUESTABLE
-        within = {offers for flow in flows if (offers := flow.revision.offers)}
+        here = company.directory.at(moment)
+        known = [flow for flow in company.flows.values() if may_know(flow, now, here)]
+        within = {offers for flow in known if (offers := flow.revision.offers)}
         there = _THERE if query is None else all_of(_THERE, query)
-
-        def may_know(entitlement: Entitlement) -> bool:
-            return bool(company.policy.offering(now, now, entitlement, moment))
-
         found = _page(session, text, there, place, within)
-        known = [e for e in found.entitlements if may_know(e)]
-        return Catalog(
-            query=text,
-            entitlements=known,
-            total=found.total,
-            first=found.first,
-            next=found.next,
+        said = {
+            one.id: [v for v in company.policy.verdicts(of) if may_know(v.flow, now, here)]
+            for one in found.entitlements
+            for of in (Question(now, now, here, one),)
+        }
+        return replace(
+            found,
+            entitlements=[one for one in found.entitlements if said[one.id]],
+            closed={id_ for id_ in said if not any(v.sometime for v in said[id_])},
             everything=False,
         )
 

@@ -22,7 +22,7 @@ def catalog_modal(page: Catalog) -> View:
     blocks = [_query(page.query), section(_counted(page))]
     if page.hints:
         blocks.append(section(rows(page.hints, lambda h: f"💡 {cut(prose(h), 300)}", limit=1500)))
-    blocks += [section(_line(one)) for one in page.entitlements]
+    blocks += [section(_line(one, closed=one.id in page.closed)) for one in page.entitlements]
     blocks += actions(_turning(page))
     blocks.append(context("AQL finds by names, paths, types, tags, risk and permissions."))
     return modal(
@@ -49,7 +49,7 @@ def _query(text: str) -> Block:
 
 
 def _counted(page: Catalog) -> str:
-    of = "in all systems" if page.everything else "that you may request"
+    of = "in all systems" if page.everything else "that you may know of"
     if not page.total:
         return f"Nothing {of} fits."
     last = page.first + len(page.entitlements) - 1
@@ -57,7 +57,7 @@ def _counted(page: Catalog) -> str:
     return f"*{page.first:,}–{last:,}* of {found} {of}:" if last >= page.first else f"{found} {of}:"
 
 
-def _line(one: Entitlement) -> str:
+def _line(one: Entitlement, *, closed: bool) -> str:
     about = [
         cut(escape(one.resource.type), 80),
         cut(escape(one.integration.name), 80),
@@ -65,6 +65,8 @@ def _line(one: Entitlement) -> str:
     ]
     if one.resource.status is not ResourceStatus.ACTIVE:
         about.append(f"*{one.resource.status}*")
+    if closed:
+        about.append("🚫 not for you: `/access why` says why")
     named = f"{code(one.permission.name, 80)} on {code(one.resource.path, 300)}"
     return f"{named}\n{' · '.join(about)}"
 

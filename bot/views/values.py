@@ -1,6 +1,6 @@
 """What views are drawn from, where it is more than one core value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,7 +95,8 @@ class Catalog:
     """A page of what a query selects. `first` is the number of its first line, from 1.
 
     `next` is the last one shown, where there are more; `everything`: of all that there is, not of
-    what may be requested. `hints` say which words of the query nothing has.
+    what whoever looks may know of. What is `closed` they cannot request. `hints` say which words of
+    the query nothing has.
     """
 
     query: str
@@ -105,6 +106,7 @@ class Catalog:
     next: EntitlementId | None
     everything: bool
     hints: Sequence[str] = ()
+    closed: Collection[EntitlementId] = ()
 
 
 Named = tuple[ResourceId, str]  # a resource, and its path

@@ -1,12 +1,14 @@
 """`/access catalog`: what there is, page by page, as far as the one who looks may know of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.usecases.catalog import PAGE
 from bot.views import ids
 from engine.port import Discovered
 from storage import sync
-from tests.support.door import CUSTOMERS, STOCK, SYSTEM, click_in, filled, judged
+from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, SYSTEM, click_in, filled, judged
 
 SALARIES = "ledger/payroll/salaries"
 
@@ -39,13 +41,33 @@ def catalog(door, who, text=""):
     return answer.views[0]
 
 
-def test_people_see_what_they_may_request_and_nothing_else(door):
+def test_what_listed_flows_offer_to_others_is_marked_and_what_is_not_listed_is_not_there(door):
+    def marked(view) -> list[str]:
+        lines = [b["text"]["text"] for b in view["blocks"] if b["type"] == "section"]
+        return [line.partition("\n")[0] for line in lines if "not for you" in line]
+
+    assert marked(catalog(door, "kofi", f'resource_path = "{PAYMENTS}"')) == [
+        f"`read` on `{PAYMENTS}`"
+    ]
+    assert marked(catalog(door, "marta", f'resource_path = "{PAYMENTS}"')) == []
+
+    flows = [
+        (replace(f.revision, listed=f.name != "Read payments"), f.active)
+        for f in door.services.company().flows.values()
+    ]
+    door.services.write(lambda tx, _: sync.flows(tx, flows, door.clock.now()), alone=True)
+
+    assert listed(catalog(door, "kofi", f'resource_path = "{PAYMENTS}"')) == []
+    assert listed(catalog(door, "marta", f'resource_path = "{PAYMENTS}"')) == [f"read {PAYMENTS}"]
+
+
+def test_people_see_what_they_may_know_of_and_nothing_else(door):
     view = catalog(door, "marta")
 
     assert f"read {CUSTOMERS}" in listed(view)
     assert f"read {STOCK}" in listed(view)
     assert not [name for name in listed(view) if SALARIES in name]
-    assert "that you may request" in str(view["blocks"])
+    assert "that you may know of" in str(view["blocks"])
 
 
 def test_what_somebody_may_not_know_of_reads_as_what_is_not_there(door):
@@ -54,7 +76,7 @@ def test_what_somebody_may_not_know_of_reads_as_what_is_not_there(door):
     not_there = door.command("marta", 'catalog resource_path = "ledger/payroll/nothing"').said
 
     assert there.replace(SALARIES, "X") == not_there.replace("ledger/payroll/nothing", "X")
-    assert "Nothing that you may request fits." in there
+    assert "Nothing that you may know of fits." in there
     assert "Did you mean" not in door.command("marta", 'catalog resource_type = "tabel"').said
 
 
@@ -75,7 +97,7 @@ def test_a_query_finds_what_it_says(door):
 
 def test_another_query_is_asked_for_in_the_catalogue(door):
     view = catalog(door, "marta", 'resource_name = "stock"')
-    assert listed(view) == [f"read {STOCK}"]
+    assert listed(view) == [f"read {STOCK}", f"read-write {STOCK}"]
 
     answer = search(door, "marta", view, f'resource_path = "{CUSTOMERS}"')
 

@@ -134,12 +134,13 @@ def test_what_is_wrong_stands_at_its_field_and_goes_when_it_is_mended(window):
     expect(page.locator(COMPOSER)).to_be_focused()
 
 
-def test_a_search_says_when_there_is_nothing(window):
+def test_a_search_that_finds_nothing_offers_to_tell_the_administrators(window):
     page = window("marta")
     form(page)
     menu = page.get_by_role("combobox", name="What do you need access to?")
     menu.fill("nothing is called this")
-    expect(page.get_by_role("listbox").get_by_text("No results")).to_be_visible()
+    wish = page.get_by_role("listbox").get_by_text("Tell the administrators that you want")
+    expect(wish).to_be_visible()
     menu.fill("payments")
     expect(page.get_by_role("option").first).to_contain_text("ledger/accounts/payments")
 
