@@ -128,7 +128,7 @@ TARGETS = [
 ]
 
 
-@pytest.mark.parametrize(("written", "expected"), TARGETS, ids=str)
+@pytest.mark.parametrize(("written", "expected"), TARGETS, ids=[str(w) for w, _ in TARGETS])
 def test_a_target_is_read_and_written_back(company, written, expected):
     loaded = company([written])
     (found,) = loaded.flows[0].revision.targets
