@@ -1510,7 +1510,7 @@ def test_the_sandbox_s_company_loads():
         "Read salaries",
         "Archive for the auditors",
     ]
-    assert len(company.flows) == 30
+    assert len(company.flows) >= 30
     here = company.directory.at(datetime(2026, 12, 1, 12, tzinfo=UTC))
     for found in company.flows:
         assert select(found.revision.requestors, here)

@@ -32,6 +32,7 @@ from storage.company import Companies
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.tables import IntegrationRow, MessageRow
+from tests.support.companies import plain
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.stored import account
 from tests.support.waiting import wait_until
@@ -106,9 +107,7 @@ def url(request, tmp_path):
 
 
 def folder(tmp_path, name):
-    made = tmp_path / name
-    shutil.copytree(COMPANY, made)
-    return made
+    return plain(tmp_path / name)
 
 
 @pytest.fixture

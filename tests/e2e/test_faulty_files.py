@@ -21,6 +21,7 @@ from bot.sandbox.house import COMPANY, Bot
 from engine.request import State
 from storage import servers
 from tests.support import web
+from tests.support.companies import plain
 from tests.support.postgres import drop_database, fresh_database
 from tests.support.story import STOCK, ready, story
 
@@ -56,7 +57,7 @@ class Place:
         """
         number = next(self._numbers)
         version = self.folder.with_name(f"v{number}")
-        shutil.copytree(COMPANY, version)
+        plain(version)
         file = version / "integrations.yaml"
         text = file.read_text().replace("env:LATCHKEY_SANDBOX_PG", secret or f"file:{self.dsn}")
         file.write_text(f"{text}# {number}\n")
@@ -64,7 +65,7 @@ class Place:
         self.folder.mkdir(exist_ok=True)
         (self.folder / "..new").symlink_to(version)
         os.replace(self.folder / "..new", self.folder / "..data")  # noqa: PTH105  (as it does)
-        for each in COMPANY.iterdir():
+        for each in version.iterdir():
             link = self.folder / each.name
             if not link.is_symlink():
                 link.symlink_to(f"..data/{each.name}")

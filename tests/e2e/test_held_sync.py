@@ -1,12 +1,10 @@
 """People.yaml loses half a department by mistake: nothing is taken away until an admin says so."""
 
-import shutil
-
 import pytest
 
-from bot.sandbox.house import COMPANY
 from engine.request import State
 from tests.support import web
+from tests.support.companies import plain
 from tests.support.story import STOCK, story
 
 WHO = ("kofi", "lucia", "emeka", "hana", "ben", "anil", "mei")
@@ -14,8 +12,7 @@ WHO = ("kofi", "lucia", "emeka", "hana", "ben", "anil", "mei")
 
 @pytest.fixture
 def told(cluster, tmp_path):
-    company = tmp_path / "company"
-    shutil.copytree(COMPANY, company)
+    company = plain(tmp_path / "company")
     with story(cluster, company=company) as told:
         yield told
         told.clear()

@@ -1,19 +1,17 @@
 """A new system of record gives everybody a new id: access goes on, one command carries it over."""
 
 import re
-import shutil
 
 import pytest
 
-from bot.sandbox.house import COMPANY
 from engine.request import State
+from tests.support.companies import plain
 from tests.support.story import CUSTOMERS, STOCK, story
 
 
 @pytest.fixture
 def told(cluster, tmp_path):
-    company = tmp_path / "company"
-    shutil.copytree(COMPANY, company)
+    company = plain(tmp_path / "company")
     with story(cluster, company=company) as told:
         yield told
         told.clear()
