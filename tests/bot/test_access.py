@@ -98,7 +98,7 @@ def test_home_is_closed_to_who_is_no_one(told):
 
 
 def test_somebody_whom_no_flow_knows_is_told_so(told):
-    assert "nothing that you can request" in told.person("robin").command("/access", "request").text
+    assert "nothing that you can request" in told.person("rowan").command("/access", "request").text
 
 
 def test_an_address_that_differs_by_case_is_the_same_person(told):
