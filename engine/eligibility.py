@@ -98,7 +98,7 @@ def bars(flow: AccessFlow, asked: Question) -> Iterator[Bar]:
         yield Bar.CLOSED
     yield from _of_people(flow.revision, asked.requestor, asked.grantee, asked.directory)
     entitlement, window = asked.entitlement, flow.revision.when
-    if entitlement and not (entitlement.available and flow.revision.selects(entitlement)):
+    if entitlement and not _offers(flow, entitlement):
         yield Bar.OFFER
     if asked.now and window and not is_open(window, asked.now):
         yield Bar.TIME
@@ -221,7 +221,11 @@ def usable(
 
 def offering(flows: Sequence[AccessFlow], entitlement: Entitlement) -> list[AccessFlow]:
     """Return those of the flows that offer the entitlement, in the order given."""
-    return [f for f in flows if f.revision.selects(entitlement)] if entitlement.available else []
+    return [flow for flow in flows if _offers(flow, entitlement)]
+
+
+def _offers(flow: AccessFlow, entitlement: Entitlement) -> bool:
+    return entitlement.available and flow.revision.selects(entitlement)
 
 
 def allowing(flows: Sequence[AccessFlow], duration: timedelta | None) -> list[AccessFlow]:
@@ -266,13 +270,13 @@ def check(
 
     `carried` is what the grantee has, or waits for, where the draft adds a policy.
     """
-    flow, revision = draft.flow, draft.flow.revision
+    flow = draft.flow
     refusal = why_not(flow, draft.requestor, draft.grantee, directory.at(now))
     if refusal := refusal or not_now(flow, now):
         return refusal
     if not draft.entitlements:
         return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")
-    if draft.bundle and not revision.has(key_of(draft.bundle)):
+    if draft.bundle and not flow.revision.has(key_of(draft.bundle)):
         not_offered = f"“{flow.name}” does not offer the bundle “{draft.bundle}”."
         return Refusal(Code.NOT_ELIGIBLE, not_offered, about="entitlement")
     if refusal := too_many(len(draft.entitlements), draft.bundle):
@@ -281,7 +285,7 @@ def check(
         if not entitlement.available:
             gone = f"{entitlement.resource.path} no longer exists. Choose something else."
             return Refusal(Code.RESOURCE_GONE, gone, about="entitlement")
-        if not revision.selects(entitlement):
+        if not _offers(flow, entitlement):
             not_offered = f"“{flow.name}” does not offer {entitlement}."
             return Refusal(Code.NOT_ELIGIBLE, not_offered, about="entitlement")
     return (

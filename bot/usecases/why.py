@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
+from functools import cached_property
 
 from bot.runtime.services import Services
 from bot.usecases.console import Desk
@@ -12,7 +13,7 @@ from bot.usecases.request import NOTHING_REQUESTABLE
 from bot.views.values import Named, Why
 from engine import eligibility, explanation
 from engine.aql.errors import nearest
-from engine.directory import Person
+from engine.directory import Directory, Person
 from engine.eligibility import Question
 from engine.explanation import Explanation
 from engine.flow import AccessFlow
@@ -102,8 +103,10 @@ def _not_asked(text: str) -> Refusal | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Asking:
+    """Who asks for whom, and what whoever reads the answer may know."""
+
     session: Read
     companies: Companies
     company: Company
@@ -118,6 +121,10 @@ class _Asking:
         knows_all = person.id in company.admins
         now = services.clock.now()
         return cls(session, services.companies, company, person, person, now, knows_all)
+
+    @cached_property
+    def here(self) -> Directory:
+        return self.company.directory.at(self.now)
 
     def barred(self) -> Refusal | None:
         """Return why whoever asks may know of nothing."""
@@ -164,18 +171,16 @@ class _Asking:
 
     def _answer(self, entitlement: Entitlement) -> Explanation | None:
         """Return what is to be said of it; None: they may not know that there is such a thing."""
-        here = self.company.directory.at(self.now)
-        asked = Question(self.requestor, self.grantee, here, entitlement, self.now)
+        asked = Question(self.requestor, self.grantee, self.here, entitlement, self.now)
         found = [v for v in self.company.policy.verdicts(asked) if self._knows(v.flow)]
         if not found and not self.knows_all:
             return None
         return explanation.explain(asked, found, you=self.you)
 
     def _knows(self, flow: AccessFlow) -> bool:
-        here = self.company.directory.at(self.now)
         if self.knows_all:
             return not flow.deleted
-        return eligibility.may_know(flow, self.requestor, here)
+        return eligibility.may_know(flow, self.requestor, self.here)
 
     def _found(self, words: str) -> list[FoundResource]:
         if not words:
