@@ -26,6 +26,7 @@ from engine.window import opening_in_words
 __all__ = ["Explanation", "Tested", "Told", "each_condition", "explain", "joined", "people_of"]
 
 MOST_NAMED = 5  # values, groups, people, in one sentence
+MOST_TOLD = 10  # flows, of one entitlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Told:
 class Explanation:
     """Whether somebody can have something: now, or at some time.
 
-    `told` is what bears on it: of those who can, the flows under which they can; else all that
-    offer it. `why` is the reason where no flow has one.
+    `told` is what bears on it, the first ten and how many `more`: of those who can, the flows under
+    which they can; else all that offer it. `why` is the reason where no flow has one.
     """
 
     entitlement: Entitlement
@@ -60,6 +61,7 @@ class Explanation:
     said: str
     told: tuple[Told, ...]
     why: str = ""
+    more: int = 0
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -67,6 +69,8 @@ class Explanation:
         reasons = [self.why] if self.why else [each.sentence for each in self.told]
         if len(reasons) == 1:
             return (f"{self.said}: {reasons[0]}.",)
+        if self.more:
+            reasons.append(f"likewise {self.more} more access flows")
         return (f"{self.said}:", *(f"{reason}." for reason in reasons))
 
 
@@ -80,12 +84,16 @@ def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Expla
         raise ValueError("an explanation is of something that can be had")
     words, may = _Words(asked, you), any(verdict.sometime for verdict in verdicts)
     bearing = [verdict for verdict in verdicts if verdict.sometime is may]
-    told = tuple(Told(v.flow, may, words.of(v), words.conditions(v.flow.revision)) for v in bearing)
+    told = tuple(
+        Told(v.flow, may, words.of(v), words.conditions(v.flow.revision))
+        for v in bearing[:MOST_TOLD]
+    )
     themselves = asked.requestor.id == asked.grantee.id
     verb, whom = ("have", "") if themselves else ("request", f" for {asked.grantee.name}")
     who = "You" if you else asked.requestor.name
     said = f"{who} {'can' if may else 'cannot'} {verb} {entitlement}{whom}"
-    return Explanation(entitlement, may, said, told, "" if told else _no_flow(entitlement, you=you))
+    why = "" if told else _no_flow(entitlement, you=you)
+    return Explanation(entitlement, may, said, told, why, max(0, len(bearing) - MOST_TOLD))
 
 
 def _no_flow(entitlement: Entitlement, *, you: bool) -> str:

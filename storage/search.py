@@ -1,9 +1,10 @@
 """Searches the inventory for what some flows offer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
+from typing import Any
 
 from sqlalchemy import bindparam, literal, select
 from sqlmodel import col
@@ -23,6 +24,18 @@ _ON = (
     .where(col(ResourceRow.id) == bindparam("resource"))
     .order_by(col(EntitlementRow.risk), col(EntitlementRow.permission))
 )
+
+_FOUND = (
+    select(
+        col(ResourceRow.id), col(ResourceRow.path), col(ResourceRow.type), col(IntegrationRow.name)
+    )
+    .join(IntegrationRow, col(IntegrationRow.id) == col(ResourceRow.integration_id))
+    .order_by(col(ResourceRow.path_key), col(ResourceRow.id))
+)
+_CALLED = [
+    _FOUND.where(column == bindparam("called")).limit(bindparam("limit"))
+    for column in (col(ResourceRow.path_key), col(ResourceRow.name_key))
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +74,21 @@ def anywhere(session: Read, words: str, limit: int = 100) -> list[FoundResource]
     It looks at all there is: for those who may know of everything, and are few.
     """
     sought = list(dict.fromkeys(words.casefold().split()))[:MOST_WORDS]
-    query = (
-        select(
-            col(ResourceRow.id),
-            col(ResourceRow.path),
-            col(ResourceRow.type),
-            col(IntegrationRow.name),
-        )
-        .join(IntegrationRow, col(IntegrationRow.id) == col(ResourceRow.integration_id))
-        .where(*(position(col(ResourceRow.path_key), literal(word)) > 0 for word in sought))
-        .order_by(col(ResourceRow.path_key), col(ResourceRow.id))
-        .limit(limit)
-    )
-    return [
-        FoundResource(ResourceId(id_ or 0), path, type_, system)
-        for id_, path, type_, system in session.execute(query)
-    ]
+    words_in = (position(col(ResourceRow.path_key), literal(word)) > 0 for word in sought)
+    return _found(session.execute(_FOUND.where(*words_in).limit(limit)))
+
+
+def called(session: Read, name: str, limit: int = 20) -> list[FoundResource]:
+    """Return resources that have just this path or, where none has, this name; of all systems.
+
+    Case does not count.
+    """
+    given = {"called": name.casefold(), "limit": limit}
+    return next(filter(None, (_found(session.ask(each, given)) for each in _CALLED)), [])
+
+
+def _found(rows: Iterable[tuple[Any, ...]]) -> list[FoundResource]:
+    return [FoundResource(ResourceId(id_), *of) for id_, *of in rows]
 
 
 def entitlements_on(session: Read, resource: ResourceId) -> list[Entitlement]:

@@ -14,7 +14,7 @@ from bot.views.values import Named, Why
 from engine import eligibility, explanation
 from engine.aql.errors import nearest
 from engine.directory import Directory, Person
-from engine.eligibility import Question
+from engine.eligibility import Question, Verdict
 from engine.explanation import Explanation
 from engine.flow import AccessFlow
 from engine.inventory import Entitlement, ResourceId
@@ -133,12 +133,12 @@ class _Asking:
     def called(self, text: str) -> Why | Refusal:
         """Explain what is called so; of several things name them, of none what is near."""
         permission, on, rest = text.strip().partition(" on ")
-        found = self._found(rest.strip()) if on else []
+        found = self._called(rest.strip()) if on else []
         if not found:
             permission, rest = "", text.strip()
-            found = self._found(rest)
-        if len(exact := [f for f in found if _is_called(f, rest)]) == 1 or len(found) == 1:
-            return self.explained((exact or found)[0].resource, text, permission)
+            found = self._called(rest)
+        if len(found) == 1:
+            return self.explained(found[0].resource, text, permission)
         others = [(f.resource, f.path) for f in found[:OTHERS]]
         notes = [f"{_many(found)} are called so. Which one is it?"] if found else []
         near = [] if found else self._near(rest)
@@ -171,20 +171,33 @@ class _Asking:
 
     def _answer(self, entitlement: Entitlement) -> Explanation | None:
         """Return what is to be said of it; None: they may not know that there is such a thing."""
+        asked, found = self._verdicts(entitlement)
+        known = found or self.knows_all
+        return explanation.explain(asked, found, you=self.you) if known else None
+
+    def _verdicts(self, entitlement: Entitlement) -> tuple[Question, list[Verdict]]:
         asked = Question(self.requestor, self.grantee, self.here, entitlement, self.now)
-        found = [v for v in self.company.policy.verdicts(asked) if self._knows(v.flow)]
-        if not found and not self.knows_all:
-            return None
-        return explanation.explain(asked, found, you=self.you)
+        found = self.company.policy.verdicts(asked)
+        return asked, [verdict for verdict in found if self._knows(verdict.flow)]
 
     def _knows(self, flow: AccessFlow) -> bool:
         if self.knows_all:
             return not flow.deleted
         return eligibility.may_know(flow, self.requestor, self.here)
 
-    def _found(self, words: str) -> list[FoundResource]:
+    def _called(self, words: str) -> list[FoundResource]:
+        """Return what has the name, else what has it in its path, as far as it may be known."""
         if not words:
             return []
+        named = [f for f in search.called(self.session, words) if self._is_known(f)]
+        found = named or self._found(words)
+        return [f for f in found if f.path.casefold().endswith(f"/{words.casefold()}")] or found
+
+    def _is_known(self, found: FoundResource) -> bool:
+        offered = search.entitlements_on(self.session, found.resource)
+        return any(self.knows_all or self._verdicts(one)[1] for one in offered)
+
+    def _found(self, words: str) -> list[FoundResource]:
         flows = [flow for flow in self.company.flows.values() if self._knows(flow)]
         found = search.resources(self.session, self.companies.catalogues, flows, words)
         return found or (search.anywhere(self.session, words) if self.knows_all else [])
@@ -221,11 +234,6 @@ def _ways(flows: Sequence[AccessFlow], now: datetime) -> Iterator[tuple[str, lis
         approved = [flow for flow in some if flow.revision.approval is not None]
         yield opens or "at once", at_once
         yield ", ".join(filter(None, (opens, "with approval"))), approved
-
-
-def _is_called(found: FoundResource, words: str) -> bool:
-    path, name = found.path.casefold(), words.casefold()
-    return path == name or path.endswith(f"/{name}")
 
 
 def _many(found: Sequence[FoundResource]) -> str:

@@ -221,6 +221,16 @@ def test_several_flows_that_keep_somebody_out_are_a_line_each():
     )
 
 
+def test_of_many_flows_ten_are_told_and_the_rest_is_counted():
+    flows = [flow(n, name=f"Flow {n}") for n in range(1, 14)]
+
+    for who in (ANN, BEN):
+        lines = explained(flows, question(who))
+        assert len(lines) == 12
+        assert "Flow 10" in lines[10]
+        assert lines[11] == "likewise 3 more access flows."
+
+
 # --- conditions ----------------------------------------------------------------------------------
 
 KIM = person(

@@ -28,7 +28,7 @@ from engine.targets import (
 )
 from storage import facts, inventory, search, sync
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
-from tests.support.stored import PG, WIKI, reading, table
+from tests.support.stored import PG, TABLES, WIKI, reading, table
 
 NAMES = ["orders", "Orders", "ORDERS_1", "100%", "straße", "STRASSE", "Ärger", "İstanbul", "a\\b"]
 PERMISSIONS = ["read", "write", "own"]
@@ -262,3 +262,32 @@ def test_however_much_somebody_may_request_it_can_be_listed(stored):
     assert len(listed(Selector(PG), Selector(PG, names=names))) == 5
     assert len(listed(Selector(PG, names=names), Selector(PG))) == 5
     assert listed() == []
+
+
+# --- by name, whoever offers it ------------------------------------------------------------------
+
+
+def paths(found):
+    return [one.path for one in found]
+
+
+def test_things_are_found_by_their_path_else_by_their_name_whatever_their_case(stored):
+    same = table("archive.orders", source="old")
+    stored.write(lambda tx, _: sync.inventory(tx, PG, [*TABLES, same], stored.now))
+
+    with stored.database.read() as session:
+        assert paths(search.called(session, "SHOP.Orders")) == ["shop.orders"]
+        assert paths(search.called(session, "orders")) == ["archive.orders", "shop.orders"]
+        assert search.called(session, "order") == []
+        assert search.called(session, "") == []
+        assert paths(search.called(session, "orders", limit=1)) == ["archive.orders"]
+
+
+def test_everything_is_searched_for_also_what_is_gone_and_signs_are_ordinary(stored):
+    stored.write(lambda tx, _: sync.inventory(tx, PG, TABLES[1:], stored.now))
+
+    with stored.database.read() as session:
+        assert paths(search.anywhere(session, "SHOP orders")) == ["shop.orders"]
+        assert paths(search.anywhere(session, "book")) == ["handbook", "runbook"]
+        assert search.anywhere(session, "%") == []
+        assert paths(search.anywhere(session, "", limit=1)) == ["handbook"]
