@@ -2,7 +2,8 @@
 
 A click is the press of *Approve*, which opens a modal, from the link to its acknowledgement. The
 company is put straight into the store. What a start reads, and searches, are measured of the whole
-program in a process of its own, which Slack's requests are posted to.
+program in a process of its own, which Slack's requests are posted to. Who may request what, under
+flows of every kind, and queries in AQL have modules of their own: `eligible` and `queries`.
 """
 
 import http.client
@@ -55,6 +56,7 @@ from storage.tables import (
     ResourceRow,
 )
 from tests.benchmarks import company as large
+from tests.benchmarks import eligible, queries
 from tests.benchmarks.beside import Wire, about, quick_switching
 from tests.benchmarks.many import Slack
 from tests.benchmarks.report import Row, p99, said
@@ -81,6 +83,7 @@ class Now:
 
 
 def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
+    yield from eligible.rows()
     for kind in ("sqlite", "postgresql"):
         url = f"sqlite:///{folder}/large.db" if kind == "sqlite" else fresh_database(cluster)
         database = Database(url)
@@ -88,6 +91,7 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
         large.found(database)
         with database.write() as tx:
             sets.applied(tx, digest_of(COMPANY), NOW)  # so that the program leaves it as it is
+        yield from queries.rows(database, kind)
         database.close()
         yield from begun(url, folder, cluster, kind)
         with quick_switching(), running(url) as program:
