@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copy
+from shutil import copy, copytree
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -78,6 +78,7 @@ def company(folder: Path) -> Path:
     """Write a company of pairs: who asks, and the manager who approves."""
     folder.mkdir()
     copy(COMPANY / "integrations.yaml", folder)
+    copytree(COMPANY / "inventory", folder / "inventory")
     names = [f"{role}{n}" for n in range(PAIRS + 10) for role in ("asks", "decides")]
     people = [
         {

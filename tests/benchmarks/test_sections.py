@@ -33,7 +33,8 @@ SMALLEST = {
         (ends, {"ENDS": 20, "WRITERS": 3, "BEFORE": timedelta(seconds=0.2)}),
         (ends, {"SET_UP": timedelta(seconds=3)}),
     ],
-    "crowd": [(crowd, {"PAIRS": 1, "SECONDS": 1.0, "WARM_UP": 0.2})],
+    # Over thirty people: less are not a company that is ready.
+    "crowd": [(crowd, {"PAIRS": 6, "SECONDS": 1.0, "WARM_UP": 0.2})],
     "approvers": [(approvers, {"APPROVERS": 5, "OTHERS": 5})],
     "start": [(start, {"STARTS": 1})],
     "life": [(life, {"ROUNDS": 1, "LIVES": 1, "COMMITS": 1})],

@@ -320,7 +320,7 @@ def test_the_start_is_said_in_one_line(told):
     flows = sum(flow.active for flow in manifests.load(COMPANY).flows)
     line = (
         f"Latchkey {metadata.version('latchkey')} in Harbour & Pine. 39 people, {flows} flows, "
-        "2 integrations (Production PostgreSQL and The cloud)."
+        "2 integrations (The cloud and Production PostgreSQL)."
     )
     told.until(lambda: line in told.house.bot.told.splitlines(), line)
     assert latchkey("--version").stdout == f"latchkey {metadata.version('latchkey')}\n"
