@@ -15,6 +15,7 @@ from bot.usecases.offers import ACTIVE
 from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
+from engine.aql.predicate import predicate
 from engine.aql.query import all_of
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonId
@@ -368,7 +369,7 @@ def submit(
         if isinstance(requestor, Refusal):
             return requestor
         now = services.clock.now()
-        filling = _Filling(tx, company, requestor, filled, now)
+        filling = _Filling(tx, company, requestor, filled, now, resolved)
         draft = filling.draft()
         if isinstance(draft, Refusal):
             return draft
@@ -383,6 +384,7 @@ def submit(
             (apply.submit(tx, company, draft, key, now),)
         )
 
+    resolved = _resolved(services, person, filled)
     try:
         outcome = services.write(change)
     except STORED_ALREADY:  # the same request, or the same delivery
@@ -390,6 +392,24 @@ def submit(
     if isinstance(outcome, Submitted) and not outcome.existing:
         _note(outcome, person)
     return outcome
+
+
+def _resolved(
+    services: Services, person: Person, filled: Filled
+) -> tuple[EntitlementId, ...] | None:
+    """Return what is in the bundle: to look for it takes long, and who writes keeps others waiting.
+
+    What has gone since then, the submission tests once more. None: there is none, or too much.
+    """
+    if filled.bundle is None:
+        return None
+    with services.database.read() as session:
+        company = services.companies.current(session)
+        there = still(company, person)
+        if isinstance(there, Refusal):
+            return None
+        draft = _Filling(session, company, there, filled, services.clock.now()).draft()
+    return None if isinstance(draft, Refusal) else tuple(e.id for e in draft.entitlements)
 
 
 def _note(submitted: Submitted, person: Person) -> None:
@@ -419,6 +439,7 @@ class _Filling:
     person: Person
     filled: Filled
     now: datetime
+    resolved: tuple[EntitlementId, ...] | None = None  # the bundle, as it was read just before
 
     @property
     def grantee(self) -> Person | None:
@@ -483,6 +504,10 @@ class _Filling:
         """Return what the flow offers of the bundle at this moment."""
         query = flow.revision.bundled(key_of(bundle.name))
         there = None if query is None else all_of(ACTIVE, query)
+        if there and self.resolved is not None:
+            known = facts.entitlements(self.session, self.company, self.resolved)
+            still_in = predicate(there)
+            return [e for e in known.values() if e.available and still_in(e)] or EMPTY
         many = 0 if there is None else inventory.count(self.session, there)
         if refusal := eligibility.too_many(many, bundle.name):
             return refusal

@@ -168,6 +168,23 @@ def test_what_has_changed_since_the_form_promised_it_is_asked_back(services, sto
     assert isinstance(again, Submitted)
 
 
+def test_what_goes_at_the_last_moment_is_asked_back(services, stored, alice, kit, monkeypatch):
+    """What is in it is looked for before the transaction, which tests it once more."""
+    form = promised(services, alice, kit)
+    write = type(services).write
+
+    def gone_meanwhile(self, change):
+        stored.write(lambda tx, _: sync.inventory(tx, PG, [table("shop.orders")], stored.now))
+        return write(self, change)
+
+    monkeypatch.setattr(type(services), "write", gone_meanwhile)
+    outcome = usecase.submit(services, alice, form, "key")
+
+    assert isinstance(outcome, Changed)
+    assert "read on shop.orders" in outcome.form.preview.things
+    assert "read on shop.customers" not in outcome.form.preview.things
+
+
 @pytest.mark.parametrize(
     ("change", "refusal"),
     [
