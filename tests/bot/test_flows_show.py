@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.usecases.changes import Known, changes
 from bot.usecases.reach import unmatched
 from engine.aql.parser import parse
 from engine.targets import Bundle, ByBundle, ByScope, Picked, Scope, Selector, Space
@@ -118,4 +119,18 @@ def test_doctor_names_targets_that_select_nothing_or_everything(stored):
         '“Reading”: resource_path = "x" selects nothing',
         f"“Reading”: {ALL} selects everything",
         "“Reading”: the bundle “Gone” selects nothing",
+    ]
+
+
+def test_what_files_have_changed_of_objects_is_said_to_administrators(stored):
+    """As `latchkey apply` and the message to them say it."""
+    keep(stored, reading(), objects=(SHOP, KIT))
+    before = Known(stored.company(), ())
+
+    keep(stored, reading(), objects=(Scope("Shop", parse(ALL)), MINE))
+
+    assert changes(before, Known(stored.company(), ())) == [
+        "scopes: Shop changed",
+        "bundles: Kit gone",
+        "spaces: Mine new",
     ]
