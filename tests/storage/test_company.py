@@ -9,12 +9,14 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 from sqlmodel import col
 
+from engine.aql.parser import parse
 from engine.commands import Tick
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup
 from engine.on_call import Rotation, Schedule, Shift
 from engine.shared import Shared
+from engine.targets import Scope
 from engine.window import Day, Window
 from storage import batch, claims, succession, sync, unit_of_work
 from storage.company import BehindError, Companies
@@ -539,6 +541,8 @@ FACTS = sorted(Fact.__subclasses__(), key=lambda fact: fact.__tablename__)
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.__tablename__)
 def test_no_fact_is_written_without_the_number_of_its_change(stored, fact):
     """Whatever way it is written: through the ORM, by a statement, by a batch."""
+    scope = Scope("Orders", parse('resource_path = "shop.orders"'))
+    stored.write(lambda tx, _: sync.objects(tx, [scope], stored.now))
     keys = [column.name for column in fact.__table__.primary_key.columns]
     other = next(c.name for c in fact.__table__.columns if c.name not in {*keys, "epoch"})
     one = stored.rows(fact)[0]
