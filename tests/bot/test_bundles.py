@@ -5,6 +5,7 @@ from datetime import time
 
 import pytest
 
+from bot.sandbox.blocks import judge_blocks
 from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import EMPTY, GONE, Changed, Filled, Promise, Submitted
@@ -85,6 +86,13 @@ EVERYTHING = [
 ] + EDITS
 
 
+def card(services, stored, request, viewer):
+    with stored.database.read() as session:
+        company = stored.companies.current(session)
+        scene = look.scenes(session, services, company, [request.id])[request.id]
+    return request_card(replace(scene, viewer=viewer))
+
+
 @pytest.mark.parametrize("words", ["", "kit", "KIT incident"])
 def test_a_bundle_is_found_by_its_name_where_a_flow_has_it(services, stored, alice, kit, words):
     """Only as a target of its own: not what is in it, nor who may ask for nothing."""
@@ -144,10 +152,7 @@ def test_it_is_resolved_at_submission_and_stays_so(services, stored, alice, kit)
 def test_approvers_see_the_bundle_and_its_list(services, stored, alice, kit):
     (request,) = usecase.submit(services, alice, promised(services, alice, kit), "key").requests
 
-    with stored.database.read() as session:
-        company = stored.companies.current(session)
-        scene = look.scenes(session, services, company, [request.id])[request.id]
-    said = read(request_card(replace(scene, viewer=DAN)))
+    said = read(card(services, stored, request, DAN))
 
     assert "Incident kit" in said
     assert "6 entitlements" in said
@@ -220,6 +225,9 @@ def test_a_thousand_entitlements_are_the_most(services, stored, alice, kit, many
     else:
         assert isinstance(outcome, Submitted)
         assert len(outcome.requests[0].grants) == many
+        said = card(services, stored, outcome.requests[0], DAN)
+        assert "1,000 entitlements" in read(said)
+        assert not judge_blocks(said.blocks, "message")
 
 
 def test_of_a_space_s_flow_it_is_what_is_in_the_slice(services, stored, alice, kit):

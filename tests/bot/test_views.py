@@ -51,6 +51,7 @@ from engine.outcome import Card, Code, Refusal
 from engine.port import Outcome, Presence, Secret
 from engine.request import OPERATOR, SYSTEM, AccountId, Ask, Seat, Settled, State
 from engine.request import Approval as GivenApproval
+from engine.targets import ObjectId
 from tests.support.builders import (
     ABSENT,
     ANN,
@@ -1073,11 +1074,13 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             caveat=long,
             grantee=label,
             closed=long,
+            things=[label] * 1000,
         ),
     )
 
     assert_modal(request_modal(form))
     assert_modal(request_modal(replace(form, permissions=[], preview=None)))
+    assert_modal(request_modal(replace(form, resource=None, bundle=(ObjectId(2**31 - 1), label))))
 
 
 @at_length
@@ -1090,6 +1093,9 @@ def test_every_search_is_answered_within_slacks_limits(found: list[tuple[str, st
     assert not judge_options(people_options(people))
     assert not judge_options(resource_options(options))
     assert not judge_options(resource_options(options, systems))
+    bundles = [(ObjectId(n), name, kind) for n, (name, kind, _) in enumerate(found)]
+    assert not judge_options(resource_options(options, None, bundles))
+    assert not judge_options(resource_options(options, systems, bundles[:3]))
 
 
 @at_length

@@ -217,6 +217,7 @@ def _requests(
         ending=draw(st.sampled_from([None, State.EXPIRED, State.RETURNED, State.FAILED])),
         ended=Settled(draw(anybody), NOW, draw(said)[:300]) if draw(_EITHER) else None,
         offers_made=draw(st.sampled_from([0, 1, 2])),
+        bundle=draw(st.just("") | said)[:161],
     )
 
 
