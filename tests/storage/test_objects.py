@@ -34,7 +34,7 @@ from storage.codec import (
 )
 from storage.tables import ObjectRevisionRow, ObjectRow
 from tests.support.queries import queries, words
-from tests.support.stored import PG, READING, WIKI, WRITING, reading, table, writing
+from tests.support.stored import ALICE, PG, READING, WIKI, WRITING, reading, table, writing
 
 ORDERS = Scope("Orders", parse('resource_path = "shop.orders"'))
 CUSTOMERS = replace(ORDERS, where=parse('resource_path = "shop.customers"'))
@@ -61,8 +61,11 @@ def offered(stored, name=READING) -> list[str]:
     with stored.database.read() as session:
         found = [f.path for f in search.resources(session, catalogues, [flow], "")]
         things = [facts.to_entitlement(r) for r in session.execute(facts.entitlement_query())]
-    selects = flow.revision.selects
+    selects, company = flow.revision.selects, stored.company()
     assert {*found} == {t.resource.path for t in things if t.available and selects(t)}
+    alice = company.directory.people[ALICE]
+    asked = (company.policy.offering(alice, alice, t, stored.now) for t in things)
+    assert {*found} == {t.resource.path for t, of in zip(things, asked, strict=True) if of}
     return found
 
 
