@@ -24,6 +24,8 @@ def catalog_modal(page: Catalog) -> View:
         blocks.append(section(rows(page.hints, lambda h: f"💡 {cut(prose(h), 300)}", limit=1500)))
     blocks += [section(_line(one, closed=one.id in page.closed)) for one in page.entitlements]
     blocks += actions(_turning(page))
+    if page.closed:
+        blocks.append(context("🚫 What is not for you: `/access why` and its path say why."))
     blocks.append(context("AQL finds by names, paths, types, tags, risk and permissions."))
     return modal(
         "Catalogue",
@@ -66,7 +68,7 @@ def _line(one: Entitlement, *, closed: bool) -> str:
     if one.resource.status is not ResourceStatus.ACTIVE:
         about.append(f"*{one.resource.status}*")
     if closed:
-        about.append("🚫 not for you: `/access why` says why")
+        about.append("🚫 not for you")
     named = f"{code(one.permission.name, 80)} on {code(one.resource.path, 300)}"
     return f"{named}\n{' · '.join(about)}"
 
