@@ -8,16 +8,12 @@ from datetime import datetime
 from itertools import chain
 
 from engine import eligibility
-from engine.aql.query import And, Or, Query
-from engine.aql.query import Condition as Comparison
-from engine.aql.tokens import FIELDS, Compared, Field, Operator
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.directory import Directory, Person
 from engine.eligibility import Bar, Grantees, Question, Verdict
 from engine.flow import AccessFlow, FlowId
+from engine.indexed import Index, Key, keys_of_entitlement, keys_of_query
 from engine.inventory import Entitlement
-
-Key = tuple[str, ...]  # attribute and value of a person; or a field of AQL, its key, and a value
 
 
 class Policy:
@@ -27,7 +23,7 @@ class Policy:
         self._directory = directory
         self._flows: list[AccessFlow] = []
         self._numbers: dict[FlowId, int] = {}
-        self._by_requestor, self._by_target = _Index(), _Index()
+        self._by_requestor, self._by_target = Index(), Index()
         self._duties = _Duties(directory)
         self._take_in(flows)
 
@@ -48,12 +44,12 @@ class Policy:
             if number < len(self._flows):
                 before = self._flows[number].revision
                 self._by_requestor.drop(number, _keys_of_group(before.requestors))
-                self._by_target.drop(number, _keys_of_offer(before.offers))
+                self._by_target.drop(number, keys_of_query(before.offers))
                 self._flows[number] = flow
             else:
                 self._flows.append(flow)
             self._by_requestor.add(number, _keys_of_group(flow.revision.requestors))
-            self._by_target.add(number, _keys_of_offer(flow.revision.offers))
+            self._by_target.add(number, keys_of_query(flow.revision.offers))
 
     def grantees(self, requestor: Person, now: datetime) -> Grantees:
         """Return for whom this person may request something."""
@@ -85,7 +81,7 @@ class Policy:
         return [verdict for verdict in found if Bar.OFFER not in verdict.bars]
 
     def _offering(self, entitlement: Entitlement) -> int:
-        return self._by_target.find(_keys_of_entitlement(entitlement))
+        return self._by_target.find(keys_of_entitlement(entitlement))
 
     def _keys_of(self, requestor: Person, now: datetime) -> Iterator[Key]:
         yield from _keys_of_person(requestor)
@@ -119,43 +115,6 @@ class _Duties:
         return known.get(person.id, ())
 
 
-class _Index:
-    """Numbers by key. A set of numbers is an integer with these bits: quick to unite and to cut."""
-
-    def __init__(self) -> None:
-        self._of: dict[Key, int] = {}
-        self._any = 0
-
-    def copy(self) -> "_Index":
-        made = _Index()
-        made._of, made._any = dict(self._of), self._any
-        return made
-
-    def drop(self, number: int, keys: Iterable[Key] | None) -> None:
-        """Forget what was added under these keys."""
-        if keys is None:
-            self._any &= ~(1 << number)
-            return
-        for key in keys:
-            left = self._of.pop(key, 0) & ~(1 << number)
-            if left:
-                self._of[key] = left
-
-    def add(self, number: int, keys: Iterable[Key] | None) -> None:
-        """`keys` None: it may be meant by any."""
-        if keys is None:
-            self._any |= 1 << number
-            return
-        for key in keys:
-            self._of[key] = self._of.get(key, 0) | 1 << number
-
-    def find(self, keys: Iterable[Key]) -> int:
-        found = self._any
-        for key in keys:
-            found |= self._of.get(key, 0)
-        return found
-
-
 def _keys_of_group(group: ConditionGroup) -> Iterable[Key] | None:
     """Return keys of which whoever fulfils the group has one; None: they may have none."""
     each = [_keys_of_condition(condition) for condition in group.conditions]
@@ -181,59 +140,3 @@ def _keys_of_person(person: Person) -> Iterator[Key]:
     for attribute, values in person.attributes.items():
         for value in values:
             yield attribute, value.casefold()
-
-
-# By what a query is found, the rarest first: what many things share leaves out little.
-_RAREST = (
-    Field.RESOURCE,
-    Field.RESOURCE_PATH,
-    Field.RESOURCE_NAME,
-    Field.RESOURCE_TAG,
-    Field.RESOURCE_TYPE,
-    Field.INTEGRATION,
-)
-_RANKS = {field: rank for rank, field in enumerate(_RAREST)}
-_FOUND = {Operator.EQUALS, Operator.IN}
-
-
-def _keys_of_offer(query: Query | None) -> Collection[Key] | None:
-    """Return keys of which whatever the query selects has one; None: it may have none."""
-    if query is None:
-        return ()
-    found = _ranked(query)
-    return found and found[1]
-
-
-def _ranked(query: Query) -> tuple[int, Collection[Key]] | None:
-    """Return its keys, and how common the most common of them is; None: it may have none."""
-    match query:
-        case And():
-            return min(filter(None, map(_ranked, query.parts)), key=_rank, default=None)
-        case Or():
-            each = [*map(_ranked, query.parts)]
-            known = [found for found in each if found]
-            if len(known) < len(each):
-                return None
-            return max(map(_rank, known)), {*chain.from_iterable(keys for _, keys in known)}
-        case Comparison() if query.field in _RANKS and query.operator in _FOUND:
-            folded = FIELDS[query.field].compared is Compared.WITHOUT_CASE
-            values = (value.casefold() if folded else value for value in query.values)
-            return _RANKS[query.field], {(query.field, query.key, value) for value in values}
-        case _:
-            return None
-
-
-def _rank(found: tuple[int, object]) -> int:
-    return found[0]
-
-
-def _keys_of_entitlement(entitlement: Entitlement) -> Iterator[Key]:
-    resource = entitlement.resource
-    yield Field.INTEGRATION, "", entitlement.integration.id
-    yield Field.RESOURCE, "", str(resource.id)
-    yield Field.RESOURCE_TYPE, "", resource.type.casefold()
-    yield Field.RESOURCE_NAME, "", resource.name.casefold()
-    yield Field.RESOURCE_PATH, "", resource.path.casefold()
-    for key, values in resource.tags.items():
-        for value in values:
-            yield Field.RESOURCE_TAG, key, value.casefold()

@@ -19,6 +19,7 @@ from engine.aql.predicate import matches
 from engine.aql.query import And, Condition, Not, Or, Query
 from engine.aql.tokens import Field
 from engine.flow import AccessFlow
+from engine.indexed import Queries
 from engine.inventory import (
     Entitlement,
     EntitlementId,
@@ -32,6 +33,7 @@ from engine.inventory import (
 )
 from engine.targets import named_in, systems_of
 from storage.database import Database, Read
+from storage.entitlements import EntitlementLine, entitlement_query, to_entitlement
 from storage.sql import aql
 from storage.tables import EntitlementRow, IntegrationRow, PermissionRow, ResourceRow
 from storage.types import among, together
@@ -40,6 +42,7 @@ PAGE = 20_000  # resources that are read at once: SQLite steps over those before
 NAMES = 2000  # that are looked up at once
 TOGETHER = 500  # in one text
 FEW = 500  # resources that have changed, of which queries are asked once more
+SEVERAL = 20  # queries: for more it is quicker to go through all resources once
 BEHIND = 2.0  # seconds that a search may be, while what is new is prepared
 
 _APART = "\x1f"  # permissions
@@ -86,6 +89,20 @@ _SELECTED = (
 _SYSTEMS = select(
     col(IntegrationRow.id), col(IntegrationRow.name), col(IntegrationRow.epoch)
 ).where(col(IntegrationRow.listed))
+_OF_SYSTEM = (
+    entitlement_query()
+    .where(
+        col(ResourceRow.integration_id) == bindparam("system"),
+        col(ResourceRow.id) > bindparam("after"),
+        col(EntitlementRow.offered).is_(true()),
+    )
+    .order_by(col(ResourceRow.id))
+    .limit(bindparam("most"))
+)
+_OF_RESOURCES = entitlement_query().where(
+    among(col(ResourceRow.id), "ids"), col(EntitlementRow.offered).is_(true())
+)
+_RESOURCE = EntitlementLine._fields.index("resource")
 _THESE = _SYSTEMS.where(among(col(IntegrationRow.id), "systems"))
 # What all resources of a kind have alike: what is asked of these alone is answered in memory.
 _ALIKE = {
@@ -260,10 +277,7 @@ class Catalogue:
         rows = session.ask(_CALLED, {"system": self.system})
         called = {id_: (name_, since) for id_, name_, since in rows}
         same = (name, called) == (self.name, self._called) and len(changed) <= FEW
-        found = {
-            query: self._asked(session, query, of, [*gone])
-            for query, of in ([*self._found.items()] if same else [])
-        }
+        found = self._found_but(session, [*gone]) if same else {}
         return Catalogue(
             self.system, name, epoch, lines, self._named_but(changed), found=found, called=called
         )
@@ -283,6 +297,10 @@ class Catalogue:
         """Return where each finds something. What is not known in memory is read once."""
         sought = [(query, self._seek(query)) for query in queries]
         self._look_up_names(session, (name for _, of in sought for name in of.names))
+        unknown = [query for query, of in sought if of.asked and query not in self._found]
+        if len(unknown) > SEVERAL:
+            come = _selected(Queries(unknown), self._everything(session))
+            self._found.update({query: _with({}, (), come.get(query, {})) for query in unknown})
         return [(of, self._finds(session, query) if of.asked else {}) for query, of in sought]
 
     def _finds(self, session: Read, query: Query) -> _Found:
@@ -290,6 +308,15 @@ class Catalogue:
         if found is None:
             found = self._found[query] = self._asked(session, query)
         return found
+
+    def _found_but(self, session: Read, changed: Sequence[int]) -> Mapping[Query, _Found]:
+        """Return what is known of queries, with what these resources are now."""
+        known = dict(self._found)
+        if not changed or not known:
+            return known
+        rows = session.ask(_OF_RESOURCES, {"ids": changed})
+        come = _selected(Queries(known), map(to_entitlement, rows))
+        return {query: _with(of, changed, come.get(query, {})) for query, of in known.items()}
 
     def keep(self, queries: Collection[Query]) -> None:
         """Forget what others select: nobody asks for them any more."""
@@ -307,27 +334,26 @@ class Catalogue:
                     found[key][resource.entry.id] = resource
         self._named.update({name: tuple(r.values()) for name, r in found.items()})
 
-    def _asked(
-        self, session: Read, query: Query, known: _Found | None = None, but: Sequence[int] = ()
-    ) -> _Found:
-        """Ask the database what a query selects; where that is `known`, of these resources."""
+    def _everything(self, session: Read) -> Iterator[Entitlement]:
+        """Yield all that can be had here; some may be yielded twice."""
+        given: dict[str, Any] = {"system": self.system, "after": 0, "most": PAGE}
+        while rows := session.ask(_OF_SYSTEM, given):
+            yield from map(to_entitlement, rows)
+            if len(rows) < PAGE:
+                return
+            # Of the last one, something may be on the next page.
+            given["after"] = max(rows[-1][_RESOURCE] - 1, given["after"] + 1)
+
+    def _asked(self, session: Read, query: Query) -> _Found:
+        """Ask the database what a query selects."""
         selected = _SELECTED.where(
             col(ResourceRow.integration_id) == self.system, aql.selected(query, session.dialect)
         )
-        if known is not None:
-            if not but:
-                return known
-            selected = selected.where(among(col(ResourceRow.id), values=but))
-        come: dict[str, list[_Entry]] = {}
+        come: dict[str, set[_Entry]] = {}
         once = {"compiled_cache": None}  # how a query is written is not kept
         for key, id_, path, type_ in session.execute(selected, execution_options=once):
-            come.setdefault(type_, []).append(_Entry(key, id_ or 0, path))
-        before = known or {}
-        return {
-            type_: made
-            for type_ in {**before, **come}
-            if (made := before.get(type_, Lines()).changed(but, come.get(type_, ())))
-        }
+            come.setdefault(type_, set()).add(_Entry(key, id_ or 0, path))
+        return _with({}, (), come)
 
     def having(
         self, session: Read, queries: Collection[Query], words: Sequence[str]
@@ -391,6 +417,29 @@ class Catalogue:
 
     def _line(self, entry: _Entry, type_: str) -> CatalogueLine:
         return CatalogueLine(entry.key, ResourceId(entry.id), entry.path, type_, self.name)
+
+
+def _selected(
+    queries: Queries, entitlements: Iterable[Entitlement]
+) -> dict[Query, dict[str, set[_Entry]]]:
+    """Return the resources that each of the queries selects something on, by their types."""
+    found: dict[Query, dict[str, set[_Entry]]] = {}
+    for one in entitlements:
+        if one.available:
+            thing = one.resource
+            entry = _Entry(thing.path.casefold(), thing.id, thing.path)
+            for query in queries.selecting(one):
+                found.setdefault(query, {}).setdefault(thing.type, set()).add(entry)
+    return found
+
+
+def _with(known: _Found, gone: Collection[int], come: Mapping[str, Iterable[_Entry]]) -> _Found:
+    """Return what is known without some resources, and with others."""
+    return {
+        type_: made
+        for type_ in {**known, **come}
+        if (made := known.get(type_, Lines()).changed(gone, come.get(type_, ())))
+    }
 
 
 def _holds(query: Query, thing: Entitlement) -> bool | None:

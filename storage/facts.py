@@ -1,9 +1,8 @@
 """Reads: everything that a decision needs, in a few statements."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, or_, select, text, union
+from sqlalchemy import Select, bindparam, or_, select, text, union
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -13,20 +12,14 @@ from engine.eligibility import Draft
 from engine.inventory import (
     Entitlement,
     EntitlementId,
-    Integration,
-    IntegrationId,
-    Permission,
-    PermissionId,
-    Resource,
-    ResourceId,
-    ResourceStatus,
 )
 from engine.policy_size import Carried
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import rebuilt
-from storage.codec import fields_of, load_request, policies_of, tags_of
+from storage.codec import load_request
 from storage.company import Company
 from storage.database import Read, Write
+from storage.entitlements import EntitlementLine, entitlement_query, to_entitlement
 from storage.tables import (
     LIVE,
     OPEN,
@@ -34,11 +27,8 @@ from storage.tables import (
     AskRow,
     EntitlementRow,
     GrantRow,
-    IntegrationRow,
-    PermissionRow,
     PersonRow,
     RequestRow,
-    ResourceRow,
 )
 from storage.types import among
 
@@ -200,56 +190,18 @@ def entitlements(
     return {id_: company.inventory[id_] for id_ in wanted if id_ in company.inventory}
 
 
-# What the last discovery has seen. The rest follows from its system, and from what can be read.
-_STORED = {ResourceStatus.ACTIVE.value, ResourceStatus.GONE.value}
-
-
 def note_lost(session: Read, ids: Iterable[EntitlementId]) -> None:
     """Have it said, once, that what requests name leads nowhere: what there was never goes."""
     for id_ in sorted(ids):
         session.unread.note("entitlement", id_, None, alarms.lost_thing(id_))
 
 
-class _Row(NamedTuple):
-    """What `entitlement_query` selects. `called` None: the permission has no row of its own yet."""
-
-    id: int | None
-    permission: str
-    risk: int
-    offered: bool
-    called: str | None
-    described: object  # a body
-    resource: int | None
-    type: str
-    name: str
-    path: str
-    source_id: str
-    resource_risk: int
-    status: str
-    body: object
-    integration: str
-    system: str  # its name
-    kind: str
-    server: str
-    listed: bool
-
-    @property
-    def readable(self) -> bool:
-        try:
-            policies_of(self.body)
-        except ValueError:
-            return False
-        return fields_of(self.body) is self.body and self.status in _STORED
-
-    @property
-    def permission_readable(self) -> bool:
-        return self.called is None or fields_of(self.described) is self.described
-
-
 def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitlement]:
     found = session.ask(_ENTITLEMENTS, {"ids": list(ids)})
     # Bytes, which SQLite may keep in the place of a text, name nothing.
-    rows = [_Row(*row) for row in found if not any(isinstance(value, bytes) for value in row)]
+    rows = [
+        EntitlementLine(*row) for row in found if not any(isinstance(value, bytes) for value in row)
+    ]
     for row in rows:
         if not row.readable:
             session.unread.note(
@@ -266,78 +218,6 @@ def _entitlements(session: Read, ids: Iterable[EntitlementId]) -> list[Entitleme
                 alarms.unread_permission(row.called or row.permission, row.system),
             )
     return [to_entitlement(row) for row in rows]
-
-
-ITS_PERMISSION = and_(
-    col(PermissionRow.integration_id) == col(ResourceRow.integration_id),
-    col(PermissionRow.id) == col(EntitlementRow.permission),
-)
-
-
-def entitlement_query() -> Select[*tuple[Any, ...]]:
-    """Select what `to_entitlement` reads, of all entitlements."""
-    return (
-        select(
-            col(EntitlementRow.id),
-            col(EntitlementRow.permission),
-            col(EntitlementRow.risk),
-            col(EntitlementRow.offered),
-            col(PermissionRow.name),
-            col(PermissionRow.body),
-            col(ResourceRow.id),
-            col(ResourceRow.type),
-            col(ResourceRow.name),
-            col(ResourceRow.path),
-            col(ResourceRow.source_id),
-            col(ResourceRow.risk),
-            col(ResourceRow.status),
-            col(ResourceRow.body),
-            col(IntegrationRow.id),
-            col(IntegrationRow.name),
-            col(IntegrationRow.kind),
-            col(IntegrationRow.server),
-            col(IntegrationRow.listed),
-        )
-        .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
-        .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
-        .outerjoin(PermissionRow, ITS_PERMISSION)
-    )
-
-
-def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
-    """Return what a row means. What cannot be read of it is not offered; it can end.
-
-    So it is with what a system has that is listed no more.
-    """
-    of = _Row._make(row)
-    said = fields_of(of.body)
-    there = of.readable and of.listed
-    return Entitlement(
-        EntitlementId(of.id or 0),
-        Integration(IntegrationId(of.integration), of.system, of.kind, of.server),
-        Resource(
-            ResourceId(of.resource or 0),
-            of.type,
-            of.name,
-            of.path,
-            of.source_id,
-            of.resource_risk,
-            ResourceStatus(of.status) if there else ResourceStatus.DISCONNECTED,
-            tags_of(said, "tags"),
-            str(said.get("caveat", "")),
-            tags_of(said, "context"),
-            str(said.get("owner", "")),
-            policies_of(said) if of.readable else None,
-        ),
-        Permission(
-            PermissionId(of.permission),
-            of.permission if of.called is None else of.called,
-            of.risk,
-            of.offered and of.permission_readable,
-            tags_of(of.described, "tags"),
-            tags_of(of.described, "context"),
-        ),
-    )
 
 
 _ENTITLEMENTS = entitlement_query().where(among(col(EntitlementRow.id), "ids"))

@@ -13,7 +13,7 @@ from engine.aql.query import Condition, Query, conditions
 from engine.aql.tokens import FIELDS, Compared, Field, Operator, quoted
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
 from storage.database import Read
-from storage.facts import ITS_PERMISSION, entitlement_query, to_entitlement
+from storage.entitlements import ITS_PERMISSION, entitlement_query, to_entitlement
 from storage.sql import aql, targets
 from storage.tables import (
     EntitlementRow,

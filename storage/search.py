@@ -11,16 +11,16 @@ from sqlmodel import col
 
 from engine.flow import AccessFlow
 from engine.inventory import Entitlement, ResourceId
-from storage import facts
 from storage.catalogue import Catalogues
 from storage.database import Read
+from storage.entitlements import entitlement_query, to_entitlement
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from storage.types import position
 
 MOST_WORDS = 20  # of a search, that are looked for
 
 _ON = (
-    facts.entitlement_query()
+    entitlement_query()
     .where(col(ResourceRow.id) == bindparam("resource"))
     .order_by(col(EntitlementRow.risk), col(EntitlementRow.permission))
 )
@@ -94,4 +94,4 @@ def _found(rows: Iterable[tuple[Any, ...]]) -> list[FoundResource]:
 def entitlements_on(session: Read, resource: ResourceId) -> list[Entitlement]:
     """Return what can be had on a resource, the least first."""
     found = session.ask(_ON, {"resource": resource})
-    return [facts.to_entitlement(row) for row in found]
+    return [to_entitlement(row) for row in found]

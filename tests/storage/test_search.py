@@ -26,7 +26,7 @@ from engine.targets import (
     Space,
     Tagged,
 )
-from storage import facts, inventory, search, sync
+from storage import catalogue, facts, inventory, search, sync
 from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
 from tests.support.stored import PG, TABLES, WIKI, reading, table
 
@@ -101,13 +101,18 @@ numbers = itertools.count(1)
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=(Phase.explicit, Phase.generate),
 )  # fmt: skip
 @given(there=st.lists(items, max_size=6), offers=st.lists(revisions, min_size=1, max_size=4),
-       gone=st.integers(0, 2))  # fmt: skip
-def test_search_finds_what_the_flows_offer(stored, there, offers, gone):
-    """Whatever kind of target it is: in memory, as SQL, and as a predicate on one entitlement."""
+       gone=st.integers(0, 2), several=st.sampled_from([0, 20]))  # fmt: skip
+def test_search_finds_what_the_flows_offer(stored, monkeypatch, there, offers, gone, several):
+    """Whatever kind of target it is: in memory, as SQL, and as a predicate on one entitlement.
+
+    Of few queries the database is asked, for several all resources are gone through, page by page.
+    """
+    monkeypatch.setattr(catalogue, "SEVERAL", several)
+    monkeypatch.setattr(catalogue, "PAGE", 4)
     found_there = [
         Discovered(
             type_, name, f"db.{name}.{n}", str(next(numbers)), dict.fromkeys(had, 5),
