@@ -5,16 +5,21 @@ compared with each other in seconds, however many people and things there are.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine.aql.query import And, Not, Or, Query
+from engine.aql.query import Condition as Comparison
+from engine.aql.tokens import FIELDS, NEGATIVE, Field, quoted
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective
 from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
 from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor
 
-__all__ = ["Fault", "Finding", "Offered", "lint"]
+__all__ = ["Fault", "Finding", "Key", "Offered", "keys_denied", "lint"]
+
+Key = tuple[Field, str]  # a field of AQL that has keys, and one of them
 
 Progress = Callable[[int, int], None]  # how many flows were looked at, of how many
 
@@ -35,12 +40,14 @@ class Fault(StrEnum):
 class Offered:
     """What flows offer: sets of entitlements, by the numbers that they have for this.
 
-    `high` are those of high or critical risk, `prod` those that a query calls so.
+    `high` are those of high or critical risk, `prod` those that a query calls so, `having` those
+    that have a key, of each that `keys_denied` names.
     """
 
     by_flow: Mapping[FlowId, Bits]
     high: Bits = 0
     prod: Bits = 0
+    having: Mapping[Key, Bits] = field(default_factory=dict[Key, Bits])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,7 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
         yield from _group(group, reach, crowd)
     yield from _unapproved(reach, offered)
     yield from _absent(flow, crowd)
+    yield from _absent_keys(reach, offered)
 
 
 def _nobody(reach: _Reach, crowd: Crowd) -> str:
@@ -244,6 +252,33 @@ def _absent(flow: AccessFlow, crowd: Crowd) -> Iterator[Finding]:
             have = "person has" if count == 1 else "people have"
             sentence = f"{count:,} {have} no {condition.attribute}, and so fail “{condition}”."
             yield Finding(Fault.ABSENT, flow, sentence)
+
+
+def _absent_keys(reach: _Reach, offered: Offered) -> Iterator[Finding]:
+    """Find what a query selects for want of a key, by a test of what is not wanted under it."""
+    denied: dict[Key, None] = dict.fromkeys(keys_denied(reach.flow.revision.offers))
+    for name, key in denied:
+        if missing := reach.offers & ~offered.having.get((name, key), 0):
+            has = "has" if missing.bit_count() == 1 else "have"
+            named = f"{name}[{quoted(key)}]"
+            sentence = (
+                f"{_entitlements(missing)} of it {has} no {named}, of which a target says only "
+                "what it must not be."
+            )
+            yield Finding(Fault.ABSENT, reach.flow, sentence, _first(missing))
+
+
+def keys_denied(query: Query | None, *, denied: bool = False) -> Iterator[Key]:
+    """Yield the keys of which a query says what is not wanted. `denied`: it stands below a NOT."""
+    match query:
+        case Comparison() if FIELDS[query.field].keyed:
+            if (query.operator in NEGATIVE) is not denied:
+                yield query.field, query.key
+        case Not():
+            yield from keys_denied(query.part, denied=not denied)
+        case And() | Or():
+            for part in query.parts:
+                yield from keys_denied(part, denied=denied)
 
 
 _ALWAYS_THERE = frozenset({"user", "group", "on_call"})  # to be in none means something

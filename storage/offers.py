@@ -2,17 +2,24 @@
 
 from collections.abc import Callable, Collection
 
-from sqlalchemy import ColumnElement, Text, cast, literal, or_, select
+from sqlalchemy import ColumnElement, Text, cast, literal, or_, select, tuple_
 from sqlmodel import col
 
 from engine.aql.query import Query
+from engine.aql.tokens import Field
 from engine.crowd import Bits, bits
 from engine.flow import AccessFlow, FlowId
 from engine.inventory import ResourceStatus
-from engine.lint import Offered
+from engine.lint import Offered, keys_denied
 from storage.database import Read
 from storage.sql import aql
-from storage.tables import EntitlementRow, IntegrationRow, ResourceRow
+from storage.tables import (
+    EntitlementRow,
+    IntegrationRow,
+    PermissionTagRow,
+    ResourceRow,
+    ResourceTagRow,
+)
 from storage.types import together
 
 __all__ = ["offered"]
@@ -55,7 +62,30 @@ def offered(
     progress(len(these), len(these))
     risky = or_(col(EntitlementRow.risk) >= HIGH, col(ResourceRow.risk) >= HIGH)
     high = _selected(session, risky)
-    return Offered(by_flow, high, _selected(session, aql.selected(prod, session.dialect)))
+    production = _selected(session, aql.selected(prod, session.dialect))
+    keys = {key for query in known for key in keys_denied(query)}
+    having = {key: _selected(session, _has(*key)) for key in sorted(keys)}
+    return Offered(by_flow, high, production, having)
+
+
+def _has(field: Field, key: str) -> ColumnElement[bool]:
+    if field in _OF_RESOURCES:
+        of_things = select(col(ResourceTagRow.resource_id)).where(
+            col(ResourceTagRow.context).is_(field is Field.RESOURCE_CONTEXT),
+            col(ResourceTagRow.key) == key,
+        )
+        return col(ResourceRow.id).in_(of_things)
+    of_permissions = select(
+        col(PermissionTagRow.integration_id), col(PermissionTagRow.permission)
+    ).where(
+        col(PermissionTagRow.context).is_(field is Field.PERMISSION_CONTEXT),
+        col(PermissionTagRow.key) == key,
+    )
+    its = tuple_(col(ResourceRow.integration_id), col(EntitlementRow.permission))
+    return its.in_(of_permissions)
+
+
+_OF_RESOURCES = frozenset({Field.RESOURCE_TAG, Field.RESOURCE_CONTEXT})
 
 
 def _selected(session: Read, that: ColumnElement[bool]) -> Bits:

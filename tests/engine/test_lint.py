@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.aql.parser import parse
+from engine.aql.tokens import Field
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective
 from engine.crowd import Crowd, bits
 from engine.directory import PersonId
 from engine.eligibility import allowing, usable
 from engine.flow import ApprovalRule, Escalation, Quorum, RequestFor
-from engine.lint import Fault, Offered, lint
+from engine.lint import Fault, Offered, keys_denied, lint
+from engine.targets import Picked
 from engine.window import Day, Window
 from tests.support.builders import (
     ANN,
@@ -235,6 +238,46 @@ def test_to_be_in_none_of_these_means_something(attribute):
     out = Condition(attribute, Comparator.IS_NOT, (value,))
 
     assert found(flow(requestors=ConditionGroup((out,)))) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ('resource_tag["env"] != "prod"', [(Field.RESOURCE_TAG, "env")]),
+        ('resource_tag["env"] = "prod"', []),
+        ('not resource_tag["env"] = "prod"', [(Field.RESOURCE_TAG, "env")]),
+        ('not resource_tag["env"] != "prod"', []),
+        ('not (not resource_tag["env"] not_in ("a", "b"))', [(Field.RESOURCE_TAG, "env")]),
+        ('resource_name != "x" and permission_name not_contains "y"', []),
+        (
+            (
+                'resource_type = "t" and (permission_tag["a"] not_contains "b" or '
+                'not (resource_context["c"] starts_with "d" or permission_context["e"] != "f"))'
+            ),
+            [(Field.PERMISSION_TAG, "a"), (Field.RESOURCE_CONTEXT, "c")],
+        ),
+    ],
+)
+def test_of_which_keys_a_query_says_what_is_not_wanted(text, keys):
+    assert [*keys_denied(parse(text))] == keys
+
+
+def test_what_is_given_for_want_of_a_tag_is_counted():
+    where = parse('resource_tag["env"] != "prod"')
+    of = flow(targets=(Picked(where),))
+    offers = {of.id: bits([1, 2, 3])}
+    env = (Field.RESOURCE_TAG, "env")
+
+    (only,) = lint([of], Crowd(HERE), Offered(offers, having={env: bits([1, 3])}))
+    assert (only.fault, only.example, only.sentence) == (
+        Fault.ABSENT,
+        2,
+        (
+            '1 entitlement of it has no resource_tag["env"], of which a target says only what it '
+            "must not be."
+        ),
+    )
+    assert lint([of], Crowd(HERE), Offered(offers, having={env: bits([1, 2, 3, 4])})) == []
 
 
 # --- overlaps ------------------------------------------------------------------------------------

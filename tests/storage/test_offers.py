@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from engine.aql.parser import parse
+from engine.aql.tokens import Field
 from engine.crowd import each
 from engine.inventory import Entitlement
-from engine.targets import Selector
+from engine.targets import Picked, Selector
 from storage import facts, sync
 from storage.offers import offered
 from tests.support.stored import PG, TABLES, WIKI, reading, table, writing
@@ -65,3 +66,27 @@ def test_flows_that_are_not_open_offer_nothing_and_progress_is_told(stored):
 
     assert made.by_flow.keys() == {flows[1].id}
     assert told == [(0, 1), (1, 1)]
+
+
+def test_of_what_targets_deny_it_is_known_which_things_have_the_key(stored):
+    tagged = [
+        replace(TABLES[0], tags={"env": ("prod",)}),
+        replace(TABLES[1], tags={"env": ("dev",), "team": ("a",)}, context={"zone": ("eu",)}),
+        TABLES[2],
+    ]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, tagged, stored.now))
+    asked = 'resource_tag["env"] != "prod" and not resource_context["zone"] = "us"'
+    denies = f'{asked} and permission_tag["x"] != "y"'
+    only = reading(targets=(Picked(parse(denies)),))
+    stored.write(lambda tx, _: sync.flows(tx, [(only, True)], stored.now))
+
+    with stored.database.read() as session:
+        made = offered(session, stored.company().flows.values(), ALL)
+
+    named = {e.id: e.resource.path for e in there(stored)}
+    having = {key: {named[n] for n in each(those)} for key, those in made.having.items()}
+    assert having == {
+        (Field.RESOURCE_TAG, "env"): {"shop.orders", "shop.customers"},
+        (Field.RESOURCE_CONTEXT, "zone"): {"shop.customers"},
+        (Field.PERMISSION_TAG, "x"): set(),
+    }
