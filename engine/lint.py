@@ -300,7 +300,8 @@ def _beside(reach: _Reach, reaches: Sequence[_Reach]) -> Iterator[Finding]:
     if stricter.found:
         yield stricter.finding(Fault.UNDERCUTS, "stricter")
     if winners := _winners(reach, reaches):
-        sentence = f"It is never proposed: whatever it offers, {_named(winners)} offers before it."
+        offer = "offers" if len(winners) == 1 else "offer"
+        sentence = f"It is never proposed: whatever it offers, {_named(winners)} {offer} before it."
         yield Finding(Fault.NEVER_WINS, reach.flow, sentence)
 
 

@@ -359,7 +359,7 @@ def test_a_flow_never_wins_either_where_several_together_go_before():
     both = found(flow(1), *winners, offers={1: (1, 2), 2: (1,), 3: (2, 3)})
     one = found(flow(1), *winners, offers={1: (1, 2, 4), 2: (1,), 3: (2, 3)})
 
-    assert "“Best” and “Next” offers before it" in both[1, Fault.NEVER_WINS]
+    assert "“Best” and “Next” offer before it" in both[1, Fault.NEVER_WINS]
     assert (1, Fault.NEVER_WINS) not in one
 
 
