@@ -103,7 +103,7 @@ class Story:
 
     def ask(self, who: Person, **wanted: Any) -> AccessRequest:
         known = {r.id for r in self.desk.requests(live=False)}
-        sent = self.fill(who, **wanted).submit()
+        sent = self.send(self.fill(who, **wanted))
         if sent.errors or sent.failed or sent.action != "close":
             raise NotSeenError(f"not submitted: {sent}")
         made = [r for r in self.desk.requests(live=False) if r.id not in known]
@@ -141,7 +141,15 @@ class Story:
         modal = who.wait_view("Approve access" if button == "approve" else "Reject request")
         for field, value in entered.items():
             modal.set(field, value)
-        return modal.submit()
+        return self.send(modal)
+
+    def send(self, form: View) -> Submission:
+        """Submit, and again as long as it says that the database is busy, as on a full machine."""
+        for _ in looks(PATIENCE):
+            sent = form.submit()
+            if "try again in a minute" not in str(sent.errors):
+                break
+        return sent
 
     def active(self, who: Person, approver: Person, **wanted: Any) -> AccessRequest:
         """Ask, have it approved, and wait until it is there."""
