@@ -137,8 +137,17 @@ def _holds(condition: Condition, person: Person, directory: Directory) -> bool:
     if exact(condition):
         found = any(text in condition.values for text in texts)
     else:
-        found = any(compares(condition.comparator, t, v) for t in texts for v in condition.values)
+        found = _is_found(condition, texts)
     return found is not condition.comparator.negative
+
+
+def _is_found(condition: Condition, texts: Sequence[str]) -> bool:
+    """Tell whether one of the texts compares to one of the values."""
+    for text in texts:
+        for value in condition.values:
+            if compares(condition.comparator, text, value):
+                return True
+    return False
 
 
 def is_sound(condition: Condition, directory: Directory) -> bool:
@@ -200,10 +209,8 @@ def _group_names(condition: Condition, person: Person, directory: Directory) -> 
 def compares(comparator: Comparator, text: str, value: str) -> bool:
     """Compare texts without case. A negative comparator is told what it does not want by this."""
     text, value = text.casefold(), value.casefold()
-    match comparator:
-        case Comparator.IS | Comparator.IS_NOT:
-            return text == value
-        case Comparator.CONTAINS | Comparator.DOES_NOT_CONTAIN:
-            return value in text
-        case Comparator.STARTS_WITH:
-            return text.startswith(value)
+    if comparator in _EQUALITY:
+        return text == value
+    if comparator is Comparator.STARTS_WITH:
+        return text.startswith(value)
+    return value in text

@@ -4,8 +4,9 @@ every kind, among as many people as there are.
 The second is asked of casbin and of Cedar, too. Each has the flows in its own best form, and only
 the people and things that the questions need, and must give the same answers:
 - casbin: roles for people and for things; a line for each flow, target and permission, in the order
-  in which flows are preferred, so that the first that fits decides. Conditions on attributes are
-  roles that were given out beforehand; of windows a function tells whether they are open.
+  in which flows are preferred, so that the first that fits decides. Conditions on attributes, and
+  on tags, are roles that were given out beforehand; of windows a function tells whether they are
+  open.
 - Cedar (cedarpy): policies and entities parsed beforehand, texts without case; what clocks show in
   each zone, and who is on call, comes with the question. Which of the flows that permit is
   preferred, the program around it looks up.
@@ -22,7 +23,12 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as of_day
 from typing import Any
 
+from bot.operations import memory
 from engine import eligibility
+from engine.aql.parser import parse
+from engine.aql.query import Condition as Comparison
+from engine.aql.query import conditions
+from engine.aql.tokens import Field, Operator
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches
 from engine.directory import Directory, Group, GroupId, Person, PersonId
 from engine.flow import (
@@ -32,7 +38,6 @@ from engine.flow import (
     FlowId,
     RequestFor,
     Revision,
-    Selector,
 )
 from engine.inventory import (
     Entitlement,
@@ -46,6 +51,7 @@ from engine.inventory import (
 )
 from engine.on_call import Rotation, Schedule
 from engine.policy import Policy
+from engine.targets import Picked, Selector, Tagged, Target
 from engine.window import Day, Window, is_open, shown
 from tests.benchmarks.report import Row, p99, said
 from tests.benchmarks.start import resident_here
@@ -73,8 +79,9 @@ Side = Callable[[Question], str]  # the flow's name; empty: they may not
 
 
 def rows() -> Iterator[Row]:
-    world = World()
-    policy = Policy(world.flows, world.directory)
+    with memory.undisturbed():  # as the program reads it
+        world = World()
+        policy = Policy(world.flows, world.directory)
     ours = answering(policy)
     usable = [
         timed(lambda q: policy.usable(q.requestor, q.grantee, NOW), world.questions)
@@ -109,7 +116,8 @@ def beside(world: "World", ours: Side) -> Iterator[Row]:
     for name, load in (("casbin", casbin), ("Cedar", cedar)):
         gc.collect()
         before, begun = resident_here(), time.perf_counter()
-        side = load(world)
+        with memory.undisturbed():
+            side = load(world)
         loaded, megabytes = time.perf_counter() - begun, resident_here() - before
         for question in world.questions:
             if side(question) != ours(question):
@@ -172,9 +180,9 @@ class World:
                 what = chance.randrange(RESOURCES), chance.choice(PERMISSIONS)
                 return Question(asker, whom, entitlement(*what))
             usable = eligibility.usable(self.flows, asker, whom, self.here)
-            if open_now := [f for f in usable if not eligibility.opening(f, NOW)]:
-                what = offered(chance.choice(open_now), chance)
-                return Question(asker, whom, entitlement(*what))
+            open_now = [f for f in usable if not eligibility.opening(f, NOW)]
+            if open_now and (found := offered(chance.choice(open_now), chance)):
+                return Question(asker, whom, found)
 
     def _pair(self, chance: random.Random, number: int) -> tuple[Person, Person]:
         """Return who asks, and for whom: themselves, a report, or whoever it is."""
@@ -268,28 +276,55 @@ def window(number: int) -> Window:
     return Window(days, start, end, ZONES[number % len(ZONES)])
 
 
-def target(number: int, chance: random.Random) -> Selector:
-    """Return what a flow offers: most name things, some have all of a kind."""
+def target(number: int, chance: random.Random) -> Target:
+    """Return what a flow offers: things by name, all of a kind, by tags, or by a query."""
     system = number % SYSTEMS
+    integration, team = IntegrationId(f"db{system}"), f"Team {chance.randrange(teams())}"
     permissions = frozenset(chance.sample(PERMISSIONS, chance.randrange(1, 3)))
-    if number % 10 == 7:
-        kinds = frozenset({"view"})
-        return Selector(IntegrationId(f"db{system}"), types=kinds, permissions=permissions)
-    numbers = (system + SYSTEMS * chance.randrange(RESOURCES // SYSTEMS) for _ in range(10))
-    names = frozenset(path(n) for n in numbers)
-    return Selector(IntegrationId(f"db{system}"), permissions=permissions, names=names)
+    match number % 10:
+        case 7:
+            return Selector(integration, types=frozenset({"view"}), permissions=permissions)
+        case 3:
+            pairs = frozenset({("team", team), ("tier", str(chance.randrange(5)))})
+            return Selector(integration, permissions=permissions, tagged=Tagged(pairs))
+        case 5:
+            named = ", ".join(f'"{permission}"' for permission in sorted(permissions))
+            digit = chance.randrange(10)
+            return Picked(
+                parse(
+                    f'resource_tag["team"] = "{team}" and permission_name in ({named}) '
+                    f'and resource_name not_contains "{digit}"'
+                )
+            )
+        case _:
+            numbers = (system + SYSTEMS * chance.randrange(RESOURCES // SYSTEMS) for _ in range(10))
+            names = frozenset(path(n) for n in numbers)
+            return Selector(integration, permissions=permissions, names=names)
 
 
-def offered(flow: AccessFlow, chance: random.Random) -> tuple[int, str]:
-    """Return something that the flow offers: the number of a thing, and a permission."""
-    selector = flow.revision.targets[0]
-    permission = chance.choice(sorted(selector.permissions))
-    if selector.names:
-        return int(chance.choice(sorted(selector.names)).rpartition("t")[2]), permission
-    first = next(
-        n for n in range(0, 10 * SYSTEMS, 10) if f"db{n % SYSTEMS}" == selector.integration
-    )
-    return first, permission
+def teams() -> int:
+    """Return how many there are: each has twenty things."""
+    return max(1, RESOURCES // 20)
+
+
+def offered(flow: AccessFlow, chance: random.Random) -> Entitlement | None:
+    """Return something that the flow offers, if something is soon found."""
+    (of,) = flow.revision.targets
+    names = sorted(of.names) if isinstance(of, Selector) else []
+    team = next((c.values[0] for c in conditions(of.query) if c.key == "team"), "")
+    if names:
+        numbers = [int(name.rpartition("t")[2]) for name in names]
+    elif team:
+        numbers = list(range(int(team.rpartition(" ")[2]), RESOURCES, teams()))
+    else:
+        numbers = list(range(0, min(RESOURCES, 10 * SYSTEMS), 10))
+    each = [entitlement(number, permission) for number in numbers for permission in PERMISSIONS]
+    found = [one for one in each if flow.revision.selects(one)]
+    return chance.choice(found) if found else None
+
+
+def permissions_of(of: Target) -> list[str]:
+    return [v for c in conditions(of.query) if c.field is Field.PERMISSION_NAME for v in c.values]
 
 
 def path(number: int) -> str:
@@ -301,7 +336,21 @@ def entitlement(number: int, permission: str) -> Entitlement:
     return Entitlement(
         EntitlementId(number * len(PERMISSIONS) + PERMISSIONS.index(permission)),
         Integration(IntegrationId(f"db{number % SYSTEMS}"), "Orders", "postgresql"),
-        Resource(ResourceId(number), kind, f"t{number}", path(number), f"{number}", 1),
+        Resource(
+            ResourceId(number),
+            kind,
+            f"t{number}",
+            path(number),
+            f"{number}",
+            risk=1,
+            tags={
+                "env": (("dev", "test", "prod")[number % 3],),
+                "team": (f"Team {number % teams()}",),
+                "tier": (f"{number % 5}",),
+                "region": (f"eu-{number % 7}",),
+                "cost": (f"Centre {number % 500}",),
+            },
+        ),
         Permission(PermissionId(permission), permission, risk=1),
     )
 
@@ -367,7 +416,7 @@ def casbin(world: World) -> Side:
 
 def casbin_roles(world: World) -> Iterator[tuple[str, str, str]]:
     """Yield which role somebody, or something, has: of those who ask, of things, of grantees."""
-    known = {thing.path for thing in world.things}
+    things = [[entitlement(thing.id, p) for p in PERMISSIONS] for thing in world.things]
     for flow in world.flows:
         rules = flow.revision
         for someone in world.people:
@@ -375,22 +424,19 @@ def casbin_roles(world: World) -> Iterator[tuple[str, str, str]]:
                 yield "g", someone.id, f"for {flow.name}"
             if rules.grantees and matches(rules.grantees, someone, world.here):
                 yield "g3", someone.id, f"to {flow.name}"
-        for name in sorted(rules.targets[0].names & known):
-            yield "g2", name, flow.name
-    for thing in world.things:
-        if thing.type == "view":
-            yield "g2", thing.path, f"{thing.path.partition('/')[0]} views"
+        for each in things:
+            if any(map(rules.selects, each)):
+                yield "g2", each[0].resource.path, flow.name
 
 
 def casbin_lines(world: World) -> Iterator[tuple[str, ...]]:
     for flow in preferred(world):
-        selector, rules = flow.revision.targets[0], flow.revision
-        what = flow.name if selector.names else f"{selector.integration} views"
+        rules = flow.revision
         own, reports = ("yes" if which in rules.request_for else "" for which in (SELF, REPORTS))
         others = f"to {flow.name}" if rules.grantees else ""
-        for permission in sorted(selector.permissions):
+        for permission in permissions_of(rules.targets[0]):
             whom = (f"for {flow.name}", own, reports, others)
-            yield (*whom, what, permission, str(rules.when), flow.name)
+            yield (*whom, flow.name, permission, str(rules.when), flow.name)
 
 
 # --- Cedar ---------------------------------------------------------------------------------------
@@ -432,15 +478,32 @@ def clock(zone: str) -> dict[str, int]:
 
 
 def in_cedar(flow: AccessFlow) -> str:
-    selector, rules = flow.revision.targets[0], flow.revision
-    actions = ", ".join(f'Action::"{p}"' for p in sorted(selector.permissions))
-    what = f'in Set::"{flow.name}"' if selector.names else f'in System::"{selector.integration}"'
-    when = [] if selector.names else ['resource.kind == "view"']
+    rules, (of,) = flow.revision, flow.revision.targets
+    actions = ", ".join(f'Action::"{p}"' for p in permissions_of(of))
+    named = isinstance(of, Selector) and of.names
+    what = f' in Set::"{flow.name}"' if named else ""
+    when = [] if named else [*filter(None, map(in_cedar_thing, conditions(of.query)))]
     when += [in_cedar_all(rules.requestors, "principal"), in_cedar_whom(rules)]
     if rules.when:
         when.append(in_cedar_window(rules.when))
-    head = f'@id("{flow.name}") permit(principal, action in [{actions}], resource {what})'
+    head = f'@id("{flow.name}") permit(principal, action in [{actions}], resource{what})'
     return f"{head} when {{ {' && '.join(f'({one})' for one in when)} }};"
+
+
+def in_cedar_thing(said: Comparison) -> str:
+    """Return what a comparison says of a thing; empty: it is of permissions."""
+    (value, *_) = said.values
+    match said.field:
+        case Field.INTEGRATION:
+            return f'resource in System::"{value}"'
+        case Field.RESOURCE_TYPE:
+            return f'resource.kind == "{value}"'
+        case Field.RESOURCE_TAG:
+            return f'resource.tags.{said.key} == "{value.casefold()}"'
+        case Field.RESOURCE_NAME if said.operator is Operator.NOT_CONTAINS:
+            return f'!(resource.name like "*{value}*")'
+        case _:
+            return ""
 
 
 def in_cedar_whom(rules: Revision) -> str:
@@ -519,12 +582,17 @@ def cedar_people(world: World) -> Iterator[dict[str, object]]:
 def cedar_things(world: World) -> Iterator[dict[str, object]]:
     sets: dict[str, list[str]] = {}
     for flow in world.flows:
-        for name in flow.revision.targets[0].names:
+        (of,) = flow.revision.targets
+        for name in of.names if isinstance(of, Selector) else ():
             sets.setdefault(name, []).append(flow.name)
     for thing in world.things:
         yield {
             "uid": {"type": "Resource", "id": thing.path},
-            "attrs": {"kind": thing.type},
+            "attrs": {
+                "kind": thing.type,
+                "name": thing.name,
+                "tags": {key: values[0].casefold() for key, values in thing.tags.items()},
+            },
             "parents": [
                 {"type": "System", "id": thing.path.partition("/")[0]},
                 *({"type": "Set", "id": name} for name in sets.get(thing.path, ())),
