@@ -14,6 +14,7 @@ from typing import IO, NewType
 from sqlalchemy import (
     ColumnElement,
     SQLColumnExpression,
+    and_,
     bindparam,
     delete,
     func,
@@ -107,7 +108,8 @@ def take_turn(database: Database) -> ExitStack:
 # A heartbeat that lies ahead is from before the clock was set back. Who lives beats again within a
 # second; a dead one's would hold its leases for as long as the clock went back, so it counts from
 # now on. Who is beating at this moment is left alone, or two would wait for each other.
-_AHEAD = col(InstanceRow.beat) > db_now() + DEAD_AFTER
+_AHEAD = col(InstanceRow.beat) > db_now() + DEAD_AFTER  # as PostgreSQL's NaN is
+_LIVES = and_(col(InstanceRow.beat) > db_now() - DEAD_AFTER, ~_AHEAD)
 _FROM_AHEAD = (
     update(InstanceRow)
     .where(
@@ -186,7 +188,7 @@ def sockets(session: Session) -> Sockets:
             func.coalesce(func.sum(row[0]), 0),
             func.coalesce(func.max(row[1]), 0),
             db_now() - func.max(row[2]),
-        ).where(col(InstanceRow.beat) > db_now() - DEAD_AFTER)
+        ).where(_LIVES)
     ).one()
     explained, strangers, age = found
     return Sockets(int(explained), strangers, None if age is None else max(0.0, age))
@@ -204,8 +206,10 @@ def heartbeat(session: Session) -> float | None:
     """Return for how many seconds the liveliest process was silent; None: there is none.
 
     A command that works in the place of one is none: it does what it was told to, and no more.
+    Nor is one whose heartbeat lies ahead: if it lives, it beats again within a second.
     """
-    last = select(func.max(col(InstanceRow.beat)), db_now()).where(~col(InstanceRow.hands))
+    processes = and_(~col(InstanceRow.hands), ~_AHEAD)
+    last = select(func.max(col(InstanceRow.beat)), db_now()).where(processes)
     beat, now = session.execute(last).one()
     return None if beat is None else max(0.0, now - beat)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _MIGRATIONS = Path(__file__).parent / "migrations"
 FOLDERS = (_MIGRATIONS / "versions",)
 
+MOST_DIGITS = 10  # of a revision
 _REVISION = text("select version_num from alembic_version")
 
 
@@ -64,7 +65,8 @@ def current(database: Database) -> str:
                 return ""
             if not inspect(connection).has_table("alembic_version"):
                 return ""
-            return connection.execute(_REVISION).scalar() or ""
+            found = connection.execute(_REVISION).scalar() or ""
+            return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
     except ProgrammingError as fault:
         if database.sessions and isinstance(fault.orig, InsufficientPrivilege):
             raise UnfitStoreError(database.sessions.not_granted) from None
@@ -73,7 +75,8 @@ def current(database: Database) -> str:
 
 def fits(revision: str) -> bool:
     """Tell whether this program runs on a schema: its own, or one that is one newer."""
-    return revision.isdecimal() and int(revision) - int(newest()) in {0, 1}
+    known = revision.isdecimal() and len(revision) < MOST_DIGITS
+    return known and int(revision) - int(newest()) in {0, 1}
 
 
 def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:

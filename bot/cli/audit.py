@@ -59,6 +59,6 @@ def _day(text: str) -> datetime:
     """Return a day, or a moment of one, in UTC unless it says otherwise."""
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # there is no such moment in UTC, for one
         fail(f"{text} is not a day. Write it like 2026-11-02, or 2026-11-02T09:30.")
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

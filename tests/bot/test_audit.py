@@ -310,11 +310,13 @@ def test_a_part_is_exported_by_its_days(stored, latchkey):
     assert [json.loads(line)["action"] for line in said.splitlines()] == ["day 1", "day 2"]
 
 
-def test_a_day_that_is_none_is_refused_in_words(latchkey):
-    """“Input should be a valid datetime or date, input is too short”."""
-    status, said = latchkey("audit", "export", "--since", "tomorrow")
+@pytest.mark.parametrize("day", ["tomorrow", "0001-01-01T00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_day_that_is_none_is_refused_in_words(latchkey, day):
+    """“Input should be a valid datetime or date, input is too short”; and a traceback for a moment
+    that UTC does not have."""
+    status, said = latchkey("audit", "export", "--since", day)
     assert status == 1
-    assert "tomorrow is not a day. Write it like 2026-11-02" in said
+    assert f"{day} is not a day. Write it like 2026-11-02" in said
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_goes_on(stored, latchkey):

@@ -263,6 +263,27 @@ def test_a_dead_instance_holds_nothing_for_as_long_as_the_clock_went_back(databa
     assert is_free(database)
 
 
+@pytest.mark.parametrize("ahead", [60, 3600, float("inf")])
+def test_a_heartbeat_from_ahead_is_no_sign_of_life(database, leased, ahead):
+    """The clock was set back: `revoke` waited for a process that was gone, for as long as that."""
+    fall_silent(database, leased, -ahead)
+    with database.read() as session:
+        assert claims.heartbeat(session) is None
+        assert claims.sockets(session).explained == 0
+
+    with database.write() as tx:
+        claims.register(tx)
+    with database.read() as session:
+        assert claims.heartbeat(session) < 30
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_heartbeat_that_is_no_number_is_no_sign_of_life(database, leased):
+    fall_silent(database, leased, float("nan"))
+    with database.read() as session:
+        assert claims.heartbeat(session) is None
+
+
 def test_a_living_instance_keeps_its_leases_when_the_clock_goes_back(database, leased):
     """Others beat before it does: they have seen the step, and it has not."""
     fall_silent(database, leased, -60)
