@@ -37,6 +37,7 @@ from bot.runtime.references import (
     ENV_FILE,
     BadReferenceError,
     LastRead,
+    begin,
     env_fault,
     env_file,
     is_reference,
@@ -153,11 +154,14 @@ class StoreSettings(BaseSettings):
     @model_validator(mode="wrap")
     @classmethod
     def _keep_references(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        values = {
+            name: str(given.get(cls.model_fields[name].alias) or given.get(name) or "").strip()
+            for name in SECRETS & cls.model_fields.keys()
+        }
+        for name, value in values.items():
+            begin(_parts(value) if name == "keys" else [value])
         made = read(given)
-        for name in SECRETS & cls.model_fields.keys():
-            value = str(given.get(cls.model_fields[name].alias) or given.get(name) or "").strip()
-            if is_reference(value):
-                made._references[name] = value  # noqa: SLF001  (ours)
+        made._references.update({k: v for k, v in values.items() if is_reference(v)})  # noqa: SLF001  (ours)
         return made
 
     @classmethod
@@ -496,27 +500,35 @@ def load_keys() -> KeySettings:
 
 def load_manifests() -> ManifestSettings:
     """Read what it takes to take manifests in. Raises BadSettingsError."""
-    return _load(ManifestSettings, {})
+    return _load(ManifestSettings, {}, "manifests")
 
 
 def load_owner() -> OwnerSettings:
     """Read what it takes to change the schema. Raises BadSettingsError."""
-    return _load(OwnerSettings, {})
+    return _load(OwnerSettings, {}, "owner_url")
 
 
-def _load(kind: type[SettingsT], given: dict[str, Any]) -> SettingsT:
-    """Read without `.env` if that cannot be read: as far as what is needed stands elsewhere."""
+def _load(kind: type[SettingsT], given: dict[str, Any], *needed: str) -> SettingsT:
+    """Read without what of `.env` cannot be read: as far as what is needed stands elsewhere.
+
+    `needed`: fields beside the database's address.
+    """
     try:
         made = kind(**given)
     except ValidationError as faults:
         named = {_field(fault["loc"])[0] for fault in faults.errors()}
         if named == {"SLACK_API_URL"} and not issubclass(kind, Settings):
-            return _load(kind, {**given, "SLACK_API_URL": SLACK})  # it serves the sandbox alone
+            return _load(
+                kind, {**given, "SLACK_API_URL": SLACK}, *needed
+            )  # it serves the sandbox alone
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
         raise BadSettingsError("\n".join([*filter(None, [env_fault()]), *lines])) from None
-    if "database_url" not in made.model_fields_set and (fault := env_fault()):
-        # By default it would be another database than the one that was meant.
-        raise BadSettingsError(f"{fault}\nLATCHKEY_DATABASE_URL is missing, which may stand there.")
+    unset = [n for n in ("database_url", *needed) if n not in made.model_fields_set]
+    if unset and (fault := env_fault()):
+        # By default it would be another database, or folder, than the one that was meant.
+        names = [str(kind.model_fields[name].alias) for name in unset]
+        missing = [f"{name} is missing, which may stand there." for name in names]
+        raise BadSettingsError("\n".join([fault, *missing]))
     return made
 
 
@@ -604,9 +616,13 @@ def _keys(text: str) -> Keys:
     return Keys(tuple(usable), tuple(faults))
 
 
+def _parts(text: str) -> list[str]:
+    return [part for part in map(str.strip, text.split(",")) if part]
+
+
 def _listed_keys(text: str) -> Iterator[tuple[str, str]]:
     """Yield each key, and why it cannot be used."""
-    for part in filter(None, map(str.strip, text.split(","))):
+    for part in _parts(text):
         try:
             found = [key for key in re.split(r"[,\s]+", _secret(part, redaction.know)) if key]
         except ValueError as fault:

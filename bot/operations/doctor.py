@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from slack_sdk import WebClient
 
-from bot.runtime.connectors import connect, references
+from bot.runtime.connectors import connect, read_ahead, references
 from bot.runtime.metrics import Vitals
 from bot.runtime.references import BadReferenceError
 from bot.settings import Settings, unknown
@@ -264,6 +264,7 @@ def _integrations(settings: Settings) -> Iterator[Check]:
         ]
     if odd := unknown(references(stored)):
         yield Check("settings", ok=True, detail=f"warning: {' '.join(odd)}")
+    read_ahead(stored)
     for system in stored:
         try:
             connected = connect(system, settings.installation)

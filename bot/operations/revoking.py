@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bot.loops.access import AccessLoop
-from bot.runtime.connectors import connect_all
-from bot.runtime.services import Connected, Services
+from bot.runtime.connectors import NO_ANSWER, Systems, connect, fault_of
+from bot.runtime.faults import Faults
+from bot.runtime.services import Services
 from bot.settings import KeySettings
 from bot.usecases import instance, revoke
 from bot.usecases.console import Desk
@@ -22,7 +23,7 @@ from engine.inventory import IntegrationId
 from engine.request import AccessRequest
 from storage import accounts, claims
 from storage.claims import DEAD_AFTER, InstanceId
-from storage.database import AWAY, Database
+from storage.database import AWAY
 
 __all__ = [
     "PATIENCE",
@@ -42,6 +43,7 @@ STEP = 0.2  # seconds
 STOP_WITHIN = 2.0  # seconds for calls under way
 REMEMBERED = 5000  # entries of the audit that are looked through for the last reason known
 RECENT = timedelta(hours=1)
+SET_UP_WITHIN = 1.0  # seconds; who hangs for longer is not waited for before the others are ended
 REST = 0.5  # seconds between two turns, for a process that starts
 PEER_HANGS = 3 * claims.TURN
 
@@ -81,8 +83,16 @@ class Hands:
         no_keys: str = "",
     ) -> None:
         self._database = desk.database
-        self._connected, self.missing = _connected(desk.database, concerned, keys, no_keys)
-        self._able = frozenset(a.id for a in concerned if a.integration in self._connected)
+        self._of = {account.id: account.integration for account in concerned}
+        self._no_keys = "" if keys else no_keys
+        self._faults = Faults(logged=False)
+        installation = keys.installation if keys else ""
+        self._systems = Systems(lambda s: connect(s, installation, self._faults), self._faults)
+        stored = revoke.systems(desk.database, set(self._of.values())) if keys else []
+        self._gone = set(self._of.values()) - {system.id for system in stored}
+        self._systems.want(stored)
+        self._systems.bring_in_line()
+        self._systems.settle(SET_UP_WITHIN)
         self._me = InstanceId(0)
         self._beaten = float("-inf")
         self._turn: ExitStack | None = None
@@ -94,7 +104,7 @@ class Hands:
             desk.companies,
             desk.clock,
             keys.key_ring,
-            self._connected,
+            self._systems,
             me=lambda: self._me,
         )
         self._access = self._services and AccessLoop(self._services)
@@ -138,7 +148,23 @@ class Hands:
 
     def can_do(self, requests: Iterable[AccessRequest]) -> bool:
         """Tell whether something can be done for any of them."""
-        return any(g.open and g.account in self._able for r in requests for g in r.grants)
+        return bool(self._systems.keys() & self._concerned(requests))
+
+    def may_yet(self, requests: Iterable[AccessRequest]) -> bool:
+        """Tell whether something may become possible for any: a system is being set up yet."""
+        return bool(self._systems.under_way() & self._concerned(requests))
+
+    def missing(self) -> Mapping[IntegrationId, str]:
+        """Return why systems cannot be worked on."""
+        found = self._faults()
+        return {
+            **dict.fromkeys(self._systems.under_way(), NO_ANSWER),
+            **{id_: why for id_ in self._of.values() if (why := found.get(fault_of(id_)))},
+            **{id_: self._no_keys or _not_there(id_) for id_ in self._gone},
+        }
+
+    def _concerned(self, requests: Iterable[AccessRequest]) -> set[IntegrationId | None]:
+        return {self._of.get(g.account) for r in requests for g in r.grants if g.open}
 
     def work(self) -> None:
         """Do what is due. Call it while `alone`."""
@@ -160,7 +186,7 @@ class Hands:
             if self._turn:
                 self._turn.close()
         if finished:
-            for connected in self._connected.values():
+            for connected in self._systems.values():
                 connected.connector.close()
         return finished
 
@@ -170,19 +196,6 @@ class Hands:
             return
         self._me, self._beaten = instance.lend_hands(self._database, self._me), now
         services.pulse.beaten(begun)
-
-
-def _connected(
-    database: Database, concerned: Iterable[OpenLogin], keys: KeySettings | None, no_keys: str
-) -> tuple[dict[IntegrationId, Connected], dict[IntegrationId, str]]:
-    """Return the systems concerned, and why some of them cannot be worked on."""
-    wanted = {account.integration for account in concerned}
-    if keys is None:
-        return {}, dict.fromkeys(wanted, no_keys)
-    systems = revoke.systems(database, wanted)
-    connected, missing = connect_all(systems, keys.installation)
-    gone = wanted - {system.id for system in systems}
-    return connected, {**missing, **{id_: _not_there(id_) for id_ in gone}}
 
 
 def _not_there(system: IntegrationId) -> str:
@@ -200,13 +213,14 @@ class Watch:
         desk: Desk,
         requests: Sequence[AccessRequest],
         concerned: Iterable[OpenLogin],
-        missing: Mapping[IntegrationId, str],
+        missing: Callable[[], Mapping[IntegrationId, str]],
         say: Say,
     ) -> None:
         self._desk, self._say, self._missing = desk, say, missing
         self.open = list(requests)
         self._accounts = {account.id: account for account in concerned}
         self._alone: bool | None = None
+        self._at_work = False
         self._seen = max(0, revoke.newest_entry(desk) - REMEMBERED)
         self._delays: dict[tuple[str, str], str] = {}  # by system and login
         self._silent: dict[str, str] = {}  # by system
@@ -215,11 +229,13 @@ class Watch:
 
     def look(self, hands: Hands, *, alone: bool) -> None:
         """Say what is new. `alone`: no process carries it out."""
-        if alone and not self._alone and hands.can_do(self.open):
-            still = "" if self._alone is None else " any more"
+        if alone and not self._at_work and hands.can_do(self.open):
+            still = " any more" if self._alone is False else ""
             self._say(f"No Latchkey process is alive{still}: this command takes the access away.")
+            self._at_work = True
         if hands.peer is None:  # between two commands nothing begins and nothing ends
             self._alone = alone
+            self._at_work = self._at_work and alone
         self._say_what_is_over()
         self._say_delays()
         if not alone and self.open and time.monotonic() >= self._due_to_tell:
@@ -243,7 +259,7 @@ class Watch:
         return f"{systems or 'the system'} has not confirmed it yet"
 
     def _why(self, account: OpenLogin) -> str:
-        missing = self._missing.get(account.integration, "") if self._alone else ""
+        missing = self._missing().get(account.integration, "") if self._alone else ""
         its_own = self._delays.get((account.integration, account.login), "")
         return missing or its_own or self._silent.get(account.integration, "")
 
@@ -412,7 +428,7 @@ def see_to(
             if alone and able:
                 hands.work()
             watch.look(hands, alone=alone)
-            if alone and not able:
+            if alone and not able and not hands.may_yet(watch.open):
                 return
             away = False
         except AWAY as fault:

@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from bot.runtime.faults import Faults
-from bot.runtime.references import BadReferenceError, LastRead, resolve, shown
+from bot.runtime.references import BadReferenceError, LastRead, begin, resolve, shown
 from bot.runtime.services import Connected
 from engine.inventory import Integration, IntegrationId
 from engine.port import Connector, Secret, Unavailable
@@ -22,6 +22,7 @@ from manifests.kinds import KINDS
 from storage.servers import Connection
 
 __all__ = [
+    "NO_ANSWER",
     "RETRY",
     "SECRET_FAULT",
     "Systems",
@@ -29,11 +30,14 @@ __all__ = [
     "connect_all",
     "fault_of",
     "is_sound",
+    "read_ahead",
     "references",
 ]
 
 SECRET_FAULT = "the secret"  # how such a fault is called, and of what  # noqa: S105
 RETRY = 10.0  # seconds after which one that could not be set up is tried again
+
+NO_ANSWER = "what it needs cannot be read: no answer yet"
 
 Connect = Callable[[Connection], Connected]
 
@@ -75,12 +79,21 @@ def connect_all(
     """Return those that can be connected, and why the others cannot."""
     made: dict[IntegrationId, Connected] = {}
     faults: dict[IntegrationId, str] = {}
+    systems = list(systems)
+    read_ahead(systems)
     for system in systems:
         try:
             made[system.id] = connect(system, installation)
         except BadReferenceError as fault:
             faults[system.id] = str(fault)
     return made, faults
+
+
+def read_ahead(systems: Iterable[Connection]) -> None:
+    """Begin to read their secrets, before one after the other is connected: some may hang."""
+    for system in systems:
+        kind = KINDS.get(system.kind)
+        begin(str(system.settings.get(name, "")) for name in (kind.secrets if kind else ()))
 
 
 def references(systems: Iterable[Connection]) -> list[str]:
@@ -181,12 +194,17 @@ class Systems(Mapping[IntegrationId, Connected]):
             ]
             for id_, since in self._trying.items():
                 if now - since > RETRY:
-                    self._faults.set(fault_of(id_), "what it needs cannot be read: no answer yet")
+                    self._faults.set(fault_of(id_), NO_ANSWER)
             self._trying |= {system.id: now for system in due}
         for system in due:
             threading.Thread(
                 target=self._set_up, args=(system,), name=f"connect-{system.id}", daemon=True
             ).start()
+
+    def under_way(self) -> frozenset[IntegrationId]:
+        """Return those that are being set up."""
+        with self._changed:
+            return frozenset(self._trying)
 
     def settle(self, within: float) -> None:
         """Wait until nothing is being set up any more, but for so many seconds at most."""

@@ -7,14 +7,17 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from dotenv import dotenv_values
+from dotenv.parser import Binding, Original, parse_stream
 
 from bot.runtime import redaction
 from engine.errors import LatchkeyError
@@ -24,11 +27,17 @@ T = TypeVar("T")
 
 ENV_FILE = ".env"
 MOST = 1 << 16  # bytes of a file
+BAD_LINES = 10  # of `.env` that are named
 WITHIN = 1.0  # seconds that a file may take that was read before
-FIRST_WITHIN = 10.0  # seconds that `.env` may take at first
+FIRST_WITHIN = 10.0  # seconds that any other may take, and `.env` at first
 
+_SILENT = (
+    "gives nothing: it is a pipe that nobody fills, or its disk hangs. Fill the pipe, mount the "
+    "disk anew, or choose another place"
+)
 _pipes: dict[str, bytes] = {}  # what came through one comes once
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_SWALLOWED = re.compile(r"^\s*(export\s+)?(LATCHKEY|SLACK)_\w+\s*=", re.MULTILINE | re.IGNORECASE)
 _PATH = re.compile("/[^/@][^@]*")  # a whole one, and no address
 
 
@@ -42,16 +51,21 @@ class BadReferenceError(LatchkeyError):
 def env_file() -> Mapping[str, str]:
     """Return what stands in `.env`, or stood there when it could be read last.
 
-    Nothing where there is none. Raises BadReferenceError where it could not be read yet.
+    Of a line that cannot be read, what stood there before. Nothing where there is no `.env`.
+    Raises BadReferenceError where it could not be read yet.
     """
-    return _the_env_file().get()
+    return _the_env_file().get().given
 
 
 def env_fault() -> str:
-    """Return why `.env` cannot be read now, and how to cure it; empty: it can, or there is none."""
+    """Return why `.env` cannot be read now, and how to cure it; empty: it can, or there is none.
+
+    Some of its lines may be read all the same.
+    """
     file = _the_env_file()
     with suppress(BadReferenceError):
-        file.get()
+        found = file.get()
+        return file.fault or found.fault
     return file.fault
 
 
@@ -83,9 +97,7 @@ class LastRead(Generic[T]):
         if begins:
             reading.join(FIRST_WITHIN if self._found is None else WITHIN)
         if reading.is_alive():
-            self.fault = (
-                f"{self._name} gives nothing: it is a pipe that nobody fills, or its disk hangs."
-            )
+            self.fault = f"{self._name} {_SILENT}."
         if self._found is None:
             raise BadReferenceError(self.fault)
         return self._found
@@ -97,29 +109,91 @@ class LastRead(Generic[T]):
             self.fault = str(fault)
 
 
-def _parsed(file: Path) -> Mapping[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What `.env` gives. `fault`: which lines cannot be read, and how to cure it."""
+
+    given: Mapping[str, str]
+    fault: str = ""
+
+
+class _EnvFile(LastRead[_Lines]):
+    def __init__(self, file: Path) -> None:
+        super().__init__(lambda: _parsed(file, self._found), name=file.name)
+
+
+def _parsed(file: Path, before: _Lines | None) -> _Lines:
     try:
-        if not file.exists() or file.is_dir():
-            return {}
+        file.lstat()
+    except FileNotFoundError:
+        return _Lines({})
+    except OSError as why:
+        raise BadReferenceError(f"{file.name} cannot be read: {why.strerror}.") from None
+    try:
+        if not file.exists():
+            raise BadReferenceError(
+                f"{file.name} is a link that leads nowhere: correct it, or remove it."
+            )
+        if file.is_dir():
+            raise BadReferenceError(
+                f"{file.name} is a folder (Docker makes one where the file to mount is missing): "
+                "remove it, and put the file there."
+            )
         if fault := files.exposed(file):
             raise BadReferenceError(f"{file.name} is not read. {fault}")
         raw = _read(file)
         if len(raw) > MOST:
             raise BadReferenceError(f"{file.name} is not read: it is over {MOST:,} bytes.")
-        named = dotenv_values(stream=StringIO(raw.decode("utf-8-sig")))
+        text = StringIO(raw.decode("utf-8-sig"), newline=None).read()
     except OSError as fault:
         raise BadReferenceError(f"{file.name} cannot be read: {fault.strerror}.") from None
     except UnicodeDecodeError:
         raise BadReferenceError(f"{file.name} is not UTF-8: save it as UTF-8.") from None
-    return {name: value or "" for name, value in named.items()}
+    return _lines(text, file.name, before.given if before else {})
 
 
-_env_files: dict[Path, LastRead[Mapping[str, str]]] = {}
+def _lines(text: str, name: str, before: Mapping[str, str]) -> _Lines:
+    """Return what the good lines give. What a bad one may have been meant for stays as before."""
+    statements = list(parse_stream(StringIO(text)))
+    bad = [each.original for each in statements if _is_bad(each)]
+    good = dotenv_values(
+        stream=StringIO("".join(s.original.string for s in statements if not _is_bad(s)))
+    )
+    if not bad:
+        return _Lines({name: value or "" for name, value in good.items()})
+    meant = {word.upper() for each in bad for word in _NAME.findall(each.string)}
+    given = {n: v or "" for n, v in good.items() if n.upper() not in meant}
+    kept = {n: v for n, v in before.items() if n.upper() in meant}
+    lines = ", ".join(str(_line_of(each)) for each in bad[:BAD_LINES])
+    more = ", …" if len(bad) > BAD_LINES else ""
+    what = f"line {lines} is" if len(bad) == 1 else f"lines {lines}{more} are"
+    return _Lines(
+        {**kept, **given},
+        f"{name}: {what} no NAME=value: the = may be missing, a quote not closed, or there is a "
+        "sign before the = that no name has. Correct it.",
+    )
 
 
-def _the_env_file() -> LastRead[Mapping[str, str]]:
+def _is_bad(statement: Binding) -> bool:
+    """Tell whether it says nothing, or may have swallowed a setting: a quote is not closed."""
+    name, value = statement.key, statement.value
+    if name is None:
+        return statement.error
+    return value is None or not _NAME.fullmatch(name) or bool(_SWALLOWED.search(value))
+
+
+def _line_of(statement: Original) -> int:
+    """Return where it begins: what is blank before it belongs to it."""
+    text = statement.string
+    return statement.line + text.count("\n", 0, len(text) - len(text.lstrip()))
+
+
+_env_files: dict[Path, _EnvFile] = {}
+
+
+def _the_env_file() -> _EnvFile:
     file = Path(ENV_FILE).absolute()
-    return _env_files.setdefault(file, LastRead(partial(_parsed, file), name=file.name))
+    return _env_files.setdefault(file, _EnvFile(file))
 
 
 def is_reference(text: str) -> bool:
@@ -165,6 +239,48 @@ def _from_environment(name: str) -> str:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A file that is being read. `until`: when who waits for it gives up, by time.monotonic()."""
+
+    found: Future[bytes]
+    until: float
+
+
+_looks: dict[str, _Look] = {}  # the last one, by the file
+_lock = threading.Lock()
+
+
+def begin(references: Iterable[str]) -> None:
+    """Begin to read those that are files: who resolves them waits for all that hang at once."""
+    for reference in references:
+        kind, _, name = reference.partition(":")
+        if kind == "file":
+            _begun(name)
+
+
+def _begun(name: str) -> _Look:
+    """Return the look at a file that is under way, or a new one: one that hangs keeps one thread.
+
+    Nobody waits again for what did not come in time.
+    """
+    with _lock:
+        look = _looks.get(name)
+        if look is None or look.found.done():
+            look = _looks[name] = _Look(Future(), time.monotonic() + FIRST_WITHIN)
+            threading.Thread(
+                target=_fill, args=(name, look.found), name=f"read file:{name}", daemon=True
+            ).start()
+    return look
+
+
+def _fill(name: str, found: Future[bytes]) -> None:
+    try:
+        found.set_result(_read(Path(name)))
+    except (OSError, ValueError) as fault:
+        found.set_exception(fault)
+
+
 def _read(file: Path) -> bytes:
     if raw := _pipes.get(str(file)):
         return raw
@@ -178,8 +294,11 @@ def _read(file: Path) -> bytes:
 def _from_file(name: str) -> str:
     shown = name if _PATH.fullmatch(name) else "the file"
     try:
-        raw = _read(Path(name))
+        look = _begun(name)
+        raw = look.found.result(max(0.0, look.until - time.monotonic()))
         value = raw.decode()
+    except TimeoutError:
+        raise BadReferenceError(f"{shown} {_SILENT}") from None
     except OSError as fault:
         raise BadReferenceError(
             f"{shown} cannot be read: {fault.strerror}. Give the whole path of a file that "

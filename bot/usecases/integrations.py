@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bot.runtime.connectors import connect
+from bot.runtime.connectors import connect, read_ahead
 from bot.runtime.references import BadReferenceError
 from bot.usecases import discover
 from bot.usecases.console import Desk
@@ -35,6 +35,7 @@ def listed(desk: Desk, connect: Connect) -> Iterator[SystemLine]:
     """Ask every system which server answers, and say how that is."""
     with desk.database.read() as session:
         systems = servers.connections(session)
+    read_ahead(systems)
     for system in systems:
         known = servers.known_as(system.server)
         yield SystemLine(system.id, system.name, known or "-", _state(system, connect))

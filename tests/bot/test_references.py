@@ -97,6 +97,25 @@ def open_to_others(file):
     file.chmod(0o666)
 
 
+def an_open_quote(file):
+    file.write_text("OTHER=x\nA_SECRET='other\n")
+
+
+def a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+def a_link_to_nothing(file):
+    file.unlink()
+    file.symlink_to("away")
+
+
+def a_link_to_itself(file):
+    file.unlink()
+    file.symlink_to(file)
+
+
 def too_long(file):
     file.write_text("A_SECRET=other\n#" + MOST * "x")
 
@@ -106,7 +125,19 @@ def a_pipe(file):
     os.mkfifo(file, 0o600)
 
 
-@pytest.mark.parametrize("spoil", [another_encoding, open_to_others, too_long, a_pipe])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        another_encoding,
+        open_to_others,
+        too_long,
+        a_pipe,
+        an_open_quote,
+        a_folder,
+        a_link_to_nothing,
+        a_link_to_itself,
+    ],
+)
 def test_what_the_env_file_said_stays_while_it_cannot_be_read(env_file, monkeypatch, spoil):
     """A secret that was known was given up: what it takes to end access was not there."""
     monkeypatch.setattr(references, "WITHIN", 0.05)
@@ -115,7 +146,68 @@ def test_what_the_env_file_said_stays_while_it_cannot_be_read(env_file, monkeypa
 
     spoil(env_file)
     assert resolve("env:A_SECRET") == "from-the-file"
-    assert env_fault().startswith(".env ")
+    assert env_fault().startswith((".env ", ".env: "))
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("A_SECRET='s3cret", 3),
+        ('A_SECRET="s3cret', 3),
+        ("A_SECRET: s3cret", 3),
+        ("A_SECRET:s3cret=", 3),
+        ("A_SECRET s3cret", 3),
+        ("A_SECRET", 3),
+        ("=s3cret", 3),
+        ("A_SECRET='s3cret' s3cret", 3),
+        ("\u200bA_SECRET=s3cret", 3),
+        ("\n \nexport A_SECRET", 5),
+        ("A_SECRET='s3cret\nLATCHKEY_KEYS=s3cret'", 3),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_that_cannot_be_read_is_named_and_the_others_are_read(env_file, line, number, end):
+    """It was passed over without a word: `run` began on a new, empty database."""
+    lines = f"BEFORE=1\n# it's a comment\n{line}\nAFTER=2\n"
+    env_file.write_bytes(lines.replace("\n", end).encode())
+
+    assert env_fault().startswith(f".env: line {number} is no NAME=value: ")
+    assert "s3cret" not in env_fault()
+    assert references.env_file() == {"BEFORE": "1", "AFTER": "2"}
+
+
+def test_what_a_bad_line_was_meant_for_is_not_taken_from_another(env_file):
+    env_file.write_text("A_SECRET=old\nA_SECRET: new\nOTHER 1\n")
+
+    assert ".env: lines 2, 3 are no NAME=value" in env_fault()
+    with pytest.raises(BadReferenceError, match="no A_SECRET"):
+        resolve("env:A_SECRET")
+
+
+def test_all_that_an_env_file_may_be_written_like_is_read(env_file):
+    text = (
+        "\ufeff# A comment: it's 'one\r\n\r\nexport A=1\r\nB = 'two words' # why\r\n"
+        'C="three\\n3"\r\nD=\r\n  E=a=b#c\r\nF="-----BEGIN\r\nab==\r\n"\r\n\'G\'=7'
+    )
+    env_file.write_bytes(text.encode())
+
+    assert not env_fault()
+    assert references.env_file() == {
+        "A": "1",
+        "B": "two words",
+        "C": "three\n3",
+        "D": "",
+        "E": "a=b#c",
+        "F": "-----BEGIN\nab==\n",
+        "G": "7",
+    }
+
+
+def test_only_an_env_file_that_is_not_there_is_none(env_file):
+    env_file.unlink()
+
+    assert references.env_file() == {}
+    assert not env_fault()
 
 
 def test_a_pipe_that_nobody_fills_holds_up_once_and_one_that_is_filled_is_read(
@@ -132,6 +224,22 @@ def test_a_pipe_that_nobody_fills_holds_up_once_and_one_that_is_filled_is_read(
     assert wait_until(lambda: not env_fault(), "it is read")
     assert resolve("env:A_SECRET") == "through-the-pipe"
     assert resolve("env:A_SECRET") == "through-the-pipe"
+
+
+def test_a_file_that_hangs_is_given_up_and_one_that_comes_late_is_read(tmp_path, monkeypatch):
+    """`run` and every command hung at their start, without a word."""
+    monkeypatch.setattr(references, "FIRST_WITHIN", 0.1)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    for _ in range(5):
+        with pytest.raises(BadReferenceError, match=rf"{pipe} gives nothing: .* Fill the pipe"):
+            resolve(f"file:{pipe}")
+
+    assert sum(t.name == f"read file:{pipe}" for t in threading.enumerate()) == 1
+    pipe.write_text("s3cret")
+    wait_until(lambda: not any(t.name == f"read file:{pipe}" for t in threading.enumerate()))
+    assert resolve(f"file:{pipe}") == "s3cret"
 
 
 @pytest.mark.parametrize(

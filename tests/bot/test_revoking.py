@@ -1,15 +1,20 @@
 """What an operator's revoke takes in hand, and what it says of it."""
 
+import threading
+
 import pytest
-from sqlalchemy import delete, insert, update
+from sqlalchemy import column, delete, insert, literal_column, table, update
 
 from bot.loops.access import AccessLoop
 from bot.operations import revoking
+from bot.runtime import connectors
+from bot.runtime.services import Connected
 from bot.settings import KeySettings
 from bot.usecases import revoke
 from bot.usecases.console import OTHER_KEYS, Desk
 from bot.usecases.revoke import Fate
 from engine.commands import Cancel, Return
+from engine.inventory import Integration
 from engine.outcome import AuditEntry, Code, Refusal
 from engine.port import Unavailable
 from engine.request import SYSTEM, State
@@ -123,6 +128,37 @@ def test_a_call_that_may_still_run_is_not_called_done(stored, desk, monkeypatch)
     assert not hands.close()
 
 
+def test_a_system_whose_secret_hangs_keeps_no_other_from_ending(stored, desk, monkeypatch):
+    """`revoke --all` hung before anything had ended, and did not look at --wait."""
+    first, second = stored.submit(by=ALICE), stored.submit("edit on handbook", by=ALICE)
+    stored.converge()
+    released = threading.Event()
+
+    def connect(system, *_):
+        if system.id != PG:
+            released.wait()
+        of = Integration(system.id, system.name, system.kind)
+        return Connected(of, stored.systems[system.id])
+
+    monkeypatch.setattr(revoking, "connect", connect)
+    monkeypatch.setattr(stored.systems[PG], "close", lambda: None, raising=False)
+    monkeypatch.setattr(revoking, "SET_UP_WITHIN", 0.1)
+    keys = KeySettings(LATCHKEY_DATABASE_URL=stored.database.url, LATCHKEY_KEYS=KEY)
+    left, _ = revoking.record(
+        desk, [stored.again(r) for r in (first, second)], "an incident", print
+    )
+    said: list[str] = []
+
+    left, _ = revoking.see_through(
+        desk, left, 3, said.append, stopped=lambda: False, keys=keys, no_keys=""
+    )
+    released.set()
+
+    assert stored.again(first).state is State.REVOKED
+    assert [r.id for r in left] == [second.id]
+    assert any(connectors.NO_ANSWER in line for line in said)
+
+
 def test_a_fault_of_one_login_is_not_said_of_another(stored, desk):
     """Why one could not be ended was given as the reason of all others on the same system."""
     requests = [stored.submit(by=ALICE), stored.submit(by=BOB)]
@@ -134,7 +170,7 @@ def test_a_fault_of_one_login_is_not_said_of_another(stored, desk):
         return None, AuditEntry("delayed", SYSTEM, detail | {"silent": silent})
 
     def whys():
-        watch = revoking.Watch(desk, requests, accounts, {}, lambda _: None)
+        watch = revoking.Watch(desk, requests, accounts, dict, lambda _: None)
         return [watch.why(request) for request in requests]
 
     entries = [delayed(first, "Latchkey may not", silent=False)]
@@ -203,6 +239,26 @@ def test_the_keys_of_what_is_sealed_are_right_though_all_of_the_audit_is_gone(st
         tx.execute(delete(AuditRow))
         tx.execute(delete(AuditHead))
     assert OTHER_KEYS in said(stored, new_key(), "resume", "grants")
+
+
+@pytest.mark.parametrize(
+    ("revision", "fits"),
+    [
+        ("cast(version_num as blob)", True),
+        ("x'ff'", False),
+        ("7000", False),
+        (f"'{'9' * 5000}'", False),
+    ],
+)
+def test_whatever_stands_for_the_schemas_revision_gives_no_traceback(stored, revision, fits):
+    """Bytes of it kept every command from working, with a traceback."""
+    with stored.database.write() as tx:
+        versions = table("alembic_version", column("version_num"))
+        tx.execute(update(versions).values(version_num=literal_column(revision)))
+
+    found = said(stored, KEY, "pause", "grants")
+
+    assert ("Granting is paused" in found) is fits
 
 
 def test_where_nothing_is_proven_by_a_key_none_is_wrong(stored):

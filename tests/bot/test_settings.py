@@ -134,6 +134,39 @@ def test_a_file_that_hangs_holds_nobody_up_for_long(tmp_path, monkeypatch):
     wait_until(lambda: now() == "xoxb-3")
 
 
+SLACKS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET")
+
+
+@pytest.fixture
+def hanging(tmp_path, monkeypatch):
+    """A secret that nobody gives."""
+    monkeypatch.setattr("bot.runtime.references.FIRST_WITHIN", 0.1)
+    for name, given in GOOD.items():
+        monkeypatch.setenv(name, given)
+    os.mkfifo(tmp_path / "secret")
+    return f"file:{tmp_path}/secret"
+
+
+@pytest.mark.parametrize("name", [*SLACKS, "LATCHKEY_OWNER_URL"])
+def test_what_the_duty_does_not_need_may_hang(hanging, monkeypatch, name):
+    """`run` hung at its start without a word, and no access ended."""
+    monkeypatch.setenv(name, hanging)
+
+    given, faults = settings.load_sound(http=name == "SLACK_SIGNING_SECRET")
+
+    assert given.database_url == GOOD["LATCHKEY_DATABASE_URL"]
+    assert faults[name].startswith(f"{name}: {hanging.removeprefix('file:')} gives nothing")
+
+
+@pytest.mark.parametrize("name", ["LATCHKEY_DATABASE_URL", "LATCHKEY_KEYS"])
+def test_what_a_command_needs_and_hangs_is_said(hanging, monkeypatch, name):
+    """`requests list` and `revoke` hung for ever."""
+    monkeypatch.setenv(name, hanging)
+
+    with pytest.raises(BadSettingsError, match=f"{name}: .* gives nothing"):
+        settings.load_keys()
+
+
 def test_keys_may_stand_in_several_places(tmp_path):
     (tmp_path / "keys").write_text(f"{OTHER_KEY}\n{new_key()},\n")
 
@@ -386,8 +419,63 @@ def test_no_other_database_is_taken_for_the_one_that_the_env_file_may_name(monke
         load()
 
 
+def an_open_quote(file):
+    file.write_text('LATCHKEY_DATABASE_URL="sqlite:///real.db\n')
+
+
+def a_colon(file):
+    file.write_text("LATCHKEY_DATABASE_URL: sqlite:///real.db\n")
+
+
+def a_link_to_nothing(file):
+    file.unlink()
+    file.symlink_to("away")
+
+
+def a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [an_open_quote, a_colon, a_link_to_nothing, a_folder])
+@pytest.mark.parametrize(
+    "load",
+    [settings.load_store, partial(settings.load_sound, http=False), settings.load_to_examine],
+)
+def test_an_address_that_the_env_file_was_to_give_is_no_new_database(
+    env_file, monkeypatch, spoil, load
+):
+    """`run` began on an empty one and `doctor` was green; access on the real one was overdue."""
+    monkeypatch.delenv("LATCHKEY_DATABASE_URL")
+    spoil(env_file)
+
+    with pytest.raises(BadSettingsError, match=r"^\.env(:| is) [\s\S]*LATCHKEY_DATABASE_URL is"):
+        load()
+
+
+def test_a_line_that_nothing_hangs_on_keeps_nobody_from_starting(env_file, monkeypatch):
+    monkeypatch.delenv("LATCHKEY_DATABASE_URL")
+    env_file.write_text("LATCHKEY_DATABASE_URL=sqlite:///real.db\nsomething else\n")
+
+    sound, faults = settings.load_sound(http=False)
+
+    assert sound.database_url == "sqlite:///real.db"
+    assert faults.keys() == {".env"}
+    assert "line 2" in faults[".env"]
+
+
 @pytest.mark.usefixtures("unreadable")
-def test_no_other_folder_is_taken_for_the_one_that_the_env_file_may_name(monkeypatch):
+def test_no_other_folder_is_applied_and_no_other_role_owns_the_schema(monkeypatch):
+    monkeypatch.delenv("LATCHKEY_MANIFESTS")
+
+    with pytest.raises(BadSettingsError, match="LATCHKEY_MANIFESTS is missing, which may stand"):
+        settings.load_manifests()
+    with pytest.raises(BadSettingsError, match="LATCHKEY_OWNER_URL is missing, which may stand"):
+        settings.load_owner()
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_no_other_folder_is_taken_is_taken_for_the_one_that_the_env_file_may_name(monkeypatch):
     monkeypatch.delenv("LATCHKEY_MANIFESTS", raising=False)
     sound, _ = settings.load_sound(http=False)
     assert sound.manifests == Path(os.devnull)
