@@ -47,7 +47,7 @@ from storage.tables import (
     PersonRow,
     RequestRow,
 )
-from storage.types import among, read_json
+from storage.types import among, as_text, read_json
 
 PAGE = 1000  # rows that are read at once
 FEW = 500  # rows that a writing transaction reads, which others wait for
@@ -399,7 +399,8 @@ class _Reading:
         before = self._before.directory
         people: dict[PersonId, Person | None] = {}
         successors: dict[PersonId, PersonId | None] = {}
-        for id_, successor, *row in self._people():
+        for id_, kept, *row in self._people():
+            successor = PersonId(kept) if isinstance(kept, str) else None
             people[id_] = None if successor else self._person(id_, row)
             successors[id_] = successor
         ids = _NewIds(before, successors)
@@ -439,7 +440,9 @@ class _Reading:
 
     def _person(self, id_: PersonId, row: Sequence[Any]) -> Person:
         """Return somebody as far as they can be read: no row hides the others."""
-        email, status, slack, team, enterprise, body, account, was, void_until = row
+        *texts, user, team, enterprise, body, account, former, void_until = row
+        email, status, team, enterprise = map(as_text, (*texts, team, enterprise))
+        slack, was = (text and as_text(text) for text in (user, former))
         tied = read_account(account)
         if account is not None and tied is None:
             was = was or slack or ""  # whose it is, an admin has to say
@@ -579,7 +582,7 @@ def _revision(session: Read, flow: FlowId, number: int, name: str | None, body: 
 
 def formerly(session: Read) -> dict[PersonId, PersonId]:
     """Return who has a new id, by the old one."""
-    return _followed({PersonId(id_): PersonId(now) for id_, now in session.ask(_SUCCESSORS) if now})
+    return _followed(_texts(session.ask(_SUCCESSORS)))
 
 
 def now_known_as(session: Read, people: Iterable[PersonId]) -> dict[PersonId, PersonId]:
@@ -588,10 +591,15 @@ def now_known_as(session: Read, people: Iterable[PersonId]) -> dict[PersonId, Pe
     asked = {*people}
     while asked:
         rows = session.ask(_SUCCESSORS_OF, {"ids": sorted(asked)})
-        steps = {PersonId(id_): PersonId(now) for id_, now in rows if now}
+        steps = _texts(rows)
         found |= steps
         asked = {*steps.values()} - found.keys()
     return _followed(found)
+
+
+def _texts(rows: Iterable[tuple[Any, ...]]) -> dict[PersonId, PersonId]:
+    """Return who has which id now; bytes, which SQLite may keep in its place, are nobody's."""
+    return {PersonId(id_): PersonId(now) for id_, now in rows if now and isinstance(now, str)}
 
 
 def _followed(successors: Mapping[PersonId, PersonId]) -> dict[PersonId, PersonId]:

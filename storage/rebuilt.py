@@ -1,7 +1,8 @@
 """Requests whose body cannot be read, made up for by what stands beside it (`engine.rebuilt`)."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlmodel import col
@@ -14,7 +15,7 @@ from storage import audit
 from storage.codec import fields_of, load_request
 from storage.database import Read, Write
 from storage.tables import GrantRow, RequestRow
-from storage.types import among
+from storage.types import among, as_text
 
 _COLUMNS = select(
     col(RequestRow.id),
@@ -64,13 +65,34 @@ def requests(session: Read, ids: Collection[RequestId]) -> dict[RequestId, Acces
     given = {"ids": list(ids)}
     grants = defaultdict[int, list[GrantColumns]](list)
     for grant in session.ask(_GRANTS, given):
-        grants[grant[0]].append(GrantColumns(*grant[1:]))
+        of, number, entitlement, account, state, begun = grant
+        leads = _number(entitlement), _number(account)
+        grants[of].append(GrantColumns(number, *leads, as_text(state), begun))
     entries = defaultdict[object, list[Entry]](list)
     for one in audit.of_requests(session, ids):
         at, said = audit.moment_of(one.at), fields_of(one.detail)
         entries[one.request].append(Entry(one.action, one.actor, at, said))
-    every = [RequestColumns(row[0] or 0, *row[1:]) for row in session.ask(_COLUMNS, given)]
+    every = map(_columns, session.ask(_COLUMNS, given))
     return {RequestId(of.id): rebuilt.request(of, grants[of.id], entries[of.id]) for of in every}
+
+
+def _columns(row: Sequence[Any]) -> RequestColumns:
+    id_, version, state, requestor, grantee, flow, revision, submitted_at = row
+    return RequestColumns(
+        id_,
+        version,
+        as_text(state),
+        as_text(requestor),
+        as_text(grantee),
+        _number(flow),
+        _number(revision),
+        submitted_at,
+    )
+
+
+def _number(kept: object) -> int:
+    """Return a number; where another thing stands, one that leads nowhere."""
+    return kept if isinstance(kept, int) else 0
 
 
 def kept(session: Read, ids: Collection[RequestId]) -> list[tuple[RequestId | None, AuditEntry]]:

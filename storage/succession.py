@@ -22,7 +22,7 @@ from storage.secrets import KeyRing
 from storage.sync import known_person
 from storage.tables import AccountRow, PersonRow
 from storage.touched import Touched
-from storage.types import among
+from storage.types import among, as_text
 
 AT_ONCE = 10  # people in one transaction, which others wait for
 
@@ -43,7 +43,7 @@ def find(session: Read, listed: Sequence[Person]) -> list[Succession]:
 
     def known_of(id_: PersonId) -> Person:
         _, email, status, _, body, *_ = rows[id_]
-        return load_person(body) or stand_in(id_, email, status)
+        return load_person(body) or stand_in(id_, as_text(email), as_text(status))
 
     return succession.find(map(known_person, rows.values()), listed, known_of)
 

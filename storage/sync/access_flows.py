@@ -92,8 +92,9 @@ def _take_in_flows(
             action = "flow_enabled" if active else "flow_disabled"
             log.append((None, AuditEntry(action, SYSTEM, {"flow": name})))
     for name in gone:
-        if not rows[name].deleted:
-            rows[name].deleted = True
+        row = rows.get(name)  # none by bytes, which SQLite may keep in the place of a name
+        if row and not row.deleted:
+            row.deleted = True
             log.append((None, AuditEntry("flow_deleted", SYSTEM, {"flow": name})))
     if log:
         tx.flush()

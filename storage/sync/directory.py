@@ -41,7 +41,7 @@ from storage.tables import (
     RequestRow,
     compare_anew,
 )
-from storage.types import among
+from storage.types import among, as_text
 
 AT_ONCE = 50  # people in one transaction, which others wait for
 GROUPS_AT_ONCE = 100
@@ -231,17 +231,20 @@ def _compared(
 
 def known_person(row: Sequence[Any], listed: Person | None = None) -> KnownPerson:
     """Return who a row of `KNOWN` is; who is `listed` under their id."""
-    id_, email, status, successor, body, *kept = row
-    said = fields_of(body)
+    id_, address, status, successor, body, *kept = row
+    email, said = as_text(address), fields_of(body)
     groups = said.get("groups")
     return KnownPerson(
         PersonId(id_),
         email,
         str(said.get("name") or email),
         status != PersonStatus.INACTIVE,
-        successor,
+        successor if isinstance(successor, str) else None,
         tuple(map(str, groups)) if isinstance(groups, list) else (),
-        listed is not None and body == dump_person(listed) and kept == _kept(listed),
+        listed is not None
+        and [address, status] == [listed.email, listed.status]
+        and body == dump_person(listed)
+        and kept == _kept(listed),
     )
 
 
@@ -332,13 +335,15 @@ def _store_person(
     if row is None:
         tx.add(PersonRow(id=person.id, email=person.email, status=person.status.value, body=body))
         return
-    if row.successor is None and row.body == body and [row.compared, row.called] == _kept(person):
+    columns, email = [row.successor, row.email, row.status], as_text(row.email)
+    same = columns == [None, person.email, person.status]
+    if same and row.body == body and [row.compared, row.called] == _kept(person):
         return  # another was quicker
-    was = {"name": name_of(row), "email": row.email}
+    was = {"name": name_of(row), "email": email}
     row.successor = None
     if intake.voids(load_person(row.body, row.account), person):
         row.void_until = now
-    moved = intake.has_moved(row.email, person)
+    moved = intake.has_moved(email, person)
     row.email, row.status, row.body = person.email, person.status.value, body
     compare_anew(row)
     if moved and (row.slack or row.suspended or row.id in burdened):
