@@ -14,6 +14,7 @@ from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId
 from engine.request import (
+    FINAL,
     NOT_GIVEN,
     WAITING,
     AccessRequest,
@@ -132,9 +133,10 @@ def _until(said: Mapping[str, Any]) -> datetime | None:
 
 
 def _state(columns: RequestColumns, grants: Sequence[GrantColumns]) -> State:
-    if columns.state in set(State):
+    begun = any(grant.begun for grant in grants)
+    if columns.state in set(State) and not (begun and columns.state in WAITING | FINAL):
         return State(columns.state)
-    return State.ACTIVE if any(grant.begun for grant in grants) else State.PENDING
+    return State.ACTIVE if begun else State.PENDING
 
 
 def _grant(columns: GrantColumns, *, waits: bool) -> Grant:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, literal, select, text, union_all, update
+from sqlalchemy import bindparam, literal, select, union_all, update
 from sqlmodel import col
 
 from engine import alarms
@@ -14,7 +14,7 @@ from engine.retry import ALARM_AFTER, is_asleep, pause
 from storage import apply, facts, touched
 from storage.company import Company, knowing
 from storage.database import Database, Read, Write
-from storage.tables import LIVE, ChangeRow, RequestRow
+from storage.tables import ChangeRow, RequestRow
 from storage.types import UtcDateTime
 from storage.unit_of_work import UnitOfWork
 
@@ -43,10 +43,8 @@ _CHANGED = select(
 _ALL = union_all(select(_COME), select(_IMPOSSIBLE), _CHANGED).subquery()
 DUE = select(_ALL.c.id).order_by(_ALL.c.wake_at).limit(bindparam("limit"))
 _LIVE = (
-    select(
-        col(RequestRow.id), col(RequestRow.version), col(RequestRow.body), col(RequestRow.wake_at)
-    )
-    .where(text(LIVE), col(RequestRow.id) > bindparam("after"))
+    select(col(RequestRow.wake_at), *facts.PARTS)
+    .where(facts.IS_LIVE, col(RequestRow.id) > bindparam("after"))
     .order_by(col(RequestRow.id))
     .limit(LOOKED_AT)
 )
@@ -74,9 +72,9 @@ def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:
     """Return live requests that would be looked at too late, or never, by their `wake_at`."""
     found, after = list[RequestId](), 0
     while rows := session.ask(_LIVE, {"after": after}):
-        after = rows[-1][0] or 0
-        planned = {id_: wake for id_, _, _, wake in rows}
-        requests = facts.loaded(session, [row[:3] for row in rows])
+        after = rows[-1][1]
+        planned = {id_: wake for wake, id_, *_ in rows}
+        requests = facts.loaded(session, [row[1:] for row in rows])
         known = knowing(session, company, requests)
         for request in requests:
             wake = apply.wake(known, request, now)

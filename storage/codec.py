@@ -143,7 +143,7 @@ def load_request(id_: int, version: int, body: object) -> AccessRequest | None:
 
 
 def _is_sound(request: AccessRequest) -> bool:
-    """Tell whether one can reckon with its moments and its duration."""
+    """Tell whether it is about something, and one can reckon with its moments and its duration."""
     moments = [
         request.submitted_at,
         request.lapses_at,
@@ -156,6 +156,9 @@ def _is_sound(request: AccessRequest) -> bool:
         *(settled.at for settled in (request.decided, request.ended) if settled),
     ]
     aware = all(moment is None or moment.tzinfo for moment in moments)
+    numbers = {grant.id for grant in request.grants}
+    if not numbers or len(numbers) < len(request.grants):
+        return False
     return aware and _bounded(request.duration, *(a.duration for a in request.approvals))
 
 

@@ -46,7 +46,7 @@ def overdue(session: Read, now: datetime) -> Overdue:
         audit.HAS_MOMENT,
     )
     since = [session.execute(began).scalar(), session.execute(refused).scalar()]
-    begun = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
+    begun = select(*facts.PARTS).where(
         col(RequestRow.state).in_([s.value for s in State if s.wants_access]),
         col(RequestRow.wake_at) <= now,
     )

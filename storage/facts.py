@@ -1,8 +1,20 @@
 """Reads: everything that a decision needs, in a few statements."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, or_, select, text, union
+from sqlalchemy import (
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    literal_column,
+    or_,
+    select,
+    text,
+    union,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -31,8 +43,30 @@ from storage.tables import (
     RequestRow,
 )
 from storage.types import among
+from storage.types import together as joined
 
-_REQUEST = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body))
+_OPEN_GRANTS = (
+    select(
+        joined(
+            cast(col(GrantRow.number), Text) + case((col(GrantRow.begun), "+"), else_="-"),
+            literal_column("' '"),
+        )
+    )
+    .where(col(GrantRow.request_id) == col(RequestRow.id), col(GrantRow.open))
+    .correlate(RequestRow)
+    .scalar_subquery()
+)
+# What `loaded` reads of a request: the body, and what stands beside it.
+PARTS: tuple[Any, ...] = (
+    col(RequestRow.id).label("of"),
+    col(RequestRow.version).label("version"),
+    col(RequestRow.body).label("body"),
+    col(RequestRow.state).label("state"),
+    col(RequestRow.flow_id).label("flow"),
+    col(RequestRow.revision).label("revision"),
+    _OPEN_GRANTS.label("open"),
+)
+_REQUEST = select(*PARTS)
 _IN_ORDER = _REQUEST.order_by(col(RequestRow.id))
 _ONE = _REQUEST.where(col(RequestRow.id) == bindparam("id"))
 _SEVERAL = _IN_ORDER.where(among(col(RequestRow.id), "ids"))
@@ -49,6 +83,13 @@ _TOGETHER = _IN_ORDER.where(
 ).with_for_update()
 _SAME = select(col(RequestRow.id)).where(
     col(RequestRow.fingerprint) == bindparam("fingerprint"), text(OPEN)
+)
+# Whatever state stands there: what is begun is not over.
+IS_LIVE = or_(
+    text(LIVE),
+    col(RequestRow.id).in_(
+        select(col(GrantRow.request_id)).where(col(GrantRow.open), col(GrantRow.begun))
+    ),
 )
 _OPEN_BY = (
     select(col(RequestRow.id))
@@ -152,7 +193,7 @@ def waiting_for(
 
 def find(session: Read, *, live: bool = True) -> list[AccessRequest]:
     """Return requests for an operator, the newest first; not `live`: those that are over, too."""
-    query = _REQUEST.where(text(LIVE)) if live else _REQUEST
+    query = _REQUEST.where(IS_LIVE) if live else _REQUEST
     found = session.execute(query.order_by(col(RequestRow.id).desc()))
     return loaded(session, [tuple(row) for row in found])
 
@@ -224,20 +265,58 @@ _ENTITLEMENTS = entitlement_query().where(among(col(EntitlementRow.id), "ids"))
 
 
 def _requests(
-    session: Read, query: Select[int | None, int, dict[str, object]], **given: object
+    session: Read, query: Select[*tuple[Any, ...]], **given: object
 ) -> list[AccessRequest]:
     return loaded(session, session.ask(query, given))
 
 
-def loaded(session: Read, rows: Iterable[tuple[int | None, int, object]]) -> list[AccessRequest]:
-    """Return the requests of rows, in their order, each as far as it can be read."""
-    bodies = {
-        (id_ := RequestId(number or 0)): (rebuilt.counted(session, id_, version), body)
-        for number, version, body in rows
-    }
-    found = {i: load_request(i, version, body) for i, (version, body) in bodies.items()}
+def loaded(session: Read, rows: Iterable[Sequence[Any]]) -> list[AccessRequest]:
+    """Return the requests of rows (`PARTS`), in their order, each as far as it can be read."""
+    read = {RequestId(row[0] or 0): _Request(*row) for row in rows}
+    found = {id_: _load(session, row) for id_, row in read.items()}
+    if doubted := [id_ for id_, request in found.items() if request is None]:
+        # A row that was locked is newer than what stands beside it, which was read before.
+        read |= {
+            RequestId(row[0]): _Request(*row) for row in session.ask(_SEVERAL, {"ids": doubted})
+        }
+        found |= {id_: _load(session, read[id_]) for id_ in doubted}
     lost = [id_ for id_, request in found.items() if request is None]
     for id_ in lost:
-        rebuilt.note(session, id_, bodies[id_][1])
+        rebuilt.note(session, id_, read[id_].body)
     instead = rebuilt.requests(session, lost) if lost else {}
     return [request or instead[id_] for id_, request in found.items()]
+
+
+class _Request(NamedTuple):
+    """What `PARTS` selects."""
+
+    id: int | None
+    version: int
+    body: object
+    state: str
+    flow: int
+    revision: int
+    open: str | None  # the number of each open grant, with + where it is begun
+
+    def bears_out(self, request: AccessRequest) -> bool:
+        """Tell whether the body says what stands beside it, as far as that can be read.
+
+        It must not say less: what it takes to be over would stay, and be called gone.
+        """
+        beside = (self.state, self.flow, self.revision)
+        said = (request.state, request.flow, request.revision)
+        open_ = {f"{grant.id}-" for grant in request.grants if grant.open}
+        begun = {f"{grant.id}+" for grant in request.grants if grant.begun}
+        return {*(self.open or "").split()} <= open_ | begun and all(
+            one == other or not _is_known(one) for one, other in zip(beside, said, strict=True)
+        )
+
+
+def _is_known(beside: object) -> bool:
+    return isinstance(beside, int) or beside in set(State)
+
+
+def _load(session: Read, row: _Request) -> AccessRequest | None:
+    id_ = RequestId(row.id or 0)
+    request = load_request(id_, rebuilt.counted(session, id_, row.version), row.body)
+    return request if request and row.bears_out(request) else None

@@ -26,12 +26,12 @@ _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
 LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows in the history
 
 
+_PARTS = [part.label(f"its_{part.key}") for part in facts.PARTS]
 _READY = (
     select(
         MessageRow,
         col(PersonRow.channel).label("direct"),
-        col(RequestRow.version).label("version"),
-        col(RequestRow.body).label("body"),
+        *_PARTS,
         select(col(CompanyRow.epoch)).scalar_subquery().label("epoch"),
     )
     .outerjoin(PersonRow, col(PersonRow.id) == col(MessageRow.recipient))
@@ -54,6 +54,7 @@ _READY = (
     .limit(bindparam("most"))
 )
 _Row: Any = namedtuple("_Row", _READY.exported_columns.keys())  # type: ignore[misc]  # noqa: PYI024
+_AT = [_Row._fields.index(part.key) for part in _PARTS]
 _MINE = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == bindparam("instance"))
 _SHOWN = (
     update(MessageRow)
@@ -162,7 +163,7 @@ def ready(
     }
     with database.read() as session:
         rows: list[Any] = [_Row(*row) for row in session.ask(_READY, given)]
-        known = {r.request_id: (r.request_id, r.version, r.body) for r in rows if r.version}
+        known = {r.request_id: [r[at] for at in _AT] for r in rows if r.its_of}
         drawn = facts.loaded(session, known.values())
     return Ready(
         [_parcel(row) for row in rows if row.lease == instance],

@@ -100,5 +100,10 @@ def kept(session: Read, ids: Collection[RequestId]) -> list[tuple[RequestId | No
     return [
         (RequestId(id_ or 0), AuditEntry("rebuilt", SYSTEM, {"body": ascii(body)}))
         for id_, version, body in (session.ask(_BODIES, {"ids": list(ids)}) if ids else ())
-        if load_request(id_ or 0, version, body) is None
+        if not _is_rebuilt(load_request(id_ or 0, version, body))
     ]
+
+
+def _is_rebuilt(stored: AccessRequest | None) -> bool:
+    """Tell whether a body is what was written anew in place of one that could not be read."""
+    return stored is not None and not stored.readable

@@ -119,10 +119,16 @@ class MessageLoop:
                 leased, found = time.monotonic(), self._ready(busy)
             drawn = deliver.draw(self._services, found)
         self._missed |= len(found.mine) == AT_ONCE
+        now = self._services.clock.now()
+        undrawn = [p for p in found.mine if p.id not in drawn]
         with self._changed:
             self._busy.update(p.id for p in found.mine)
+            self._sent += [_Sent(Later(p, now + pause(p.attempts))) for p in undrawn]
+        if undrawn:
+            self.wake()
         for parcel in found.mine:
-            self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
+            if parcel.id in drawn:
+                self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
 
     def _ready(self, busy: Collection[int]) -> Ready:
         now = self._services.clock.now()

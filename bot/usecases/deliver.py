@@ -3,11 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from bot.runtime.services import Services
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
-from engine.directory import PersonId, SlackAccount
+from engine.directory import Directory, PersonId, SlackAccount
 from engine.life.offers import offer_key
 from engine.outcome import Card
 from engine.request import State
@@ -16,6 +18,8 @@ from storage.database import Write
 from storage.messages import Parcel, Ready, Result
 
 __all__ = ["Drawn", "claim", "draw", "ready", "settle"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,10 @@ def claim(services: Services, ids: Collection[int]) -> None:
 
 
 def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
-    """Draw each card of ours from what is true now, which is at least what was wanted."""
+    """Draw each card of ours from what is true now, which is at least what was wanted.
+
+    One that cannot be drawn is left out, and keeps no other from being sent.
+    """
     if not found.mine:
         return {}
     with services.database.read() as session:
@@ -60,18 +67,25 @@ def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
     scenes = {request.id: scene for request, scene in drawable}
     drawn: dict[int, Drawn] = {}
     for parcel in found.mine:
-        person = company.directory.get(parcel.recipient)
         scene = scenes.get(parcel.request) if parcel.request else None
-        if scene:
-            viewer = person.id if person else parcel.recipient
-            scene = look.seen_by(scene, viewer, parcel.key)
-        drawn[parcel.id] = Drawn(
-            _message(parcel, scene),
-            scene is None or _worth_posting(parcel, scene),
-            person.account if person else None,
-            parcel.channel or found.direct.get(parcel.recipient),
-        )
+        try:
+            drawn[parcel.id] = _drawn(parcel, scene, company.directory, found)
+        except Exception:
+            log.exception("card could not be drawn", message=parcel.id, kind=parcel.kind.value)
     return drawn
+
+
+def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Ready) -> Drawn:
+    person = directory.get(parcel.recipient)
+    if scene:
+        viewer = person.id if person else parcel.recipient
+        scene = look.seen_by(scene, viewer, parcel.key)
+    return Drawn(
+        _message(parcel, scene),
+        scene is None or _worth_posting(parcel, scene),
+        person.account if person else None,
+        parcel.channel or found.direct.get(parcel.recipient),
+    )
 
 
 def settle(

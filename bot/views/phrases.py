@@ -101,6 +101,8 @@ def what_in_short(scene: Scene) -> str:
     """Name the first entitlement and count the others, within one line."""
     if scene.request.bundle:
         return _bundle(scene)
+    if not scene.request.grants:
+        return "something that cannot be read"
     first, *others = scene.request.grants
     more = f" and {len(others)} more" if others else ""
     return f"{_entitlement(scene, first, 150)}{more}"

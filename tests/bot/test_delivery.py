@@ -10,6 +10,7 @@ from bot.loops.messages import METADATA, MessageLoop
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
 from bot.slack.rate_limits import Pace
+from bot.views import cards
 from engine.commands import Cancel, Extend, Return
 from engine.outcome import Decision
 from engine.request import State
@@ -544,3 +545,27 @@ def test_in_another_workspace_nobody_gets_a_card_by_the_id_of_somebody_else(stor
     drain(loop)
 
     assert slack.shown == {}
+
+
+def test_a_card_that_cannot_be_drawn_waits_by_itself(stored, services, slack, loop, monkeypatch):
+    """All that was drawn with it was kept back, again and again, and nothing was counted of it."""
+    bad = stored.submit(by=ALICE, flow=WRITING)
+    good = stored.submit(by=DORA, flow=WRITING)
+    draw = cards.card
+
+    def poisoned(kind, scene, detail):
+        if scene and scene.request.id == bad.id:
+            raise ValueError("not enough values to unpack")
+        return draw(kind, scene, detail)
+
+    monkeypatch.setattr(cards, "card", poisoned)
+    drain(loop)
+
+    rows = stored.rows(MessageRow)
+    assert {r.request_id for r in rows if r.shown < r.wanted} == {bad.id}
+    assert {r.attempts for r in rows if r.request_id == bad.id} == {1}
+    assert good.code in str(slack.shown)
+    monkeypatch.undo()
+    services.clock.ahead = LONGEST_PAUSE
+    drain(loop)
+    assert unsent(stored) == []

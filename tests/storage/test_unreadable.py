@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import pytest
-from sqlalchemy import JSON, func, select, text
+from sqlalchemy import JSON, func, select, text, update
 from sqlmodel import AutoString, SQLModel
 
 from engine.aql.parser import parse
@@ -19,6 +19,7 @@ from engine.request import OPERATOR, State
 from engine.targets import Scope
 from storage import (
     audit,
+    clock,
     counts,
     facts,
     jobs,
@@ -758,3 +759,68 @@ def test_a_row_spoilt_in_several_columns_disarms_nobody(house, table, columns):
     assert house.held() == [] or table in {f.table for f in house.found()}
     if "server" not in columns:  # another server is refused until an admin says that it is the same
         house.take_in()
+
+
+def without_grants(body, _columns):
+    body["grants"] = []
+
+
+def over_by_its_body(body, _columns):
+    body["state"] = "expired"
+
+
+def over_by_its_column(_body, columns):
+    columns["state"] = "expired"
+
+
+def never_begun(body, _columns):
+    for grant in body["grants"]:
+        grant["begun"] = False
+
+
+def given_back(body, _columns):
+    for grant in body["grants"]:
+        grant |= {"state": "ended", "begun": False}
+
+
+def of_another_flow(body, _columns):
+    body["flow"] += 1
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+@pytest.mark.parametrize(
+    "contradict",
+    [
+        without_grants,
+        over_by_its_body,
+        over_by_its_column,
+        never_begun,
+        given_back,
+        of_another_flow,
+    ],
+)
+def test_a_body_that_says_less_than_what_stands_beside_it_is_not_believed(house, contradict, ends):
+    """It was called over, and confirmed, while the ledger beside it had the access held."""
+    stored, request = house.stored, house.running[0]
+    body, columns = house.body(request), {}
+    contradict(body, columns)
+    with house.owner.write() as tx:
+        tx.execute(
+            update(RequestRow).where(RequestRow.id == request.id).values(body=body, **columns)
+        )
+
+    house.look_round()
+    assert not house.listed()[request.id].readable
+    assert request.id in {int(f.row) for f in house.found() if f.table == "request"}
+    if ends == "by a word":
+        assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    with stored.database.read() as session:  # as the sweep does
+        asleep = clock.asleep(session, stored.companies.current(session), stored.now)
+    stored.write(lambda tx, _: clock.rouse(tx, asleep, stored.now))
+    house.live()
+
+    assert house.held() == []
+    ended = State.REVOKED if ends == "by a word" else State.EXPIRED
+    assert stored.again(request).state is ended
+    assert request.id not in house.listed()
