@@ -632,7 +632,7 @@ def test_an_operator_sees_which_server_answers_and_accepts_another(told):
     assert "the server that answers is accepted" in again.stderr
 
     assert told.works(login)
-    told.card(marta, request.code, button="return").click("return")
+    told.press(marta, request.code, "return")
     told.wait(request.code, State.RETURNED)
     assert not told.works(login)
     database.close()
@@ -645,7 +645,7 @@ def test_paused_grants_wait_and_revoking_goes_on(told):
     try:
         waiting = told.ask(diego)
         told.decide(priya, waiting.code)
-        told.card(marta, running.code, button="return").click("return")
+        told.press(marta, running.code, "return")
         told.wait(running.code, State.RETURNED)
         assert told.request(waiting.code).state is State.GRANTING
         assert "`latchkey resume grants`" in told.house.bot.run("doctor").stdout

@@ -90,7 +90,7 @@ def test_nobody_approves_their_own_request(told):
 def test_a_flow_that_wants_a_reason_does_not_approve_without(told):
     jonas, amara = told.person("jonas"), told.person("amara")
     code = told.ask(jonas, path=ORDERS, permission="read-write").code
-    told.card(amara, code, button="approve").click("approve")
+    told.press(amara, code, "approve")
     modal = amara.wait_view("Approve access")
     assert list(modal.submit().errors) == ["reason"]
     modal.set("reason", "go")
@@ -122,7 +122,7 @@ def test_an_approver_who_is_one_no_more_cannot_decide(told):
     """
     marta, sam = told.person("marta"), told.person("sam.leigh")
     code = told.ask(marta).code
-    told.card(sam, code, button="approve").click("approve")
+    told.press(sam, code, "approve")
     modal = sam.wait_view("Approve access")
     with told.deactivated("samleigh"):
         modal.submit()
@@ -168,7 +168,7 @@ def test_an_approval_by_two_at_the_same_moment_is_one_decision(told):
     code = told.ask(marta, path=CUSTOMERS).code
     modals = []
     for who in (priya, sam):
-        told.card(who, code, button="approve").click("approve")
+        told.press(who, code, "approve")
         modals.append(who.wait_view("Approve access"))
     told.at_once([modal.submit for modal in modals])
     told.wait(code, State.ACTIVE)

@@ -243,7 +243,7 @@ def test_a_life_is_counted(told):
     before = numbers(told)
     marta, priya = told.person("marta"), told.person("priya")
     request = told.active(marta, priya)
-    told.card(marta, request.code, button="return").click("return")
+    told.press(marta, request.code, "return")
     told.wait(request.code, State.RETURNED)
     told.card(marta, request.code, "returned", button="request_again")
     after = numbers(told)

@@ -80,7 +80,7 @@ def test_an_approval_is_answered_and_can_be_sent_again(without):
     told, away = without
     marta, priya = told.person("marta"), told.person("priya")
     code = told.ask(marta).code
-    told.card(priya, code, button="approve").click("approve")
+    told.press(priya, code, "approve")
     modal = priya.wait_view("Approve access")
 
     with away():

@@ -66,7 +66,7 @@ def test_what_a_lead_asks_for_somebody_is_theirs_and_both_are_told(told):
     assert "Marta Nowak-Żelazna (asked by 李薇)" in listed
     shown = told.house.bot.run("requests", "show", request.code).stdout
     assert "李薇 asked for it, for Marta Nowak-Żelazna." in shown
-    told.card(marta, request.code, button="return").click("return")
+    told.press(marta, request.code, "return")
     told.wait(request.code, State.RETURNED)
 
 
@@ -74,7 +74,7 @@ def test_who_is_asked_for_declines(told):
     lead, marta = told.person("li.wei"), told.person("marta")
     code = told.ask(lead, path=DELIVERIES, grantee="marta").code
 
-    told.card(marta, code, button="cancel").click("cancel")
+    told.press(marta, code, "cancel")
 
     told.wait(code, State.CANCELLED)
     assert told.card(lead, code, "Declined by @Marta", without="cancel")
@@ -154,7 +154,7 @@ def test_access_without_end_is_asked_for_in_words(told):
         told.decide(told.person("priya"), code)
         assert told.wait(code, State.ACTIVE).ends_at is None
         told.house.sandbox.advance(90 * 24 * 3600)
-        told.card(marta, code, "without end", button="return").click("return")
+        told.press(marta, code, "return", "without end")
         told.wait(code, State.RETURNED)
 
 
@@ -296,7 +296,7 @@ def test_a_cancelled_request_loses_all_its_buttons(told):
     marta, priya = told.person("marta"), told.person("priya")
     code = told.ask(marta).code
     told.card(priya, code, button="approve")
-    told.card(marta, code, button="cancel").click("cancel")
+    told.press(marta, code, "cancel")
     told.wait(code, State.CANCELLED)
     assert not told.card(priya, code, "cancelled", without="approve").buttons
     assert told.card(marta, code, "cancelled", without="cancel")
@@ -306,7 +306,7 @@ def test_asking_again_opens_the_form_filled_in(told):
     marta, priya = told.person("marta"), told.person("priya")
     code = told.ask(marta, why="INC-9").code
     told.decide(priya, code, "reject", reason="not today")
-    told.card(marta, code, button="request_again").click("request_again")
+    told.press(marta, code, "request_again")
     form = marta.wait_view("Request access")
     assert CUSTOMERS in form.text
     assert "INC-9" in form.text

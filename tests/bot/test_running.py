@@ -23,7 +23,7 @@ def test_a_saved_password_is_shown_to_nobody_again(told):
     marta = told.person("marta")
     request = told.active(marta, told.person("priya"))
     password = told.credentials(marta, request.code)["password"]
-    told.card(marta, request.code, button="credentials").click("credentials")
+    told.press(marta, request.code, "credentials")
     modal = marta.wait_view("How to log in")
     assert password not in modal.text
     assert "not kept" in modal.text
@@ -37,7 +37,7 @@ def test_a_password_that_is_lost_can_be_reset(told):
     marta = told.person("marta")
     request = told.active(marta, told.person("priya"))
     old = told.credentials(marta, request.code)
-    told.card(marta, request.code, button="credentials").click("credentials")
+    told.press(marta, request.code, "credentials")
     modal = marta.wait_view("How to log in")
     modal.click("credentials_reset")
     modal = marta.wait_view(where=lambda v: "credentials_saved" in str(v))
@@ -65,12 +65,12 @@ def test_another_persons_reset_button_does_nothing(told):
     request = told.active(marta, told.person("priya"))
     login = told.credentials(marta, request.code)
     account = request.grants[0].account
-    told.card(marta, request.code, button="credentials").click("credentials")
+    told.press(marta, request.code, "credentials")
     view = marta.wait_view("How to log in").raw
     forged = {"actions": [{"action_id": "credentials_reset", "value": str(account)}], "view": view}
     diego.raw_action(forged)
     # What a reset would have given the access loop to do on this account is done before this.
-    told.card(marta, request.code, button="extend").click("extend")
+    told.press(marta, request.code, "extend")
     told.until(lambda: confirmed_beyond(told.request(request.code), request.ends_at), "the new end")
     told.log_in(login).close()
 
@@ -81,7 +81,7 @@ def test_an_extension_keeps_user_password_and_session(told):
     request = told.active(marta, told.person("priya"))
     login = told.credentials(marta, request.code)
     with told.log_in(login) as session:
-        told.card(marta, request.code, button="extend").click("extend")
+        told.press(marta, request.code, "extend")
         told.card(marta, request.code, "1 left")
         longer = told.until(
             lambda: (r := told.request(request.code)).ends_at > request.ends_at and r, "the end"
@@ -120,7 +120,7 @@ def test_returned_access_is_gone_with_its_sessions(told):
     request = told.active(marta, told.person("priya"))
     login = told.credentials(marta, request.code)
     with told.log_in(login) as session:
-        told.card(marta, request.code, button="return").click("return")
+        told.press(marta, request.code, "return")
         told.wait(request.code, State.RETURNED)
         with pytest.raises(psycopg.OperationalError):
             session.execute("select 1")
@@ -137,11 +137,11 @@ def test_overlapping_access_stays_until_the_last_of_it_ends(told):
     second = told.active(marta, priya, path=CUSTOMERS, duration="2h")
     login = told.credentials(marta, second.code)
     with told.log_in(login) as session:
-        told.card(marta, first.code, button="return").click("return")
+        told.press(marta, first.code, "return")
         told.wait(first.code, State.RETURNED)
         assert session.execute("select count(*) from shop.customers").fetchone() == (200,)
         assert second.code in told.card(marta, first.code, "still held").text
-        told.card(marta, second.code, button="return").click("return")
+        told.press(marta, second.code, "return")
         told.wait(second.code, State.RETURNED)
     assert not {p for p in told.privileges() if p[0] == login["user"]}
 
@@ -151,7 +151,7 @@ def test_one_of_two_accesses_ends_and_the_session_keeps_the_other(told):
     first = told.active(marta, priya, path=CUSTOMERS)
     second = told.active(marta, priya, path=ORDERS)
     with told.log_in(told.credentials(marta, second.code)) as session:
-        told.card(marta, first.code, button="return").click("return")
+        told.press(marta, first.code, "return")
         told.wait(first.code, State.RETURNED)
         assert session.execute("select count(*) from shop.orders").fetchone() == (500,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -179,7 +179,7 @@ def test_access_that_was_there_before_stays_when_the_request_ends(told):
         request = told.active(chloe, priya, path=ORDERS)
         assert request.grants[0].standing
         chloe.wait_message("already held")
-        told.card(chloe, request.code, button="return").click("return")
+        told.press(chloe, request.code, "return")
         told.wait(request.code, State.RETURNED)
         assert (login, "orders", "SELECT") in told.privileges()
         admin.execute(f'revoke all on shop.orders from "{login}"')

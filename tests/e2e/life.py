@@ -80,7 +80,7 @@ class Life:
         self.told.card(self.asks, self.code, "ends soon", button="extend")
 
     def extend(self) -> None:
-        self.told.card(self.asks, self.code, "ends soon", button="extend").click("extend")
+        self.told.press(self.asks, self.code, "extend", "ends soon")
 
     def extended(self) -> None:
         self.told.until(

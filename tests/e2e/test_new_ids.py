@@ -76,7 +76,7 @@ def test_a_migration_takes_nothing_from_anybody(told, tmp_path):
     assert told.request(running.code).state is State.ACTIVE
     told.decide(priya, waiting.code)
     told.wait(waiting.code, State.ACTIVE)
-    told.card(kofi, running.code, button="return").click("return")
+    told.press(kofi, running.code, "return")
     told.wait(running.code, State.RETURNED)
     assert waiting.code in marta.command("/access", "my").text
     assert bot.run("people", "carry").stdout == "Nobody has a new id.\n"
@@ -94,7 +94,7 @@ def test_a_password_that_was_saved_works_after_the_migration(told, tmp_path):
     marta, priya, bot = *map(told.person, ("marta", "priya")), told.house.bot
     first = told.active(marta, priya)
     login = told.credentials(marta, first.code)
-    told.card(marta, first.code, button="return").click("return")
+    told.press(marta, first.code, "return")
     told.wait(first.code, State.RETURNED)
     assert not told.works(login)
     rewritten(tmp_path, ("- id: marta\n", "- id: e-marta\n"))

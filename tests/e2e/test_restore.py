@@ -143,7 +143,7 @@ def test_ended_access_that_is_there_again_is_removed(told):
     request = told.active(marta, priya, path=CUSTOMERS)
     password = told.credentials(marta, request.code)
     login = password["user"]
-    told.card(marta, request.code, button="return").click("return")
+    told.press(marta, request.code, "return")
     told.wait(request.code, State.RETURNED)
     with psycopg.connect(told.house.cluster.superuser_dsn("orders"), autocommit=True) as admin:
         admin.execute(f'grant connect on database orders to "{login}"')

@@ -163,7 +163,7 @@ def test_every_line_of_the_log_is_json_and_names_its_request(stopped):
     told, _ = stopped
     marta, priya = told.person("marta"), told.person("priya")
     request = told.active(marta, priya)
-    told.card(marta, request.code, button="return").click("return")
+    told.press(marta, request.code, "return")
     told.wait(request.code, State.RETURNED)
 
     lines = [json.loads(line) for line in told.house.bot.log.splitlines()]

@@ -35,7 +35,7 @@ def test_access_that_runs_through_an_upgrade_ends_after_it():
             before = told.house.bot.run("integrations", "list").stdout
             accepted = told.house.bot.run("integrations", "accept", "orders-db", "--yes").stdout
             still = _reads(login, "shop.clients")
-            told.card(marta, code, button="return").click("return")
+            told.press(marta, code, "return")
             told.wait(code, State.RETURNED)
 
             assert "another server answers" in " ".join(before.split())

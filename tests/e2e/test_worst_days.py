@@ -36,7 +36,7 @@ def test_killed_at_random_moments_everybody_gets_through(worst):
                 lives.append(life)
                 for step in STEPS[:2]:
                     persist(life, step)
-                told.card(life.asks, life.code, button="return", timeout=60).click("return")
+                told.press(life.asks, life.code, "return")
                 told.until(lambda life=life: returned(life), "it is returned", timeout=60)
         except BaseException as fault:
             faults.append(fault)
@@ -125,7 +125,7 @@ def test_a_target_that_is_down_for_longer_than_any_pause_still_loses_the_access(
     request = told.active(marta, told.person("priya"), path=CUSTOMERS)
     login = told.credentials(marta, request.code)["user"]
     worst.proxy.down, before = True, tries(told)
-    told.card(marta, request.code, button="return").click("return")
+    told.press(marta, request.code, "return")
     for number in range(1, 9):
         told.until(lambda n=number: tries(told) >= before + n, f"try {number}")
         told.house.sandbox.advance(6 * 60)

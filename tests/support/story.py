@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from bot import settings
-from bot.sandbox.client import Message, Person, Submission, View
+from bot.sandbox.client import Answer, Message, NotPossible, Person, Submission, View
 from bot.sandbox.house import House
 from bot.sandbox.postgres import Cluster
 from bot.usecases import revoke
@@ -136,8 +136,15 @@ class Story:
         what = f"{who.name}: a card of {code} with “{contains}” {button}"
         return self.until(find, what, lambda: [m.text for m in who.messages()], timeout=timeout)
 
+    def press(self, who: Person, code: str, button: str, contains: str = "") -> Answer:
+        """Press a button of the newest card that has it: it may just be drawn anew."""
+        for _ in looks(PATIENCE):
+            with suppress(NotPossible):
+                return self.card(who, code, contains, button=button).click(button)
+        raise NotSeenError(f"{who.name}: no {button} of {code} stayed for long enough")
+
     def decide(self, who: Person, code: str, button: str = "approve", **entered: Any) -> Submission:
-        self.card(who, code, button=button).click(button)
+        self.press(who, code, button)
         modal = who.wait_view("Approve access" if button == "approve" else "Reject request")
         for field, value in entered.items():
             modal.set(field, value)
@@ -193,7 +200,7 @@ class Story:
 
     def credentials(self, who: Person, code: str) -> dict[str, str]:
         """Read the login off the modal, and say that it is saved."""
-        self.card(who, code, button="credentials").click("credentials")
+        self.press(who, code, "credentials")
         modal = who.wait_view("How to log in")
         if "Password:" not in modal.text:
             # An earlier access of this login was told its password, which is not kept.
