@@ -96,11 +96,15 @@ __all__ = [
     "Wanted",
     "Work",
     "Worker",
+    "is_login_name",
     "login_name",
     "may_begin",
     "priority",
     "step",
 ]
+
+
+_LOGIN_NAME = re.compile("lk_[a-z0-9_]{0,40}_[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,11 @@ def login_name(person: PersonId) -> str:
     """Return the login's name: readable, and its own for each person id (63 bytes at most)."""
     readable = re.sub(r"[^a-z0-9]+", "_", person.casefold()).strip("_")[:40]
     return f"lk_{readable}_{hashlib.sha256(person.encode()).hexdigest()[:6]}"
+
+
+def is_login_name(login: str) -> bool:
+    """Tell whether this may be a login's name: by any other, a system knows nobody of ours."""
+    return _LOGIN_NAME.fullmatch(login) is not None
 
 
 def priority(wishes: Wishes) -> Priority:

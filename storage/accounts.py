@@ -48,7 +48,7 @@ from storage.database import Database, Read, Write
 from storage.jobs import JobKind
 from storage.secrets import KeyRing
 from storage.tables import AccountRow, GrantRow
-from storage.types import UNREAD, among, as_text
+from storage.types import among, as_text
 from storage.unit_of_work import UnitOfWork
 
 LOOK_AFTER_END = timedelta(seconds=2)  # what an account holds then, nobody should have given
@@ -361,7 +361,7 @@ def load(row: AccountRow, keys: KeyRing, kind: SystemTraits | None = None) -> Ac
         integration=IntegrationId(as_text(row.integration_id)),
         person=PersonId(as_text(row.person_id)),
         login=as_text(row.login),
-        readable=UNREAD not in as_text(row.login),
+        readable=account.is_login_name(as_text(row.login)),
         kind=kind,
         wanted=row.wanted,
         acted=row.acted,

@@ -1,4 +1,4 @@
-"""Rows that lead nowhere, which SQLite lets a hand make: PostgreSQL's keys let nobody.
+"""Rows that lead nowhere, as SQLite lets a hand make: of a login's name PostgreSQL does, too.
 
 An account whose system is none is never worked on, and a grant of no account is nobody's: access
 stayed, and nothing said so. What a live request's body, or what it was given for, still tells is
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, select, update
 from sqlmodel import col
 
 from engine import alarms
+from engine.account import is_login_name, login_name
+from engine.directory import PersonId
 from engine.request import AccessRequest, AccountId
 from storage import apply, batch, facts
 from storage.bounds import parts
@@ -24,10 +26,11 @@ from storage.tables import (
     EntitlementRow,
     GrantRow,
     IntegrationRow,
+    PersonRow,
     RequestRow,
     ResourceRow,
 )
-from storage.types import among
+from storage.types import among, as_text
 
 _ROW: ColumnElement[int] = literal_column("access_grant.rowid")
 _NO_SYSTEM = col(AccountRow.integration_id).not_in(select(col(IntegrationRow.id)))
@@ -35,14 +38,14 @@ _LOST_ACCOUNTS = select(
     col(AccountRow.id),
     _NO_SYSTEM,
     func.typeof(col(AccountRow.person_id)) != "text",
-    func.typeof(col(AccountRow.login)) != "text",
-).where(
+).where(or_(_NO_SYSTEM, func.typeof(col(AccountRow.person_id)) != "text"))
+_ODD_LOGINS = select(col(AccountRow.id), col(AccountRow.login)).where(
     or_(
-        _NO_SYSTEM,
-        func.typeof(col(AccountRow.person_id)) != "text",
-        func.typeof(col(AccountRow.login)) != "text",
+        func.substr(col(AccountRow.login), literal_column("1"), literal_column("3")) != "lk_",
+        func.length(col(AccountRow.login)) < len(login_name(PersonId(""))),
     )
 )
+_IS_NEW_ID = select(col(PersonRow.id)).where(col(PersonRow.successor) == bindparam("person"))
 _NO_REQUEST = col(GrantRow.request_id).not_in(select(col(RequestRow.id)))
 _NO_ACCOUNT = col(GrantRow.account_id).not_in(select(col(AccountRow.id)))
 _NO_THING = col(GrantRow.entitlement_id).not_in(select(col(EntitlementRow.id)))
@@ -76,16 +79,15 @@ class LostLink:
 
 def find(session: Read) -> list[LostLink]:
     """Return what leads nowhere; each is named once. It reads tables whole: nobody is to wait."""
-    if session.dialect != "sqlite":
-        return []
     found = [
-        *_lost("account", ("integration_id", "person_id", "login"), session.ask(_LOST_ACCOUNTS)),
-        *_lost(
-            "access_grant",
-            ("request_id", "account_id", "entitlement_id"),
-            session.ask(_LOST_GRANTS),
-        ),
+        LostLink("account", row or 0, "login")
+        for row, login in session.ask(_ODD_LOGINS)
+        if not is_login_name(as_text(login))
     ]
+    if session.dialect == "sqlite":
+        found += _lost("account", ("integration_id", "person_id"), session.ask(_LOST_ACCOUNTS))
+        leads = ("request_id", "account_id", "entitlement_id")
+        found += _lost("access_grant", leads, session.ask(_LOST_GRANTS))
     for lost in found:
         said = alarms.lost_link(lost.table, lost.row, lost.column)
         session.unread.note(lost.table, f"{lost.row}/{lost.column}", None, said)
@@ -145,7 +147,7 @@ def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> Non
 def _mend_accounts(
     tx: Write, ids: Sequence[int], live: Sequence[AccessRequest], now: datetime
 ) -> None:
-    """Give accounts the person, and the system, that the requests tell which use them."""
+    """Give accounts the person, system and login that the requests tell which use them."""
     used = _used(live)
     for id_ in ids:
         values: dict[str, Any] = {}
@@ -155,6 +157,12 @@ def _mend_accounts(
             continue
         if isinstance(row.person_id, bytes):
             values["person_id"] = of[0].grantee
+        person = values.get("person_id", row.person_id)
+        # Who had another id may have the login by that: then nothing tells its name.
+        if not (
+            is_login_name(as_text(row.login)) or tx.execute(_IS_NEW_ID, {"person": person}).first()
+        ):
+            values["login"] = login_name(person)
         things = [g.entitlement for r in of for g in r.grants if g.account == id_]
         systems = {system for _, system in tx.ask(_SYSTEM_OF, {"ids": things})}
         if len(systems) == 1 and systems != {row.integration_id}:

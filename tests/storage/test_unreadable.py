@@ -34,7 +34,7 @@ from storage import (
 )
 from storage.company import Companies
 from storage.jobs import JobKind
-from storage.tables import AuditRow, GrantRow, RequestRow
+from storage.tables import AccountRow, AuditRow, GrantRow, PersonRow, RequestRow
 from storage.touched import Touched
 from storage.types import UtcDateTime
 from tests.support.stored import (
@@ -628,7 +628,6 @@ LINKING = (
 )
 # The system's own words: to it another word is another thing, and nothing tells that it is none.
 ITS_WORDS = {
-    ("account", "login"),
     ("entitlement", "permission"),
     ("resource", "type"),
     ("resource", "source_id"),
@@ -679,10 +678,6 @@ def test_a_word_or_a_link_that_is_none_keeps_nobody_from_losing_access(house, ta
             assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
     house.live()
 
-    if (table, column) == ("account", "login"):  # nobody can know it: it alone stays, and is named
-        assert all("U-alice" not in held for held in house.held() if "bob" in held)
-        assert {f.table for f in house.found()} == {"account"}
-        return
     assert house.held() == []
     assert {stored.again(r).state for r in house.running} == {State.REVOKED}
     if (table, column) in {
@@ -690,6 +685,7 @@ def test_a_word_or_a_link_that_is_none_keeps_nobody_from_losing_access(house, ta
         ("access_grant", "account_id"),
         ("access_grant", "entitlement_id"),
         ("account", "integration_id"),
+        ("account", "login"),
         ("entitlement", "resource_id"),
         ("resource", "integration_id"),
     }:
@@ -824,3 +820,29 @@ def test_a_body_that_says_less_than_what_stands_beside_it_is_not_believed(house,
     ended = State.REVOKED if ends == "by a word" else State.EXPIRED
     assert stored.again(request).state is ended
     assert request.id not in house.listed()
+
+
+@pytest.mark.parametrize("login", ["", " ", "lk_", "nobody"])
+@pytest.mark.parametrize("had_another_id", [False, True])
+def test_a_login_that_nobody_can_have_is_never_called_gone(house, login, had_another_id):
+    """The system knew nobody of that name: it was “gone, as the system confirmed”, and was not."""
+    stored, request = house.stored, house.running[0]
+    with house.owner.write() as tx:
+        account = request.grants[0].account
+        tx.execute(update(AccountRow).where(AccountRow.id == account).values(login=login))
+        if had_another_id:
+            before = {"id": "al", "email": "", "status": "inactive", "successor": "alice"}
+            tx.add(PersonRow(**before, body={}))
+
+    links.mend(stored.database, stored.now)
+    stored.do(request, Revoke(OPERATOR, "enough"))
+    house.live()
+
+    assert "account" in {f.table for f in house.found()}
+    hers = "pg lk_alice" in str(house.held()) and "read on shop.orders" in str(house.held())
+    confirmed = stored.again(request).state is State.REVOKED
+    assert confirmed is not had_another_id
+    if confirmed:
+        assert not [h for h in house.held() if "lk_alice" in h and "shop.orders" in h]
+    else:
+        assert hers
