@@ -358,7 +358,8 @@ def unread_entry(entry: Written) -> str:
 
 def unread_version(request: RequestId) -> str:
     return (
-        f"What was stored as the version of {code_of(request)} was no number. It is counted anew."
+        f"What was stored as the version of {code_of(request)} was no number that can be. It is "
+        "counted anew."
     )
 
 
@@ -374,7 +375,14 @@ def unread_change() -> str:
 
 
 def unread_number(table: str, column: str) -> str:
-    return f"A row of {table} has no number in {column}. It is looked at again."
+    return f"A row of {table} has no number that can be in {column}. It is looked at again."
+
+
+def contradicted_grants(request: RequestId) -> str:
+    return (
+        f"What {code_of(request)} gives was not what stands in the table access_grant, or was not "
+        "there. It is set from the request, and looked at again."
+    )
 
 
 def unread_job(kind: str, subject: str) -> str:

@@ -17,7 +17,7 @@ from sqlmodel import col
 from engine import alarms
 from engine.account import is_login_name, login_name
 from engine.directory import PersonId
-from engine.request import AccessRequest, AccountId
+from engine.request import AccessRequest, AccountId, Grant, RequestId
 from storage import apply, batch, facts
 from storage.bounds import parts
 from storage.database import Database, Read, Write
@@ -57,6 +57,9 @@ _GRANTS = select(
     col(GrantRow.number),
     col(GrantRow.entitlement_id),
     col(GrantRow.account_id),
+    col(GrantRow.state),
+    col(GrantRow.begun),
+    col(GrantRow.open),
 ).where(among(col(GrantRow.request_id), "ids"))
 _ACCOUNTS = select(col(AccountRow.id)).where(among(col(AccountRow.id), "ids"))
 _THINGS = select(col(EntitlementRow.id)).where(among(col(EntitlementRow.id), "ids"))
@@ -107,8 +110,10 @@ def mend(database: Database, now: datetime) -> None:
     """Write anew what the live requests tell of what leads nowhere, and name it."""
     with database.read() as session:
         found = find(session)
-        live = [r for r in facts.find(session) if r.readable] if found else []
-    for requests in parts(live, lambda request: len(request.grants)):
+        live = [r for r in facts.find(session) if r.readable]
+        missed = {id_ for some in parts(live) for id_, _ in _missed(session, some)}
+    concerned = [request for request in live if request.id in missed]
+    for requests in parts(concerned, lambda request: len(request.grants)):
         with database.write() as tx:
             _mend_grants(tx, requests, now)
     for accounts in parts(sorted({lost.row for lost in found if lost.table == "account"})):
@@ -120,24 +125,37 @@ def mend(database: Database, now: datetime) -> None:
             tx.execute(update(GrantRow).where(_ROW.in_(grants), _NO_REQUEST).values(open=False))
 
 
+def _missed(session: Read, requests: Sequence[AccessRequest]) -> list[tuple[RequestId, Grant]]:
+    """Return the grants whose rows are not there, lead elsewhere, or do not say that they last."""
+    there = {
+        (of, n): row for of, n, *row in session.ask(_GRANTS, {"ids": [r.id for r in requests]})
+    }
+    missed = []
+    for request in requests:
+        for grant in request.grants:
+            leads, said = [grant.entitlement, grant.account], [grant.state, grant.begun, grant.open]
+            row = there.get((request.id, grant.id), [])
+            if row[:2] != leads or (grant.open and row[2:] != said):
+                missed.append((request.id, grant))
+    return missed
+
+
 def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> None:
     """Make the grants of requests what their bodies say, as far as what these name is there."""
     ids = [request.id for request in seen]
-    requests = [r for r in facts.requests(tx, ids) if r.readable]
-    there = {(of, n): leads for of, n, *leads in tx.ask(_GRANTS, {"ids": ids})}
-    grants = [grant for request in requests for grant in request.grants]
+    missed = _missed(tx, [r for r in facts.together(tx, ids) if r.readable and r.id in ids])
+    grants = [grant for _, grant in missed]
     accounts = {id_ for (id_,) in tx.ask(_ACCOUNTS, {"ids": [g.account for g in grants]})}
     things = {id_ for (id_,) in tx.ask(_THINGS, {"ids": [g.entitlement for g in grants]})}
     rows = [
-        (grant.account, apply.grant_columns(request.id, grant))
-        for request in requests
-        for grant in request.grants
-        if there.get((request.id, grant.id)) != [grant.entitlement, grant.account]
-        and grant.account in accounts
-        and grant.entitlement in things
+        (grant.account, apply.grant_columns(of, grant))
+        for of, grant in missed
+        if grant.account in accounts and grant.entitlement in things
     ]
     if not rows:
         return
+    for of in sorted({of for of, _ in missed}):
+        tx.unread.note("access_grant", of, None, alarms.contradicted_grants(of))
     key = ("request_id", "number")
     change = [name for name in rows[0][1] if name not in key]
     batch.add(tx, GrantRow, [row for _, row in rows], key=key, change=change)

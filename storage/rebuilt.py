@@ -14,6 +14,7 @@ from engine.request import SYSTEM, AccessRequest, RequestId
 from storage import audit
 from storage.codec import fields_of, load_request
 from storage.database import Read, Write
+from storage.numbers import LARGEST
 from storage.tables import GrantRow, RequestRow
 from storage.types import among, as_text
 
@@ -51,8 +52,8 @@ def note(session: Read, id_: RequestId, body: object) -> None:
 
 
 def counted(session: Read, id_: RequestId, version: object) -> int:
-    """Return a request's version; one that is no number begins anew, and is stored so."""
-    if isinstance(version, int):
+    """Return a request's version; one that nobody has counted to begins anew, and is stored so."""
+    if isinstance(version, int) and 0 <= version <= LARGEST:
         return version
     session.unread.note("request", id_, ascii(version), alarms.unread_version(id_))
     if isinstance(session, Write):

@@ -846,3 +846,72 @@ def test_a_login_that_nobody_can_have_is_never_called_gone(house, login, had_ano
         assert not [h for h in house.held() if "lk_alice" in h and "shop.orders" in h]
     else:
         assert hers
+
+
+LARGEST = 2**31 - 1
+NO_COUNTS = [
+    ("account", "acted", 999),
+    ("account", "acted", LARGEST),
+    ("account", "wanted", LARGEST),
+    ("account", "wanted", -5),
+    ("account", "attempts", LARGEST),
+    ("request", "version", LARGEST),
+    ("request", "version", -1),
+    ("request", "attempts", LARGEST),
+    ("message", "wanted", LARGEST),
+    ("message", "shown", LARGEST),
+    ("message", "place", 2**63 - 1),
+    ("message", "attempts", LARGEST),
+]
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+@pytest.mark.parametrize(("table", "column", "number"), NO_COUNTS)
+def test_a_number_that_cannot_be_keeps_no_access_from_its_end(house, table, column, number, ends):
+    """An account that had done more than was wanted was never due; what is largest, not counted."""
+    stored = house.stored
+    with house.owner.write() as tx:
+        tx.execute(text(f"update {table} set {column} = {number}"))  # noqa: S608
+
+    numbers.mend(stored.database)
+    links.mend(stored.database, stored.now)
+    if ends == "by a word":
+        for request in house.running:
+            assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+    while stored.send():
+        pass
+
+    assert house.held() == []
+    assert all(stored.again(r).state.final for r in house.running)
+    assert table in {f.table for f in house.found()}
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from access_grant where request_id = 1",
+        "update access_grant set open = false where request_id = 1",
+        "update access_grant set open = false, begun = false, state = 'ended' where request_id = 1",
+    ],
+    ids=["deleted", "closed", "ended"],
+)
+def test_a_grant_that_is_not_there_is_written_anew_and_ends(house, change, ends):
+    """The access stayed: its request was never confirmed to be over, and nothing said why."""
+    stored, request = house.stored, house.running[0]
+    assert request.id == 1
+    with house.owner.write() as tx:
+        tx.execute(text(change))
+
+    if ends == "by a word":
+        assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+    links.mend(stored.database, stored.now)
+    house.live()
+
+    assert house.held() == []
+    assert stored.again(request).state is (State.REVOKED if ends == "by a word" else State.EXPIRED)
+    assert "access_grant" in {f.table for f in house.found()}
