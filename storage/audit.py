@@ -10,7 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import BigInteger, Text, bindparam, cast, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -23,11 +34,12 @@ from engine.request import RequestId, code_of
 from storage import batch
 from storage.codec import fields_of
 from storage.database import Read, Write
-from storage.tables import AuditHead, AuditRow, FlowRow, IntegrationRow, RequestRow
-from storage.types import among, as_kept, read_json
+from storage.tables import AuditHead, AuditRow, FlowRow, IntegrationRow, ObjectRow, RequestRow
+from storage.types import among, as_kept, as_text, read_json
 
 PAGE = 1000  # entries that are in memory at once
-NAMED = 5  # requests of a finding
+NAMED = 5  # requests, or what else is stored, of a finding
+SUBMITTED = "submitted"  # the first entry of a request
 
 _LAST = 2**31 - 1  # the greatest number that PostgreSQL has room for
 _ONE = col(AuditHead.id) == 1
@@ -87,12 +99,18 @@ HAS_MOMENT = col(AuditRow.at).between(
 )
 # What is stored in one transaction with an entry that says so, as requests are. People are not: of
 # many, the first are stored some time before the entry that says so.
-_IS_STORED = select(
-    or_(*(exists().where(id_.is_not(None)) for id_ in (col(FlowRow.id), col(IntegrationRow.id))))
+_SAVED = union_all(
+    select(literal("flow"), col(FlowRow.name)),
+    select(literal("integration"), col(IntegrationRow.id)),
+    select(col(ObjectRow.kind), col(ObjectRow.name)),
 )
 _UNTOLD = (
     select(col(RequestRow.id))
-    .where(~exists().where(col(AuditRow.request_id) == col(RequestRow.id)))
+    .where(
+        ~exists().where(
+            col(AuditRow.request_id) == col(RequestRow.id), col(AuditRow.action) == SUBMITTED
+        )
+    )
     .order_by(col(RequestRow.id))
 )
 _TIMES = select(cast(col(AuditRow.at), Text)).order_by(col(AuditRow.seq).desc()).limit(PAGE)
@@ -338,6 +356,8 @@ class AuditReading:
     def findings(self) -> Iterator[str]:
         """Yield what is wrong with the log, one sentence each; nothing: it is whole."""
         head = _head(self._session)
+        stored = [] if self._after else self._session.execute(_SAVED).all()  # before the entries
+        saved = set[tuple[str, str]]()
         if self._after:
             last = chain.starting_at(self._after, self._entry(self._after))
             yield from self._chain.begin(head, last, keyed=self._keyed_before())
@@ -345,23 +365,24 @@ class AuditReading:
             yield from self._chain.begin(head)
         for entry in written(self._session, after=self._after):
             yield from self._chain.read(entry)
+            saved |= _saved(entry)
         there = select(func.count()).where(
             col(AuditRow.seq) > self._after, col(AuditRow.seq) <= self._chain.newest
         )
         now = _head(self._session)
         yield from self._chain.end(now, self._session.execute(there).scalar_one())
         if not self._after:
-            yield from self._untold()
+            yield from self._untold([what for what in map(tuple, stored) if what not in saved])
 
-    def _untold(self) -> Iterator[str]:
+    def _untold(self, unsaved: Sequence[tuple[Any, ...]]) -> Iterator[str]:
         """Say what is stored that the log knows nothing of, though it was told."""
         ids = [RequestId(id_ or 0) for id_ in self._session.execute(_UNTOLD).scalars()]
         if ids:
-            first = ", ".join(code_of(id_) for id_ in ids[:NAMED])
-            more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-            yield f"there is no entry of {first}{more}: they were taken out"
-        elif not self.entries and self._session.execute(_IS_STORED).scalar_one():
-            yield "there is no entry, though flows or systems are stored: all were taken out"
+            which = _first([code_of(id_) for id_ in ids])
+            yield f"there is no entry of how {which} began: it was taken out"
+        if unsaved:
+            which = _first([f"{as_text(kind)} {as_text(name)}" for kind, name in unsaved])
+            yield f"there is no entry of how {which} was saved: it was taken out"
 
     def _entry(self, seq: int) -> Written | None:
         row = self._session.execute(_WRITTEN.where(col(AuditRow.seq) == seq)).first()
@@ -371,6 +392,17 @@ class AuditReading:
         seq = col(AuditRow.seq)
         keyed = select(seq).where(seq <= self._after, col(AuditRow.key) != "").limit(1)
         return self._session.execute(keyed).first() is not None
+
+
+def _saved(entry: Written) -> set[tuple[str, str]]:
+    """Return what an entry says was saved: what it is, and what it is called."""
+    kind, _, did = entry.action.rpartition("_")
+    return {(kind, str(fields_of(entry.detail).get(kind)))} if did == "saved" else set()
+
+
+def _first(named: Sequence[str]) -> str:
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f"{', '.join(named[:NAMED])}{more}"
 
 
 def _head(session: Read) -> Head:

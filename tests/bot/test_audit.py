@@ -390,7 +390,7 @@ def test_a_log_that_was_emptied_is_found_without_an_anchor(stored, latchkey, ser
     status, said = latchkey("audit", "verify")
 
     assert status == 1
-    assert said.startswith(f"there is no entry of {request.code}: they were taken out\n")
+    assert said.startswith(f"there is no entry of how {request.code} began: it was taken out\n")
     assert Anchors(services).note()[1]
 
 

@@ -15,9 +15,9 @@ from sqlalchemy import delete, event, insert, select, text, update
 from sqlmodel import col
 
 from engine.audit import BOUND, Anchor, BadAnchorError
-from engine.commands import Return
+from engine.commands import Return, Revoke
 from engine.outcome import AuditEntry
-from engine.request import SYSTEM, State
+from engine.request import OPERATOR, SYSTEM, State
 from storage import audit, changes, counts, rebuilt, reconcile, schema
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
@@ -119,13 +119,14 @@ def test_a_log_that_was_emptied_shows_beside_what_was_stored_with_its_lines(stor
     """“The audit is whole: 0 entries.”, while people had access."""
     tamper(owner, delete(AuditRow), head)
     (fault,) = wrong(stored)
-    assert fault == "there is no entry, though flows or systems are stored: all were taken out"
+    assert fault.startswith("there is no entry of how flow ")
+    assert "integration pg" in fault
 
     request = stored.submit()
     tamper(owner, delete(AuditRow), head)
 
-    (fault,) = wrong(stored)
-    assert fault == f"there is no entry of {request.code}: they were taken out"
+    (fault, _) = wrong(stored)
+    assert fault == f"there is no entry of how {request.code} began: it was taken out"
 
 
 def test_a_log_that_was_emptied_and_has_gone_on_shows_by_the_requests_it_lacks(stored, owner):
@@ -133,9 +134,24 @@ def test_a_log_that_was_emptied_and_has_gone_on_shows_by_the_requests_it_lacks(s
     tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
     stored.submit("edit on handbook")
 
-    (fault,) = wrong(stored)
+    (fault, _) = wrong(stored)
 
-    assert fault == f"there is no entry of {gone[0].code}, {gone[1].code}: they were taken out"
+    which = f"{gone[0].code}, {gone[1].code}"
+    assert fault == f"there is no entry of how {which} began: it was taken out"
+
+
+def test_a_log_that_was_emptied_shows_though_each_request_has_a_new_entry(stored, owner):
+    """`revoke --all` wrote one for each: the audit was called whole."""
+    request = stored.submit()
+    stored.converge()
+    tamper(owner, delete(AuditRow), delete(AuditHead))
+    stored.do(request, Revoke(OPERATOR, "enough"))
+    assert {r.request_id for r in stored.rows(AuditRow)} == {request.id}
+
+    (began, saved) = wrong(stored)
+
+    assert request.code in began
+    assert "integration pg" in saved
 
 
 @pytest.mark.parametrize(
