@@ -4,6 +4,7 @@ Keys are derived from those of LATCHKEY_KEYS. Whatever was done to the head or b
 goes on: the duty to end access does not wait for it.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,8 +17,10 @@ from sqlalchemy import (
     bindparam,
     cast,
     exists,
+    false,
     func,
     literal,
+    or_,
     select,
     union_all,
     update,
@@ -96,6 +99,11 @@ _LAST_TIME = (
 # Moments that Python has, too: a reckoning in SQL with others would fail, or go by them.
 HAS_MOMENT = col(AuditRow.at).between(
     datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+)
+_NO_MOMENT = or_(
+    func.typeof(col(AuditRow.at)) != "text",
+    cast(col(AuditRow.at), Text).op("not glob")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] *"),
+    func.julianday(col(AuditRow.at)).is_(None),
 )
 # What is stored in one transaction with an entry that says so, as requests are. People are not: of
 # many, the first are stored some time before the entry that says so.
@@ -212,12 +220,16 @@ def written(
     *,
     after: int = 0,
 ) -> Iterator[Written]:
-    """Read entries in their order, a page at a time. `until` itself does not count."""
+    """Read entries in their order, a page at a time. `until` itself does not count.
+
+    One that names no moment may be of any: it is among them.
+    """
     query = _WRITTEN.order_by(col(AuditRow.seq)).limit(PAGE)
+    no_moment = _NO_MOMENT if session.dialect == "sqlite" else false()
     if since:
-        query = query.where(col(AuditRow.at) >= since)
+        query = query.where(or_(col(AuditRow.at) >= since, no_moment))
     if until:
-        query = query.where(col(AuditRow.at) < until)
+        query = query.where(or_(col(AuditRow.at) < until, no_moment))
     page = query.where(col(AuditRow.seq) > after) if after else query
     while rows := session.execute(page).all():
         for row in rows:
@@ -305,7 +317,9 @@ def _written(session: Read, row: Sequence[Any]) -> Written:
         "actor": isinstance(actor, str),
         "action": isinstance(action, str),
         "request_id": request is None or isinstance(request, int),
-        "body": isinstance(body, str) and isinstance(detail, dict),
+        "body": isinstance(body, str)
+        and isinstance(detail, dict)
+        and (session.dialect != "sqlite" or body == json.dumps(detail)),
         "hash": isinstance(hash_, str),
         "key": isinstance(key, str),
         "mac": isinstance(mac, str),

@@ -398,7 +398,7 @@ def test_a_log_that_was_emptied_shows_at_an_anchor(stored, owner):
     tamper(owner, delete(AuditRow), update(AuditHead).values(seq=0, hash="", mac=""))
     note(stored)
 
-    assert len(wrong(stored, kept)) == 1
+    assert "before the anchor" in wrong(stored, kept)[0]
 
 
 @pytest.mark.parametrize("text", ["", "x", "12", "12:ab", "0:" + "a" * 64, "1:" + "A" * 64])
@@ -921,3 +921,37 @@ def test_what_came_after_an_anchor_is_read_by_itself(stored, owner, log):
     note(stored)
     (fault,) = tail(after=log)
     assert fault.startswith(f"entry {log + 2} (noted): written without a key.")
+
+
+@pytest.mark.parametrize(
+    "other_form",
+    [
+        """'{"n": 7, ' || substr(body, 2)""",
+        "' ' || body",
+        "replace(body, '}', ' }')",
+        "replace(body, 'noted', '\\u006eoted')",
+    ],
+    ids=["a key twice", "space before", "space within", "an escape"],
+)
+def test_a_body_in_another_written_form_shows(stored, owner, other_form):
+    """On SQLite the last of two keys counted: another reader could be shown somebody else."""
+    say(stored, AuditEntry("noted", SYSTEM, {"n": 1, "what": "noted"}))
+    if not stored.database.sqlite:
+        return
+    tamper(owner, text(f"update audit set body = {other_form} where action = 'noted'"))  # noqa: S608
+
+    assert any("is not as Latchkey writes it (body)" in fault for fault in wrong(stored))
+
+
+@pytest.mark.parametrize("at", ["soon", "2026-13-45 00:00:00.000000", "", b"2026"])
+@pytest.mark.usefixtures("log")
+def test_an_entry_that_names_no_moment_is_exported_with_any(stored, owner, at):
+    """An export until some moment left it out, and said nothing of that."""
+    if not stored.database.sqlite:
+        return
+    seq = entries(stored)[-1]["seq"]
+    tamper(owner, text("update audit set at = :at where seq = :seq").bindparams(at=at, seq=seq))
+
+    with stored.database.read() as session:
+        exported = audit.written(session, until=stored.now - HOUR)
+        assert [entry.seq for entry in exported] == [seq]
