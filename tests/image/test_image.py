@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -21,6 +20,7 @@ import yaml
 from psycopg.conninfo import make_conninfo
 
 import manifests
+from bot.sandbox import ports
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.settings import Settings
@@ -173,8 +173,7 @@ def test_program_runs_from_the_wheel_as_the_image_runs_it(latchkey, tmp_path):
     for folder in (kept, secrets):
         folder.mkdir(mode=0o700)
     shutil.copytree(COMPANY, etc)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = ports.free()
     given = dict(re.findall(r"(\S+?)=(\S+)", said("ENV")))
     elsewhere = {
         "/var/lib/latchkey": str(kept),

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from bot.sandbox import ports
+
 __all__ = ["Action", "Proxy", "When"]
 
 Action = Literal["cut", "stall"] | Callable[[], object]
@@ -81,6 +83,7 @@ class Proxy:
         self.count = 0  # statements seen since the last reset
 
     def __enter__(self) -> Self:
+        (self.port,) = ports.free()  # one that no connection of others gets while it is down
         self._listen()
         return self
 
@@ -143,7 +146,6 @@ class Proxy:
 
     def _listen(self) -> None:
         listener = socket.create_server((self.host, self.port), backlog=128)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         self._spawn(self._accept, listener)
 
