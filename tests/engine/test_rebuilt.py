@@ -93,11 +93,22 @@ def test_what_was_begun_and_of_which_nothing_more_is_known_is_there():
     assert (grant.state, grant.standing) == (GrantState.HELD, False)
 
 
-@pytest.mark.parametrize("state", ["revoking", "expired"])
-def test_what_is_being_taken_away_or_over_has_ended(state):
+@pytest.mark.parametrize(
+    ("state", "grant"), [("revoking", HELD), ("expired", HELD._replace(state="ended", begun=False))]
+)
+def test_what_is_being_taken_away_or_over_has_ended(state, grant):
+    made = request(columns(state), [grant], [GRANTED])
+
+    assert made.state == state
+    assert (made.ends_at, made.confirmed_at) == (AT, None)
+
+
+@pytest.mark.parametrize("state", ["expired", "rejected", "pending"])
+def test_what_has_begun_runs_whatever_else_is_said_of_it(state):
+    """It was called over, and confirmed, while its grants were there."""
     made = request(columns(state), [HELD], [GRANTED])
 
-    assert (made.ends_at, made.confirmed_at) == (AT, None)
+    assert (made.state, made.ends_at) == (State.ACTIVE, ENDS)
 
 
 def test_a_version_that_is_no_number_begins_anew():
