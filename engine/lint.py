@@ -16,6 +16,7 @@ from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
 from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor
+from engine.targets import ByBundle
 
 __all__ = ["Fault", "Finding", "Key", "Offered", "keys_denied", "lint"]
 
@@ -71,6 +72,11 @@ class _Reach:
     leaders: Bits
     others: Bits
     preference: tuple[bool, int, int, float, int]
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it offers a bundle: that is asked for under such flows alone."""
+        return any(isinstance(target, ByBundle) for target in self.flow.revision.targets)
 
     @property
     def anybody(self) -> bool:
@@ -299,7 +305,7 @@ def _beside(reach: _Reach, reaches: Sequence[_Reach]) -> Iterator[Finding]:
         yield looser.finding(Fault.UNDERCUT, "less strict")
     if stricter.found:
         yield stricter.finding(Fault.UNDERCUTS, "stricter")
-    if winners := _winners(reach, reaches):
+    if not reach.bundled and (winners := _winners(reach, reaches)):
         offer = "offers" if len(winners) == 1 else "offer"
         sentence = f"It is never proposed: whatever it offers, {_named(winners)} {offer} before it."
         yield Finding(Fault.NEVER_WINS, reach.flow, sentence)

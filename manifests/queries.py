@@ -9,7 +9,7 @@ from manifests.parts import Notes, Vocabulary, nearest, shown
 
 _WHOLE = {Operator.EQUALS, Operator.NOT_EQUALS, Operator.IN, Operator.NOT_IN}
 
-__all__ = ["read_query", "refuse_fields", "refuse_unknown"]
+__all__ = ["read_query", "refuse_fields", "refuse_systems", "refuse_unknown"]
 
 
 def read_query(text: object, known: Vocabulary) -> Query:
@@ -19,13 +19,18 @@ def read_query(text: object, known: Vocabulary) -> Query:
     query = parse(text)
     if (length := len(str(query))) > MAX_LENGTH:
         raise ValueError(f"Written plainly, it has {length:,} characters: at most {MAX_LENGTH:,}.")
+    refuse_systems(query, known)
+    return query
+
+
+def refuse_systems(query: Query, known: Vocabulary) -> None:
+    """Raise ValueError for integrations that there are not."""
     notes = Notes()
     named = (c for c in conditions(query) if c.field is Field.INTEGRATION)
     for system in dict.fromkeys(value for c in named for value in c.values):
         if system not in known.kinds and known.systems_known:
             notes.add(f"There is no integration {shown(system)}. {nearest(system, known.kinds)}")
     notes.settle()
-    return query
 
 
 def refuse_unknown(query: Query, known: Vocabulary) -> None:

@@ -41,7 +41,7 @@ from manifests.parts import (
     nearest,
     shown,
 )
-from manifests.queries import read_query, refuse_unknown
+from manifests.queries import read_query, refuse_systems, refuse_unknown
 
 __all__ = ["TargetDocument", "Targets", "Where", "find_object", "whole", "written"]
 
@@ -96,9 +96,12 @@ class FilterDocument(Ours):
     key: str = Field("", description="Of a tag.")
 
     @model_validator(mode="after")
-    def _sound(self) -> "FilterDocument":
+    def _sound(self, info: ValidationInfo) -> "FilterDocument":
         if wrong := what_is_wrong(self.filter()):
             raise ValueError(wrong)
+        query = to_query([self.filter()])
+        refuse_systems(query, house(info))
+        refuse_unknown(query, house(info))
         return self
 
     def filter(self) -> Filter:

@@ -28,13 +28,14 @@ def show_flow(
         found = offers.show(desk, name)
     if isinstance(found, Refusal):
         fail(found.sentence)
-    out.print(f"[bold]{shown(found.name)}[/], a {found.what}", soft_wrap=True)
-    if found.slice:
-        say(f"Of what it selects, its space has: {found.slice}")
-    for each in found.offered:
-        _print_target(each)
-    if found.users:
-        say(f"Used by {', '.join(found.users)}.")
+    for one in found:
+        out.print(f"[bold]{shown(one.name)}[/], a {one.what}", soft_wrap=True)
+        if one.slice:
+            say(f"Of what it selects, its space has: {one.slice}")
+        for each in one.offered:
+            _print_target(each)
+        if one.users:
+            say(f"Used by {', '.join(one.users)}.")
 
 
 def _print_target(one: Offered) -> None:

@@ -62,22 +62,25 @@ class Shown:
     users: tuple[str, ...] = ()
 
 
-def show(desk: Desk, name: str) -> Shown | Refusal:
-    """Return what is called so: a flow, or else a bundle, a scope or a space."""
+def show(desk: Desk, name: str) -> list[Shown] | Refusal:
+    """Return all that is called so: a flow, a bundle, a scope, a space."""
     company = desk.company()
     objects = Objects.of(company.objects.values())
     flows = {key_of(f.name): f for f in company.flows.values() if not f.deleted}
+    found: list[Shown] = []
     with desk.database.read() as session:
         if flow := flows.get(key_of(name)):
             slice_ = slice_of(flow.revision.space, objects) if flow.revision.space else None
             offered = _each(session, flow.revision.targets, objects, slice_)
-            return Shown("flow", flow.name, offered, slice_)
+            found.append(Shown("flow", flow.name, offered, slice_))
         for each in objects:
             if key_of(each.name) == key_of(name):
                 targets = _targets_of(each)
                 users = tuple(_users(company, each))
                 offered = _each(session, targets, objects, None)
-                return Shown(kind_of(each).value, each.name, offered, users=users)
+                found.append(Shown(kind_of(each).value, each.name, offered, users=users))
+    if found:
+        return found
     known = {key: flow.name for key, flow in flows.items()}
     known |= {key_of(each.name): each.name for each in objects}
     near = known.get(nearest(key_of(name), list(known)), "")

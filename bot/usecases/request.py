@@ -168,7 +168,7 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     resource = exact[0].resource if len(exact) == 1 else None
     chosen = None
     if resource and permission:
-        chosen = _named(services, resource, permission)
+        chosen = _named(services, person, resource, permission)
         if chosen is None:
             notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
     filled = replace(
@@ -255,10 +255,17 @@ def _parts(text: str) -> tuple[str, str, str, str]:
     return " ".join(words[:at]), " ".join(what), long, why.strip()
 
 
-def _named(services: Services, resource: ResourceId, permission: str) -> EntitlementId | None:
+def _named(
+    services: Services, person: Person, resource: ResourceId, permission: str
+) -> EntitlementId | None:
+    """Return what is called so, of what this person may request: they may know of nothing else."""
+    now, sought = services.clock.now(), permission.strip().casefold()
     with services.database.read() as session:
-        on = {e.permission.name.casefold(): e.id for e in search.entitlements_on(session, resource)}
-    return on.get(permission.strip().casefold())
+        policy = services.companies.current(session).policy
+        for one in search.entitlements_on(session, resource):
+            if one.permission.name.casefold() == sought:
+                return one.id if policy.offering(person, person, one, now) else None
+    return None
 
 
 def people(services: Services, person: Person, words: str) -> list[Person]:

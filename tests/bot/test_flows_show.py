@@ -134,3 +134,20 @@ def test_what_files_have_changed_of_objects_is_said_to_administrators(stored):
         "bundles: Kit gone",
         "spaces: Mine new",
     ]
+
+
+def test_all_that_is_called_so_is_shown(tmp_path):
+    """A bundle that is called as its flow is was not to be seen."""
+    url = f"sqlite:///{tmp_path}/both.db"
+    other = Stored.founded(url)
+    keep(other, reading(name="Kit", targets=(ByBundle("Kit"),)))
+    other.close()
+
+    done = latchkey("flows", "show", "kit", cwd=tmp_path, LATCHKEY_DATABASE_URL=url)
+
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("Kit, a ")] == [
+        "Kit, a flow",
+        "Kit, a bundle",
+    ]
+    assert lines[-1] == "Used by the flow “Kit”."

@@ -148,6 +148,19 @@ def test_what_was_not_understood_is_said(services, alice, text, note):
     assert form.prefill == "1 h"
 
 
+def test_a_permission_that_no_flow_offers_is_as_unknown_as_one_that_is_not_there(
+    services, stored, alice
+):
+    """It was told apart, and the form was filled in with another one, without a word."""
+    listed = [*TABLES, table("shop.stock", "read", "secret")]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, listed, stored.now))
+    flows(stored, reading(targets=(Selector(PG, permissions=frozenset({"read"})),)))
+
+    form, _ = usecase.begin(services, alice, "secret on shop.stock")
+
+    assert form.notes == ["There is no “secret” on shop.stock. Please choose."]
+
+
 def test_without_a_word_the_form_is_empty(services, alice):
     assert usecase.begin(services, alice, "") == (Form(notes=[]), Promise())
 

@@ -202,6 +202,16 @@ LONG = " or ".join(['resource_name="x"'] * 450)
             "No system has resource_type “tabel”. Did you mean `table`?",
         ),
         (
+            {"filters": [{"field": "resource_type", "operator": "!=", "values": "tabel"}]},
+            ".filters[0]",
+            "No system has resource_type “tabel”. Did you mean `table`?",
+        ),
+        (
+            {"filters": [{"field": "integration", "values": ["shpo"]}]},
+            ".filters[0]",
+            "There is no integration “shpo”. Did you mean `shop`?",
+        ),
+        (
             {"query": 'integration = "shpo"'},
             ".query",
             "There is no integration “shpo”. Did you mean `shop`?",

@@ -15,7 +15,7 @@ from engine.directory import PersonId
 from engine.eligibility import allowing, usable
 from engine.flow import ApprovalRule, Escalation, Quorum, RequestFor
 from engine.lint import Fault, Offered, keys_denied, lint
-from engine.targets import Picked
+from engine.targets import ByBundle, Picked
 from engine.window import Day, Window
 from tests.support.builders import (
     ANN,
@@ -361,6 +361,13 @@ def test_a_flow_never_wins_either_where_several_together_go_before():
 
     assert "“Best” and “Next” offer before it" in both[1, Fault.NEVER_WINS]
     assert (1, Fault.NEVER_WINS) not in one
+
+
+def test_a_bundle_is_asked_for_under_the_flows_that_have_it_alone():
+    """Such a flow was said never to win, and was the one that was proposed."""
+    said = found(flow(1, targets=(ByBundle("Kit"),)), flow(2, **BEST))
+
+    assert (1, Fault.NEVER_WINS) not in said
 
 
 def test_what_can_be_asked_for_at_the_same_times_only_is_compared_all_the_same():
