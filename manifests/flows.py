@@ -38,6 +38,7 @@ from manifests.parts import (
     Notes,
     OneLine,
     Ours,
+    at_most,
     between,
     listed,
     none_for,
@@ -103,8 +104,15 @@ class ApproverGroupDocument(Ours):
         return ApproverGroup(self.name, self.people)
 
 
+_AtMostTen = Annotated[
+    list[ApproverGroupDocument] | None,
+    Field(min_length=1, json_schema_extra={"maxItems": 10}),
+    at_most(10),
+]
+
+
 class ApprovalDocument(Ours):
-    any_of: list[ApproverGroupDocument] | None = Field(None, min_length=1, max_length=10)
+    any_of: _AtMostTen = None
     all_of: list[ApproverGroupDocument] | None = Field(None, min_length=1, max_length=1)
     distinct: bool = Field(
         default=True, description="Nobody's approval counts for two groups of all_of."
@@ -124,7 +132,11 @@ class ApprovalDocument(Ours):
 
 class EscalationDocument(Ours):
     every: _Every = Field(HALF_HOUR, json_schema_extra={"default": "30 min"})
-    tiers: list[ApproverGroupDocument] = Field(min_length=1, max_length=5)
+    tiers: Annotated[
+        list[ApproverGroupDocument],
+        Field(min_length=1, json_schema_extra={"maxItems": 5}),
+        at_most(5),
+    ]
     counts: TierCounts = Field(
         TierCounts.WHOLE_REQUEST, description="What a tier's approval counts for."
     )
@@ -139,9 +151,12 @@ class FlowDocument(Ours):
     name: Name
     active: bool = True
     description: Description = ""
-    labels: Annotated[list[_Label], Field(max_length=20), AfterValidator(_distinct)] = Field(
-        default_factory=list[str]
-    )
+    labels: Annotated[
+        list[_Label],
+        Field(json_schema_extra={"maxItems": 20}),
+        at_most(20),
+        AfterValidator(_distinct),
+    ] = Field(default_factory=list[str])
     requestors: People = Field(description="Who may ask.")
     request_for: Annotated[
         list[RequestFor],

@@ -224,7 +224,7 @@ def read_csv(path: Path, name: str) -> tuple[list[Document], list[DocumentFault]
     if not listed:
         return [], [DocumentFault(name, 0, (), "The file is empty.")]
     (line, head), *body = listed
-    columns = [column.strip() for column in head]
+    columns = [":".join(part.strip() for part in column.split(":", 1)) for column in head]
     faults = [DocumentFault(name, line, (), sentence) for sentence in _wrong_columns(columns)]
     for at, row in body:
         if len(row) > len(columns):

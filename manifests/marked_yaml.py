@@ -210,15 +210,16 @@ class _Reading:
         merges: list[yaml.Node] = []
         for key, value in node.value:
             line = key.start_mark.line + 1
+            word = key.value.strip() if isinstance(key, yaml.ScalarNode) else ""
             if key.tag == _MERGE:
                 merges += value.value if isinstance(value, yaml.SequenceNode) else [value]
             elif not isinstance(key, yaml.ScalarNode):
                 self._add(key, place, "A key has to be one word, not a list or more keys.")
-            elif key.value in first:
-                twice = f"The key {_short(key.value)} stands on lines {first[key.value]} and {line}"
+            elif word in first:  # white space around it is taken off wherever it is read
+                twice = f"The key {_short(word)} stands on lines {first[word]} and {line}"
                 self._add(key, (*place, key.value), f"{twice}. Keep one.")
             elif self._clean(key, place):
-                first[key.value] = line
+                first[word] = line
                 self.lines.setdefault((*place, key.value), line)
                 data[key.value] = self.value(value, (*place, key.value))
         for source in merges:

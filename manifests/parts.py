@@ -278,13 +278,13 @@ def between(least: timedelta, most: timedelta) -> PlainValidator:
     return PlainValidator(reader, json_schema_input_type=written)
 
 
-def at_most(most: int, advice: str) -> WrapValidator:
+def at_most(most: int, advice: str = "") -> WrapValidator:
     """Refuse longer lists, with what to do instead, beside whatever is wrong in them."""
 
     def check(items: object, inner: ValidatorFunctionWrapHandler) -> object:
         notes, found = Notes(), None
         if isinstance(items, list) and len(items) > most:
-            notes.add(f"At most {most}; this has {len(items)}. {advice}")
+            notes.add(f"At most {most}; this has {len(items)}. {advice}".rstrip())
         try:
             found = inner(items)
         except ValidationError as faults:

@@ -98,13 +98,14 @@ class _Story:
         answer = asks.command("/access", "request")
         _must(answer.ok, f"/access request was answered with {answer.error or answer.text}")
         form = asks.wait_view(timeout=PATIENCE)
+
+        def offered() -> list[str]:
+            options = form.options("resource", "customers")
+            return [o["value"] for o in options if TABLE in o["text"]["text"]]
+
         # The system may still be being looked through.
-        self.until(
-            lambda: bool(form.options("resource", "customers")),
-            "the search finds no table of customers",
-        )
-        offered = form.options("resource", "customers")
-        form.set("resource", next(o["value"] for o in offered if TABLE in o["text"]["text"]))
+        self.until(lambda: bool(offered()), "the search finds no table of customers")
+        form.set("resource", offered()[0])
         form = self.settled(asks, lambda v: "What do you want" in v.text)
         form.set("permission", "read")
         form = self.settled(asks, lambda v: "any of" in v.text)
