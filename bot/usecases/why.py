@@ -27,6 +27,7 @@ from storage.search import FoundResource
 __all__ = ["LONGEST", "about", "ask", "of_person"]
 
 LONGEST = 200  # characters of what is asked about
+MANY = 20  # that are called so
 OTHERS = 8  # of what is called so, that are named
 INSTEAD = 5  # of what they can have, that are named
 PIECE = 4  # letters of a word that was mistyped, by which others are found
@@ -189,9 +190,15 @@ class _Asking:
         """Return what has the name, else what has it in its path, as far as it may be known."""
         if not words:
             return []
-        named = [f for f in search.called(self.session, words) if self._is_known(f)]
-        found = named or self._found(words)
-        return [f for f in found if f.path.casefold().endswith(f"/{words.casefold()}")] or found
+        there = search.called(self.session, words, MANY)
+        few = there if len(there) < MANY else []  # of many, those that may be known may come later
+        found = [f for f in few if self._is_known(f)] or self._found(words)
+        meant = [f for f in found if f.path.casefold().endswith(f"/{words.casefold()}")] or found
+        return meant if len(meant) < 2 else [f for f in meant if self._is_there(f)] or meant
+
+    def _is_there(self, found: FoundResource) -> bool:
+        """Tell whether it can be had, by whomever: what was made anew is called as what is gone."""
+        return any(one.available for one in search.entitlements_on(self.session, found.resource))
 
     def _is_known(self, found: FoundResource) -> bool:
         offered = search.entitlements_on(self.session, found.resource)

@@ -92,6 +92,29 @@ def test_the_name_itself_goes_before_names_that_it_is_a_part_of(door):
     assert said(why(door, "ines", "stock")).count(STOCK) == 2  # its two permissions
 
 
+def test_what_was_made_anew_under_its_name_is_meant_and_not_what_is_gone(door):
+    """Two of one path were named: whichever was typed, neither could be explained."""
+    anew = [
+        replace(one, source_id=f"{one.source_id}-anew") if one.path == STOCK else one
+        for one in TABLES
+    ]
+    door.services.transaction(lambda tx: sync.inventory(tx, SYSTEM, anew, door.clock.now()))
+
+    assert f"read on {STOCK}" in said(why(door, "ines", STOCK))
+
+
+def test_of_many_namesakes_those_that_may_be_known_are_found(door):
+    """Whoever may know of a few was told of none but those that came first of all."""
+    many = [
+        Discovered("table", "logs", f"ledger/m{n:02}/logs", f"m{n}", {"read": 1}) for n in range(30)
+    ]
+    mine = Discovered("table", "logs", "orders/warehouse/logs", "mine", {"read": 1})
+    found = [*TABLES, *many, mine]
+    door.services.transaction(lambda tx: sync.inventory(tx, SYSTEM, found, door.clock.now()))
+
+    assert "read on orders/warehouse/logs" in said(why(door, "maya", "logs"))
+
+
 def test_something_else_is_asked_about_in_the_modal(door):
     view = why(door, "kofi", "payments")
 

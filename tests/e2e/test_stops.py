@@ -20,10 +20,19 @@ PATIENCE = 10  # seconds that an orchestrator waits before it kills
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def stopped(cluster, request):
+def house(cluster, request):
     """A house with a target that can be stalled; the bot's own database is of either kind."""
     with stallable(cluster, request.param) as opened:
         yield opened
+
+
+@pytest.fixture
+def stopped(house):
+    """The house with its bot alive, whatever became of it in another test."""
+    told, _ = house
+    if not told.house.bot.running:
+        start_again(told)
+    return house
 
 
 def terminate(told):
