@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.usecases.console import Desk
 from engine.aql.errors import nearest
 from engine.aql.parser import parse
-from engine.aql.query import Query, all_of
+from engine.aql.query import Not, Query, all_of
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
 from engine.targets import (
@@ -15,6 +15,7 @@ from engine.targets import (
     ByScope,
     Object,
     Objects,
+    Picked,
     Scope,
     Space,
     Target,
@@ -27,7 +28,7 @@ from storage import inventory
 from storage.company import Company
 from storage.database import Read
 
-__all__ = ["ACTIVE", "PAGE", "Offered", "Shown", "show"]
+__all__ = ["ACTIVE", "PAGE", "Offered", "Shown", "show", "stray_of"]
 
 PAGE = 10  # of what one target selects, that are named
 
@@ -119,7 +120,17 @@ def _offered(
         remarks.append("It selects nothing.")
     elif total == every:
         remarks.append("It selects everything.")
+    if isinstance(target, Picked) and (stray := stray_of(session, target)):
+        remarks.append(f"{stray.resource.path} is picked by hand: its query does not select it.")
     return Offered(named, query, total, inventory.page(session, there, limit=PAGE), remarks)
+
+
+def stray_of(session: Read, picked: Picked) -> Entitlement | None:
+    """Return something that was picked by hand, and that the query beside it does not select."""
+    if not picked.resources:
+        return None
+    strays = all_of(ACTIVE, picked.query, Not(picked.where))
+    return next(iter(inventory.page(session, strays, limit=1)), None)
 
 
 def _users(company: Company, used: Object) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import structlog
 
 from bot.runtime.services import Services
-from bot.usecases.offers import ACTIVE
+from bot.usecases.offers import ACTIVE, stray_of
 from bot.views.text import in_a_row
 from engine.aql.query import Not, all_of
 from engine.directory import Directory
@@ -65,6 +65,8 @@ def _odd(session: Read, target: Target, objects: Objects) -> Iterator[str]:
         yield f"{what} selects nothing"
     elif not inventory.page(session, all_of(ACTIVE, Not(query)), limit=1):
         yield f"{what} selects everything"
+    if isinstance(target, Picked) and (stray := stray_of(session, target)):
+        yield f"{stray.resource.path} is picked by hand: {target.where} does not select it"
 
 
 def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:

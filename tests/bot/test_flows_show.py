@@ -6,7 +6,7 @@ from bot.usecases.changes import Known, changes
 from bot.usecases.reach import unmatched
 from engine.aql.parser import parse
 from engine.targets import Bundle, ByBundle, ByScope, Picked, Scope, Selector, Space
-from storage import sync
+from storage import inventory, sync
 from tests.support.nursery import latchkey
 from tests.support.stored import PG, TABLES, WIKI, Stored, reading, table, writing
 
@@ -151,3 +151,23 @@ def test_all_that_is_called_so_is_shown(tmp_path):
         "Kit, a bundle",
     ]
     assert lines[-1] == "Used by the flow “Kit”."
+
+
+def test_what_is_picked_by_hand_and_not_by_the_query_beside_it_is_named(stored):
+    """Nothing said that a list overrules what stands beside it."""
+    with stored.database.read() as session:
+        by_path = {e.resource.path: e.resource.id for e in inventory.page(session, limit=99)}
+    where = parse('resource_path = "shop.orders"')
+    right = Picked(where, frozenset({by_path["shop.orders"]}))
+    wrong = Picked(where, frozenset({by_path["shop.orders"], by_path["ledger.entries"]}))
+    keep(stored, reading(targets=(right,)), writing(targets=(wrong,)))
+
+    with stored.database.read() as session:
+        found = unmatched(session, stored.company())
+
+    assert found == [
+        (
+            "“Writing”: ledger.entries is picked by hand: "
+            'resource_path = "shop.orders" does not select it'
+        )
+    ]

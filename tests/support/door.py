@@ -33,6 +33,7 @@ from engine.inventory import Integration, IntegrationId
 from engine.port import Discovered
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import audit, claims, facts, schema
+from storage.catalogue import Catalogues
 from storage.secrets import new_key
 from storage.tables import AuditHead, EntitlementRow, ResourceRow
 from tests.support.statements import heard
@@ -280,6 +281,9 @@ class Door:
                 if rows[table.name]:
                     on.execute(insert(table), rows[table.name])
         self.system.accounts, self.clock.time = copy.deepcopy(accounts), time_
+        fresh = Catalogues()  # else a search is two seconds behind
+        fresh.looked = self.services.companies.catalogues.looked
+        self.services.companies.catalogues = fresh
         self.written = 0
         return True
 
