@@ -113,10 +113,11 @@ def mend(database: Database, now: datetime) -> None:
         live = [r for r in facts.find(session) if r.readable]
         missed = {id_ for some in parts(live) for id_, _ in _missed(session, some)}
     concerned = [request for request in live if request.id in missed]
-    for requests in parts(concerned, lambda request: len(request.grants)):
+    for requests in parts(concerned, lambda request: 2 * len(request.grants)):
         with database.write() as tx:
             _mend_grants(tx, requests, now)
-    for accounts in parts(sorted({lost.row for lost in found if lost.table == "account"})):
+    lost_accounts = sorted({lost.row for lost in found if lost.table == "account"})
+    for accounts in parts(lost_accounts, lambda _: 2):
         with database.write() as tx:
             _mend_accounts(tx, accounts, live, now)
     for grants in parts([lost.row for lost in found if lost.column == "request_id"]):

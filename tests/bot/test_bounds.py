@@ -17,6 +17,7 @@ from bot.usecases.console import Desk
 from bot.usecases.people import accept, carry, look
 from bot.usecases.restored import restored
 from bot.usecases.take_in import take_in
+from engine.account import login_name
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, Person, PersonId
 from engine.eligibility import Draft
@@ -165,7 +166,8 @@ def copy(door: Door, of: AccessRequest, many: int = MANY, **how: object) -> list
             theirs = of.with_(requestor=who, grantee=who, grants=grants)
             body = how.get("body", dump_request(theirs))
             its = {"id": first + n, "requestor_id": who, "grantee_id": who, "fingerprint": f"{n}"}
-            rows[AccountRow].append(login | {"id": account + n, "person_id": who, "login": who})
+            named = {"person_id": who, "login": login_name(who)}
+            rows[AccountRow].append(login | {"id": account + n} | named)
             rows[RequestRow].append(request | its | {"body": body})
             rows[GrantRow].append(grant | {"request_id": first + n, "account_id": account + n})
         for table, some in rows.items():
