@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from engine.errors import LatchkeyError
 from storage import batch, roles
@@ -88,11 +88,23 @@ def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
     if that is not its owner, and gets what it needs. Raises UnfitStoreError, with what its owner
     has to do, where Latchkey may not make its schema.
     """
-    from alembic import command
-
     before = current(database)
     if to == "head" and before > newest():
         return before
+    try:
+        _migrate(database, to, runner)
+    except OperationalError as fault:
+        if not _stood_still(fault):
+            raise
+        _migrate(database, to, runner)
+    if database.sessions:
+        database.close()  # sessions from before the schema was there do not look into it
+    return before
+
+
+def _migrate(database: Database, to: str, runner: str) -> None:
+    from alembic import command
+
     with database.write() as tx:
         tx.wait_for_others()
         connection = tx.connection()
@@ -103,9 +115,15 @@ def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
             _ensure_rows(tx)
         if database.sessions and runner:
             roles.grant(_driver(connection), database.sessions.schema, runner)
-    if database.sessions:
-        database.close()  # sessions from before the schema was there do not look into it
-    return before
+
+
+def _stood_still(fault: OperationalError) -> bool:
+    """Tell whether it was cut off, and undone, because nothing was said for seconds: as on a
+    machine that stands still between two statements.
+    """
+    import psycopg
+
+    return isinstance(fault.orig, psycopg.errors.IdleInTransactionSessionTimeout)
 
 
 def upgrade_for(runner: Database, owner: Database) -> str:

@@ -1,6 +1,7 @@
 """The schema: its revisions up and down, and an upgrade with live access in the database."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.directory import PersonId, SlackAccount
 from engine.request import State
 from storage import apply, schema, sync
 from storage.database import Database
+from storage.sessions import Sessions
 from storage.tables import PersonRow
 from tests.support import stored as support
 from tests.support.revisions import downgrade
@@ -54,6 +56,26 @@ def become_later(monkeypatch) -> Callable[[], None]:
     """Make this program the next one, whose schema is one step newer."""
     folders = (*schema.FOLDERS, Path(__file__).parent / "revisions")
     return lambda: monkeypatch.setattr(schema, "FOLDERS", folders)
+
+
+def test_an_upgrade_that_was_cut_off_as_the_machine_stood_still_begins_again(empty, monkeypatch):
+    """PostgreSQL ends a transaction that says nothing for five seconds, as it has to."""
+    begun, make = [], Sessions.make_schema
+
+    def stand_still(sessions, connection):
+        made = make(sessions, connection)
+        begun.append(made)
+        if len(begun) == 1:
+            connection.execute("set idle_in_transaction_session_timeout = 1")
+            threading.Event().wait(0.2)
+        return made
+
+    monkeypatch.setattr(Sessions, "make_schema", stand_still)
+
+    schema.upgrade(empty)
+
+    assert schema.current(empty) == schema.newest()
+    assert len(begun) == (0 if empty.sqlite else 2)
 
 
 def test_revisions_go_up_down_and_up_again(empty, become_later):
