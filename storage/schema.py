@@ -94,7 +94,7 @@ def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
     try:
         _migrate(database, to, runner)
     except OperationalError as fault:
-        if not _stood_still(fault):
+        if not _was_cut_off(fault):
             raise
         _migrate(database, to, runner)
     if database.sessions:
@@ -117,13 +117,14 @@ def _migrate(database: Database, to: str, runner: str) -> None:
             roles.grant(_driver(connection), database.sessions.schema, runner)
 
 
-def _stood_still(fault: OperationalError) -> bool:
-    """Tell whether it was cut off, and undone, because nothing was said for seconds: as on a
-    machine that stands still between two statements.
+def _was_cut_off(fault: OperationalError) -> bool:
+    """Tell whether the server ended the session: as where a machine stood still, and nothing was
+    said between two statements for as long as a session may say nothing.
     """
     import psycopg
 
-    return isinstance(fault.orig, psycopg.errors.IdleInTransactionSessionTimeout)
+    idle = isinstance(fault.orig, psycopg.errors.IdleInTransactionSessionTimeout)
+    return idle or fault.connection_invalidated
 
 
 def upgrade_for(runner: Database, owner: Database) -> str:

@@ -128,7 +128,7 @@ def test_search_finds_what_the_flows_offer(stored, monkeypatch, there, offers, g
 
     with stored.database.read() as session:
         all_ = [facts.to_entitlement(r) for r in session.execute(facts.entitlement_query())]
-        within = inventory.page(session, within=queries, limit=100)
+        within = inventory.page(session, within=queries, limit=10_000)
         asked_of = inventory.count(session, within=queries)
     offered = {e.resource.path for e in all_ if eligibility.offering(flows, e)}
 
