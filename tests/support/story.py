@@ -219,11 +219,14 @@ class Story:
         return not self.refusal(login)
 
     def refusal(self, login: dict[str, str]) -> str:
-        """Return why the server does not let the login in; empty: it does."""
+        """Return why the server does not let the login in; empty: it does.
+
+        To a client a wrong password, none, and one past its end are the same; the log tells.
+        """
         try:
             self.log_in(login).close()
         except psycopg.OperationalError as refused:
-            return str(refused)
+            return f"{refused}; {self.house.cluster.log.read_text()[-500:]}"
         return ""
 
     def log_in(self, login: dict[str, str]) -> psycopg.Connection:
