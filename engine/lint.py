@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine import policy_size
 from engine.aql.query import And, Not, Or, Query
 from engine.aql.query import Condition as Comparison
 from engine.aql.tokens import FIELDS, NEGATIVE, Field, quoted
@@ -16,6 +17,7 @@ from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
 from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor
+from engine.inventory import Entitlement
 from engine.targets import ByBundle
 
 __all__ = ["Fault", "Finding", "Key", "Offered", "keys_denied", "lint"]
@@ -35,6 +37,7 @@ class Fault(StrEnum):
     NEVER_WINS = "never wins"
     UNAPPROVED = "risky without approval"
     ABSENT = "negative tests on absent keys"
+    NAMED = "many named one by one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,17 @@ class Offered:
     """What flows offer: sets of entitlements, by the numbers that they have for this.
 
     `high` are those of high or critical risk, `prod` those that a query calls so, `having` those
-    that have a key, of each that `keys_denied` names.
+    that have a key, of each that `keys_denied` names. `named` are, of each target that names
+    resources one by one, what it selects, where that is much.
     """
 
     by_flow: Mapping[FlowId, Bits]
     high: Bits = 0
     prod: Bits = 0
     having: Mapping[Key, Bits] = field(default_factory=dict[Key, Bits])
+    named: Mapping[FlowId, Sequence[Sequence[Entitlement]]] = field(
+        default_factory=dict[FlowId, Sequence[Sequence[Entitlement]]]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,9 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
     yield from _unapproved(reach, offered)
     yield from _absent(flow, crowd)
     yield from _absent_keys(reach, offered)
+    for those in offered.named.get(flow.id, ()):
+        if sentence := policy_size.warning(those):
+            yield Finding(Fault.NAMED, flow, sentence)
 
 
 def _nobody(reach: _Reach, crowd: Crowd) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "kind_of",
     "named_in",
     "naming",
+    "naming_resources",
     "query_of",
     "refers",
     "slice_of",
@@ -271,25 +272,40 @@ def query_of(targets: Iterable[Target], objects: Objects) -> Query | None:
 
     A scope or a bundle that there is not, or that cannot be read, selects nothing.
     """
-    found = list(dict.fromkeys(_queries(targets, objects, set())))
+    found = list(dict.fromkeys(_queries(targets, objects)))
     return any_of(*found) if found else None
 
 
-def _queries(targets: Iterable[Target], objects: Objects, seen: set[str]) -> Iterator[Query]:
-    """Yield the query of each; `seen` are the bundles that were looked into already."""
+def _queries(targets: Iterable[Target], objects: Objects) -> Iterator[Query]:
+    for target in _spelled_out(targets, objects, set()):
+        if isinstance(target, Selector | Picked):
+            yield target.query
+        elif scope := objects.scopes.get(key_of(target.scope)):
+            yield scope.where
+
+
+def _spelled_out(
+    targets: Iterable[Target], objects: Objects, seen: set[str]
+) -> Iterator[Selector | Picked | ByScope]:
+    """Yield each, and instead of bundles what is in them; `seen` are those looked into already."""
     for target in targets:
-        match target:
-            case Selector() | Picked():
-                yield target.query
-            case ByScope():
-                if scope := objects.scopes.get(key_of(target.scope)):
-                    yield scope.where
-            case ByBundle():
-                key = key_of(target.bundle)
-                bundle = objects.bundles.get(key)
-                if bundle and key not in seen:
-                    seen.add(key)
-                    yield from _queries(bundle.targets, objects, seen)
+        if not isinstance(target, ByBundle):
+            yield target
+            continue
+        key = key_of(target.bundle)
+        bundle = objects.bundles.get(key)
+        if bundle and key not in seen:
+            seen.add(key)
+            yield from _spelled_out(bundle.targets, objects, seen)
+
+
+def naming_resources(targets: Iterable[Target], objects: Objects) -> list[Selector | Picked]:
+    """Return those of the targets, and of what is in their bundles, that name resources."""
+    return [
+        target
+        for target in _spelled_out(targets, objects, set())
+        if not isinstance(target, ByScope) and _names_resources(target)
+    ]
 
 
 def slice_of(space: str, objects: Objects) -> Query | None:
@@ -301,6 +317,10 @@ def slice_of(space: str, objects: Objects) -> Query | None:
 # --- What selectors come to ----------------------------------------------------------------------
 
 _OF_RESOURCES = frozenset(f for f in Field if f.startswith(("integration", "resource")))
+
+
+_OF_ONE = {Field.RESOURCE, Field.RESOURCE_SOURCE_ID, Field.RESOURCE_NAME, Field.RESOURCE_PATH}
+_ONE_OF = {Operator.EQUALS, Operator.IN}
 
 
 def _fields(query: Query) -> set[Field]:
@@ -335,6 +355,13 @@ def named_in(query: Query) -> tuple[Query, frozenset[str]] | None:
             return (all_of(*rest), frozenset(names)) if last == _naming(names) else None
         case _:
             return None
+
+
+def _names_resources(target: Selector | Picked) -> bool:
+    """Tell whether it says of each resource which one it is."""
+    if isinstance(target, Selector):
+        return bool(target.names or target.resources)
+    return any(c.field in _OF_ONE and c.operator in _ONE_OF for c in conditions(target.query))
 
 
 def naming(query: Query, names: Iterable[str]) -> Query:

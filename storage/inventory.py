@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from engine.aql.errors import nearest
+from engine.aql.parser import parse
 from engine.aql.query import Condition, Query, conditions
 from engine.aql.tokens import FIELDS, Compared, Field, Operator, quoted
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
@@ -26,6 +27,8 @@ from storage.tables import (
 
 Offer = tuple[str, str]  # of a resource, and what can be had on it
 Names = Mapping[IntegrationId, Mapping[Offer, set[str]]]
+
+ACTIVE = parse('resource_status = "active"')
 
 _ORDER = (
     col(ResourceRow.integration_id),

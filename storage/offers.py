@@ -5,12 +5,15 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, Text, cast, literal, or_, select, tuple_
 from sqlmodel import col
 
-from engine.aql.query import Query
+from engine.aql.query import Query, all_of
 from engine.aql.tokens import Field
 from engine.crowd import Bits, bits
 from engine.flow import AccessFlow, FlowId
-from engine.inventory import ResourceStatus
+from engine.inventory import Entitlement, ResourceStatus
 from engine.lint import Offered, keys_denied
+from engine.policy_size import MOST_NAMED
+from engine.targets import NO_OBJECTS, Objects, Picked, Selector, naming_resources
+from storage import inventory
 from storage.database import Read
 from storage.sql import aql
 from storage.tables import (
@@ -22,8 +25,9 @@ from storage.tables import (
 )
 from storage.types import together
 
-__all__ = ["offered"]
+__all__ = ["named_one_by_one", "offered"]
 
+_MANY = 5_000
 HIGH = 7  # the least risk that is called high
 
 _THERE = (
@@ -45,10 +49,12 @@ def offered(
     flows: Collection[AccessFlow],
     prod: Query,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
+    *,
+    objects: Objects = NO_OBJECTS,
 ) -> Offered:
     """Return what open flows offer, by the entitlements' ids; what `prod` selects; what is risky.
 
-    What several flows offer alike is asked for once.
+    What several flows offer alike is asked for once. `objects`: what their targets speak of.
     """
     known: dict[Query | None, Bits] = {None: 0}
     by_flow: dict[FlowId, Bits] = {}
@@ -65,7 +71,22 @@ def offered(
     production = _selected(session, aql.selected(prod, session.dialect))
     keys = {key for query in known for key in keys_denied(query)}
     having = {key: _selected(session, _has(*key)) for key in sorted(keys)}
-    return Offered(by_flow, high, production, having)
+    named = {
+        flow.id: [those for target in naming if (those := named_one_by_one(session, target))]
+        for flow in these
+        if (naming := naming_resources(flow.revision.targets, objects))
+    }
+    return Offered(by_flow, high, production, having, named)
+
+
+def named_one_by_one(session: Read, target: Selector | Picked) -> list[Entitlement]:
+    """Return what a target that names resources selects, if it is more than what may be named.
+
+    Of very much it is the beginning.
+    """
+    there = all_of(inventory.ACTIVE, target.query)
+    few = inventory.count(session, there) <= MOST_NAMED
+    return [] if few else inventory.page(session, there, limit=_MANY)
 
 
 def _has(field: Field, key: str) -> ColumnElement[bool]:

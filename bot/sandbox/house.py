@@ -57,6 +57,8 @@ class Bot:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
+        """Raises RuntimeError: it runs, and would be left to itself."""
+        self.check_stopped()
         with files.append(self._log) as log, files.append(self._told) as told:
             self._process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "bot", *self._command],
@@ -66,6 +68,10 @@ class Bot:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for whoever started this, who stops it
             )
+
+    def check_stopped(self) -> None:
+        if self.running:
+            raise RuntimeError(f"the bot runs already, as process {self.pid}")
 
     def wait(self, timeout: float) -> int:
         """Wait for the process to end by itself, or by somebody's signal."""

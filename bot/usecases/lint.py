@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bot.usecases.console import Desk
 from engine.aql.query import Query
 from engine.crowd import Crowd
 from engine.inventory import EntitlementId
 from engine.lint import Finding, lint
+from engine.targets import Objects
 from storage import facts, offers
 
 __all__ = ["Linted", "of_all"]
@@ -31,7 +33,9 @@ def of_all(desk: Desk, prod: Query, progress: Progress) -> Linted:
     with desk.database.read() as session:
         company = desk.companies.current(session)
         flows = [company.flows[id_] for id_ in sorted(company.flows)]
-        offered = offers.offered(session, flows, prod, lambda n, of: progress(READING, n, of))
+        objects = Objects.of(company.objects.values())
+        reading = partial(progress, READING)
+        offered = offers.offered(session, flows, prod, reading, objects=objects)
         crowd = Crowd(company.directory.at(desk.clock.now()))
         found = lint(flows, crowd, offered, progress=lambda n, of: progress(COMPARING, n, of))
         named = {EntitlementId(x.example) for x in found if x.example is not None}

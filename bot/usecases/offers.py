@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bot.usecases.console import Desk
+from engine import policy_size
 from engine.aql.errors import nearest
-from engine.aql.parser import parse
 from engine.aql.query import Not, Query, all_of
 from engine.inventory import Entitlement
 from engine.outcome import Code, Refusal
@@ -21,18 +21,19 @@ from engine.targets import (
     Target,
     key_of,
     kind_of,
+    naming_resources,
     query_of,
     slice_of,
 )
 from storage import inventory
 from storage.company import Company
 from storage.database import Read
+from storage.inventory import ACTIVE
+from storage.offers import named_one_by_one
 
-__all__ = ["ACTIVE", "PAGE", "Offered", "Shown", "show", "stray_of"]
+__all__ = ["PAGE", "Offered", "Shown", "show", "stray_of"]
 
 PAGE = 10  # of what one target selects, that are named
-
-ACTIVE = parse('resource_status = "active"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,9 @@ def _offered(
         remarks.append("It selects everything.")
     if isinstance(target, Picked) and (stray := stray_of(session, target)):
         remarks.append(f"{stray.resource.path} is picked by hand: its query does not select it.")
+    for naming in naming_resources([target], objects):
+        if warning := policy_size.warning(named_one_by_one(session, naming)):
+            remarks.append(warning)
     return Offered(named, query, total, inventory.page(session, there, limit=PAGE), remarks)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import structlog
 
 from bot.runtime.services import Services
-from bot.usecases.offers import ACTIVE, stray_of
+from bot.usecases.offers import stray_of
 from bot.views.text import in_a_row
 from engine.aql.query import Not, all_of
 from engine.directory import Directory
@@ -14,7 +14,7 @@ from engine.targets import Objects, Picked, Selector, Target, query_of
 from storage import inventory
 from storage.company import Company
 from storage.database import Read
-from storage.inventory import Offer
+from storage.inventory import ACTIVE, Offer
 
 __all__ = ["Notes", "accounts", "unmatched", "without_account"]
 

@@ -11,7 +11,6 @@ import structlog
 from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases.identity import read_as, still
-from bot.usecases.offers import ACTIVE
 from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
@@ -28,6 +27,7 @@ from engine.targets import Bundle, ObjectId, key_of
 from storage import apply, facts, inventory, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
+from storage.inventory import ACTIVE
 from storage.search import FoundResource
 from storage.sql import people as people_in_sql
 

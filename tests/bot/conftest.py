@@ -7,7 +7,6 @@ import pytest
 
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
-from bot.sandbox.postgres import Cluster
 from bot.views import ids
 from engine.request import State
 from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, Door, opened
@@ -18,17 +17,16 @@ from tests.support.story import Story, story
 
 
 @pytest.fixture(scope="session")
-def houses(cluster: Cluster) -> Iterator[Callable[[str], Story]]:
+def houses() -> Iterator[Callable[[str], Story]]:
     """The bot as in production, in its own process, on SQLite; shared by all tests here.
 
     One for each way that Slack brings what people do, `socket` and `http`, opened when needed, and
-    each with a PostgreSQL of its own: they are one installation by name, and the look after an end
-    took away what the other had just given to the same login.
+    each with a PostgreSQL of its own: whoever works on another's logins gives them other passwords,
+    and takes away what was just given.
     """
 
     def open_(way: str) -> Story:
-        own = cluster if way == "socket" else stack.enter_context(own_cluster())
-        return stack.enter_context(story(own, http=way == "http"))
+        return stack.enter_context(story(stack.enter_context(own_cluster()), http=way == "http"))
 
     with ExitStack() as stack:
         yield cache(open_)

@@ -1,10 +1,14 @@
 """`latchkey flows lint`: what is odd about the flows that are stored."""
 
+from dataclasses import replace
+
 import pytest
 
+from engine.aql.parser import parse
+from engine.aql.tokens import quoted
 from engine.flow import ApprovalRule, ApproverGroup
-from engine.inventory import IntegrationId
-from engine.targets import Selector
+from engine.inventory import IntegrationId, PermissionId, Policies, Principal
+from engine.targets import Bundle, ByBundle, ByScope, Picked, Scope, Selector
 from storage import sync
 from tests.support.nursery import latchkey
 from tests.support.stored import (
@@ -14,6 +18,7 @@ from tests.support.stored import (
     Stored,
     is_in,
     reading,
+    table,
     writing,
 )
 
@@ -95,3 +100,50 @@ def test_what_is_gone_is_offered_by_no_flow(tmp_path):
     done = latchkey("flows", "lint", cwd=tmp_path, LATCHKEY_DATABASE_URL=url)
 
     assert "nothing to request" in done.stdout
+
+
+def buckets(many):
+    """Return buckets whose policies list them one by one."""
+    return [
+        replace(
+            table(f"bucket{n:03}", "read", type_="bucket"),
+            policies=Policies(
+                "1111", Principal.ROLE, {PermissionId("read"): f'{{"Resource":"id:bucket{n:03}"}}'}
+            ),
+        )
+        for n in range(many)
+    ]
+
+
+NAMED = Selector(PG, names=frozenset(f"bucket{n:03}" for n in range(120)))
+IN_AQL = parse(f"resource_name in ({', '.join(quoted(n) for n in sorted(NAMED.names))})")
+
+
+@pytest.mark.parametrize(
+    ("target", "many", "said"),
+    [
+        (NAMED, 101, True),
+        (NAMED, 100, False),
+        (Picked(IN_AQL), 101, True),
+        (ByBundle("Buckets"), 101, True),
+        (Selector(PG, types=frozenset({"bucket"})), 101, False),
+        (ByScope("Buckets"), 101, False),
+    ],
+    ids=["names", "a hundred", "a query", "a bundle of names", "any resource", "a scope"],
+)
+def test_over_a_hundred_that_are_named_one_by_one_are_warned_of(tmp_path, target, many, said):
+    """The warning was written, tested, and shown to nobody."""
+    url = f"sqlite:///{tmp_path}/latchkey.db"
+    stored = Stored.founded(url)
+
+    def change(tx, _):
+        sync.inventory(tx, PG, [*TABLES, *buckets(many)], stored.now)
+        sync.objects(tx, [Bundle("Buckets", (NAMED,)), Scope("Buckets", IN_AQL)], stored.now)
+        sync.flows(tx, [(reading(targets=(target,)), True)], stored.now)
+
+    stored.write(change)
+    stored.close()
+
+    for command in (["lint"], ["show", "reading"]):
+        done = latchkey("flows", *command, cwd=tmp_path, LATCHKEY_DATABASE_URL=url)
+        assert ("101 resources are named here" in done.stdout) is said, done

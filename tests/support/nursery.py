@@ -118,6 +118,7 @@ class Forked(Bot):
         self._nursery = nursery
 
     def start(self) -> None:
+        self.check_stopped()
         pid = self._nursery.ask(
             env={**self.env, **self._nursery.env},
             log=str(self._log),
