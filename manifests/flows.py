@@ -51,6 +51,7 @@ from manifests.windows import When
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 HALF_HOUR = timedelta(minutes=30)
+_OFF = ("off", "no", "false")
 
 
 def _until(value: object) -> timedelta | None:
@@ -60,7 +61,7 @@ def _until(value: object) -> timedelta | None:
 
 
 def _false(value: object) -> object:
-    said = isinstance(value, str) and value.casefold() in {"no", "off", "false"}
+    said = isinstance(value, str) and value.casefold() in _OFF
     return False if said else value
 
 
@@ -81,7 +82,10 @@ _Lapse = Annotated[timedelta, between(timedelta(minutes=15), 30 * DAY)]
 _Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE
 ]
-_No = Annotated[Literal[False], BeforeValidator(_false)]
+_No = Annotated[
+    Literal[False],
+    BeforeValidator(_false, json_schema_input_type=Literal[False, "off", "no"]),
+]
 
 
 class ExtensionDocument(Ours):
@@ -173,8 +177,8 @@ class FlowDocument(Ours):
         description="The longest time, 5 min to 365 days, or `indefinite`.",
         json_schema_extra={"default": "1 h"},
     )
-    extension: Annotated[ExtensionDocument | None, none_for("off", "no", "false")] = None
-    approval: Annotated[ApprovalDocument | None, none_for("automatic")] = Field(
+    extension: Annotated[ExtensionDocument | None, none_for(ExtensionDocument, *_OFF)] = None
+    approval: Annotated[ApprovalDocument | None, none_for(ApprovalDocument, "automatic")] = Field(
         None, description="Left out: automatic."
     )
     lapses_after: _Lapse = Field(
@@ -182,7 +186,7 @@ class FlowDocument(Ours):
         description="When a request that nobody decided ends.",
         json_schema_extra={"default": "1 day"},
     )
-    escalation: Annotated[EscalationDocument | None, none_for("off", "no", "false")] = None
+    escalation: Annotated[EscalationDocument | None, none_for(EscalationDocument, *_OFF)] = None
     require_mfa: _No = False
     require_justification: bool = True
     require_reason: bool = Field(default=False, description="Of approvers.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -295,14 +295,15 @@ def at_most(most: int, advice: str = "") -> WrapValidator:
     return WrapValidator(check)
 
 
-def none_for(*words: str) -> BeforeValidator:
-    """Read words that mean “none of it” as None."""
+def none_for(document: type[BaseModel], *words: str) -> BeforeValidator:
+    """Read words that mean “none of it” as None, beside a document."""
 
     def read(value: object) -> object:
         said = isinstance(value, str) and value.strip().casefold() in words
         return None if said else value
 
-    return BeforeValidator(read)
+    said = tuple(False if word == "false" else word for word in words)  # as editors read it
+    return BeforeValidator(read, json_schema_input_type=document | Literal[said] | None)
 
 
 ONE_LINE = AfterValidator(_one_line)

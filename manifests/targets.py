@@ -132,9 +132,10 @@ class TargetDocument(Ours):
     match: _Match | None = Field(
         None, description="Whether a resource has all of the tags, or any; all, unless said."
     )
-    left_out: Annotated[ExceptDocument | None, BeforeValidator(_names_alone)] = Field(
-        None, alias="except", description="Resources that are left out."
-    )
+    left_out: Annotated[
+        ExceptDocument | None,
+        BeforeValidator(_names_alone, json_schema_input_type=ExceptDocument | Words | None),
+    ] = Field(None, alias="except", description="Resources that are left out.")
     query: Where | None = Field(None, description="A query in AQL.")
     filters: Annotated[list[FilterDocument] | None, Field(min_length=1, max_length=100)] = Field(
         None, description="Basic filters, all of which hold."

@@ -73,12 +73,20 @@ def _cure(name: str) -> str:
     return nearest(name, sorted(cities), key=lambda zone: zone.rpartition("/")[2].casefold())
 
 
-_NAME = "|".join(name for day in Day for name in (day.short, day))
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in word)
+
+
+_NAME = "|".join(_any_case(name) for day in Day for name in (day.short, day))
 _Days = Annotated[
     list[Day],
     PlainValidator(_days),
     WithJsonSchema(
-        {"type": "string", "pattern": f"^({_NAME})(-({_NAME}))?$", "examples": ["Mon", "Mon-Fri"]}
+        {
+            "type": "string",
+            "pattern": rf"^\s*({_NAME})(\s*[-–]\s*({_NAME}))?\s*$",
+            "examples": ["Mon", "Mon-Fri"],
+        }
     ),
 ]
 _Start = Annotated[
@@ -144,7 +152,7 @@ def _or_always(value: object) -> object:
 
 When = Annotated[
     WhenDocument | None,
-    BeforeValidator(_or_always, json_schema_input_type=WhenDocument | Literal["always"]),
+    BeforeValidator(_or_always, json_schema_input_type=WhenDocument | Literal["always"] | None),
 ]
 
 

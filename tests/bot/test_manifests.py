@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -1292,7 +1293,51 @@ def test_every_key_is_kept_or_can_only_say_what_is_so_anyway():
     fixed = {"require_mfa", "break_glass", "notify"}
 
     assert keys.keys() - fixed - {"space"} == SAID.keys()
-    assert all("const" in json.dumps(keys[key]) for key in fixed)
+    for key in fixed:
+        said = keys[key].get("enum", [keys[key].get("const")])
+        assert {str(word).casefold() for word in said} <= {"false", "off", "no", "direct messages"}
+
+
+HOURS = {"from": "9:00", "to": "24:00", "zone": "UTC"}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        *({key: value} | BESIDE.get(key, {}) for key, value in SAID.items()),
+        *(
+            {key: word}
+            for key in ("extension", "escalation")
+            for word in ("off", "no", False, None)
+        ),
+        {"approval": "automatic"},
+        {"approval": {"all_of": [DBA], "distinct": False}},
+        {"require_mfa": "off", "break_glass": "no"},
+        {"grant_for": "indefinite"},
+        {"when": "always"},
+        *(
+            {"when": {"days": days} | HOURS}
+            for days in ("mon", "MON-fri", "Monday – Friday", ["sat", "Sunday"])
+        ),
+        {"request_for": "self"},
+        *(
+            {"targets": [{"integration": "shop", "except": left_out}]}
+            for left_out in ("shop.orders", ["shop.orders", "shop.a"], {"names": "shop.orders"})
+        ),
+        {"targets": [{"integration": "shop", "types": "table", "tags": {"env": "dev"}}]},
+        {"targets": [{"query": 'resource_type = "table"', "resources": [1]}]},
+        {"requestors": {"any": [{"group": ["DBA"]}, {"user": "ada@a.example"}]}},
+        {"requestors": [{"city": {"is not": "Osaka"}}, {"group": {"starts with": "D"}}]},
+        {"approval": {"any_of": [{"name": "Manager", "people": {"manager": None}}]}},
+    ],
+    ids=str,
+)
+def test_what_loads_is_right_by_the_schema_too(company, parts):
+    """Editors marked `except: [names]`, `approval: automatic`, `extension: off` and `days: mon`."""
+    text = flow(**parts)
+
+    assert company(flows=text).flows
+    jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text))), flow_schema())
 
 
 def test_every_fault_of_every_file_is_named_at_once(faults):
