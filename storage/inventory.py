@@ -81,6 +81,16 @@ def count(
     return int(total)
 
 
+def is_any(session: Read, query: Query) -> bool:
+    """Tell whether a query selects anything of what was not withdrawn."""
+    found = (
+        select(col(EntitlementRow.id))
+        .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
+        .where(*_these(session, query, None))
+    )
+    return bool(_asked(session, found.limit(1)))
+
+
 def page(
     session: Read,
     query: Query | None = None,

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -152,14 +153,14 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
         return refusal
     if not text:
         return fill(services, person, _NOTHING_YET)
-    permission, words, long, why = _parts(text)
     notes: list[str] = []
-    bundle = next(
-        (b.id for b in bundles(services, person, words) if key_of(b.name) == key_of(words)), None
-    )
-    if bundle is not None and not permission:
+    known = {key_of(b.name): b.id for b in bundles(services, person, "")}
+    if begins := _bundle_in(text, known):
+        bundle, rest = begins
+        _, _, long, why = _parts(f"it {rest}")
         filled = replace(_NOTHING_YET, bundle=bundle, duration=long, justification=why)
         return _begun(services, person, filled, notes)
+    permission, words, long, why = _parts(text)
     found = [offer.found for offer in options(services, person, words)]
     exact = [f for f in found if f.path.casefold() == words.casefold()] or found
     if len(exact) != 1:
@@ -168,9 +169,12 @@ def begin(services: Services, person: Person, text: str) -> tuple[Form, Promise]
     resource = exact[0].resource if len(exact) == 1 else None
     chosen = None
     if resource and permission:
-        chosen = _named(services, person, resource, permission)
-        if chosen is None:
-            notes.append(f"There is no “{permission[:100]}” on {exact[0].path}. Please choose.")
+        named = _named(services, person, resource, permission)
+        chosen = named[0] if len(named) == 1 else None
+        if not chosen:
+            said = f"“{permission[:100]}” on {exact[0].path}"
+            many = f"{len(named)} permissions are called {said}" if named else f"There is no {said}"
+            notes.append(f"{many}. Please choose.")
     filled = replace(
         _NOTHING_YET, resource=resource, permission=chosen, duration=long, justification=why
     )
@@ -255,17 +259,32 @@ def _parts(text: str) -> tuple[str, str, str, str]:
     return " ".join(words[:at]), " ".join(what), long, why.strip()
 
 
+def _bundle_in(text: str, known: Mapping[str, ObjectId]) -> tuple[ObjectId, str] | None:
+    """Return the bundle that it begins with, and the rest: a name may be like a whole request."""
+    for end in [len(text), *(found.start() for found in reversed([*_NAME_ENDS.finditer(text)]))]:
+        name = key_of(" ".join(text[:end].split()))
+        if name in known and _AFTER_NAME.match(text, end):
+            return known[name], text[end:]
+    return None
+
+
+_NAME_ENDS = re.compile(r"\s+|:")
+_AFTER_NAME = re.compile(r"\s*(:|for\s|without\s+end\b|$)", re.IGNORECASE)
+
+
 def _named(
     services: Services, person: Person, resource: ResourceId, permission: str
-) -> EntitlementId | None:
+) -> list[EntitlementId]:
     """Return what is called so, of what this person may request: they may know of nothing else."""
     now, sought = services.clock.now(), permission.strip().casefold()
     with services.database.read() as session:
         policy = services.companies.current(session).policy
-        for one in search.entitlements_on(session, resource):
-            if one.permission.name.casefold() == sought:
-                return one.id if policy.offering(person, person, one, now) else None
-    return None
+        return [
+            one.id
+            for one in search.entitlements_on(session, resource)
+            if one.permission.name.casefold() == sought
+            and policy.offering(person, person, one, now)
+        ]
 
 
 def people(services: Services, person: Person, words: str) -> list[Person]:
@@ -311,20 +330,28 @@ def options(
 def bundles(
     services: Services, person: Person, words: str, grantee: PersonId | None = None
 ) -> list[OfferedBundle]:
-    """Return the bundles that this person may ask for: every word is in the name."""
+    """Return the bundles that this person may ask for: every word is in the name.
+
+    One in which there is nothing for them just now is none of them.
+    """
     now = services.clock.now()
     sought = words.casefold().split()
     with services.database.read() as session:
         company = services.companies.current(session)
         flows = _usable(company, person, grantee, now)
-    found = [
-        OfferedBundle(id_, each.name, eligibility.by_opening(of, now)[0][0])
-        for id_, each in company.objects.items()
-        if isinstance(each, Bundle)
-        and all(word in key_of(each.name) for word in sought)
-        and (of := [f for f in flows if f.revision.has(key_of(each.name))])
-    ]
+        found = [
+            OfferedBundle(id_, each.name, eligibility.by_opening(of, now)[0][0])
+            for id_, each in company.objects.items()
+            if isinstance(each, Bundle)
+            and all(word in key_of(each.name) for word in sought)
+            and (of := [f for f in flows if _has_some(session, f, each)])
+        ]
     return sorted(found, key=lambda bundle: key_of(bundle.name))
+
+
+def _has_some(session: Read, flow: AccessFlow, bundle: Bundle) -> bool:
+    query = flow.revision.bundled(key_of(bundle.name))
+    return query is not None and inventory.is_any(session, all_of(ACTIVE, query))
 
 
 def _opening(

@@ -27,6 +27,7 @@ from tests.support.stored import (
     DAN,
     PG,
     SAM,
+    TABLES,
     WIKI,
     reading,
     table,
@@ -112,6 +113,54 @@ def test_the_command_names_a_bundle(services, alice, kit):
     assert (form.prefill, form.justification, form.notes) == ("2h", "INC-42", [])
     assert form.preview
     assert promise.text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "form"),
+    [
+        ("Read on call", "read ON call for 2h: INC-42", ("2h", "INC-42")),
+        ("Read on call", "Read on call", ("", "")),
+        ("Kit for on-call", "kit for on-call for 30 min", ("30 min", "")),
+        ("Kit for on-call", "Kit  for on-call without end", ("without end", "")),
+        ("Tier: one", "tier: one: INC-1: it burns", ("", "INC-1: it burns")),
+        ("Straße", "STRASSE for 1h", ("1h", "")),
+    ],
+)
+def test_a_name_that_reads_like_a_request_is_the_bundles(services, stored, alice, name, text, form):
+    """“Read on call” was looked for as the permission “Read” on “call”."""
+    keep(stored, *OBJECTS, Bundle(name, (Selector(WIKI),)))
+    flows(stored, reading(), writing(targets=(ByBundle(name),)))
+
+    filled, _ = usecase.begin(services, alice, text)
+
+    assert filled.bundle
+    assert filled.bundle[1] == name
+    assert (filled.prefill if form[0] else "", filled.justification, filled.notes) == (*form, [])
+
+
+@pytest.mark.parametrize("text", ["incident kits", "incident kit on shop.orders"])
+def test_what_only_begins_like_a_bundle_is_none(services, alice, kit, text):
+    assert kit
+
+    filled, _ = usecase.begin(services, alice, text)
+
+    assert filled.bundle is None
+    assert filled.notes
+
+
+def test_a_bundle_with_nothing_in_it_for_them_is_not_found(services, stored, alice, kit):
+    """It was offered, and whoever chose it heard that there is nothing in it."""
+    keep(stored, *OBJECTS, Bundle("Empty kit", (Selector(PG, types=frozenset({"none"})),)))
+    both = (ByBundle("Incident kit"), ByBundle("Empty kit"))
+    flows(stored, reading(), writing(targets=both))
+
+    assert [b.id for b in usecase.bundles(services, alice, "kit")] == [kit]
+    new = Discovered("none", "new", "shop.new", "id:new", {"read": 1})
+    stored.write(lambda tx, _: sync.inventory(tx, PG, [*TABLES, new], stored.now))
+    assert [b.name for b in usecase.bundles(services, alice, "kit")] == [
+        "Empty kit",
+        "Incident kit",
+    ]
 
 
 def test_the_form_says_what_is_in_it_before_it_is_sent(services, alice, kit):

@@ -11,17 +11,20 @@ from bot.usecases import request as usecase
 from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
 from bot.views.cards import request_card
 from bot.views.values import Form
+from engine.aql.parser import parse
+from engine.aql.tokens import quoted
 from engine.commands import Cancel, Extend, Return
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup, Quorum, RequestFor
-from engine.inventory import Integration
+from engine.inventory import Integration, PermissionId
 from engine.on_call import Schedule, Shift
 from engine.outcome import Card, Code, Refusal
+from engine.port import DiscoveredPermission
 from engine.request import State
-from engine.targets import Selector
+from engine.targets import Picked, Selector
 from engine.window import Day, Window
-from storage import sync
+from storage import facts, sync
 from storage.tables import MessageRow, RequestRow
 from tests.support.scenes import read
 from tests.support.stored import (
@@ -159,6 +162,27 @@ def test_a_permission_that_no_flow_offers_is_as_unknown_as_one_that_is_not_there
     form, _ = usecase.begin(services, alice, "secret on shop.stock")
 
     assert form.notes == ["There is no “secret” on shop.stock. Please choose."]
+
+
+@pytest.mark.parametrize(("offered", "chosen"), [(["ps-1", "ps-2"], ""), (["ps-2"], "ps-2")])
+def test_of_two_permissions_of_one_name_it_is_the_one_that_is_offered(
+    services, stored, alice, offered, chosen
+):
+    """The first was meant: there was none, it said, where a flow offered but the second."""
+    stock = table("shop.stock", "ps-1", "ps-2")
+    named = [DiscoveredPermission(PermissionId(id_), "Admin") for id_ in ("ps-1", "ps-2")]
+    there = [*TABLES, stock]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, there, stored.now, permissions=named))
+    where = parse(f"permission in ({', '.join(quoted(id_) for id_ in offered)})")
+    flows(stored, reading(targets=(Picked(where),)))
+
+    form, _ = usecase.begin(services, alice, "admin on shop.stock")
+
+    with stored.database.read() as session:
+        known = facts.entitlements(session, stored.company(), filter(None, [form.permission]))
+    assert [e.permission.id for e in known.values()] == [chosen] * bool(chosen)
+    several = "2 permissions are called “admin” on shop.stock. Please choose."
+    assert form.notes == ([] if chosen else [several])
 
 
 def test_without_a_word_the_form_is_empty(services, alice):
