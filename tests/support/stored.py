@@ -3,14 +3,18 @@
 Written through `storage.sync`, as the product does. Time stands still until a test moves it.
 """
 
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import select, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel, col
 
@@ -151,6 +155,21 @@ def found(url: str, keys: KeyRing | None = None) -> None:
     database.close()
 
 
+def _make(url: str, keys: KeyRing | None = None) -> None:
+    database = Database(url)
+    schema.upgrade(database)
+    database.close()
+    found(url, keys)
+
+
+@cache
+def _company() -> bytes:
+    """Return a SQLite file that holds the company, made once: to copy it takes no time."""
+    with tempfile.TemporaryDirectory() as folder:
+        _make(f"sqlite:///{folder}/latchkey.db")
+        return Path(folder, "latchkey.db").read_bytes()
+
+
 KEY = "YSBrZXkgdGhhdCBldmVyeSB0ZXN0IHByb2Nlc3MgaGE="  # the other processes of a test have it, too
 
 
@@ -184,10 +203,11 @@ class Stored:
     @classmethod
     def founded(cls, url: str, keys: KeyRing | None = None) -> Self:
         """Make an empty database the company's, and join it."""
-        database = Database(url)
-        schema.upgrade(database)
-        database.close()
-        found(url, keys)
+        file = make_url(url).database
+        if url.startswith("sqlite") and file and keys is None:
+            Path(file).write_bytes(_company())
+        else:
+            _make(url, keys)
         return cls.open(url, keys=keys)
 
     @property
