@@ -534,6 +534,7 @@ class Database:
         if self.sqlite:
             event.listen(self.writer, "begin", self._begin_immediate)
         self._only: Connection | None = None  # SQLite's, to write with
+        self._closed = False
         self._lost = float("-inf")  # when a connection was last found to be gone
         self.statements = Statements(self.writer.dialect, self._lost_one)
         self.unread = Unread()
@@ -559,6 +560,7 @@ class Database:
             event.listen(engine, "checkout", self._still_there(engine, self.sessions.limit))
             event.listen(engine, "handle_error", self._has_failed, retval=True)
             event.listen(engine, "do_executemany", _execute_one)
+            event.listen(engine, "checkin", self._given_back)
             return engine
         # The driver waits for others' locks for as long as `timeout` says. Statements that it keeps
         # prepared save the writer a fifth of its time; for 25 readers they would be 20 MB.
@@ -566,6 +568,7 @@ class Database:
         there = {"check_same_thread": False, "timeout": patience, "cached_statements": kept}
         engine = create_engine(self.url, connect_args=there, **common)
         event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "checkin", self._given_back)
         return engine
 
     @contextmanager
@@ -655,6 +658,11 @@ class Database:
 
         return ask
 
+    def _given_back(self, connection: Any, _record: ConnectionPoolEntry) -> None:  # noqa: ANN401
+        """Close what somebody had in hand, or was still opening, when all was closed."""
+        if self._closed and connection is not None:
+            connection.close()
+
     def _has_failed(self, context: ExceptionContext) -> Exception | None:
         if context.is_disconnect:
             self._lost_one()
@@ -669,6 +677,8 @@ class Database:
         self.statements.say(connection, "BEGIN IMMEDIATE")
 
     def close(self) -> None:
+        """Close all connections, and those that are in somebody's hands when they come back."""
+        self._closed = True
         if self._only:
             self._only.close()
             self._only = None

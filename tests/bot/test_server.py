@@ -4,6 +4,7 @@ Nothing that a client withholds may keep a file of this process, or a place, for
 server waits. Connections of 1,100 that said nothing kept access alive for as long as they stayed.
 """
 
+import gc
 import os
 import resource
 import socket
@@ -249,9 +250,15 @@ def test_connections_take_no_more_files_than_they_may(connect):
 
 @contextmanager
 def no_files_left():
-    """Take away what files this process may still open; give them back after the block."""
+    """Take away what files this process may still open; give them back after the block.
+
+    Nor does one come back meanwhile, with what nobody holds any more of another test.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()
     with ExitStack() as held:
+        gc.disable()
+        held.callback(gc.enable)
         resource.setrlimit(resource.RLIMIT_NOFILE, (files() + 8, hard))
         held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         try:

@@ -336,3 +336,20 @@ def test_a_file_that_somebody_writes_to_is_free_again_soon(tmp_path):
         with pytest.raises(sqlite3.OperationalError) as locked:
             other.execute("begin immediate")
     assert passes(OperationalError("begin", {}, locked.value))
+
+
+def test_what_is_in_somebodys_hands_when_all_is_closed_is_closed_after_it(url):
+    """It went into a pool that nobody had any more, and stayed open until it was collected."""
+    opened, later, held = Database(url), Database(url), []
+
+    with opened.read() as session:
+        held.append(session.connection().connection.driver_connection)
+        opened.close()
+        assert session.execute(text("select 1")).scalar() == 1
+    later.close()
+    with later.read() as session:  # as whoever is late does
+        held.append(session.connection().connection.driver_connection)
+
+    for connection in held:
+        with pytest.raises((psycopg.OperationalError, sqlite3.ProgrammingError), match="closed"):
+            connection.execute("select 1")
