@@ -1,6 +1,7 @@
 import gc
 import os
 import tempfile
+from itertools import chain, islice
 
 import pytest
 import structlog
@@ -30,8 +31,10 @@ found = (Phase.explicit, Phase.generate)
 settings.register_profile("mutants", settings.get_profile("usual"), phases=found)
 settings.load_profile("usual")
 
-# Files with tests that take long are begun first: at the end no worker waits for another's.
-LONG = ("tests/chaos/", "tests/e2e/")
+# Files with tests that take long, and mostly wait: they are begun early, so that at the end no
+# worker waits for another's; and each beside others, that take the processor meanwhile.
+LONG = ("tests/chaos/", "tests/e2e/", "tests/storage/test_unreadable.py")
+BESIDE = 3
 
 
 def pytest_configure(config):
@@ -49,9 +52,20 @@ def pytest_report_header():
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONG])
+    items[:] = _spread(items)
     if items and not items[0].config.getoption("timeout"):
         _give_time(items)
+
+
+def _spread(items):
+    """Return them file by file: after each of the long ones some others."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    long = [file for file in files.values() if file[0].nodeid.startswith(LONG)]
+    others = iter([file for file in files.values() if not file[0].nodeid.startswith(LONG)])
+    ordered = chain.from_iterable([file, *islice(others, BESIDE)] for file in long)
+    return [*chain.from_iterable(chain(ordered, others))]
 
 
 def _give_time(items):
