@@ -13,7 +13,7 @@ from bot.cli.terminal import err, fail, of_database, on_desk, out, read, show, s
 from bot.operations import doctor, logs
 from bot.runtime import redaction
 from bot.settings import BadSettingsError, Settings
-from bot.usecases import folder
+from bot.usecases import folder, reach
 from engine.intake import TooMuchError
 from storage import secrets
 from storage.claims import NotAloneError
@@ -73,7 +73,8 @@ def examine() -> None:
 def apply() -> None:
     """Take in the manifests now, also those that were applied before. Status 1 if they cannot be.
 
-    A running Latchkey does so by itself, within seconds, with what was never applied.
+    A running Latchkey does so by itself, within seconds, with what was never applied. What is odd
+    about the targets of flows is said on stderr.
     """
     from bot.runtime.services import Services
 
@@ -84,8 +85,15 @@ def apply() -> None:
             changed = folder.apply(services, given.manifests, err.print)
         except TooMuchError as held:
             fail(f"Nothing was taken in. People are {folder.held_back(held)}")
+        with desk.database.read() as session:
+            odd = reach.unmatched(session, desk.companies.current(session))
     for line in changed or ["Nothing has changed."]:
         out.print(shown(line), soft_wrap=True)
+    for line in odd:
+        end = "" if line.endswith((".", "?")) else "."
+        err.print(f"Look at {shown(line)}{end}", soft_wrap=True)
+    if odd:
+        err.print("`latchkey flows show NAME` shows what each target selects.", soft_wrap=True)
 
 
 def key() -> None:

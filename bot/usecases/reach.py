@@ -42,7 +42,8 @@ def unmatched(
 ) -> list[str]:
     """Say which targets of open flows match nothing of what was found in the systems, or in one.
 
-    Of a system in which nothing was found yet, nothing is said.
+    In all of them: also what selects everything, and the tags that nothing has. Of a system in
+    which nothing was found yet, nothing is said.
     """
     there = inventory.names(session, integration)
     objects = Objects.of(company.objects.values())
@@ -50,7 +51,7 @@ def unmatched(
     for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
         for target in flow.revision.targets if flow.open else ():
             if isinstance(target, Selector) and (here := there.get(target.integration)):
-                lost = _lost(target, here)
+                lost = [*_lost(target, here), *_unknown_tags(session, target)]
                 found += [f"“{flow.name}”: {target.integration}: {what}" for what in lost]
             elif integration is None and there and not isinstance(target, Selector):
                 found += [f"“{flow.name}”: {said}" for said in _odd(session, target, objects)]
@@ -58,15 +59,23 @@ def unmatched(
 
 
 def _odd(session: Read, target: Target, objects: Objects) -> Iterator[str]:
-    """Say where a query, a bundle or a scope selects nothing, or everything."""
+    """Say where a query, a bundle or a scope selects nothing, or everything; what nothing has."""
     query = query_of([target], objects)
     what = str(query) if isinstance(target, Picked) else f"{target}"
     if query is None or not inventory.page(session, all_of(ACTIVE, query), limit=1):
         yield f"{what} selects nothing"
     elif not inventory.page(session, all_of(ACTIVE, Not(query)), limit=1):
         yield f"{what} selects everything"
+    if query is not None:
+        yield from inventory.unknown(session, query)
     if isinstance(target, Picked) and (stray := stray_of(session, target)):
         yield f"{stray.resource.path} is picked by hand: {target.where} does not select it"
+
+
+def _unknown_tags(session: Read, selector: Selector) -> Iterator[str]:
+    left_out = selector.without.tagged if selector.without else None
+    for tagged in filter(None, (selector.tagged, left_out)):
+        yield from inventory.unknown(session, tagged.query)
 
 
 def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:

@@ -1,11 +1,23 @@
 """`latchkey flows show`: what each target of a flow is as a query, and what it selects now."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.usecases.changes import Known, changes
 from bot.usecases.reach import unmatched
 from engine.aql.parser import parse
-from engine.targets import Bundle, ByBundle, ByScope, Picked, Scope, Selector, Space
+from engine.targets import (
+    Bundle,
+    ByBundle,
+    ByScope,
+    Except,
+    Picked,
+    Scope,
+    Selector,
+    Space,
+    Tagged,
+)
 from storage import inventory, sync
 from tests.support.nursery import latchkey
 from tests.support.stored import PG, TABLES, WIKI, Stored, reading, table, writing
@@ -119,6 +131,28 @@ def test_doctor_names_targets_that_select_nothing_or_everything(stored):
         '“Reading”: resource_path = "x" selects nothing',
         f"“Reading”: {ALL} selects everything",
         "“Reading”: the bundle “Gone” selects nothing",
+    ]
+
+
+def test_doctor_names_tags_that_nothing_has(stored):
+    """`not resource_tag["envv"] = "prod"` gave what is in production, and nobody was told."""
+    tagged = replace(TABLES[0], tags={"env": ("prod",)})
+    stored.write(lambda tx, _: sync.inventory(tx, PG, [tagged, *TABLES[1:]], stored.now))
+    nothing_has = 'Nothing has resource_tag["envv"]. Did you mean "env"?'
+    not_prod = Tagged(frozenset({("envv", "prod")}))
+    keep(
+        stored,
+        reading(targets=(Picked(parse('not resource_tag["envv"] = "prod"')), Selector(WIKI))),
+        writing(targets=(Selector(PG, without=Except(tagged=not_prod)), Selector(PG))),
+    )
+
+    with stored.database.read() as session:
+        found = unmatched(session, stored.company())
+
+    assert found == [
+        '“Reading”: not resource_tag["envv"] = "prod" selects everything',
+        f"“Reading”: {nothing_has}",
+        f"“Writing”: pg: {nothing_has}",
     ]
 
 

@@ -40,6 +40,13 @@ NEW_FLOW = """
 """
 
 
+ODD_FLOW = """
+  - name: Odd
+    requestors: { group: Engineering }
+    targets: [{ query: 'resource_path = "none"' }]
+"""
+
+
 @dataclass
 class Place:
     """Where the files are: as Kubernetes mounts a ConfigMap, each a link through one link."""
@@ -474,3 +481,15 @@ def test_a_password_that_is_changed_in_its_file_is_used_at_the_next_connection(
         finally:
             connection.execute(alter.format(role, before["password"]))
             dsn_file.write_text(make_conninfo(**before))
+
+
+def test_who_applies_flows_that_select_nothing_is_told_at_once(told, place):
+    """Only doctor, and the log of the bot's first look, said that a flow gives nothing."""
+    place.furnish(ODD_FLOW)
+
+    said = told.house.bot.run("apply")
+
+    assert said.returncode == 0, said.stderr
+    assert "Odd" in flows(told)
+    assert 'Look at “Odd”: resource_path = "none" selects nothing.\n' in said.stderr
+    assert "`latchkey flows show NAME` shows what each target selects." in said.stderr
