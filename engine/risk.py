@@ -61,10 +61,13 @@ def _published(text: str, **risks: int) -> Rule:
     return Rule(parse(text), **risks)
 
 
-def _any_of(field: str, operator: str, words: str) -> str:
-    return " or ".join(f'{field} {operator} "{word}"' for word in words.split())
+def _called(what: Sequence[str], words: str) -> str:
+    """Return what has one of the words in its name; `what`: the fields that are names of it."""
+    return " or ".join(f'{name} contains "{word}"' for name in what for word in words.split())
 
 
+_RESOURCE = "resource_name", "resource_path"
+_PERMISSION = ("permission_name",)
 _STAGES = ("env", "Env", "environment", "Environment", "stage", "Stage")
 
 
@@ -75,37 +78,29 @@ def _staged(stages: str) -> str:
 # Of several that fit, the first counts. docs/rules.md prints them.
 PUBLISHED: tuple[Rule, ...] = (
     _published(
-        _any_of(
-            "resource_path",
-            "contains",
+        _called(
+            _RESOURCE,
             "secret password credential payroll salary salaries payment iban passport",
         ),
         resource=8,
     ),
     _published(_staged('"prod", "production", "live"'), resource=7),
     _published(
-        _any_of("resource_path", "contains", "customer patient medical personal employee billing"),
+        _called(_RESOURCE, "customer patient medical personal employee billing"),
         resource=6,
     ),
     _published(_staged('"dev", "development", "test", "testing", "sandbox", "demo"'), resource=3),
-    _published(_any_of("resource_path", "contains", "sandbox playground demo"), resource=3),
+    _published(_called(_RESOURCE, "sandbox playground demo"), resource=3),
+    _published(_called(_PERMISSION, "admin owner superuser root full"), permission=9),
+    _published(_called(_PERMISSION, "delete drop destroy truncate"), permission=8),
     _published(
-        _any_of("permission_name", "contains", "admin owner superuser root full"), permission=9
-    ),
-    _published(
-        _any_of("permission_name", "contains", "delete drop destroy truncate"), permission=8
-    ),
-    _published(
-        _any_of(
-            "permission_name",
-            "contains",
+        _called(
+            _PERMISSION,
             "write edit modify update create manage deploy maintain power",
         ),
         permission=6,
     ),
-    _published(
-        _any_of("permission_name", "contains", "read view list describe connect"), permission=3
-    ),
+    _published(_called(_PERMISSION, "read view list describe connect"), permission=3),
 )
 
 

@@ -102,6 +102,9 @@ def test_rules_look_at_names_tags_context_and_the_permission():
         (replace(PLAIN, tags={"env": ("dev",)}), 3),
         (replace(PLAIN, path="sandbox/x"), 3),
         (replace(PLAIN, path="secrets", tags={"env": ("dev",)}), 8),
+        # A name that is not in the path said nothing.
+        (replace(PLAIN, name="Payroll exports", path="acct/1"), 8),
+        (replace(PLAIN, name="thing", path="Payroll exports/thing"), 8),
     ],
 )
 def test_what_is_published_of_resources(item, risk):
