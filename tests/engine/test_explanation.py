@@ -413,6 +413,8 @@ def test_of_many_the_rest_is_counted():
         ({"active": False}, BEN, False),
         ({"active": False}, ANN, True),
         ({"active": False, "listed": False}, ANN, True),
+        ({"space": "Payments"}, BEN, False),
+        ({"space": "Payments"}, ANN, True),
         ({"deleted": True}, ANN, False),
         ({"readable": False}, ANN, False),
     ],
