@@ -679,6 +679,10 @@ class Database:
     def close(self) -> None:
         """Close all connections, and those that are in somebody's hands when they come back."""
         self._closed = True
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the connections that are in nobody's hands: others are opened when needed."""
         if self._only:
             self._only.close()
             self._only = None

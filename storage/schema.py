@@ -98,7 +98,7 @@ def upgrade(database: Database, to: str = "head", *, runner: str = "") -> str:
             raise
         _migrate(database, to, runner)
     if database.sessions:
-        database.close()  # sessions from before the schema was there do not look into it
+        database.let_go()  # sessions from before the schema was there do not look into it
     return before
 
 
