@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sandbox screenshots demo test matrix image-check fuzz lint bench chaos mutants clean
+.PHONY: help setup sandbox screenshots demo tools test matrix image-check fuzz lint bench chaos mutants clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +29,14 @@ sandbox: setup ## try everything in a browser; ARGS="--port 8080 --fresh"
 demo: setup ## play the main job in the terminal, against a real PostgreSQL
 	@$(BIN)/latchkey demo
 
-test: setup ## run every test
+tools: setup # what only tests need
 	@.ci/image $(BIN)
 	@.ci/node
 	@.ci/chromium
 	@.ci/faketime
 	@.ci/servers $(BIN) 15 18
+
+test: tools ## run every test
 	@$(BIN)/pytest --collect-only --quiet >/dev/null || true
 	@$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
