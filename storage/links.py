@@ -5,19 +5,20 @@ stayed, and nothing said so. What a live request's body, or what it was given fo
 written anew; what nothing tells is named.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, func, literal_column, or_, select, update
 from sqlmodel import col
 
 from engine import alarms
 from engine.account import is_login_name, login_name
 from engine.directory import PersonId
-from engine.request import AccessRequest, AccountId, Grant, RequestId
+from engine.inventory import EntitlementId, IntegrationId
+from engine.links import AccountLinks, StoredGrant, by_account, contradicted, mended
+from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
 from storage import apply, batch, facts
 from storage.bounds import parts
 from storage.database import Database, Read, Write
@@ -45,7 +46,7 @@ _ODD_LOGINS = select(col(AccountRow.id), col(AccountRow.login)).where(
         func.length(col(AccountRow.login)) < len(login_name(PersonId(""))),
     )
 )
-_IS_NEW_ID = select(col(PersonRow.id)).where(col(PersonRow.successor) == bindparam("person"))
+_NEW_IDS = select(col(PersonRow.successor)).where(among(col(PersonRow.successor), "people"))
 _NO_REQUEST = col(GrantRow.request_id).not_in(select(col(RequestRow.id)))
 _NO_ACCOUNT = col(GrantRow.account_id).not_in(select(col(AccountRow.id)))
 _NO_THING = col(GrantRow.entitlement_id).not_in(select(col(EntitlementRow.id)))
@@ -111,7 +112,7 @@ def mend(database: Database, now: datetime) -> None:
     with database.read() as session:
         found = find(session)
         live = [r for r in facts.find(session) if r.readable]
-        missed = {id_ for some in parts(live) for id_, _ in _missed(session, some)}
+        missed = {id_ for some in parts(live) for id_, _ in _contradicted(session, some)}
     concerned = [request for request in live if request.id in missed]
     for requests in parts(concerned, lambda request: 2 * len(request.grants)):
         with database.write() as tx:
@@ -126,25 +127,23 @@ def mend(database: Database, now: datetime) -> None:
             tx.execute(update(GrantRow).where(_ROW.in_(grants), _NO_REQUEST).values(open=False))
 
 
-def _missed(session: Read, requests: Sequence[AccessRequest]) -> list[tuple[RequestId, Grant]]:
-    """Return the grants whose rows are not there, lead elsewhere, or do not say that they last."""
-    there = {
-        (of, n): row for of, n, *row in session.ask(_GRANTS, {"ids": [r.id for r in requests]})
+def _contradicted(
+    session: Read, requests: Sequence[AccessRequest]
+) -> list[tuple[RequestId, Grant]]:
+    rows = session.ask(_GRANTS, {"ids": [r.id for r in requests]})
+    stored = {
+        (RequestId(of), GrantId(number)): StoredGrant(
+            EntitlementId(thing), AccountId(account), state, begun, open_
+        )
+        for of, number, thing, account, state, begun, open_ in rows
     }
-    missed = []
-    for request in requests:
-        for grant in request.grants:
-            leads, said = [grant.entitlement, grant.account], [grant.state, grant.begun, grant.open]
-            row = there.get((request.id, grant.id), [])
-            if row[:2] != leads or (grant.open and row[2:] != said):
-                missed.append((request.id, grant))
-    return missed
+    return contradicted(requests, stored)
 
 
 def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> None:
     """Make the grants of requests what their bodies say, as far as what these name is there."""
     ids = [request.id for request in seen]
-    missed = _missed(tx, [r for r in facts.together(tx, ids) if r.readable and r.id in ids])
+    missed = _contradicted(tx, [r for r in facts.together(tx, ids) if r.readable and r.id in ids])
     grants = [grant for _, grant in missed]
     accounts = {id_ for (id_,) in tx.ask(_ACCOUNTS, {"ids": [g.account for g in grants]})}
     things = {id_ for (id_,) in tx.ask(_THINGS, {"ids": [g.entitlement for g in grants]})}
@@ -167,33 +166,31 @@ def _mend_accounts(
     tx: Write, ids: Sequence[int], live: Sequence[AccessRequest], now: datetime
 ) -> None:
     """Give accounts the person, system and login that the requests tell which use them."""
-    used = _used(live)
-    for id_ in ids:
-        values: dict[str, Any] = {}
-        of = used.get(AccountId(id_), [])
-        row: Any = tx.get(AccountRow, id_)
-        if row is None or not of:
+    used = by_account(live)
+    for id_ in map(AccountId, ids):
+        row, requests = tx.get(AccountRow, id_), used.get(id_, [])
+        if row is None or not requests:
             continue
-        if isinstance(row.person_id, bytes):
-            values["person_id"] = of[0].grantee
-        person = values.get("person_id", row.person_id)
-        # Who had another id may have the login by that: then nothing tells its name.
-        if not (
-            is_login_name(as_text(row.login)) or tx.execute(_IS_NEW_ID, {"person": person}).first()
-        ):
-            values["login"] = login_name(person)
-        things = [g.entitlement for r in of for g in r.grants if g.account == id_]
-        systems = {system for _, system in tx.ask(_SYSTEM_OF, {"ids": things})}
-        if len(systems) == 1 and systems != {row.integration_id}:
-            values["integration_id"] = systems.pop()
-        if values:
+        known = _links(row)
+        things = [g.entitlement for r in requests for g in r.grants if g.account == id_]
+        systems = {IntegrationId(of) for _, of in tx.ask(_SYSTEM_OF, {"ids": things})}
+        people = [known.person or "", *(request.grantee for request in requests)]
+        new_ids = {PersonId(person or "") for (person,) in tx.ask(_NEW_IDS, {"people": people})}
+        links = mended(known, requests, systems, new_ids)
+        values = {
+            "person_id": links.person,
+            "integration_id": links.integration,
+            "login": links.login,
+        }
+        if any(getattr(row, name) != value for name, value in values.items()):
             tx.execute(update(AccountRow).where(col(AccountRow.id) == id_).values(values))
-            apply.bump(tx, [AccountId(id_)], now)
+            apply.bump(tx, [id_], now)
 
 
-def _used(live: Sequence[AccessRequest]) -> Mapping[AccountId, list[AccessRequest]]:
-    found = defaultdict[AccountId, list[AccessRequest]](list)
-    for request in live:
-        for account in {grant.account for grant in request.grants if grant.open}:
-            found[account].append(request)
-    return found
+def _links(row: AccountRow) -> AccountLinks:
+    person: Any = row.person_id  # SQLite keeps bytes where a hand has put them
+    return AccountLinks(
+        None if isinstance(person, bytes) else PersonId(person),
+        IntegrationId(as_text(row.integration_id)),
+        as_text(row.login),
+    )

@@ -32,7 +32,7 @@ def told(request):
 
 def copied(told, source: str, copy: str) -> None:
     """Copy Latchkey's database while nobody is at work on it."""
-    told.desk.database.close()
+    told.desk.database.let_go()
     if told.desk.database.sqlite:
         for left in ("-wal", "-shm"):
             Path(f"{copy}{left}").unlink(missing_ok=True)

@@ -70,8 +70,11 @@ def test_killed_at_random_moments_everybody_gets_through(worst):
 
 
 def persist(life: Life, step: str) -> None:
-    """Press until it is done, as people do; time passes, for what waits for a pause."""
-    for _ in range(5):
+    """Press until it is done, as people do; time passes, for what waits for a pause.
+
+    Each kill may come in the middle of a try of its own.
+    """
+    for _ in range(2 * KILLS):
         life.take(step)
         with suppress(NotSeenError, AssertionError, TimeoutError, NotPossible):
             life.take_again(step)

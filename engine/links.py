@@ -1,0 +1,80 @@
+"""What rows that lead nowhere should say, by the live requests that speak of them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from engine.account import is_login_name, login_name
+from engine.directory import PersonId
+from engine.inventory import EntitlementId, IntegrationId
+from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
+
+__all__ = ["AccountLinks", "StoredGrant", "by_account", "contradicted", "mended"]
+
+
+class StoredGrant(NamedTuple):
+    """What a grant's row says, beside the body of its request."""
+
+    entitlement: EntitlementId
+    account: AccountId
+    state: str
+    begun: bool
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLinks:
+    """Whose an account is, where, and under which login. `person` None: it cannot be read."""
+
+    person: PersonId | None
+    integration: IntegrationId
+    login: str
+
+
+def contradicted(
+    requests: Iterable[AccessRequest], stored: Mapping[tuple[RequestId, GrantId], StoredGrant]
+) -> list[tuple[RequestId, Grant]]:
+    """Return the grants whose rows are not there, lead elsewhere, or do not say that they last."""
+    found: list[tuple[RequestId, Grant]] = []
+    for request in requests:
+        for grant in request.grants:
+            row = stored.get((request.id, grant.id))
+            said = StoredGrant(
+                grant.entitlement, grant.account, grant.state, grant.begun, grant.open
+            )
+            if row is None or row[:2] != said[:2] or (grant.open and row != said):
+                found.append((request.id, grant))
+    return found
+
+
+def by_account(live: Iterable[AccessRequest]) -> Mapping[AccountId, Sequence[AccessRequest]]:
+    """Return the requests that use each account."""
+    found = defaultdict[AccountId, list[AccessRequest]](list)
+    for request in live:
+        for account in {grant.account for grant in request.grants if grant.open}:
+            found[account].append(request)
+    return found
+
+
+def mended(
+    known: AccountLinks,
+    requests: Sequence[AccessRequest],
+    systems: Collection[IntegrationId],
+    new_ids: Collection[PersonId],
+) -> AccountLinks:
+    """Return what an account should say, as far as the requests that use it tell.
+
+    `systems` are those of what they ask for. Of `new_ids`, people who had another id before, the
+    login may have its name by that: then nothing tells it.
+    """
+    if not requests:
+        return known
+    person = requests[0].grantee if known.person is None else known.person
+    links = replace(known, person=person)
+    if not is_login_name(known.login) and person not in new_ids:
+        links = replace(links, login=login_name(person))
+    if len(systems) == 1:
+        (system,) = systems
+        links = replace(links, integration=system)
+    return links
