@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.directory import Person
 from engine.facts import Facts
-from engine.inventory import Entitlement, EntitlementId, IntegrationId, Principal
+from engine.inventory import Entitlement, EntitlementId, Principal
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, Grant, GrantId, GrantState
 
@@ -106,9 +106,10 @@ def warning(named: Iterable[Entitlement]) -> str:
     )
 
 
-def _account(entitlement: Entitlement) -> tuple[IntegrationId, str]:
+def _account(entitlement: Entitlement) -> tuple[str, Principal] | None:
+    """Return in which account, by what: one account may be listed in several integrations."""
     policies = entitlement.resource.policies
-    return entitlement.integration.id, policies.account if policies else ""
+    return (policies.account, policies.principal) if policies else None
 
 
 def _no_room(grantee: Person, wanted: Sequence[Entitlement], carried: Sequence[Carried]) -> str:

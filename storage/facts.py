@@ -124,11 +124,7 @@ _OF_ACCOUNTS = _IN_ORDER.where(
     col(RequestRow.id).in_(
         select(col(GrantRow.request_id))
         .join(AccountRow, col(GrantRow.account_id) == col(AccountRow.id))
-        .where(
-            among(col(AccountRow.person_id), "person"),
-            among(col(AccountRow.integration_id), "systems"),
-            col(GrantRow.open),
-        )
+        .where(among(col(AccountRow.person_id), "person"), col(GrantRow.open))
     )
 )
 _SHARING = _IN_ORDER.where(
@@ -163,12 +159,11 @@ def sharing(tx: Write, accounts: Iterable[AccountId]) -> list[AccessRequest]:
 
 
 def carried(session: Read, company: Company, draft: Draft) -> list[Carried]:
-    """Return what the grantee has, or waits for, in the systems where a draft adds a policy."""
-    systems = {e.integration.id for e in draft.entitlements if e.document}
-    if not systems:
+    """Return what the grantee has, or waits for, where a draft adds a policy; else nothing."""
+    if not any(entitlement.document for entitlement in draft.entitlements):
         return []
     whose = [draft.grantee.id, *company.directory.had(draft.grantee.id)]
-    found = _requests(session, _OF_ACCOUNTS, person=whose, systems=sorted(systems))
+    found = _requests(session, _OF_ACCOUNTS, person=whose)
     live = [request for request in found if not request.state.final]
     known = entitlements(session, company, {g.entitlement for r in live for g in r.grants})
     return policy_size.carried(live, known)

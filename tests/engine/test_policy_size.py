@@ -70,14 +70,19 @@ def test_what_somebody_has_already_counts_once():
     assert said([one], [runs(one), waits(one)]) == ""
 
 
-def test_each_account_and_each_system_has_room_of_its_own():
+def test_each_account_and_each_principal_has_room_of_its_own():
+    assert said([given_by(2, 2_000)], [runs(given_by(1, 2_000, account="2222"))]) == ""
+    assert said([given_by(2, 2_000)], [runs(given_by(1, 2_000, ROLE))]) == ""
+    both = [given_by(2, 49), given_by(3, 49, account="2222")]
+    assert "2222" in said(both, [runs(given_by(1, 2_000, account="2222"))])
+
+
+def test_an_account_that_several_integrations_list_is_one():
+    """What was had by the other integration did not count: AWS would have refused it."""
     elsewhere = given_by(1, 2_000)
     other = replace(elsewhere, integration=replace(elsewhere.integration, id="other"))
 
-    assert said([given_by(2, 2_000)], [runs(given_by(1, 2_000, account="2222"))]) == ""
-    assert said([given_by(2, 2_000)], [runs(other)]) == ""
-    both = [given_by(2, 49), given_by(3, 49, account="2222")]
-    assert "2222" in said(both, [runs(given_by(1, 2_000, account="2222"))])
+    assert said([given_by(2, 49)], [runs(other)]).endswith("return read on orders/t1 (AX-RUNS).")
 
 
 def test_what_no_policy_gives_takes_no_room():

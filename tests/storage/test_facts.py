@@ -7,10 +7,11 @@ from sqlalchemy import insert, update
 from sqlmodel import col
 
 from engine.commands import Cancel
+from engine.inventory import PermissionId, Policies, Principal
 from engine.request import LARGEST_ID
 from storage import apply, facts, sync
 from storage.tables import RequestRow, ResourceRow
-from tests.support.stored import ALICE, BOB, DAN, PEOPLE, PG, WRITING
+from tests.support.stored import ALICE, BOB, DAN, PAGES, PEOPLE, PG, TABLES, WIKI, WRITING
 
 
 def read(stored, ask, *given, **more):
@@ -150,3 +151,24 @@ def test_a_resource_that_cannot_be_read_is_said_and_not_offered(stored, spoilt):
     assert not found[entitlement.id].available
     (finding,) = stored.database.unread.take()
     assert "shop.orders" in finding.sentence
+
+
+def test_what_somebody_has_in_any_system_counts_where_a_policy_is_added(stored):
+    """Of an account that two integrations list, what was had by the other one was not looked at."""
+
+    def by_policy(found, permission):
+        policies = Policies("1111", Principal.USER, {PermissionId(permission): "{}"})
+        return [replace(one, policies=policies) for one in found]
+
+    def change(tx, _):
+        sync.inventory(tx, PG, by_policy(TABLES, "read"), stored.now)
+        sync.inventory(tx, WIKI, by_policy(PAGES, "edit"), stored.now)
+
+    stored.write(change)
+    stored.submit("read on shop.orders")
+    draft = stored.draft(["edit on handbook"])
+
+    with stored.database.read() as session:
+        found = facts.carried(session, stored.company(), draft)
+
+    assert [str(one.entitlement) for one in found] == ["read on shop.orders"]
