@@ -13,6 +13,7 @@ from engine.aql.parser import parse
 from engine.aql.query import Condition, Query, conditions
 from engine.aql.tokens import FIELDS, Compared, Field, Operator, quoted
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
+from engine.request import LARGEST_ID
 from storage.database import Read
 from storage.entitlements import ITS_PERMISSION, entitlement_query, to_entitlement
 from storage.sql import aql, targets
@@ -117,12 +118,17 @@ _VOCABULARY: Mapping[Field, Mapped[str]] = {
     Field.INTEGRATION: col(IntegrationRow.id),
     Field.INTEGRATION_NAME: col(IntegrationRow.name_key),
     Field.RESOURCE_TYPE: col(ResourceRow.type_key),
+    Field.RESOURCE_STATUS: col(ResourceRow.status),
     Field.PERMISSION: col(PermissionRow.id),
     Field.PERMISSION_NAME: col(PermissionRow.name_key),
 }
-_OF_RESOURCES = col(ResourceTagRow.context), col(ResourceTagRow.key)
-_OF_PERMISSIONS = col(PermissionTagRow.context), col(PermissionTagRow.key)
-_KEYS: Mapping[Field, tuple[Mapped[bool], Mapped[str]]] = {
+_OF_RESOURCES = col(ResourceTagRow.context), col(ResourceTagRow.key), col(ResourceTagRow.value_key)
+_OF_PERMISSIONS = (
+    col(PermissionTagRow.context),
+    col(PermissionTagRow.key),
+    col(PermissionTagRow.value_key),
+)
+_KEYS: Mapping[Field, tuple[Mapped[bool], Mapped[str], Mapped[str]]] = {
     Field.RESOURCE_TAG: _OF_RESOURCES,
     Field.RESOURCE_CONTEXT: _OF_RESOURCES,
     Field.PERMISSION_TAG: _OF_PERMISSIONS,
@@ -134,16 +140,16 @@ _WHOLE = {Operator.EQUALS, Operator.IN, Operator.NOT_EQUALS, Operator.NOT_IN}
 
 def unknown(session: Read, query: Query) -> list[str]:
     """Say which words of a query nothing has, each with the nearest that something has."""
-    said = [
-        sentence
-        for condition in conditions(query)
-        for sentence in (
-            _unknown_key(session, condition)
-            if condition.field in _KEYS
-            else _unknown_values(session, condition)
-        )
-    ]
+    said = [line for condition in conditions(query) for line in _unknown(session, condition)]
     return list(dict.fromkeys(said))
+
+
+def _unknown(session: Read, condition: Condition) -> Iterator[str]:
+    if condition.field in _KEYS:
+        return _unknown_tags(session, condition)
+    if condition.field is Field.RESOURCE:
+        return _unknown_ids(session, condition)
+    return _unknown_values(session, condition)
 
 
 def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
@@ -151,19 +157,39 @@ def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
     if column is None or condition.operator not in _WHOLE:
         return
     folded = FIELDS[condition.field].compared is Compared.WITHOUT_CASE
-    there = {str(word) for (word,) in _asked(session, select(column).distinct())}
+    if condition.field is Field.RESOURCE_STATUS:
+        there = {status.value for status in ResourceStatus}
+    else:
+        there = {str(word) for (word,) in _asked(session, select(column).distinct())}
     for value in condition.values:
         if (value.casefold() if folded else value) not in there:
             yield f"Nothing has {condition.field} {quoted(value)}.{_meant(value, there)}"
 
 
-def _unknown_key(session: Read, condition: Condition) -> Iterator[str]:
-    context, key = _KEYS[condition.field]
+def _unknown_ids(session: Read, condition: Condition) -> Iterator[str]:
+    numbers = [int(value) for value in condition.values if value.isdecimal()]
+    asked = [number for number in numbers if number <= LARGEST_ID]
+    ids = select(col(ResourceRow.id)).where(col(ResourceRow.id).in_(asked))
+    there = {str(id_) for (id_,) in _asked(session, ids)}
+    for value in condition.values if condition.operator in _WHOLE else ():
+        if value not in there:
+            yield f"Nothing has {condition.field} {quoted(value)}."
+
+
+def _unknown_tags(session: Read, condition: Condition) -> Iterator[str]:
+    context, key, its_value = _KEYS[condition.field]
+    what = f"{condition.field}[{quoted(condition.key)}]"
     here = context.is_(condition.field in _CONTEXT)
     if not _asked(session, select(key).where(here, key == condition.key).limit(1)):
         keys = {str(word) for (word,) in _asked(session, select(key).where(here).distinct())}
-        what = f"{condition.field}[{quoted(condition.key)}]"
         yield f"Nothing has {what}.{_meant(condition.key, keys)}"
+        return
+    if condition.operator in _WHOLE:
+        of_key = select(its_value).where(here, key == condition.key).distinct()
+        there = {str(word) for (word,) in _asked(session, of_key)}
+        for value in condition.values:
+            if value.casefold() not in there:
+                yield f"Nothing has {what} {quoted(value)}.{_meant(value, there)}"
 
 
 def _meant(word: str, known: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from bot.views.text import in_a_row
 from engine.aql.query import Not, all_of
 from engine.directory import Directory
 from engine.inventory import IntegrationId
-from engine.targets import Objects, Picked, Selector, Target, query_of
+from engine.targets import Except, Objects, Picked, Selector, Target, query_of
 from storage import inventory
 from storage.company import Company
 from storage.database import Read
@@ -51,7 +51,8 @@ def unmatched(
     for flow in sorted(company.flows.values(), key=lambda f: f.name.casefold()):
         for target in flow.revision.targets if flow.open else ():
             if isinstance(target, Selector) and (here := there.get(target.integration)):
-                lost = [*_lost(target, here), *_unknown_tags(session, target)]
+                lost = [*_lost(target, here), *_unknown_parts(session, target)]
+                lost = lost or [*_nothing(session, target)]
                 found += [f"“{flow.name}”: {target.integration}: {what}" for what in lost]
             elif integration is None and there and not isinstance(target, Selector):
                 found += [f"“{flow.name}”: {said}" for said in _odd(session, target, objects)]
@@ -62,9 +63,9 @@ def _odd(session: Read, target: Target, objects: Objects) -> Iterator[str]:
     """Say where a query, a bundle or a scope selects nothing, or everything; what nothing has."""
     query = query_of([target], objects)
     what = str(query) if isinstance(target, Picked) else f"{target}"
-    if query is None or not inventory.page(session, all_of(ACTIVE, query), limit=1):
+    if query is None or not inventory.is_any(session, all_of(ACTIVE, query)):
         yield f"{what} selects nothing"
-    elif not inventory.page(session, all_of(ACTIVE, Not(query)), limit=1):
+    elif not inventory.is_any(session, all_of(ACTIVE, Not(query))):
         yield f"{what} selects everything"
     if query is not None:
         yield from inventory.unknown(session, query)
@@ -72,10 +73,18 @@ def _odd(session: Read, target: Target, objects: Objects) -> Iterator[str]:
         yield f"{stray.resource.path} is picked by hand: {target.where} does not select it"
 
 
-def _unknown_tags(session: Read, selector: Selector) -> Iterator[str]:
-    left_out = selector.without.tagged if selector.without else None
-    for tagged in filter(None, (selector.tagged, left_out)):
+def _unknown_parts(session: Read, selector: Selector) -> Iterator[str]:
+    """Name tags and ids of resources that nothing has."""
+    left_out = selector.without or Except()
+    for tagged in filter(None, (selector.tagged, left_out.tagged)):
         yield from inventory.unknown(session, tagged.query)
+    for ids in filter(None, (selector.resources, left_out.resources)):
+        yield from inventory.unknown(session, Selector(selector.integration, resources=ids).query)
+
+
+def _nothing(session: Read, selector: Selector) -> Iterator[str]:
+    if not inventory.is_any(session, all_of(ACTIVE, selector.query)):
+        yield f"{selector.query} selects nothing"
 
 
 def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:

@@ -7,11 +7,14 @@ import pytest
 from bot.usecases.changes import Known, changes
 from bot.usecases.reach import unmatched
 from engine.aql.parser import parse
+from engine.inventory import ResourceId
+from engine.request import LARGEST_ID
 from engine.targets import (
     Bundle,
     ByBundle,
     ByScope,
     Except,
+    Match,
     Picked,
     Scope,
     Selector,
@@ -154,6 +157,64 @@ def test_doctor_names_tags_that_nothing_has(stored):
         f"“Reading”: {nothing_has}",
         f"“Writing”: pg: {nothing_has}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (
+            Selector(PG, tagged=Tagged(frozenset({("env", "prdo")}))),
+            'pg: Nothing has resource_tag["env"] "prdo". Did you mean "prod"?',
+        ),
+        (
+            Selector(PG, tagged=Tagged(frozenset({("env", "prod"), ("team", "core")}))),
+            (
+                'pg: integration = "pg" and (resource_tag["env"] = "prod" and '
+                'resource_tag["team"] = "core") selects nothing'
+            ),
+        ),
+        (
+            Selector(PG, resources=frozenset({ResourceId(99999)})),
+            'pg: Nothing has resource "99999".',
+        ),
+        (
+            Selector(
+                PG,
+                types=frozenset({"table"}),
+                without=Except(
+                    tagged=Tagged(frozenset({("env", "prod"), ("env", "dev")}), Match.ANY)
+                ),
+            ),
+            (
+                'pg: integration = "pg" and resource_type = "table" and not '
+                '(resource_tag["env"] = "dev" or resource_tag["env"] = "prod") selects nothing'
+            ),
+        ),
+        (
+            Picked(parse('resource_status = "actve" or integration = "pg"')),
+            'Nothing has resource_status "actve". Did you mean "active"?',
+        ),
+        (
+            Picked(parse('permission_name = "read"'), frozenset({ResourceId(1), ResourceId(9999)})),
+            'Nothing has resource "9999".',
+        ),
+        (
+            Selector(PG, resources=frozenset({ResourceId(LARGEST_ID)})),
+            f'pg: Nothing has resource "{LARGEST_ID}".',
+        ),
+    ],
+)
+def test_doctor_names_what_each_kind_of_target_does_not_select(stored, target, said):
+    """Of targets by integration it named types, permissions and names alone."""
+    prod, dev, core = ({"env": ("prod",)}, {"env": ("dev",)}, {"env": ("dev",), "team": ("core",)})
+    tagged = [replace(t, tags=tags) for t, tags in zip(TABLES, (prod, dev, core), strict=True)]
+    stored.write(lambda tx, _: sync.inventory(tx, PG, tagged, stored.now))
+    keep(stored, reading(targets=(target, Selector(WIKI))))
+
+    with stored.database.read() as session:
+        found = unmatched(session, stored.company())
+
+    assert found == [f"“Reading”: {said}"]
 
 
 def test_what_files_have_changed_of_objects_is_said_to_administrators(stored):
