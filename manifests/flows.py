@@ -37,7 +37,7 @@ from manifests.parts import (
     Name,
     Notes,
     OneLine,
-    Ours,
+    Stated,
     at_most,
     between,
     listed,
@@ -88,7 +88,7 @@ _No = Annotated[
 ]
 
 
-class ExtensionDocument(Ours):
+class ExtensionDocument(Stated):
     times: int = Field(ge=1, le=10, description="How often an access can be extended.")
     each: _Each | None = Field(
         None, description="By how much; 30 min, or grant_for if less, unless said."
@@ -98,7 +98,7 @@ class ExtensionDocument(Ours):
         return Extension(self.times, self.each or min(HALF_HOUR, longest))
 
 
-class ApproverGroupDocument(Ours):
+class ApproverGroupDocument(Stated):
     """People of whom one must approve."""
 
     name: Name = Field(description="What people read: “any of: DBA on call”.")
@@ -115,7 +115,7 @@ _AtMostTen = Annotated[
 ]
 
 
-class ApprovalDocument(Ours):
+class ApprovalDocument(Stated):
     any_of: _AtMostTen = None
     all_of: list[ApproverGroupDocument] | None = Field(None, min_length=1, max_length=1)
     distinct: bool = Field(
@@ -134,7 +134,7 @@ class ApprovalDocument(Ours):
         return ApprovalRule(groups, join, self.distinct)
 
 
-class EscalationDocument(Ours):
+class EscalationDocument(Stated):
     every: _Every = Field(HALF_HOUR, json_schema_extra={"default": "30 min"})
     tiers: Annotated[
         list[ApproverGroupDocument],
@@ -149,7 +149,7 @@ class EscalationDocument(Ours):
         return Escalation(self.every, tuple(tier.group() for tier in self.tiers), self.counts)
 
 
-class FlowDocument(Ours):
+class FlowDocument(Stated):
     """One access flow: who may request what, for how long, approved by whom."""
 
     name: Name

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, create_model, field_validator
 
 from engine.targets import Bundle, Scope, Space, Target, key_of
-from manifests.parts import Name, OneLine, Ours, Words, nearest, shown
+from manifests.parts import Name, OneLine, Ours, Stated, Words, nearest, shown
 from manifests.targets import Targets, Where, find_object
 
 __all__ = [
@@ -37,7 +37,7 @@ def short_name(name: str, space: str) -> str:
     return name.removeprefix(f"{space}/") if space else name
 
 
-class _Ours(Ours):
+class _Ours(Stated):
     name: Name
     description: Description = ""
 

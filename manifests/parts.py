@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -14,12 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     PlainValidator,
     StringConstraints,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
@@ -90,6 +92,40 @@ class Notes:
     def settle(self) -> None:
         if self._faults:
             raise ValidationError.from_exception_data("manifest", self._faults)
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    for each in schema.get("properties", {}).values():
+        options = [one for one in each.pop("anyOf", ()) if one != {"type": "null"}]
+        each.update(options[0] if len(options) == 1 else {"anyOf": options} if options else {})
+        if each.get("default", "") is None:
+            del each["default"]
+
+
+class Stated(Ours):
+    """A document of which each key that stands there says something.
+
+    Whoever comments out what is below a key would have taken the approval away, or the filter.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_without_null)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _is_stated(cls, said: object, inner: ModelWrapValidatorHandler[Self]) -> Self:
+        notes, made, empty = Notes(), None, set[str]()
+        if isinstance(said, dict):
+            known = {field.alias or name for name, field in cls.model_fields.items()}
+            empty = {key for key in known & said.keys() if said[key] is None}
+        try:
+            made = inner(said)
+        except ValidationError as faults:
+            notes.take(faults)
+            empty -= {details["loc"][0] for details in faults.errors() if details["loc"]}
+        for key in sorted(empty):
+            notes.add(f"Nothing stands here. Write what is meant, or leave `{key}` out.", key)
+        notes.settle()
+        return cast("Self", made)
 
 
 # --- Words for people --------------------------------------------------------------------------
@@ -303,7 +339,7 @@ def none_for(document: type[BaseModel], *words: str) -> BeforeValidator:
         return None if said else value
 
     said = tuple(False if word == "false" else word for word in words)  # as editors read it
-    return BeforeValidator(read, json_schema_input_type=document | Literal[said] | None)
+    return BeforeValidator(read, json_schema_input_type=document | Literal[said])
 
 
 ONE_LINE = AfterValidator(_one_line)

@@ -34,7 +34,7 @@ from engine.targets import (
 from manifests.parts import (
     Notes,
     OneLine,
-    Ours,
+    Stated,
     Words,
     at_most,
     house,
@@ -69,7 +69,7 @@ def _names_alone(value: object) -> object:
     return {"names": value} if isinstance(value, str | list) else value
 
 
-class ExceptDocument(Ours):
+class ExceptDocument(Stated):
     """Resources that are left out: those that any of the parts names."""
 
     names: Words | None = Field(None, description="Names or paths of resources, without case.")
@@ -87,7 +87,7 @@ class ExceptDocument(Ours):
         return Except(_casefolded(self.names), _ids(self.resources), _tagged(self.tags, self.match))
 
 
-class FilterDocument(Ours):
+class FilterDocument(Stated):
     """One basic filter. Several values with `=` mean any of them, with `!=` none of them."""
 
     field: Literal[tuple(map(str, OFFERED))] = Field(description="A field of AQL.")  # type: ignore[valid-type]
@@ -118,7 +118,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {  # what goes with each
 }
 
 
-class TargetDocument(Ours):
+class TargetDocument(Stated):
     """What can be had: of one integration, or what a query, filters, a bundle or a scope selects.
 
     Of an integration, what is left out selects all.
@@ -134,7 +134,7 @@ class TargetDocument(Ours):
     )
     left_out: Annotated[
         ExceptDocument | None,
-        BeforeValidator(_names_alone, json_schema_input_type=ExceptDocument | Words | None),
+        BeforeValidator(_names_alone, json_schema_input_type=ExceptDocument | Words),
     ] = Field(None, alias="except", description="Resources that are left out.")
     query: Where | None = Field(None, description="A query in AQL.")
     filters: Annotated[list[FilterDocument] | None, Field(min_length=1, max_length=100)] = Field(

@@ -152,7 +152,7 @@ def _or_always(value: object) -> object:
 
 When = Annotated[
     WhenDocument | None,
-    BeforeValidator(_or_always, json_schema_input_type=WhenDocument | Literal["always"] | None),
+    BeforeValidator(_or_always, json_schema_input_type=WhenDocument | Literal["always"]),
 ]
 
 

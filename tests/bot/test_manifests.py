@@ -1308,7 +1308,7 @@ HOURS = {"from": "9:00", "to": "24:00", "zone": "UTC"}
         *(
             {key: word}
             for key in ("extension", "escalation")
-            for word in ("off", "no", False, None)
+            for word in ("off", "no", False)
         ),
         {"approval": "automatic"},
         {"approval": {"all_of": [DBA], "distinct": False}},
@@ -1338,6 +1338,49 @@ def test_what_loads_is_right_by_the_schema_too(company, parts):
 
     assert company(flows=text).flows
     jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text))), flow_schema())
+
+
+TARGET = {"integration": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        *((key, {key: None}) for key in SAID if key not in {"name", "requestors", "targets"}),
+        *(
+            (f"targets[0].{key}", {"targets": [TARGET | {key: None}]})
+            for key in ("types", "permissions", "names", "resources", "tags", "match", "except")
+        ),
+        (
+            "targets[0].resources",
+            {"targets": [{"query": 'resource_type = "table"', "resources": None}]},
+        ),
+        ("targets[0].except.names", {"targets": [TARGET | {"except": {"names": None}}]}),
+        ("approval.any_of", {"approval": {"any_of": None, "all_of": [DBA]}}),
+        ("extension.each", {"extension": {"times": 1, "each": None}}),
+        ("escalation.every", {"approval": APPROVAL, "escalation": {"tiers": [DBA], "every": None}}),
+    ],
+)
+def test_a_key_with_nothing_below_it_is_a_fault(faults, key, parts):
+    """With what stood below `approval:` commented out, a flow was automatic, without a word."""
+    text = flow(**parts)
+
+    found = faults(flows=text)
+
+    (said,) = [fault for fault in found if f" flows[0].{key}: " in fault]
+    assert "Write" in said or "Say" in said
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text))), flow_schema())
+
+
+@pytest.mark.parametrize("name", ["scopes", "bundles", "spaces"])
+def test_so_it_is_of_scopes_bundles_and_spaces(faults, name):
+    whole = {"scopes": {"query": 'resource_type = "table"'}, "bundles": {"targets": [TARGET]}}
+    made = whole.get(name, {"slice": "Tables"}) | {"name": "Tables", "description": None}
+
+    found = faults(**{name: yaml.safe_dump({name: [made]})})
+
+    assert any(f"{name}[0].description: " in fault for fault in found), found
 
 
 def test_every_fault_of_every_file_is_named_at_once(faults):
