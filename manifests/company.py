@@ -75,12 +75,15 @@ from manifests.parts import (
     shown,
 )
 from manifests.risks import RisksDocument
+from manifests.targets import shared
 from manifests.targets import whole as named_whole
 
 PEOPLE_FILE, ON_CALL_FILE = "people.yaml", "on_call.yaml"
 SCOPES_FILE, BUNDLES_FILE, SPACES_FILE = "scopes.yaml", "bundles.yaml", "spaces.yaml"
 
 F = TypeVar("F")
+
+Naming = Callable[[Target], Target]  # gives a target the whole name of what it names
 M = TypeVar("M", bound=BaseModel)
 
 _ID = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
@@ -139,11 +142,14 @@ def load(folder: Path) -> Manifests:
 
 def files(folder: Path) -> list[str]:
     """Name all files that `load` reads there, whether they are there or not. Raises OSError."""
-    listings = sorted(path for path in (folder / FOLDER).glob("*") if path.suffix in SUFFIXES)
-    named = [f"{FOLDER}/{path.name}" for path in listings]
     company = [PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml"]
     objects = [SCOPES_FILE, BUNDLES_FILE, SPACES_FILE]
-    return [*company, *named, *objects, *_flow_files(folder)]
+    return [*company, *_listings(folder), *objects, *_flow_files(folder)]
+
+
+def _listings(folder: Path) -> list[str]:
+    found = sorted(path for path in (folder / FOLDER).glob("*") if path.suffix in SUFFIXES)
+    return [f"{FOLDER}/{path.name}" for path in found]
 
 
 def _flow_files(folder: Path) -> list[str]:
@@ -353,6 +359,7 @@ class _Reading:
     groups: dict[GroupId, Group] = field(default_factory=dict[GroupId, Group])
     kinds: dict[str, Kind] = field(default_factory=dict[str, Kind])  # by a system's id
     objects_known: bool = True
+    listings: set[str] = field(default_factory=set[str])  # that an integration names
 
     def people(self) -> tuple[Person, ...]:
         listed: list[_Listed] = []
@@ -390,6 +397,7 @@ class _Reading:
         found: list[IntegrationManifest] = []
         ids: dict[str, str] = {}
         names: dict[str, str] = {}
+        faults = len(self.faults)
         for document in self._documents("integrations.yaml"):
             self._check(IntegrationsDocument, document)
             for place, written in _each(document, "integrations"):
@@ -401,7 +409,15 @@ class _Reading:
                 id_ = IntegrationId(item.id)
                 settings = self._settings(id_, item)
                 found.append(IntegrationManifest(id_, item.name, item.kind, settings))
+        if len(self.faults) == faults:
+            self._check_listings()
         return tuple(found)
+
+    def _check_listings(self) -> None:
+        for name in _listings(self.folder):
+            if name not in self.listings:
+                sentence = "No integration names this file. Name it under `files`, or remove it."
+                self.faults.append(DocumentFault(name, 0, (), sentence))
 
     def _settings(self, id_: IntegrationId, item: IntegrationDocument) -> dict[str, Any]:
         """Return the settings of a system, and take in what can be had there."""
@@ -411,6 +427,7 @@ class _Reading:
             return item.settings.model_dump(exclude_none=True)
         listed = kind.find(self.folder, item.settings)
         self.faults += listed.faults
+        self.listings |= listed.files
         self.kinds[id_] = replace(kind, types=listed.types, permissions=listed.permissions)
         return listed.settings
 
@@ -469,9 +486,14 @@ class _Reading:
             self._once(document, (*place, "name"), made.name, names)
             written.append((document, place, made))
         objects = Objects(scopes, {key_of(made.name): made for *_, made in written}, spaces)
+
+        def name_in(space: str) -> Naming:
+            return partial(named_whole, objects=objects, space=space) if space else of_all
+
+        of_all = partial(shared, objects=objects)
         found = {
             key_of(made.name): replace(
-                made, targets=self._targets(document, place, made.targets, objects, made.space)
+                made, targets=self._targets(document, place, made.targets, name_in(made.space))
             )
             for document, place, made in written
         }
@@ -506,15 +528,14 @@ class _Reading:
         document: Document,
         place: Place,
         targets: Sequence[Target],
-        objects: Objects,
-        space: str,
+        naming: Naming,
     ) -> tuple[Target, ...]:
         """Return targets with the whole names of what they name."""
         return tuple(
             self._found(
                 document,
                 (*place, "targets", i, "bundle" if isinstance(target, ByBundle) else "scope"),
-                partial(named_whole, target, objects, space),
+                partial(naming, target),
                 target,
             )
             for i, target in enumerate(targets)
@@ -539,7 +560,8 @@ class _Reading:
                 space = self._space(document, place, flow.space, objects.spaces)
                 made = flow.revision(space)
                 self._once(document, (*place, "name"), made.name, names)
-                targets = self._targets(document, place, made.targets, objects, space)
+                naming = partial(named_whole, objects=objects, space=space)
+                targets = self._targets(document, place, made.targets, naming)
                 found.append(FlowManifest(replace(made, targets=targets), flow.active))
         return tuple(found)
 

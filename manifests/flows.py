@@ -126,6 +126,8 @@ class ApprovalDocument(Stated):
     def _one(self) -> "ApprovalDocument":
         if (self.any_of is None) is (self.all_of is None):
             raise ValueError("Write either any_of or all_of, with a list of approver groups.")
+        if self.any_of and "distinct" in self.model_fields_set:
+            raise ValueError("`distinct` speaks of all_of alone. Leave it out.")
         return self
 
     def approval(self) -> ApprovalRule:

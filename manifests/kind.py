@@ -16,13 +16,14 @@ __all__ = ["FoundSettings", "Kind"]
 class FoundSettings:
     """The settings of one system that stand in files of their own, and what can be had there.
 
-    With `faults`, the rest is not whole.
+    `files`: which, from the folder of the manifests. With `faults`, the rest is not whole.
     """
 
     settings: dict[str, Any]
     types: frozenset[str]
     permissions: frozenset[str]
     faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
+    files: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,7 +84,7 @@ def find(folder: Path, names: list[str]) -> FoundSettings:
     reading = _Reading()
     for name in names:
         reading.file(folder / FOLDER / name, f"{FOLDER}/{name}")
-    return reading.found()
+    return replace(reading.found(), files=frozenset(f"{FOLDER}/{name}" for name in names))
 
 
 @dataclass(slots=True)
@@ -119,6 +119,8 @@ class _Reading:
         for id_, said in listed.permissions.items():
             if self.once(document, ("permissions", id_), f"the permission {id_}"):
                 more = said.model_dump(exclude_defaults=True) if said else {}
+                name = more.get("name", id_)
+                self.once(document, ("permissions", id_), f"the name {name}", name.casefold())
                 self.permissions[id_] = {"id": id_, **more}
         for number, item in enumerate(listed.resources):
             self.resource(document, ("resources", number), item)
@@ -142,12 +144,14 @@ class _Reading:
         for at, id_ in enumerate(said.permissions):
             self.used.setdefault(id_, (document, (*place, "permissions", at)))
 
-    def once(self, document: Document, place: Place, what: str) -> bool:
-        if what in self.places:
-            sentence = f"Here is {shown(what)} again: {self.places[what]} has it. Keep one."
+    def once(self, document: Document, place: Place, what: str, key: str = "") -> bool:
+        """Tell whether it stands there for the first time. `key`: by what it is told apart."""
+        key = key or what
+        if key in self.places:
+            sentence = f"Here is {shown(what)} again: {self.places[key]} has it. Keep one."
             self.faults.append(document.fault(place, sentence))
             return False
-        self.places[what] = document.where(place)
+        self.places[key] = document.where(place)
         return True
 
     def refuse(
@@ -216,8 +220,12 @@ def read_csv(path: Path, name: str) -> tuple[list[Document], list[DocumentFault]
     if isinstance(text, DocumentFault):
         return [], [text]
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    listed, begins = list[tuple[int, list[str]]](), 1  # a cell may have several lines
     try:
-        listed = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                listed.append((begins, row))
+            begins = rows.line_num + 1
     except csv.Error as error:
         sentence = f"This is no CSV: {error}. Mend the quotes of this line, or of one before it."
         return [], [DocumentFault(name, rows.line_num, (), sentence)]

@@ -43,7 +43,7 @@ from manifests.parts import (
 )
 from manifests.queries import read_query, refuse_systems, refuse_unknown
 
-__all__ = ["TargetDocument", "Targets", "Where", "find_object", "whole", "written"]
+__all__ = ["TargetDocument", "Targets", "Where", "find_object", "shared", "whole", "written"]
 
 MOST_TARGETS = 20
 MOST_PICKED = 100
@@ -81,6 +81,8 @@ class ExceptDocument(Stated):
     def _says_something(self) -> "ExceptDocument":
         if not (self.names or self.resources or self.tags):
             raise ValueError("Say which are left out: `names`, `resources` or `tags`.")
+        if "match" in self.model_fields_set and not self.tags:
+            raise ValueError("`match` says how many of the `tags` a resource has: name them.")
         return self
 
     def left_out(self) -> Except:
@@ -249,6 +251,24 @@ def find_object(
             return found
     near = nearest(name, (each.name for each in known.values()))
     raise ValueError(f"There is no {what} {shown(name)}. {near}")
+
+
+def shared(target: Target, objects: Objects) -> Target:
+    """Return a target of a bundle that each space may use, as `whole` does. Raises ValueError.
+
+    What is a space's own would come to the others by it, and be what its people make of it.
+    """
+    found = whole(target, objects, "")
+    match found:
+        case ByScope():
+            space = objects.scopes[key_of(found.scope)].space
+        case ByBundle():
+            space = objects.bundles[key_of(found.bundle)].space
+        case _:
+            space = ""
+    if space:
+        raise ValueError(f"This is {found}, which belongs to a space, and the bundle to all.")
+    return found
 
 
 def whole(target: Target, objects: Objects, space: str) -> Target:

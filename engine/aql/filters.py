@@ -55,6 +55,8 @@ def what_is_wrong(row: Filter) -> str:
         return f"{row.field} takes {either(offered)} here." if offered else f"No {row.field} here."
     if FIELDS[row.field].keyed and not row.key:
         return "Say which tag."
+    if row.key and not FIELDS[row.field].keyed:
+        return f"{row.field} has no keys, as tags have. Leave `key` out, or compare a tag."
     if not row.values:
         return "Give a value."
     if len(row.values) > 1 and _operator(row) not in LISTS:

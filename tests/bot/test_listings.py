@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def company(tmp_path):
 
     def build(flows=None, **listed):
         folder = tmp_path / "inventory"
-        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         named = [f"{name}.{'csv' if name.startswith('table') else 'yaml'}" for name in listed]
         for name, text in COMPANY.items():
             written = flows if flows and name == "flows.yaml" else text
@@ -373,7 +375,48 @@ def test_what_the_page_shows_can_be_loaded(tmp_path):
     (tmp_path / "integrations.yaml").write_text(
         integrations.replace("[cloud.yaml, buckets.csv]", "aws.yaml")
     )
+    for name in ("cloud.yaml", "buckets.csv"):
+        (tmp_path / "inventory" / name).unlink()
     (tmp_path / "inventory" / "aws.yaml").write_text(in_aws)
     resources, _ = found(load(tmp_path))
     (bucket,) = resources.values()
     assert bucket.policies.documents.keys() == {"read", "admin"}
+
+
+@pytest.mark.parametrize(
+    "permissions",
+    [
+        "{safe: {name: Run}, root: {name: Run}}",
+        "{safe: {name: Run}, root: {name: run, risk: 10}}",
+        "{safe: {name: Root}, root: {risk: 10}}",
+    ],
+)
+def test_two_permissions_of_one_name_are_a_fault(faults, permissions):
+    """A flow that named the one gave the other, too, and no approver could tell them apart."""
+    listed = "resources: [{type: host, name: h1, permissions: [safe, root]}]"
+
+    (fault,) = faults(cloud=f"permissions: {permissions}\n{listed}\n")
+
+    assert re.search(
+        "permissions.root: Here is “the name (Run|run|root)” again: .* Keep one", fault
+    )
+
+
+def test_a_file_that_no_integration_names_is_a_fault(tmp_path, company):
+    """It was left alone, whatever stood in it, and nothing of it could be asked for."""
+    company(cloud=YAML)
+    (tmp_path / "inventory" / "more.yaml").write_text("resources: {")
+
+    with pytest.raises(BadManifestsError) as raised:
+        load(tmp_path)
+
+    assert [str(fault) for fault in raised.value.faults] == [
+        "inventory/more.yaml: No integration names this file. Name it under `files`, or remove it."
+    ]
+
+
+def test_a_row_of_several_lines_is_named_by_its_first(faults):
+    (fault,) = faults(table='type,name,risk,permissions\nhost,"a\nb\nc",12,read\n')
+    first, *_ = (fault,)
+
+    assert first.startswith("inventory/table.csv:2: "), first

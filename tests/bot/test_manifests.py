@@ -1305,11 +1305,7 @@ HOURS = {"from": "9:00", "to": "24:00", "zone": "UTC"}
     "parts",
     [
         *({key: value} | BESIDE.get(key, {}) for key, value in SAID.items()),
-        *(
-            {key: word}
-            for key in ("extension", "escalation")
-            for word in ("off", "no", False)
-        ),
+        *({key: word} for key in ("extension", "escalation") for word in ("off", "no", False)),
         {"approval": "automatic"},
         {"approval": {"all_of": [DBA], "distinct": False}},
         {"require_mfa": "off", "break_glass": "no"},
@@ -1371,6 +1367,13 @@ def test_a_key_with_nothing_below_it_is_a_fault(faults, key, parts):
     assert "Write" in said or "Say" in said
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads(json.dumps(yaml.safe_load(text))), flow_schema())
+
+
+def test_distinct_beside_any_of_is_a_fault(faults):
+    """It was taken, and did nothing: of several groups one is enough."""
+    (found,) = faults(flows=flow(approval={"any_of": [DBA], "distinct": False}))
+
+    assert found.endswith("flows[0].approval: `distinct` speaks of all_of alone. Leave it out.")
 
 
 @pytest.mark.parametrize("name", ["scopes", "bundles", "spaces"])
@@ -1472,9 +1475,13 @@ def _revisions(draw):
         | st.builds(
             ApprovalRule,
             st.lists(_GROUPS, min_size=1, max_size=3).map(tuple),
+        )
+        | st.builds(
+            ApprovalRule,
+            st.tuples(_GROUPS),
+            st.just(GroupJoin.ALL_OF),
             distinct=st.booleans(),
         )
-        | st.builds(ApprovalRule, st.tuples(_GROUPS), st.just(GroupJoin.ALL_OF))
     )
     tiers = st.lists(_GROUPS, min_size=1, max_size=5).map(tuple)
     whom = draw(st.frozensets(st.sampled_from(RequestFor), min_size=1))

@@ -40,6 +40,9 @@ BUNDLES = [
 ]
 
 
+OF_A_SPACE = "belongs to a space, and the bundle to all."
+
+
 @pytest.fixture
 def company(tmp_path):
     """Load a company with these lists; of a flow, with its targets."""
@@ -267,6 +270,14 @@ def test_another_space_s_things_cannot_be_used(faults):
             ["bundles[0].targets: A bundle cannot be in itself: A → B → C → A."],
         ),
         (
+            {"bundles": [*BUNDLES, {"name": "All", "targets": [{"scope": "Ops/Roles"}]}]},
+            [f"bundles[3].targets[0].scope: This is the scope “Ops/Roles”, which {OF_A_SPACE}"],
+        ),
+        (
+            {"bundles": [*BUNDLES, {"name": "All", "targets": [{"bundle": "Data/Kit"}]}]},
+            [f"bundles[3].targets[0].bundle: This is the bundle “Data/Kit”, which {OF_A_SPACE}"],
+        ),
+        (
             {"scopes": [*SCOPES, {"name": "PRODUCTION", "query": PROD}]},
             ["scopes[3].name: “PRODUCTION” is taken: scopes.yaml:2 has it already."],
         ),
@@ -348,3 +359,25 @@ def test_what_names_a_faulty_one_is_no_fault_of_its_own(faults):
     (found,) = faults({"scope": "Production"}, scopes=broken)
 
     assert "scopes[0].query: Line 1, column 15" in found
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        (
+            {"integration": "shop", "except": {"names": "a", "match": "any"}},
+            "except: `match` says how many of the `tags` a resource has: name them.",
+        ),
+        (
+            {"filters": [{"field": "resource_name", "key": "env", "values": "a"}]},
+            (
+                "filters[0]: resource_name has no keys, as tags have. Leave `key` out, or compare "
+                "a tag."
+            ),
+        ),
+    ],
+)
+def test_a_key_that_would_do_nothing_is_a_fault(faults, target, sentence):
+    (found,) = faults(target)
+
+    assert found.endswith(f"flows[0].targets[0].{sentence}")

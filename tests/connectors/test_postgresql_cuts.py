@@ -1,13 +1,17 @@
 """A connection that dies at any statement: the next plain apply comes to the same end."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from bot.sandbox.postgres import Cluster
 from engine.connectors.postgresql import PostgreSQL
+from engine.connectors.postgresql.server import Server
+from engine.connectors.postgresql.sessions import Connection
 from engine.port import Login, Order, Presence, Target, Unavailable
 from tests.connectors.harness import (
     PostgreSQLHarness,
@@ -128,6 +132,40 @@ def test_cut_at_any_statement_makes_no_finding(
             proxy.on(n, action="cut", when=when)
             with contextlib.suppress(Unavailable):
                 assert connector.unexplained(known(login), [mine]) == found, n
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("consuming input failed: server closed the connection unexpectedly", False),
+        ("the connection is lost", False),
+        ('FATAL:  permission denied for database "orders"', True),
+        ("FATAL:  terminating connection\nserver closed the connection unexpectedly", True),
+        ("connection timeout expired", True),
+    ],
+)
+def test_cut_each_time_makes_no_finding_and_one_that_the_owner_made_does(
+    postgresql: PostgreSQLHarness, monkeypatch: pytest.MonkeyPatch, words: str, *, found: bool
+):
+    """Where each of two tries was cut off, access was told of that nobody could explain."""
+    mine, theirs, login = postgresql.make(), postgresql.make(), new_login()
+    postgresql.connector.apply(order(login, mine, theirs))
+    beside = Server.beside
+
+    @contextlib.contextmanager
+    def shut(server: Server, main: Connection, dbname: str) -> Iterator[Connection]:
+        if dbname == "orders":
+            raise psycopg.OperationalError(words)
+        with beside(server, main, dbname) as connection:
+            yield connection
+
+    monkeypatch.setattr(Server, "beside", shut)
+    if found:
+        (said,) = postgresql.connector.unexplained(known(login), [mine])
+        assert "something in the database orders, which cannot be entered" in said
+    else:
+        with pytest.raises(Unavailable):
+            postgresql.connector.unexplained(known(login), [mine])
 
 
 def _try(connector: PostgreSQL, ordered: Order) -> dict[Target, Presence]:

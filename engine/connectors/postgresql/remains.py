@@ -288,11 +288,12 @@ def _inside(
 ) -> tuple[set[Known], list[Remain]] | None:
     """Return what is explained there, and what the role has; None: it cannot be entered.
 
-    Its owner can bring that about, and hides nothing by it. Where the server itself is away it is
-    no finding, and is raised.
+    Its owner can bring that about, and hides nothing by it. Where the server itself is away, or a
+    connection breaks off again and again, it is no finding, and is raised.
     """
     if not database.reachable:
         return None
+    broken: psycopg.Error | None = None
     for _ in range(2):
         try:
             with server.beside(main, database.name) as connection:
@@ -300,8 +301,21 @@ def _inside(
                     explained(connection, database, targets),
                     read(connection, role.oid, shared=False),
                 )
-        except psycopg.Error:
+        except psycopg.Error as error:
+            broken = error if _broke_off(error) else None
             server.idle.close()
             with server.beside(main, main.info.dbname):
                 pass  # it answers
+    if broken:
+        raise broken
     return None
+
+
+def _broke_off(error: psycopg.Error) -> bool:
+    """Tell whether a connection was lost on the way: who ends one in the server is said to."""
+    return not error.sqlstate and any(
+        words in str(error) and "FATAL" not in str(error) for words in _BROKE_OFF
+    )
+
+
+_BROKE_OFF = ("closed the connection unexpectedly", "connection is lost", "reset by peer")
