@@ -9,6 +9,7 @@ from bot.operations import memory
 
 def main() -> None:
     # Where they are closed Python has none, and the first file that is opened gets their number.
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     memory.share_arenas()

@@ -140,6 +140,15 @@ class KnownPerson(NamedTuple):
     same: bool = False
 
 
+def newest_id(id_: PersonId, successor: Callable[[PersonId], PersonId | None]) -> PersonId:
+    """Follow an id to the one that its person has now. What a hand made a circle of is left."""
+    seen = {id_}
+    while (now := successor(id_)) and now not in seen:
+        seen.add(now)
+        id_ = now
+    return id_
+
+
 def why_not(account: SlackAccount, person: Person) -> str:
     """Return why this Slack account is not this person now; nothing: it is.
 

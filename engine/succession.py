@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import count, takewhile
 
 from engine.alarms import MOST_NAMED, Said, digest
-from engine.directory import KnownPerson, Person, PersonId, address
+from engine.directory import KnownPerson, Person, PersonId, address, newest_id
 
 
 class SuccessionStatus(StrEnum):
@@ -212,9 +212,11 @@ class _Search:
         return known is None or new in self._settled or self._newest(new) == old.id
 
     def _newest(self, id_: PersonId) -> PersonId:
-        while successor := self._known[id_].successor:
-            id_ = PersonId(successor)
-        return id_
+        return newest_id(id_, self._successor)
+
+    def _successor(self, id_: PersonId) -> PersonId | None:
+        successor = self._known[id_].successor if id_ in self._known else None
+        return PersonId(successor) if successor else None
 
     def _add(self, old: KnownPerson, new: Person, status: SuccessionStatus) -> None:
         if status is not SuccessionStatus.HELD:

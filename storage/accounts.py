@@ -501,12 +501,15 @@ def _note_unreadable(tx: Write, rows: Iterable[AccountRow]) -> None:
                 )
 
 
+_LONG = 20  # digits: no id has as many
+
+
 def _faults(row: AccountRow) -> dict[EntitlementId, Fault]:
     """Return what failed, and how often; what cannot be read of it is counted anew."""
     found = {}
     for entitlement, fault in fields_of(row.faults).items():
         match fault:
-            case [str(why), int(times)] if entitlement.isdecimal():
+            case [str(why), int(times)] if entitlement.isdecimal() and len(entitlement) < _LONG:
                 found[EntitlementId(int(entitlement))] = Fault(why, times)
     return found
 

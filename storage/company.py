@@ -16,7 +16,16 @@ from sqlalchemy import bindparam as bind
 from sqlmodel import col
 
 from engine import alarms
-from engine.directory import ON_CALL, Directory, Group, GroupId, Person, PersonId, SlackAccount
+from engine.directory import (
+    ON_CALL,
+    Directory,
+    Group,
+    GroupId,
+    Person,
+    PersonId,
+    SlackAccount,
+    newest_id,
+)
 from engine.flow import UNKNOWN, AccessFlow, FlowId, Revision, unreadable
 from engine.inventory import Entitlement, EntitlementId
 from engine.on_call import Schedule
@@ -319,9 +328,7 @@ class _NewIds:
     def newest(self, id_: PersonId) -> PersonId:
         """Return the id that somebody has now who has, or had, this one."""
         found, formerly = self._successors, self._before.formerly
-        while now := found[id_] if id_ in found else formerly.get(id_):
-            id_ = now
-        return id_
+        return newest_id(id_, lambda one: found[one] if one in found else formerly.get(one))
 
     def news(self) -> dict[PersonId, PersonId | None]:
         """Return, by the id that somebody had, which they have, as far as that is another; None:
@@ -603,10 +610,4 @@ def _texts(rows: Iterable[tuple[Any, ...]]) -> dict[PersonId, PersonId]:
 
 
 def _followed(successors: Mapping[PersonId, PersonId]) -> dict[PersonId, PersonId]:
-    return {id_: _newest(id_, successors) for id_ in successors}
-
-
-def _newest(id_: PersonId, successors: Mapping[PersonId, PersonId]) -> PersonId:
-    while id_ in successors:
-        id_ = successors[id_]
-    return id_
+    return {id_: newest_id(id_, successors.get) for id_ in successors}

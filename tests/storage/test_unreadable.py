@@ -915,3 +915,45 @@ def test_a_grant_that_is_not_there_is_written_anew_and_ends(house, change, ends)
     assert house.held() == []
     assert stored.again(request).state is (State.REVOKED if ends == "by a word" else State.EXPIRED)
     assert "access_grant" in {f.table for f in house.found()}
+
+
+@pytest.mark.parametrize(
+    "successors",
+    [
+        {"alice": "alice"},
+        {"alice": "bob", "bob": "alice"},
+        {"alice": "bob", "bob": "dora", "dora": "alice"},
+        {"alice": "bob", "bob": "bob"},
+    ],
+    ids=["their own", "two", "three", "at its end"],
+)
+def test_people_whose_ids_lead_in_a_circle_keep_nothing_from_its_end(house, successors):
+    """A person who was their own successor stopped every command, and the bot, for good."""
+    with house.owner.write() as tx:
+        for id_, now in successors.items():
+            change = text("update person set successor = :now where id = :id")
+            tx.execute(change, {"now": now, "id": id_})
+        touch(tx, "person")
+
+    house.look_round()
+    assert house.listed().keys() >= {r.id for r in (*house.running, house.waiting)}
+    house.stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert all(house.stored.again(r).state.final for r in house.running)
+    house.take_in()
+
+
+def test_a_fault_of_a_thing_with_an_endless_number_is_counted_anew(house):
+    """The account was never worked on again: Python reads no number of that many digits."""
+    endless = json.dumps({"9" * 5000: ["it did not answer", 1]})
+    value = ":said" if house.stored.database.sqlite else "cast(:said as jsonb)"
+    with house.owner.write() as tx:
+        tx.execute(text(f"update account set faults = {value}"), {"said": endless})  # noqa: S608
+
+    house.stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert {house.stored.again(r).state for r in house.running} == {State.EXPIRED}
