@@ -1,7 +1,8 @@
 """Everybody at once: people as the bits of a number, and who of them fulfils conditions.
 
 It says of all what `conditions.matches` says of one: for questions about a whole company, where one
-person after another would take minutes.
+person after another would take minutes. The hour does not matter to them: who is on call at some
+time fulfils what asks for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -44,7 +45,7 @@ def each(these: Bits) -> Iterator[int]:
 
 
 class Crowd:
-    """The people of a directory, as of its moment. Bit n is `people[n]`."""
+    """The people of a directory. Bit n is `people[n]`."""
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
@@ -89,7 +90,7 @@ class Crowd:
         found = self._managed.get(managers)
         if found is None:
             these = {*each(managers)}
-            known = ((self._manager(id_), of) for id_, of in self._values("manager").items())
+            known = ((self._known_as(id_), of) for id_, of in self._values("manager").items())
             numbers = ((self.numbers[manager.id], of) for manager, of in known if manager)
             theirs = (of & ~(1 << number) for number, of in numbers if number in these)
             found = self._managed[managers] = reduce(or_, theirs, 0)
@@ -120,25 +121,31 @@ class Crowd:
         return found
 
     def _look(self, condition: Condition) -> Bits:
+        if condition.attribute == "on_call":
+            return self._on_call(condition)
         fits = self._fitting(condition)
         if not condition.comparator.negative:
             return fits
         has = self._everybody if condition.attribute == "user" else self._having_for(condition)
         return has & ~fits
 
+    def _on_call(self, condition: Condition) -> Bits:
+        """Return who is on call at some time, by a schedule that is wanted."""
+        wanted = not condition.comparator.negative
+        named = (s for s in self.directory.schedules if _fits(condition, s.name) is wanted)
+        known = (self._known_as(id_) for schedule in named for id_ in schedule.people)
+        return self.of(person.id for person in known if person)
+
     def _having_for(self, condition: Condition) -> Bits:
         """Return who has what a negative condition looks at."""
         if condition.attribute == "group":
             return self._everybody if exact(condition) else self._everybody & ~self._strange
         if condition.attribute == "manager" and not exact(condition):
-            here = (m for m in self._values("manager") if self._manager(m))
+            here = (m for m in self._values("manager") if self._known_as(m))
             return reduce(or_, (self._values("manager")[m] for m in here), 0)
         return self._having(condition.attribute)
 
     def _having(self, attribute: str) -> Bits:
-        if attribute == "on_call":
-            on_call = self.directory.on_call
-            return self.of(PersonId(id_) for name in on_call for id_ in on_call[name])
         return reduce(or_, self._values(attribute).values(), 0)
 
     def _fitting(self, condition: Condition) -> Bits:
@@ -148,10 +155,6 @@ class Crowd:
             return self.of(map(PersonId, condition.values))
         if attribute == "user":
             return reduce(or_, (self._called(condition, v.casefold()) for v in condition.values))
-        if attribute == "on_call":
-            on_call = self.directory.on_call
-            named = (name for name in on_call if _fits(condition, name))
-            return self.of(PersonId(id_) for name in named for id_ in on_call[name])
         known = self._values(attribute)
         if exact(condition) or (attribute not in _BY_ID and _is_whole(condition)):
             wanted = condition.values if exact(condition) else map(str.casefold, condition.values)
@@ -181,10 +184,10 @@ class Crowd:
         return bool(group and group.source != SLACK and _fits(condition, group.name))
 
     def _manager_fits(self, condition: Condition, id_: str) -> bool:
-        found = self._manager(id_)
+        found = self._known_as(id_)
         return bool(found and (_fits(condition, found.email) or _fits(condition, found.name)))
 
-    def _manager(self, id_: str) -> Person | None:
+    def _known_as(self, id_: str) -> Person | None:
         return self.directory.get(PersonId(id_))
 
     def _values(self, attribute: str) -> dict[str, Bits]:

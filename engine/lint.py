@@ -16,7 +16,7 @@ from engine.conditions import Comparator, Condition, ConditionGroup, Connective
 from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
-from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor
+from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor, Revision
 from engine.inventory import Entitlement
 from engine.targets import ByBundle
 
@@ -351,20 +351,32 @@ def _winners(reach: _Reach, reaches: Sequence[_Reach]) -> list[AccessFlow]:
     for other in reaches:
         if other is reach or not left:
             break
-        if _as_long(other, reach) and left & other.offers and reach.within(other):
+        if _whenever(other, reach) and left & other.offers and reach.within(other):
             left &= ~other.offers
             winners.append(other.flow)
     return [] if left else winners
 
 
-def _as_long(other: _Reach, reach: _Reach) -> bool:
+def _whenever(other: _Reach, reach: _Reach) -> bool:
     """Tell whether the other can be asked for whenever this one can, and for as long."""
     theirs, mine = other.flow.revision, reach.flow.revision
     if theirs.when not in {None, mine.when}:
         return False
+    if _on_call(theirs) and _whose(theirs) != _whose(mine):
+        return False
     return theirs.grant_for is None or (
         mine.grant_for is not None and mine.grant_for <= theirs.grant_for
     )
+
+
+def _whose(revision: Revision) -> tuple[ConditionGroup | None, ...]:
+    return revision.requestors, revision.grantees
+
+
+def _on_call(revision: Revision) -> bool:
+    """Tell whether who may ask, or for whom, depends on who is on call at that moment."""
+    asked = (condition for group in _whose(revision) if group for condition in group.conditions)
+    return any(condition.attribute == "on_call" for condition in asked)
 
 
 def _named(flows: Sequence[AccessFlow]) -> str:

@@ -39,6 +39,12 @@ class Schedule:
     shifts: tuple[Shift, ...] = ()
     rotation: Rotation | None = None
 
+    @property
+    def people(self) -> frozenset[str]:
+        """Whoever is on call at some time, by their ids."""
+        turns = self.rotation.people if self.rotation else ()
+        return frozenset(turns).union(*(shift.people for shift in self.shifts))
+
     def renamed(self, now: Callable[[str], str]) -> "Schedule":
         """Return the schedule with people named by the ids that they have now."""
         turn = self.rotation

@@ -36,7 +36,7 @@ def of_all(desk: Desk, prod: Query, progress: Progress) -> Linted:
         objects = Objects.of(company.objects.values())
         reading = partial(progress, READING)
         offered = offers.offered(session, flows, prod, reading, objects=objects)
-        crowd = Crowd(company.directory.at(desk.clock.now()))
+        crowd = Crowd(company.directory)
         found = lint(flows, crowd, offered, progress=lambda n, of: progress(COMPARING, n, of))
         named = {EntitlementId(x.example) for x in found if x.example is not None}
         known = facts.entitlements(session, company, named)

@@ -15,6 +15,7 @@ from engine.directory import PersonId
 from engine.eligibility import allowing, usable
 from engine.flow import ApprovalRule, Escalation, Quorum, RequestFor
 from engine.lint import Fault, Offered, keys_denied, lint
+from engine.on_call import Schedule, Shift
 from engine.targets import ByBundle, Picked
 from engine.window import Day, Window
 from tests.support.builders import (
@@ -27,6 +28,7 @@ from tests.support.builders import (
     DBAS,
     EVE,
     HOUR,
+    NOW,
     SECURITY,
     approvers,
     company,
@@ -112,6 +114,15 @@ def test_a_flow_that_nobody_can_use(values, here, sentence):
 )
 def test_a_flow_that_somebody_can_use(values):
     assert found(flow(**values)) == {}
+
+
+def test_a_flow_for_who_is_on_call_is_the_same_at_any_hour():
+    """By day it was said that nobody could request what is for who is on call by night."""
+    on_call = ConditionGroup((Condition("on_call", Comparator.IS, ("Nights",)),))
+    here = HERE.answering((Schedule("Nights", (Shift(NIGHTS, (ANN,)),)),), {})
+    of, hours = flow(requestors=on_call), (NOW.replace(hour=12), NOW.replace(hour=23))
+
+    assert [found(of, here=here.at(hour)) for hour in hours] == [{}, {}]
 
 
 def test_a_flow_that_offers_nothing():
@@ -374,6 +385,16 @@ def test_what_can_be_asked_for_at_the_same_times_only_is_compared_all_the_same()
     said = found(flow(1, when=NIGHTS), flow(2, **BEST | {"when": NIGHTS}))
 
     assert (1, Fault.NEVER_WINS) in said
+
+
+@pytest.mark.parametrize("requestors", [these(ANN), members_of("eng")])
+def test_who_is_on_call_at_some_time_only_is_proposed_another_flow_at_others(requestors):
+    on_call = ConditionGroup((Condition("on_call", Comparator.IS, ("Nights",)),))
+    here = HERE.answering((Schedule("Nights", (Shift(NIGHTS, (ANN, BOB)),)),), {})
+    best = flow(2, **BEST | {"requestors": on_call})
+
+    assert (1, Fault.NEVER_WINS) not in found(flow(requestors=requestors), best, here=here)
+    assert (1, Fault.NEVER_WINS) in found(flow(requestors=on_call), best, here=here)
 
 
 FLOWS = st.builds(
