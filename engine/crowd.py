@@ -68,8 +68,7 @@ class Crowd:
     @cached_property
     def leading(self) -> Bits:
         """Whoever has somebody who reports to them, and may be given something."""
-        given = (p for p in self.people if p.may_receive and p.manager and p.manager != p.id)
-        return self.of(PersonId(str(person.manager)) for person in given)
+        return self.managing(self.receiving)
 
     def of(self, ids: Iterable[PersonId]) -> Bits:
         """Return the set of those of these people who are here."""
@@ -95,6 +94,11 @@ class Crowd:
             theirs = (of & ~(1 << number) for number, of in numbers if number in these)
             found = self._managed[managers] = reduce(or_, theirs, 0)
         return found
+
+    def managing(self, these: Bits) -> Bits:
+        """Return who is the manager of one of these, and not they themselves."""
+        found = (self.people[n] for n in each(these))
+        return self.of(p.manager for p in found if p.manager and p.manager != p.id)
 
     @cached_property
     def _everybody(self) -> Bits:

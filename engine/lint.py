@@ -205,9 +205,8 @@ def _own(approvers: Bits, reach: _Reach, crowd: Crowd) -> bool:
         return False
     people = [*each(approvers)]
     if len(people) == 1:
-        return bool(approvers & (reach.themselves | reach.leaders | reach.others)) or bool(
-            reach.others and approvers & reach.askers
-        )
+        ask = reach.themselves | reach.leaders | (reach.askers if reach.others else 0)
+        return bool(approvers & (ask | reach.others) or crowd.managing(approvers) & reach.leaders)
     first, second = people
     return _asks_for(first, second, reach, crowd) or _asks_for(second, first, reach, crowd)
 
@@ -237,7 +236,8 @@ def _managers(group: ApproverGroup, reach: _Reach, crowd: Crowd) -> Iterator[Fin
         if group.conditions.join is Connective.OR and others:
             return
         fitting = others if group.conditions.join is Connective.AND else crowd.able
-    those = reach.themselves | reach.leaders | reach.others
+    asking = reach.askers & crowd.managing(reach.others)  # whose own manager decides then
+    those = reach.themselves | reach.leaders | reach.others | asking
     if left := those & ~crowd.managed_by(fitting):
         first = crowd.people[_first(left)].name
         sentence = (

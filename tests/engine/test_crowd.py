@@ -80,5 +80,6 @@ def test_who_may_ask_who_may_receive_who_leads():
     assert named(crowd.able) == set(here.people) - {"bob", "cat"}
     assert named(crowd.receiving) == set(here.people) - {"bob"}
     assert named(crowd.leading) == {"eve"}
+    assert named(crowd.managing(crowd.of([PersonId("bob"), PersonId("eve")]))) == {"dan"}
     assert named(crowd.without("manager")) == set(here.people) - {"ann", "bob"}
     assert crowd.without("city") == (1 << len(here.people)) - 1

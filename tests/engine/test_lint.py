@@ -181,6 +181,33 @@ def test_a_group_that_is_but_the_two_whose_request_it_is(values, expected):
     assert bool(said) is bool(expected)
 
 
+def test_a_group_that_is_but_one_whose_manager_asks_for_them():
+    """Eve leads Ann, who alone could approve what Eve asks for on her behalf: nothing was said."""
+    rule = ApprovalRule((approvers(ANN),))
+
+    said = found(flow(requestors=these(EVE), request_for=frozenset({REPORTS}), approval=rule))
+
+    assert said[1, Fault.OWN_APPROVAL].startswith("“ann” is Ann alone, who may not")
+
+
+def test_who_asks_for_those_whom_they_lead_has_no_manager_who_could_approve():
+    """It was asked whether Ann has a manager; she is led by who asks, who has none: nobody could
+    approve, and nothing was said."""
+    for_ann = {"request_for": frozenset({OTHERS}), "grantees": these(ANN)}
+    by_manager = ApprovalRule((MANAGER,))
+
+    led = found(flow(requestors=these(EVE), approval=by_manager, **for_ann))
+    others = found(flow(requestors=these(BEN), approval=by_manager, **for_ann))
+
+    assert led == {
+        (1, Fault.EMPTY_GROUP): (
+            "“The manager” has nobody who could approve for 1 of 2 people, such as Eve: no manager "
+            "of theirs is among them."
+        )
+    }
+    assert others == {}
+
+
 @pytest.mark.parametrize(
     ("here", "more", "join", "expected"),
     [
