@@ -304,7 +304,7 @@ def naming_resources(targets: Iterable[Target], objects: Objects) -> list[Select
     return [
         target
         for target in _spelled_out(targets, objects, set())
-        if not isinstance(target, ByScope) and _names_resources(target)
+        if not isinstance(target, ByScope) and _names_each(target.query)
     ]
 
 
@@ -357,11 +357,17 @@ def named_in(query: Query) -> tuple[Query, frozenset[str]] | None:
             return None
 
 
-def _names_resources(target: Selector | Picked) -> bool:
-    """Tell whether it says of each resource which one it is."""
-    if isinstance(target, Selector):
-        return bool(target.names or target.resources)
-    return any(c.field in _OF_ONE and c.operator in _ONE_OF for c in conditions(target.query))
+def _names_each(query: Query) -> bool:
+    """Tell whether it says of each resource which one it is: of what is left out it may."""
+    match query:
+        case Condition():
+            return query.field in _OF_ONE and query.operator in _ONE_OF
+        case And():
+            return any(map(_names_each, query.parts))
+        case Or():
+            return all(map(_names_each, query.parts))
+        case Not():
+            return False
 
 
 def naming(query: Query, names: Iterable[str]) -> Query:

@@ -22,6 +22,7 @@ from engine.targets import (
     Tagged,
     named_in,
     naming,
+    naming_resources,
     query_of,
     systems_of,
 )
@@ -188,6 +189,29 @@ def test_names_are_told_from_the_rest_of_a_query():
     assert named_in(rest) is None
     other = parse('integration = "x" and (resource_name = "a" or resource_path = "b")')
     assert named_in(other) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ('resource_name = "a"', True),
+        ('resource_type = "t" and resource_path in ("a", "b")', True),
+        ('resource = "1" or resource_source_id = "x" and resource_type = "t"', True),
+        ('resource_type = "t" or resource_name = "a"', False),
+        ('resource_type = "t" and not resource_name = "a"', False),
+        ('resource_type = "t" and not (not resource_name = "a")', False),
+        ('resource_name != "a"', False),
+        ('resource_name contains "a"', False),
+        (Selector(DB, names=frozenset({"a"}), resources=frozenset({ResourceId(7)})), True),
+        (Selector(DB, without=Except(frozenset({"a"}), frozenset({ResourceId(7)}))), False),
+        (Picked(parse('resource_type = "t"'), frozenset({ResourceId(7)})), True),
+    ],
+)
+def test_what_names_each_resource_is_told_from_what_names_some_that_are_left_out(target, expected):
+    """Of 119 vaults, all but one that was named, it was warned that they are named one by one."""
+    one = Picked(parse(target)) if isinstance(target, str) else target
+
+    assert naming_resources([one], NO_OBJECTS) == [one] * expected
 
 
 @pytest.mark.parametrize(
