@@ -285,9 +285,10 @@ def _has(condition: Condition, person: Person, directory: Directory, *, you: boo
         return "not all is known of groups just now, so that it is open to nobody"
     match attribute:
         case "user":
-            is_one = matches(ConditionGroup((condition,)), person, directory)
-            none = condition.comparator.negative
-            return f"{are} {'one' if is_one is not none else 'none'} of them"
+            negative = condition.comparator.negative
+            is_one = matches(ConditionGroup((condition,)), person, directory) is not negative
+            them = "those left out" if negative else "them"
+            return f"{are} {'one' if is_one else 'none'} of {them}"
         case "group":
             names = sorted(_group(id_, directory) for id_ in person.groups)
             return f"{are} in {joined(names, last='and') or 'no group'}"

@@ -233,6 +233,19 @@ def test_of_many_flows_ten_are_told_and_the_rest_is_counted():
 
 # --- conditions ----------------------------------------------------------------------------------
 
+
+def test_who_is_left_out_by_name_is_not_told_to_be_one_of_those_it_is_for():
+    """“… and who are not Ann; you are one of them”, as if it were for her."""
+    but_ann = group(("group", IS, (group_id("eng"),)), ("user", IS_NOT, (ANN,)))
+
+    assert explained([flow(requestors=but_ann)], question(ANN)) == (
+        (
+            "You cannot have read on orders/t1: “Read orders” is for people who are in eng, and "
+            "who are not Ann; you are one of those left out."
+        ),
+    )
+
+
 KIM = person(
     "kim",
     "eng",
@@ -248,7 +261,18 @@ SHIFTS = (Schedule("Nights", (Shift(Window(frozenset(Day), time(0), time(0), "UT
     ("condition", "wanted", "kim", "alone"),
     [
         (("user", IS, ("ann", "bob")), "who are Ann or Bob", "none of them", "none of them"),
-        (("user", IS_NOT, ("kim",)), "who are not Kim", "one of them", "none of them"),
+        (
+            ("user", IS_NOT, ("kim",)),
+            "who are not Kim",
+            "one of those left out",
+            "none of those left out",
+        ),
+        (
+            ("user", NOT_CONTAINS, ("Ki",)),
+            "whose name or address does not contain “Ki”",
+            "one of those left out",
+            "none of those left out",
+        ),
         (
             ("user", CONTAINS, ("K", "x")),
             "whose name or address contains “K” or “x”",
