@@ -134,7 +134,7 @@ class _Asking:
     def called(self, text: str) -> Why | Refusal:
         """Explain what is called so; of several things name them, of none what is near."""
         permission, on, rest = text.strip().partition(" on ")
-        found = self._called(rest.strip()) if on else []
+        found = self._called(rest.strip()) if on and not self._named(text.strip()) else []
         if not found:
             permission, rest = "", text.strip()
             found = self._called(rest)
@@ -190,11 +190,15 @@ class _Asking:
         """Return what has the name, else what has it in its path, as far as it may be known."""
         if not words:
             return []
-        there = search.called(self.session, words, MANY)
-        few = there if len(there) < MANY else []  # of many, those that may be known may come later
-        found = [f for f in few if self._is_known(f)] or self._found(words)
+        found = self._named(words) or self._found(words)
         meant = [f for f in found if f.path.casefold().endswith(f"/{words.casefold()}")] or found
         return meant if len(meant) < 2 else [f for f in meant if self._is_there(f)] or meant
+
+    def _named(self, words: str) -> list[FoundResource]:
+        """Return what has just this name or path, as far as it may be known."""
+        there = search.called(self.session, words, MANY)
+        few = there if len(there) < MANY else []  # of many, those that may be known may come later
+        return [f for f in few if self._is_known(f)]
 
     def _is_there(self, found: FoundResource) -> bool:
         """Tell whether it can be had, by whomever: what was made anew is called as what is gone."""

@@ -302,6 +302,15 @@ def test_what_was_made_anew_under_its_name_is_meant_and_not_what_is_gone(found):
     assert found("read on shop.orders", [before], [anew]).startswith("Alice can have read on shop")
 
 
+def test_a_name_with_on_in_it_is_a_name_first(found):
+    """Where there was a “call”, too, it was said that there is no “data” on call."""
+    both = [table("data on call"), table("call")]
+
+    assert found("data on call", both).startswith("Alice can have read on data on call:")
+    assert found("Read on Data on Call").startswith("Alice can have read on data on call:")
+    assert found("read on call").startswith("Alice can have read on call:")
+
+
 def test_of_many_namesakes_all_are_counted_that_may_be_known(found):
     """Of those that came first of all it was looked which may be known."""
     many = [table(f"m{n:02}/logs") for n in range(30)]
