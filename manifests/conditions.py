@@ -21,7 +21,8 @@ from manifests.parts import (
     shown,
 )
 
-RESERVED = frozenset({"user", "group", "manager", "owner", "on_call", "all", "any"})
+_JOINS = {"all": Connective.AND, "any": Connective.OR}
+RESERVED = frozenset({"user", "group", "manager", "owner", "on_call", *_JOINS})
 MOST_CONDITIONS = 20
 MOST_VALUES = 100
 _NAMED = {"user", "group", "manager", "on_call"}
@@ -124,7 +125,13 @@ class _Reader:
 
     def _known(self, attribute: str, place: Place) -> bool:
         known = {*_NAMED, *self._house.directory.attributes} - self._but
-        if attribute in self._but:
+        if attribute in _JOINS:
+            self._notes.add(
+                f"`{attribute}` stands alone: it holds all conditions, and nothing stands beside "
+                "or around it.",
+                *place,
+            )
+        elif attribute in self._but:
             self._notes.add(not_yet(attribute), *place)
         elif attribute not in known and self._house.people_known:
             near = nearest(attribute, known)
@@ -178,7 +185,7 @@ def _size(item: object) -> int:
 def _joined(raw: object) -> tuple[Connective, Place, object]:
     """Return how the conditions are joined, where they stand, and the list of them."""
     if isinstance(raw, dict):
-        for word, join in (("all", Connective.AND), ("any", Connective.OR)):
+        for word, join in _JOINS.items():
             if set(raw) == {word}:
                 return join, (word,), raw[word]
         return Connective.AND, (), [raw]

@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from engine import duration
-from engine.directory import SLACK, Directory, GroupId, PersonId
+from engine.directory import SLACK, Directory, GroupId, Person, PersonId
 from engine.outcome import Refusal
 from manifests.kind import Kind
 from manifests.marked_yaml import Place
@@ -239,11 +239,16 @@ def find_person(text: str, directory: Directory) -> PersonId:
     if len(people) == 1:
         return people[0].id
     if people:
-        emails = " or ".join(sorted(p.email for p in people))
-        raise ValueError(f"{shown(text)} fits {len(people)} people. Write {emails}.")
+        each = " or ".join(sorted(_unmistakable(p, directory) for p in people))
+        raise ValueError(f"{shown(text)} fits {len(people)} people. Write {each}.")
     known = (p.email if "@" in text else p.name for p in everybody)
     cure = _no_pattern(text) or nearest(text, known)
     raise ValueError(f"Nobody in the directory is {shown(text)}. {cure}")
+
+
+def _unmistakable(person: Person, directory: Directory) -> str:
+    """Return the address, or the id where the address is another's, too."""
+    return person.email if directory.by_email(person.email) == (person,) else person.id
 
 
 def find_group(text: str, directory: Directory) -> GroupId:

@@ -923,6 +923,16 @@ NO_PATTERN = "`*` stands for nothing else here: write `contains` or `starts with
             "“Sam Lee” fits 2 people. Write cy@a.example or di@a.example.",
         ),
         (
+            [{"any": [{"group": "DBA"}]}, {"city": "Oslo"}],
+            "[0].any",
+            "`any` stands alone: it holds all conditions, and nothing stands beside or around it.",
+        ),
+        (
+            {"city": "Oslo", "all": [{"group": "DBA"}]},
+            ".all",
+            "`all` stands alone: it holds all conditions, and nothing stands beside or around it.",
+        ),
+        (
             {"all": [{"user": {"is not": "Ada Ston"}}]},
             ".all[0].user.is not",
             "Nobody in the directory is “Ada Ston”. Did you mean `Ada Stone`?",
@@ -980,6 +990,7 @@ NO_PATTERN = "`*` stands for nothing else here: write `contains` or `starts with
     ],
 )
 def test_a_fault_in_conditions(faults, requestors, place, sentence):
+    """Of an `any` or `all` in the wrong place it was said that people have no such attribute."""
     (found,) = faults(flows=flow(requestors=requestors), on_call=DUTY)
 
     assert found.partition(": ")[2] == f"flows[0].requestors{place}: {sentence}"
@@ -1032,6 +1043,15 @@ def test_groups_of_slack_are_named_with_their_source_alone():
     assert find_group("slack:S1", here) == "slack:S1"
     with pytest.raises(ValueError, match="There is no group “DBA”"):
         find_group("DBA", Directory.of((), [crew]))
+
+
+def test_who_shares_name_and_address_is_told_from_the_other_by_the_id(faults):
+    """One address was named twice, as if there were something to choose."""
+    people = f"{PEOPLE}  - {{id: di2, email: di@a.example, name: Sam Lee}}\n"
+
+    (found,) = faults(people=people, flows=flow(requestors={"user": "Sam Lee"}))
+
+    assert found.endswith("“Sam Lee” fits 3 people. Write cy@a.example or di or di@a.example.")
 
 
 def test_a_group_of_several_sources_needs_its_source(faults):
