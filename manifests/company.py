@@ -425,7 +425,7 @@ class _Reading:
         self.kinds[id_] = kind
         if kind.find is None:
             return item.settings.model_dump(exclude_none=True)
-        listed = kind.find(self.folder, item.settings)
+        listed = kind.find(self.folder, item.name, item.settings)
         self.faults += listed.faults
         self.listings |= listed.files
         self.kinds[id_] = replace(kind, types=listed.types, permissions=listed.permissions)

@@ -37,7 +37,7 @@ class Kind:
     connector knows (`check`).
 
     Where settings stand in files of their own, manifests say what is `written`, and `find` reads
-    them: given the folder of the manifests, and what is written.
+    them: given the folder of the manifests, what the system is called, and what is written.
     """
 
     connector: str
@@ -47,4 +47,4 @@ class Kind:
     permissions: frozenset[str]
     page: str
     written: type[BaseModel] | None = None
-    find: Callable[[Path, Any], FoundSettings] | None = None
+    find: Callable[[Path, str, Any], FoundSettings] | None = None

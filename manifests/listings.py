@@ -79,9 +79,9 @@ def listing_schema() -> dict[str, Any]:
     return {"$schema": dialect, **schema, "title": "A system's things", "$defs": definitions}
 
 
-def find(folder: Path, names: list[str]) -> FoundSettings:
-    """Read the files that list one system."""
-    reading = _Reading()
+def find(folder: Path, system: str, names: list[str]) -> FoundSettings:
+    """Read the files that list one system, which is called so."""
+    reading = _Reading(system)
     for name in names:
         reading.file(folder / FOLDER / name, f"{FOLDER}/{name}")
     return replace(reading.found(), files=frozenset(f"{FOLDER}/{name}" for name in names))
@@ -89,6 +89,7 @@ def find(folder: Path, names: list[str]) -> FoundSettings:
 
 @dataclass(slots=True)
 class _Reading:
+    system: str
     faults: list[DocumentFault] = field(default_factory=list[DocumentFault])
     permissions: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     resources: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
@@ -169,11 +170,12 @@ class _Reading:
                 self.faults.append(document.fault(place, sentence))
         self.faults += self.without_account()
         if len(self.resources) > MOST_RESOURCES:
+            document, place = [*self.put.values()][MOST_RESOURCES]
             sentence = (
-                f"{len(self.resources):,} resources are listed for one integration. At most "
-                f"{MOST_RESOURCES:,}: list the others under another."
+                f"{len(self.resources):,} resources are listed for {shown(self.system)}. At most "
+                f"{MOST_RESOURCES:,}: list the others, from here on, under another integration."
             )
-            self.faults.append(DocumentFault(FOLDER, 0, (), sentence))
+            self.faults.append(document.fault(place, sentence))
         called = {id_: one.get("name", id_) for id_, one in self.permissions.items()}
         return FoundSettings(
             {

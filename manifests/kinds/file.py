@@ -38,8 +38,8 @@ class ListedSettings(Ours):
     accounts: dict[str, Principal] = Field(default_factory=dict[str, Principal])
 
 
-def _find(folder: Path, written: FilesDocument) -> FoundSettings:
-    return listings.find(folder, written.files)
+def _find(folder: Path, system: str, written: FilesDocument) -> FoundSettings:
+    return listings.find(folder, system, written.files)
 
 
 KIND = Kind(

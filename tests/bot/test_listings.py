@@ -329,11 +329,15 @@ def test_all_faults_of_all_files_are_said_at_once_and_none_twice(faults):
 
 
 def test_more_than_one_value_of_a_database_holds_is_refused(faults):
-    rows = "".join(f"a,b{n},c\n" for n in range(MOST_RESOURCES + 1))
+    """Neither the integration was named, nor a file."""
+    rows = "".join(f"a,b{n},c\n" for n in range(MOST_RESOURCES))
 
-    (fault,) = faults(table=f"{HEAD}\n{rows}")
+    (fault,) = faults(table=f"{HEAD}\n{rows}", table2=f"{HEAD}\na,last,c\n")
 
-    assert "5,001 resources are listed for one integration. At most 5,000" in fault
+    assert fault == (
+        "inventory/table2.csv:2: resources[0]: 5,001 resources are listed for “The cloud”. At most "
+        "5,000: list the others, from here on, under another integration."
+    )
 
 
 @pytest.mark.parametrize(
