@@ -247,6 +247,22 @@ def test_what_a_flow_leaves_out_is_the_product_s_default(company):
     )
 
 
+def test_what_is_usual_is_what_the_page_on_flows_says(company):
+    """The test above compares one default with another: whatever they were, they were right."""
+    found = revision(company, approval=APPROVAL, escalation={"tiers": [DBA]})
+
+    assert (found.grant_for, found.extension) == (timedelta(hours=1), None)
+    assert (found.when, found.space, found.request_for) == (None, "", {RequestFor.SELF})
+    assert (found.approval.join, found.approval.distinct) == (GroupJoin.ANY_OF, True)
+    assert found.escalation.every == timedelta(minutes=30)
+    assert found.escalation.counts is TierCounts.WHOLE_REQUEST
+    assert found.lapses_after == timedelta(days=1)
+    assert (found.require_mfa, found.require_justification) == (False, True)
+    assert (found.require_reason, found.self_approval, found.listed) == (False, False, True)
+    assert [f.active for f in company().flows] == [True]
+    assert company().flows[0].revision.approval is None
+
+
 def test_a_flow_says_everything(company):
     found = revision(
         company,
@@ -723,6 +739,8 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
         ({"labels": ["x" * 41]}, "labels[0]", "At most 40 characters; this has 41."),
         ({"labels": ["a"] * 2}, "labels[1]", "“a” is here twice. Keep one."),
         ({"labels": [str(i) for i in range(21)]}, "labels", "At most 20; this has 21."),
+        ({"labels": [" "]}, "labels[0]", "The text is empty."),
+        ({"targets": ...}, "targets", "`targets` is missing."),
         ({"targets": []}, "targets", "The list is empty. Name at least one."),
         (
             {"targets": [{"integration": "shpo"}]},
@@ -778,6 +796,11 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
             "Write a whole number; found “many”.",
         ),
         ({"extension": {}}, "extension.times", "`times` is missing."),
+        (
+            {"extension": {"times": 1, "each": "4 min"}},
+            "extension.each",
+            "“4 min” is too short: the shortest time is 5 min.",
+        ),
         (
             {"extension": "2 times"},
             "extension",
@@ -860,6 +883,11 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
             "At most 5; this has 6.",
         ),
         (
+            {"approval": APPROVAL, "escalation": {"every": "0.5 min", "tiers": [DBA]}},
+            "escalation.every",
+            "“0.5 min” is too short: the shortest time is 1 min.",
+        ),
+        (
             {"approval": APPROVAL, "escalation": {"every": "8 days", "tiers": [DBA]}},
             "escalation.every",
             "“8 days” is too long: the longest time is 7 days.",
@@ -886,6 +914,53 @@ def test_a_fault_in_a_flow(faults, parts, place, sentence):
         re.fullmatch(r"flows.yaml:\d+: flows\[0\]\." + re.escape(f"{place}: {sentence}"), f)
         for f in found
     ), found
+
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("parts", "read"),
+    [
+        ({"name": "x" * 80}, {"name": "x" * 80}),
+        (
+            {"labels": [f"{n:040}" for n in range(20)]},
+            {"labels": tuple(f"{n:040}" for n in range(20))},
+        ),
+        ({"targets": [{"integration": "shop"}] * 20}, {"targets": (Selector("shop"),) * 20}),
+        ({"grant_for": "5 min"}, {"grant_for": 5 * MINUTE}),
+        ({"grant_for": "365 days"}, {"grant_for": 365 * DAY}),
+        (
+            {"grant_for": "5 min", "extension": {"times": 1, "each": "5 min"}},
+            {"extension": Extension(1, 5 * MINUTE)},
+        ),
+        (
+            {"grant_for": "365 days", "extension": {"times": 10, "each": "365 days"}},
+            {"extension": Extension(10, 365 * DAY)},
+        ),
+        ({"lapses_after": "15 min"}, {"lapses_after": 15 * MINUTE}),
+        ({"lapses_after": "30 days"}, {"lapses_after": 30 * DAY}),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_the_least_and_the_most_that_there_may_be_is_taken(company, parts, read):
+    found = revision(company, **parts)
+
+    assert {key: getattr(found, key) for key in read} == read
+
+
+@pytest.mark.parametrize(
+    ("every", "tiers", "lapses"),
+    [("1 min", 1, "15 min"), ("7 days", 4, "30 days"), ("2 h 59", 5, "15 h")],
+)
+def test_ten_groups_and_five_tiers_are_taken_if_all_have_their_turn(company, every, tiers, lapses):
+    escalation = {"every": every, "tiers": [DBA] * tiers}
+    approval = {"any_of": [DBA] * 10}
+
+    found = revision(company, approval=approval, escalation=escalation, lapses_after=lapses)
+
+    assert (len(found.approval.groups), len(found.escalation.tiers)) == (10, tiers)
+    assert found.escalation.every * tiers < found.lapses_after
 
 
 def test_flow_names_are_unique_without_case(faults):

@@ -160,6 +160,32 @@ def test_what_is_of_a_space_is_called_by_it_and_finds_its_own_first(company):
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        ([("Read", "global"), ("Read", "Data"), ("Read", "Ops")], ""),
+        ([("Read", "Data"), ("READ", "data")], "Data/READ"),
+        ([("Data/Read", "global"), ("Read", "Data")], "Data/Read"),
+    ],
+    ids=["one in each space", "two in one", "called as another is from outside"],
+)
+def test_a_name_is_unique_within_its_space(company, tmp_path, names, taken):
+    company()
+    flows = [
+        {"name": name, "space": space, "requestors": {"user": "ada"}, "targets": [{"query": PROD}]}
+        for name, space in names
+    ]
+    (tmp_path / "flows.yaml").write_text(yaml.safe_dump({"flows": flows}, sort_keys=False))
+
+    if not taken:
+        assert [f.revision.name for f in load(tmp_path).flows] == ["Read", "Data/Read", "Ops/Read"]
+        return
+    with pytest.raises(BadManifestsError) as raised:
+        load(tmp_path)
+    (fault,) = raised.value.faults
+    assert str(fault).endswith(f"name: “{taken}” is taken: flows.yaml:2 has it already.")
+
+
 def test_the_files_are_there_or_not(company, tmp_path):
     assert company(scopes=None, spaces=None, bundles=None).objects == ()
     assert {"scopes.yaml", "bundles.yaml", "spaces.yaml"} <= {*files(tmp_path)}
@@ -223,6 +249,16 @@ LONG = " or ".join(['resource_name="x"'] * 450)
             {"query": "x" * (MAX_LENGTH + 1)},
             ".query",
             "Line 1, column 10001: found 10,001 characters",
+        ),
+        (
+            {"query": " or ".join(['resource="1"'] * 501)},
+            ".query",
+            "Line 1, column 8001: found condition 501, expected at most 500.",
+        ),
+        (
+            {"query": f"{'(' * 51}{PROD}{')' * 51}"},
+            ".query",
+            "Line 1, column 51: found “(”, expected brackets nested at most 50 deep.",
         ),
         ({"query": LONG}, ".query", "Written plainly, it has 10,346 characters: at most 10,000."),
         (
