@@ -18,6 +18,7 @@ from bot.usecases.identity import (
     who,
 )
 from bot.views import ids
+from engine.conditions import Comparator, Condition, ConditionGroup, select
 from engine.directory import PersonId, PersonStatus, SlackAccount
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.outcome import Code
@@ -82,6 +83,21 @@ def test_two_accounts_with_one_address_are_nobodys(stored, services):
     join(stored, ZOE)
 
     assert take(services, [profile("U-1", ZOE.email), profile("U-2", ZOE.email)]) == 0
+
+
+def test_what_somebody_calls_themselves_in_slack_counts_in_no_condition(stored, services):
+    """Whoever writes “DBA on call” into their profile would be one."""
+    join(stored, ZOE)
+    calls = {"name": "dba", "real_name": "DBA on call", "display_name": "DBA on call"}
+    said = profile("U-1", ZOE.email)
+
+    assert take(services, [said | calls | {"profile": said["profile"] | calls}]) == 1
+
+    directory = services.company().directory
+    for attribute in ("user", "manager", "group"):
+        called = Condition(attribute, Comparator.CONTAINS, ("DBA on",))
+        assert select(ConditionGroup((called,)), directory) == []
+    assert directory.people["zoe"].name == ZOE.name
 
 
 def account(services, id_):

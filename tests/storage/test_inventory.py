@@ -504,6 +504,15 @@ def test_access_in_a_system_that_is_listed_no_more_runs_to_its_end(stored):
     assert stored.again(running).state is State.ACTIVE
 
 
+def test_what_waits_for_a_system_that_is_listed_no_more_is_cancelled(stored):
+    waits = stored.submit(flow=WRITING)
+
+    stored.write(lambda tx, _: sync.integrations(tx, [(WIKI, "Wiki", "memory", {})], stored.now))
+    stored.tick()
+
+    assert stored.again(waits).state is State.CANCELLED
+
+
 # --- what is only listed ------------------------------------------------------------------------
 
 
