@@ -34,6 +34,7 @@ from manifests.conditions import Approvers, People, written
 from manifests.objects import GLOBAL, Description, full_name, short_name
 from manifests.parts import (
     ONE_LINE,
+    SEEN,
     Name,
     Notes,
     OneLine,
@@ -80,7 +81,7 @@ _Each = Annotated[timedelta, between(MIN_DURATION, MAX_DURATION)]
 _Every = Annotated[timedelta, between(timedelta(minutes=1), 7 * DAY)]
 _Lapse = Annotated[timedelta, between(timedelta(minutes=15), 30 * DAY)]
 _Label = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE, SEEN
 ]
 _No = Annotated[
     Literal[False],

@@ -28,6 +28,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from engine import duration
 from engine.directory import SLACK, Directory, GroupId, Person, PersonId
 from engine.outcome import Refusal
+from engine.words import trimmed
 from manifests.kind import Kind
 from manifests.marked_yaml import Place
 
@@ -297,6 +298,12 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _seen(text: str) -> str:
+    if text and not trimmed(text):
+        raise ValueError("There is nothing to see in it. Write a word.")
+    return text
+
+
 def listed(value: object) -> object:
     """Let one text stand for a list of one."""
     return [value] if isinstance(value, str) else value
@@ -348,10 +355,11 @@ def none_for(document: type[BaseModel], *words: str) -> BeforeValidator:
 
 
 ONE_LINE = AfterValidator(_one_line)
+SEEN = AfterValidator(_seen)  # of what people tell things apart by
 
 OneLine = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ONE_LINE]
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), ONE_LINE
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), ONE_LINE, SEEN
 ]
 Reference = Annotated[OneLine, AfterValidator(_reference)]
 Words = Annotated[

@@ -33,6 +33,7 @@ from engine.policy_size import LIMITS, size
 from engine.risk import PUBLISHED, Risks
 from engine.targets import ByBundle, ByScope, ObjectKind, Picked, Selector, kind_of
 from engine.window import Day, Window
+from engine.words import trimmed
 from manifests import (
     BadManifestsError,
     flow_schema,
@@ -734,12 +735,19 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
     [
         ({"name": ...}, "name", "`name` is missing."),
         ({"name": " "}, "name", "The text is empty."),
+        ({"name": "\u200b\u202e"}, "name", "There is nothing to see in it. Write a word."),
+        ({"name": "\u3164"}, "name", "There is nothing to see in it. Write a word."),
         ({"name": "x" * 81}, "name", "At most 80 characters; this has 81."),
         ({"grantfor": "1 h"}, "grantfor", "There is no `grantfor` here. Did you mean `grant_for`?"),
         ({"labels": ["x" * 41]}, "labels[0]", "At most 40 characters; this has 41."),
         ({"labels": ["a"] * 2}, "labels[1]", "“a” is here twice. Keep one."),
         ({"labels": [str(i) for i in range(21)]}, "labels", "At most 20; this has 21."),
         ({"labels": [" "]}, "labels[0]", "The text is empty."),
+        (
+            {"labels": ["\u200b"]},
+            "labels[0]",
+            "There is nothing to see in it. Write a word.",
+        ),
         ({"targets": ...}, "targets", "`targets` is missing."),
         ({"targets": []}, "targets", "The list is empty. Name at least one."),
         (
@@ -1518,7 +1526,7 @@ _MINUTES = st.integers(5, 10_000).map(lambda n: timedelta(minutes=n))
 _TEXTS = (
     st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20)
     .map(str.strip)
-    .filter(bool)
+    .filter(trimmed)
 )
 
 
