@@ -40,6 +40,7 @@ from engine.risk import Risks
 from engine.targets import (
     Bundle,
     ByBundle,
+    ByScope,
     Object,
     Objects,
     Scope,
@@ -55,11 +56,13 @@ from manifests.kinds import KINDS
 from manifests.listings import FOLDER, SUFFIXES
 from manifests.marked_yaml import Document, DocumentFault, Place, read
 from manifests.objects import (
+    GLOBAL,
     BundleDocument,
     ScopeDocument,
     SpaceDocument,
     find_slice,
     find_space,
+    full_name,
 )
 from manifests.on_call import ScheduleDocument
 from manifests.parts import (
@@ -352,6 +355,12 @@ def _each(document: Document, key: str) -> Iterator[tuple[Place, object]]:
         yield (key, i), item
 
 
+def _text(written: Mapping[str, object], key: str) -> str:
+    """Return what stands there if it is a text; else nothing."""
+    value = written.get(key)
+    return value.strip() if isinstance(value, str) else ""
+
+
 @dataclass(slots=True)
 class _Reading:
     folder: Path
@@ -556,7 +565,11 @@ class _Reading:
         names_of_files = _flow_files(self.folder)
         for document in (d for name in names_of_files for d in self._documents(name)):
             self._check(FlowsDocument, document)
-            for place, flow in self._items(document, "flows", FlowDocument, house):
+            for place, written in _each(document, "flows"):
+                flow = self._check(FlowDocument, document, house, place, written)
+                if flow is None:
+                    self._named_by(document, place, written, objects, names)
+                    continue
                 space = self._space(document, place, flow.space, objects.spaces)
                 made = flow.revision(space)
                 self._once(document, (*place, "name"), made.name, names)
@@ -564,6 +577,27 @@ class _Reading:
                 targets = self._targets(document, place, made.targets, naming)
                 found.append(FlowManifest(replace(made, targets=targets), flow.active))
         return tuple(found)
+
+    def _named_by(
+        self,
+        document: Document,
+        place: Place,
+        flow: object,
+        objects: Objects,
+        names: dict[str, str],
+    ) -> None:
+        """Look up what a faulty flow names all the same, so that its faults are said at once."""
+        said = flow if isinstance(flow, dict) else {}
+        space = self._space(document, place, _text(said, "space") or GLOBAL, objects.spaces)
+        if name := _text(said, "name"):
+            self._once(document, (*place, "name"), full_name(name, space), names)
+        targets = said.get("targets")
+        for i, target in enumerate(targets if isinstance(targets, list) else ()):
+            for key, by in (("bundle", ByBundle), ("scope", ByScope)):
+                if isinstance(target, dict) and (named := _text(target, key)):
+                    wanted: Target = by(named)
+                    find = partial(named_whole, wanted, objects, space)
+                    self._found(document, (*place, "targets", i, key), find, wanted)
 
     # --- People and groups --------------------------------------------------------------------
 

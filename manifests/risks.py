@@ -6,13 +6,15 @@ from pydantic import Field, PlainValidator, ValidationInfo, model_validator
 
 from engine.risk import OF_PERMISSIONS, OF_RESOURCES, PUBLISHED, Risks, Rule
 from manifests.parts import Ours, house
-from manifests.queries import read_query, refuse_fields
+from manifests.queries import read_query, refuse_fields, refuse_systems
 
 __all__ = ["RisksDocument"]
 
 
 def _where(text: object, info: ValidationInfo) -> object:
-    return read_query(text, house(info))
+    query = read_query(text)
+    refuse_systems(query, house(info))
+    return query
 
 
 _Where = Annotated[Any, PlainValidator(_where, json_schema_input_type=str)]  # a query

@@ -41,7 +41,7 @@ from manifests.parts import (
     nearest,
     shown,
 )
-from manifests.queries import read_query, refuse_systems, refuse_unknown
+from manifests.queries import read_query, refuse_unknown
 
 __all__ = ["TargetDocument", "Targets", "Where", "find_object", "shared", "whole", "written"]
 
@@ -50,7 +50,7 @@ MOST_PICKED = 100
 
 
 def _where(text: object, info: ValidationInfo) -> Query:
-    query = read_query(text, house(info))
+    query = read_query(text)
     refuse_unknown(query, house(info))
     return query
 
@@ -101,9 +101,7 @@ class FilterDocument(Stated):
     def _sound(self, info: ValidationInfo) -> "FilterDocument":
         if wrong := what_is_wrong(self.filter()):
             raise ValueError(wrong)
-        query = to_query([self.filter()])
-        refuse_systems(query, house(info))
-        refuse_unknown(query, house(info))
+        refuse_unknown(to_query([self.filter()]), house(info))
         return self
 
     def filter(self) -> Filter:

@@ -281,6 +281,46 @@ def test_a_fault_in_a_target(faults, target, place, sentence):
     assert found.partition(": ")[2].startswith(f"flows[0].targets[0]{place}: {sentence}")
 
 
+def test_all_words_of_a_query_that_nothing_has_are_named_at_once(faults):
+    """Of integrations it was said, and of what is in them at the next look."""
+    query = 'integration = "shpo" and (resource_type = "tabel" or permission_name = "raed")'
+
+    found = faults({"query": query}, {"filters": [{"field": "integration", "values": "shpo"}]})
+
+    assert [line.partition("targets")[2] for line in found] == [
+        "[0].query: There is no integration “shpo”. Did you mean `shop`?",
+        "[0].query: No system has resource_type “tabel”. Did you mean `table`?",
+        "[0].query: No system has permission_name “raed”. Did you mean `read`?",
+        "[1].filters[0]: There is no integration “shpo”. Did you mean `shop`?",
+    ]
+
+
+def test_what_a_faulty_flow_names_is_looked_up_with_its_other_faults(company, tmp_path):
+    """A name that is taken, a space or a bundle that is not there, was said at the next look."""
+    company()
+    flows = [
+        {"name": "Read", "requestors": {"user": "ada"}, "targets": [{"query": PROD}]},
+        {"name": "READ", "targets": [{"bundle": "Kitt"}, {"scope": ["Production"]}, "odd"]},
+        {"name": "Own", "space": "Dta", "grant_for": "soon", "targets": [{"scope": "Prodction"}]},
+        {"name": ["Read"], "space": {}, "targets": {"bundle": "Kitt"}},
+    ]
+    (tmp_path / "flows.yaml").write_text(yaml.safe_dump({"flows": flows}, sort_keys=False))
+
+    with pytest.raises(BadManifestsError) as raised:
+        load(tmp_path)
+
+    said = [str(fault).partition(": ")[2] for fault in raised.value.faults]
+    assert [line for line in said if "taken" in line or "Did you mean" in line] == [
+        "flows[1].name: “READ” is taken: flows.yaml:2 has it already.",
+        "flows[1].targets[0].bundle: There is no bundle “Kitt”. Did you mean `Kit`?",
+        "flows[2].space: There is no space “Dta”. Did you mean `Data`?",
+        (
+            "flows[2].targets[0].scope: There is no access scope “Prodction”. Did you mean "
+            "`Production`?"
+        ),
+    ]
+
+
 def test_another_space_s_things_cannot_be_used(faults):
     (found,) = faults({"scope": "Ops/Roles"}, space="Data")
 
