@@ -616,6 +616,7 @@ def test_flow_is_disabled_deleted_and_comes_back(stored):
 
     save(stored, (writing(), True))
     assert stored.flow(READING).deleted
+    assert len(stored.rows(FlowRevisionRow)) == 2  # they stay for the audit
 
     save(stored, (reading(name="READING"), True), (writing(), True))
     assert stored.flow(READING).open
