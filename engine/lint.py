@@ -4,7 +4,7 @@ People and entitlements are sets, as the bits of numbers (`engine.crowd`): a tho
 compared with each other in seconds, however many people and things there are.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from engine import policy_size
 from engine.aql.query import And, Not, Or, Query
 from engine.aql.query import Condition as Comparison
 from engine.aql.tokens import FIELDS, NEGATIVE, Field, quoted
-from engine.conditions import Comparator, Condition, ConditionGroup, Connective
+from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
 from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
@@ -37,6 +37,7 @@ class Fault(StrEnum):
     NEVER_WINS = "never wins"
     UNAPPROVED = "risky without approval"
     ABSENT = "negative tests on absent keys"
+    PATTERN = "looks like a pattern"
     NAMED = "many named one by one"
 
 
@@ -165,6 +166,7 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
         yield from _group(group, reach, crowd)
     yield from _unapproved(reach, offered)
     yield from _absent(flow, crowd)
+    yield from _patterns(flow, crowd)
     yield from _absent_keys(reach, offered)
     for those in offered.named.get(flow.id, ()):
         if sentence := policy_size.warning(those):
@@ -258,16 +260,35 @@ def _unapproved(reach: _Reach, offered: Offered) -> Iterator[Finding]:
 
 def _absent(flow: AccessFlow, crowd: Crowd) -> Iterator[Finding]:
     """Find conditions that whoever has no value fails, although they say what is not wanted."""
-    revision = flow.revision
-    groups = [revision.requestors, *(group.conditions for group in _groups(flow))]
-    groups += [revision.grantees] if revision.grantees else []
-    negative = (c for group in groups for c in group.conditions if c.comparator.negative)
-    for condition in dict.fromkeys(c for c in negative if c.attribute not in _ALWAYS_THERE):
+    negative = (c for c in _conditions(flow) if c.comparator.negative)
+    for condition in (c for c in negative if c.attribute not in _ALWAYS_THERE):
         if missing := crowd.without(condition.attribute) & crowd.receiving:
             count = missing.bit_count()
             have = "person has" if count == 1 else "people have"
             sentence = f"{count:,} {have} no {condition.attribute}, and so fail “{condition}”."
             yield Finding(Fault.ABSENT, flow, sentence)
+
+
+def _patterns(flow: AccessFlow, crowd: Crowd) -> Iterator[Finding]:
+    """Find texts that look like patterns, which are not offered, and fit nobody as they are."""
+    for condition in (c for c in _conditions(flow) if not exact(c)):
+        comparator = _POSITIVE.get(condition.comparator, condition.comparator)
+        for value in condition.values:
+            as_it_is = Condition(condition.attribute, comparator, (value,))
+            if "*" in value and not crowd.fulfilling(ConditionGroup((as_it_is,))):
+                sentence = (
+                    f"“{value}” of “{condition}” fits nobody: a * stands for itself alone. "
+                    "Write contains or starts with."
+                )
+                yield Finding(Fault.PATTERN, flow, sentence)
+
+
+def _conditions(flow: AccessFlow) -> Iterable[Condition]:
+    """Return each condition on people, once."""
+    revision = flow.revision
+    groups = [revision.requestors, *(group.conditions for group in _groups(flow))]
+    groups += [revision.grantees] if revision.grantees else []
+    return dict.fromkeys(c for group in groups for c in group.conditions)
 
 
 def _absent_keys(reach: _Reach, offered: Offered) -> Iterator[Finding]:
@@ -297,6 +318,10 @@ def keys_denied(query: Query | None, *, denied: bool = False) -> Iterator[Key]:
                 yield from keys_denied(part, denied=denied)
 
 
+_POSITIVE = {
+    Comparator.IS_NOT: Comparator.IS,
+    Comparator.DOES_NOT_CONTAIN: Comparator.CONTAINS,
+}
 _ALWAYS_THERE = frozenset({"user", "group", "on_call"})  # to be in none means something
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, true, tuple_
@@ -11,7 +12,7 @@ from sqlmodel import col
 from engine.aql.errors import nearest
 from engine.aql.parser import parse
 from engine.aql.query import Condition, Query, conditions
-from engine.aql.tokens import FIELDS, Compared, Field, Operator, quoted
+from engine.aql.tokens import FIELDS, NEGATIVE, Compared, Field, Operator, quoted
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
 from engine.request import LARGEST_ID
 from storage.database import Read
@@ -139,17 +140,19 @@ _WHOLE = {Operator.EQUALS, Operator.IN, Operator.NOT_EQUALS, Operator.NOT_IN}
 
 
 def unknown(session: Read, query: Query) -> list[str]:
-    """Say which words of a query nothing has, each with the nearest that something has."""
+    """Say which words of a query nothing has: with the nearest, or what to write for a pattern."""
     said = [line for condition in conditions(query) for line in _unknown(session, condition)]
     return list(dict.fromkeys(said))
 
 
 def _unknown(session: Read, condition: Condition) -> Iterator[str]:
     if condition.field in _KEYS:
-        return _unknown_tags(session, condition)
-    if condition.field is Field.RESOURCE:
-        return _unknown_ids(session, condition)
-    return _unknown_values(session, condition)
+        yield from _unknown_tags(session, condition)
+    elif condition.field is Field.RESOURCE:
+        yield from _unknown_ids(session, condition)
+    else:
+        yield from _unknown_values(session, condition)
+    yield from _patterns(session, condition)
 
 
 def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
@@ -162,7 +165,8 @@ def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
     else:
         there = {str(word) for (word,) in _asked(session, select(column).distinct())}
     for value in condition.values:
-        if (value.casefold() if folded else value) not in there:
+        known = (value.casefold() if folded else value) in there
+        if not known and not _is_pattern(condition, value):
             yield f"Nothing has {condition.field} {quoted(value)}.{_meant(value, there)}"
 
 
@@ -178,18 +182,40 @@ def _unknown_ids(session: Read, condition: Condition) -> Iterator[str]:
 
 def _unknown_tags(session: Read, condition: Condition) -> Iterator[str]:
     context, key, its_value = _KEYS[condition.field]
-    what = f"{condition.field}[{quoted(condition.key)}]"
     here = context.is_(condition.field in _CONTEXT)
     if not _asked(session, select(key).where(here, key == condition.key).limit(1)):
         keys = {str(word) for (word,) in _asked(session, select(key).where(here).distinct())}
-        yield f"Nothing has {what}.{_meant(condition.key, keys)}"
+        yield f"Nothing has {_named(condition)}.{_meant(condition.key, keys)}"
         return
     if condition.operator in _WHOLE:
         of_key = select(its_value).where(here, key == condition.key).distinct()
         there = {str(word) for (word,) in _asked(session, of_key)}
         for value in condition.values:
-            if value.casefold() not in there:
-                yield f"Nothing has {what} {quoted(value)}.{_meant(value, there)}"
+            if not _is_pattern(condition, value) and value.casefold() not in there:
+                nothing = f"Nothing has {_named(condition)} {quoted(value)}."
+                yield f"{nothing}{_meant(value, there)}"
+
+
+def _patterns(session: Read, condition: Condition) -> Iterator[str]:
+    """Say which values look like patterns, where nothing has them as they are."""
+    operator = NEGATIVE.get(condition.operator, condition.operator)
+    operator = Operator.EQUALS if operator is Operator.IN else operator
+    for value in condition.values:
+        as_it_is = replace(condition, operator=operator, values=(value,))
+        if _is_pattern(condition, value) and not is_any(session, as_it_is):
+            yield (
+                f"Nothing has {_named(condition)} {quoted(value)}. A * stands for itself alone: "
+                "write contains, starts_with or ends_with."
+            )
+
+
+def _is_pattern(condition: Condition, value: str) -> bool:
+    return "*" in value and Operator.CONTAINS in FIELDS[condition.field].operators
+
+
+def _named(condition: Condition) -> str:
+    key = f"[{quoted(condition.key)}]" if condition.field in _KEYS else ""
+    return f"{condition.field}{key}"
 
 
 def _meant(word: str, known: Collection[str]) -> str:

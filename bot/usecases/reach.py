@@ -100,7 +100,16 @@ def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:
         return
     for name in sorted(selector.names):
         if not any(name in names for names in fitting):
-            yield f"there is no {wanted} {name}"
+            yield f"there is no {wanted} {name}{_no_pattern(name)}"
+    left_out = selector.without.names if selector.without else ()
+    for name in sorted(left_out):
+        if not any(name in names for names in there.values()):
+            yield f"there is no resource {name}{_no_pattern(name)}"
+
+
+def _no_pattern(name: str) -> str:
+    hint = "a * stands for itself alone: write a query with contains, starts_with or ends_with"
+    return f"; {hint}" if "*" in name else ""
 
 
 def _kinds(permissions: Iterable[str], types: Iterable[str]) -> str:

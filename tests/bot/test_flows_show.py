@@ -217,6 +217,26 @@ def test_doctor_names_what_each_kind_of_target_does_not_select(stored, target, s
     assert found == [f"“Reading”: {said}"]
 
 
+def test_doctor_names_what_looks_like_a_pattern_and_what_is_left_out_and_not_there(stored):
+    """`except: [shop.cust*]` left nothing out, and nobody was told."""
+    left_out = Except(names=frozenset({"shop.cust*", "shop.orders", "shop.ordres"}))
+    keep(
+        stored,
+        reading(targets=(Selector(PG, names=frozenset({"shop.*", "shop.orders"})),)),
+        writing(targets=(Selector(PG, without=left_out), Selector(WIKI))),
+    )
+
+    with stored.database.read() as session:
+        found = unmatched(session, stored.company())
+
+    hint = "a * stands for itself alone: write a query with contains, starts_with or ends_with"
+    assert found == [
+        f"“Reading”: pg: there is no resource shop.*; {hint}",
+        f"“Writing”: pg: there is no resource shop.cust*; {hint}",
+        "“Writing”: pg: there is no resource shop.ordres",
+    ]
+
+
 def test_what_files_have_changed_of_objects_is_said_to_administrators(stored):
     """As `latchkey apply` and the message to them say it."""
     keep(stored, reading(), objects=(SHOP, KIT))

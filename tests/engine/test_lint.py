@@ -279,6 +279,35 @@ def test_to_be_in_none_of_these_means_something(attribute):
 
 
 @pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        (Condition("title", Comparator.IS, ("Lead", "Eng*")), True),
+        (Condition("title", Comparator.DOES_NOT_CONTAIN, ("*ng",)), True),
+        (Condition("user", Comparator.CONTAINS, ("*@example.com",)), True),
+        (Condition("title", Comparator.CONTAINS, ("ng",)), False),
+        (Condition("nickname", Comparator.STARTS_WITH, ("*st",)), False),
+    ],
+)
+def test_what_looks_like_a_pattern_and_fits_nobody_is_named(condition, said):
+    """Of people and groups that are named it is said when they are looked up; texts are taken."""
+    here = company(
+        person("ann", "eng", attributes={"title": ("Engineer",), "nickname": ("*star*",)})
+    )
+    group = ConditionGroup((*members_of("eng").conditions, condition), Connective.OR)
+    of = flow(approval=ApprovalRule((replace(DBAS, conditions=group),)))
+
+    sentence = found(of, here=here).get((1, Fault.PATTERN), "")
+
+    starred = next((value for value in condition.values if "*" in value), "")
+    assert sentence == (
+        f"“{starred}” of “{condition}” fits nobody: a * stands for itself alone. "
+        "Write contains or starts with."
+        if said
+        else ""
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "keys"),
     [
         ('resource_tag["env"] != "prod"', [(Field.RESOURCE_TAG, "env")]),

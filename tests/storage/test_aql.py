@@ -242,6 +242,9 @@ def test_what_is_withdrawn_is_not_listed(stored):
 # --- words that nothing has ---------------------------------------------------------------------
 
 
+NO_PATTERN = "A * stands for itself alone: write contains, starts_with or ends_with."
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -260,6 +263,12 @@ def test_what_is_withdrawn_is_not_listed(stored):
         ('resource_context["env"] starts_with "x"', ['Nothing has resource_context["env"].']),
         ('permission_tag["k"] contains "x"', ['Nothing has permission_tag["k"].']),
         ('resource_name = "q" and resource_path = "q" and resource_risk_level = "low"', []),
+        ('resource_path in ("shop/STRASSE", "shop/Or*")',
+         [f'Nothing has resource_path "shop/Or*". {NO_PATTERN}']),
+        ('not resource_name contains "*_50"', [f'Nothing has resource_name "*_50". {NO_PATTERN}']),
+        ('permission_name != "re*"', [f'Nothing has permission_name "re*". {NO_PATTERN}']),
+        ('resource_tag["env"] = "pr*"', [f'Nothing has resource_tag["env"] "pr*". {NO_PATTERN}']),
+        ('resource_name contains "a*b" and resource_path = "shop/a*b"', []),
     ],
 )  # fmt: skip
 def test_words_that_nothing_has_are_named_with_the_nearest(stored, text, said):
