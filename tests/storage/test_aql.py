@@ -259,7 +259,7 @@ NO_PATTERN = "A * stands for itself alone: write contains, starts_with or ends_w
          ['Nothing has permission_name "x".']),
         ('resource_tag["ENV"] = "prod"',
          ['Nothing has resource_tag["ENV"]. Did you mean "env"?']),
-        ('resource_tag["env"] = "nothing"', []),
+        ('resource_tag["env"] = "nothing"', ['Nothing has resource_tag["env"] "nothing".']),
         ('resource_context["env"] starts_with "x"', ['Nothing has resource_context["env"].']),
         ('permission_tag["k"] contains "x"', ['Nothing has permission_tag["k"].']),
         ('resource_name = "q" and resource_path = "q" and resource_risk_level = "low"', []),
