@@ -30,6 +30,8 @@ def show_flow(
         fail(found.sentence)
     for one in found:
         out.print(f"[bold]{shown(one.name)}[/], a {one.what}", soft_wrap=True)
+        if one.labels:
+            say(f"Labels: {', '.join(one.labels)}.")
         if one.slice:
             say(f"Of what it selects, its space has: {one.slice}")
         for each in one.offered:

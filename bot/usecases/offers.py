@@ -62,6 +62,7 @@ class Shown:
     offered: list[Offered]
     slice: Query | None = None
     users: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 def show(desk: Desk, name: str) -> list[Shown] | Refusal:
@@ -74,7 +75,8 @@ def show(desk: Desk, name: str) -> list[Shown] | Refusal:
         if flow := flows.get(key_of(name)):
             slice_ = slice_of(flow.revision.space, objects) if flow.revision.space else None
             offered = _each(session, flow.revision.targets, objects, slice_)
-            found.append(Shown("flow", flow.name, offered, slice_))
+            labels = flow.revision.labels
+            found.append(Shown("flow", flow.name, offered, slice_, labels=labels))
         for each in objects:
             if key_of(each.name) == key_of(name):
                 targets = _targets_of(each)

@@ -92,6 +92,19 @@ def test_each_target_is_said_as_aql_with_what_it_selects(house):
     assert lines[-1] == "  It selects everything."
 
 
+def test_what_a_flow_is_labelled_with_is_shown(tmp_path):
+    """Labels were read, stored, and shown nowhere."""
+    url = f"sqlite:///{tmp_path}/labels.db"
+    stored = Stored.founded(url)
+    keep(stored, reading(labels=("read only", "[red]night"), targets=(Selector(WIKI),)))
+    stored.close()
+
+    done = latchkey("flows", "show", "reading", cwd=tmp_path, LATCHKEY_DATABASE_URL=url)
+
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["Reading, a flow", "Labels: read only, [red]night."]
+
+
 def test_a_flow_of_a_space_shows_what_of_it_its_space_has(house):
     done = house("mine/ours")
 
