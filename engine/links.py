@@ -10,7 +10,7 @@ from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
 
-__all__ = ["AccountLinks", "StoredGrant", "by_account", "contradicted", "mended"]
+__all__ = ["AccountLinks", "StoredGrant", "by_account", "contradicted", "is_odd_login", "mended"]
 
 
 class StoredGrant(NamedTuple):
@@ -57,6 +57,13 @@ def by_account(live: Iterable[AccessRequest]) -> Mapping[AccountId, Sequence[Acc
     return found
 
 
+def is_odd_login(login: str, person: PersonId, new_ids: Collection[PersonId]) -> bool:
+    """Tell whether this is not what its person's login is called, as far as that can be told."""
+    if not is_login_name(login):
+        return True
+    return login != login_name(person) and person not in new_ids
+
+
 def mended(
     known: AccountLinks,
     requests: Sequence[AccessRequest],
@@ -72,7 +79,7 @@ def mended(
         return known
     person = requests[0].grantee if known.person is None else known.person
     links = replace(known, person=person)
-    if not is_login_name(known.login) and person not in new_ids:
+    if known.login != login_name(person) and person not in new_ids:
         links = replace(links, login=login_name(person))
     if len(systems) == 1:
         (system,) = systems

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from engine.directory import PersonId
-from engine.flow import FlowId
+from engine.flow import MAX_DURATION, FlowId
 from engine.inventory import EntitlementId
 from engine.request import (
     FINAL,
@@ -28,7 +28,21 @@ from engine.request import (
 )
 
 LONGEST_WAIT = timedelta(days=30)  # the latest moment at which any flow lets a request lapse
+# It waits, is given for as long as any flow grants, and is extended ten times by as much.
+_LONGEST_HELD = 2 * LONGEST_WAIT + 11 * MAX_DURATION
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def can_be(request: AccessRequest) -> bool:
+    """Tell whether a body says of its end what some life could have made of it.
+
+    What a hand has put years ahead, or taken out, would be held for as long.
+    """
+    if request.state is State.ACTIVE and (request.ends_at is None) is not (
+        request.duration is None
+    ):
+        return False
+    return request.ends_at is None or request.ends_at - request.submitted_at <= _LONGEST_HELD
 
 
 class RequestColumns(NamedTuple):

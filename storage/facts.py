@@ -26,6 +26,7 @@ from engine.inventory import (
     EntitlementId,
 )
 from engine.policy_size import Carried
+from engine.rebuilt import can_be
 from engine.request import AccessRequest, AccountId, RequestId, State
 from storage import rebuilt
 from storage.codec import load_request
@@ -314,4 +315,4 @@ def _is_known(beside: object) -> bool:
 def _load(session: Read, row: _Request) -> AccessRequest | None:
     id_ = RequestId(row.id or 0)
     request = load_request(id_, rebuilt.counted(session, id_, row.version), row.body)
-    return request if request and row.bears_out(request) else None
+    return request if request and row.bears_out(request) and can_be(request) else None

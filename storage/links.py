@@ -14,10 +14,9 @@ from sqlalchemy import ColumnElement, func, literal_column, or_, select, update
 from sqlmodel import col
 
 from engine import alarms
-from engine.account import is_login_name, login_name
 from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
-from engine.links import AccountLinks, StoredGrant, by_account, contradicted, mended
+from engine.links import AccountLinks, StoredGrant, by_account, contradicted, is_odd_login, mended
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
 from storage import apply, batch, facts
 from storage.bounds import parts
@@ -40,12 +39,8 @@ _LOST_ACCOUNTS = select(
     _NO_SYSTEM,
     func.typeof(col(AccountRow.person_id)) != "text",
 ).where(or_(_NO_SYSTEM, func.typeof(col(AccountRow.person_id)) != "text"))
-_ODD_LOGINS = select(col(AccountRow.id), col(AccountRow.login)).where(
-    or_(
-        func.substr(col(AccountRow.login), literal_column("1"), literal_column("3")) != "lk_",
-        func.length(col(AccountRow.login)) < len(login_name(PersonId(""))),
-    )
-)
+_LOGINS = select(col(AccountRow.id), col(AccountRow.login), col(AccountRow.person_id))
+_ALL_NEW_IDS = select(col(PersonRow.successor)).where(col(PersonRow.successor).is_not(None))
 _NEW_IDS = select(col(PersonRow.successor)).where(among(col(PersonRow.successor), "people"))
 _NO_REQUEST = col(GrantRow.request_id).not_in(select(col(RequestRow.id)))
 _NO_ACCOUNT = col(GrantRow.account_id).not_in(select(col(AccountRow.id)))
@@ -83,10 +78,11 @@ class LostLink:
 
 def find(session: Read) -> list[LostLink]:
     """Return what leads nowhere; each is named once. It reads tables whole: nobody is to wait."""
+    new_ids = {PersonId(as_text(now or "")) for (now,) in session.ask(_ALL_NEW_IDS)}
     found = [
         LostLink("account", row or 0, "login")
-        for row, login in session.ask(_ODD_LOGINS)
-        if not is_login_name(as_text(login))
+        for row, login, person in session.ask(_LOGINS)
+        if is_odd_login(as_text(login), PersonId(as_text(person)), new_ids)
     ]
     if session.dialect == "sqlite":
         found += _lost("account", ("integration_id", "person_id"), session.ask(_LOST_ACCOUNTS))

@@ -7,7 +7,7 @@ import pytest
 from engine.account import login_name
 from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
-from engine.links import AccountLinks, StoredGrant, by_account, contradicted, mended
+from engine.links import AccountLinks, StoredGrant, by_account, contradicted, is_odd_login, mended
 from engine.request import AccountId, GrantState, State
 from tests.support.builders import ANN, BEN, life
 
@@ -87,3 +87,19 @@ def test_the_login_of_who_had_another_id_is_not_guessed():
     assert mended(replace(spoilt, person=PersonId("ben")), [RUNNING], [PG], [ANN]).login == (
         login_name(BEN)
     )
+
+
+@pytest.mark.parametrize(
+    ("login", "new_ids", "odd"),
+    [
+        (login_name(ANN), [], False),
+        (login_name(BEN), [], True),
+        ("lk_ann_000000", [], True),
+        ("x", [], True),
+        ("x", [ANN], True),
+        (login_name(BEN), [ANN], False),  # it may be the name by the id that she had
+        (login_name(BEN), [BEN], True),
+    ],
+)
+def test_a_login_is_odd_where_it_is_not_called_as_its_person_is(login, new_ids, odd):
+    assert is_odd_login(login, ANN, new_ids) is odd

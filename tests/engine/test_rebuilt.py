@@ -1,13 +1,15 @@
 """What can be known of a request without its body: enough to end it, and never too late."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.rebuilt import Entry, GrantColumns, RequestColumns, request
+from engine.rebuilt import Entry, GrantColumns, RequestColumns, can_be, request
 from engine.request import NOT_GIVEN, GrantState, State
+from tests.support.builders import DAY, flow, life
 
 HOUR = timedelta(hours=1)
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -166,3 +168,28 @@ def test_what_is_known_of_a_grant_that_was_begun_stays(state):
 @pytest.mark.parametrize(("begun", "state"), [(True, State.ACTIVE), (False, State.PENDING)])
 def test_a_request_of_unknown_state_runs_if_anything_was_begun_for_it(begun, state):
     assert request(columns("aktive"), [HELD._replace(begun=begun)], [GRANTED]).state is state
+
+
+@pytest.mark.parametrize("state", list(State), ids=str)
+def test_every_request_that_has_lived_can_be(state):
+    assert can_be(life(state).request)
+    if state is not State.EXPIRED:
+        assert can_be(life(state, flow(grant_for=None, extension=None)).request)
+
+
+@pytest.mark.parametrize(
+    ("duration", "ends", "can"),
+    [
+        (HOUR, timedelta(hours=2), True),
+        (None, None, True),
+        (HOUR, None, False),
+        (None, timedelta(hours=2), False),
+        (365 * DAY, timedelta(days=60 + 11 * 365), True),
+        (365 * DAY, timedelta(days=61 + 11 * 365), False),
+    ],
+)
+def test_an_end_is_what_some_life_can_have_made(duration, ends, can):
+    running = life(State.ACTIVE).request
+    end = running.submitted_at + ends if ends else None
+
+    assert can_be(replace(running, duration=duration, ends_at=end)) is can

@@ -848,6 +848,42 @@ def test_a_login_that_nobody_can_have_is_never_called_gone(house, login, had_ano
         assert hers
 
 
+@pytest.mark.parametrize("login", ["lk_bob_000000", "lk_alice_000000"])
+def test_a_login_that_is_somebody_elses_is_set_right(house, login):
+    """It had the form of a name: the real login kept what “was gone, as the system confirmed”."""
+    stored, request = house.stored, house.running[0]
+    with house.owner.write() as tx:
+        account = request.grants[0].account
+        tx.execute(update(AccountRow).where(AccountRow.id == account).values(login=login))
+
+    links.mend(stored.database, stored.now)
+    stored.do(request, Revoke(OPERATOR, "enough"))
+    house.live()
+
+    assert "account" in {f.table for f in house.found()}
+    assert stored.again(request).state is State.REVOKED
+    assert not [h for h in house.held() if "lk_alice" in h and "shop.orders" in h]
+
+
+@pytest.mark.parametrize("ends", ["9999-12-31T23:59:59-12:00", "2099-01-01T00:00:00+00:00", None])
+def test_an_end_that_no_life_has_is_not_believed(house, ends):
+    """Access was held to it, and nobody was told."""
+    stored, request = house.stored, house.running[0]
+    body = house.body(request)
+    assert "ends_at" in body
+    with house.owner.write() as tx:
+        row = tx.get_one(RequestRow, request.id)
+        row.body = body | {"ends_at": ends}
+    stored.touch_everything()
+
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert stored.again(request).state is State.EXPIRED
+    assert "request" in {f.table for f in house.found()}
+    assert not [h for h in house.held() if "lk_alice" in h and "shop.orders" in h]
+
+
 LARGEST = 2**31 - 1
 NO_COUNTS = [
     ("account", "acted", 999),
