@@ -79,7 +79,8 @@ def mended(
         return known
     person = requests[0].grantee if known.person is None else known.person
     links = replace(known, person=person)
-    if known.login != login_name(person) and person not in new_ids:
+    right = {login_name(person), login_name(requests[0].grantee)}
+    if known.login not in right and person not in new_ids:
         links = replace(links, login=login_name(person))
     if len(systems) == 1:
         (system,) = systems

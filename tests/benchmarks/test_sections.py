@@ -25,6 +25,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.__main__ import SECTIONS
 from tests.benchmarks.report import Row, table
+from tests.support.postgres import own_cluster
 
 SMALLEST = {
     "slash": [(slash, {"ROUNDS": 1, "CALLS": 3})],
@@ -60,6 +61,13 @@ def folder():
     with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as place:
         Path(place).chmod(0o755)
         yield Path(place)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A server of its own: what a section leaves there would be found by other tests."""
+    with own_cluster() as running:
+        yield running
 
 
 def test_every_section_has_a_smallest_size():

@@ -70,6 +70,6 @@ def test_of_too_many_the_newest_are_kept(stored, monkeypatch):
 def test_a_wish_is_audited(stored):
     keep(stored, ONE)
 
-    entry = stored.rows(AuditRow)[-1]
-    assert (entry.action, entry.actor) == ("wished", ALICE)
+    (entry,) = [row for row in stored.rows(AuditRow) if row.action == "wished"]
+    assert entry.actor == ALICE
     assert "INC-42" not in str(entry.body)
