@@ -33,6 +33,7 @@ __all__ = [
     "compare",
     "key_of",
     "kind_of",
+    "mixes",
     "named_in",
     "naming",
     "naming_resources",
@@ -126,8 +127,7 @@ class Picked:
     def query(self) -> Query:
         if not self.resources:
             return self.where
-        parts = self.where.parts if isinstance(self.where, And) else (self.where,)
-        kept = [part for part in parts if not _OF_RESOURCES.issuperset(_fields(part))]
+        kept = [one for one in _joined(self.where) if not _OF_RESOURCES.issuperset(_fields(one))]
         return all_of(_is(Field.RESOURCE, map(str, self.resources)), *kept)
 
 
@@ -321,6 +321,20 @@ _OF_RESOURCES = frozenset(f for f in Field if f.startswith(("integration", "reso
 
 _OF_ONE = {Field.RESOURCE, Field.RESOURCE_SOURCE_ID, Field.RESOURCE_NAME, Field.RESOURCE_PATH}
 _ONE_OF = {Operator.EQUALS, Operator.IN}
+
+
+def mixes(query: Query) -> bool:
+    """Tell whether something in it speaks of resources and of permissions at once."""
+    each = [_fields(one) for one in _joined(query)]
+    return any(fields & _OF_RESOURCES and not _OF_RESOURCES.issuperset(fields) for fields in each)
+
+
+def _joined(query: Query) -> Iterator[Query]:
+    """Yield all that has to hold, whatever brackets stand around it."""
+    for part in query.parts if isinstance(query, And) else ():
+        yield from _joined(part)
+    if not isinstance(query, And):
+        yield query
 
 
 def _fields(query: Query) -> set[Field]:

@@ -30,6 +30,7 @@ from engine.targets import (
     Tagged,
     Target,
     key_of,
+    mixes,
 )
 from manifests.parts import (
     Notes,
@@ -187,6 +188,9 @@ class TargetDocument(Stated):
                 notes.add(f"`{key}` goes with {' or '.join(f'`{k}`' for k in goes)}.", key)
         if self.match and not self.tags and "match" in _KINDS[kinds[0]]:
             notes.add("Say of which tags: `tags`.", "match")
+        if self.query is not None and self.resources and mixes(self.query):
+            said = "Beside `resources`, say of permissions apart from the rest, joined by `and`."
+            notes.add(f"{said} What is picked stays, whatever becomes of its tags.", "query")
         notes.settle()
         return self
 

@@ -445,6 +445,16 @@ def test_what_names_a_faulty_one_is_no_fault_of_its_own(faults):
             "except: `match` says how many of the `tags` a resource has: name them.",
         ),
         (
+            {
+                "query": 'resource_tag["env"] = "a" or permission_name = "read"',
+                "resources": [1],
+            },
+            (
+                "query: Beside `resources`, say of permissions apart from the rest, joined by "
+                "`and`. What is picked stays, whatever becomes of its tags."
+            ),
+        ),
+        (
             {"filters": [{"field": "resource_name", "key": "env", "values": "a"}]},
             (
                 "filters[0]: resource_name has no keys, as tags have. Leave `key` out, or compare "

@@ -95,6 +95,10 @@ def test_a_target_prints_as_aql_and_is_read_back(target, expected):
             'resource in ("4", "7") and permission_name = "read"',
         ),
         (
+            '(resource_tag["e"] = "x" and permission_name = "read") and permission = "1"',
+            'resource in ("4", "7") and permission_name = "read" and permission = "1"',
+        ),
+        (
             'resource_type = "table" or permission_name = "read"',
             'resource in ("4", "7") and (resource_type = "table" or permission_name = "read")',
         ),
