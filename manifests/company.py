@@ -85,9 +85,8 @@ PEOPLE_FILE, ON_CALL_FILE = "people.yaml", "on_call.yaml"
 SCOPES_FILE, BUNDLES_FILE, SPACES_FILE = "scopes.yaml", "bundles.yaml", "spaces.yaml"
 
 F = TypeVar("F")
-
-Naming = Callable[[Target], Target]  # gives a target the whole name of what it names
 M = TypeVar("M", bound=BaseModel)
+Naming = Callable[[Target], Target]  # gives a target the whole name of what it names
 
 _ID = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")

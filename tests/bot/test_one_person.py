@@ -190,7 +190,7 @@ def test_a_search_of_another_goes_beside_one_that_hangs(slack, store):
 
     slack.send(suggestion("priya", "stock"))
 
-    wait_until(lambda: "stock" in {words for _, words in store.asked}, f"asked: {store.asked}")
+    wait_until(lambda: "stock" in {words for _, words in store.asked})
 
 
 def test_what_waits_when_the_links_stop_is_acknowledged(app, store):
