@@ -81,7 +81,5 @@ def _calm_down(here: World) -> None:
     here.wall_clock.set(0)
     here.told.house.sandbox.clear_faults()
     for bot in here.bots:
-        if not bot.running:
-            here.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
-            here.start(bot)
+        here.see_to(bot)
     here.wait_links(START)

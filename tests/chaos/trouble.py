@@ -66,8 +66,7 @@ def _life(chance: Random, bot: Bot, world: World) -> float:
     if chance.random() < 0.15:
         return chance.uniform(0.1, 1.5)
     world.wait_links(4.0)
-    if not bot.running:
-        world.said.wrong.append(f"a bot went away by itself: {bot.log[-1500:]}")
+    world.see_to(bot)
     return chance.uniform(2, 4) if chance.random() < 0.2 else chance.uniform(0.1, 1.1)
 
 

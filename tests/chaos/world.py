@@ -117,6 +117,20 @@ class World:
         bot.kill()
         self.said.count("kills")
 
+    def see_to(self, bot: Bot) -> None:
+        """Start it again if its store was away for as long as a start waits for it.
+
+        An orchestrator does so; that it went away for any other reason is wrong.
+        """
+        if bot.running:
+            return
+        status, said = bot.wait(0), bot.log[-1500:]
+        if status == 1 and _GAVE_UP in said.strip().rpartition("\n")[2]:
+            self.said.count("starts given up")
+        else:
+            self.said.wrong.append(f"a bot went away by itself, with status {status}: {said}")
+        self.start(bot)
+
     def stop(self, bot: Bot) -> None:
         """Ask it to end, as an orchestrator does."""
         _tell(bot, signal.SIGTERM)
@@ -169,6 +183,9 @@ class World:
     @property
     def log(self) -> str:
         return "\n".join(bot.log for bot in self.bots)
+
+
+_GAVE_UP = "cannot be used"
 
 
 def _tell(bot: Bot, number: signal.Signals) -> None:
