@@ -441,10 +441,12 @@ SURFACES: dict[str, frozenset[str]] = {
 PER_MESSAGE = {"table": 1, "data_visualization": 2}
 
 _STYLE: dict[str, Spec] = {"style": Part("rich_text_style")}
+_STYLE_OF_MENTION: dict[str, Spec] = {"style": Part("mention_style")}
 _RICH_LEAF = _types(
     "text", "link", "emoji", "user", "usergroup", "channel", "broadcast", "date", "color"
 )
 _LEAVES = Items(Typed(_RICH_LEAF), 1000)
+_AS_IT_IS = Items(Typed(_types("text", "link")), 1000)
 
 RICH_TEXT: dict[str, Shape] = {
     "rich_text_section": Shape({"elements": _LEAVES}),
@@ -455,16 +457,16 @@ RICH_TEXT: dict[str, Shape] = {
         },
         {"indent": Number(0, 8), "offset": Number(0, 100_000), "border": Number(0, 1)},
     ),
-    "rich_text_preformatted": Shape({"elements": _LEAVES}, {"border": Number(0, 1)}),
+    "rich_text_preformatted": Shape({"elements": _AS_IT_IS}, {"border": Number(0, 1)}),
     "rich_text_quote": Shape({"elements": _LEAVES}, {"border": Number(0, 1)}),
     "text": Shape({"text": String(3000, least=1)}, _STYLE),
     "link": Shape(
         {"url": String(3000, least=1)}, {**_STYLE, "text": String(3000), "unsafe": _FLAG}
     ),
     "emoji": Shape({"name": String(255, least=1)}, {**_STYLE, "unicode": String(255)}),
-    "user": Shape({"user_id": _ID}, _STYLE),
-    "usergroup": Shape({"usergroup_id": _ID}, _STYLE),
-    "channel": Shape({"channel_id": _ID}, _STYLE),
+    "user": Shape({"user_id": _ID}, _STYLE_OF_MENTION),
+    "usergroup": Shape({"usergroup_id": _ID}, _STYLE_OF_MENTION),
+    "channel": Shape({"channel_id": _ID}, _STYLE_OF_MENTION),
     "broadcast": Shape({"range": Choice(_types("here", "channel", "everyone"))}, _STYLE),
     "date": Shape(
         {"timestamp": Number(0, 9_999_999_999), "format": String(255, least=1)},
@@ -488,13 +490,13 @@ CHARTS: dict[str, Shape] = {
 # the title.
 SHAPES: dict[str, Shape] = {**BLOCKS, **RICH_TEXT, **CHARTS, **ELEMENTS}
 
+_STYLES: dict[str, Spec] = dict.fromkeys(("bold", "italic", "strike", "code", "underline"), _FLAG)
 _OPTION: dict[str, Spec] = {"text": Text(75), "value": String(150, least=1)}
 
 PARTS: dict[str, Shape] = {
     "option": Shape(_OPTION, {"description": Text(75)}),
     "described_option": Shape(
-        {"text": Text(75, plain=False), "value": String(150, least=1)},
-        {"description": Text(75, plain=False)},
+        {"text": Text(75, plain=False), "value": String(150, least=1)}, {"description": Text(75)}
     ),
     "link_option": Shape(_OPTION, {"description": Text(75), "url": String(3000, pattern=_URL)}),
     "option_group": Shape({"label": Text(75), "options": Items(Part("option"), OPTIONS, least=1)}),
@@ -539,21 +541,9 @@ PARTS: dict[str, Shape] = {
             )
         },
     ),
-    "rich_text_style": Shape(
-        {},
-        dict.fromkeys(
-            (
-                "bold",
-                "italic",
-                "strike",
-                "code",
-                "underline",
-                "highlight",
-                "client_highlight",
-                "unlink",
-            ),
-            _FLAG,
-        ),
+    "rich_text_style": Shape({}, _STYLES),
+    "mention_style": Shape(
+        {}, {**_STYLES, **dict.fromkeys(("highlight", "client_highlight", "unlink"), _FLAG)}
     ),
     "column": Shape({}, {"align": Choice(_types("left", "center", "right")), "is_wrapped": _FLAG}),
 }

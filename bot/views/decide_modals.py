@@ -76,7 +76,7 @@ def _shorter(scene: Scene) -> list[Block]:
         offered = phrases.times(request.extensions_allowed, extension.each)
         keep: Block = {
             "text": mrkdwn(f"Keep the extensions ({offered})", 75),
-            "description": mrkdwn("Otherwise a shorter time cannot be extended.", 75),
+            "description": plain_text("Otherwise a shorter time cannot be extended.", 75),
             "value": ids.KEEP,
         }
         boxes: Block = {"type": "checkboxes", "action_id": ids.KEEP, "options": [keep]}

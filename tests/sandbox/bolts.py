@@ -1,6 +1,7 @@
 """One app in four make-ups of Slack's own frameworks, and how each is run against a sandbox."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -279,13 +280,19 @@ def node():
 
 
 def install_javascript():
-    """Install what package.json names, unless it is there."""
+    """Install what package.json names, unless it is there. Others that want the same wait."""
     node()
-    wanted = json.loads((JS / "package.json").read_text())["dependencies"]["@slack/bolt"]
-    there = JS / "node_modules" / "@slack" / "bolt" / "package.json"
-    if there.exists() and json.loads(there.read_text())["version"] == wanted:
-        return
-    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
-    done = subprocess.run(command, cwd=JS, capture_output=True, text=True, check=False)
+    wanted = json.loads((JS / "package.json").read_text())["dependencies"]
+    with (JS / "package.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if all(_installed(name) == version for name, version in wanted.items()):
+            return
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
+        done = subprocess.run(command, cwd=JS, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"npm could not install @slack/bolt {wanted}:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"npm could not install {wanted}:\n{done.stderr[-2000:]}")
+
+
+def _installed(package):
+    there = JS / "node_modules" / package / "package.json"
+    return json.loads(there.read_text())["version"] if there.exists() else ""
