@@ -9,9 +9,10 @@ from slack_bolt import Ack
 from bot.listeners.common import NOT_DONE, Body, Entered, Visitor, notice, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
+from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import Changed, Filled, Offer, Promise
-from bot.views import credentials, ids, request_modal
+from bot.views import cards, ids, request_modal
 from bot.views.ids import number, request_id
 from bot.views.values import Form, View
 from bot.views.why import value_text, wish_modal
@@ -98,8 +99,9 @@ class Asking:
             ack(response_action="update", view=_view((outcome.form, outcome.promise)))
         elif outcome.existing:
             (same,) = outcome.requests
-            sentence = f"{same.code} asks for the same already. Nothing new was sent."
-            ack(response_action="update", view=credentials.notice_modal("Asked already", sentence))
+            shown = self.visitor.act(body, lambda p: look.request(services, p, same.id))
+            there = None if isinstance(shown, Refusal) else shown
+            ack(response_action="update", view=cards.asked_already(same.code, there))
         else:
             ack()
 

@@ -7,11 +7,13 @@ from bot.runtime.services import Services
 from bot.usecases.identity import read_as
 from bot.views.values import Scene
 from engine.directory import Person, PersonId
-from engine.outcome import Refusal
+from engine.outcome import Code, Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
 from storage import changes, facts
 from storage.company import Company, knowing
 from storage.database import Read
+
+_NOT_THERE = Refusal(Code.NOTHING_TO_DO, "There is no such request of yours.")
 
 
 def scenes(
@@ -49,6 +51,17 @@ def tasks(services: Services, person: Person) -> list[Scene] | Refusal:
             for r, scene in drawn
             if r.state is State.PENDING and person.id not in {a.person for a in r.approvals}
         ]
+
+    return read_as(services, person, find)
+
+
+def request(services: Services, person: Person, id_: RequestId) -> Scene | Refusal:
+    """Return a request that this person made or receives. Refused: there is none of theirs."""
+
+    def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
+        scene = scenes(session, services, company, [id_]).get(id_)
+        theirs = scene is not None and person.id in scene.request.parties
+        return seen_by(scene, person.id) if scene and theirs else _NOT_THERE
 
     return read_as(services, person, find)
 

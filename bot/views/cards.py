@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 
 from bot.views import phrases
-from bot.views.blocks import actions, context, fields, header, message, section
+from bot.views.blocks import (
+    actions,
+    context,
+    divider,
+    fields,
+    header,
+    message,
+    modal,
+    section,
+)
 from bot.views.text import capital, cut, prose
-from bot.views.values import Message, Scene
+from bot.views.values import Message, Scene, View
 from engine.alarms import WELL_AGAIN
 from engine.life.offers import offer_key
 from engine.outcome import Card
@@ -15,6 +24,7 @@ __all__ = [
     "HEADS",
     "alarm",
     "approval_card",
+    "asked_already",
     "card",
     "ended_card",
     "notice",
@@ -57,6 +67,13 @@ def request_card(scene: Scene) -> Message:
     blocks += actions(phrases.party_buttons(scene))
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}: {phrases.what_in_short(scene)}", blocks)
+
+
+def asked_already(code: str, scene: Scene | None) -> View:
+    """Say that a request asks for the same, and show it, as far as it can be."""
+    said = section(f"{code} asks for the same already. Nothing new was sent.")
+    shown = [b for b in request_card(scene).blocks if b["type"] != "actions"] if scene else []
+    return modal("Asked already", [said, *([divider()] if shown else []), *shown])
 
 
 def _head(request: AccessRequest) -> str:

@@ -12,9 +12,9 @@ _BLOCKS = 100
 def home(tasks: Sequence[Scene], mine: Sequence[Scene]) -> View:
     """Show what waits for the viewer's decision, and what they have and wait for."""
     waiting = lists.tasks(tasks).blocks if tasks else []
-    blocks = [*waiting, *([divider()] if waiting else []), *lists.my_access(mine).blocks]
-    hint = context("`/access help` lists what you can do.")
-    return {"type": "home", "blocks": [*blocks[: _BLOCKS - 1], hint]}
+    blocks = [*waiting, *([divider()] if waiting else []), *lists.my_blocks(mine)]
+    last = [*lists.ask_button(), context("`/access help` lists what you can do.")]
+    return {"type": "home", "blocks": [*blocks[: _BLOCKS - len(last)], *last]}
 
 
 def closed(sentence: str) -> View:

@@ -9,13 +9,22 @@ from bot.views.text import capital, code, in_a_row, quote, refusal
 from bot.views.values import Block, Message, Scene
 from engine.request import State
 
-__all__ = ["help_text", "my_access", "refusal", "tasks", "unknown_command"]
+__all__ = [
+    "ask_button",
+    "help_text",
+    "my_access",
+    "my_blocks",
+    "refusal",
+    "tasks",
+    "unknown_command",
+]
 
 _BLOCKS = 50
 _WEIGHT = 11_000  # of all blocks; what Slack refuses begins somewhere above 12,000
 
 Part = tuple[str, Sequence[Scene], Callable[[Scene], list[Block]]]  # its header, and what it lists
 
+_NO_ACCESS = "🔒 You have no access through Latchkey right now."
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _UNDER_WAY = {
@@ -28,14 +37,27 @@ _UNDER_WAY = {
 
 def my_access(scenes: Sequence[Scene]) -> Message:
     """List what the viewer has, the soonest end first, and what they wait for."""
-    active = [s for s in scenes if s.request.state is State.ACTIVE]
-    waiting = [s for s in scenes if s.request.state in _UNDER_WAY]
-    if not active and not waiting:
-        return _nothing("🔒 You have no access through Latchkey right now.")
-    active.sort(key=lambda s: s.request.ends_at or _NEVER)
-    parts = (("🔓 Active access", active, _active), ("⏳ Under way", waiting, _under_way))
+    active, waiting = _active_of(scenes), _waiting_of(scenes)
     text = f"Active access: {len(active)}. Under way: {len(waiting)}."
-    return message(text, _listed(*parts))
+    said = text if active or waiting else _NO_ACCESS
+    return message(said, [*my_blocks(scenes), *ask_button()])
+
+
+def my_blocks(scenes: Sequence[Scene]) -> list[Block]:
+    """List the same, without the button that asks for more."""
+    active, waiting = _active_of(scenes), _waiting_of(scenes)
+    if not active and not waiting:
+        return [section(_NO_ACCESS)]
+    return _listed(("🔓 Active access", active, _active), ("⏳ Under way", waiting, _under_way))
+
+
+def _active_of(scenes: Sequence[Scene]) -> list[Scene]:
+    active = [s for s in scenes if s.request.state is State.ACTIVE]
+    return sorted(active, key=lambda s: s.request.ends_at or _NEVER)
+
+
+def _waiting_of(scenes: Sequence[Scene]) -> list[Scene]:
+    return [s for s in scenes if s.request.state in _UNDER_WAY]
 
 
 def tasks(scenes: Sequence[Scene]) -> Message:
@@ -54,7 +76,7 @@ def help_text(words: Sequence[tuple[str, str]]) -> Message:
     """List the words that may follow `/access`, and what each does."""
     said = "\n".join(f"• `/access {word}`: {does}" for word, does in words)
     intro = "Ask for the access that you need, for as long as you need it."
-    blocks = [header("🔑 Latchkey"), section(f"{intro}\n\n{said}"), *_ask_button()]
+    blocks = [header("🔑 Latchkey"), section(f"{intro}\n\n{said}"), *ask_button()]
     named = in_a_row([word for word, _ in words], last="or")
     return message(f"{intro} Try /access {named}.", blocks)
 
@@ -120,8 +142,8 @@ def _listed(*parts: Part) -> list[Block]:
         shown.append(header(head))
         for index, scene in enumerate(scenes):
             item = draw(scene)
-            # Room is kept for the counts, and for the other part's header.
-            if len(shown) + len(item) > _BLOCKS - 3 or weight([*shown, *item]) > _WEIGHT:
+            # Room is kept for the counts, the other part's header and a button.
+            if len(shown) + len(item) > _BLOCKS - 4 or weight([*shown, *item]) > _WEIGHT:
                 shown.append(context(f"… and {len(scenes) - index} more"))
                 break
             shown += item
@@ -129,8 +151,8 @@ def _listed(*parts: Part) -> list[Block]:
 
 
 def _nothing(sentence: str) -> Message:
-    return message(sentence, [section(sentence), *_ask_button()])
+    return message(sentence, [section(sentence), *ask_button()])
 
 
-def _ask_button() -> list[Block]:
+def ask_button() -> list[Block]:
     return actions([button("Request access", ids.REQUEST_ACCESS, "new", style="primary")])

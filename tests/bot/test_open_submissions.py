@@ -70,6 +70,8 @@ def test_the_same_again_is_shown_and_not_refused(door):
     answer = door.submit("marta", form, filled(form, justification={"value": "another reason"}))
 
     assert f"{made.code} asks for the same already" in answer.said
+    assert "⏳ Waiting for approval" in answer.said  # and there it is
+    assert "Who was asked" in answer.said
 
 
 def test_a_delivery_that_slack_repeats_is_not_refused(door):

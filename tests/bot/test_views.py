@@ -18,6 +18,7 @@ from bot.views import ids
 from bot.views.cards import alarm, approval_card, card, ended_card, notice, offer_card, request_card
 from bot.views.credentials import credentials_modal, notice_modal, saved_modal
 from bot.views.decide_modals import approve_modal, reject_modal
+from bot.views.home import home
 from bot.views.lists import help_text, my_access, refusal, tasks, unknown_command
 from bot.views.request_modal import (
     block_of,
@@ -890,6 +891,16 @@ def test_tasks_are_what_i_may_decide():
         "Approve",
         "Reject",
     ]
+
+
+@pytest.mark.parametrize("many", [0, 1, 200])
+def test_asking_for_more_is_always_at_hand(many):
+    """*Request access* stood only where there was nothing: who had something found no way on."""
+    mine = [seen(life(State.ACTIVE), ANN)] * many
+
+    assert "Request access" in buttons(my_access(mine))
+    assert "Request access" in buttons(home([], mine))
+    assert "Request access" in buttons(home([seen(life(State.PENDING), BEN)] * many, mine))
 
 
 @pytest.mark.parametrize("draw", [my_access, tasks])
