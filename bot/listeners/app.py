@@ -9,7 +9,18 @@ from slack_bolt import App, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk import WebClient
 
-from bot.listeners import access, catalog, decide, home, people, request, running, unknown, why
+from bot.listeners import (
+    access,
+    catalog,
+    decide,
+    home,
+    people,
+    request,
+    running,
+    talk,
+    unknown,
+    why,
+)
 from bot.listeners.home import ShowHome
 from bot.listeners.table import Table
 from bot.runtime.metrics import Vitals
@@ -57,6 +68,7 @@ def build(services: Services, client: WebClient, show_home: ShowHome) -> App:
     unknown.register(app, table, services)
     home.register(app, services, show_home)
     people.register(app, services)
+    talk.register(app, services)
     app.error(_Apology(client, services.vitals).answer)
     return app
 

@@ -122,6 +122,13 @@ class Visitor:
         """Say no in a modal: a click's acknowledgement carries no text."""
         self.open(body, notice(title, refusal))
 
+    def say(self, channel: str, refusal: Refusal) -> None:
+        """Say no in a message: to whom no card can be sent, as nobody knows who they are."""
+        try:
+            self.client.chat_postMessage(channel=channel, text=lists.refusal(refusal))
+        except NO_ANSWER as fault:
+            log.warning("nobody could be told", why=type(fault).__name__)
+
     def profile(self, slack: str) -> Profile:
         """Ask Slack who it is. Raises Unknown."""
         try:
