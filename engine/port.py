@@ -75,6 +75,7 @@ class Login:
     is to be set: at creation, after a reset, and again until the connector has confirmed it.
     `proof` is what `Report.proof` told last: with it the same password can be set again, unseen.
     `trace` is what `Report.trace` told last: it leads back to what the targets no longer lead to.
+    What it names, and no holding and nothing standing explains, is taken away by `apply`.
     """
 
     name: str
@@ -223,6 +224,10 @@ class Connector(Protocol):
 
     def apply(self, order: Order) -> Report:
         """Make the account hold what is wanted and not what is unwanted; look; report.
+
+        What is unwanted and no thing or permission of the system's was never there: it ends with
+        all that the login has there and that what is wanted does not explain. A thing that was
+        dropped is absent, and takes nothing along.
 
         Where another server answers than the one that gave the numbers, nothing is given and what
         is wanted is UNKNOWN; what is unwanted ends all the same, by the login's name, and with it

@@ -5,6 +5,7 @@ it has the other side, what people do in the system by hand, and faults to be ha
 """
 
 import hashlib
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -79,6 +80,7 @@ class Memory:
         self.alone = True  # nobody keeps it from knowing that none of its calls is under way
         self.calls = Counter[str]()  # by method
         self._resources = {resource.source_id: resource for resource in resources}
+        self._numbers = set(self._resources)  # that it ever gave
         self.described: list[DiscoveredPermission] = []
         self.accounts: dict[str, MemoryAccount] = {}
         self._answers: dict[_Key, Outcome] = {}  # what is said in place of HELD
@@ -124,7 +126,10 @@ class Memory:
             known = self._set_password(account, order) or not order.wanted
             if not known:
                 return Report(outcomes, login_missing=True, alone=self.alone)
-            if any(self._strange(h.target) for h in order.holdings):
+            account.given -= self._untold(order)
+            if any(self._strange(h.target) for h in order.holdings) or any(
+                not self._knows(target) for target in order.unwanted
+            ):
                 self._end_by_name(account, order)
             outcomes = {h.target: self._bring(account, h.target, h.wanted) for h in order.holdings}
             if any(outcomes[t].presence is not Presence.REFUSED for t in order.wanted):
@@ -135,7 +140,8 @@ class Memory:
                     del self.accounts[order.login.name]
             # What the grantee set themselves is not told: it would come back with the next access.
             proof = Secret(account.proof) if order.wanted and order.login.password else None
-            return Report(outcomes, alone=self.alone, proof=proof)
+            trace = json.dumps(sorted(account.given)) if account.given else ""
+            return Report(outcomes, alone=self.alone, proof=proof, trace=trace)
 
     def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
         with self._call("unexplained"):
@@ -168,6 +174,7 @@ class Memory:
     def add(self, resource: Discovered) -> None:
         with self._lock:
             self._resources[resource.source_id] = resource
+            self._numbers.add(resource.source_id)
 
     def drop(self, source_id: str) -> None:
         """Drop a resource by hand, and all that anybody had on it."""
@@ -189,6 +196,7 @@ class Memory:
             number = {old: f"{name}:{self._resources[old].path}" for old in self._resources}
             moved = [replace(r, source_id=number[i]) for i, r in self._resources.items()]
             self._resources = {resource.source_id: resource for resource in moved}
+            self._numbers = set(self._resources)
             for account in self.accounts.values():
                 account.given = {(number[source], what) for source, what in account.given}
                 account.standing = {(number[source], what) for source, what in account.standing}
@@ -302,6 +310,18 @@ class Memory:
             and target.permission in resource.permissions
         )
 
+    def _knows(self, target: Target) -> bool:
+        """Tell whether there is such a thing, or was one under that number."""
+        gone = target.source_id in self._numbers - self._resources.keys()
+        return gone or self._has(target)
+
+    @staticmethod
+    def _untold(order: Order) -> set[_Key]:
+        """Return what was given and nothing that the order names explains any more."""
+        told = {_key(target) for target in (*(h.target for h in order.holdings), *order.standing)}
+        trace = json.loads(order.login.trace) if order.login.trace else []
+        return {(source_id, permission) for source_id, permission in trace} - told
+
     def _strange(self, target: Target) -> bool:
         """Tell whether another server gave the number of this target."""
         return target.server != self.name
@@ -326,8 +346,8 @@ class Memory:
         return account.open or bool(login.password or login.proof)
 
     def _end_by_name(self, account: MemoryAccount, order: Order) -> None:
-        """Numbers say nothing: keep what has the path of what is wanted, and nothing else."""
-        keep = {(t.path, t.permission) for t in order.wanted}
+        """Numbers say nothing: keep what has the path of what may stay, and nothing else."""
+        keep = {(t.path, t.permission) for t in (*order.wanted, *order.standing)}
         account.given = {key for key in account.given if self._words(key) in keep}
         if self.generates_login:
             account.standing = {key for key in account.standing if self._words(key) in keep}

@@ -295,6 +295,63 @@ def test_unknown_names_are_refused_and_harmless(system: Harness, login: Login, c
     assert presences(report) == {target: ABSENT, unknown: ABSENT}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"source_id": "nonsense"}, {"permission": "fly"}, {"type": "carpet"}],
+    ids="-".join,
+)
+@pytest.mark.parametrize("trace", ["traced", "not traced"])
+def test_what_the_system_never_heard_of_is_not_called_gone(
+    system: Harness, login: Login, change: dict[str, str], trace: str
+):
+    """It was “gone, as the system confirmed”, and its login went on reading."""
+    target, keep = system.make(), system.make()
+    given = system.connector.apply(order(login, target, keep))
+    later = replace(known(login, given), trace=given.trace or "" if trace == "traced" else "")
+    changed = replace(target, **change)
+
+    report = system.connector.apply(order(later, keep, end=[changed]))
+
+    assert presences(report) == {keep: HELD, changed: ABSENT}
+    assert not system.can(login, target)
+    assert system.can(login, keep)
+
+
+@pytest.mark.parametrize("to", ["another thing", "what is gone"])
+def test_what_was_given_ends_by_its_trace_under_another_number(
+    system: Harness, login: Login, to: str
+):
+    """Its number was changed to another that is well-formed: under that, nothing was held."""
+    target, keep, other = system.make(), system.make(), system.make()
+    given = system.connector.apply(order(login, target, keep))
+    later = replace(known(login, given), trace=given.trace or "")
+    if to == "what is gone":
+        system.drop(other)
+    changed = replace(target, source_id=other.source_id)
+
+    report = system.connector.apply(order(later, keep, end=[changed]))
+
+    assert presences(report) == {keep: HELD, changed: ABSENT}
+    assert not system.can(login, target)
+    assert system.can(login, keep)
+    after = replace(later, trace=report.trace or "")
+    assert presences(system.connector.apply(order(after, end=[keep]))) == {keep: ABSENT}
+    assert system.left(login) == []
+
+
+def test_what_is_gone_takes_nothing_else_along(system: Harness, login: Login):
+    gone, theirs = system.make(), system.make()
+    given = system.connector.apply(order(login, gone))
+    later = replace(known(login, given), trace=given.trace or "")
+    system.stand(login, theirs)
+    system.drop(gone)
+
+    report = system.connector.apply(order(later, end=[gone]))
+
+    assert presences(report) == {gone: ABSENT}
+    assert system.can(login, theirs)
+
+
 def test_login_dropped_by_hand_is_missing_without_a_password(system: Harness, login: Login):
     target = system.make()
     system.connector.apply(order(login, target))

@@ -172,6 +172,37 @@ def test_look_at_another_server_forgets_nothing(harness: Harness):
     assert report.trace is None
 
 
+def test_membership_ends_by_its_trace_under_another_number(harness: Harness):
+    """Its number was changed to another role's: of that the login was no member, and it ended."""
+    role, other, keep, login = harness.role(), harness.role(), harness.make(), new_login()
+    later = harness.have(login, role, keep)
+    changed = replace(role, source_id=other.source_id)
+
+    report = harness.apply(order(later, keep, end=[changed]))
+
+    assert presences(report) == {keep: HELD, changed: ABSENT}
+    member = "select pg_has_role(%s, %s, 'MEMBER')"
+    assert harness.one(member, login.name, role.path) == (False,)
+    assert any(role.source_id in note for note in report.notes)
+
+
+def test_end_is_in_doubt_while_what_was_given_cannot_be_taken(harness: Harness):
+    target, other, login = harness.make(), harness.make(), new_login()
+    later = harness.have(login, target)
+    changed = replace(target, source_id=other.source_id)
+    name = harness.tables[target]
+    guard = harness.guard(f"current_query() ~ '^revoke' and current_query() ~ '{name}'", "P0001")
+    try:
+        report = harness.apply(order(later, end=[changed]))
+    finally:
+        harness.run(f"drop event trigger {guard}")
+
+    assert presences(report) == {changed: UNKNOWN}
+    again = harness.apply(order(replace(later, trace=report.trace or ""), end=[changed]))
+    assert presences(again) == {changed: ABSENT}
+    assert not harness.can(login, target)
+
+
 # --- What was there before ------------------------------------------------------------------------
 
 

@@ -884,6 +884,36 @@ def test_an_end_that_no_life_has_is_not_believed(house, ends):
     assert not [h for h in house.held() if "lk_alice" in h and "shop.orders" in h]
 
 
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update entitlement set permission = 'zz'",
+        "update resource set source_id = source_id || '9'",
+        "update resource set path = path || '9'",
+    ],
+    ids=["permission", "number", "path"],
+)
+def test_words_of_a_system_that_were_changed_keep_no_access(house, change, ends):
+    """Under the new word the system knew nothing: “gone, as it confirmed”, and it was not."""
+    stored, request = house.stored, house.running[0]
+    entitlement = request.grants[0].entitlement
+    thing = f"(select resource_id from entitlement where id = {entitlement})"  # noqa: S608
+    which = str(entitlement) if "entitlement" in change.split(" set ")[0] else thing
+    with house.owner.write() as tx:
+        tx.execute(text(f"{change} where id = {which}"))
+        touch(tx, change.split()[1])
+
+    if ends == "by a word":
+        for each in house.running:
+            assert isinstance(stored.do(each, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert all(stored.again(each).state.final for each in house.running)
+
+
 LARGEST = 2**31 - 1
 NO_COUNTS = [
     ("account", "acted", 999),

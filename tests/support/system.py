@@ -1,5 +1,6 @@
 """A real system in memory, which fails as it is told to."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -55,7 +56,11 @@ class System:
         mine = self.held.setdefault(name, set())
         given = {t for t in order.wanted if t.path not in self.lasting}
         mine |= {t for t in given if self.leaves_some or t.permission not in self.refused}
-        mine -= set(order.unwanted) - self.by_hand
+        ends = {_key(t) for t in order.unwanted}
+        mine -= {t for t in mine - self.by_hand if _key(t) in ends}
+        told = {_key(t) for t in (*(h.target for h in order.holdings), *order.standing)}
+        untold = {(one, other) for one, other in json.loads(order.login.trace or "[]")} - told
+        mine -= {t for t in mine - self.by_hand if _key(t) in untold}
         if lost := any(h.target.server == LOST for h in order.holdings):
             mine &= {*order.wanted, *self.by_hand}  # by the login's name
         self.remaining = order.remaining
@@ -71,7 +76,8 @@ class System:
             if target in order.wanted and target.path in self.lasting:
                 why = self.lasting[target.path]
                 outcomes[target] = Outcome(Presence.UNKNOWN, why, lasting=True)
-        return Report(outcomes, deadline_refused=self.end_refused, alone=self.alone)
+        trace = json.dumps(sorted({_key(t) for t in mine})) if mine else ""
+        return Report(outcomes, deadline_refused=self.end_refused, alone=self.alone, trace=trace)
 
     def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
         self._called("unexplained")
@@ -85,3 +91,7 @@ class System:
         self.calls.append(what)
         if self.faults:
             raise self.faults.pop(0)
+
+
+def _key(target: Target) -> tuple[str, str]:
+    return target.source_id, target.permission

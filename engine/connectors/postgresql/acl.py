@@ -41,6 +41,7 @@ class ObjectKind(StrEnum):
     TABLE = "table"  # views and the like too
     SEQUENCE = "sequence"
     ROUTINE = "routine"
+    ROLE = "role"  # in no list of a database: who is its member
     NEW_TABLES = "new tables"  # default privileges: what one owner will make in one schema
     NEW_SEQUENCES = "new sequences"
 

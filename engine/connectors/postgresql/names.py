@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 __all__ = [
     "HEIRS",
+    "PERMISSIONS",
     "Place",
     "heir",
     "names_in",
@@ -12,6 +13,7 @@ __all__ = [
     "permission_risk",
     "place_of",
     "resource_risk",
+    "type_of",
 ]
 
 _PLAIN = re.compile(r'[^\s/"]([^/"\x00-\x1f]*[^\s/"])?')
@@ -85,6 +87,12 @@ class Place(NamedTuple):
         return ("schema", self.schema) if self.schema else ("database", self.database)
 
 
+def type_of(source_id: str) -> str:
+    """Return the type of what a source id is the number of; empty: it is none of ours."""
+    types = (*_TYPES.values(), "role")
+    return next((type_ for type_ in types if place_of(type_, source_id)), "")
+
+
 def place_of(type_: str, source_id: str) -> Place | None:
     """Read a source id; None if it is none of ours, or of another type."""
     if type_ == "role":
@@ -107,6 +115,7 @@ _BASE = {
     ("function", "execute"): 5,
     ("role", "member"): 7,
 }
+PERMISSIONS = frozenset(_BASE)  # all that can be had: of each type, which
 _RESOURCE = 4
 _WORDS = {
     3: """bank card cards cc credential credentials cvv iban key keys passport password passwords

@@ -13,7 +13,7 @@ from psycopg import errors, sql
 
 from engine.connectors.elapsed import boottime
 from engine.connectors.postgresql.acl import Database, Owner, may_set
-from engine.connectors.postgresql.names import path_of, place_of
+from engine.connectors.postgresql.names import PERMISSIONS, path_of, place_of
 from engine.connectors.postgresql.sessions import (
     RACES,
     Address,
@@ -389,11 +389,15 @@ def databases(main: Connection, *, templates: bool = False) -> list[Database]:
 
 
 def by_database(targets: Iterable[Target]) -> dict[int, list[Target]]:
-    """Sort by the database's id: `IN_NONE` for roles, `NOWHERE` for what says nothing of it."""
+    """Sort by the database's id: `IN_NONE` for roles, `NOWHERE` for what says nothing of it.
+
+    A permission that nobody can have says as little as a number that is none.
+    """
     found = defaultdict[int, list[Target]](list)
     for target in targets:
         place = place_of(target.type, target.source_id)
-        found[place.database if place else NOWHERE].append(target)
+        known = place and (target.type, target.permission) in PERMISSIONS
+        found[place.database if place and known else NOWHERE].append(target)
     return found
 
 

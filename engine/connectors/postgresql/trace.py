@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from engine.connectors.postgresql.acl import AclEntry, Needs, ObjectKind
+from engine.connectors.postgresql.names import type_of
+from engine.port import Target
 
-__all__ = ["Trace", "as_needs", "packed", "unpacked"]
+__all__ = ["Trace", "as_needs", "packed", "unpacked", "untold"]
 
 Trace = dict[tuple[str, str], frozenset[AclEntry]]  # by source id and permission
 
@@ -46,6 +48,19 @@ def _read(targets: Iterable[tuple[str, str, Iterable[tuple[str, str, int, list[i
         )
         for source_id, permission, entries in targets
     }
+
+
+def untold(server: str, trace: Trace, told: Iterable[Target]) -> list[Target]:
+    """Return what was given and none of the targets that were told explains any more.
+
+    Its path is its number: nobody says what it was called.
+    """
+    known = {(target.source_id, target.permission) for target in told}
+    return [
+        Target(type_, source_id, source_id, permission, server)
+        for source_id, permission in sorted(trace.keys() - known)
+        if (type_ := type_of(source_id))
+    ]
 
 
 def as_needs(given: AbstractSet[AclEntry]) -> Needs:

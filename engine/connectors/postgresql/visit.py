@@ -44,6 +44,8 @@ class Visit:
 
     def find_gone(self) -> None:
         self.work.settle(self.unwanted, ABSENT)
+        for target in self.unwanted:
+            self.work.trace.pop((target.source_id, target.permission), None)
         for target in self.wanted:
             self.work.outcomes[target] = gone(target)
 

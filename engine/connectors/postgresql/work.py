@@ -32,7 +32,7 @@ from engine.connectors.postgresql.server import (
 )
 from engine.connectors.postgresql.sessions import RACES, Connection, said
 from engine.connectors.postgresql.task import Task
-from engine.connectors.postgresql.trace import Trace, packed
+from engine.connectors.postgresql.trace import Trace, as_needs, packed, untold
 from engine.connectors.postgresql.visit import Visit
 from engine.port import Order, Outcome, Presence, Report, Secret, Target
 
@@ -115,10 +115,15 @@ def _look_into(
 
 
 class Application(Task):
-    """One `apply`."""
+    """One `apply`.
+
+    `untold` is what was given by the trace, and no holding explains any more: it goes, too.
+    """
 
     def __init__(self, server: Server, main: Connection, order: Order) -> None:
         super().__init__(server, main, order)
+        told = [*(h.target for h in order.holdings), *order.standing]
+        self.untold = untold(main.server, self.trace, told)
         self.who = sql.Identifier(order.login.name)
         self.deadline_refused = ""
         self.proof: Secret | None = None
@@ -133,6 +138,7 @@ class Application(Task):
         if self.elsewhere:
             return self._run_elsewhere(role)
         if role is None and not (order.wanted and order.login.password):
+            self.trace.clear()
             self.settle((h.target for h in order.holdings), ABSENT)
             return self._report(login_missing=bool(order.wanted))
         if role is not None and not role.ours:
@@ -147,6 +153,7 @@ class Application(Task):
         self.settle(set(order.wanted).difference(wanted), Outcome(Presence.REFUSED, refusal))
         role = server.find(self.main, order.login)
         if role is None:
+            self.trace.clear()
             self.settle(order.unwanted, ABSENT)
             return self._report()
 
@@ -158,9 +165,19 @@ class Application(Task):
             trouble = trouble or self._close(role)
             if not was_there:
                 self._unmake(trouble)
-        self._doubt(order.unwanted, Presence.ABSENT, trouble)
+        self._doubt(order.unwanted, Presence.ABSENT, trouble or self._left_of_untold())
         self._doubt(wanted, Presence.HELD, refusal)
         return self._report()
+
+    @property
+    def _unwanted(self) -> list[Target]:
+        return [*self.order.unwanted, *self.untold]
+
+    def _left_of_untold(self) -> str:
+        """Say why something that no holding explains may still be there; empty: it is gone."""
+        left = [o for t in self.untold if (o := self.outcomes[t]).presence is not Presence.ABSENT]
+        self.notes += [outcome.reason for outcome in left]
+        return left[0].reason if left else ""
 
     def _doubt(self, targets: Iterable[Target], presence: Presence, reason: str) -> None:
         """Privileges are as they should be, but that is not all of it."""
@@ -193,7 +210,7 @@ class Application(Task):
         """Only look: what this role has, Latchkey may have given it before its comment changed."""
         reason = stranger(self.order.login)
         self.settle(self.order.wanted, Outcome(Presence.REFUSED, reason))
-        for oid, here in by_database(self.order.unwanted).items():
+        for oid, here in by_database(self._unwanted).items():
             database = next((d for d in databases(self.main, templates=True) if d.oid == oid), None)
             if oid == IN_NONE:
                 self.outcomes |= roles.held(self.main, role, here)
@@ -206,6 +223,7 @@ class Application(Task):
                 with self.server.beside(self.main, database.name) as connection:
                     visit.only_look(connection, database, unknown(reason))
         self._doubt(self.order.unwanted, Presence.HELD, reason)
+        self._doubt(self.order.unwanted, Presence.ABSENT, self._left_of_untold())
         return self._report()
 
     # --- The login --------------------------------------------------------------------------------
@@ -321,9 +339,11 @@ class Application(Task):
     # --- The databases ----------------------------------------------------------------------------
 
     def _visit(self, role: Role, wanted: Sequence[Target]) -> None:
-        """Bring the role's privileges in line, in each database that the order names."""
+        """Bring the role's privileges in line, in each database that the order or trace names."""
+        for target in self.untold:
+            self._note_untold(target)
         known = {database.oid: database for database in databases(self.main, templates=True)}
-        for oid, here in by_database([*wanted, *self.order.unwanted]).items():
+        for oid, here in by_database([*wanted, *self._unwanted]).items():
             visit = Visit(
                 work=self,
                 role=role,
@@ -350,6 +370,10 @@ class Application(Task):
                     else:
                         visit.find_gone()
 
+    def _note_untold(self, target: Target) -> None:
+        if as_needs(self.trace[target.source_id, target.permission]).core:
+            self.notes.append(f"{target} was given, and is taken away: no access explains it.")
+
     def _bring_roles(
         self, role: Role, wanted: Sequence[Target], unwanted: Sequence[Target]
     ) -> None:
@@ -363,6 +387,15 @@ class Application(Task):
             self._doubt_roles(unwanted)
         if wanted:
             self.outcomes |= self.insist(self.main, lambda: bring(wanted, ()), firmly=False)
+        for target in (*wanted, *unwanted):
+            self._remember_role(target)
+
+    def _remember_role(self, target: Target) -> None:
+        place, presence = place_of(target.type, target.source_id), self.outcomes[target].presence
+        if place and presence in {Presence.HELD, Presence.ABSENT}:
+            given = acl.AclEntry(acl.ObjectKind.ROLE, place.role, "MEMBER")
+            key = target.source_id, target.permission
+            self.trace[key] = frozenset({given} if presence is Presence.HELD else ())
 
     def _doubt_roles(self, unwanted: Iterable[Target]) -> None:
         for target in unwanted:
@@ -381,6 +414,8 @@ class Application(Task):
             left = left or self.server.end_sessions(self.main, role)
             self.settle(unwanted, unknown(left) if left else ABSENT)
             self._leave_roles(role)
+            named = ", ".join(map(str, unwanted))
+            self.notes.append(f"{named} leads nowhere: all that nothing else explains had to go.")
 
     # --- On a server that is not the one --------------------------------------------------------
 
