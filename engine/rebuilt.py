@@ -34,10 +34,13 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def can_be(request: AccessRequest) -> bool:
-    """Tell whether a body says of its end what some life could have made of it.
+    """Tell whether a body says of its end and its grants what some life could have made of them.
 
-    What a hand has put years ahead, or taken out, would be held for as long.
+    What a hand has put years ahead, or taken out, would be held for as long; what was there before
+    Latchkey was never begun, and stays.
     """
+    if any(grant.standing and (grant.begun or grant.ever_begun) for grant in request.grants):
+        return False
     if request.state is State.ACTIVE and (request.ends_at is None) is not (
         request.duration is None
     ):

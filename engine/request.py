@@ -24,6 +24,7 @@ GONE = "It is gone."  # the thing is, while access to it ran
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 _STRIDE = 0x9E3B5  # odd, so that every id has its own code, and neighbours look unlike
 LARGEST_ID = 2**31 - 1  # what a database's integer holds
+BEFORE_ALL = -LARGEST_ID - 1  # where whoever looks at all requests in order begins
 
 
 def code_of(request: RequestId) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, literal, select, union_all, update
+from sqlalchemy import Integer, bindparam, cast, null, select, union_all, update
 from sqlmodel import col
 
 from engine import alarms
 from engine.commands import Tick
 from engine.flow import MAX_DURATION
-from engine.request import RequestId
+from engine.request import BEFORE_ALL, RequestId
 from engine.retry import ALARM_AFTER, is_asleep, pause
 from storage import apply, facts, touched
 from storage.company import Company, knowing
@@ -36,9 +36,9 @@ _IMPOSSIBLE = (
     .limit(bindparam("limit"))
     .subquery()
 )
-# In one question: it is asked every second, and a change is seldom.
+# In one question: it is asked every second, and a change is seldom. No request has no id.
 _CHANGED = select(
-    literal(0).label("id"), bindparam("now", type_=UtcDateTime).label("wake_at")
+    cast(null(), Integer).label("id"), bindparam("now", type_=UtcDateTime).label("wake_at")
 ).where(select(col(ChangeRow.id)).where(touched.IS_DUE).exists())
 _ALL = union_all(select(_COME), select(_IMPOSSIBLE), _CHANGED).subquery()
 DUE = select(_ALL.c.id).order_by(_ALL.c.wake_at).limit(bindparam("limit"))
@@ -64,13 +64,13 @@ def look(database: Database, now: datetime, limit: int) -> tuple[list[RequestId]
     with database.read() as session:
         given = {**touched.moments(now), "never": now + NEVER, "limit": limit}
         rows = session.ask(DUE, given)
-    ids = [RequestId(id_) for (id_,) in rows if id_]
+    ids = [RequestId(id_) for (id_,) in rows if id_ is not None]
     return ids, len(ids) < len(rows)
 
 
 def asleep(session: Read, company: Company, now: datetime) -> list[RequestId]:
     """Return live requests that would be looked at too late, or never, by their `wake_at`."""
-    found, after = list[RequestId](), 0
+    found, after = list[RequestId](), BEFORE_ALL
     while rows := session.ask(_LIVE, {"after": after}):
         after = rows[-1][1]
         planned = {id_: wake for wake, id_, *_ in rows}

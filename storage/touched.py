@@ -29,7 +29,7 @@ from sqlmodel import col
 from engine import alarms
 from engine.directory import PersonId
 from engine.flow import FlowId
-from engine.request import WAITING, AccountId, GrantState, RequestId
+from engine.request import BEFORE_ALL, WAITING, AccountId, GrantState, RequestId
 from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
 from engine.touch import Key, asks_managers, depends_on
 from storage import apply, batch
@@ -160,7 +160,13 @@ def note(tx: Write, touched: Touched, *, held: bool = False) -> None:
     """Store what this transaction's change touches. `held`: until `release`."""
     ((until,),) = tx.ask(_NEWEST) if touched else ((None,),)
     if until is not None:  # who asks later knows it already
-        row = {"what": touched.dumped(), "after": 0, "until": until, "locked": [], "held": held}
+        row = {
+            "what": touched.dumped(),
+            "after": BEFORE_ALL,
+            "until": until,
+            "locked": [],
+            "held": held,
+        }
         batch.add(tx, ChangeRow, [row | {"attempts": 0, "due_at": None}])
         tx.wake("clock")
 

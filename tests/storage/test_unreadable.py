@@ -914,6 +914,66 @@ def test_words_of_a_system_that_were_changed_keep_no_access(house, change, ends)
     assert all(stored.again(each).state.final for each in house.running)
 
 
+def renumber(house, old, new):
+    """Give a request another id, as a restore that counts anew would."""
+    tables = SQLModel.metadata.sorted_tables
+    links_to = [
+        (table.name, column.name)
+        for table in tables
+        for column in table.columns
+        if any(key.target_fullname == "request.id" for key in column.foreign_keys)
+    ]
+    others = ", ".join(c.name for c in RequestRow.__table__.columns if c.name != "id")
+    with house.owner.write() as tx:
+        copy = f"insert into request (id, {others}) select {new}, {others} from request"  # noqa: S608
+        tx.execute(text(f"{copy} where id = {old}"))
+        for table, column in links_to:
+            change = f"update {table} set {column} = {new} where {column} = {old}"  # noqa: S608
+            tx.execute(text(change))
+        tx.execute(text(f"delete from request where id = {old}"))  # noqa: S608
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by the sweep", "by a change"])
+@pytest.mark.parametrize("number", [0, -3])
+def test_a_request_with_a_number_that_counts_nothing_ends(house, number, ends):
+    """By its number the clock took it for no request at all: it never ended, and nobody knew."""
+    stored, request = house.stored, house.running[0]
+    renumber(house, request.id, number)
+    if ends != "by itself":
+        with house.owner.write() as tx:
+            tx.execute(text("update request set wake_at = null"))
+
+    stored.pass_(2 * HOUR)
+    if ends == "by the sweep":
+        with stored.database.read() as session:
+            asleep = clock.asleep(session, stored.companies.current(session), stored.now)
+        stored.write(lambda tx, _: clock.rouse(tx, asleep, stored.now))
+    if ends == "by a change":
+        with stored.database.write() as tx:
+            touched.note(tx, Touched(everything=True))
+    house.live()
+
+    assert house.held() == []
+    assert not house.listed().keys() - {house.waiting.id}
+
+
+def test_what_latchkey_gave_was_not_there_before(house):
+    """A body that said both was believed: “it was there before, and stays”."""
+    stored, request = house.stored, house.running[0]
+    body = house.body(request)
+    body["grants"][0] |= {"standing": True, "begun": True, "ever_begun": True}
+    with house.owner.write() as tx:
+        tx.get_one(RequestRow, request.id).body = body
+
+    house.look_round()
+    assert not house.listed()[request.id].readable
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert stored.again(request).state is State.EXPIRED
+    assert house.held() == []
+
+
 LARGEST = 2**31 - 1
 NO_COUNTS = [
     ("account", "acted", 999),
