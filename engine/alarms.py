@@ -327,9 +327,9 @@ def lost_thing(entitlement: EntitlementId) -> str:
 
 def lost_link(table: str, row: int, column: str) -> str:
     return (
-        f"What stands in {column} of row {row} of the table {table} leads nowhere. It is set from "
-        "the requests that use it; where none does, or it is still named at the next start, access "
-        f"may stay there: correct {column} in the database."
+        f"What stands in {column} of row {row} of the table {table} leads nowhere, or elsewhere "
+        "than its requests do. It is set from the requests that use it; where none does, or it is "
+        f"still named at the next start, access may stay there: correct {column} in the database."
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from engine.inventory import Entitlement, EntitlementId
+from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.port import Target
 from engine.request import AccessRequest, AccountId, Grant, GrantState
 
@@ -76,10 +76,20 @@ class Wishes:
         """What was there before Latchkey."""
         return sorted({grant.entitlement for _, grant in self.grants if grant.standing})
 
-    def target(self, entitlement: EntitlementId) -> Target:
-        """Return an entitlement as its system knows it, or what stands for one that is lost."""
+    def astray(self, system: IntegrationId) -> bool:
+        """Tell whether something that is begun is said to be of another system than this."""
+        begun = (grant.entitlement for _, grant in self.grants if grant.begun)
+        found = (self.inventory.get(entitlement) for entitlement in begun)
+        return any(one is not None and one.integration.id != system for one in found)
+
+    def target(self, entitlement: EntitlementId, system: IntegrationId) -> Target:
+        """Return an entitlement as its system knows it, or what stands for one that is lost.
+
+        What is said to be of another `system` is lost.
+        """
         found = self.inventory.get(entitlement)
-        return target_of(found) if found else lost(entitlement)
+        here = found is not None and found.integration.id == system
+        return target_of(found) if found and here else lost(entitlement)
 
 
 def lost(entitlement: EntitlementId) -> Target:

@@ -69,10 +69,12 @@ def mended(
     requests: Sequence[AccessRequest],
     systems: Collection[IntegrationId],
     new_ids: Collection[PersonId],
+    sealed: Collection[IntegrationId] = (),
 ) -> AccountLinks:
     """Return what an account should say, as far as the requests that use it tell.
 
-    `systems` are those of what they ask for. Of `new_ids`, people who had another id before, the
+    `systems` are those of what they ask for, `sealed` those for which its password was sealed: that
+    decides, as no hand can write it. Of `new_ids`, people who had another id before, the
     login may have its name by that: then nothing tells it.
     """
     if not requests:
@@ -82,7 +84,7 @@ def mended(
     right = {login_name(person), login_name(requests[0].grantee)}
     if known.login not in right and person not in new_ids:
         links = replace(links, login=login_name(person))
-    if len(systems) == 1:
-        (system,) = systems
+    if len(told := sealed or systems) == 1:
+        (system,) = told
         links = replace(links, integration=system)
     return links

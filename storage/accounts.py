@@ -326,6 +326,23 @@ def open_proof(row: AccountRow, keys: KeyRing) -> Secret | None:
     return keys.open(row.proof, _about_proof(row)) if row.proof else None
 
 
+def sealed_for(
+    row: AccountRow, keys: KeyRing | None, systems: Iterable[IntegrationId]
+) -> list[IntegrationId]:
+    """Return for which of the systems what is kept of the account was sealed; none: nobody knows.
+
+    What is sealed names its system, whatever stands beside it.
+    """
+    if keys is None:
+        return []
+
+    def opens(system: IntegrationId) -> bool:
+        kept = ((row.secret, _about(row, system)), (row.proof, _about_proof(row, system)))
+        return any(sealed and keys.open(sealed, about) for sealed, about in kept)
+
+    return [system for system in systems if opens(system)]
+
+
 def opened(session: Read, keys: KeyRing) -> bool | None:
     """Tell whether these keys open one of the passwords that are kept; None: none is kept."""
     kept = [
@@ -521,15 +538,15 @@ def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
     return secret
 
 
-def _about(row: AccountRow) -> str:
-    return _identity(row, "secret")
+def _about(row: AccountRow, system: str = "") -> str:
+    return _identity(row, "secret", system)
 
 
-def _about_proof(row: AccountRow) -> str:
-    return _identity(row, "proof")
+def _about_proof(row: AccountRow, system: str = "") -> str:
+    return _identity(row, "proof", system)
 
 
-def _identity(row: AccountRow, what: str) -> str:
+def _identity(row: AccountRow, what: str, system: str) -> str:
     # JSON keeps the parts apart, whatever stands in them.
-    parts = row.integration_id, row.person_id
+    parts = system or row.integration_id, row.person_id
     return json.dumps(["account", row.id, *map(as_text, parts), what])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, or_, select, update
 from sqlmodel import col
 
 from engine import alarms
@@ -18,7 +18,7 @@ from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
 from engine.links import AccountLinks, StoredGrant, by_account, contradicted, is_odd_login, mended
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
-from storage import apply, batch, facts
+from storage import accounts, apply, batch, facts
 from storage.bounds import parts
 from storage.database import Database, Read, Write
 from storage.tables import (
@@ -39,6 +39,20 @@ _LOST_ACCOUNTS = select(
     _NO_SYSTEM,
     func.typeof(col(AccountRow.person_id)) != "text",
 ).where(or_(_NO_SYSTEM, func.typeof(col(AccountRow.person_id)) != "text"))
+_ELSEWHERE = (
+    select(col(GrantRow.account_id))
+    .join(AccountRow, col(AccountRow.id) == col(GrantRow.account_id))
+    .join(EntitlementRow, col(EntitlementRow.id) == col(GrantRow.entitlement_id))
+    .join(ResourceRow, col(ResourceRow.id) == col(EntitlementRow.resource_id))
+    .join(IntegrationRow, col(IntegrationRow.id) == col(AccountRow.integration_id))
+    .where(col(GrantRow.open), col(ResourceRow.integration_id) != col(AccountRow.integration_id))
+    .distinct()
+)
+_SAME_PERSON = select(col(AccountRow.id)).where(
+    col(AccountRow.integration_id) == bindparam("system"),
+    col(AccountRow.person_id) == bindparam("person"),
+    col(AccountRow.id) != bindparam("id"),
+)
 _LOGINS = select(col(AccountRow.id), col(AccountRow.login), col(AccountRow.person_id))
 _ALL_NEW_IDS = select(col(PersonRow.successor)).where(col(PersonRow.successor).is_not(None))
 _NEW_IDS = select(col(PersonRow.successor)).where(among(col(PersonRow.successor), "people"))
@@ -84,6 +98,8 @@ def find(session: Read) -> list[LostLink]:
         for row, login, person in session.ask(_LOGINS)
         if is_odd_login(as_text(login), PersonId(as_text(person)), new_ids)
     ]
+    elsewhere = session.ask(_ELSEWHERE)
+    found += [LostLink("account", row, "integration_id") for (row,) in elsewhere]
     if session.dialect == "sqlite":
         found += _lost("account", ("integration_id", "person_id"), session.ask(_LOST_ACCOUNTS))
         leads = ("request_id", "account_id", "entitlement_id")
@@ -114,9 +130,9 @@ def mend(database: Database, now: datetime) -> None:
         with database.write() as tx:
             _mend_grants(tx, requests, now)
     lost_accounts = sorted({lost.row for lost in found if lost.table == "account"})
-    for accounts in parts(lost_accounts, lambda _: 2):
+    for some in parts(lost_accounts, lambda _: 2):
         with database.write() as tx:
-            _mend_accounts(tx, accounts, live, now)
+            _mend_accounts(tx, some, live, now)
     for grants in parts([lost.row for lost in found if lost.column == "request_id"]):
         with database.write() as tx:
             # What is nobody's kept its account from being worked on: it seemed to join just now.
@@ -141,12 +157,12 @@ def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> Non
     ids = [request.id for request in seen]
     missed = _contradicted(tx, [r for r in facts.together(tx, ids) if r.readable and r.id in ids])
     grants = [grant for _, grant in missed]
-    accounts = {id_ for (id_,) in tx.ask(_ACCOUNTS, {"ids": [g.account for g in grants]})}
+    there = {id_ for (id_,) in tx.ask(_ACCOUNTS, {"ids": [g.account for g in grants]})}
     things = {id_ for (id_,) in tx.ask(_THINGS, {"ids": [g.entitlement for g in grants]})}
     rows = [
         (grant.account, apply.grant_columns(of, grant))
         for of, grant in missed
-        if grant.account in accounts and grant.entitlement in things
+        if grant.account in there and grant.entitlement in things
     ]
     if not rows:
         return
@@ -172,7 +188,11 @@ def _mend_accounts(
         systems = {IntegrationId(of) for _, of in tx.ask(_SYSTEM_OF, {"ids": things})}
         people = [known.person or "", *(request.grantee for request in requests)]
         new_ids = {PersonId(person or "") for (person,) in tx.ask(_NEW_IDS, {"people": people})}
-        links = mended(known, requests, systems, new_ids)
+        sealed = accounts.sealed_for(row, tx.keys, {known.integration, *systems})
+        links = mended(known, requests, systems, new_ids, sealed)
+        named = {"system": links.integration, "person": links.person, "id": id_}
+        if tx.ask(_SAME_PERSON, named):
+            continue  # they have another login there by now: it is worked on no more, and told
         values = {
             "person_id": links.person,
             "integration_id": links.integration,

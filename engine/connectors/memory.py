@@ -319,8 +319,7 @@ class Memory:
     def _untold(order: Order) -> set[_Key]:
         """Return what was given and nothing that the order names explains any more."""
         told = {_key(target) for target in (*(h.target for h in order.holdings), *order.standing)}
-        trace = json.loads(order.login.trace) if order.login.trace else []
-        return {(source_id, permission) for source_id, permission in trace} - told
+        return _traced(order.login.trace) - told
 
     def _strange(self, target: Target) -> bool:
         """Tell whether another server gave the number of this target."""
@@ -375,6 +374,14 @@ class Memory:
         for session in account.sessions:
             session.alive = False
         account.sessions.clear()
+
+
+def _traced(trace: str) -> set[_Key]:
+    """Read what was given; of what makes no sense, nothing."""
+    try:
+        return {(str(source_id), str(permission)) for source_id, permission in json.loads(trace)}
+    except (ValueError, TypeError):
+        return set()
 
 
 def _proof(password: str) -> str:

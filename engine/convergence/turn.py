@@ -63,6 +63,10 @@ def begin(account: Account, event: Begin, wishes: Wishes, now: datetime) -> Step
     if not account.readable:  # no system would know it: the login would seem to be gone
         why = "the login that is stored cannot be read: correct it in the database"
         return failed(account, why, now)
+    if wishes.astray(account.integration) and not account.vouched:
+        # The system that is stored may know nobody of that name: all would seem to be gone.
+        why = "the requests name another system than the one that is stored of the login"
+        return failed(account, why, now)
     if event.by.begins is not Begins.YES:
         return Step(account=account, then=Call(event.by))
     _, new = unlooked(account.id, wishes.requests)
@@ -159,7 +163,7 @@ def stands(wishes: Wishes, found: Mapping[EntitlementId, bool]) -> Iterator[Told
 
 def _look(account: Account, wishes: Wishes, new: Iterable[EntitlementId]) -> Work:
     ours = wishes.sum
-    targets = {e: wishes.target(e) for e in sorted(new)}
+    targets = {e: wishes.target(e, account.integration) for e in sorted(new)}
     return Work(
         account.id,
         account.integration,
@@ -170,16 +174,20 @@ def _look(account: Account, wishes: Wishes, new: Iterable[EntitlementId]) -> Wor
         targets=targets,
         items=(),
         sealed=account.password.sealed,
-        given=tuple(wishes.target(e) for e in sorted(ours.wanted | ours.unwanted)),
+        given=tuple(
+            wishes.target(e, account.integration) for e in sorted(ours.wanted | ours.unwanted)
+        ),
     )
 
 
 def _order(account: Account, wishes: Wishes, wish: Wish, now: datetime) -> Work:
-    targets = {e: wishes.target(e) for e in sorted(wish.wanted | wish.unwanted)}
+    targets = {
+        e: wishes.target(e, account.integration) for e in sorted(wish.wanted | wish.unwanted)
+    }
     login = _login(account)
     remaining = max(wish.until - now, timedelta()) if wish.until else None
     holdings = [Holding(target, e in wish.wanted) for e, target in targets.items()]
-    standing = tuple(wishes.target(e) for e in wishes.standing)
+    standing = tuple(wishes.target(e, account.integration) for e in wishes.standing)
     return Work(
         account.id,
         account.integration,

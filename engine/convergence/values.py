@@ -128,6 +128,11 @@ class Account:
         return Phase.REST_IN_DOUBT if self.unknown_until else Phase.REST
 
     @property
+    def vouched(self) -> bool:
+        """Whether what is sealed of it says that it is this person's, in this system."""
+        return self.proof is not None or self.password.secret is not None
+
+    @property
     def generates_login(self) -> bool:
         return self.kind is not None and self.kind.generates_login
 

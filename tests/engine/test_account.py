@@ -45,7 +45,7 @@ from engine.commands import Extend, Observe, Return
 from engine.convergence import passwords
 from engine.convergence.passwords import Fate
 from engine.directory import PersonId, SlackAccount
-from engine.holdings import Wishes, wants
+from engine.holdings import Wishes, target_of, wants
 from engine.port import Login, Order, Outcome, Presence, Report, Secret, Unavailable
 from engine.request import GrantState, State
 from tests.support.builders import ANN, BOB, HOUR, MINUTE, NOW, SECOND, life, person
@@ -63,7 +63,7 @@ from tests.support.one_account import (
 from tests.support.system import DEADLINE
 
 ME_AT_WORK, OTHER_AT_WORK = Worker(ME), Worker(OTHER)
-T1, T2 = (Wishes(MINE, (), INVENTORY).target(e) for e in (1, 2))
+T1, T2 = (target_of(INVENTORY[e]) for e in (1, 2))
 DOWN = Unavailable("connection refused")
 CURE = "Latchkey may not give it. Cure: GRANT owner TO latchkey;"
 LASTING = Unavailable(CURE, lasting=True)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from engine import reconcile
-from engine.holdings import Wishes
+from engine.holdings import Wishes, target_of
 from engine.port import Outcome, Presence
 from engine.reconcile import Sight
 from engine.request import RequestId, State
@@ -14,7 +14,7 @@ from tests.support.builders import HOUR, MINUTE, NOW, life
 from tests.support.one_account import INVENTORY, MINE, account
 
 HELD, ABSENT = Outcome(Presence.HELD), Outcome(Presence.ABSENT)
-T1, T2 = (Wishes(MINE, (), INVENTORY).target(e) for e in (1, 2))
+T1, T2 = (target_of(INVENTORY[e]) for e in (1, 2))
 
 
 def request(state: State, *entitlements: int, number: int = 1):

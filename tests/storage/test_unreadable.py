@@ -974,6 +974,50 @@ def test_what_latchkey_gave_was_not_there_before(house):
     assert house.held() == []
 
 
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+@pytest.mark.parametrize("swept", [True, False], ids=["swept", "not swept"])
+def test_a_login_of_another_system_is_never_called_gone(house, ends, swept):
+    """The other system knew nobody of that name: “gone, as it confirmed”, and it was not."""
+    stored, request = house.stored, house.running[3]
+    account = request.grants[0].account
+    with house.owner.write() as tx:
+        change = update(AccountRow).where(AccountRow.id == account)
+        tx.execute(change.values(integration_id=WIKI))
+
+    if swept:
+        links.mend(stored.database, stored.now)
+    if ends == "by a word":
+        assert isinstance(stored.do(request, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    held = [h for h in house.held() if "lk_bob" in h]
+    assert swept or (held and not stored.again(request).state.final)
+    links.mend(stored.database, stored.now)
+    stored.pass_(HOUR)
+    house.live()
+    assert house.held() == []
+    assert stored.again(request).state.final
+    assert "account" in {f.table for f in house.found()}
+
+
+def test_a_thing_of_another_system_ends_where_its_login_is(house):
+    """What is sealed of the login says which of the two rows is right."""
+    stored, request = house.stored, house.running[4]
+    with house.owner.write() as tx:
+        thing = "(select id from resource where path = 'handbook')"
+        change = f"update entitlement set resource_id = {thing} where id = "  # noqa: S608
+        tx.execute(text(f"{change} {request.grants[0].entitlement}"))
+        touch(tx, "entitlement")
+
+    links.mend(stored.database, stored.now)
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert stored.again(request).state is State.EXPIRED
+    assert house.held() == []
+
+
 LARGEST = 2**31 - 1
 NO_COUNTS = [
     ("account", "acted", 999),

@@ -59,7 +59,7 @@ class System:
         ends = {_key(t) for t in order.unwanted}
         mine -= {t for t in mine - self.by_hand if _key(t) in ends}
         told = {_key(t) for t in (*(h.target for h in order.holdings), *order.standing)}
-        untold = {(one, other) for one, other in json.loads(order.login.trace or "[]")} - told
+        untold = _traced(order.login.trace) - told
         mine -= {t for t in mine - self.by_hand if _key(t) in untold}
         if lost := any(h.target.server == LOST for h in order.holdings):
             mine &= {*order.wanted, *self.by_hand}  # by the login's name
@@ -91,6 +91,13 @@ class System:
         self.calls.append(what)
         if self.faults:
             raise self.faults.pop(0)
+
+
+def _traced(trace: str) -> set[tuple[str, str]]:
+    try:
+        return {(source_id, permission) for source_id, permission in json.loads(trace)}
+    except (ValueError, TypeError):
+        return set()
 
 
 def _key(target: Target) -> tuple[str, str]:
