@@ -220,7 +220,11 @@ def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     submitted = AuditEntry(
         "submitted",
         request.requestor,
-        {"grantee": request.grantee, "justification": request.justification}
+        {
+            "grantee": request.grantee,
+            "justification": request.justification,
+            "grants": [[grant.entitlement, grant.account] for grant in request.grants],
+        }
         | ({"bundle": request.bundle} if request.bundle else {}),
     )
     if facts.revision.require_mfa:

@@ -10,7 +10,15 @@ from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
 
-__all__ = ["AccountLinks", "StoredGrant", "by_account", "contradicted", "is_odd_login", "mended"]
+__all__ = [
+    "AccountLinks",
+    "StoredGrant",
+    "by_account",
+    "contradicted",
+    "is_odd_login",
+    "mended",
+    "strays",
+]
 
 
 class StoredGrant(NamedTuple):
@@ -35,7 +43,10 @@ class AccountLinks:
 def contradicted(
     requests: Iterable[AccessRequest], stored: Mapping[tuple[RequestId, GrantId], StoredGrant]
 ) -> list[tuple[RequestId, Grant]]:
-    """Return the grants whose rows are not there, lead elsewhere, or do not say that they last."""
+    """Return the grants whose rows are not there, lead elsewhere, or do not say that they last.
+
+    What is known of an unreadable request is what its rows say, but for where they lead.
+    """
     found: list[tuple[RequestId, Grant]] = []
     for request in requests:
         for grant in request.grants:
@@ -43,9 +54,20 @@ def contradicted(
             said = StoredGrant(
                 grant.entitlement, grant.account, grant.state, grant.begun, grant.open
             )
-            if row is None or row[:2] != said[:2] or (grant.open and row != said):
+            lasts = grant.open and request.readable
+            if row is None or row[:2] != said[:2] or (lasts and row != said):
                 found.append((request.id, grant))
     return found
+
+
+def strays(
+    requests: Iterable[AccessRequest], stored: Mapping[tuple[RequestId, GrantId], StoredGrant]
+) -> list[tuple[RequestId, GrantId]]:
+    """Return the rows of open grants that their requests never had."""
+    had = {request.id: {grant.id for grant in request.grants} for request in requests}
+    return [
+        (of, number) for (of, number), row in stored.items() if row.open and number not in had[of]
+    ]
 
 
 def by_account(live: Iterable[AccessRequest]) -> Mapping[AccountId, Sequence[AccessRequest]]:

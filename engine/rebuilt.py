@@ -15,6 +15,7 @@ from engine.flow import MAX_DURATION, FlowId
 from engine.inventory import EntitlementId
 from engine.request import (
     FINAL,
+    LIVE,
     NOT_GIVEN,
     WAITING,
     AccessRequest,
@@ -79,12 +80,19 @@ class Entry(NamedTuple):
 
 
 def request(
-    columns: RequestColumns, grants: Sequence[GrantColumns], entries: Iterable[Entry]
+    columns: RequestColumns,
+    rows: Sequence[GrantColumns],
+    entries: Iterable[Entry],
+    said: Sequence[Grant] = (),
 ) -> AccessRequest:
-    """Return what can be known of a request without its body. `entries` are the oldest first."""
+    """Return what can be known of a request without its body. `entries` are the oldest first.
+
+    `said` are the grants of a body that is not believed.
+    """
     history = _History()
     for entry in entries:
         history.add(entry)
+    grants = _grants(columns, rows, said, history.given)
     submitted = columns.submitted_at or _LONG_AGO
     state = _state(columns, grants)
     waits = state in WAITING
@@ -120,10 +128,13 @@ class _History:
     granted: tuple[datetime, datetime | None] | None = None  # when, and until when
     ending: State = State.REVOKED
     ended: Settled | None = None
+    given: Sequence[tuple[int, int]] = ()  # of each grant, by its number: entitlement and account
 
     def add(self, entry: Entry) -> None:
         at, said = entry.at or _LONG_AGO, entry.said
         match entry.action:
+            case "submitted":
+                self.given = _given(said)
             case "granted":
                 self.ends = _until(said)
                 self.granted = at, self.ends
@@ -136,6 +147,18 @@ class _History:
                 ending = said.get("ending")
                 self.ending = State(ending) if ending in set(State) else State.REVOKED
                 self.ended = Settled(PersonId(entry.actor), at, str(said.get("reason", "")))
+
+
+def _given(said: Mapping[str, Any]) -> list[tuple[int, int]]:
+    match said.get("grants"):
+        case [*pairs]:
+            found = [(e, a) for e, a in filter(_is_pair, pairs) if {type(e), type(a)} == {int}]
+            return found if len(found) == len(pairs) else []
+    return []
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2
 
 
 def _until(said: Mapping[str, Any]) -> datetime | None:
@@ -154,6 +177,37 @@ def _state(columns: RequestColumns, grants: Sequence[GrantColumns]) -> State:
     if columns.state in set(State) and not (begun and columns.state in WAITING | FINAL):
         return State(columns.state)
     return State.ACTIVE if begun else State.PENDING
+
+
+def _grants(
+    columns: RequestColumns,
+    rows: Sequence[GrantColumns],
+    said: Sequence[Grant],
+    given: Sequence[tuple[int, int]],
+) -> Sequence[GrantColumns]:
+    """Return what was given where, as the audit says; where it does not, all that is said of it.
+
+    Of row and body one is wrong: both are to end then.
+    """
+    if not given:
+        known = {(row.entitlement, row.account) for row in rows}
+        more = [g for g in said if g.open and (g.entitlement, g.account) not in known]
+        first = 1 + max((row.number for row in rows), default=-1)
+        return [*rows, *(_said(g, number) for number, g in enumerate(more, first))]
+    begun = columns.state in LIVE - WAITING
+    by_number: dict[int, GrantColumns] = {g.id: _said(g, g.id) for g in said} | {
+        row.number: row for row in rows
+    }
+    return [
+        by_number[n]._replace(entitlement=e, account=a)
+        if n in by_number
+        else GrantColumns(n, e, a, GrantState.HELD, begun)
+        for n, (e, a) in enumerate(given)
+    ]
+
+
+def _said(grant: Grant, number: int) -> GrantColumns:
+    return GrantColumns(number, grant.entitlement, grant.account, grant.state, grant.begun)
 
 
 def _grant(columns: GrantColumns, *, waits: bool) -> Grant:

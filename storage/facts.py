@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Integer,
     Select,
     Text,
     bindparam,
@@ -27,7 +28,7 @@ from engine.inventory import (
 )
 from engine.policy_size import Carried
 from engine.rebuilt import can_be
-from engine.request import AccessRequest, AccountId, RequestId, State
+from engine.request import AccessRequest, AccountId, Grant, RequestId, State
 from storage import rebuilt
 from storage.codec import load_request
 from storage.company import Company
@@ -49,7 +50,13 @@ from storage.types import together as joined
 _OPEN_GRANTS = (
     select(
         joined(
-            cast(col(GrantRow.number), Text) + case((col(GrantRow.begun), "+"), else_="-"),
+            cast(col(GrantRow.number), Text)
+            # What is no number, as SQLite lets it be, is 0: of bytes it could make no text.
+            + ":"
+            + cast(cast(col(GrantRow.entitlement_id), Integer), Text)
+            + ":"
+            + cast(cast(col(GrantRow.account_id), Integer), Text)
+            + case((col(GrantRow.begun), "+"), else_="-"),
             literal_column("' '"),
         )
     )
@@ -279,7 +286,7 @@ def loaded(session: Read, rows: Iterable[Sequence[Any]]) -> list[AccessRequest]:
     lost = [id_ for id_, request in found.items() if request is None]
     for id_ in lost:
         rebuilt.note(session, id_, read[id_].body)
-    instead = rebuilt.requests(session, lost) if lost else {}
+    instead = rebuilt.requests(session, {i: _said(read[i]) for i in lost}) if lost else {}
     return [request or instead[id_] for id_, request in found.items()]
 
 
@@ -292,17 +299,19 @@ class _Request(NamedTuple):
     state: str
     flow: int
     revision: int
-    open: str | None  # the number of each open grant, with + where it is begun
+    open: str | None  # number, entitlement and account of each open grant, + where it is begun
 
     def bears_out(self, request: AccessRequest) -> bool:
         """Tell whether the body says what stands beside it, as far as that can be read.
 
-        It must not say less: what it takes to be over would stay, and be called gone.
+        It must not say less, or of its grants anything else: what it takes to be over, or to be
+        elsewhere, would stay, and be called gone.
         """
         beside = (self.state, self.flow, self.revision)
         said = (request.state, request.flow, request.revision)
-        open_ = {f"{grant.id}-" for grant in request.grants if grant.open}
-        begun = {f"{grant.id}+" for grant in request.grants if grant.begun}
+        named = {f"{g.id}:{g.entitlement}:{g.account}": g for g in request.grants}
+        open_ = {f"{name}-" for name, grant in named.items() if grant.open}
+        begun = {f"{name}+" for name, grant in named.items() if grant.begun}
         return {*(self.open or "").split()} <= open_ | begun and all(
             one == other or not _is_known(one) for one, other in zip(beside, said, strict=True)
         )
@@ -310,6 +319,12 @@ class _Request(NamedTuple):
 
 def _is_known(beside: object) -> bool:
     return isinstance(beside, int) or beside in set(State)
+
+
+def _said(row: _Request) -> Sequence[Grant]:
+    """Return the grants of a body that is not believed, as far as it can be read."""
+    request = load_request(RequestId(row.id or 0), 0, row.body)
+    return request.grants if request else ()
 
 
 def _load(session: Read, row: _Request) -> AccessRequest | None:

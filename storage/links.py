@@ -16,8 +16,16 @@ from sqlmodel import col
 from engine import alarms
 from engine.directory import PersonId
 from engine.inventory import EntitlementId, IntegrationId
-from engine.links import AccountLinks, StoredGrant, by_account, contradicted, is_odd_login, mended
-from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId
+from engine.links import (
+    AccountLinks,
+    StoredGrant,
+    by_account,
+    contradicted,
+    is_odd_login,
+    mended,
+    strays,
+)
+from engine.request import AccessRequest, AccountId, GrantId, RequestId
 from storage import accounts, apply, batch, facts
 from storage.bounds import parts
 from storage.database import Database, Read, Write
@@ -123,9 +131,10 @@ def mend(database: Database, now: datetime) -> None:
     """Write anew what the live requests tell of what leads nowhere, and name it."""
     with database.read() as session:
         found = find(session)
-        live = [r for r in facts.find(session) if r.readable]
-        missed = {id_ for some in parts(live) for id_, _ in _contradicted(session, some)}
-    concerned = [request for request in live if request.id in missed]
+        every = facts.find(session)
+        missed = {id_ for some in parts(every) for id_ in _missed(session, some)}
+    live = [request for request in every if request.readable]
+    concerned = [request for request in every if request.id in missed]
     for requests in parts(concerned, lambda request: 2 * len(request.grants)):
         with database.write() as tx:
             _mend_grants(tx, requests, now)
@@ -139,23 +148,30 @@ def mend(database: Database, now: datetime) -> None:
             tx.execute(update(GrantRow).where(_ROW.in_(grants), _NO_REQUEST).values(open=False))
 
 
-def _contradicted(
+def _missed(session: Read, requests: Sequence[AccessRequest]) -> set[RequestId]:
+    """Return those of the requests whose grants' rows are not what they say."""
+    stored = _stored(session, requests)
+    return {id_ for id_, _ in (*contradicted(requests, stored), *strays(requests, stored))}
+
+
+def _stored(
     session: Read, requests: Sequence[AccessRequest]
-) -> list[tuple[RequestId, Grant]]:
+) -> dict[tuple[RequestId, GrantId], StoredGrant]:
     rows = session.ask(_GRANTS, {"ids": [r.id for r in requests]})
-    stored = {
+    return {
         (RequestId(of), GrantId(number)): StoredGrant(
             EntitlementId(thing), AccountId(account), state, begun, open_
         )
         for of, number, thing, account, state, begun, open_ in rows
     }
-    return contradicted(requests, stored)
 
 
 def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> None:
-    """Make the grants of requests what their bodies say, as far as what these name is there."""
+    """Make the rows of grants what their requests say, as far as what these name is there."""
     ids = [request.id for request in seen]
-    missed = _contradicted(tx, [r for r in facts.together(tx, ids) if r.readable and r.id in ids])
+    requests = [request for request in facts.together(tx, ids) if request.id in ids]
+    stored = _stored(tx, requests)
+    missed, others = contradicted(requests, stored), strays(requests, stored)
     grants = [grant for _, grant in missed]
     there = {id_ for (id_,) in tx.ask(_ACCOUNTS, {"ids": [g.account for g in grants]})}
     things = {id_ for (id_,) in tx.ask(_THINGS, {"ids": [g.entitlement for g in grants]})}
@@ -164,14 +180,20 @@ def _mend_grants(tx: Write, seen: Sequence[AccessRequest], now: datetime) -> Non
         for of, grant in missed
         if grant.account in there and grant.entitlement in things
     ]
-    if not rows:
+    concerned = {account for account, _ in rows} | {stored[key].account for key in others}
+    if not concerned:
         return
-    for of in sorted({of for of, _ in missed}):
+    for of in sorted({of for of, _ in (*missed, *others)}):
         tx.unread.note("access_grant", of, None, alarms.contradicted_grants(of))
-    key = ("request_id", "number")
-    change = [name for name in rows[0][1] if name not in key]
-    batch.add(tx, GrantRow, [row for _, row in rows], key=key, change=change)
-    apply.bump(tx, {account for account, _ in rows}, now)
+    if rows:
+        key = ("request_id", "number")
+        change = [name for name in rows[0][1] if name not in key]
+        batch.add(tx, GrantRow, [row for _, row in rows], key=key, change=change)
+    closed: list[dict[str, object]] = [
+        {"of": of, "n": number, "open": False} for of, number in others
+    ]
+    batch.change(tx, GrantRow, closed, where={"request_id": "of", "number": "n"}, to=("open",))
+    apply.bump(tx, concerned, now)
 
 
 def _mend_accounts(

@@ -1,7 +1,7 @@
 """Requests whose body cannot be read, made up for by what stands beside it (`engine.rebuilt`)."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -10,12 +10,12 @@ from sqlmodel import col
 from engine import alarms, rebuilt
 from engine.outcome import AuditEntry
 from engine.rebuilt import Entry, GrantColumns, RequestColumns
-from engine.request import SYSTEM, AccessRequest, RequestId
+from engine.request import SYSTEM, AccessRequest, Grant, RequestId
 from storage import audit
 from storage.codec import fields_of, load_request
 from storage.database import Read, Write
 from storage.numbers import LARGEST
-from storage.tables import GrantRow, RequestRow
+from storage.tables import AccountRow, GrantRow, RequestRow
 from storage.types import among, as_text
 
 _COLUMNS = select(
@@ -41,6 +41,7 @@ _GRANTS = (
     .where(among(col(GrantRow.request_id), "ids"))
     .order_by(col(GrantRow.request_id), col(GrantRow.number))
 )
+_ACCOUNTS = select(col(AccountRow.id)).where(among(col(AccountRow.id), "ids"))
 _BODIES = select(col(RequestRow.id), col(RequestRow.version), col(RequestRow.body)).where(
     among(col(RequestRow.id), "ids")
 )
@@ -61,9 +62,17 @@ def counted(session: Read, id_: RequestId, version: object) -> int:
     return 0
 
 
-def requests(session: Read, ids: Collection[RequestId]) -> dict[RequestId, AccessRequest]:
-    """Return what can be known of requests without their bodies."""
-    given = {"ids": list(ids)}
+def requests(
+    session: Read, said: Mapping[RequestId, Sequence[Grant]]
+) -> dict[RequestId, AccessRequest]:
+    """Return what can be known of requests without their bodies.
+
+    `said` is what bodies that are not believed say of their grants: of accounts that there are.
+    """
+    ids = list(said)
+    given = {"ids": ids}
+    named = {grant.account for some in said.values() for grant in some}
+    there = {id_ for (id_,) in session.ask(_ACCOUNTS, {"ids": sorted(named)})} if named else set()
     grants = defaultdict[int, list[GrantColumns]](list)
     for grant in session.ask(_GRANTS, given):
         of, number, entitlement, account, state, begun = grant
@@ -71,10 +80,18 @@ def requests(session: Read, ids: Collection[RequestId]) -> dict[RequestId, Acces
         grants[of].append(GrantColumns(number, *leads, as_text(state), begun))
     entries = defaultdict[object, list[Entry]](list)
     for one in audit.of_requests(session, ids):
-        at, said = audit.moment_of(one.at), fields_of(one.detail)
-        entries[one.request].append(Entry(one.action, one.actor, at, said))
+        at, detail = audit.moment_of(one.at), fields_of(one.detail)
+        entries[one.request].append(Entry(one.action, one.actor, at, detail))
     every = map(_columns, session.ask(_COLUMNS, given))
-    return {RequestId(of.id): rebuilt.request(of, grants[of.id], entries[of.id]) for of in every}
+    return {
+        RequestId(of.id): rebuilt.request(
+            of,
+            grants[of.id],
+            entries[of.id],
+            [grant for grant in said[RequestId(of.id)] if grant.account in there],
+        )
+        for of in every
+    }
 
 
 def _columns(row: Sequence[Any]) -> RequestColumns:

@@ -1201,7 +1201,7 @@ def test_every_row_of_the_lifecycle_is_told():
             pending
             eve, ann: request
             ben, cat: approval
-            audit: eve submitted; grantee ann; justification INC-42
+            audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             """,
         ),
         (
@@ -1209,7 +1209,7 @@ def test_every_row_of_the_lifecycle_is_told():
             """
             pending_mfa
             eve, ann: request
-            audit: eve submitted; grantee ann; justification INC-42
+            audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             """,
         ),
         (
@@ -1218,7 +1218,7 @@ def test_every_row_of_the_lifecycle_is_told():
             granting
             until (1:00:00)
             eve, ann: request
-            audit: eve submitted; grantee ann; justification INC-42
+            audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             audit: latchkey approved; how automatic
             """,
         ),
@@ -1228,7 +1228,7 @@ def test_every_row_of_the_lifecycle_is_told():
             pending
             eve, ann: request
             abe, ada: approval
-            audit: eve submitted; grantee ann; justification INC-42
+            audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             """,
         ),
     ],

@@ -1018,6 +1018,94 @@ def test_a_thing_of_another_system_ends_where_its_login_is(house):
     assert house.held() == []
 
 
+def of_another_thing(house, body):
+    body["grants"][0]["entitlement"] = house.stored.entitlement("read on ledger.entries").id
+
+
+def of_another_login(house, body):
+    body["grants"][0]["account"] = house.running[4].grants[0].account
+
+
+def of_no_login(_house, body):
+    body["grants"][0]["account"] = 999_999
+
+
+def row_of_another_thing(house, _body):
+    thing = house.stored.entitlement("read on ledger.entries").id
+    return {"entitlement_id": thing}
+
+
+def row_of_another_login(house, _body):
+    return {"account_id": house.running[4].grants[0].account}
+
+
+def forget_grants(house, request):
+    """Let the audit be that of an older version, which did not say what was to be given where."""
+    of = AuditRow.request_id == request.id
+    with house.owner.write() as tx:
+        row = tx.execute(select(AuditRow).where(of, AuditRow.action == "submitted")).scalar_one()
+        row.body = {key: value for key, value in row.body.items() if key != "grants"}
+
+
+@pytest.mark.parametrize("audit_says", [True, False], ids=["audited", "of an older version"])
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+@pytest.mark.parametrize(
+    "contradict",
+    [of_another_thing, of_another_login, of_no_login, row_of_another_thing, row_of_another_login],
+)
+def test_of_row_and_body_that_differ_the_right_one_ends(house, contradict, ends, audit_says):
+    """The body was believed, and the row set from it: “confirmed”, and the login read on."""
+    stored, request = house.stored, house.running[3]
+    if not audit_says:
+        forget_grants(house, request)
+    body = house.body(request)
+    columns = contradict(house, body)
+    with house.owner.write() as tx:
+        tx.get_one(RequestRow, request.id).body = body
+        if columns:
+            grants = update(GrantRow).where(GrantRow.request_id == request.id)
+            tx.execute(grants.values(**columns))
+
+    if ends == "by a word":
+        links.mend(stored.database, stored.now)
+        for each in house.running:
+            assert isinstance(stored.do(each, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert not stored.again(request).state.final or "lk_bob" not in str(house.held())
+    links.mend(stored.database, stored.now)
+    house.live()
+    assert house.held() == []
+    assert all(stored.again(each).state.final for each in house.running)
+    assert "request" in {f.table for f in house.found()}
+
+
+@pytest.mark.parametrize("audit_says", [True, False], ids=["audited", "of an older version"])
+@pytest.mark.parametrize("ends", ["by itself", "by a word"])
+def test_a_grant_that_was_put_on_another_request_ends_with_both(house, ends, audit_says):
+    """That other request was over, and what it had given stayed."""
+    stored = house.stored
+    mine, theirs = house.running[0], house.running[3]
+    if not audit_says:
+        forget_grants(house, theirs)
+    with house.owner.write() as tx:
+        moved = f"update access_grant set number = 8, request_id = {theirs.id}"  # noqa: S608
+        tx.execute(text(f"{moved} where request_id = {mine.id}"))
+
+    links.mend(stored.database, stored.now)
+    if ends == "by a word":
+        for each in house.running:
+            assert isinstance(stored.do(each, Revoke(OPERATOR, "enough")), Decision)
+    stored.pass_(2 * HOUR)
+    house.live()
+
+    assert house.held() == []
+    assert all(stored.again(each).state.final for each in house.running)
+    assert "access_grant" in {f.table for f in house.found()}
+    assert house.listed().keys() == {house.waiting.id}
+
+
 LARGEST = 2**31 - 1
 NO_COUNTS = [
     ("account", "acted", 999),
