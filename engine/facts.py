@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from engine.directory import Directory, PersonId
 from engine.flow import AccessFlow, Revision
 from engine.inventory import Entitlement, EntitlementId
-from engine.request import AccessRequest
+from engine.request import AccessRequest, GrantId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +14,8 @@ class Facts:
     """What is true now and bears on one request.
 
     `entitlements` are the request's, and those of the `others`, as the inventory has them. The
-    `others` are live requests that share an account with it. `held_elsewhere` maps the entitlements
-    that one of them wants there, too, to its code.
+    `others` are live requests that share an account with it. `held_elsewhere` maps its grants
+    of which one of them wants the same there to that one's code.
     """
 
     directory: Directory
@@ -25,5 +25,5 @@ class Facts:
     entitlements: Mapping[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )
-    held_elsewhere: Mapping[EntitlementId, str] = field(default_factory=dict[EntitlementId, str])
+    held_elsewhere: Mapping[GrantId, str] = field(default_factory=dict[GrantId, str])
     others: Sequence[AccessRequest] = ()

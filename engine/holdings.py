@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.port import Target
-from engine.request import AccessRequest, AccountId, Grant, GrantState
+from engine.request import AccessRequest, AccountId, Grant, GrantId, GrantState
 
 LOST = "lost"  # no server is called so
 _TOLD_END = timedelta(seconds=1)  # an end that moved by less is not worth a call
@@ -155,13 +155,13 @@ def _needs_a_call(before: AccessRequest, old: Grant, after: AccessRequest, new: 
 
 def held_elsewhere(
     request: AccessRequest, others: Iterable[AccessRequest]
-) -> Mapping[EntitlementId, str]:
-    """Map each entitlement that another live request wants, in the same account, to its code.
+) -> Mapping[GrantId, str]:
+    """Map each grant of which another live request wants the same in the same account to its code.
 
     Only one whose own grant is begun: the duty to take it away passes to that request.
     """
     return {
-        grant.entitlement: other.code
+        mine.id: other.code
         for mine in request.grants
         for other, grant in _grants(mine.account, others)
         if other.id != request.id

@@ -296,6 +296,11 @@ def _store_grants(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) 
     ]
     of = {"request_id": "of", "number": "n"}
     batch.change(tx, GrantRow, rows, where=of, to=("state", "begun", "open"))
+    for request in (decision.request for before, decision in changed if not before.readable):
+        # Such a row is no grant of its: it would keep its account from being worked on.
+        mine = [grant.id for grant in request.grants]
+        others = (col(GrantRow.request_id) == request.id, col(GrantRow.number).not_in(mine))
+        tx.execute(update(GrantRow).where(*others).values(open=False))
 
 
 def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) -> None:

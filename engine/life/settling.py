@@ -63,7 +63,7 @@ def _ended(grant: Grant, facts: Facts) -> Grant:
         return grant.ended("It was there before, and stays.")
     if not grant.begun:
         return grant if over else grant.ended()
-    if other := facts.held_elsewhere.get(grant.entitlement):
+    if other := facts.held_elsewhere.get(grant.id):
         return grant.absent() if over else grant.ended(f"still held under {other}")
     return grant
 

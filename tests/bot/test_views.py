@@ -50,7 +50,7 @@ from engine.inventory import EntitlementId, ResourceId
 from engine.life.offers import offer_key
 from engine.outcome import Card, Code, Refusal
 from engine.port import Outcome, Presence, Secret
-from engine.request import OPERATOR, SYSTEM, AccountId, Ask, Seat, Settled, State
+from engine.request import OPERATOR, SYSTEM, AccountId, Ask, GrantId, Seat, Settled, State
 from engine.request import Approval as GivenApproval
 from engine.targets import ObjectId
 from tests.support.builders import (
@@ -338,7 +338,7 @@ def test_what_waits_is_shown_under_the_name_that_was_asked_for():
 
 def test_what_is_still_held_is_said():
     overlapping = life(State.ACTIVE)
-    overlapping.know(held_elsewhere={EntitlementId(1): "AX-0TH3"})
+    overlapping.know(held_elsewhere={GrantId(0): "AX-0TH3"})
     overlapping.do(Return(ANN))
 
     assert "read on orders/t1  📌 still held under AX-0TH3" in read(

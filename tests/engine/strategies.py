@@ -160,6 +160,6 @@ def tell(life: Life, news: int) -> None:
         case 5:
             life.know(entitlements={**life.facts.entitlements, gone(1).id: gone(1)})
         case 6:
-            life.know(held_elsewhere={gone(2).id: "AX-0000"})
+            life.know(held_elsewhere={GrantId(1): "AX-0000"})
         case _:
             pass

@@ -127,12 +127,13 @@ def test_only_what_was_never_looked_at_is_looked_at_and_ours_is_known(requests):
 def test_the_duty_to_take_away_passes_only_to_another_who_has_begun(requests):
     for mine in requests:
         elsewhere = held_elsewhere(mine, requests)
+        entitlements = {g.id: g.entitlement for g in mine.grants}
         for shared, code in elsewhere.items():
-            assert shared in mine.entitlements
             other = next(r for r in requests if r.code == code)
             assert other.id != mine.id
             assert any(
-                g.entitlement == shared and g.begun and wants(other, g) for g in other.grants
+                g.entitlement == entitlements[shared] and g.begun and wants(other, g)
+                for g in other.grants
             )
 
 
@@ -141,6 +142,16 @@ def test_only_granting_and_active_requests_want(state):
     made = life(state).request
 
     assert any(wants(made, g) for g in made.grants) == (state in WANTS)
+
+
+def test_what_is_wanted_of_one_account_is_no_answer_for_another():
+    """Two grants of one thing, on two accounts: one was left to another's, and so the other was."""
+    one = life(State.ACTIVE).request
+    (grant,) = one.grants
+    both = one.with_(grants=(grant, replace(grant, id=GrantId(8), account=AccountId(2))))
+    other = replace(one, id=RequestId(2))
+
+    assert held_elsewhere(both, [both, other]) == {grant.id: other.code}
 
 
 def test_standing_access_is_in_no_order():
@@ -163,8 +174,8 @@ def test_two_overlapping_requests_each_answer_for_the_other():
     one = life(State.ACTIVE).request
     other = replace(one, id=RequestId(2))
 
-    assert held_elsewhere(one, [one, other]) == {1: other.code}
-    assert held_elsewhere(other, [one, other]) == {1: one.code}
+    assert held_elsewhere(one, [one, other]) == {0: other.code}
+    assert held_elsewhere(other, [one, other]) == {0: one.code}
 
 
 def test_the_same_entitlement_in_another_account_is_another_thing():

@@ -827,7 +827,7 @@ def test_what_was_begun_is_undone_before_a_request_has_failed(grant_for):
 def test_what_was_refused_and_another_request_wants_is_left_to_that():
     made = life(State.GRANTING)
     made.attempt()
-    made.know(held_elsewhere={1: "AX-7K2M"})
+    made.know(held_elsewhere={0: "AX-7K2M"})
 
     made.see(REFUSED)
 
@@ -905,7 +905,7 @@ def test_whatever_happens_what_was_begun_is_open_until_it_is_seen_absent(made, c
     for old, new in zip(before.grants, made.request.grants, strict=True):
         seen = isinstance(command, Observe) and command.outcomes.get(old.id) == ABSENT
         if old.begun and not new.begun:
-            assert seen or old.standing or old.entitlement in elsewhere
+            assert seen or old.standing or old.id in elsewhere
         assert new.ever_begun or not (new.begun or old.ever_begun)
 
 
@@ -1421,7 +1421,7 @@ def test_what_the_call_in_flight_refused_is_looked_for_all_the_same():
 def test_what_another_request_wants_stays_and_is_said_to():
     """F12: whichever of two overlapping requests ended first took the access from both."""
     made = life(State.ACTIVE, flow(), 1, 2)
-    made.know(held_elsewhere={1: "AX-7K2M"})
+    made.know(held_elsewhere={0: "AX-7K2M"})
 
     made.do(Return(ANN))
     assert made.own() == [("ended", False, "still held under AX-7K2M"), ("held", True, "")]
@@ -1433,7 +1433,7 @@ def test_what_another_request_wants_stays_and_is_said_to():
 
 def test_a_wish_that_comes_while_revoking_ends_the_waiting():
     made = life(State.REVOKING)
-    made.know(held_elsewhere={1: "AX-7K2M"})
+    made.know(held_elsewhere={0: "AX-7K2M"})
 
     made.tick()
 

@@ -323,7 +323,7 @@ class Overlapping(RuleBasedStateMachine):
         for old, new in zip(before.grants, after.grants, strict=True):
             if old.begun and not new.begun:
                 seen = (after.id, new.id) in self.seen_gone
-                assert seen or new.entitlement in elsewhere
+                assert seen or new.id in elsewhere
             if new.begun and not old.begun:
                 self.seen_gone.discard((after.id, new.id))
 

@@ -1085,7 +1085,7 @@ ENDING: dict[str, Scene] = {
         """,
     ),
     "another request wants it": (
-        lambda: knowing(at(State.REVOKING), held_elsewhere={1: "AX-7K2M"}),
+        lambda: knowing(at(State.REVOKING), held_elsewhere={0: "AX-7K2M"}),
         Tick(),
         """
         returned
@@ -1098,7 +1098,7 @@ ENDING: dict[str, Scene] = {
     "another request wants one thing, the other was there before": (
         lambda: knowing(
             after(two(State.GRANTING), FirstLook({FIRST: True, SECOND_GRANT: False}), Attempt()),
-            held_elsewhere={2: "AX-7K2M"},
+            held_elsewhere={1: "AX-7K2M"},
         ),
         Revoke(ADA),
         """
