@@ -820,7 +820,7 @@ def test_a_moment_that_python_has_none_for_takes_no_reckoning_away(stored, kind)
         assert reconcile.restored_at(session) is None
         assert counts.overdue(session, stored.now) == overdue
         assert audit.last(session) is None
-        assert rebuilt.requests(session, [request.id])[request.id].id == request.id
+        assert rebuilt.requests(session, {request.id: ()})[request.id].id == request.id
 
 
 UNREADABLE = {
