@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # What is compiled is kept: tests start hundreds of processes, each of which would do it again. So
-# would each of pytest's, were the tests not collected once before.
+# would each of pytest's, were the tests not collected once before, where nothing is compiled yet.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -37,7 +37,8 @@ tools: setup # what only tests need
 	@.ci/servers $(BIN) 15 18
 
 test: tools ## run every test
-	@$(BIN)/pytest --collect-only --quiet >/dev/null || true
+	@ls tests/__pycache__/conftest.*-pytest-*.pyc >/dev/null 2>&1 \
+		|| $(BIN)/pytest --collect-only --quiet >/dev/null || true
 	@$(BIN)/pytest --numprocesses 6 --dist loadfile --no-loadscope-reorder
 
 matrix: setup ## run all that concerns PostgreSQL on 15, 16, 17 and 18 in turn; ARGS="tests/…"

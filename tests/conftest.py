@@ -50,6 +50,16 @@ def pytest_report_header():
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Nothing of what is collected is garbage: no look for any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     items[:] = _spread(items)
@@ -76,9 +86,10 @@ def _give_time(items):
 
 
 def pytest_collection_finish():
-    """All tests stay: no look for garbage need go through them again."""
+    """All tests stay: no look for garbage need go through them again, nor be as frequent."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(autouse=True)
