@@ -4,7 +4,7 @@ To run a statement costs SQLAlchemy several times what most of ours cost the dat
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import Connection, Dialect, Insert
@@ -37,6 +37,13 @@ def cut_off(text: str, fault: BaseException) -> OperationalError:
     return OperationalError(text, None, fault, hide_parameters=True, connection_invalidated=True)
 
 
+@cache
+def _spoken(dialect: Dialect, style: str) -> Dialect:
+    """Return the dialect that writes values in this style. It keeps what it makes of types."""
+    make: Callable[..., Dialect] = type(dialect)
+    return make(paramstyle=style, json_deserializer=read_json)
+
+
 class Words:
     """A statement for one driver. What goes in and what comes out is converted as by SQLAlchemy.
 
@@ -46,8 +53,7 @@ class Words:
     def __init__(
         self, statement: ClauseElement, dialect: Dialect, style: str, given: Sequence[str] = ()
     ) -> None:
-        make: Callable[..., Dialect] = type(dialect)
-        spoken = make(paramstyle=style, json_deserializer=read_json)
+        spoken = _spoken(dialect, style)
         columns = list(given) if isinstance(statement, Insert) else None
         compiled = cast(SQLCompiler, statement.compile(dialect=spoken, column_keys=columns))
         if missing := [column.name for column in compiled.insert_prefetch]:
