@@ -1,7 +1,7 @@
-"""Bots and commands as forks of one process that has imported everything, so that a start is not
-mostly imports.
+"""Bots and commands as forks of one process that has imported everything, and had SQLAlchemy write
+most of what is asked of SQLite, so that a start is not mostly that.
 
-That process has no threads and has opened nothing: what it forks begins where `latchkey` does
+That process has no threads and has nothing open: what it forks begins where `latchkey` does
 after its imports, and is a process of its own, to be killed. What a fresh interpreter does
 differently, such as its first imports and what it makes of its standard streams, has tests that
 start one.
@@ -27,6 +27,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bot.sandbox.house import Bot
+from engine.commands import Return
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,6 +163,7 @@ def serve() -> None:
     for kind in KINDS.values():
         resolve_name(kind.connector)
     schema.newest()
+    _compile()
     gc.freeze()
     children, ended = set[int](), dict[int, int]()
     for line in sys.stdin:
@@ -181,6 +183,20 @@ def serve() -> None:
         print(json.dumps(answer), flush=True)  # noqa: T201
     for pid in children:
         os.kill(pid, signal.SIGKILL)
+
+
+def _compile() -> None:
+    """Have SQLAlchemy write, once for all forks, what a bot asks of SQLite."""
+    from tests.support.stored import Stored
+
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Stored.founded(f"sqlite:///{folder}/latchkey.db")
+        request = stored.submit()
+        stored.converge()
+        stored.send()
+        stored.do(request, Return(request.requestor))
+        stored.converge()
+        stored.close()
 
 
 def _live(
