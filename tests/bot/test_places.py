@@ -12,6 +12,7 @@ from bot.sandbox.house import COMPANY, MANIFESTS
 from storage import schema
 from storage.database import Database
 from storage.secrets import new_key
+from tests.support.nursery import shared
 
 SETTINGS = {
     "SLACK_API_URL": "http://127.0.0.1:1/",
@@ -32,12 +33,17 @@ def place(tmp_path):
     return made
 
 
-def start(*arguments, place, **more):
+def environment(place, **more):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "LATCHKEY_"))}
     own = {"LATCHKEY_DATABASE_URL": f"sqlite:///{place}/latchkey.db", "COLUMNS": "300"}
+    return {**clean, "PYTHONPATH": str(MANIFESTS.parent), **SETTINGS, **own, **more}
+
+
+def start(place, **more):
+    """Start a bot, which runs until it is asked to end."""
     return subprocess.Popen(
-        [sys.executable, "-m", "bot", *arguments],
-        env={**clean, "PYTHONPATH": str(MANIFESTS.parent), **SETTINGS, **own, **more},
+        [sys.executable, "-m", "bot", "run"],
+        env=environment(place, **more),
         cwd=place.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,14 +51,18 @@ def start(*arguments, place, **more):
     )
 
 
+def run(*arguments, place, **more):
+    """Run a command that ends by itself."""
+    return shared().run(*arguments, env=environment(place, **more), cwd=place.parent)
+
+
 @pytest.mark.parametrize("command", ["run", "doctor", "db upgrade"])
 def test_a_new_installation_is_refused_with_the_cure(place, command):
-    process = start(*command.split(), place=place)
-    out, err = process.communicate(timeout=60)
+    done = run(*command.split(), place=place)
 
-    assert process.returncode == 1
-    assert f"chmod go-w {place}" in " ".join((out + err).split())
-    assert "Traceback" not in err
+    assert done.returncode == 1
+    assert f"chmod go-w {place}" in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stderr
     assert list(place.iterdir()) == []
 
 
@@ -68,7 +78,7 @@ def exposed(place):
 
 
 def test_a_database_that_is_there_is_run_on_and_told_at_the_start(exposed):
-    process = start("run", place=exposed)
+    process = start(exposed)
     said = next((line for line in process.stderr if "others can change" in line), "")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
@@ -78,20 +88,18 @@ def test_a_database_that_is_there_is_run_on_and_told_at_the_start(exposed):
 
 
 def test_the_doctor_fails_over_it(exposed):
-    process = start("doctor", place=exposed)
-    out, _ = process.communicate(timeout=60)
+    said = run("doctor", place=exposed).stdout
 
-    line = next(line for line in out.splitlines() if "database's files" in line)
+    line = next(line for line in said.splitlines() if "database's files" in line)
     assert line.split()[0] == "✗"
     assert f"chmod go-w {exposed}" in line
 
 
 def test_the_doctor_is_content_with_a_place_of_our_own(exposed):
     exposed.chmod(0o755)
-    process = start("doctor", place=exposed)
-    out, _ = process.communicate(timeout=60)
+    said = run("doctor", place=exposed).stdout
 
-    line = next(line for line in out.splitlines() if "database's files" in line)
+    line = next(line for line in said.splitlines() if "database's files" in line)
     assert line.split()[0] == "✓"
 
 
@@ -105,11 +113,11 @@ def test_manifests_that_others_can_write_are_told(tmp_path, opens):
     place = tmp_path / "own"
     place.mkdir(0o700)
 
-    process = start("run", place=place, LATCHKEY_MANIFESTS=str(company))
+    process = start(place, LATCHKEY_MANIFESTS=str(company))
     logged = next((line for line in process.stderr if "change the manifests" in line), "")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    out, _ = start("doctor", place=place, LATCHKEY_MANIFESTS=str(company)).communicate(timeout=60)
+    said = run("doctor", place=place, LATCHKEY_MANIFESTS=str(company)).stdout
 
     assert f"chmod go-w {opened}" in logged
-    assert f"warning: who writes them gives access. Others can write to {opened}" in out
+    assert f"warning: who writes them gives access. Others can write to {opened}" in said

@@ -15,6 +15,7 @@ import pytest
 from bot.sandbox.house import MANIFESTS, Bot
 from engine.request import State
 from tests.e2e.life import stallable
+from tests.support.nursery import shared
 from tests.support.story import STOCK, ready
 
 # The sandbox's clock is Slack's address's: both stay away.
@@ -80,10 +81,10 @@ def at_work(command):
 
 def revoke(told, tmp_path, *arguments, without=()):
     """Return the status, and all that was said."""
-    begun = begin(told, tmp_path, *arguments, without=without)
-    out, err = begun.communicate(timeout=180)
-    assert "Traceback" not in out + err
-    return begun.returncode, out + err
+    done = shared().run("revoke", *arguments, env=environment(told, *without), cwd=tmp_path)
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    return done.returncode, said
 
 
 def session(told, login):
