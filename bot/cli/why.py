@@ -6,10 +6,10 @@ import typer
 
 from bot.cli.terminal import fail, on_desk, out, say, shown
 from bot.usecases import why as usecase
-from bot.views.text import in_a_row
 from bot.views.values import Why
 from engine.explanation import Explanation, Told
 from engine.outcome import Refusal
+from engine.words import in_a_row
 
 
 def explain(

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.usecases.console import HistoryLine
-from bot.views.text import in_a_row
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.inventory import Entitlement, EntitlementId
 from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, GrantState, Settled, State
+from engine.words import in_a_row
 
 __all__ = ["SENTENCES", "Teller", "moment"]
 

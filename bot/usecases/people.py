@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.usecases.console import OTHER_KEYS, Desk
-from bot.views.text import in_a_row
 from engine.directory import address
 from engine.intake import TooMuchError
 from engine.outcome import AuditEntry, Code, Refusal
 from engine.request import OPERATOR
 from engine.succession import Succession, as_known
+from engine.words import in_a_row
 from manifests import Manifests
 from storage import accounts, audit, servers, succession, sync
 from storage.bounds import MOST_ROWS, parts

@@ -6,11 +6,11 @@ import structlog
 
 from bot.runtime.services import Services
 from bot.usecases.offers import stray_of
-from bot.views.text import in_a_row
 from engine.aql.query import Not, all_of
 from engine.directory import Directory
 from engine.inventory import IntegrationId
 from engine.targets import Except, Objects, Picked, Selector, Target, query_of
+from engine.words import in_a_row
 from storage import inventory
 from storage.company import Company
 from storage.database import Read

@@ -5,7 +5,7 @@ mrkdwn, in which every `<…>` is Latchkey's own; `cut` may be used on mrkdwn at
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -14,6 +14,7 @@ from typing import TypeVar
 from engine.directory import Directory, PersonId
 from engine.outcome import Refusal
 from engine.request import OPERATOR, SYSTEM
+from engine.words import in_a_row
 
 __all__ = [
     "capital",
@@ -139,14 +140,6 @@ def count(number: int, one: str, several: str = "") -> str:
 
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def in_a_row(things: Sequence[str], most: int = 5, *, last: str = "and") -> str:
-    """Join as people do: `a, b and c`; of too many the rest is counted."""
-    shown = list(things[:most])
-    if hidden := len(things) - len(shown):
-        shown.append(f"{hidden} more")
-    return f" {last} ".join(filter(None, (", ".join(shown[:-1]), shown[-1]))) if shown else ""
 
 
 def rows(things: Collection[T], say: Callable[[T], str], limit: int, most: int = 10) -> str:

@@ -16,6 +16,8 @@ from engine.life.telling import (
     inactive_party,
     is_admin,
     is_readable,
+    name_of,
+    name_of_what,
     refusal,
     to_parties,
     too_long,
@@ -23,7 +25,7 @@ from engine.life.telling import (
 )
 from engine.outcome import AuditEntry, Card, Code, Decision, Refusal, Tell
 from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
-from engine.words import trimmed
+from engine.words import in_a_row, trimmed
 
 
 def await_approval(
@@ -222,7 +224,9 @@ def tick_pending(
     request, void = _void(request, facts)
     escalated = _escalate(request, facts, now)
     asked, more = _ask(escalated.request, facts)
-    return Decision(asked, (*tells, *escalated.tell, *more), (*lost, *void, *escalated.audit))
+    if asked.admins_told and not request.admins_told:
+        more = (*alarm(facts, "undecided", _undecided(asked, facts)), *more)
+    return Decision(asked, (*tells, *more), (*lost, *void, *escalated.audit))
 
 
 def _wait(request: AccessRequest, now: datetime) -> Decision:
@@ -234,7 +238,6 @@ def _wait(request: AccessRequest, now: datetime) -> Decision:
 
 def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     """Ask the tiers whose time has come; a tier with nobody to ask is skipped at once."""
-    tells: list[Tell] = []
     audit: list[AuditEntry] = []
     escalation = facts.revision.escalation
     while escalation and (due := next_tier_at(request, facts.revision)) and due <= now:
@@ -246,10 +249,20 @@ def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
             audit.append(AuditEntry("escalated", SYSTEM, {"tier": request.tiers_asked}))
         if not somebody:
             request = request.with_(admins_told=True)
-            sentence = f"Nobody has decided {request.code}; every tier was asked."
-            tells += alarm(facts, "undecided", sentence)
             audit.append(AuditEntry("admins_told", SYSTEM))
-    return Decision(request, tuple(tells), tuple(audit))
+    return Decision(request, audit=tuple(audit))
+
+
+def _undecided(request: AccessRequest, facts: Facts) -> str:
+    """Say who waits for what since when, and who was asked in vain."""
+    asked = [name_of(ask.person, facts) for ask in request.asks if ask.open]
+    whom = f"{in_a_row(asked)} could decide" if asked else "Nobody can be asked"
+    named = [name_of_what(grant, facts) for grant in request.grants]
+    theirs = f" for {name_of(request.grantee, facts)}" if len(request.parties) > 1 else ""
+    return (
+        f"Nobody has decided {request.code}: {name_of(request.requestor, facts)} asks for "
+        f"{in_a_row(named)}{theirs}. {whom}; it lapses at {request.lapses_at:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:

@@ -118,9 +118,28 @@ def refusal(code: Code, request: AccessRequest, facts: Facts) -> Refusal:
         case State.REVOKING:
             return Refusal(code, "This access is being taken away", _ended_at(request))
         case _:
-            by = f" by {name_of(request.ended.by, facts)}" if request.ended else ""
-            word = request.state.value.replace("_", " ")
-            return Refusal(code, f"This request was {word}{by}", _ended_at(request))
+            return Refusal(code, _over(request, facts), _ended_at(request))
+
+
+_HAPPENED = {
+    State.TIMED_OUT: "This request lapsed",
+    State.FAILED: "This access could not be given",
+    State.EXPIRED: "This access ended",
+}
+_DONE = {
+    State.CANCELLED: ("cancelled", "request"),
+    State.RETURNED: ("returned", "access"),
+    State.REVOKED: ("revoked", "access"),
+}
+
+
+def _over(request: AccessRequest, facts: Facts) -> str:
+    if said := _HAPPENED.get(request.state):
+        return said
+    done, what = _DONE.get(request.state, ("ended", "request"))
+    if request.ended is None or request.ended.by == SYSTEM:
+        return f"This {what} was {done}"
+    return f"{name_of(request.ended.by, facts)} {done} this {what}"
 
 
 def _decided_by(request: AccessRequest, facts: Facts, word: str) -> str:

@@ -564,11 +564,11 @@ WAITING: dict[str, Scene] = {
         Tick(),
         """
         pending
-        abe, ada: alarm undecided: Nobody has decided AX-KRXN; every tier was asked.
+        abe, ada: alarm undecided: Nobody has decided AX-KRXN: Eve asks for read on orders/t1 for Ann. Ben, Cat and Dan could decide; it lapses at 2026-03-03 09:00 UTC.
         dan: approval
         audit: latchkey escalated; tier 1
         audit: latchkey admins_told
-        """,
+        """,  # noqa: E501  (a sentence)
     ),
     "nobody is left who could approve": (
         lambda: knowing(
@@ -1135,8 +1135,8 @@ SETTLED = {
     State.GRANTING: "Ben approved this request (0:00:00)",
     State.ACTIVE: "Ben approved this request (0:00:00)",
     State.REVOKING: "Ben approved this request (0:00:00)",
-    State.CANCELLED: "This request was cancelled by Ann (0:00:00)",
-    State.TIMED_OUT: "This request was timed out by Latchkey (1 day, 0:00:00)",
+    State.CANCELLED: "Ann cancelled this request (0:00:00)",
+    State.TIMED_OUT: "This request lapsed (1 day, 0:00:00)",
     State.REJECTED: "Ben rejected this request (0:00:00)",
     State.FAILED: "Ben approved this request (0:00:00)",
     State.EXPIRED: "Ben approved this request (0:00:00)",
@@ -1147,13 +1147,13 @@ NOT_RUNNING = {
     State.PENDING_MFA: "Ann has to verify first.",
     State.PENDING: "This request still waits for a decision.",
     State.REVOKING: "This access is being taken away (0:00:00)",
-    State.CANCELLED: "This request was cancelled by Ann (0:00:00)",
-    State.TIMED_OUT: "This request was timed out by Latchkey (1 day, 0:00:00)",
+    State.CANCELLED: "Ann cancelled this request (0:00:00)",
+    State.TIMED_OUT: "This request lapsed (1 day, 0:00:00)",
     State.REJECTED: "Ben rejected this request (0:00:00)",
-    State.FAILED: "This request was failed by Latchkey (0:00:00)",
-    State.EXPIRED: "This request was expired by Latchkey (1:00:00)",
-    State.RETURNED: "This request was returned by Ann (0:00:00)",
-    State.REVOKED: "This request was revoked by Ada (0:00:00)",
+    State.FAILED: "This access could not be given (0:00:00)",
+    State.EXPIRED: "This access ended (1:00:00)",
+    State.RETURNED: "Ann returned this access (0:00:00)",
+    State.REVOKED: "Ada revoked this access (0:00:00)",
 }
 LATE: list[tuple[Command, State, str]] = [
     *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT), Cancel(ANN))
