@@ -1001,6 +1001,26 @@ def test_a_login_of_another_system_is_never_called_gone(house, ends, swept):
     assert "account" in {f.table for f in house.found()}
 
 
+def test_a_login_that_cannot_be_set_right_is_not_called_gone_and_keeps_no_other(house):
+    """The person had another login there by then: setting the first right ended every revoke."""
+    stored, request = house.stored, house.running[3]
+    account = request.grants[0].account
+    with house.owner.write() as tx:
+        change = update(AccountRow).where(AccountRow.id == account)
+        tx.execute(change.values(integration_id=WIKI))
+        tx.add(AccountRow(integration_id=PG, person_id=BOB, login="lk_bob"))
+
+    links.mend(stored.database, stored.now)
+    for each in house.running:
+        assert isinstance(stored.do(each, Revoke(OPERATOR, "enough")), Decision)
+    house.live()
+
+    assert [h for h in house.held() if "lk_bob" not in h] == []
+    assert "lk_bob" in str(house.held())
+    assert stored.again(request).state is State.REVOKING
+    assert "account" in {f.table for f in house.found()}
+
+
 def test_a_thing_of_another_system_ends_where_its_login_is(house):
     """What is sealed of the login says which of the two rows is right."""
     stored, request = house.stored, house.running[4]
