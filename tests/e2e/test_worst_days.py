@@ -72,9 +72,11 @@ def test_killed_at_random_moments_everybody_gets_through(worst):
 def persist(life: Life, step: str) -> None:
     """Press until it is done, as people do; time passes, for what waits for a pause.
 
-    Each kill may come in the middle of a try of its own.
+    Each kill may come in the middle of a try of its own. Where nobody listens nothing is tried: on
+    a busy machine all tries were over before the bot was there again.
     """
     for _ in range(2 * KILLS):
+        life.told.house.sandbox.wait_links(1)
         life.take(step)
         with suppress(NotSeenError, AssertionError, TimeoutError, NotPossible):
             life.take_again(step)
