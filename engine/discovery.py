@@ -1,6 +1,7 @@
 """What is different in a system, by all that was found there; and where it has numbers of its own.
 
-What is not found is gone, until its id comes back. What could not be looked into stays as it is
+What is not found is gone, until its id comes back; where that is but a name, what comes back is
+another thing. What could not be looked into stays as it is
 known, and all that is below it. What another server has is found again by its name.
 """
 
@@ -71,9 +72,11 @@ def compare(known: Iterable[KnownResource], found: Sequence[Discovered]) -> Diff
     active = 0
     new = set(there)
     for one in known:
-        new.discard(one.source_id)
         active += one.active
         item = there.get(one.source_id)
+        if item and is_another(one.active, item):
+            continue
+        new.discard(one.source_id)
         if item is None:
             if one.active and not f"{one.path}/".startswith(closed):
                 gone.append(one)
@@ -89,6 +92,11 @@ def compare(known: Iterable[KnownResource], found: Sequence[Discovered]) -> Diff
         sorted(changed),
         is_too_much(len(gone), active),
     )
+
+
+def is_another(active: bool, found: Discovered) -> bool:  # noqa: FBT001  (of what is known)
+    """Tell whether what was found is not what is known by its id: that is gone for good."""
+    return found.named and not active
 
 
 def compare_permissions(

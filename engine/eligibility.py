@@ -384,7 +384,7 @@ def still_granted(request: AccessRequest, grant: Grant, facts: Facts, now: datet
     if grant.named not in {"", path := entitlement.resource.path}:
         return f"It is called {path} now; {grant.named} was approved. Ask again."
     if not revision.selects(entitlement):
-        return f"“{revision.name}” does not offer it."
+        return _offered_no_more(revision, facts.flow, entitlement)
     if any(person is not None and not person.readable for person in (requestor, grantee)):
         return "What the directory says of who asked, or was to have it, cannot be read."
     if requestor is None or grantee is None:
@@ -397,6 +397,12 @@ def still_granted(request: AccessRequest, grant: Grant, facts: Facts, now: datet
     if Bar.GRANTEE in found:
         return f"“{revision.name}” is no longer open for {grantee.name}."
     return ""
+
+
+def _offered_no_more(revision: Revision, flow: AccessFlow, entitlement: Entitlement) -> str:
+    if flow.open and _offers(flow, entitlement):
+        return f"“{revision.name}” offers it otherwise than when it was asked for. Ask again."
+    return f"“{revision.name}” does not offer it."
 
 
 def _fits(revision: Revision, duration: timedelta | None) -> bool:

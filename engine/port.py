@@ -159,7 +159,9 @@ class Discovered:
     values. `owner`: whose it is, as the system says it (an address, an id, a group's name); if it
     does not, the tag `owner` does. `caveat`: what those who get it cannot use of it all the same, a
     sentence for approver and grantee. `closed`: why it could not be looked into; what is known of
-    it, and of all below its path, stays as it is. `policies`: those that give it, in AWS.
+    it, and of all below its path, stays as it is. `policies`: those that give it, in AWS. `named`:
+    its id says no more than what it is called, so that what comes back under it is another thing;
+    for systems in which Latchkey gives nothing, and so has nothing to find again.
     """
 
     type: str
@@ -174,6 +176,7 @@ class Discovered:
     context: Tags = field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
     policies: Policies | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class PermissionDocument(Ours):
 
 
 class ResourceDocument(Ours):
-    """`path` left out is the name; `source_id`, the system's own, left out is type and path.
+    """`path` left out is the name; `source_id`, the system's own, left out is type and path, and
+    what comes back under these is another thing.
 
     `policies` are by the permission, where they are other than its own.
     """
@@ -136,6 +137,7 @@ class _Reading:
         source = said.source_id or f"{said.type}/{path}"
         if self.once(document, place, f"the source id {source}"):
             whole = said.model_dump(exclude_defaults=True) | {"path": path, "source_id": source}
+            whole |= {} if said.source_id else {"named": True}
             self.resources[source] = whole
             self.put[source] = document, place
         for id_ in said.policies.keys() - {*said.permissions}:

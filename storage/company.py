@@ -175,7 +175,8 @@ class Company:
     """Everybody and every flow, as of one epoch. `paused`: no new access is begun.
 
     `admins` are those who are named and may decide: none who has left or is a guest. `revisions`
-    are those that are current, or that live requests refer to (`knowing` adds others).
+    are those that are current, or that live requests refer to (`knowing` adds others). `retired`
+    are the objects that were taken out, each as it last was.
     """
 
     epoch: int
@@ -187,6 +188,7 @@ class Company:
     policy: Policy
     risks: Risks
     objects: Mapping[ObjectId, Object] = field(default_factory=dict[ObjectId, Object])
+    retired: Mapping[ObjectId, Object] = field(default_factory=dict[ObjectId, Object])
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
@@ -207,7 +209,7 @@ def knowing(session: Read, company: Company, requests: Iterable[AccessRequest]) 
     """Return the company with the revisions that these requests refer to, however old."""
     wanted = {(r.flow, r.revision) for r in requests} - company.revisions.keys()
     names = {id_: flow.name for id_, flow in company.flows.items()} if wanted else {}
-    named = Objects.of(company.objects.values() if wanted else ())
+    named = Objects.of((*company.retired.values(), *company.objects.values()) if wanted else ())
     found = {
         (flow, number): replace(
             _revision(session, flow, number, names.get(flow), body).renamed(
@@ -364,8 +366,8 @@ class _Reading:
             return _Reading(self._session, _NOTHING, self._left).company(head)
         failing = _failing(self._session, directory, head.failing)
         directory = directory.answering(_schedules(self._session), failing)
-        objects = self._objects()
-        flows, revisions = self._flows(directory.formerly, renamed, objects)
+        objects, retired = self._objects()
+        flows, revisions = self._flows(directory.formerly, renamed, objects, retired)
         able = (directory.get(admin) for admin in head.admins)
         return Company(
             head.epoch,
@@ -377,25 +379,28 @@ class _Reading:
             before.policy.changed(flows.values(), directory),
             head.risks,
             objects,
+            retired,
         )
 
-    def _objects(self) -> Mapping[ObjectId, Object]:
-        """Return bundles, scopes and spaces; those that cannot be read are left out."""
+    def _objects(self) -> tuple[Mapping[ObjectId, Object], Mapping[ObjectId, Object]]:
+        """Return bundles, scopes and spaces, those that are there and those that were taken out.
+
+        Those that cannot be read are left out.
+        """
         rows = self._rows(_OBJECTS)
         if not rows:
-            return self._before.objects
-        found = dict(self._before.objects)
+            return self._before.objects, self._before.retired
+        found, retired = dict(self._before.objects), dict(self._before.retired)
         for id_, kind, name, deleted, body in rows:
-            found.pop(ObjectId(id_), None)
-            if deleted:
-                continue
+            for each in (found, retired):
+                each.pop(ObjectId(id_), None)
             object_ = load_object(kind, body)
             if object_ is not None:
-                found[ObjectId(id_)] = object_
-                continue
-            said = alarms.unread_object(str(kind), str(name))
-            self._session.unread.note("policy_object_revision", id_, [kind, body], said)
-        return found
+                (retired if deleted else found)[ObjectId(id_)] = object_
+            elif not deleted:
+                said = alarms.unread_object(str(kind), str(name))
+                self._session.unread.note("policy_object_revision", id_, [kind, body], said)
+        return found, retired
 
     def _directory(self) -> tuple[Directory, Mapping[PersonId, PersonId]]:
         """Return it, and who has a new id since, by the one that they had before."""
@@ -489,24 +494,30 @@ class _Reading:
         formerly: Mapping[PersonId, PersonId],
         renamed: Mapping[PersonId, PersonId],
         objects: Mapping[ObjectId, Object],
+        retired: Mapping[ObjectId, Object],
     ) -> tuple[dict[FlowId, AccessFlow], Mapping[Of, Revision]]:
         """Return the flows that are other than they were, and all revisions that are needed.
 
-        Those that speak of objects are others as soon as any object is.
+        Those that speak of objects are others as soon as any object is. Those under which nothing
+        new is asked for go on with what was taken out since: a flow that offers the same by another
+        name takes nothing from whoever waits.
         """
         rows = self._rows(_FLOWS)
+        changed = {FlowId(row[0]): row for row in rows}
         known, other = self._before.revisions, dict[Of, Revision]()
         named = Objects.of(objects.values())
+        ever = Objects.of((*retired.values(), *objects.values())) if retired else named
+        newest = {of: f.number for of, f in self._before.flows.items() if not f.deleted}
+        newest |= {id_: -1 if row[4] else row[2] for id_, row in changed.items()}
         differ = objects is not self._before.objects
         for of, revision in known.items() if renamed or differ else ():
             now = revision.renamed(renamed)
             if now.refers and differ:
-                now = replace(now, objects=named)
+                now = replace(now, objects=named if newest.get(of[0]) == of[1] else ever)
             if now is not revision:
                 other[of] = now
         if not rows and not other:
             return {}, known
-        changed = {FlowId(row[0]): row for row in rows}
         names = {id_: row[1] for id_, row in changed.items()}
         kept = {of: r for of, r in {**known, **other}.items() if of[0] not in changed}
         bodies = {(id_, row[2]): row[5] for id_, row in changed.items() if row[5] is not None}
@@ -514,7 +525,8 @@ class _Reading:
             bodies.setdefault((FlowId(flow), number), body)
         for of, body in bodies.items():
             read = _revision(self._session, *of, names.get(of[0]), body).renamed(formerly)
-            kept[of] = replace(read, objects=named) if read.refers else read
+            its = named if newest.get(of[0]) == of[1] else ever
+            kept[of] = replace(read, objects=its) if read.refers else read
         flows = {
             id_: AccessFlow(
                 id_, revision, kept.get((id_, revision)) or unreadable(name), active, deleted

@@ -109,6 +109,7 @@ def _resource(
         context=_tags(said, "context"),
         owner=said.get("owner", ""),
         policies=_policies(said, known, accounts),
+        named=said.get("named", False),
     )
 
 

@@ -75,6 +75,7 @@ _THESE_RESOURCES = (
     )
     .order_by(col(ResourceRow.id))
 )
+_ASIDE = "\n"  # in no id that stands in a file
 _SYSTEM = select(col(IntegrationRow.name), col(IntegrationRow.kind)).where(
     col(IntegrationRow.id) == bindparam("system")
 )
@@ -274,6 +275,7 @@ def _store_resources(
     """Return the rows, and those of which something is to be had no more."""
     of = {"system": system, "ids": [*(item.source_id for item in items), *gone]}
     rows = {row.source_id: row for row in tx.execute(_THESE_RESOURCES, of).scalars()}
+    _put_aside(tx, rows, items)
     have: dict[int, dict[str, EntitlementRow]] = {}
     for had in tx.execute(_THEIR_ENTITLEMENTS, {"ids": [r.id for r in rows.values()]}).scalars():
         have.setdefault(had.resource_id, {})[had.permission] = had
@@ -286,6 +288,16 @@ def _store_resources(
     batch.add(tx, EntitlementRow, _store_permissions(items, rows, have, lost))
     tx.flush()
     return rows.values(), lost
+
+
+def _put_aside(tx: Write, rows: dict[str, ResourceRow], items: Iterable[Discovered]) -> None:
+    """Take what is gone out of the way of other things that have its id now."""
+    for item in items:
+        row = rows.get(item.source_id)
+        if row and discovery.is_another(row.status == ResourceStatus.ACTIVE, item):
+            row.source_id = f"{item.source_id}{_ASIDE}{row.id}"
+            del rows[item.source_id]
+    tx.flush()  # before a new row has the id
 
 
 def _store(

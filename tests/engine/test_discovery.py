@@ -37,6 +37,14 @@ def test_what_is_not_found_is_gone_once():
     assert compare([known(ORDERS, active=False)], []).gone == []
 
 
+def test_what_comes_back_under_a_mere_name_is_another_thing():
+    named = replace(ORDERS, named=True)
+
+    assert compare([known(named, active=False, same=False)], [named]).came == [ORDERS.path]
+    assert compare([known(named)], [named]).named == {}
+    assert compare([known(named, same=False)], [named]).changed == [ORDERS.path]
+
+
 def test_what_is_other_than_it_was_is_stored_and_only_what_is_new_is_counted_so():
     found = compare([known(ORDERS, same=False)], [BILLS, ORDERS])
 

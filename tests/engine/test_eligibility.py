@@ -547,6 +547,16 @@ def test_asked_again_at_the_grant(values: dict, people: tuple[Person, ...], know
     assert bool(said) is bool(why)
 
 
+def test_what_a_flow_offers_by_now_alone_is_to_be_asked_for_anew():
+    """It was said not to offer it, which was not so."""
+    asked = flow(targets=(Selector(ORDERS, names=frozenset({"t9"})),))
+    truth = replace(facts(asked), flow=flow())
+
+    said = still_granted(request(asked), request(asked).grants[0], truth, NOW)
+
+    assert said.endswith("offers it otherwise than when it was asked for. Ask again.")
+
+
 def test_a_flow_that_closed_meanwhile_does_not_stop_the_grant():
     """What was approved is given: only new requests need an open flow."""
     of = flow(active=False, deleted=True)

@@ -481,6 +481,38 @@ def test_a_new_thing_under_an_old_name_is_given_to_nobody_who_had_the_old_one(st
     assert stored.again(again).state is State.ACTIVE
 
 
+@pytest.mark.parametrize("looks", [True, False], ids=["once more", "both at once"])
+def test_what_is_listed_anew_without_an_id_of_its_own_is_a_new_thing(stored, looks):
+    """It was the old one, and who had waited for that, or had it, came by what was new."""
+    tables = [replace(one, named=True) for one in TABLES]
+    discover(stored, *tables, system=PG)
+    running, waits = stored.submit(), stored.submit("write on shop.orders", flow=WRITING)
+    stored.converge()
+    old = stored.entitlement("read on shop.orders")
+
+    discover(stored, *tables[1:], system=PG)
+    if looks:
+        stored.tick()
+        stored.converge()
+    for _ in range(2):
+        discover(stored, *tables, system=PG)
+    stored.tick()
+    stored.converge()
+
+    assert stored.again(running).state is State.REVOKED
+    assert stored.again(waits).state is State.CANCELLED
+    new = stored.entitlement("read on shop.orders")
+    assert new.resource.id != old.resource.id
+    again = stored.submit()
+    stored.converge()
+    assert stored.again(again).state is State.ACTIVE
+
+    discover(stored, *tables[1:], system=PG)
+    discover(stored, *tables, system=PG)
+    third = stored.entitlement("read on shop.orders")
+    assert third.resource.id not in {new.resource.id, old.resource.id}
+
+
 def test_a_permission_that_is_offered_no_more_leaves_what_waits_and_what_runs_runs_on(stored):
     running = stored.submit("write on shop.orders", flow=WRITING)
     stored.approve(running)

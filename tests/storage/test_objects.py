@@ -132,6 +132,68 @@ def test_a_request_keeps_its_revision_and_what_that_names_as_it_is_now(stored):
     assert stored.again(other).state is State.FAILED
 
 
+def let_write(stored, *targets) -> None:
+    """Let the writing flow, which has to be approved, offer these."""
+    flows = [(reading(), True), (writing(targets=targets), True)]
+    stored.write(lambda tx, _: sync.flows(tx, flows, stored.now))
+
+
+NEWER = Scope("Newer", ORDERS.where)
+BOX = Bundle("Box", (ByScope("Orders"),))
+BY_ITSELF = Selector(PG, names=frozenset({"shop.orders"}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asked", "now"),
+    [
+        ([ORDERS], [], ByScope("Orders"), BY_ITSELF),
+        ([ORDERS], [NEWER], ByScope("Orders"), ByScope("Newer")),
+        ([ORDERS, BOX], [ORDERS], ByBundle("Box"), ByScope("Orders")),
+        ([ORDERS, BOX], [], ByBundle("Box"), BY_ITSELF),
+    ],
+    ids=["a scope", "a scope that is renamed", "a bundle", "a bundle and what is in it"],
+)
+def test_who_waits_goes_on_when_what_a_flow_named_is_taken_out(stored, before, after, asked, now):
+    """The request failed: its flow “does not offer it”, which it did, by another target."""
+    keep(stored, *before)
+    let_write(stored, asked)
+    request = stored.submit("read on shop.orders", flow=WRITING)
+    let_write(stored, now)
+    keep(stored, *after)
+
+    stored.approve(request)
+    stored.converge()
+
+    assert stored.again(request).state is State.ACTIVE
+    assert stored.flow(WRITING).number > request.revision
+
+
+def test_who_is_being_given_it_goes_on_when_flow_and_scope_are_taken_out(stored, other):
+    """A deleted flow lets run what was approved; its scope went with it, and the request failed."""
+    keep(stored, ORDERS)
+    let_write(stored, ByScope("Orders"))
+    request = stored.submit("read on shop.orders", flow=WRITING)
+    stored.approve(request)
+    stored.write(lambda tx, _: sync.flows(tx, [(reading(), True)], stored.now))
+    keep(stored)
+
+    for process in (other, stored):
+        assert process.company().revision(request.flow, request.revision).offers == ORDERS.where
+    stored.converge()
+
+    assert stored.again(request).state is State.ACTIVE
+
+
+def test_what_is_taken_out_is_offered_to_nobody_who_asks_now(stored, other):
+    keep(stored, ORDERS)
+    offer(stored, ByScope("Orders"))
+
+    keep(stored)
+
+    for process in (stored, other):
+        assert offered(process) == []
+
+
 def test_each_change_makes_a_revision_and_none_is_lost(stored):
     keep(stored, ORDERS, MINE)
     keep(stored, ORDERS, MINE)
