@@ -126,10 +126,10 @@ class Memory:
             known = self._set_password(account, order) or not order.wanted
             if not known:
                 return Report(outcomes, login_missing=True, alone=self.alone)
-            account.given -= self._untold(order)
-            if any(self._strange(h.target) for h in order.holdings) or any(
-                not self._knows(target) for target in order.unwanted
-            ):
+            strange = any(self._strange(h.target) for h in order.holdings)
+            if not strange:  # else the order's numbers are another server's than the trace's
+                account.given -= self._untold(order)
+            if strange or any(not self._knows(target) for target in order.unwanted):
                 self._end_by_name(account, order)
             outcomes = {h.target: self._bring(account, h.target, h.wanted) for h in order.holdings}
             if any(outcomes[t].presence is not Presence.REFUSED for t in order.wanted):

@@ -1,5 +1,6 @@
 """A line of `make bench`: what was measured, beside what, and the bar that it has to hold."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ def table(title: str, rows: Iterable[Row]) -> Table:
 
 
 def p99(milliseconds: Sequence[float]) -> float:
+    """Of none it is endless: what was never measured holds no bar."""
+    if not milliseconds:
+        return math.inf
     taken = sorted(milliseconds)
     return taken[min(len(taken) - 1, int(len(taken) * 0.99))]
 
@@ -40,6 +44,8 @@ def p99(milliseconds: Sequence[float]) -> float:
 def said(rounds: Sequence[Sequence[float]]) -> str:
     """Say the median, the spread of the rounds' medians, and the 99th percentile."""
     every = [ms for one in rounds for ms in one]
-    medians = [statistics.median(one) for one in rounds]
+    if not every:
+        return "none"
+    medians = [statistics.median(one) for one in rounds if one]
     spread = f"{min(medians):.2f}–{max(medians):.2f}"
     return f"{statistics.median(every):.2f} ms ({spread}), p99 {p99(every):.2f}"
