@@ -133,9 +133,11 @@ def test_the_journal_tells_calls_and_who_refused_them(sandbox, api, person):
     api("chat.postMessage", text="x")
     api("chat.postMessage", token="xoxb-0")
 
-    done, *refused = sandbox.journal(last)
+    # An event that Slack delivers again, as its app was slow, stands between them.
+    calls = [entry for entry in sandbox.journal(last) if entry.get("method") == "chat.postMessage"]
+    done, *refused = calls
 
-    assert (done["method"], done["status"], done["done"]) == ("chat.postMessage", 200, True)
+    assert (done["status"], done["done"]) == (200, True)
     assert done["arguments"] == {"channel": person.id, "text": "x"}
     assert done["answer"]["ts"] == person.messages()[0].ts
     assert 0 < done["seconds"] < 1

@@ -428,14 +428,19 @@ def test_fields_tell_only_if_they_are_to(app, show):
     }
     view = show(form(quiet, loud, box))
     app.on("block_actions")
-    before = len(app.seen)
+
+    def told():  # and no event that Slack delivers again, as its app was slow
+        payloads = [seen["payload"] for seen in app.seen]
+        return [payload for payload in payloads if payload.get("type") == "block_actions"]
+
+    before = len(told())
 
     assert view.set("quiet", "x").seconds is None
-    assert len(app.seen) == before
+    assert len(told()) == before
     assert view.set("loud", "y").seconds > 0
     assert view.set("menu", "One").seconds > 0
 
-    payload = app.seen[-1]["payload"]
+    payload = told()[-1]
     assert payload["container"] == {"type": "view", "view_id": view.id}
     values = payload["view"]["state"]["values"]
     assert values["quiet"]["quiet"]["value"] == "x"
