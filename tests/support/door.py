@@ -153,6 +153,19 @@ class Door:
             connectors={SYSTEM: Connected(integration, self.system)},
         )
         self.database, self.services = self.program.database, self.program.services
+        self._listening = ExitStack()
+        try:
+            self._found()
+        except BaseException:
+            self.close()  # nobody else could: there is no door
+            raise
+        self.app = self.program.app
+        self._numbers = 0
+        self.written = 0  # statements that might have changed something
+        self._listening.enter_context(heard(self.database, self._note))
+        self.keep()
+
+    def _found(self) -> None:
         schema.upgrade(self.database)
         take_in(self.services, manifests.load(COMPANY))
         with self.database.write() as tx:  # without a heartbeat: its leases hold for good
@@ -162,12 +175,6 @@ class Door:
         }
         identity.take(self.services, self.slack.users.values())
         discover.discover(self.services, SYSTEM)
-        self.app = self.program.app
-        self._numbers = 0
-        self.written = 0  # statements that might have changed something
-        self._listening = ExitStack()
-        self._listening.enter_context(heard(self.database, self._note))
-        self.keep()
 
     def close(self) -> None:
         self._listening.close()
