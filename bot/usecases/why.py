@@ -1,10 +1,12 @@
 """Why somebody can have something, or not: as far as whoever asks may know."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import islice
 
 from bot.runtime.services import Services
 from bot.usecases.console import Desk
@@ -30,7 +32,10 @@ LONGEST = 200  # characters of what is asked about
 MANY = 20  # that are called so
 OTHERS = 8  # of what is called so, that are named
 INSTEAD = 5  # of what they can have, that are named
+MOST_ON = 5  # that a text is parted at: each is looked for
 PIECE = 4  # letters of a word that was mistyped, by which others are found
+
+_ON = re.compile(r"\s+on\s+", re.IGNORECASE)
 
 NOT_SAID = Refusal(
     Code.NOTHING_SELECTED,
@@ -133,17 +138,30 @@ class _Asking:
 
     def called(self, text: str) -> Why | Refusal:
         """Explain what is called so; of several things name them, of none what is near."""
-        permission, on, rest = text.strip().partition(" on ")
-        found = self._called(rest.strip()) if on and not self._named(text.strip()) else []
-        if not found:
-            permission, rest = "", text.strip()
-            found = self._called(rest)
+        permission, found = self._understood(" ".join(text.split()))
         if len(found) == 1:
             return self.explained(found[0].resource, text, permission)
         others = [(f.resource, f.path) for f in found[:OTHERS]]
         notes = [f"{_many(found)} are called so. Which one is it?"] if found else []
-        near = [] if found else self._near(rest)
+        near = [] if found else self._near(text)
         return self._why(Why(words=text, others=others, nearest=near, notes=notes))
+
+    def _understood(self, text: str) -> tuple[str, list[FoundResource]]:
+        """Return the permission that is asked about, empty: all of them, and what is called so.
+
+        A name may have “on” in it. So the whole is a name first; then a permission that there is
+        on something; then a part of a name; and then a permission that may be mistyped.
+        """
+        if self._named(text):
+            return "", self._called(text)
+        asked = [(said, self._called(rest)) for said, rest in _parted(text)]
+        for permission, found in asked:
+            if having := [f for f in found if self._has(f, permission)]:
+                return permission, having
+        whole = self._called(text)
+        part = [f for f in whole if text.casefold() in f.path.casefold()]
+        mistyped = [(permission, found) for permission, found in asked[:1] if found]
+        return next(iter([("", part)] if part else mistyped), ("", whole))
 
     def explained(self, resource: ResourceId, words: str, permission: str = "") -> Why | Refusal:
         """Explain each permission on a thing, or the one that is named."""
@@ -208,6 +226,13 @@ class _Asking:
         offered = search.entitlements_on(self.session, found.resource)
         return any(self.knows_all or self._verdicts(one)[1] for one in offered)
 
+    def _has(self, found: FoundResource, permission: str) -> bool:
+        """Tell whether there is such a permission on it, as far as it may be known."""
+        offered = search.entitlements_on(self.session, found.resource)
+        sought = permission.casefold()
+        called = [one for one in offered if one.permission.name.casefold() == sought]
+        return any(self.knows_all or self._verdicts(one)[1] for one in called)
+
     def _found(self, words: str) -> list[FoundResource]:
         flows = [flow for flow in self.company.flows.values() if self._knows(flow)]
         found = search.resources(self.session, self.companies.catalogues, flows, words)
@@ -237,6 +262,12 @@ class _Asking:
             for one in fresh[: INSTEAD + 1 - len(seen)]:
                 seen.add(one.resource)
                 yield one.path, how
+
+
+def _parted(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what could be a permission and what it is on, at each “on”."""
+    for at in islice(_ON.finditer(text), MOST_ON):
+        yield text[: at.start()], text[at.end() :]
 
 
 def _ways(flows: Sequence[AccessFlow], now: datetime) -> Iterator[tuple[str, list[AccessFlow]]]:

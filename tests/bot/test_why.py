@@ -311,6 +311,25 @@ def test_a_name_with_on_in_it_is_a_name_first(found):
     assert found("read on call").startswith("Alice can have read on call:")
 
 
+def test_a_part_of_a_name_with_on_in_it_is_found(found):
+    """It was taken for a permission “data”, on whatever has “call” in its name."""
+    both = [table("data on call logs"), table("call")]
+
+    assert found("data on call", both).startswith("Alice can have read on data on call logs:")
+    assert found("READ  on data on CALL").startswith("Alice can have read on data on call logs:")
+    assert found("read on call").startswith("Alice can have read on call:")
+    assert "There is no “raed” on call. Did you mean read?" in found("raed on call")
+
+
+def test_what_has_the_permission_is_meant_and_not_what_has_its_words(found):
+    """Each word of “read on orders” is in the path of the second table."""
+    both = [table("shop.orders"), table("readings_on_orders_of_old")]
+
+    assert found("write on shop.orders", both).startswith("Alice can have write on shop.orders:")
+    assert found("read on shop.orders").startswith("Alice can have read on shop.orders:")
+    assert found("write on order").startswith("2 things are called so.")
+
+
 def test_of_many_namesakes_all_are_counted_that_may_be_known(found):
     """Of those that came first of all it was looked which may be known."""
     many = [table(f"m{n:02}/logs") for n in range(30)]
