@@ -1,6 +1,6 @@
 """Who may request what, under which flow, and why not. One function answers: `bars`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,6 +14,7 @@ from engine.flow import (
     MAX_JUSTIFICATION,
     MIN_DURATION,
     AccessFlow,
+    FlowId,
     RequestFor,
     Revision,
 )
@@ -58,12 +59,22 @@ class Bar(StrEnum):
     LEFT = "left"  # whoever is to have it has left
     GRANTEE = "grantee"  # it is not for them
     OFFER = "offer"  # it does not offer this, or it is not there
+    EMPTY = "empty"  # there is nothing in the bundle that it offers
+    TOO_MANY = "too many"  # there is more in the bundle than a request has
     TIME = "time"  # not at this moment
 
 
 @dataclass(frozen=True, slots=True)
+class Bundled:
+    """A bundle as one thing to ask for; `sizes`: how much each flow offers of it, that is there."""
+
+    name: str
+    sizes: Mapping[FlowId, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """Who asks, for whom, and for what; `entitlement` None: for anything.
+    """Who asks, for whom, and for what: an entitlement, or a bundle; neither: for anything.
 
     The directory is that of the moment that is asked about. `now` None: at whatever time.
     """
@@ -73,6 +84,7 @@ class Question:
     directory: Directory
     entitlement: Entitlement | None = None
     now: datetime | None = None
+    bundle: Bundled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +112,20 @@ def bars(flow: AccessFlow, asked: Question) -> Iterator[Bar]:
     entitlement, window = asked.entitlement, flow.revision.when
     if entitlement and not _offers(flow, entitlement):
         yield Bar.OFFER
+    if asked.bundle:
+        yield from _of_bundle(flow, asked.bundle)
     if asked.now and window and not is_open(window, asked.now):
         yield Bar.TIME
+
+
+def _of_bundle(flow: AccessFlow, bundle: Bundled) -> Iterator[Bar]:
+    size = bundle.sizes.get(flow.id, 0)
+    if not flow.revision.has(key_of(bundle.name)):
+        yield Bar.OFFER
+    elif not size:
+        yield Bar.EMPTY
+    elif size > MAX_BUNDLED:
+        yield Bar.TOO_MANY
 
 
 def _of_people(

@@ -18,7 +18,7 @@ from engine.conditions import (
 )
 from engine.directory import Directory, GroupId, Person, PersonId
 from engine.duration import in_words
-from engine.eligibility import Bar, Question, Verdict
+from engine.eligibility import MAX_BUNDLED, Bar, Question, Verdict
 from engine.flow import AccessFlow, ApprovalRule, RequestFor, Revision
 from engine.inventory import Entitlement
 from engine.window import opening_in_words
@@ -56,7 +56,6 @@ class Explanation:
     which they can; else all that offer it. `why` is the reason where no flow has one.
     """
 
-    entitlement: Entitlement
     may: bool
     said: str
     told: tuple[Told, ...]
@@ -79,9 +78,6 @@ def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Expla
 
     `you`: whoever asks reads it; else it is said of them by name.
     """
-    entitlement = asked.entitlement
-    if entitlement is None:
-        raise ValueError("an explanation is of something that can be had")
     words, may = _Words(asked, you), any(verdict.sometime for verdict in verdicts)
     bearing = [verdict for verdict in verdicts if verdict.sometime is may]
     told = tuple(
@@ -91,13 +87,21 @@ def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Expla
     themselves = asked.requestor.id == asked.grantee.id
     verb, whom = ("have", "") if themselves else ("request", f" for {asked.grantee.name}")
     who = "You" if you else asked.requestor.name
-    said = f"{who} {'can' if may else 'cannot'} {verb} {entitlement}{whom}"
-    why = "" if told else _no_flow(entitlement, you=you)
-    return Explanation(entitlement, may, said, told, why, max(0, len(bearing) - MOST_TOLD))
+    said = f"{who} {'can' if may else 'cannot'} {verb} {_thing(asked)}{whom}"
+    why = "" if told else _no_flow(asked.entitlement, you=you)
+    return Explanation(may, said, told, why, max(0, len(bearing) - MOST_TOLD))
 
 
-def _no_flow(entitlement: Entitlement, *, you: bool) -> str:
-    if not entitlement.available:
+def _thing(asked: Question) -> str:
+    if asked.bundle:
+        return f"the bundle “{asked.bundle.name}”"
+    if asked.entitlement is None:
+        raise ValueError("an explanation is of something that can be had")
+    return str(asked.entitlement)
+
+
+def _no_flow(entitlement: Entitlement | None, *, you: bool) -> str:
+    if entitlement and not entitlement.available:
         return "it is no longer there, or no longer offered"
     return f"no access flow{' that you may know of' if you else ''} offers it"
 
@@ -179,6 +183,11 @@ class _Words:
                 return self._not_for(revision)
             case Bar.OFFER:
                 return "does not offer it"
+            case Bar.EMPTY:
+                return "offers nothing that is in it just now"
+            case Bar.TOO_MANY:
+                size = asked.bundle.sizes[flow.id] if asked.bundle else 0
+                return f"offers {size:,} entitlements of it, and a request has {MAX_BUNDLED:,}"
             case Bar.TIME:
                 return f"can be asked for {self._opening(flow)}"
 

@@ -14,7 +14,10 @@ from engine.words import in_a_row
 
 def explain(
     resource: Annotated[
-        str, typer.Argument(help="A name or path, or a part of it; `read on …`: one permission.")
+        str,
+        typer.Argument(
+            help="A name or path, or a part of it, or a bundle; `read on …`: one permission."
+        ),
     ],
     who: Annotated[str, typer.Option("--as", metavar="EMAIL", help="Who would ask.")],
     grantee: Annotated[
@@ -22,7 +25,7 @@ def explain(
         typer.Option("--for", metavar="EMAIL", help="Whom they would ask for; else themselves."),
     ] = "",
 ) -> None:
-    """Say what a person can have of a resource, under which flows, and why not.
+    """Say what a person can have of a resource or a bundle, under which flows, and why not.
 
     Every flow is looked at, also those that the person may not know of. Status 0: each permission
     can be had, now or at some time; 1: one cannot, or nothing, or more than one, is called so.
@@ -37,7 +40,7 @@ def explain(
         _print(answer)
     for _, path in found.others:
         out.print(f"  {shown(path)}", soft_wrap=True)
-    if found.of is None and not found.others:
+    if not found.answers and not found.others:
         near = in_a_row([path for _, path in found.nearest], last="or")
         fail(f"Nothing is called “{found.words}”.{f' Did you mean {near}?' if near else ''}")
     if found.wanting:

@@ -16,7 +16,7 @@ from bot.views.values import Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
 from engine.aql.predicate import predicate
-from engine.aql.query import all_of
+from engine.aql.query import Query, all_of
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonId
 from engine.eligibility import MAX_BUNDLED, Draft
@@ -350,8 +350,14 @@ def bundles(
 
 
 def _has_some(session: Read, flow: AccessFlow, bundle: Bundle) -> bool:
+    query = of_bundle(flow, bundle)
+    return query is not None and inventory.is_any(session, query)
+
+
+def of_bundle(flow: AccessFlow, bundle: Bundle) -> Query | None:
+    """Return what the flow offers of a bundle, that is there; None: it does not offer it."""
     query = flow.revision.bundled(key_of(bundle.name))
-    return query is not None and inventory.is_any(session, all_of(ACTIVE, query))
+    return query and all_of(ACTIVE, query)
 
 
 def _opening(
@@ -536,8 +542,7 @@ class _Filling:
 
     def _bundled(self, flow: AccessFlow, bundle: Bundle) -> list[Entitlement] | Refusal:
         """Return what the flow offers of the bundle at this moment."""
-        query = flow.revision.bundled(key_of(bundle.name))
-        there = None if query is None else all_of(ACTIVE, query)
+        there = of_bundle(flow, bundle)
         if there and self.resolved is not None:
             known = facts.entitlements(self.session, self.company, self.resolved)
             still_in = predicate(there)

@@ -11,17 +11,19 @@ from itertools import islice
 from bot.runtime.services import Services
 from bot.usecases.console import Desk
 from bot.usecases.identity import read_as
-from bot.usecases.request import NOTHING_REQUESTABLE
+from bot.usecases.request import NOTHING_REQUESTABLE, of_bundle
 from bot.views.values import Named, Why
 from engine import eligibility, explanation
 from engine.aql.errors import nearest
 from engine.directory import Directory, Person
-from engine.eligibility import Question, Verdict
+from engine.eligibility import Bundled, Question, Verdict
 from engine.explanation import Explanation
 from engine.flow import AccessFlow
 from engine.inventory import Entitlement, ResourceId
 from engine.outcome import Code, Refusal
-from storage import search
+from engine.targets import Bundle, key_of
+from engine.words import in_a_row
+from storage import inventory, search
 from storage.company import Companies, Company
 from storage.database import Read
 from storage.search import FoundResource
@@ -53,7 +55,8 @@ def ask(services: Services, person: Person, text: str) -> Why | Refusal:
     """Explain to somebody what they can have of what is called so, and why not.
 
     They learn of what they may request, and of what listed flows offer; administrators of all. The
-    text is a name or path, or a part of it; `read on …` asks of one permission.
+    text is a name or path, or a part of it; `read on …` asks of one permission. Of a bundle it is
+    the name.
     """
 
     def find(session: Read, company: Company, now: Person) -> Why | Refusal:
@@ -138,12 +141,16 @@ class _Asking:
 
     def called(self, text: str) -> Why | Refusal:
         """Explain what is called so; of several things name them, of none what is near."""
-        permission, found = self._understood(" ".join(text.split()))
+        said = " ".join(text.split())
+        if bundle := self._bundle(said):
+            return bundle
+        permission, found = self._understood(said)
         if len(found) == 1:
             return self.explained(found[0].resource, text, permission)
         others = [(f.resource, f.path) for f in found[:OTHERS]]
         notes = [f"{_many(found)} are called so. Which one is it?"] if found else []
-        near = [] if found else self._near(text)
+        notes += [] if found else self._bundles_near(said)
+        near = [] if found else self._near(said)
         return self._why(Why(words=text, others=others, nearest=near, notes=notes))
 
     def _understood(self, text: str) -> tuple[str, list[FoundResource]]:
@@ -166,20 +173,66 @@ class _Asking:
     def explained(self, resource: ResourceId, words: str, permission: str = "") -> Why | Refusal:
         """Explain each permission on a thing, or the one that is named."""
         offered = search.entitlements_on(self.session, resource)
-        answers = [answer for one in offered if (answer := self._answer(one))]
-        if not answers:
+        answered = [(one, answer) for one in offered if (answer := self._answer(one))]
+        if not answered:
             return UNKNOWN
-        thing, notes = answers[0].entitlement.resource, list[str]()
-        named = {a.entitlement.permission.name.casefold(): a for a in answers}
+        thing, notes = answered[0][0].resource, list[str]()
+        answers = [answer for _, answer in answered]
+        called = {one.permission.name.casefold(): one.permission.name for one, _ in answered}
+        named = {one.permission.name.casefold(): answer for one, answer in answered}
         wanted = permission.strip().casefold()
         if wanted in named:
             answers = [named[wanted]]
         elif wanted:
             near = nearest(wanted, sorted(named))
-            meant = f" Did you mean {named[near].entitlement.permission.name}?" if near else ""
+            meant = f" Did you mean {called[near]}?" if near else ""
             notes.append(f"There is no “{permission.strip()}” on {thing.path}.{meant}")
         of = (thing.id, thing.path)
         return self._why(Why(words=words, of=of, answers=answers, notes=notes))
+
+    def _bundle(self, words: str) -> Why | None:
+        """Explain the bundle of this name; None: there is none that they may know of."""
+        for bundle in self._bundles():
+            if key_of(bundle.name) == key_of(words):
+                others = [(f.resource, f.path) for f in self._named(words)[:OTHERS]]
+                notes = ["Something else is called so, too: it is named below."] if others else []
+                answers = [self._of_bundle(bundle)]
+                return self._why(Why(words=words, answers=answers, others=others, notes=notes))
+        return None
+
+    def _bundles(self) -> Iterator[Bundle]:
+        """Yield the bundles that they may know of."""
+        for each in self.company.objects.values():
+            if isinstance(each, Bundle) and (self.knows_all or self._having(each)):
+                yield each
+
+    def _having(self, bundle: Bundle) -> list[AccessFlow]:
+        """Return the flows that offer a bundle as one thing, as far as they may be known."""
+        key = key_of(bundle.name)
+        flows = self.company.flows.values()
+        return [flow for flow in flows if flow.revision.has(key) and self._knows(flow)]
+
+    def _of_bundle(self, bundle: Bundle) -> Explanation:
+        flows = self._having(bundle)
+        there = ((flow.id, of_bundle(flow, bundle)) for flow in flows)
+        sizes = {id_: inventory.count(self.session, query) for id_, query in there if query}
+        asked = Question(
+            self.requestor,
+            self.grantee,
+            self.here,
+            now=self.now,
+            bundle=Bundled(bundle.name, sizes),
+        )
+        return explanation.explain(asked, eligibility.verdicts(flows, asked), you=self.you)
+
+    def _bundles_near(self, words: str) -> list[str]:
+        """Say which bundle could be meant: each word is in its name, or it is called nearly so."""
+        known = {key_of(bundle.name): bundle.name for bundle in self._bundles()}
+        sought = words.casefold().split()
+        near = [key for key in sorted(known) if all(word in key for word in sought)]
+        near = near or get_close_matches(key_of(words), known, n=3)
+        named = in_a_row([f"“{known[key]}”" for key in near], 3, last="or")
+        return [f"Did you mean the bundle {named}?"] if near else []
 
     def _why(self, why: Why) -> Why:
         if not why.wanting:

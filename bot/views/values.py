@@ -116,9 +116,9 @@ Named = tuple[ResourceId, str]  # a resource, and its path
 class Why:
     """What somebody can have of what they asked about, and why not.
 
-    `of` is what is explained, with an answer for each permission; None: nothing is called so, or
-    several things are, which are `others`. `nearest` is what could be meant instead. `instead` is
-    what they can have, and how.
+    `of` is what is explained, with an answer for each permission; a bundle has an answer alone.
+    `others` are called so, too: without an answer, one of them is meant. `nearest` is what could be
+    meant instead. `instead` is what they can have, and how.
     """
 
     words: str
@@ -133,7 +133,7 @@ class Why:
     @property
     def wanting(self) -> bool:
         """Whether there is something that they cannot have, or that was not found."""
-        return not self.others and not (self.of and all(answer.may for answer in self.answers))
+        return not all(a.may for a in self.answers) if self.answers else not self.others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ def why_modal(why: Why) -> View:
     blocks = [_asked(why.words)]
     if why.notes:
         blocks.append(section(rows(why.notes, lambda note: f"⚠️ {cut(prose(note), 300)}", 1500)))
-    if why.of:
+    if why.answers:
         blocks += [section(_answer(answer)) for answer in why.answers[:_ANSWERS]]
         if hidden := len(why.answers[_ANSWERS:]):
             blocks.append(context(f"… and {hidden} more permissions: ask for “… on …”"))
@@ -87,7 +87,7 @@ def _asked(words: str) -> Block:
     }
     if words.strip():
         element["initial_value"] = verbatim(words, LONGEST)
-    hint = "A name or a path, or a part of it."
+    hint = "A name or a path, or a part of it; of a bundle its name."
     return input_(ids.WHY_WORDS, "About what?", element, hint=hint)
 
 

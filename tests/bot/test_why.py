@@ -7,10 +7,11 @@ import pytest
 from bot.views import ids
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.port import Discovered
+from engine.targets import Bundle, ByBundle, Selector
 from storage import sync
 from tests.support.door import CUSTOMERS, STOCK, SYSTEM, TABLES, click_in, filled, judged
 from tests.support.nursery import latchkey
-from tests.support.stored import ALICE, DBAS, PG, Stored, reading, table, writing
+from tests.support.stored import ALICE, DBAS, PG, WIKI, Stored, reading, table, writing
 
 SALARIES = "ledger/payroll/salaries"
 PAYMENTS = "ledger/accounts/payments"
@@ -102,6 +103,37 @@ def test_something_else_is_asked_about_in_the_modal(door):
     assert judged(answer, {}) == []
 
 
+def test_a_bundle_is_explained_by_its_name(door):
+    """It read as unknown: only resources were looked for."""
+    assert said(why(door, "maya", "warehouse INCIDENT")) == (
+        "✅ You can have the bundle “Warehouse incident”: approved by Platform, under “Warehouse "
+        "incident”, at most 2 h."
+    )
+    first, *cure = said(why(door, "kofi", "Warehouse incident")).splitlines()
+    assert first == (
+        "🚫 You cannot have the bundle “Warehouse incident”: “Warehouse incident” is for people "
+        "who are in Product, and who are in Managers; you are in Support."
+    )
+    assert [line.partition(":")[0] for line in cure] == ["Who could let you", "What you can have"]
+
+
+def test_a_bundle_that_is_mistyped_is_named(door):
+    for words in ("incident", "warehuose incident"):
+        assert "Did you mean the bundle “Warehouse incident”?" in said(why(door, "kofi", words))
+
+
+def test_of_a_bundle_and_a_thing_of_one_name_both_are_named(door):
+    namesake = Discovered("table", "warehouse incident", "a/warehouse incident", "x", {"read": 1})
+    found = [*TABLES, namesake]
+    door.services.transaction(lambda tx: sync.inventory(tx, SYSTEM, found, door.clock.now()))
+
+    view = why(door, "ines", "Warehouse incident")
+
+    assert "the bundle “Warehouse incident”" in said(view)
+    assert "Something else is called so, too" in said(view)
+    assert [*choices(view)] == ["a/warehouse incident"]
+
+
 # --- what is wrong -------------------------------------------------------------------------------
 
 
@@ -158,6 +190,16 @@ def test_what_nobody_but_its_requestors_may_know_of_reads_as_what_is_not_there(d
         assert choices(there) == {}
     assert "✅" in said(why(door, "marta", "payments"))
     assert "🚫" in said(why(door, "ines", "salaries"))
+
+
+def test_a_bundle_that_only_hidden_flows_offer_reads_as_what_is_not_there(door):
+    hide(door, "Warehouse incident")
+
+    for words in ("Warehouse incident", "warehouse incidnt", "Analytics/New analyst"):
+        assert "Nothing that you may know of" in said(why(door, "kofi", words))
+        assert "bundle" not in said(why(door, "kofi", words))
+    assert "✅" in said(why(door, "maya", "Warehouse incident"))
+    assert "the bundle “Analytics/New analyst”" in said(why(door, "ines", "Analytics/New analyst"))
 
 
 def test_a_thing_is_not_given_away_by_its_number(door):
@@ -238,6 +280,56 @@ def test_what_can_be_had_has_status_0(house):
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Alice can have read on shop.orders: at once")
+
+
+KIT = Bundle("Kit", (Selector(WIKI),))
+
+
+@pytest.fixture
+def bundled(tmp_path):
+    """Return how to ask why of a bundle that such a flow offers."""
+    url = f"sqlite:///{tmp_path}/bundled.db"
+    stored = Stored.founded(url)
+
+    def ask(*arguments, bundle=KIT, **values):
+        stored.write(lambda tx, _: sync.objects(tx, [bundle], stored.now))
+        flows = [(reading(**{"targets": (ByBundle("Kit"),)} | values), True)]
+        stored.write(lambda tx, _: sync.flows(tx, flows, stored.now))
+        given = ("why", *arguments, "kit")
+        return latchkey(*given, cwd=tmp_path, LATCHKEY_DATABASE_URL=url)
+
+    yield ask
+    stored.close()
+
+
+def test_an_operator_is_told_condition_by_condition_who_may_have_a_bundle(bundled):
+    wants = ConditionGroup((Condition("group", Comparator.IS, (DBAS,)),))
+
+    can = bundled("--as", "alice@example.com")
+    cannot = bundled("--as", "alice@example.com", requestors=wants)
+    others = bundled("--as", "mia@example.com", "--for", "alice@example.com", requestors=wants)
+
+    assert can.returncode == 0
+    assert can.stdout == (
+        "Alice can have the bundle “Kit”: at once, under “Reading”, at most 4 h.\n"
+    )
+    assert cannot.returncode == 1
+    assert cannot.stdout.splitlines()[:3] == [
+        "Alice cannot have the bundle “Kit”: “Reading” is for dbas; Alice is in engineers.",
+        "  “Reading”, who may ask:",
+        "    ✗ who are in dbas: Alice is in engineers",
+    ]
+    assert "Mia cannot request the bundle “Kit” for Alice:" in others.stdout
+
+
+def test_a_bundle_that_nothing_offers_or_is_in_cannot_be_had(bundled):
+    nothing = Bundle("Kit", (Selector(WIKI, types=frozenset({"nothing"})),))
+
+    unoffered = bundled("--as", "alice@example.com", targets=(Selector(WIKI),))
+    empty = bundled("--as", "alice@example.com", bundle=nothing)
+
+    assert "Alice cannot have the bundle “Kit”: no access flow offers it." in unoffered.stdout
+    assert "“Reading” offers nothing that is in it just now." in empty.stdout
 
 
 def test_it_is_explained_for_whom_else_somebody_asks(house):

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective, matches
 from engine.directory import Directory, Group, PersonId, PersonStatus
-from engine.eligibility import Bar, Question, may_know, verdicts, why_not
+from engine.eligibility import Bar, Bundled, Question, may_know, verdicts, why_not
 from engine.explanation import each_condition, explain, joined, people_of
 from engine.flow import AccessFlow, ApprovalRule, Quorum, RequestFor
 from engine.inventory import IntegrationId
 from engine.on_call import Schedule, Shift
 from engine.policy import Policy
-from engine.targets import Selector
+from engine.targets import ByBundle, Selector
 from engine.window import Day, Window
 from tests.support.builders import (
     ANN,
@@ -41,6 +41,7 @@ from tests.support.builders import (
 )
 
 HERE = company()
+KIT = (ByBundle("Kit"),)
 WINDOW = Window(frozenset(Day), time(22), time(23), "Europe/London")
 IS, IS_NOT = Comparator.IS, Comparator.IS_NOT
 CONTAINS, STARTS = Comparator.CONTAINS, Comparator.STARTS_WITH
@@ -209,6 +210,24 @@ def test_what_no_flow_offers_is_told_as_that_and_what_is_gone_as_gone():
     assert explained([flow()], question(ANN, entitlement=gone())) == (
         "You cannot have read on orders/t1: it is no longer there, or no longer offered.",
     )
+
+
+@pytest.mark.parametrize(
+    ("of", "size", "said"),
+    [
+        (flow(targets=KIT), 1000, "You can have the bundle “Kit”: approved by DBAs, under"),
+        (flow(targets=KIT), 1001, "“Read orders” offers 1,001 entitlements of it, and a request"),
+        (flow(targets=KIT), 0, "“Read orders” offers nothing that is in it just now."),
+        (flow(targets=KIT, requestors=members_of("sec")), 5, "“Read orders” is for sec; you are"),
+        (flow(), 5, "no access flow that you may know of offers it."),
+    ],
+)
+def test_a_bundle_is_explained_as_one_thing(of, size, said):
+    asked = question(ANN, entitlement=None, bundle=Bundled("Kit", {of.id: size}))
+
+    (line,) = explained([of], asked)
+
+    assert said in line
 
 
 def test_several_flows_that_keep_somebody_out_are_a_line_each():
