@@ -222,12 +222,33 @@ def grantees(flows: Iterable[AccessFlow], requestor: Person, directory: Director
     revisions = [f.revision for f in flows if _may_ask(f, requestor, directory)]
     groups: dict[ConditionGroup, None] = {}
     for revision in revisions:
-        if RequestFor.DIRECT_REPORTS in revision.request_for and directory.reports(requestor.id):
+        whom = _whom(revision, requestor, directory)
+        if RequestFor.DIRECT_REPORTS in whom:
             groups[_managed_by(requestor)] = None
-        if RequestFor.OTHERS in revision.request_for and revision.grantees:
+        if RequestFor.OTHERS in whom and revision.grantees:
             groups[revision.grantees] = None
     oneself = any(RequestFor.SELF in revision.request_for for revision in revisions)
     return Grantees(oneself, tuple(groups))
+
+
+def for_whom(
+    flows: Iterable[AccessFlow], requestor: Person, directory: Directory
+) -> frozenset[RequestFor]:
+    """Return in which ways this person may request under one of the flows, at whatever time.
+
+    Reports are meant only of who has some. Whoever the others are, the flow's conditions say.
+    """
+    asked = (f.revision for f in flows if _may_ask(f, requestor, directory))
+    return frozenset(whom for of in asked for whom in _whom(of, requestor, directory))
+
+
+def _whom(revision: Revision, requestor: Person, directory: Directory) -> set[RequestFor]:
+    nobody = set[RequestFor]()
+    if not directory.reports(requestor.id):
+        nobody.add(RequestFor.DIRECT_REPORTS)
+    if revision.grantees is None:
+        nobody.add(RequestFor.OTHERS)
+    return {*revision.request_for} - nobody
 
 
 def _managed_by(person: Person) -> ConditionGroup:

@@ -4,7 +4,7 @@ What is so, `eligibility.bars` says; this only finds the words: flow by flow, an
 condition. Whether it may be said to whoever reads it is asked before (`eligibility.may_know`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.conditions import (
@@ -18,12 +18,21 @@ from engine.conditions import (
 )
 from engine.directory import Directory, GroupId, Person, PersonId
 from engine.duration import in_words
-from engine.eligibility import MAX_BUNDLED, Bar, Question, Verdict
+from engine.eligibility import MAX_BUNDLED, Bar, Question, Verdict, for_whom
 from engine.flow import AccessFlow, ApprovalRule, RequestFor, Revision
 from engine.inventory import Entitlement
 from engine.window import opening_in_words
 
-__all__ = ["Explanation", "Tested", "Told", "each_condition", "explain", "joined", "people_of"]
+__all__ = [
+    "Explanation",
+    "Tested",
+    "Told",
+    "each_condition",
+    "explain",
+    "joined",
+    "on_behalf",
+    "people_of",
+]
 
 MOST_NAMED = 5  # values, groups, people, in one sentence
 MOST_TOLD = 10  # flows, of one entitlement
@@ -88,6 +97,10 @@ def explain(asked: Question, verdicts: Sequence[Verdict], *, you: bool) -> Expla
     verb, whom = ("have", "") if themselves else ("request", f" for {asked.grantee.name}")
     who = "You" if you else asked.requestor.name
     said = f"{who} {'can' if may else 'cannot'} {verb} {_thing(asked)}{whom}"
+    if themselves and not may:
+        behalf = for_whom((v.flow for v in verdicts), asked.requestor, asked.directory)
+        others = on_behalf(behalf, "your" if you else "their")
+        said += f", but can request it for {others}" if others else ""
     why = "" if told else _no_flow(asked.entitlement, you=you)
     return Explanation(may, said, told, why, max(0, len(bearing) - MOST_TOLD))
 
@@ -104,6 +117,12 @@ def _no_flow(entitlement: Entitlement | None, *, you: bool) -> str:
     if entitlement and not entitlement.available:
         return "it is no longer there, or no longer offered"
     return f"no access flow{' that you may know of' if you else ''} offers it"
+
+
+def on_behalf(whom: Collection[RequestFor], whose: str = "your") -> str:
+    """Say for whom else it can be requested: “your reports and others”; empty: for nobody."""
+    named = {RequestFor.DIRECT_REPORTS: f"{whose} reports", RequestFor.OTHERS: "others"}
+    return joined((words for each, words in named.items() if each in whom), last="and")
 
 
 def people_of(group: ConditionGroup, directory: Directory) -> str:

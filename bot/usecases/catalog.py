@@ -12,7 +12,7 @@ from engine.aql.errors import BadQueryError
 from engine.aql.parser import parse
 from engine.aql.query import Query, all_of
 from engine.directory import Person
-from engine.eligibility import Question, may_know
+from engine.eligibility import Question, for_whom, may_know
 from engine.inventory import EntitlementId
 from engine.outcome import Code, Refusal
 from storage import inventory
@@ -60,15 +60,15 @@ def browse(
         within = {offers for flow in known if (offers := flow.revision.offers)}
         there = _THERE if query is None else all_of(_THERE, query)
         found = _page(session, text, there, place, within)
-        said = {
-            one.id: [v for v in company.policy.verdicts(of) if may_know(v.flow, now, here)]
+        offering = {
+            one.id: [v.flow for v in company.policy.verdicts(of) if may_know(v.flow, now, here)]
             for one in found.entitlements
             for of in (Question(now, now, here, one),)
         }
         return replace(
             found,
-            entitlements=[one for one in found.entitlements if said[one.id]],
-            closed={id_ for id_ in said if not any(v.sometime for v in said[id_])},
+            entitlements=[one for one in found.entitlements if offering[one.id]],
+            whom={id_: for_whom(flows, now, here) for id_, flows in offering.items()},
             everything=False,
         )
 

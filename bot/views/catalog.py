@@ -1,10 +1,14 @@
 """The catalogue as people page through it: a query, and what it selects."""
 
+from collections.abc import Collection
+
 from bot.views import ids
 from bot.views.blocks import actions, button, context, input_, modal, plain_text, section
 from bot.views.phrases import risk_of
 from bot.views.text import code, count, cut, escape, prose, rows, size, verbatim
 from bot.views.values import Block, Catalog, View
+from engine.explanation import on_behalf
+from engine.flow import RequestFor
 from engine.inventory import Entitlement, ResourceStatus
 
 __all__ = ["LONGEST", "catalog_modal", "fits", "place_of", "place_text"]
@@ -22,9 +26,9 @@ def catalog_modal(page: Catalog) -> View:
     blocks = [_query(page.query), section(_counted(page))]
     if page.hints:
         blocks.append(section(rows(page.hints, lambda h: f"💡 {cut(prose(h), 300)}", limit=1500)))
-    blocks += [section(_line(one, closed=one.id in page.closed)) for one in page.entitlements]
+    blocks += [section(_line(one, page.whom.get(one.id))) for one in page.entitlements]
     blocks += actions(_turning(page))
-    if page.closed:
+    if not all(page.whom.values()):
         blocks.append(context("🚫 What is not for you: `/access why` and its path say why."))
     blocks.append(context("AQL finds by names, paths, types, tags, risk and permissions."))
     return modal(
@@ -59,7 +63,7 @@ def _counted(page: Catalog) -> str:
     return f"*{page.first:,}–{last:,}* of {found} {of}:" if last >= page.first else f"{found} {of}:"
 
 
-def _line(one: Entitlement, *, closed: bool) -> str:
+def _line(one: Entitlement, whom: Collection[RequestFor] | None) -> str:
     about = [
         cut(escape(one.resource.type), 80),
         cut(escape(one.integration.name), 80),
@@ -67,8 +71,9 @@ def _line(one: Entitlement, *, closed: bool) -> str:
     ]
     if one.resource.status is not ResourceStatus.ACTIVE:
         about.append(f"*{one.resource.status}*")
-    if closed:
-        about.append("🚫 not for you")
+    if whom is not None and RequestFor.SELF not in whom:
+        behalf = on_behalf(whom)
+        about.append(f"👥 for {behalf}" if behalf else "🚫 not for you")
     named = f"{code(one.permission.name, 80)} on {code(one.resource.path, 300)}"
     return f"{named}\n{' · '.join(about)}"
 

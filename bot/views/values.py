@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.directory import Directory, PersonId
 from engine.explanation import Explanation
-from engine.flow import AccessFlow, FlowId, Quorum, Revision
+from engine.flow import AccessFlow, FlowId, Quorum, RequestFor, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.port import Secret
 from engine.request import AccessRequest, AccountId
@@ -95,8 +95,8 @@ class Catalog:
     """A page of what a query selects. `first` is the number of its first line, from 1.
 
     `next` is the last one shown, where there are more; `everything`: of all that there is, not of
-    what whoever looks may know of. What is `closed` they cannot request. `hints` say which words of
-    the query nothing has.
+    what whoever looks may know of. `whom` says for whom they can request each; of what is not in
+    it nothing is said. `hints` say which words of the query nothing has.
     """
 
     query: str
@@ -106,7 +106,9 @@ class Catalog:
     next: EntitlementId | None
     everything: bool
     hints: Sequence[str] = ()
-    closed: Collection[EntitlementId] = ()
+    whom: Mapping[EntitlementId, Collection[RequestFor]] = field(
+        default_factory=dict[EntitlementId, Collection[RequestFor]]
+    )
 
 
 Named = tuple[ResourceId, str]  # a resource, and its path

@@ -6,6 +6,7 @@ import pytest
 
 from bot.usecases.catalog import PAGE
 from bot.views import ids
+from engine.flow import RequestFor
 from engine.port import Discovered
 from storage import sync
 from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, SYSTEM, click_in, filled, judged
@@ -41,6 +42,13 @@ def catalog(door, who, text=""):
     return answer.views[0]
 
 
+def keep_only(door, name, **changes) -> None:
+    """Leave one flow, changed so."""
+    flows = door.services.company().flows.values()
+    kept = [(replace(f.revision, **changes), f.active) for f in flows if f.name == name]
+    door.services.write(lambda tx, _: sync.flows(tx, kept, door.clock.now()), alone=True)
+
+
 def test_what_listed_flows_offer_to_others_is_marked_and_what_is_not_listed_is_not_there(door):
     def marked(view) -> list[str]:
         lines = [b["text"]["text"] for b in view["blocks"] if b["type"] == "section"]
@@ -59,6 +67,23 @@ def test_what_listed_flows_offer_to_others_is_marked_and_what_is_not_listed_is_n
 
     assert listed(catalog(door, "kofi", f'resource_path = "{PAYMENTS}"')) == []
     assert listed(catalog(door, "marta", f'resource_path = "{PAYMENTS}"')) == [f"read {PAYMENTS}"]
+
+
+def test_what_somebody_may_request_for_their_reports_is_called_so(door):
+    """It was marked as not for them, where only their reports can have it."""
+
+    def marks(who) -> list[str]:
+        view = catalog(door, who, f'resource_path = "{STOCK}" and permission_name = "read"')
+        lines = [b["text"]["text"] for b in view["blocks"] if b["type"] == "section"]
+        return [line.rpartition(" · ")[2] for line in lines if line.startswith("`")]
+
+    assert marks("liwei") == ["risk 🟡 Medium"]  # for themselves, too
+    keep_only(door, "The warehouse for my people")
+    assert marks("liwei") == ["👥 for your reports"]
+    assert marks("kofi") == ["🚫 not for you"]
+
+    keep_only(door, "The warehouse for my people", request_for=frozenset({RequestFor.OTHERS}))
+    assert marks("liwei") == ["🚫 not for you"]
 
 
 def test_people_see_what_they_may_know_of_and_nothing_else(door):

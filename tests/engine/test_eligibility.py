@@ -18,6 +18,7 @@ from engine.eligibility import (
     bars,
     by_opening,
     check,
+    for_whom,
     grantees,
     in_words,
     not_now,
@@ -133,9 +134,11 @@ def test_others_without_conditions_are_nobody():
 def test_for_whom_somebody_may_ask(allowed, who, oneself, groups):
     of = flow(request_for=frozenset(allowed), grantees=these(BEN))
 
-    found = grantees([of, of, flow(active=False)], HERE.people[who], HERE)
+    asked = [of, of, flow(active=False)], HERE.people[who], HERE
+    found, ways = grantees(*asked), for_whom(*asked)
 
     assert (found.oneself, [str(group) for group in found.groups]) == (oneself, groups)
+    assert (SELF in ways, len(ways - {SELF})) == (oneself, len(groups))
     assert bool(found) is (oneself or bool(groups))
 
 

@@ -42,6 +42,7 @@ from tests.support.builders import (
 
 HERE = company()
 KIT = (ByBundle("Kit"),)
+REPORTS, OTHERS = RequestFor.DIRECT_REPORTS, RequestFor.OTHERS
 WINDOW = Window(frozenset(Day), time(22), time(23), "Europe/London")
 IS, IS_NOT = Comparator.IS, Comparator.IS_NOT
 CONTAINS, STARTS = Comparator.CONTAINS, Comparator.STARTS_WITH
@@ -112,6 +113,30 @@ def test_for_somebody_else_it_names_them():
             "at most 1 h."
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("whom", "said"),
+    [
+        ({REPORTS}, "orders/t1, but can request it for your reports: “Read orders” is not for"),
+        ({OTHERS}, "orders/t1, but can request it for others: “Read orders” is not for oneself"),
+        ({REPORTS, OTHERS}, ", but can request it for your reports and others: “Read orders”"),
+    ],
+)
+def test_who_can_request_for_others_alone_is_told_so(whom, said):
+    """A lead was told that they cannot have it, and nothing else."""
+    of = flow(request_for=frozenset(whom), grantees=these(BEN))
+
+    assert said in explained([of], question(EVE))[0]
+    assert (
+        "but can request it for their"
+        in explained(
+            [replace(of, revision=replace(of.revision, request_for=frozenset({REPORTS})))],
+            question(EVE),
+            you=False,
+        )[0]
+    )
+    assert "but can" not in explained([of], question(DAN))[0]
 
 
 def test_who_explains_to_somebody_else_names_who_asks():
