@@ -1,7 +1,9 @@
 """Where the program begins: `latchkey`, or `python -m bot`."""
 
 import gc
+import io
 import os
+import signal
 import sys
 
 from bot.operations import memory
@@ -12,6 +14,11 @@ def main() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that it has no signs for ended the list
+            stream.reconfigure(errors="backslashreplace")
+    if sys.argv[1:2] == ["run"]:  # until it is listened to, it would end what is starting
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     memory.share_arenas()
     # Most of the program is loaded here, and stays: to look for garbage in it takes a tenth of the
     # start.

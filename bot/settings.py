@@ -53,6 +53,8 @@ from storage.database import of_owner, supported
 from storage.secrets import BadKeyError, KeyRing
 
 SLACK = "https://slack.com/api/"
+# What serves the sandbox alone, as it is without one.
+OF_SANDBOX = {"SLACK_API_URL": SLACK, "LATCHKEY_CLOCK_FILE": ""}
 SECRETS = frozenset(
     {
         "slack_bot_token",
@@ -141,13 +143,6 @@ class StoreSettings(BaseSettings):
         alias="LATCHKEY_CLOCK_FILE",
         description="The sandbox's clock. Refused unless Slack's address is loopback.",
     )
-    prod: str = Field(
-        default='resource_tag["env"] in ("prod", "production", "live")',
-        alias="LATCHKEY_PROD",
-        description="What is production, in AQL: `latchkey flows lint` names what is given of it "
-        "without approval.",
-    )
-
     _references: dict[str, str] = PrivateAttr(default_factory=dict)  # by the name of the field
     _last_read: dict[str, LastRead[str]] = PrivateAttr(default_factory=dict)
 
@@ -231,12 +226,6 @@ class StoreSettings(BaseSettings):
             return None
         return supported(value)
 
-    @field_validator("prod")
-    @classmethod
-    def _query(cls, value: str) -> str:
-        parse(value)
-        return value
-
     @field_validator("clock_file")
     @classmethod
     def _sandboxed(cls, value: Path | None, info: ValidationInfo) -> Path | None:
@@ -296,7 +285,24 @@ class OwnerSettings(StoreSettings):
         return of_owner(self.owner_url, self.database_url)
 
 
-class Settings(ManifestSettings, OwnerSettings):
+class LintSettings(StoreSettings):
+    """What it takes to look at flows."""
+
+    prod: str = Field(
+        default='resource_tag["env"] in ("prod", "production", "live")',
+        alias="LATCHKEY_PROD",
+        description="What is production, in AQL: `latchkey flows lint` names what is given of it "
+        "without approval.",
+    )
+
+    @field_validator("prod")
+    @classmethod
+    def _query(cls, value: str) -> str:
+        parse(value)
+        return value
+
+
+class Settings(ManifestSettings, OwnerSettings, LintSettings):
     """Everything. What each field is for stands beside it; docs/running.md is printed from here."""
 
     slack_bot_token: SecretStr = Field(
@@ -503,6 +509,11 @@ def load_manifests() -> ManifestSettings:
     return _load(ManifestSettings, {}, "manifests")
 
 
+def load_lint() -> LintSettings:
+    """Read what it takes to look at flows. Raises BadSettingsError."""
+    return _load(LintSettings, {})
+
+
 def load_owner() -> OwnerSettings:
     """Read what it takes to change the schema. Raises BadSettingsError."""
     return _load(OwnerSettings, {}, "owner_url")
@@ -517,10 +528,8 @@ def _load(kind: type[SettingsT], given: dict[str, Any], *needed: str) -> Setting
         made = kind(**given)
     except ValidationError as faults:
         named = {_field(fault["loc"])[0] for fault in faults.errors()}
-        if named == {"SLACK_API_URL"} and not issubclass(kind, Settings):
-            return _load(
-                kind, {**given, "SLACK_API_URL": SLACK}, *needed
-            )  # it serves the sandbox alone
+        if named <= OF_SANDBOX.keys() and not issubclass(kind, Settings):
+            return _load(kind, {**given, **OF_SANDBOX}, *needed)
         lines = [_in_words(fault["loc"], fault["msg"]) for fault in faults.errors()]
         raise BadSettingsError("\n".join([*filter(None, [env_fault()]), *lines])) from None
     unset = [n for n in ("database_url", *needed) if n not in made.model_fields_set]

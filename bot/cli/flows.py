@@ -58,7 +58,7 @@ def lint_flows() -> None:
 
     How far it is, is shown on stderr.
     """
-    given = read(settings.load_store)
+    given = read(settings.load_lint)
     with on_desk(given) as desk:
         found = lint.of_all(desk, parse(given.prod), _Progress())
     _print(found)

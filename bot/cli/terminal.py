@@ -63,6 +63,9 @@ def store() -> StoreSettings:
     return found or read(settings.load_store)
 
 
+_NO_KEY = "What is recorded here has no key, which `latchkey audit verify` will always say."
+
+
 @contextmanager
 def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Iterator[console.Desk]:
     """Open the database of a Latchkey: nothing else of the settings is needed.
@@ -78,8 +81,10 @@ def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Ite
     try:
         with console.on_latchkey(given) as desk:
             keys = desk.database.keys
-            if records and keys and not desk.knows(keys):
-                say_fault(f"{console.OTHER_KEYS}: correct them. What is recorded here has no key.")
+            if records and keys is None:
+                say_fault(f"LATCHKEY_KEYS is not there. {_NO_KEY}")
+            elif records and keys and not desk.knows(keys):
+                say_fault(f"{console.OTHER_KEYS}: correct them. {_NO_KEY}")
                 desk.database.keys = None
             yield desk
     except (console.NoLatchkeyError, NeedsUpgradeError) as fault:

@@ -579,8 +579,30 @@ def test_who_only_reads_is_told_of_nothing_that_is_recorded(told):
         done = latchkey(*command, **other)
         assert (done.returncode, done.stderr) == (0, ""), command
     said = latchkey("pause", "grants", **other).stderr
-    assert "correct them. What is recorded here has no key." in said
+    assert "correct them. What is recorded here has no key," in said
     told.house.bot.run("resume", "grants")
+
+
+def test_who_records_without_keys_is_told(told):
+    """The audit was not whole any more, and nobody had been told that it would be so."""
+    without = {k: v for k, v in told.house.bot.settings.items() if k != "LATCHKEY_KEYS"}
+
+    said = latchkey("pause", "grants", **without).stderr
+
+    assert "LATCHKEY_KEYS is not there. What is recorded here has no key," in said
+    told.house.bot.run("resume", "grants")
+
+
+def test_a_terminal_that_has_no_signs_for_a_name_shows_the_rest(told):
+    """The list ended in a traceback before the first name that is not ASCII."""
+    code = told.ask(told.person("marta")).code
+    env = {**os.environ, **told.house.bot.settings, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "bot", "requests", "list"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Marta Nowak-\\u017belazna" in done.stdout
+    assert code in done.stdout
 
 
 def test_what_cannot_be_revoked_is_said_with_a_status(told):

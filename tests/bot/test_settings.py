@@ -493,9 +493,25 @@ def test_no_emergency_command_needs_slacks_address(monkeypatch):
     assert settings.load_keys().key_ring
     with pytest.raises(BadSettingsError, match="SLACK_API_URL"):
         settings.load()
-    monkeypatch.setenv("LATCHKEY_CLOCK_FILE", "clock")
-    with pytest.raises(BadSettingsError, match="LATCHKEY_CLOCK_FILE"):
-        settings.load_store()
+
+
+def test_no_emergency_command_needs_what_serves_the_sandbox_or_the_lint(monkeypatch):
+    """A clock left over from a sandbox, or a query without its quotes, kept `revoke` from working,
+    and `run` from ending anything.
+    """
+    wrong = {"LATCHKEY_CLOCK_FILE": "clock", "LATCHKEY_PROD": "resource_tag[env] = prod"}
+    for name, value in {**GOOD, **wrong}.items():
+        monkeypatch.setenv(name, value)
+
+    for load in (settings.load_store, settings.load_keys, settings.load_manifests):
+        assert load().clock_file is None
+    whole, faults = settings.load_sound(http=False)
+
+    assert whole.key_ring
+    assert whole.clock_file is None
+    assert faults.keys() == wrong.keys()
+    with pytest.raises(BadSettingsError, match="LATCHKEY_PROD"):
+        settings.load_lint()
 
 
 def test_a_setting_may_refer_to_what_stands_in_the_env_file(env_file, monkeypatch):
