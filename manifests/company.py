@@ -360,6 +360,11 @@ def _text(written: Mapping[str, object], key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
+def _last(name: str) -> str:
+    """Return the key of a name without the space before it."""
+    return key_of(name).rpartition("/")[2]
+
+
 @dataclass(slots=True)
 class _Reading:
     folder: Path
@@ -367,6 +372,8 @@ class _Reading:
     groups: dict[GroupId, Group] = field(default_factory=dict[GroupId, Group])
     kinds: dict[str, Kind] = field(default_factory=dict[str, Kind])  # by a system's id
     objects_known: bool = True
+    names_known: bool = True  # of all scopes, bundles and spaces, also of faulty ones
+    names: set[str] = field(default_factory=set[str])  # of those, without their spaces
     listings: set[str] = field(default_factory=set[str])  # that an integration names
 
     def people(self) -> tuple[Person, ...]:
@@ -474,8 +481,9 @@ class _Reading:
             scopes[key_of(made.name)] = made
         for document, place, area in areas:
             found = [
-                self._found(document, (*place, "slice", i), partial(find_slice, name, scopes), name)
+                self._found(document, (*place, "slice", i), name, find, name)
                 for i, name in enumerate(area.slice)
+                for find in (partial(find_slice, name, scopes),)
             ]
             spaces[key_of(area.name)] = replace(area.space(), slice=tuple(found))
         return Objects(scopes, self._bundles(bundled, scopes, spaces), spaces)
@@ -519,9 +527,16 @@ class _Reading:
     ) -> list[tuple[Document, Place, M]]:
         """Return the sound items of a file, if it is there, and where they stand."""
         found: list[tuple[Document, Place, M]] = []
-        there = (self.folder / file).exists()
-        for document in self._documents(file) if there else ():
+        faults = len(self.faults)
+        there = self._documents(file) if (self.folder / file).exists() else []
+        for document in there:
             self._check(whole, document)
+        self.names_known &= len(self.faults) == faults
+        for document in there:
+            for _, written in _each(document, key):
+                name = _text(written, "name") if isinstance(written, dict) else ""
+                self.names_known &= bool(name)
+                self.names.add(_last(name))
             items = self._items(document, key, model, house)
             found += ((document, place, item) for place, item in items)
         return found
@@ -529,7 +544,8 @@ class _Reading:
     def _space(
         self, document: Document, place: Place, name: str, spaces: Mapping[str, Space]
     ) -> str:
-        return self._found(document, (*place, "space"), partial(find_space, name, spaces), "")
+        find = partial(find_space, name, spaces)
+        return self._found(document, (*place, "space"), name, find, "")
 
     def _targets(
         self,
@@ -539,22 +555,28 @@ class _Reading:
         naming: Naming,
     ) -> tuple[Target, ...]:
         """Return targets with the whole names of what they name."""
-        return tuple(
-            self._found(
-                document,
-                (*place, "targets", i, "bundle" if isinstance(target, ByBundle) else "scope"),
-                partial(naming, target),
-                target,
-            )
-            for i, target in enumerate(targets)
-        )
+        found = list(targets)
+        for i, target in enumerate(targets):
+            match target:
+                case ByBundle(name):
+                    key = "bundle"
+                case ByScope(name):
+                    key = "scope"
+                case _:
+                    continue
+            find = partial(naming, target)
+            found[i] = self._found(document, (*place, "targets", i, key), name, find, found[i])
+        return tuple(found)
 
-    def _found(self, document: Document, place: Place, find: Callable[[], F], instead: F) -> F:
+    def _found(
+        self, document: Document, place: Place, name: str, find: Callable[[], F], instead: F
+    ) -> F:
         """Return what is found; where it is not, say so, unless it may be what is faulty."""
         try:
             return find()
         except ValueError as fault:
-            if self.objects_known:
+            unheard_of = self.names_known and _last(name) not in self.names
+            if self.objects_known or unheard_of:
                 self._add(document, place, str(fault))
             return instead
 
@@ -596,7 +618,7 @@ class _Reading:
                 if isinstance(target, dict) and (named := _text(target, key)):
                     wanted: Target = by(named)
                     find = partial(named_whole, wanted, objects, space)
-                    self._found(document, (*place, "targets", i, key), find, wanted)
+                    self._found(document, (*place, "targets", i, key), named, find, wanted)
 
     # --- People and groups --------------------------------------------------------------------
 

@@ -84,12 +84,11 @@ class _Reader:
             if (many := sum(_size(item) for item in items)) > MOST_CONDITIONS:
                 said = f"At most {MOST_CONDITIONS} conditions; this has {many}. {_ADVICE}"
                 self._notes.add(said, *place)
-        self._notes.settle()
-        if self._approvers and not _says_who(conditions, join):
-            self._notes.add(
-                "Say who approves, not only who does not"
-                + (", in every item of `any`." if join is Connective.OR else ".")
-            )
+            if self._approvers and not _says_who(items, join):
+                self._notes.add(
+                    "Say who approves, not only who does not"
+                    + (", in every item of `any`." if join is Connective.OR else ".")
+                )
         self._notes.settle()
         return ConditionGroup(tuple(conditions), join)
 
@@ -192,9 +191,16 @@ def _joined(raw: object) -> tuple[Connective, Place, object]:
     return Connective.AND, (), raw
 
 
-def _says_who(conditions: list[Condition], join: Connective) -> bool:
-    positive = [not c.comparator.negative for c in conditions]
+def _says_who(items: list[Any], join: Connective) -> bool:
+    """Tell whether it says who is meant, as far as what is written can be read."""
+    each = [v for item in items for v in (item.values() if isinstance(item, dict) else [item])]
+    positive = [not _is_negative(raw) for raw in each]
     return all(positive) if join is Connective.OR else any(positive)
+
+
+def _is_negative(raw: object) -> bool:
+    words = [*raw] if isinstance(raw, dict) else []
+    return len(words) == 1 and words[0] in {*Comparator} and Comparator(words[0]).negative
 
 
 def written(group: ConditionGroup, directory: Directory) -> Any:  # noqa: ANN401  (YAML)

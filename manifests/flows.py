@@ -1,5 +1,6 @@
 """Access flows as written: the documents, their JSON Schema, and the way back."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,6 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from engine.conditions import ConditionGroup
@@ -39,12 +39,14 @@ from manifests.parts import (
     Notes,
     OneLine,
     Stated,
+    Vocabulary,
     at_most,
     between,
     listed,
     none_for,
     read_duration,
     shown,
+    stated,
 )
 from manifests.targets import Targets
 from manifests.windows import When
@@ -123,13 +125,13 @@ class ApprovalDocument(Stated):
         default=True, description="Nobody's approval counts for two groups of all_of."
     )
 
-    @model_validator(mode="after")
-    def _one(self) -> "ApprovalDocument":
-        if (self.any_of is None) is (self.all_of is None):
-            raise ValueError("Write either any_of or all_of, with a list of approver groups.")
-        if self.any_of and "distinct" in self.model_fields_set:
-            raise ValueError("`distinct` speaks of all_of alone. Leave it out.")
-        return self
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:  # noqa: ARG003
+        joins = stated(said, "any_of", "all_of")
+        if len(joins) > 1 or not said.keys() & {"any_of", "all_of"}:
+            notes.add("Write either any_of or all_of, with a list of approver groups.")
+        elif joins == ["any_of"] and "distinct" in said:
+            notes.add("`distinct` speaks of all_of alone. Leave it out.")
 
     def approval(self) -> ApprovalRule:
         groups = tuple(group.group() for group in self.any_of or self.all_of or ())

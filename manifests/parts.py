@@ -103,7 +103,38 @@ def _without_null(schema: dict[str, Any]) -> None:
             del each["default"]
 
 
-class Stated(Ours):
+class Judged(Ours):
+    """A document whose keys are judged beside one another, whatever is wrong in one of them."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _is_sound(
+        cls, said: object, inner: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        notes, made, faulty = Notes(), None, set[str | int]()
+        try:
+            made = inner(said)
+        except ValidationError as faults:
+            notes.take(faults)
+            faulty = {details["loc"][0] for details in faults.errors() if details["loc"]}
+        if isinstance(said, dict):
+            for key in sorted(cls._empty(said) - faulty):
+                notes.add(f"Nothing stands here. Write what is meant, or leave `{key}` out.", key)
+            cls.judge(said, house(info), notes)
+        notes.settle()
+        return cast("Self", made)
+
+    @classmethod
+    def _empty(cls, said: Mapping[str, object]) -> set[str]:  # noqa: ARG003  (see Stated)
+        """Return the keys that have to say something, and do not."""
+        return set()
+
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:
+        """Note what of the keys, as they are written, does not go together."""
+
+
+class Stated(Judged):
     """A document of which each key that stands there says something.
 
     Whoever comments out what is below a key would have taken the approval away, or the filter.
@@ -111,22 +142,15 @@ class Stated(Ours):
 
     model_config = ConfigDict(json_schema_extra=_without_null)
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _is_stated(cls, said: object, inner: ModelWrapValidatorHandler[Self]) -> Self:
-        notes, made, empty = Notes(), None, set[str]()
-        if isinstance(said, dict):
-            known = {field.alias or name for name, field in cls.model_fields.items()}
-            empty = {key for key in known & said.keys() if said[key] is None}
-        try:
-            made = inner(said)
-        except ValidationError as faults:
-            notes.take(faults)
-            empty -= {details["loc"][0] for details in faults.errors() if details["loc"]}
-        for key in sorted(empty):
-            notes.add(f"Nothing stands here. Write what is meant, or leave `{key}` out.", key)
-        notes.settle()
-        return cast("Self", made)
+    def _empty(cls, said: Mapping[str, object]) -> set[str]:
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {key for key in known & said.keys() if said[key] is None}
+
+
+def stated(said: Mapping[str, object], *keys: str) -> list[str]:
+    """Return those of the keys below which something stands."""
+    return [key for key in keys if said.get(key) is not None]
 
 
 # --- Words for people --------------------------------------------------------------------------

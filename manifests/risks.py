@@ -1,11 +1,12 @@
 """What administrators say of risks, as company.yaml says it (docs/rules.md, *Risk*)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import Field, PlainValidator, ValidationError, ValidationInfo
 
 from engine.risk import OF_PERMISSIONS, OF_RESOURCES, PUBLISHED, Risks, Rule
-from manifests.parts import Ours, house
+from manifests.parts import Judged, Notes, Ours, Vocabulary, house, stated
 from manifests.queries import read_query, refuse_fields, refuse_systems
 
 __all__ = ["RisksDocument"]
@@ -21,25 +22,37 @@ _Where = Annotated[Any, PlainValidator(_where, json_schema_input_type=str)]  # a
 _Score = Annotated[int, Field(ge=1, le=10)]
 
 
-class RiskRuleDocument(Ours):
+class RiskRuleDocument(Judged):
     where: _Where
     resource: _Score | None = None
     permission: _Score | None = None
 
-    @model_validator(mode="after")
-    def _says_something(self) -> "RiskRuleDocument":
-        if self.resource is None and self.permission is None:
-            raise ValueError("Say how risky that is: `resource`, `permission` or both, 1 to 10.")
-        if self.resource is not None:
-            why = "how risky a resource is hangs on nothing but itself and its system"
-            refuse_fields(self.where, OF_RESOURCES, why)
-        else:
-            why = "it is not known before the risk is"
-            refuse_fields(self.where, OF_PERMISSIONS, why)
-        return self
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:  # noqa: ARG003
+        of = stated(said, "resource", "permission")
+        if not of:
+            notes.add("Say how risky that is: `resource`, `permission` or both, 1 to 10.")
+        elif said.get("where") is not None:
+            _judge_fields(said["where"], notes, of_resources="resource" in of)
 
     def rule(self) -> Rule:
         return Rule(self.where, self.resource, self.permission)
+
+
+def _judge_fields(where: object, notes: Notes, *, of_resources: bool) -> None:
+    try:
+        query = read_query(where)
+    except ValueError:
+        return  # it is said of the query itself
+    if of_resources:
+        allowed = OF_RESOURCES
+        why = "how risky a resource is hangs on nothing but itself and its system"
+    else:
+        allowed, why = OF_PERMISSIONS, "it is not known before the risk is"
+    try:
+        refuse_fields(query, allowed, why)
+    except ValidationError as faults:
+        notes.take(faults)
 
 
 class RisksDocument(Ours):

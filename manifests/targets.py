@@ -7,13 +7,20 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
+    ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from engine.aql import tokens
-from engine.aql.filters import OFFERED, Filter, to_query, what_is_wrong
+from engine.aql.filters import (
+    OFFERED,
+    Filter,
+    condition_of,
+    to_query,
+    what_is_misplaced,
+    what_is_wrong,
+)
 from engine.aql.query import Query
 from engine.inventory import IntegrationId, ResourceId
 from engine.request import LARGEST_ID
@@ -36,11 +43,14 @@ from manifests.parts import (
     Notes,
     OneLine,
     Stated,
+    Vocabulary,
     Words,
     at_most,
     house,
+    listed,
     nearest,
     shown,
+    stated,
 )
 from manifests.queries import read_query, refuse_unknown
 
@@ -78,13 +88,12 @@ class ExceptDocument(Stated):
     tags: _Tags | None = None
     match: _Match = Field("all", description="Whether a resource has all of the tags, or any.")
 
-    @model_validator(mode="after")
-    def _says_something(self) -> "ExceptDocument":
-        if not (self.names or self.resources or self.tags):
-            raise ValueError("Say which are left out: `names`, `resources` or `tags`.")
-        if "match" in self.model_fields_set and not self.tags:
-            raise ValueError("`match` says how many of the `tags` a resource has: name them.")
-        return self
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:  # noqa: ARG003
+        if not said.keys() & {"names", "resources", "tags"}:
+            notes.add("Say which are left out: `names`, `resources` or `tags`.")
+        elif "match" in said and "tags" not in said:
+            notes.add("`match` says how many of the `tags` a resource has: name them.")
 
     def left_out(self) -> Except:
         return Except(_casefolded(self.names), _ids(self.resources), _tagged(self.tags, self.match))
@@ -98,16 +107,32 @@ class FilterDocument(Stated):
     values: Words
     key: str = Field("", description="Of a tag.")
 
-    @model_validator(mode="after")
-    def _sound(self, info: ValidationInfo) -> "FilterDocument":
-        if wrong := what_is_wrong(self.filter()):
-            raise ValueError(wrong)
-        refuse_unknown(to_query([self.filter()]), house(info))
-        return self
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:
+        row = _row(said)
+        if row is None:
+            return
+        if wrong := what_is_wrong(row) if row.values else what_is_misplaced(row):
+            notes.add(wrong)
+        try:
+            refuse_unknown(condition_of(row), known)
+        except ValidationError as faults:
+            notes.take(faults)
 
     def filter(self) -> Filter:
         field, operator = tokens.Field(self.field), tokens.Operator(self.operator)
         return Filter(field, operator, tuple(self.values), self.key)
+
+
+def _row(said: Mapping[str, Any]) -> Filter | None:
+    """Read a filter as far as it can be; without values if one is faulty."""
+    field, operator, key = said.get("field"), said.get("operator", "="), said.get("key", "")
+    values = listed(said.get("values"))
+    if field not in [*OFFERED] or operator not in [*tokens.Operator] or not isinstance(key, str):
+        return None
+    sound = isinstance(values, list) and all(isinstance(v, str) and v.strip() for v in values)
+    texts = tuple(map(str.strip, values)) if isinstance(values, list) and sound else ()
+    return Filter(tokens.Field(field), tokens.Operator(operator), texts, key)
 
 
 _KINDS: Mapping[str, tuple[str, ...]] = {  # what goes with each
@@ -117,6 +142,16 @@ _KINDS: Mapping[str, tuple[str, ...]] = {  # what goes with each
     "bundle": (),
     "scope": (),
 }
+
+
+_WITH = ("types", "permissions", "names", "tags", "match", "except", "resources")
+
+
+def _mixed(text: object) -> bool:
+    try:
+        return mixes(read_query(text))
+    except ValueError:
+        return False
 
 
 class TargetDocument(Stated):
@@ -170,29 +205,26 @@ class TargetDocument(Stated):
         notes.settle()
         return values
 
-    @model_validator(mode="after")
-    def _of_one_kind(self) -> "TargetDocument":
-        kinds = [kind for kind in _KINDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            raise ValueError(
-                f"{' and '.join(f'`{k}`' for k in kinds)} are several targets. Make each an item "
-                "of its own: they add up."
-                if kinds
-                else "Say what can be had: `integration`, `query`, `filters`, `bundle` or `scope`."
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:  # noqa: ARG003
+        kinds = stated(said, *_KINDS)
+        if len(kinds) > 1:
+            several = " and ".join(f"`{kind}`" for kind in kinds)
+            notes.add(f"{several} are several targets. Make each an item of its own: they add up.")
+        elif not said.keys() & _KINDS.keys():
+            notes.add(
+                "Say what can be had: `integration`, `query`, `filters`, `bundle` or `scope`."
             )
-        notes = Notes()
-        for key in ("types", "permissions", "names", "tags", "match", "except", "resources"):
-            name = "left_out" if key == "except" else key
-            if getattr(self, name) is not None and key not in _KINDS[kinds[0]]:
-                goes = [kind for kind, keys in _KINDS.items() if key in keys]
-                notes.add(f"`{key}` goes with {' or '.join(f'`{k}`' for k in goes)}.", key)
-        if self.match and not self.tags and "match" in _KINDS[kinds[0]]:
+        goes = {key for kind in kinds for key in _KINDS[kind]}
+        for key in stated(said, *_WITH) if kinds else ():
+            if key not in goes:
+                with_ = " or ".join(f"`{kind}`" for kind, keys in _KINDS.items() if key in keys)
+                notes.add(f"`{key}` goes with {with_}.", key)
+        if "match" in goes & {*stated(said, "match")} and "tags" not in said:
             notes.add("Say of which tags: `tags`.", "match")
-        if self.query is not None and self.resources and mixes(self.query):
-            said = "Beside `resources`, say of permissions apart from the rest, joined by `and`."
-            notes.add(f"{said} What is picked stays, whatever becomes of its tags.", "query")
-        notes.settle()
-        return self
+        if said.get("resources") and _mixed(said.get("query")):
+            apart = "Beside `resources`, say of permissions apart from the rest, joined by `and`."
+            notes.add(f"{apart} What is picked stays, whatever becomes of its tags.", "query")
 
     def target(self) -> Target:
         """Return the target; what it names is called as it is written."""

@@ -8,7 +8,15 @@ from engine.aql.parser import parse
 from engine.aql.query import And, Condition, Query, all_of
 from engine.aql.tokens import FIELDS, LISTS, Field, Operator
 
-__all__ = ["OFFERED", "Filter", "to_filters", "to_query", "what_is_wrong"]
+__all__ = [
+    "OFFERED",
+    "Filter",
+    "condition_of",
+    "to_filters",
+    "to_query",
+    "what_is_misplaced",
+    "what_is_wrong",
+]
 
 _EQUALITY = (Operator.EQUALS, Operator.NOT_EQUALS)
 _TEXT = (
@@ -50,6 +58,11 @@ class Filter:
 
 def what_is_wrong(row: Filter) -> str:
     """Say what the row's author has to change; empty where nothing is wrong."""
+    return what_is_misplaced(row) or _bad_values(row)
+
+
+def what_is_misplaced(row: Filter) -> str:
+    """Say what is wrong, whatever is compared with: the operator, or the key."""
     offered = OFFERED.get(row.field, ())
     if row.operator not in offered:
         return f"{row.field} takes {either(offered)} here." if offered else f"No {row.field} here."
@@ -57,6 +70,11 @@ def what_is_wrong(row: Filter) -> str:
         return "Say which tag."
     if row.key and not FIELDS[row.field].keyed:
         return f"{row.field} has no keys, as tags have. Leave `key` out, or compare a tag."
+    return ""
+
+
+def _bad_values(row: Filter) -> str:
+    offered = OFFERED[row.field]
     if not row.values:
         return "Give a value."
     if len(row.values) > 1 and _operator(row) not in LISTS:
@@ -74,8 +92,12 @@ def to_query(rows: Sequence[Filter]) -> Query:
 
     Raises BadQueryError without a row, with a wrong one, and where it is more than AQL allows.
     """
-    conditions = [Condition(row.field, _operator(row), row.values, row.key) for row in rows]
-    return parse(str(all_of(*conditions)))
+    return parse(str(all_of(*map(condition_of, rows))))
+
+
+def condition_of(row: Filter) -> Condition:
+    """Return the condition that a row stands for, be it right or wrong."""
+    return Condition(row.field, _operator(row), row.values, row.key)
 
 
 def to_filters(query: Query) -> tuple[Filter, ...] | None:

@@ -1510,6 +1510,74 @@ def test_every_fault_of_every_file_is_named_at_once(faults):
     ]
 
 
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (
+            {"targets": [{"query": "table", "types": "table", "bundel": "Kit"}]},
+            ["targets[0].bundel: There is no", "targets[0].query: Line 1", "targets[0].types: `ty"],
+        ),
+        (
+            {"targets": [{"integration": "shpo", "query": 'integration = "shop"'}]},
+            ["targets[0]: `integration` and `query` are", "targets[0].integration: There is no"],
+        ),
+        (
+            {"targets": [TARGET | {"except": {"match": "any", "nmaes": "a"}}]},
+            ["targets[0].except.nmaes: There is no", "targets[0].except: Say which are left"],
+        ),
+        (
+            {"approval": {"any_of": [{"name": "A"}], "all_of": [DBA]}},
+            ["approval.any_of[0].people: `people` is missing", "approval: Write either any_of"],
+        ),
+        (
+            {"approval": {"any_of": [{"name": "A", "people": {"grp": {"is not": "DBA"}}}]}},
+            ["approval.any_of[0].people.grp: People have", "approval.any_of[0].people: Say who"],
+        ),
+        (
+            {
+                "targets": [
+                    {
+                        "filters": [
+                            {
+                                "field": "resource_type",
+                                "operator": "contains",
+                                "values": "table",
+                                "kye": "env",
+                            },
+                            {"field": "resource_type", "values": "tabel", "key": "env"},
+                        ]
+                    }
+                ]
+            },
+            [
+                "targets[0].filters[0].kye: There is no",
+                "targets[0].filters[0]: resource_type takes = or !=",
+                "targets[0].filters[1]: resource_type has no keys",
+                "targets[0].filters[1]: No system has resource_type “tabel”.",
+            ],
+        ),
+    ],
+    ids=["kind", "kinds", "except", "joins", "approvers", "filters"],
+)
+def test_what_does_not_go_together_is_said_beside_what_is_wrong_in_it(faults, parts, said):
+    """It was said at the next look, when the rest had been mended."""
+    found = faults(flows=flow(**parts))
+
+    told = [line.partition("flows[0].")[2] for line in found]
+    assert len(told) == len(said), told
+    for sentence in said:
+        assert any(line.startswith(sentence) for line in told), (sentence, told)
+
+
+def test_of_what_cannot_be_read_it_is_not_said_that_it_does_not_go_together(faults):
+    """An approver whose condition is faulty may be somebody yet; so may what is left out."""
+    nobody = {"name": "A", "people": [{"group": {"is not": "DBA"}}, {"user": {"si": "ada"}}]}
+
+    (found,) = faults(flows=flow(approval={"any_of": [nobody]}))
+
+    assert "There is no comparator “si”." in found
+
+
 def test_what_a_faulty_entry_would_have_named_is_no_second_fault(faults):
     people = PEOPLE.replace("id: ada", "idd: ada")
     systems = INTEGRATIONS.replace("kind", "knid")
@@ -1874,6 +1942,23 @@ def test_each_fault_of_a_rule_says_its_place_and_cure(faults, rule, said):
 
     assert found.startswith("company.yaml:5: risks.set[1]")
     assert said in found
+
+
+def test_all_faults_of_a_rule_are_said_at_once(faults):
+    """What cannot stand in a rule was said once its integration was right, or its score."""
+    rules = (
+        '{where: integration = "shpo" and permission_name = "a", resource: 5}',
+        '{where: permission_name = "a", resource: 11}',
+    )
+
+    found = faults(company=f"{COMPANY}risks: {{set: [{', '.join(rules)}]}}\n")
+
+    assert [line.partition("risks.")[2][:40] for line in found] == [
+        "set[0].where: There is no integration “s",
+        "set[0]: `permission_name` cannot stand h",
+        "set[1].resource: At most 10; found “11”.",
+        "set[1]: `permission_name` cannot stand h",
+    ]
 
 
 def test_all_faults_of_all_rules_are_said_at_once(faults):

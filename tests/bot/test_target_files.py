@@ -437,6 +437,23 @@ def test_what_names_a_faulty_one_is_no_fault_of_its_own(faults):
     assert "scopes[0].query: Line 1, column 15" in found
 
 
+def test_what_is_certainly_unknown_is_named_beside_what_is_faulty(faults):
+    """With any fault in the three files, no name in them or in flows was looked up."""
+    broken = [{"name": "Production", "query": "resource_type is table"}, *SCOPES[1:]]
+    kit = {"name": "Kit", "targets": [{"scope": "Prodction"}, {"scope": "production"}]}
+
+    found = faults({"bundle": "Kitt"}, {"scope": "Production"}, scopes=broken, bundles=[kit])
+    nameless = faults({"bundle": "Kitt"}, scopes=[{"query": PROD}, *SCOPES[1:]], bundles=[kit])
+
+    assert [line.partition(": ")[2].partition("Known")[0].strip() for line in found] == [
+        "bundles[0].targets[0].scope: There is no access scope “Prodction”.",
+        "flows[0].targets[0].bundle: There is no bundle “Kitt”. Did you mean `Kit`?",
+        found[-1].partition(": ")[2],
+    ]
+    assert "scopes[0].query: Line 1, column 15" in found[-1]
+    assert [line.partition(": ")[2] for line in nameless] == ["scopes[0].name: `name` is missing."]
+
+
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
