@@ -19,6 +19,7 @@ from engine.explanation import joined, people_of
 from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor, Revision
 from engine.inventory import Entitlement
 from engine.targets import ByBundle
+from engine.words import no_pattern
 
 __all__ = ["Fault", "Finding", "Key", "Offered", "keys_denied", "lint"]
 
@@ -275,11 +276,9 @@ def _patterns(flow: AccessFlow, crowd: Crowd) -> Iterator[Finding]:
         comparator = _POSITIVE.get(condition.comparator, condition.comparator)
         for value in condition.values:
             as_it_is = Condition(condition.attribute, comparator, (value,))
-            if "*" in value and not crowd.fulfilling(ConditionGroup((as_it_is,))):
-                sentence = (
-                    f"“{value}” of “{condition}” fits nobody: a * stands for itself alone. "
-                    "Write contains or starts with."
-                )
+            hint = no_pattern(value, "contains", "starts with")
+            if hint and not crowd.fulfilling(ConditionGroup((as_it_is,))):
+                sentence = f"“{value}” of “{condition}” fits nobody: {hint}."
                 yield Finding(Fault.PATTERN, flow, sentence)
 
 

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["in_a_row", "trimmed"]
+__all__ = ["in_a_row", "no_pattern", "trimmed"]
 
 # White space, control and format characters, halves of characters, marks without a letter.
 _UNSEEN = {"Cc", "Cf", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"}
@@ -14,6 +14,15 @@ def trimmed(text: str) -> str:
     """Return the text without white space around it; empty where there is nothing to see in it."""
     seen = any(c not in _FILLERS and unicodedata.category(c) not in _UNSEEN for c in text)
     return text.strip() if seen else ""
+
+
+def no_pattern(text: str, *instead: str) -> str:
+    """Say what to write in place of a pattern, as the rest of a sentence; empty: it is like none.
+
+    Patterns are offered nowhere, and each language has words of its own `instead`.
+    """
+    said = f"a * stands for itself alone: write {in_a_row(instead, last='or')}"
+    return said if "*" in text else ""
 
 
 def in_a_row(things: Sequence[str], most: int = 5, *, last: str = "and") -> str:

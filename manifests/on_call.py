@@ -1,13 +1,26 @@
 """Who is on call, as written: schedules of shifts, or of people in turn."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 
 from engine.on_call import Rotation, Schedule, Shift
-from manifests.parts import Name, Notes, OneLine, Ours, Words, find_person, house, shown
+from manifests.parts import (
+    Judged,
+    Name,
+    Notes,
+    OneLine,
+    Ours,
+    Vocabulary,
+    Words,
+    find_person,
+    house,
+    shown,
+    stated,
+)
 from manifests.windows import HoursDocument, Zone
 
 __all__ = ["ScheduleDocument"]
@@ -62,7 +75,7 @@ class RotationDocument(Ours):
         return Rotation(tuple(self.people), begins.date(), begins.time(), self.days, zone)
 
 
-class ScheduleDocument(Ours):
+class ScheduleDocument(Judged):
     """By the clock on a wall in the zone."""
 
     name: Name
@@ -70,11 +83,10 @@ class ScheduleDocument(Ours):
     shifts: list[ShiftDocument] | None = Field(None, min_length=1)
     rotation: RotationDocument | None = None
 
-    @model_validator(mode="after")
-    def _one(self) -> "ScheduleDocument":
-        if (self.shifts is None) is (self.rotation is None):
-            raise ValueError("Write either shifts, or a rotation.")
-        return self
+    @classmethod
+    def judge(cls, said: Mapping[str, Any], known: Vocabulary, notes: Notes) -> None:  # noqa: ARG003
+        if len(stated(said, "shifts", "rotation")) != 1:
+            notes.add("Write either shifts, or a rotation.")
 
     def schedule(self) -> Schedule:
         shifts = (Shift(s.there(self.zone), tuple(s.people)) for s in self.shifts or ())

@@ -28,7 +28,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from engine import duration
 from engine.directory import SLACK, Directory, GroupId, Person, PersonId
 from engine.outcome import Refusal
-from engine.words import trimmed
+from engine.words import no_pattern, trimmed
 from manifests.kind import Kind
 from manifests.marked_yaml import Place
 
@@ -303,8 +303,8 @@ def find_schedule(text: str, directory: Directory) -> str:
 
 
 def _no_pattern(text: str) -> str:
-    said = "`*` stands for nothing else here: write `contains` or `starts with`."
-    return said if "*" in text else ""
+    hint = no_pattern(text, "contains", "starts with")
+    return f"{hint.capitalize()}." if hint else ""
 
 
 # --- Texts and durations -------------------------------------------------------------------------

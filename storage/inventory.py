@@ -12,7 +12,8 @@ from sqlmodel import col
 from engine.aql.errors import nearest
 from engine.aql.parser import parse
 from engine.aql.query import Condition, Query, conditions
-from engine.aql.tokens import FIELDS, NEGATIVE, Compared, Field, Operator, quoted
+from engine.aql.tokens import FIELDS, NEGATIVE, Compared, Field, Operator
+from engine.aql.unheard import Unheard, is_pattern
 from engine.inventory import Entitlement, EntitlementId, IntegrationId, ResourceStatus
 from engine.request import LARGEST_ID
 from storage.database import Read
@@ -139,13 +140,13 @@ _CONTEXT = {Field.RESOURCE_CONTEXT, Field.PERMISSION_CONTEXT}
 _WHOLE = {Operator.EQUALS, Operator.IN, Operator.NOT_EQUALS, Operator.NOT_IN}
 
 
-def unknown(session: Read, query: Query) -> list[str]:
-    """Say which words of a query nothing has: with the nearest, or what to write for a pattern."""
-    said = [line for condition in conditions(query) for line in _unknown(session, condition)]
-    return list(dict.fromkeys(said))
+def unknown(session: Read, query: Query) -> list[Unheard]:
+    """Return the words of a query that nothing has, each once."""
+    found = (word for condition in conditions(query) for word in _unknown(session, condition))
+    return list(dict.fromkeys(found))
 
 
-def _unknown(session: Read, condition: Condition) -> Iterator[str]:
+def _unknown(session: Read, condition: Condition) -> Iterator[Unheard]:
     if condition.field in _KEYS:
         yield from _unknown_tags(session, condition)
     elif condition.field is Field.RESOURCE:
@@ -155,7 +156,7 @@ def _unknown(session: Read, condition: Condition) -> Iterator[str]:
     yield from _patterns(session, condition)
 
 
-def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
+def _unknown_values(session: Read, condition: Condition) -> Iterator[Unheard]:
     column = _VOCABULARY.get(condition.field)
     if column is None or condition.operator not in _WHOLE:
         return
@@ -166,61 +167,43 @@ def _unknown_values(session: Read, condition: Condition) -> Iterator[str]:
         there = {str(word) for (word,) in _asked(session, select(column).distinct())}
     for value in condition.values:
         known = (value.casefold() if folded else value) in there
-        if not known and not _is_pattern(condition, value):
-            yield f"Nothing has {condition.field} {quoted(value)}.{_meant(value, there)}"
+        if not known and not is_pattern(condition.field, value):
+            yield Unheard.of(condition, value, nearest(value, sorted(there)))
 
 
-def _unknown_ids(session: Read, condition: Condition) -> Iterator[str]:
+def _unknown_ids(session: Read, condition: Condition) -> Iterator[Unheard]:
     numbers = [int(value) for value in condition.values if value.isdecimal()]
     asked = [number for number in numbers if number <= LARGEST_ID]
     ids = select(col(ResourceRow.id)).where(col(ResourceRow.id).in_(asked))
     there = {str(id_) for (id_,) in _asked(session, ids)}
     for value in condition.values if condition.operator in _WHOLE else ():
         if value not in there:
-            yield f"Nothing has {condition.field} {quoted(value)}."
+            yield Unheard.of(condition, value)
 
 
-def _unknown_tags(session: Read, condition: Condition) -> Iterator[str]:
+def _unknown_tags(session: Read, condition: Condition) -> Iterator[Unheard]:
     context, key, its_value = _KEYS[condition.field]
     here = context.is_(condition.field in _CONTEXT)
     if not _asked(session, select(key).where(here, key == condition.key).limit(1)):
         keys = {str(word) for (word,) in _asked(session, select(key).where(here).distinct())}
-        yield f"Nothing has {_named(condition)}.{_meant(condition.key, keys)}"
+        yield Unheard.of(condition, None, nearest(condition.key, sorted(keys)))
         return
     if condition.operator in _WHOLE:
         of_key = select(its_value).where(here, key == condition.key).distinct()
         there = {str(word) for (word,) in _asked(session, of_key)}
         for value in condition.values:
-            if not _is_pattern(condition, value) and value.casefold() not in there:
-                nothing = f"Nothing has {_named(condition)} {quoted(value)}."
-                yield f"{nothing}{_meant(value, there)}"
+            if not is_pattern(condition.field, value) and value.casefold() not in there:
+                yield Unheard.of(condition, value, nearest(value, sorted(there)))
 
 
-def _patterns(session: Read, condition: Condition) -> Iterator[str]:
-    """Say which values look like patterns, where nothing has them as they are."""
+def _patterns(session: Read, condition: Condition) -> Iterator[Unheard]:
+    """Yield which values look like patterns, where nothing has them as they are."""
     operator = NEGATIVE.get(condition.operator, condition.operator)
     operator = Operator.EQUALS if operator is Operator.IN else operator
     for value in condition.values:
         as_it_is = replace(condition, operator=operator, values=(value,))
-        if _is_pattern(condition, value) and not is_any(session, as_it_is):
-            yield (
-                f"Nothing has {_named(condition)} {quoted(value)}. A * stands for itself alone: "
-                "write contains, starts_with or ends_with."
-            )
-
-
-def _is_pattern(condition: Condition, value: str) -> bool:
-    return "*" in value and Operator.CONTAINS in FIELDS[condition.field].operators
-
-
-def _named(condition: Condition) -> str:
-    key = f"[{quoted(condition.key)}]" if condition.field in _KEYS else ""
-    return f"{condition.field}{key}"
-
-
-def _meant(word: str, known: Collection[str]) -> str:
-    near = nearest(word, sorted(known))
-    return f" Did you mean {quoted(near)}?" if near else ""
+        if is_pattern(condition.field, value) and not is_any(session, as_it_is):
+            yield Unheard.of(condition, value)
 
 
 def _these(

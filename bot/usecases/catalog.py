@@ -101,6 +101,7 @@ def _page(
     found = inventory.page(session, query, within, after=place.after, limit=PAGE + 1)
     shown = found[:PAGE]
     goes_on = shown[-1].id if len(found) > PAGE else None
+    unheard = [] if query is None or within is not None else inventory.unknown(session, query)
     return Catalog(
         query=text,
         entitlements=shown,
@@ -108,5 +109,5 @@ def _page(
         first=place.passed + 1,
         next=goes_on,
         everything=within is None,
-        hints=[] if query is None or within is not None else inventory.unknown(session, query),
+        hints=[*map(str, unheard)],
     )

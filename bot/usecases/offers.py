@@ -118,16 +118,15 @@ def _offered(
         return Offered(named, None, 0, [], ["What it names is not there: it selects nothing."])
     there = all_of(ACTIVE, query, *([slice_] if slice_ else []))
     total = inventory.count(session, there)
-    remarks = inventory.unknown(session, query)
+    remarks = [*map(str, inventory.unknown(session, query))]
     if not total:
         remarks.append("It selects nothing.")
     elif total == every:
         remarks.append("It selects everything.")
     if isinstance(target, Picked) and (stray := stray_of(session, target)):
         remarks.append(f"{stray.resource.path} is picked by hand: its query does not select it.")
-    for naming in naming_resources([target], objects):
-        if warning := policy_size.warning(named_one_by_one(session, naming)):
-            remarks.append(warning)
+    counted = (named_one_by_one(session, each) for each in naming_resources([target], objects))
+    remarks += filter(None, map(policy_size.warning, counted))
     return Offered(named, query, total, inventory.page(session, there, limit=PAGE), remarks)
 
 

@@ -10,7 +10,7 @@ from engine.aql.query import Not, all_of
 from engine.directory import Directory
 from engine.inventory import IntegrationId
 from engine.targets import Except, Objects, Picked, Selector, Target, query_of
-from engine.words import in_a_row
+from engine.words import in_a_row, no_pattern
 from storage import inventory
 from storage.company import Company
 from storage.database import Read
@@ -68,7 +68,7 @@ def _odd(session: Read, target: Target, objects: Objects) -> Iterator[str]:
     elif not inventory.is_any(session, all_of(ACTIVE, Not(query))):
         yield f"{what} selects everything"
     if query is not None:
-        yield from inventory.unknown(session, query)
+        yield from map(str, inventory.unknown(session, query))
     if isinstance(target, Picked) and (stray := stray_of(session, target)):
         yield f"{stray.resource.path} is picked by hand: {target.where} does not select it"
 
@@ -77,9 +77,10 @@ def _unknown_parts(session: Read, selector: Selector) -> Iterator[str]:
     """Name tags and ids of resources that nothing has."""
     left_out = selector.without or Except()
     for tagged in filter(None, (selector.tagged, left_out.tagged)):
-        yield from inventory.unknown(session, tagged.query)
+        yield from map(str, inventory.unknown(session, tagged.query))
     for ids in filter(None, (selector.resources, left_out.resources)):
-        yield from inventory.unknown(session, Selector(selector.integration, resources=ids).query)
+        by_id = Selector(selector.integration, resources=ids).query
+        yield from map(str, inventory.unknown(session, by_id))
 
 
 def _nothing(session: Read, selector: Selector) -> Iterator[str]:
@@ -108,8 +109,8 @@ def _lost(selector: Selector, there: Mapping[Offer, set[str]]) -> Iterator[str]:
 
 
 def _no_pattern(name: str) -> str:
-    hint = "a * stands for itself alone: write a query with contains, starts_with or ends_with"
-    return f"; {hint}" if "*" in name else ""
+    hint = no_pattern(name, "a query with contains", "starts_with", "ends_with")
+    return f"; {hint}" if hint else ""
 
 
 def _kinds(permissions: Iterable[str], types: Iterable[str]) -> str:

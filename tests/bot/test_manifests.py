@@ -979,7 +979,7 @@ def test_flow_names_are_unique_without_case(faults):
     ]
 
 
-NO_PATTERN = "`*` stands for nothing else here: write `contains` or `starts with`."
+NO_PATTERN = "A * stands for itself alone: write contains or starts with."
 
 
 @pytest.mark.parametrize(
@@ -1231,6 +1231,16 @@ def test_a_fault_in_who_is_on_call(faults, old, new, place, sentence):
     (found,) = faults(on_call=DUTY.replace(old, new, 1))
 
     assert found.partition(": ")[2].startswith(f"schedules{place}: {sentence}")
+
+
+def test_how_somebody_is_on_call_is_said_beside_what_is_wrong_in_it(faults):
+    """It was said at the next look."""
+    both = "    rotation: {people: adda, from: 2026-01-05 09:00, days: 1}\n    shifts:"
+
+    found = faults(on_call=DUTY.replace("    shifts:", both, 1))
+
+    assert len(found) == 2
+    assert any("Write either shifts, or a rotation." in fault for fault in found)
 
 
 def test_what_a_faulty_schedule_would_have_been_is_no_second_fault(faults):

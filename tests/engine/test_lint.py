@@ -300,8 +300,8 @@ def test_what_looks_like_a_pattern_and_fits_nobody_is_named(condition, said):
 
     starred = next((value for value in condition.values if "*" in value), "")
     assert sentence == (
-        f"“{starred}” of “{condition}” fits nobody: a * stands for itself alone. "
-        "Write contains or starts with."
+        f"“{starred}” of “{condition}” fits nobody: a * stands for itself alone: "
+        "write contains or starts with."
         if said
         else ""
     )

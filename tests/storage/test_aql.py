@@ -275,4 +275,4 @@ def test_words_that_nothing_has_are_named_with_the_nearest(stored, text, said):
     take_in(stored, {PG: "P"}, THINGS)
 
     with stored.database.read() as session:
-        assert inventory.unknown(session, parse(text)) == said
+        assert [*map(str, inventory.unknown(session, parse(text)))] == said
