@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -83,6 +84,10 @@ from manifests.targets import whole as named_whole
 
 PEOPLE_FILE, ON_CALL_FILE = "people.yaml", "on_call.yaml"
 SCOPES_FILE, BUNDLES_FILE, SPACES_FILE = "scopes.yaml", "bundles.yaml", "spaces.yaml"
+_COMPANY = (PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml")
+_OBJECTS = (SCOPES_FILE, BUNDLES_FILE, SPACES_FILE)
+_NAMES = (*_COMPANY, *_OBJECTS, "flows.yaml")
+_OF_YAML = frozenset({".yaml", ".yml"})
 
 F = TypeVar("F")
 M = TypeVar("M", bound=BaseModel)
@@ -144,9 +149,7 @@ def load(folder: Path) -> Manifests:
 
 def files(folder: Path) -> list[str]:
     """Name all files that `load` reads there, whether they are there or not. Raises OSError."""
-    company = [PEOPLE_FILE, ON_CALL_FILE, "company.yaml", "integrations.yaml"]
-    objects = [SCOPES_FILE, BUNDLES_FILE, SPACES_FILE]
-    return [*company, *_listings(folder), *objects, *_flow_files(folder)]
+    return [*_COMPANY, *_listings(folder), *_OBJECTS, *_flow_files(folder)]
 
 
 def _listings(folder: Path) -> list[str]:
@@ -160,6 +163,19 @@ def _flow_files(folder: Path) -> list[str]:
     if not names or (folder / "flows.yaml").exists():
         names = ["flows.yaml", *names]
     return names
+
+
+def _misnamed(folder: Path) -> Iterator[DocumentFault]:
+    """Find files that were meant to be read, as far as their names tell: else they do nothing."""
+    known = {Path(name).stem: name for name in _NAMES}
+    for path in sorted(folder.glob("*")):
+        near = get_close_matches(path.stem.casefold(), known, n=1, cutoff=0.8)
+        if path.suffix.casefold() in _OF_YAML and path.name not in _NAMES and near:
+            sentence = f"This file is not read. Call it {known[near[0]]}, or something else."
+            yield DocumentFault(path.name, 0, (), sentence)
+    for path in sorted((folder / "flows").glob("*.[yY][mM][lL]")):
+        sentence = "This file is not read: the names of files of flows end with .yaml."
+        yield DocumentFault(f"flows/{path.name}", 0, (), sentence)
 
 
 def _load(folder: Path) -> Manifests:
@@ -183,8 +199,8 @@ def _load(folder: Path) -> Manifests:
     admins, risks = reading.company(house)
     objects = reading.objects(house)
     flows = reading.flows(house, objects)
-    if reading.faults:
-        raise BadManifestsError(reading.faults)
+    if found := [*reading.faults, *_misnamed(folder)]:
+        raise BadManifestsError(found)
     groups = tuple(reading.groups.values())
     return Manifests(people, groups, admins, integrations, flows, schedules, risks, tuple(objects))
 

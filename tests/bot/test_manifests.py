@@ -488,6 +488,34 @@ def test_a_folder_that_is_empty(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("flows.yml", "flows.yml: This file is not read. Call it flows.yaml, or something else."),
+        ("bundle.yaml", "bundle.yaml: This file is not read. Call it bundles.yaml, or"),
+        ("OnCall.yaml", "OnCall.yaml: This file is not read. Call it on_call.yaml, or"),
+        ("flows/more.yml", "flows/more.yml: This file is not read: the names of files of flows"),
+    ],
+)
+def test_a_file_under_a_wrong_name_is_not_passed_over(company, tmp_path, name, said):
+    """A bundle was saved as bundle.yaml: it did nothing, and nobody said so."""
+    company()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("of no matter: [")
+
+    with pytest.raises(BadManifestsError) as raised:
+        load(tmp_path)
+
+    assert [str(fault)[: len(said)] for fault in raised.value.faults] == [said]
+
+
+def test_files_of_other_names_are_left_alone(company, tmp_path):
+    for name in ("notes.yaml", "kustomization.yaml", "README.md", "flows.yaml.bak"):
+        (tmp_path / name).write_text("of no matter: [")
+
+    assert company()
+
+
 def test_a_file_that_is_a_folder(tmp_path):
     (tmp_path / "company.yaml").mkdir()
 
