@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import inspect, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel, col
@@ -380,8 +380,11 @@ class Stored:
         return [f"{p.recipient}/{p.kind}" for p in mine]
 
     def rows(self, table: type[SQLModel]) -> list[SQLModel]:
+        """Return what is stored, in the order of its keys: PostgreSQL has none of its own."""
         with self.database.read() as session:
-            return list(session.execute(select(table)).scalars())
+            return list(
+                session.execute(select(table).order_by(*inspect(table).primary_key)).scalars()
+            )
 
     def account(self, system: IntegrationId = PG, of: PersonId = ALICE) -> AccountRow:
         """Return the account's row as it is stored now."""
