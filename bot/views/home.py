@@ -13,7 +13,7 @@ def home(tasks: Sequence[Scene], mine: Sequence[Scene]) -> View:
     """Show what waits for the viewer's decision, and what they have and wait for."""
     waiting = lists.tasks(tasks).blocks if tasks else []
     blocks = [*waiting, *([divider()] if waiting else []), *lists.my_blocks(mine)]
-    last = [*lists.ask_button(), context("`/access help` lists what you can do.")]
+    last = [divider(), *lists.ask_button(), context("`/access help` lists what you can do.")]
     return {"type": "home", "blocks": [*blocks[: _BLOCKS - len(last)], *last]}
 
 

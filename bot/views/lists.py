@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from bot.views import ids, phrases
-from bot.views.blocks import actions, button, context, header, message, section, weight
+from bot.views.blocks import actions, button, context, divider, header, message, section, weight
 from bot.views.text import capital, code, in_a_row, quote, refusal
 from bot.views.values import Block, Message, Scene
 from engine.request import State
@@ -39,8 +39,9 @@ def my_access(scenes: Sequence[Scene]) -> Message:
     """List what the viewer has, the soonest end first, and what they wait for."""
     active, waiting = _active_of(scenes), _waiting_of(scenes)
     text = f"Active access: {len(active)}. Under way: {len(waiting)}."
-    said = text if active or waiting else _NO_ACCESS
-    return message(said, [*my_blocks(scenes), *ask_button()])
+    if not active and not waiting:
+        return _nothing(_NO_ACCESS)
+    return message(text, [*my_blocks(scenes), divider(), *ask_button()])
 
 
 def my_blocks(scenes: Sequence[Scene]) -> list[Block]:
@@ -142,8 +143,8 @@ def _listed(*parts: Part) -> list[Block]:
         shown.append(header(head))
         for index, scene in enumerate(scenes):
             item = draw(scene)
-            # Room is kept for the counts, the other part's header and a button.
-            if len(shown) + len(item) > _BLOCKS - 4 or weight([*shown, *item]) > _WEIGHT:
+            # Room is kept for the counts, the other part's header, a line and a button.
+            if len(shown) + len(item) > _BLOCKS - 5 or weight([*shown, *item]) > _WEIGHT:
                 shown.append(context(f"… and {len(scenes) - index} more"))
                 break
             shown += item
