@@ -14,6 +14,7 @@ import pytest
 
 from bot.sandbox.house import MANIFESTS, Bot
 from engine.request import State
+from storage.database import file_of
 from tests.e2e.life import stallable
 from tests.support.nursery import shared
 from tests.support.story import STOCK, ready
@@ -394,11 +395,26 @@ def test_a_bot_that_starts_meanwhile_is_let_in(told, proxy, tmp_path):
     assert command.returncode == 0, out + err
 
 
+def stops_between_writes(told, pid):
+    """Stop the process; let it go on where it has SQLite's only lock, which is named otherwise."""
+    os.kill(pid, signal.SIGSTOP)
+    file = file_of(told.house.database)
+    if file is None:
+        return True
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as own:
+        try:
+            own.execute("begin immediate")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+        return True
+
+
 def test_a_process_that_hangs_is_replaced_or_named(told, tmp_path):
     """Stopped for good, it was taken for alive: what it was to revoke stayed."""
     request = told.active(told.person("marta"), told.person("priya"))
     pid = told.house.bot.pid
-    os.kill(pid, signal.SIGSTOP)
+    told.until(lambda: stops_between_writes(told, pid), "it stops where it writes nothing")
     try:
         status, said = revoke(told, tmp_path, request.code, "--wait", "20")
     finally:
