@@ -47,6 +47,7 @@ def test_a_link_is_greeted(unlinked):
 def test_each_envelope_goes_to_one_of_several_links(unlinked, person, sandbox):
     links = [unlinked.link(), unlinked.link()]
     assert sandbox.links() == 2
+    sandbox.wait_links(1)  # it waited for exactly so many: who looked late waited in vain
 
     for _ in range(6):
         assert person.command("/access").ok
