@@ -15,7 +15,7 @@ from bot.sandbox.server import PATIENCE_FACTOR
 WORK = 0.3  # seconds of the processor's time
 MEMORY, ROOM = "/dev/shm", 6 * 2**30  # bytes
 OURS = "latchkey-tests-"
-MORE = 3  # for what the tests themselves do at once
+MORE = 6  # for what the tests themselves do at once
 
 
 def measure() -> float:
