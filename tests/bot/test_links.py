@@ -181,6 +181,7 @@ def test_a_command_under_way_is_answered_when_the_links_stop(bot, people):
 
 @pytest.mark.usefixtures("bot")
 def test_an_outage_of_slack_is_said_once_and_links_come_back(sandbox, people):
+    sandbox.wait_links(2)  # one that is just being opened would outlive the outage
     sandbox.fault("apps.connections.open", "error", times=None, status=503)
     mark = sandbox.mark()
     with capture_logs() as logs:
@@ -205,6 +206,7 @@ def test_an_outage_of_slack_is_said_once_and_links_come_back(sandbox, people):
     [("rate_limited", {"retry_after": 1}), ("slack_error", {"code": "internal_error"})],
 )
 def test_a_refused_opening_is_tried_again(sandbox, people, said, kind):
+    sandbox.wait_links(2)
     sandbox.fault("apps.connections.open", said, times=2, **kind)
 
     sandbox.disconnect(close_old=True)
