@@ -129,12 +129,6 @@ class StoreSettings(BaseSettings):
         alias="LATCHKEY_DATABASE_URL",
         description="sqlite:///FILE, or postgresql+psycopg://… for several replicas.",
     )
-    installation: str = Field(
-        default="latchkey",
-        alias="LATCHKEY_INSTALLATION",
-        pattern=r"^[a-z][a-z0-9-]{0,30}$",
-        description="Names this installation in the systems that it works on.",
-    )
     slack_api_url: str = Field(
         default=SLACK, alias="SLACK_API_URL", description="Where Slack's Web API is."
     )
@@ -236,7 +230,26 @@ class StoreSettings(BaseSettings):
         return value
 
 
-class KeySettings(StoreSettings):
+class SystemSettings(StoreSettings):
+    """What it takes to look at systems: whose the logins there are."""
+
+    installation: str = Field(
+        default="latchkey",
+        alias="LATCHKEY_INSTALLATION",
+        description="Names this installation in the systems that it works on.",
+    )
+
+    @field_validator("installation")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
+            raise ValueError(
+                "A name has lower-case letters, digits and hyphens, at most 31, a letter first."
+            )
+        return value
+
+
+class KeySettings(SystemSettings):
     """What it takes to work on accounts: the keys, too."""
 
     keys: Annotated[Keys, NoDecode] = Field(
@@ -497,6 +510,11 @@ def _without(wrong: Collection[str]) -> Settings:
 def load_store() -> StoreSettings:
     """Read what the database needs, whatever is wrong with the rest. Raises BadSettingsError."""
     return _load(StoreSettings, {})
+
+
+def load_systems() -> SystemSettings:
+    """Read what it takes to look at systems. Raises BadSettingsError."""
+    return _load(SystemSettings, {})
 
 
 def load_keys() -> KeySettings:

@@ -325,6 +325,14 @@ def lost_thing(entitlement: EntitlementId) -> str:
     )
 
 
+def unread_message(row: int, recipient: str) -> str:
+    return (
+        f"Which earlier cards of row {row} of the table message, for {recipient}, are still to be "
+        "shrunk cannot be read. They may keep their buttons, which do nothing that is not allowed. "
+        "To mend it, set the row's `earlier` to []."
+    )
+
+
 def lost_link(table: str, row: int, column: str) -> str:
     return (
         f"What stands in {column} of row {row} of the table {table} leads nowhere, or elsewhere "

@@ -41,7 +41,7 @@ from engine.life.pending import (
 from engine.life.running import extend, give_back, revoke, tick_active
 from engine.life.settling import tick_revoking
 from engine.life.telling import refusal, to_parties
-from engine.outcome import AuditEntry, Card, Code, Decision, Refusal
+from engine.outcome import AuditEntry, Code, Decision, News, Refusal
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
 from engine.retry import LONGEST_PAUSE
 from engine.words import trimmed
@@ -229,8 +229,10 @@ def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     )
     if facts.revision.require_mfa:
         request = request.with_(state=State.PENDING_MFA)
-        return Decision(request, to_parties(request, Card.REQUEST), (submitted,))
-    return await_approval(request, facts, now, audit=(submitted,))
+        return Decision(request, to_parties(request, News.REQUESTED), (submitted,))
+    begun = await_approval(request, facts, now, audit=(submitted,))
+    tells = (*to_parties(request, News.REQUESTED), *begun.tell)
+    return Decision(begun.request, tells, begun.audit)
 
 
 def _earliest(*moments: datetime | None) -> datetime | None:

@@ -1,6 +1,6 @@
 """What a decision is: the new request and who must see what; or a refusal with its sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -61,37 +61,65 @@ NO_SUCH_REQUEST = Refusal(Code.NO_SUCH_REQUEST, "There is no such request (any m
 class Card(StrEnum):
     """Kinds of message. Each is one durable message for (recipient, kind, subject)."""
 
-    REQUEST = "request"  # the parties' live card
-    APPROVAL = "approval"  # an approver's card
-    OFFER = "offer"  # before the end: extend or return
-    ENDED = "ended"  # access is over: request again
+    REQUEST = "request"  # the live card of requestor and grantee
+    APPROVAL = "approval"  # the live card of whoever else is asked
     NOTICE = "notice"  # a sentence, said once
     ALARM = "alarm"  # a sentence for the admins, said once
 
 
-URGENCY = {  # the least is sent first
-    Card.APPROVAL: 1,
-    Card.ALARM: 1,
-    Card.OFFER: 2,
-    Card.REQUEST: 3,
-    Card.ENDED: 3,
-    Card.NOTICE: 4,
-}
+class News(StrEnum):
+    """What the reader of a live card has to notice: it is posted anew (SPEC 8).
+
+    Slack notifies nobody of a message that is changed.
+    """
+
+    REQUESTED = "requested"
+    ASKED = "asked"
+    DECIDED = "decided"
+    ACTIVE = "active"
+    OFFER = "offer"  # its end comes: extend or return
+    EXTENDED = "extended"
+    ENDED = "ended"
+
+
+_URGENCY = {Card.APPROVAL: 1, Card.ALARM: 1, Card.REQUEST: 3, Card.NOTICE: 4}
+_OF_NEWS = {News.ASKED: 1, News.OFFER: 2}
 SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM})
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """A card must be brought up to date, or posted. `key` tells cards of one kind apart.
+    """A card must be posted anew because of `news`, or without any brought up to date in place.
 
-    `post` False: only if it exists already. `detail` is the sentence of a notice or alarm.
+    `key` tells cards of one kind apart. `detail` is the sentence of a notice or alarm.
     """
 
     to: PersonId
     card: Card
     key: str = ""
     detail: str = ""
-    post: bool = True
+    news: News | None = None
+
+    @property
+    def posts(self) -> bool:
+        """Whether it is posted where there is none. Nobody is asked by what was to be changed."""
+        return self.news is not None or self.card is not Card.APPROVAL
+
+    @property
+    def urgency(self) -> int:
+        """Return its turn: the least is sent first."""
+        usual = _URGENCY[self.card]
+        return min(usual, _OF_NEWS.get(self.news, usual)) if self.news else usual
+
+
+def once(tells: Iterable[Tell]) -> list[Tell]:
+    """Return each card once, with the last of its news."""
+    found: dict[tuple[PersonId, Card, str], Tell] = {}
+    for tell in tells:
+        before = found.setdefault((tell.to, tell.card, tell.key), tell)
+        if tell.news and tell.news is not before.news:
+            found[tell.to, tell.card, tell.key] = tell
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

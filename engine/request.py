@@ -238,6 +238,7 @@ class AccessRequest:
     offers_made: int = 0
     ending: State | None = None  # while revoking: what it will be called
     ended: Settled | None = None
+    gone_at: datetime | None = None  # when every system had confirmed the end
     readable: bool = True
     bundle: str = ""  # that was asked for; its grants are what it was resolved into
 
@@ -292,6 +293,12 @@ class AccessRequest:
     @property
     def extensions_left(self) -> int:
         return max(0, self.extensions_allowed - self.extensions_used)
+
+    @property
+    def deciders(self) -> frozenset[PersonId]:
+        """Those who may still decide: asked from some seat that they have not approved from."""
+        given = {(a.person, seat) for a in self.approvals for seat in a.seats}
+        return frozenset(a.person for a in self.asks if a.open and (a.person, a.seat) not in given)
 
     @property
     def asked(self) -> tuple[PersonId, ...]:

@@ -23,7 +23,7 @@ from engine.facts import Facts
 from engine.flow import FlowId
 from engine.holdings import calls
 from engine.inventory import EntitlementId, IntegrationId
-from engine.outcome import AuditEntry, Card, Decision, Tell
+from engine.outcome import AuditEntry, Card, Decision, Tell, once
 from engine.request import (
     AccessRequest,
     AccountId,
@@ -379,8 +379,10 @@ def bump(
 def _store_messages(
     tx: Write, changed: Iterable[tuple[AccessRequest, Decision]], now: datetime, *, new: bool
 ) -> None:
-    tells = ((d.request.id, d.request.requestor, tell) for _, d in changed for tell in d.tell)
-    cards.want(tx, [Wanted(*told) for told in dict.fromkeys(tells)], now, new=new)
+    wanted = [
+        Wanted(d.request.id, d.request.requestor, tell) for _, d in changed for tell in once(d.tell)
+    ]
+    cards.want(tx, wanted, now, new=new)
 
 
 def tell(tx: Write, tells: Iterable[Tell], now: datetime) -> None:

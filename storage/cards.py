@@ -8,7 +8,7 @@ Each priority has rounds of its own; what belongs to no request is as of one mor
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,12 +17,14 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Integer,
+    String,
     Subquery,
     and_,
     bindparam,
     case,
     func,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -30,7 +32,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
-from engine.outcome import SAID_ONCE, URGENCY, Tell
+from engine.outcome import SAID_ONCE, Tell
 from engine.request import RequestId
 from storage import batch, claims
 from storage.database import Write
@@ -40,9 +42,11 @@ from storage.types import UtcDateTime, among
 _KEY = ("request_id", "recipient", "kind", "key")
 _KEY_COLUMNS = [col(getattr(MessageRow, name)) for name in _KEY]
 _TURN = ("requestor", "priority")
-_GIVEN = (*_KEY, "detail", *_TURN, "place")
+_GIVEN = (*_KEY, "detail", "news", *_TURN, "place")
+AT_ONCE = timedelta(seconds=1)  # what happens within it is posted once
 _NOW = bindparam("now", type_=UtcDateTime)
 _NONE, _ONE = literal_column("0", Integer), literal_column("1", Integer)
+_NOTHING = literal_column("''", String)
 # Of those that Slack does not take for now there may be any number. Who stores cards, which ends of
 # access do, too, looks past so many; then the round is taken for an earlier one than it is.
 _LOOKED_AT = literal_column("100", Integer)
@@ -59,10 +63,13 @@ class Wanted(NamedTuple):
 
 
 def want(tx: Write, cards: Sequence[Wanted], now: datetime, *, new: bool = False) -> None:
-    """Have cards posted or brought up to date. `new`: none of them is there yet, or it is said."""
+    """Have cards, each of them once, posted or brought up to date.
+
+    `new`: none of them is there yet, or it is said.
+    """
     known = [] if new else [c for c in cards if c.tell.card not in SAID_ONCE]
     there = _bring_up(tx, known, now) if known else set()
-    fresh = [c for c in cards if c.tell.post and _key(c) not in there]
+    fresh = [c for c in cards if c.tell.posts and _key(c) not in there]
     if fresh:
         tx.do(_adding(tx.dialect), _given(tx, fresh, now))
     if cards:
@@ -84,11 +91,16 @@ def _given(tx: Write, cards: Sequence[Wanted], now: datetime) -> dict[str, Any]:
     taken = Counter[tuple[str, int]]()
     rows = []
     for card in cards:
-        turn = card.requestor, URGENCY[card.tell.card]
+        turn = card.requestor, card.tell.urgency
         taken[turn] += 1
-        values = (*_key(card), card.tell.detail, *turn, taken[turn])
+        values = (*_key(card), card.tell.detail, card.tell.news or "", *turn, taken[turn])
         rows.append(dict(zip(_GIVEN, values, strict=True)))
-    return {"rows": rows, "instance": tx.instance, **claims.moments(now)}
+    return {
+        "rows": rows,
+        "instance": tx.instance,
+        "lately": now - AT_ONCE,
+        **claims.moments(now),
+    }
 
 
 def _cards(dialect: str) -> CTE:
@@ -125,15 +137,25 @@ def _same(cards: CTE, turns: Subquery) -> ColumnElement[bool]:
     return and_(*(cards.c[name] == turns.c[name] for name in _TURN))
 
 
+def _lately() -> ColumnElement[bool]:
+    """Tell whether something happened within the last second, by a clock that may be set back."""
+    return col(MessageRow.news_at).between(bindparam("lately", type_=UtcDateTime), _NOW)
+
+
 @cache
 def _adding(dialect: str) -> Insert:
     cards = _cards(dialect)
     turns = _turns(cards)
     values = {
-        **{name: cards.c[name] for name in (*_KEY, "detail", *_TURN)},
+        **{name: cards.c[name] for name in (*_KEY, "detail", "news", *_TURN)},
+        "news_at": _NOW,
         "place": _place(cards, turns),
         "wanted": _ONE,
+        "drawn": _NONE,
         "shown": _NONE,
+        "posting": _ONE,
+        "posted": _NONE,
+        "posted_news": _NOTHING,
         "due_at": _NOW,
         "attempts": _NONE,
         "lease": bindparam("instance", type_=Integer),
@@ -149,7 +171,7 @@ def _bringing_up(dialect: str) -> ReturningUpdate[int, str, str, str]:
     turns = _turns(cards)
     row = aliased(MessageRow)
     found = (
-        select(col(row.id), cards.c.requestor, _place(cards, turns))
+        select(col(row.id), cards.c.news, *(cards.c[name] for name in _TURN), _place(cards, turns))
         .where(
             # The requests alone lead both databases to the index.
             among(col(row.request_id), "requests"),
@@ -161,7 +183,13 @@ def _bringing_up(dialect: str) -> ReturningUpdate[int, str, str, str]:
         .subquery("found")
     )
     # One that waits already keeps its turn: who changes it often would put it off for ever.
-    waits = col(MessageRow.shown) < col(MessageRow.wanted)
+    waits = and_(
+        col(MessageRow.shown) < col(MessageRow.wanted),
+        col(MessageRow.priority) <= found.c.priority,
+    )
+    noticed = found.c.news != ""
+    # Slack has just said that there is something new: what it is, is changed in place.
+    anew = and_(noticed, or_(col(MessageRow.news_at).is_(None), ~_lately()))
     return (
         update(MessageRow)
         .where(col(MessageRow.id) == found.c.id)
@@ -170,7 +198,11 @@ def _bringing_up(dialect: str) -> ReturningUpdate[int, str, str, str]:
             due_at=_NOW,
             lease=func.coalesce(col(MessageRow.lease), bindparam("instance", type_=Integer)),
             requestor=found.c.requestor,
+            priority=case((waits, col(MessageRow.priority)), else_=found.c.priority),
             place=case((waits, col(MessageRow.place)), else_=found.c.place),
+            posting=col(MessageRow.posting) + case((anew, _ONE), else_=_NONE),
+            news=case((noticed, found.c.news), else_=col(MessageRow.news)),
+            news_at=case((anew, _NOW), else_=col(MessageRow.news_at)),
         )
         .returning(*_KEY_COLUMNS)
     )

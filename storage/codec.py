@@ -152,6 +152,7 @@ def _is_sound(request: AccessRequest) -> bool:
         request.end_set_at,
         request.end_before,
         request.confirmed_at,
+        request.gone_at,
         *(approval.at for approval in request.approvals),
         *(settled.at for settled in (request.decided, request.ended) if settled),
     ]

@@ -8,24 +8,40 @@ from collections import namedtuple
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
-from sqlalchemy import Boolean, and_, bindparam, case, literal, not_, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlmodel import col
 
+from engine import alarms
 from engine.directory import PersonId
-from engine.outcome import Card
+from engine.outcome import Card, News
 from engine.request import AccessRequest, RequestId
 from storage import claims, facts
 from storage.claims import InstanceId
 from storage.database import Database, Write
 from storage.tables import CompanyRow, MessageRow, PersonRow, RequestRow
-from storage.types import UtcDateTime, among
+from storage.types import Json, UtcDateTime, among
 
 _KNOWN = [kind.value for kind in Card]  # during an upgrade there may be others
+_NEWS = frozenset(news.value for news in News)
 LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows in the history
+SHRINKING = 9  # the priority of a card that is only left to be made one line
 
-
+_UNPOSTED = or_(col(MessageRow.ts).is_(None), col(MessageRow.posting) > col(MessageRow.posted))
 _PARTS = [part.label(f"its_{part.key}") for part in facts.PARTS]
 _READY = (
     select(
@@ -47,8 +63,8 @@ _READY = (
         ),
         or_(col(MessageRow.lease) == bindparam("instance"), claims.free(col(MessageRow.lease))),
         not_(among(col(MessageRow.id), "busy")),
-        or_(col(MessageRow.ts).is_not(None), bindparam("posts", type_=Boolean)),
-        or_(col(MessageRow.ts).is_(None), bindparam("updates", type_=Boolean)),
+        or_(~_UNPOSTED, bindparam("posts", type_=Boolean)),
+        or_(_UNPOSTED, bindparam("updates", type_=Boolean)),
     )
     .order_by(col(MessageRow.priority), col(MessageRow.place), col(MessageRow.id))
     .limit(bindparam("most"))
@@ -56,17 +72,27 @@ _READY = (
 _Row: Any = namedtuple("_Row", _READY.exported_columns.keys())  # type: ignore[misc]  # noqa: PYI024
 _AT = [_Row._fields.index(part.key) for part in _PARTS]
 _MINE = and_(col(MessageRow.id) == bindparam("of"), col(MessageRow.lease) == bindparam("instance"))
+_BUMPED = col(MessageRow.wanted) > bindparam("version", type_=Integer)
+_LATER = func.coalesce(bindparam("due", type_=UtcDateTime), col(MessageRow.due_at))
+_LAST = func.coalesce(bindparam("turn", type_=Integer), col(MessageRow.priority))
 _SHOWN = (
     update(MessageRow)
     .where(_MINE)
     .values(
-        shown=bindparam("version"),
-        channel=bindparam("in"),
-        ts=bindparam("at"),
-        attempts=0,
+        drawn=bindparam("version"),
+        shown=bindparam("done", type_=Integer),
+        channel=bindparam("in", type_=String),
+        ts=bindparam("at", type_=String),
+        posted=bindparam("number", type_=Integer),
+        posted_news=bindparam("because", type_=String),
+        earlier=bindparam("earlier", type_=Json),
+        attempts=bindparam("tried", type_=Integer),
         attempted_at=None,
+        due_at=case((_BUMPED, col(MessageRow.due_at)), else_=_LATER),
+        priority=case((_BUMPED, col(MessageRow.priority)), else_=_LAST),
         lease=case(
-            (col(MessageRow.wanted) > bindparam("version"), bindparam("instance")), else_=None
+            (col(MessageRow.wanted) > bindparam("done", type_=Integer), bindparam("instance")),
+            else_=None,
         ),
     )
 )
@@ -79,9 +105,20 @@ _OPENED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """One card to bring up to date. `doubtful`: it may stand in Slack already, posted since then.
+class Posted:
+    """A message that stands in Slack, and because of which news it was posted."""
 
+    channel: str
+    ts: str
+    news: News | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One card to post anew or to bring up to date, and those before it to shrink.
+
+    It is to be posting number `posting`, because of `news`; the live one that is known is number
+    `posted`, and shows the version `drawn`. `doubtful`: it may have been posted anew since then.
     `request` None: it belongs to no request.
     """
 
@@ -92,19 +129,35 @@ class Parcel:
     key: str
     detail: str
     version: int
+    drawn: int
+    shown: int
+    posting: int
+    news: News | None
+    posted: int
+    live: Posted | None
+    earlier: tuple[Posted, ...]
     channel: str | None
-    ts: str | None
     attempts: int
     doubtful: datetime | None
+
+    @property
+    def unposted(self) -> bool:
+        """Whether it is to be posted, or posted anew."""
+        return self.live is None or self.posting > self.posted
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Slack shows it, at `ts` in the channel; both None: there is nothing (more) to show."""
+    """Slack shows it, as posting `posted`, at `live`; None: there is nothing (more) to show.
+
+    `earlier` are those that are still to be shrunk, at `again`.
+    """
 
     parcel: Parcel
-    channel: str | None = None
-    ts: str | None = None
+    live: Posted | None
+    posted: int
+    earlier: tuple[Posted, ...] = ()
+    again: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +216,10 @@ def ready(
     }
     with database.read() as session:
         rows: list[Any] = [_Row(*row) for row in session.ask(_READY, given)]
+        for row in rows:
+            if not _is_read(row.earlier):
+                sentence = alarms.unread_message(row.id, row.recipient)
+                session.unread.note("message", row.id, row.earlier, sentence)
         known = {r.request_id: [r[at] for at in _AT] for r in rows if r.its_of}
         drawn = facts.loaded(session, known.values())
     return Ready(
@@ -185,7 +242,7 @@ def claim(tx: Write, instance: InstanceId, ids: Iterable[int], real: datetime) -
         )
         .with_for_update(skip_locked=True)
     )
-    was_sent = and_(col(MessageRow.lease).is_not(None), col(MessageRow.ts).is_(None))
+    was_sent = and_(col(MessageRow.lease).is_not(None), _UNPOSTED)
     # Whatever was attempted before: the dead process may have tried again until now.
     attempted = case((was_sent, literal(real, UtcDateTime)), else_=col(MessageRow.attempted_at))
     taken = (
@@ -210,30 +267,39 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: dat
         ids = [r.parcel.id for r in results]
         locked = select(col(MessageRow.id)).where(col(MessageRow.id).in_(ids))
         tx.execute(locked.order_by(col(MessageRow.id)).with_for_update())
-    shown = [
-        {
-            "of": r.parcel.id,
-            "instance": instance,
-            "version": r.parcel.version,
-            "in": r.channel,
-            "at": r.ts,
-        }
-        for r in results
-        if isinstance(r, Shown)
-    ]
+    shown = [_as_shown(r, instance) for r in results if isinstance(r, Shown)]
     if shown:
         tx.do(_SHOWN, *shown)
     for later in (r for r in results if isinstance(r, Later)):
         values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
-        if later.doubtful and later.parcel.ts is None:
+        if later.doubtful and later.parcel.unposted:
             values["attempted_at"] = real
         if later.anew:
-            values |= {"ts": None, "attempted_at": None}
+            # Of another number than the one that cannot be changed: that is not to be found again.
+            values |= {"ts": None, "attempted_at": None, "posting": later.parcel.posting + 1}
         tx.execute(
             update(MessageRow)
             .where(col(MessageRow.id) == later.parcel.id, col(MessageRow.lease) == instance)
             .values(values)
         )
+
+
+def _as_shown(result: Shown, instance: InstanceId) -> dict[str, object]:
+    parcel, live, left = result.parcel, result.live, result.earlier
+    return {
+        "of": parcel.id,
+        "instance": instance,
+        "version": parcel.version,
+        "done": parcel.shown if left else parcel.version,
+        "in": live.channel if live else parcel.channel,
+        "at": live.ts if live else None,
+        "number": result.posted,
+        "because": (live and live.news) or "",
+        "earlier": [_dumped(one) for one in left],
+        "tried": parcel.attempts + 1 if left else 0,
+        "due": result.again,
+        "turn": SHRINKING if left else None,
+    }
 
 
 def remember_channels(tx: Write, opened: Iterable[tuple[PersonId, str]]) -> None:
@@ -251,8 +317,37 @@ def _parcel(row: Any) -> Parcel:  # noqa: ANN401  (a MessageRow, or a row with i
         row.key,
         row.detail,
         row.wanted,
+        row.drawn,
+        row.shown,
+        row.posting,
+        news_of(row.news),
+        # The program before counts none.
+        max(row.posted, 1) if row.ts else row.posted,
+        Posted(row.channel or "", row.ts, news_of(row.posted_news)) if row.ts else None,
+        _earlier(row.earlier),
         row.channel,
-        row.ts,
         row.attempts,
         row.attempted_at,
     )
+
+
+def news_of(stored: object) -> News | None:
+    """Return what it is called; during an upgrade there may be others."""
+    return News(stored) if isinstance(stored, str) and stored in _NEWS else None
+
+
+def _earlier(stored: object) -> tuple[Posted, ...]:
+    """Return what can be read of it: nobody is told less because of what cannot be."""
+    if not _is_read(stored):
+        return ()
+    return tuple(Posted(one["channel"], one["ts"], news_of(one["news"])) for one in stored)
+
+
+def _is_read(stored: object) -> TypeGuard[list[dict[str, str]]]:
+    return isinstance(stored, list) and all(
+        isinstance(one, dict) and {"channel", "ts", "news"} <= one.keys() for one in stored
+    )
+
+
+def _dumped(one: Posted) -> dict[str, str]:
+    return {"channel": one.channel, "ts": one.ts, "news": one.news or ""}

@@ -30,7 +30,7 @@ from storage.database import Database, Read, Write
 from storage.tables import AccountRow, GrantRow, MessageRow, RequestRow
 
 LARGEST = 2**30  # that anything is ever counted to: the columns have room for twice as much
-_COUNTED = {"wanted", "acted", "shown", "attempts"}
+_COUNTED = {"wanted", "acted", "drawn", "shown", "posting", "posted", "attempts"}
 # What makes the row be looked at again: nothing is believed of it that would end no access.
 _ACTED = case((col(AccountRow.acted).between(0, LARGEST), col(AccountRow.acted)), else_=0)
 SOUND: Mapping[type[SQLModel], Mapping[str, Any]] = {
@@ -45,7 +45,17 @@ SOUND: Mapping[type[SQLModel], Mapping[str, Any]] = {
     },
     GrantRow: {"open": True, "begun": True},
     RequestRow: {"attempts": 0},
-    MessageRow: {"shown": 0, "wanted": 1, "priority": 5, "place": 0, "attempts": 0, "lease": None},
+    MessageRow: {
+        "wanted": 1,
+        "drawn": 0,
+        "shown": 0,
+        "posting": 1,
+        "posted": 0,
+        "priority": 5,
+        "place": 0,
+        "attempts": 0,
+        "lease": None,
+    },
 }
 
 
@@ -114,8 +124,10 @@ def _is_wrong(session: Read, table: type[SQLModel], name: str) -> ColumnElement[
         wrong.append(~column.between(0, LARGEST))
     if name == "acted":
         wrong.append(column > col(AccountRow.wanted))
-    if name == "shown":
+    if name in {"drawn", "shown"}:
         wrong.append(column > col(MessageRow.wanted))
+    if name == "posted":
+        wrong.append(column > col(MessageRow.posting))
     if name == "place":
         wrong.append(~column.between(0, LARGEST**2))
     return or_(*wrong)

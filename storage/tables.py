@@ -44,6 +44,10 @@ def _json(default: str | None = None) -> Any:  # noqa: ANN401
     return Field(default=None if default is None else json.loads(default), sa_column=column)
 
 
+def _none() -> Any:  # noqa: ANN401
+    return Field(default=0, sa_column_kwargs={"server_default": "0"})
+
+
 def _empty() -> Any:  # noqa: ANN401
     return Field(default="", sa_column_kwargs={"server_default": ""})
 
@@ -374,7 +378,13 @@ class DecisionRow(SQLModel, table=True):
 
 
 class MessageRow(SQLModel, table=True):
-    """What one person should see (`wanted`), and what Slack has (`shown`)."""
+    """What one person should see, and what Slack has of it.
+
+    `wanted`, `drawn`, `shown` are numbers of versions: the one that it should be, the one that the
+    live card is, and the one that all is done for. `posting` and `posted` number the times that it
+    was posted anew in the same way, `news` and `posted_news` say because of what. The live card is
+    at `ts`; `earlier` holds those that have not been seen shrunk.
+    """
 
     __tablename__ = "message"
     __table_args__ = (
@@ -396,13 +406,20 @@ class MessageRow(SQLModel, table=True):
         default=0, sa_column=Column(BigInteger, nullable=False, server_default="0")
     )
     wanted: int = 1
+    drawn: int = _none()
     shown: int = 0
+    posting: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    posted: int = _none()
+    news: str = _empty()
+    news_at: datetime | None = _moment()
+    posted_news: str = _empty()
     due_at: datetime | None = _moment()
     attempts: int = 0
     lease: int | None = None
     attempted_at: datetime | None = _moment()  # a send whose outcome is not known
     channel: str | None = None
     ts: str | None = None
+    earlier: list[dict[str, str]] = _json("[]")
 
 
 class AuditRow(SQLModel, table=True):

@@ -3,7 +3,7 @@
 import typer
 
 from bot import settings
-from bot.cli.terminal import fail, on_desk, out, read, say_fault, store
+from bot.cli.terminal import fail, of_systems, on_desk, out, read, say_fault
 from bot.runtime.connectors import connect_all
 from storage import schema, servers
 from storage.database import Database
@@ -35,7 +35,7 @@ def say_restored() -> None:
     """Say, before `run`, that the database is a backup's: what it does not know is reported."""
     from bot.usecases.restored import restored
 
-    given = store()
+    given = of_systems()
     with on_desk(records=True) as desk:
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)

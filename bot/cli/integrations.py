@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bot.cli.terminal import fail, on_desk, out, show, shown, store
+from bot.cli.terminal import fail, of_systems, on_desk, out, show, shown
 from bot.runtime.references import BadReferenceError
 from engine.outcome import Refusal
 from storage.servers import Plan
@@ -18,7 +18,7 @@ def list_integrations() -> None:
     """List connected systems, and ask each which server answers."""
     from bot.usecases import integrations as systems
 
-    given = store()
+    given = of_systems()
     table = Table("id", "name", "server", "state")
     with on_desk() as desk:
         for line in systems.listed(desk, lambda s: systems.connector_of(s, given.installation)):
@@ -34,7 +34,7 @@ def accept_server(
     """Accept the server that answers: its things are found again by name, access goes on."""
     from bot.usecases import integrations as systems
 
-    given = store()
+    given = of_systems()
     with on_desk(records=True) as desk:
         try:
             plan = systems.prepare(desk, lambda s: systems.connector_of(s, given.installation), id_)

@@ -187,9 +187,10 @@ def _see_to(
     desk: console.Desk, requests: list[AccessRequest], within: float
 ) -> tuple[list[AccessRequest], bool]:
     """Return what is not over, and whether all that was begun has come to its end."""
-    found, no_keys = keys()
+    found, why_not = keys()
     if found and desk.database.keys is None:
-        found, no_keys = None, f"{console.OTHER_KEYS}, and this command only records"
+        found, why_not = None, console.OTHER_KEYS
+    no_keys = f"{why_not}, and this command only records" if why_not else ""
     with _interrupted() as stopped:
         return revoking.see_through(
             desk, requests, within, say, stopped=stopped, keys=found, no_keys=no_keys

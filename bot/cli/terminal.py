@@ -13,7 +13,7 @@ from rich.table import Table
 from bot import settings
 from bot.runtime import redaction
 from bot.runtime.references import env_fault
-from bot.settings import BadSettingsError, KeySettings, StoreSettings
+from bot.settings import BadSettingsError, KeySettings, StoreSettings, SystemSettings
 from bot.usecases import console
 from bot.views.text import plain
 from storage.database import unusable as unusable_database
@@ -63,6 +63,12 @@ def store() -> StoreSettings:
     return found or read(settings.load_store)
 
 
+def of_systems() -> SystemSettings:
+    """Return what it takes to look at systems, and the keys as far as they are there."""
+    found, _ = keys()
+    return found or read(settings.load_systems)
+
+
 _NO_KEY = "What is recorded here has no key, which `latchkey audit verify` will always say."
 
 
@@ -80,10 +86,10 @@ def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Ite
             say_fault(fault)
     try:
         with console.on_latchkey(given) as desk:
-            keys = desk.database.keys
-            if records and keys is None:
-                say_fault(f"LATCHKEY_KEYS is not there. {_NO_KEY}")
-            elif records and keys and not desk.knows(keys):
+            ring = desk.database.keys
+            if records and ring is None:
+                say_fault(f"{keys()[1]}. {_NO_KEY}")
+            elif records and ring and not desk.knows(ring):
                 say_fault(f"{console.OTHER_KEYS}: correct them. {_NO_KEY}")
                 desk.database.keys = None
             yield desk
@@ -113,8 +119,8 @@ def keys() -> tuple[KeySettings | None, str]:
     try:
         return settings.load_keys(), ""
     except BadSettingsError as fault:
-        why = str(fault).partition(". ")[0]
-        return None, f"{why}, and without it this command only records"
+        why = str(fault).splitlines()[0].partition(". ")[0].rstrip(".")
+        return None, why
 
 
 def name_unread(desk: console.Desk) -> None:

@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from slack_sdk import WebClient
@@ -19,11 +19,12 @@ from bot.slack.client import NO_ANSWER, OddAnswerError, asked_to_wait, error_cod
 from bot.slack.rate_limits import POST, Pace
 from bot.usecases import deliver
 from bot.usecases.deliver import Drawn
+from bot.views.values import Message
 from engine.directory import PersonId
 from engine.errors import LatchkeyError
 from engine.request import code_of
 from engine.retry import pause
-from storage.messages import Later, Parcel, Ready, Result, Shown
+from storage.messages import Later, Parcel, Posted, Ready, Result, Shown, news_of
 
 METADATA = "latchkey_card"
 UPDATE = "chat.update"
@@ -36,6 +37,8 @@ GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
 log = structlog.get_logger()
+
+_Found = tuple[int, Posted]  # with its number
 
 
 class Cure(Enum):
@@ -73,6 +76,31 @@ class _Sent:
     result: Result
     opened: tuple[PersonId, str] | None = None  # a direct message that was opened for it
     at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stands:
+    """What stands in Slack of a card: the live one, its number, and those before it."""
+
+    live: Posted | None
+    posted: int
+    earlier: tuple[Posted, ...]
+
+    @classmethod
+    def of(cls, parcel: Parcel) -> Self:
+        return cls(parcel.live, parcel.posted, parcel.earlier)
+
+    def with_live(self, live: Posted, number: int) -> Self:
+        before = (*self.earlier, self.live) if self.live else self.earlier
+        return replace(self, live=live, posted=number, earlier=before)
+
+    def adopting(self, found: Sequence[_Found], parcel: Parcel) -> Self:
+        """Take in what was posted, it turns out; only what has the number wanted is live."""
+        stands = self
+        for number, posted in reversed(found):
+            if self.posted < number <= parcel.posting:
+                stands = stands.with_live(posted, number)
+        return stands
 
 
 class _LeftError(LatchkeyError):
@@ -231,38 +259,73 @@ class MessageLoop:
         return replace(drawn, to=None)
 
     def _send(self, parcel: Parcel, drawn: Drawn, leased: float) -> _Sent:
-        there = parcel.ts or parcel.doubtful
+        there = parcel.live or parcel.doubtful
         if drawn.message is None or drawn.to is None or not (there or drawn.worth_posting):
-            return _Sent(Shown(parcel, parcel.channel, parcel.ts))
-        now = self._services.clock.now()
-        if self.pace.rests(UPDATE if parcel.ts else POST, now):
+            return _Sent(Shown(parcel, parcel.live, parcel.posted, parcel.earlier))
+        now, posts = self._services.clock.now(), parcel.unposted and drawn.worth_posting
+        if self.pace.rests(POST if posts else UPDATE, now):
             raise _LeftError
-        channel, ts = drawn.channel or drawn.to.user, parcel.ts
-        if parcel.doubtful and ts is None:
+        stands, channel = _Stands.of(parcel), drawn.channel or drawn.to.user
+        if parcel.doubtful and parcel.unposted:
             if (until := self._may_look(now, opens=drawn.channel is None)) > now:
                 return _Sent(Later(parcel, until))
             channel = drawn.channel or self._direct(drawn.to.user)
-            ts = self._find(channel, parcel)
-        text, blocks = drawn.message.text, drawn.message.blocks
+            stands = stands.adopting(self._find(channel, parcel), parcel)
         if not self._services.pulse.holds(leased):
             raise _LeftError
-        if ts:
-            done: Any = self._client.chat_update(channel=channel, ts=ts, text=text, blocks=blocks)
-            said(done, "ts")  # else it was not Slack that answered
-        elif drawn.worth_posting:
-            # Slack opens a direct message for whoever is named in place of a channel.
-            posted: Any = self._client.chat_postMessage(
-                channel=channel,
-                text=text,
-                blocks=blocks,
-                metadata={"event_type": METADATA, "event_payload": {"id": _identity(parcel)}},
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-            channel, ts = said(posted, "channel"), said(posted, "ts")
-            self.pace.posted(channel, now)
-        opened = (parcel.recipient, channel) if ts and channel != drawn.channel else None
-        return _Sent(Shown(parcel, channel, ts), opened)
+        if posts and stands.posted < parcel.posting:
+            stands = stands.with_live(self._post(channel, parcel, drawn.message), parcel.posting)
+        elif stands.live and (stands.live != parcel.live or parcel.drawn < parcel.version):
+            self._update(stands.live, drawn.message)
+        left, again = self._shrink(stands.earlier, drawn, parcel)
+        opened = stands.live and stands.live.channel != drawn.channel
+        return _Sent(
+            Shown(parcel, stands.live, stands.posted, left, again),
+            (parcel.recipient, stands.live.channel) if opened and stands.live else None,
+        )
+
+    def _post(self, channel: str, parcel: Parcel, message: Message) -> Posted:
+        # Slack opens a direct message for whoever is named in place of a channel.
+        said_: Any = self._client.chat_postMessage(
+            channel=channel,
+            text=message.text,
+            blocks=message.blocks,
+            metadata={"event_type": METADATA, "event_payload": _marks(parcel)},
+            unfurl_links=False,
+            unfurl_media=False,
+        )
+        posted = Posted(said(said_, "channel"), said(said_, "ts"), parcel.news)
+        self.pace.posted(posted.channel, self._services.clock.now())
+        return posted
+
+    def _update(self, there: Posted, message: Message) -> None:
+        done: Any = self._client.chat_update(
+            channel=there.channel, ts=there.ts, text=message.text, blocks=message.blocks
+        )
+        said(done, "ts")  # else it was not Slack that answered
+
+    def _shrink(
+        self, earlier: Sequence[Posted], drawn: Drawn, parcel: Parcel
+    ) -> tuple[tuple[Posted, ...], datetime | None]:
+        """Make each one line, and return those that are left, and when to try again."""
+        left = list(earlier)
+        while left:
+            now = self._services.clock.now()
+            if (until := self.pace.until(UPDATE, now)) > now:
+                return tuple(left), until
+            try:
+                self._update(left[0], drawn.shrunk(left[0].news))
+            except SlackApiError as fault:
+                if (wait := asked_to_wait(fault)) is not None:
+                    self.pace.limited(UPDATE, left[0].channel, now, wait)
+                    return tuple(left), now + wait
+                if _is_doubtful(fault) or CURES.get(error_code(fault), Cure.RETRY) is Cure.RETRY:
+                    return tuple(left), now + pause(parcel.attempts)
+                log.info("earlier card cannot be changed", error=error_code(fault))
+            except NO_ANSWER:
+                return tuple(left), now + pause(parcel.attempts)
+            del left[0]
+        return (), None
 
     def _may_look(self, now: datetime, *, opens: bool) -> datetime:
         """Return when a card may be looked for. `opens`: its direct message is not known."""
@@ -273,9 +336,9 @@ class MessageLoop:
         answer: Any = self._client.conversations_open(users=slack)
         return said(answer, "channel", "id")
 
-    def _find(self, channel: str, parcel: Parcel) -> str | None:
-        """Look for a card that an attempt with an unknown outcome may have posted."""
-        cursor = ""
+    def _find(self, channel: str, parcel: Parcel) -> list[_Found]:
+        """Look for what attempts with an unknown outcome may have posted, the newest first."""
+        cursor, found = "", list[_Found]()
         for _ in range(PAGES):
             page: Any = self._client.conversations_history(
                 channel=channel, include_all_metadata=True, limit=100, cursor=cursor or None
@@ -285,18 +348,36 @@ class MessageLoop:
                 raise OddAnswerError("without messages")  # it may be there all the same
             for message in messages_:
                 match message:
-                    case {"metadata": {"event_payload": {"id": id_}}} if id_ == _identity(parcel):
-                        return said(message, "ts")
+                    case {"metadata": {"event_payload": {"id": id_, **marks}}} if id_ == _identity(
+                        parcel
+                    ):
+                        number = marks.get("posting", 1)  # the program before numbers none
+                        posted = Posted(channel, said(message, "ts"), news_of(marks.get("news")))
+                        found.append((number if isinstance(number, int) else 0, posted))
+            if any(number <= parcel.posted + 1 for number, _ in found):
+                break  # what was posted since is newer
             match page.get("response_metadata"):
                 case {"next_cursor": str(next_)} if next_:
                     cursor = next_
                 case _:
                     break
-        return None
+        return found
 
 
 def _identity(parcel: Parcel) -> str:
     return f"{parcel.request or 0}/{parcel.kind}/{parcel.recipient}/{parcel.key}"
+
+
+def _marks(parcel: Parcel) -> dict[str, object]:
+    """Return what a posting is known by, if nobody heard that it was posted."""
+    news = {"news": parcel.news.value} if parcel.news else {}
+    return {"id": _identity(parcel), "posting": parcel.posting, **news}
+
+
+def _is_doubtful(fault: SlackApiError) -> bool:
+    """Tell whether it may have been done all the same."""
+    status, code = getattr(fault.response, "status_code", 0), error_code(fault)
+    return status >= 500 or code.startswith("http_") or code in UNCERTAIN
 
 
 def _method(fault: SlackApiError) -> str:
@@ -305,14 +386,14 @@ def _method(fault: SlackApiError) -> str:
 
 def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) -> Result:
     """Return what to do about an error. `known`: there was a direct message with the recipient."""
-    status, code = getattr(fault.response, "status_code", 0), error_code(fault)
-    if status >= 500 or code.startswith("http_") or code in UNCERTAIN:
+    if _is_doubtful(fault):
         return Later(parcel, now + pause(parcel.attempts), doubtful=True)
+    code = error_code(fault)
     cure = CURES.get(code, Cure.RETRY)
     if cure is Cure.DROP or (cure is Cure.ANEW and not known):
         log.error("message dropped", error=code)
-        return Shown(parcel, parcel.channel, parcel.ts)
-    if cure is Cure.ANEW and parcel.ts:
+        return Shown(parcel, parcel.live, parcel.posted, parcel.earlier)
+    if cure is Cure.ANEW and parcel.live and _method(fault) == UPDATE:
         return Later(parcel, now, anew=True)
     log.warning("message refused", error=code)
     return Later(parcel, now + pause(parcel.attempts))

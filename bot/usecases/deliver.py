@@ -1,7 +1,8 @@
 """What each card shows, drawn from what is true now; and what came of sending it, stored."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -10,8 +11,8 @@ from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
 from engine.directory import Directory, PersonId, SlackAccount
-from engine.life.offers import offer_key
-from engine.outcome import Card
+from engine.life.offers import offered
+from engine.outcome import Card, News
 from engine.request import State
 from storage import messages
 from storage.database import Write
@@ -24,12 +25,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A card to be sent to this Slack account, in this channel if it is known."""
+    """A card to be sent to this Slack account, in this channel if it is known.
+
+    `shrunk` draws the line that is left of one that was posted before, because of what.
+    """
 
     message: Message | None  # None: there is nothing to show (any more)
     worth_posting: bool
     to: SlackAccount | None
     channel: str | None
+    shrunk: Callable[[News | None], Message]
 
 
 def ready(
@@ -79,12 +84,13 @@ def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Rea
     person = directory.get(parcel.recipient)
     if scene:
         viewer = person.id if person else parcel.recipient
-        scene = look.seen_by(scene, viewer, parcel.key)
+        scene = look.seen_by(scene, viewer)
     return Drawn(
         _message(parcel, scene),
         scene is None or _worth_posting(parcel, scene),
         person.account if person else None,
         parcel.channel or found.direct.get(parcel.recipient),
+        partial(cards.line, scene),
     )
 
 
@@ -108,9 +114,9 @@ def _message(parcel: Parcel, scene: Scene | None) -> Message | None:
 
 def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
     """A question that is settled before it was ever asked is not asked."""
+    request = scene.request
     if parcel.kind is Card.APPROVAL:
-        return scene.request.state is State.PENDING
-    if parcel.kind is Card.OFFER:
-        current = offer_key(scene.request) == parcel.key
-        return current and scene.request.state is State.ACTIVE
-    return True
+        return request.state is State.PENDING and scene.viewer in request.deciders
+    if parcel.live and parcel.news is News.ASKED:
+        return request.state is State.PENDING
+    return not (parcel.live and parcel.news is News.OFFER) or offered(request)

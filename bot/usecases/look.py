@@ -24,8 +24,8 @@ def scenes(
     return {r.id: s for r, s in drawable(session, services, company, found)}
 
 
-def seen_by(scene: Scene, viewer: PersonId, key: str = "") -> Scene:
-    return replace(scene, viewer=viewer, key=key)
+def seen_by(scene: Scene, viewer: PersonId) -> Scene:
+    return replace(scene, viewer=viewer)
 
 
 def my_access(services: Services, person: Person) -> list[Scene] | Refusal:

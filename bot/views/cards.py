@@ -16,8 +16,8 @@ from bot.views.blocks import (
 from bot.views.text import capital, cut, prose
 from bot.views.values import Message, Scene, View
 from engine.alarms import WELL_AGAIN
-from engine.life.offers import offer_key
-from engine.outcome import Card
+from engine.life.offers import offered
+from engine.outcome import Card, News
 from engine.request import AccessRequest, State
 
 __all__ = [
@@ -26,9 +26,9 @@ __all__ = [
     "approval_card",
     "asked_already",
     "card",
-    "ended_card",
+    "head",
+    "line",
     "notice",
-    "offer_card",
     "request_card",
 ]
 
@@ -60,13 +60,21 @@ def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
 def request_card(scene: Scene) -> Message:
     """The card of requestor and grantee, which follows the request through its life."""
     request = scene.request
-    head = _head(request)
-    blocks = [header(head), section(phrases.what(scene)), fields(_facts(scene))]
+    title = head(request)
+    blocks = [header(title), section(phrases.what(scene)), fields(_facts(scene))]
     said = (phrases.why(request), phrases.unreadable(scene), _progress(scene))
     blocks += map(section, filter(None, said))
-    blocks += actions(phrases.party_buttons(scene))
+    decides = phrases.decide_buttons(scene) if phrases.may_decide(scene) else []
+    blocks += actions([*decides, *phrases.party_buttons(scene)])
     blocks.append(context(*phrases.origin(scene)))
-    return message(f"{head}: {phrases.what_in_short(scene)}", blocks)
+    return message(f"{title}: {phrases.what_in_short(scene)}{_when(scene)}", blocks)
+
+
+def _when(scene: Scene) -> str:
+    """Say the end where it is near, or was put off: it is what there is to notice."""
+    if scene.request.state is not State.ACTIVE:
+        return ""
+    return f". {phrases.ends(scene)}"
 
 
 def asked_already(code: str, scene: Scene | None) -> View:
@@ -76,10 +84,11 @@ def asked_already(code: str, scene: Scene | None) -> View:
     return modal("Asked already", [said, *([divider()] if shown else []), *shown])
 
 
-def _head(request: AccessRequest) -> str:
+def head(request: AccessRequest) -> str:
+    """Say in a line how it is with a request."""
     if request.state is State.REVOKING and request.ending is State.FAILED:
         return "🔄 What was begun is being undone"
-    return HEADS[request.state]
+    return "⏰ Access ends soon" if offered(request) else HEADS[request.state]
 
 
 def _facts(scene: Scene) -> Iterable[tuple[str, str]]:
@@ -104,7 +113,7 @@ def _progress(scene: Scene) -> str:
         case State.GRANTING:
             return f"{phrases.decision(scene)}\nThe access is being set up; this card will change."
         case State.ACTIVE:
-            return phrases.decision(scene)
+            return f"{phrases.decision(scene)}\n{phrases.ends(scene)}"
         case State.REVOKING:
             return f"{phrases.ending(scene)}\nThis card will say when it is confirmed to be gone."
         case State.REJECTED | State.CANCELLED | State.TIMED_OUT:
@@ -163,50 +172,35 @@ def _approver_sees(scene: Scene) -> tuple[str, str]:
     return "💤 No longer yours to decide", "\n".join(filter(None, (gone, so_far)))
 
 
-def offer_card(scene: Scene) -> Message:
-    """Before the end: what ends and when, to extend or to return. A late one says what happened."""
+def line(scene: Scene | None, news: News | None) -> Message:
+    """Draw what is left of a card once it was posted anew: why it had been posted."""
+    below = "its card is further down"
+    if scene is None:
+        return message(capital(below), [context(capital(below))])
+    said = f"{_happened(scene, news)} · {phrases.what_in_short(scene)}"
+    return message(said, [context(said, f"{scene.request.code}, {below}")])
+
+
+def _happened(scene: Scene, news: News | None) -> str:
     request = scene.request
-    current = request.state is State.ACTIVE and scene.key == offer_key(request)
-    head, said = _offered(scene) if current else _overtaken(scene)
-    blocks = [header(head), section(f"{phrases.what(scene)}\n{said}")]
-    if current:
-        blocks += actions(
-            [*filter(None, (phrases.extend_button(scene),)), phrases.return_button(scene)]
-        )
-    blocks.append(context(*phrases.origin(scene)))
-    first_line = said.partition("\n")[0]
-    return message(f"{head}: {phrases.what_in_short(scene)}. {first_line}", blocks)
-
-
-def _offered(scene: Scene) -> tuple[str, str]:
-    request = scene.request
-    whose = phrases.whose(scene)
-    end = f"{whose} access ends {phrases.until(request)}."
-    left = "" if phrases.extend_button(scene) else " It cannot be extended any further."
-    return "⏰ Access ends soon", end + left
-
-
-def _overtaken(scene: Scene) -> tuple[str, str]:
-    request = scene.request
-    if request.state is State.REVOKING:
-        # It is drawn at this moment and perhaps never again: what it says must stay true.
-        return "💤 This reminder is over", phrases.ending(scene)
-    if request.state is not State.ACTIVE:
-        return HEADS[request.state], phrases.ending(scene)
-    if scene.key.partition("/")[0] != str(request.extensions_used):
-        return "⏩ Access was extended", "Its card says when it ends now."
-    return "⏰ Access ends soon", f"It ends {phrases.until(request)}. There is a newer reminder."
-
-
-def ended_card(scene: Scene) -> Message:
-    """Access is over: why, and the way to ask for it again."""
-    request = scene.request
-    head = HEADS[request.state]
-    blocks = [header(head), section(phrases.what(scene))]
-    blocks += map(section, filter(None, (phrases.ending(scene),)))
-    blocks += actions([phrases.again_button(scene)] if request.state.final else [])
-    blocks.append(context(*phrases.origin(scene)))
-    return message(f"{head}: {phrases.what_in_short(scene)}", blocks)
+    match news:
+        case News.REQUESTED:
+            asked = capital(phrases.who(scene, request.requestor))
+            return f"⏳ {asked} asked{phrases.for_whom(scene)}"
+        case News.ASKED:
+            return "🔔 You were asked to decide"
+        case News.DECIDED if request.state is State.REJECTED:
+            return "❌ The request was rejected"
+        case News.DECIDED:
+            return "✅ The request was approved"
+        case News.ACTIVE:
+            return "🔓 Access began"
+        case News.OFFER:
+            return "⏰ The end was announced"
+        case News.EXTENDED:
+            return "⏩ Access was extended"
+        case _:
+            return HEADS[request.state]
 
 
 def notice(detail: str) -> Message:
@@ -228,6 +222,4 @@ def _sentence(emoji: str, detail: str) -> Message:
 _DRAWN = {
     Card.REQUEST: request_card,
     Card.APPROVAL: approval_card,
-    Card.OFFER: offer_card,
-    Card.ENDED: ended_card,
 }

@@ -3,7 +3,8 @@
 Every phrase is mrkdwn, and within a size that lets a whole card stay within Slack's limits.
 """
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from bot.views import ids
 from bot.views.blocks import button, confirm
@@ -14,6 +15,7 @@ from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import Quorum
 from engine.inventory import Resource, highest_risk
+from engine.life.offers import offered
 from engine.life.pending import next_tier_at
 from engine.request import (
     SYSTEM,
@@ -39,6 +41,7 @@ __all__ = [
     "decide_buttons",
     "decision",
     "ending",
+    "ends",
     "escalation",
     "extend_button",
     "for_whom",
@@ -62,6 +65,7 @@ __all__ = [
     "why_me",
 ]
 
+_CONFIRMED = frozenset({State.EXPIRED, State.RETURNED, State.REVOKED})
 _ENDINGS = {
     State.CANCELLED: "Cancelled",
     State.TIMED_OUT: "It lapsed",
@@ -199,6 +203,23 @@ def until(request: AccessRequest) -> str:
     return when(request.ends_at)
 
 
+def ends(scene: Scene) -> str:
+    """Say when running access ends, and how far that can be put off."""
+    request = scene.request
+    if request.ends_at is None:
+        return f"{whose(scene)} access has no end."
+    if request.end_before:
+        asked = f"The extension until {when(request.ends_at)} is asked for, and not yet sure"
+        return f"{asked}: the access is sure until {when(request.end_before)}."
+    left = 0 if extend_button(scene) is None else request.extensions_left
+    can = f"{left} extension{'s' if left > 1 else ''} left" if left else "no extension left"
+    if request.extensions_used:
+        return f"Extended until {when(request.ends_at)}, {can}."
+    if offered(request) and not left:
+        return f"{whose(scene)} access ends {when(request.ends_at)}. It cannot be extended."
+    return f"{whose(scene)} access ends {when(request.ends_at)}."
+
+
 def unreadable(scene: Scene) -> str:
     """Say that what is stored cannot be read; empty: it can."""
     request = scene.request
@@ -244,8 +265,7 @@ def origin(scene: Scene) -> tuple[str, ...]:
 def may_decide(scene: Scene) -> bool:
     """Tell whether the viewer's approval is wanted: asked, still matching, not yet given."""
     request = scene.request
-    given = {s for a in request.approvals if a.person == scene.viewer for s in a.seats}
-    return request.state is State.PENDING and any(a.seat not in given for a in _open(scene))
+    return request.state is State.PENDING and scene.viewer in request.deciders
 
 
 def why_me(scene: Scene) -> str:
@@ -341,11 +361,22 @@ def ending(scene: Scene) -> str:
         return decision(scene)
     if request.ended is None:
         return ""
-    word = _ENDINGS.get(request.ending or request.state, "Ended")
+    state, ended = request.ending or request.state, request.ended
+    word = _ENDINGS.get(state, "Ended")
     declined = request.state is State.CANCELLED and request.ended.by != request.requestor
     if declined and request.ended.by == request.grantee:
         word = "Declined"
-    return _settled(scene, word, request.ended)
+    if state is State.EXPIRED and request.ends_at:
+        ended = replace(ended, at=request.ends_at)  # that was due, whenever the clock got round
+    return "\n".join(filter(None, (_settled(scene, word, ended), _confirmed(request, ended.at))))
+
+
+def _confirmed(request: AccessRequest, since: datetime) -> str:
+    """Say when the end was confirmed, if that was in a later minute."""
+    if request.state not in _CONFIRMED or request.gone_at is None:
+        return ""
+    later = int(request.gone_at.timestamp()) // 60 > int(since.timestamp()) // 60
+    return f"That it is gone was confirmed {when(request.gone_at)}." if later else ""
 
 
 def _settled(scene: Scene, word: str, settled: Settled) -> str:

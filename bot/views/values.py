@@ -27,7 +27,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One request, as one person is to see it. `key` tells cards of one kind apart."""
+    """One request, as one person is to see it."""
 
     request: AccessRequest
     flow: AccessFlow
@@ -35,7 +35,6 @@ class Scene:
     directory: Directory
     entitlements: Mapping[EntitlementId, Entitlement]
     viewer: PersonId
-    key: str = ""
     has_login: bool = False  # some of it is used with a login that Latchkey makes
 
 

@@ -17,7 +17,7 @@ from engine.life.telling import (
     to_parties,
     why_gone,
 )
-from engine.outcome import AuditEntry, Card, Decision, Refusal, Tell
+from engine.outcome import AuditEntry, Card, Decision, News, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import SYSTEM, AccessRequest, Grant, GrantState, State
 
@@ -131,7 +131,7 @@ def _end_taken(
         heard = {g.account for g in request.grants if g.id in command.outcomes}
         awaits = tuple(a for a in request.end_awaits if heard and a not in heard)
         before = request.end_before if awaits else None
-        cards = () if awaits else to_parties(request, Card.REQUEST)
+        cards = () if awaits else to_parties(request, News.EXTENDED)
         request = request.with_(end_before=before, end_awaits=awaits)
         return Decision(request, (*told.tell, *cards), told.audit)
     request = request.with_(
@@ -149,7 +149,7 @@ def _end_taken(
     entry = AuditEntry("extension_refused", SYSTEM, {"reason": command.end_refused})
     return Decision(
         request,
-        (*told.tell, *tells, *to_parties(request, Card.REQUEST)),
+        (*told.tell, *tells, *to_parties(request)),
         (*told.audit, entry),
     )
 

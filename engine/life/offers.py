@@ -1,9 +1,8 @@
-"""Offers of an extension: when they are made, what names each, and which no longer stand."""
+"""Offers of an extension: when they are made, and whether one stands."""
 
 from datetime import datetime, timedelta
 
-from engine.outcome import Card, Tell
-from engine.request import AccessRequest
+from engine.request import AccessRequest, State
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 
@@ -18,17 +17,6 @@ def announced_at(request: AccessRequest) -> list[datetime]:
     return [request.ends_at - before for before in ahead]
 
 
-def offer_key(request: AccessRequest) -> str:
-    """Name the offer that the request stands at: which stretch, which announcement of it."""
-    return f"{request.extensions_used}/{request.offers_made}"
-
-
-def stale_offers(request: AccessRequest) -> tuple[Tell, ...]:
-    """Return the offers that stand in Slack and are no longer true."""
-    if not request.offers_made:
-        return ()
-    return tuple(
-        Tell(p, Card.OFFER, f"{request.extensions_used}/{made}", post=False)
-        for p in request.parties
-        for made in range(1, request.offers_made + 1)
-    )
+def offered(request: AccessRequest) -> bool:
+    """Tell whether the end was announced, and is still to come as it was."""
+    return request.state is State.ACTIVE and request.offers_made > 0

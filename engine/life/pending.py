@@ -19,11 +19,12 @@ from engine.life.telling import (
     name_of,
     name_of_what,
     refusal,
+    to_asked,
     to_parties,
     too_long,
     why_gone,
 )
-from engine.outcome import AuditEntry, Card, Code, Decision, Refusal, Tell
+from engine.outcome import AuditEntry, Code, Decision, News, Refusal, Tell
 from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
 from engine.words import in_a_row, trimmed
 
@@ -36,7 +37,7 @@ def await_approval(
         return _grant(request, now, by=SYSTEM, audit=(*audit, automatic))
     request = request.with_(state=State.PENDING, pending_since=now)
     request, tells = _ask(request, facts)
-    return Decision(request, (*to_parties(request, Card.REQUEST), *tells), audit)
+    return Decision(request, (*to_parties(request), *tells), audit)
 
 
 def verify(
@@ -69,11 +70,13 @@ def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tel
     before = {(a.person, a.seat): a.open for a in request.asks}
     asked = approval.asks(case, request.asks)
     changed = dict.fromkeys(a.person for a in asked if before.get((a.person, a.seat)) is not a.open)
-    tells = tuple(Tell(person, Card.APPROVAL) for person in changed)
+    result = request.with_(asks=asked, stand_ins=case.stand_ins)
+    anew = result.deciders - request.deciders
+    tells = tuple(to_asked(request, p, News.ASKED if p in anew else None) for p in changed)
     if (changed or case.stand_ins != request.stand_ins) and approval.stuck(case):
         sentence = f"{request.code} waits, and there is nobody left who could approve it."
         tells += alarm(facts, "stuck", sentence)
-    return request.with_(asks=asked, stand_ins=case.stand_ins), tells
+    return result, tells
 
 
 def approve(
@@ -106,9 +109,7 @@ def approve(
     entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration))
     if not approval.approved(_case(request, facts)):
         request, tells = _ask(request, facts)
-        mine_told = Tell(person.id, Card.APPROVAL)
-        parties = to_parties(request, Card.REQUEST)
-        return Decision(request, (*dict.fromkeys((mine_told, *tells)), *parties), (*void, entry))
+        return Decision(request, (*everyone(request), *tells), (*void, entry))
     return _grant(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
 
 
@@ -136,7 +137,7 @@ def reject(
         state=State.REJECTED, decided=Settled(person.id, now, trimmed(command.reason))
     )
     entry = AuditEntry("rejected", person.id, in_audit(command.reason))
-    return Decision(_closed(request), everyone(request), (entry,))
+    return Decision(_closed(request), everyone(request, News.DECIDED), (entry,))
 
 
 def _decider(
@@ -193,7 +194,8 @@ def _close(
     request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
 ) -> Decision:
     request = _closed(request.with_(state=state, ended=Settled(by, now, trimmed(reason))))
-    return Decision(request, everyone(request), (AuditEntry(state.value, by, in_audit(reason)),))
+    entry = AuditEntry(state.value, by, in_audit(reason))
+    return Decision(request, everyone(request, News.ENDED, by=by), (entry,))
 
 
 def _closed(request: AccessRequest) -> AccessRequest:
@@ -218,12 +220,13 @@ def tick_pending(
         return Decision(closed.request, closed.tell, (*lost, *closed.audit))
     if now >= request.lapses_at:
         return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
-    tells = to_parties(request, Card.REQUEST) if lost else ()
     if request.state is State.PENDING_MFA:
-        return Decision(request, tells, lost)
+        return Decision(request, to_parties(request) if lost else (), lost)
     request, void = _void(request, facts)
     escalated = _escalate(request, facts, now)
     asked, more = _ask(escalated.request, facts)
+    others = asked.asks != request.asks or escalated.audit
+    tells = everyone(asked) if void else to_parties(asked) if lost or others else ()
     if asked.admins_told and not request.admins_told:
         more = (*alarm(facts, "undecided", _undecided(asked, facts)), *more)
     return Decision(asked, (*tells, *more), (*lost, *void, *escalated.audit))
@@ -311,7 +314,7 @@ def _grant(
     request = request.with_(
         state=State.GRANTING, decided=Settled(by, now, reason), **provisional_end(request, now)
     )
-    return Decision(request, everyone(request), audit)
+    return Decision(request, everyone(request, News.DECIDED), audit)
 
 
 def _case(request: AccessRequest, facts: Facts) -> Case:

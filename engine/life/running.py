@@ -5,7 +5,7 @@ from datetime import datetime
 from engine.commands import Extend, Return, Revoke, Tick
 from engine.facts import Facts
 from engine.holdings import wants
-from engine.life.offers import announced_at, offer_key, stale_offers
+from engine.life.offers import announced_at
 from engine.life.settling import revoke_all
 from engine.life.telling import (
     alarm,
@@ -22,7 +22,7 @@ from engine.life.telling import (
     too_long,
     why_gone,
 )
-from engine.outcome import AuditEntry, Card, Code, Decision, Refusal, Tell
+from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
 from engine.request import GONE, OPERATOR, SYSTEM, AccessRequest, GrantState, State
 
 
@@ -46,9 +46,8 @@ def tick_active(
     if made <= request.offers_made:
         return Decision(request, orphaned, lost.audit)
     request = request.with_(offers_made=made)
-    offers = tuple(Tell(p, Card.OFFER, offer_key(request)) for p in request.parties)
     entry = AuditEntry("offered", SYSTEM, {"ends_at": iso(request.ends_at)})
-    return Decision(request, (*orphaned, *offers), (*lost.audit, entry))
+    return Decision(request, (*orphaned, *to_parties(request, News.OFFER)), (*lost.audit, entry))
 
 
 def _lost(request: AccessRequest, facts: Facts) -> Decision:
@@ -71,7 +70,7 @@ def _lost(request: AccessRequest, facts: Facts) -> Decision:
     entries = (AuditEntry("gone", SYSTEM, {"entitlement": g.entitlement}) for g in lost)
     return Decision(
         request.with_(grants=tuple(ended.get(g.id, g) for g in request.grants)),
-        (*tells, *to_parties(request, Card.REQUEST)),
+        (*tells, *to_parties(request)),
         tuple(entries),
     )
 
@@ -124,7 +123,6 @@ def extend(
         )
     if not facts.flow.open:
         return Refusal(Code.FLOW_CLOSED, "Its access flow takes no extensions any more.")
-    before = stale_offers(request)
     awaits = tuple(
         dict.fromkeys(g.account for g in request.grants if g.begun and wants(request, g))
     )
@@ -137,7 +135,8 @@ def extend(
         offers_made=0,
     )
     entry = AuditEntry("extended", command.by, {"until": iso(request.ends_at)})
-    return Decision(request, (*to_parties(request, Card.REQUEST), *before), (entry,))
+    news = None if awaits else News.EXTENDED  # else once every system took it
+    return Decision(request, to_parties(request, news), (entry,))
 
 
 def give_back(

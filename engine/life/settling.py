@@ -5,9 +5,8 @@ from datetime import datetime
 from engine.commands import Tick
 from engine.directory import PersonId
 from engine.facts import Facts
-from engine.life.offers import stale_offers
 from engine.life.telling import in_audit, iso, to_parties
-from engine.outcome import AuditEntry, Card, Decision, Refusal
+from engine.outcome import AuditEntry, Decision, News, Refusal
 from engine.request import GONE, SYSTEM, AccessRequest, Grant, GrantState, Settled, State
 from engine.words import trimmed
 
@@ -22,7 +21,7 @@ def settle(request: AccessRequest, facts: Facts, now: datetime, told: Decision) 
     if request.state is State.GRANTING:
         return _settle_granting(request, facts, now, told)
     if request.state is State.REVOKING:
-        return _settle_revoking(request, facts, told)
+        return _settle_revoking(request, facts, now, told)
     return Decision(request, told.tell, told.audit)
 
 
@@ -35,7 +34,7 @@ def _settle_granting(
             state=State.ACTIVE, confirmed_at=now, **provisional_end(request, now)
         )
         entry = AuditEntry("granted", SYSTEM, {"until": iso(request.ends_at)})
-        tells = (*told.tell, *to_parties(request, Card.REQUEST))
+        tells = (*told.tell, *to_parties(request, News.ACTIVE))
         return Decision(request, tells, (*told.audit, entry))
     if GrantState.WANTED not in states:
         return revoke_all(
@@ -44,16 +43,18 @@ def _settle_granting(
     return Decision(request, told.tell, told.audit)
 
 
-def _settle_revoking(request: AccessRequest, facts: Facts, told: Decision) -> Decision:
+def _settle_revoking(
+    request: AccessRequest, facts: Facts, now: datetime, told: Decision
+) -> Decision:
     """End each grant that is gone, was never ours, or is wanted by another live request."""
     grants = tuple(_ended(g, facts) for g in request.grants)
     request = request.with_(grants=grants)
     if any(g.open for g in grants) or request.ending is None:
         return Decision(request, told.tell, told.audit)
     kept = [g.note for g in grants if g.state is GrantState.ENDED and g.note not in {"", GONE}]
-    request = request.with_(state=request.ending, ending=None)
+    request = request.with_(state=request.ending, ending=None, gone_at=now)
     entry = AuditEntry(request.state.value, SYSTEM, {"kept": kept} if kept else {})
-    tells = (*told.tell, *to_parties(request, Card.REQUEST), *to_parties(request, Card.ENDED))
+    tells = (*told.tell, *to_parties(request, News.ENDED))
     return Decision(request, tells, (*told.audit, entry))
 
 
@@ -93,7 +94,7 @@ def revoke_all(
         ended=Settled(by, now, trimmed(reason)),
     )
     entry = AuditEntry("revoking", by, {"ending": ending.value, **in_audit(reason)})
-    tells = (*told.tell, *to_parties(request, Card.REQUEST), *stale_offers(request))
+    tells = (*told.tell, *to_parties(request))
     return settle(request, facts, now, Decision(request, tells, (*told.audit, entry)))
 
 

@@ -7,7 +7,7 @@ from engine.directory import PersonId
 from engine.facts import Facts
 from engine.flow import MAX_REASON
 from engine.inventory import ResourceStatus
-from engine.outcome import Card, Code, Refusal, Tell
+from engine.outcome import Card, Code, News, Refusal, Tell
 from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, State
 from engine.words import trimmed
 
@@ -19,16 +19,30 @@ def too_long(reason: str) -> Refusal | None:
     return Refusal(Code.TEXT_TOO_LONG, sentence, about="reason")
 
 
-def everyone(request: AccessRequest) -> tuple[Tell, ...]:
-    """Return the cards that show a decision: the parties', and every approver's copy."""
+def everyone(
+    request: AccessRequest, news: News | None = None, *, by: PersonId = SYSTEM
+) -> tuple[Tell, ...]:
+    """Return the cards that show a decision: the parties', and every approver's copy.
+
+    It is no news to the one `by` whom it was done.
+    """
     return (
-        *to_parties(request, Card.REQUEST),
-        *(Tell(person, Card.APPROVAL, post=False) for person in request.asked),
+        *(
+            Tell(person, Card.REQUEST, news=None if person == by else news)
+            for person in request.parties
+        ),
+        *(to_asked(request, person) for person in request.asked),
     )
 
 
-def to_parties(request: AccessRequest, card: Card) -> tuple[Tell, ...]:
-    return tuple(Tell(person, card) for person in request.parties)
+def to_parties(request: AccessRequest, news: News | None = None) -> tuple[Tell, ...]:
+    return tuple(Tell(person, Card.REQUEST, news=news) for person in request.parties)
+
+
+def to_asked(request: AccessRequest, person: PersonId, news: News | None = None) -> Tell:
+    """Return the card of somebody who is asked: each person has one card of a request."""
+    card = Card.REQUEST if person in request.parties else Card.APPROVAL
+    return Tell(person, card, news=news)
 
 
 def alarm(facts: Facts, key: str, sentence: str) -> tuple[Tell, ...]:

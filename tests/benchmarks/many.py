@@ -37,9 +37,9 @@ from engine.targets import Selector
 from storage import accounts, apply, claims, clock, facts, messages, schema, sync, unit_of_work
 from storage.codec import dump_request
 from storage.database import Database
-from storage.messages import Shown
 from storage.secrets import new_key
 from storage.tables import AccountRow, AskRow, DecisionRow, GrantRow, MessageRow, RequestRow
+from tests.support.stored import all_shown
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 SYSTEM = IntegrationId("memory")
@@ -158,7 +158,7 @@ class Many:
     def _told(self, now: datetime) -> None:
         services = self.services
         found = messages.ready(services.database, services.instance, now)
-        shown = [Shown(p, f"D-{p.recipient}", p.ts or f"{p.id}.0") for p in found.mine]
+        shown = [all_shown(p, f"D-{p.recipient}") for p in found.mine]
         services.transaction(lambda tx: messages.settle(tx, services.instance, shown, now))
 
 

@@ -541,6 +541,19 @@ def test_what_was_revoked_meanwhile_is_not_refused(told):
     assert "was over already." in ended.stdout
 
 
+def test_a_name_of_the_installation_that_cannot_be_one_keeps_nobody_from_revoking(told):
+    """It was taken for what the database needs: nothing was even recorded."""
+    code = told.active(told.person("marta"), told.person("priya")).code
+
+    wrong = {**told.house.bot.settings, "LATCHKEY_INSTALLATION": "No Name!"}
+    done = latchkey("revoke", code, "--no-wait", **wrong)
+
+    assert done.returncode == 2, done.stderr
+    assert "LATCHKEY_INSTALLATION" in done.stderr
+    assert "A name has lower-case letters" in done.stderr
+    told.wait(code, State.REVOKED)
+
+
 @pytest.mark.parametrize("setting", ["LATCHKEY_KEYS", "LATCHKEY_INSTALLATION"])
 def test_keys_of_another_installation_are_said_and_nothing_is_written_with_them(told, setting):
     """It was proven by a key that nobody knows, and the command waited for what it could not do."""
@@ -589,7 +602,7 @@ def test_who_records_without_keys_is_told(told):
 
     said = latchkey("pause", "grants", **without).stderr
 
-    assert "LATCHKEY_KEYS is not there. What is recorded here has no key," in said
+    assert "LATCHKEY_KEYS is missing. What is recorded here has no key," in said
     told.house.bot.run("resume", "grants")
 
 

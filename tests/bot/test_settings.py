@@ -627,4 +627,4 @@ def test_what_is_blank_in_the_environment_does_not_hide_what_stands_in_the_file(
     (tmp_path / ".env").chmod(0o600)
     monkeypatch.setenv("LATCHKEY_INSTALLATION", blank)
 
-    assert settings.load_store().installation == "second"
+    assert settings.load_systems().installation == "second"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bot.listeners.access import WORDS
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.views import ids
-from bot.views.cards import alarm, approval_card, card, ended_card, notice, offer_card, request_card
+from bot.views.cards import alarm, approval_card, card, line, notice, request_card
 from bot.views.credentials import credentials_modal, notice_modal, saved_modal
 from bot.views.decide_modals import approve_modal, reject_modal
 from bot.views.home import home
@@ -43,12 +43,11 @@ from bot.views.text import (
 )
 from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
 from engine.alarms import well_again
-from engine.commands import Approve, Cancel, Extend, Observe, Reject, Return
+from engine.commands import Approve, Cancel, Extend, Reject, Return
 from engine.directory import PersonId
 from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum, RequestFor
 from engine.inventory import EntitlementId, ResourceId
-from engine.life.offers import offer_key
-from engine.outcome import Card, Code, Refusal
+from engine.outcome import Card, Code, News, Refusal
 from engine.port import Outcome, Presence, Secret
 from engine.request import OPERATOR, SYSTEM, AccountId, Ask, GrantId, Seat, Settled, State
 from engine.request import Approval as GivenApproval
@@ -342,7 +341,7 @@ def test_what_is_still_held_is_said():
     overlapping.do(Return(ANN))
 
     assert "read on orders/t1  📌 still held under AX-0TH3" in read(
-        ended_card(seen(overlapping, ANN))
+        request_card(seen(overlapping, ANN))
     )
 
 
@@ -486,64 +485,103 @@ def test_after_the_decision_every_copy_shows_it_without_buttons(command, said):
 # --- before the end, and after it ----------------------------------------------------------------
 
 
-def offered():
-    running = life(State.ACTIVE)
+def announced(**values):
+    running = life(State.ACTIVE, flow(**values))
     running.tick(55 * MINUTE)
-    return running, offer_key(running.request)
+    return running
 
 
 def test_offer_says_what_ends_and_when():
-    running, key = offered()
+    drawn = request_card(seen(announced(), ANN))
 
-    drawn = offer_card(seen(running, ANN, key))
-
-    assert read(drawn).splitlines()[:3] == [
-        "⏰ Access ends soon",
-        "read on orders/t1",
-        "Your access ends Mar 2, 2026 at 10:00.",
-    ]
+    assert read(drawn).startswith("⏰ Access ends soon\nread on orders/t1\n")
+    assert "Your access ends Mar 2, 2026 at 10:00." in read(drawn)
+    assert "Your access ends" in drawn.text  # what the notification says
     assert list(buttons(drawn)) == ["Extend (+30 min, 2 left)", "Return now"]
 
 
-def test_offer_that_was_taken_says_so():
-    running, key = offered()
+def test_the_last_offer_says_that_there_is_no_more():
+    drawn = request_card(seen(announced(extension=None), ANN))
+
+    assert "It cannot be extended." in read(drawn)
+    assert list(buttons(drawn)) == ["Return now"]
+
+
+def test_an_offer_that_was_taken_says_until_when_and_what_is_left():
+    """“Its card says when it ends now”, it said."""
+    running = announced()
     running.do(Extend(ANN, 1))
-    running.do(Observe())
+    asked = read(request_card(seen(running, ANN)))
+    running.see(HELD)
 
-    drawn = offer_card(seen(running, ANN, key))
+    drawn = request_card(seen(running, ANN))
 
-    assert "⏩ Access was extended" in read(drawn)
-    assert not buttons(drawn)
-
-
-def test_offer_says_nothing_of_a_state_that_passes():
-    """It stood there for ever as “being taken away”: nobody draws it again once that is done."""
-    running, key = offered()
-    running.do(Return(ANN))
-
-    drawn = read(offer_card(seen(running, ANN, key)))
-
-    assert drawn.startswith("💤 This reminder is over")
-    assert "Returned by you" in drawn
-    assert "being taken away" not in drawn
-
-
-def test_offer_after_the_end_says_what_happened():
-    running, key = offered()
-    running.do(Return(ANN))
-    running.see(ABSENT)
-
-    drawn = offer_card(seen(running, ANN, key))
-
-    assert read(drawn).startswith("↩️ Access was returned")
-    assert not buttons(drawn)
+    assert "The extension until Mar 2, 2026 at 10:30 is asked for, and not yet sure" in asked
+    assert "the access is sure until Mar 2, 2026 at 10:00" in asked
+    assert "Extended until Mar 2, 2026 at 10:30, 1 extension left." in read(drawn)
+    assert read(drawn).startswith("🔓 Access is active")
 
 
 def test_ended_access_can_be_asked_for_again():
-    drawn = ended_card(seen(life(State.EXPIRED), ANN))
+    drawn = request_card(seen(life(State.EXPIRED), ANN))
 
-    assert read(drawn).startswith("🔒 Access has ended\nread on orders/t1\nIts time was up")
+    assert read(drawn).startswith("🔒 Access has ended\nread on orders/t1\n")
     assert buttons(drawn)["Request again"]["value"] == "1"
+
+
+def test_the_end_that_was_due_is_said_and_when_it_was_confirmed_later():
+    """It said when the clock got round to it."""
+    running = life(State.ACTIVE)
+    running.tick(HOUR + 4 * MINUTE)
+    at_once = read(request_card(seen(running, ANN)))
+    running.now += 3 * MINUTE
+    running.see(ABSENT)
+
+    late = read(request_card(seen(running, ANN)))
+
+    assert "Its time was up Mar 2, 2026 at 10:00." in at_once
+    assert "confirmed Mar 2, 2026 at" not in at_once
+    assert "Its time was up Mar 2, 2026 at 10:00.\n" in late
+    assert "That it is gone was confirmed Mar 2, 2026 at 10:07." in late
+
+
+def test_an_end_that_is_confirmed_within_the_minute_says_one_time():
+    running = life(State.ACTIVE)
+    running.tick(HOUR)
+    running.see(ABSENT)
+
+    assert "confirmed Mar" not in read(request_card(seen(running, ANN)))
+
+
+@pytest.mark.parametrize("news", [*News, None], ids=str)
+def test_what_is_left_of_a_card_is_one_line_without_buttons(news):
+    for state in State:
+        drawn = line(seen(life(state, requestor=EVE), ANN), news)
+
+        assert not buttons(drawn)
+        assert [block["type"] for block in drawn.blocks] == ["context"]
+        assert "read on orders/t1" in read(drawn)
+
+
+def test_what_is_left_of_a_card_says_why_it_had_been_posted():
+    running = life(State.ACTIVE)
+    lines = {news: read(line(seen(running, ANN), news)) for news in News}
+
+    assert lines[News.REQUESTED].startswith("⏳ You asked · read on orders/t1")
+    assert lines[News.DECIDED].startswith("✅ The request was approved")
+    assert lines[News.ACTIVE].startswith("🔓 Access began")
+    assert lines[News.OFFER].startswith("⏰ The end was announced")
+    assert lines[News.EXTENDED].startswith("⏩ Access was extended")
+    rejected = life(State.REJECTED)
+    assert read(line(seen(rejected, ANN), News.DECIDED)).startswith("❌ The request was rejected")
+
+
+def test_who_may_decide_their_own_request_has_one_card_for_both():
+    own = life(State.PENDING, flow(self_approval=True), requestor=BEN, grantee=BEN)
+
+    drawn = request_card(seen(own, BEN))
+
+    assert list(buttons(drawn)) == ["Approve", "Reject", "Cancel request"]
 
 
 def test_notices_and_alarms_are_their_sentence():
@@ -815,11 +853,9 @@ def test_a_login_in_the_making_says_so():
 # --- answers to commands -------------------------------------------------------------------------
 
 
-STATES_DRAWN = [
-    (draw, state)
-    for state in State
-    for draw in (request_card, ended_card if state.final else offer_card)
-] + [(approval_card, state) for state in State if state is not State.PENDING_MFA]
+STATES_DRAWN = [(request_card, state) for state in State] + [
+    (approval_card, state) for state in State if state is not State.PENDING_MFA
+]
 
 
 @pytest.mark.parametrize("viewer", [EVE, ANN, BEN])
@@ -976,8 +1012,10 @@ at_length = settings(
 @at_length
 @given(scenes())
 def test_every_card_of_every_request_is_within_slacks_limits(scene: Scene):
-    for draw in (request_card, approval_card, offer_card, ended_card):
+    for draw in (request_card, approval_card):
         assert_message(draw(scene))
+    for news in (*News, None):
+        assert_message(line(scene, news))
     for ask in (approve_modal, reject_modal):
         assert_modal(ask(scene))
 
@@ -1024,7 +1062,6 @@ def at_its_largest(bit: str, state: State) -> Scene:
         directory=company(*crowd),
         entitlements={e.id: e for e in systems},
         viewer=crowd[31].id,
-        key="0/0",
         has_login=True,
     )
 
@@ -1037,7 +1074,7 @@ def test_the_largest_request_is_within_slacks_limits(bit, state):
 
     for viewer in (scene.viewer, PersonId("q3"), PersonId("q20")):
         seen_by = replace(scene, viewer=viewer)
-        for draw in (request_card, approval_card, offer_card, ended_card):
+        for draw in (request_card, approval_card):
             assert_message(draw(seen_by))
         for ask in (approve_modal, reject_modal):
             assert_modal(ask(seen_by))

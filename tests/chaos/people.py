@@ -213,9 +213,7 @@ class Team:
         if request is None or not request.extensions_left:
             return
         who = self.person(request.requestor)
-        offered = self.chance.random() < 0.5 and request.offers_made
-        card = Card.OFFER if offered else Card.REQUEST
-        answers = self._pressed(request, card, "extend")
+        answers = self._pressed(request, Card.REQUEST, "extend")
         if any(a.ok for a in answers):
             self.world.said.count("extend acknowledged")
         self._clear(who)

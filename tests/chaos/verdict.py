@@ -1,18 +1,19 @@
 """What must be true when the dust has settled: of each request, message, account, of the audit."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
-from bot.views.cards import HEADS
+from bot.sandbox.client import Message
+from bot.views.cards import head
 from engine.outcome import Card
 from engine.request import AccessRequest, GrantState, State
 from storage import audit
@@ -259,6 +260,11 @@ def _posts(world: World, id_: str) -> Iterator[str]:
             yield f"    {told}"
 
 
+def _marks(message: Message) -> dict[str, Any]:
+    marks: dict[str, Any] = message.raw.get("metadata", {}).get("event_payload", {})
+    return marks
+
+
 def _messages_of(
     world: World,
     verdict: Verdict,
@@ -266,27 +272,30 @@ def _messages_of(
     rows: list[MessageRow],
     requests: dict[int, AccessRequest],
 ) -> None:
-    seen = Counter[str]()
-    shown: dict[str, str] = {}
-    buttons: dict[str, list[str]] = {}
+    stand: dict[str, list[Message]] = defaultdict(list)  # what was posted of each card, in order
     for message in world.told.house.sandbox.person(slack).messages():
-        id_ = message.raw.get("metadata", {}).get("event_payload", {}).get("id", "")
-        seen[id_] += 1
-        shown[id_] = message.text
-        buttons[id_] = [action for action, _, _ in message.buttons]
+        stand[_marks(message).get("id", "")].append(message)
     for row in rows:
         id_ = f"{row.request_id}/{row.kind}/{row.recipient}/{row.key}"
-        wanted = 1 if row.ts else 0
-        sentence = f"{id_} stands {seen[id_]} times in Slack, not {wanted}"
-        verdict.must(seen[id_] == wanted, sentence)
-        if seen[id_] != wanted:
+        posted = stand[id_]
+        numbers = Counter(_marks(message).get("posting") for message in posted)
+        times = f"{id_} was posted as {dict(numbers)}, and the last is {row.posted}"
+        once = all(count == 1 for count in numbers.values())
+        right = once and (not row.ts or (posted and posted[-1].ts == row.ts))
+        verdict.must(right, times)
+        if not right:
             verdict.wrong += _posts(world, id_)
+        verdict.must(not row.earlier, f"{id_} has left {row.earlier}")
+        for message in posted[:-1]:
+            verdict.must(not message.buttons, f"{id_} has live buttons in an earlier posting")
         request = requests.get(row.request_id)
-        if request is None or not row.ts:
+        if request is None or not row.ts or not posted:
             continue
-        stale = {"approve", "reject", "cancel", "return", "extend"} & set(buttons.get(id_, ()))
+        stale = {"approve", "reject", "cancel", "return", "extend"} & {
+            action for action, _, _ in posted[-1].buttons
+        }
         verdict.must(not stale, f"{id_} has live buttons: {stale}")
         if row.kind == Card.REQUEST:
-            said = shown.get(id_, "")
-            verdict.must(HEADS[request.state] in said, f"{id_} says “{said[:60]}”")
+            said = posted[-1].text
+            verdict.must(head(request) in said, f"{id_} says “{said[:60]}”")
         verdict.counts["cards looked at"] += 1

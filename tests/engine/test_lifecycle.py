@@ -35,8 +35,9 @@ from engine.flow import (
     TierCounts,
     unreadable,
 )
+from engine.life.offers import offered
 from engine.lifecycle import TABLE, Do, No, decide, next_wake
-from engine.outcome import Card, Code, Decision, Refusal, Tell
+from engine.outcome import Card, Code, Decision, News, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, SYSTEM, AccountId, GrantId, GrantState, State
 from tests.engine.strategies import commands, lives, steps
@@ -106,8 +107,8 @@ ALIVE = tuple(state for state in State if not state.final)
 FINAL = tuple(state for state in State if state.final)
 
 
-def told(made: Life, card: Card, key: str | None = None) -> list[Tell]:
-    return [t for t in made.tells if t.card is card and key in {None, t.key}]
+def told(made: Life, card: Card, news: News | None = None) -> list[Tell]:
+    return [t for t in made.tells if t.card is card and news in {None, t.news}]
 
 
 def sentences(made: Life) -> str:
@@ -357,7 +358,7 @@ def test_one_rejection_ends_the_request():
 
     assert made.request.state is State.REJECTED
     assert not any(g.open for g in made.request.grants)
-    assert {t.to for t in told(made, Card.APPROVAL) if not t.post} == {BEN, CAT, DAN}
+    assert {t.to for t in told(made, Card.APPROVAL) if not t.news} == {BEN, CAT, DAN}
 
 
 @pytest.mark.parametrize("decide_it", [Approve, Reject])
@@ -719,7 +720,7 @@ def test_a_request_that_nobody_at_all_can_approve_is_not_silently_stuck():
     made.tick()
     made.tick()
 
-    alarms = told(made, Card.ALARM, "stuck")
+    alarms = [t for t in told(made, Card.ALARM) if t.key == "stuck"]
     assert [a.to for a in alarms] == [ANN]
     assert "nobody left" in alarms[0].detail
     assert made.request.state is State.PENDING
@@ -737,7 +738,8 @@ def test_approvers_are_looked_up_again_when_the_directory_changes():
         (CAT, True),
         (BOB, True),
     }
-    assert {t.to for t in told(made, Card.APPROVAL)} == {BEN, BOB}
+    assert {(t.to, t.news) for t in told(made, Card.APPROVAL)} == {(BEN, None), (BOB, News.ASKED)}
+    assert told(made, Card.REQUEST)  # it names those who are asked
 
 
 # --- granting ------------------------------------------------------------------------------------
@@ -1077,7 +1079,7 @@ def test_the_end_is_announced_in_time(duration, before):
 
     assert announced == [*before, timedelta()]
     assert made.request.offers_made == len(before)
-    assert len({t.key for t in told(made, Card.OFFER) if t.post}) == len(before)
+    assert len(told(made, Card.REQUEST, News.OFFER)) == len(before)
 
 
 def test_indefinite_access_is_neither_announced_nor_ended_nor_extended():
@@ -1113,7 +1115,7 @@ def test_the_card_is_renewed_when_the_system_has_taken_the_extension():
     made.see(HELD)
 
     assert made.request.end_before is None
-    assert [t.to for t in told(made, Card.REQUEST)] == [ANN]
+    assert [t.to for t in told(made, Card.REQUEST, News.EXTENDED)] == [ANN]
 
 
 def test_an_extension_starts_a_new_stretch_with_offers_of_its_own():
@@ -1123,10 +1125,10 @@ def test_an_extension_starts_a_new_stretch_with_offers_of_its_own():
 
     made.do(Extend(ANN, 1))
 
-    assert [(t.key, t.post) for t in told(made, Card.OFFER)] == [("0/1", False)]
+    assert not offered(made.request)
     assert made.wakes() == made.request.ends_at - 7 * MINUTE  # a fifth of 35 minutes
     made.do(Tick(), at=made.wakes())
-    assert told(made, Card.OFFER, "1/1")
+    assert told(made, Card.REQUEST, News.OFFER)
 
 
 def test_a_button_pressed_twice_extends_once():
@@ -1313,7 +1315,7 @@ def test_without_a_manager_the_admins_hear_of_a_requestor_who_left():
 
     made.tick()
 
-    assert {t.to for t in told(made, Card.ALARM, "orphaned")} == {ADA, ABE}
+    assert {(t.to, t.key) for t in told(made, Card.ALARM)} == {(ADA, "orphaned"), (ABE, "orphaned")}
 
 
 def test_a_flow_that_closes_lets_running_access_run():
@@ -1353,7 +1355,7 @@ def test_access_is_called_ended_only_when_it_was_seen_gone(command, ending):
         assert made.request.state is State.REVOKING
     made.see(ABSENT)
     assert made.request.state is ending
-    assert {t.to for t in told(made, Card.ENDED)} == {ANN, EVE}
+    assert {t.to for t in told(made, Card.REQUEST, News.ENDED)} == {ANN, EVE}
 
 
 def test_a_held_access_is_not_gone_because_the_system_refuses_to_work_on_it():

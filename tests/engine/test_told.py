@@ -1,8 +1,8 @@
 """Every row of the lifecycle: who is told what, in which words, and what the audit says of it.
 
 Written by hand, as a person would tell it. A scene names, in this order: the new state, grants that
-changed, the end that changed, cards (`if there`: none is posted), and the audit's entries. EVE asks
-for ANN, BEN approves. Moments are counted from the submission.
+changed, the end that changed, cards (posted anew where news follow), and the audit's entries.
+EVE asks for ANN, BEN approves. Moments are counted from the submission.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ from engine.commands import (
 )
 from engine.flow import ApprovalRule, Escalation, Extension
 from engine.inventory import ResourceStatus
-from engine.outcome import AuditEntry, Decision, Refusal, Tell
+from engine.outcome import AuditEntry, Decision, Refusal, Tell, once
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
 from tests.support.builders import (
@@ -106,12 +106,12 @@ def _end(before: AccessRequest, after: AccessRequest) -> Iterator[str]:
 
 
 def _cards(tells: tuple[Tell, ...]) -> Iterator[str]:
-    for (card, key, detail, post), some in groupby(
-        dict.fromkeys(tells), lambda t: (t.card.value, t.key, t.detail, t.post)
+    for (card, key, detail, news), some in groupby(
+        once(tells), lambda t: (t.card.value, t.key, t.detail, t.news)
     ):
         to = ", ".join(t.to for t in some)
         named = f"{card} {key}" if key else card
-        yield f"{to}: {named}{'' if post else ', if there'}{f': {detail}' if detail else ''}"
+        yield f"{to}: {named}{f', {news}' if news else ''}{f': {detail}' if detail else ''}"
 
 
 def _entry(entry: AuditEntry) -> str:
@@ -197,7 +197,7 @@ VERIFYING: dict[str, Scene] = {
         """
         pending
         eve, ann: request
-        ben, cat: approval
+        ben, cat: approval, asked
         audit: ann verified
         """,
     ),
@@ -207,7 +207,7 @@ VERIFYING: dict[str, Scene] = {
         """
         granting
         until (1:00:00)
-        eve, ann: request
+        eve, ann: request, decided
         audit: ann verified
         audit: latchkey approved; how automatic
         """,
@@ -254,8 +254,8 @@ DECIDING: dict[str, Scene] = {
         """
         granting
         until (0:30:00)
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, decided
+        ben, cat: approval
         audit: ben approved; reason Fine.; duration 1800
         """,
     ),
@@ -264,8 +264,8 @@ DECIDING: dict[str, Scene] = {
         Approve(BEN),
         """
         pending
-        ben: approval
         eve, ann: request
+        ben, cat, dan: approval
         audit: ben approved
         """,
     ),
@@ -275,8 +275,8 @@ DECIDING: dict[str, Scene] = {
         """
         granting
         until (1:00:00)
-        eve, ann: request
-        ben, cat, dan: approval, if there
+        eve, ann: request, decided
+        ben, cat, dan: approval
         audit: dan approved; reason Me too.
         """,
     ),
@@ -288,8 +288,8 @@ DECIDING: dict[str, Scene] = {
         """
         granting
         until (1:00:00)
-        eve, ann: request
-        ben, cat, dan: approval, if there
+        eve, ann: request, decided
+        ben, cat, dan: approval
         audit: ben approved
         """,
     ),
@@ -303,8 +303,8 @@ DECIDING: dict[str, Scene] = {
         Approve(DAN),
         """
         pending
-        dan, ben: approval
         eve, ann: request
+        ben, cat, dan: approval
         audit: latchkey void; of ben
         audit: dan approved
         """,
@@ -365,8 +365,8 @@ DECIDING: dict[str, Scene] = {
         """
         rejected
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, decided
+        ben, cat: approval
         audit: cat rejected; reason Not today.
         """,
     ),
@@ -391,8 +391,9 @@ DECIDING: dict[str, Scene] = {
         """
         cancelled
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve: request, ended
+        ann: request
+        ben, cat: approval
         audit: ann cancelled; reason No need.
         """,
     ),
@@ -402,7 +403,7 @@ DECIDING: dict[str, Scene] = {
         """
         cancelled
         grant 0: ended
-        eve, ann: request
+        eve, ann: request, ended
         audit: operator cancelled
         """,
     ),
@@ -427,8 +428,8 @@ WAITING: dict[str, Scene] = {
         """
         cancelled
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey cancelled; reason Ann is no longer active
         """,
     ),
@@ -438,7 +439,7 @@ WAITING: dict[str, Scene] = {
         """
         cancelled
         grant 0: ended
-        eve, ann: request
+        eve, ann: request, ended
         audit: latchkey cancelled; reason Eve is a guest now
         """,
     ),
@@ -448,8 +449,8 @@ WAITING: dict[str, Scene] = {
         """
         cancelled
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey cancelled; reason its access flow was deleted
         """,
     ),
@@ -459,8 +460,8 @@ WAITING: dict[str, Scene] = {
         """
         timed_out
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey timed_out; reason nobody decided in time
         """,
     ),
@@ -470,7 +471,7 @@ WAITING: dict[str, Scene] = {
         """
         timed_out
         grant 0: ended
-        eve, ann: request
+        eve, ann: request, ended
         audit: latchkey timed_out; reason nobody decided in time
         """,
     ),
@@ -490,8 +491,8 @@ WAITING: dict[str, Scene] = {
         """
         timed_out
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey timed_out; reason nobody decided in time
         """,
     ),
@@ -501,8 +502,8 @@ WAITING: dict[str, Scene] = {
         """
         timed_out
         grant 0: ended
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey timed_out; reason nobody decided in time
         """,
     ),
@@ -532,8 +533,8 @@ WAITING: dict[str, Scene] = {
         """
         cancelled
         grant 0: refused (It no longer exists.)
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey dropped; entitlement 1
         audit: latchkey cancelled; reason what it asked for no longer exists
         """,
@@ -543,7 +544,8 @@ WAITING: dict[str, Scene] = {
         Tick(),
         """
         pending
-        dan: approval
+        eve, ann: request
+        dan: approval, asked
         audit: latchkey escalated; tier 1
         """,
     ),
@@ -554,7 +556,8 @@ WAITING: dict[str, Scene] = {
         Tick(),
         """
         pending
-        dan: approval
+        eve, ann: request
+        dan: approval, asked
         audit: latchkey escalated; tier 1
         audit: latchkey escalated; tier 2
         """,
@@ -564,8 +567,9 @@ WAITING: dict[str, Scene] = {
         Tick(),
         """
         pending
+        eve, ann: request
         abe, ada: alarm undecided: Nobody has decided AX-KRXN: Eve asks for read on orders/t1 for Ann. Ben, Cat and Dan could decide; it lapses at 2026-03-03 09:00 UTC.
-        dan: approval
+        dan: approval, asked
         audit: latchkey escalated; tier 1
         audit: latchkey admins_told
         """,  # noqa: E501  (a sentence)
@@ -580,6 +584,7 @@ WAITING: dict[str, Scene] = {
         Tick(),
         """
         pending
+        eve, ann: request
         ben, cat: approval
         ann, eve: alarm stuck: AX-KRXN waits, and there is nobody left who could approve it.
         """,
@@ -589,7 +594,8 @@ WAITING: dict[str, Scene] = {
         Tick(),
         """
         pending
-        ben: approval
+        eve, ann: request
+        ben, cat, dan: approval
         audit: latchkey void; of ben
         """,
     ),
@@ -614,7 +620,7 @@ GRANTING: dict[str, Scene] = {
 It stays when the request ends.
         abe, ada: alarm standing/0: AX-KRXN: Ann already held read on orders/t1, not through \
 Latchkey. It stays when the request ends.
-        eve, ann: request
+        eve, ann: request, active
         audit: latchkey standing; entitlements [1]
         audit: latchkey granted; until 2026-03-02T10:00:00+00:00
         """,
@@ -645,7 +651,7 @@ Latchkey. It stays when the request ends.
         ann: notice refused/0: AX-KRXN: read on orders/t1 was not granted. It no longer exists.
         abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was not granted. It no longer exists.
         eve, ann: request
-        ben, cat: approval, if there
+        ben, cat: approval
         audit: latchkey refused; entitlement 1; why It no longer exists.
         """,
     ),
@@ -664,9 +670,8 @@ Latchkey. It stays when the request ends.
 “Read orders” is no longer open to Eve.
         abe, ada: alarm refused/1: AX-KRXN: read on orders/t2 was not granted. \
 “Read orders” is no longer open to Eve.
-        eve, ann: request
-        ben, cat: approval, if there
-        eve, ann: ended
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey refused; entitlement 1; why “Read orders” is no longer open to Eve.
         audit: latchkey refused; entitlement 2; why “Read orders” is no longer open to Eve.
         audit: latchkey revoking; ending failed; reason all was refused
@@ -680,7 +685,7 @@ Latchkey. It stays when the request ends.
         active
         grant 0: held begun
         until (1:01:00)
-        eve, ann: request
+        eve, ann: request, active
         audit: latchkey granted; until 2026-03-02T10:01:00+00:00
         """,
     ),
@@ -691,8 +696,8 @@ Latchkey. It stays when the request ends.
         """
         active
         grant 0: held begun
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, active
+        ben, cat: approval
         audit: latchkey left_out; entitlement 1; left_out geo
         audit: latchkey granted; until 2026-03-02T10:00:00+00:00
         """,
@@ -708,8 +713,8 @@ Latchkey. It stays when the request ends.
 What was begun of it is being undone.
         abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was refused. The table was dropped. \
 What was begun of it is being undone.
-        eve, ann: request
-        ben, cat: approval, if there
+        eve, ann: request, active
+        ben, cat: approval
         audit: latchkey refused; entitlement 1; why The table was dropped.
         audit: latchkey granted; until 2026-03-02T10:00:00+00:00
         """,
@@ -725,7 +730,7 @@ What was begun of it is being undone.
         abe, ada: alarm refused/0: AX-KRXN: read on orders/t1 was refused. The table was dropped. \
 What was begun of it is being undone.
         eve, ann: request
-        ben, cat: approval, if there
+        ben, cat: approval
         audit: latchkey refused; entitlement 1; why The table was dropped.
         audit: latchkey revoking; ending failed; reason all was refused
         """,
@@ -736,7 +741,7 @@ What was begun of it is being undone.
         """
         active
         grant 1: held begun
-        eve, ann: request
+        eve, ann: request, active
         audit: latchkey granted; until 2026-03-02T10:00:00+00:00
         """,
     ),
@@ -747,8 +752,7 @@ What was begun of it is being undone.
         """
         revoked
         grant 0: ended
-        eve, ann: request
-        eve, ann: ended
+        eve, ann: request, ended
         audit: latchkey revoking; ending revoked; reason Ann is no longer active
         audit: latchkey revoked
         """,
@@ -759,8 +763,7 @@ What was begun of it is being undone.
         """
         failed
         grant 0: refused (it could not be granted in time)
-        eve, ann: request
-        eve, ann: ended
+        eve, ann: request, ended
         audit: latchkey revoking; ending failed; reason it could not be granted in time
         audit: latchkey failed
         """,
@@ -807,7 +810,7 @@ RUNNING: dict[str, Scene] = {
         Tick(),
         """
         active
-        eve, ann: offer 0/1
+        eve, ann: request, offer
         audit: latchkey offered; ends_at 2026-03-02T10:00:00+00:00
         """,
     ),
@@ -822,7 +825,6 @@ RUNNING: dict[str, Scene] = {
         """
         revoking
         eve, ann: request
-        eve, ann: offer 0/1, if there
         audit: latchkey revoking; ending expired
         """,
     ),
@@ -871,7 +873,7 @@ Ann keeps the access until its end.
         active
         grant 0: ended (It is gone.)
         eve, ann: request
-        ben, cat: approval, if there
+        ben, cat: approval
         """,
     ),
     "all that it gave is gone": (
@@ -914,7 +916,7 @@ Ann keeps the access until its end.
         ann: notice refused/1: AX-KRXN: read on orders/t2 was not granted. It no longer exists.
         abe, ada: alarm refused/1: AX-KRXN: read on orders/t2 was not granted. It no longer exists.
         eve, ann: request
-        ben, cat: approval, if there
+        ben, cat: approval
         audit: latchkey refused; entitlement 2; why It no longer exists.
         """,
     ),
@@ -939,7 +941,7 @@ Latchkey. It stays when the request ends.
         active
         grant 0: refused (The table was dropped.)
         eve, ann: request
-        ben, cat: approval, if there
+        ben, cat: approval
         """,
     ),
     "extended": (
@@ -949,7 +951,6 @@ Latchkey. It stays when the request ends.
         active
         until (1:30:00)
         eve, ann: request
-        eve, ann: offer 0/1, if there
         audit: eve extended; until 2026-03-02T10:30:00+00:00
         """,
     ),
@@ -958,7 +959,7 @@ Latchkey. It stays when the request ends.
         seen(HELD),
         """
         active
-        eve, ann: request
+        eve, ann: request, extended
         """,
     ),
     "one system of two has taken the extension": (
@@ -1040,7 +1041,6 @@ its policy allows one hour. The old end stands.
         """
         revoking
         eve, ann: request
-        eve, ann: offer 0/1, if there
         audit: ben revoking; ending revoked; reason Enough.
         """,
     ),
@@ -1071,8 +1071,7 @@ ENDING: dict[str, Scene] = {
         """
         returned
         grant 0: ended
-        eve, ann: request
-        eve, ann: ended
+        eve, ann: request, ended
         audit: latchkey returned
         """,
     ),
@@ -1090,8 +1089,7 @@ ENDING: dict[str, Scene] = {
         """
         returned
         grant 0: ended (still held under AX-7K2M)
-        eve, ann: request
-        eve, ann: ended
+        eve, ann: request, ended
         audit: latchkey returned; kept ['still held under AX-7K2M']
         """,
     ),
@@ -1105,8 +1103,7 @@ ENDING: dict[str, Scene] = {
         revoked
         grant 0: ended standing (It was there before, and stays.)
         grant 1: ended (still held under AX-7K2M)
-        eve, ann: request
-        eve, ann: ended
+        eve, ann: request, ended
         audit: ada revoking; ending revoked
         audit: latchkey revoked; kept ['It was there before, and stays.', \
 'still held under AX-7K2M']
@@ -1118,9 +1115,8 @@ ENDING: dict[str, Scene] = {
         """
         failed
         grant 0: refused (The table was dropped.)
-        eve, ann: request
-        ben, cat: approval, if there
-        eve, ann: ended
+        eve, ann: request, ended
+        ben, cat: approval
         audit: latchkey failed
         """,
     ),
@@ -1199,8 +1195,8 @@ def test_every_row_of_the_lifecycle_is_told():
             {},
             """
             pending
-            eve, ann: request
-            ben, cat: approval
+            eve, ann: request, requested
+            ben, cat: approval, asked
             audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             """,
         ),
@@ -1208,7 +1204,7 @@ def test_every_row_of_the_lifecycle_is_told():
             {"require_mfa": True},
             """
             pending_mfa
-            eve, ann: request
+            eve, ann: request, requested
             audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             """,
         ),
@@ -1217,7 +1213,7 @@ def test_every_row_of_the_lifecycle_is_told():
             """
             granting
             until (1:00:00)
-            eve, ann: request
+            eve, ann: request, decided
             audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             audit: latchkey approved; how automatic
             """,
@@ -1226,8 +1222,8 @@ def test_every_row_of_the_lifecycle_is_told():
             {"approval": ApprovalRule((approvers(),))},
             """
             pending
-            eve, ann: request
-            abe, ada: approval
+            eve, ann: request, requested
+            abe, ada: approval, asked
             audit: eve submitted; grantee ann; justification INC-42; grants [[1, 1]]
             """,
         ),

@@ -5,11 +5,10 @@ from itertools import count
 import pytest
 
 from engine.commands import Cancel
-from engine.outcome import Card, Tell
+from engine.outcome import Card, News, Tell
 from storage import apply, cards, messages
 from storage.cards import Wanted
-from storage.messages import Shown
-from tests.support.stored import ALICE, BOB, DAN, DORA, WRITING
+from tests.support.stored import ALICE, BOB, DAN, DORA, WRITING, all_shown
 
 MANY = 3000
 _numbers = count(1000)
@@ -18,7 +17,9 @@ _numbers = count(1000)
 def want(stored, requestor, many=1, card=Card.APPROVAL):
     """Have cards about a request of somebody's wanted, and return their ids in order."""
     request = next(_numbers)
-    wanted = [Wanted(request, requestor, Tell(f"{request}/{n}", card)) for n in range(many)]
+    news = News.ASKED if card is Card.APPROVAL else None
+    tells = (Tell(f"{request}/{n}", card, news=news) for n in range(many))
+    wanted = [Wanted(request, requestor, tell) for tell in tells]
     stored.write(lambda tx, _: cards.want(tx, wanted, stored.now))
     return request
 
@@ -30,7 +31,7 @@ def next_ones(stored, limit=24):
 def send(stored, limit=24):
     """Send what is next; return the requests that it is about."""
     found = next_ones(stored, limit)
-    shown = [Shown(p, "D1", p.ts or f"{p.id}.0") for p in found]
+    shown = [all_shown(p) for p in found]
     stored.write(lambda tx, _: messages.settle(tx, stored.instance, shown, stored.now))
     return [p.request for p in found]
 
@@ -89,7 +90,7 @@ def test_cards_that_are_to_change_overtake_nobodys(stored):
 
 def test_a_card_that_is_changed_while_it_waits_keeps_its_turn(stored):
     want(stored, ALICE, 10)
-    mine = [Wanted(1, BOB, Tell(DAN, Card.APPROVAL))]
+    mine = [Wanted(1, BOB, Tell(DAN, Card.APPROVAL, news=News.ASKED))]
     before = []
     for _ in range(5):
         stored.write(lambda tx, _: cards.want(tx, mine, stored.now))

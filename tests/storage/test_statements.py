@@ -160,7 +160,8 @@ def test_unshown_columns_keep_what_they_have(database):
     """A message's row has the most columns: all come back under their own names."""
     row = {
         "request_id": 1, "recipient": "p", "kind": "request", "key": "", "detail": "d",
-        "requestor": "p", "place": 2, "priority": 1, "wanted": 1, "shown": 0, "due_at": START,
+        "requestor": "p", "place": 2, "priority": 1, "wanted": 1, "drawn": 0, "shown": 0,
+        "posting": 1, "posted": 0, "news": "asked", "posted_news": "", "due_at": START,
         "attempts": 0, "lease": None,
     }  # fmt: skip
     query = select(MessageRow)

@@ -34,7 +34,7 @@ from storage import (
 )
 from storage.company import Companies
 from storage.jobs import JobKind
-from storage.tables import AccountRow, AuditRow, GrantRow, PersonRow, RequestRow
+from storage.tables import AccountRow, AuditRow, GrantRow, InstanceRow, PersonRow, RequestRow
 from storage.touched import Touched
 from storage.types import UtcDateTime
 from tests.support.stored import (
@@ -163,7 +163,8 @@ class House:
             servers.connections(session)
             list(audit.AuditReading(session).findings())
             succession.find(session, PEOPLE)
-        messages.ready(stored.database, stored.instance, stored.now)
+        for process in stored.rows(InstanceRow):  # each looks for what is its own
+            messages.ready(stored.database, process.id, stored.now)
         while stored.send():
             pass
         due = jobs.due(stored.database, stored.now, 50)

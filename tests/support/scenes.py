@@ -21,7 +21,6 @@ from engine.inventory import (
     Resource,
     ResourceId,
 )
-from engine.life.offers import offer_key
 from engine.port import Secret
 from engine.request import (
     SYSTEM,
@@ -42,7 +41,7 @@ from tests.support.builders import HOUR, MINUTE, NOW, Life, company, flow, perso
 NAMES: Mapping[str, str] = {p.slack: p.name for p in company().people.values() if p.slack}
 
 
-def seen(life: Life, viewer: PersonId, key: str = "", *, has_login: bool = False) -> Scene:
+def seen(life: Life, viewer: PersonId, *, has_login: bool = False) -> Scene:
     """Show the life's request to somebody."""
     return Scene(
         request=life.request,
@@ -51,7 +50,6 @@ def seen(life: Life, viewer: PersonId, key: str = "", *, has_login: bool = False
         directory=life.facts.directory,
         entitlements=life.facts.entitlements,
         viewer=viewer,
-        key=key,
         has_login=has_login,
     )
 
@@ -145,7 +143,6 @@ def scenes(draw: st.DrawFn) -> Scene:
         directory=Directory.of(people),
         entitlements=entitlements,
         viewer=draw(anybody),
-        key=draw(st.sampled_from(["", "0/0", "1/1", offer_key(made)])),
         has_login=draw(_EITHER),
     )
 

@@ -53,7 +53,7 @@ from storage.accounts import Workplace
 from storage.claims import InstanceId
 from storage.company import Companies, Company
 from storage.database import Database, Write
-from storage.messages import Shown
+from storage.messages import Parcel, Posted, Shown
 from storage.secrets import KeyRing
 from storage.statements import is_cut_off
 from storage.tables import AccountRow, FlowRow, RequestRow
@@ -373,7 +373,7 @@ class Stored:
         mine, free = found.mine, found.free
         if free:
             mine += self.write(lambda tx, _: messages.claim(tx, self.instance, free, self.now))
-        results = [Shown(p, f"D-{p.recipient}", p.ts or f"{p.id}.0") for p in mine]
+        results = [all_shown(p, f"D-{p.recipient}") for p in mine]
         if results:
             with self.database.write() as tx:
                 messages.settle(tx, self.instance, results, self.now)
@@ -408,3 +408,10 @@ class Now:
 
     def now(self) -> datetime:
         return self._stored.now
+
+
+def all_shown(parcel: Parcel, channel: str = "D1", ts: str = "") -> Shown:
+    """Return that Slack shows a card, posted anew where that was wanted, and the earlier shrunk."""
+    there = parcel.live if not parcel.unposted else None
+    live = there or Posted(channel, ts or f"{parcel.id}.{parcel.posting}", parcel.news)
+    return Shown(parcel, live, parcel.posting)
