@@ -115,9 +115,17 @@ def tier_has_somebody(case: Case, tier: int) -> bool:
     return any(askable(case, seat) for seat in _tier_seats(case, tier))
 
 
-def preview(case: Case) -> list[tuple[str, int]]:
-    """Return each approver group's name and how many people of it would be asked."""
-    return [(g.name, len(askable(case, Seat(i)))) for i, g in enumerate(case.groups)]
+def preview(case: Case) -> list[tuple[str, list[Person]]]:
+    """Return each approver group's name and the people of it who would be asked.
+
+    Of a group without any the administrators stand in.
+    """
+    return [(g.name, askable(case, Seat(i))) for i, g in enumerate(case.groups)]
+
+
+def stand_ins(case: Case) -> list[Person]:
+    """Return the administrators who would be asked where there is nobody else."""
+    return askable(case, Seat(None, admins=True))
 
 
 def _tier_seats(case: Case, tier: int) -> list[Seat]:

@@ -108,7 +108,7 @@ class _Story:
         form.set("resource", offered()[0])
         form = self.settled(asks, lambda v: "What do you want" in v.text)
         form.set("permission", "read")
-        form = self.settled(asks, lambda v: "any of" in v.text)
+        form = self.settled(asks, lambda v: "Who approves" in v.text)
         form.set("justification", "INC-42: a customer sees somebody else's order")
         said = self.shown(asks.view())
         sent = form.submit()

@@ -12,7 +12,7 @@ import structlog
 from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases.identity import read_as, still
-from bot.views.values import Form, Preview, Scene
+from bot.views.values import Asked, Form, Preview, Scene
 from engine import approval, duration, eligibility
 from engine.approval import Case
 from engine.aql.predicate import predicate
@@ -707,7 +707,11 @@ class _Filling:
             longest=revision.grant_for,
             extensions=revision.extension.times if revision.extension else 0,
             each=revision.extension.each if revision.extension else None,
-            approvers=approval.preview(case),
+            approvers=[
+                Asked(group, [p.name for p in people], [p.id for p in people] == [grantee.manager])
+                for group, people in approval.preview(case)
+            ],
+            stand_ins=[p.name for p in approval.stand_ins(case)],
             join=revision.approval.join if revision.approval else Quorum.ANY_OF,
             requires_justification=revision.require_justification,
             requires_mfa=revision.require_mfa,

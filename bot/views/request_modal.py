@@ -16,8 +16,8 @@ from bot.views.blocks import (
     section,
 )
 from bot.views.phrases import risk_of, times
-from bot.views.text import cut, escape, prose, rows, verbatim, when
-from bot.views.values import Block, Form, Preview, View
+from bot.views.text import count, cut, escape, in_a_row, prose, rows, verbatim, when
+from bot.views.values import Asked, Block, Form, Preview, View
 from engine.directory import PersonId
 from engine.duration import HINT, in_words
 from engine.flow import MAX_JUSTIFICATION, FlowId, Revision
@@ -42,6 +42,7 @@ __all__ = [
 # not, Slack says at the field. Either way the text stays.
 _TYPED = 3000
 _THINGS = 8  # of a bundle, that are named
+_FEW = 3  # people, who are named rather than counted
 
 _WISH = "wish/"  # how the value of an option begins that is no resource
 _WISHED = 60  # characters: of a value, Slack takes 75
@@ -291,13 +292,32 @@ def _facts(preview: Preview) -> Iterator[tuple[str, str]]:
 def _approvers(preview: Preview) -> str:
     if not preview.approvers:
         return "✅ Automatic: nobody needs to approve"
-    named = [f"{cut(escape(name), 60)} ({_people(count)})" for name, count in preview.approvers]
+    named = [_group(preview, asked) for asked in preview.approvers]
+    if len(named) == 1:
+        return named[0]
     more = f" and {len(named) - 4} more" if len(named) > 4 else ""
-    return f"{preview.join.value}: {', '.join(named[:4])}{more}"
+    return f"{preview.join.value}: {'; '.join(named[:4])}{more}"
 
 
-def _people(count: int) -> str:
-    return {0: "nobody at the moment", 1: "1 person"}.get(count, f"{count} people")
+def _group(preview: Preview, asked: Asked) -> str:
+    """Name the people of a group where they are few, else the group."""
+    group, people = cut(escape(asked.group), 60), asked.people
+    if not people:
+        stand_in = f"; {_few(preview.stand_ins)} decides" if preview.stand_ins else ""
+        return f"{group}: nobody at the moment{stand_in}"
+    if len(people) > _FEW:
+        return f"{group} ({count(len(people), 'person', 'people')})"
+    if asked.manager:
+        whose = f"{cut(escape(preview.grantee), 60)}'s" if preview.grantee else "your"
+        return f"{_few(people)}, {whose} manager"
+    return f"{_few(people)} ({group})"
+
+
+def _few(people: Sequence[str]) -> str:
+    """Name people of whom one is enough; of many an administrator."""
+    if len(people) > _FEW:
+        return "an administrator"
+    return in_a_row([cut(escape(name), 60) for name in people], last="or")
 
 
 def _lasting(preview: Preview) -> str:

@@ -38,6 +38,15 @@ class Scene:
     has_login: bool = False  # some of it is used with a login that Latchkey makes
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An approver group, and the names of those who would be asked. `manager`: the grantee's own"""
+
+    group: str
+    people: Sequence[str]
+    manager: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """What would happen on submission."""
@@ -46,9 +55,7 @@ class Preview:
     longest: timedelta | None  # None: without end
     extensions: int
     each: timedelta | None
-    approvers: Sequence[
-        tuple[str, int]
-    ]  # group's name and how many would be asked; none: automatic
+    approvers: Sequence[Asked]  # none: automatic
     join: Quorum
     requires_justification: bool
     requires_mfa: bool
@@ -58,6 +65,7 @@ class Preview:
     caveat: str = ""  # what of it cannot be used all the same
     grantee: str = ""  # their name, if it is for somebody else
     in_slack: bool = True  # whether they can be told
+    stand_ins: Sequence[str] = ()  # administrators who are asked where a group has nobody
     closed: str = ""  # why it cannot be asked for just now
     things: Sequence[str] = ()  # what is in the bundle
 

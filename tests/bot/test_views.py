@@ -41,7 +41,7 @@ from bot.views.text import (
     size,
     when,
 )
-from bot.views.values import Block, Credentials, Form, Message, Preview, Scene, View
+from bot.views.values import Asked, Block, Credentials, Form, Message, Preview, Scene, View
 from engine.alarms import well_again
 from engine.commands import Approve, Cancel, Extend, Reject, Return
 from engine.directory import PersonId
@@ -584,6 +584,23 @@ def test_who_may_decide_their_own_request_has_one_card_for_both():
     assert list(buttons(drawn)) == ["Approve", "Reject", "Cancel request"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked("Managers", ["Noor van Dijk"], manager=True), "Noor van Dijk, your manager"),
+        (Asked("DBAs", ["Noor"]), "Noor (DBAs)"),
+        (Asked("DBAs", ["Ben", "Cat", "Dan"]), "Ben, Cat or Dan (DBAs)"),
+        (Asked("DBAs", ["Ben", "Cat", "Dan", "Eve"]), "DBAs (4 people)"),
+        (Asked("DBAs", []), "DBAs: nobody at the moment; Ada or Abe decides"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_who_will_be_asked_is_named_where_it_is_few(asked, said):
+    preview = replace(FILLED.preview, approvers=[asked], stand_ins=["Ada", "Abe"])
+
+    assert f"Who approves\n{said}\n" in read(request_modal(replace(FILLED, preview=preview)))
+
+
 def test_notices_and_alarms_are_their_sentence():
     assert read(notice("AX-1: <!here> is gone.")) == "💬 AX-1: <!here> is gone."
     assert "<!here>" not in notice("<!here>").text
@@ -616,7 +633,7 @@ FILLED = Form(
         longest=4 * HOUR,
         extensions=2,
         each=30 * MINUTE,
-        approvers=[("DBA on call", 2)],
+        approvers=[Asked("DBA on call", ["Ben", "Cat", "Dan", "Eve"])],
         join=Quorum.ANY_OF,
         requires_justification=True,
         requires_mfa=False,
@@ -643,7 +660,7 @@ def test_empty_form_asks_what_is_needed():
 def test_filled_form_says_what_will_happen():
     text = read(request_modal(FILLED, metadata="1/1"))
 
-    assert "Who approves\nany of: DBA on call (2 people)" in text
+    assert "Who approves\nDBA on call (4 people)" in text
     assert "How long\nat most 4 h, extendable 2 × 30 min" in text
     assert "Risk\n🟠 High" in text
     assert "📌 You hold this already, under AX-KRXN, until Mar 2, 2026 at 09:00." in text
@@ -1112,7 +1129,7 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             longest=None,
             extensions=10,
             each=timedelta(days=365),
-            approvers=[(label, 1)] * 10,
+            approvers=[Asked(label, [label] * 3)] * 10,
             join=Quorum.ALL_OF,
             requires_justification=True,
             requires_mfa=True,

@@ -114,9 +114,12 @@ class Life:
         assert not {p for p in told.privileges() if p[0] == login}
         assert told.sessions(login) == 0
         told.until(lambda: not self._unsent(), "every message is sent", self._unsent)
-        for who, cards in ((self.asks, 3), (self.approver, 1)):
-            seen = [m.text.splitlines()[0] for m in who.messages() if code in m.text]
-            assert len(seen) == cards, seen
+        for who, at_last in ((self.asks, "Access has ended"), (self.approver, "Request approved")):
+            cards = [m.text.splitlines()[0] for m in who.messages() if code in m.text]
+            *earlier, live = cards
+            assert at_last in live, cards
+            assert all("its card is further down" in line for line in earlier), cards
+            assert len(set(cards)) == len(cards), cards  # nothing is noticed twice
         self.chain()
 
     def chain(self) -> None:

@@ -484,12 +484,14 @@ def test_everybody_is_told_why_they_are_asked():
     }
 
 
-def test_the_preview_counts_those_who_would_be_asked():
+def test_the_preview_names_those_who_would_be_asked():
     of = case(
         DBAS, approvers(ANN, name="self"), directory=company(person("ben", "dba", slack=None))
     )
 
-    assert approval.preview(of) == [("DBAs", 1), ("self", 0)]
+    asked = [(group, [p.id for p in people]) for group, people in approval.preview(of)]
+    assert asked == [("DBAs", [CAT]), ("self", [])]
+    assert [p.id for p in approval.stand_ins(of)] == [ABE, ADA]
 
 
 @given(memberships, st.sampled_from(EVERYBODY), st.integers(0, 1), st.sampled_from(TierCounts))

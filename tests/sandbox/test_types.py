@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from bot.sandbox import limits
 from bot.sandbox.shapes import Choice, Flag, Items, Number, Part, Shape, Spec, String, Text, Typed
-from bot.views.cards import approval_card, ended_card, offer_card, request_card
+from bot.views.cards import approval_card, request_card
 from bot.views.decide_modals import approve_modal, reject_modal
 from bot.views.values import Block
 from tests.sandbox.bolts import JS, install_javascript, node
@@ -170,7 +170,7 @@ def test_what_we_send_is_what_slacks_types_allow(tmp_path):
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(scenes())
     def draw(scene) -> None:
-        cards = (request_card, approval_card, offer_card, ended_card)
+        cards = (request_card, approval_card)
         tried.extend(Judged(c.__name__, "KnownBlock[]", c(scene).blocks) for c in cards)
         for modal in (approve_modal, reject_modal):
             tried.extend(of_view(modal.__name__, modal(scene)))
