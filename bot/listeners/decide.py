@@ -9,14 +9,17 @@ from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.usecases import decide
 from bot.views import decide_modals, ids
+from bot.views.decide_modals import end_modal
 from bot.views.ids import request_id
 from bot.views.values import Scene
 from engine import duration
-from engine.commands import Approve, Command, Reject
+from engine.commands import Approve, Cancel, Command, Reject, Revoke
 from engine.directory import Person
-from engine.outcome import Refusal
+from engine.outcome import Decision, Refusal
+from engine.request import RequestId
 
-NOT_DECIDED = "Not decided"
+NOT_DECIDED, NOT_ENDED, NOT_SHOWN = "Not decided", "Not ended", "Not shown"
+Concerning = tuple[Scene, type[Cancel] | type[Revoke] | None]
 FIELDS = {"reason": ids.REASON, "duration": ids.SHORTER}
 
 
@@ -45,15 +48,36 @@ def register(table: Table, services: Services) -> None:
         (ids.REJECT, Reject, decide_modals.reject_modal),
     ):
         table.action(id_, visitor.button(NOT_DECIDED, asked(kind), draw))
+
+    def concerning(person: Person, value: str) -> Concerning | Refusal:
+        return decide.concerning(services, request_id(value), person)
+
+    def end(ack: Ack, body: Body) -> None:
+        reason = Entered(body["view"]).text(ids.REASON)
+        _send(visitor, ack, body, lambda p, id_: decide.end(services, id_, p, reason), NOT_ENDED)
+
+    table.action(ids.SHOW, visitor.button(NOT_SHOWN, concerning, lambda c: end_modal(*c)))
+    table.view(ids.END_MODAL, end)
     table.view(ids.APPROVE_MODAL, approve)
     table.view(ids.REJECT_MODAL, reject)
 
 
 def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], Command]) -> None:
+    _send(visitor, ack, body, lambda p, id_: decide.do(visitor.services, p, id_, command(p)))
+
+
+def _send(
+    visitor: Visitor,
+    ack: Ack,
+    body: Body,
+    use: Callable[[Person, RequestId], Decision | Refusal],
+    title: str = NOT_DECIDED,
+) -> None:
+    """Do what a modal about a request is sent for. Why not is said in it."""
     id_ = request_id(str(body["view"].get("private_metadata") or ""))
-    outcome = visitor.act(body, lambda p: decide.do(visitor.services, p, id_, command(p)))
+    outcome = visitor.act(body, lambda p: use(p, id_))
     if isinstance(outcome, Refusal):
         fields = [FIELDS[outcome.about]] if outcome.about in FIELDS else []
-        refuse_at(ack, body["view"], outcome, *fields, title=NOT_DECIDED)
+        refuse_at(ack, body["view"], outcome, *fields, title=title)
     else:
         ack()

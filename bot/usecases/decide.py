@@ -10,11 +10,12 @@ from bot.usecases import look
 from bot.usecases.identity import read_as, write_as
 from bot.views.values import Scene
 from engine import lifecycle
-from engine.commands import Approve, Command, Reject
+from engine.commands import Approve, Cancel, Command, Reject, Revoke
 from engine.directory import Person
 from engine.facts import Facts
-from engine.outcome import NO_SUCH_REQUEST, Decision, Refusal
-from engine.request import RequestId
+from engine.outcome import NO_SUCH_REQUEST, Code, Decision, Refusal
+from engine.request import WAITING, AccessRequest, RequestId, State
+from engine.words import trimmed
 from storage.company import Company
 from storage.database import Read
 from storage.unit_of_work import carry_out
@@ -53,6 +54,40 @@ def _count(vitals: Vitals, person: Person, outcome: Decision) -> None:
     if made and (settled := outcome.request.decided):
         waited = settled.at - outcome.request.submitted_at
         vitals.time_to_decision.observe(waited.total_seconds())
+
+
+def concerning(
+    services: Services, id_: RequestId, person: Person
+) -> tuple[Scene, type[Cancel] | type[Revoke] | None] | Refusal:
+    """Return a request as an administrator sees it, and how it can be ended; None: it is over."""
+
+    def find(
+        session: Read, company: Company, _: Person
+    ) -> tuple[Scene, type[Cancel] | type[Revoke] | None] | Refusal:
+        scene = look.scenes(session, services, company, [id_]).get(id_)
+        if scene is None or person.id not in company.admins:
+            return NO_SUCH_REQUEST
+        return look.seen_by(scene, person.id), _way_out(scene.request)
+
+    return read_as(services, person, find)
+
+
+def end(services: Services, id_: RequestId, person: Person, reason: str) -> Decision | Refusal:
+    """Have an administrator end a request: cancelled while it waits, revoked once it is granted."""
+    found = concerning(services, id_, person)
+    if isinstance(found, Refusal):
+        return found
+    scene, way_out = found
+    if not trimmed(reason):
+        sentence = "An administrator says why. Whoever sees the request reads it."
+        return Refusal(Code.REASON_NEEDED, sentence, about="reason")
+    return do(services, person, scene.request.id, (way_out or Revoke)(person.id, reason))
+
+
+def _way_out(request: AccessRequest) -> type[Cancel] | type[Revoke] | None:
+    if request.state in WAITING:
+        return Cancel
+    return Revoke if request.state in {State.GRANTING, State.ACTIVE} else None
 
 
 def question(

@@ -51,7 +51,7 @@ HEADS = {
 def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
     """Draw the message of this kind. Notices and alarms are their `detail` and need no scene."""
     if kind is Card.ALARM:
-        return alarm(detail)
+        return alarm(detail, scene)
     if kind is Card.NOTICE or scene is None:
         return notice(detail)
     return _DRAWN[kind](scene)
@@ -208,9 +208,14 @@ def notice(detail: str) -> Message:
     return _sentence("💬", detail)
 
 
-def alarm(detail: str) -> Message:
-    """A sentence for the administrators, said once. What is over has a sign of its own."""
-    return _sentence("" if detail.startswith(WELL_AGAIN) else "🚨", detail)
+def alarm(detail: str, scene: Scene | None = None) -> Message:
+    """A sentence for the administrators, said once. What is over has a sign of its own.
+
+    Of a request it has a button to it: what can be done is asked when it is looked at.
+    """
+    said = _sentence("" if detail.startswith(WELL_AGAIN) else "🚨", detail)
+    shown = actions([phrases.show_button(scene)]) if scene else []
+    return message(said.text, [*said.blocks, *shown])
 
 
 def _sentence(emoji: str, detail: str) -> Message:

@@ -2,12 +2,14 @@
 
 from bot.views import ids, phrases
 from bot.views.blocks import context, fields, input_, modal, mrkdwn, plain_text, section
+from bot.views.cards import request_card
 from bot.views.text import capital
 from bot.views.values import Block, Scene, View
+from engine.commands import Cancel, Revoke
 from engine.duration import HINT, in_words
 from engine.flow import MAX_REASON
 
-__all__ = ["approve_modal", "reject_modal"]
+__all__ = ["approve_modal", "end_modal", "reject_modal"]
 
 
 def approve_modal(scene: Scene) -> View:
@@ -32,6 +34,23 @@ def reject_modal(scene: Scene) -> View:
     )
 
 
+def end_modal(scene: Scene, way_out: type[Cancel] | type[Revoke] | None) -> View:
+    """An administrator's look at a request, and the way to end it while there is one."""
+    request = scene.request
+    shown = [b for b in request_card(scene).blocks if b["type"] != "actions"]
+    if way_out is None:
+        return modal(request.code, shown)
+    word = "Cancel request" if way_out is Cancel else "Revoke access"
+    return modal(
+        request.code,
+        [*shown, _reason(scene, needed=True)],
+        submit=word,
+        close="Leave it",
+        callback=ids.END_MODAL,
+        metadata=str(request.id),
+    )
+
+
 def _summary(scene: Scene) -> list[Block]:
     """Say once more what it is about. The justification is whole here, where a card cuts it."""
     request = scene.request
@@ -46,7 +65,7 @@ def _summary(scene: Scene) -> list[Block]:
     return [*said, context(*phrases.origin(scene))]
 
 
-def _reason(scene: Scene) -> Block:
+def _reason(scene: Scene, *, needed: bool = False) -> Block:
     element: Block = {
         "type": "plain_text_input",
         "action_id": ids.REASON,
@@ -58,7 +77,7 @@ def _reason(scene: Scene) -> Block:
         "Reason",
         element,
         hint=f"Shown to everybody who sees the request. At most {MAX_REASON} characters.",
-        optional=not scene.revision.require_reason,
+        optional=not (needed or scene.revision.require_reason),
     )
 
 

@@ -9,6 +9,7 @@ CANCEL = "cancel"
 EXTEND = "extend"
 RETURN = "return"
 AGAIN = "request_again"
+SHOW = "show_request"
 CREDENTIALS = "credentials"
 SAVED = "credentials_saved"  # in the credentials' modal; the value is the account's id
 RESET = "credentials_reset"  # the same
@@ -19,13 +20,14 @@ WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was
 WISH = "wish"  # tells the administrators; the value is the resource, and what was asked
 
 # modals (callback ids); private_metadata is the query, the button's value, or the
-# request's id of the last two
+# request's id of the last three
 CATALOG_MODAL = "catalog"
 WHY_MODAL = "why"
 WISH_MODAL = "wish"
 REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
+END_MODAL = "end_request"
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
 # for RESOURCE, DURATION, PERMISSION and FLOW (see request_modal)

@@ -52,6 +52,7 @@ __all__ = [
     "return_button",
     "risk",
     "risk_of",
+    "show_button",
     "still_needed",
     "system",
     "times",
@@ -469,6 +470,11 @@ def return_button(scene: Scene) -> Block:
             "Keep it",
         ),
     )
+
+
+def show_button(scene: Scene) -> Block:
+    request = scene.request
+    return button(f"Show {request.code}", ids.SHOW, str(request.id), says=f"Show {request.code}")
 
 
 def again_button(scene: Scene) -> Block:

@@ -74,7 +74,10 @@ def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tel
     anew = result.deciders - request.deciders
     tells = tuple(to_asked(request, p, News.ASKED if p in anew else None) for p in changed)
     if (changed or case.stand_ins != request.stand_ins) and approval.stuck(case):
-        sentence = f"{request.code} waits, and there is nobody left who could approve it."
+        sentence = (
+            f"{request.code} waits, and there is nobody left who could approve it: "
+            f"{_wish(request, facts)}. It lapses at {request.lapses_at:%Y-%m-%d %H:%M} UTC."
+        )
         tells += alarm(facts, "stuck", sentence)
     return result, tells
 
@@ -260,11 +263,19 @@ def _undecided(request: AccessRequest, facts: Facts) -> str:
     """Say who waits for what since when, and who was asked in vain."""
     asked = [name_of(ask.person, facts) for ask in request.asks if ask.open]
     whom = f"{in_a_row(asked)} could decide" if asked else "Nobody can be asked"
+    return (
+        f"Nobody has decided {request.code}: {_wish(request, facts)}. {whom}; it lapses at "
+        f"{request.lapses_at:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+def _wish(request: AccessRequest, facts: Facts) -> str:
+    """Say who asked for what, for whom and when, to go on with in a sentence."""
     named = [name_of_what(grant, facts) for grant in request.grants]
     theirs = f" for {name_of(request.grantee, facts)}" if len(request.parties) > 1 else ""
     return (
-        f"Nobody has decided {request.code}: {name_of(request.requestor, facts)} asks for "
-        f"{in_a_row(named)}{theirs}. {whom}; it lapses at {request.lapses_at:%Y-%m-%d %H:%M} UTC."
+        f"{name_of(request.requestor, facts)} asked for {in_a_row(named)}{theirs} at "
+        f"{request.submitted_at:%Y-%m-%d %H:%M} UTC"
     )
 
 

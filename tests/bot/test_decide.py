@@ -175,3 +175,52 @@ def test_an_approval_by_two_at_the_same_moment_is_one_decision(told):
     history = [line.action for line in told.desk.history(told.request(code))]
     assert history.count("approved") == 1
     assert history.count("granted") == 1
+
+
+def test_an_alarm_leads_an_administrator_to_the_request_and_to_its_end(told):
+    """The alarm was a sentence: what could be done about it had to be typed somewhere else."""
+    marta, sam, ines = (told.person(n) for n in ("marta", "sam.leigh", "ines"))
+    request = told.ask(marta)
+    told.card(sam, request.code, button="approve")
+    told.house.sandbox.advance((request.lapses_at - told.desk.clock.now()).total_seconds() - 60)
+    alarm = told.card(ines, request.code, "Nobody has decided", button="show_request")
+    assert "Marta Nowak-Żelazna asked for read on orders/shop/customers" in alarm.text
+
+    alarm.click("show_request")
+    modal = ines.wait_view(request.code)
+    assert "Waiting for approval" in modal.text
+    assert "reason" in modal.submit().errors  # whoever ends what others asked for says why
+    modal.set("reason", "Use the replica")
+    assert not modal.submit().errors
+
+    told.wait(request.code, State.CANCELLED)
+    assert "Use the replica" in told.card(marta, request.code, "cancelled").text
+    alarm.click("show_request")
+    over = ines.wait_view(where=lambda v: "Request cancelled" in str(v["blocks"]))
+    assert "submit" not in over.raw
+    over.close(everything=True)
+
+
+def test_an_administrator_revokes_what_runs_from_the_same_button(told):
+    marta, priya, ines = (told.person(n) for n in ("marta", "priya", "ines"))
+    request = told.active(marta, priya)
+    login = told.credentials(marta, request.code)
+
+    ines.raw_action({"actions": [{"action_id": "show_request", "value": str(request.id)}]})
+    modal = ines.wait_view(request.code)
+    modal.set("reason", "The laptop was stolen")
+    assert not modal.submit().errors
+
+    told.wait(request.code, State.REVOKED)
+    assert not told.works(login)
+    assert "The laptop was stolen" in told.card(marta, request.code, "revoked").text
+
+
+@pytest.mark.parametrize("who", ["marta", "priya", "kofi"])
+def test_nobody_but_an_administrator_is_shown_a_request_that_way(told, who):
+    request = told.ask(told.person("marta"))
+    asks = told.person(who)
+
+    asks.raw_action({"actions": [{"action_id": "show_request", "value": str(request.id)}]})
+
+    assert "There is no such request" in asks.wait_view("Not shown").text

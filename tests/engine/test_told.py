@@ -568,7 +568,7 @@ WAITING: dict[str, Scene] = {
         """
         pending
         eve, ann: request
-        abe, ada: alarm undecided: Nobody has decided AX-KRXN: Eve asks for read on orders/t1 for Ann. Ben, Cat and Dan could decide; it lapses at 2026-03-03 09:00 UTC.
+        abe, ada: alarm undecided: Nobody has decided AX-KRXN: Eve asked for read on orders/t1 for Ann at 2026-03-02 09:00 UTC. Ben, Cat and Dan could decide; it lapses at 2026-03-03 09:00 UTC.
         dan: approval, asked
         audit: latchkey escalated; tier 1
         audit: latchkey admins_told
@@ -586,8 +586,8 @@ WAITING: dict[str, Scene] = {
         pending
         eve, ann: request
         ben, cat: approval
-        ann, eve: alarm stuck: AX-KRXN waits, and there is nobody left who could approve it.
-        """,
+        ann, eve: alarm stuck: AX-KRXN waits, and there is nobody left who could approve it: Eve asked for read on orders/t1 for Ann at 2026-03-02 09:00 UTC. It lapses at 2026-03-03 09:00 UTC.
+        """,  # noqa: E501  (a sentence)
     ),
     "who had approved has left": (
         lambda: knowing(after(at(State.PENDING, approval=BOTH), Approve(BEN)), left("ben", "dba")),
