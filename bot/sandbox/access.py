@@ -71,7 +71,8 @@ class Access:
                 autocommit=True,
             )
         except (psycopg.Error, ValueError) as fault:
-            return {"refused_by_server": _words(fault)}
+            refused = "FATAL:" in str(fault)
+            return {"refused_by_server" if refused else "away": _words(fault)}
         name = f"{wanted['user']} on {wanted['dbname']}"
         session = _Session(next(self._numbers), owner, name, connection)
         connection.add_notice_handler(lambda said: self._told(session, said))

@@ -222,6 +222,10 @@ class Sandbox:
         """Move the clock on, never back; return how far it is ahead of real time by now."""
         return float(self._wire.do("/advance", seconds=seconds)["clock"])
 
+    def advance_to(self, moment: float) -> float:
+        """Move the clock on to a moment, in seconds since 1970; return how far ahead it is."""
+        return float(self._wire.do("/advance-to", moment=moment)["clock"])
+
     def reset_clock(self) -> None:
         self._wire.do("/reset-clock")
 
@@ -246,7 +250,9 @@ class Sandbox:
         self._wire.do("/fault", **rule)
 
     def clear_faults(self) -> None:
-        """Behave again: no faults of calls, no duplicates, no lag. Deaf links stay deaf."""
+        """Behave again: no faults of calls, no duplicates, no lag, PostgreSQL is up. Deaf links
+        stay deaf.
+        """
         self._wire.do("/clear-faults")
 
     def duplicate(self, times: int = 1) -> None:
@@ -260,6 +266,14 @@ class Sandbox:
     def deafen(self, link: int | None = None) -> None:
         """Let one link, or all, stay open with nothing passing: no envelope, ack, ping or pong."""
         self._wire.do("/deafen", link=link)
+
+    def take_down(self) -> None:
+        """Stop the protected PostgreSQL, where `latchkey sandbox` runs one; return when it is."""
+        self._wire.do("/take-down")
+
+    def bring_up(self) -> None:
+        """Start it again, with all that it had; return when it answers."""
+        self._wire.do("/bring-up")
 
     def lag_history(self, seconds: float) -> None:
         """Let conversations.history not show what is younger than this."""

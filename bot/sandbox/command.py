@@ -23,6 +23,7 @@ from rich.table import Table
 from bot.sandbox.house import House
 from bot.sandbox.ports import HOST
 from bot.sandbox.postgres import Cluster, PostgresError, folder_mode, reachable
+from bot.sandbox.protected import AWAY
 from bot.sandbox.standing import HOUSE
 from storage import files
 from storage.files import UnsafePlaceError
@@ -31,7 +32,10 @@ __all__ = ["directory", "psql", "serve"]
 
 _CONNECT_SECONDS = 30.0
 _LOOK = 0.3  # seconds between looks at whether everything still runs
-_OURS = ("postgresql", "latchkey.db*", "clock*", "key", "slack.json*", f"{HOUSE}*", "latchkey.log")
+_OURS = (
+    *("postgresql", f"{AWAY}*", "latchkey.db*", "clock*", "key", "slack.json*", f"{HOUSE}*"),
+    "latchkey.log",
+)
 
 
 class _NotStartedError(Exception):
@@ -124,7 +128,9 @@ def _say_where(console: Console, house: House, where: Path) -> None:
 
 
 def _watch(console: Console, house: House, where: Path, stopping: threading.Event) -> None:
-    """Start the bot again when it ends, and when its clock goes back, which it itself refuses."""
+    """Start the bot again when it ends, and when its clock goes back, which it itself refuses; do
+    to the protected server what the page wishes.
+    """
     clock, ahead = where / "clock", 0.0
     while not stopping.wait(_LOOK):
         now = float(clock.read_text() or 0)
@@ -132,6 +138,7 @@ def _watch(console: Console, house: House, where: Path, stopping: threading.Even
             console.print("The clock is back on real time: Latchkey starts again.", style="dim")
             house.bot.stop()
         ahead = now
+        house.follow()
         if not house.bot.running:
             house.bot.start()
             stopping.wait(1.0)

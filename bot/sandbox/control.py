@@ -6,6 +6,7 @@ when `wait` seconds are over, and carries the new counter.
 """
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from bot.sandbox.errors import NotPossible
 from bot.sandbox.faults import KINDS, Faults, PlannedFault
 from bot.sandbox.journal import Journal
 from bot.sandbox.people import People, Place
+from bot.sandbox.protected import Protected
 from bot.sandbox.sockets import Links
 from bot.sandbox.workspace import User, Workspace
 from storage import files
@@ -47,6 +49,10 @@ class Clock:
             raise NotPossible("the clock goes a hundred years ahead at most")
         self._set(self.offset + seconds)
 
+    def advance_to(self, moment: float) -> None:
+        """Move on to a moment, in seconds since 1970; if it has come already, nothing moves."""
+        self.advance(max(0.0, moment - time.time() - self.offset))
+
     def reset(self) -> None:
         self._set(0.0)
 
@@ -73,6 +79,7 @@ class Control:
     journal: Journal
     changes: Changes
     clock: Clock
+    protected: Protected
 
     def routes(self) -> list[Route]:
         return [
@@ -154,31 +161,45 @@ class Control:
         return self._status(request)
 
     async def _misbehave(self, request: Request, said: Json) -> object:
-        match request.path_params["what"]:
-            case "fault":
-                if said.get("kind") not in KINDS:
-                    raise NotPossible(f"the kinds of faults are {', '.join(KINDS)}")
-                self.faults.calls.append(PlannedFault(**said))
-            case "clear-faults":
-                self.faults.clear()
-                self.workspace.history_lag = 0.0
-            case "duplicate":
-                self.faults.duplicates += int(said["times"])
-            case "lag-history":
-                self.workspace.history_lag = float(said["seconds"])
-            case "disconnect":
-                close_old = bool(said["close_old"])
-                await self.links.disconnect(str(said["reason"]), close_old=close_old)
-            case "deafen":
-                self.links.deafen(said.get("link"))
-            case "advance":
-                self.clock.advance(float(said["seconds"]))
-            case "reset-clock":
-                self.clock.reset()
-            case _:
-                raise NotPossible("the sandbox cannot do that")
+        acts: dict[str, Callable[[], object]] = {
+            "fault": lambda: self._fault(said),
+            "clear-faults": self._behave,
+            "duplicate": lambda: self._duplicate(int(said["times"])),
+            "lag-history": lambda: self._lag(float(said["seconds"])),
+            "disconnect": lambda: self.links.disconnect(
+                str(said["reason"]), close_old=bool(said["close_old"])
+            ),
+            "deafen": lambda: self.links.deafen(said.get("link")),
+            "take-down": self.protected.take_down,
+            "bring-up": self.protected.bring_up,
+            "advance": lambda: self.clock.advance(float(said["seconds"])),
+            "advance-to": lambda: self.clock.advance_to(float(said["moment"])),
+            "reset-clock": self.clock.reset,
+        }
+        act = acts.get(request.path_params["what"])
+        if act is None:
+            raise NotPossible("the sandbox cannot do that")
+        done = act()
+        if isinstance(done, Awaitable):
+            await done
         self.changes.touch()
         return self._status(request)
+
+    def _fault(self, said: Json) -> None:
+        if said.get("kind") not in KINDS:
+            raise NotPossible(f"the kinds of faults are {', '.join(KINDS)}")
+        self.faults.calls.append(PlannedFault(**said))
+
+    def _duplicate(self, times: int) -> None:
+        self.faults.duplicates += times
+
+    def _lag(self, seconds: float) -> None:
+        self.workspace.history_lag = seconds
+
+    async def _behave(self) -> None:
+        self.faults.clear()
+        self._lag(0.0)
+        await self.protected.bring_up()
 
     async def _file(self, request: Request) -> Response:
         """Give the bytes of a file as Slack's own client would show them."""

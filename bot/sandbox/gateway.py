@@ -20,6 +20,7 @@ from bot.sandbox.errors import SlackError
 from bot.sandbox.faults import Faults, PlannedFault
 from bot.sandbox.journal import Call, Journal
 from bot.sandbox.rates import Rates
+from bot.sandbox.whom import addressee
 
 __all__ = ["Gateway"]
 
@@ -91,6 +92,7 @@ class Gateway:
         rule = "arguments"
         try:
             call.arguments = _arguments(request, body)
+            call.whom = addressee(self._site, call.arguments)
             rule = "auth"
             method = METHODS.get(call.method)
             if method is None:

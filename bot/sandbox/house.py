@@ -15,6 +15,7 @@ from typing import Self
 from bot.sandbox import ports
 from bot.sandbox.client import Sandbox
 from bot.sandbox.postgres import Cluster, folder_mode
+from bot.sandbox.protected import AWAY
 from bot.sandbox.standing import HOUSE
 from storage import files
 from storage.secrets import new_key
@@ -128,7 +129,8 @@ class House:
     `dsn` is how Latchkey reaches the protected PostgreSQL, if not straight. `http`: Slack posts its
     events, and there is no Socket Mode. Either way the bot tells at `url` whether it is well, and
     at `probes` why it is not. `keep`: what was said in Slack stays in the directory too.
-    `make_bot`: what starts the bot, if not `Bot`.
+    `make_bot`: what starts the bot, if not `Bot`. The page's wish that the protected PostgreSQL be
+    away is followed by whoever calls `follow`.
     """
 
     def __init__(
@@ -147,6 +149,8 @@ class House:
     ) -> None:
         files.make_folder(directory, folder_mode())
         clock = directory / "clock"
+        self._away = directory / AWAY
+        self._away.unlink(missing_ok=True)
         self._own_cluster = cluster is None
         self.cluster = cluster or Cluster.start(directory / "postgresql")
         listen, probes = (f"127.0.0.1:{port}" for port in ports.free(2))
@@ -187,6 +191,13 @@ class House:
             "postgres": {"host": self.cluster.host, "port": self.cluster.port},
         }
         files.replace(file, json.dumps(about))
+
+    def follow(self) -> None:
+        """Stop the protected server, or start it again, if the page wishes so."""
+        if self._away.exists():
+            self.cluster.stop()
+        elif self.cluster.pid is None:
+            self.cluster.restart()
 
     def __enter__(self) -> Self:
         return self

@@ -35,6 +35,7 @@ class Call(_Entry):
 
     method: str
     arguments: Json = field(default_factory=dict)
+    whom: str = ""  # a person's id, or a channel's
     status: int | None = None  # None: never answered
     answer: Json | None = None
     error: str = ""

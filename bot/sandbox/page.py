@@ -30,9 +30,11 @@ from bot.sandbox.errors import NotPossible
 from bot.sandbox.faults import Faults
 from bot.sandbox.journal import Journal
 from bot.sandbox.people import People, Place
+from bot.sandbox.protected import Protected
 from bot.sandbox.sockets import Links
 from bot.sandbox.standing import Ledger
 from bot.sandbox.views import View, Views
+from bot.sandbox.whom import actor, request_in
 from bot.sandbox.workspace import Channel, ConversationKind, Message, User, Workspace
 
 __all__ = ["Marks", "Page"]
@@ -64,6 +66,7 @@ class Page:
     clock: Clock
     access: Access
     standing: Ledger
+    protected: Protected
     marks: Marks = field(default_factory=dict)
     dismissed: Counter[str] = field(default_factory=Counter)  # how many notices, by person
 
@@ -216,6 +219,7 @@ class Page:
             "faults": [asdict(fault) for fault in self.faults.calls if fault.times != 0],
             "duplicates": self.faults.duplicates,
             "lag": self.workspace.history_lag,
+            "postgresql": {"known": self.protected.known, "away": self.protected.away},
         }
 
     def _channel(self, user: User, channel: Channel) -> Json:
@@ -295,6 +299,7 @@ class _Window:
         self._telling = asyncio.Lock()
         self._parts: dict[str, str] = {}
         self._lists: dict[str, _List] = {}
+        self._follows = False  # is told of each change of anything
         self._journal = -1  # the newest entry that was shown; negative: nobody looks
         self._waiting: set[int] = set()  # entries that were shown without their answer
 
@@ -308,6 +313,8 @@ class _Window:
             for name in ("messages", "thread"):
                 if name in said:
                     self._look(name, said[name])
+            if "changes" in said:
+                self._follows = bool(said["changes"])
             if "journal" in said:
                 self._journal = 0 if said["journal"] else -1
                 self._waiting.clear()
@@ -340,8 +347,10 @@ class _Window:
                     await self._list(name, shown, self._user)
             if self._journal >= 0:
                 await self._entries()
+            if self._follows:
+                await self._part("changes", self._page.changes.count(ANYWHERE))
 
-    async def _part(self, name: str, value: Json) -> None:
+    async def _part(self, name: str, value: object) -> None:
         said = json.dumps(value, ensure_ascii=False)
         if self._parts.get(name) != said:
             self._parts[name] = said
@@ -436,7 +445,9 @@ def _summary(entry: Any) -> Json:  # noqa: ANN401  (a call or a delivery)
     if entry.kind == "call":
         over = entry.status is not None or bool(entry.fault)
         about = {"what": entry.method, "error": entry.error, "rule": entry.rule}
-        return out | about | {"over": over, "status": entry.status, "fault": entry.fault}
+        concerns = {"whom": entry.whom, "request": request_in(entry.arguments)}
+        return out | about | concerns | {"over": over, "status": entry.status, "fault": entry.fault}
     failed = "" if entry.outcome in {"acked", "waiting"} else entry.outcome
     about = {"what": entry.what, "error": entry.refused or failed, "rule": ""}
+    about |= {"whom": actor(entry.payload), "request": request_in(entry.payload)}
     return out | about | {"over": entry.outcome != "waiting", "status": None, "retry": entry.retry}

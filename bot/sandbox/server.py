@@ -35,6 +35,7 @@ from bot.sandbox.kept import Kept
 from bot.sandbox.page import Page
 from bot.sandbox.payloads import Payloads
 from bot.sandbox.people import People
+from bot.sandbox.protected import Protected
 from bot.sandbox.rates import Rates
 from bot.sandbox.responses import Responses
 from bot.sandbox.sockets import Links
@@ -107,10 +108,23 @@ async def _serve(options: Options) -> None:
         site = Site(workspace, views, files, events, links.new_url)
         gateway = Gateway(site, Rates(options.rate_factor), faults, journal)
         clock = Clock(options.clock)
-        control = Control(identity, workspace, people, links, faults, journal, changes, clock)
         access, standing = Access(changes), Ledger(options.state)
+        protected = Protected(options.state, standing)
+        control = Control(
+            identity, workspace, people, links, faults, journal, changes, clock, protected
+        )
         page = Page(
-            workspace, people, views, links, faults, journal, changes, clock, access, standing
+            workspace,
+            people,
+            views,
+            links,
+            faults,
+            journal,
+            changes,
+            clock,
+            access,
+            standing,
+            protected,
         )
         routes = [
             Route("/api/{method}", gateway.answer, methods=["GET", "POST"]),

@@ -1,10 +1,11 @@
-"""Who has what, and what happens next: read from Latchkey's own database, where the sandbox runs
-the bot itself.
+"""Who has what, who asked for it, and what the clock brings next: read from Latchkey's own
+database, where the sandbox runs the bot itself.
 """
 
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         if self.directory:  # now, and not when people wait for answers within 3 seconds
+            import bot.sandbox.coming
             import bot.usecases.console  # noqa: F401
 
     def house(self) -> Json:
@@ -34,22 +36,27 @@ class Ledger:
         return json.loads(file.read_text()) if file and file.exists() else {}
 
     def read(self) -> Json:
+        from bot.sandbox.coming import coming
+
         house = self.house()
         if not house:
-            return {"known": False, "requests": []}
+            return {"known": False, "requests": [], "next": None}
         if self._desk is None:
             self._desk = _desk(house["settings"])
         desk = self._desk
         shown = sorted(desk.requests(live=False), key=lambda r: r.submitted_at, reverse=True)
+        company = desk.company()
+        events = (coming(r, company.revision(r.flow, r.revision)) for r in shown)
         return {
             "known": True,
-            "now": desk.clock.now().timestamp(),
+            "next": min(filter(None, events), key=itemgetter("at"), default=None),
             "requests": [
                 {
                     "code": request.code,
                     "state": request.state.value,
                     "live": not request.state.final,
-                    "who": desk.name(request.grantee),
+                    "asked_by": desk.name(request.requestor),
+                    "for": desk.name(request.grantee),
                     "what": desk.what(request),
                     "until": _stamp(request.ends_at or request.lapses_at),
                 }

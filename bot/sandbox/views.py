@@ -90,6 +90,12 @@ class Views:
             raise SlackError("expired_trigger_id")
         return trigger
 
+    def whose(self, trigger: object, view: object) -> str:
+        """Return the person of a trigger, used or not, or of a view; empty: there is none."""
+        if arose := self._triggers.get(str(trigger)):
+            return arose.user
+        return next((one.user for one in self._all() if one.id == view), "")
+
     # --- what an app may do ---------------------------------------------------------------
 
     def open(self, trigger: Trigger, view: object) -> View:

@@ -3,13 +3,17 @@
 import os
 import re
 import signal
+from contextlib import contextmanager
+from threading import Event, Thread
 
 import pytest
 from playwright.sync_api import expect
 
+from engine.request import State
 from tests.support import web
 from tests.support.browser import chromium, opened_page, talked
-from tests.support.story import story
+from tests.support.postgres import own_cluster
+from tests.support.story import DELIVERIES, story
 
 COMPOSER = ".main .composer textarea"
 
@@ -221,6 +225,90 @@ def test_an_app_that_does_not_answer_looks_as_in_slack(told, window):
         expect(page.get_by_text(told_so)).to_be_visible()
     finally:
         os.kill(told.house.bot.pid, signal.SIGCONT)
+
+
+def test_the_clock_goes_to_what_comes_next(told, window):
+    """One had to guess how far it was to an offer, and went past it by a quarter of an hour."""
+    page = window("marta")
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    expect(page.get_by_role("button", name="Nothing is to come by itself")).to_be_visible()
+    code = told.active(told.person("marta"), told.person("priya"), duration="1h").code
+
+    to_the_offer = page.get_by_role("button", name=re.compile(f"To the offer of {code}, in 50 min"))
+    to_the_offer.focus()
+    page.keyboard.press("Enter")
+    to_the_end = page.get_by_role("button", name=f"To the end of {code}, in 10 min")
+    expect(to_the_end).to_be_focused()
+    offered = told.card(told.person("marta"), code, button="extend").text
+    assert code in offered
+
+    page.get_by_role("button", name="+5 min", exact=True).click()
+    nearer = page.get_by_role("button", name=f"To the end of {code}, in 5 min")
+    expect(nearer).to_be_visible()
+    nearer.click()
+    expect(card(page, code, "Access has ended")).to_be_visible()
+    expect(page.get_by_role("button", name="Nothing is to come by itself")).to_be_visible()
+
+
+def test_who_asked_and_for_whom_stand_beside_each_other(told, window):
+    page = window("liwei")
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    code = told.ask(told.person("li.wei"), path=DELIVERIES, grantee="marta").code
+    stands = page.locator(".stand").filter(has_text=code)
+    expect(stands).to_contain_text("Marta Nowak-Żelazna pending")
+    expect(stands).to_contain_text("asked by 李薇")
+    page.get_by_role("tab", name="Inspector").click()
+    posts = page.locator(".entry").filter(has_text="chat.postMessage").filter(has_text=code)
+    whole = f"{code} asked by 李薇 for Marta Nowak-Żelazna"
+    expect(posts.filter(has_text="for 李薇").first).to_contain_text(whole)
+    expect(posts.filter(has_text="for Marta").first).to_contain_text(whole)
+
+
+@contextmanager
+def followed(house):
+    """Do as the page wishes, as `latchkey sandbox` does several times a second."""
+    over = Event()
+
+    def follow():
+        while not over.wait(0.1):
+            house.follow()
+
+    following = Thread(target=follow)
+    following.start()
+    try:
+        yield
+    finally:
+        over.set()
+        following.join()
+
+
+def test_misbehave_takes_the_protected_postgresql_down(browser):
+    with own_cluster() as own, story(own, keep=True) as told, followed(told.house):
+        marta = told.person("marta")
+        code = told.active(marta, told.person("priya")).code
+        login = told.credentials(marta, code)
+        page, errors = opened_page(browser, f"{told.house.sandbox.url}/?as=marta")
+        page.get_by_role("button", name="Sandbox", exact=True).click()
+        page.get_by_role("tab", name="Misbehave").click()
+        page.get_by_role("button", name="Take PostgreSQL down").click()
+        expect(page.get_by_role("button", name="PostgreSQL is down")).to_be_visible()
+        assert "refused" in told.refusal(login)
+
+        told.press(marta, code, "return")
+        told.wait(code, State.REVOKING)
+        page.get_by_role("tab", name="Use the access").click()
+        for name, value in (("Port", login["port"]), ("Database", "orders"), ("User", "lk_marta")):
+            page.get_by_label(name, exact=True).fill(value)
+        page.get_by_role("button", name="Log in", exact=True).click()
+        expect(page.get_by_text("PostgreSQL does not answer")).to_be_visible()
+
+        page.get_by_role("button", name="PostgreSQL is down").click()
+        page.get_by_role("button", name="Bring PostgreSQL up").click()
+        expect(page.get_by_role("button", name="PostgreSQL is down")).to_have_count(0)
+        told.wait(code, State.RETURNED)
+        assert told.privileges() == set()
+        page.context.close()
+        assert errors == []
 
 
 def test_what_slack_refuses_stands_in_the_inspector_with_its_reason(told, window):

@@ -40,6 +40,24 @@ def test_the_clock_goes_on_and_never_back(files, tmp_path):
         assert float(clock.read_text()) == 0
 
 
+def test_the_clock_goes_to_a_moment_and_stays_where_it_has_come_already(files, tmp_path):
+    clock = tmp_path / "clock"
+    with Sandbox.start(**files, clock=clock) as sandbox:
+        before = time.time()
+        ahead = sandbox.advance_to(before + 900)
+        assert before + 900 <= time.time() + ahead
+        assert ahead <= 900
+        assert sandbox.advance_to(before + 300) == ahead
+        with pytest.raises(NotPossible, match="a hundred years"):
+            sandbox.advance_to(1e12)
+
+
+def test_where_no_postgresql_is_run_none_is_taken_down(sandbox):
+    with pytest.raises(NotPossible, match="no PostgreSQL is run here"):
+        sandbox.take_down()
+    sandbox.clear_faults()
+
+
 def test_a_sandbox_started_again_goes_on_with_its_clock(files, tmp_path):
     clock = tmp_path / "clock"
     for expected in (60, 120):

@@ -1,5 +1,6 @@
 """`latchkey sandbox` as somebody types it."""
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bot.sandbox.client import Sandbox
@@ -87,6 +89,31 @@ def test_a_second_start_finds_what_was_said_and_fresh_forgets_it(folder):
         sandbox = Sandbox.connect(url)
         assert sandbox.person("marta").messages("general") == []
         sandbox.stop()
+
+
+def test_the_protected_postgresql_goes_and_comes_back_with_what_it_had(folder):
+    with running(folder, "--port", "0") as url:
+        sandbox = Sandbox.connect(url)
+        house = json.loads((folder / "house.json").read_text())
+        dsn = house["settings"]["LATCHKEY_SANDBOX_PG"]
+        with psycopg.connect(dsn) as session:
+            sandbox.take_down()
+            with pytest.raises(psycopg.OperationalError, match="administrator command"):
+                session.execute("select 1")
+        with pytest.raises(psycopg.OperationalError, match="refused"):
+            psycopg.connect(dsn)
+
+        sandbox.bring_up()
+        psycopg.connect(dsn).close()
+        sandbox.take_down()
+        sandbox.clear_faults()
+        psycopg.connect(dsn).close()
+        sandbox.take_down()
+        sandbox.stop()
+
+    with running(folder, "--port", "0") as url:  # who starts anew finds it up
+        Sandbox.connect(url).stop()
+        psycopg.connect(dsn).close()
 
 
 def test_what_it_keeps_is_for_us_alone_whatever_the_umask(folder):

@@ -1,8 +1,13 @@
 """What the page shows and does with an app that uses everything that Slack has."""
 
+import re
+import time
+
 import pytest
 from playwright.sync_api import expect
 
+from bot.sandbox.client import Sandbox
+from tests.sandbox.kit import Api
 from tests.support.browser import opened_page
 from tests.support.waiting import wait_until
 
@@ -268,6 +273,132 @@ def why(**more):
     return {"type": "input", "block_id": "why", "label": plain("Why?"), "element": element}
 
 
+def drawn_anew(api, view, *blocks, submit="Send"):
+    shown = modal("Ask", *blocks, submit=plain(submit))
+    said = api("views.update", view_id=view.id, view=shown)
+    assert said["ok"], said
+
+
+def row(*buttons, **more):
+    return {"type": "actions", "elements": list(buttons), **more}
+
+
+def radio():
+    options = [option("Apple"), option("Pear"), option("Plum")]
+    return {"type": "radio_buttons", "action_id": "fruit", "options": options}
+
+
+def walked(page):
+    """Walk a whole round with Tab, and back; return whether the focus stayed in the modal."""
+    keys = ["Tab"] * 8 + ["Shift+Tab"] * 8
+    inside = "() => Boolean(document.activeElement.closest('.modal'))"
+    return all(page.keyboard.press(key) is None and page.evaluate(inside) for key in keys)
+
+
+def test_a_field_that_is_drawn_anew_keeps_focus_text_and_caret(api, show, page):
+    """The caret went to the end, and what was typed in the last quarter of a second was lost."""
+    view = show(modal("Ask", why(), submit=plain("Send")))
+    field = page.get_by_label("Why?")
+    held = []
+    page.route("**/page/*/hold", held.append)
+    field.fill("one three")
+    for key in ("Home", *["ArrowRight"] * 4):
+        page.keyboard.press(key)
+    drawn_anew(api, view, why() | {"hint": plain("In a few words.")})
+    expect(page.get_by_text("In a few words.")).to_be_visible()
+    page.keyboard.type("two ")
+    expect(field).to_have_value("one two three")
+    page.unroute("**/page/*/hold")
+    for route in held:
+        route.continue_()
+    expect(field).to_be_focused()
+    assert walked(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+SAME = [
+    pytest.param(
+        [section("a", accessory=button("Drop", "drop")) for _ in range(3)],
+        [section("b", accessory=button("Drop", "drop")) for _ in range(3)],
+        lambda dialog: dialog.get_by_role("button", name="Drop").nth(1),
+        id="the second of three alike",
+    ),
+    pytest.param(
+        [row(radio())],
+        [section("new"), row(radio())],
+        lambda dialog: dialog.get_by_role("radio", name="Pear"),
+        id="one of several boxes",
+    ),
+    pytest.param(
+        [row(button("More", "more"), block_id="more")],
+        [row(button("Less", "more"), block_id="more")],
+        lambda dialog: dialog.get_by_role("button", name=re.compile("More|Less")),
+        id="a button with other words",
+    ),
+    pytest.param(
+        [row({"type": "overflow", "action_id": "over", "options": [option("A"), option("B")]})],
+        [row({"type": "overflow", "action_id": "over", "options": [option("A"), option("C")]})],
+        lambda dialog: dialog.get_by_role("button", name="More actions"),
+        id="a menu",
+    ),
+    pytest.param(
+        [why()],
+        [why()],
+        lambda dialog: dialog.get_by_role("button", name=re.compile("Send")),
+        id="the button that sends",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "focused"), SAME)
+def test_what_is_drawn_anew_under_the_focus_keeps_it(api, show, page, before, after, focused):
+    """The focus went to another of several that are alike, or to nothing; then no key was heard."""
+    view = show(modal("Ask", *before, submit=plain("Send")))
+    dialog = page.get_by_role("dialog", name="Ask")
+    focused(dialog).focus()
+    drawn_anew(api, view, *after, section("drawn anew"), submit="Send it")
+    expect(dialog.get_by_text("drawn anew")).to_be_visible()
+    expect(focused(dialog)).to_be_focused()
+    assert walked(page)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(COMPOSER)).to_be_focused()
+
+
+def test_escape_and_tab_work_though_what_was_pressed_is_gone(api, show, page):
+    """Nothing had the focus then: Tab walked the page behind, Escape did nothing."""
+    view = show(modal("Ask", row(button("More", "more")), why(), submit=plain("Send")))
+    dialog = page.get_by_role("dialog", name="Ask")
+    dialog.get_by_role("button", name="More").focus()
+    drawn_anew(api, view, section("all there is"), why())
+    expect(dialog.get_by_text("all there is")).to_be_visible()
+    assert walked(page)
+    dialog.get_by_role("button", name="Send").focus()
+    page.mouse.click(5, 400)  # beside the modal, where nothing takes the focus
+    assert walked(page)
+    page.mouse.click(5, 400)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
+def test_a_dialog_whose_button_went_meanwhile_gives_the_focus_to_what_is_below(api, show, page):
+    """It gave it to nothing, and the modal below heard no key any more."""
+    asks = {"title": plain("Sure?"), "text": plain("Really."), "confirm": plain("Do it")}
+    danger = button("Delete", "delete", confirm=asks | {"deny": plain("Keep it")})
+    view = show(modal("Ask", row(danger), why(), submit=plain("Send")))
+    dialog = page.get_by_role("dialog", name="Ask")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("alertdialog", name="Sure?")).to_be_visible()
+    drawn_anew(api, view, section("it is gone"), why())
+    expect(dialog.get_by_text("it is gone")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_have_count(0)
+    assert walked(page)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 def test_nothing_moves_under_a_pressed_pointer(app, show, person, page):
     """The press took the focus from a field, its complaint went, the form shrank, and the button
     was elsewhere when the pointer was released: the click was lost."""
@@ -354,6 +485,123 @@ def test_on_a_phone_everything_has_a_name_and_fits(sandbox, person, browser):
     )
     page.context.close()
     assert errors == []
+
+
+@pytest.fixture
+def phone(sandbox, person, browser):
+    """The page on a phone, at its list of conversations."""
+    page, errors = opened_page(
+        browser,
+        f"{sandbox.url}/?as={person.name}",
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+    )
+    expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
+    yield page
+    page.context.close()
+    assert errors == []
+
+
+def test_on_a_phone_what_is_new_is_marked_and_counted(api, person, phone):
+    """The list had the messages behind it, which counted as read: it never marked any."""
+    mine = re.compile(rf"^{person.real_name} ")
+    expect(phone).to_have_title(mine)
+    posted(api, person, section("one"))
+    expect(phone.get_by_role("link", name="Latchkey, 1 unread")).to_be_visible()
+    expect(phone).to_have_title(re.compile(r"^\(1\) "))
+    phone.get_by_role("link", name="Latchkey").tap()
+    expect(phone.get_by_text("one", exact=True)).to_be_visible()
+    expect(phone).to_have_title(mine)
+
+    phone.get_by_role("button", name="All conversations").tap()
+    phone.get_by_role("button", name="Join #random").tap()
+    expect(phone.get_by_role("heading", name="random", exact=True)).to_be_visible()
+    for word in ("two", "three"):
+        posted(api, person, section(word))
+    back = phone.get_by_role("button", name="All conversations, 2 unread")
+    expect(back.get_by_text("2", exact=True)).to_be_visible()
+    expect(phone).to_have_title(re.compile(r"^\(2\) "))
+    back.tap()
+    phone.get_by_role("link", name="Latchkey, 2 unread").tap()
+    expect(phone).to_have_title(mine)
+
+
+def test_on_a_phone_what_comes_behind_the_drawer_or_beside_the_messages_is_new(api, person, phone):
+    phone.get_by_role("link", name="Latchkey").tap()
+    phone.get_by_role("button", name="Sandbox", exact=True).tap()
+    posted(api, person, section("behind"))
+    expect(phone).to_have_title(re.compile(r"^\(1\) "))
+    phone.get_by_role("button", name="Close the sandbox drawer").tap()
+    expect(phone.get_by_text("behind", exact=True)).to_be_visible()
+    expect(phone).to_have_title(re.compile(rf"^{person.real_name} "))
+
+    phone.get_by_role("tab", name="Home").tap()
+    posted(api, person, section("beside"))
+    tab = phone.get_by_role("tab", name="Messages")
+    expect(tab.get_by_text("1", exact=True)).to_be_visible()
+    tab.tap()
+    expect(phone).to_have_title(re.compile(rf"^{person.real_name} "))
+
+
+def test_on_a_phone_a_channel_with_something_new_shows_that_there_is(sandbox, phone):
+    phone.get_by_role("button", name="Join #random").tap()
+    expect(phone.get_by_role("heading", name="random", exact=True)).to_be_visible()
+    phone.get_by_role("button", name="All conversations").tap()
+    phone.get_by_role("link", name="Latchkey").tap()
+    sandbox.person("p1").post("news", channel="random")
+    back = phone.get_by_role("button", name="All conversations, some unread")
+    expect(back.locator(".unread-mark")).to_be_visible()
+    back.tap()
+    expect(phone.get_by_role("link", name=re.compile("random, . unread"))).to_be_visible()
+
+
+def test_days_are_those_of_the_clock_as_it_is_moved_and_reset(files, tmp_path, browser):
+    """What was drawn as “tomorrow” said so for ever, whatever the clock was moved or reset to."""
+    with Sandbox.start(**files, clock=tmp_path / "clock") as sandbox:
+        api, person = Api(sandbox), sandbox.person("p1")
+        page, errors = opened_page(browser, f"{sandbox.url}/?as=p1", timezone_id="UTC")
+        noon = int(time.time()) // 86_400 * 86_400 + 43_200
+        page.clock.set_fixed_time(noon * 1000)
+        form = "{date_short_pretty} at {time}"
+        days = [f"<!date^{noon + n * 86_400}^{form}|then>" for n in (-1, 0, 1)]
+        posted(api, person, section("; ".join(days)))
+        said = page.locator(".message").last
+        expect(said).to_contain_text("yesterday at 12:00; today at 12:00; tomorrow at 12:00")
+
+        sandbox.advance(86_400)
+        expect(said).to_contain_text("yesterday at 12:00; today at 12:00")
+        expect(said).not_to_contain_text("tomorrow")
+        sandbox.reset_clock()
+        expect(said).to_contain_text("yesterday at 12:00; today at 12:00; tomorrow at 12:00")
+        page.context.close()
+        api.http.close()
+    assert errors == []
+
+
+def test_the_inspector_says_who_acted_and_for_whom(app, api, person, page):
+    """Of a hundred lines of one name nobody could tell whose they were."""
+    app.on("/access")
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    page.get_by_role("tab", name="Inspector").click()
+    page.locator(COMPOSER).fill("/access help")
+    page.locator(COMPOSER).press("Enter")
+    posted(api, person, section("for one"))
+    said = api("chat.postMessage", channel="C0IN", text="for all")
+    assert said["ok"], said
+
+    acted = page.locator(".entry").filter(has_text="/access").first
+    expect(acted).to_contain_text(f"by {person.real_name}")
+    posts = page.locator(".entry").filter(has_text="chat.postMessage")
+    expect(posts.nth(0)).to_contain_text("in #general")
+    expect(posts.nth(1)).to_contain_text(f"for {person.real_name}")
+
+
+def test_the_inspector_says_for_whom_a_view_is(show, person, page):
+    page.get_by_role("button", name="Sandbox", exact=True).click()
+    page.get_by_role("tab", name="Inspector").click()
+    show(modal("Ask", why(), submit=plain("Send")))
+    opened = page.locator(".entry").filter(has_text="views.open").first
+    expect(opened).to_contain_text(f"for {person.real_name}")
 
 
 def test_who_has_left_is_nobody_to_be(sandbox, browser):

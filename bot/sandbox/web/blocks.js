@@ -1,9 +1,10 @@
 // Block Kit as elements. `draw(blocks, ctx)` fills a box and keeps what has not changed, so that
 // nobody loses what they are typing when something else on the sheet changes.
 
-import { button, h, icon, keyed, newId } from "./dom.js";
+import { button, h, icon, keepFocus, keyed, newId } from "./dom.js";
 import { chart } from "./charts.js";
 import { field } from "./fields.js";
+import { closeOrphan } from "./layers.js";
 import { link, markdown, plain, rich, textOf } from "./text.js";
 
 function picture(source, props = {}) {
@@ -138,12 +139,14 @@ function one_block(block, ctx, fields) {
 
 // Shows the blocks in `box`. `values` is Slack's state; `errors` are sentences by block_id.
 export function draw(box, blocks, ctx, values = {}, errors = {}) {
+  const again = keepFocus(box);
   keyed(box, blocks, {
     key: (block) => block.block_id,
     print: (block) => JSON.stringify(block),
-    make(block) {
+    make(block, was) {
       const fields = [];
       const made = one_block(block, ctx, fields);
+      for (const before of was?.fields ?? []) fields.find((one) => one.key?.[1] === before.key?.[1])?.resume?.(before.draft?.() ?? null);
       const node = h("div", { class: `block block-${block.type}` }, made);
       node.fields = fields;
       node.complain = made.complain;
@@ -154,6 +157,8 @@ export function draw(box, blocks, ctx, values = {}, errors = {}) {
     for (const one of node.fields) one.sync?.(values[one.key[0]]?.[one.key[1]]);
     node.complain?.(errors[node._key] ?? null);
   }
+  closeOrphan();
+  again();
 }
 
 // What was typed and not yet kept is kept now.

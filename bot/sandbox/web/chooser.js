@@ -55,7 +55,7 @@ export class Chooser {
     const before = document.activeElement;
     const close = () => { veil.remove(); before?.focus?.(); };
     const { search, rows } = this.list(close);
-    const box = h("div", { class: "dialog choose", role: "dialog", "aria-modal": "true", "aria-label": "Be somebody else" },
+    const box = h("div", { class: "dialog choose", role: "dialog", "aria-modal": "true", "aria-label": "Be somebody else", tabindex: "-1" },
       h("header", {}, h("h2", {}, "Be somebody else"), iconButton("close", "Close", close)), search, rows);
     const veil = h("div", { class: "veil", onpointerdown: (event) => event.target === veil && close() }, box);
     veil.addEventListener("keydown", (event) => event.key === "Escape" && close());

@@ -59,29 +59,40 @@ export function iconButton(name, label, onclick, props = {}) {
     class: `plain ${props.class ?? ""}` });
 }
 
-// What has the focus in `node`, or null: where it goes on when the node is drawn anew.
-const focusIn = (node) => (node.contains(document.activeElement) ? { ...document.activeElement.dataset } : null);
-
-// The same element, or else what does the same: a block that was sent anew has another id.
-function focusAgain(box, held) {
-  const same = (name) => held[name] && box.querySelector(`[data-${name}="${CSS.escape(held[name])}"]`);
-  (same("focus") || same("action") || null)?.focus({ preventScroll: true });
+// Notes what has the focus in `box`. What it returns is called when the box was drawn anew: it gives
+// the focus back to the same element, or to what does the same there (a block that was sent anew has
+// another id), with the caret where it was, and tells whether there is one.
+export function keepFocus(box) {
+  const here = document.activeElement;
+  if (here === box || !box.contains(here)) return () => true;
+  const { focus, action } = here.dataset, value = here.getAttribute("value"), { selectionStart: from, selectionEnd: to } = here;
+  const alike = (root) => [...root.querySelectorAll("[data-action]")].filter((one) => one.dataset.action === action && one.getAttribute("value") === value);
+  const item = itemOf(box, here)?._key, nth = alike(box).indexOf(here);
+  return () => {
+    const others = action ? alike(box) : [];
+    const now = here.isConnected ? here
+      : (focus && box.querySelector(`[data-focus="${CSS.escape(focus)}"]`)) || (item && others.find((one) => itemOf(box, one)._key === item)) || others[nth] || others[0];
+    if (now && now !== document.activeElement) now.focus({ preventScroll: true });
+    if (now && now !== here && Number.isInteger(from)) now.setSelectionRange?.(from, to);
+    return Boolean(now);
+  };
 }
+const itemOf = (box, node) => [...box.children].find((one) => one.contains(node));
 
 // Shows `items` as children of `box`, keeping those whose print has not changed.
 export function keyed(box, items, { key, print, make }) {
+  const again = keepFocus(box);
   const old = new Map([...box.children].map((node) => [node._key, node]));
   let at = box.firstChild;
   for (const item of items) {
     const name = key(item), now = print(item);
     const was = old.get(name);
-    let node = was, held = null;
+    let node = was;
     if (!was || was._print !== now) {
       node = make(item, was);
       node._key = name;
       node._print = now;
       if (was && was !== node) {
-        held = focusIn(was);
         if (was === at) at = at.nextSibling;
         was.remove();
       }
@@ -89,27 +100,37 @@ export function keyed(box, items, { key, print, make }) {
     old.delete(name);
     if (node === at) at = at.nextSibling;
     else box.insertBefore(node, at);
-    if (held) focusAgain(node, held);
   }
-  for (const node of old.values()) {
-    const held = focusIn(node);
-    node.remove();
-    if (held) focusAgain(box, held);
-  }
+  for (const node of old.values()) node.remove();
+  again();
 }
 
 // Keeps Tab within `box`, as a dialog does.
 export function trap(box) {
   box.addEventListener("keydown", (event) => {
     if (event.key !== "Tab") return;
-    const stops = [...box.querySelectorAll("button, input, textarea, select, a[href], [tabindex='0']")]
+    const stops = [...box.querySelectorAll("button, input, textarea, select, summary, a[href], [tabindex='0']")]
       .filter((one) => !one.disabled && one.tabIndex >= 0 && one.offsetParent !== null);
-    if (!stops.length) return;
     const first = stops[0], last = stops.at(-1), here = document.activeElement;
-    if (event.shiftKey && (here === first || here === box)) { last.focus(); event.preventDefault(); }
-    else if (!event.shiftKey && here === last) { first.focus(); event.preventDefault(); }
+    const onDialog = here === box || here.matches("[aria-modal=true]");
+    const to = event.shiftKey ? (onDialog || here === first) && last : (onDialog || here === last) && first;
+    if (!to) return;
+    to.focus();
+    event.preventDefault();
   });
 }
+
+// The dialog on top, which the keys belong to.
+export const dialogOnTop = () => [...document.querySelectorAll("[aria-modal=true]")].filter((one) => one.checkVisibility()).at(-1);
+
+// What had the focus may be gone, or be of no use any more: then nothing has it, and no dialog would hear these keys.
+document.addEventListener("keydown", (event) => {
+  const dialog = event.isTrusted && document.activeElement === document.body && ["Tab", "Escape"].includes(event.key) && dialogOnTop();
+  if (!dialog) return;
+  event.preventDefault();
+  dialog.focus();
+  dialog.dispatchEvent(new KeyboardEvent("keydown", { key: event.key, shiftKey: event.shiftKey, bubbles: true, cancelable: true }));
+});
 
 // Arrow keys walk along a row of tabs or a list of buttons.
 export function arrows(box, selector, { across = false } = {}) {

@@ -2,7 +2,7 @@
 // the protected database.
 
 import { arrows, button, debounced, h, icon, iconButton, keyed, note } from "./dom.js";
-import { control, endSession, entry, openSession, runQuery, standing, state, watchJournal } from "./live.js";
+import { control, endSession, entry, nameOf, openSession, runQuery, standing, state, watch } from "./live.js";
 import { clockTime, dayName, productNow } from "./text.js";
 
 const TABS = { clock: "Clock", access: "Use the access", inspector: "Inspector", faults: "Misbehave" };
@@ -35,11 +35,18 @@ export class Drawer {
     this.node = h("div", { class: "drawer" },
       h("header", { class: "aside-head" }, h("h2", {}, icon("tools"), "Sandbox"), iconButton("close", "Close the sandbox drawer", close)), this.tabs, this.body);
     this.panels = { clock: new ClockPanel(), access: new AccessPanel(), inspector: new Inspector(), faults: new Faults() };
+    // Asked again whenever anything has happened: Latchkey's own database does not tell.
+    this.learn = debounced(async () => {
+      state.standing = await standing().catch((fault) => ({ known: false, fault: fault.message }));
+      this.panels[this.open]?.learnt?.();
+    }, 150);
   }
 
   show(name) {
     const open = name && !TABS[name] ? "clock" : name;
-    watchJournal(open === "inspector");
+    const learns = Boolean(this.panels[open]?.learnt);
+    watch("journal", open === "inspector");
+    watch("changes", learns);
     if (open !== this.open) {
       this.open = open;
       for (const node of this.tabs.children) {
@@ -50,6 +57,7 @@ export class Drawer {
       this.body.setAttribute("aria-label", TABS[open] ?? "");
     }
     if (open) this.panels[open].show();
+    if (learns) this.learn();
   }
 
   logIn(login) {
@@ -72,27 +80,23 @@ class ClockPanel {
       await control("advance", { seconds });
       this.told.textContent = `The clock is now ${clockTime(productNow())}.`;
     }), {});
+    this.next = button("", tried(async () => {
+      if (this.next.ariaDisabled === "true") return;
+      await control("advance-to", { moment: state.standing.next.at });
+      this.told.textContent = `The clock is now ${clockTime(productNow())}.`;
+    }), { class: "next-event" });
     this.back = button("Back to real time", tried(async () => { await control("reset-clock"); }), { class: "quiet back", title: "Starts the bot again, whose clock never goes back by itself" });
     this.list = h("div", { class: "standing" }, h("p", { class: "hint" }, "One moment …"));
     this.node = h("div", {},
       h("section", { class: "panel" }, this.face, this.day, this.told,
-        h("div", { class: "row" }, by(15 * 60, "+15 min"), by(3600, "+1 h"), by(86400, "+1 day")),
+        this.next, h("div", { class: "row" }, by(5 * 60, "+5 min"), by(3600, "+1 h"), by(86400, "+1 day")),
         h("p", { class: "hint" }, "Moves only what ", h("em", {}, "Latchkey"), " believes the time to be: requests escalate, lapse and end. Slack itself stays on real time."), this.back),
       h("section", { class: "panel" }, h("h3", {}, "Who has what"), this.list));
-    this.fetch = debounced(async () => {
-      try {
-        this.standing = await standing();
-      } catch (fault) {
-        this.standing = { known: false, fault: fault.message };
-      }
-      this.list_requests();
-    }, 150);
   }
 
   show() {
     this.tick();
     this.back.hidden = !state.sandbox.clock;
-    this.fetch();
   }
 
   tick() {
@@ -100,25 +104,41 @@ class ClockPanel {
     const text = `${clockTime(now)}:${String(now.getSeconds()).padStart(2, "0")}`;
     this.face.replaceChildren(text, moved ? h("b", {}, moved) : "");
     this.day.textContent = now.toLocaleDateString("en", { weekday: "long", day: "numeric", month: "long" }) + (moved ? ", ahead of real time" : ", real time");
-    if (this.standing) this.list_requests();
+    this.learnt();
+  }
+
+  learnt() {
+    this.next.hidden = !state.standing?.known;
+    if (!state.standing) return;
+    this.name_next(state.standing.next);
+    this.list_requests();
+  }
+
+  // It stays where the focus is, and says so, when there is nothing to go to.
+  name_next(event) {
+    const now = productNow() / 1000, ahead = event && event.at > now;
+    this.next.ariaDisabled = String(!ahead);
+    this.next.textContent = !event ? "Nothing is to come by itself"
+      : ahead ? `To the ${event.what} of ${event.code}, ${left(event.at - now)}` : `The ${event.what} of ${event.code} comes now`;
   }
 
   list_requests() {
-    const { known, requests = [], fault } = this.standing;
+    const { known, requests = [], fault } = state.standing;
     if (!known) { this.list.replaceChildren(h("p", { class: "hint" }, fault ?? "Known only where the sandbox itself runs the bot.")); return; }
     if (!requests.length) { this.list.replaceChildren(h("p", { class: "hint" }, "Nobody has asked for anything yet.")); return; }
     const now = productNow() / 1000;
     if (!this.list.firstChild?._key) this.list.replaceChildren();
     keyed(this.list, requests, {
       key: (one) => one.code,
-      print: (one) => JSON.stringify([one, one.live && one.until && left(one.until - now)]),
+      print: (one) => JSON.stringify([one, whenOver(one, now)]),
       make: (one) => h("div", { class: `stand ${one.live ? "" : "over"}` }, h("span", { class: "stand-mark", "aria-hidden": "true" }, MARKS[one.state] ?? "•"),
-        h("div", {}, h("div", {}, h("strong", {}, one.who), ` ${one.state.replaceAll("_", " ")}`), h("small", {}, one.what.join(", ")),
-          h("small", {}, [one.code, one.live && one.until && `${one.state === "active" ? "ends" : "lapses"} ${untilText(one.until)} (${left(one.until - now)})`].filter(Boolean).join(" · ")))),
+        h("div", {}, h("div", {}, h("strong", {}, one.for), ` ${one.state.replaceAll("_", " ")}`), h("small", {}, one.what.join(", ")),
+          one.asked_by !== one.for && h("small", {}, `asked by ${one.asked_by}`), h("small", {}, [one.code, whenOver(one, now)].filter(Boolean).join(" · ")))),
     });
   }
 }
 
+const whenOver = (one, now) => one.live && one.until && `${one.state === "active" ? "ends" : "lapses"} ${untilText(one.until)} (${left(one.until - now)})`;
 const untilText = (stamp) => {
   const moment = new Date(stamp * 1000), day = dayName(moment, true);
   return day === "Today" ? clockTime(moment) : `${day.toLowerCase()} ${clockTime(moment)}`;
@@ -178,6 +198,7 @@ class AccessPanel {
     try {
       const said = await openSession(Object.fromEntries(FIELDS.map(([name]) => [name, this.inputs[name].value])));
       if (said.refused_by_server) this.refused(`PostgreSQL refuses the login: ${said.refused_by_server}`);
+      else if (said.away) this.refused(`PostgreSQL does not answer: ${said.away}`);
       else this.details.open = false;
     } catch (fault) {
       this.refused(fault.message);
@@ -265,8 +286,9 @@ class Inspector {
     const shown = [...state.journal.values()].filter(KINDS[this.kind]).sort((a, b) => b.n - a.n).slice(0, 200);
     if (!shown.length) { this.list.replaceChildren(h("p", { class: "hint" }, "Nothing yet. What goes to the app and what it asks of Slack is listed here as it happens.")); return; }
     if (!this.list.firstChild?._key) this.list.replaceChildren();
-    keyed(this.list, shown, { key: (one) => one.n, print: (one) => JSON.stringify(one), make: (one) => this.entry(one) });
+    keyed(this.list, shown, { key: (one) => one.n, print: (one) => JSON.stringify([one, concerned(one)]), make: (one) => this.entry(one) });
   }
+  learnt() { this.show(); }
 
   entry(one) {
     const out = one.kind === "delivery";
@@ -279,7 +301,8 @@ class Inspector {
       this.load(one.n, inside);
     } }, h("summary", {},
       h("span", { class: "way", title: out ? "Slack tells the app" : "The app asks Slack" }, out ? "→" : "←"), h("span", { class: "entry-what" }, one.what, one.retry ? ` (again, ${one.retry})` : ""),
-      bad && h("span", { class: "badge bad" }, (one.error || one.fault).split(/[:;[]/)[0]), h("small", {}, took), h("small", {}, new Date(one.time * 1000).toLocaleTimeString("en-GB"))), inside);
+      bad && h("span", { class: "badge bad" }, (one.error || one.fault).split(/[:;[]/)[0]), h("small", {}, took), h("small", {}, new Date(one.time * 1000).toLocaleTimeString("en-GB")),
+      h("span", { class: "entry-whom" }, concerned(one))), inside);
     if (details.open) this.load(one.n, inside);
     return details;
   }
@@ -298,6 +321,15 @@ class Inspector {
       box.replaceChildren(h("div", { class: "trouble" }, fault.message));
     }
   }
+}
+
+// Who acted, or for whom a call is; and whose request it speaks of.
+function concerned({ kind, whom, request }) {
+  const place = state.channels.get(whom);
+  const who = whom && (place ? `in #${place.name}` : `${kind === "delivery" ? "by" : "for"} ${nameOf(whom)}`);
+  const known = (state.standing?.requests ?? []).find((one) => one.code === request);
+  const parties = known && `asked by ${known.asked_by}${known.for === known.asked_by ? "" : ` for ${known.for}`}`;
+  return [who, [request, parties].filter(Boolean).join(" ")].filter(Boolean).join(" · ");
 }
 
 const RULES = { auth: "The token is not right", rate: "Too many calls", scope: "The app lacks a scope", arguments: "The arguments are not what Slack takes", state: "Slack's state does not allow it", fault: "You asked for this fault" };
@@ -329,6 +361,9 @@ class Faults {
     this.method = h("select", { "aria-label": "Which calls" });
     this.times = h("select", { "aria-label": "How often" }, [["1", "the next one"], ["3", "the next 3"], ["10", "the next 10"], ["", "all, until you behave again"]].map(([value, label]) => h("option", { value }, label)));
     this.set = h("div", { class: "set-faults" });
+    this.power = button("", tried(() => control(state.sandbox.postgresql.away ? "bring-up" : "take-down"), () => this.power), {});
+    this.server = h("section", { class: "panel" }, h("h3", {}, "The protected PostgreSQL"), h("div", { class: "row" }, this.power),
+      h("p", { class: "hint" }, "Taken down, it is stopped: sessions end, and nobody can log in. What has to be given or taken away waits until it is up again."));
     const send = (what, body) => tried(() => control(what, body));
     this.node = h("div", {},
       h("section", { class: "panel" }, h("h3", {}, "When the app calls Slack"),
@@ -341,6 +376,7 @@ class Faults {
         h("div", { class: "row wrap" }, button("Deliver the next one twice", send("duplicate", { times: 1 })), button("Disconnect", send("disconnect", { reason: "warning", close_old: true })),
           button("Go deaf", send("deafen", {})), button("History lags 10 s", send("lag-history", { seconds: 10 }))),
         h("p", { class: "hint" }, "Deaf links stay open and nothing passes, so that a click is not answered within 3 seconds; the app finds out and connects anew.")),
+      this.server,
       h("section", { class: "panel" }, h("h3", {}, "What is set"), this.set, h("div", { class: "row" }, button("Behave again", send("clear-faults", {}), { class: "primary" }))));
   }
 
@@ -350,11 +386,15 @@ class Faults {
       this.methods = methods;
       this.method.replaceChildren(h("option", { value: "*" }, "every method"), ...state.company.methods.map((name) => h("option", { value: name }, name)));
     }
-    const { faults, duplicates, lag, links } = state.sandbox;
+    const { faults, duplicates, lag, links, postgresql: { known, away } } = state.sandbox;
+    this.server.hidden = !known;
+    this.power.textContent = away ? "Bring PostgreSQL up" : "Take PostgreSQL down";
+    this.power.classList.toggle("danger", !away);
     const label = (kind) => WAYS.find(([name]) => name === kind)?.[1] ?? kind;
     this.set.replaceChildren(h("ul", {},
       h("li", {}, `${links} live connection${links === 1 ? "" : "s"} of the app`),
       faults.map((one) => h("li", {}, `${one.method === "*" ? "every method" : one.method}: ${label(one.kind)}, ${one.times === null ? "always" : `${one.times} more`}`)),
-      duplicates > 0 && h("li", {}, `${duplicates} delivered twice`), lag > 0 && h("li", {}, `history lags ${lag} s`)));
+      duplicates > 0 && h("li", {}, `${duplicates} delivered twice`), lag > 0 && h("li", {}, `history lags ${lag} s`),
+      away && h("li", {}, "the protected PostgreSQL is down")));
   }
 }

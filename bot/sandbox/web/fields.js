@@ -49,7 +49,7 @@ function iconButtonElement(element, block, ctx) {
   const label = plain(element.accessibility_label ?? element.text.text);
   const node = button(icon(element.icon), async () => {
     if (await agreed(element)) await busily(node, () => used(element, block, ctx, element.value ?? null));
-  }, { class: "plain", "aria-label": label, title: plain(element.text.text) });
+  }, { class: "plain", "aria-label": label, title: plain(element.text.text), "data-focus": `${block.block_id}/${element.action_id}`, "data-action": element.action_id });
   return { node };
 }
 
@@ -70,7 +70,7 @@ function overflow(element, block, ctx) {
       if (one.url) open(one.url, "_blank", "noopener");
       await busily(node, () => used(element, block, ctx, one.value));
     },
-  })), "More actions"), { class: "overflow", "aria-label": "More actions", "aria-haspopup": "menu", "aria-expanded": "false", "data-action": element.action_id });
+  })), "More actions"), { class: "overflow", "aria-label": "More actions", "aria-haspopup": "menu", "aria-expanded": "false", "data-focus": `${block.block_id}/${element.action_id}`, "data-action": element.action_id });
   return { node };
 }
 
@@ -234,7 +234,7 @@ function typed(element, block, ctx) {
     count.classList.toggle("over", room < 0);
   };
   const triggers = block.dispatch_action ? element.dispatch_action_config?.trigger_actions_on ?? ["on_enter_pressed"] : [];
-  let sent = "";
+  let sent = "", known = ""; // what the sandbox was told, and what it has told
   const keep = debounced(() => {
     if (input.value === sent) return undefined;
     sent = input.value;
@@ -258,8 +258,15 @@ function typed(element, block, ctx) {
     node: h("span", { class: "typing" }, input, count),
     input,
     flush: () => keep.flush(),
+    // What is typed and not yet kept goes on in the element that is drawn instead of this one.
+    draft: () => (input.value === known ? null : input.value),
+    resume(text) {
+      if (text === null) return;
+      input.value = text;
+      keep();
+    },
     sync(held) {
-      const now = (isRich ? fromRich(held?.rich_text_value) : held?.value) ?? "";
+      const now = known = (isRich ? fromRich(held?.rich_text_value) : held?.value) ?? "";
       if (document.activeElement !== input || input.value === sent) { input.value = now; sent = now; }
       left();
       requestAnimationFrame(grow);

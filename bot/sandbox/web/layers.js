@@ -1,6 +1,6 @@
 // What lies over the page: menus at an element, and small dialogs that ask.
 
-import { button, h, newId, trap } from "./dom.js";
+import { button, dialogOnTop, h, newId, trap } from "./dom.js";
 
 const layers = document.getElementById("layers");
 let menu = null; // { close }
@@ -9,6 +9,9 @@ export function closeMenu() {
   menu?.close();
   menu = null;
 }
+
+// A list whose field was drawn anew belongs to nothing any more.
+export const closeOrphan = () => menu && !menu.anchor.isConnected && !menu.box.contains(document.activeElement) && closeMenu();
 
 document.addEventListener("pointerdown", (event) => {
   if (menu && !menu.box.contains(event.target) && !menu.anchor.contains(event.target)) closeMenu();
@@ -41,7 +44,7 @@ export function openMenu(anchor, box, { wide = true, onclose } = {}) {
 
 // A menu of things to do: [{ label, hint, act, danger }].
 export function actionsMenu(anchor, items, label) {
-  const close = () => { shown.close(); anchor.focus(); };
+  const close = () => { shown.close(); (anchor.isConnected ? anchor : dialogOnTop())?.focus(); };
   const box = h("div", { class: "menu", role: "menu", "aria-label": label },
     items.map((item) => button([h("span", {}, item.label), item.hint && h("small", {}, item.hint)], () => { close(); item.act(); },
       { role: "menuitem", class: `menu-item ${item.danger ? "danger" : ""}` })));
@@ -63,11 +66,11 @@ export function confirmed({ title, text, confirm, deny, style }) {
     const name = newId("title");
     const done = (answer) => {
       veil.remove();
-      before?.focus?.();
+      (before.isConnected ? before : dialogOnTop())?.focus();
       resolve(answer);
     };
     const yes = button(confirm, () => done(true), { class: style === "danger" ? "danger solid" : "primary" });
-    const box = h("div", { class: "dialog", role: "alertdialog", "aria-modal": "true", "aria-labelledby": name },
+    const box = h("div", { class: "dialog", role: "alertdialog", "aria-modal": "true", "aria-labelledby": name, tabindex: "-1" },
       h("h2", { id: name }, title), h("div", { class: "dialog-text" }, text),
       h("div", { class: "dialog-foot" }, button(deny, () => done(false)), yes));
     const veil = h("div", { class: "veil over", onpointerdown: (e) => e.target === veil && done(false) }, box);

@@ -11,6 +11,7 @@ export const state = {
   messages: null, // { channel, map, sorted, older, newer }
   thread: null,
   journal: new Map(),
+  standing: null, // who has what, while somebody looks
   connected: false,
 };
 
@@ -107,11 +108,12 @@ export function goOn(name, way) {
   say({ [name]: { channel, thread, way } });
 }
 
-export function watchJournal(on) {
-  if (Boolean(asked.journal) === on) return;
-  state.journal.clear();
-  asked.journal = on;
-  say({ journal: on });
+// Asks to be told what only some look at: the journal, or that anything at all has changed.
+export function watch(name, on) {
+  if (Boolean(asked[name]) === on) return;
+  if (name === "journal") state.journal.clear();
+  asked[name] = on;
+  say({ [name]: on });
 }
 
 export const dismiss = () => say({ dismiss: true });

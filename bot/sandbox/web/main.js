@@ -10,7 +10,7 @@ import { face } from "./faces.js";
 import { act, connect, dismiss, look, nameOf, onChange, state } from "./live.js";
 import { Messages } from "./messages.js";
 import { Modals } from "./modals.js";
-import { clockTime, productNow } from "./text.js";
+import { clockTime, productNow, sayDatesAnew } from "./text.js";
 
 const app = document.getElementById("app");
 const where = () => Object.fromEntries(new URLSearchParams(location.search));
@@ -146,15 +146,19 @@ function draw_all() {
   drawAside();
   built.modals.show();
   tellNotices();
+  built.messages.seen();
+  sayDatesAnew();
 }
 
 function drawTop() {
   const now = clockTime(productNow()), moved = ahead(state.sandbox.clock);
   const troubles = state.sandbox.faults.length + state.sandbox.duplicates + (state.sandbox.lag ? 1 : 0);
-  part("top", built.top, [now, moved, troubles, state.me, state.sandbox.links, Boolean(at.drawer), state.company.team.name], () => [
+  const { away } = state.sandbox.postgresql;
+  part("top", built.top, [now, moved, troubles, away, state.me, state.sandbox.links, Boolean(at.drawer), state.company.team.name], () => [
     h("span", { class: "team" }, h("span", { class: "face app small", "aria-hidden": "true" }, icon("key")), h("span", { class: "team-name" }, state.company.team.name)),
     h("span", { class: "grow" }),
     !state.sandbox.links && h("span", { class: "pill bad" }, `${state.company.app.name} is not connected`),
+    away && button("PostgreSQL is down", () => openDrawer("faults"), { class: "pill bad", "data-focus": "away" }),
     troubles > 0 && button(`${troubles} fault${troubles === 1 ? "" : "s"} set`, () => openDrawer("faults"), { class: "pill bad", "data-focus": "faults" }),
     button([icon("clock"), now, moved && h("b", {}, moved)], () => (at.drawer === "clock" ? closeAside() : openDrawer("clock")),
       { class: `pill ${moved ? "moved" : ""}`, title: "The sandbox's clock", "aria-label": `The sandbox's clock: ${now} ${moved}`, "data-focus": "clock" }),
@@ -164,29 +168,32 @@ function drawTop() {
   ]);
 }
 
-const SEND_UNREAD = (one) => (one.unread > 99 ? "99+" : String(one.unread));
+// What is counted as unread, as Slack does: what was said to oneself. Of channels one sees only that there is something.
+const isCounted = (one) => one.kind === "im" || one.kind === "mpim";
+const unreadIn = (all) => all.filter(isCounted).reduce((sum, one) => sum + one.unread, 0);
+const unreadMark = (count) => h("span", { class: "unread-mark" }, count > 99 ? "99+" : String(count));
 
 function drawSide() {
   const { channels, open, dm } = state.screen;
-  const item = (one, name, { badge, mark }) => {
+  const item = (one, name, mark) => {
     const here = at.channel === one.id;
     const address = new URLSearchParams({ ...where(), in: one.id, tab: "", thread: "" });
     return h("a", { href: `?${address}`, class: `item ${here ? "here" : ""} ${one.unread ? "unread" : ""}`, "aria-current": here ? "page" : null, "data-focus": one.id,
       "aria-label": `${name}${one.unread ? `, ${one.unread} unread` : ""}`,
       onclick: (event) => { if (event.metaKey || event.ctrlKey) return; event.preventDefault(); go({ in: one.id, tab: "", thread: "" }); } },
-    mark, h("span", { class: "item-name" }, name), badge && one.unread > 0 && h("span", { class: "unread-mark" }, SEND_UNREAD(one)));
+    mark, h("span", { class: "item-name" }, name), isCounted(one) && one.unread > 0 && unreadMark(one.unread));
   };
   const live = channels.filter((one) => !one.archived).sort((a, b) => a.name.localeCompare(b.name));
   const groups = live.filter((one) => one.kind === "mpim");
   part("side", built.side, [channels, open, dm, at.channel, state.me], () => [
     h("h2", {}, "Channels"),
-    ...live.filter((one) => one.kind !== "mpim").map((one) => item(one, one.name, { mark: icon(one.kind === "channel" ? "hash" : "lock") })),
+    ...live.filter((one) => one.kind !== "mpim").map((one) => item(one, one.name, icon(one.kind === "channel" ? "hash" : "lock"))),
     ...open.slice(0, 30).map((one) => button([icon("plus"), h("span", { class: "item-name" }, `Join #${one.name}`)],
       () => act("join", { channel: one.id }).then(() => go({ in: one.id, tab: "" })).catch((fault) => note(fault.message, "bad")), { class: "item quiet", "data-focus": one.id })),
     groups.length > 0 && h("h2", {}, "Group messages"),
-    ...groups.map((one) => item(one, titleOf(one), { badge: true, mark: icon("people") })),
+    ...groups.map((one) => item(one, titleOf(one), icon("people"))),
     h("h2", {}, "Apps"),
-    item(dm, state.company.app.name, { badge: true, mark: face(state.company.app.id, "small") }),
+    item(dm, state.company.app.name, face(state.company.app.id, "small")),
     h("div", { class: "grow" }),
     h("p", { class: "side-note" }, "This is a sandbox on your own machine. Nothing here reaches Slack."),
   ]);
@@ -195,13 +202,18 @@ function drawSide() {
 function drawMain() {
   const channel = channelNamed(at.channel);
   const isDm = at.channel === state.screen.dm.id;
-  part("head", built.head, [channel, at.tab, state.company.app.home], () => {
+  const others = [state.screen.dm, ...state.screen.channels].filter((one) => one !== channel && one.unread && !one.archived);
+  const elsewhere = unreadIn(others);
+  part("head", built.head, [channel, at.tab, state.company.app.home, others.length, elsewhere], () => {
     const tab = (name, label) => button(label, () => go({ in: at.channel, tab: name === "messages" ? "" : name, thread: "" }),
       { role: "tab", "aria-selected": String(at.tab === name), class: "tab", tabindex: at.tab === name ? "0" : "-1", "data-focus": `tab-${name}` });
-    const row = h("div", { class: "tabs", role: "tablist" }, state.company.app.home && tab("home", "Home"), tab("messages", "Messages"), tab("about", "About"));
+    const row = h("div", { class: "tabs", role: "tablist" }, state.company.app.home && tab("home", "Home"), tab("messages", ["Messages", at.tab !== "messages" && channel.unread > 0 && unreadMark(channel.unread)]), tab("about", "About"));
     arrows(row, "button", { across: true });
     return [
-      h("div", { class: "head-row" }, iconButton("back", "All conversations", () => go({ in: "", tab: "", thread: "" }), { class: "to-list" }),
+      h("div", { class: "head-row" },
+        button([icon("back"), elsewhere ? unreadMark(elsewhere) : others.length > 0 && h("span", { class: "unread-mark dot" })], () => go({ in: "", tab: "", thread: "" }),
+          { class: "plain to-list", title: "All conversations", "data-focus": "to-list",
+            "aria-label": `All conversations${elsewhere ? `, ${elsewhere} unread` : others.length ? ", some unread" : ""}` }),
         isDm ? face(state.company.app.id, "small") : icon(channel.kind === "channel" ? "hash" : channel.kind === "group" ? "lock" : "people"),
         h("h1", {}, isDm ? state.company.app.name : titleOf(channel).replace(/^#/, "")),
         isDm && h("span", { class: "badge" }, "APP"),
@@ -311,12 +323,12 @@ onChange((what) => {
   if (state.company && state.sandbox && state.screen && !built && !left) { build(); arrive(); }
   if (!built) return;
   if (at.channel && !channelNamed(at.channel)) go({ in: "", tab: "" }, { replace: true });
-  const unread = state.screen.dm.unread + state.screen.channels.filter((one) => one.kind === "mpim").reduce((sum, one) => sum + one.unread, 0);
+  const unread = unreadIn([state.screen.dm, ...state.screen.channels]);
   document.title = `${unread ? `(${unread}) ` : ""}${nameOf(state.me)} · ${state.company.team.name}`;
-  if (what === "journal") { built.drawer.show(at.drawer); return; }
+  if (what === "journal" || what === "changes") { built.drawer.show(at.drawer); return; }
   if (what === "company") built.prints = { main: built.prints.main, aside: built.prints.aside };
   draw_all();
 });
-setInterval(() => { if (built && state.screen) drawTop(); built?.drawer.tick(); }, 1000);
+setInterval(() => { if (built && state.screen) drawTop(); built?.drawer.tick(); sayDatesAnew(); }, 1000);
 
 start();

@@ -96,7 +96,8 @@ export class Messages {
 
   seen() {
     const list = this.list();
-    if (this.thread || !list?.loaded || list.newer || !this.stuck || document.hidden || !document.hasFocus() || !this.node.isConnected) return;
+    if (this.thread || !list?.loaded || list.newer || !this.stuck || document.hidden || !document.hasFocus()) return;
+    if (!this.node.checkVisibility({ visibilityProperty: true })) return; // on a phone the list, or the drawer, is in its place
     const newest = list.sorted.at(-1)?.ts;
     if (newest && newest !== this.toldRead) { this.toldRead = newest; read(list.channel, newest); }
   }

@@ -2,7 +2,7 @@
 
 import { acts } from "./acts.js";
 import { draw, flush } from "./blocks.js";
-import { button, h, icon, iconButton, newId, note, trap } from "./dom.js";
+import { button, h, icon, iconButton, keepFocus, newId, note, trap } from "./dom.js";
 import { act, state } from "./live.js";
 import { plain } from "./text.js";
 
@@ -68,6 +68,7 @@ export class Modals {
   }
 
   fill(view, depth, another) {
+    const again = keepFocus(this.box);
     this.title.textContent = plain(view.title.text);
     this.back.hidden = depth < 2;
     this.box.classList.toggle("stacked", depth > 1);
@@ -85,9 +86,10 @@ export class Modals {
       this.foot.replaceChildren(...[
         login && button([icon("tools"), "Use in the sandbox"], () => this.close(true).then(() => this.onlogin(login)), { class: "sandboxed", title: "Log in with this in the Sandbox drawer" }),
         h("span", { class: "grow" }),
-        button(plain(view.close?.text ?? "Close"), () => this.close(false), {}), this.send].filter(Boolean));
+        button(plain(view.close?.text ?? "Close"), () => this.close(false), { "data-focus": "close" }), this.send].filter(Boolean));
     }
     if (another) this.focus(view);
+    else if (!again()) this.box.focus({ preventScroll: true });
     const wrong = this.blocks.querySelector(".input.wrong [aria-invalid=true]");
     if (wrong && this.complained !== JSON.stringify(view.errors)) {
       wrong.focus({ preventScroll: true });

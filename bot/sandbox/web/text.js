@@ -74,9 +74,18 @@ export function dateText(stamp, form) {
 }
 
 export function date(stamp, form, fallback, url) {
-  const text = /^\d+$/.test(stamp) && form ? dateText(Number(stamp), form) : fallback;
+  const known = /^\d+$/.test(stamp) && form;
+  const text = known ? dateText(Number(stamp), form) : fallback;
   const full = new Date(Number(stamp) * 1000).toString();
-  return h("time", { title: full }, url ? link(url, text) : text);
+  return h("time", { title: full, "data-stamp": known ? stamp : null, "data-form": form }, url ? link(url, text) : text);
+}
+
+// What was “today” when it was drawn is said anew: the day goes by, and the clock is moved and reset.
+export function sayDatesAnew() {
+  for (const node of document.querySelectorAll("time[data-stamp]")) {
+    const said = dateText(Number(node.dataset.stamp), node.dataset.form), box = node.querySelector("a") ?? node;
+    if (box.textContent !== said) box.textContent = said;
+  }
 }
 
 // --- mrkdwn ----------------------------------------------------------------------------------
