@@ -551,6 +551,23 @@ def test_on_a_phone_a_channel_with_something_new_shows_that_there_is(sandbox, ph
     expect(phone.get_by_role("link", name=re.compile("random, . unread"))).to_be_visible()
 
 
+def test_on_a_phone_the_top_has_room_for_all_that_it_says(files, tmp_path, browser):
+    """What is set, and how far the clock is ahead, pushed who one is out of sight."""
+    with Sandbox.start(**files, clock=tmp_path / "clock") as sandbox:
+        sandbox.fault("views.open", "slow")
+        sandbox.advance(94_200)
+        page, errors = opened_page(
+            browser, f"{sandbox.url}/?as=p1&in=general", viewport={"width": 390, "height": 844}
+        )
+        expect(page.get_by_role("button", name="1 fault set")).to_be_visible()
+        clock = page.get_by_role("button", name=re.compile(r"clock: .* \+1 d 2 h 10 min"))
+        expect(clock).to_be_visible()
+        mine = page.get_by_role("button", name="You are Person 1.").bounding_box()
+        assert mine["x"] + mine["width"] <= 390
+        page.context.close()
+    assert errors == []
+
+
 def test_days_are_those_of_the_clock_as_it_is_moved_and_reset(files, tmp_path, browser):
     """What was drawn as “tomorrow” said so for ever, whatever the clock was moved or reset to."""
     with Sandbox.start(**files, clock=tmp_path / "clock") as sandbox:

@@ -150,6 +150,9 @@ function draw_all() {
   sayDatesAnew();
 }
 
+// A phone has room for its sign alone.
+const trouble = (text, name) => button([icon("warn"), h("span", {}, text)], () => openDrawer("faults"), { class: "pill bad", title: text, "aria-label": text, "data-focus": name });
+
 function drawTop() {
   const now = clockTime(productNow()), moved = ahead(state.sandbox.clock);
   const troubles = state.sandbox.faults.length + state.sandbox.duplicates + (state.sandbox.lag ? 1 : 0);
@@ -158,8 +161,8 @@ function drawTop() {
     h("span", { class: "team" }, h("span", { class: "face app small", "aria-hidden": "true" }, icon("key")), h("span", { class: "team-name" }, state.company.team.name)),
     h("span", { class: "grow" }),
     !state.sandbox.links && h("span", { class: "pill bad" }, `${state.company.app.name} is not connected`),
-    away && button("PostgreSQL is down", () => openDrawer("faults"), { class: "pill bad", "data-focus": "away" }),
-    troubles > 0 && button(`${troubles} fault${troubles === 1 ? "" : "s"} set`, () => openDrawer("faults"), { class: "pill bad", "data-focus": "faults" }),
+    away && trouble("PostgreSQL is down", "away"),
+    troubles > 0 && trouble(`${troubles} fault${troubles === 1 ? "" : "s"} set`, "faults"),
     button([icon("clock"), now, moved && h("b", {}, moved)], () => (at.drawer === "clock" ? closeAside() : openDrawer("clock")),
       { class: `pill ${moved ? "moved" : ""}`, title: "The sandbox's clock", "aria-label": `The sandbox's clock: ${now} ${moved}`, "data-focus": "clock" }),
     button([icon("tools"), h("span", {}, "Sandbox")], () => (at.drawer ? closeAside() : openDrawer("clock")), { class: "pill", "aria-label": "Sandbox", "aria-expanded": String(Boolean(at.drawer)), "data-focus": "sandbox" }),
