@@ -160,7 +160,7 @@ function drawTop() {
   part("top", built.top, [now, moved, troubles, away, state.me, state.sandbox.links, Boolean(at.drawer), state.company.team.name], () => [
     h("span", { class: "team" }, h("span", { class: "face app small", "aria-hidden": "true" }, icon("key")), h("span", { class: "team-name" }, state.company.team.name)),
     h("span", { class: "grow" }),
-    !state.sandbox.links && h("span", { class: "pill bad" }, `${state.company.app.name} is not connected`),
+    !state.sandbox.links && trouble(`${state.company.app.name} is not connected`, "links"),
     away && trouble("PostgreSQL is down", "away"),
     troubles > 0 && trouble(`${troubles} fault${troubles === 1 ? "" : "s"} set`, "faults"),
     button([icon("clock"), now, moved && h("b", {}, moved)], () => (at.drawer === "clock" ? closeAside() : openDrawer("clock")),
