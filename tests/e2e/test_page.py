@@ -107,7 +107,7 @@ def test_the_main_story_in_two_windows(window):
 
     asks.get_by_role("tab", name="Clock").click()
     expect(asks.get_by_text(f"{code} · ends")).to_be_visible()
-    asks.get_by_role("button", name="+1 h").click()
+    asks.get_by_role("button", name="+1 h", exact=True).click()
     expect(card(asks, code, "Access has ended")).to_be_visible()
     asks.get_by_role("tab", name="Use the access").click()
     expect(session).to_contain_text("terminating connection due to administrator command")
