@@ -634,6 +634,31 @@ def test_guests_and_strangers_are_offered_no_channel(sandbox, browser, name):
     page.context.close()
 
 
+def test_a_channel_that_is_known_only_after_it_was_joined_is_shown(page):
+    """Where the answer came before the news of the channel, the app's messages stayed there."""
+    late, stopped = [], []
+
+    def between(window):
+        def tell(said):
+            late.append(said) if stopped else window.send(said)
+
+        late.append(window)
+        window.connect_to_server().on_message(tell)
+
+    page.route_web_socket(re.compile("/page/live"), between)
+    page.reload()
+    join = page.get_by_role("button", name="Join #random")
+    expect(join).to_be_visible()
+    stopped.append(True)
+    join.click()
+    expect(page).to_have_url(re.compile("in=C0OUT"))
+    stopped.clear()
+    window, *news = late
+    for said in news:
+        window.send(said)
+    expect(page.get_by_role("heading", name="random", exact=True)).to_be_visible()
+
+
 def test_a_reaction(api, person, page):
     posted(api, person, section("nice"))
     message = page.locator(".message").last

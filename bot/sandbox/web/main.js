@@ -326,6 +326,8 @@ onChange((what) => {
   if (state.company && state.sandbox && state.screen && !built && !left) { build(); arrive(); }
   if (!built) return;
   if (at.channel && !channelNamed(at.channel)) go({ in: "", tab: "" }, { replace: true });
+  const sought = channelNamed(where().in ?? "");
+  if (sought && sought.id !== at.channel) arrive(); // it was just joined, and is known only now
   const unread = unreadIn([state.screen.dm, ...state.screen.channels]);
   document.title = `${unread ? `(${unread}) ` : ""}${nameOf(state.me)} · ${state.company.team.name}`;
   if (what === "journal" || what === "changes") { built.drawer.show(at.drawer); return; }
