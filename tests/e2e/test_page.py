@@ -296,6 +296,10 @@ def test_misbehave_takes_the_protected_postgresql_down(browser):
 
         told.press(marta, code, "return")
         told.wait(code, State.REVOKING)
+        page.get_by_role("tab", name="Clock").click()
+        leaving = page.locator(".stand").filter(has_text="revoking")
+        expect(leaving).to_contain_text(code)
+        expect(leaving).not_to_contain_text("lapses")
         page.get_by_role("tab", name="Use the access").click()
         for name, value in (("Port", login["port"]), ("Database", "orders"), ("User", "lk_marta")):
             page.get_by_label(name, exact=True).fill(value)

@@ -138,7 +138,9 @@ class ClockPanel {
   }
 }
 
-const whenOver = (one, now) => one.live && one.until && `${one.state === "active" ? "ends" : "lapses"} ${untilText(one.until)} (${left(one.until - now)})`;
+// What is being given, or taken away, has no moment that would be true until it is.
+const OVER = { pending_mfa: "lapses", pending: "lapses", active: "ends" };
+const whenOver = (one, now) => OVER[one.state] && one.until && `${OVER[one.state]} ${untilText(one.until)} (${left(one.until - now)})`;
 const untilText = (stamp) => {
   const moment = new Date(stamp * 1000), day = dayName(moment, true);
   return day === "Today" ? clockTime(moment) : `${day.toLowerCase()} ${clockTime(moment)}`;
