@@ -10,7 +10,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
-from bot.slack.client import NO_ANSWER, error_code, marked
+from bot.slack.client import NO_ANSWER, marked
+from bot.slack.errors import error_code
 from bot.slack.payloads import is_profile
 from bot.usecases import identity
 from bot.usecases.identity import Profile, Unknown

@@ -16,7 +16,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
-from bot.slack.client import NO_ANSWER, error_code, reaches
+from bot.slack.client import NO_ANSWER, reaches
+from bot.slack.errors import error_code
 from bot.usecases import look
 from bot.views import home, lists
 from bot.views.values import View

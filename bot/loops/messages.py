@@ -2,10 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 from typing import Any, Self
 
 import structlog
@@ -15,7 +14,8 @@ from structlog.contextvars import bound_contextvars
 
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
-from bot.slack.client import NO_ANSWER, OddAnswerError, asked_to_wait, error_code, reaches, said
+from bot.slack.client import NO_ANSWER, OddAnswerError, reaches, said
+from bot.slack.errors import Cure, asked_to_wait, cure_of, error_code, method_of
 from bot.slack.rate_limits import POST, Pace
 from bot.usecases import deliver
 from bot.usecases.deliver import Drawn
@@ -36,39 +36,12 @@ STORED = 100  # of which it is stored what came of them, in one transaction
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
+GIVEN_UP = frozenset({Cure.NOBODY, Cure.REFUSE})
+LEFT = GIVEN_UP | {Cure.ANEW}  # an earlier card stays as it is
+
 log = structlog.get_logger()
 
 _Found = tuple[int, Posted]  # with its number
-
-
-class Cure(Enum):
-    """What to do about an error of Slack's."""
-
-    RETRY = "try again, with growing pauses"
-    ANEW = "this message cannot be changed any more: post another"
-    DROP = "this person cannot be told: give up, and log it"
-
-
-# Slack says of these that some of it may have been done.
-UNCERTAIN = frozenset({"internal_error", "fatal_error"})
-
-CURES: Mapping[str, Cure] = {
-    "message_not_found": Cure.ANEW,
-    "cant_update_message": Cure.ANEW,
-    "edit_window_closed": Cure.ANEW,
-    "channel_not_found": Cure.ANEW,
-    "is_archived": Cure.ANEW,
-    "user_disabled": Cure.DROP,
-    "user_not_found": Cure.DROP,
-    "user_not_visible": Cure.DROP,
-    "cannot_dm_bot": Cure.DROP,
-    "messages_tab_disabled": Cure.DROP,
-    "invalid_blocks": Cure.DROP,
-    "invalid_blocks_format": Cure.DROP,
-    "msg_too_long": Cure.DROP,
-    "msg_blocks_too_long": Cure.DROP,
-    "no_text": Cure.DROP,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +214,7 @@ class MessageLoop:
         except SlackApiError as fault:
             if (wait := asked_to_wait(fault)) is not None:
                 channel = drawn.channel or (drawn.to.user if drawn.to else "")
-                self.pace.limited(_method(fault), channel, now, wait)
+                self.pace.limited(method_of(fault), channel, now, wait)
                 return _Sent(Later(parcel, now + wait))
             return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
         except NO_ANSWER as fault:
@@ -319,7 +292,7 @@ class MessageLoop:
                 if (wait := asked_to_wait(fault)) is not None:
                     self.pace.limited(UPDATE, left[0].channel, now, wait)
                     return tuple(left), now + wait
-                if _is_doubtful(fault) or CURES.get(error_code(fault), Cure.RETRY) is Cure.RETRY:
+                if cure_of(fault) not in LEFT:
                     return tuple(left), now + pause(parcel.attempts)
                 log.info("earlier card cannot be changed", error=error_code(fault))
             except NO_ANSWER:
@@ -374,26 +347,15 @@ def _marks(parcel: Parcel) -> dict[str, object]:
     return {"id": _identity(parcel), "posting": parcel.posting, **news}
 
 
-def _is_doubtful(fault: SlackApiError) -> bool:
-    """Tell whether it may have been done all the same."""
-    status, code = getattr(fault.response, "status_code", 0), error_code(fault)
-    return status >= 500 or code.startswith("http_") or code in UNCERTAIN
-
-
-def _method(fault: SlackApiError) -> str:
-    return str(getattr(fault.response, "api_url", "")).rpartition("/")[2]
-
-
 def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) -> Result:
     """Return what to do about an error. `known`: there was a direct message with the recipient."""
-    if _is_doubtful(fault):
+    cure, code = cure_of(fault), error_code(fault)
+    if cure is Cure.UNSURE:
         return Later(parcel, now + pause(parcel.attempts), doubtful=True)
-    code = error_code(fault)
-    cure = CURES.get(code, Cure.RETRY)
-    if cure is Cure.DROP or (cure is Cure.ANEW and not known):
+    if cure in GIVEN_UP or (cure is Cure.ANEW and not known):
         log.error("message dropped", error=code)
         return Shown(parcel, parcel.live, parcel.posted, parcel.earlier)
-    if cure is Cure.ANEW and parcel.live and _method(fault) == UPDATE:
+    if cure is Cure.ANEW and parcel.live and method_of(fault) == UPDATE:
         return Later(parcel, now, anew=True)
     log.warning("message refused", error=code)
     return Later(parcel, now + pause(parcel.attempts))

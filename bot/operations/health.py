@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from bot.loops.loop import Loop
 from bot.runtime.services import Services
-from bot.slack.client import TOKEN_REFUSED
+from bot.slack.errors import TOKEN_REFUSED
 from storage import counts, schema
 from storage.database import AWAY, FAULTS
 

@@ -1,9 +1,7 @@
 """Calls Slack's Web API, and takes note of how each call went."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from http.client import HTTPException
 from io import BytesIO
@@ -18,23 +16,16 @@ from slack_sdk.web import SlackResponse
 from bot.runtime.metrics import Reachable, Vitals
 from bot.settings import Settings
 from bot.slack import bounded
+from bot.slack.errors import TOKEN_REFUSED, error_code
 from engine.directory import SlackAccount
-from engine.retry import LONGEST_PAUSE
 
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
 DELIVERY_TIMEOUT = 10  # seconds
 
-# Slack answers, and says that it does not know this token.
-TOKEN_REFUSED = frozenset(
-    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"}
-)
-LIMITED = frozenset({"ratelimited", "rate_limited"})
-UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
 CURES = {
     "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
     "SLACK_APP_TOKEN": "Make one anew, with connections:write: Basic Information, App-Level Tokens",
 }
-_CODE = re.compile("[a-z_]{1,60}")
 
 
 class OddAnswerError(SlackClientError):
@@ -170,15 +161,6 @@ def said(answer: object, *path: str) -> str:
     return found
 
 
-def error_code(fault: SlackApiError) -> str:
-    """Return Slack's code for what is wrong, or `http_` and the status where there is none."""
-    response: Any = fault.response
-    answer = getattr(response, "data", response)
-    code = str(answer.get("error")) if isinstance(answer, dict) else ""
-    # What is no JSON is put there whole by the SDK.
-    return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
-
-
 def in_words(fault: Exception, address: str, setting: str) -> str:
     """Say why Slack, there, does not take a token, and what to do about it."""
     if not isinstance(fault, SlackApiError):
@@ -192,22 +174,6 @@ def in_words(fault: Exception, address: str, setting: str) -> str:
     if code in TOKEN_REFUSED:
         return f"Slack, at {address}, refuses {setting}: {code}. {CURES[setting]}"
     return f"Slack, at {address}, answers {code}. If that goes on, see status.slack.com"
-
-
-def asked_to_wait(fault: Exception) -> timedelta | None:
-    """Return for how long Slack asks to be left alone; None: that is not what is wrong."""
-    response: Any = getattr(fault, "response", None)
-    if not isinstance(fault, SlackApiError) or (
-        getattr(response, "status_code", 0) != 429 and error_code(fault) not in LIMITED
-    ):
-        return None
-    headers = getattr(response, "headers", None) or {}
-    asked = next((str(v) for k, v in headers.items() if str(k).lower() == "retry-after"), "")
-    seconds = asked.partition(",")[0].strip()  # a proxy in between may have said it twice
-    if not (seconds.isascii() and seconds.isdecimal() and len(seconds) < 10):
-        return UNSAID
-    # Nothing is put off for longer, whatever it says: it says so again.
-    return min(LONGEST_PAUSE, timedelta(seconds=int(seconds)))
 
 
 def marked(client: WebClient, user: Mapping[str, Any]) -> dict[str, Any]:

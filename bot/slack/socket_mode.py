@@ -20,7 +20,8 @@ from websockets.sync.client import connect
 
 from bot.runtime.priority import Turns
 from bot.slack import dispatch
-from bot.slack.client import NO_ANSWER, asked_to_wait, in_words, said
+from bot.slack.client import NO_ANSWER, in_words, said
+from bot.slack.errors import asked_to_wait
 from bot.slack.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
 
 LINKS = 2

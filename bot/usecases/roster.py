@@ -14,7 +14,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
-from bot.slack.client import asked_to_wait, error_code, marked
+from bot.slack.client import marked
+from bot.slack.errors import Cure, asked_to_wait, cure_of, error_code
 from bot.slack.payloads import is_profile
 from bot.usecases import identity
 from bot.usecases.identity import Profile
@@ -124,7 +125,9 @@ def _put_off(services: Services, job: Job, place: _Place, fault: Exception) -> t
     """Keep the place, unless Slack does not know it any more; tell the admins if it goes on so."""
     why = error_code(fault) if isinstance(fault, SlackApiError) else type(fault).__name__
     log.warning("slack accounts not read", page=place.page + 1, why=why)
-    lost = why == "invalid_cursor" or isinstance(fault, _NoPageError)
+    lost = isinstance(fault, _NoPageError) or (
+        isinstance(fault, SlackApiError) and cure_of(fault) is Cure.ANEW
+    )
     place = replace(place.anew() if lost else place, failed=place.failed + 1)
     tells = place.failed >= TELL_AFTER and not place.told
     said = _for_people(fault) if tells else ""

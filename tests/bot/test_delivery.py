@@ -148,6 +148,23 @@ def test_a_card_that_was_posted_unawares_is_adopted(stored, slack, loop):
     assert {len(slack.texts(p)) for p in (ALICE, DAN, DORA)} == {1}
 
 
+@pytest.mark.parametrize("code", ["internal_error", "fatal_error", "service_unavailable"])
+def test_what_slack_may_have_done_is_looked_for_before_it_is_posted_again(
+    stored, slack, loop, code
+):
+    """Of the last it was believed that nothing had been done: the card was there twice."""
+    stored.submit(flow=WRITING)
+    slack.after = once(SlackApiError("failed", {"ok": False, "error": code}))
+    drain(loop)
+    assert len(unsent(stored)) == 1
+
+    wait_out_the_doubt(stored)
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert {len(slack.texts(p)) for p in (ALICE, DAN, DORA)} == {1}
+
+
 def test_a_question_posted_unawares_is_closed_when_it_is_settled_meanwhile(stored, slack, loop):
     """It was taken for never posted, and kept its live buttons for ever."""
     request = stored.submit(flow=WRITING)

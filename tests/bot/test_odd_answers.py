@@ -18,15 +18,8 @@ from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
 from bot.slack import bounded
 from bot.slack import client as slack_
-from bot.slack.client import (
-    NO_ANSWER,
-    UNSAID,
-    Client,
-    OddAnswerError,
-    asked_to_wait,
-    error_code,
-    said,
-)
+from bot.slack.client import NO_ANSWER, Client, OddAnswerError, said
+from bot.slack.errors import UNSAID, asked_to_wait, error_code
 from bot.slack.rate_limits import Pace
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow
