@@ -16,11 +16,13 @@ from slack_sdk.web import SlackResponse
 from bot.runtime.metrics import Reachable, Vitals
 from bot.settings import Settings
 from bot.slack import bounded
-from bot.slack.errors import TOKEN_REFUSED, error_code
+from bot.slack.errors import TOKEN_REFUSED, error_code, refusal, refuses_trigger
+from bot.slack.triggers import OPENERS, Triggers
 from engine.directory import SlackAccount
 
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
 DELIVERY_TIMEOUT = 10  # seconds
+EXPIRED = "expired_trigger_id"
 
 CURES = {
     "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
@@ -63,27 +65,41 @@ class Client(WebClient):
         proxies = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
         self._opener = bounded.opener(self.ssl, *proxies)
         self._vitals, self._standing = vitals, standing or vitals.slack
+        self._triggers = Triggers()
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
         """Call a method, and return an answer that is an object. Raises what `NO_ANSWER` lists.
 
-        Without a token nothing is sent: it is answered as Slack would.
+        Without a token, or with a trigger that was refused, nothing is sent: it is answered as
+        Slack would.
         """
-        self.token = self._token_now().strip()
+        trigger = str(_said(given).get("trigger_id", "")) if api_method in OPENERS else ""
+        if trigger and (code := self._triggers.refused(trigger)):
+            raise refusal(api_method, code)
         try:
-            answer = _whole(super().api_call if self.token else _refuse, api_method, given)
+            answer = self._send(api_method, given)
         except SlackApiError as fault:
             code = error_code(fault)
             self._count(api_method, code)
             self._stand(fault, code)
+            if trigger and refuses_trigger(fault):
+                self._triggers.refuse(trigger, code)
             raise
         except NO_ANSWER as fault:
             self._count(api_method, "no_answer")
             self._standing.bad(type(fault).__name__)
+            if trigger:  # it may be used up, and is old by now
+                self._triggers.refuse(trigger, EXPIRED)
             raise
         self._count(api_method, "ok")
         self._standing.good()
         return answer
+
+    def _send(self, method: str, given: dict[str, Any]) -> SlackResponse:
+        self.token = self._token_now().strip()
+        if not self.token:
+            raise refusal(method, "not_authed")
+        return _whole(super().api_call, method, given)
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
         """As the SDK's, but for answers that do not end. What is no 200 it takes as HTTPError."""
@@ -134,8 +150,9 @@ class Clients:
         )
 
 
-def _refuse(*_: object, **__: object) -> SlackResponse:
-    raise SlackApiError("no token", {"error": "not_authed"})  # type: ignore[no-untyped-call]
+def _said(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a call says to Slack, however it is sent."""
+    return given.get("json") or given.get("params") or given.get("data") or {}
 
 
 def _whole(call: Callable[..., SlackResponse], method: str, given: dict[str, Any]) -> SlackResponse:

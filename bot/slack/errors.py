@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web import SlackResponse
 
 from engine.retry import LONGEST_PAUSE
 
@@ -24,10 +26,13 @@ __all__ = [
     "cure_of",
     "error_code",
     "method_of",
+    "refusal",
+    "refuses_trigger",
 ]
 
 UNSAID = timedelta(seconds=30)  # to wait where Slack does not say for how long
 _CODE = re.compile("[a-z_]{1,60}")
+_TRIGGER = frozenset({"exchanged_trigger_id", "expired_trigger_id", "invalid_trigger_id"})
 
 
 class Cure(Enum):
@@ -82,10 +87,8 @@ CURES: Mapping[str, Cure] = {
     **_each(
         Cure.OVER,
         (
-            "exchanged_trigger_id",
-            "expired_trigger_id",
+            *sorted(_TRIGGER),
             "hash_conflict",  # whoever was first has drawn the view
-            "invalid_trigger_id",
             "not_found",  # the view was closed
         ),
     ),
@@ -233,6 +236,30 @@ def error_code(fault: SlackApiError) -> str:
     code = str(answer.get("error")) if isinstance(answer, dict) else ""
     # What is no JSON is put there whole by the SDK.
     return code if _CODE.fullmatch(code) else f"http_{getattr(response, 'status_code', 0)}"
+
+
+def refuses_trigger(fault: SlackApiError) -> bool:
+    """Tell whether it is the trigger that Slack does not take, be it in words that it used once."""
+    answer = getattr(fault.response, "data", fault.response)
+    told = answer.get("response_metadata") if isinstance(answer, dict) else None
+    words = told.get("messages") if isinstance(told, dict) else None
+    return error_code(fault) in _TRIGGER or "trigger" in str(words)
+
+
+def refusal(
+    method: str, code: str, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
+) -> SlackApiError:
+    """Return what a call raises that Slack would answer so, without being asked."""
+    response = SlackResponse(  # type: ignore[no-untyped-call]
+        client=None,
+        http_verb="POST",
+        api_url=method,
+        req_args={},
+        data={"ok": False, "error": code},
+        headers=dict(headers),
+        status_code=status,
+    )
+    return SlackApiError("not sent", response)  # type: ignore[no-untyped-call]
 
 
 def asked_to_wait(fault: Exception) -> timedelta | None:

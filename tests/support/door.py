@@ -73,20 +73,23 @@ class Slack(Client):
         super().__init__(lambda: "xoxb-test", "http://127.0.0.1:9/api/", 1, Vitals())
         self.users: dict[str, Json] = {}
         self.calls: list[tuple[str, Json]] = []
+        self.faults: dict[str, Exception] = {}  # what calls of a method raise
 
-    def api_call(self, api_method: str, **given: Any) -> Any:
+    def _send(self, method: str, given: Json) -> Any:
         said = given.get("json") or given.get("params") or {}
-        if api_method == "auth.test":
+        if method == "auth.test":
             return {"ok": True, "team_id": TEAM}
-        if api_method == "users.info":
+        if method == "users.info":
             if said["user"] not in self.users:
                 raise SlackApiError("refused", {"ok": False, "error": "user_not_found"})
             return {"ok": True, "user": self.users[said["user"]]}
-        if api_method.startswith("views."):
-            kind = "home" if api_method == "views.publish" else "modal"
+        if method.startswith("views."):
+            kind = "home" if method == "views.publish" else "modal"
             assert not judge_view(said["view"], kind), said["view"]
             assert not view_is_too_large(said["view"])
-        self.calls.append((api_method, json.loads(json.dumps(said))))
+        self.calls.append((method, json.loads(json.dumps(said))))
+        if fault := self.faults.get(method):
+            raise fault
         return {"ok": True, "channel": "D0", "ts": "1.0"}
 
 
