@@ -1,11 +1,10 @@
-"""What Slack posts: signed, fresh, never seen before, and answered in time."""
+"""What Slack posts: signed, fresh, done once, and answered in time."""
 
 import asyncio
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future
+from hashlib import sha256
 
 import structlog
 from slack_bolt import App
@@ -17,6 +16,7 @@ from bot.runtime.look import Look
 from bot.runtime.priority import Turns
 from bot.slack import dispatch, payloads
 from bot.slack.lanes import NOTHING_FOUND, Lane, Lanes, is_outdone, lane_of
+from bot.slack.once import Once, own_id
 
 EVENTS = "/slack/events"
 LARGEST = 1024 * 1024  # bytes of a body; Slack's largest, a view with all its state, is 250 KB
@@ -25,12 +25,11 @@ SAY_EVERY = 1.0  # seconds between two lines on what was refused
 RENEW_WITHIN = 1.0  # seconds that a forged request waits for a new secret
 RENEW_EVERY = 5.0  # seconds; what was signed with a former one is refused after that
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
 class Seal:
-    """Tells whether Slack made a request, just now, and not before.
+    """Tells whether Slack made a request, just now.
 
     `secret` is asked for at the start, and at each `renew`.
     """
@@ -38,19 +37,15 @@ class Seal:
     def __init__(self, secret: Callable[[], str]) -> None:
         self._secret_now = secret
         self._verifier = SignatureVerifier(secret())
-        self._lock = threading.Lock()
-        self.seen: set[str] = set()
-        self._order: deque[tuple[float, str]] = deque()
 
     def fault(self, body: bytes, stamp: str, signature: str) -> str:
-        """Return what is wrong with it: stale, forged, or seen before; nothing: it is good."""
+        """Return what is wrong with it: stale, or forged; nothing: it is good."""
         if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 16):
             return "forged"
         if abs(time.time() - int(stamp)) > FRESH:
             return "stale"
-        if not (signature.isascii() and self._good(body, stamp, signature)):
-            return "forged"
-        return "replayed" if self._known(signature) else ""
+        good = signature.isascii() and self._good(body, stamp, signature)
+        return "" if good else "forged"
 
     def renew(self) -> None:
         """Go by the secret as it is now."""
@@ -60,18 +55,6 @@ class Seal:
         try:
             return self._verifier.is_valid(body, stamp, signature)
         except UnicodeDecodeError:
-            return False
-
-    def _known(self, signature: str) -> bool:
-        now = time.monotonic()
-        with self._lock:
-            # A stamp may lie as far ahead as behind.
-            while self._order and self._order[0][0] < now - 2 * FRESH:
-                self.seen.discard(self._order.popleft()[1])
-            if signature in self.seen:
-                return True
-            self.seen.add(signature)
-            self._order.append((now, signature))
             return False
 
 
@@ -103,6 +86,7 @@ class Events:
         self._renewed = time.monotonic()
         self._lanes = Lanes()
         self._refusals = Refusals()
+        self._once = Once[Response](lambda answer: answer.status_code < 500, Response())
 
     async def take(self, request: Request) -> Response:
         body = await _body(request)
@@ -122,13 +106,21 @@ class Events:
             self._refusals.note(fault)
             return Response(status_code=401)
         read = _read(body.decode())
-        lane = lane_of(read)
-        return await asyncio.wrap_future(
-            self._lanes.submit(
-                lane,
-                lambda: self._answer(lane, read, headers, signature),
-                (lambda: JSONResponse(NOTHING_FOUND)) if is_outdone(read) else None,
-            )
+
+        def begin() -> Future[Response]:
+            return self._submit(read, headers, signature)
+
+        # Two searches of one second are alike to the letter, and signed alike: both are answered.
+        id_ = own_id(read)
+        key = f"{id_}/{sha256(body).hexdigest()}"
+        return await asyncio.wrap_future(self._once.take(key, begin) if id_ else begin())
+
+    def _submit(self, body: object, headers: dict[str, str], signature: str) -> Future[Response]:
+        lane = lane_of(body)
+        return self._lanes.submit(
+            lane,
+            lambda: self._answer(lane, body, headers, signature),
+            (lambda: JSONResponse(NOTHING_FOUND)) if is_outdone(body) else None,
         )
 
     def _answer(

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import threading
 import time
 from urllib.parse import urlencode
@@ -11,11 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from slack_bolt import App
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from bot.operations.server import Server
 from bot.slack import http
+from bot.views import ids
 from engine.request import State
 from tests.support import web
+from tests.support.door import click, command, suggestion
 from tests.support.waiting import wait_until
 
 COMMAND = {"command": "/access", "text": "help", "user_id": "U0MARTA", "trigger_id": "1.2.3"}
@@ -101,28 +105,46 @@ def test_a_request_without_signature_is_refused(told):
         assert web.post(url, content=body).status_code == 401
 
 
-def test_a_replayed_request_is_refused(told):
-    body = urlencode({**COMMAND, "text": "help replayed"}).encode()
-    stamp = str(int(time.time()))
+@pytest.fixture
+def posting(door):
+    """Post to the door by HTTP, all signed in the same second."""
+    events, stamp = http.Events(door.app, lambda: "secret"), str(int(time.time()))
+    served = Starlette(routes=[Route(http.EVENTS, events.take, methods=["POST"])])
 
-    assert post(told, body, stamp=stamp).status_code == 200
-    assert post(told, body, stamp=stamp).status_code == 401
+    def post_(payload):
+        body = urlencode({"payload": json.dumps(payload)} if "type" in payload else payload)
+        made = seal("secret", body.encode(), stamp)
+        headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": made}
+        return client.post(http.EVENTS, content=body, headers=headers)
+
+    with TestClient(served) as client:
+        yield post_
 
 
-def test_a_signature_is_known_for_as_long_as_it_would_be_good(monkeypatch):
-    now = 1_000_000.0
-    monkeypatch.setattr(http.time, "time", lambda: now)
-    monkeypatch.setattr(http.time, "monotonic", lambda: now)
-    monkeypatch.setattr(http.SignatureVerifier, "is_valid", lambda *_: True)
-    known = http.Seal(lambda: "s")
-    stamp = str(int(now + http.FRESH))
+def test_the_same_search_twice_in_a_second_is_answered_twice(posting):
+    """The second was refused: the seal of a second is the same for what is the same."""
+    searched = suggestion("marta", "customers")
 
-    assert not known.fault(b"", stamp, "v0=a")
-    now += 2 * http.FRESH
-    assert known.fault(b"", stamp, "v0=a") == "replayed"
-    now += http.FRESH
-    assert not known.fault(b"", str(int(now)), "v0=b")
-    assert known.seen == {"v0=b"}
+    first, second = posting(searched), posting(searched)
+
+    assert first.status_code == second.status_code == 200
+    assert first.json() == second.json()
+    assert first.json()["options"]
+
+
+@pytest.mark.parametrize(
+    "what", [command("marta", "request"), click("marta", ids.REQUEST_ACCESS, "")]
+)
+def test_what_comes_twice_is_done_once_and_answered_twice(door, posting, what):
+    """The second was refused by its seal. One of another second opened another window."""
+    door.slack.calls.clear()
+    what = what | {"trigger_id": "twice"}
+
+    assert posting(what).status_code == 200
+    assert posting(what).status_code == 200
+    assert [method for method, _ in door.slack.calls] == ["views.open"]
+    assert posting(what | {"trigger_id": "another"}).status_code == 200
+    assert len(door.slack.calls) == 2
 
 
 def test_a_signing_secret_that_was_changed_is_used_from_the_next_request_on(monkeypatch):
