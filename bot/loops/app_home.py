@@ -8,6 +8,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,16 +18,17 @@ from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER, reaches
-from bot.slack.errors import error_code
+from bot.slack.errors import asked_to_wait, error_code
 from bot.usecases import look
 from bot.views import home, lists
 from bot.views.values import View
 from engine.directory import Person, SlackAccount
 from engine.outcome import Refusal
+from engine.retry import pause
 from storage.database import AWAY
 
 LOOKED_AT = timedelta(days=1)  # for so long after it was opened, a tab is kept up to date
-EVERY = 10  # seconds between two of them for the same person
+EVERY = timedelta(seconds=10)  # between two of them for the same person
 
 log = structlog.get_logger()
 
@@ -34,46 +36,57 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class _Tab:
     account: SlackAccount
-    person: Person
+    who: Person | Refusal
     opened: datetime
-    shown: str  # what Slack shows, hashed
-    published: float  # by `time.monotonic()`
-    stale: bool = False
+    shown: str = ""  # what Slack shows, hashed
+    stale: bool = True
+    failures: int = 0  # in a row
+    again: float = 0.0  # when it may be published anew
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is kept up to date; nobody's is, until it was published once."""
+        return self.stale or isinstance(self.who, Person)
 
 
 class Homes:
-    """The tabs that this process has opened."""
+    """The tabs that this process has opened. `now` gives seconds."""
 
-    def __init__(self, services: Services, client: WebClient) -> None:
+    def __init__(
+        self, services: Services, client: WebClient, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._services = services
         self._client = client
+        self._now = now
         self._lock = threading.Lock()
         self._tabs: dict[SlackAccount, _Tab] = {}
         self._seen = 0  # the last line of the audit that was looked at
 
     def open(self, account: SlackAccount, who: Person | Refusal) -> None:
-        """Publish at once, and keep it up to date if it is somebody's."""
-        opened = self._services.clock.now()
-        self._publish(account, view := self._draw(who))
-        if isinstance(who, Person):
+        """Publish at once, and keep it up to date. What Slack does not take now comes later."""
+        tab = _Tab(account, who, self._services.clock.now())
+        try:
+            self._renew(tab)
+        finally:
             with self._lock:
-                self._tabs[account] = _Tab(account, who, opened, _hash(view), time.monotonic())
+                self._tabs[account] = tab
 
     def refresh(self) -> None:
-        """Publish what has changed. Raises what `storage.database.AWAY` lists."""
+        """Publish what has changed, or failed. Raises what `storage.database.AWAY` lists."""
         tabs = self._kept()
         if not tabs:
             return
         self._seen, touched = look.concerned(self._services, self._seen)
         for tab in tabs:
-            tab.stale = tab.stale or tab.person.id in touched
-            if tab.stale and time.monotonic() - tab.published >= EVERY:
+            tab.stale = tab.stale or (isinstance(tab.who, Person) and tab.who.id in touched)
+            if tab.stale and self._now() >= tab.again:
                 self._try(tab)
 
     def _kept(self) -> list[_Tab]:
         since = self._services.clock.now() - LOOKED_AT
         with self._lock:
-            self._tabs = {key: tab for key, tab in self._tabs.items() if tab.opened > since}
+            tabs = self._tabs.items()
+            self._tabs = {key: tab for key, tab in tabs if tab.opened > since and tab.kept}
             return list(self._tabs.values())
 
     def _try(self, tab: _Tab) -> None:
@@ -83,17 +96,23 @@ class Homes:
         except AWAY:
             raise
         except Exception:
-            tab.published = time.monotonic()
-            log.exception("home not drawn", person=tab.person.id)
+            self._put_off(tab, pause(tab.failures))
+            log.exception("home not drawn", account=tab.account.user)
 
     def _renew(self, tab: _Tab) -> None:
-        view = self._draw(tab.person)
+        view = self._draw(tab.who)
         if (drawn := _hash(view)) == tab.shown:
             tab.stale = False
-            return
-        tab.published = time.monotonic()
-        if self._publish(tab.account, view):
-            tab.shown, tab.stale = drawn, False
+        elif wait := self._publish(tab, view):
+            tab.shown = ""  # whether Slack has taken it, nobody knows
+            self._put_off(tab, wait)
+        else:
+            tab.shown, tab.stale, tab.failures = drawn, False, 0
+            tab.again = self._now() + EVERY.total_seconds()
+
+    def _put_off(self, tab: _Tab, wait: timedelta) -> None:
+        tab.failures += 1
+        tab.again = self._now() + wait.total_seconds()
 
     def _draw(self, who: Person | Refusal) -> View:
         if isinstance(who, Refusal):
@@ -106,18 +125,18 @@ class Homes:
             return home.closed(lists.refusal(mine))
         return home.home(tasks, mine)
 
-    def _publish(self, account: SlackAccount, view: View) -> bool:
+    def _publish(self, tab: _Tab, view: View) -> timedelta | None:
+        """Return after how long it is to be tried again; None: it is there."""
         try:
-            if not reaches(self._client, account):
-                return False  # the tab of this user id is somebody else's
-            self._client.views_publish(user_id=account.user, view=view)
+            if reaches(self._client, tab.account):  # else the tab of this user id is another's
+                self._client.views_publish(user_id=tab.account.user, view=view)
         except SlackApiError as fault:
             log.warning("home not published", error=error_code(fault))
+            return max(asked_to_wait(fault) or timedelta(), pause(tab.failures))
         except NO_ANSWER as fault:
             log.warning("home not published", error=type(fault).__name__)
-        else:
-            return True
-        return False
+            return pause(tab.failures)
+        return None
 
 
 def _hash(view: View) -> str:
