@@ -42,6 +42,10 @@ LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows
 SHRINKING = 9  # the priority of a card that is only left to be made one line
 
 _UNPOSTED = or_(col(MessageRow.ts).is_(None), col(MessageRow.posting) > col(MessageRow.posted))
+# By what a direct message is named that was never written to: Slack takes the person's id.
+_CHANNEL = func.coalesce(
+    col(MessageRow.channel), col(PersonRow.channel), col(PersonRow.slack), literal("")
+)
 _PARTS = [part.label(f"its_{part.key}") for part in facts.PARTS]
 _READY = (
     select(
@@ -65,6 +69,7 @@ _READY = (
         not_(among(col(MessageRow.id), "busy")),
         or_(~_UNPOSTED, bindparam("posts", type_=Boolean)),
         or_(_UNPOSTED, bindparam("updates", type_=Boolean)),
+        or_(~_UNPOSTED, not_(among(_CHANNEL, "full"))),
     )
     .order_by(col(MessageRow.priority), col(MessageRow.place), col(MessageRow.id))
     .limit(bindparam("most"))
@@ -196,11 +201,12 @@ def ready(
     busy: Collection[int] = (),
     posts: bool = True,
     updates: bool = True,
+    full: Collection[str] = (),
     limit: int = 50,
 ) -> Ready:
     """Return what may be sent, urgent first. `busy` is being sent already. No transaction.
 
-    `posts`, `updates`: which of the two may be sent now.
+    `posts`, `updates`: which of the two may be sent now. `full`: channels that take no post now.
     `real` is the time that Slack's history goes by, if the product's clock was moved.
     """
     given = {
@@ -211,6 +217,7 @@ def ready(
         "busy": list(busy),
         "posts": posts,
         "updates": updates,
+        "full": sorted(full),
         "kinds": _KNOWN,
         "most": limit,
     }

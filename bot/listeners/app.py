@@ -21,11 +21,12 @@ from bot.listeners import (
     unknown,
     why,
 )
+from bot.listeners.common import Visitor, waits
 from bot.listeners.home import ShowHome
 from bot.listeners.table import Table
-from bot.runtime.metrics import Vitals
 from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER
+from bot.slack.errors import asked_to_wait
 from bot.views import credentials
 from storage.database import AWAY
 
@@ -69,14 +70,13 @@ def build(services: Services, client: WebClient, show_home: ShowHome) -> App:
     home.register(app, services, show_home)
     people.register(app, services)
     talk.register(app, services)
-    app.error(_Apology(client, services.vitals).answer)
+    app.error(_Apology(Visitor(services, client)).answer)
     return app
 
 
 @dataclass(frozen=True, slots=True)
 class _Apology:
-    client: WebClient
-    vitals: Vitals
+    visitor: Visitor
 
     def answer(self, error: Exception, body: dict[str, Any]) -> BoltResponse:
         """Acknowledge what broke, with a sentence, in whatever place there is for one."""
@@ -88,27 +88,36 @@ class _Apology:
                 return BoltResponse(status=200, body=_in_the_view(body["view"], sentence))
             case "block_suggestion":
                 return BoltResponse(status=200, body={"options": []})
-            case "block_actions" if not self._over_it(body, sentence):
+            case "block_actions" if not self._told(error, body, sentence):
                 # Unacknowledged, it is at least Slack that says that nothing was done.
                 return BoltResponse(status=503, body="")
         return BoltResponse(status=200, body="")
 
     def _sentence(self, error: Exception, type_: str) -> str:
         if isinstance(error, AWAY):
-            self.vitals.database.bad(type(error).__name__)
+            self.visitor.services.vitals.database.bad(type(error).__name__)
             return NO_DATABASE
+        if (wait := asked_to_wait(error)) is not None:
+            log.warning("slack asks to wait", seconds=wait.total_seconds(), type=type_)
+            return waits(wait)
         log.error("listener failed", exc_info=error, type=type_)
         return BROKEN
 
-    def _over_it(self, body: dict[str, Any], sentence: str) -> bool:
-        """A click's acknowledgement carries no text: a modal does. False: it could not be shown."""
-        how = self.client.views_push if body.get("view") else self.client.views_open
+    def _told(self, error: Exception, body: dict[str, Any], sentence: str) -> bool:
+        """A click's acknowledgement carries no text: a modal does, or the message loop says it."""
         try:
-            how(trigger_id=body["trigger_id"], view=_notice(sentence))
+            self.visitor.open(body, _notice(sentence))
         except NO_ANSWER as fault:
-            log.warning("nobody could be told", why=type(fault).__name__)
-            return False
+            log.warning("modal not opened", error=type(fault).__name__)
+            return not isinstance(error, AWAY) and self._said_later(body, sentence)
         return True
+
+    def _said_later(self, body: dict[str, Any], sentence: str) -> bool:
+        try:
+            return self.visitor.say_later(body, sentence)
+        except AWAY as fault:
+            self.visitor.services.vitals.database.bad(type(fault).__name__)
+            return False
 
 
 def _in_the_view(view: dict[str, Any], sentence: str) -> dict[str, Any]:

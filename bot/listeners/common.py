@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
 from typing import Any, TypeVar
 
 import structlog
@@ -11,9 +13,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER, marked
-from bot.slack.errors import error_code
+from bot.slack.errors import asked_to_wait, error_code
 from bot.slack.payloads import is_profile
-from bot.usecases import identity
+from bot.usecases import identity, talk
 from bot.usecases.identity import Profile, Unknown
 from bot.views import credentials, lists
 from bot.views.request_modal import block_of
@@ -116,12 +118,27 @@ class Visitor:
             self.client.views_update(view_id=shown["id"], hash=shown["hash"], view=view)
         except SlackApiError as fault:
             log.warning("modal not updated", error=error_code(fault))
+            if (wait := asked_to_wait(fault)) is not None:
+                self.say_later(body, waits(wait))
         except NO_ANSWER as fault:
             log.warning("modal not updated", error=type(fault).__name__)
 
     def refuse(self, body: Body, refusal: Refusal, title: str = NOT_DONE) -> None:
-        """Say no in a modal: a click's acknowledgement carries no text."""
-        self.open(body, notice(title, refusal))
+        """Say no in a modal: a click's acknowledgement carries no text.
+
+        Where Slack opens none, the message loop says it.
+        """
+        try:
+            self.open(body, notice(title, refusal))
+        except NO_ANSWER as fault:
+            log.warning("modal not opened", error=type(fault).__name__)
+            if not self.say_later(body, refusal_in_plain_text(refusal)):
+                raise
+
+    def say_later(self, body: Body, sentence: str) -> bool:
+        """Have the message loop say it to whoever pressed. False: nobody knows who they are."""
+        said = self.act(body, lambda person: talk.later(self.services, person, sentence))
+        return not isinstance(said, Refusal)
 
     def say(self, channel: str, refusal: Refusal) -> None:
         """Say no in a message: to whom no card can be sent, as nobody knows who they are."""
@@ -148,6 +165,12 @@ class Visitor:
         except NO_ANSWER as fault:
             log.warning("own workspace not read", why=type(fault).__name__)
             raise Unknown from None
+
+
+def waits(wait: timedelta) -> str:
+    """Say that Slack lets Latchkey do something only later."""
+    seconds = max(1, ceil(wait.total_seconds()))
+    return f"Slack asks Latchkey to wait for {seconds} s. Please try again then."
 
 
 def notice(title: str, refusal: Refusal) -> View:

@@ -8,15 +8,14 @@ from datetime import datetime
 from typing import Any, Self
 
 import structlog
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from structlog.contextvars import bound_contextvars
 
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
-from bot.slack.client import NO_ANSWER, OddAnswerError, reaches, said
+from bot.slack.client import NO_ANSWER, Client, OddAnswerError, reaches, said
 from bot.slack.errors import Cure, asked_to_wait, cure_of, error_code, method_of
-from bot.slack.rate_limits import POST, Pace
+from bot.slack.gate import POST, AtRestError
 from bot.usecases import deliver
 from bot.usecases.deliver import Drawn
 from bot.views.values import Message
@@ -28,8 +27,6 @@ from storage.messages import Later, Parcel, Posted, Ready, Result, Shown, news_o
 
 METADATA = "latchkey_card"
 UPDATE = "chat.update"
-HISTORY = "conversations.history"
-OPEN = "conversations.open"
 WORKERS = 8
 AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
 STORED = 100  # of which it is stored what came of them, in one transaction
@@ -77,14 +74,14 @@ class _Stands:
 
 
 class _LeftError(LatchkeyError):
-    """Another may be sending the same, or Slack wants the method to rest: it is not sent now."""
+    """Another may be sending the same: it is not sent now."""
 
 
 class MessageLoop:
     """Sends what is due, urgent first, several at once; stores what came of it in batches."""
 
     def __init__(
-        self, services: Services, client: WebClient, pool: Callable[[int, str], Pool] = Pool
+        self, services: Services, client: Client, pool: Callable[[int, str], Pool] = Pool
     ) -> None:
         self._services = services
         self._client = client
@@ -96,7 +93,6 @@ class MessageLoop:
         self._due = threading.Event()  # there may be something to send
         self._due.set()
         self._missed = False  # the last look left something out: what was being sent, or too much
-        self.pace = Pace()
         self.wake: Callable[[], None] = lambda: None
 
     def look(self) -> None:
@@ -132,13 +128,14 @@ class MessageLoop:
                 self._pool.submit(self._deliver, parcel, drawn[parcel.id], leased)
 
     def _ready(self, busy: Collection[int]) -> Ready:
-        now = self._services.clock.now()
+        gate = self._client.gate
         return deliver.ready(
             self._services,
             AT_ONCE,
             busy=busy,
-            posts=not self.pace.rests(POST, now),
-            updates=not self.pace.rests(UPDATE, now),
+            posts=not gate.rests(POST),
+            updates=not gate.rests(UPDATE),
+            full=gate.full,
         )
 
     def stop(self, within: float = 10.0) -> bool:
@@ -212,9 +209,10 @@ class MessageLoop:
         except _LeftError:
             return None
         except SlackApiError as fault:
+            waits_for = POST if parcel.unposted else UPDATE
+            if isinstance(fault, AtRestError) and method_of(fault) == waits_for:
+                return None  # `ready` finds it once it may go out
             if (wait := asked_to_wait(fault)) is not None:
-                channel = drawn.channel or (drawn.to.user if drawn.to else "")
-                self.pace.limited(method_of(fault), channel, now, wait)
                 return _Sent(Later(parcel, now + wait))
             return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
         except NO_ANSWER as fault:
@@ -235,13 +233,9 @@ class MessageLoop:
         there = parcel.live or parcel.doubtful
         if drawn.message is None or drawn.to is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.live, parcel.posted, parcel.earlier))
-        now, posts = self._services.clock.now(), parcel.unposted and drawn.worth_posting
-        if self.pace.rests(POST if posts else UPDATE, now):
-            raise _LeftError
+        posts = parcel.unposted and drawn.worth_posting
         stands, channel = _Stands.of(parcel), drawn.channel or drawn.to.user
         if parcel.doubtful and parcel.unposted:
-            if (until := self._may_look(now, opens=drawn.channel is None)) > now:
-                return _Sent(Later(parcel, until))
             channel = drawn.channel or self._direct(drawn.to.user)
             stands = stands.adopting(self._find(channel, parcel), parcel)
         if not self._services.pulse.holds(leased):
@@ -267,9 +261,7 @@ class MessageLoop:
             unfurl_links=False,
             unfurl_media=False,
         )
-        posted = Posted(said(said_, "channel"), said(said_, "ts"), parcel.news)
-        self.pace.posted(posted.channel, self._services.clock.now())
-        return posted
+        return Posted(said(said_, "channel"), said(said_, "ts"), parcel.news)
 
     def _update(self, there: Posted, message: Message) -> None:
         done: Any = self._client.chat_update(
@@ -284,13 +276,10 @@ class MessageLoop:
         left = list(earlier)
         while left:
             now = self._services.clock.now()
-            if (until := self.pace.until(UPDATE, now)) > now:
-                return tuple(left), until
             try:
                 self._update(left[0], drawn.shrunk(left[0].news))
             except SlackApiError as fault:
                 if (wait := asked_to_wait(fault)) is not None:
-                    self.pace.limited(UPDATE, left[0].channel, now, wait)
                     return tuple(left), now + wait
                 if cure_of(fault) not in LEFT:
                     return tuple(left), now + pause(parcel.attempts)
@@ -299,11 +288,6 @@ class MessageLoop:
                 return tuple(left), now + pause(parcel.attempts)
             del left[0]
         return (), None
-
-    def _may_look(self, now: datetime, *, opens: bool) -> datetime:
-        """Return when a card may be looked for. `opens`: its direct message is not known."""
-        methods = (HISTORY, OPEN) if opens else (HISTORY,)
-        return max(self.pace.until(method, now) for method in methods)
 
     def _direct(self, slack: str) -> str:
         answer: Any = self._client.conversations_open(users=slack)

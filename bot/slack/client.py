@@ -17,6 +17,7 @@ from bot.runtime.metrics import Reachable, Vitals
 from bot.settings import Settings
 from bot.slack import bounded
 from bot.slack.errors import TOKEN_REFUSED, error_code, refusal, refuses_trigger
+from bot.slack.gate import POST, AtRestError, Gate
 from bot.slack.triggers import OPENERS, Triggers
 from engine.directory import SlackAccount
 
@@ -49,7 +50,7 @@ class Client(WebClient):
 
     Whatever is answered, it raises nothing but what `NO_ANSWER` lists. `token` is asked for at each
     call: its file may have changed. `standing` is told whether Slack answers to it: of two tokens,
-    one may be wrong.
+    one may be wrong. What `gate` does not let out is answered as a limit of Slack's.
     """
 
     def __init__(
@@ -58,13 +59,16 @@ class Client(WebClient):
         base_url: str,
         timeout: int,
         vitals: Vitals,
+        *,
         standing: Reachable | None = None,
+        gate: Gate | None = None,
     ) -> None:
         super().__init__(token=token(), base_url=base_url, timeout=timeout, retry_handlers=[])
         self._token_now = token
         proxies = [ProxyHandler({"http": self.proxy, "https": self.proxy})] if self.proxy else []
         self._opener = bounded.opener(self.ssl, *proxies)
         self._vitals, self._standing = vitals, standing or vitals.slack
+        self.gate = gate or Gate()
         self._triggers = Triggers()
 
     def api_call(self, api_method: str, **given: Any) -> SlackResponse:  # noqa: ANN401
@@ -73,11 +77,17 @@ class Client(WebClient):
         Without a token, or with a trigger that was refused, nothing is sent: it is answered as
         Slack would.
         """
-        trigger = str(_said(given).get("trigger_id", "")) if api_method in OPENERS else ""
+        said = _said(given)
+        trigger = str(said.get("trigger_id", "")) if api_method in OPENERS else ""
+        channel = str(said.get("channel", "")) if api_method == POST else ""
         if trigger and (code := self._triggers.refused(trigger)):
             raise refusal(api_method, code)
         try:
-            answer = self._send(api_method, given)
+            with self.gate.passing(api_method, channel):
+                answer = self._send(api_method, given)
+        except AtRestError:
+            self._count(api_method, "at_rest")
+            raise
         except SlackApiError as fault:
             code = error_code(fault)
             self._count(api_method, code)
@@ -93,6 +103,8 @@ class Client(WebClient):
             raise
         self._count(api_method, "ok")
         self._standing.good()
+        if channel and isinstance(there := answer.get("channel"), str):
+            self.gate.same(channel, there)  # a person's id names their direct message
         return answer
 
     def _send(self, method: str, given: dict[str, Any]) -> SlackResponse:
@@ -131,21 +143,23 @@ class Clients:
     `opening` has the app's token; None: there is none, and no Socket Mode.
     """
 
-    listening: WebClient
-    delivery: WebClient
-    opening: WebClient | None
+    listening: Client
+    delivery: Client
+    opening: Client | None
 
     @classmethod
     def of(cls, settings: Settings, vitals: Vitals) -> "Clients":
         """Return those that call Slack at the address and with the tokens that are set."""
-        address, token = settings.slack_api_url, settings.bot_token_now
+        address, token, gate = settings.slack_api_url, settings.bot_token_now, Gate()
         opening = None
         if settings.slack_app_token is not None:
             standing = Reachable("slack, for links")
-            opening = Client(settings.app_token_now, address, DELIVERY_TIMEOUT, vitals, standing)
+            opening = Client(
+                settings.app_token_now, address, DELIVERY_TIMEOUT, vitals, standing=standing
+            )
         return cls(
-            Client(token, address, LISTENER_TIMEOUT, vitals),
-            Client(token, address, DELIVERY_TIMEOUT, vitals),
+            Client(token, address, LISTENER_TIMEOUT, vitals, gate=gate),
+            Client(token, address, DELIVERY_TIMEOUT, vitals, gate=gate),
             opening,
         )
 

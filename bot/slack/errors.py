@@ -250,7 +250,7 @@ def refusal(
     method: str, code: str, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})
 ) -> SlackApiError:
     """Return what a call raises that Slack would answer so, without being asked."""
-    response = SlackResponse(  # type: ignore[no-untyped-call]
+    response = SlackResponse(
         client=None,
         http_verb="POST",
         api_url=method,

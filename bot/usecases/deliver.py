@@ -38,9 +38,17 @@ class Drawn:
 
 
 def ready(
-    services: Services, most: int, *, busy: Collection[int], posts: bool, updates: bool
+    services: Services,
+    most: int,
+    *,
+    busy: Collection[int],
+    posts: bool,
+    updates: bool,
+    full: Collection[str],
 ) -> Ready:
-    """Return what may be sent: `posts`, `updates` say which of the two. `busy` is being sent."""
+    """Return what may be sent: `posts`, `updates` say which of the two. `busy` is being sent;
+    nothing is posted to the channels that are `full`.
+    """
     return messages.ready(
         services.database,
         services.instance,
@@ -49,6 +57,7 @@ def ready(
         busy=busy,
         posts=posts,
         updates=updates,
+        full=full,
         limit=most,
     )
 

@@ -11,17 +11,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 from sqlalchemy import func, select
 from sqlmodel import col
 
 from bot.loops.messages import MessageLoop
+from bot.runtime.metrics import Vitals
 from bot.sandbox import limits
 from bot.sandbox.api import METHODS
 from bot.sandbox.postgres import Cluster
 from bot.sandbox.rates import Rates
+from bot.slack.client import Client
+from bot.slack.gate import Gate
 from engine.commands import Approve
 from engine.outcome import Card, Tell
 from storage import apply, unit_of_work
@@ -50,33 +52,34 @@ class Standing:
         return self.at.timestamp()
 
 
-class Limited(WebClient):
+class Limited(Client):
     """Slack's limits. `sent` is what it took, in order: methods and channels."""
 
     def __init__(self, clock: Standing) -> None:
-        super().__init__(retry_handlers=[])
+        gate, api = Gate(now=clock.seconds), "https://slack.example/api/"
+        super().__init__(lambda: "xoxb-0", api, 1, Vitals(), gate=gate)
         self._clock = clock
         self._rates = Rates(clock=clock.seconds)
         self._lock = threading.Lock()
         self.sent: list[tuple[str, str]] = []
         self.refused = 0
 
-    def api_call(self, api_method: str, **given: Any) -> Any:
-        if api_method == "auth.test":
+    def _send(self, method: str, given: dict[str, Any]) -> Any:
+        if method == "auth.test":
             return {"ok": True, "team_id": "T0"}
         said = given.get("json") or given.get("params") or {}
         channel = str(said.get("channel") or said.get("users")).replace("U-", "D-")
         with self._lock:
-            wait = self._wait(api_method, channel)
+            wait = self._wait(method, channel)
             if wait:
                 self.refused += 1
             else:
-                self.sent.append((api_method, channel))
+                self.sent.append((method, channel))
             ts = f"{len(self.sent)}.0"
         answer = SlackResponse(
             client=self,
             http_verb="POST",
-            api_url=f"https://slack.example/api/{api_method}",
+            api_url=f"https://slack.example/api/{method}",
             req_args={},
             data={"ok": not wait, "ts": ts, "channel": channel, "error": "ratelimited"},
             headers={"Retry-After": str(wait)},

@@ -12,16 +12,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from slack_sdk import WebClient
 from sqlalchemy import insert, select
 
 from bot import settings, wiring
 from bot.program import Program
 from bot.runtime.clock import Clock
+from bot.runtime.metrics import Vitals
 from bot.runtime.pool import Pool
 from bot.runtime.services import Connected, Services
 from bot.sandbox.house import COMPANY
-from bot.slack.client import Clients
+from bot.slack.client import Client, Clients
+from bot.slack.gate import Gate
 from engine.account import Done
 from engine.commands import Approve
 from engine.conditions import Comparator, Condition, ConditionGroup
@@ -39,6 +40,7 @@ from storage.codec import dump_request
 from storage.database import Database
 from storage.secrets import new_key
 from storage.tables import AccountRow, AskRow, DecisionRow, GrantRow, MessageRow, RequestRow
+from tests.support.front import MANY
 from tests.support.stored import all_shown
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -47,17 +49,18 @@ ASK, DECIDE = GroupId("file:ask"), GroupId("file:decide")
 TABLES = [Discovered("table", f"t{n}", f"shop/t{n}", f"t{n}", {"read": 3}) for n in range(200)]
 
 
-class Slack(WebClient):
+class Slack(Client):
     """Answers at once, and counts what was posted and updated."""
 
     def __init__(self) -> None:
-        super().__init__(retry_handlers=[])
+        gate = Gate(MANY)
+        super().__init__(lambda: "xoxb-0", "http://127.0.0.1:9/api/", 1, Vitals(), gate=gate)
         self._numbers = itertools.count(1)
         self.sent = 0
 
-    def api_call(self, api_method: str, **given: Any) -> Any:
+    def _send(self, method: str, given: dict[str, Any]) -> Any:
         del given
-        self.sent += api_method.startswith("chat.")
+        self.sent += method.startswith("chat.")
         number = next(self._numbers)
         return {"ok": True, "ts": f"{number}.0", "channel": {"id": f"D{number}"}, "team_id": "T0"}
 

@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError
 from bot.loops.messages import METADATA, MessageLoop
 from bot.runtime.pool import Pool
 from bot.runtime.services import Services
-from bot.slack.rate_limits import Pace
+from bot.slack.gate import Gate
 from bot.views import cards
 from engine.commands import Cancel, Extend, Return
 from engine.outcome import Decision
@@ -18,6 +18,7 @@ from engine.retry import LONGEST_PAUSE
 from storage import claims, messages
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
+from tests.support.front import MANY, Front
 from tests.support.stored import ALICE, DAN, DORA, MINUTE, WRITING, Now, Stored
 from tests.support.waiting import PATIENCE
 
@@ -39,7 +40,7 @@ class Slack:
     def auth_test(self):
         return {"team_id": self.team}
 
-    def conversations_open(self, *, users):
+    def conversations_open(self, *, users, **_):
         return {"channel": {"id": f"D-{users}"}}
 
     def chat_postMessage(self, *, channel, **said):  # noqa: N802  (Slack's own name)
@@ -99,9 +100,14 @@ def services(stored):
     return Services(stored.database, stored.companies, Clock(), stored.keys, {})
 
 
+def front(services, slack) -> Front:
+    """Return a client that goes by the same clock as the loop."""
+    return Front(slack, Gate(MANY, lambda: services.clock.now().timestamp()))
+
+
 @pytest.fixture
 def loop(services, slack):
-    loop = MessageLoop(services, slack)
+    loop = MessageLoop(services, front(services, slack))
     yield loop
     loop.stop()
 
@@ -110,7 +116,7 @@ def loop(services, slack):
 def still(stored, slack):
     """The loop by the company's time, which stands still."""
     services = Services(stored.database, stored.companies, Now(stored), stored.keys, {})
-    loop = MessageLoop(services, slack)
+    loop = MessageLoop(services, front(services, slack))
     yield loop
     loop.stop()
 
@@ -453,6 +459,49 @@ def test_a_busy_channel_does_not_keep_others_from_being_written_to(stored, slack
     assert unsent(stored) == [f"{DAN}/approval"]
 
 
+def test_cards_to_one_person_go_out_at_the_pace_that_slack_takes_them(stored, services, slack):
+    """All went out at once: Slack refused most of them, and each was put off by itself."""
+    gate = Gate(now=lambda: services.clock.now().timestamp())
+    loop = MessageLoop(services, Front(slack, gate))
+    for what in ("shop.orders", "shop.customers", "ledger.entries"):
+        stored.submit(f"read on {what}", flow=WRITING)
+        stored.submit(f"write on {what}", flow=WRITING)
+    seen = []
+    for _ in range(3):
+        drain(loop)
+        seen.append([len(slack.texts(p)) for p in (ALICE, DAN, DORA)])
+        services.clock.ahead += 3 * SECOND
+    loop.stop()
+
+    assert seen == [[3, 3, 3], [6, 6, 6], [6, 6, 6]]
+    assert {r.attempts for r in stored.rows(MessageRow)} == {0}
+
+
+@pytest.mark.parametrize("method", ["chat.postMessage", "chat.update"])
+def test_what_a_listener_was_told_to_wait_for_the_loop_waits_for(stored, services, slack, method):
+    """Each went by what it had met itself."""
+    asked = stored.submit(flow=WRITING)
+    shared = front(services, slack)
+    loop, listener = MessageLoop(services, shared), Front(slack, shared.gate)
+    if method == "chat.update":
+        drain(loop)
+        stored.do(asked, Cancel(ALICE))
+    limited, name = Asked(method, 60), method.replace(".", "_")
+    before = getattr(slack, name)
+    setattr(slack, name, limited)
+    with pytest.raises(SlackApiError):
+        getattr(listener, name)(channel="D1", ts="1.0", text="x")
+
+    drain(loop)
+    assert limited.calls == 1
+    assert len(unsent(stored)) == 3
+    setattr(slack, name, before)
+    services.clock.ahead = 61 * SECOND
+    drain(loop)
+    loop.stop()
+    assert unsent(stored) == []
+
+
 def test_who_is_new_is_written_to_without_a_conversation_being_opened_first(stored, slack, loop):
     """Of conversations.open Slack takes 50 calls a minute: 200 approvers waited for minutes."""
     slack.conversations_open = None
@@ -510,7 +559,7 @@ def test_a_long_rest_keeps_a_card_for_no_longer_than_anything(
     drain(loop)
     slack.before = lambda _channel: None
 
-    another = MessageLoop(services, slack)  # which knows of no rest
+    another = MessageLoop(services, front(services, slack))  # which knows of no rest
     drain(another)
     assert len(unsent(stored)) == limited.calls > 0
 
@@ -527,7 +576,7 @@ def test_what_looks_for_a_card_rests_for_all(stored, services, slack, method):
     def fails(_channel):
         raise TimeoutError
 
-    loop = MessageLoop(services, slack, lambda _workers, name: Pool(1, name))
+    loop = MessageLoop(services, front(services, slack), lambda _workers, name: Pool(1, name))
     slack.after = fails
     stored.submit(flow=WRITING)
     drain(loop)
@@ -544,15 +593,6 @@ def test_what_looks_for_a_card_rests_for_all(stored, services, slack, method):
     drain(loop)
     assert limited.calls == 1
     loop.stop()
-
-
-def test_a_rest_that_a_clock_ahead_has_begun_is_over():
-    pace, now = Pace(), datetime.now(UTC)
-    pace.limited("chat.update", "D1", now + timedelta(days=1), 5 * SECOND)
-    pace.limited("conversations.open", "D1", now, 5 * SECOND)
-
-    assert not pace.rests("chat.update", now)
-    assert pace.rests("conversations.open", now)
 
 
 def test_in_another_workspace_nobody_gets_a_card_by_the_id_of_somebody_else(stored, slack, loop):

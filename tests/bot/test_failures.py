@@ -28,9 +28,11 @@ def test_a_command_is_acknowledged_in_time_though_slack_is_slow(told):
 )
 def test_a_form_that_slack_does_not_open_is_told(told, kind, how):
     """The command was acknowledged without a word: on the screen nothing happened at all."""
+    marta = told.person("marta")
     told.house.sandbox.fault("views.open", kind, **how)
-    answer = told.person("marta").command("/access", "request")
+    answer = marta.command("/access", "request")
     assert "Please try again" in answer.text
+    told.until(lambda: not marta.command("/access", "request").text, "forms are opened again")
 
 
 def test_a_click_that_broke_and_cannot_be_explained_is_not_acknowledged(told):

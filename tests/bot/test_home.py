@@ -6,6 +6,7 @@ import pytest
 
 from bot.loops.app_home import LOOKED_AT, Homes
 from bot.slack.errors import refusal
+from bot.slack.gate import Gate
 from bot.usecases import identity
 from engine.directory import SlackAccount
 from tests.support.door import CUSTOMERS, TEAM
@@ -34,8 +35,10 @@ class Tabs:
 
 
 @pytest.fixture
-def tabs(door):
-    return Tabs(door)
+def tabs(door, monkeypatch):
+    made = Tabs(door)
+    monkeypatch.setattr(door.slack, "gate", Gate(now=lambda: made.seconds))
+    return made
 
 
 @pytest.mark.parametrize("why", FAULTS)
@@ -78,6 +81,7 @@ def test_nobody_looks_at_a_tab_for_ever(door, tabs, monkeypatch):
     marta = door.person("marta")
     monkeypatch.setitem(door.slack.faults, "views.publish", FAULTS["no answer"])
     tabs.homes.open(marta.account, marta)
-    door.clock.move(LOOKED_AT + timedelta(seconds=1))
+    later = door.clock.now() + LOOKED_AT + timedelta(seconds=1)
+    monkeypatch.setattr(door.clock, "time", later)
 
     assert tabs.refresh(3600) == []

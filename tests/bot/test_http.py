@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from slack_bolt import App
 from starlette.applications import Starlette
 from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from bot.operations.server import Server
 from bot.slack import http
@@ -115,10 +114,13 @@ def posting(door):
         body = urlencode({"payload": json.dumps(payload)} if "type" in payload else payload)
         made = seal("secret", body.encode(), stamp)
         headers = {"x-slack-request-timestamp": stamp, "x-slack-signature": made}
-        return client.post(http.EVENTS, content=body, headers=headers)
+        url = f"http://127.0.0.1:{server.port}{http.EVENTS}"
+        return web.post(url, content=body, headers=headers)
 
-    with TestClient(served) as client:
-        yield post_
+    server = Server(served, "127.0.0.1", 0)
+    server.start()
+    yield post_
+    assert server.stop()
 
 
 def test_the_same_search_twice_in_a_second_is_answered_twice(posting):

@@ -18,7 +18,7 @@ from websockets.sync.server import serve
 from bot.runtime.metrics import Vitals
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
-from bot.slack import client, socket_mode
+from bot.slack import errors, socket_mode
 from bot.slack.client import Client
 from bot.slack.socket_mode import Links
 from tests.support.waiting import wait_until
@@ -236,7 +236,7 @@ ODD_OPENINGS = {
 @pytest.mark.parametrize("said", ODD_OPENINGS)
 def test_an_odd_answer_to_an_opening_ends_no_link_for_good(sandbox, people, monkeypatch, said):
     """`Retry-After: soon` ended the thread that keeps a link, and so the link, for ever."""
-    monkeypatch.setattr(client, "UNSAID", timedelta(seconds=0.1))
+    monkeypatch.setattr(errors, "UNSAID", timedelta(seconds=0.1))
     status, body, headers = ODD_OPENINGS[said]
     sandbox.fault(
         "apps.connections.open", "odd", times=4, status=status, body=body, headers=headers

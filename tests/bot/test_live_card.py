@@ -18,12 +18,14 @@ from sqlmodel import col
 
 from bot.loops.messages import MessageLoop
 from bot.runtime.services import Services
+from bot.slack.gate import Gate
 from engine.commands import Approve, Extend, Reject, Return
 from engine.outcome import News
 from engine.request import AccessRequest
 from storage.messages import LOOK_AFTER
 from storage.tables import InstanceRow, MessageRow
 from storage.types import db_now
+from tests.support.front import MANY, Front
 from tests.support.stored import ALICE, DAN, DORA, MINUTE, WRITING, Now, Stored
 from tests.support.waiting import PATIENCE
 
@@ -88,7 +90,7 @@ class Slack:
     def auth_test(self) -> dict[str, str]:
         return {"team_id": "T1"}
 
-    def conversations_open(self, *, users: str) -> dict[str, object]:
+    def conversations_open(self, *, users: str, **_: object) -> dict[str, object]:
         return {"channel": {"id": f"D-{users}"}}
 
     def conversations_history(self, *, channel: str, **_: object) -> dict[str, object]:
@@ -150,9 +152,11 @@ class Replica:
 
     def __init__(self, stored: Stored, slack: Slack) -> None:
         self.stored, self.dead = stored, False
-        store = (stored.database, stored.companies, Now(stored), stored.keys, {})
+        clock = Now(stored)
+        store = (stored.database, stored.companies, clock, stored.keys, {})
         services = Mortal(*store, lives=lambda: not self.dead)
-        self.loop = MessageLoop(services, slack)  # type: ignore[arg-type]
+        gate = Gate(MANY, lambda: clock.now().timestamp())
+        self.loop = MessageLoop(services, Front(slack, gate))
 
     def die(self) -> None:
         self.dead = True

@@ -18,7 +18,9 @@ from bot.runtime.metrics import Vitals
 from bot.runtime.services import Services
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import MANIFESTS
-from bot.slack.client import UNSAID, Client
+from bot.slack.client import Client
+from bot.slack.errors import UNSAID
+from bot.slack.gate import Gate
 from bot.usecases import roster
 from engine.outcome import Card
 from storage import jobs, sync
@@ -153,7 +155,13 @@ def reading(stored, api) -> Reading:
     services = Services(stored.database, stored.companies, Hands(), stored.keys, {})
     now = services.clock.now()
     services.transaction(lambda tx: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", now))
-    return Reading(stored, services, Client(lambda: "xoxb-test", api, 5, Vitals()))
+    return Reading(stored, services, client(lambda: "xoxb-test", api, services))
+
+
+def client(token, api, services) -> Client:
+    """Return a client that goes by the services' clock."""
+    gate = Gate(now=lambda: services.clock.now().timestamp())
+    return Client(token, api, 10, Vitals(), gate=gate)
 
 
 @pytest.fixture
@@ -423,7 +431,7 @@ def test_4600_people_are_tied_under_the_limit_that_slack_documents(stored, tmp_p
     with Sandbox.start(manifest=manifest, workspace=workspace) as sandbox:
         sandbox.fault("users.list", "rate_limited", skip=2, retry_after=1)
         here = reading(stored, sandbox.api_url)
-        here.client = Client(lambda: sandbox.bot_token, sandbox.api_url, 10, Vitals())
+        here.client = client(lambda: sandbox.bot_token, sandbox.api_url, here.services)
         waits = [here.run() for _ in range(6)]
         calls = [c for c in sandbox.journal() if c["kind"] == "call"]
 

@@ -24,6 +24,7 @@ from bot.runtime.services import Connected
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.slack import dispatch, socket_mode
 from bot.slack.client import Client, Clients
+from bot.slack.gate import Gate
 from bot.usecases import discover, identity
 from bot.usecases.take_in import take_in
 from bot.views import ids
@@ -36,6 +37,7 @@ from storage import audit, claims, facts, schema
 from storage.catalogue import Catalogues
 from storage.secrets import new_key
 from storage.tables import AuditHead, EntitlementRow, ResourceRow
+from tests.support.front import MANY
 from tests.support.statements import heard
 
 COMPANY = Path(__file__).parents[2] / "manifests" / "sandbox"
@@ -70,7 +72,8 @@ class Slack(Client):
     """Slack's Web API: it refuses what Slack would, and remembers what it was told."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: "xoxb-test", "http://127.0.0.1:9/api/", 1, Vitals())
+        gate = Gate(MANY)
+        super().__init__(lambda: "xoxb-test", "http://127.0.0.1:9/api/", 1, Vitals(), gate=gate)
         self.users: dict[str, Json] = {}
         self.calls: list[tuple[str, Json]] = []
         self.faults: dict[str, Exception] = {}  # what calls of a method raise

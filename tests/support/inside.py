@@ -20,6 +20,7 @@ from engine.port import Discovered
 from storage import claims, schema
 from storage.database import Database
 from storage.secrets import new_key
+from tests.support.front import MANY
 from tests.support.statements import heard
 from tests.support.waiting import PATIENCE
 
@@ -74,6 +75,7 @@ class Inside:
             LATCHKEY_CLOCK_FILE=str(clock),
         )
         self.program = wiring.build(given, connectors={SYSTEM: Connected(integration, self.system)})
+        self.program.clients.delivery.gate.posts = MANY  # it limits nobody
         self.database = self.program.database
         schema.upgrade(self.database)
         take_in(self.program.services, manifests.load(COMPANY))
