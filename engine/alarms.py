@@ -165,6 +165,16 @@ def slack_people(listing: str, why: str, times: int) -> Said:
     )
 
 
+def given_up(method: str, code: str, now: datetime) -> Said:
+    """Tell of what Slack never takes as it is."""
+    return Said(
+        f"refused/{method}/{code}/{now:%Y-%m-%d}",
+        f"Slack does not take what Latchkey sent by {method}: {code}. It was given up: a card, a "
+        "Home tab or a window does not show what it should. Everything else goes on. It is a fault "
+        "of Latchkey's: report it, with the lines of the log that name it.",
+    )
+
+
 def maybe_extended(request: AccessRequest, now: datetime) -> Said:
     """Tell of access that was given more time where the database is a backup's."""
     return Said(

@@ -107,25 +107,30 @@ def asks(case: Case, before: Iterable[Ask]) -> tuple[Ask, ...]:
 
 
 def askable(case: Case, seat: Seat) -> list[Person]:
-    """Return who can be asked from this seat: a Slack account is needed for that."""
+    """Return who is asked from this seat: a Slack account is needed for that."""
     return [p for p in _sitters(case, seat) if p.slack and may_sit(case, p)]
 
 
+def reachable(case: Case, seat: Seat) -> list[Person]:
+    """Return who of those asked hears of it: nobody waits for the others."""
+    return [p for p in askable(case, seat) if p.reachable]
+
+
 def tier_has_somebody(case: Case, tier: int) -> bool:
-    return any(askable(case, seat) for seat in _tier_seats(case, tier))
+    return any(reachable(case, seat) for seat in _tier_seats(case, tier))
 
 
 def preview(case: Case) -> list[tuple[str, list[Person]]]:
-    """Return each approver group's name and the people of it who would be asked.
+    """Return each approver group's name and the people of it who would hear of the request.
 
     Of a group without any the administrators stand in.
     """
-    return [(g.name, askable(case, Seat(i))) for i, g in enumerate(case.groups)]
+    return [(g.name, reachable(case, Seat(i))) for i, g in enumerate(case.groups)]
 
 
 def stand_ins(case: Case) -> list[Person]:
-    """Return the administrators who would be asked where there is nobody else."""
-    return askable(case, Seat(None, admins=True))
+    """Return the administrators who would hear of it where there is nobody else."""
+    return reachable(case, Seat(None, admins=True))
 
 
 def _tier_seats(case: Case, tier: int) -> list[Seat]:
@@ -216,7 +221,7 @@ def _stuck_groups(case: Case) -> list[int]:
     """Return the groups that even everybody who approved or can be asked would leave open."""
     potential: dict[PersonId, set[Seat]] = {a.person: set(a.seats) for a in case.valid}
     for seat in open_seats(case):
-        for person in askable(case, seat):
+        for person in reachable(case, seat):
             potential.setdefault(person.id, set()).add(seat)
     return _open_groups(case, potential)
 
@@ -224,6 +229,6 @@ def _stuck_groups(case: Case) -> list[int]:
 def _next_stand_in(case: Case, group: int) -> Seat | None:
     candidates = [Seat(group, tier) for tier in range(len(case.tiers))]
     for seat in (*candidates, Seat(group, admins=True)):
-        if seat not in case.stand_ins and (askable(case, seat) or seat.admins):
+        if seat not in case.stand_ins and (reachable(case, seat) or seat.admins):
             return seat
     return None

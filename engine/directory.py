@@ -46,7 +46,8 @@ class SlackAccount:
 
     User ids are given out by a team, or by the organisation that it belongs to (`enterprise`, if
     any): another one may give the same to somebody else. `email` is the address, if Slack has
-    confirmed it. `barred` says why the account is nobody's.
+    confirmed it. `barred` says why the account is nobody's. `unreachable` says, by Slack's word for
+    it, that no direct message is taken for the account; empty: they are.
     """
 
     team: str
@@ -55,6 +56,7 @@ class SlackAccount:
     enterprise: str = ""
     guest: bool = False
     barred: str = ""
+    unreachable: str = ""
 
     def is_(self, other: "SlackAccount") -> bool:
         """Tell whether both are one account. An organisation's people are the same in all of it."""
@@ -99,6 +101,11 @@ class Person:
     def slack(self) -> str | None:
         """The Slack user id, once tied to the person."""
         return self.account.user if self.account else None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether this person can be told anything: by a Slack account that takes messages."""
+        return self.account is not None and not self.account.unreachable
 
     @property
     def active(self) -> bool:

@@ -25,9 +25,11 @@ def stands_otherwise(before: Person | None, after: Person | None) -> bool:
     return _standing(before) != _standing(after)
 
 
-def _standing(person: Person | None) -> tuple[bool, bool]:
-    """Return whether somebody may decide, and can be asked."""
-    return (False, False) if person is None else (person.may_ask, person.slack is not None)
+def _standing(person: Person | None) -> tuple[bool, bool, bool]:
+    """Return whether somebody may decide, can be asked, and hears of it."""
+    if person is None:
+        return False, False, False
+    return person.may_ask, person.slack is not None, person.reachable
 
 
 def _keys(person: Person) -> set[Key]:

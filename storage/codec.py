@@ -406,10 +406,11 @@ def with_fields(body: object, changed: Mapping[str, object]) -> Any:  # noqa: AN
 
 def dump_account(account: SlackAccount) -> dict[str, Any]:
     """Return the account that is tied to somebody: one that is barred never is."""
-    return {
+    dumped: dict[str, Any] = {
         "team": account.team,
         "user": account.user,
         "email": account.email,
         "enterprise": account.enterprise,
         "guest": account.guest,
     }
+    return dumped | ({"unreachable": account.unreachable} if account.unreachable else {})

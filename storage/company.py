@@ -483,6 +483,7 @@ class _Reading:
                 person.email if tied.email == person.email else tied.email,
                 same(tied.enterprise, tied.enterprise),
                 tied.guest,
+                unreachable=same(tied.unreachable, tied.unreachable),
             ),
             suspended,
             void_until,

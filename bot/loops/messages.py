@@ -16,25 +16,26 @@ from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER, Client, OddAnswerError, reaches, said
 from bot.slack.errors import Cure, asked_to_wait, cure_of, error_code, method_of
 from bot.slack.gate import POST, AtRestError
-from bot.usecases import deliver
+from bot.usecases import deliver, reached
 from bot.usecases.deliver import Drawn
+from bot.usecases.reached import Reach
 from bot.views.values import Message
 from engine.directory import PersonId
 from engine.errors import LatchkeyError
 from engine.request import code_of
-from engine.retry import pause
+from engine.retry import LONGEST_PAUSE, pause
 from storage.messages import Later, Parcel, Posted, Ready, Result, Shown, news_of
 
 METADATA = "latchkey_card"
 UPDATE = "chat.update"
+OPEN = "conversations.open"
 WORKERS = 8
 AT_ONCE = 24  # cards drawn in one turn, and then sent: three for each worker
 STORED = 100  # of which it is stored what came of them, in one transaction
 GATHER = 0.2  # seconds that a result waits for others, to be stored with them
 PAGES = 3  # of history, to look for a card that may have been posted
 
-GIVEN_UP = frozenset({Cure.NOBODY, Cure.REFUSE})
-LEFT = GIVEN_UP | {Cure.ANEW}  # an earlier card stays as it is
+LEFT = frozenset({Cure.NOBODY, Cure.REFUSE, Cure.ANEW})  # an earlier card stays as it is
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ _Found = tuple[int, Posted]  # with its number
 class _Sent:
     result: Result
     opened: tuple[PersonId, str] | None = None  # a direct message that was opened for it
+    reach: Reach | None = None
     at: float = field(default_factory=time.monotonic)
 
 
@@ -174,6 +176,7 @@ class MessageLoop:
         opened = [s.opened for s in sent if s.opened]
         try:
             with self._services.turns:
+                reached.note(self._services, [s.reach for s in sent if s.reach])
                 deliver.settle(self._services, [s.result for s in sent], opened)
         except Exception:
             with self._changed:
@@ -187,8 +190,12 @@ class MessageLoop:
     def _deliver(self, parcel: Parcel, drawn: Drawn, leased: float) -> None:
         self._services.turns.give_way()
         request = code_of(parcel.request) if parcel.request else ""
+        at_rest = False
         with bound_contextvars(message=parcel.id, kind=parcel.kind.value, request=request):
-            sent = self._outcome(parcel, drawn, leased)
+            try:
+                sent = self._outcome(parcel, drawn, leased)
+            except AtRestError:
+                sent, at_rest = None, True
         with self._changed:
             if sent:
                 self._sent.append(sent)
@@ -196,13 +203,18 @@ class MessageLoop:
                 self._busy.discard(parcel.id)
             gathers = self._gathers
             self._changed.notify_all()
+        if at_rest:
+            return  # it is found again, a second later, once it may go out
         if not sent:
             self.look()
         elif not gathers:
             self.wake()
 
     def _outcome(self, parcel: Parcel, drawn: Drawn, leased: float) -> _Sent | None:
-        """Return what came of it; None: it was left for later, or to whoever has it leased now."""
+        """Return what came of it; None: it was left to whoever has it leased now.
+
+        Raises AtRestError where it may not go out now, and nothing came of it.
+        """
         now = self._services.clock.now()
         try:
             return self._send(parcel, self._addressed(drawn), leased)
@@ -211,10 +223,10 @@ class MessageLoop:
         except SlackApiError as fault:
             waits_for = POST if parcel.unposted else UPDATE
             if isinstance(fault, AtRestError) and method_of(fault) == waits_for:
-                return None  # `ready` finds it once it may go out
+                raise
             if (wait := asked_to_wait(fault)) is not None:
                 return _Sent(Later(parcel, now + wait))
-            return _Sent(_after(parcel, fault, now, known=drawn.channel is not None))
+            return _Sent(_after(parcel, fault, now), reach=_refused(parcel, drawn, fault))
         except NO_ANSWER as fault:
             # Whether Slack did it before the connection broke, nobody knows.
             log.info("not known whether sent", why=type(fault).__name__)
@@ -234,22 +246,35 @@ class MessageLoop:
         if drawn.message is None or drawn.to is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.live, parcel.posted, parcel.earlier))
         posts = parcel.unposted and drawn.worth_posting
-        stands, channel = _Stands.of(parcel), drawn.channel or drawn.to.user
+        stands, user = _Stands.of(parcel), drawn.to.user
+        channel = drawn.channel or user
         if parcel.doubtful and parcel.unposted:
-            channel = drawn.channel or self._direct(drawn.to.user)
+            channel = drawn.channel or self._direct(user)
             stands = stands.adopting(self._find(channel, parcel), parcel)
         if not self._services.pulse.holds(leased):
             raise _LeftError
         if posts and stands.posted < parcel.posting:
-            stands = stands.with_live(self._post(channel, parcel, drawn.message), parcel.posting)
+            stands = stands.with_live(
+                self._posted(channel, user, parcel, drawn.message), parcel.posting
+            )
         elif stands.live and (stands.live != parcel.live or parcel.drawn < parcel.version):
             self._update(stands.live, drawn.message)
         left, again = self._shrink(stands.earlier, drawn, parcel)
-        opened = stands.live and stands.live.channel != drawn.channel
+        anew = stands.live if stands.posted > parcel.posted else None
         return _Sent(
             Shown(parcel, stands.live, stands.posted, left, again),
-            (parcel.recipient, stands.live.channel) if opened and stands.live else None,
+            (parcel.recipient, anew.channel) if anew and anew.channel != drawn.channel else None,
+            Reach(parcel.recipient, drawn.to, "") if anew and drawn.to.unreachable else None,
         )
+
+    def _posted(self, channel: str, user: str, parcel: Parcel, message: Message) -> Posted:
+        """Post it; where the direct message that is known is not there any more, in another."""
+        try:
+            return self._post(channel, parcel, message)
+        except SlackApiError as fault:
+            if cure_of(fault) is not Cure.ANEW or channel == user:
+                raise
+            return self._post(user, parcel, message)
 
     def _post(self, channel: str, parcel: Parcel, message: Message) -> Posted:
         # Slack opens a direct message for whoever is named in place of a channel.
@@ -331,15 +356,22 @@ def _marks(parcel: Parcel) -> dict[str, object]:
     return {"id": _identity(parcel), "posting": parcel.posting, **news}
 
 
-def _after(parcel: Parcel, fault: SlackApiError, now: datetime, *, known: bool) -> Result:
-    """Return what to do about an error. `known`: there was a direct message with the recipient."""
+def _refused(parcel: Parcel, drawn: Drawn, fault: SlackApiError) -> Reach | None:
+    """Return that somebody takes no message, if that is what Slack says."""
+    told = method_of(fault) in {POST, OPEN} and cure_of(fault) in {Cure.NOBODY, Cure.ANEW}
+    return Reach(parcel.recipient, drawn.to, error_code(fault)) if told and drawn.to else None
+
+
+def _after(parcel: Parcel, fault: SlackApiError, now: datetime) -> Result:
+    """Return what to do about an error."""
     cure, code = cure_of(fault), error_code(fault)
     if cure is Cure.UNSURE:
         return Later(parcel, now + pause(parcel.attempts), doubtful=True)
-    if cure in GIVEN_UP or (cure is Cure.ANEW and not known):
+    if cure is Cure.REFUSE:
         log.error("message dropped", error=code)
         return Shown(parcel, parcel.live, parcel.posted, parcel.earlier)
     if cure is Cure.ANEW and parcel.live and method_of(fault) == UPDATE:
         return Later(parcel, now, anew=True)
     log.warning("message refused", error=code)
-    return Later(parcel, now + pause(parcel.attempts))
+    slowly = cure in {Cure.NOBODY, Cure.ANEW}
+    return Later(parcel, now + (LONGEST_PAUSE if slowly else pause(parcel.attempts)))

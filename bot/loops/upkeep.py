@@ -10,9 +10,11 @@ from bot.runtime.connectors import SECRET_FAULT, references
 from bot.runtime.references import ENV_FILE, env_fault
 from bot.runtime.services import Services
 from bot.settings import unknown
-from bot.usecases import plan, systems
-from bot.usecases.alarms import Alarms, in_lines
+from bot.slack.client import BARRED as SLACK
+from bot.usecases import plan, reached, systems
+from bot.usecases.alarms import NAMED, Alarms, in_lines, tell_admins
 from bot.usecases.anchors import Anchors
+from engine.alarms import given_up
 
 SETTINGS = (
     "Some settings cannot be used. Latchkey goes on without them: access ends on time. Mend them, "
@@ -25,6 +27,15 @@ SECRETS = (
 ADDRESSES = (
     "Nobody can reach Latchkey at some of its addresses. Access ends on time, and Latchkey goes on "
     "trying to listen there."
+)
+
+BARRED = (
+    "Slack does not let the app do everything. What people should see or be told waits for it, and "
+    "is tried again, without end. `latchkey doctor` looks at the token and at its scopes."
+)
+UNREACHABLE = (
+    "Slack takes no message for some people. They count as nobody to ask; their cards come when it "
+    "takes one again, which is tried every few minutes."
 )
 
 log = structlog.get_logger()
@@ -67,8 +78,18 @@ class Upkeep:
         self._tell("settings", SETTINGS, [*self._faults.values()])
         self._tell("secrets", SECRETS, self._unread_secrets())
         self._tell("addresses", ADDRESSES, self._missed())
+        self._look_at_slack()
         if self._follower:
             self._follower.follow()
+
+    def _look_at_slack(self) -> None:
+        vitals = self._services.vitals
+        barred = [why for name, why in vitals.faults().items() if name.startswith(f"{SLACK} ")]
+        self._tell("slack", BARRED, sorted(barred))
+        self._tell("unreachable", UNREACHABLE, reached.faults(self._services.company().directory))
+        while not vitals.given_up.empty():
+            said = given_up(*vitals.given_up.get(), self._services.clock.now())
+            tell_admins(self._services, said.key, said.sentence)
 
     def _unread_secrets(self) -> Sequence[str]:
         faults = self._services.vitals.faults
@@ -88,7 +109,8 @@ class Upkeep:
 
     def _tell(self, what: str, sentence: str, faults: Sequence[str]) -> None:
         if faults:
-            self._alarms.tell(what, in_lines(sentence, faults))
+            # Said again is what is named, and not how many more there are.
+            self._alarms.tell(what, in_lines(sentence, faults), in_lines("", faults[:NAMED]))
         else:
             self._alarms.well(what)
 

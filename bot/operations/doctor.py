@@ -17,13 +17,25 @@ from bot.settings import Settings, unknown
 from bot.slack.client import NO_ANSWER as NO_ANSWER_OF_SLACK
 from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
-from bot.usecases import folder, reach
+from bot.usecases import folder, reach, reached
 from engine.intake import TooMuchError
 from engine.port import Check, Unavailable
 from engine.succession import as_known
 from manifests import BadManifestsError, Manifests
 from manifests import files as files_of
-from storage import claims, facts, files, links, roles, schema, servers, sets, succession, sync
+from storage import (
+    alarms,
+    claims,
+    facts,
+    files,
+    links,
+    roles,
+    schema,
+    servers,
+    sets,
+    succession,
+    sync,
+)
 from storage.company import Companies, Company
 from storage.database import FAULTS, Database, Read, address, clock_of, file_of, unusable
 from storage.files import UnsafePlaceError
@@ -206,6 +218,7 @@ def _company(database: Database) -> Iterator[Check]:
     with database.read() as session:
         company = Companies().current(session)
         lost = reach.unmatched(session, company)
+        refused = alarms.standing(session, ("slack", "refused"), datetime.now(UTC))
     if not company.directory.people:
         return
     yield _administrators(company)
@@ -216,7 +229,11 @@ def _company(database: Database) -> Iterator[Check]:
     detail = reach.accounts(company.directory)
     if nobody:
         detail = f"nobody is known in Slack yet: `latchkey run` reads its people. {detail}"
-    yield Check("people in Slack", ok=True, detail=detail)
+    lost_people = reached.faults(company.directory)
+    if lost_people:
+        detail += f"; Slack takes no message for {'; '.join(lost_people)}"
+    yield Check("people in Slack", ok=not lost_people, detail=detail)
+    yield Check("what Slack takes", ok=not refused, detail=" ".join(refused) or "all of it")
     detail = "; ".join(lost) or "all of them match something that was found"
     yield Check("targets of flows", ok=not lost, detail=detail)
 
@@ -224,11 +241,11 @@ def _company(database: Database) -> Iterator[Check]:
 def _administrators(company: Company) -> Check:
     """Say whether somebody can be told of what goes wrong."""
     people = [company.directory.people[id_] for id_ in company.admins]
-    told = [p for p in people if p.account]
+    told = [p for p in people if p.reachable]
     if told:
         detail = f"{len(people)}, of whom {len(told)} can be told in Slack"
     elif people:
-        detail = "nobody can be told of alarms: none of them is tied to a Slack account yet"
+        detail = "nobody can be told of alarms: none of them has a Slack account that takes any yet"
     else:
         detail = (
             "nobody administers, and nobody can be told of alarms: whoever is named has left, or "

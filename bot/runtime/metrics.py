@@ -1,6 +1,7 @@
 """How Latchkey fares: numbers for Prometheus, and what outside of it does not answer."""
 
 import threading
+from queue import SimpleQueue
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -49,6 +50,7 @@ class Vitals:
         self.slack = Reachable("slack")
         self.database = Reachable("database")
         self.faults = Faults()
+        self.given_up = SimpleQueue[tuple[str, str]]()  # methods of Slack's, and its codes
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.decisions = Counter(

@@ -16,7 +16,7 @@ from slack_sdk.web import SlackResponse
 from bot.runtime.metrics import Reachable, Vitals
 from bot.settings import Settings
 from bot.slack import bounded
-from bot.slack.errors import TOKEN_REFUSED, error_code, refusal, refuses_trigger
+from bot.slack.errors import TOKEN_REFUSED, Cure, cure_of, error_code, refusal, refuses_trigger
 from bot.slack.gate import POST, AtRestError, Gate
 from bot.slack.triggers import OPENERS, Triggers
 from engine.directory import SlackAccount
@@ -24,6 +24,7 @@ from engine.directory import SlackAccount
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
 DELIVERY_TIMEOUT = 10  # seconds
 EXPIRED = "expired_trigger_id"
+BARRED = "slack"  # how a fault is called that the app may not call a method
 
 CURES = {
     "SLACK_BOT_TOKEN": "Copy the bot's token anew: OAuth & Permissions",
@@ -92,6 +93,7 @@ class Client(WebClient):
             code = error_code(fault)
             self._count(api_method, code)
             self._stand(fault, code)
+            self._tell(api_method, code, cure_of(fault, api_method))
             if trigger and refuses_trigger(fault):
                 self._triggers.refuse(trigger, code)
             raise
@@ -103,6 +105,8 @@ class Client(WebClient):
             raise
         self._count(api_method, "ok")
         self._standing.good()
+        if (fault_ := f"{BARRED} {api_method}") in self._vitals.faults():
+            self._vitals.faults.clear(fault_)
         if channel and isinstance(there := answer.get("channel"), str):
             self.gate.same(channel, there)  # a person's id names their direct message
         return answer
@@ -128,6 +132,13 @@ class Client(WebClient):
 
     def _count(self, method: str, outcome: str) -> None:
         self._vitals.slack_calls.labels(method, outcome).inc()
+
+    def _tell(self, method: str, code: str, cure: Cure) -> None:
+        """Take note of what does not pass by itself."""
+        if cure is Cure.BARRED:
+            self._vitals.faults.set(f"{BARRED} {method}", f"Slack refuses {method}: {code}")
+        elif cure is Cure.REFUSE:
+            self._vitals.given_up.put((method, code))
 
     def _stand(self, fault: SlackApiError, code: str) -> None:
         if code in TOKEN_REFUSED or getattr(fault.response, "status_code", 0) >= 500:

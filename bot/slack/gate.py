@@ -14,13 +14,15 @@ from math import ceil
 
 from slack_sdk.errors import SlackApiError
 
-from bot.slack.errors import asked_to_wait, refusal
+from bot.slack.errors import Cure, asked_to_wait, cure_of, refusal
+from engine.retry import LONGEST_PAUSE
 
 __all__ = ["POST", "AtRestError", "Gate"]
 
 POST = "chat.postMessage"
 POSTS, WITHIN = 3, 3.0  # to one channel, in so many seconds: about one a second, as Slack asks
 OWN = 5.0  # seconds after a post, in which a channel's own limit may be what is met
+NOBODY_THERE = frozenset({Cure.NOBODY, Cure.ANEW})  # asked again once in five minutes
 UNDER_WAY = 1.0  # seconds to wait for posts that are
 
 
@@ -36,7 +38,8 @@ class AtRestError(SlackApiError):
 class Gate:
     """Slack counts calls by method, and posts by channel too: it does not say which was too many.
 
-    Where nothing was posted lately, it was not the channel. All that call with the same token have
+    Where nothing was posted lately, it was not the channel. Who takes no message is left alone for
+    five minutes. All that call with the same token have
     one gate. `posts`: to one channel, within three seconds; `now` gives seconds that nobody sets.
     """
 
@@ -73,6 +76,8 @@ class Gate:
             yield
         except SlackApiError as fault:
             limit = asked_to_wait(fault)
+            if channel and cure_of(fault, method) in NOBODY_THERE:
+                self._leave_alone(channel)
             raise
         finally:
             self._leave(method, channel, limit)
@@ -82,6 +87,7 @@ class Gate:
         with self._lock:
             if channel != other:
                 self._answered.setdefault(other, []).append(self._now())
+                self._channels.pop(other, None)
 
     def _enter(self, method: str, channel: str) -> None:
         with self._lock:
@@ -103,6 +109,10 @@ class Gate:
                 self._under_way -= Counter([channel])
                 if limit is None:
                     self._answered.setdefault(channel, []).append(now)
+
+    def _leave_alone(self, channel: str) -> None:
+        with self._lock:
+            self._channels[channel] = self._now() + LONGEST_PAUSE.total_seconds()
 
     def _rest(self, method: str) -> float:
         """Return for how many seconds a method is still to be left alone."""

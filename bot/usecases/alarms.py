@@ -8,7 +8,7 @@ from storage import alarms, sync
 from storage.company import Company
 from storage.database import Write
 
-__all__ = ["Alarms", "in_lines", "tell_admins"]
+__all__ = ["NAMED", "Alarms", "in_lines", "tell_admins"]
 
 NAMED = 10  # faults, in one message
 

@@ -94,11 +94,12 @@ def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Rea
     if scene:
         viewer = person.id if person else parcel.recipient
         scene = look.seen_by(scene, viewer)
+    known = parcel.channel or found.direct.get(parcel.recipient)
     return Drawn(
         _message(parcel, scene),
         scene is None or _worth_posting(parcel, scene),
         person.account if person else None,
-        parcel.channel or found.direct.get(parcel.recipient),
+        known if person and person.reachable else None,
         partial(cards.line, scene),
     )
 

@@ -38,7 +38,7 @@ from storage.sync.systems import (
     integrations,
     server_of,
 )
-from storage.sync.ties import confirm, place, regrade, suspend, tie, void
+from storage.sync.ties import confirm, place, reach, regrade, suspend, tie, void
 from storage.sync.touching import Touching, changed
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "pause",
     "people",
     "place",
+    "reach",
     "regrade",
     "risk_steps",
     "risks",

@@ -140,6 +140,28 @@ def regrade(tx: Write, guests: Mapping[PersonId, bool], now: datetime) -> None:
     changed(tx, log, now, touching.done())
 
 
+def reach(tx: Write, people: Mapping[PersonId, tuple[SlackAccount, str]], now: datetime) -> None:
+    """Take in for whose account Slack takes no message, by its word for it, or (empty) does again.
+
+    Who can be told nothing counts as nobody to ask: what waits for them asks others as well.
+    """
+    tx.alone()
+    log: list[AuditEntry] = []
+    rows = tx.execute(THESE, {"ids": list(people)}).scalars().all()
+    touching = Touching(rows)
+    for row in rows:
+        account, why = people[PersonId(row.id)]
+        tied = load_account(row.account)
+        if tied is None or not tied.is_(account) or tied.unreachable == why:
+            continue
+        row.account = dump_account(replace(tied, unreachable=why))
+        if why:
+            row.channel = None  # which may be what is wrong
+        said = {"person": row.id, **({"why": why} if why else {})}
+        log.append(AuditEntry("unreachable" if why else "reachable", SYSTEM, said))
+    changed(tx, log, now, touching.done())
+
+
 def void(tx: Write, people: Collection[PersonId], now: datetime) -> None:
     """Let what they approved, and is not decided yet, count no more: they were no full member."""
     tx.alone()

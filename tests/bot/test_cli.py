@@ -16,9 +16,12 @@ from sqlmodel import col
 import manifests
 from bot.operations import revoking
 from bot.sandbox.house import COMPANY, MANIFESTS
+from bot.usecases import reached
+from bot.usecases.alarms import tell_admins
+from bot.usecases.reached import Reach
 from engine.inventory import IntegrationId
 from engine.request import State, id_of
-from storage import claims, sync
+from storage import alarms, claims, sync
 from storage.database import Database
 from storage.secrets import KeyRing, new_key
 from storage.tables import AuditRow, InstanceRow
@@ -208,6 +211,26 @@ def test_the_doctor_says_that_nobody_can_be_told(told):
 
     assert done.returncode == 1
     assert "nobody administers" in done.stdout
+
+
+def test_the_doctor_says_whom_slack_takes_no_message_for_and_what_it_does_not_take(told):
+    """Both were lines of a log that nobody may have read."""
+    desk, told_ = told.desk, "Slack does not take what Latchkey sent"
+    ravi = desk.company().directory.by_email("ravi@harbourpine.example")[0]
+    key = f"refused/chat.postMessage/no_text/{desk.clock.now():%Y-%m-%d}"
+    reached.note(desk, [Reach(ravi.id, ravi.account, "cannot_dm_bot")])
+    tell_admins(desk, key, told_)
+    try:
+        done = told.house.bot.run("doctor")
+    finally:
+        reached.note(desk, [Reach(ravi.id, ravi.account, "")])
+        desk.write(lambda tx, c: alarms.take_back(tx, "refused", c.admins, desk.clock.now()))
+
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert f"Slack takes no message for {ravi.name} ({ravi.email}), cannot_dm_bot" in said
+    assert told_ in said
+    assert told.house.bot.run("doctor").returncode == 0
 
 
 def test_the_doctor_and_the_start_say_whom_nobody_can_reach(told):

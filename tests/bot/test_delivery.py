@@ -19,7 +19,7 @@ from storage import claims, messages
 from storage.messages import LOOK_AFTER
 from storage.tables import MessageRow, PersonRow
 from tests.support.front import MANY, Front
-from tests.support.stored import ALICE, DAN, DORA, MINUTE, WRITING, Now, Stored
+from tests.support.stored import ALICE, DAN, DORA, MINUTE, SAM, WRITING, Now, Stored
 from tests.support.waiting import PATIENCE
 
 SECOND = timedelta(seconds=1)
@@ -364,8 +364,81 @@ def test_one_approver_who_cannot_be_reached_keeps_nobody_from_being_asked(
 
     drain(loop)
 
-    assert unsent(stored) == []
+    assert unsent(stored) == [f"{DAN}/approval"]
     assert (slack.texts(DAN), len(slack.texts(DORA)), len(slack.texts(ALICE))) == ([], 1, 1)
+
+
+def refuse_to(slack, *people, code="cannot_dm_bot"):
+    """Let Slack take no message for these; return how often it was asked."""
+    asked = []
+
+    def refuse(channel):
+        if channel in {f"D-U-{p}" for p in people}:
+            asked.append(channel)
+            raise SlackApiError("refused", {"ok": False, "error": code})
+
+    slack.before = refuse
+    return asked
+
+
+@pytest.mark.parametrize("code", ["cannot_dm_bot", "messages_tab_disabled", "channel_not_found"])
+def test_whom_slack_takes_no_message_for_somebody_else_is_asked_in_their_place(
+    stored, slack, loop, code
+):
+    """F24: their cards were given up, and the request waited for them until it lapsed."""
+    refuse_to(slack, DAN, DORA, code=code)
+    stored.submit(flow=WRITING)
+    drain(loop)
+    stored.now = datetime.now(UTC)
+    stored.tick()
+    drain(loop)
+
+    people = stored.company().directory.people
+    assert {p.id for p in people.values() if p.account and not p.reachable} == {DAN, DORA}
+    assert people[DAN].account.unreachable == code
+    assert len(slack.texts(SAM)) == 1
+    assert unsent(stored) == [f"{DAN}/approval", f"{DORA}/approval"]
+
+
+def test_a_card_that_slack_did_not_take_comes_when_it_does(stored, services, slack, loop):
+    """It was given up for good: who was in Slack again was never asked."""
+    asked = refuse_to(slack, DAN)
+    for table in ("shop.orders", "shop.customers"):
+        stored.submit(f"read on {table}", flow=WRITING)
+        drain(loop)
+    assert len(asked) == 1
+    services.clock.ahead = LONGEST_PAUSE - SECOND
+    drain(loop)
+    assert len(asked) == 1
+    services.clock.ahead = LONGEST_PAUSE + 2 * SECOND
+    drain(loop)
+    assert 1 < len(asked) < 4
+    refuse_to(slack)
+    services.clock.ahead = 2 * LONGEST_PAUSE + 4 * SECOND
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert len(slack.texts(DAN)) == 2
+    assert stored.company().directory.people[DAN].reachable
+
+
+def test_a_direct_message_that_is_another_by_now_is_opened_anew(stored, slack, loop):
+    """What was known of it stayed: nothing was ever taken there."""
+    with stored.database.write() as tx:
+        tx.connection().exec_driver_sql("update person set channel = 'D-gone' where id = 'dan'")
+
+    def refuse(channel):
+        if channel == "D-gone":
+            raise SlackApiError("gone", {"ok": False, "error": "channel_not_found"})
+
+    slack.before = refuse
+    stored.submit(flow=WRITING)
+    drain(loop)
+
+    assert unsent(stored) == []
+    assert len(slack.texts(DAN)) == 1
+    assert stored.company().directory.people[DAN].reachable
+    assert {p.channel for p in stored.rows(PersonRow) if p.id == DAN} == {f"D-U-{DAN}"}
 
 
 def test_in_a_storm_of_rate_limits_nobody_is_left_out(stored, slack, loop):
@@ -513,7 +586,7 @@ def test_who_is_new_is_written_to_without_a_conversation_being_opened_first(stor
     }
 
 
-def test_who_has_left_slack_is_given_up(stored, slack, loop):
+def test_who_has_left_slack_keeps_nobody_from_being_asked(stored, slack, loop):
     """F24: an approver who is no longer in Slack."""
 
     def gone(channel):
@@ -523,7 +596,7 @@ def test_who_has_left_slack_is_given_up(stored, slack, loop):
     slack.before = gone
     stored.submit(flow=WRITING)
     drain(loop)
-    assert unsent(stored) == []
+    assert unsent(stored) == [f"{DAN}/approval"]
     assert (len(slack.texts(DAN)), len(slack.texts(DORA))) == (0, 1)
 
 

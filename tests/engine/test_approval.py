@@ -34,6 +34,7 @@ from tests.support.builders import (
     person,
     revision,
     slack_guest,
+    unreachable,
 )
 
 OPEN_GROUPS = TierCounts.OPEN_GROUPS
@@ -364,6 +365,39 @@ def test_nobody_stands_in_while_somebody_can_be_asked():
 )
 def test_the_first_tier_with_somebody_stands_in_else_the_admins(tiers, expected):
     assert stand_ins(case(approvers(), tiers=tiers)) == expected
+
+
+UNHEARD = company(unreachable("ben", "dba"), unreachable("cat", "dba", "sec"))
+
+
+def test_whoever_can_be_told_nothing_is_asked_and_counts_as_nobody_to_ask():
+    """Slack took no message for them, and the request waited for them in silence."""
+    of = approval.seat_stand_ins(case(DBAS, directory=UNHEARD))
+
+    assert stand_ins(of) == ["admins/0"]
+    assert {(ADA, "admins/0", True), (BEN, "group/0", True)} <= asked(of)
+    assert seats(of, BEN)
+    assert not approval.stuck(of)
+    assert approval.preview(of) == [(DBAS.name, [])]
+
+
+def test_nobody_stands_in_while_somebody_hears_of_it():
+    assert stand_ins(case(DBAS, directory=company(unreachable("ben", "dba")))) == []
+
+
+def test_what_they_approved_already_counts():
+    of = given_by(case(DBAS), BEN)
+
+    assert stand_ins(replace(of, directory=UNHEARD)) == []
+
+
+def test_a_tier_that_can_be_told_nothing_is_skipped():
+    nobody = approvers(BEN, name="first")
+    of = case(approvers(), tiers=(nobody, approvers(DAN, name="second")), directory=UNHEARD)
+
+    assert stand_ins(of) == ["tier1/0"]
+    assert not approval.tier_has_somebody(of, 0)
+    assert approval.tier_has_somebody(of, 1)
 
 
 def test_one_stands_in_for_that_group_only():

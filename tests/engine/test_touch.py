@@ -49,6 +49,7 @@ ALL = {USER, BOSS, GROUP, OSLO, ROME}
         ({"guest": True}, ALL),
         ({"account": None}, ALL),
         ({"account": replace(ANN.account, user="U2")}, set()),
+        ({"account": replace(ANN.account, unreachable="cannot_dm_bot")}, ALL),
     ],
 )
 def test_what_differs_is_what_people_fulfil_conditions_by(changed, keys):

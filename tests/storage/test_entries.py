@@ -60,6 +60,11 @@ def guests(**who: bool) -> Callable[[Stored], None]:
     return by_sync(sync.regrade, {PersonId(p): guest for p, guest in who.items()})
 
 
+def heard(**who: str) -> Callable[[Stored], None]:
+    said = {PersonId(p): (account(f"U-{p}", f"{p}@example.com"), why) for p, why in who.items()}
+    return by_sync(sync.reach, said)
+
+
 def part(stored: Stored) -> None:
     """Alice's address belongs to another person, listed under another id."""
     listed = [replace(p, id=PersonId("e-alice")) if p.id == ALICE else p for p in PEOPLE]
@@ -117,6 +122,13 @@ DEEDS: dict[str, tuple[Callable[[Stored], None], list[Entry]]] = {
             (SYSTEM, "untied", {"person": BOB, "why": "Slack has closed the account"}),
             (ADA, "tie_confirmed", {"person": BOB}),
             (SYSTEM, "tied", {"person": BOB, "slack": "U-b2"}),
+        ],
+    ),
+    "Slack takes no message for somebody, and does again": (
+        in_turn(heard(dan="cannot_dm_bot"), heard(dan="cannot_dm_bot"), heard(dan="")),
+        [
+            (SYSTEM, "unreachable", {"person": DAN, "why": "cannot_dm_bot"}),
+            (SYSTEM, "reachable", {"person": DAN}),
         ],
     ),
     "somebody becomes a guest, and a member again": (

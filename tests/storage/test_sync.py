@@ -338,6 +338,59 @@ def suspend(stored, who, why="the address of the account has changed") -> None:
     stored.write(lambda tx, _: sync.suspend(tx, {who: (account(f"U-{who}", ""), why)}, stored.now))
 
 
+def heard(stored, **who) -> None:
+    said = {PersonId(p): (account(f"U-{p}", f"{p}@example.com"), why) for p, why in who.items()}
+    stored.write(lambda tx, _: sync.reach(tx, said, stored.now))
+
+
+def asked(stored, request) -> set[tuple[str, str]]:
+    return {(a.person, a.seat.key) for a in stored.again(request).asks if a.open}
+
+
+def test_whom_slack_takes_no_message_for_somebody_else_is_asked_in_their_place(stored, other):
+    request = stored.submit(flow=WRITING)
+    heard(stored, dan="cannot_dm_bot")
+    stored.tick()
+    assert asked(stored, request) == {(DAN, "group/0"), (DORA, "group/0")}
+
+    heard(stored, dora="user_disabled")
+    assert stored.tick() == [request.id]
+
+    assert asked(stored, request) == {(DAN, "group/0"), (DORA, "group/0"), (SAM, "tier0/0")}
+    assert not other.company().directory.people[DORA].reachable  # each process learns of it
+
+
+def test_who_can_be_told_something_again_is_known_to_be(stored, other):
+    heard(stored, dan="cannot_dm_bot")
+    other.company()
+    heard(stored, dan="")
+
+    assert other.company().directory.people[DAN].reachable
+    request = stored.submit(flow=WRITING)
+    heard(stored, dora="cannot_dm_bot")
+    stored.tick()
+    assert asked(stored, request) == {(DAN, "group/0"), (DORA, "group/0")}
+
+
+def test_what_is_no_news_of_whom_slack_reaches_changes_nothing(stored):
+    heard(stored, dan="cannot_dm_bot")
+    epoch, lines = stored.company().epoch, said(stored)
+    heard(stored, dan="cannot_dm_bot", dora="")
+    stranger = {DAN: (account("U-other", "dan@example.com"), "")}
+    stored.write(lambda tx, _: sync.reach(tx, stranger, stored.now))
+
+    assert (stored.company().epoch, said(stored)) == (epoch, lines)
+
+
+def test_another_account_may_take_messages(stored):
+    heard(stored, dan="cannot_dm_bot")
+    suspend(stored, DAN)
+    stored.write(lambda tx, _: sync.confirm(tx, DAN, ADA, stored.now))
+    tie(stored, (DAN, "U-d2", "dan@example.com"))
+
+    assert stored.company().directory.people[DAN].reachable
+
+
 def test_tie_stays_until_the_address_changes(stored):
     same = [replace(p, email=p.email.upper()) for p in PEOPLE]
     take_in(stored, same)

@@ -96,6 +96,13 @@ def slack_guest(name: str, *groups: str) -> Person:
     return replace(made, account=account(f"U{name.upper()}", made.email, guest=True))
 
 
+def unreachable(name: str, *groups: str) -> Person:
+    """Build somebody for whom Slack takes no message."""
+    made = person(name, *groups)
+    account_ = account(f"U{name.upper()}", made.email, unreachable="cannot_dm_bot")
+    return replace(made, account=account_)
+
+
 def account(user: str, email: str, **values: object) -> SlackAccount:
     """Build a full member's Slack account, with a confirmed address."""
     return replace(SlackAccount("T1", user, email), **values)  # type: ignore[arg-type]
