@@ -12,6 +12,7 @@ from engine.duration import in_words
 from engine.inventory import EntitlementId, IntegrationId
 from engine.request import AccessRequest, RequestId, code_of
 from engine.retry import ALARM_AFTER
+from engine.words import line
 
 MOST_NAMED = 20  # in one message
 WELL_AGAIN = "✅ In order again since "  # how an alarm begins that was taken back
@@ -43,7 +44,7 @@ def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: in
     return Said(
         f"account/{account.id}/{account.wanted}",
         f"{system}: the access of {who}{more} could not be brought in line {ALARM_AFTER} times in "
-        f"a row: {alarm.why}. It is being tried again, without end.",
+        f"a row: {line(alarm.why)}. It is being tried again, without end.",
     )
 
 
@@ -85,7 +86,7 @@ def unwoken(change: int, why: str) -> Said:
 
 def suspended(lines: Collection[str], first: str, now: datetime) -> Said:
     """Tell of whom it is not sure any more who they are, a line for each, all in one message."""
-    named = [f"• {line}" for line in lines][:MOST_NAMED]
+    named = [f"• {each}" for each in lines][:MOST_NAMED]
     more = [f"• and {len(lines) - MOST_NAMED} more"] if len(lines) > MOST_NAMED else []
     sentence = (
         "Something has changed, so that Latchkey does not know any more who these people are. "
@@ -143,14 +144,14 @@ def out_of_order(name: str, integration: IntegrationId, why: str, *, set_up: boo
         if set_up
         else "Until that is cured, what is to be given or to end there waits; the rest goes on."
     )
-    return f"{name} ({integration}) is out of order: {why}. {goes_on}"
+    return f"{name} ({integration}) is out of order: {line(why)}. {goes_on}"
 
 
 def ends_wait(name: str, integration: IntegrationId, accounts: int, why: str) -> str:
     """Tell of access that has to end where nothing can be done."""
     return (
         f"{name} ({integration}): access has to end there, on {accounts} account(s), and "
-        f"cannot: {why}. It ends as soon as the system can be reached."
+        f"cannot: {line(why)}. It ends as soon as the system can be reached."
     )
 
 

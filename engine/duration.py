@@ -6,8 +6,18 @@ from datetime import timedelta
 
 from engine.flow import MAX_DURATION, MIN_DURATION
 from engine.outcome import Code, Refusal
+from engine.words import in_a_row
 
-HINT = "Write minutes, or something like 90 min, 1.5 h, 2 h 30 or 3 days."
+_EXAMPLES = {
+    "5 min": 5,
+    "15 min": 15,
+    "30 min": 30,
+    "45 min": 45,
+    "90 min": 90,
+    "1.5 h": 90,
+    "2 h 30": 150,
+    "3 days": 3 * 24 * 60,
+}
 
 _ENDLESS = {"without end", "no end", "for ever", "forever", "ever", "indefinite", "indefinitely"}
 _MINUTE = timedelta(minutes=1)
@@ -23,6 +33,15 @@ _CLOCK = re.compile(r"(\d+):([0-5]\d)")
 # At most two decimals: “1,000” is a thousand to one reader and one to the next.
 _PART = re.compile(r"(\d+)(?:[.,](\d{1,2}))?\s*([^\W\d_]*)\.?\s*(?:(?:and|und)\s+(?=\d))?")
 _MINUTES_LEFT = re.compile(r"[0-5]?\d")
+
+
+def hint_below(most: timedelta = MAX_DURATION) -> str:
+    """Say how a duration is written, by some that are not longer than that."""
+    fitting = [words for words, minutes in _EXAMPLES.items() if timedelta(minutes=minutes) <= most]
+    return f"Write minutes, or something like {in_a_row(fitting[-4:], last='or')}."
+
+
+HINT = hint_below()
 
 
 def parse(

@@ -8,7 +8,7 @@ from engine.directory import PersonId
 from engine.flow import MAX_JUSTIFICATION
 from engine.inventory import ResourceId
 from engine.outcome import Code, Refusal
-from engine.words import trimmed
+from engine.words import line, quoted, trimmed
 
 __all__ = ["KEPT", "MOST", "MOST_OF_ONE", "Wanted", "Wish", "in_words", "not_taken", "wanted"]
 
@@ -93,11 +93,11 @@ def in_words(things: Sequence[Wanted]) -> str:
 
 
 def _reasons(wishes: Sequence[Wish]) -> str:
-    said = [f"“{_short(wish.reason)}”" for wish in wishes[:QUOTED]]
+    said = [quoted(_short(wish.reason)) for wish in wishes[:QUOTED]]
     more = len(wishes) - len(said)
     return ", ".join([*said, *([f"and {more} more"] if more else [])])
 
 
 def _short(reason: str) -> str:
-    line = " ".join(reason.split())
-    return line if len(line) <= 100 else f"{line[:99]}…"
+    said = line(reason)
+    return said if len(said) <= 100 else f"{said[:99]}…"

@@ -20,6 +20,7 @@ from bot.usecases import revoke as usecase
 from engine.duration import in_words
 from engine.outcome import Refusal
 from engine.request import AccessRequest
+from engine.words import quoted
 
 group = typer.Typer(no_args_is_help=True, help="Look at requests.")
 
@@ -82,7 +83,7 @@ def _print_request(desk: console.Desk, request: AccessRequest) -> None:
         "asked by": asked,
         "under": f"{desk.flow(request)} (revision {request.revision})",
         "how long": in_words(request.duration),
-        "why": request.justification,
+        "why": request.justification and quoted(request.justification),
     }
     for name, value in facts.items():
         if value:

@@ -15,6 +15,7 @@ from bot.runtime import redaction
 from bot.settings import BadSettingsError, Settings
 from bot.usecases import folder, reach
 from engine.intake import TooMuchError
+from engine.words import visible
 from storage import secrets
 from storage.claims import NotAloneError
 from storage.database import AWAY, file_of
@@ -64,7 +65,7 @@ def examine() -> None:
     given, faults = read(settings.load_to_examine)
     for check in doctor.examine(given, faults):
         bad = bad or not check.ok
-        said = (escape(redaction.redact(text)) for text in (check.name, check.detail))
+        said = (escape(visible(redaction.redact(text))) for text in (check.name, check.detail))
         table.add_row("✓" if check.ok else "✗", *said)
     show(table)
     raise typer.Exit(1 if bad else 0)

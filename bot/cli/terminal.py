@@ -16,6 +16,7 @@ from bot.runtime.references import env_fault
 from bot.settings import BadSettingsError, KeySettings, StoreSettings, SystemSettings
 from bot.usecases import console
 from bot.views.text import plain
+from engine.words import visible
 from storage.database import unusable as unusable_database
 from storage.schema import NeedsUpgradeError
 
@@ -104,7 +105,7 @@ def fail(sentence: str) -> NoReturn:
 
 def say_fault(sentence: str) -> None:
     # Before it is drawn: a secret that is broken into two lines would not be known again.
-    err.print(redaction.redact(sentence), style="red", markup=False, soft_wrap=True)
+    err.print(visible(redaction.redact(sentence)), style="red", markup=False, soft_wrap=True)
 
 
 def of_database(fault: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from bot.cli.terminal import on_desk, out, say, shown
 from bot.usecases import wishes
+from engine.words import quoted
 
 
 def list_wishes() -> None:
@@ -13,6 +14,6 @@ def list_wishes() -> None:
         out.print(f"[bold]{shown(thing.said)}[/]", soft_wrap=True)
         for wish in thing.wishes:
             who = f"{shown(names[wish.person])}, {wish.at:%Y-%m-%d %H:%M} UTC"
-            out.print(f"  {who}: {shown(wish.reason)}", soft_wrap=True)
+            out.print(f"  {who}: {shown(quoted(wish.reason))}", soft_wrap=True)
     if not things:
         say("Nobody has asked for anything that they cannot have.")

@@ -1,17 +1,21 @@
 """Approving and rejecting: the buttons open a modal, the modal decides."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Visitor, refuse_at
+from bot.listeners.common import Body, Entered, Listener, Visitor, clicked, notice, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.usecases import decide
-from bot.views import decide_modals, ids
-from bot.views.decide_modals import end_modal
+from bot.views import ids
+from bot.views.decide_modals import approve_modal, end_modal, is_whole, reject_modal
 from bot.views.ids import request_id
-from bot.views.values import Scene
+from bot.views.request_modal import block_of
+from bot.views.values import Scene, View
 from engine import duration
 from engine.commands import Approve, Cancel, Command, Reject, Revoke
 from engine.directory import Person
@@ -23,61 +27,105 @@ Concerning = tuple[Scene, type[Cancel] | type[Revoke] | None]
 FIELDS = {"reason": ids.REASON, "duration": ids.SHORTER}
 
 
-def register(table: Table, services: Services) -> None:
-    visitor = Visitor(services, table.client)
+class Draw(Protocol):
+    def __call__(self, scene: Scene, *, whole: bool = ..., shorter: str = ...) -> View: ...
 
-    def asked(kind: type[Approve] | type[Reject]) -> Callable[[Person, str], Scene | Refusal]:
-        return lambda p, value: decide.question(services, request_id(value), p, kind)
 
-    def approve(ack: Ack, body: Body) -> None:
-        entered = Entered(body["view"])
-        text = entered.text(ids.SHORTER).strip()
-        shorter = duration.parse(text) if text else None
+Form = tuple[type[Approve] | type[Reject], Draw]
+APPROVING: Form = (Approve, approve_modal)
+REJECTING: Form = (Reject, reject_modal)
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    visitor: Visitor
+
+    def button(self, form: Form) -> Listener:
+        """Return the listener of a button that opens the form."""
+        kind, draw = form
+
+        def question(person: Person, value: str) -> Scene | Refusal:
+            return decide.question(self.visitor.services, request_id(value), person, kind)
+
+        return self.visitor.button(NOT_DECIDED, question, draw)
+
+    def unfold(self, ack: Ack, body: Body) -> None:
+        self._redraw(body, clicked(body))
+        ack()
+
+    def type_time(self, ack: Ack, body: Body) -> None:
+        """Ask whether extensions are kept while what stands in the field is a time."""
+        view = body.get("view") or {}
+        asked = block_of(view.get("blocks") or [], ids.KEEP) is not None
+        if isinstance(_time_in(view), timedelta) is not asked:
+            self._redraw(body, str(view.get("private_metadata") or ""))
+        ack()
+
+    def _redraw(self, body: Body, metadata: str) -> None:
+        """Draw the form anew. What was typed stays in it."""
+        view, services = body.get("view") or {}, self.visitor.services
+        kind, draw = REJECTING if view.get("callback_id") == ids.REJECT_MODAL else APPROVING
+        id_ = request_id(metadata)
+        found = self.visitor.act(body, lambda p: decide.question(services, id_, p, kind))
+        if isinstance(found, Refusal):
+            self.visitor.redraw(body, notice(NOT_DECIDED, found))
+        else:
+            shorter = Entered(view).text(ids.SHORTER)
+            self.visitor.redraw(body, draw(found, whole=is_whole(metadata), shorter=shorter))
+
+    def approve(self, ack: Ack, body: Body) -> None:
+        entered, shorter = Entered(body["view"]), _time_in(body["view"])
         if isinstance(shorter, Refusal):
             refuse_at(ack, body["view"], shorter, ids.SHORTER, title=NOT_DECIDED)
             return
         reason, keep = entered.text(ids.REASON), entered.ticked(ids.KEEP)
-        _decide(visitor, ack, body, lambda p: Approve(p.id, reason, shorter, keep))
+        self._decide(ack, body, lambda p: Approve(p.id, reason, shorter, keep))
 
-    def reject(ack: Ack, body: Body) -> None:
+    def reject(self, ack: Ack, body: Body) -> None:
         reason = Entered(body["view"]).text(ids.REASON)
-        _decide(visitor, ack, body, lambda p: Reject(p.id, reason))
+        self._decide(ack, body, lambda p: Reject(p.id, reason))
 
-    for id_, kind, draw in (
-        (ids.APPROVE, Approve, decide_modals.approve_modal),
-        (ids.REJECT, Reject, decide_modals.reject_modal),
-    ):
-        table.action(id_, visitor.button(NOT_DECIDED, asked(kind), draw))
+    def concerning(self, person: Person, value: str) -> Concerning | Refusal:
+        return decide.concerning(self.visitor.services, request_id(value), person)
 
-    def concerning(person: Person, value: str) -> Concerning | Refusal:
-        return decide.concerning(services, request_id(value), person)
+    def end(self, ack: Ack, body: Body) -> None:
+        reason, services = Entered(body["view"]).text(ids.REASON), self.visitor.services
+        self._send(ack, body, lambda p, id_: decide.end(services, id_, p, reason), NOT_ENDED)
 
-    def end(ack: Ack, body: Body) -> None:
-        reason = Entered(body["view"]).text(ids.REASON)
-        _send(visitor, ack, body, lambda p, id_: decide.end(services, id_, p, reason), NOT_ENDED)
+    def _decide(self, ack: Ack, body: Body, command: Callable[[Person], Command]) -> None:
+        services = self.visitor.services
+        self._send(ack, body, lambda p, id_: decide.do(services, p, id_, command(p)))
 
-    table.action(ids.SHOW, visitor.button(NOT_SHOWN, concerning, lambda c: end_modal(*c)))
-    table.view(ids.END_MODAL, end)
-    table.view(ids.APPROVE_MODAL, approve)
-    table.view(ids.REJECT_MODAL, reject)
+    def _send(
+        self,
+        ack: Ack,
+        body: Body,
+        use: Callable[[Person, RequestId], Decision | Refusal],
+        title: str = NOT_DECIDED,
+    ) -> None:
+        """Do what a modal about a request is sent for. Why not is said in it."""
+        id_ = request_id(str(body["view"].get("private_metadata") or ""))
+        outcome = self.visitor.act(body, lambda p: use(p, id_))
+        if isinstance(outcome, Refusal):
+            fields = [FIELDS[outcome.about]] if outcome.about in FIELDS else []
+            refuse_at(ack, body["view"], outcome, *fields, title=title)
+        else:
+            ack()
 
 
-def _decide(visitor: Visitor, ack: Ack, body: Body, command: Callable[[Person], Command]) -> None:
-    _send(visitor, ack, body, lambda p, id_: decide.do(visitor.services, p, id_, command(p)))
+def register(table: Table, services: Services) -> None:
+    deciding = Deciding(visitor := Visitor(services, table.client))
+    table.action(ids.APPROVE, deciding.button(APPROVING))
+    table.action(ids.REJECT, deciding.button(REJECTING))
+    table.action(ids.WHOLE, deciding.unfold)
+    table.action(ids.SHORTER, deciding.type_time)
+    table.action(ids.SHOW, visitor.button(NOT_SHOWN, deciding.concerning, lambda c: end_modal(*c)))
+    table.view(ids.END_MODAL, deciding.end)
+    table.view(ids.APPROVE_MODAL, deciding.approve)
+    table.view(ids.REJECT_MODAL, deciding.reject)
 
 
-def _send(
-    visitor: Visitor,
-    ack: Ack,
-    body: Body,
-    use: Callable[[Person, RequestId], Decision | Refusal],
-    title: str = NOT_DECIDED,
-) -> None:
-    """Do what a modal about a request is sent for. Why not is said in it."""
-    id_ = request_id(str(body["view"].get("private_metadata") or ""))
-    outcome = visitor.act(body, lambda p: use(p, id_))
-    if isinstance(outcome, Refusal):
-        fields = [FIELDS[outcome.about]] if outcome.about in FIELDS else []
-        refuse_at(ack, body["view"], outcome, *fields, title=title)
-    else:
-        ack()
+def _time_in(view: View) -> timedelta | Refusal | None:
+    """Return the time that was typed, why it is none, or None: nothing was."""
+    text = Entered(view).text(ids.SHORTER).strip()
+    return duration.parse(text) if text else None

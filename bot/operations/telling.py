@@ -11,7 +11,7 @@ from engine.directory import PersonId
 from engine.duration import in_words
 from engine.inventory import Entitlement, EntitlementId
 from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, GrantState, Settled, State
-from engine.words import in_a_row
+from engine.words import in_a_row, quoted
 
 __all__ = ["SENTENCES", "Teller", "moment"]
 
@@ -211,7 +211,7 @@ def _reason(reason: object) -> str:
     """Say why, in a sentence of its own: what somebody wrote has its own end."""
     said = str(reason or "").strip()
     end = "" if said.endswith((".", "!", "?", "…")) else "."
-    return f" Reason: {said}{end}" if said else ""
+    return f" Reason: {quoted(said)}{end}" if said else ""
 
 
 # How each entry of a request's history reads, by its action.
@@ -223,7 +223,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "rejected": lambda _, by, body: f"{by} rejected it.{_reason(body.get('reason'))}",
     "cancelled": _cancelled,
     "timed_out": _plain("It lapsed: nobody decided in time."),
-    "escalated": lambda _, _by, body: f"Nobody had decided: tier {body.get('tier')} was asked too.",
+    "escalated": _plain("Nobody had decided: others were asked too."),
     "admins_told": _plain("Nobody had decided: the administrators were told."),
     "dropped": _of_thing("{thing} is gone, and was left out."),
     "gone": _of_thing("{thing} is gone: the access to it began to be taken away."),

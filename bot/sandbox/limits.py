@@ -327,7 +327,7 @@ BLOCKS: dict[str, Shape] = {
         {**_BLOCK, "hint": Text(2000), "optional": _FLAG, "dispatch_action": _FLAG},
     ),
     "image": Shape(_PICTURE, {**_BLOCK, **_PICTURED, "title": Text(2000)}, one_of=_PICTURE_RULE),
-    "rich_text": Shape({"elements": Items(Typed(_RICH), 100)}, _BLOCK),
+    "rich_text": Shape({"elements": Items(Typed(_RICH), 100, least=1)}, _BLOCK),
     "markdown": Shape({"text": String(MARKDOWN_TEXT, least=1)}, _BLOCK),
     "table": Shape(
         {"rows": Items(_CELL, TABLE_ROWS, least=1)},
@@ -445,15 +445,17 @@ _STYLE_OF_MENTION: dict[str, Spec] = {"style": Part("mention_style")}
 _RICH_LEAF = _types(
     "text", "link", "emoji", "user", "usergroup", "channel", "broadcast", "date", "color"
 )
-_LEAVES = Items(Typed(_RICH_LEAF), 1000)
-_AS_IT_IS = Items(Typed(_types("text", "link")), 1000)
+# What people type may be empty, what an app sends may not: Slack's apps were refused with
+# "missing element" and "must be more than 0 characters".
+_LEAVES = Items(Typed(_RICH_LEAF), 1000, least=1)
+_AS_IT_IS = Items(Typed(_types("text", "link")), 1000, least=1)
 
 RICH_TEXT: dict[str, Shape] = {
     "rich_text_section": Shape({"elements": _LEAVES}),
     "rich_text_list": Shape(
         {
             "style": Choice(_types("bullet", "ordered")),
-            "elements": Items(Typed(_types("rich_text_section")), 1000),
+            "elements": Items(Typed(_types("rich_text_section")), 1000, least=1),
         },
         {"indent": Number(0, 8), "offset": Number(0, 100_000), "border": Number(0, 1)},
     ),
@@ -461,7 +463,7 @@ RICH_TEXT: dict[str, Shape] = {
     "rich_text_quote": Shape({"elements": _LEAVES}, {"border": Number(0, 1)}),
     "text": Shape({"text": String(3000, least=1)}, _STYLE),
     "link": Shape(
-        {"url": String(3000, least=1)}, {**_STYLE, "text": String(3000), "unsafe": _FLAG}
+        {"url": String(3000, least=1)}, {**_STYLE, "text": String(3000, least=1), "unsafe": _FLAG}
     ),
     "emoji": Shape({"name": String(255, least=1)}, {**_STYLE, "unicode": String(255)}),
     "user": Shape({"user_id": _ID}, _STYLE_OF_MENTION),

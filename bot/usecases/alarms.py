@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bot.runtime.services import Services
 from engine.alarms import digest
+from engine.words import line
 from storage import alarms, sync
 from storage.company import Company
 from storage.database import Write
@@ -61,7 +62,7 @@ def tell_admins(services: Services, key: str, sentence: str) -> None:
 
 def in_lines(sentence: str, faults: Sequence[object]) -> str:
     """Return the sentence, and the first of the faults below it."""
-    named = [f"• {fault}" for fault in faults[:NAMED]]
+    named = [f"• {line(str(fault))}" for fault in faults[:NAMED]]
     more = len(faults) - len(named)
     rest = [f"• and {more} more: latchkey doctor"] if more else []
     return "\n".join([sentence, *named, *rest])

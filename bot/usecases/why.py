@@ -22,7 +22,7 @@ from engine.flow import AccessFlow
 from engine.inventory import Entitlement, ResourceId
 from engine.outcome import Code, Refusal
 from engine.targets import Bundle, key_of
-from engine.words import in_a_row
+from engine.words import in_a_row, line
 from storage import inventory, search
 from storage.company import Companies, Company
 from storage.database import Read
@@ -58,12 +58,13 @@ def ask(services: Services, person: Person, text: str) -> Why | Refusal:
     text is a name or path, or a part of it; `read on …` asks of one permission. Of a bundle it is
     the name.
     """
+    words = line(text)
 
     def find(session: Read, company: Company, now: Person) -> Why | Refusal:
         asking = _Asking.of(session, services, company, now)
-        if refusal := _not_asked(text) or asking.barred():
+        if refusal := _not_asked(words) or asking.barred():
             return refusal
-        return asking.called(text)
+        return asking.called(words)
 
     return read_as(services, person, find)
 
@@ -80,7 +81,8 @@ def about(services: Services, person: Person, resource: ResourceId, words: str) 
 
 def of_person(desk: Desk, email: str, text: str, grantee: str = "") -> Why | Refusal:
     """Explain to an operator what a person can have, for themselves or another. Both by address."""
-    if refusal := _not_asked(text):
+    words = line(text)
+    if refusal := _not_asked(words):
         return refusal
     asks, given = (desk.by_email(each) for each in (email, grantee or email))
     if isinstance(asks, Refusal):
@@ -100,7 +102,7 @@ def of_person(desk: Desk, email: str, text: str, grantee: str = "") -> Why | Ref
             knows_all=True,
             you=False,
         )
-        return asking.called(text)
+        return asking.called(words)
 
 
 def _not_asked(text: str) -> Refusal | None:
@@ -141,16 +143,15 @@ class _Asking:
 
     def called(self, text: str) -> Why | Refusal:
         """Explain what is called so; of several things name them, of none what is near."""
-        said = " ".join(text.split())
-        if bundle := self._bundle(said):
+        if bundle := self._bundle(text):
             return bundle
-        permission, found = self._understood(said)
+        permission, found = self._understood(text)
         if len(found) == 1:
             return self.explained(found[0].resource, text, permission)
         others = [(f.resource, f.path) for f in found[:OTHERS]]
         notes = [f"{_many(found)} are called so. Which one is it?"] if found else []
-        notes += [] if found else self._bundles_near(said)
-        near = [] if found else self._near(said)
+        notes += [] if found else self._bundles_near(text)
+        near = [] if found else self._near(text)
         return self._why(Why(words=text, others=others, nearest=near, notes=notes))
 
     def _understood(self, text: str) -> tuple[str, list[FoundResource]]:

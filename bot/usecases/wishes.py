@@ -13,7 +13,7 @@ from engine.directory import Person
 from engine.inventory import ResourceId
 from engine.outcome import Card, Refusal, Tell
 from engine.wishes import Wanted, Wish
-from engine.words import trimmed
+from engine.words import line, trimmed
 from storage import apply, wishes
 from storage.company import Company
 from storage.database import Write
@@ -30,7 +30,7 @@ def wish(
 
     `resource` is what the words found, as far as they may know of it.
     """
-    words = trimmed(words)[: why.LONGEST]
+    words = line(words)[: why.LONGEST]
     called = words
     if resource is not None:
         found = why.about(services, person, resource, words)

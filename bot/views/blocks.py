@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from bot.views.text import cut, plain
+from bot.views.text import cut, dead_emoji, plain
 from bot.views.values import Block, Message, View
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def plain_text(text: str, limit: int) -> Block:
-    return {"type": "plain_text", "text": plain(text, limit), "emoji": True}
+    return _plain_text(plain(text, limit))
 
 
 def mrkdwn(text: str, limit: int = 3000) -> Block:
@@ -100,9 +100,12 @@ def confirm(title: str, text: str, yes: str, no: str) -> Block:
 
 def option(label: str, value: str, description: str = "") -> Block:
     """Of a long label the end stays, which tells a path apart from its neighbours."""
-    shown: Block = {"type": "plain_text", "text": plain(label, 75, keep_end=True), "emoji": True}
-    chosen: Block = {"text": shown, "value": value}
+    chosen: Block = {"text": _plain_text(plain(label, 75, keep_end=True)), "value": value}
     return chosen | {"description": plain_text(description, 75)} if description.strip() else chosen
+
+
+def _plain_text(text: str) -> Block:
+    return {"type": "plain_text", "text": dead_emoji(text), "emoji": True}
 
 
 def input_(

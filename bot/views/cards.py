@@ -13,8 +13,9 @@ from bot.views.blocks import (
     modal,
     section,
 )
-from bot.views.text import capital, cut, prose
-from bot.views.values import Message, Scene, View
+from bot.views.rich import told
+from bot.views.text import capital, prose
+from bot.views.values import Block, Message, Scene, View
 from engine.alarms import WELL_AGAIN
 from engine.life.offers import offered
 from engine.outcome import Card, News
@@ -62,8 +63,7 @@ def request_card(scene: Scene) -> Message:
     request = scene.request
     title = head(request)
     blocks = [header(title), section(phrases.what(scene)), fields(_facts(scene))]
-    said = (phrases.why(request), phrases.unreadable(scene), _progress(scene))
-    blocks += map(section, filter(None, said))
+    blocks += [*phrases.why(request), *_sections(phrases.unreadable(scene)), *_progress(scene)]
     decides = phrases.decide_buttons(scene) if phrases.may_decide(scene) else []
     blocks += actions([*decides, *phrases.party_buttons(scene)])
     blocks.append(context(*phrases.origin(scene)))
@@ -101,35 +101,40 @@ def _facts(scene: Scene) -> Iterable[tuple[str, str]]:
         yield "Until", phrases.until(request)
 
 
-def _progress(scene: Scene) -> str:
+def _progress(scene: Scene) -> list[Block]:
     """Say where the request stands, and what comes next."""
     request = scene.request
     match request.state:
         case State.PENDING_MFA:
             by = phrases.who(scene, request.grantee)
-            return f"Before anybody is asked, {by} must verify. {phrases.escalation(scene)}"
+            before = f"Before anybody is asked, {by} must verify. {phrases.escalation(scene)}"
+            return _sections(before)
         case State.PENDING:
             return _waiting(scene)
         case State.GRANTING:
-            return f"{phrases.decision(scene)}\nThe access is being set up; this card will change."
+            soon = "The access is being set up; this card will change."
+            return [*phrases.decision(scene), *_sections(soon)]
         case State.ACTIVE:
-            return f"{phrases.decision(scene)}\n{phrases.ends(scene)}"
+            return [*phrases.decision(scene), *_sections(phrases.ends(scene))]
         case State.REVOKING:
-            return f"{phrases.ending(scene)}\nThis card will say when it is confirmed to be gone."
+            then = "This card will say when it is confirmed to be gone."
+            return [*phrases.ending(scene), *_sections(then)]
         case State.REJECTED | State.CANCELLED | State.TIMED_OUT:
             return phrases.ending(scene)
         case _:
-            return "\n".join(filter(None, (phrases.decision(scene), phrases.ending(scene))))
+            return [*phrases.decision(scene), *phrases.ending(scene)]
 
 
-def _waiting(scene: Scene) -> str:
-    request = scene.request
-    said = [f"*Who was asked*\n{phrases.asked(scene)}"]
-    if request.approvals:
-        said.append(phrases.approved_so_far(scene))
-        said.append(f"Still needed: {phrases.still_needed(scene)}.")
-    said.append(phrases.escalation(scene))
-    return "\n".join(said)
+def _waiting(scene: Scene) -> list[Block]:
+    asked, next_ = f"*Who was asked*\n{phrases.asked(scene)}", phrases.escalation(scene)
+    if not scene.request.approvals:
+        return _sections(f"{asked}\n{next_}")
+    needed = f"Still needed: {phrases.still_needed(scene)}."
+    return [*_sections(asked), *phrases.approved_so_far(scene), *_sections(f"{needed}\n{next_}")]
+
+
+def _sections(*texts: str) -> list[Block]:
+    return [section(text) for text in texts if text]
 
 
 def approval_card(scene: Scene) -> Message:
@@ -139,8 +144,8 @@ def approval_card(scene: Scene) -> Message:
     asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
     asks += phrases.for_whom(scene)
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
-    notes = (phrases.why(request), phrases.caveats(scene), phrases.unreadable(scene), said)
-    blocks += map(section, filter(None, notes))
+    notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
+    blocks += [*phrases.why(request), *notes, *said]
     blocks += actions(phrases.decide_buttons(scene) if phrases.may_decide(scene) else [])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
@@ -154,7 +159,7 @@ def _weighed(scene: Scene) -> Iterable[tuple[str, str]]:
         yield "Why you", because
 
 
-def _approver_sees(scene: Scene) -> tuple[str, str]:
+def _approver_sees(scene: Scene) -> tuple[str, list[Block]]:
     """Return the head of the card, and what is to be said of the decision."""
     request = scene.request
     if request.state is not State.PENDING:
@@ -163,13 +168,13 @@ def _approver_sees(scene: Scene) -> tuple[str, str]:
         return HEADS[request.state], phrases.ending(scene)
     so_far = phrases.approved_so_far(scene)
     if so_far:
-        so_far = f"{so_far}\nStill needed: {phrases.still_needed(scene)}."
+        so_far += _sections(f"Still needed: {phrases.still_needed(scene)}.")
     if phrases.may_decide(scene):
         return "🔔 Your approval is needed", so_far
     if scene.viewer in {a.person for a in request.approvals}:
         return "👍 You approved this; others still have to", so_far
     gone = "You are no longer among those who may decide this request. Others were asked."
-    return "💤 No longer yours to decide", "\n".join(filter(None, (gone, so_far)))
+    return "💤 No longer yours to decide", [*_sections(gone), *so_far]
 
 
 def line(scene: Scene | None, news: News | None) -> Message:
@@ -219,9 +224,8 @@ def alarm(detail: str, scene: Scene | None = None) -> Message:
 
 
 def _sentence(emoji: str, detail: str) -> Message:
-    sentence = cut(prose(detail), 2500) or "Something happened that has no name."
-    said = f"{emoji} {sentence}".lstrip()
-    return message(said, [section(said)])
+    said = f"{emoji} {detail.strip() or 'Something happened that has no name.'}".lstrip()
+    return message(prose(said), [told(said)])
 
 
 _DRAWN = {

@@ -5,11 +5,13 @@ from collections.abc import Collection
 from bot.views import ids
 from bot.views.blocks import actions, button, context, input_, modal, plain_text, section
 from bot.views.phrases import risk_of
-from bot.views.text import code, count, cut, escape, prose, rows, size, verbatim
+from bot.views.rich import told
+from bot.views.text import code, count, cut, escape, rows, size, verbatim
 from bot.views.values import Block, Catalog, View
 from engine.explanation import on_behalf
 from engine.flow import RequestFor
 from engine.inventory import Entitlement, ResourceStatus
+from engine.words import line
 
 __all__ = ["LONGEST", "catalog_modal", "fits", "place_of", "place_text"]
 
@@ -25,7 +27,7 @@ def catalog_modal(page: Catalog) -> View:
     """Draw a page; another one, and another query, are asked for from it."""
     blocks = [_query(page.query), section(_counted(page))]
     if page.hints:
-        blocks.append(section(rows(page.hints, lambda h: f"💡 {cut(prose(h), 300)}", limit=1500)))
+        blocks.append(told(rows(page.hints, lambda h: f"💡 {cut(line(h), 300)}", limit=1500)))
     blocks += [section(_line(one, page.whom.get(one.id))) for one in page.entitlements]
     blocks += actions(_turning(page))
     if not all(page.whom.values()):

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from bot.views import ids
-from bot.views.blocks import actions, button, confirm, context, modal, plain_text, section
-from bot.views.text import cut, escape, rows, verbatim, when
+from bot.views import ids, phrases
+from bot.views.blocks import actions, button, confirm, context, modal, section
+from bot.views.rich import letters, listing, paragraph, rich_text
+from bot.views.text import cut, escape, plain, rows, verbatim, when
 from bot.views.values import Block, Credentials, View
 
 __all__ = ["credentials_modal", "notice_modal", "saved_modal"]
@@ -13,6 +14,7 @@ __all__ = ["credentials_modal", "notice_modal", "saved_modal"]
 _LOGINS = 8
 _INSTRUCTIONS = 8
 _VALUE = 500
+_RESET = "Reset password"
 
 
 def credentials_modal(logins: Sequence[Credentials], *, metadata: str = "") -> View:
@@ -27,7 +29,8 @@ def credentials_modal(logins: Sequence[Credentials], *, metadata: str = "") -> V
 
 def saved_modal() -> View:
     said = "✅ *Well kept.*\nLatchkey has deleted the password. It works until your access ends."
-    return modal("How to log in", [section(said), context("Lost it? Reset it from the same card.")])
+    lost = f"Lost it? *{phrases.SHOW}* on the card of your access leads to *{_RESET}*."
+    return modal("How to log in", [section(said), context(lost)])
 
 
 def notice_modal(title: str, sentence: str) -> View:
@@ -42,7 +45,7 @@ def _login(login: Credentials) -> Iterable[Block]:
     if login.password:
         shown.append(("Password", login.password.reveal()))
     if shown:
-        yield {"type": "rich_text", "elements": [_row(*row) for row in shown]}
+        yield rich_text(*(part for row in shown for part in _row(*row)))
     if login.remarks:
         remarks = rows(login.remarks, lambda r: f"⚠️ {cut(escape(r), 400)}", limit=1200, most=5)
         yield section(remarks)
@@ -50,16 +53,14 @@ def _login(login: Credentials) -> Iterable[Block]:
     yield from actions(_buttons(login))
 
 
-def _row(label: str, value: str) -> Block:
-    """Rich text is taken letter by letter: what is copied is what was meant."""
-    shown = verbatim(value, _VALUE)
-    return {
-        "type": "rich_text_section",
-        "elements": [
-            {"type": "text", "text": f"{plain_text(label, 60)['text']}: "},
-            {"type": "text", "text": shown or "-", "style": {"code": True}},
-        ],
-    }
+def _row(label: str, value: str) -> Iterable[Block]:
+    """Show letter by letter what is copied; a line that begins with its label is a command."""
+    name, shown = plain(label, 60), verbatim(value, _VALUE) or "-"
+    if shown.startswith(f"{name} "):
+        yield paragraph(letters(f"{name}:"))
+        yield listing(shown)
+    else:
+        yield paragraph(letters(f"{name}: "), letters(shown, code=True))
 
 
 def _state(login: Credentials) -> str:
@@ -70,7 +71,7 @@ def _state(login: Credentials) -> str:
             "⚠️ Only you see this. The password is shown until you press *I have saved it*, "
             "for 10 minutes at most."
         )
-    return "The password is not kept any more. If you do not have it, reset it."
+    return f"The password is not kept any more. If you do not have it: *{_RESET}*."
 
 
 def _buttons(login: Credentials) -> list[Block]:
@@ -88,4 +89,4 @@ def _buttons(login: Credentials) -> list[Block]:
         "Keep it",
     )
     says = f"Reset the password of {login.system}"
-    return [button("Reset password", ids.RESET, account, says=says, asks=sure)]
+    return [button(_RESET, ids.RESET, account, says=says, asks=sure)]

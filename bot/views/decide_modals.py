@@ -1,36 +1,47 @@
-"""The forms of an approver: approve, with a shorter time if they like, and reject."""
+"""The forms of an approver: approve, with a shorter time if they like, and reject.
+
+What is to be decided stands first. Of what it is about a form says as much as fits below on a
+phone, and the rest when it is asked to: whoever decides comes from a card that says it all.
+"""
+
+from datetime import timedelta
 
 from bot.views import ids, phrases
-from bot.views.blocks import context, fields, input_, modal, mrkdwn, plain_text, section
+from bot.views.blocks import actions, button, context, fields, input_, modal, plain_text, section
 from bot.views.cards import request_card
 from bot.views.text import capital
 from bot.views.values import Block, Scene, View
 from engine.commands import Cancel, Revoke
-from engine.duration import HINT, in_words
-from engine.flow import MAX_REASON
+from engine.duration import HINT, hint_below, in_words, parse
+from engine.flow import MAX_REASON, MIN_DURATION
 
-__all__ = ["approve_modal", "end_modal", "reject_modal"]
+__all__ = ["approve_modal", "end_modal", "is_whole", "reject_modal"]
+
+_WHOLE = "/whole"  # ends the metadata of a form that says everything
 
 
-def approve_modal(scene: Scene) -> View:
+def approve_modal(scene: Scene, *, whole: bool = False, shorter: str = "") -> View:
+    """`shorter` is what stands in the field for another time by now."""
     return modal(
         "Approve access",
-        [*_summary(scene), _reason(scene), *_shorter(scene)],
+        [_reason(scene), *_time(scene, shorter), *_about(scene, whole=whole)],
         submit="Approve",
         close="Not now",
         callback=ids.APPROVE_MODAL,
-        metadata=str(scene.request.id),
+        metadata=_metadata(scene, whole=whole),
     )
 
 
-def reject_modal(scene: Scene) -> View:
+def reject_modal(scene: Scene, *, whole: bool = False, shorter: str = "") -> View:
+    del shorter  # there is no such field
+    once = context("One rejection ends the request.")
     return modal(
         "Reject request",
-        [*_summary(scene), _reason(scene), context("One rejection ends the request.")],
+        [_reason(scene), once, *_about(scene, whole=whole)],
         submit="Reject",
         close="Not now",
         callback=ids.REJECT_MODAL,
-        metadata=str(scene.request.id),
+        metadata=_metadata(scene, whole=whole),
     )
 
 
@@ -51,18 +62,43 @@ def end_modal(scene: Scene, way_out: type[Cancel] | type[Revoke] | None) -> View
     )
 
 
-def _summary(scene: Scene) -> list[Block]:
-    """Say once more what it is about. The justification is whole here, where a card cuts it."""
-    request = scene.request
-    asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
+def is_whole(metadata: str) -> bool:
+    """Tell whether a form, or one that a button leads to, says everything."""
+    return metadata.endswith(_WHOLE)
+
+
+def _metadata(scene: Scene, *, whole: bool) -> str:
+    return f"{scene.request.id}{_WHOLE if whole else ''}"
+
+
+def _about(scene: Scene, *, whole: bool) -> list[Block]:
+    asks = f"{capital(phrases.who(scene, scene.request.requestor))} asks for"
+    return _in_whole(scene, asks) if whole else _in_short(scene, asks)
+
+
+def _in_short(scene: Scene, asks: str) -> list[Block]:
+    what = f"{asks} {phrases.what_in_short(scene)}{phrases.for_whom(scene)}"
+    facts = f"{phrases.how_long(scene)} · {phrases.risk(scene)}"
+    says = f"Show all of {scene.request.code}"
+    more = button("Show all", ids.WHOLE, _metadata(scene, whole=True), says=says)
+    why = phrases.why_in_short(scene.request)
+    return [section(f"{what}\n{facts}"), *_caveats(scene), *why, *actions([more])]
+
+
+def _in_whole(scene: Scene, asks: str) -> list[Block]:
+    """Say all that the card says. The justification is whole here, where a card cuts it."""
     facts = (
         ("System", phrases.system(scene)),
         ("How long", phrases.how_long(scene)),
         ("Risk", phrases.risk(scene)),
     )
-    said = [section(f"{asks}{phrases.for_whom(scene)}:\n{phrases.what(scene)}"), fields(facts)]
-    said += map(section, filter(None, (phrases.caveats(scene), phrases.why(request, 2900))))
-    return [*said, context(*phrases.origin(scene))]
+    what = section(f"{asks} access{phrases.for_whom(scene)}:\n{phrases.what(scene)}")
+    why = phrases.why_in_whole(scene.request)
+    return [what, fields(facts), *_caveats(scene), *why, context(*phrases.origin(scene))]
+
+
+def _caveats(scene: Scene) -> list[Block]:
+    return [section(found) for found in [phrases.caveats(scene)] if found]
 
 
 def _reason(scene: Scene, *, needed: bool = False) -> Block:
@@ -81,23 +117,46 @@ def _reason(scene: Scene, *, needed: bool = False) -> Block:
     )
 
 
-def _shorter(scene: Scene) -> list[Block]:
-    request, extension = scene.request, scene.revision.extension
+def _time(scene: Scene, shorter: str) -> list[Block]:
+    """Return the field for a shorter time, where there is any; with it, extensions are kept."""
+    asked, keeping = scene.request.duration, _keeping(scene)
+    if asked is not None and asked <= MIN_DURATION:
+        return []
     element: Block = {
         "type": "plain_text_input",
         "action_id": ids.SHORTER,
         "max_length": 100,
-        "placeholder": plain_text(in_words(request.duration), 150),
+        "placeholder": plain_text(in_words(asked), 150),
     }
-    hint = f"Leave it empty for {in_words(request.duration)}, as asked. {HINT}"
-    blocks = [input_(ids.SHORTER, "For a shorter time", element, hint=hint, optional=True)]
-    if extension and request.extensions_allowed:
-        offered = phrases.times(request.extensions_allowed, extension.each)
-        keep: Block = {
-            "text": mrkdwn(f"Keep the extensions ({offered})", 75),
-            "description": plain_text("Otherwise a shorter time cannot be extended.", 75),
-            "value": ids.KEEP,
-        }
-        boxes: Block = {"type": "checkboxes", "action_id": ids.KEEP, "options": [keep]}
-        blocks.append(input_(ids.KEEP, "Extensions", boxes, optional=True))
-    return blocks
+    if keeping:
+        element["dispatch_action_config"] = {"trigger_actions_on": ["on_character_entered"]}
+    empty = in_words(asked) if asked else "access without end"
+    example = hint_below(asked - timedelta(minutes=1)) if asked else HINT
+    field = input_(
+        ids.SHORTER,
+        "For a shorter time",
+        element,
+        hint=f"Leave it empty for {empty}, as asked. {example}",
+        optional=True,
+        dispatch=bool(keeping),
+    )
+    return [field, *(keeping if _is_shorter(shorter, asked) else [])]
+
+
+def _is_shorter(text: str, asked: timedelta | None) -> bool:
+    said = parse(text) if text.strip() else None
+    return isinstance(said, timedelta) and (asked is None or said < asked)
+
+
+def _keeping(scene: Scene) -> list[Block]:
+    request, extension = scene.request, scene.revision.extension
+    if extension is None or not request.extensions_allowed:
+        return []
+    offered = phrases.times(request.extensions_allowed, extension.each)
+    keep: Block = {
+        "text": plain_text(f"Keep the extensions ({offered})", 75),
+        "description": plain_text("Otherwise a shorter time cannot be extended.", 75),
+        "value": ids.KEEP,
+    }
+    boxes: Block = {"type": "checkboxes", "action_id": ids.KEEP, "options": [keep]}
+    return [input_(ids.KEEP, "Extensions", boxes, optional=True)]

@@ -14,13 +14,14 @@ CREDENTIALS = "credentials"
 SAVED = "credentials_saved"  # in the credentials' modal; the value is the account's id
 RESET = "credentials_reset"  # the same
 REQUEST_ACCESS = "request_access"  # opens an empty request modal
+WHOLE = "whole_request"  # in an approver's form; the value is the metadata of the one that follows
 CATALOG_NEXT = "catalog_next"  # the value is the last one shown, and its number
 CATALOG_START = "catalog_start"
 WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was asked
 WISH = "wish"  # tells the administrators; the value is the resource, and what was asked
 
 # modals (callback ids); private_metadata is the query, the button's value, or the
-# request's id of the last three
+# request's id of the last three, with a word where it says everything
 CATALOG_MODAL = "catalog"
 WHY_MODAL = "why"
 WISH_MODAL = "wish"

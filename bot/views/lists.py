@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from bot.views import ids, phrases
 from bot.views.blocks import actions, button, context, divider, header, message, section, weight
-from bot.views.text import capital, code, in_a_row, quote, refusal
+from bot.views.rich import quotation
+from bot.views.text import capital, code, in_a_row, refusal
 from bot.views.values import Block, Message, Scene
 from engine.request import State
 
@@ -125,9 +126,9 @@ def _task(scene: Scene) -> list[Block]:
     lines = [
         f"{asks} {phrases.what_in_short(scene)}{phrases.for_whom(scene)}",
         " · ".join(facts),
-        quote(request.justification, 300),
     ]
-    return [section("\n".join(filter(None, lines))), *actions(phrases.decide_buttons(scene))]
+    said = [section("\n".join(lines)), *quotation(request.justification, 300, lines=6)]
+    return [*said, *actions(phrases.decide_buttons(scene))]
 
 
 def _lost(scene: Scene) -> list[Block]:

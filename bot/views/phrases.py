@@ -1,19 +1,21 @@
 """What is said of a request, in the same words wherever it is said, and the buttons for it.
 
-Every phrase is mrkdwn, and within a size that lets a whole card stay within Slack's limits.
+Every phrase is mrkdwn, or blocks where somebody's own words are in it, and within a size that lets
+a whole card stay within Slack's limits.
 """
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.views import ids
-from bot.views.blocks import button, confirm
-from bot.views.text import capital, code, cut, escape, in_a_row, mention, quote, rows, when
+from bot.views.blocks import button, confirm, section
+from bot.views.rich import quotation
+from bot.views.text import capital, code, cut, escape, in_a_row, mention, rows, when
 from bot.views.values import Block, Scene
 from engine.approval import Case, missing
 from engine.directory import PersonId
 from engine.duration import in_words
-from engine.flow import Quorum
+from engine.flow import MAX_JUSTIFICATION, Quorum
 from engine.inventory import Resource, highest_risk
 from engine.life.offers import offered
 from engine.life.pending import next_tier_at
@@ -21,7 +23,6 @@ from engine.request import (
     SYSTEM,
     WAITING,
     AccessRequest,
-    Approval,
     Ask,
     Grant,
     GrantState,
@@ -30,6 +31,7 @@ from engine.request import (
 )
 
 __all__ = [
+    "SHOW",
     "again_button",
     "all_but",
     "approved_so_far",
@@ -63,10 +65,14 @@ __all__ = [
     "who",
     "whose",
     "why",
+    "why_in_short",
+    "why_in_whole",
     "why_me",
 ]
 
 _CONFIRMED = frozenset({State.EXPIRED, State.RETURNED, State.REVOKED})
+SHOW = "Show credentials"  # a button of the grantee's
+_APPROVALS = 5  # that are listed on a card
 _ENDINGS = {
     State.CANCELLED: "Cancelled",
     State.TIMED_OUT: "It lapsed",
@@ -231,10 +237,17 @@ def unreadable(scene: Scene) -> str:
     return f"⚠️ The access flow of {request.code} cannot be read. It can only be ended."
 
 
-def why(request: AccessRequest, limit: int = 1200) -> str:
-    """Quote the justification; empty: none was given."""
-    quoted = quote(request.justification, limit)
-    return f"*Why*\n{quoted}" if quoted else ""
+def why(request: AccessRequest) -> list[Block]:
+    """Quote the justification, as far as a card has room; nothing: none was given."""
+    return quotation(request.justification, title="Why")
+
+
+def why_in_short(request: AccessRequest) -> list[Block]:
+    return quotation(request.justification, 200, lines=6, title="Why")
+
+
+def why_in_whole(request: AccessRequest) -> list[Block]:
+    return quotation(request.justification, 2900, lines=MAX_JUSTIFICATION, title="Why")
 
 
 def risk(scene: Scene) -> str:
@@ -293,15 +306,16 @@ def asked(scene: Scene) -> str:
     )
 
 
-def approved_so_far(scene: Scene) -> str:
+def approved_so_far(scene: Scene) -> list[Block]:
     """List the approvals, each with its reason and what it shortened."""
-    return rows(scene.request.approvals, lambda a: _approval(scene, a), limit=1200, most=5)
-
-
-def _approval(scene: Scene, given: Approval) -> str:
-    shorter = f", for {in_words(given.duration)}" if given.duration else ""
-    reason = f": {cut(escape(given.reason), 300)}" if given.reason else ""
-    return f"👍 {capital(who(scene, given.person))} approved{shorter}{reason}"
+    given = scene.request.approvals
+    blocks: list[Block] = []
+    for each in given[:_APPROVALS]:
+        shorter = f", for {in_words(each.duration)}" if each.duration else ""
+        blocks.append(section(f"👍 {capital(who(scene, each.person))} approved{shorter}"))
+        blocks += quotation(each.reason, 300)
+    hidden = len(given) - _APPROVALS
+    return [*blocks, *([section(f"… and {hidden} more")] if hidden > 0 else [])]
 
 
 def still_needed(scene: Scene) -> str:
@@ -338,30 +352,30 @@ def escalation(scene: Scene) -> str:
 # --- what became of it ---------------------------------------------------------------------------
 
 
-def decision(scene: Scene) -> str:
-    """Say who decided, when and with what reason; empty: nobody has."""
+def decision(scene: Scene) -> list[Block]:
+    """Say who decided, when and with what reason; nothing: nobody has."""
     request = scene.request
     decided = request.decided
     if decided is None:
-        return ""
+        return []
     if request.state is State.REJECTED:
         return _settled(scene, "Rejected", decided)
     if decided.by == SYSTEM:
-        return f"Approved automatically {when(decided.at)}."
+        return [section(f"Approved automatically {when(decided.at)}.")]
     if len(request.approvals) > 1:
-        return f"Approved {when(decided.at)}.\n{approved_so_far(scene)}"
+        return [section(f"Approved {when(decided.at)}."), *approved_so_far(scene)]
     shortened = [a.duration for a in request.approvals if a.duration]
     word = f"Approved for {in_words(shortened[0])}" if shortened else "Approved"
     return _settled(scene, word, decided)
 
 
-def ending(scene: Scene) -> str:
-    """Say how the request, or the access, came to its end; empty: it has not."""
+def ending(scene: Scene) -> list[Block]:
+    """Say how the request, or the access, came to its end; nothing: it has not."""
     request = scene.request
     if request.state is State.REJECTED:
         return decision(scene)
     if request.ended is None:
-        return ""
+        return []
     state, ended = request.ending or request.state, request.ended
     word = _ENDINGS.get(state, "Ended")
     declined = request.state is State.CANCELLED and request.ended.by != request.requestor
@@ -369,7 +383,8 @@ def ending(scene: Scene) -> str:
         word = "Declined"
     if state is State.EXPIRED and request.ends_at:
         ended = replace(ended, at=request.ends_at)  # that was due, whenever the clock got round
-    return "\n".join(filter(None, (_settled(scene, word, ended), _confirmed(request, ended.at))))
+    confirmed = _confirmed(request, ended.at)
+    return [*_settled(scene, word, ended), *([section(confirmed)] if confirmed else [])]
 
 
 def _confirmed(request: AccessRequest, since: datetime) -> str:
@@ -380,12 +395,12 @@ def _confirmed(request: AccessRequest, since: datetime) -> str:
     return f"That it is gone was confirmed {when(request.gone_at)}." if later else ""
 
 
-def _settled(scene: Scene, word: str, settled: Settled) -> str:
+def _settled(scene: Scene, word: str, settled: Settled) -> list[Block]:
     if settled.by == SYSTEM:
         reason = f": {cut(escape(settled.reason), 400).rstrip('.')}" if settled.reason else ""
-        return f"{word} {when(settled.at)}{reason}."
-    said = f"{word} by {who(scene, settled.by)} {when(settled.at)}."
-    return "\n".join(filter(None, (said, quote(settled.reason, 800))))
+        return [section(f"{word} {when(settled.at)}{reason}.")]
+    said = section(f"{word} by {who(scene, settled.by)} {when(settled.at)}.")
+    return [said, *quotation(settled.reason, 800)]
 
 
 # --- buttons -------------------------------------------------------------------------------------
@@ -447,12 +462,7 @@ def credentials_button(scene: Scene) -> Block | None:
     request = scene.request
     if not scene.has_login or scene.viewer != request.grantee:
         return None
-    return button(
-        "Show credentials",
-        ids.CREDENTIALS,
-        str(request.id),
-        says=f"Show credentials for {request.code}",
-    )
+    return button(SHOW, ids.CREDENTIALS, str(request.id), says=f"{SHOW} for {request.code}")
 
 
 def return_button(scene: Scene) -> Block:

@@ -16,13 +16,15 @@ from bot.views.blocks import (
     section,
 )
 from bot.views.phrases import risk_of, times
+from bot.views.rich import told
 from bot.views.text import count, cut, escape, in_a_row, prose, rows, verbatim, when
 from bot.views.values import Asked, Block, Form, Preview, View
 from engine.directory import PersonId
-from engine.duration import HINT, in_words
+from engine.duration import HINT, hint_below, in_words
 from engine.flow import MAX_JUSTIFICATION, FlowId, Revision
 from engine.inventory import EntitlementId, ResourceId
 from engine.targets import ObjectId
+from engine.words import line
 
 __all__ = [
     "block_of",
@@ -136,7 +138,7 @@ def wished(value: str) -> str:
 
 def _notes(notes: Sequence[str]) -> Iterable[Block]:
     if notes:
-        yield section(rows(notes, lambda note: f"⚠️ {cut(prose(note), 400)}", limit=2500))
+        yield told(rows(notes, lambda note: f"⚠️ {cut(line(note), 400)}", limit=2400))
 
 
 def people_options(found: Sequence[tuple[PersonId, str, str]]) -> Block:
@@ -230,8 +232,8 @@ def _duration(form: Form) -> Block:
     if form.prefill:
         element["initial_value"] = verbatim(form.prefill, 100)
     hint = HINT
-    if form.preview and form.preview.longest:
-        hint = f"{HINT} At most {in_words(form.preview.longest)}."
+    if form.preview and (longest := form.preview.longest):
+        hint = f"{hint_below(longest)} At most {in_words(longest)}."
     elif form.preview:
         hint = f"{HINT} Or: {in_words(None)}."
     return input_(duration_block(form.prefill), "For how long?", element, hint=hint)
@@ -267,10 +269,10 @@ def _preview(preview: Preview) -> Iterable[Block]:
     if preview.things:
         yield section(rows(preview.things, _thing, limit=1500, most=_THINGS))
     if preview.caveat:
-        yield section(f"⚠️ {cut(prose(preview.caveat), 600)}")
+        yield told(f"⚠️ {line(preview.caveat)}", 600)
     if preview.held:
         yield section(rows(preview.held, _held, limit=1500, most=5))
-    about = cut(prose(preview.description), 600)
+    about = cut(prose(line(preview.description)), 600)
     yield context(f"Access flow *{cut(escape(preview.flow), 200)}*", about)
 
 

@@ -1,7 +1,8 @@
-"""Text for Slack: what people typed made harmless, everything cut to size.
+"""Text for Slack: names and sentences made harmless, everything cut to size.
 
-Text that people typed goes through `escape`, `prose`, `quote` or `code`. From there on it is
-mrkdwn, in which every `<…>` is Latchkey's own; `cut` may be used on mrkdwn at any time.
+What people wrote, and what shall be copied, stands in rich text (`rich`). Elsewhere a name goes
+through `escape` or `code`, a sentence with names in it through `prose`. From there on it is mrkdwn,
+in which every mark is Latchkey's own; `cut` may be used on mrkdwn at any time.
 """
 
 import re
@@ -14,20 +15,24 @@ from typing import TypeVar
 from engine.directory import Directory, PersonId
 from engine.outcome import Refusal
 from engine.request import OPERATOR, SYSTEM
-from engine.words import in_a_row
+from engine.words import in_a_row, visible
 
 __all__ = [
+    "ADDRESS",
+    "CODE",
+    "MORE",
     "capital",
     "code",
     "count",
     "cut",
     "cut_front",
+    "dead_emoji",
     "escape",
     "in_a_row",
+    "legible",
     "mention",
     "plain",
     "prose",
-    "quote",
     "refusal",
     "refusal_in_plain_text",
     "rows",
@@ -41,38 +46,42 @@ MORE = "… more"
 T = TypeVar("T")
 
 _NEWLINE = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# Control characters, halves of characters, and marks that turn text around, so that it reads
-# otherwise than it is.
-_HIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-# An address behind `<` or `|` is somebody's attempt at markup of their own: it stays dead text.
-_ADDRESS = re.compile(r"((?<![<|])\bhttps?://[^\s<>|]+)")
+# Nothing takes the meaning of a mark in mrkdwn away. Between two letters it has none; elsewhere
+# what looks like it stands in its place, as for a line's first `>` and an emoji's first colon.
+_LIKE = str.maketrans("*_~`＊＿｀", "∗ˍ∼ˋ﹡ˍˋ")
+_MARK = re.compile(r"[`＊＿｀]|(?<![A-Za-z0-9])[*_~]|[*_~](?![A-Za-z0-9])")
+_QUOTING = re.compile(r"^(\s*)[>＞]", re.MULTILINE)
+_EMOJI = re.compile(r":(?=[\w+'-]+(?:::[\w-]+)?:)")
+CODE = re.compile(r"(```[^`]+```|`[^`\n]+`)")  # in sentences of ours
+# An address behind `<` or `|` is somebody's attempt at markup of their own: it stays dead text. So
+# does what Slack might not take for an address.
+ADDRESS = re.compile(
+    r"((?<![<|])\bhttps?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?"
+    r"(?:[/?#](?:[A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*[A-Za-z0-9_~/#=&+-])?)?)"
+)
 _TOKEN = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|.", re.DOTALL)
 
 
 def escape(text: str) -> str:
-    """Make mrkdwn in which the text pings nobody and links nowhere."""
-    return _clean(text).translate(_ENTITIES)
+    """Make mrkdwn of a name, on one line, in which nothing pings anybody or leads anywhere."""
+    return _dead(_in_one_line(text)).translate(_ENTITIES)
 
 
 def prose(text: str) -> str:
-    """Escape the text. Bare web addresses become links, which show where they lead."""
-    parts = _ADDRESS.split(_clean(text))
-    parts = [part.translate(_ENTITIES) for part in parts]
-    parts[1::2] = [f"<{address}>" for address in parts[1::2]]
+    """Make mrkdwn of sentences of ours, in which names may be.
+
+    What stands in backticks is code. Bare web addresses become links, which show where they lead.
+    """
+    parts = CODE.split(legible(text))
+    parts[::2] = map(_linked, parts[::2])
+    parts[1::2] = [part.translate(_ENTITIES) for part in parts[1::2]]
     return "".join(parts)
-
-
-def quote(text: str, limit: int) -> str:
-    """Quote what somebody wrote, on as many lines as they used; empty text stays empty."""
-    said = re.sub(r"\s*\n\s*", "\n", prose(text))
-    marked = said.replace("\n", "\n> ")
-    return f"> {cut(marked, limit - 2)}" if said else ""
 
 
 def code(text: str, limit: int = 120) -> str:
     """Show a name as code; of a long one the end, which tells it apart from its neighbours."""
-    inside = re.sub(r"\s+", " ", escape(text)).replace("`", "'")
+    inside = _in_one_line(text).replace("`", "ˋ").translate(_ENTITIES)
     return f"`{cut_front(inside, limit - 2) or '?'}`"
 
 
@@ -81,8 +90,7 @@ def cut(text: str, limit: int) -> str:
     if size(text) <= limit:
         return text
     tokens = (found[0] for found in _TOKEN.finditer(text))
-    kept = "".join(_first(tokens, limit - size(MORE))).rstrip()
-    return kept.removesuffix("\n>") + MORE  # no line of a quote that is its mark alone
+    return "".join(_first(tokens, limit - size(MORE))).rstrip() + MORE
 
 
 def cut_front(text: str, limit: int) -> str:
@@ -94,7 +102,7 @@ def cut_front(text: str, limit: int) -> str:
 
 def plain(text: str, limit: int, *, keep_end: bool = False) -> str:
     """Make plain text of one line, within the limit, never empty."""
-    text = re.sub(r"\s+", " ", _clean(text)) or "?"
+    text = _in_one_line(text) or "?"
     if size(text) <= limit:
         return text
     if keep_end:
@@ -178,9 +186,30 @@ def _in_utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _clean(text: str) -> str:
-    """Keep what can be shown, with newlines of one kind."""
-    return _HIDDEN.sub("", _NEWLINE.sub("\n", text)).strip()
+def legible(text: str) -> str:
+    """Keep the lines, and show on each what is there."""
+    return visible(_NEWLINE.sub("\n", text)).strip()
+
+
+def dead_emoji(text: str) -> str:
+    """Show the code of an emoji as it was written: Slack draws it in plain text, too."""
+    return _EMOJI.sub("∶", text)
+
+
+def _in_one_line(text: str) -> str:
+    return visible(" ".join(text.split()))
+
+
+def _linked(text: str) -> str:
+    parts = ADDRESS.split(text)
+    parts[::2] = [_dead(part).translate(_ENTITIES) for part in parts[::2]]
+    parts[1::2] = [f"<{part.translate(_ENTITIES)}>" for part in parts[1::2]]
+    return "".join(parts)
+
+
+def _dead(text: str) -> str:
+    text = _MARK.sub(lambda mark: mark[0].translate(_LIKE), text)
+    return _QUOTING.sub(r"\1›", dead_emoji(text))
 
 
 _size_of_token = lru_cache(maxsize=4096)(size)  # nearly all are letters

@@ -2,10 +2,12 @@
 
 from bot.views import ids
 from bot.views.blocks import actions, button, context, input_, modal, plain_text, section
-from bot.views.text import code, cut, escape, in_a_row, plain, prose, rows, verbatim
+from bot.views.rich import told
+from bot.views.text import code, cut, escape, in_a_row, plain, rows, verbatim
 from bot.views.values import Block, Named, View, Why
 from engine.explanation import Explanation
 from engine.inventory import ResourceId
+from engine.words import line
 
 __all__ = ["LONGEST", "value_of", "value_text", "why_modal", "wish_modal", "wished_modal"]
 
@@ -18,9 +20,9 @@ def why_modal(why: Why) -> View:
     """Draw the answer; something else is asked about from it."""
     blocks = [_asked(why.words)]
     if why.notes:
-        blocks.append(section(rows(why.notes, lambda note: f"⚠️ {cut(prose(note), 300)}", 1500)))
+        blocks.append(told(rows(why.notes, lambda note: f"⚠️ {cut(line(note), 300)}", 1500)))
     if why.answers:
-        blocks += [section(_answer(answer)) for answer in why.answers[:_ANSWERS]]
+        blocks += [told(_answer(answer)) for answer in why.answers[:_ANSWERS]]
         if hidden := len(why.answers[_ANSWERS:]):
             blocks.append(context(f"… and {hidden} more permissions: ask for “… on …”"))
     elif not why.others:
@@ -94,8 +96,8 @@ def _asked(words: str) -> Block:
 def _answer(answer: Explanation) -> str:
     mark = "✅" if answer.may else "🚫"
     first, *others = answer.lines
-    said = f"{mark} {cut(prose(first), 1200)}"
-    listed = rows(others, lambda line: f"• {cut(prose(line), 600)}", 1600)
+    said = f"{mark} {cut(line(first), 1000)}"
+    listed = rows(others, lambda reason: f"• {cut(line(reason), 500)}", 1400)
     return "\n".join(filter(None, (said, listed)))
 
 

@@ -26,7 +26,7 @@ from engine.life.telling import (
 )
 from engine.outcome import AuditEntry, Code, Decision, News, Refusal, Tell
 from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
-from engine.words import in_a_row, trimmed
+from engine.words import in_a_row, line
 
 
 def await_approval(
@@ -103,7 +103,7 @@ def approve(
         person.id,
         seats | (mine.seats if mine else frozenset()),
         person.approves_at(now),
-        trimmed(command.reason),
+        line(command.reason),
         command.duration,
         command.keep_extensions,
     )
@@ -137,7 +137,7 @@ def reject(
     if bad := _bad_reason(command.reason, facts.revision):
         return bad
     request = request.with_(
-        state=State.REJECTED, decided=Settled(person.id, now, trimmed(command.reason))
+        state=State.REJECTED, decided=Settled(person.id, now, line(command.reason))
     )
     entry = AuditEntry("rejected", person.id, in_audit(command.reason))
     return Decision(_closed(request), everyone(request, News.DECIDED), (entry,))
@@ -178,7 +178,7 @@ def _bad_approval(request: AccessRequest, command: Approve, facts: Facts) -> Ref
 def _bad_reason(reason: str, revision: Revision) -> Refusal | None:
     if bad := too_long(reason):
         return bad
-    if revision.require_reason and not trimmed(reason):
+    if revision.require_reason and not line(reason):
         return Refusal(Code.REASON_NEEDED, "This flow asks for a reason.", about="reason")
     return None
 
@@ -196,7 +196,7 @@ def cancel(
 def _close(
     request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
 ) -> Decision:
-    request = _closed(request.with_(state=state, ended=Settled(by, now, trimmed(reason))))
+    request = _closed(request.with_(state=state, ended=Settled(by, now, line(reason))))
     entry = AuditEntry(state.value, by, in_audit(reason))
     return Decision(request, everyone(request, News.ENDED, by=by), (entry,))
 

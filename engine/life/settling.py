@@ -8,7 +8,7 @@ from engine.facts import Facts
 from engine.life.telling import in_audit, iso, to_parties
 from engine.outcome import AuditEntry, Decision, News, Refusal
 from engine.request import GONE, SYSTEM, AccessRequest, Grant, GrantState, Settled, State
-from engine.words import trimmed
+from engine.words import line
 
 
 def provisional_end(request: AccessRequest, now: datetime) -> dict[str, datetime | None]:
@@ -91,7 +91,7 @@ def revoke_all(
         ending=ending,
         end_before=None,
         end_awaits=(),
-        ended=Settled(by, now, trimmed(reason)),
+        ended=Settled(by, now, line(reason)),
     )
     entry = AuditEntry("revoking", by, {"ending": ending.value, **in_audit(reason)})
     tells = (*told.tell, *to_parties(request))

@@ -9,11 +9,11 @@ from engine.flow import MAX_REASON
 from engine.inventory import ResourceStatus
 from engine.outcome import Card, Code, News, Refusal, Tell
 from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, State
-from engine.words import trimmed
+from engine.words import line
 
 
 def too_long(reason: str) -> Refusal | None:
-    if (length := len(trimmed(reason))) <= MAX_REASON:
+    if (length := len(line(reason))) <= MAX_REASON:
         return None
     sentence = f"A reason has at most {MAX_REASON} characters; this has {length}."
     return Refusal(Code.TEXT_TOO_LONG, sentence, about="reason")
@@ -50,7 +50,7 @@ def alarm(facts: Facts, key: str, sentence: str) -> tuple[Tell, ...]:
 
 
 def in_audit(reason: str, duration: timedelta | None = None) -> dict[str, Any]:
-    said: dict[str, Any] = {"reason": text} if (text := trimmed(reason)) else {}
+    said: dict[str, Any] = {"reason": text} if (text := line(reason)) else {}
     if duration is not None:
         said["duration"] = int(duration.total_seconds())
     return said

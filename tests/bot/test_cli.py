@@ -457,7 +457,7 @@ def test_a_request_is_shown_in_sentences(told):
         "in Production PostgreSQL: gone",
         f"The access was given, until {ended:%Y-%m-%d %H:%M:%S %Z} ({request.ends_at:%H:%M} UTC).",
         "Marta Nowak-Żelazna was shown the login.",
-        "An operator revoked it: it began to be taken away. Reason: incident 9.",
+        "An operator revoked it: it began to be taken away. Reason: “incident 9”.",
         "Confirmed: it is gone, as it was revoked.",
     ):
         assert sentence in shown

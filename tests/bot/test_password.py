@@ -13,7 +13,7 @@ from engine.request import AccessRequest, State
 from tests.support.door import Answer, Door, click_in, modal
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
-NOT_KEPT = "The password is not kept any more. If you do not have it, reset it."
+NOT_KEPT = "The password is not kept any more. If you do not have it: *Reset password*."
 
 
 @pytest.fixture

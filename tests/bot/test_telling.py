@@ -59,10 +59,10 @@ def test_what_somebody_wrote_stands_in_a_sentence_of_its_own():
     body = {"ending": "revoked", "reason": "the ticket was closed."}
     said = TELLER.told(HistoryLine(NOW, "revoking", OPERATOR, body))
     assert said == (
-        "An operator revoked it: it began to be taken away. Reason: the ticket was closed."
+        "An operator revoked it: it began to be taken away. Reason: “the ticket was closed.”"
     )
     said = TELLER.told(HistoryLine(NOW, "approved", PersonId("marta"), {"reason": "fine, go on"}))
-    assert said == "Marta approved it. Reason: fine, go on."
+    assert said == "Marta approved it. Reason: “fine, go on”."
 
 
 def test_what_is_not_known_by_name_is_said_all_the_same():
@@ -83,6 +83,6 @@ def test_every_state_is_said_in_a_sentence(state):
 
     said = [TELLER.standing(request), *(TELLER.access(request, g) for g in request.grants)]
 
-    assert said[0].endswith(".")
+    assert said[0].endswith((".", ".”"))
     for sentence in said:
         assert not set("{}[]_") & set(sentence)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.sandbox.blocks import texts
 from bot.views import ids
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.port import Discovered
@@ -24,7 +25,9 @@ def why(door, who, text):
 
 
 def said(view) -> str:
-    return "\n".join(b["text"]["text"] for b in view["blocks"] if b["type"] == "section")
+    return "\n".join(
+        "".join(texts(b)) for b in view["blocks"] if b["type"] in {"section", "rich_text"}
+    )
 
 
 def choices(view) -> dict[str, str]:

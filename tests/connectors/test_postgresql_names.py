@@ -28,11 +28,19 @@ def test_any_names_come_back_from_their_path(names: list[str]):
         (("orders", "shop", "Crème brûlée"), "orders/shop/Crème brûlée"),
         (("a/b", 'the "fine" one'), '"a/b"/"the ""fine"" one"'),
         (("", " x"), '""/" x"'),
+        (("shop", 'or\nd\u202e"e\\rs'), 'shop/U&"or\\000Ad\\202E""e\\\\rs"'),
+        (("shop", "\U000e0041"), 'shop/U&"\\+0E0041"'),
     ],
-    ids=["plain", "unicode", "awkward", "empty"],
+    ids=["plain", "unicode", "awkward", "empty", "invisible", "beyond"],
 )
 def test_path_is_what_people_read(names: tuple[str, ...], path: str):
     assert path_of(*names) == path
+
+
+@given(NAMES)
+def test_no_name_leaves_its_line_or_turns_it_around(name: str):
+    """A table's name with a line break in it made a line of its own in what admins are told."""
+    assert path_of("orders", name).isprintable()
 
 
 @pytest.mark.parametrize(

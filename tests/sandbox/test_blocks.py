@@ -20,6 +20,11 @@ def rich(text="rich"):
     return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [leaf]}]}
 
 
+def quote(*leaves):
+    inside = {"type": "rich_text_quote", "elements": list(leaves)}
+    return {"type": "rich_text", "elements": [inside]}
+
+
 def cell(text="cell"):
     return {"type": "raw_text", "text": text}
 
@@ -210,6 +215,17 @@ REFUSED = {
     "collapsed but not collapsible": (
         container(section(), default_collapsed=True),
         "default_collapsed needs is_collapsible",
+    ),
+    "rich text without anything": (rich() | {"elements": []}, "must provide at least 1 items"),
+    "quote without anything": (quote(), "must provide at least 1 items"),
+    "quote of no letter": (quote({"type": "text", "text": ""}), "must be more than 0 characters"),
+    "link that is called nothing": (
+        quote({"type": "link", "url": "https://x.example", "text": ""}),
+        "must be more than 0 characters",
+    ),
+    "mrkdwn in a quote": (
+        quote({"type": "mrkdwn", "text": "*x*"}),
+        "unsupported type: mrkdwn",
     ),
     "video without https": (
         video(video_url="http://x.example/v"),

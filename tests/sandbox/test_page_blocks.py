@@ -135,6 +135,24 @@ def test_every_text_stands_out_from_its_ground(api, person, page, scheme):
     assert page.evaluate(CONTRAST) == []
 
 
+def test_a_quote_of_rich_text_is_shown_letter_by_letter(api, person, page):
+    """What somebody wrote is drawn within its bar, and nothing of it is markup."""
+    wrote = "*bold* _it_ `code` :tada: <!channel> <@U1>\n> quoted  twice\n---\n&lt;b&gt;"
+    leaves = [{"type": "text", "text": wrote}, {"type": "link", "url": "https://x.example/a_b_"}]
+    rich = {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": leaves}]}
+    assert api("chat.postMessage", channel=person.id, text="text", blocks=[rich])["ok"]
+
+    quote = page.locator(".message").last.locator("blockquote")
+    expect(quote).to_have_count(1)
+    assert quote.inner_text() == f"{wrote}https://x.example/a_b_"
+    assert quote.evaluate(
+        "q => [...new Set([...q.querySelectorAll('*')].map(e => e.tagName))]"
+    ) == [
+        "BR",
+        "A",
+    ]
+
+
 def test_a_container_folds(api, person, page):
     inside = {"type": "section", "text": plain("inside")}
     folded = container(inside, is_collapsible=True, default_collapsed=True)

@@ -49,6 +49,22 @@ def test_every_leaf_of_rich_text_is_read():
     )
 
 
+def test_a_quote_is_read_letter_by_letter_each_line_with_its_mark():
+    leaves = [
+        {"type": "text", "text": "*one* :tada: &lt;\n"},
+        {"type": "link", "url": "https://x.example"},
+        {"type": "text", "text": "\n> `three`"},
+    ]
+    rich = {"type": "rich_text", "block_id": "b"}
+    rich["elements"] = [{"type": "rich_text_quote", "elements": leaves}]
+
+    assert blocks_text([rich], NAMES).split("\n") == [
+        "> *one* :tada: &lt;",
+        "> https://x.example",
+        "> > `three`",
+    ]
+
+
 def test_only_three_entities_are_read_back():
     assert mrkdwn_text("&lt;a&gt; &amp;amp; &quot;b&quot; &#39;", NAMES) == (
         "<a> &amp; &quot;b&quot; &#39;"

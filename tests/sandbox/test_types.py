@@ -15,11 +15,13 @@ from hypothesis import HealthCheck, given, settings
 
 from bot.sandbox import limits
 from bot.sandbox.shapes import Choice, Flag, Items, Number, Part, Shape, Spec, String, Text, Typed
-from bot.views.cards import approval_card, request_card
+from bot.views.cards import approval_card, line, notice, request_card
+from bot.views.credentials import credentials_modal
 from bot.views.decide_modals import approve_modal, reject_modal
-from bot.views.values import Block
+from bot.views.values import Block, Credentials
+from engine.request import AccountId
 from tests.sandbox.bolts import JS, install_javascript, node
-from tests.support.scenes import scenes
+from tests.support.scenes import SECRET, scenes
 
 HEAD = """
 import type {{ KnownBlock, ActionsBlockElement, InputBlockElement, SectionBlockAccessory,
@@ -159,6 +161,15 @@ def test_what_the_sandbox_takes_is_what_slacks_types_allow(tmp_path):
 # --- what we send ---------------------------------------------------------------------------------
 
 
+LOGIN = Credentials(
+    account=AccountId(1),
+    system="Orders",
+    instructions={"Host": "db.example", "psql": "psql 'host=db.example'"},
+    password=SECRET,
+    remarks=["One table was left out."],
+)
+
+
 def of_view(where: str, view: Mapping[str, object]) -> Iterator[Judged]:
     yield Judged(where, "View", {**view, "blocks": []})
     yield Judged(where, "KnownBlock[]", view["blocks"])
@@ -170,10 +181,13 @@ def test_what_we_send_is_what_slacks_types_allow(tmp_path):
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(scenes())
     def draw(scene) -> None:
-        cards = (request_card, approval_card)
-        tried.extend(Judged(c.__name__, "KnownBlock[]", c(scene).blocks) for c in cards)
+        made = [request_card(scene), approval_card(scene), line(scene, None)]
+        made.append(notice(f"{scene.request.justification}: `latchkey why`\n```x```"))
+        tried.extend(Judged("card", "KnownBlock[]", each.blocks) for each in made)
         for modal in (approve_modal, reject_modal):
             tried.extend(of_view(modal.__name__, modal(scene)))
+            tried.extend(of_view(modal.__name__, modal(scene, whole=True, shorter="5 min")))
+        tried.extend(of_view("credentials", credentials_modal([LOGIN])))
 
     draw()
 

@@ -94,7 +94,7 @@ def inside(
         for oid, schema, name, kind, definer, owner in connection.execute(_ROUTINES, [HEIRS]):
             place = Place(database.oid, routine=oid)
             inner = (here, schema, name)
-            runs = f"It runs with the rights of {owner}, its owner." if definer else ""
+            runs = f"It runs with the rights of {path_of(owner)}, its owner." if definer else ""
             yield _resource("function", place, inner, ("execute",), kind=kind, caveat=runs)
 
 

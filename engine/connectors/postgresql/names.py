@@ -16,8 +16,9 @@ __all__ = [
     "type_of",
 ]
 
-_PLAIN = re.compile(r'[^\s/"]([^/"\x00-\x1f]*[^\s/"])?')
-_PART = re.compile(r'"((?:[^"]|"")*)"|([^/"]+)')
+_PLAIN = re.compile(r'[^\s/"]([^/"]*[^\s/"])?')
+_PART = re.compile(r'(U&)?"((?:[^"]|"")*)"|([^/"]+)')
+_ESCAPED = re.compile(r"\\(?:\+([0-9A-F]{6})|([0-9A-F]{4})|\\)")
 _SOURCE_ID = re.compile(r"db:(\d{1,10})(?:/(ns|rel|fn):(\d{1,10}))?")
 _ROLE_ID = re.compile(r"role:(\d{1,10})")
 _INSIDE = ("ns", "rel", "fn")
@@ -34,17 +35,37 @@ def heir(installation: str) -> str:
 
 def path_of(*names: str) -> str:
     """Join names as people read them; one that would mislead is quoted as SQL does."""
-    return "/".join(
-        name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"' for name in names
-    )
+    return "/".join(map(_written, names))
 
 
 def names_in(path: str) -> list[str]:
     """Split what `path_of` joined."""
-    return [
-        match[1].replace('""', '"') if match[1] is not None else match[2]
-        for match in _PART.finditer(path)
-    ]
+    return [_read(*match.groups()) for match in _PART.finditer(path)]
+
+
+def _written(name: str) -> str:
+    if not name.isprintable():  # with line breaks, for one
+        inside = "".join(map(_letter, name)).replace('"', '""')
+        return f'U&"{inside}"'
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def _letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter.replace("\\", "\\\\")
+    return f"\\{ord(letter):04X}" if letter <= "\uffff" else f"\\+{ord(letter):06X}"
+
+
+def _read(escaped: str | None, quoted: str | None, plain: str) -> str:
+    if quoted is None:
+        return plain
+    inside = quoted.replace('""', '"')
+    return _ESCAPED.sub(_meant, inside) if escaped else inside
+
+
+def _meant(found: re.Match[str]) -> str:
+    number = found[1] or found[2]
+    return chr(int(number, 16)) if number else "\\"
 
 
 class Place(NamedTuple):

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors, sql
 
 from engine.connectors.postgresql import acl, remains, roles
-from engine.connectors.postgresql.names import path_of, place_of
+from engine.connectors.postgresql.names import names_in, path_of, place_of
 from engine.connectors.postgresql.remains import Known
 from engine.connectors.postgresql.server import (
     ABSENT,
@@ -441,14 +441,15 @@ class Application(Task):
     def _leave_roles(self, role: Role) -> None:
         """Take what memberships can be taken. What others gave may be theirs to give."""
         kept = [t for t in (*self.order.wanted, *self.order.standing) if t.type == "role"]
-        names = {target.path for target in kept}
+        names = {name for target in kept for name in names_in(target.path)}
         for each in remains.memberships(self.main, role.oid):
-            if path_of(each.role) not in names:
+            if each.role not in names:
                 remains.take_membership(self.main, role.name, each)
         for each in remains.memberships(self.main, role.oid):
-            if (path := path_of(each.role)) in names:
+            if each.role in names:
                 continue
-            meant = [t for t in self.order.unwanted if (t.type, t.path) == ("role", path)]
+            roles = [t for t in self.order.unwanted if t.type == "role"]
+            meant = [t for t in roles if names_in(t.path) == [each.role]]
             self.settle(meant, unknown(f"Latchkey may not take back {each}."))
             if not meant:
                 self.notes.append(f"Left in place, as somebody else gave it: {each}.")
