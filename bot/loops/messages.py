@@ -259,6 +259,8 @@ class MessageLoop:
             )
         elif stands.live and (stands.live != parcel.live or parcel.drawn < parcel.version):
             self._update(stands.live, drawn.message)
+        if stands.live and stands.posted == parcel.posting:
+            stands = replace(stands, live=replace(stands.live, news=parcel.news))
         left, again = self._shrink(stands.earlier, drawn, parcel)
         anew = stands.live if stands.posted > parcel.posted else None
         return _Sent(

@@ -333,6 +333,11 @@ def test_what_happens_within_a_second_is_posted_once(story):
 
     assert_one_live_card(told.slack, ALICE, [News.REQUESTED, News.DECIDED])
     assert "Access is active" in told.slack.of(ALICE)[-1]["text"]
+    stored.pass_(2 * SECOND)
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    told.settle()
+    assert "Access began" in told.slack.of(ALICE)[1]["text"]  # which is the last of it
 
 
 def test_events_that_slack_was_not_told_of_yet_are_posted_once_with_the_last(story):
