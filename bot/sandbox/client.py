@@ -272,7 +272,7 @@ class Sandbox:
         self._wire.do("/take-down")
 
     def bring_up(self) -> None:
-        """Start it again, with all that it had; return when it answers."""
+        """Start it again, with all that it had; return when one can log in."""
         self._wire.do("/bring-up")
 
     def lag_history(self, seconds: float) -> None:

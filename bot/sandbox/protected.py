@@ -3,10 +3,11 @@ sees to it.
 """
 
 import asyncio
-import contextlib
 import time
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from bot.sandbox.errors import NotPossible
 from bot.sandbox.standing import Ledger
@@ -21,11 +22,14 @@ _LOOK = 0.1  # seconds between looks at it
 
 
 class Protected:
-    """`directory` is the sandbox's, `ledger` knows where the server is, if there is one."""
+    """`directory` is the sandbox's, `ledger` knows where the server is, if there is one. `factor`:
+    how many times as long one waits for it on this machine.
+    """
 
-    def __init__(self, directory: Path | None, ledger: Ledger) -> None:
+    def __init__(self, directory: Path | None, ledger: Ledger, factor: float) -> None:
         self._directory = directory
         self._ledger = ledger
+        self._seconds = factor * _SECONDS
         self._turn = asyncio.Lock()
         self.away = False
 
@@ -35,11 +39,11 @@ class Protected:
         return bool(self._ledger.house())
 
     async def take_down(self) -> None:
-        """Return when nobody answers there any more. Raises NotPossible."""
+        """Return when nothing is there any more. Raises NotPossible."""
         await self._be(away=True)
 
     async def bring_up(self) -> None:
-        """Return when it answers again. Raises NotPossible."""
+        """Return when one can log in again. Raises NotPossible."""
         await self._be(away=False)
 
     async def _be(self, *, away: bool) -> None:
@@ -51,7 +55,8 @@ class Protected:
                 self._wish(away=self.away)
                 done = "taken it down" if away else "brought it up again"
                 raise NotPossible(
-                    f"nobody has {done} within {_SECONDS:.0f} seconds: does `latchkey sandbox` run?"
+                    f"nobody has {done} within {self._seconds:.0f} seconds: does `latchkey sandbox`"
+                    " run?"
                 )
             self.away = away
 
@@ -65,17 +70,28 @@ class Protected:
             file.unlink(missing_ok=True)
 
     async def _becomes(self, *, away: bool) -> bool:
-        give_up = time.monotonic() + _SECONDS
-        while await self._answers() is away:
+        give_up = time.monotonic() + self._seconds
+        while not await (self._is_gone() if away else self._lets_in()):
             if time.monotonic() > give_up:
                 return False
             await asyncio.sleep(_LOOK)
         return True
 
-    async def _answers(self) -> bool:
+    async def _is_gone(self) -> bool:
         server: Json = self._ledger.house()["postgres"]
-        with contextlib.suppress(OSError):
+        try:
             _, line = await asyncio.open_connection(server["host"], server["port"])
-            line.close()
+        except OSError:
             return True
+        line.close()
         return False
+
+    async def _lets_in(self) -> bool:
+        """Log in as Latchkey does: a server that is starting takes connections, and refuses all."""
+        login: str = self._ledger.house()["settings"]["LATCHKEY_SANDBOX_PG"]
+        try:
+            session = await psycopg.AsyncConnection.connect(login, connect_timeout=5)
+        except psycopg.OperationalError:
+            return False
+        await session.close()
+        return True

@@ -109,7 +109,7 @@ async def _serve(options: Options) -> None:
         gateway = Gateway(site, Rates(options.rate_factor), faults, journal)
         clock = Clock(options.clock)
         access, standing = Access(changes), Ledger(options.state)
-        protected = Protected(options.state, standing)
+        protected = Protected(options.state, standing, factor)
         control = Control(
             identity, workspace, people, links, faults, journal, changes, clock, protected
         )

@@ -16,9 +16,6 @@ from sqlmodel import col
 import manifests
 from bot.operations import revoking
 from bot.sandbox.house import COMPANY, MANIFESTS
-from bot.usecases import reached
-from bot.usecases.alarms import tell_admins
-from bot.usecases.reached import Reach
 from engine.inventory import IntegrationId
 from engine.request import State, id_of
 from storage import alarms, claims, sync
@@ -215,21 +212,30 @@ def test_the_doctor_says_that_nobody_can_be_told(told):
 
 def test_the_doctor_says_whom_slack_takes_no_message_for_and_what_it_does_not_take(told):
     """Both were lines of a log that nobody may have read."""
-    desk, told_ = told.desk, "Slack does not take what Latchkey sent"
-    ravi = desk.company().directory.by_email("ravi@harbourpine.example")[0]
-    key = f"refused/chat.postMessage/no_text/{desk.clock.now():%Y-%m-%d}"
-    reached.note(desk, [Reach(ravi.id, ravi.account, "cannot_dm_bot")])
-    tell_admins(desk, key, told_)
+    desk, refused = told.desk, "Slack does not take what Latchkey sent"
+    with desk.database.read() as session:
+        company = desk.companies.current(session)
+    (ravi,) = company.directory.by_email("ravi@harbourpine.example")
+    now = desk.clock.now()
+
+    def heard(why):
+        with desk.database.write() as tx:
+            sync.reach(tx, {ravi.id: (ravi.account, why)}, now)
+
+    heard("cannot_dm_bot")
+    with desk.database.write() as tx:
+        sync.tell_admins(tx, f"refused/chat.postMessage/no_text/{now:%Y-%m-%d}", refused, now)
     try:
         done = told.house.bot.run("doctor")
     finally:
-        reached.note(desk, [Reach(ravi.id, ravi.account, "")])
-        desk.write(lambda tx, c: alarms.take_back(tx, "refused", c.admins, desk.clock.now()))
+        heard("")
+        with desk.database.write() as tx:
+            alarms.take_back(tx, "refused", company.admins, now)
 
-    assert done.returncode == 1
     said = " ".join(done.stdout.split())
+    assert done.returncode == 1
     assert f"Slack takes no message for {ravi.name} ({ravi.email}), cannot_dm_bot" in said
-    assert told_ in said
+    assert refused in said
     assert told.house.bot.run("doctor").returncode == 0
 
 
