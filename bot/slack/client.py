@@ -93,9 +93,10 @@ class Client(WebClient):
             code = error_code(fault)
             self._count(api_method, code)
             self._stand(fault, code)
-            self._tell(api_method, code, cure_of(fault, api_method))
             if trigger and refuses_trigger(fault):
                 self._triggers.refuse(trigger, code)
+            else:
+                self._tell(api_method, code, cure_of(fault, api_method))
             raise
         except NO_ANSWER as fault:
             self._count(api_method, "no_answer")
@@ -105,8 +106,8 @@ class Client(WebClient):
             raise
         self._count(api_method, "ok")
         self._standing.good()
-        if (fault_ := f"{BARRED} {api_method}") in self._vitals.faults():
-            self._vitals.faults.clear(fault_)
+        if (barred := f"{BARRED} {api_method}") in self._vitals.faults():
+            self._vitals.faults.clear(barred)
         if channel and isinstance(there := answer.get("channel"), str):
             self.gate.same(channel, there)  # a person's id names their direct message
         return answer

@@ -21,14 +21,8 @@ from tests.support.front import Front
 
 LIMIT = 30  # seconds that Slack asks for
 WORDS = f"Slack asks Latchkey to wait for {LIMIT} s."
-IN_WORDS = SlackApiError(
-    "refused",
-    {
-        "ok": False,
-        "error": "invalid_arguments",
-        "response_metadata": {"messages": ["[ERROR] Trigger has expired (trigger_id)"]},
-    },
-)
+IN_WORDS = refusal("views.open", "invalid_arguments")
+IN_WORDS.response.data["response_metadata"] = {"messages": ["[ERROR] the trigger_id has expired"]}
 REFUSED = {
     "too late": refusal("views.open", "expired_trigger_id"),
     "no trigger": refusal("views.open", "invalid_trigger_id"),
@@ -65,6 +59,9 @@ class Slack:
 
     def users_list(self, **_):
         return self._call("users.list")
+
+    def views_open(self, **_):
+        return self._call("views.open")
 
 
 class House:
@@ -292,6 +289,18 @@ def test_a_window_is_not_opened_again_with_a_trigger_that_was_refused(door, monk
 
     assert [method for method, _ in answer.calls] == ["views.open"]
     assert again.calls == []
+
+
+@pytest.mark.parametrize("why", ["too late", "in words"])
+def test_a_trigger_that_was_refused_is_no_fault_of_latchkeys(why):
+    """Told in the words that Slack used before, it was one that the administrators heard of."""
+    slack, vitals = Slack(lambda: 0.0), Vitals()
+    slack.faults["views.open"] = REFUSED[why]
+
+    with pytest.raises(SlackApiError):
+        Front(slack, vitals=vitals).views_open(trigger_id="1", view={"type": "modal"})
+
+    assert vitals.given_up.empty()
 
 
 def test_a_trigger_whose_window_was_refused_opens_another(door, monkeypatch):
