@@ -12,6 +12,7 @@ from bot.usecases.request import EMPTY, GONE, Changed, Filled, Promise, Submitte
 from bot.views import ids
 from bot.views.cards import request_card
 from bot.views.request_modal import request_modal, resource_options
+from bot.views.values import Asked
 from engine.aql.parser import parse
 from engine.outcome import Code, Refusal
 from engine.port import Discovered
@@ -171,7 +172,7 @@ def test_the_form_says_what_is_in_it_before_it_is_sent(services, alice, kit):
         [*EDITS, *READS, *(r.replace("read", "write") for r in READS)],
         key=lambda name: (name.startswith("edit"), name.partition(" on ")[2], name),
     )
-    assert form.preview.approvers == [("DBAs", 2)]
+    assert form.preview.approvers == [Asked("DBAs", ["Dan", "Dora"])]
     said = read(request_modal(form, metadata=promise.text))
     assert "read on shop.orders" in said
     assert "Incident kit" in str(request_modal(form))
