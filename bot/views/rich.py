@@ -15,6 +15,8 @@ from bot.views.values import Block
 __all__ = ["letters", "listing", "paragraph", "quotation", "rich_text", "told"]
 
 _LINKS = 8  # each weighs as much as a line
+_LISTINGS = 20  # a block takes 100 parts, and each 1,000: what follows is shown as it was written
+_CODES = 200
 _LINES = 20  # of a quote: what stands below it stays in reach
 _LISTING = re.compile(r"\n?(```[^`]+```)\n?")
 _GAP = re.compile(r"\n\s*\n")
@@ -34,7 +36,7 @@ def quotation(text: str, limit: int = 1200, *, lines: int = _LINES, title: str =
 
 def told(text: str, limit: int = 2500) -> Block:
     """Say sentences of ours, in which names may be. What stands in backticks is code."""
-    parts = _LISTING.split(cut(legible(text), limit) or "…")
+    parts = _LISTING.split(cut(legible(text), limit) or "…", maxsplit=_LISTINGS)
     return rich_text(*(_part(part) for part in parts if part))
 
 
@@ -81,7 +83,7 @@ def _part(part: str) -> Block:
     if _LISTING.fullmatch(part):
         return listing(part.strip("`"))
     said: list[Block] = []
-    for piece in CODE.split(part):
+    for piece in CODE.split(part, maxsplit=_CODES):
         if CODE.fullmatch(piece):
             said.append(letters(piece.strip("`"), code=True))
         else:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cli import terminal
+from bot.sandbox.blocks import judge_blocks
 from bot.sandbox.render import blocks_text, mrkdwn_text
 from bot.views.cards import alarm, approval_card, line, notice, request_card
 from bot.views.catalog import catalog_modal
@@ -263,6 +264,12 @@ def test_code_in_our_sentences_stays_code():
     said = prose("`latchkey apply` writes it, _not_ <you>; see https://a.example/_x_.")
 
     assert said == ("`latchkey apply` writes it, ˍnotˍ &lt;you&gt;; see <https://a.example/_x_>.")
+
+
+@pytest.mark.parametrize("said", ["```a```", "`a`", "`a` https://b.example ", "x```a```y`b`"])
+def test_however_much_code_a_sentence_has_slack_takes_it(said):
+    """Each fence was a part of its own, and a block takes a hundred: no form was drawn."""
+    assert not judge_blocks([told(said * 1000)], "message")
 
 
 @pytest.mark.parametrize("draw", DRAWN)

@@ -7,6 +7,7 @@ import pytest
 from bot.views.request_modal import wished
 from engine.request import State
 from engine.window import Day, Window
+from tests.support.scenes import mrkdwn_in
 from tests.support.story import CUSTOMERS, DELIVERIES, ORDERS, STOCK
 
 EVENTS = "orders/shop/events"
@@ -222,12 +223,16 @@ def test_nothing_chosen_is_said_at_the_field(told):
 
 def test_text_from_people_pings_nobody_and_fakes_no_link(told):
     """F38: a justification could ping a channel."""
+    wrote = "<!channel> <@U0001> <https://evil.example|our wiki> *b* `c`"
     marta, priya = told.person("marta"), told.person("priya")
-    code = told.ask(marta, why="<!channel> <@U0001> <https://evil.example|our wiki> *b* `c`").code
-    card = told.card(priya, code, button="approve")
-    assert "<!channel>" not in str(card.raw)
-    assert "&lt;!channel&gt;" in str(card.raw)
-    assert "<https://evil.example" not in str(card.raw)
+    code = told.ask(marta, why=wrote).code
+    sent = told.card(priya, code, button="approve").raw
+    assert {"type": "rich_text_quote", "elements": [{"type": "text", "text": wrote}]} in [
+        part for block in sent["blocks"] for part in block.get("elements", [])
+    ]
+    for markup in [sent["text"], *mrkdwn_in(sent["blocks"])]:
+        assert "<!channel>" not in markup
+        assert "evil.example" not in markup
 
 
 def test_submitting_the_same_twice_makes_one_request(told):

@@ -4,7 +4,6 @@ anybody could type, and no request however large, leaves Slack's limits or pings
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -75,7 +74,7 @@ from tests.support.builders import (
     life,
     person,
 )
-from tests.support.scenes import SECRET, buttons, nasty, read, scenes, seen
+from tests.support.scenes import SECRET, buttons, mrkdwn_in, nasty, read, scenes, seen
 
 BOTH = flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
 HELP = [(word.name, word.does) for word in WORDS.values()]
@@ -1056,18 +1055,6 @@ _OURS = re.compile(
     r"|<!date\^\d+\^\{date_short_pretty\} at \{time\}\|[-\d: ]+UTC>"
     r"|<https?://[^<>|\s]+>"
 )
-
-
-def mrkdwn_in(node: object) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from mrkdwn_in(item)
-    elif isinstance(node, dict):
-        if node.get("type") == "mrkdwn":
-            assert node["verbatim"], "Slack would look for names in it"
-            yield node["text"]
-        else:
-            yield from mrkdwn_in(list(node.values()))
 
 
 def assert_harmless(text: str) -> None:

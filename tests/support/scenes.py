@@ -1,6 +1,6 @@
 """Scenes to draw, read back as people read them; and whatever could be typed, at its worst."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from hypothesis import strategies as st
@@ -59,6 +59,19 @@ def read(drawn: Message | View) -> str:
     if isinstance(drawn, Message):
         return message_text({"blocks": completed(drawn.blocks)}, NAMES)
     return view_text(drawn | {"blocks": completed(drawn["blocks"])}, NAMES)
+
+
+def mrkdwn_in(node: object) -> Iterator[str]:
+    """Yield every text that Slack reads as markup."""
+    if isinstance(node, list):
+        for item in node:
+            yield from mrkdwn_in(item)
+    elif isinstance(node, dict):
+        if node.get("type") == "mrkdwn":
+            assert node["verbatim"], "Slack would look for names in it"
+            yield node["text"]
+        else:
+            yield from mrkdwn_in(list(node.values()))
 
 
 def buttons(drawn: Message | View) -> dict[str, Block]:
