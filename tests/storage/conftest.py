@@ -126,7 +126,7 @@ def stored(url) -> Iterator[Stored]:
 @pytest.fixture
 def other(url, stored) -> Iterator[Stored]:
     """A second process on the same database, with the same systems."""
-    opened = Stored.open(url, systems=stored.systems, keys=stored.keys)
+    opened = Stored.open(url, systems=stored.systems, keys=stored.keys, beside=stored)
     yield opened
     opened.close()
 

@@ -20,12 +20,10 @@ from storage.tables import (
     AccountRow,
     AuditRow,
     GrantRow,
-    InstanceRow,
     IntegrationRow,
     JobRow,
     MessageRow,
 )
-from storage.types import db_now
 from tests.support.statements import heard
 from tests.support.stored import (
     ADA,
@@ -60,13 +58,6 @@ def held(stored, system=PG) -> set[str]:
 
 def notices(stored, kind="notice") -> list[tuple[str, str]]:
     return [(m.recipient, m.detail) for m in stored.rows(MessageRow) if m.kind == kind]
-
-
-def dies(stored) -> None:
-    """The process falls silent: its heartbeat is set back, which waits for nothing."""
-    with stored.database.write() as tx:
-        mine = col(InstanceRow.id) == stored.instance
-        tx.execute(update(InstanceRow).where(mine).values(beat=db_now() - 3.5))
 
 
 def begin(stored, system=PG):
@@ -1110,7 +1101,7 @@ def test_account_of_a_dead_process_is_taken_over_in_doubt(stored, other):
     stored.converge()
     stored.do(request, Return(ALICE))
     begin(stored)
-    dies(stored)
+    stored.dies()
 
     other.converge()
     assert other.again(request).state is State.REVOKING
@@ -1132,7 +1123,7 @@ def test_a_doubt_lasts_no_longer_when_the_clock_is_set_back(stored, other):
     stored.converge()
     stored.do(request, Return(ALICE))
     begin(stored)
-    dies(stored)
+    stored.dies()
     other.converge()
 
     other.pass_(-HOUR)
@@ -1148,7 +1139,7 @@ def test_a_doubt_lasts_no_longer_when_the_clock_is_set_back(stored, other):
 def test_grant_of_a_dead_process_is_finished(stored, other):
     request = stored.submit()
     work = begin(stored)
-    dies(stored)
+    stored.dies()
 
     other.converge()
     assert other.again(request).state is State.ACTIVE
@@ -1177,7 +1168,7 @@ def test_own_lease_that_nobody_works_on_is_taken_up_in_doubt(stored):
 def test_work_of_a_process_thought_dead_changes_nothing_but_doubt(stored, other):
     request = stored.submit()
     work = begin(stored)
-    dies(stored)
+    stored.dies()
     (taken,) = other.turn(*other.due())
     before = stored.account()
 
@@ -1199,7 +1190,7 @@ def test_work_of_a_process_thought_dead_changes_nothing_but_doubt(stored, other)
 def test_look_of_a_process_thought_dead_is_not_believed(stored, other):
     stored.submit("edit on handbook")
     work = begin(stored, WIKI)
-    dies(stored)
+    stored.dies()
     other.turn(*other.due())
 
     assert stored.turn(done=[stored.call(work)]) == []

@@ -11,14 +11,14 @@ from engine.outcome import Card, News, Tell
 from storage import apply, cards, messages
 from storage.cards import Wanted
 from storage.messages import LOOK_AFTER, Later, Posted, Shown
-from storage.tables import InstanceRow, MessageRow
-from storage.types import db_now
+from storage.tables import MessageRow
 from tests.support.stored import ADA, ALICE, DAN, DORA, HOUR, WRITING, all_shown
 
 SECOND = timedelta(seconds=1)
 
 
 def ready(stored, **more):
+    stored.meanwhile()
     found = messages.ready(stored.database, stored.instance, stored.now, **more)
     return found.mine, found.free
 
@@ -29,12 +29,6 @@ def claim(stored, ids):
 
 def settle(stored, *results) -> None:
     stored.write(lambda tx, _: messages.settle(tx, stored.instance, results, stored.now))
-
-
-def dies(stored) -> None:
-    with stored.database.write() as tx:
-        mine = col(InstanceRow.id) == stored.instance
-        tx.execute(update(InstanceRow).where(mine).values(beat=db_now() - 3.5))
 
 
 def rows(stored) -> dict[tuple[str, str], MessageRow]:
@@ -237,7 +231,7 @@ def test_message_that_cannot_be_changed_any_more_is_posted_anew(stored):
 
 def test_message_of_a_dead_process_is_doubtful_and_waits(stored, other):
     stored.submit()
-    dies(stored)
+    stored.dies()
     mine, free = ready(other)
     assert mine == []
 
@@ -254,7 +248,7 @@ def test_posted_message_of_a_dead_process_is_updated_at_once(stored, other):
     request = stored.submit(flow=WRITING)
     stored.send()
     stored.do(request, Cancel(ALICE))
-    dies(stored)
+    stored.dies()
 
     claimed = claim(other, ready(other)[1])
 
@@ -268,7 +262,7 @@ def test_doubt_of_a_dead_process_begins_at_its_death(stored, other):
     """
     stored.submit()
     settle(stored, Later(one(stored), stored.now, doubtful=True))
-    dies(stored)
+    stored.dies()
     other.pass_(LOOK_AFTER)
 
     assert claim(other, ready(other)[1]) == []
@@ -302,7 +296,7 @@ def test_claimed_message_is_claimed_once(stored, other):
 def test_settling_without_the_lease_changes_nothing(stored, other):
     stored.submit()
     parcel = one(stored)
-    dies(stored)
+    stored.dies()
     claim(other, ready(other)[1])
     before = rows(stored)[ALICE, "request"]
 
@@ -375,7 +369,7 @@ def test_what_is_ready_comes_with_its_requests(stored):
 
 def test_times_in_other_zones_mean_the_same_moment(stored, other):
     stored.submit()
-    dies(stored)
+    stored.dies()
     other.now = other.now.astimezone(timezone(timedelta(hours=9)))
 
     claim(other, ready(other)[1])

@@ -50,14 +50,15 @@ from storage import (
     unit_of_work,
 )
 from storage.accounts import Workplace
-from storage.claims import InstanceId
+from storage.claims import DEAD_AFTER, InstanceId
 from storage.company import Companies, Company
 from storage.database import Database, Write
 from storage.messages import Parcel, Posted, Shown
 from storage.secrets import KeyRing
 from storage.statements import is_cut_off
-from storage.tables import AccountRow, FlowRow, RequestRow
+from storage.tables import AccountRow, FlowRow, InstanceRow, RequestRow
 from storage.touched import Touched
+from storage.types import db_now
 from tests.support.system import DEADLINE, System
 
 T = TypeVar("T")
@@ -187,6 +188,8 @@ class Stored:
     )
     kinds: Mapping[IntegrationId, SystemTraits] = field(default_factory=lambda: KINDS)
     begins: bool = True
+    beside: Self | None = None
+    alive: bool = True
     _sent: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -214,6 +217,11 @@ class Stored:
     def desk(self) -> Workplace:
         return Workplace(self.instance, self.keys, self.kinds, self.begins)
 
+    def dies(self) -> None:
+        """Fall silent, and have been so for long enough: to set it back waits for nothing."""
+        self.alive = False
+        self.beat(-1.1 * DEAD_AFTER)
+
     def write(self, change: Callable[[Write, Company], T]) -> T:
         """Run a change in one transaction; begin anew what the server cut off, as loops do.
 
@@ -227,8 +235,20 @@ class Stored:
         return self._write(change)
 
     def _write(self, change: Callable[[Write, Company], T]) -> T:
+        self.meanwhile()
         with self.database.write() as tx:
             return change(tx, self.companies.current(tx))
+
+    def meanwhile(self) -> None:
+        """Let the process beside this one beat, as it would, however slow the machine is."""
+        if self.beside and self.beside.alive:
+            self.beside.beat()
+
+    def beat(self, at: float = 0.0) -> None:
+        """Say so many seconds from now that this process lives."""
+        with self.database.write() as tx:
+            mine = col(InstanceRow.id) == self.instance
+            tx.execute(update(InstanceRow).where(mine).values(beat=db_now() + at))
 
     def company(self) -> Company:
         with self.database.read() as session:
@@ -342,6 +362,7 @@ class Stored:
         return works + self.turn(done=left) if left else works
 
     def due(self) -> list[AccountId]:
+        self.meanwhile()
         return [d.account for d in accounts.due(self.database, self.instance, self.now)]
 
     def call(self, work: Work) -> Done:
@@ -369,6 +390,7 @@ class Stored:
 
     def send(self) -> list[str]:
         """Do what the message loop does once, in one batch; return the recipients and kinds."""
+        self.meanwhile()
         found = messages.ready(self.database, self.instance, self.now)
         mine, free = found.mine, found.free
         if free:
