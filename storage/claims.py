@@ -119,6 +119,12 @@ _FROM_AHEAD = (
     )
     .values(beat=db_now())
 )
+_BEAT = (
+    update(InstanceRow)
+    .where(col(InstanceRow.id) == bindparam("me"))
+    .values(beat=db_now(), passed=bindparam("seen"))
+    .returning(col(InstanceRow.beat))
+)
 
 
 def _locked(database: Path, suffix: str, command: str) -> IO[str] | None:
@@ -153,13 +159,11 @@ def beat(tx: Write, instance: InstanceId, *, passed: int = -1) -> Reading | None
     `passed` is the last change of facts that it surely knows. None: it was thought dead and is
     forgotten; register anew.
     """
-    mine = update(InstanceRow).where(col(InstanceRow.id) == instance)
-    alive = mine.values(beat=db_now(), passed=passed)
     before = boottime()
-    said = tx.execute(alive.returning(col(InstanceRow.beat))).scalar_one_or_none()
+    said = tx.ask(_BEAT, {"me": instance, "seen": passed})
     after = boottime()
-    tx.execute(_FROM_AHEAD)
-    return None if said is None else Reading(said, before, after)
+    tx.do(_FROM_AHEAD, {})
+    return Reading(said[0][0], before, after) if said else None
 
 
 @dataclass(frozen=True, slots=True)

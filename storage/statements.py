@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any, TypeVar, TypeVarTuple, cast
 
-from sqlalchemy import Connection, Dialect, Insert
+from sqlalchemy import Connection, Dialect, Float, Insert
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql import ClauseElement
@@ -97,7 +97,10 @@ class Words:
         """Return what converts a column, by its number, for those that have to be."""
         columns = cast(TypedReturnsRows[Any], self._statement).exported_columns
         types = [column.type.dialect_impl(self._spoken) for column in columns]
-        converts = [type_.result_processor(self._spoken, None) for type_ in types]
+        converts = [  # drivers return what a column of floats holds as floats
+            None if isinstance(type_, Float) else type_.result_processor(self._spoken, None)
+            for type_ in types
+        ]
         return [(number, convert) for number, convert in enumerate(converts) if convert]
 
 
