@@ -68,14 +68,20 @@ def pytest_collection_modifyitems(items):
 
 
 def _spread(items):
-    """Return them file by file: after each of the long ones some others."""
+    """Return them file by file: after each of the long ones some others.
+
+    Those that share a house, or a sandbox, come in a row: it is open no longer than that.
+    """
     files = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
     long = [file for file in files.values() if file[0].nodeid.startswith(LONG)]
-    others = iter([file for file in files.values() if not file[0].nodeid.startswith(LONG)])
+    short = [file for file in files.values() if not file[0].nodeid.startswith(LONG)]
+    housed = [file for file in short if any("houses" in item.fixturenames for item in file)]
+    boxed = [file for file in short if file[0].nodeid.startswith("tests/sandbox/")]
+    others = iter([file for file in short if file not in housed and file not in boxed])
     ordered = chain.from_iterable([file, *islice(others, BESIDE)] for file in long)
-    return [*chain.from_iterable(chain(ordered, others))]
+    return [*chain.from_iterable(chain(ordered, housed, boxed, others))]
 
 
 def _give_time(items):

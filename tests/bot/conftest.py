@@ -16,8 +16,7 @@ from tests.support.stored import Stored
 from tests.support.story import Story, story
 
 
-@pytest.fixture(scope="session")
-def houses() -> Iterator[Callable[[str], Story]]:
+class Houses:
     """The bot as in production, in its own process, on SQLite; shared by all tests here.
 
     One for each way that Slack brings what people do, `socket` and `http`, opened when needed, and
@@ -25,15 +24,48 @@ def houses() -> Iterator[Callable[[str], Story]]:
     and takes away what was just given.
     """
 
-    def open_(way: str) -> Story:
-        return stack.enter_context(story(stack.enter_context(own_cluster()), http=way == "http"))
+    def __init__(self) -> None:
+        self._open = dict[str, Story]()
+        self._stack = ExitStack()
 
-    with ExitStack() as stack:
-        yield cache(open_)
+    def __call__(self, way: str) -> Story:
+        if way not in self._open:
+            cluster = self._stack.enter_context(own_cluster())
+            self._open[way] = self._stack.enter_context(story(cluster, http=way == "http"))
+        return self._open[way]
+
+    def close(self) -> None:
+        """Leave none open: a bot that has nothing to do wakes each second all the same."""
+        self._open.clear()
+        self._stack.close()
+
+
+_HOUSES = Houses()
+_HOUSED = pytest.StashKey[set[Path]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[_HOUSED] = {i.path for i in session.items if "houses" in i.fixturenames}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the houses after a file that shares them, unless the next one does so too."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.path not in item.config.stash[_HOUSED]:
+            _HOUSES.close()
+
+
+@pytest.fixture(scope="session")
+def houses() -> Iterator[Houses]:
+    yield _HOUSES
+    _HOUSES.close()
 
 
 @pytest.fixture(params=["socket", "http"])
-def told(houses: Callable[[str], Story], request: pytest.FixtureRequest) -> Iterator[Story]:
+def told(houses: Houses, request: pytest.FixtureRequest) -> Iterator[Story]:
     """A shared house, with nothing going on; whatever a test leaves is ended after it."""
     house = houses(request.param)
     yield house

@@ -31,7 +31,7 @@ def files(tmp_path_factory):
     return _files(tmp_path_factory.mktemp("small"), people=9)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(tmp_path_factory):
     files = _files(tmp_path_factory.mktemp("shared"), people=PEOPLE)
     with Sandbox.start(**files, rate_factor=0, patience_factor=1) as it:
@@ -39,7 +39,7 @@ def shared(tmp_path_factory):
         refused_as_declared(it)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def wide(tmp_path_factory):
     """A sandbox whose app has asked for everything that there is."""
     folder = tmp_path_factory.mktemp("wide")
@@ -64,7 +64,7 @@ def sandbox(shared):
     shared.clear_faults()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def caller(shared):
     api = Api(shared)
     yield api
