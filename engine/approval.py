@@ -3,14 +3,20 @@
 One function answers “may this person decide” (`seats`): asking, preview and click all call it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.conditions import Comparator, Condition, ConditionGroup, select
 from engine.conditions import matches as fulfils
 from engine.directory import Directory, Person, PersonId
 from engine.flow import ApproverGroup, Quorum, Revision, TierCounts
-from engine.request import Approval, Ask, Seat
+from engine.request import AccessRequest, Approval, Ask, Seat
+from engine.tally import Need, Tally
+from engine.words import in_a_row
+
+_Held = Mapping[PersonId, Collection[Seat]]
+_WHOLE = ("whole",)  # a group's one part
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,28 @@ class Case:
         )
 
 
+def case_of(
+    request: AccessRequest,
+    revision: Revision,
+    directory: Directory,
+    admins: frozenset[PersonId],
+) -> Case:
+    """Return what the approval of a request depends on."""
+    return Case(
+        revision,
+        request.requestor,
+        request.grantee,
+        directory,
+        admins,
+        request.tiers_asked,
+        request.stand_ins,
+        request.approvals,
+    )
+
+
 def open_seats(case: Case) -> tuple[Seat, ...]:
     """Return every seat from which one can approve now, the groups' own first."""
-    own = [Seat(group) for group in range(len(case.groups))]
-    asked = [seat for tier in range(case.tiers_asked) for seat in _tier_seats(case, tier)]
-    return tuple(dict.fromkeys((*own, *asked, *case.stand_ins)))
+    return tuple(dict.fromkeys((*_flow_seats(case), *_still_wanted(case))))
 
 
 def seats(case: Case, person: Person) -> frozenset[Seat]:
@@ -64,21 +87,34 @@ def may_sit(case: Case, person: Person) -> bool:
 
 def approved(case: Case) -> bool:
     """Tell whether the approvals that stand are enough."""
-    return not _open_groups(case, {a.person: a.seats for a in case.valid})
+    return not _lacking(case, _given(case), _quotas(case))
 
 
-def missing(case: Case) -> list[ApproverGroup]:
-    """Return the groups that nobody has approved for yet."""
-    return [case.groups[i] for i in _open_groups(case, {a.person: a.seats for a in case.valid})]
+def missing(case: Case) -> list[tuple[ApproverGroup, int]]:
+    """Return the groups that lack approvals, and how many each of them lacks."""
+    lacks = _lacking(case, _given(case), _quotas(case))
+    return [(case.groups[group], many) for group, many in lacks.items()]
+
+
+def missing_in_words(case: Case, name: Callable[[str], str] = str, *, most: int = 5) -> str:
+    """Say whose approval is missing: `Security and 2 more of DBAs`. `name` dresses a name."""
+    said = [
+        f"{many} more of {name(group.name)}" if group.needs > 1 else name(group.name)
+        for group, many in missing(case)
+    ]
+    approval = case.revision.approval
+    either = approval is not None and approval.join is Quorum.ANY_OF
+    return in_a_row(said, most, last="or" if either else "and")
 
 
 def seat_stand_ins(case: Case) -> Case:
-    """Let somebody stand in for each group that has nobody left to ask.
+    """Let somebody stand in for each group that has fewer people left to ask than it needs.
 
-    The first tier with somebody to ask, else the admins, stand in for that group only.
+    The first tier with somebody to ask, else the admins, stand in for that group only. As many of
+    them are needed as are missing, or all, where they are fewer.
     """
     approval = case.revision.approval
-    while stuck := _stuck_groups(case):
+    while stuck := [*_stuck(case)]:
         if approval and approval.join is Quorum.ANY_OF:
             stuck = stuck[:1]
         added = [s for g in stuck if (s := _next_stand_in(case, g)) is not None]
@@ -90,7 +126,7 @@ def seat_stand_ins(case: Case) -> Case:
 
 def stuck(case: Case) -> bool:
     """Tell whether even everybody who can be asked could not approve."""
-    return bool(_stuck_groups(case))
+    return bool(_stuck(case))
 
 
 def asks(case: Case, before: Iterable[Ask]) -> tuple[Ask, ...]:
@@ -120,12 +156,12 @@ def tier_has_somebody(case: Case, tier: int) -> bool:
     return any(reachable(case, seat) for seat in _tier_seats(case, tier))
 
 
-def preview(case: Case) -> list[tuple[str, list[Person]]]:
-    """Return each approver group's name and the people of it who would hear of the request.
+def preview(case: Case) -> list[tuple[ApproverGroup, list[Person]]]:
+    """Return each approver group, and the people of it who would hear of the request.
 
-    Of a group without any the administrators stand in.
+    Of a group that has fewer than it needs the administrators stand in.
     """
-    return [(g.name, reachable(case, Seat(i))) for i, g in enumerate(case.groups)]
+    return [(group, reachable(case, Seat(i))) for i, group in enumerate(case.groups)]
 
 
 def stand_ins(case: Case) -> list[Person]:
@@ -179,51 +215,119 @@ def _why(case: Case, seat: Seat) -> str:
     by = "the administrators" if seat.admins else case.tiers[seat.tier or 0].name
     if seat.group is None or seat not in case.stand_ins:
         return f"{by} (escalation)"
-    return f"{by}, since nobody of {case.groups[seat.group].name} can be asked"
+    group = case.groups[seat.group]
+    few = "nobody" if group.needs == 1 else "too few"
+    return f"{by}, since {few} of {group.name} can be asked"
 
 
-def _open_groups(case: Case, taken: Mapping[PersonId, Collection[Seat]]) -> list[int]:
-    """Return the groups that these people, sitting so, leave open; none means approved."""
-    everything = range(len(case.groups))
-    if any(seat.group is None for held in taken.values() for seat in held):
-        return []
-    held = {p: {s.group for s in held if s.group is not None} for p, held in taken.items()}
-    approval = case.revision.approval
-    if approval is None:
-        return []
-    covered = {g for groups in held.values() for g in groups}
-    if approval.join is Quorum.ANY_OF:
-        return [] if covered else list(everything)
-    if not approval.distinct:
-        return [g for g in everything if g not in covered]
-    assigned = _assign(held)
-    return [g for g in everything if g not in assigned]
+def _flow_seats(case: Case) -> tuple[Seat, ...]:
+    """Return the seats of the groups and of the tiers whose time has come."""
+    own = [Seat(group) for group in range(len(case.groups))]
+    return (*own, *(s for tier in range(case.tiers_asked) for s in _tier_seats(case, tier)))
 
 
-def _assign(held: Mapping[PersonId, set[int]]) -> dict[int, PersonId]:
-    """Give each group to at most one person, as many groups as can be (augmenting paths)."""
-    given: dict[int, PersonId] = {}
-
-    def place(person: PersonId, tried: set[int]) -> bool:
-        for group in sorted(held[person] - tried):
-            tried.add(group)
-            if group not in given or place(given[group], tried):
-                given[group] = person
-                return True
-        return False
-
-    for person in held:
-        place(person, set())
-    return given
+def _given(case: Case) -> _Held:
+    return {a.person: a.seats for a in case.valid}
 
 
-def _stuck_groups(case: Case) -> list[int]:
-    """Return the groups that even everybody who approved or can be asked would leave open."""
-    potential: dict[PersonId, set[Seat]] = {a.person: set(a.seats) for a in case.valid}
-    for seat in open_seats(case):
+def _possible(case: Case, seats: Iterable[Seat]) -> _Held:
+    """Return who has approved, or can be asked from one of these seats."""
+    possible: dict[PersonId, set[Seat]] = {a.person: set(a.seats) for a in case.valid}
+    for seat in seats:
         for person in reachable(case, seat):
-            potential.setdefault(person.id, set()).add(seat)
-    return _open_groups(case, potential)
+            possible.setdefault(person.id, set()).add(seat)
+    return possible
+
+
+@dataclass(frozen=True, slots=True)
+class _Quota:
+    """How many a group needs of its own people, and how many of those or of who stands in."""
+
+    own: int
+    stand_in: int = 0
+
+
+def _lacking(case: Case, held: _Held, quotas: Sequence[_Quota]) -> dict[int, int]:
+    """Return the groups that these people, sitting so, leave open, and how many each lacks.
+
+    None: that is enough for the request.
+    """
+    approval = case.revision.approval
+    if approval is None or any(seat.group is None for seats in held.values() for seat in seats):
+        return {}
+    own = _flow_seats(case)
+    people = [_covers(seats, own) for seats in held.values()]
+    needs = [Need(_WHOLE, many) for quota in quotas for many in (quota.own, quota.stand_in)]
+    lacks = Counter[int]()
+    for places in [range(len(needs))] if _distinct(case) else map(_places, range(len(quotas))):
+        here = [{p - places[0]: _WHOLE for p in places if p in covers} for covers in people]
+        tally = Tally([needs[p] for p in places], here, distinct=True)
+        for (place, _), many in tally.lacking().items():
+            lacks[(places[0] + place) // 2] += many
+    return {} if approval.join is Quorum.ANY_OF and len(lacks) < len(quotas) else dict(lacks)
+
+
+def _places(group: int) -> range:
+    """Return where a group's own people are placed, and where who stands in for them."""
+    return range(2 * group, 2 * group + 2)
+
+
+def _covers(seats: Iterable[Seat], own: Collection[Seat]) -> set[int]:
+    return {
+        place
+        for seat in seats
+        if seat.group is not None
+        for place in (_places(seat.group) if seat in own else _places(seat.group)[1:])
+    }
+
+
+def _distinct(case: Case) -> bool:
+    approval = case.revision.approval
+    return approval is not None and approval.distinct and approval.join is Quorum.ALL_OF
+
+
+def _stuck(case: Case) -> dict[int, int]:
+    """Return the groups that even everybody who approved or can be asked would leave open."""
+    return _lacking(case, _possible(case, open_seats(case)), _quotas(case))
+
+
+def _quotas(case: Case) -> list[_Quota]:
+    """Return how many people each group needs now.
+
+    As many have to stand in as are missing, or as there are to stand in, but one at the least. Who
+    has stood in, or one who was asked to, counts also once the group's own could be asked again.
+    """
+    quotas = [_Quota(group.needs) for group in case.groups]
+    own = _flow_seats(case)
+    others = {seat for seat in case.stand_ins if seat not in own}
+    if not others:
+        return quotas
+    alone = replace(case, approvals=tuple(_without(a, others) for a in case.approvals))
+    possible = _possible(alone, own)
+    missing = _lacking(case, possible, quotas)
+    for group in {s.group for s in others if s.group is not None}:
+        needs, lacks = case.groups[group].needs, missing.get(group, 1)
+        seats = {s for s in others if s.group == group}
+        counted = {p for p, held in possible.items() if any(s.group == group for s in held)}
+        given = {a.person for a in case.valid if a.seats & seats} - counted
+        there = given | {p.id for s in seats for p in reachable(case, s)} - counted
+        enough = max(len(given), min(lacks, len(there)), 1)
+        quotas[group] = _Quota(max(0, needs - max(lacks, len(given))), min(enough, needs))
+    return quotas
+
+
+def _still_wanted(case: Case) -> Iterator[Seat]:
+    """Yield the seats of those who stand in from which one more approval would be of use."""
+    given, quotas = _given(case), _quotas(case)
+    lacks = sum(_lacking(case, given, quotas).values())
+    for seat in case.stand_ins:
+        fresh = {**given, PersonId(""): {seat}}
+        if sum(_lacking(case, fresh, quotas).values()) < lacks:
+            yield seat
+
+
+def _without(approval: Approval, seats: Collection[Seat]) -> Approval:
+    return replace(approval, seats=approval.seats.difference(seats))
 
 
 def _next_stand_in(case: Case, group: int) -> Seat | None:

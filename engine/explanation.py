@@ -254,7 +254,7 @@ def _failing(
 def _decided(approval: ApprovalRule | None) -> str:
     if approval is None:
         return "at once"
-    names = [group.name for group in approval.groups]
+    names = [group.called for group in approval.groups]
     how = f"{approval.join.value} " if len(names) > 1 else ""
     return f"approved by {how}{joined(names, last='and')}"
 

@@ -50,10 +50,16 @@ class TierCounts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApproverGroup:
-    """People of whom one must approve."""
+    """People of whom as many must approve as it needs."""
 
     name: str
     conditions: ConditionGroup
+    needs: int = 1
+
+    @property
+    def called(self) -> str:
+        """What people read of whom it takes: `2 of DBA on call`."""
+        return f"{self.needs} of {self.name}" if self.needs > 1 else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,9 @@ class ApprovalRule:
 
     @property
     def people_needed(self) -> int:
-        """How many have to approve at the least: of any of the groups one, of all of them each."""
-        return 1 if self.join is Quorum.ANY_OF else len(self.groups)
+        """How many have to approve at the least: whom one of the groups needs, or all together."""
+        needs = [group.needs for group in self.groups]
+        return min(needs) if self.join is Quorum.ANY_OF else sum(needs)
 
 
 @dataclass(frozen=True, slots=True)

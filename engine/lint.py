@@ -196,6 +196,9 @@ def _group(group: ApproverGroup, reach: _Reach, crowd: Crowd) -> Iterator[Findin
         whom = people_of(group.conditions, crowd.directory)
         sentence = f"“{group.name}” has nobody who could approve: it is {whom}."
         yield Finding(Fault.EMPTY_GROUP, flow, sentence)
+    elif (there := approvers.bit_count()) < group.needs:
+        sentence = f"“{group.name}” needs {group.needs} approvers and has {there}."
+        yield Finding(Fault.EMPTY_GROUP, flow, sentence)
     elif not flow.revision.self_approval and _own(approvers, reach, crowd):
         names = joined((crowd.people[n].name for n in each(approvers)), last="and")
         sentence = f"“{group.name}” is {names} alone, who may not approve their own request."
@@ -231,7 +234,11 @@ def _is_their_manager(condition: Condition) -> bool:
 
 
 def _managers(group: ApproverGroup, reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
-    """Find whose manager could not approve."""
+    """Find whose manager could not approve, or alone does not suffice."""
+    if group.needs > 1 and group.conditions.join is Connective.AND:
+        sentence = f"“{group.name}” needs {group.needs} approvers, and nobody has two managers."
+        yield Finding(Fault.EMPTY_GROUP, reach.flow, sentence)
+        return
     rest = tuple(c for c in group.conditions.conditions if not _is_their_manager(c))
     fitting = crowd.able
     if rest:

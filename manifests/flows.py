@@ -101,14 +101,23 @@ class ExtensionDocument(Stated):
         return Extension(self.times, self.each or min(HALF_HOUR, longest))
 
 
-class ApproverGroupDocument(Stated):
-    """People of whom one must approve."""
+class TierDocument(Stated):
+    """People who are asked when nobody has decided in time."""
 
     name: Name = Field(description="What people read: “any of: DBA on call”.")
     people: Approvers
 
     def group(self) -> ApproverGroup:
         return ApproverGroup(self.name, self.people)
+
+
+class ApproverGroupDocument(TierDocument):
+    """People of whom one, or as many as it needs, must approve."""
+
+    needs: int = Field(1, ge=1, le=5, description="How many different people of it must approve.")
+
+    def group(self) -> ApproverGroup:
+        return ApproverGroup(self.name, self.people, self.needs)
 
 
 _AtMostTen = Annotated[
@@ -120,7 +129,7 @@ _AtMostTen = Annotated[
 
 class ApprovalDocument(Stated):
     any_of: _AtMostTen = None
-    all_of: list[ApproverGroupDocument] | None = Field(None, min_length=1, max_length=1)
+    all_of: _AtMostTen = None
     distinct: bool = Field(
         default=True, description="Nobody's approval counts for two groups of all_of."
     )
@@ -142,7 +151,7 @@ class ApprovalDocument(Stated):
 class EscalationDocument(Stated):
     every: _Every = Field(HALF_HOUR, json_schema_extra={"default": "30 min"})
     tiers: Annotated[
-        list[ApproverGroupDocument],
+        list[TierDocument],
         Field(min_length=1, json_schema_extra={"maxItems": 5}),
         at_most(5),
     ]
@@ -345,4 +354,8 @@ def _escalation(escalation: Escalation, directory: Directory) -> dict[str, Any]:
 
 
 def _groups(groups: tuple[ApproverGroup, ...], directory: Directory) -> list[dict[str, Any]]:
-    return [{"name": g.name, "people": written(g.conditions, directory)} for g in groups]
+    return [
+        {"name": g.name, "people": written(g.conditions, directory)}
+        | ({"needs": g.needs} if g.needs > 1 else {})
+        for g in groups
+    ]

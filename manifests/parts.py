@@ -35,10 +35,8 @@ from manifests.marked_yaml import Place
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*")
 
 NOT_YET = {
-    "all_of": "Approval by all of several groups",
     "break_glass": "Break-glass",
     "managers": "Managing a space",
-    "needs": "More than one approver of a group",
     "notify": "Approval in a channel",
     "on_call": "A condition on who is on call",
     "owner": "A condition on the owner",

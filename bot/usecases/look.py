@@ -91,6 +91,7 @@ def drawable(
                 directory=company.directory,
                 entitlements={e: entitlements[e] for e in r.entitlements if e in entitlements},
                 viewer=SYSTEM,
+                admins=company.admins,
                 has_login=any(
                     services.generates_login(entitlements[e].integration.id)
                     for e in r.entitlements

@@ -708,7 +708,12 @@ class _Filling:
             extensions=revision.extension.times if revision.extension else 0,
             each=revision.extension.each if revision.extension else None,
             approvers=[
-                Asked(group, [p.name for p in people], [p.id for p in people] == [grantee.manager])
+                Asked(
+                    group.name,
+                    [p.name for p in people],
+                    [p.id for p in people] == [grantee.manager],
+                    group.needs,
+                )
                 for group, people in approval.preview(case)
             ],
             stand_ins=[p.name for p in approval.stand_ins(case)],

@@ -12,10 +12,10 @@ from bot.views.blocks import button, confirm, section
 from bot.views.rich import quotation
 from bot.views.text import capital, code, cut, escape, in_a_row, mention, rows, when
 from bot.views.values import Block, Scene
-from engine.approval import Case, missing
+from engine.approval import case_of, missing_in_words
 from engine.directory import PersonId
 from engine.duration import in_words
-from engine.flow import MAX_JUSTIFICATION, Quorum
+from engine.flow import MAX_JUSTIFICATION
 from engine.inventory import Resource, highest_risk
 from engine.life.offers import offered
 from engine.life.pending import next_tier_at
@@ -320,20 +320,8 @@ def approved_so_far(scene: Scene) -> list[Block]:
 
 def still_needed(scene: Scene) -> str:
     """Name the groups whose approval is missing."""
-    request, revision = scene.request, scene.revision
-    case = Case(
-        revision,
-        request.requestor,
-        request.grantee,
-        scene.directory,
-        frozenset(),
-        request.tiers_asked,
-        request.stand_ins,
-        request.approvals,
-    )
-    names = [f"*{cut(escape(group.name), 100)}*" for group in missing(case)]
-    either = revision.approval is not None and revision.approval.join is Quorum.ANY_OF
-    return in_a_row(names, last="or" if either else "and")
+    case = case_of(scene.request, scene.revision, scene.directory, scene.admins)
+    return missing_in_words(case, lambda name: f"*{cut(escape(name), 100)}*")
 
 
 def escalation(scene: Scene) -> str:

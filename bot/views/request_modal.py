@@ -215,7 +215,7 @@ def _asks_for(revision: Revision, opens: str | None) -> str:
     if approval is None:
         decided = "automatic"
     elif len(approval.groups) == 1:
-        decided = f"approved by {approval.groups[0].name}"
+        decided = f"approved by {approval.groups[0].called}"
     else:
         decided = f"approved by {approval.join.value} {len(approval.groups)} groups"
     said = f"{_at_most(revision.grant_for)}, {decided}"
@@ -307,12 +307,29 @@ def _group(preview: Preview, asked: Asked) -> str:
     if not people:
         stand_in = f"; {_few(preview.stand_ins)} decides" if preview.stand_ins else ""
         return f"{group}: nobody at the moment{stand_in}"
+    if asked.needs > 1:
+        return _several(preview, asked)
     if len(people) > _FEW:
         return f"{group} ({count(len(people), 'person', 'people')})"
     if asked.manager:
         whose = f"{cut(escape(preview.grantee), 60)}'s" if preview.grantee else "your"
         return f"{_few(people)}, {whose} manager"
     return f"{_few(people)} ({group})"
+
+
+def _several(preview: Preview, asked: Asked) -> str:
+    group, people = cut(escape(asked.group), 60), asked.people
+    whom = f"{asked.needs} of {group}"
+    if len(people) < asked.needs:
+        stand_in = f"; {_few(preview.stand_ins)} decides too" if preview.stand_ins else ""
+        return f"{whom}: only {_all(people)} at the moment{stand_in}"
+    if len(people) > _FEW:
+        return f"{whom} ({count(len(people), 'person', 'people')})"
+    return f"{whom} ({_all(people)})"
+
+
+def _all(people: Sequence[str]) -> str:
+    return in_a_row([cut(escape(name), 60) for name in people])
 
 
 def _few(people: Sequence[str]) -> str:

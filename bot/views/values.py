@@ -35,6 +35,7 @@ class Scene:
     directory: Directory
     entitlements: Mapping[EntitlementId, Entitlement]
     viewer: PersonId
+    admins: frozenset[PersonId] = frozenset()
     has_login: bool = False  # some of it is used with a login that Latchkey makes
 
 
@@ -45,6 +46,7 @@ class Asked:
     group: str
     people: Sequence[str]
     manager: bool = False
+    needs: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,11 +94,9 @@ def approve(
     request, void = _void(request, facts)
     mine = next((a for a in request.approvals if a.person == person.id), None)
     if mine and seats <= mine.seats:
-        return Refusal(
-            Code.ALREADY_APPROVED,
-            f"You have approved this already. Still needed: {_missing(request, facts)}.",
-            mine.at,
-        )
+        lacks = approval.missing_in_words(_case(request, facts))
+        sentence = f"You have approved this already. Still needed: {lacks}."
+        return Refusal(Code.ALREADY_APPROVED, sentence, mine.at)
     given = Approval(
         person.id,
         seats | (mine.seats if mine else frozenset()),
@@ -329,18 +327,4 @@ def _grant(
 
 
 def _case(request: AccessRequest, facts: Facts) -> Case:
-    return Case(
-        facts.revision,
-        request.requestor,
-        request.grantee,
-        facts.directory,
-        facts.admins,
-        request.tiers_asked,
-        request.stand_ins,
-        request.approvals,
-    )
-
-
-def _missing(request: AccessRequest, facts: Facts) -> str:
-    names = [group.name for group in approval.missing(_case(request, facts))]
-    return ", ".join(names) or "nobody"
+    return approval.case_of(request, facts.revision, facts.directory, facts.admins)

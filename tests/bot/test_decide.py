@@ -223,3 +223,23 @@ def test_nobody_but_an_administrator_is_shown_a_request_that_way(told, who):
     asks.raw_action({"actions": [{"action_id": "show_request", "value": str(request.id)}]})
 
     assert "There is no such request" in asks.wait_view("Not shown").text
+
+
+def test_two_of_one_group_and_one_of_another_have_to_approve(told):
+    """The lead of technology alone cannot let it pass, nor one of security twice."""
+    jonas, amara = told.person("jonas"), told.person("amara")
+    selin, tomasz = told.person("selin"), told.person("tomasz")
+    form = told.fill(jonas, path="web-prod", permission="AdministratorAccess")
+    assert "2 of Security, but for who leads it (Selin Yıldızer and Tomasz Królewiak)" in form.text
+    code = told.ask(jonas, path="web-prod", permission="AdministratorAccess").code
+
+    told.decide(amara, code, reason="INC-7")
+    told.card(jonas, code, "Still needed: 2 more of Security, but for who leads it.")
+    told.decide(selin, code, reason="INC-7")
+    told.card(tomasz, code, "Still needed: 1 more of Security, but for who leads it.")
+    told.card(selin, code, without="approve")
+    assert told.request(code).state is State.PENDING
+
+    told.decide(tomasz, code, reason="INC-7")
+    told.wait(code, State.GRANTING)
+    assert {a.person for a in told.request(code).approvals} == {"amara", "selin", "tomasz"}

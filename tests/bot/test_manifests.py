@@ -142,6 +142,10 @@ APPROVAL = {"any_of": [DBA]}
 # --- What is read ------------------------------------------------------------------------------
 
 
+def _approver(**parts):
+    return {"approval": {"any_of": [DBA | parts]}}
+
+
 def test_who_has_left_stands_beside_who_has_the_address_now(company):
     """A system of record that gives new ids lists the old ones as inactive: it was refused."""
     beside = PEOPLE + "  - {id: e-7, email: DI@a.example, name: Di Moss}\n"
@@ -824,6 +828,15 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
         ),
         ({"grant_for": ["1 h"]}, "grant_for", "Write a duration, such as 4 h; found a list."),
         ({"grant_for": None}, "grant_for", "Write a duration, such as 4 h; found nothing."),
+        (_approver(needs=0), "approval.any_of[0].needs", "At least 1; found “0”."),
+        (_approver(needs=6), "approval.any_of[0].needs", "At most 5; found “6”."),
+        (_approver(needs="two"), "approval.any_of[0].needs", "Write a whole number; found “two”."),
+        (
+            {"escalation": {"tiers": [DBA | {"needs": 2}]}, **_approver()},
+            "escalation.tiers[0].needs",
+            "There is no `needs` here. Known here: name, people.",
+        ),
+        ({"approval": {"all_of": [DBA] * 11}}, "approval.all_of", "At most 10; this has 11."),
         ({"extension": {"times": 0}}, "extension.times", "At least 1; found “0”."),
         ({"extension": {"times": 11}}, "extension.times", "At most 10; found “11”."),
         (
@@ -1177,10 +1190,6 @@ def _target(**parts):
     return {"targets": [{"integration": "shop"} | parts]}
 
 
-def _approver(**parts):
-    return {"approval": {"any_of": [DBA | parts]}}
-
-
 # --- Who is on call ------------------------------------------------------------------------------
 
 DUTY = """\
@@ -1294,12 +1303,6 @@ def test_a_source_of_people_has_a_name_of_its_own(faults, source):
 # What a flow can be, and is not here: each of its keys, where it stands.
 NOT_HERE = [
     ("was", "Another name for a flow", {"was": "Write"}),
-    (
-        "all_of",
-        "Approval by all of several groups",
-        {"approval": {"all_of": [DBA, DBA | {"name": "B"}]}},
-    ),
-    ("needs", "More than one approver of a group", _approver(needs=2)),
     ("on_call", "A condition on who is on call", _approver(people={"on_call": "dba"})),
     ("owner", "A condition on the owner", _approver(people={"owner": None})),
     ("start_later", "A later start", {"start_later": "7 days"}),

@@ -582,6 +582,12 @@ def test_who_may_decide_their_own_request_has_one_card_for_both():
         (Asked("DBAs", ["Ben", "Cat", "Dan"]), "Ben, Cat or Dan (DBAs)"),
         (Asked("DBAs", ["Ben", "Cat", "Dan", "Eve"]), "DBAs (4 people)"),
         (Asked("DBAs", []), "DBAs: nobody at the moment; Ada or Abe decides"),
+        (Asked("DBAs", ["Ben", "Cat"], needs=2), "2 of DBAs (Ben and Cat)"),
+        (Asked("DBAs", list("abcdef"), needs=2), "2 of DBAs (6 people)"),
+        (
+            Asked("DBAs", ["Ben"], needs=3),
+            "3 of DBAs: only Ben at the moment; Ada or Abe decides too",
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -20,7 +20,7 @@ from engine.commands import (
     Verify,
 )
 from engine.directory import PersonId, PersonStatus
-from engine.flow import ApprovalRule, Escalation, Extension, RequestFor, TierCounts
+from engine.flow import ApprovalRule, Escalation, Extension, Quorum, RequestFor, TierCounts
 from engine.request import OPERATOR, SYSTEM, GrantId, State
 from tests.support.builders import (
     ABSENT,
@@ -32,12 +32,14 @@ from tests.support.builders import (
     CAT,
     DAN,
     DAY,
+    DBAS,
     EVE,
     HELD,
     HOUR,
     MINUTE,
     REFUSED,
     SECOND,
+    SECURITY,
     UNKNOWN,
     Life,
     approvers,
@@ -54,6 +56,9 @@ FLOWS = {
     "any of": flow(),
     "automatic": flow(approval=None),
     "all of": flow(approval=BOTH),
+    "all of, two of one": flow(
+        approval=ApprovalRule((replace(DBAS, needs=2), SECURITY), Quorum.ALL_OF)
+    ),
     "all of, not distinct": flow(approval=replace(BOTH, distinct=False)),
     "escalated": flow(escalation=Escalation(HOUR, TIERS)),
     "escalated by groups": flow(

@@ -233,7 +233,7 @@ def test_one_person_is_one_approver_where_they_have_to_be_distinct():
     both = case(DBAS, SECURITY, join=Quorum.ALL_OF)
 
     assert not approval.approved(given_by(both, CAT))
-    assert approval.missing(given_by(both, CAT)) == [SECURITY]
+    assert approval.missing(given_by(both, CAT)) == [(SECURITY, 1)]
     assert approval.approved(given_by(both, CAT, DAN))
     once = case(DBAS, SECURITY, join=Quorum.ALL_OF, distinct=False)
     assert approval.approved(given_by(once, CAT))
@@ -303,14 +303,22 @@ def test_a_guest_sits_nowhere(was):
     assert who not in {p for p, *_ in asked(guest)}
 
 
-memberships = st.lists(st.sets(st.sampled_from(EVERYBODY)), min_size=1, max_size=4)
+people_of = st.sets(st.sampled_from(EVERYBODY)).map(sorted)
+group = st.builds(
+    lambda people, needs: approvers(*people, needs=needs), people_of, st.integers(1, 3)
+)
+groups = st.lists(group, min_size=1, max_size=3)
 
 
-@given(memberships, st.permutations(EVERYBODY), st.integers(0, 5), st.booleans())
+def members(group: ApproverGroup) -> tuple[str, ...]:
+    return group.conditions.conditions[0].values
+
+
+@given(groups, st.permutations(EVERYBODY), st.integers(0, 6), st.booleans())
 @settings(max_examples=120)
-def test_all_of_agrees_with_trying_every_assignment(members, order, count, distinct):
+def test_all_of_agrees_with_trying_every_assignment(groups, order, count, distinct):
     of = case(
-        *(approvers(*sorted(m)) for m in members),
+        *groups,
         join=Quorum.ALL_OF,
         distinct=distinct,
         requestor=PersonId("nobody"),
@@ -318,22 +326,26 @@ def test_all_of_agrees_with_trying_every_assignment(members, order, count, disti
     )
 
     people = order[:count]
-    assert approval.approved(given_by(of, *people)) == fulfilled(members, people, distinct)
+    assert approval.approved(given_by(of, *people)) == fulfilled(groups, people, distinct)
 
 
-def fulfilled(members, people, distinct):
-    """Try to name one approver for each group, in every way there is."""
-    for chosen in itertools.product(people, repeat=len(members)):
-        fits = all(who in group for who, group in zip(chosen, members, strict=True))
-        if fits and (not distinct or len(set(chosen)) == len(chosen)):
+def fulfilled(groups, people, distinct):
+    """Try to name whom each group needs, in every way there is."""
+    ways = [
+        itertools.combinations([p for p in people if p in members(group)], group.needs)
+        for group in groups
+    ]
+    for chosen in itertools.product(*ways):
+        named = [person for each in chosen for person in each]
+        if not distinct or len(set(named)) == len(named):
             return True
     return False
 
 
-@given(memberships, st.permutations(EVERYBODY), st.integers(0, 5))
+@given(groups, st.permutations(EVERYBODY), st.integers(0, 5))
 @settings(max_examples=100)
-def test_the_order_of_approvals_never_matters(members, order, count):
-    of = case(*(approvers(*sorted(m)) for m in members), join=Quorum.ALL_OF)
+def test_the_order_of_approvals_never_matters(groups, order, count):
+    of = case(*groups, join=Quorum.ALL_OF)
     people = order[:count]
 
     there, back = given_by(of, *people), given_by(of, *people[::-1])
@@ -378,7 +390,7 @@ def test_whoever_can_be_told_nothing_is_asked_and_counts_as_nobody_to_ask():
     assert {(ADA, "admins/0", True), (BEN, "group/0", True)} <= asked(of)
     assert seats(of, BEN)
     assert not approval.stuck(of)
-    assert approval.preview(of) == [(DBAS.name, [])]
+    assert approval.preview(of) == [(DBAS, [])]
 
 
 def test_nobody_stands_in_while_somebody_hears_of_it():
@@ -441,13 +453,73 @@ def test_an_approval_given_keeps_its_group_from_being_stuck():
     assert stand_ins(of) == []
 
 
-@given(memberships, st.sampled_from(Quorum), st.booleans(), st.booleans(), st.data())
+THREE = approvers(BEN, CAT, name="three", needs=3)  # of whom there are two
+
+
+def test_as_many_stand_in_as_are_missing_and_the_group_keeps_its_own():
+    of = approval.seat_stand_ins(case(THREE))
+
+    assert [s.key for s in of.stand_ins] == ["admins/0"]
+    assert approval.missing(given_by(of, BEN, ADA)) == [(THREE, 1)]
+    assert approval.approved(given_by(of, BEN, ADA, CAT))
+
+
+def test_who_stands_in_replaces_nobody_who_can_still_be_asked():
+    of = given_by(approval.seat_stand_ins(case(THREE)), ADA, BEN)
+
+    assert seats(of, ABE) == set(), "one is missing, and one stood in"
+    assert approval.missing(of) == [(THREE, 1)]
+    assert approval.approved(given_by(of, CAT))
+
+
+@pytest.mark.parametrize("admins", [{ADA}, {ADA, ABE}])
+def test_of_those_who_stand_in_no_more_are_needed_than_there_are(admins):
+    of = case(approvers(BEN, needs=4), admins=frozenset(admins))
+    of = approval.seat_stand_ins(of)
+
+    assert not approval.stuck(of)
+    assert not approval.approved(given_by(of, BEN))
+    assert not approval.approved(given_by(of, *admins))
+    assert approval.approved(given_by(of, BEN, *admins))
+
+
+def test_where_nobody_stands_in_those_who_are_there_are_not_enough():
+    of = given_by(case(approvers(BEN, needs=2), admins=frozenset({ANN})), BEN)
+
+    assert approval.stuck(approval.seat_stand_ins(of))
+    assert not approval.approved(approval.seat_stand_ins(of))
+
+
+def test_who_stood_in_counts_also_once_others_can_be_asked_again():
+    of = given_by(approval.seat_stand_ins(case(approvers(BEN, DAN, CAT, needs=2))), BEN)
+    alone = company(left("dan"), left("cat"))
+    of = given_by(approval.seat_stand_ins(replace(of, directory=alone)), ADA)
+
+    assert approval.approved(of)
+    assert approval.approved(replace(of, directory=company()))
+
+
+def test_any_of_is_stuck_only_when_no_group_can_be_fulfilled():
+    of = case(approvers(BEN, needs=2), approvers(CAT))
+
+    assert stand_ins(of) == []
+    assert approval.approved(given_by(of, CAT))
+    assert not approval.approved(given_by(of, BEN))
+
+
+def test_what_is_missing_is_said_with_its_number():
+    both = case(replace(DBAS, needs=2), SECURITY, join=Quorum.ALL_OF)
+    assert approval.missing_in_words(both) == "2 more of DBAs and Security"
+    assert approval.missing_in_words(given_by(both, BEN)) == "1 more of DBAs and Security"
+
+
+@given(groups, st.sampled_from(Quorum), st.booleans(), st.booleans(), st.data())
 @settings(max_examples=150)
 def test_after_seating_somebody_can_approve_or_there_is_nobody(
-    members, join, distinct, with_tier, data
+    groups, join, distinct, with_tier, data
 ):
     of = case(
-        *(approvers(*sorted(m)) for m in members),
+        *groups,
         join=join,
         distinct=distinct,
         tiers=(approvers(EVE, BOB),) if with_tier else (),
@@ -523,17 +595,17 @@ def test_the_preview_names_those_who_would_be_asked():
         DBAS, approvers(ANN, name="self"), directory=company(person("ben", "dba", slack=None))
     )
 
-    asked = [(group, [p.id for p in people]) for group, people in approval.preview(of)]
+    asked = [(g.name, [p.id for p in people]) for g, people in approval.preview(of)]
     assert asked == [("DBAs", [CAT]), ("self", [])]
     assert [p.id for p in approval.stand_ins(of)] == [ABE, ADA]
 
 
-@given(memberships, st.sampled_from(EVERYBODY), st.integers(0, 1), st.sampled_from(TierCounts))
+@given(groups, st.sampled_from(EVERYBODY), st.integers(0, 1), st.sampled_from(TierCounts))
 @settings(max_examples=150)
-def test_whoever_is_asked_may_decide_and_whoever_may_decide_is_asked(members, who, tiers, counts):
+def test_whoever_is_asked_may_decide_and_whoever_may_decide_is_asked(groups, who, tiers, counts):
     """One policy function (F7): asking and clicking give the same answer."""
     of = case(
-        *(approvers(*sorted(m)) for m in members),
+        *groups,
         tiers=(approvers(EVE, ANN),),
         tiers_asked=tiers,
         counts=counts,

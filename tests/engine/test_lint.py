@@ -147,6 +147,24 @@ def test_a_group_in_which_nobody_could_approve():
     }
 
 
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        (replace(DBAS, needs=3), "“DBAs” needs 3 approvers and has 2."),
+        (
+            replace(MANAGER, needs=2),
+            "“The manager” needs 2 approvers, and nobody has two managers.",
+        ),
+    ],
+)
+def test_a_group_that_has_fewer_than_it_needs(group, expected):
+    assert found(flow(approval=ApprovalRule((group,)))) == {(1, Fault.EMPTY_GROUP): expected}
+
+
+def test_a_group_that_has_as_many_as_it_needs():
+    assert found(flow(approval=ApprovalRule((replace(DBAS, needs=2),)))) == {}
+
+
 def test_a_tier_in_which_nobody_could_approve():
     tiers = Escalation(HOUR, (approvers(name="Nobody"),))
 

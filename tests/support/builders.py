@@ -136,9 +136,9 @@ def these(*people: PersonId) -> ConditionGroup:
     return ConditionGroup((Condition("user", Comparator.IS, people),))
 
 
-def approvers(*people: PersonId, name: str = "") -> ApproverGroup:
+def approvers(*people: PersonId, name: str = "", needs: int = 1) -> ApproverGroup:
     """Build an approver group, or a tier, of named people; of nobody without any."""
-    return ApproverGroup(name or "+".join(people) or "nobody", these(*people))
+    return ApproverGroup(name or "+".join(people) or "nobody", these(*people), needs)
 
 
 DBAS = ApproverGroup("DBAs", members_of("dba"))
