@@ -18,16 +18,30 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
+    """`key` is the click's own: delivered again it counts for no more than it did at first.
+
+    `without` are grants that are declined: of all that is asked for, the rest is approved.
+    """
+
     by: PersonId
     reason: str = ""
     duration: timedelta | None = None  # shorter than asked for
     keep_extensions: bool = False
+    key: str = ""
+    without: frozenset[GrantId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
     by: PersonId
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take an approval back, while nothing is decided."""
+
+    by: PersonId
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ Command = (
     Verify
     | Approve
     | Reject
+    | Withdraw
     | Cancel
     | Extend
     | Return

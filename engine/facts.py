@@ -1,7 +1,8 @@
 """What a decision on one request depends on besides the request itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from engine.directory import Directory, PersonId
 from engine.flow import AccessFlow, Revision
@@ -27,3 +28,8 @@ class Facts:
     )
     held_elsewhere: Mapping[GrantId, str] = field(default_factory=dict[GrantId, str])
     others: Sequence[AccessRequest] = ()
+
+    def at(self, moment: datetime) -> "Facts":
+        """Return the facts as of a moment: others may be on call by then."""
+        here = self.directory.at(moment)
+        return self if here is self.directory else replace(self, directory=here)

@@ -125,6 +125,13 @@ class Revision:
         """Whether what it offers depends on its objects."""
         return bool(self.space) or any(map(refers, self.targets))
 
+    @property
+    def asks_on_call(self) -> bool:
+        """Whether who decides depends on who is on call."""
+        groups = (*(self.approval.groups if self.approval else ()),)
+        groups += self.escalation.tiers if self.escalation else ()
+        return any(c.attribute == "on_call" for g in groups for c in g.conditions.conditions)
+
     def has(self, bundle: str) -> bool:
         """Tell whether a bundle is one of the targets, to be asked for as one thing."""
         return any(isinstance(t, ByBundle) and key_of(t.bundle) == bundle for t in self.targets)

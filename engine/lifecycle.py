@@ -6,7 +6,7 @@ print it and a test walks every pair. `next_wake` tells when the clock must look
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from engine.commands import (
@@ -22,6 +22,7 @@ from engine.commands import (
     Revoke,
     Tick,
     Verify,
+    Withdraw,
 )
 from engine.eligibility import Draft
 from engine.facts import Facts
@@ -37,6 +38,7 @@ from engine.life.pending import (
     reject,
     tick_pending,
     verify,
+    withdraw,
 )
 from engine.life.running import extend, give_back, revoke, tick_active
 from engine.life.settling import tick_revoking
@@ -63,6 +65,7 @@ class No:
 
 
 Row = Do | No
+ON_CALL_EVERY = timedelta(minutes=1)
 
 
 def _nothing(
@@ -89,6 +92,7 @@ TABLE: Mapping[type[Any], Mapping[State, Row]] = {
     ),
     Approve: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(approve, (_P, _G))}),
     Reject: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(reject, (State.REJECTED,))}),
+    Withdraw: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(withdraw, (_P,))}),
     Cancel: _rows(
         _DECIDED,
         {
@@ -146,7 +150,7 @@ def decide(
         return refusal(row.code, request, facts)
     if not request.readable and not _ends(request, command):
         return _not_readable(request, command)
-    return row.step(request, command, facts, now)
+    return row.step(request, command, facts.at(now), now)
 
 
 def _ends(request: AccessRequest, command: Command) -> bool:
@@ -179,11 +183,16 @@ def next_wake(request: AccessRequest, revision: Revision) -> datetime | None:
 
 
 def wake(request: AccessRequest, revision: Revision, now: datetime) -> datetime | None:
-    """Return when the clock looks again: what cannot be read may be mended before its moment."""
+    """Return when the clock looks again: others may be on call before its moment, and what cannot
+    be read may be mended.
+    """
     at = next_wake(request, revision)
-    if at is None or (request.readable and revision.readable):
+    if at is None:
         return at
-    return min(at, now + LONGEST_PAUSE)
+    if not (request.readable and revision.readable):
+        return min(at, now + LONGEST_PAUSE)
+    on_call = request.state is State.PENDING and revision.asks_on_call
+    return min(at, now + ON_CALL_EVERY) if on_call else at
 
 
 def drafted(
@@ -230,7 +239,7 @@ def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
     if facts.revision.require_mfa:
         request = request.with_(state=State.PENDING_MFA)
         return Decision(request, to_parties(request, News.REQUESTED), (submitted,))
-    begun = await_approval(request, facts, now, audit=(submitted,))
+    begun = await_approval(request, facts.at(now), now, audit=(submitted,))
     tells = (*to_parties(request, News.REQUESTED), *begun.tell)
     return Decision(begun.request, tells, begun.audit)
 

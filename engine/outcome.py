@@ -31,6 +31,7 @@ class Code(StrEnum):
     NOT_APPROVER = "not_approver"
     OWN_REQUEST = "own_request"
     ALREADY_APPROVED = "already_approved"
+    NOTHING_LEFT = "nothing_left"
     SETTLED = "settled"
     NOT_RUNNING = "not_running"
     LAPSED = "lapsed"

@@ -229,6 +229,7 @@ class AccessRequest:
     stand_ins: tuple[Seat, ...] = ()
     asks: tuple[Ask, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    clicks: tuple[str, ...] = ()  # the keys of those by which somebody has approved
     decided: Settled | None = None  # approved or rejected
     ends_at: datetime | None = None
     end_set_at: datetime | None = None

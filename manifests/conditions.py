@@ -51,7 +51,7 @@ def _administrators(raw: object, info: ValidationInfo) -> ConditionGroup:
 
 
 def _approvers(raw: object, info: ValidationInfo) -> ConditionGroup:
-    return _Reader(house(info), but={"owner", "on_call"}, approvers=True).read(raw)
+    return _Reader(house(info), but={"owner"}, approvers=True).read(raw)
 
 
 People = Annotated[ConditionGroup, PlainValidator(_people, json_schema_input_type=_Written)]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import bindparam, case, func, insert, select, text, update
+from sqlalchemy import bindparam, case, delete, func, insert, select, text, update
 from sqlmodel import col
 
 from engine import lifecycle
@@ -315,6 +315,10 @@ def _store_asks(tx: Write, changed: Iterable[tuple[AccessRequest, Decision]]) ->
             for a in after.approvals
             if a not in before.approvals
         ]
+        stand = {a.person for a in after.approvals}
+        if gone := [a.person for a in before.approvals if a.person not in stand]:
+            of = (col(DecisionRow.request_id) == after.id, col(DecisionRow.person_id).in_(gone))
+            tx.execute(delete(DecisionRow).where(*of))
         if after.state is State.REJECTED and after.decided:
             by = after.decided
             decisions.append(_verdict(after.id, by.by, "rejected", by.reason, by.at))

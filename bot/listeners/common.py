@@ -211,10 +211,14 @@ class Entered:
         return ""
 
     def ticked(self, action: str) -> bool:
+        return bool(self.several(action))
+
+    def several(self, action: str) -> list[str] | None:
+        """Return the values of what was ticked, or chosen; None: there is no such field."""
         match self._fields.get(action):
-            case {"selected_options": [_, *_]}:
-                return True
-        return False
+            case {"selected_options": list(options)}:
+                return [str(o.get("value")) for o in options if isinstance(o, dict)]
+        return None
 
 
 def clicked(body: Body) -> str:

@@ -1,6 +1,6 @@
 """Approving and rejecting: the buttons open a modal, the modal decides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -10,21 +10,27 @@ from slack_bolt import Ack
 from bot.listeners.common import Body, Entered, Listener, Visitor, clicked, notice, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
+from bot.slack.once import own_id
 from bot.usecases import decide
 from bot.views import ids
-from bot.views.decide_modals import approve_modal, end_modal, is_whole, reject_modal
-from bot.views.ids import request_id
+from bot.views.decide_modals import approve_modal, end_modal, is_whole, leaving_out, reject_modal
+from bot.views.ids import number, request_id
 from bot.views.request_modal import block_of
-from bot.views.values import Scene, View
+from bot.views.values import Block, Scene, View
 from engine import duration
 from engine.commands import Approve, Cancel, Command, Reject, Revoke
 from engine.directory import Person
 from engine.outcome import Decision, Refusal
-from engine.request import RequestId
+from engine.request import GrantId, RequestId
 
 NOT_DECIDED, NOT_ENDED, NOT_SHOWN = "Not decided", "Not ended", "Not shown"
+SHOWN = 100  # options that Slack takes
 Concerning = tuple[Scene, type[Cancel] | type[Revoke] | None]
-FIELDS = {"reason": ids.REASON, "duration": ids.SHORTER}
+FIELDS = {
+    "reason": [ids.REASON],
+    "duration": [ids.SHORTER],
+    "things": [ids.THINGS, ids.LEAVE_OUT],
+}
 
 
 class Draw(Protocol):
@@ -79,7 +85,18 @@ class Deciding:
             refuse_at(ack, body["view"], shorter, ids.SHORTER, title=NOT_DECIDED)
             return
         reason, keep = entered.text(ids.REASON), entered.ticked(ids.KEEP)
-        self._decide(ack, body, lambda p: Approve(p.id, reason, shorter, keep))
+        without = _left_out(body["view"])
+        self._decide(
+            ack, body, lambda p: Approve(p.id, reason, shorter, keep, own_id(body), without)
+        )
+
+    def leaving_out(self, ack: Ack, body: Body) -> None:
+        """Find, of very many things, those to be left out."""
+        id_ = request_id(str((body.get("view") or {}).get("private_metadata") or ""))
+        services, words = self.visitor.services, str(body.get("value") or "")
+        found = self.visitor.act(body, lambda p: decide.question(services, id_, p, Approve))
+        options = [] if isinstance(found, Refusal) else leaving_out(found, words)
+        ack(options=options[:SHOWN])
 
     def reject(self, ack: Ack, body: Body) -> None:
         reason = Entered(body["view"]).text(ids.REASON)
@@ -107,7 +124,7 @@ class Deciding:
         id_ = request_id(str(body["view"].get("private_metadata") or ""))
         outcome = self.visitor.act(body, lambda p: use(p, id_))
         if isinstance(outcome, Refusal):
-            fields = [FIELDS[outcome.about]] if outcome.about in FIELDS else []
+            fields = FIELDS.get(outcome.about, [])
             refuse_at(ack, body["view"], outcome, *fields, title=title)
         else:
             ack()
@@ -118,11 +135,29 @@ def register(table: Table, services: Services) -> None:
     table.action(ids.APPROVE, deciding.button(APPROVING))
     table.action(ids.REJECT, deciding.button(REJECTING))
     table.action(ids.WHOLE, deciding.unfold)
+    table.options(ids.LEAVE_OUT, deciding.leaving_out)
     table.action(ids.SHORTER, deciding.type_time)
     table.action(ids.SHOW, visitor.button(NOT_SHOWN, deciding.concerning, lambda c: end_modal(*c)))
     table.view(ids.END_MODAL, deciding.end)
     table.view(ids.APPROVE_MODAL, deciding.approve)
     table.view(ids.REJECT_MODAL, deciding.reject)
+
+
+def _left_out(view: View) -> frozenset[GrantId]:
+    """Return what of it is declined: what is ticked no more, or was chosen to be left out."""
+    entered = Entered(view)
+    ticked, out = entered.several(ids.THINGS), entered.several(ids.LEAVE_OUT) or []
+    if ticked is not None:
+        out += [value for value in _boxes(view.get("blocks") or []) if value not in ticked]
+    return frozenset(GrantId(number(value)) for value in out)
+
+
+def _boxes(blocks: Sequence[Block]) -> list[str]:
+    for block in blocks:
+        match block:
+            case {"element": {"action_id": ids.THINGS, "options": list(options)}}:
+                return [str(option.get("value")) for option in options]
+    return []
 
 
 def _time_in(view: View) -> timedelta | Refusal | None:

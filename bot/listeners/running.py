@@ -1,4 +1,4 @@
-"""What people do with what they asked for: cancel, extend, return, log in."""
+"""What people do with what they asked for, or approved: cancel, withdraw, extend, return."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bot.usecases import decide
 from bot.views import credentials, ids
 from bot.views.ids import number, request_id
 from bot.views.values import Credentials
-from engine.commands import Cancel, Command, Extend, Return
+from engine.commands import Cancel, Command, Extend, Return, Withdraw
 from engine.directory import Person
 from engine.outcome import Decision, Refusal
 from engine.request import AccountId
@@ -44,10 +44,12 @@ class Running:
 
 def register(table: Table, services: Services) -> None:
     running = Running(visitor := Visitor(services, table.client))
+    withdraw = running.button("Not withdrawn", lambda p, _: Withdraw(p.id))
     cancel = running.button("Not cancelled", lambda p, _: Cancel(p.id))
     extend = running.button("Not extended", lambda p, value: Extend(p.id, _number(value)))
     return_ = running.button("Not returned", lambda p, _: Return(p.id))
     draw = credentials.credentials_modal
+    table.action(ids.WITHDRAW, withdraw)
     table.action(ids.CANCEL, cancel)
     table.action(ids.EXTEND, extend)
     table.action(ids.RETURN, return_)

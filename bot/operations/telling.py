@@ -139,11 +139,13 @@ def _submitted(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
     return f"{by} asked for it." if grantee == by else f"{by} asked for it, for {grantee}."
 
 
-def _approved(_: Teller, by: str, body: Mapping[str, Any]) -> str:
+def _approved(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
     if body.get("how") == "automatic":
         return "Approved by the flow's own rule."
     shorter = f", for {in_words(timedelta(seconds=body['duration']))}" if "duration" in body else ""
-    return f"{by} approved it{shorter}.{_reason(body.get('reason'))}"
+    left_out = in_a_row([teller.what(e) for e in body.get("left_out") or ()])
+    less = f", without {left_out}" if left_out else ""
+    return f"{by} approved it{less}{shorter}.{_reason(body.get('reason'))}"
 
 
 def _revoking(_: Teller, by: str, body: Mapping[str, Any]) -> str:
@@ -220,6 +222,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "verified": _plain("{by} verified."),
     "approved": _approved,
     "void": _void,
+    "withdrawn": _plain("{by} withdrew the approval."),
     "rejected": lambda _, by, body: f"{by} rejected it.{_reason(body.get('reason'))}",
     "cancelled": _cancelled,
     "timed_out": _plain("It lapsed: nobody decided in time."),

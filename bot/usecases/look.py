@@ -88,7 +88,7 @@ def drawable(
                 request=r,
                 flow=company.flow(r.flow),
                 revision=company.revision(r.flow, r.revision),
-                directory=company.directory,
+                directory=company.directory.at(services.clock.now()),
                 entitlements={e: entitlements[e] for e in r.entitlements if e in entitlements},
                 viewer=SYSTEM,
                 admins=company.admins,

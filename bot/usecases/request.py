@@ -688,7 +688,8 @@ class _Filling:
     ) -> Preview:
         revision, me, grantee = flow.revision, self.person.id, self.grantee or self.person
         closed = eligibility.not_now(flow, self.now)
-        case = Case(revision, me, grantee.id, self.company.directory, self.company.admins)
+        here = self.company.directory.at(self.now)
+        case = Case(revision, me, grantee.id, here, self.company.admins)
         had = self.company.directory.had(grantee.id)
         ids = {e.id for e in things}
         held = [

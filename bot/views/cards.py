@@ -64,8 +64,7 @@ def request_card(scene: Scene) -> Message:
     title = head(request)
     blocks = [header(title), section(phrases.what(scene)), fields(_facts(scene))]
     blocks += [*phrases.why(request), *_sections(phrases.unreadable(scene)), *_progress(scene)]
-    decides = phrases.decide_buttons(scene) if phrases.may_decide(scene) else []
-    blocks += actions([*decides, *phrases.party_buttons(scene)])
+    blocks += actions([*phrases.decisions(scene), *phrases.party_buttons(scene)])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{title}: {phrases.what_in_short(scene)}{_when(scene)}", blocks)
 
@@ -146,7 +145,7 @@ def approval_card(scene: Scene) -> Message:
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
     notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
     blocks += [*phrases.why(request), *notes, *said]
-    blocks += actions(phrases.decide_buttons(scene) if phrases.may_decide(scene) else [])
+    blocks += actions(phrases.decisions(scene))
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
 

@@ -7,16 +7,28 @@ phone, and the rest when it is asked to: whoever decides comes from a card that 
 from datetime import timedelta
 
 from bot.views import ids, phrases
-from bot.views.blocks import actions, button, context, fields, input_, modal, plain_text, section
+from bot.views.blocks import (
+    actions,
+    button,
+    context,
+    fields,
+    input_,
+    modal,
+    option,
+    plain_text,
+    section,
+)
 from bot.views.cards import request_card
 from bot.views.text import capital
 from bot.views.values import Block, Scene, View
 from engine.commands import Cancel, Revoke
 from engine.duration import HINT, hint_below, in_words, parse
 from engine.flow import MAX_REASON, MIN_DURATION
+from engine.request import GrantState
 
-__all__ = ["approve_modal", "end_modal", "is_whole", "reject_modal"]
+__all__ = ["approve_modal", "end_modal", "is_whole", "leaving_out", "reject_modal"]
 
+_BOXES, _MENU = 10, 100  # that Slack takes
 _WHOLE = "/whole"  # ends the metadata of a form that says everything
 
 
@@ -24,7 +36,7 @@ def approve_modal(scene: Scene, *, whole: bool = False, shorter: str = "") -> Vi
     """`shorter` is what stands in the field for another time by now."""
     return modal(
         "Approve access",
-        [_reason(scene), *_time(scene, shorter), *_about(scene, whole=whole)],
+        [_reason(scene), *_time(scene, shorter), *_things(scene), *_about(scene, whole=whole)],
         submit="Approve",
         close="Not now",
         callback=ids.APPROVE_MODAL,
@@ -141,6 +153,48 @@ def _time(scene: Scene, shorter: str) -> list[Block]:
         dispatch=bool(keeping),
     )
     return [field, *(keeping if _is_shorter(shorter, asked) else [])]
+
+
+def _things(scene: Scene) -> list[Block]:
+    """Return the field for fewer things: of a few each has its box, of many some are left out."""
+    options = leaving_out(scene)
+    if len(options) < 2:
+        return []
+    if len(options) <= _BOXES:
+        boxes: Block = {
+            "type": "checkboxes",
+            "action_id": ids.THINGS,
+            "options": options,
+            "initial_options": options,
+        }
+        return [input_(ids.THINGS, "For these things", boxes, optional=True)]
+    menu: Block = {
+        "action_id": ids.LEAVE_OUT,
+        "placeholder": plain_text(f"Nothing: all {len(options):,} are approved", 150),
+        "max_selected_items": _MENU,
+    }
+    if len(options) <= _MENU:
+        menu |= {"type": "multi_static_select", "options": options}
+    else:
+        menu |= {"type": "multi_external_select", "min_query_length": 0}
+    block = f"{ids.LEAVE_OUT}/{scene.request.id}"
+    hint = f"At most {_MENU} things. Whoever sees the request reads who left them out."
+    return [input_(block, "Leave out", menu, hint=hint, optional=True)]
+
+
+def leaving_out(scene: Scene, words: str = "") -> list[Block]:
+    """Return what can be left out of a request, as options: those that the words are part of."""
+    wanted = words.casefold().split()
+    named = [
+        (str(e), g.id, e.resource.type)
+        for g in scene.request.grants
+        if g.state is GrantState.WANTED and (e := scene.entitlements.get(g.entitlement))
+    ]
+    return [
+        option(name, str(number), type_)
+        for name, number, type_ in named
+        if all(word in name.casefold() for word in wanted)
+    ]
 
 
 def _is_shorter(text: str, asked: timedelta | None) -> bool:

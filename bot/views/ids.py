@@ -5,6 +5,7 @@ from engine.request import LARGEST_ID, RequestId
 # buttons; their value is the request's id, but for EXTEND: `id/number of the extension`
 APPROVE = "approve"
 REJECT = "reject"
+WITHDRAW = "withdraw_approval"
 CANCEL = "cancel"
 EXTEND = "extend"
 RETURN = "return"
@@ -45,6 +46,8 @@ REASON = "reason"
 BUNDLE = "bundle/"  # begins the value of a bundle among the resources; its number follows
 SHORTER = "shorter"
 KEEP = "keep_extensions"
+THINGS = "things"  # what is approved, each ticked; the value is the grant's number
+LEAVE_OUT = "leave_out"  # where they are too many for that: what is not approved
 
 
 def request_id(value: str) -> RequestId:

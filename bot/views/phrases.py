@@ -42,6 +42,7 @@ __all__ = [
     "credentials_button",
     "decide_buttons",
     "decision",
+    "decisions",
     "ending",
     "ends",
     "escalation",
@@ -276,6 +277,15 @@ def origin(scene: Scene) -> tuple[str, ...]:
 # --- who decides ---------------------------------------------------------------------------------
 
 
+def decisions(scene: Scene) -> list[Block]:
+    """Return what the viewer can do as an approver of a request that waits."""
+    request = scene.request
+    if may_decide(scene):
+        return decide_buttons(scene)
+    given = scene.viewer in {a.person for a in request.approvals}
+    return withdraw_buttons(scene) if given and request.state is State.PENDING else []
+
+
 def may_decide(scene: Scene) -> bool:
     """Tell whether the viewer's approval is wanted: asked, still matching, not yet given."""
     request = scene.request
@@ -414,6 +424,15 @@ def decide_buttons(scene: Scene) -> list[Block]:
         button("Approve", ids.APPROVE, value, says=f"Approve {code_}", style="primary"),
         button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger"),
     ]
+
+
+def withdraw_buttons(scene: Scene) -> list[Block]:
+    """Return what somebody who approved can still do about it."""
+    value, code_ = str(scene.request.id), scene.request.code
+    withdraw = button(
+        "Withdraw approval", ids.WITHDRAW, value, says=f"Withdraw approval of {code_}"
+    )
+    return [withdraw, button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger")]
 
 
 def cancel_button(scene: Scene) -> Block:

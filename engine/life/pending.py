@@ -4,10 +4,11 @@ from datetime import datetime
 
 from engine import approval
 from engine.approval import Case
-from engine.commands import Approve, Cancel, Reject, Tick, Verify
+from engine.commands import Approve, Cancel, Reject, Tick, Verify, Withdraw
 from engine.directory import Person, PersonId
 from engine.facts import Facts
 from engine.flow import MAX_DURATION, MIN_DURATION, Revision
+from engine.inventory import EntitlementId
 from engine.life.settling import provisional_end
 from engine.life.telling import (
     alarm,
@@ -27,6 +28,8 @@ from engine.life.telling import (
 from engine.outcome import AuditEntry, Code, Decision, News, Refusal, Tell
 from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
 from engine.words import in_a_row, line
+
+_CLICKS = 100  # that a request remembers: more than come twice
 
 
 def await_approval(
@@ -85,6 +88,8 @@ def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tel
 def approve(
     request: AccessRequest, command: Approve, facts: Facts, now: datetime
 ) -> Decision | Refusal:
+    if command.key and command.key in request.clicks:
+        return Decision(request)
     decider = _decider(request, command.by, facts, now)
     if isinstance(decider, Refusal):
         return decider
@@ -92,6 +97,10 @@ def approve(
     if bad := _bad_approval(request, command, facts):
         return bad
     request, void = _void(request, facts)
+    request, declined = _without(request, command, facts)
+    if not any(g.open for g in request.grants):
+        sentence = "Nothing would be left of it. Reject the request instead."
+        return Refusal(Code.NOTHING_LEFT, sentence, about="things")
     mine = next((a for a in request.approvals if a.person == person.id), None)
     if mine and seats <= mine.seats:
         lacks = approval.missing_in_words(_case(request, facts))
@@ -106,12 +115,24 @@ def approve(
         command.keep_extensions,
     )
     others = tuple(a for a in request.approvals if a.person != person.id)
-    request = request.with_(approvals=(*others, given))
-    entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration))
+    clicks = (*request.clicks, command.key)[-_CLICKS:] if command.key else request.clicks
+    request = request.with_(approvals=(*others, given), clicks=clicks)
+    entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration) | declined)
     if not approval.approved(_case(request, facts)):
         request, tells = _ask(request, facts)
         return Decision(request, (*everyone(request), *tells), (*void, entry))
     return _grant(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
+
+
+def _without(
+    request: AccessRequest, command: Approve, facts: Facts
+) -> tuple[AccessRequest, dict[str, list[EntitlementId]]]:
+    """Leave out what is declined, for good; return what that is, for the audit."""
+    out = {g.id for g in request.grants if g.open} & command.without
+    why = f"{name_of(command.by, facts)} left it out."
+    grants = tuple(g.refused(why) if g.id in out else g for g in request.grants)
+    left_out = [g.entitlement for g in request.grants if g.id in out]
+    return request.with_(grants=grants), {"left_out": left_out} if left_out else {}
 
 
 def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
@@ -139,6 +160,20 @@ def reject(
     )
     entry = AuditEntry("rejected", person.id, in_audit(command.reason))
     return Decision(_closed(request), everyone(request, News.DECIDED), (entry,))
+
+
+def withdraw(
+    request: AccessRequest, command: Withdraw, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    if closed := _no_longer_open(request, facts, now):
+        return closed
+    request, void = _void(request, facts)
+    left = tuple(a for a in request.approvals if a.person != command.by)
+    if left == request.approvals:
+        return Refusal(Code.NOTHING_TO_DO, "You have no approval of this request to withdraw.")
+    request, tells = _ask(request.with_(approvals=left), facts)
+    entry = AuditEntry("withdrawn", command.by)
+    return Decision(request, (*everyone(request), *tells), (*void, entry))
 
 
 def _decider(

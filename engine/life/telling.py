@@ -15,7 +15,8 @@ from engine.words import line
 def too_long(reason: str) -> Refusal | None:
     if (length := len(line(reason))) <= MAX_REASON:
         return None
-    sentence = f"A reason has at most {MAX_REASON} characters; this has {length}."
+    over = length - MAX_REASON
+    sentence = f"A reason has at most {MAX_REASON} characters; this has {length}, {over} too many."
     return Refusal(Code.TEXT_TOO_LONG, sentence, about="reason")
 
 

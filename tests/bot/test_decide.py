@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from engine.request import State
+from engine.request import GrantState, State
 from tests.support.story import CUSTOMERS, ORDERS
 
 
@@ -243,3 +243,53 @@ def test_two_of_one_group_and_one_of_another_have_to_approve(told):
     told.decide(tomasz, code, reason="INC-7")
     told.wait(code, State.GRANTING)
     assert {a.person for a in told.request(code).approvals} == {"amara", "selin", "tomasz"}
+
+
+def test_an_approval_can_be_withdrawn_while_others_have_to_decide(told):
+    jonas, amara, selin = (told.person(name) for name in ("jonas", "amara", "selin"))
+    code = told.ask(jonas, path="web-prod", permission="AdministratorAccess").code
+    told.decide(amara, code, reason="INC-7")
+    told.card(jonas, code, "Amara")
+    told.card(amara, code, "others still have to", button="withdraw_approval", without="approve")
+
+    assert told.press(amara, code, "withdraw_approval").ok
+    told.card(amara, code, button="approve", without="withdraw_approval")
+    assert told.request(code).approvals == ()
+    told.card(selin, code, button="approve", without="withdraw_approval")
+
+    told.decide(amara, code, reason="INC-7")
+    told.card(amara, code, button="withdraw_approval")
+    told.decide(amara, code, "reject", reason="On second thought.")
+    told.wait(code, State.REJECTED)
+    told.card(jonas, code, "On second thought.")
+
+
+def ask_for_the_bundle(told, who):
+    form = told.form(who)
+    form.set("resource", told.offered(who, form, "Warehouse incident"))
+    who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]))
+    form = who.view()
+    form.set("justification", "INC-42")
+    assert told.send(form).action == "close"
+    return told.desk.requests(live=True)[-1]
+
+
+def test_an_approver_leaves_out_some_of_what_was_asked_for(told):
+    maya, priya = told.person("maya"), told.person("priya")
+    asked = ask_for_the_bundle(told, maya)
+    told.press(priya, asked.code, "approve")
+    modal = priya.wait_view("Approve access")
+    left_out, *rest = (str(grant.id) for grant in asked.grants)
+
+    modal.set("things", [])
+    refused = told.send(modal)
+    assert refused.errors["things"].startswith("Nothing would be left of it.")
+    priya.view().set("things", rest)
+    assert told.send(priya.view()).action != "errors"
+
+    running = told.wait(asked.code, State.ACTIVE)
+    states = {str(g.id): g.state for g in running.grants}
+    assert states.pop(left_out) is GrantState.REFUSED
+    told.until(lambda: all(g.ever_begun for g in told.request(asked.code).grants[1:]), "the rest")
+    assert not told.request(asked.code).grants[0].ever_begun
+    told.card(maya, asked.code, "not given: Priya Venkataraman left it out")

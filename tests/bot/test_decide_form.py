@@ -1,12 +1,18 @@
 """The approver's form while it is filled in: unfolded, and with what follows from what is typed."""
 
+from dataclasses import replace
+
 import pytest
 
+from bot.sandbox.blocks import judge_view
 from bot.views import ids
-from bot.views.decide_modals import is_whole
+from bot.views.decide_modals import approve_modal, is_whole, leaving_out
 from bot.views.request_modal import block_of
+from engine.inventory import EntitlementId
 from engine.request import State
-from tests.support.door import click_in, filled, modal
+from tests.support.builders import BEN, entitlement, flow, life
+from tests.support.door import click_in, filled, modal, suggestion
+from tests.support.scenes import seen
 
 FORGED = "Fine.\n*Approved* by @Ines\r\n\u2028> Go on"
 
@@ -125,3 +131,60 @@ def test_what_is_wanted_is_one_line(door):
 
     (row,) = door.rows()["wish"]
     assert (row["called"], row["reason"]) == ("no such thing", "a\nb")
+
+
+# --- for fewer things ----------------------------------------------------------------------------
+
+
+def asking_for(many):
+    numbers = range(1, many + 1)
+    scene = seen(life(State.PENDING, flow(), *numbers), BEN)
+    return replace(scene, entitlements={EntitlementId(n): entitlement(n) for n in numbers})
+
+
+def field_of(form, action):
+    return next(
+        (b["element"] for b in form["blocks"] if b.get("element", {}).get("action_id") == action),
+        None,
+    )
+
+
+def test_one_thing_is_approved_or_not():
+    form = approve_modal(asking_for(1))
+    assert field_of(form, ids.THINGS) is None
+    assert field_of(form, ids.LEAVE_OUT) is None
+
+
+def test_each_of_a_few_has_a_box_that_is_ticked():
+    boxes = field_of(approve_modal(asking_for(10)), ids.THINGS)
+    assert boxes["type"] == "checkboxes"
+    assert [o["text"]["text"] for o in boxes["options"]] == [
+        f"read on orders/t{n}" for n in range(1, 11)
+    ]
+    assert boxes["initial_options"] == boxes["options"]
+
+
+@pytest.mark.parametrize(
+    ("many", "kind"),
+    [(11, "multi_static_select"), (100, "multi_static_select"), (101, "multi_external_select")],
+)
+def test_of_many_some_are_left_out_by_a_menu_or_a_search(many, kind):
+    form = approve_modal(asking_for(many))
+    menu = field_of(form, ids.LEAVE_OUT)
+    assert menu["type"] == kind
+    assert menu["max_selected_items"] == 100
+    assert not judge_view(form, "modal")
+
+
+def test_what_is_left_out_is_searched_for_by_its_words():
+    found = leaving_out(asking_for(120), "READ t11")
+    assert [o["text"]["text"] for o in found] == [
+        f"read on orders/t{n}" for n in (11, *range(110, 120))
+    ]
+
+
+def test_who_searches_for_what_to_leave_out_is_asked_who_they_are(door, waits):
+    form = opened(door, waits)
+    for who, found in (("priya", 1), ("marta", 0)):
+        answer = door.deliver(suggestion(who, "", ids.LEAVE_OUT) | {"view": form})
+        assert len(answer.payload["options"]) == found

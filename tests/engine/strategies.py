@@ -18,6 +18,7 @@ from engine.commands import (
     Revoke,
     Tick,
     Verify,
+    Withdraw,
 )
 from engine.directory import PersonId, PersonStatus
 from engine.flow import ApprovalRule, Escalation, Extension, Quorum, RequestFor, TierCounts
@@ -94,6 +95,7 @@ clicks = st.one_of(
     st.builds(Verify, people),
     st.builds(Approve, people, reasons, durations, st.booleans()),
     st.builds(Reject, people, reasons),
+    st.builds(Withdraw, people),
     st.builds(Cancel, people, reasons),
     st.builds(Extend, people, st.integers(-1, 4)),
     st.builds(Return, people),

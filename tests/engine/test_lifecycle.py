@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import get_args
 
 import pytest
@@ -24,22 +24,28 @@ from engine.commands import (
     Revoke,
     Tick,
     Verify,
+    Withdraw,
 )
+from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonStatus
 from engine.eligibility import Draft
 from engine.flow import (
     ApprovalRule,
+    ApproverGroup,
     Escalation,
     Extension,
+    Quorum,
     RequestFor,
     TierCounts,
     unreadable,
 )
 from engine.life.offers import offered
-from engine.lifecycle import TABLE, Do, No, decide, next_wake
+from engine.lifecycle import TABLE, Do, No, decide, next_wake, wake
+from engine.on_call import Schedule, Shift
 from engine.outcome import Card, Code, Decision, News, Refusal, Tell
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, SYSTEM, AccountId, GrantId, GrantState, State
+from engine.window import Day, Window
 from tests.engine.strategies import commands, lives, steps
 from tests.support.builders import (
     ABE,
@@ -66,6 +72,7 @@ from tests.support.builders import (
     Life,
     approvers,
     begun,
+    company,
     entitlement,
     facts,
     flow,
@@ -73,6 +80,7 @@ from tests.support.builders import (
     left,
     life,
     person,
+    request,
     slack_guest,
 )
 
@@ -85,6 +93,7 @@ WALK: tuple[tuple[Command, tuple[State | Code | None, ...]], ...] = (
     (Approve(BEN), (_EARLY, State.GRANTING, _LATE, _LATE, _LATE, _LATE)),
     (Approve(ANN), (_EARLY, Code.OWN_REQUEST, _LATE, _LATE, _LATE, _LATE)),
     (Reject(BEN), (_EARLY, State.REJECTED, _LATE, _LATE, _LATE, _LATE)),
+    (Withdraw(BEN), (_EARLY, Code.NOTHING_TO_DO, _LATE, _LATE, _LATE, _LATE)),
     (Cancel(ANN), (State.CANCELLED, State.CANCELLED, _LATE, _LATE, _LATE, _LATE)),
     (Cancel(BOB), (Code.NOT_YOURS, Code.NOT_YOURS, _LATE, _LATE, _LATE, _LATE)),
     (Extend(ANN, 1), (_NO, _NO, _NO, None, _NO, _NO)),
@@ -359,6 +368,51 @@ def test_one_rejection_ends_the_request():
     assert made.request.state is State.REJECTED
     assert not any(g.open for g in made.request.grants)
     assert {t.to for t in told(made, Card.APPROVAL) if not t.news} == {BEN, CAT, DAN}
+
+
+def test_who_is_on_call_decides_and_who_was_does_not():
+    """Until ten it is BEN, from then on CAT; the clock looks each minute."""
+    shifts = [(time(9), time(10), BEN), (time(10), time(9), CAT)]
+    duty = Schedule(
+        "DBA", tuple(Shift(Window(frozenset(Day), a, b, "UTC"), (who,)) for a, b, who in shifts)
+    )
+    on_call = ConditionGroup((Condition("on_call", Comparator.IS, ("DBA",)),))
+    of = flow(approval=ApprovalRule((ApproverGroup("On call", on_call),)))
+    made = Life(request(of), facts(of, directory=company().answering([duty], {})))
+    made.request = lifecycle.begin(made.request, made.facts, NOW).request
+    assert made.request.deciders == {BEN}
+    assert refused(made.do(Approve(CAT))) is Code.NOT_APPROVER
+
+    revision = made.facts.revision
+    assert wake(made.request, revision, made.now) == made.now + MINUTE
+    made.tick(HOUR)
+    assert made.request.deciders == {CAT}
+    assert Tell(BEN, Card.APPROVAL) in made.tells
+    assert Tell(CAT, Card.APPROVAL, news=News.ASKED) in made.tells
+    assert refused(made.do(Approve(BEN))) is Code.NOT_APPROVER
+    made.do(Approve(CAT))
+    assert made.request.state is State.GRANTING
+    assert wake(made.request, revision, made.now) == next_wake(made.request, revision)
+
+
+def test_a_click_that_is_delivered_again_counts_for_no_more():
+    """An admin who stood in for one group was taken, the second time, to stand in for the next."""
+    rules = ApprovalRule((approvers(BEN, needs=2), SECURITY), Quorum.ALL_OF, distinct=False)
+    made = begun(flow(approval=rules))
+    made.do(Approve(ADA, key="trigger/1"))
+    half = made.request
+    made.know(left("cat"), left("dan"))
+    made.tick(MINUTE)
+    assert {s.group for s in made.request.stand_ins} == {0, 1}
+
+    made.do(Approve(ADA, key="trigger/1"))
+
+    assert made.request.approvals == half.approvals
+    made.do(Withdraw(ADA))
+    made.do(Approve(ADA, key="trigger/1"))
+    assert made.request.approvals == ()
+    made.do(Approve(ADA, key="trigger/2"))
+    assert len(made.request.approvals[0].seats) == 2
 
 
 @pytest.mark.parametrize("decide_it", [Approve, Reject])

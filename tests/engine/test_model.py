@@ -34,6 +34,7 @@ from engine.commands import (
     Revoke,
     Tick,
     Verify,
+    Withdraw,
 )
 from engine.directory import Person
 from engine.flow import AccessFlow, Escalation, Extension
@@ -86,6 +87,8 @@ CLICKS: tuple[Command, ...] = (
     Approve(EVE),
     Reject(ANN),
     Reject(DAN),
+    Withdraw(BEN),
+    Withdraw(CAT),
     Cancel(ANN),
     Extend(ANN, 1),
     Extend(EVE, 2),

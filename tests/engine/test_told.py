@@ -28,6 +28,7 @@ from engine.commands import (
     Revoke,
     Tick,
     Verify,
+    Withdraw,
 )
 from engine.flow import ApprovalRule, Escalation, Extension
 from engine.inventory import ResourceStatus
@@ -293,6 +294,76 @@ DECIDING: dict[str, Scene] = {
         audit: ben approved
         """,
     ),
+    "approved without some of it": (
+        lambda: two(State.PENDING),
+        Approve(BEN, without=frozenset({GrantId(1), GrantId(7)})),
+        """
+        granting
+        grant 1: refused (Ben left it out.)
+        until (1:00:00)
+        eve, ann: request, decided
+        ben, cat: approval
+        audit: ben approved; left_out [2]
+        """,
+    ),
+    "approved without some of it, and withdrawn": (
+        lambda: after(
+            two(State.PENDING, approval=BOTH), Approve(BEN, without=frozenset({GrantId(1)}))
+        ),
+        Withdraw(BEN),
+        """
+        pending
+        eve, ann: request
+        ben, cat, dan: approval
+        audit: ben withdrawn
+        """,
+    ),
+    "approved without any of it": (
+        lambda: two(State.PENDING),
+        Approve(BEN, without=frozenset({GrantId(0), GrantId(1)})),
+        "nothing_left [things]: Nothing would be left of it. Reject the request instead.",
+    ),
+    "an approval withdrawn": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
+        Withdraw(BEN),
+        """
+        pending
+        eve, ann: request
+        ben, cat, dan: approval
+        audit: ben withdrawn
+        """,
+    ),
+    "an approval withdrawn by who may decide no more": (
+        lambda: knowing(after(at(State.PENDING, approval=BOTH), Approve(BEN)), person("ben", "x")),
+        Withdraw(BEN),
+        """
+        pending
+        eve, ann: request
+        ben, cat, dan: approval
+        audit: ben withdrawn
+        """,
+    ),
+    "nothing to withdraw": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
+        Withdraw(DAN),
+        "nothing_to_do: You have no approval of this request to withdraw.",
+    ),
+    "rejected by who approved": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
+        Reject(BEN, "On second thought."),
+        """
+        rejected
+        grant 0: ended
+        eve, ann: request, decided
+        ben, cat, dan: approval
+        audit: ben rejected; reason On second thought.
+        """,
+    ),
+    "withdrawn before anybody is asked": (
+        lambda: at(State.PENDING_MFA),
+        Withdraw(BEN),
+        "nothing_to_do: Ann has to verify first.",
+    ),
     "approved twice by the same": (
         lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
         Approve(BEN),
@@ -332,7 +403,7 @@ DECIDING: dict[str, Scene] = {
     "approved with too long a reason": (
         lambda: at(State.PENDING),
         Approve(BEN, "x" * 125),
-        "text_too_long [reason]: A reason has at most 124 characters; this has 125.",
+        "text_too_long [reason]: A reason has at most 124 characters; this has 125, 1 too many.",
     ),
     "approved for too short a time": (
         lambda: at(State.PENDING),
@@ -415,7 +486,7 @@ DECIDING: dict[str, Scene] = {
     "cancelled with too long a reason": (
         lambda: at(State.PENDING_MFA),
         Cancel(EVE, "x" * 125),
-        "text_too_long [reason]: A reason has at most 124 characters; this has 125.",
+        "text_too_long [reason]: A reason has at most 124 characters; this has 125, 1 too many.",
     ),
 }
 
@@ -1052,7 +1123,7 @@ its policy allows one hour. The old end stands.
     "revoked with too long a reason": (
         lambda: at(State.ACTIVE),
         Revoke(ADA, "x" * 125),
-        "text_too_long [reason]: A reason has at most 124 characters; this has 125.",
+        "text_too_long [reason]: A reason has at most 124 characters; this has 125, 1 too many.",
     ),
     "approved when it runs": (
         lambda: at(State.ACTIVE),
@@ -1152,7 +1223,7 @@ NOT_RUNNING = {
     State.REVOKED: "Ada revoked this access (0:00:00)",
 }
 LATE: list[tuple[Command, State, str]] = [
-    *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT), Cancel(ANN))
+    *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT), Withdraw(CAT), Cancel(ANN))
       for s, said in SETTLED.items()),
     *((Verify(ANN), s, f"settled: {said}") for s, said in SETTLED.items()
       if s not in {State.GRANTING, State.ACTIVE}),

@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from engine import lifecycle
-from engine.commands import Approve, Cancel, Extend, Reject, Return, Revoke, Tick
+from engine.commands import Approve, Cancel, Extend, Reject, Return, Revoke, Tick, Withdraw
 from engine.directory import PersonStatus
+from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.holdings import wants
 from engine.outcome import Code, Refusal
 from engine.port import Unavailable
@@ -37,6 +38,7 @@ from tests.support.stored import (
     ALICE,
     BOB,
     DAN,
+    DBAS,
     DORA,
     HOUR,
     MIA,
@@ -45,9 +47,13 @@ from tests.support.stored import (
     PG,
     READING,
     SAM,
+    SRES,
     WIKI,
     WRITING,
     Stored,
+    is_in,
+    reading,
+    writing,
 )
 
 WHAT = (
@@ -376,6 +382,28 @@ def test_of_approvers_who_press_at_once_one_decides(crew, stored, url):
 
 
 # --- races ---------------------------------------------------------------------------------------
+
+
+def test_an_approval_that_stands_no_more_is_no_decision(stored):
+    """It was withdrawn, or its giver left: the table went on saying that they had approved."""
+    groups = (ApproverGroup("DBAs", is_in(DBAS), needs=2), ApproverGroup("SREs", is_in(SRES)))
+    rules = writing(approval=ApprovalRule(groups, Quorum.ALL_OF), escalation=None)
+    stored.write(lambda tx, _: sync.flows(tx, [(reading(), True), (rules, True)], stored.now))
+    waiting = stored.submit("write on shop.orders", flow=WRITING)
+
+    for who in (DAN, DORA, SAM):
+        stored.approve(waiting, who)
+        if who != SAM:
+            stored.do(waiting, Withdraw(who))
+        agree(stored)
+    stored.approve(waiting, DORA)
+    agree(stored)
+    stored.take_in([replace(p, guest=p.id == DORA) for p in PEOPLE])
+    stored.do(waiting, Tick())
+
+    assert stored.again(waiting).state is State.PENDING
+    assert {row.person_id for row in stored.rows(DecisionRow)} == {SAM}
+    agree(stored)
 
 
 def test_decision_on_an_old_version_is_a_lost_race(stored):

@@ -77,7 +77,7 @@ class Story:
             form.set("grantee", grantee)
             who.wait_view(where=lambda v: f"resource/{grantee}" in str(v["blocks"]))
             form = who.view()
-        form.set("resource", self._offered(who, form, path))
+        form.set("resource", self.offered(who, form, path))
         who.wait_view(where=lambda v: "permission/" in str(v["blocks"]))
         who.view().set("permission", permission)
         who.wait_view(where=lambda v: "Access flow" in str(v["blocks"]))
@@ -91,10 +91,10 @@ class Story:
     def wait_offer(self, who: Person, path: str = CUSTOMERS) -> None:
         """Wait until somebody finds what was discovered: a search may be two seconds behind."""
         form = self.form(who)
-        self._offered(who, form, path)
+        self.offered(who, form, path)
         form.close(everything=True)
 
-    def _offered(self, who: Person, form: View, path: str) -> str:
+    def offered(self, who: Person, form: View, path: str) -> str:
         def offered() -> list[str]:
             options = form.options("resource", path)
             return [o["value"] for o in options if o["text"]["text"] == path]
