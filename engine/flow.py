@@ -126,11 +126,16 @@ class Revision:
         return bool(self.space) or any(map(refers, self.targets))
 
     @property
+    def deciders(self) -> tuple[ApproverGroup, ...]:
+        """The groups of approvers, and the tiers."""
+        groups = self.approval.groups if self.approval else ()
+        return (*groups, *(self.escalation.tiers if self.escalation else ()))
+
+    @property
     def asks_on_call(self) -> bool:
         """Whether who decides depends on who is on call."""
-        groups = (*(self.approval.groups if self.approval else ()),)
-        groups += self.escalation.tiers if self.escalation else ()
-        return any(c.attribute == "on_call" for g in groups for c in g.conditions.conditions)
+        conditions = (c for group in self.deciders for c in group.conditions.conditions)
+        return any(condition.attribute == "on_call" for condition in conditions)
 
     def has(self, bundle: str) -> bool:
         """Tell whether a bundle is one of the targets, to be asked for as one thing."""
@@ -157,10 +162,8 @@ class Revision:
 
     @property
     def _conditions(self) -> Iterator[ConditionGroup]:
-        groups = self.approval.groups if self.approval else ()
-        tiers = self.escalation.tiers if self.escalation else ()
         yield from filter(None, (self.requestors, self.grantees))
-        yield from (group.conditions for group in (*groups, *tiers))
+        yield from (group.conditions for group in self.deciders)
 
     def renamed(self, ids: Mapping[PersonId, PersonId]) -> "Revision":
         """Return the revision with people named by other ids; itself, if it names none of them."""

@@ -163,7 +163,7 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
         yield Finding(Fault.NOBODY, flow, _nobody(reach, crowd))
     if not reach.offers:
         yield Finding(Fault.NOTHING, flow, "None of its targets selects anything that is there.")
-    for group in _groups(flow):
+    for group in flow.revision.deciders:
         yield from _group(group, reach, crowd)
     yield from _unapproved(reach, offered)
     yield from _absent(flow, crowd)
@@ -179,12 +179,6 @@ def _nobody(reach: _Reach, crowd: Crowd) -> str:
         return "Nobody can request anything: there is nobody for whom they could."
     whom = people_of(reach.flow.revision.requestors, crowd.directory)
     return f"Nobody can request anything: it is for {whom}, and no active member is one."
-
-
-def _groups(flow: AccessFlow) -> Iterator[ApproverGroup]:
-    revision = flow.revision
-    yield from revision.approval.groups if revision.approval else ()
-    yield from revision.escalation.tiers if revision.escalation else ()
 
 
 def _group(group: ApproverGroup, reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
@@ -292,7 +286,7 @@ def _patterns(flow: AccessFlow, crowd: Crowd) -> Iterator[Finding]:
 def _conditions(flow: AccessFlow) -> Iterable[Condition]:
     """Return each condition on people, once."""
     revision = flow.revision
-    groups = [revision.requestors, *(group.conditions for group in _groups(flow))]
+    groups = [revision.requestors, *(group.conditions for group in revision.deciders)]
     groups += [revision.grantees] if revision.grantees else []
     return dict.fromkeys(c for group in groups for c in group.conditions)
 

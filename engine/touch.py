@@ -67,9 +67,7 @@ _BY_NAME = {("group", None), ("manager", None)}
 
 
 def _deciders(revision: Revision) -> Iterator[ConditionGroup]:
-    approval, escalation = revision.approval, revision.escalation
-    groups = (*(approval.groups if approval else ()), *(escalation.tiers if escalation else ()))
-    return (group.conditions for group in groups)
+    return (group.conditions for group in revision.deciders)
 
 
 def _of(conditions: Iterable[Condition]) -> Iterator[Key]:

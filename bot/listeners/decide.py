@@ -13,7 +13,14 @@ from bot.runtime.services import Services
 from bot.slack.once import own_id
 from bot.usecases import decide
 from bot.views import ids
-from bot.views.decide_modals import approve_modal, end_modal, is_whole, leaving_out, reject_modal
+from bot.views.decide_modals import (
+    MENU,
+    approve_modal,
+    end_modal,
+    is_whole,
+    leaving_out,
+    reject_modal,
+)
 from bot.views.ids import number, request_id
 from bot.views.request_modal import block_of
 from bot.views.values import Block, Scene, View
@@ -24,7 +31,6 @@ from engine.outcome import Decision, Refusal
 from engine.request import GrantId, RequestId
 
 NOT_DECIDED, NOT_ENDED, NOT_SHOWN = "Not decided", "Not ended", "Not shown"
-SHOWN = 100  # options that Slack takes
 Concerning = tuple[Scene, type[Cancel] | type[Revoke] | None]
 FIELDS = {
     "reason": [ids.REASON],
@@ -96,7 +102,7 @@ class Deciding:
         services, words = self.visitor.services, str(body.get("value") or "")
         found = self.visitor.act(body, lambda p: decide.question(services, id_, p, Approve))
         options = [] if isinstance(found, Refusal) else leaving_out(found, words)
-        ack(options=options[:SHOWN])
+        ack(options=options[:MENU])
 
     def reject(self, ack: Ack, body: Body) -> None:
         reason = Entered(body["view"]).text(ids.REASON)

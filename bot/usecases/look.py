@@ -80,6 +80,7 @@ def drawable(
     company = knowing(session, company, requests)
     requests = [r.renamed(company.directory.formerly) for r in requests]
     wanted = {e for r in requests for e in r.entitlements}
+    here = company.directory.at(services.clock.now())
     entitlements = facts.entitlements(session, company, wanted)
     return [
         (
@@ -88,7 +89,7 @@ def drawable(
                 request=r,
                 flow=company.flow(r.flow),
                 revision=company.revision(r.flow, r.revision),
-                directory=company.directory.at(services.clock.now()),
+                directory=here,
                 entitlements={e: entitlements[e] for e in r.entitlements if e in entitlements},
                 viewer=SYSTEM,
                 admins=company.admins,

@@ -26,9 +26,9 @@ from engine.duration import HINT, hint_below, in_words, parse
 from engine.flow import MAX_REASON, MIN_DURATION
 from engine.request import GrantState
 
-__all__ = ["approve_modal", "end_modal", "is_whole", "leaving_out", "reject_modal"]
+__all__ = ["MENU", "approve_modal", "end_modal", "is_whole", "leaving_out", "reject_modal"]
 
-_BOXES, _MENU = 10, 100  # that Slack takes
+_BOXES, MENU = 10, 100  # options that Slack takes
 _WHOLE = "/whole"  # ends the metadata of a form that says everything
 
 
@@ -171,14 +171,14 @@ def _things(scene: Scene) -> list[Block]:
     menu: Block = {
         "action_id": ids.LEAVE_OUT,
         "placeholder": plain_text(f"Nothing: all {len(options):,} are approved", 150),
-        "max_selected_items": _MENU,
+        "max_selected_items": MENU,
     }
-    if len(options) <= _MENU:
+    if len(options) <= MENU:
         menu |= {"type": "multi_static_select", "options": options}
     else:
         menu |= {"type": "multi_external_select", "min_query_length": 0}
     block = f"{ids.LEAVE_OUT}/{scene.request.id}"
-    hint = f"At most {_MENU} things. Whoever sees the request reads who left them out."
+    hint = f"At most {MENU} things. Whoever sees the request reads who left them out."
     return [input_(block, "Leave out", menu, hint=hint, optional=True)]
 
 
