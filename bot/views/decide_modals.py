@@ -167,7 +167,8 @@ def _things(scene: Scene) -> list[Block]:
             "options": options,
             "initial_options": options,
         }
-        return [input_(ids.THINGS, "For these things", boxes, optional=True)]
+        hint = "What is not ticked is declined, and whoever sees the request reads by whom."
+        return [input_(ids.THINGS, "For these things", boxes, hint=hint, optional=True)]
     menu: Block = {
         "action_id": ids.LEAVE_OUT,
         "placeholder": plain_text(f"Nothing: all {len(options):,} are approved", 150),
