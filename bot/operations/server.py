@@ -7,6 +7,7 @@ else has taken is tried again until it can be had: it keeps nothing else from ru
 
 import asyncio
 import logging
+import select
 import socket
 import threading
 import time
@@ -173,8 +174,9 @@ class _Uvicorn(uvicorn.Server):
                 if loop.time() - self._told > TELL_EVERY:
                     self._told = loop.time()
                     log.warning("no connection can be accepted", why=fault.strerror)
-                self._give_way()
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PAUSE)  # who has asked is answered, and gives its file back
+                if _somebody_waits(listener):
+                    await self._make_room()
 
     async def _take(self, newcomer: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         with ExitStack() as held:
@@ -199,6 +201,13 @@ class _Uvicorn(uvicorn.Server):
     def _waiting(self) -> list[_Connection]:
         made = self.server_state.connections
         return [each for each in made if isinstance(each, _Connection) and each.waits]
+
+
+def _somebody_waits(listener: socket.socket) -> bool:
+    """Tell whether there is a connection to accept: without a file left, none is refused, too."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Server:

@@ -11,12 +11,6 @@ from bot.views import ids
 from bot.views.ids import request_id
 from engine.request import code_of
 
-# What carries the id of a request: these buttons in their value, these modals in their metadata.
-BUTTONS = frozenset(
-    {ids.APPROVE, ids.REJECT, ids.CANCEL, ids.EXTEND, ids.RETURN, ids.AGAIN, ids.CREDENTIALS}
-)
-MODALS = frozenset({ids.APPROVE_MODAL, ids.REJECT_MODAL})
-
 log = structlog.get_logger()
 
 
@@ -51,9 +45,10 @@ def _about(body: dict[str, Any]) -> dict[str, str]:
         case {"command": command}:
             return {"act": str(command)}
         case {"type": "block_actions", "actions": [{"action_id": act, **rest}, *_]}:
-            return {"act": str(act)} | (_named(rest.get("value")) if act in BUTTONS else {})
+            named = _named(rest.get("value")) if act in ids.OF_A_REQUEST else {}
+            return {"act": str(act)} | named
         case {"type": "view_submission", "view": {"callback_id": act, **rest}}:
-            named = _named(rest.get("private_metadata")) if act in MODALS else {}
+            named = _named(rest.get("private_metadata")) if act in ids.MODALS_OF_A_REQUEST else {}
             return {"act": str(act)} | named
         case _:
             return {"act": str(body.get("type"))}

@@ -20,6 +20,9 @@ CATALOG_NEXT = "catalog_next"  # the value is the last one shown, and its number
 CATALOG_START = "catalog_start"
 WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was asked
 WISH = "wish"  # tells the administrators; the value is the resource, and what was asked
+OF_A_REQUEST = frozenset(  # their value begins with its id
+    {APPROVE, REJECT, WITHDRAW, CANCEL, EXTEND, RETURN, AGAIN, SHOW, CREDENTIALS, WHOLE}
+)
 
 # modals (callback ids); private_metadata is the query, the button's value, or the
 # request's id of the last three, with a word where it says everything
@@ -30,6 +33,7 @@ REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 END_MODAL = "end_request"
+MODALS_OF_A_REQUEST = frozenset({APPROVE_MODAL, REJECT_MODAL, END_MODAL})
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
 # for RESOURCE, DURATION, PERMISSION and FLOW (see request_modal)

@@ -48,6 +48,12 @@ def test_a_decision_by_who_may_not_decide_decides_nothing(door, who, callback):
     untouched(door, door.click(who, callback, WAITS))
 
 
+@pytest.mark.parametrize("number", [HAS, HAD, WAITS])
+@pytest.mark.parametrize("who", ["marta", "anil", "priya", "selin", *NO_ONE])
+def test_an_approval_that_was_not_given_is_not_withdrawn(door, who, number):
+    untouched(door, door.click(who, ids.WITHDRAW, number))
+
+
 @pytest.mark.parametrize("callback", DECISIONS)
 @pytest.mark.parametrize("metadata", ["", "0", "4", "-3", "3.0", "x", None, "9" * 400, "٤", 5, []])
 def test_a_decision_on_what_does_not_exist_is_said_to_be_so(door, callback, metadata):

@@ -30,7 +30,7 @@ from tests.support.door import (
 from tests.support.scenes import nasty
 
 PEOPLE = ["marta", "priya", "anil", "kofi", "casey", "selin", "nobody-of-this-name"]
-BUTTONS = ["approve", "reject", "cancel", "extend", "return", "request_again", "credentials"]
+BUTTONS = sorted(ids.OF_A_REQUEST)
 IN_MODALS = ["credentials_saved", "credentials_reset", "why_about", "wish"]
 KINDS = ["command", "click", "click_in", "choice", "submission", "suggestion", "home"]
 

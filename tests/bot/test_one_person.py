@@ -47,7 +47,7 @@ class Socket:
         return True
 
     def close(self):
-        self.links.stop()
+        assert self.links.stop(LONG)
 
 
 class Posts:
@@ -60,12 +60,14 @@ class Posts:
             transport=httpx.ASGITransport(served), base_url="http://latchkey", timeout=2 * LONG
         )
         self.numbers = itertools.count()
+        self.answers = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
 
     def send(self, payload):
-        return asyncio.run_coroutine_threadsafe(self.post(payload), self.loop)
+        self.answers.append(asyncio.run_coroutine_threadsafe(self.post(payload), self.loop))
+        return self.answers[-1]
 
     async def post(self, payload):
         said = {"payload": json.dumps(payload)} if "type" in payload else payload
@@ -84,6 +86,8 @@ class Posts:
         return answer.json() if answer.content else None
 
     def close(self):
+        for answer in self.answers:  # one that is left would ask what the next test is about
+            answer.result(LONG)
         asyncio.run_coroutine_threadsafe(self.client.aclose(), self.loop).result(LONG)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(LONG)

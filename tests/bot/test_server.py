@@ -4,16 +4,14 @@ Nothing that a client withholds may keep a file of this process, or a place, for
 server waits. Connections of 1,100 that said nothing kept access alive for as long as they stayed.
 """
 
-import gc
-import os
 import resource
 import socket
+import subprocess
+import sys
 import threading
-import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
@@ -230,75 +228,105 @@ def test_who_is_being_answered_gives_way_to_nobody(connect):
         assert read(newcomer).endswith(b"0")
 
 
-def files():
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  (of itself, whatever is open)
+ALONE = """
+import os, resource, sys, time
+
+import structlog
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from bot.operations.server import Server
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))
+routes = [Route("/", lambda _: PlainTextResponse("0"))]
+served = Server(Starlette(routes=routes), "127.0.0.1", 0, most={most}, within=600)
+served.start()
+print(served.port, flush=True)
+held = []
+for line in sys.stdin:
+    match line.strip():
+        case "files":
+            print(len(os.listdir("/proc/self/fd")), flush=True)
+        case "seconds":
+            print(time.process_time(), flush=True)
+        case "none left":
+            try:
+                while True:
+                    held.append(open(os.devnull))
+            except OSError:
+                print(len(held), flush=True)
+        case "some left":
+            held.clear()
+            print(0, flush=True)
+"""
 
 
-def test_connections_take_no_more_files_than_they_may(connect):
+class Alone:
+    """A server in a process of its own, of which a test may count the files and the seconds: in
+    this one others open and close what they like.
+    """
+
+    def __init__(self, folder, most, files):
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", ALONE.format(most=most, files=files)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self.port = int(self._process.stdout.readline())
+
+    def ask(self, what):
+        self._process.stdin.write(f"{what}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def close(self):
+        self._process.communicate()
+
+
+def test_connections_take_no_more_files_than_they_may(connect, tmp_path):
     """All that came were accepted before one was looked at: for a moment no file was left."""
     most = 8
-    with serving(most=most, within=LONG) as served:
-        before, seen = files(), []
+    with closing(Alone(tmp_path, most, 1024)) as served:
+        assert status(read(connect(served, GET))) == 200  # all that it needs is open
+        before, seen = served.ask("files"), []
         with Silent("127.0.0.1", served.port, 300):
             probe = connect(served, GET)
-            seen.append(files())
+            seen.append(served.ask("files"))
             assert status(read(probe)) == 200
-            seen.append(files())
+            seen.append(served.ask("files"))
 
-        assert max(seen) <= before + 300 + most + 10
+        assert max(seen) <= before + most + 1
 
 
-@contextmanager
-def no_files_left():
-    """Take away what files this process may still open; give them back after the block.
+def test_without_a_file_left_the_door_waits_and_goes_on(connect, tmp_path):
+    """Each try was made 2,048 times over, with a line of the log and a timer for each.
 
-    Nor does one come back meanwhile, with what nobody holds any more of another test.
+    And who got the last file was cut off before what it asked was read.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    gc.collect()
-    with ExitStack() as held:
-        gc.disable()
-        held.callback(gc.enable)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files() + 8, hard))
-        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        try:
-            while True:
-                held.enter_context(open(os.devnull))  # noqa: PTH123
-        except OSError:
-            yield
-
-
-def of_servers():
-    """Return the seconds of the processor's that servers have taken; who rests takes none."""
-    threads = [t for t in threading.enumerate() if t.name == "http"]
-    return sum(time.clock_gettime(time.pthread_getcpuclockid(t.ident)) for t in threads)
-
-
-def test_without_a_file_left_the_door_waits_and_goes_on(connect):
-    """Each try was made 2,048 times over, with a line of the log and a timer for each."""
-    with (
-        structlog.testing.capture_logs() as said,
-        serving(within=LONG) as served,
-        ExitStack() as stack,
-    ):
-        resting = connect(served, GET)
-        assert status(read(resting)) == 200
-        waiting = socket.socket()
-        # More than there are files that come back, as something else in this process ends.
-        others = [stack.enter_context(closing(socket.socket())) for _ in range(30)]
-        with closing(waiting), no_files_left():
-            for each in (waiting, *others):
-                each.connect(("127.0.0.1", served.port))
-            waiting.sendall(GET)
-            began = of_servers()
-            wait_until(lambda: said)
-            threading.Event().wait(1)
-            spent = of_servers() - began
-            # It gave its own file back to those who are short of one.
-            assert read(resting) == b""
-        assert spent < 0.5
+    with closing(Alone(tmp_path, 128, 64)) as served:
+        resting = connect(served)
         assert status(read(connect(served, GET))) == 200
-    assert [line["event"] for line in said].count("no connection can be accepted") == 1
+        assert served.ask("none left")
+        silent = [connect(served) for _ in range(20)]
+        asking = connect(served, GET)
+        began = served.ask("seconds")
+        # It gave its own file back to those who are short of one.
+        assert read(resting) == b""
+        threading.Event().wait(1)
+        assert served.ask("seconds") - began < 0.5
+        assert [read(each) for each in silent] == [b""] * 20
+        assert status(read(asking)) == 200
+
+        served.ask("some left")
+
+        assert status(read(connect(served, GET))) == 200
+    assert served.log.read_bytes().count(b"no connection can be accepted") == 1
 
 
 @pytest.mark.parametrize(
