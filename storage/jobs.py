@@ -4,17 +4,22 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
     and_,
+    bindparam,
     case,
     cast,
     delete,
+    exists,
     func,
+    not_,
     or_,
     select,
     update,
@@ -22,12 +27,14 @@ from sqlalchemy import (
 from sqlmodel import col
 
 from engine import alarms
+from engine.account import Priority
 from engine.retry import LONGEST_PAUSE, pause
 from storage import batch, claims
 from storage.claims import InstanceId
 from storage.codec import fields_of
 from storage.database import Database, Write
 from storage.tables import AccountRow, JobRow
+from storage.types import among
 
 
 class JobKind(StrEnum):
@@ -41,6 +48,8 @@ class JobKind(StrEnum):
     SWEEP = "sweep"  # dead instances, and requests that sleep past their moment
 
 
+GIVE_WAY = timedelta(minutes=1)  # that a look at one account lets ends go first, at the most
+
 _KNOWN = [kind.value for kind in JobKind]  # during an upgrade there may be others
 _NOT_SAID: Mapping[JobKind, timedelta] = MappingProxyType({})
 _SYSTEM = (
@@ -48,9 +57,11 @@ _SYSTEM = (
     .where(col(AccountRow.id) == cast(col(JobRow.subject), BigInteger))
     .scalar_subquery()
 )
-_OF_SYSTEM = [JobKind.DISCOVER.value, JobKind.RECONCILE.value]
+_OF_SYSTEM = or_(
+    *(col(JobRow.kind) == kind.value for kind in (JobKind.DISCOVER, JobKind.RECONCILE))
+)
 _LANE: ColumnElement[str] = case(
-    (col(JobRow.kind).in_(_OF_SYSTEM), "system/" + col(JobRow.subject)),
+    (_OF_SYSTEM, "system/" + col(JobRow.subject)),
     (
         # One that names no account has a lane of its own kind, and fails there alone.
         and_(
@@ -114,21 +125,14 @@ def due(
     One lane is for all jobs of a system, and one for each kind of the others. `busy` are lanes to
     leave out. In the others `idle` runs none at the moment: what it has leased there is left from a
     run that could not be stored. `longest` says for how long each kind is put off at the most: what
-    is much further ahead was planned by a clock that has been set back since.
+    is much further ahead was planned by a clock that has been set back since. A look at one account
+    lets ends go first.
     """
-    query = (
-        select(col(JobRow.id), _LANE)
-        .where(
-            _come(now, longest),
-            col(JobRow.kind).in_(_KNOWN),
-            _LANE.not_in(busy),
-            _free(idle),
-        )
-        .order_by(col(JobRow.due_at))
-        .limit(limit)
-    )
+    given = {"now": now, "instance": idle, "busy": list(busy), "known": _KNOWN, "most": limit}
+    given |= {"waited": now - GIVE_WAY} | _ahead(now, longest)
     with database.read() as session:
-        return {id_ or 0: lane for id_, lane in session.execute(query)}
+        found = session.ask(_due(tuple(longest)), given)
+    return {id_ or 0: lane for id_, lane in found}
 
 
 def claim(
@@ -145,7 +149,7 @@ def claim(
         select(col(JobRow.id))
         .where(
             col(JobRow.id).in_(list(ids)),
-            _come(now, longest),
+            _come(longest),
             _free(instance if idle else None),
         )
         .with_for_update(skip_locked=True)
@@ -157,7 +161,7 @@ def claim(
         .returning(JobRow)
         .execution_options(synchronize_session=False)
     )
-    rows = tx.execute(taken).scalars().all()
+    rows = tx.execute(taken, {"now": now} | _ahead(now, longest)).scalars().all()
     for row in rows:
         if row.note is not None and fields_of(row.note) is not row.note:
             tx.unread.note(
@@ -179,16 +183,49 @@ def claim(
     ]
 
 
-def _come(now: datetime, longest: Mapping[JobKind, timedelta]) -> ColumnElement[bool]:
+@cache
+def _due(kinds: tuple[JobKind, ...]) -> Select[int | None, str]:
+    ends = (
+        exists()
+        .where(
+            col(AccountRow.acted) < col(AccountRow.wanted),
+            col(AccountRow.priority) == Priority.ENDS.value,
+            col(AccountRow.due_at) <= bindparam("now"),
+        )
+        .correlate(None)
+    )
+    return (
+        select(col(JobRow.id), _LANE)
+        .where(
+            _come(kinds),
+            among(col(JobRow.kind), "known"),
+            not_(among(_LANE, "busy")),
+            _free(bindparam("instance")),
+            or_(
+                col(JobRow.kind) != JobKind.RECONCILE_ACCOUNT.value,
+                col(JobRow.due_at) <= bindparam("waited"),
+                ~ends,
+            ),
+        )
+        .order_by(col(JobRow.due_at))
+        .limit(bindparam("most"))
+    )
+
+
+def _come(kinds: Iterable[JobKind]) -> ColumnElement[bool]:
     at, kind = col(JobRow.due_at), col(JobRow.kind)
-    ahead = [
-        and_(kind == of.value, at > now + max(most, LONGEST_PAUSE) + LONGEST_PAUSE)
-        for of, most in longest.items()
-    ]
-    return or_(at <= now, *ahead)
+    ahead = [and_(kind == of.value, at > bindparam(f"ahead_{of.value}")) for of in kinds]
+    return or_(at <= bindparam("now"), *ahead)
 
 
-def _free(idle: InstanceId | None) -> ColumnElement[bool]:
+def _ahead(now: datetime, longest: Mapping[JobKind, timedelta]) -> dict[str, datetime]:
+    return {
+        f"ahead_{kind.value}": now + max(most, LONGEST_PAUSE) + LONGEST_PAUSE
+        for kind, most in longest.items()
+    }
+
+
+def _free(idle: object) -> ColumnElement[bool]:
     free = claims.free(col(JobRow.lease))
     return free if idle is None else or_(free, col(JobRow.lease) == idle)
 

@@ -101,6 +101,23 @@ _SHOWN = (
         ),
     )
 )
+_ANEW, _DOUBTFUL = bindparam("anew", type_=Boolean), bindparam("doubtful", type_=Boolean)
+_PUT_OFF = (
+    update(MessageRow)
+    .where(_MINE)
+    .values(
+        attempts=bindparam("tried", type_=Integer),
+        due_at=bindparam("at", type_=UtcDateTime),
+        ts=case((_ANEW, None), else_=col(MessageRow.ts)),
+        attempted_at=case(
+            (_ANEW, None),
+            (_DOUBTFUL, bindparam("real", type_=UtcDateTime)),
+            else_=col(MessageRow.attempted_at),
+        ),
+        # Of another number than the one that cannot be changed: that is not to be found again.
+        posting=case((_ANEW, bindparam("number", type_=Integer)), else_=col(MessageRow.posting)),
+    )
+)
 _OPENED = (
     update(PersonRow)
     .where(col(PersonRow.id) == bindparam("of"))
@@ -277,18 +294,9 @@ def settle(tx: Write, instance: InstanceId, results: Sequence[Result], real: dat
     shown = [_as_shown(r, instance) for r in results if isinstance(r, Shown)]
     if shown:
         tx.do(_SHOWN, *shown)
-    for later in (r for r in results if isinstance(r, Later)):
-        values: dict[str, object] = {"attempts": later.parcel.attempts + 1, "due_at": later.at}
-        if later.doubtful and later.parcel.unposted:
-            values["attempted_at"] = real
-        if later.anew:
-            # Of another number than the one that cannot be changed: that is not to be found again.
-            values |= {"ts": None, "attempted_at": None, "posting": later.parcel.posting + 1}
-        tx.execute(
-            update(MessageRow)
-            .where(col(MessageRow.id) == later.parcel.id, col(MessageRow.lease) == instance)
-            .values(values)
-        )
+    put_off = [_as_put_off(r, instance, real) for r in results if isinstance(r, Later)]
+    if put_off:
+        tx.do(_PUT_OFF, *put_off)
 
 
 def _as_shown(result: Shown, instance: InstanceId) -> dict[str, object]:
@@ -306,6 +314,20 @@ def _as_shown(result: Shown, instance: InstanceId) -> dict[str, object]:
         "tried": parcel.attempts + 1 if left else 0,
         "due": result.again,
         "turn": SHRINKING if left else None,
+    }
+
+
+def _as_put_off(later: Later, instance: InstanceId, real: datetime) -> dict[str, object]:
+    parcel = later.parcel
+    return {
+        "of": parcel.id,
+        "instance": instance,
+        "tried": parcel.attempts + 1,
+        "at": later.at,
+        "doubtful": later.doubtful and parcel.unposted,
+        "real": real,
+        "anew": later.anew,
+        "number": parcel.posting + 1,
     }
 
 

@@ -12,7 +12,7 @@ from engine.commands import Extend, Return, Revoke
 from engine.holdings import Wishes
 from engine.port import Outcome, Presence, Report, Secret, Target, Unavailable
 from engine.request import GrantState, State
-from storage import accounts, apply, sync
+from storage import accounts, apply, jobs, sync
 from storage.company import Companies
 from storage.jobs import JobKind
 from storage.secrets import KeyRing, new_key
@@ -411,6 +411,26 @@ def test_what_an_account_holds_after_its_end_is_looked_at_two_seconds_later(stor
 
     (job,) = (j for j in stored.rows(JobRow) if j.kind == JobKind.RECONCILE_ACCOUNT)
     assert (job.subject, job.due_at) == (str(stored.account().id), stored.now + 2 * SECOND)
+
+
+def test_a_look_at_one_account_lets_ends_go_first_for_a_minute(stored):
+    """Of 10,000 ends at once each was followed by such a look, before the others had ended."""
+
+    def due():
+        return jobs.due(stored.database, stored.now, 10).keys() & looks
+
+    over, other = stored.submit(by=BOB), stored.submit(by=ALICE)
+    stored.converge()
+    stored.do(over, Return(BOB))
+    stored.converge()
+    looks = {j.id for j in stored.rows(JobRow) if j.kind == JobKind.RECONCILE_ACCOUNT}
+    stored.do(other, Return(ALICE))
+    stored.pass_(2 * SECOND)
+    assert not due()
+
+    stored.pass_(MINUTE)
+
+    assert due() == looks
 
 
 def test_ends_go_before_grants(stored):
