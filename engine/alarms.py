@@ -48,6 +48,16 @@ def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: in
     )
 
 
+def rotated(account: Account, now: datetime) -> Said:
+    """Tell the owner of a login that the password they have was replaced."""
+    system = account.kind.name if account.kind else account.integration
+    return Said(
+        f"rotated/{account.id}/{now.isoformat()}",
+        f"{system}: your login has a new password, as the old one was too old. *Show credentials* "
+        "on the card of your access shows it.",
+    )
+
+
 def poisoned(request: RequestId, why: str) -> Said:
     """Tell of a request that could not even be decided on."""
     sentence = f"{code_of(request)} cannot be worked on: {why}. It is being tried again."

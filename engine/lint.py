@@ -16,8 +16,9 @@ from engine.conditions import Comparator, Condition, ConditionGroup, Connective,
 from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
-from engine.flow import AccessFlow, ApproverGroup, FlowId, RequestFor, Revision
+from engine.flow import AccessFlow, ApproverGroup, FlowId, Quorum, RequestFor, Revision
 from engine.inventory import Entitlement
+from engine.tally import Need, Tally
 from engine.targets import ByBundle
 from engine.words import no_pattern
 
@@ -165,6 +166,7 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
         yield Finding(Fault.NOTHING, flow, "None of its targets selects anything that is there.")
     for group in flow.revision.deciders:
         yield from _group(group, reach, crowd)
+    yield from _together(reach, crowd)
     yield from _unapproved(reach, offered)
     yield from _absent(flow, crowd)
     yield from _patterns(flow, crowd)
@@ -197,6 +199,34 @@ def _group(group: ApproverGroup, reach: _Reach, crowd: Crowd) -> Iterator[Findin
         names = joined((crowd.people[n].name for n in each(approvers)), last="and")
         sentence = f"“{group.name}” is {names} alone, who may not approve their own request."
         yield Finding(Fault.OWN_APPROVAL, flow, sentence)
+
+
+def _together(reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
+    """Find groups that have enough people each, but not enough different ones."""
+    rule = reach.flow.revision.approval
+    if rule is None or rule.join is not Quorum.ALL_OF or not rule.distinct:
+        return
+    scarce = list[tuple[ApproverGroup, Bits]]()
+    for group in rule.groups:
+        if not _names_a_manager(group.conditions):
+            there = crowd.fulfilling(group.conditions) & crowd.able
+            if group.needs <= there.bit_count() < rule.people_needed:  # else they cannot lack any
+                scarce.append((group, there))
+    everybody = 0
+    for _, there in scarce:
+        everybody |= there
+    people = [
+        {n: ("",) for n, (_, there) in enumerate(scarce) if there >> one & 1}
+        for one in each(everybody)
+    ]
+    if Tally([Need(("",), group.needs) for group, _ in scarce], people, distinct=True).fulfilled():
+        return
+    names = joined((f"“{group.name}”" for group, _ in scarce), last="and")
+    sentence = (
+        f"{names} need {sum(group.needs for group, _ in scarce)} different approvers together, and "
+        f"have too few: {joined((crowd.people[n].name for n in each(everybody)), last='and')}."
+    )
+    yield Finding(Fault.EMPTY_GROUP, reach.flow, sentence)
 
 
 def _own(approvers: Bits, reach: _Reach, crowd: Crowd) -> bool:

@@ -5,6 +5,8 @@ Access that vanished, and whatever else the ledger does not explain, is reported
 it may be somebody's by right.
 
 A finding that stands is told once. One that was gone at a look, and is there again, is told again.
+
+A login that has held nothing for long, or whose owner has left, is dropped.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from engine.account import Account
-from engine.alarms import Said
+from engine.alarms import Said, digest
 from engine.commands import Observe
 from engine.holdings import Wishes, target_of
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
@@ -30,6 +32,7 @@ _WORDS = {
     ),
 }
 _FOUND = "found/"
+_KEPT = "kept"  # a login that should be dropped, and cannot be
 _NAMED = 20  # findings in one sentence
 
 
@@ -42,6 +45,7 @@ class Ledger:
     standing: frozenset[EntitlementId]
     under: Mapping[EntitlementId, str]  # the request that gave it last
     until: datetime | None
+    empty_since: datetime | None  # None: something is held, or to be; or nothing ever was
 
     @property
     def entitlements(self) -> frozenset[EntitlementId]:
@@ -63,12 +67,14 @@ def ledger(live: Wishes, past: Iterable[AccessRequest], restored: datetime | Non
         if g.ever_begun and not g.open and (restored is None or _over_at(r) > restored)
     } | ours.unwanted
     left_out = {g.entitlement: g.left_out for _, g in mine if g.state is GrantState.HELD}
+    ends = [_over_at(r) for r, g in mine if g.ever_begun]
     return Ledger(
         {e: left_out.get(e, "") for e in ours.wanted},
         frozenset(to_go - ours.wanted - standing),
         frozenset(standing),
         {g.entitlement: r.code for r, g in mine if g.ever_begun},
         ours.until,
+        max(ends, default=None) if not live.open else None,
     )
 
 
@@ -88,6 +94,7 @@ class Look:
     standing: frozenset[EntitlementId]
     under: Mapping[EntitlementId, str]  # the request that gave it last
     remaining: timedelta | None
+    over: bool = False  # the login is to be dropped
 
     @property
     def given(self) -> list[Target]:
@@ -117,7 +124,8 @@ class Look:
 class Sight:
     """What a look came to: what was seen, what came of the removal, and what was seen after it.
 
-    `trace` None: what was kept stays. `unexplained` None: nobody knows.
+    `trace` None: what was kept stays. `unexplained` None: nobody knows. `dropped`: the login is no
+    more; these are the connector's notes. `kept`: why it is there all the same.
     """
 
     seen: Seen
@@ -126,6 +134,8 @@ class Sight:
     alone: bool = True
     trace: str | None = None
     unexplained: tuple[str, ...] | None = None
+    dropped: tuple[str, ...] | None = None
+    kept: str = ""
 
     @property
     def settled(self) -> bool:
@@ -139,8 +149,10 @@ def look(
     known: Ledger,
     inventory: Mapping[EntitlementId, Entitlement],
     now: datetime,
+    *,
+    left: bool = False,
 ) -> Look:
-    """Say what to look for on an account that is leased."""
+    """Say what to look for on an account that is leased. `left`: its owner has."""
     return Look(
         account.id,
         Login(account.login, account.person, None, account.proof, account.trace),
@@ -150,14 +162,25 @@ def look(
         known.standing,
         known.under,
         max(known.until - now, timedelta()) if known.until else None,
+        _is_over(account, known, now, left=left),
     )
+
+
+def _is_over(account: Account, known: Ledger, now: datetime, *, left: bool) -> bool:
+    """Tell whether a login is to be dropped; what is in doubt, or was there before, is not."""
+    if not (account.generates_login and account.password.made and account.readable):
+        return False
+    if known.empty_since is None or known.standing or account.unknown_until:
+        return False
+    longest = account.kind.logins.clean_up_after if account.kind else None
+    return left or (longest is not None and now - known.empty_since >= longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the administrators are told, and what the audit says of it."""
+    """What the administrators are told, if anything, and what the audit says of it."""
 
-    said: Said
+    said: Said | None
     entry: AuditEntry
 
 
@@ -211,12 +234,22 @@ def findings(
     now: datetime,
 ) -> list[Finding]:
     """Say what is new. `before` is what was remembered, `found` what is remembered from now on."""
-    return [*_changes(look, sight, before, who, now), *_news(look, before, found, who, now)]
+    if sight.dropped is not None:
+        return [*_changes(look, sight, before, who, now), _dropped(look, sight, who)]
+    kept = [_not_dropped(look, sight.kept, who)] if sight.kept != before.get(_KEPT, "") else []
+    return [
+        *_changes(look, sight, before, who, now),
+        *_news(look, before, found, who, now),
+        *(finding for finding in kept if sight.kept),
+    ]
 
 
 def remembered(look: Look, sight: Sight, before: Mapping[str, str]) -> dict[str, str]:
-    """Return what is to be remembered until the next look."""
-    found = {
+    """Return what is to be remembered until the next look; of a login that is no more, nothing."""
+    if sight.dropped is not None:
+        return {}
+    found = {_KEPT: sight.kept} if sight.kept else dict[str, str]()
+    found |= {
         str(e): f"{finding}/{look.under.get(e, '')}"
         for e in look.targets
         if (finding := _finding(look, e, sight))
@@ -254,6 +287,29 @@ def _changes(
         detail = {"login": look.login.name, "target": str(target), "under": code}
         sentence = f"{who}, {target}: {_WORDS[finding].format(code=code)}"
         yield Finding(Said(key, sentence), AuditEntry(finding, SYSTEM, detail))
+
+
+def _dropped(look: Look, sight: Sight, who: str) -> Finding:
+    """Say that a login was dropped, with what it held beyond Latchkey's doing; the administrators
+    are told where it leaves something behind.
+    """
+    notes, name = list(sight.dropped or ()), look.login.name
+    detail = {"login": name, "access": list(sight.unexplained or ()), "notes": notes}
+    sentence = f"The login {name} of {who} was dropped. {' '.join(notes)}"
+    said = Said(f"dropped/{look.account}/{digest(notes)}", sentence) if notes else None
+    return Finding(said, AuditEntry("login_dropped", SYSTEM, detail))
+
+
+def _not_dropped(look: Look, why: str, who: str) -> Finding:
+    sentence = (
+        f"The login {look.login.name} of {who} holds nothing any more and is to be dropped; it "
+        f"cannot be: {why}. It is tried again."
+    )
+    detail = {"login": look.login.name, "why": why}
+    return Finding(
+        Said(f"{_KEPT}/{look.account}/{digest([why])}", sentence),
+        AuditEntry("login_not_dropped", SYSTEM, detail),
+    )
 
 
 def _news(

@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from engine import duration
 from engine.directory import SLACK, Directory, GroupId, Person, PersonId
+from engine.flow import MAX_DURATION
 from engine.outcome import Refusal
 from engine.words import no_pattern, trimmed
 from manifests.kind import Kind
@@ -377,6 +378,37 @@ def none_for(document: type[BaseModel], *words: str) -> BeforeValidator:
 
 
 ONE_LINE = AfterValidator(_one_line)
+NEVER = "never"
+A_DAY = timedelta(days=1)
+
+
+def _age(value: object) -> str:
+    """Read how old something may get, as it is kept: a duration of days, or “never”."""
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004
+            f"Write a duration, such as 90 days, or “{NEVER}”; found {shown(value)}."
+        )
+    if value.strip().casefold() == NEVER:
+        return NEVER
+    return duration.in_words(read_duration(value, least=A_DAY, most=MAX_DURATION))
+
+
+Age = Annotated[
+    str,
+    PlainValidator(
+        _age,
+        json_schema_input_type=Annotated[str, Field(description="1 day to 365 days, or never.")],
+    ),
+]
+
+
+class LoginsDocument(Ours):
+    """How old the logins that Latchkey makes may get."""
+
+    rotate_after: Age | None = None
+    clean_up_after: Age | None = None
+
+
 SEEN = AfterValidator(_seen)  # of what people tell things apart by
 
 OneLine = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), ONE_LINE]

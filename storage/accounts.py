@@ -37,9 +37,9 @@ from engine.account import (
 from engine.directory import PersonId
 from engine.holdings import Wishes
 from engine.inventory import EntitlementId, IntegrationId
-from engine.outcome import Tell
+from engine.outcome import AuditEntry, Card, Tell
 from engine.port import Secret
-from engine.request import AccountId, RequestId
+from engine.request import SYSTEM, AccountId, RequestId
 from storage import apply, claims, facts, jobs
 from storage.claims import InstanceId
 from storage.codec import fields_of
@@ -112,6 +112,9 @@ _SECRETS = (
     select(col(AccountRow.login), col(AccountRow.secret), col(AccountRow.proof))
     .where(among(col(AccountRow.person_id), "people"))
     .order_by(col(AccountRow.login))
+)
+_MADE = select(col(AccountRow.id)).where(
+    among(col(AccountRow.person_id), "people"), col(AccountRow.made)
 )
 _OPEN = select(col(GrantRow.account_id), col(GrantRow.request_id)).where(
     among(col(GrantRow.account_id), "accounts"), col(GrantRow.open)
@@ -256,6 +259,13 @@ def turn(
     return [work for work in works if work], left
 
 
+def look_at(tx: Write, people: Collection[PersonId], now: datetime) -> None:
+    """Have the logins of people compared soon: of who has left, they are dropped then."""
+    if people:
+        made = sorted(str(id_) for (id_,) in tx.ask(_MADE, {"people": list(people)}))
+        jobs.schedule_each(tx, JobKind.RECONCILE_ACCOUNT, made, now)
+
+
 def fail(
     tx: Write, company: Company, desk: Workplace, id_: AccountId, now: datetime, *, why: str
 ) -> None:
@@ -392,6 +402,7 @@ def load(row: AccountRow, keys: KeyRing, kind: SystemTraits | None = None) -> Ac
             set=row.secret_set,
             shown_at=row.shown_at,
             made=row.made,
+            since=row.secret_since,
         ),
         proof=open_proof(row, keys),
         trace=row.trace or "",
@@ -415,6 +426,9 @@ def store(row: AccountRow, before: Account, after: Account, keys: KeyRing) -> Ac
     if moved and password.secret:
         password = replace(password, sealed=keys.seal(password.secret, _about(row)))
     row.secret, row.secret_set, row.shown_at = password.sealed, password.set, password.shown_at
+    row.secret_since = password.since
+    if before.proof and not after.proof:
+        row.proof = None
     if after.proof and (moved or after.proof != before.proof):
         row.proof = keys.seal(after.proof, _about_proof(row))
     return after.with_(password=password)
@@ -483,6 +497,8 @@ class _Turn:
                 self._alarm(now, taken.alarm)
             if taken.emptied:
                 self.emptied.add(now.id)
+            if taken.rotated:
+                self._tell_of_rotation(now)
             follows, work = taken.then, taken.work
         return work
 
@@ -490,6 +506,13 @@ class _Turn:
         owner = self.company.directory.get(PersonId(as_text(row.person_id)))
         here, paused = self.desk.begins, self.company.paused
         return Worker(self.desk.instance, account.may_begin(owner, here=here, paused=paused))
+
+    def _tell_of_rotation(self, of: Account) -> None:
+        """Let the owner know: the password that they have works no more."""
+        said = alarms.rotated(of, self.now)
+        self.tells.append(Tell(of.person, Card.NOTICE, said.key, said.sentence))
+        self.book.note(AuditEntry("password_rotated", SYSTEM, {"account": of.id}))
+        self.book.rows += 1
 
     def _alarm(self, of: Account, alarm: Alarm) -> None:
         others = 0
@@ -534,7 +557,7 @@ def _faults(row: AccountRow) -> dict[EntitlementId, Fault]:
 def _new_secret(row: AccountRow, keys: KeyRing) -> Secret:
     secret = Secret(random.token_urlsafe(PASSWORD_BYTES))
     row.secret = keys.seal(secret, _about(row))
-    row.secret_set, row.shown_at, row.proof = False, None, None
+    row.secret_set, row.shown_at, row.proof, row.secret_since = False, None, None, None
     return secret
 
 

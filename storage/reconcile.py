@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from engine import reconcile
 from engine.account import Compare, Compared, Worker
+from engine.directory import PersonId
 from engine.holdings import Wishes
 from engine.inventory import IntegrationId
 from engine.reconcile import Finding, Look, Sight
@@ -49,8 +50,8 @@ def strangers(session: Read, integration: IntegrationId, names: Iterable[str]) -
     """Return what is to be reported of logins that Latchkey made, and its ledger does not know."""
     query = select(col(AccountRow.login)).where(col(AccountRow.integration_id) == integration)
     found = reconcile.strangers(integration, names, session.execute(query).scalars())
-    told = {key for (key,) in session.ask(_TOLD, {"keys": [f.said.key for f in found]})}
-    return [finding for finding in found if finding.said.key not in told]
+    told = {key for (key,) in session.ask(_TOLD, {"keys": [f.said.key for f in found if f.said]})}
+    return [finding for finding in found if finding.said and finding.said.key not in told]
 
 
 def integration_of(database: Database, account: AccountId) -> IntegrationId:
@@ -108,7 +109,12 @@ def begin(tx: Write, company: Company, desk: Workplace, past: Past, now: datetim
     since = _over(tx, account, but={r.id for r in (*past.requests, *live.requests)})
     known = reconcile.ledger(live, [*past.requests, *since], past.restored)
     inventory = facts.entitlements(tx, company, known.entitlements)
-    return reconcile.look(leased, known, inventory, now)
+    return reconcile.look(leased, known, inventory, now, left=_has_left(company, leased.person))
+
+
+def _has_left(company: Company, person: PersonId) -> bool:
+    owner = company.directory.get(person)
+    return owner is None or not owner.active
 
 
 def settle(
@@ -128,7 +134,8 @@ def settle(
     ).scalar_one()
     if row.lease != desk.instance:
         return  # who has it now may have changed what was looked at
-    step(row, Compared(Worker(desk.instance), sight.trace if sight else None), desk, now)
+    trace, dropped = (sight.trace, sight.dropped is not None) if sight else (None, False)
+    step(row, Compared(Worker(desk.instance), trace, dropped), desk, now)
     if sight is None:
         return
     for request, seen in reconcile.observations(look, sight, book.wishes(look.account)):
@@ -154,6 +161,6 @@ def _over(
 
 def report(tx: Write, company: Company, found: Sequence[Finding], now: datetime) -> None:
     """Tell the admins what was found, and write it to the audit."""
-    tells = [tell for f in found for tell in apply.alarm(company.admins, f.said)]
+    tells = [tell for f in found if f.said for tell in apply.alarm(company.admins, f.said)]
     apply.tell(tx, tells, now)
     audit.append(tx, [(None, f.entry) for f in found], now)

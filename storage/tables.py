@@ -350,6 +350,7 @@ class AccountRow(SQLModel, table=True):
     made: bool = False  # the login was made in the system
     secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     secret_set: bool = False  # the system has it
+    secret_since: datetime | None = _moment()  # then
     proof: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # of the password
     trace: str | None = None  # of what was given, for the connector alone to read
     shown_at: datetime | None = _moment()

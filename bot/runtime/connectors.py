@@ -7,6 +7,7 @@ set up is out of order by itself.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from pkgutil import resolve_name
 from types import MappingProxyType
 
@@ -16,9 +17,13 @@ from pydantic import ValidationError
 from bot.runtime.faults import Faults
 from bot.runtime.references import BadReferenceError, LastRead, begin, resolve, shown
 from bot.runtime.services import Connected
+from engine import duration
+from engine.account import Logins
 from engine.inventory import Integration, IntegrationId
+from engine.outcome import Refusal
 from engine.port import Connector, Secret, Unavailable
 from manifests.kinds import KINDS
+from manifests.parts import NEVER
 from storage.servers import Connection
 
 __all__ = [
@@ -35,6 +40,7 @@ __all__ = [
 ]
 
 SECRET_FAULT = "the secret"  # how such a fault is called, and of what  # noqa: S105
+_LOGINS = "logins"  # the setting that is no connector's
 RETRY = 10.0  # seconds after which one that could not be set up is tried again
 
 NO_ANSWER = "what it needs cannot be read: no answer yet"
@@ -56,7 +62,8 @@ def connect(system: Connection, installation: str, faults: Faults | None = None)
         )
     of = Integration(system.id, system.name, system.kind)
     try:
-        return Connected(of, _connector(system, installation, faults or Faults()))
+        connector = _connector(system, installation, faults or Faults())
+        return Connected(of, connector, _logins(system.settings.get(_LOGINS)))
     except BadReferenceError as fault:
         raise BadReferenceError(f"integrations.yaml: {system.id}: {fault}") from None
 
@@ -102,11 +109,24 @@ def references(systems: Iterable[Connection]) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
+def _logins(said: object) -> Logins:
+    """Return how old logins may get; what is not said is as it is for all."""
+    ages = {name: _age(value) for name, value in said.items()} if isinstance(said, dict) else {}
+    return Logins(**ages)
+
+
+def _age(said: str) -> timedelta | None:
+    found = duration.parse(said) if said != NEVER else None
+    if isinstance(found, Refusal):
+        raise BadReferenceError(f"{_LOGINS}: {found.sentence}")
+    return found
+
+
 def _connector(system: Connection, installation: str, faults: Faults) -> Connector:
     kind = KINDS.get(system.kind)
     if kind is None:
         raise BadReferenceError(f"there is no connector for {system.kind}")
-    given: dict[str, object] = dict(system.settings)
+    given: dict[str, object] = {k: v for k, v in system.settings.items() if k != _LOGINS}
     for name in kind.secrets:
         reference = str(given.get(name, ""))
         given[name] = _Known(reference, f"{SECRET_FAULT} of {system.id}", faults)

@@ -9,7 +9,7 @@ from bot.runtime.aside import Aside
 from bot.runtime.clock import Clock
 from bot.runtime.metrics import Vitals
 from bot.runtime.priority import Turns
-from engine.account import SystemTraits
+from engine.account import Logins, SystemTraits
 from engine.eligibility import OPEN_SUBMISSIONS
 from engine.inventory import Integration, IntegrationId
 from engine.port import Connector
@@ -32,6 +32,7 @@ class Connected:
 
     integration: Integration
     connector: Connector
+    logins: Logins = field(default_factory=Logins)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class Services:
     @property
     def desk(self) -> Workplace:
         kinds = {
-            id_: SystemTraits(c.integration.name, c.connector.generates_login, c.connector.deadline)
+            id_: SystemTraits(
+                c.integration.name, c.connector.generates_login, c.connector.deadline, c.logins
+            )
             for id_, c in self.connected.items()
         }
         return Workplace(self.instance, self.keys, kinds)

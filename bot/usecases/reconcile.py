@@ -119,6 +119,8 @@ def _compare(services: Services, integration: IntegrationId, look: Look, leased:
         if sight:
             unexplained = connector.unexplained(look.login, look.explained(sight))
             sight = replace(sight, unexplained=unexplained)
+            if look.over and sight.settled and services.pulse.holds(leased):
+                sight = _drop(services, integration, look, sight)
     except Unavailable as fault:
         log.warning("not compared", why=str(fault))
         raise
@@ -131,6 +133,15 @@ def _compare(services: Services, integration: IntegrationId, look: Look, leased:
             )
         )
     return sight is not None and sight.settled
+
+
+def _drop(services: Services, integration: IntegrationId, look: Look, sight: Sight) -> Sight:
+    try:
+        notes = services.connected[integration].connector.cleanup(look.login)
+    except Unavailable as fault:
+        log.warning("login not dropped", why=str(fault))
+        return replace(sight, kept=str(fault))
+    return replace(sight, dropped=notes)
 
 
 def _look(

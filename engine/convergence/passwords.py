@@ -1,7 +1,8 @@
 """What becomes of a login's password: a table of what is kept of it and what happens to it.
 
 It is stored before it is used, set once, shown for ten minutes, and forgotten then, or as soon as
-its owner has it, or holds nothing any more. One that its owner knows is never set again.
+its owner has it, or holds nothing any more. One that its owner knows is never set again; when it
+has become too old, another is made for the next access.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ class Fate(StrEnum):
     SHOWN = "shown"
     SAVED = "saved"
     EMPTIED = "emptied"  # its owner holds nothing any more
+    AGED = "aged"  # its owner has had it for too long
+    DROPPED = "dropped"  # the login is no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ def _anew_if_made(password: Password, now: datetime) -> Password:
     return _anew(password, now) if password.made else password
 
 
-def _taken(password: Password, _now: datetime) -> Password:
-    return replace(password, set=True)
+def _taken(password: Password, now: datetime) -> Password:
+    return replace(password, set=True, since=now)
 
 
 def _shown(password: Password, now: datetime) -> Password:
@@ -77,7 +80,11 @@ def _forgotten(password: Password, _now: datetime) -> Password:
 
 
 def _emptied(password: Password, _now: datetime) -> Password:
-    return Password(made=password.made, shown_at=password.shown_at)
+    return Password(made=password.made, shown_at=password.shown_at, since=password.since)
+
+
+def _none(_password: Password, _now: datetime) -> Password:
+    return Password()
 
 
 def _is_over(password: Password, now: datetime) -> bool:
@@ -121,6 +128,8 @@ TABLE: Mapping[Fate, Mapping[PasswordState, Do]] = {
             _S.FORGOTTEN: Do(_emptied, (_S.FORGOTTEN,)),
         },
     ),
+    Fate.AGED: _rows(_NOTHING, {_S.FORGOTTEN: _MAKE}),
+    Fate.DROPPED: _rows(Do(_none, (_S.NONE,)), {}),
 }
 
 

@@ -16,6 +16,7 @@ from engine.convergence.values import (
     Event,
     Finish,
     HandOver,
+    PasswordState,
     Step,
     Stumble,
     Take,
@@ -85,10 +86,11 @@ def call(account: Account, event: Call, wishes: Wishes, now: datetime) -> Step:
     if not (wish.wanted or wish.unwanted or password_due):
         return Step(account=account, then=Finish(event.by, account.wanted))
     if account.generates_login and wish.wanted:
-        password = after(password, Fate.NEEDED, now)
+        aged = _is_aged(account, wishes, now)
+        password = after(after(password, Fate.AGED, now) if aged else password, Fate.NEEDED, now)
         if password.to_make:
             account = account.with_(password=password, proof=None)
-            return Step(account=account, then=event)
+            return Step(account=account, then=event, rotated=aged)
     return Step(account=account, work=_order(account, wishes, wish, now))
 
 
@@ -125,9 +127,13 @@ def compare(account: Account, event: Compare, _wishes: Wishes, now: datetime) ->
     return Step(account=account.with_(lease=event.by.instance))
 
 
-def compared(account: Account, event: Compared, _wishes: Wishes, _now: datetime) -> Step:
+def compared(account: Account, event: Compared, _wishes: Wishes, now: datetime) -> Step:
     trace = account.trace if event.trace is None else event.trace
-    return Step(account=account.with_(lease=None, trace=trace))
+    account = account.with_(lease=None, trace=trace)
+    if event.dropped:
+        password = after(account.password, Fate.DROPPED, now)
+        account = account.with_(password=password, proof=None, trace="")
+    return Step(account=account)
 
 
 def hand_over(account: Account, event: HandOver, wishes: Wishes, now: datetime) -> Step:
@@ -159,6 +165,16 @@ def stands(wishes: Wishes, found: Mapping[EntitlementId, bool]) -> Iterator[Told
         }
         if mine:
             yield request.id, FirstLook(mine)
+
+
+def _is_aged(account: Account, wishes: Wishes, now: datetime) -> bool:
+    """Tell whether its owner has the password for too long, and nothing is held by it now."""
+    longest = account.kind.logins.rotate_after if account.kind else None
+    password = account.password
+    if longest is None or password.since is None or now - password.since < longest:
+        return False
+    held = any(grant.state is GrantState.HELD for _, grant in wishes.grants)
+    return password.state is PasswordState.FORGOTTEN and not held
 
 
 def _look(account: Account, wishes: Wishes, new: Iterable[EntitlementId]) -> Work:

@@ -39,7 +39,8 @@ class Password:
     """What is kept of a login's password.
 
     `sealed` is for the store alone to open; here it only tells one password from another. `secret`
-    is what it opens to. `made`: the login was made in the system, with one of ours.
+    is what it opens to. `made`: the login was made in the system, with one of ours. `since`: the
+    system has had this one since then; None: nobody knows.
     """
 
     sealed: bytes | None = None
@@ -47,6 +48,7 @@ class Password:
     set: bool = False
     shown_at: datetime | None = None
     made: bool = False
+    since: datetime | None = None
     to_make: bool = False
 
     @property
@@ -62,6 +64,18 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True)
+class Logins:
+    """How old the logins of a system may get; None: as old as they like.
+
+    A password older than `rotate_after` is replaced at the next request, never during access. A
+    login that has held nothing for `clean_up_after` is dropped; one of somebody who left, at once.
+    """
+
+    rotate_after: timedelta | None = timedelta(days=90)
+    clean_up_after: timedelta | None = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
 class SystemTraits:
     """What must be known of a system before it is called.
 
@@ -72,6 +86,7 @@ class SystemTraits:
     name: str
     generates_login: bool
     deadline: timedelta
+    logins: Logins = Logins()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +281,11 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """It was. `trace` None: what was kept stays."""
+    """It was. `trace` None: what was kept stays. `dropped`: the login is no more."""
 
     by: Worker
     trace: str | None = None
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +346,7 @@ class Step:
     requests; `then` follows, with what they wish after that. `work` is what the system is called
     for. `shown` is the password, for its owner to see. `forget_at`: `Saved` follows at that moment,
     whatever its owner does. `emptied`: it holds nothing any more, which is worth a look of its own.
+    `rotated`: its owner is to know that the password they have is replaced.
     """
 
     account: Account
@@ -341,3 +358,4 @@ class Step:
     shown: Secret | None = None
     forget_at: datetime | None = None
     emptied: bool = False
+    rotated: bool = False

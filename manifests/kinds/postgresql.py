@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from manifests.kind import Kind
-from manifests.parts import OneLine, Ours, Reference, Words
+from manifests.parts import LoginsDocument, OneLine, Ours, Reference, Words
 
 __all__ = ["KIND"]
 
@@ -32,6 +32,7 @@ class PostgreSQLSettings(Ours):
     show: ShowDocument | None = None
     connect_timeout: int | None = Field(None, ge=1, le=60)
     statement_timeout: int | None = Field(None, ge=1, le=600)
+    logins: LoginsDocument | None = None
 
 
 KIND = Kind(

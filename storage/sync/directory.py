@@ -18,7 +18,7 @@ from engine.directory import Group, KnownPerson, Person, PersonId, PersonStatus
 from engine.intake import Difference
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
-from storage import audit, batch, touched
+from storage import accounts, audit, batch, touched
 from storage.codec import (
     called,
     compared_of,
@@ -284,6 +284,8 @@ def _take_in(
     touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)
     touching.groups([*part.groups, *part.gone])
     tx.flush()
+    over = [one.id for one in part.people if isinstance(one, Person) and not one.active]
+    accounts.look_at(tx, [*left, *over], now)
     gone = [{"of": id_, "gone": True} for id_ in part.gone]
     batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
     tell_of(tx, lost, now)

@@ -18,6 +18,7 @@ from bot.runtime.faults import Faults
 from bot.runtime.metrics import Vitals
 from bot.runtime.references import BadReferenceError
 from bot.runtime.services import Connected, Services
+from engine.account import Logins
 from engine.alarms import WELL_AGAIN
 from engine.connectors.memory import Memory
 from engine.inventory import Integration, IntegrationId
@@ -92,6 +93,26 @@ def test_one_that_cannot_be_set_up_is_out_of_order_by_itself(systems, builder):
     settle(systems)
     assert set(systems) == {ONE, TWO}
     assert systems.out_of_order() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "logins"),
+    [
+        ({}, Logins()),
+        ({"logins": {"rotate_after": "30 days"}}, Logins(rotate_after=timedelta(days=30))),
+        (
+            {"logins": {"rotate_after": "never", "clean_up_after": "7 days"}},
+            Logins(None, timedelta(days=7)),
+        ),
+    ],
+)
+def test_how_old_logins_may_get_is_said_by_the_settings(monkeypatch, settings, logins):
+    """They are no connector's: PostgreSQL takes none that it does not know."""
+    monkeypatch.setenv("LATCHKEY_TEST_DSN", "host=127.0.0.1")
+    dsn = {"dsn": "env:LATCHKEY_TEST_DSN"}
+    of = Connection(ONE, "One", "postgresql", dsn | settings, "")
+
+    assert connectors.connect(of, "test").logins == logins
 
 
 def test_one_that_has_changed_is_replaced_and_the_others_stay(systems, builder):

@@ -223,6 +223,14 @@ def test_integrations_say_what_is_offered_beyond_and_what_people_are_shown(compa
     }
 
 
+def test_integrations_say_how_old_logins_may_get(company):
+    logins = "logins: {rotate_after: 30d, clean_up_after: Never}"
+
+    (shop,) = company(integrations=INTEGRATIONS.replace("connect_timeout: 3", logins)).integrations
+
+    assert shop.settings["logins"] == {"rotate_after": "30 days", "clean_up_after": "never"}
+
+
 def test_integrations_keep_references_not_secrets(company):
     (shop,) = company().integrations
 
@@ -723,6 +731,20 @@ def test_a_fault_in_the_company(faults, text, fault):
         (
             {"settings": "{dsn: 'env:X', connect_timeout: 0}"},
             "integrations.yaml:5: integrations[0].settings.connect_timeout: At least 1; found “0”.",
+        ),
+        (
+            {"settings": "{dsn: 'env:X', logins: {rotate_after: 2 h}}"},
+            (
+                "integrations.yaml:5: integrations[0].settings.logins.rotate_after: “2 h” is too "
+                "short: the shortest time is 1 day."
+            ),
+        ),
+        (
+            {"settings": "{dsn: 'env:X', logins: {clean_up_after: [90 d]}}"},
+            (
+                "integrations.yaml:5: integrations[0].settings.logins.clean_up_after: Write a "
+                "duration, such as 90 days, or “never”; found a list."
+            ),
         ),
         (
             {"id": "The Shop"},

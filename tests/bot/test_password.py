@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 
+from bot.usecases import plan
 from bot.views import ids
 from engine.request import AccessRequest, State
-from tests.support.door import Answer, Door, click_in, modal
+from tests.support.door import SYSTEM, Answer, Door, click_in, modal
 
-MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+DAY, MINUTE, SECOND = timedelta(days=1), timedelta(minutes=1), timedelta(seconds=1)
 NOT_KEPT = "The password is not kept any more. If you do not have it: *Reset password*."
 
 
@@ -163,3 +164,51 @@ def test_it_is_deleted_with_the_access_that_it_opened(door, running):
 
     assert not kept(door, running)
     assert "This access is not running" in look(door, running)
+
+
+def used(door: Door) -> str | None:
+    """Let Marta have access once more, see her password, and give the access back."""
+    request = door.active("marta", "priya")
+    shown = password(look(door, request))
+    door.click("marta", ids.RETURN, str(request.id))
+    door.work()
+    assert door.request(request.id).state is State.RETURNED
+    return shown
+
+
+def test_one_that_is_90_days_old_is_replaced_at_the_next_request_and_its_owner_told(door, running):
+    first = password(look(door, running))
+    door.click("marta", ids.RETURN, str(running.id))
+    door.clock.move(60 * DAY)
+    door.work()
+    assert used(door) is None  # she has it
+    door.clock.move(29 * DAY)
+    door.work()
+    assert used(door) is None
+    door.clock.move(DAY)
+    door.work()
+
+    second = used(door)
+
+    assert second
+    assert second != first
+    told = [m["detail"] for m in door.rows()["message"] if m["key"].startswith("rotated/")]
+    assert len(told) == 1
+    assert "your login has a new password" in told[0]
+    assert len(audited(door, "password_rotated")) == 1
+
+
+def test_a_login_that_was_not_used_for_90_days_is_dropped_by_itself(door, running):
+    plan.systems(door.services, [SYSTEM])
+    login = next(n for n in door.system.accounts if "marta" in n)
+    door.click("marta", ids.RETURN, str(running.id))
+    door.work()
+    door.clock.move(89 * DAY)
+    door.work()
+    assert login in door.system.accounts
+
+    door.clock.move(DAY)
+    door.work()
+
+    assert login not in door.system.accounts
+    assert used(door)

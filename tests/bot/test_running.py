@@ -166,6 +166,9 @@ def test_who_leaves_loses_what_they_have(told):
         told.wait(request.code, State.REVOKED)
         with pytest.raises(psycopg.OperationalError):
             told.log_in(login)
+        told.until(lambda: login["user"] not in told.logins(), "the login is dropped")
+    again = told.active(henrik, told.person("priya"))
+    assert told.works(told.credentials(henrik, again.code))
 
 
 def test_access_that_was_there_before_stays_when_the_request_ends(told):

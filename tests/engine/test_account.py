@@ -24,6 +24,8 @@ from engine.account import (
     Event,
     Finish,
     HandOver,
+    Logins,
+    Password,
     PasswordState,
     Phase,
     Priority,
@@ -48,7 +50,7 @@ from engine.directory import PersonId, SlackAccount
 from engine.holdings import Wishes, target_of, wants
 from engine.port import Login, Order, Outcome, Presence, Report, Secret, Unavailable
 from engine.request import GrantState, State
-from tests.support.builders import ANN, BOB, HOUR, MINUTE, NOW, SECOND, life, person
+from tests.support.builders import ANN, BOB, DAY, HOUR, MINUTE, NOW, SECOND, life, person
 from tests.support.one_account import (
     HAS_LOGINS,
     INVENTORY,
@@ -341,6 +343,8 @@ FATES: dict[Fate, str] = {
     Fate.SHOWN: "none to_make stored set lost forgotten",
     Fate.SAVED: "none to_make stored none none forgotten",
     Fate.EMPTIED: "none none none none none forgotten",
+    Fate.AGED: "none to_make stored set lost to_make",
+    Fate.DROPPED: "none none none none none none",
 }
 
 
@@ -365,7 +369,7 @@ def test_every_fate_of_a_password_leads_where_it_should(fate, state, leads_to):
 
     assert after.state == leads_to
     assert after.state in {before.state, *passwords.TABLE[fate][before.state].to}
-    assert after.made is before.made
+    assert after.made is (before.made and fate is not Fate.DROPPED)
 
 
 SHOWN, MADE = {"shown_at": SEEN}, {"made": True}
@@ -891,6 +895,85 @@ def test_a_password_that_its_owner_knows_is_never_set_again():
 
     assert given(one) is None
     assert one.passwords == 1
+
+
+def aged(one, days):
+    """Let somebody see their password, return the access, and wait."""
+    id_ = one.ask(1)
+    one.converge()
+    one.happen(Show())
+    one.do(id_, Return(ANN))
+    one.converge()
+    one.now += days * DAY
+
+
+def test_a_password_that_is_too_old_is_replaced_at_the_next_request():
+    one = One()
+    aged(one, 90)
+
+    one.ask(1)
+
+    assert given(one) == "password 2"
+    assert [s.rotated for s in one.steps].count(True) == 1
+
+
+@pytest.mark.parametrize(("days", "logins"), [(89, Logins()), (9999, Logins(rotate_after=None))])
+def test_a_password_that_is_not_too_old_stays(days, logins):
+    one = One(account(kind=replace(MAKES_LOGINS, logins=logins)))
+    aged(one, days)
+
+    one.ask(1)
+
+    assert given(one) is None
+    assert not any(s.rotated for s in one.steps)
+
+
+def test_a_password_is_never_replaced_during_access():
+    """What was asked for beside it, or an extension past the day, would lock its owner out."""
+    one = One()
+    id_ = one.ask(1, duration=None)
+    one.converge()
+    one.happen(Show())
+    one.now += SHOWN_FOR
+    one.happen(Saved())
+    one.now += 99 * DAY
+    assert one.account.password.state is PasswordState.FORGOTTEN
+
+    other = one.ask(2)
+
+    assert given(one) is None
+    one.do(other, Return(ANN))
+    one.do(id_, Return(ANN))
+    one.converge()
+    one.ask(1)
+    assert given(one) == "password 2"
+
+
+def test_how_old_a_password_is_counts_from_when_the_system_has_it():
+    one = One()
+    aged(one, 60)
+    one.happen(Reset())
+    one.converge()
+    aged(one, 60)
+
+    one.ask(1)
+
+    assert given(one) is None
+
+
+def test_of_a_login_that_was_dropped_nothing_is_kept():
+    one = One()
+    aged(one, 1)
+    before = one.account.with_(proof=Secret("proof"), trace="trace")
+    one.account = before
+    one.happen(Compare(Worker(ME)))
+
+    one.happen(Compared(Worker(ME), dropped=True))
+
+    assert one.account == before.with_(password=Password(), proof=None, trace="")
+    one.system.held.clear()
+    one.ask(1)
+    assert given(one) == "password 2"
 
 
 def test_a_password_that_nobody_saw_is_made_anew():

@@ -165,6 +165,30 @@ def test_a_group_that_has_as_many_as_it_needs():
     assert found(flow(approval=ApprovalRule((replace(DBAS, needs=2),)))) == {}
 
 
+@pytest.mark.parametrize(
+    ("groups", "values", "few"),
+    [
+        ((approvers(BEN, CAT), approvers(BEN, CAT)), {}, False),
+        ((approvers(BEN, CAT), replace(approvers(BEN, CAT, name="Both"), needs=2)), {}, True),
+        (
+            (approvers(BEN, CAT), replace(approvers(BEN, CAT, name="Both"), needs=2)),
+            {"distinct": False},
+            False,
+        ),
+        ((approvers(BEN), approvers(BEN, name="Again"), DBAS), {}, True),
+        ((approvers(BEN), approvers(BEN, CAT, name="Again")), {}, False),
+        ((approvers(BEN), approvers(BEN, name="Again")), {"join": Quorum.ANY_OF}, False),
+    ],
+)
+def test_groups_that_have_too_few_different_people_together(groups, values, few):
+    """Each had enough, and no request could ever be approved."""
+    rule = ApprovalRule(groups, **{"join": Quorum.ALL_OF} | values)
+
+    said = found(flow(approval=rule)).get((1, Fault.EMPTY_GROUP), "")
+
+    assert ("different approvers together" in said) is few
+
+
 def test_a_tier_in_which_nobody_could_approve():
     tiers = Escalation(HOUR, (approvers(name="Nobody"),))
 

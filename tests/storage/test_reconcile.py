@@ -16,11 +16,24 @@ from engine.inventory import Integration
 from engine.outcome import AuditEntry, Card
 from engine.port import Target, Unavailable
 from engine.request import OPERATOR, AccountId, State
-from storage import audit, jobs
+from storage import audit, jobs, sync
 from storage.jobs import JobKind
 from storage.reconcile import RESTORED
 from storage.tables import AccountRow, AuditRow, JobRow, MessageRow
-from tests.support.stored import ADA, ALICE, BOB, DORA, HOUR, MINUTE, PG, WIKI, WRITING, Stored
+from tests.support.stored import (
+    ADA,
+    ALICE,
+    BOB,
+    DORA,
+    GROUPS,
+    HOUR,
+    MINUTE,
+    PEOPLE,
+    PG,
+    WIKI,
+    WRITING,
+    Stored,
+)
 
 ORDERS, CUSTOMERS = (
     Target("table", f"id:shop.{name}", f"shop.{name}", "read") for name in ("orders", "customers")
@@ -538,3 +551,134 @@ def test_another_server_is_not_compared(compared, stored):
     assert compared.pass_() == []
     compared.system.name, compared.system.held = "", there
     assert compared.pass_() == []
+
+
+# --- logins that are no longer needed ------------------------------------------------------------
+
+
+def dropped(compared):
+    """Return what the audit says of logins that were dropped."""
+    rows = compared.stored.rows(AuditRow)
+    return [row.body for row in rows if row.action == "login_dropped"]
+
+
+def leave(stored, of=ALICE):
+    """Let somebody be missing in the directory."""
+    people = [p for p in PEOPLE if p.id != of]
+    with stored.database.write() as tx:
+        sync.people(tx, people, GROUPS, stored.now)
+
+
+def test_a_login_that_has_held_nothing_for_ninety_days_is_dropped(compared, stored):
+    """Nothing called the connector's `cleanup`: logins piled up."""
+    ended(stored)
+    login = stored.account().login
+    stored.pass_(89 * 24 * HOUR)
+    compared.pass_()
+    assert login in compared.system.held
+
+    stored.pass_(24 * HOUR)
+
+    assert compared.pass_() == []
+    assert login not in compared.system.held
+    assert dropped(compared) == [{"login": login, "access": [], "notes": []}]
+    kept = stored.account()
+    assert (kept.made, kept.secret, kept.proof, kept.trace) == (False, None, None, None)
+    compared.pass_()
+    assert len(dropped(compared)) == 1
+
+
+def test_who_asks_after_their_login_was_dropped_gets_another(compared, stored):
+    ended(stored)
+    stored.pass_(91 * 24 * HOUR)
+    compared.pass_()
+
+    stored.submit()
+    stored.converge()
+
+    assert compared.held() == {ORDERS}
+    assert stored.secret(stored.account()) is not None
+
+
+def test_a_login_in_use_is_not_dropped(compared, stored):
+    """An access without end is older than any number of days."""
+    first = ended(stored)
+    stored.submit("read on shop.customers", duration=None)
+    stored.converge()
+    stored.pass_(400 * 24 * HOUR)
+
+    compared.pass_()
+
+    assert compared.held() == {CUSTOMERS}
+    assert dropped(compared) == []
+    assert stored.again(first).state is State.RETURNED
+
+
+def test_the_login_of_who_left_is_dropped_at_once(compared, stored):
+    ended(stored)
+    ended(stored, by=BOB)
+    stored.pass_(MINUTE)
+    while compared.soon():
+        pass
+
+    leave(stored)
+
+    assert compared.soon()
+    assert stored.account().login not in compared.system.held
+    assert stored.account(of=BOB).login in compared.system.held
+
+
+def test_who_leaves_while_they_have_access_loses_it_and_then_the_login(compared, stored):
+    stored.submit()
+    stored.converge()
+
+    leave(stored)
+    stored.wake_touched()
+    stored.tick()
+    stored.converge()
+
+    assert compared.soon()
+    assert stored.account().login not in compared.system.held
+
+
+def test_what_a_login_leaves_behind_is_told(compared, stored):
+    ended(stored)
+    compared.system.notes = ("The role heir owns, in shop, what it made: table x.",)
+    compared.held().add(CUSTOMERS)  # by somebody else's doing
+    stored.pass_(91 * 24 * HOUR)
+
+    (said,) = compared.pass_()
+
+    assert said.startswith("dropped/")
+    assert [d["access"] for d in dropped(compared)] == [["read on shop.customers"]]
+    assert [d["notes"] for d in dropped(compared)] == [list(compared.system.notes)]
+
+
+def test_a_login_that_cannot_be_dropped_is_told_once_and_tried_again(compared, stored):
+    ended(stored)
+    stored.pass_(91 * 24 * HOUR)
+    cleanup = compared.system.cleanup
+    compared.system.cleanup = unavailable
+
+    assert [said.partition("/")[0] for said in compared.pass_()] == ["kept"]
+    assert compared.pass_() == []
+
+    compared.system.cleanup = cleanup
+    assert compared.pass_() == []
+    assert stored.account().login not in compared.system.held
+
+
+def unavailable(_login):
+    raise Unavailable("the role heir is not as it should be", lasting=True)
+
+
+def test_a_login_that_was_there_before_is_not_dropped(compared, stored):
+    """Latchkey did not make it: the wiki has its own."""
+    compared.stored.systems[PG].generates_login = False
+    stored.kinds = {**stored.kinds, PG: stored.kinds[WIKI]}
+    ended(stored)
+    stored.pass_(400 * 24 * HOUR)
+
+    compared.pass_()
+
+    assert dropped(compared) == []

@@ -29,6 +29,7 @@ class System:
         self.alone = True
         self.name = ""  # of the server
         self.end_refused = ""
+        self.notes: tuple[str, ...] = ()  # on a login that is dropped
 
     def server(self) -> str:
         return self.name
@@ -82,6 +83,11 @@ class System:
     def unexplained(self, login: Login, given: Sequence[Target]) -> tuple[str, ...]:
         self._called("unexplained")
         return tuple(sorted(map(str, self.held.get(login.name, set()) - set(given))))
+
+    def cleanup(self, login: Login) -> tuple[str, ...]:
+        self._called("cleanup")
+        self.held.pop(login.name, None)
+        return self.notes
 
     def _seen(self, target: Target, *, held: bool) -> Outcome:
         left_out = self.left_out.get(target.path, "") if held else ""
