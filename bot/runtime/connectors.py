@@ -27,6 +27,7 @@ from manifests.parts import NEVER
 from storage.servers import Connection
 
 __all__ = [
+    "LOGINS",
     "NO_ANSWER",
     "RETRY",
     "SECRET_FAULT",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 SECRET_FAULT = "the secret"  # how such a fault is called, and of what  # noqa: S105
-_LOGINS = "logins"  # the setting that is no connector's
+LOGINS = "logins"  # the setting that is no connector's
 RETRY = 10.0  # seconds after which one that could not be set up is tried again
 
 NO_ANSWER = "what it needs cannot be read: no answer yet"
@@ -63,7 +64,7 @@ def connect(system: Connection, installation: str, faults: Faults | None = None)
     of = Integration(system.id, system.name, system.kind)
     try:
         connector = _connector(system, installation, faults or Faults())
-        return Connected(of, connector, _logins(system.settings.get(_LOGINS)))
+        return Connected(of, connector, _logins(system.settings.get(LOGINS)))
     except BadReferenceError as fault:
         raise BadReferenceError(f"integrations.yaml: {system.id}: {fault}") from None
 
@@ -118,7 +119,7 @@ def _logins(said: object) -> Logins:
 def _age(said: str) -> timedelta | None:
     found = duration.parse(said) if said != NEVER else None
     if isinstance(found, Refusal):
-        raise BadReferenceError(f"{_LOGINS}: {found.sentence}")
+        raise BadReferenceError(f"{LOGINS}: {found.sentence}")
     return found
 
 
@@ -126,7 +127,7 @@ def _connector(system: Connection, installation: str, faults: Faults) -> Connect
     kind = KINDS.get(system.kind)
     if kind is None:
         raise BadReferenceError(f"there is no connector for {system.kind}")
-    given: dict[str, object] = {k: v for k, v in system.settings.items() if k != _LOGINS}
+    given: dict[str, object] = {k: v for k, v in system.settings.items() if k != LOGINS}
     for name in kind.secrets:
         reference = str(given.get(name, ""))
         given[name] = _Known(reference, f"{SECRET_FAULT} of {system.id}", faults)

@@ -230,7 +230,8 @@ def test_all_that_is_said_of_a_kind_is_there(name):
 
     connector, settings = resolve_name(kind.connector), kind.settings.model_fields.keys()
     assert isinstance(connector, type)
-    assert settings == signature(connector).parameters.keys() - {"installation"}
+    taken = signature(connector).parameters.keys() - {"installation"}
+    assert settings - {connectors.LOGINS} == taken
     assert set(kind.secrets) <= settings
     assert kind.connector.partition(":")[0] in _PROTECTED
     assert (DOCS / kind.page).is_file()

@@ -150,8 +150,8 @@ class Story:
     def decide(self, who: Person, code: str, button: str = "approve", **entered: Any) -> Submission:
         self.press(who, code, button)
         modal = who.wait_view("Approve access" if button == "approve" else "Reject request")
-        for field, value in entered.items():
-            modal.set(field, value)
+        for at, value in entered.items():
+            modal.set(at, value)
         return self.send(modal)
 
     def send(self, form: View) -> Submission:
