@@ -53,8 +53,8 @@ def rotated(account: Account, now: datetime) -> Said:
     system = account.kind.name if account.kind else account.integration
     return Said(
         f"rotated/{account.id}/{now.isoformat()}",
-        f"{system}: your login has a new password, as the old one was too old. *Show credentials* "
-        "on the card of your access shows it.",
+        f"{system}: your login gets a new password with this access, as the old one is too old. "
+        "*Show credentials* on its card shows it.",
     )
 
 

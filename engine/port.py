@@ -246,7 +246,10 @@ class Connector(Protocol):
         ...
 
     def cleanup(self, login: Login) -> tuple[str, ...]:
-        """Remove the login and all that it was given; return notes for the operator."""
+        """Remove the login and all that it was given; return notes for the operator.
+
+        Raise `Unavailable` where it stays, as one that Latchkey did not make does.
+        """
         ...
 
     def logins(self) -> list[str]:

@@ -6,7 +6,8 @@ it may be somebody's by right.
 
 A finding that stands is told once. One that was gone at a look, and is there again, is told again.
 
-A login that has held nothing for long, or whose owner has left, is dropped.
+A login that has held nothing for long, or whose owner has left, is dropped; while somebody else's
+doing gives it anything, that of who has left alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from engine.account import Account
-from engine.alarms import Said, digest
+from engine.alarms import Said
 from engine.commands import Observe
+from engine.convergence.retries import in_doubt
 from engine.holdings import Wishes, target_of
 from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.outcome import AuditEntry
@@ -45,7 +47,14 @@ class Ledger:
     standing: frozenset[EntitlementId]
     under: Mapping[EntitlementId, str]  # the request that gave it last
     until: datetime | None
-    empty_since: datetime | None  # None: something is held, or to be; or nothing ever was
+    open: bool  # something is held, or is to be
+    emptied_at: datetime | None  # when the last that was held ended; None: never, or it is not
+    restored: datetime | None  # the database, from a backup
+
+    @property
+    def older_than_backup(self) -> bool:
+        """Whether something may have been given since, and be unknown."""
+        return bool(self.restored and self.emptied_at and self.restored > self.emptied_at)
 
     @property
     def entitlements(self) -> frozenset[EntitlementId]:
@@ -74,7 +83,9 @@ def ledger(live: Wishes, past: Iterable[AccessRequest], restored: datetime | Non
         frozenset(standing),
         {g.entitlement: r.code for r, g in mine if g.ever_begun},
         ours.until,
+        live.open,
         max(ends, default=None) if not live.open else None,
+        restored,
     )
 
 
@@ -94,7 +105,10 @@ class Look:
     standing: frozenset[EntitlementId]
     under: Mapping[EntitlementId, str]  # the request that gave it last
     remaining: timedelta | None
+    open: bool = False  # something is held, or is to be
     over: bool = False  # the login is to be dropped
+    only_empty: bool = True  # but not while it holds anything, by whomever
+    left: bool = False  # its owner has, and there is a login
 
     @property
     def given(self) -> list[Target]:
@@ -143,6 +157,11 @@ class Sight:
         gone = all(o.presence is Presence.ABSENT for o in self.removed.values())
         return self.alone and gone
 
+    @property
+    def clear(self) -> bool:
+        """Whether all that was looked for could be seen, too."""
+        return self.settled and all(o.presence is not Presence.UNKNOWN for o in self.seen.values())
+
 
 def look(
     account: Account,
@@ -162,18 +181,25 @@ def look(
         known.standing,
         known.under,
         max(known.until - now, timedelta()) if known.until else None,
+        known.open,
         _is_over(account, known, now, left=left),
+        not left or known.older_than_backup,
+        left and account.password.made,
     )
 
 
 def _is_over(account: Account, known: Ledger, now: datetime, *, left: bool) -> bool:
-    """Tell whether a login is to be dropped; what is in doubt, or was there before, is not."""
+    """Tell whether a login is to be dropped: one that Latchkey made, and that is in no doubt.
+
+    What was given since a backup, the restored database does not know.
+    """
     if not (account.generates_login and account.password.made and account.readable):
         return False
-    if known.empty_since is None or known.standing or account.unknown_until:
+    if known.emptied_at is None or in_doubt(account, now):
         return False
+    since = max(known.emptied_at, known.restored or known.emptied_at)
     longest = account.kind.logins.clean_up_after if account.kind else None
-    return left or (longest is not None and now - known.empty_since >= longest)
+    return left or (longest is not None and now - since >= longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +261,9 @@ def findings(
 ) -> list[Finding]:
     """Say what is new. `before` is what was remembered, `found` what is remembered from now on."""
     if sight.dropped is not None:
-        return [*_changes(look, sight, before, who, now), _dropped(look, sight, who)]
-    kept = [_not_dropped(look, sight.kept, who)] if sight.kept != before.get(_KEPT, "") else []
-    return [
-        *_changes(look, sight, before, who, now),
-        *_news(look, before, found, who, now),
-        *(finding for finding in kept if sight.kept),
-    ]
+        return [*_changes(look, sight, before, who, now), _dropped(look, sight, who, now)]
+    kept = [_not_dropped(look, sight.kept, who, now)] if sight.kept and _KEPT not in before else []
+    return [*_changes(look, sight, before, who, now), *_news(look, before, found, who, now), *kept]
 
 
 def remembered(look: Look, sight: Sight, before: Mapping[str, str]) -> dict[str, str]:
@@ -289,25 +311,25 @@ def _changes(
         yield Finding(Said(key, sentence), AuditEntry(finding, SYSTEM, detail))
 
 
-def _dropped(look: Look, sight: Sight, who: str) -> Finding:
+def _dropped(look: Look, sight: Sight, who: str, now: datetime) -> Finding:
     """Say that a login was dropped, with what it held beyond Latchkey's doing; the administrators
     are told where it leaves something behind.
     """
     notes, name = list(sight.dropped or ()), look.login.name
     detail = {"login": name, "access": list(sight.unexplained or ()), "notes": notes}
     sentence = f"The login {name} of {who} was dropped. {' '.join(notes)}"
-    said = Said(f"dropped/{look.account}/{digest(notes)}", sentence) if notes else None
+    said = Said(f"dropped/{look.account}/{now.isoformat()}", sentence) if notes else None
     return Finding(said, AuditEntry("login_dropped", SYSTEM, detail))
 
 
-def _not_dropped(look: Look, why: str, who: str) -> Finding:
+def _not_dropped(look: Look, why: str, who: str, now: datetime) -> Finding:
     sentence = (
         f"The login {look.login.name} of {who} holds nothing any more and is to be dropped; it "
         f"cannot be: {why}. It is tried again."
     )
     detail = {"login": look.login.name, "why": why}
     return Finding(
-        Said(f"{_KEPT}/{look.account}/{digest([why])}", sentence),
+        Said(f"{_KEPT}/{look.account}/{now.isoformat()}", sentence),
         AuditEntry("login_not_dropped", SYSTEM, detail),
     )
 

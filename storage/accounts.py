@@ -263,7 +263,7 @@ def look_at(tx: Write, people: Collection[PersonId], now: datetime) -> None:
     """Have the logins of people compared soon: of who has left, they are dropped then."""
     if people:
         made = sorted(str(id_) for (id_,) in tx.ask(_MADE, {"people": list(people)}))
-        jobs.schedule_each(tx, JobKind.RECONCILE_ACCOUNT, made, now)
+        jobs.reschedule_each(tx, JobKind.RECONCILE_ACCOUNT, made, now)
 
 
 def fail(

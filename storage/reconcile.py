@@ -114,7 +114,7 @@ def begin(tx: Write, company: Company, desk: Workplace, past: Past, now: datetim
 
 def _has_left(company: Company, person: PersonId) -> bool:
     owner = company.directory.get(person)
-    return owner is None or not owner.active
+    return owner is None or not owner.may_receive
 
 
 def settle(

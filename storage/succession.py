@@ -95,6 +95,7 @@ def make_way(tx: Write, former: PersonId, now: datetime) -> bool:
     tx.add(PersonRow(id=own, email=row.email, status=row.status, body=body))
     row.body = with_fields(row.body, {"name": str(fields_of(row.former).get("name", ""))})
     _leave(row, now)
+    accounts.look_at(tx, [former], now)
     entry = AuditEntry("parted", OPERATOR, {"person": former, "now": own})
     sync.changed(tx, [entry], now, touching.done())
     return True
@@ -125,6 +126,7 @@ def part(tx: Write, pairs: Sequence[Succession], now: datetime) -> None:
     for row in rows:
         _leave(row, now)
         log.append(AuditEntry("parted", OPERATOR, {"person": row.id}))
+    accounts.look_at(tx, [PersonId(row.id) for row in rows], now)
     sync.changed(tx, log, now, touching.done())
 
 

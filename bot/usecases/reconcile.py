@@ -119,7 +119,7 @@ def _compare(services: Services, integration: IntegrationId, look: Look, leased:
         if sight:
             unexplained = connector.unexplained(look.login, look.explained(sight))
             sight = replace(sight, unexplained=unexplained)
-            if look.over and sight.settled and services.pulse.holds(leased):
+            if look.over and sight.clear and services.pulse.holds(leased):
                 sight = _drop(services, integration, look, sight)
     except Unavailable as fault:
         log.warning("not compared", why=str(fault))
@@ -132,12 +132,19 @@ def _compare(services: Services, integration: IntegrationId, look: Look, leased:
                 tx, company, services.desk, look, sight=sight, now=services.clock.now()
             )
         )
-    return sight is not None and sight.settled
+    # What somebody who has left asked for is about to be cancelled: it tells nobody that it was.
+    return sight is not None and sight.settled and not (look.left and look.open)
 
 
 def _drop(services: Services, integration: IntegrationId, look: Look, sight: Sight) -> Sight:
+    """Drop a login that is over, on the server that is known."""
+    connector = services.connected[integration].connector
     try:
-        notes = services.connected[integration].connector.cleanup(look.login)
+        if look.only_empty and connector.unexplained(look.login, ()):
+            return sight
+        if not discover.is_known(services, integration):
+            return sight
+        notes = connector.cleanup(look.login)
     except Unavailable as fault:
         log.warning("login not dropped", why=str(fault))
         return replace(sight, kept=str(fault))

@@ -79,8 +79,10 @@ def _forgotten(password: Password, _now: datetime) -> Password:
     return replace(password, sealed=None, secret=None)
 
 
-def _emptied(password: Password, _now: datetime) -> Password:
-    return Password(made=password.made, shown_at=password.shown_at, since=password.since)
+def _emptied(password: Password, now: datetime) -> Password:
+    # A program of before does not say since when: its time runs from now on at the latest.
+    since = password.since or (now if password.made and password.shown_at else None)
+    return Password(made=password.made, shown_at=password.shown_at, since=since)
 
 
 def _none(_password: Password, _now: datetime) -> Password:

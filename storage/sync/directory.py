@@ -284,7 +284,7 @@ def _take_in(
     touching.newcomers(one for one in part.people if isinstance(one, Person) and one.id not in rows)
     touching.groups([*part.groups, *part.gone])
     tx.flush()
-    over = [one.id for one in part.people if isinstance(one, Person) and not one.active]
+    over = [one.id for one in part.people if isinstance(one, Person) and not one.may_receive]
     accounts.look_at(tx, [*left, *over], now)
     gone = [{"of": id_, "gone": True} for id_ in part.gone]
     batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))

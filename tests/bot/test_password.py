@@ -194,7 +194,7 @@ def test_one_that_is_90_days_old_is_replaced_at_the_next_request_and_its_owner_t
     assert second != first
     told = [m["detail"] for m in door.rows()["message"] if m["key"].startswith("rotated/")]
     assert len(told) == 1
-    assert "your login has a new password" in told[0]
+    assert "your login gets a new password" in told[0]
     assert len(audited(door, "password_rotated")) == 1
 
 

@@ -388,14 +388,29 @@ def test_role_that_latchkey_did_not_make_is_left_alone(postgresql: PostgreSQLHar
     granted = postgresql.connector.apply(order(login, target))
     ended = postgresql.connector.apply(order(known(login), end=[target, other]))
     left = postgresql.connector.unexplained(known(login), [])
-    notes = postgresql.connector.cleanup(login)
+    with pytest.raises(Unavailable, match="It was left alone"):
+        postgresql.connector.cleanup(login)
 
     assert presences(granted) == {target: REFUSED}
     assert login.name in granted.outcomes[target].reason
     assert presences(ended) == {target: ABSENT, other: UNKNOWN}
     assert any("SELECT on table" in words for words in left)  # to look at it changes nothing
-    assert "left alone" in notes[0]
     assert postgresql.left(login) == before
+    assert login.name not in postgresql.connector.logins()
+
+
+def test_a_login_that_somebody_renamed_is_not_called_dropped(
+    postgresql: PostgreSQLHarness, login: Login
+):
+    postgresql.connector.apply(order(login, postgresql.make()))
+    who, other = sql.Identifier(login.name), sql.Identifier(f"{login.name}_2")
+    postgresql.run("alter role {} rename to {}", who, other)
+
+    with pytest.raises(Unavailable, match=r"is called .* by now\. Cure: ALTER ROLE"):
+        postgresql.connector.cleanup(known(login))
+
+    postgresql.run("alter role {} rename to {}", other, who)
+    postgresql.connector.cleanup(known(login))
     assert login.name not in postgresql.connector.logins()
 
 

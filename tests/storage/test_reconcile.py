@@ -12,9 +12,10 @@ from bot.usecases import reconcile
 from bot.usecases.console import Desk
 from bot.usecases.restored import restored
 from engine.commands import Return
+from engine.directory import PersonStatus
 from engine.inventory import Integration
 from engine.outcome import AuditEntry, Card
-from engine.port import Target, Unavailable
+from engine.port import Outcome, Presence, Target, Unavailable
 from engine.request import OPERATOR, AccountId, State
 from storage import audit, jobs, sync
 from storage.jobs import JobKind
@@ -645,7 +646,7 @@ def test_what_a_login_leaves_behind_is_told(compared, stored):
     ended(stored)
     compared.system.notes = ("The role heir owns, in shop, what it made: table x.",)
     compared.held().add(CUSTOMERS)  # by somebody else's doing
-    stored.pass_(91 * 24 * HOUR)
+    leave(stored)
 
     (said,) = compared.pass_()
 
@@ -665,6 +666,82 @@ def test_a_login_that_cannot_be_dropped_is_told_once_and_tried_again(compared, s
 
     compared.system.cleanup = cleanup
     assert compared.pass_() == []
+    assert stored.account().login not in compared.system.held
+
+
+def test_what_others_gave_to_a_login_keeps_it_while_its_owner_is_there(compared, stored):
+    """It may be theirs by right; there was no asking whether it was used."""
+    ended(stored)
+    compared.held().add(CUSTOMERS)
+    stored.pass_(400 * 24 * HOUR)
+
+    assert [said.partition("/")[0] for said in compared.pass_()] == ["found"]
+    assert compared.pass_() == []
+    assert compared.held() == {CUSTOMERS}
+
+    compared.held().clear()
+    compared.pass_()
+    assert stored.account().login not in compared.system.held
+
+
+def test_who_has_not_begun_yet_keeps_their_login(compared, stored):
+    """Who is pre-boarding may receive access: theirs was dropped after each."""
+    ended(stored)
+    people = [replace(p, status=PersonStatus.PRE_BOARDING) if p.id == ALICE else p for p in PEOPLE]
+    with stored.database.write() as tx:
+        sync.people(tx, people, GROUPS, stored.now)
+
+    compared.pass_()
+
+    assert dropped(compared) == []
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_after_a_restore_a_login_that_holds_something_is_not_dropped(compared, stored, left):
+    """What was given since the backup is in no ledger: it ran, and was ended."""
+    ended(stored)
+    stored.pass_(91 * 24 * HOUR)
+    compared.held().add(CUSTOMERS)
+    restore(compared)
+    if left:
+        leave(stored)
+
+    compared.pass_()
+
+    assert compared.held() == {CUSTOMERS}
+    assert dropped(compared) == []
+
+
+def restore(compared):
+    """Note that the database was just put back from a backup."""
+    entry = AuditEntry(RESTORED, OPERATOR)
+    compared.stored.write(lambda tx, _: audit.append(tx, [(None, entry)], compared.stored.now))
+
+
+def test_what_cannot_be_seen_whole_is_not_dropped(compared, stored):
+    """Where another server answered, its login of that name was dropped."""
+    ended(stored)
+    stored.pass_(91 * 24 * HOUR)
+    inspect = compared.system.inspect
+    compared.system.inspect = lambda _, targets, **__: dict.fromkeys(
+        targets, Outcome(Presence.UNKNOWN, "another server answers")
+    )
+    compared.pass_()
+    assert dropped(compared) == []
+
+    compared.system.inspect = inspect
+    compared.pass_()
+    assert len(dropped(compared)) == 1
+
+
+def test_a_login_whose_comparison_was_broken_off_is_dropped_all_the_same(compared, stored):
+    """It stayed in doubt for ever, and so it stayed."""
+    ended(stored)
+    with stored.database.write() as tx:
+        tx.execute(update(AccountRow).values(unknown_until=stored.now + MINUTE))
+    leave(stored)
+    compared.pass_()
+
     assert stored.account().login not in compared.system.held
 
 

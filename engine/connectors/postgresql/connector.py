@@ -17,6 +17,7 @@ from engine.connectors.postgresql.server import (
     Server,
     closed,
     databases,
+    renamed,
     said,
     stranger,
 )
@@ -148,10 +149,12 @@ class PostgreSQL:
         with self.sessions.main(writing=True) as main:
             self.sessions.lock(main, login)
             role = self.sessions.find(main, login)
+            if not (role and role.ours) and (name := self.sessions.renamed(main, login)):
+                raise Unavailable(renamed(login, name), lasting=True)
             if role is None:
                 return ()
             if not role.ours:
-                return (f"{stranger(login)} It was left alone.",)
+                raise Unavailable(f"{stranger(login)} It was left alone.", lasting=True)
             role = self.sessions.joined(main, login, role)
             return tuple(cleanup.drop(self.sessions, main, role))
 

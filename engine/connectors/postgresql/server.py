@@ -437,6 +437,12 @@ def gone(target: Target) -> Outcome:
     return Outcome(Presence.REFUSED, reason)
 
 
+def renamed(login: Login, name: str) -> str:
+    """Say that a login has another name by now, and what helps."""
+    who, now = ident(login.name), ident(name)
+    return f"The login {who} is called {now} by now. Cure: ALTER ROLE {now} RENAME TO {who};"
+
+
 def stranger(login: Login) -> str:
     return f"The login “{login.name}” is there, but this installation of Latchkey did not make it."
 

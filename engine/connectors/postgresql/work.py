@@ -26,6 +26,7 @@ from engine.connectors.postgresql.server import (
     ident,
     lasting,
     membership,
+    renamed,
     stranger,
     told,
     unknown,
@@ -201,8 +202,7 @@ class Application(Task):
 
     def _find_renamed(self, name: str) -> Report:
         """Nothing is known of what a login is that somebody else has named."""
-        who, cure = ident(self.order.login.name), f"ALTER ROLE {ident(name)} RENAME TO"
-        reason = f"The login {who} is called {ident(name)} by now. Cure: {cure} {who};"
+        reason = renamed(self.order.login, name)
         self.settle((h.target for h in self.order.holdings), unknown(reason, lasting=True))
         return self._report()
 
