@@ -6,8 +6,8 @@ it may be somebody's by right.
 
 A finding that stands is told once. One that was gone at a look, and is there again, is told again.
 
-A login that has held nothing for long, or whose owner has left, is dropped; while somebody else's
-doing gives it anything, that of who has left alone.
+A login that has held nothing for long is dropped, unless somebody else gave it something; so is one
+whose owner has left, whatever it holds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
