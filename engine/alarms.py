@@ -49,7 +49,7 @@ def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: in
 
 
 def rotated(account: Account, now: datetime) -> Said:
-    """Tell the owner of a login that the password they have was replaced."""
+    """Tell the owner of a login that the password they have is being replaced."""
     system = account.kind.name if account.kind else account.integration
     return Said(
         f"rotated/{account.id}/{now.isoformat()}",

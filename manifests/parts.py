@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from engine import duration
+from engine.account import Logins
 from engine.directory import SLACK, Directory, GroupId, Person, PersonId
 from engine.flow import MAX_DURATION
 from engine.outcome import Refusal
@@ -407,6 +408,15 @@ class LoginsDocument(Ours):
 
     rotate_after: Age | None = None
     clean_up_after: Age | None = None
+
+    def logins(self) -> Logins:
+        """Return what it says; what it does not say is as it is for all."""
+        said = self.model_dump(exclude_none=True)
+        return Logins(**{name: _time_of(age) for name, age in said.items()})
+
+
+def _time_of(age: str) -> timedelta | None:
+    return None if age == NEVER else read_duration(age, least=A_DAY, most=MAX_DURATION)
 
 
 SEEN = AfterValidator(_seen)  # of what people tell things apart by

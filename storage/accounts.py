@@ -508,7 +508,7 @@ class _Turn:
         return Worker(self.desk.instance, account.may_begin(owner, here=here, paused=paused))
 
     def _tell_of_rotation(self, of: Account) -> None:
-        """Let the owner know: the password that they have works no more."""
+        """Let the owner know: the password that they have will not work with this access."""
         said = alarms.rotated(of, self.now)
         self.tells.append(Tell(of.person, Card.NOTICE, said.key, said.sentence))
         self.book.note(AuditEntry("password_rotated", SYSTEM, {"account": of.id}))

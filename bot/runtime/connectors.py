@@ -7,7 +7,6 @@ set up is out of order by itself.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from pkgutil import resolve_name
 from types import MappingProxyType
 
@@ -17,13 +16,10 @@ from pydantic import ValidationError
 from bot.runtime.faults import Faults
 from bot.runtime.references import BadReferenceError, LastRead, begin, resolve, shown
 from bot.runtime.services import Connected
-from engine import duration
-from engine.account import Logins
 from engine.inventory import Integration, IntegrationId
-from engine.outcome import Refusal
 from engine.port import Connector, Secret, Unavailable
 from manifests.kinds import KINDS
-from manifests.parts import NEVER
+from manifests.parts import LoginsDocument
 from storage.servers import Connection
 
 __all__ = [
@@ -64,7 +60,8 @@ def connect(system: Connection, installation: str, faults: Faults | None = None)
     of = Integration(system.id, system.name, system.kind)
     try:
         connector = _connector(system, installation, faults or Faults())
-        return Connected(of, connector, _logins(system.settings.get(LOGINS)))
+        logins = LoginsDocument.model_validate(system.settings.get(LOGINS, {})).logins()
+        return Connected(of, connector, logins)
     except BadReferenceError as fault:
         raise BadReferenceError(f"integrations.yaml: {system.id}: {fault}") from None
 
@@ -108,19 +105,6 @@ def references(systems: Iterable[Connection]) -> list[str]:
     """Return what their settings refer to."""
     values = [value for system in systems for value in system.settings.values()]
     return [value for value in values if isinstance(value, str)]
-
-
-def _logins(said: object) -> Logins:
-    """Return how old logins may get; what is not said is as it is for all."""
-    ages = {name: _age(value) for name, value in said.items()} if isinstance(said, dict) else {}
-    return Logins(**ages)
-
-
-def _age(said: str) -> timedelta | None:
-    found = duration.parse(said) if said != NEVER else None
-    if isinstance(found, Refusal):
-        raise BadReferenceError(f"{LOGINS}: {found.sentence}")
-    return found
 
 
 def _connector(system: Connection, installation: str, faults: Faults) -> Connector:
