@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engine.audit import Anchor, Written
+from engine.channel import Channel
 from engine.convergence.values import Account, Alarm
 from engine.directory import Person, PersonId
 from engine.duration import in_words
 from engine.inventory import EntitlementId, IntegrationId
 from engine.request import AccessRequest, RequestId, code_of
 from engine.retry import ALARM_AFTER
-from engine.words import line
+from engine.words import in_a_row, line
 
 MOST_NAMED = 20  # in one message
 WELL_AGAIN = "✅ In order again since "  # how an alarm begins that was taken back
@@ -295,6 +296,25 @@ def unread_object(kind: str, name: str) -> str:
     return (
         f"The {kind} “{name}” cannot be read. Flows offer nothing by it, until `latchkey apply` "
         "saves it anew from the manifests."
+    )
+
+
+def unread_channel(channel: str) -> str:
+    return (
+        f"What is stored of the Slack channel {channel} cannot be read. Whoever would be asked in "
+        "it is asked by a direct message, until it is looked at again, within a minute."
+    )
+
+
+def channel_closed(channel: Channel, flows: Iterable[str], now: datetime) -> Said:
+    """Tell that nothing can be posted to a channel, why, and what is done instead."""
+    named = in_a_row([f"“{name}”" for name in flows], most=5)
+    of = f", in which approvers of {named} are to be asked," if named else ""
+    where = f"#{channel.name} ({channel.id})" if channel.name else channel.id
+    return Said(
+        f"channel/{channel.id}/{now.isoformat()}",
+        f"The Slack channel {where}{of} takes no card: {channel.why_not}. Until it does, they are "
+        "asked by direct messages.",
     )
 
 

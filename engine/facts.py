@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from engine.channel import Channel
 from engine.directory import Directory, PersonId
 from engine.flow import AccessFlow, Revision
 from engine.inventory import Entitlement, EntitlementId
@@ -16,7 +17,8 @@ class Facts:
 
     `entitlements` are the request's, and those of the `others`, as the inventory has them. The
     `others` are live requests that share an account with it. `held_elsewhere` maps its grants
-    of which one of them wants the same there to that one's code.
+    of which one of them wants the same there to that one's code. `channel` is the one in which the
+    flow has its approvers asked, as it was last seen; None: it has none, or it was never seen.
     """
 
     directory: Directory
@@ -28,6 +30,7 @@ class Facts:
     )
     held_elsewhere: Mapping[GrantId, str] = field(default_factory=dict[GrantId, str])
     others: Sequence[AccessRequest] = ()
+    channel: Channel | None = None
 
     def at(self, moment: datetime) -> "Facts":
         """Return the facts as of a moment: others may be on call by then."""

@@ -9,6 +9,7 @@ from typing import NewType
 
 from engine.aql.predicate import Predicate, predicate
 from engine.aql.query import Query, all_of
+from engine.channel import DIRECTLY, Notify
 from engine.conditions import ConditionGroup
 from engine.directory import PersonId
 from engine.targets import (
@@ -114,6 +115,7 @@ class Revision:
     require_reason: bool = False
     self_approval: bool = False  # whether requestor and grantee may approve their own request
     listed: bool = True  # whether others than its requestors may learn that it exists
+    notify: Notify = DIRECTLY
     labels: tuple[str, ...] = ()
     description: str = ""
     readable: bool = True

@@ -26,6 +26,8 @@ __all__ = ["Fault", "Finding", "Key", "Offered", "keys_denied", "lint"]
 
 Key = tuple[Field, str]  # a field of AQL that has keys, and one of them
 
+MANY_ASKED = 50  # people, of whom each gets a message
+
 Progress = Callable[[int, int], None]  # how many flows were looked at, of how many
 
 
@@ -41,6 +43,7 @@ class Fault(StrEnum):
     ABSENT = "negative tests on absent keys"
     PATTERN = "looks like a pattern"
     NAMED = "many named one by one"
+    CROWD = "many messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
     for group in flow.revision.deciders:
         yield from _group(group, reach, crowd)
     yield from _together(reach, crowd)
+    yield from _many(reach, crowd)
     yield from _unapproved(reach, offered)
     yield from _absent(flow, crowd)
     yield from _patterns(flow, crowd)
@@ -227,6 +231,20 @@ def _together(reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
         f"have too few: {joined((crowd.people[n].name for n in each(everybody)), last='and')}."
     )
     yield Finding(Fault.EMPTY_GROUP, reach.flow, sentence)
+
+
+def _many(reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
+    """Find a flow of which each request is a message to very many at once."""
+    revision = reach.flow.revision
+    if revision.approval is None or not revision.notify.directly:
+        return
+    asked: Bits = 0
+    for group in revision.approval.groups:
+        if not _names_a_manager(group.conditions):
+            asked |= crowd.fulfilling(group.conditions) & crowd.able
+    if (many := asked.bit_count()) > MANY_ASKED:
+        sentence = f"Each request is a message to {many:,} people. Name a channel: `notify`."
+        yield Finding(Fault.CROWD, reach.flow, sentence)
 
 
 def _own(approvers: Bits, reach: _Reach, crowd: Crowd) -> bool:

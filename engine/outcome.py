@@ -1,10 +1,11 @@
 """What a decision is: the new request and who must see what; or a refusal with its sentence."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from engine.channel import ChannelId
 from engine.directory import PersonId
 from engine.request import AccessRequest
 
@@ -64,6 +65,7 @@ class Card(StrEnum):
 
     REQUEST = "request"  # the live card of requestor and grantee
     APPROVAL = "approval"  # the live card of whoever else is asked
+    CHANNEL = "channel"  # the live card in the channel where they are asked
     NOTICE = "notice"  # a sentence, said once
     ALARM = "alarm"  # a sentence for the admins, said once
 
@@ -83,7 +85,7 @@ class News(StrEnum):
     ENDED = "ended"
 
 
-_URGENCY = {Card.APPROVAL: 1, Card.ALARM: 1, Card.REQUEST: 3, Card.NOTICE: 4}
+_URGENCY = {Card.APPROVAL: 1, Card.CHANNEL: 1, Card.ALARM: 1, Card.REQUEST: 3, Card.NOTICE: 4}
 _OF_NEWS = {News.ASKED: 1, News.OFFER: 2}
 SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM})
 
@@ -92,10 +94,11 @@ SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM})
 class Tell:
     """A card must be posted anew because of `news`, or without any brought up to date in place.
 
-    `key` tells cards of one kind apart. `detail` is the sentence of a notice or alarm.
+    `key` tells cards of one kind apart. `detail` is the sentence of a notice or alarm, and whom the
+    card in a channel calls: their ids, with spaces between them.
     """
 
-    to: PersonId
+    to: PersonId | ChannelId
     card: Card
     key: str = ""
     detail: str = ""
@@ -104,7 +107,7 @@ class Tell:
     @property
     def posts(self) -> bool:
         """Whether it is posted where there is none. Nobody is asked by what was to be changed."""
-        return self.news is not None or self.card is not Card.APPROVAL
+        return self.news is not None or self.card not in {Card.APPROVAL, Card.CHANNEL}
 
     @property
     def urgency(self) -> int:
@@ -114,11 +117,14 @@ class Tell:
 
 
 def once(tells: Iterable[Tell]) -> list[Tell]:
-    """Return each card once, with the last of its news."""
-    found: dict[tuple[PersonId, Card, str], Tell] = {}
+    """Return each card once, with the last of its news, calling all who are to be called."""
+    found: dict[tuple[str, Card, str], Tell] = {}
     for tell in tells:
         before = found.setdefault((tell.to, tell.card, tell.key), tell)
-        if tell.news and tell.news is not before.news:
+        if tell.card is Card.CHANNEL and tell is not before and tell.detail:
+            called = dict.fromkeys((*before.detail.split(), *tell.detail.split()))
+            found[tell.to, tell.card, tell.key] = replace(tell, detail=" ".join(called))
+        elif tell.news and tell.news is not before.news:
             found[tell.to, tell.card, tell.key] = tell
     return list(found.values())
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType, Self
 
+from engine.channel import ChannelId
 from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId
@@ -230,6 +231,8 @@ class AccessRequest:
     asks: tuple[Ask, ...] = ()
     approvals: tuple[Approval, ...] = ()
     clicks: tuple[str, ...] = ()  # the keys of those by which somebody has approved
+    channel: ChannelId | None = None  # in which its card stands
+    in_channel: tuple[PersonId, ...] = ()  # who is asked there alone
     decided: Settled | None = None  # approved or rejected
     ends_at: datetime | None = None
     end_set_at: datetime | None = None
@@ -274,6 +277,7 @@ class AccessRequest:
             grantee=now(self.grantee),
             asks=tuple({(a.person, a.seat): a for a in asks}.values()),
             approvals=tuple({a.person: a for a in approvals}.values()),
+            in_channel=tuple(dict.fromkeys(map(now, self.in_channel))),
             decided=settled(self.decided),
             ended=settled(self.ended),
         )

@@ -1,5 +1,6 @@
 """Access flows as written: the documents, their JSON Schema, and the way back."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from engine.channel import DIRECTLY, ChannelId, Notify
 from engine.conditions import ConditionGroup
 from engine.directory import Directory
 from engine.duration import in_words
@@ -91,6 +93,19 @@ _No = Annotated[
 ]
 
 
+def _channel(value: object) -> ChannelId:
+    if isinstance(value, str) and _CHANNEL_ID.fullmatch(value.strip()):
+        return ChannelId(value.strip())
+    raise ValueError(
+        f"Write a channel's id, such as C0123ABCDE; found {shown(value)}. Slack shows it at the "
+        "bottom of the channel's details."
+    )
+
+
+_CHANNEL_ID = re.compile("[CG][A-Z0-9]{5,20}")
+_Channel = Annotated[ChannelId, PlainValidator(_channel, json_schema_input_type=str)]
+
+
 class ExtensionDocument(Stated):
     times: int = Field(ge=1, le=10, description="How often an access can be extended.")
     each: _Each | None = Field(
@@ -163,6 +178,18 @@ class EscalationDocument(Stated):
         return Escalation(self.every, tuple(tier.group() for tier in self.tiers), self.counts)
 
 
+class NotifyDocument(Stated):
+    """A channel of Slack's, with a card in which those who are asked are mentioned."""
+
+    channel: _Channel = Field(description="Its id, such as C0123ABCDE.")
+    direct_messages: bool = Field(
+        default=False, description="Whether those who are in it get direct messages, too."
+    )
+
+    def notify(self) -> Notify:
+        return Notify(self.channel, self.direct_messages)
+
+
 class FlowDocument(Stated):
     """One access flow: who may request what, for how long, approved by whom."""
 
@@ -218,7 +245,11 @@ class FlowDocument(Stated):
         json_schema_extra={"default": "always"},
     )
     space: OneLine = Field(GLOBAL, description="The space that it belongs to.")
-    notify: Literal["direct messages"] = "direct messages"
+    notify: Annotated[NotifyDocument | None, none_for(NotifyDocument, "direct messages")] = Field(
+        None,
+        description="Where approvers are asked.",
+        json_schema_extra={"default": "direct messages"},
+    )
 
     @field_validator("grantees")
     @classmethod
@@ -267,6 +298,15 @@ class FlowDocument(Stated):
             )
         return value
 
+    @field_validator("notify")
+    @classmethod
+    def _of_approvers(
+        cls, value: NotifyDocument | None, info: ValidationInfo
+    ) -> NotifyDocument | None:
+        if value is not None and info.data.get("approval", value) is None:
+            raise ValueError("An automatic flow asks nobody. Add an approval.")
+        return value
+
     def revision(self, space: str = "") -> Revision:
         """Return the flow of a space. What its targets name is called as it is written."""
         longest = self.grant_for or MAX_DURATION
@@ -287,6 +327,7 @@ class FlowDocument(Stated):
             require_reason=self.require_reason,
             self_approval=self.self_approval,
             listed=self.listed,
+            notify=self.notify.notify() if self.notify else DIRECTLY,
             labels=tuple(self.labels),
             description=self.description,
         )
@@ -330,6 +371,8 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
         "require_reason": revision.require_reason,
         "self_approval": revision.self_approval,
         "listed": revision.listed,
+        "notify": {"channel": revision.notify.channel}
+        | ({"direct_messages": True} if revision.notify.directly else {}),
         "space": revision.space,
     }
     return {

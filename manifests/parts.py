@@ -39,7 +39,6 @@ _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*")
 NOT_YET = {
     "break_glass": "Break-glass",
     "managers": "Managing a space",
-    "notify": "Approval in a channel",
     "on_call": "A condition on who is on call",
     "owner": "A condition on the owner",
     "owners": "Owning a space",

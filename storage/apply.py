@@ -144,6 +144,7 @@ def _facts(company: Company, draft: Draft) -> Facts:
         revision=draft.flow.revision,
         admins=company.admins,
         entitlements={e.id: e for e in draft.entitlements},
+        channel=company.channel(draft.flow.revision),
     )
 
 

@@ -171,7 +171,13 @@ def _bringing_up(dialect: str) -> ReturningUpdate[int, str, str, str]:
     turns = _turns(cards)
     row = aliased(MessageRow)
     found = (
-        select(col(row.id), cards.c.news, *(cards.c[name] for name in _TURN), _place(cards, turns))
+        select(
+            col(row.id),
+            cards.c.news,
+            cards.c.detail,
+            *(cards.c[name] for name in _TURN),
+            _place(cards, turns),
+        )
         .where(
             # The requests alone lead both databases to the index.
             among(col(row.request_id), "requests"),
@@ -189,7 +195,14 @@ def _bringing_up(dialect: str) -> ReturningUpdate[int, str, str, str]:
     )
     noticed = found.c.news != ""
     # Slack has just said that there is something new: what it is, is changed in place.
-    anew = and_(noticed, or_(col(MessageRow.news_at).is_(None), ~_lately()))
+    calls = found.c.detail != ""  # somebody, who is to hear of it
+    anew = and_(noticed, or_(col(MessageRow.news_at).is_(None), ~_lately(), calls))
+    unposted = col(MessageRow.posting) > col(MessageRow.posted)
+    calling = case(
+        (and_(calls, unposted), col(MessageRow.detail) + " " + found.c.detail),
+        (noticed, found.c.detail),
+        else_=col(MessageRow.detail),
+    )
     return (
         update(MessageRow)
         .where(col(MessageRow.id) == found.c.id)
@@ -203,6 +216,7 @@ def _bringing_up(dialect: str) -> ReturningUpdate[int, str, str, str]:
             posting=col(MessageRow.posting) + case((anew, _ONE), else_=_NONE),
             news=case((noticed, found.c.news), else_=col(MessageRow.news)),
             news_at=case((anew, _NOW), else_=col(MessageRow.news_at)),
+            detail=calling,
         )
         .returning(*_KEY_COLUMNS)
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AwareDatetime, Field, TypeAdapter
 
 from engine.aql.parser import parse
+from engine.channel import Channel, ChannelId
 from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
 from engine.inventory import Policies, ResourceId, Tags
@@ -37,6 +38,7 @@ _REQUEST = TypeAdapter(AccessRequest)
 _REVISION = TypeAdapter(Revision)
 _PERSON = TypeAdapter(Person)
 _ACCOUNT = TypeAdapter(SlackAccount)
+_CHANNEL = TypeAdapter(Channel)
 _SCHEDULES = TypeAdapter(tuple[Schedule, ...])
 _POLICIES = TypeAdapter(Policies)
 _FAILING = TypeAdapter(dict[str, AwareDatetime])
@@ -291,6 +293,19 @@ def load_object(kind: object, body: object) -> Object | None:
 def _is_of_a_wall(window: Window | None) -> bool:
     """Tell whether its times are what clocks show, with no offset of their own."""
     return window is None or window.start.tzinfo is window.end.tzinfo is None
+
+
+def dump_channel(channel: Channel) -> dict[str, Any]:
+    said = {"name": channel.name, "members": sorted(channel.members), "why_not": channel.why_not}
+    return {key: value for key, value in said.items() if value}
+
+
+def load_channel(id_: ChannelId, body: object) -> Channel | None:
+    """Return what was last seen of a channel; None: it cannot be read."""
+    try:
+        return _CHANNEL.validate_python({**fields_of(body), "id": id_} if body else body)
+    except ValueError:
+        return None
 
 
 def dump_schedules(schedules: Iterable[Schedule]) -> list[Any]:

@@ -16,6 +16,7 @@ from sqlalchemy import bindparam as bind
 from sqlmodel import col
 
 from engine import alarms
+from engine.channel import UNREAD, Channel, ChannelId
 from engine.directory import (
     ON_CALL,
     Directory,
@@ -35,6 +36,7 @@ from engine.risk import Risks
 from engine.targets import Object, ObjectId, Objects
 from storage.catalogue import Catalogues
 from storage.codec import (
+    load_channel,
     load_failing,
     load_object,
     load_revision,
@@ -47,6 +49,7 @@ from storage.codec import (
 from storage.database import Read, Write, lost_company
 from storage.tables import (
     LIVE,
+    ChannelRow,
     CompanyRow,
     FlowRevisionRow,
     FlowRow,
@@ -138,6 +141,12 @@ _OBJECTS = (
     .order_by(col(ObjectRow.id))
     .limit(bind("limit"))
 )
+_CHANNELS = (
+    select(col(ChannelRow.id), col(ChannelRow.body))
+    .where(col(ChannelRow.epoch) > bind("epoch"))
+    .order_by(col(ChannelRow.id))
+    .limit(bind("limit"))
+)
 _REVISIONS = select(
     col(FlowRevisionRow.flow_id), col(FlowRevisionRow.number), col(FlowRevisionRow.body)
 )
@@ -189,6 +198,7 @@ class Company:
     risks: Risks
     objects: Mapping[ObjectId, Object] = field(default_factory=dict[ObjectId, Object])
     retired: Mapping[ObjectId, Object] = field(default_factory=dict[ObjectId, Object])
+    channels: Mapping[ChannelId, Channel] = field(default_factory=dict[ChannelId, Channel])
     inventory: dict[EntitlementId, Entitlement] = field(
         default_factory=dict[EntitlementId, Entitlement]
     )  # as far as it was asked for: the whole may be large
@@ -196,6 +206,11 @@ class Company:
     def revision(self, flow: FlowId, number: int) -> Revision:
         """Return a revision; one that cannot be read is open to nobody."""
         return self.revisions.get((flow, number)) or unreadable(UNKNOWN)
+
+    def channel(self, revision: Revision) -> Channel | None:
+        """Return the channel in which a flow's approvers are asked, if it has one that is known."""
+        named = revision.notify.channel
+        return self.channels.get(named) if named else None
 
     def flow(self, flow: FlowId) -> AccessFlow:
         """Return a flow; one that cannot be read is open to nobody."""
@@ -380,7 +395,19 @@ class _Reading:
             head.risks,
             objects,
             retired,
+            self._channels(),
         )
+
+    def _channels(self) -> Mapping[ChannelId, Channel]:
+        """Return the channels; one that cannot be read takes nothing."""
+        rows = self._rows(_CHANNELS)
+        found = {ChannelId(id_): (load_channel(id_, body), body) for id_, body in rows}
+        for id_, (channel, body) in found.items():
+            if channel is None:
+                said = alarms.unread_channel(id_)
+                self._session.unread.note("channel", id_, body, said)
+        read = {id_: channel or Channel(id_, why_not=UNREAD) for id_, (channel, _) in found.items()}
+        return {**self._before.channels, **read} if read else self._before.channels
 
     def _objects(self) -> tuple[Mapping[ObjectId, Object], Mapping[ObjectId, Object]]:
         """Return bundles, scopes and spaces, those that are there and those that were taken out.

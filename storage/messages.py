@@ -42,9 +42,13 @@ LOOK_AFTER = timedelta(seconds=3)  # until a send whose outcome is unknown shows
 SHRINKING = 9  # the priority of a card that is only left to be made one line
 
 _UNPOSTED = or_(col(MessageRow.ts).is_(None), col(MessageRow.posting) > col(MessageRow.posted))
-# By what a direct message is named that was never written to: Slack takes the person's id.
+# By what a direct message is named that was never written to: Slack takes the person's id. A card
+# for a channel has that one as its recipient.
 _CHANNEL = func.coalesce(
-    col(MessageRow.channel), col(PersonRow.channel), col(PersonRow.slack), literal("")
+    col(MessageRow.channel),
+    col(PersonRow.channel),
+    col(PersonRow.slack),
+    col(MessageRow.recipient),
 )
 _PARTS = [part.label(f"its_{part.key}") for part in facts.PARTS]
 _READY = (

@@ -271,6 +271,15 @@ class ObjectRevisionRow(SQLModel, table=True):
     body: dict[str, Any] = _json()
 
 
+class ChannelRow(Fact, table=True):
+    """A channel of Slack's in which approvers are asked, as it was last seen."""
+
+    __tablename__ = "channel"
+    __table_args__ = (Index("channel_changed", "epoch"),)
+    id: str = Field(primary_key=True)
+    body: dict[str, Any] = _json()
+
+
 class RequestRow(SQLModel, table=True):
     __tablename__ = "request"
     __table_args__ = (

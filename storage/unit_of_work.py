@@ -90,14 +90,16 @@ class UnitOfWork:
 
     def _facts(self, request: AccessRequest) -> Facts:
         sharing = self.on(*(g.account for g in request.grants))
+        revision = self._company.revision(request.flow, request.revision)
         return Facts(
             directory=self._company.directory,
             flow=self._company.flow(request.flow),
-            revision=self._company.revision(request.flow, request.revision),
+            revision=revision,
             admins=self._company.admins,
             entitlements=self.entitlements,
             held_elsewhere=held_elsewhere(request, sharing),
             others=[other for other in sharing if other.id != request.id],
+            channel=self._company.channel(revision),
         )
 
 

@@ -16,12 +16,14 @@ from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER, Client, OddAnswerError, reaches, said
 from bot.slack.errors import Cure, asked_to_wait, cure_of, error_code, method_of
 from bot.slack.gate import POST, AtRestError
-from bot.usecases import deliver, reached
+from bot.usecases import channels, deliver, reached
 from bot.usecases.deliver import Drawn
 from bot.usecases.reached import Reach
 from bot.views.values import Message
+from engine.channel import ChannelId
 from engine.directory import PersonId
 from engine.errors import LatchkeyError
+from engine.outcome import Card
 from engine.request import code_of
 from engine.retry import LONGEST_PAUSE, pause
 from storage.messages import Later, Parcel, Posted, Ready, Result, Shown, news_of
@@ -47,6 +49,7 @@ class _Sent:
     result: Result
     opened: tuple[PersonId, str] | None = None  # a direct message that was opened for it
     reach: Reach | None = None
+    closed: tuple[ChannelId, str] | None = None  # a channel that takes nothing, and why
     at: float = field(default_factory=time.monotonic)
 
 
@@ -73,6 +76,10 @@ class _Stands:
             if self.posted < number <= parcel.posting:
                 stands = stands.with_live(posted, number)
         return stands
+
+
+class _ClosedError(LatchkeyError):
+    """The channel takes no card; it says why."""
 
 
 class _LeftError(LatchkeyError):
@@ -177,6 +184,8 @@ class MessageLoop:
         try:
             with self._services.turns:
                 reached.note(self._services, [s.reach for s in sent if s.reach])
+                for channel, why in dict(s.closed for s in sent if s.closed).items():
+                    channels.close(self._services, channel, why)
                 deliver.settle(self._services, [s.result for s in sent], opened)
         except Exception:
             with self._changed:
@@ -220,7 +229,11 @@ class MessageLoop:
             return self._send(parcel, self._addressed(drawn), leased)
         except _LeftError:
             return None
+        except _ClosedError as closed:
+            return _closed(parcel, str(closed))
         except SlackApiError as fault:
+            if parcel.kind is Card.CHANNEL and (why := channels.why_refused(fault)):
+                return _closed(parcel, why)
             waits_for = POST if parcel.unposted else UPDATE
             if isinstance(fault, AtRestError) and method_of(fault) == waits_for:
                 raise
@@ -243,17 +256,19 @@ class MessageLoop:
 
     def _send(self, parcel: Parcel, drawn: Drawn, leased: float) -> _Sent:
         there = parcel.live or parcel.doubtful
-        if drawn.message is None or drawn.to is None or not (there or drawn.worth_posting):
+        user = drawn.where
+        if drawn.message is None or user is None or not (there or drawn.worth_posting):
             return _Sent(Shown(parcel, parcel.live, parcel.posted, parcel.earlier))
         posts = parcel.unposted and drawn.worth_posting
-        stands, user = _Stands.of(parcel), drawn.to.user
-        channel = drawn.channel or user
+        stands, channel = _Stands.of(parcel), drawn.channel or user
         if parcel.doubtful and parcel.unposted:
             channel = drawn.channel or self._direct(user)
-            stands = stands.adopting(self._find(channel, parcel), parcel)
+            stands = stands.adopting(self._found(channel, parcel, drawn), parcel)
         if not self._services.pulse.holds(leased):
             raise _LeftError
         if posts and stands.posted < parcel.posting:
+            if drawn.into and (why := channels.why_closed(self._client, drawn.into)):
+                raise _ClosedError(why)
             stands = stands.with_live(
                 self._posted(channel, user, parcel, drawn.message), parcel.posting
             )
@@ -266,7 +281,9 @@ class MessageLoop:
         return _Sent(
             Shown(parcel, stands.live, stands.posted, left, again),
             (parcel.recipient, anew.channel) if anew and anew.channel != drawn.channel else None,
-            Reach(parcel.recipient, drawn.to, "") if anew and drawn.to.unreachable else None,
+            Reach(parcel.recipient, drawn.to, "")
+            if anew and drawn.to and drawn.to.unreachable
+            else None,
         )
 
     def _posted(self, channel: str, user: str, parcel: Parcel, message: Message) -> Posted:
@@ -320,6 +337,15 @@ class MessageLoop:
         answer: Any = self._client.conversations_open(users=slack)
         return said(answer, "channel", "id")
 
+    def _found(self, channel: str, parcel: Parcel, drawn: Drawn) -> list[_Found]:
+        """As `_find`. Without leave to read what is said in channels, nothing is found."""
+        try:
+            return self._find(channel, parcel)
+        except SlackApiError as fault:
+            if drawn.into and error_code(fault) == "missing_scope":
+                return []
+            raise
+
     def _find(self, channel: str, parcel: Parcel) -> list[_Found]:
         """Look for what attempts with an unknown outcome may have posted, the newest first."""
         cursor, found = "", list[_Found]()
@@ -346,6 +372,13 @@ class MessageLoop:
                 case _:
                     break
         return found
+
+
+def _closed(parcel: Parcel, why: str) -> _Sent:
+    """Leave a card as it is: its channel takes none."""
+    log.warning("channel takes no card", channel=parcel.recipient, why=why)
+    left = Shown(parcel, parcel.live, parcel.posted)
+    return _Sent(left, closed=(ChannelId(parcel.recipient), why))
 
 
 def _identity(parcel: Parcel) -> str:

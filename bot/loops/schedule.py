@@ -9,10 +9,11 @@ from slack_sdk import WebClient
 from bot.loops.access import AccessLoop
 from bot.loops.jobs import Periodic
 from bot.runtime.services import Services
-from bot.usecases import anchors, credentials, discover, reconcile, roster, sweep, wishes
+from bot.usecases import anchors, channels, credentials, discover, reconcile, roster, sweep, wishes
 from bot.usecases.anchors import Anchors
 from bot.usecases.reach import Notes
 from engine.account import SHOWN_FOR
+from engine.channel import ChannelId
 from engine.inventory import IntegrationId
 from engine.request import AccountId
 from storage.jobs import Job, JobKind
@@ -37,6 +38,7 @@ class Schedule:
             JobKind.RECONCILE: Periodic(self._reconcile, self.reconcile_every),
             JobKind.RECONCILE_ACCOUNT: Periodic(self._reconcile_account, reconcile.SOON),
             JobKind.SLACK_PEOPLE: Periodic(self._read_people, roster.EVERY),
+            JobKind.CHANNEL: Periodic(self._look_at_channel, channels.EVERY),
             JobKind.FORGET_SECRET: Periodic(self._forget_secret, SHOWN_FOR),
             JobKind.ANCHOR: Periodic(self.anchors.tell, anchors.EVERY),
             JobKind.WISHES: Periodic(self._tell_wishes, wishes.EVERY),
@@ -65,6 +67,9 @@ class Schedule:
         if again == roster.EVERY:  # all were read
             self.notes.people(self.services)
         return again
+
+    def _look_at_channel(self, job: Job) -> timedelta | None:
+        return channels.look(self.services, self.client, ChannelId(job.subject))
 
     def _tell_wishes(self, _: Job) -> timedelta:
         return wishes.tell(self.services)

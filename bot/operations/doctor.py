@@ -17,7 +17,7 @@ from bot.settings import Settings, unknown
 from bot.slack.client import NO_ANSWER as NO_ANSWER_OF_SLACK
 from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
-from bot.usecases import folder, reach, reached
+from bot.usecases import channels, folder, reach, reached
 from engine.intake import TooMuchError
 from engine.port import Check, Unavailable
 from engine.succession import as_known
@@ -236,6 +236,9 @@ def _company(database: Database) -> Iterator[Check]:
     yield Check("what Slack takes", ok=not refused, detail=" ".join(refused) or "all of it")
     detail = "; ".join(lost) or "all of them match something that was found"
     yield Check("targets of flows", ok=not lost, detail=detail)
+    if channels.named(company):
+        closed = channels.faults(company)
+        yield Check("channels", ok=not closed, detail="; ".join(closed) or "all take cards")
 
 
 def _administrators(company: Company) -> Check:

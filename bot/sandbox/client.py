@@ -422,6 +422,10 @@ class Person:
         """Bring somebody into a channel that this person is in; `app` is the app itself."""
         self._wire.do("/invite", whom=whom, channel=channel)
 
+    def remove(self, whom: str, channel: str) -> None:
+        """Take somebody out of a channel that this person is in; `app` is the app itself."""
+        self._wire.do("/remove", whom=whom, channel=channel)
+
     def open_home(self, tab: Literal["home", "messages"] = "home") -> Answer:
         """Open the app's Home tab, or its direct messages."""
         return Answer(**self._wire.do("/home", tab=tab))

@@ -149,6 +149,7 @@ class Control:
             "join": lambda: people.join(user, said["channel"]),
             "leave": lambda: people.leave(user, said["channel"]),
             "invite": lambda: people.invite(user, said["channel"], said["whom"]),
+            "remove": lambda: people.remove(user, said["channel"], said["whom"]),
         }
         act = acts.get(request.path_params["act"])
         if act is None:

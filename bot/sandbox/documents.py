@@ -135,6 +135,7 @@ class _Features(_Slacks):
 
 class _Scopes(_Slacks):
     bot: list[str] = Field(max_length=255)
+    bot_optional: list[str] = Field([], max_length=255)  # whoever installs it here leaves them in
 
 
 class _OAuth(_Slacks):
@@ -163,7 +164,8 @@ class AppManifest(_Slacks):
 
     @property
     def scopes(self) -> frozenset[str]:
-        return frozenset(self.oauth_config.scopes.bot)
+        scopes = self.oauth_config.scopes
+        return frozenset((*scopes.bot, *scopes.bot_optional))
 
     @property
     def events(self) -> frozenset[str]:

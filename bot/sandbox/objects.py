@@ -233,6 +233,8 @@ def channel(workspace: Workspace, shown: Channel) -> Json:
         "name_normalized": shown.name,
         "is_general": shown.name == "general",
         "is_member": workspace.app_is_in(shown),
+        "is_ext_shared": workspace.is_shared(shown),
+        "is_pending_ext_shared": False,
     }
 
 

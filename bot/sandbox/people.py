@@ -292,24 +292,36 @@ class People:
         return self._let_in(channel, user.id)
 
     def leave(self, user: User, name: str) -> Json:
-        channel = self._channel(user, name)
+        return self._take_out(self._channel(user, name), user.id)
+
+    def _take_out(self, channel: Channel, user_id: str) -> Json:
         self._workspace.changed(channel)
-        channel.members.discard(user.id)
-        self._events.left(user.id, channel)
+        channel.members.discard(user_id)
+        self._events.left(user_id, channel)
         return {"channel": channel.id}
 
     def invite(self, user: User, name: str, whom: str) -> Json:
         """Bring somebody into a channel; `app` is the app itself."""
         self._need_to_be_here(user)
         channel = self._channel(user, name)
-        app = self._workspace.app.user_id
-        invited = app if whom == "app" else self._workspace.find_user(whom).id
+        invited = self._whom(whom)
         if (
             channel.kind not in {ConversationKind.PUBLIC, ConversationKind.PRIVATE}
             or channel.archived
         ):
             raise NotPossible(f"nobody is invited to {channel.name}")
         return self._let_in(channel, invited, inviter=user.id)
+
+    def remove(self, user: User, name: str, whom: str) -> Json:
+        """Take somebody out of a channel; `app` is the app itself."""
+        channel, removed = self._channel(user, name), self._whom(whom)
+        if channel.kind not in {ConversationKind.PUBLIC, ConversationKind.PRIVATE}:
+            raise NotPossible(f"nobody is removed from {channel.name}")
+        return self._take_out(channel, removed)
+
+    def _whom(self, name: str) -> str:
+        app = self._workspace.app.user_id
+        return app if name == "app" else self._workspace.find_user(name).id
 
     def _let_in(self, channel: Channel, user_id: str, inviter: str = "") -> Json:
         if user_id not in channel.members:

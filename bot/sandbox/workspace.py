@@ -237,6 +237,11 @@ class Workspace:
             raise SlackError("messages_tab_disabled")
         return channel
 
+    def is_shared(self, channel: Channel) -> bool:
+        """Tell whether people of another workspace are in it."""
+        people = (self.users.get(member) for member in channel.members)
+        return any(person.is_stranger for person in people if person)
+
     def rate_key(self, channel_id: str) -> str:
         """One person's DM is one channel, whichever of its two ids a call names."""
         return f"D{channel_id[1:]}" if channel_id in self.users else channel_id

@@ -10,6 +10,7 @@ from bot.runtime.services import Services
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
+from engine.channel import ChannelId
 from engine.directory import Directory, PersonId, SlackAccount
 from engine.life.offers import offered
 from engine.outcome import Card, News
@@ -27,14 +28,21 @@ log = structlog.get_logger()
 class Drawn:
     """A card to be sent to this Slack account, in this channel if it is known.
 
-    `shrunk` draws the line that is left of one that was posted before, because of what.
+    `into` is the channel that it is for, if it is for nobody. `shrunk` draws the line that is left
+    of one that was posted before, because of what.
     """
 
     message: Message | None  # None: there is nothing to show (any more)
     worth_posting: bool
     to: SlackAccount | None
     channel: str | None
+    into: ChannelId | None
     shrunk: Callable[[News | None], Message]
+
+    @property
+    def where(self) -> str | None:
+        """By what Slack knows whom or what it is for; None: it is for nobody any more."""
+        return self.into or (self.to.user if self.to else None)
 
 
 def ready(
@@ -90,6 +98,11 @@ def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
 
 
 def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Ready) -> Drawn:
+    if parcel.kind is Card.CHANNEL:
+        there = ChannelId(parcel.recipient)
+        asks = scene is not None and _worth_posting(parcel, scene)
+        shrunk = partial(cards.line, scene, in_channel=True)
+        return Drawn(_message(parcel, scene), asks, None, there, there, shrunk)
     person = directory.get(parcel.recipient)
     if scene:
         viewer = person.id if person else parcel.recipient
@@ -100,6 +113,7 @@ def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Rea
         scene is None or _worth_posting(parcel, scene),
         person.account if person else None,
         known if person and person.reachable else None,
+        None,
         partial(cards.line, scene),
     )
 
@@ -127,6 +141,6 @@ def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
     request = scene.request
     if parcel.kind is Card.APPROVAL:
         return request.state is State.PENDING and scene.viewer in request.deciders
-    if parcel.live and parcel.news is News.ASKED:
+    if parcel.kind is Card.CHANNEL or (parcel.live and parcel.news is News.ASKED):
         return request.state is State.PENDING
     return not (parcel.live and parcel.news is News.OFFER) or offered(request)

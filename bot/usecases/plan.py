@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.runtime.services import Services
-from bot.usecases import anchors, wishes
+from bot.usecases import anchors, channels, wishes
 from engine.inventory import IntegrationId
 from storage import jobs
 from storage.bounds import parts
@@ -17,13 +17,14 @@ FIRST_RECONCILED_AFTER = timedelta(minutes=5)  # by then the admins can be told 
 
 def everything(services: Services) -> None:
     """Have every job run that a process runs, those of the connected systems among them."""
-    now = services.clock.now()
+    now, company = services.clock.now(), services.company()
     systems(services, services.connected)
 
     def change(tx: Write) -> None:
         jobs.reschedule(tx, JobKind.SLACK_PEOPLE, "", now)
         jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
         jobs.schedule(tx, JobKind.WISHES, "", now + wishes.EVERY)
+        jobs.reschedule_each(tx, JobKind.CHANNEL, sorted(channels.named(company)), now)
         jobs.reschedule(tx, JobKind.SWEEP, "", now)
 
     services.transaction(change)

@@ -1,6 +1,7 @@
 """The durable messages: what each person sees of a request, drawn anew from what is stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bot.views import phrases
 from bot.views.blocks import (
@@ -17,9 +18,10 @@ from bot.views.rich import told
 from bot.views.text import capital, prose
 from bot.views.values import Block, Message, Scene, View
 from engine.alarms import WELL_AGAIN
+from engine.directory import PersonId
 from engine.life.offers import offered
 from engine.outcome import Card, News
-from engine.request import AccessRequest, State
+from engine.request import SYSTEM, AccessRequest, State
 
 __all__ = [
     "HEADS",
@@ -27,6 +29,7 @@ __all__ = [
     "approval_card",
     "asked_already",
     "card",
+    "channel_card",
     "head",
     "line",
     "notice",
@@ -55,6 +58,8 @@ def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
         return alarm(detail, scene)
     if kind is Card.NOTICE or scene is None:
         return notice(detail)
+    if kind is Card.CHANNEL:
+        return channel_card(scene, [PersonId(id_) for id_ in detail.split()])
     return _DRAWN[kind](scene)
 
 
@@ -150,6 +155,29 @@ def approval_card(scene: Scene) -> Message:
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
 
 
+def channel_card(scene: Scene, called: Sequence[PersonId]) -> Message:
+    """The card in a channel, which calls those who were asked since it was posted last.
+
+    Whoever may decide decides there; who presses is asked for their right.
+    """
+    scene = replace(scene, viewer=SYSTEM, in_channel=True)
+    request, waits = scene.request, scene.request.state is State.PENDING
+    head, said = _approver_sees(scene)
+    if waits:
+        head, said = "🔔 An approval is needed", _waiting(scene)
+    asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
+    asks += phrases.for_whom(scene)
+    blocks = [header(head)]
+    if waits and (them := phrases.called(scene, called)):
+        blocks.append(section(f"{them}: your decision is asked for."))
+    blocks += [section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
+    notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
+    blocks += [*phrases.why(request), *notes, *said]
+    blocks += actions(phrases.decide_buttons(scene) if waits and request.deciders else [])
+    blocks.append(context(*phrases.origin(scene)))
+    return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
+
+
 def _weighed(scene: Scene) -> Iterable[tuple[str, str]]:
     yield "System", phrases.system(scene)
     yield "How long", phrases.how_long(scene)
@@ -176,11 +204,12 @@ def _approver_sees(scene: Scene) -> tuple[str, list[Block]]:
     return "💤 No longer yours to decide", [*_sections(gone), *so_far]
 
 
-def line(scene: Scene | None, news: News | None) -> Message:
+def line(scene: Scene | None, news: News | None, *, in_channel: bool = False) -> Message:
     """Draw what is left of a card once it was posted anew: why it had been posted."""
     below = "its card is further down"
     if scene is None:
         return message(capital(below), [context(capital(below))])
+    scene = replace(scene, in_channel=in_channel)
     said = f"{_happened(scene, news)} · {phrases.what_in_short(scene)}"
     return message(said, [context(said, f"{scene.request.code}, {below}")])
 
@@ -191,6 +220,8 @@ def _happened(scene: Scene, news: News | None) -> str:
         case News.REQUESTED:
             asked = capital(phrases.who(scene, request.requestor))
             return f"⏳ {asked} asked{phrases.for_whom(scene)}"
+        case News.ASKED if scene.in_channel:
+            return "🔔 A decision was asked for"
         case News.ASKED:
             return "🔔 You were asked to decide"
         case News.DECIDED if request.state is State.REJECTED:

@@ -4,13 +4,14 @@ Every phrase is mrkdwn, or blocks where somebody's own words are in it, and with
 a whole card stay within Slack's limits.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.views import ids
 from bot.views.blocks import button, confirm, section
 from bot.views.rich import quotation
-from bot.views.text import capital, code, cut, escape, in_a_row, mention, rows, when
+from bot.views.text import capital, code, cut, escape, in_a_row, mention, plain_name, rows, when
 from bot.views.values import Block, Scene
 from engine.approval import case_of, missing_in_words
 from engine.directory import PersonId
@@ -36,6 +37,7 @@ __all__ = [
     "all_but",
     "approved_so_far",
     "asked",
+    "called",
     "cancel_button",
     "caveat",
     "caveats",
@@ -73,6 +75,7 @@ __all__ = [
 
 _CONFIRMED = frozenset({State.EXPIRED, State.RETURNED, State.REVOKED})
 SHOW = "Show credentials"  # a button of the grantee's
+MOST_CALLED = 50  # in one card of a channel
 _APPROVALS = 5  # that are listed on a card
 _ENDINGS = {
     State.CANCELLED: "Cancelled",
@@ -85,7 +88,16 @@ _ENDINGS = {
 
 
 def who(scene: Scene, person: PersonId) -> str:
+    if scene.in_channel and (found := scene.directory.get(person)):
+        return plain_name(found, 60)
     return mention(person, scene.directory, scene.viewer)
+
+
+def called(scene: Scene, people: Sequence[PersonId]) -> str:
+    """Mention those of the people who may decide, so that Slack tells them; nobody: nothing."""
+    able = map(scene.directory.get, dict.fromkeys(people))
+    asked = [p.id for p in able if p and p.slack and p.id in scene.request.deciders]
+    return in_a_row([mention(person, scene.directory) for person in asked], most=MOST_CALLED)
 
 
 # --- what was asked ------------------------------------------------------------------------------

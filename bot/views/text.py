@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
-from engine.directory import Directory, PersonId
+from engine.directory import Directory, Person, PersonId
 from engine.outcome import Refusal
 from engine.request import OPERATOR, SYSTEM
 from engine.words import in_a_row, visible
@@ -138,7 +138,12 @@ def mention(person: PersonId, directory: Directory, viewer: PersonId | None = No
     found = directory.get(person)
     if found is None:
         return "somebody"
-    return f"<@{found.slack}>" if found.slack else cut(escape(found.name), 100) or "somebody"
+    return f"<@{found.slack}>" if found.slack else plain_name(found)
+
+
+def plain_name(person: Person, most: int = 100) -> str:
+    """Name a person, so that Slack tells them nothing of it."""
+    return cut(escape(person.name), most) or "somebody"
 
 
 def count(number: int, one: str, several: str = "") -> str:

@@ -37,6 +37,7 @@ class Scene:
     viewer: PersonId
     admins: frozenset[PersonId] = frozenset()
     has_login: bool = False  # some of it is used with a login that Latchkey makes
+    in_channel: bool = False  # many read it: who is named is not called
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from engine.life.telling import (
     name_of,
     name_of_what,
     refusal,
-    to_asked,
+    tell_asked,
     to_parties,
     too_long,
     why_gone,
@@ -74,8 +74,7 @@ def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tel
     asked = approval.asks(case, request.asks)
     changed = dict.fromkeys(a.person for a in asked if before.get((a.person, a.seat)) is not a.open)
     result = request.with_(asks=asked, stand_ins=case.stand_ins)
-    anew = result.deciders - request.deciders
-    tells = tuple(to_asked(request, p, News.ASKED if p in anew else None) for p in changed)
+    result, tells = tell_asked(request, result, changed, facts)
     if (changed or case.stand_ins != request.stand_ins) and approval.stuck(case):
         sentence = (
             f"{request.code} waits, and there is nobody left who could approve it: "

@@ -1,5 +1,6 @@
 """Who is told, what is said, and what is asked again at every step: the small pieces of a life."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,7 @@ def everyone(
             for person in request.parties
         ),
         *(to_asked(request, person) for person in request.asked),
+        *((Tell(request.channel, Card.CHANNEL),) if request.channel else ()),
     )
 
 
@@ -44,6 +46,32 @@ def to_asked(request: AccessRequest, person: PersonId, news: News | None = None)
     """Return the card of somebody who is asked: each person has one card of a request."""
     card = Card.REQUEST if person in request.parties else Card.APPROVAL
     return Tell(person, card, news=news)
+
+
+def tell_asked(
+    before: AccessRequest, after: AccessRequest, changed: Collection[PersonId], facts: Facts
+) -> tuple[AccessRequest, tuple[Tell, ...]]:
+    """Have whoever may decide now, and could not before, asked where the flow says so.
+
+    `changed` are those whose right has come or gone. Who is asked in the channel alone, and reads
+    it no longer, is asked by a direct message.
+    """
+    channel, anew = facts.channel, after.deciders - before.deciders
+    read = {p for p in after.deciders if channel and channel.reaches(facts.directory.get(p))}
+    read -= {*after.parties}  # whose own card asks them
+    there = set() if facts.revision.notify.directly else read & {*anew, *before.in_channel}
+    left = (after.deciders & {*before.in_channel}) - there
+    after = after.with_(in_channel=tuple(sorted(there)))
+    tells = tuple(
+        to_asked(after, person, News.ASKED if person in (anew | left) - there else None)
+        for person in dict.fromkeys((*changed, *sorted(left)))
+    )
+    if channel and channel.open and changed and (after.channel or anew):
+        called = sorted(anew & read)
+        news = News.ASKED if called or not after.channel else None
+        after = after.with_(channel=channel.id)
+        tells += (Tell(channel.id, Card.CHANNEL, detail=" ".join(called), news=news),)
+    return after, tells
 
 
 def alarm(facts: Facts, key: str, sentence: str) -> tuple[Tell, ...]:

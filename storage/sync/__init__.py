@@ -6,6 +6,7 @@ wake in the same transaction.
 
 from storage.sync.access_flows import FLOWS_AT_ONCE, flow_steps, flows
 from storage.sync.administration import administrators, pause, risk_steps, risks, tell_admins
+from storage.sync.channels import channel
 from storage.sync.directory import (
     AT_ONCE,
     GROUPS_AT_ONCE,
@@ -58,6 +59,7 @@ __all__ = [
     "belongs",
     "broken_off",
     "changed",
+    "channel",
     "compare",
     "compare_inventory",
     "confirm",

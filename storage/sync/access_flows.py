@@ -13,11 +13,12 @@ from engine.directory import PersonId
 from engine.flow import KnownFlow, Revision
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
-from storage import audit, touched
+from storage import audit, jobs, touched
 from storage.bounds import parts
 from storage.codec import dump_revision, load_revision
 from storage.company import formerly
 from storage.database import Read, Write
+from storage.jobs import JobKind
 from storage.sync.step import Log, SyncStep
 from storage.tables import FlowRevisionRow, FlowRow
 from storage.touched import Touched
@@ -96,6 +97,8 @@ def _take_in_flows(
         if row and not row.deleted:
             row.deleted = True
             log.append((None, AuditEntry("flow_deleted", SYSTEM, {"flow": name})))
+    channels = {revision.notify.channel for revision, _ in other} - {None}
+    jobs.reschedule_each(tx, JobKind.CHANNEL, sorted(filter(None, channels)), now)
     if log:
         tx.flush()
         touched.note(tx, Touched(flows={row.id or 0 for row in rows.values()}))

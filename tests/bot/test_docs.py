@@ -69,7 +69,7 @@ def test_every_flow_that_is_shown_is_one(tmp_path, house, text):
 def test_every_key_of_a_flow_is_shown():
     """Keys that can say nothing yet but what is so anyway are not."""
     keys = {key for text in SHOWN for key in re.findall(r"^(\w+):", text, re.MULTILINE)}
-    fixed = {"require_mfa", "break_glass", "notify"}
+    fixed = {"require_mfa", "break_glass"}
 
     assert keys - {"schedules", *OBJECTS} == FlowDocument.model_fields.keys() - fixed
 

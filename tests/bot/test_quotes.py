@@ -30,7 +30,7 @@ from engine.outcome import News
 from engine.request import Settled, State
 from engine.words import visible
 from tests.support.builders import ANN, BEN, Life, begun, life
-from tests.support.scenes import NAMES, nasty, read, seen
+from tests.support.scenes import NAMES, in_a_channel, nasty, read, seen
 
 FORGED = """Routine.
 *Who was asked*
@@ -46,7 +46,7 @@ hard = st.one_of(st.just(FORGED), nasty(1000), st.text(max_size=200))
 
 Draw = Callable[[Scene], list[Block]]
 DRAWN: list[Draw] = [
-    *(lambda s, draw=draw: draw(s).blocks for draw in (request_card, approval_card)),
+    *(lambda s, draw=draw: draw(s).blocks for draw in (request_card, approval_card, in_a_channel)),
     lambda s: [b for news in News for b in line(s, news).blocks],
     lambda s: tasks([s]).blocks,
     *(lambda s, draw=draw: draw(s, whole=True)["blocks"] for draw in (approve_modal, reject_modal)),

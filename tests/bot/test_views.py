@@ -74,7 +74,7 @@ from tests.support.builders import (
     life,
     person,
 )
-from tests.support.scenes import SECRET, buttons, mrkdwn_in, nasty, read, scenes, seen
+from tests.support.scenes import SECRET, buttons, in_a_channel, mrkdwn_in, nasty, read, scenes, seen
 
 BOTH = flow(approval=ApprovalRule((DBAS, SECURITY), Quorum.ALL_OF))
 HELP = [(word.name, word.does) for word in WORDS.values()]
@@ -953,6 +953,26 @@ def test_a_login_in_the_making_says_so():
     assert not buttons(drawn)
 
 
+# --- in a channel --------------------------------------------------------------------------------
+
+
+def test_the_card_in_a_channel_calls_who_is_asked_and_names_others_without():
+    drawn = in_a_channel(seen(life(State.PENDING), ANN))
+
+    assert "@Ben and @Cat: your decision is asked for." in read(drawn)
+    assert "Ann asks for access" in read(drawn)
+    assert "@Ann" not in read(drawn)
+    assert list(buttons(drawn)) == ["Approve", "Reject"]
+
+
+@pytest.mark.parametrize("state", [s for s in State if s is not State.PENDING])
+def test_the_card_in_a_channel_calls_nobody_once_it_is_decided(state):
+    drawn = in_a_channel(seen(life(state), ANN))
+
+    assert "@" not in read(drawn)
+    assert not buttons(drawn)
+
+
 # --- answers to commands -------------------------------------------------------------------------
 
 
@@ -1103,7 +1123,7 @@ at_length = settings(
 @at_length
 @given(scenes())
 def test_every_card_of_every_request_is_within_slacks_limits(scene: Scene):
-    for draw in (request_card, approval_card):
+    for draw in (request_card, approval_card, in_a_channel):
         assert_message(draw(scene))
     for news in (*News, None):
         assert_message(line(scene, news))
@@ -1166,7 +1186,7 @@ def test_the_largest_request_is_within_slacks_limits(bit, state):
 
     for viewer in (scene.viewer, PersonId("q3"), PersonId("q20")):
         seen_by = replace(scene, viewer=viewer)
-        for draw in (request_card, approval_card):
+        for draw in (request_card, approval_card, in_a_channel):
             assert_message(draw(seen_by))
         for ask in (approve_modal, reject_modal):
             assert_modal(ask(seen_by))

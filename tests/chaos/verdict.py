@@ -95,12 +95,19 @@ def _rest(world: World, verdict: Verdict, when: str, busy: Callable[[World], lis
 def _busy(world: World) -> list[str]:
     """Return what is not as it should be."""
     rows = _rows(world, AccountRow)
-    accounts = [f"account of {a.person_id}" for a in rows if a.acted < a.wanted or a.lease]
+    accounts = [_said(a) for a in rows if a.acted < a.wanted or a.lease]
     waiting = [m for m in _rows(world, MessageRow) if m.shown < m.wanted]
     messages = [f"{m.kind} to {m.recipient}" for m in waiting]
     moving = {State.GRANTING, State.REVOKING}
     live = world.told.desk.requests(live=True)
     return [*accounts, *messages, *(r.code for r in live if r.state in moving)]
+
+
+def _said(account: AccountRow) -> str:
+    """Say what is known of an account that should be otherwise."""
+    names = ("wanted", "acted", "due_at", "attempts", "lease", "unknown_until", "faults")
+    said = ", ".join(f"{name} {getattr(account, name)}" for name in names)
+    return f"account of {account.person_id} ({said})"
 
 
 def _let_time_pass(world: World, verdict: Verdict) -> None:

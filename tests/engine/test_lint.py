@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.aql.parser import parse
 from engine.aql.tokens import Field
+from engine.channel import DIRECTLY, ChannelId, Notify
 from engine.conditions import Comparator, Condition, ConditionGroup, Connective
 from engine.crowd import Crowd, bits
 from engine.directory import PersonId
@@ -546,3 +547,22 @@ def test_one_flow_is_looked_at_beside_all_and_progress_is_told():
 
     assert {id_ for id_, _ in said} == {1}
     assert told == [(0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("many", "notify", "odd"),
+    [
+        (50, DIRECTLY, False),
+        (51, DIRECTLY, True),
+        (51, Notify(ChannelId("C0ROOM"), directly=False), False),
+        (51, Notify(ChannelId("C0ROOM"), directly=True), True),
+    ],
+)
+def test_very_many_are_asked_in_a_channel(many, notify, odd):
+    people = [person(f"p{n}") for n in range(many)]
+    here = company(*people)
+    of = flow(approval=ApprovalRule((approvers(*(p.id for p in people)),)), notify=notify)
+
+    sentence = found(of, here=here).get((1, Fault.CROWD), "")
+
+    assert (f"a message to {many} people" in sentence) is odd

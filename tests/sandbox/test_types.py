@@ -21,7 +21,7 @@ from bot.views.decide_modals import approve_modal, reject_modal
 from bot.views.values import Block, Credentials
 from engine.request import AccountId
 from tests.sandbox.bolts import JS, install_javascript, node
-from tests.support.scenes import SECRET, scenes
+from tests.support.scenes import SECRET, in_a_channel, scenes
 
 HEAD = """
 import type {{ KnownBlock, ActionsBlockElement, InputBlockElement, SectionBlockAccessory,
@@ -181,7 +181,7 @@ def test_what_we_send_is_what_slacks_types_allow(tmp_path):
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(scenes())
     def draw(scene) -> None:
-        made = [request_card(scene), approval_card(scene), line(scene, None)]
+        made = [request_card(scene), approval_card(scene), in_a_channel(scene), line(scene, None)]
         made.append(notice(f"{scene.request.justification}: `latchkey why`\n```x```"))
         tried.extend(Judged("card", "KnownBlock[]", each.blocks) for each in made)
         for modal in (approve_modal, reject_modal):

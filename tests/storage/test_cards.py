@@ -138,3 +138,28 @@ def test_what_slack_does_not_take_for_now_holds_up_no_turn(stored, refused):
         want(stored, f"newcomer-{n}")
         send(stored, 2)
     assert flood not in [p.request for p in next_ones(stored)]
+
+
+def called(stored, who="", news=News.ASKED):
+    """Have the card of a channel wanted, calling somebody; return whom it calls when it is sent."""
+    tell = Tell("C0ROOM", Card.CHANNEL, detail=who, news=news)
+    stored.write(lambda tx, _: cards.want(tx, [Wanted(7, BOB, tell)], stored.now))
+    (parcel,) = [p for p in next_ones(stored) if p.kind is Card.CHANNEL]
+    return parcel
+
+
+def test_a_card_that_calls_somebody_is_posted_anew_within_a_second_too(stored):
+    """Slack tells somebody of a message that mentions them when it is posted, and not later."""
+    first = called(stored, "dan")
+    stored.write(lambda tx, _: messages.settle(tx, 1, [all_shown(first)], stored.now))
+    anew = called(stored, "dora")
+
+    assert (first.detail, anew.detail) == ("dan", "dora")
+    assert anew.posting > anew.posted
+
+
+def test_who_was_not_called_yet_is_called_with_those_who_come_after(stored):
+    called(stored, "dan")
+
+    assert called(stored, "dora").detail.split() == ["dan", "dora"]
+    assert called(stored, news=None).detail.split() == ["dan", "dora"]

@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlmodel import col
 
 from engine.aql.parser import parse
+from engine.channel import Channel, ChannelId
 from engine.commands import Tick
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Group, GroupId, PersonId, PersonStatus
@@ -543,6 +544,7 @@ def test_no_fact_is_written_without_the_number_of_its_change(stored, fact):
     """Whatever way it is written: through the ORM, by a statement, by a batch."""
     scope = Scope("Orders", parse('resource_path = "shop.orders"'))
     stored.write(lambda tx, _: sync.objects(tx, [scope], stored.now))
+    stored.write(lambda tx, _: sync.channel(tx, Channel(ChannelId("C1")), {}, stored.now))
     keys = [column.name for column in fact.__table__.primary_key.columns]
     other = next(c.name for c in fact.__table__.columns if c.name not in {*keys, "epoch"})
     one = stored.rows(fact)[0]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bot.sandbox.blocks import completed
 from bot.sandbox.render import message_text, view_text
+from bot.views.cards import channel_card
 from bot.views.values import Block, Message, Scene, View
 from engine.directory import Directory, Person, PersonId
 from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Quorum
@@ -52,6 +53,11 @@ def seen(life: Life, viewer: PersonId, *, has_login: bool = False) -> Scene:
         viewer=viewer,
         has_login=has_login,
     )
+
+
+def in_a_channel(scene: Scene) -> Message:
+    """Draw the card in a channel, calling everybody who could be."""
+    return channel_card(scene, [*scene.directory.people])
 
 
 def read(drawn: Message | View) -> str:
