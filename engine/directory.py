@@ -47,7 +47,8 @@ class SlackAccount:
     User ids are given out by a team, or by the organisation that it belongs to (`enterprise`, if
     any): another one may give the same to somebody else. `email` is the address, if Slack has
     confirmed it. `barred` says why the account is nobody's. `unreachable` says, by Slack's word for
-    it, that no direct message is taken for the account; empty: they are.
+    it, that no direct message is taken for the account; empty: they are. `zone` is the one whose
+    clocks its owner reads, by its name of the IANA's; empty: not known.
     """
 
     team: str
@@ -57,15 +58,18 @@ class SlackAccount:
     guest: bool = False
     barred: str = ""
     unreachable: str = ""
+    zone: str = ""
 
     def is_(self, other: "SlackAccount") -> bool:
         """Tell whether both are one account. An organisation's people are the same in all of it."""
         return self.user == other.user and bool(self.homes & other.homes)
 
     def placed(self, other: "SlackAccount") -> "SlackAccount":
-        """Return the account with the team and organisation that the other names, where unknown."""
+        """Return the account with the zone of the other, and where unknown its team and its
+        organisation.
+        """
         team, enterprise = self.team or other.team, self.enterprise or other.enterprise
-        return replace(self, team=team, enterprise=enterprise)
+        return replace(self, team=team, enterprise=enterprise, zone=other.zone or self.zone)
 
     @property
     def homes(self) -> frozenset[str]:
@@ -101,6 +105,11 @@ class Person:
     def slack(self) -> str | None:
         """The Slack user id, once tied to the person."""
         return self.account.user if self.account else None
+
+    @property
+    def zone(self) -> str:
+        """The zone whose clocks this person reads, as far as it is known."""
+        return (self.account and self.account.zone) or "UTC"
 
     @property
     def reachable(self) -> bool:

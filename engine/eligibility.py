@@ -1,11 +1,11 @@
 """Who may request what, under which flow, and why not. One function answers: `bars`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from engine import policy_size
+from engine import policy_size, start
 from engine.conditions import Comparator, Condition, ConditionGroup, matches
 from engine.directory import Directory, Person
 from engine.duration import in_words
@@ -36,7 +36,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What somebody is about to submit. `duration` None: indefinite.
+    """What somebody is about to submit. `duration` None: indefinite. `starts_at` None: at once.
 
     `bundle` is the name of the bundle that its entitlements are; empty: none.
     """
@@ -48,6 +48,7 @@ class Draft:
     duration: timedelta | None
     justification: str = ""
     bundle: str = ""
+    starts_at: datetime | None = None
 
 
 class Bar(StrEnum):
@@ -273,9 +274,11 @@ def _offers(flow: AccessFlow, entitlement: Entitlement) -> bool:
     return entitlement.available and flow.revision.selects(entitlement)
 
 
-def allowing(flows: Sequence[AccessFlow], duration: timedelta | None) -> list[AccessFlow]:
-    """Return those of the flows that allow the duration, in the order given."""
-    return [f for f in flows if _fits(f.revision, duration)]
+def allowing(
+    flows: Sequence[AccessFlow], duration: timedelta | None, ahead: timedelta | None = None
+) -> list[AccessFlow]:
+    """Return those of the flows that allow the duration, and a start so far ahead, in order."""
+    return [f for f in flows if _fits(f.revision, duration) and _waits(f.revision, ahead)]
 
 
 def opening(flow: AccessFlow, now: datetime) -> str:
@@ -317,7 +320,7 @@ def check(
     """
     flow = draft.flow
     refusal = why_not(flow, draft.requestor, draft.grantee, directory.at(now))
-    if refusal := refusal or not_now(flow, now):
+    if refusal := refusal or _bad_time(draft, now):
         return refusal
     if not draft.entitlements:
         return Refusal(Code.NOTHING_SELECTED, "Choose what you need.", about="entitlement")
@@ -367,6 +370,18 @@ def too_many_open(waiting: Sequence[RequestId], most: int) -> Refusal | None:
         Code.TOO_MANY_OPEN,
         f"These requests of yours wait already: {named}{f' and {more} more' if more > 0 else ''}. "
         f"Nobody can have more than {most} at once: cancel one, or wait until it is settled.",
+    )
+
+
+def _bad_time(draft: Draft, now: datetime) -> Refusal | None:
+    """Return why it cannot start when it is to: at once, or then."""
+    flow, starts = draft.flow, draft.starts_at
+    if starts is None:
+        return not_now(flow, now)
+    closed = not_now(flow, starts)
+    zone = draft.requestor.zone
+    return start.refused(flow, starts, draft.duration, now, zone) or (
+        closed and replace(closed, about="start_day")
     )
 
 
@@ -454,6 +469,12 @@ def _fits(revision: Revision, duration: timedelta | None) -> bool:
     if revision.grant_for is None:
         return True
     return duration is not None and duration <= revision.grant_for
+
+
+def _waits(revision: Revision, ahead: timedelta | None) -> bool:
+    if ahead is None:
+        return True
+    return revision.start_later is not None and ahead <= revision.start_later
 
 
 def preference(flow: AccessFlow) -> tuple[bool, int, int, float, int]:

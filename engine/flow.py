@@ -30,6 +30,7 @@ UNKNOWN = "an unknown access flow"  # the name of one that cannot be read
 MIN_DURATION = timedelta(minutes=5)
 MAX_DURATION = timedelta(days=365)
 MAX_REASON = 124
+FURTHEST_AHEAD = timedelta(days=30)  # that any flow lets a start be
 MAX_JUSTIFICATION = 1000
 
 
@@ -93,8 +94,9 @@ class Extension:
 class Revision:
     """One immutable state of a flow.
 
-    `when` None: always; `grant_for` None: indefinite; `approval` None: automatic. `space` empty:
-    none. `objects` are those of the moment, which the targets name: they are no part of it.
+    `when` None: always; `grant_for` None: indefinite; `approval` None: automatic; `start_later`
+    None: all that it gives starts at once, else how far ahead a start may be. `space` empty: none.
+    `objects` are those of the moment, which the targets name: they are no part of it.
 
     Not `readable`: it is there, and nobody knows what it says (`unreadable`).
     """
@@ -109,6 +111,7 @@ class Revision:
     extension: Extension | None = None
     approval: ApprovalRule | None = None
     escalation: Escalation | None = None
+    start_later: timedelta | None = timedelta(days=7)
     lapses_after: timedelta = timedelta(hours=24)
     require_mfa: bool = False
     require_justification: bool = True

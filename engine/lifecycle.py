@@ -29,7 +29,7 @@ from engine.facts import Facts
 from engine.flow import Revision
 from engine.inventory import IntegrationId
 from engine.life.granting import attempt, look_first, observe, running_end, tick_granting
-from engine.life.offers import announced_at
+from engine.life.offers import announced_at, reminded_at
 from engine.life.pending import (
     approve,
     await_approval,
@@ -41,8 +41,9 @@ from engine.life.pending import (
     withdraw,
 )
 from engine.life.running import extend, give_back, revoke, tick_active
+from engine.life.scheduled import begins_at, take_back, tick_scheduled
 from engine.life.settling import tick_revoking
-from engine.life.telling import refusal, to_parties
+from engine.life.telling import iso, refusal, to_parties
 from engine.outcome import AuditEntry, Code, Decision, News, Refusal
 from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
 from engine.retry import LONGEST_PAUSE
@@ -79,7 +80,8 @@ def _rows(otherwise: Row, rows: Mapping[State, Row]) -> Mapping[State, Row]:
     return {state: rows.get(state, otherwise) for state in State}
 
 
-_P, _G, _A, _R = State.PENDING, State.GRANTING, State.ACTIVE, State.REVOKING
+_P, _S = State.PENDING, State.SCHEDULED
+_G, _A, _R = State.GRANTING, State.ACTIVE, State.REVOKING
 _LEAVES = (State.FAILED, State.EXPIRED, State.RETURNED, State.REVOKED)
 _SAME = Do(_nothing, ())
 _DECIDED = No(Code.SETTLED)
@@ -88,16 +90,30 @@ _UNVERIFIED = No(Code.NOTHING_TO_DO)
 TABLE: Mapping[type[Any], Mapping[State, Row]] = {
     Verify: _rows(
         _DECIDED,
-        {State.PENDING_MFA: Do(verify, (_P, _G)), _P: _SAME, _G: _SAME, _A: _SAME},
+        {
+            State.PENDING_MFA: Do(verify, (_P, _S, _G)),
+            _P: _SAME,
+            _S: _SAME,
+            _G: _SAME,
+            _A: _SAME,
+        },
     ),
-    Approve: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(approve, (_P, _G))}),
+    Approve: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(approve, (_P, _S, _G))}),
     Reject: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(reject, (State.REJECTED,))}),
-    Withdraw: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(withdraw, (_P,))}),
+    Withdraw: _rows(
+        _DECIDED,
+        {
+            State.PENDING_MFA: _UNVERIFIED,
+            _P: Do(withdraw, (_P,)),
+            _S: Do(take_back, (_S, _P)),
+        },
+    ),
     Cancel: _rows(
         _DECIDED,
         {
             State.PENDING_MFA: Do(cancel, (State.CANCELLED,)),
             _P: Do(cancel, (State.CANCELLED,)),
+            _S: Do(cancel, (State.CANCELLED,)),
         },
     ),
     Extend: _rows(_NOT_RUNNING, {_A: Do(extend, (_A,))}),
@@ -116,6 +132,7 @@ TABLE: Mapping[type[Any], Mapping[State, Row]] = {
                 tick_pending, (State.PENDING_MFA, State.CANCELLED, State.TIMED_OUT)
             ),
             _P: Do(tick_pending, (_P, State.CANCELLED, State.TIMED_OUT)),
+            _S: Do(tick_scheduled, (_S, _P, _G, State.CANCELLED, State.FAILED)),
             _G: Do(tick_granting, (_G, _R, State.FAILED, State.REVOKED)),
             _A: Do(tick_active, (_A, _R, State.EXPIRED, State.REVOKED)),
             _R: Do(tick_revoking, (_R, *_LEAVES)),
@@ -174,6 +191,8 @@ def next_wake(request: AccessRequest, revision: Revision) -> datetime | None:
             return request.lapses_at
         case State.PENDING:
             return _earliest(request.lapses_at, next_tier_at(request, revision))
+        case State.SCHEDULED:
+            return _earliest(begins_at(request), reminded_at(request))
         case State.GRANTING:
             return _earliest(request.lapses_at, running_end(request))
         case State.ACTIVE:
@@ -221,6 +240,7 @@ def drafted(
         ),
         extensions_allowed=revision.extension.times if revision.extension else 0,
         bundle=draft.bundle,
+        starts_at=draft.starts_at,
     )
 
 
@@ -234,7 +254,8 @@ def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
             "justification": request.justification,
             "grants": [[grant.entitlement, grant.account] for grant in request.grants],
         }
-        | ({"bundle": request.bundle} if request.bundle else {}),
+        | ({"bundle": request.bundle} if request.bundle else {})
+        | ({"starts_at": iso(request.starts_at)} if request.starts_at else {}),
     )
     if facts.revision.require_mfa:
         request = request.with_(state=State.PENDING_MFA)

@@ -23,6 +23,7 @@ class Code(StrEnum):
     FLOW_CLOSED = "flow_closed"
     OUTSIDE_WINDOW = "outside_window"
     BAD_DURATION = "bad_duration"
+    BAD_START = "bad_start"
     JUSTIFICATION_NEEDED = "justification_needed"
     REASON_NEEDED = "reason_needed"
     TEXT_TOO_LONG = "text_too_long"
@@ -79,6 +80,8 @@ class News(StrEnum):
     REQUESTED = "requested"
     ASKED = "asked"
     DECIDED = "decided"
+    REOPENED = "reopened"  # approved for later, and not any more
+    REMINDED = "reminded"  # its start comes
     ACTIVE = "active"
     OFFER = "offer"  # its end comes: extend or return
     EXTENDED = "extended"
@@ -86,7 +89,7 @@ class News(StrEnum):
 
 
 _URGENCY = {Card.APPROVAL: 1, Card.CHANNEL: 1, Card.ALARM: 1, Card.REQUEST: 3, Card.NOTICE: 4}
-_OF_NEWS = {News.ASKED: 1, News.OFFER: 2}
+_OF_NEWS = {News.ASKED: 1, News.OFFER: 2, News.REMINDED: 2}
 SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM})
 
 

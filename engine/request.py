@@ -52,6 +52,7 @@ def id_of(code: str) -> RequestId | None:
 class State(StrEnum):
     PENDING_MFA = "pending_mfa"  # the grantee has to verify
     PENDING = "pending"  # approvers have to decide
+    SCHEDULED = "scheduled"  # approved; its start is to come
     GRANTING = "granting"  # nothing is confirmed yet
     ACTIVE = "active"  # at least one entitlement is confirmed
     REVOKING = "revoking"  # must go; not yet confirmed gone
@@ -72,8 +73,8 @@ class State(StrEnum):
         return self in {State.GRANTING, State.ACTIVE}
 
 
-# Undecided; open, so that an identical request is refused; alive; and over.
-WAITING = frozenset({State.PENDING_MFA, State.PENDING})
+# Nothing is given yet; open, so that an identical request is refused; alive; and over.
+WAITING = frozenset({State.PENDING_MFA, State.PENDING, State.SCHEDULED})
 OPEN = WAITING | {State.GRANTING}
 LIVE = OPEN | {State.ACTIVE, State.REVOKING}
 FINAL = frozenset(
@@ -205,6 +206,7 @@ class AccessRequest:
     """One grantee, one flow revision, one or more entitlements, one end. Times are aware UTC.
 
     `ends_at` is provisional until `confirmed_at` is set. `duration` and `ends_at` None: indefinite.
+    `starts_at` None: at once, as soon as it is approved.
     Not `readable`: what was stored of it made no sense. What is known of it otherwise is enough to
     end it, and it can only end.
     """
@@ -245,9 +247,28 @@ class AccessRequest:
     gone_at: datetime | None = None  # when every system had confirmed the end
     readable: bool = True
     bundle: str = ""  # that was asked for; its grants are what it was resolved into
+    starts_at: datetime | None = None
+    reminded: bool = False  # of the start: told, or so near that there was nothing to tell
 
     def with_(self, **changes: Any) -> Self:  # noqa: ANN401  (any field)
         return replace(self, **changes)
+
+    def as_approved(self) -> Self:
+        """Return it for the shortest time, and by the strictest choice, of its approvals.
+
+        What waits for its start is left as it was asked for: an approval can still be taken back.
+        """
+        shortened = [
+            (a.duration, a.keep_extensions)
+            for a in self.approvals
+            if a.duration is not None and a.duration != self.duration
+        ]
+        if not shortened:
+            return self
+        return self.with_(
+            duration=min(duration for duration, _ in shortened),
+            extensions_allowed=self.extensions_allowed if all(k for _, k in shortened) else 0,
+        )
 
     @property
     def named(self) -> frozenset[PersonId]:

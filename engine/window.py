@@ -12,7 +12,16 @@ from functools import cache
 from itertools import count
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["Day", "Window", "is_open", "next_opening", "opening_in_words", "shown"]
+__all__ = [
+    "Day",
+    "Window",
+    "is_open",
+    "is_zone",
+    "moment_of",
+    "next_opening",
+    "opening_in_words",
+    "shown",
+]
 
 
 class Day(StrEnum):
@@ -52,10 +61,31 @@ class Window:
         return f"{_days(self.days)} {self.start:%H:%M}–{end} {self.zone}"
 
 
+def is_zone(name: str) -> bool:
+    """Tell whether a zone is known by this name."""
+    return _zone(name) is not None
+
+
 def shown(zone: str, now: datetime) -> datetime | None:
     """Return what clocks of a zone show at a moment; None: the zone is not known."""
     known = _zone(zone)
     return None if known is None else now.astimezone(known)
+
+
+def moment_of(wall: datetime, zone: str) -> datetime | None:
+    """Return the first moment, in UTC, at which clocks of a zone show this; None: they never do.
+
+    They skip it, or the zone is not known, or no calendar has it.
+    """
+    known = _zone(zone)
+    if known is None:
+        return None
+    try:
+        at = wall.replace(tzinfo=known, fold=0).astimezone(UTC)
+        again = at.astimezone(known)
+    except OverflowError:
+        return None
+    return at if again.replace(tzinfo=None) == wall.replace(tzinfo=None) else None
 
 
 def is_open(window: Window, now: datetime) -> bool:

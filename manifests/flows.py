@@ -20,6 +20,7 @@ from engine.conditions import ConditionGroup
 from engine.directory import Directory
 from engine.duration import in_words
 from engine.flow import (
+    FURTHEST_AHEAD,
     MAX_DURATION,
     MIN_DURATION,
     ApprovalRule,
@@ -65,6 +66,12 @@ def _until(value: object) -> timedelta | None:
     return read_duration(value, least=MIN_DURATION, most=MAX_DURATION)
 
 
+def _ahead(value: object) -> timedelta | None:
+    if isinstance(value, str) and value.strip().casefold() in _OFF:
+        return None
+    return read_duration(value, least=DAY, most=FURTHEST_AHEAD)
+
+
 def _false(value: object) -> object:
     said = isinstance(value, str) and value.casefold() in _OFF
     return False if said else value
@@ -84,6 +91,10 @@ _Grant = Annotated[timedelta | None, PlainValidator(_until, json_schema_input_ty
 _Each = Annotated[timedelta, between(MIN_DURATION, MAX_DURATION)]
 _Every = Annotated[timedelta, between(timedelta(minutes=1), 7 * DAY)]
 _Lapse = Annotated[timedelta, between(timedelta(minutes=15), 30 * DAY)]
+_Ahead = Annotated[
+    timedelta | None,
+    PlainValidator(_ahead, json_schema_input_type=str | int | Literal[False]),
+]
 _Label = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40), ONE_LINE, SEEN
 ]
@@ -228,6 +239,11 @@ class FlowDocument(Stated):
         json_schema_extra={"default": "1 day"},
     )
     escalation: Annotated[EscalationDocument | None, none_for(EscalationDocument, *_OFF)] = None
+    start_later: _Ahead = Field(
+        7 * DAY,
+        description="How far ahead a start may be that is asked for, 1 to 30 days, or `off`.",
+        json_schema_extra={"default": "7 days"},
+    )
     require_mfa: _No = False
     require_justification: bool = True
     require_reason: bool = Field(default=False, description="Of approvers.")
@@ -323,6 +339,7 @@ class FlowDocument(Stated):
             approval=self.approval.approval() if self.approval else None,
             escalation=self.escalation.escalation() if self.escalation else None,
             lapses_after=self.lapses_after,
+            start_later=self.start_later,
             require_justification=self.require_justification,
             require_reason=self.require_reason,
             self_approval=self.self_approval,
@@ -366,6 +383,7 @@ def revision_document(revision: Revision, directory: Directory) -> dict[str, Any
         "approval": revision.approval and _approval(revision.approval, directory),
         "lapses_after": in_words(revision.lapses_after),
         "escalation": revision.escalation and _escalation(revision.escalation, directory),
+        "start_later": in_words(revision.start_later) if revision.start_later else "off",
         "require_mfa": revision.require_mfa,
         "require_justification": revision.require_justification,
         "require_reason": revision.require_reason,

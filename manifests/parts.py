@@ -44,7 +44,6 @@ NOT_YET = {
     "owners": "Owning a space",
     "require_code": "The approver's code",
     "require_mfa": "MFA",
-    "start_later": "A later start",
     "was": "Another name for a flow",
 }
 

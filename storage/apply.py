@@ -7,7 +7,7 @@ requests by id, accounts by id, messages by id, the audit's head last.
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import bindparam, case, delete, func, insert, select, text, update
@@ -149,13 +149,20 @@ def _facts(company: Company, draft: Draft) -> Facts:
 
 
 def fingerprint(draft: Draft) -> str:
-    """Name what makes two requests the same: grantee, flow, entitlements."""
-    return same_as(draft.grantee.id, draft.flow.id, (e.id for e in draft.entitlements))
+    """Name what makes two requests the same: grantee, flow, entitlements, start."""
+    things = (e.id for e in draft.entitlements)
+    return same_as(draft.grantee.id, draft.flow.id, things, draft.starts_at)
 
 
-def same_as(grantee: PersonId, flow: FlowId, entitlements: Iterable[EntitlementId]) -> str:
+def same_as(
+    grantee: PersonId,
+    flow: FlowId,
+    entitlements: Iterable[EntitlementId],
+    starts_at: datetime | None,
+) -> str:
     """Return the fingerprint of a request for this."""
-    same = [grantee, flow, sorted(entitlements)]
+    start = [starts_at.astimezone(UTC).isoformat()] if starts_at else []
+    same = [grantee, flow, sorted(entitlements), *start]
     return hashlib.sha256(json.dumps(same).encode()).hexdigest()
 
 
@@ -211,7 +218,7 @@ def _renamed(company: Company, changed: Iterable[tuple[AccessRequest, Decision]]
     for before, decision in changed if formerly else ():
         after = decision.request
         if ids := {old: formerly[old] for old in before.named - after.named if old in formerly}:
-            same = same_as(after.grantee, after.flow, after.entitlements)
+            same = same_as(after.grantee, after.flow, after.entitlements, after.starts_at)
             found.append(Renamed(after, ids, same))
     return found
 

@@ -17,7 +17,7 @@ from engine.directory import Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
 from engine.inventory import Policies, ResourceId, Tags
 from engine.on_call import Schedule
-from engine.request import AccessRequest
+from engine.request import WAITING, AccessRequest
 from engine.risk import PUBLISHED, Risks, Rule
 from engine.targets import (
     NO_OBJECTS,
@@ -43,6 +43,7 @@ _SCHEDULES = TypeAdapter(tuple[Schedule, ...])
 _POLICIES = TypeAdapter(Policies)
 _FAILING = TypeAdapter(dict[str, AwareDatetime])
 _COLUMNS = {"id", "version"}
+_LATER = "later"
 _Score = Annotated[int, Field(ge=1, le=10)]
 
 
@@ -132,13 +133,17 @@ def dump_request(request: AccessRequest) -> dict[str, Any]:
     dumped: dict[str, Any] = _REQUEST.dump_python(
         request, mode="json", exclude=_COLUMNS, exclude_defaults=True
     )
-    return dumped
+    # Who does not know of a later start must not read the rest, and give it at once.
+    waits = request.starts_at is not None and request.state in WAITING
+    return {_LATER: dumped} if waits else dumped
 
 
 def load_request(id_: int, version: int, body: object) -> AccessRequest | None:
     """Return the request; None: it cannot be read (`storage.rebuilt` says what can be known)."""
+    said = fields_of(body)
+    said = fields_of(said.get(_LATER, said))
     try:
-        request = _REQUEST.validate_python({**fields_of(body), "id": id_, "version": version})
+        request = _REQUEST.validate_python({**said, "id": id_, "version": version})
     except (ValueError, OverflowError):
         return None
     return request if _is_sound(request) else None
@@ -155,6 +160,7 @@ def _is_sound(request: AccessRequest) -> bool:
         request.end_before,
         request.confirmed_at,
         request.gone_at,
+        request.starts_at,
         *(approval.at for approval in request.approvals),
         *(settled.at for settled in (request.decided, request.ended) if settled),
     ]
@@ -192,7 +198,7 @@ def load_revision(body: object) -> Revision | None:
         return None
     extension, escalation = revision.extension, revision.escalation
     spans = (extension.each if extension else None, escalation.every if escalation else None)
-    bounded = _bounded(revision.grant_for, revision.lapses_after, *spans)
+    bounded = _bounded(revision.grant_for, revision.lapses_after, revision.start_later, *spans)
     return revision if bounded and _is_of_a_wall(revision.when) else None
 
 
@@ -428,4 +434,5 @@ def dump_account(account: SlackAccount) -> dict[str, Any]:
         "enterprise": account.enterprise,
         "guest": account.guest,
     }
-    return dumped | ({"unreachable": account.unreachable} if account.unreachable else {})
+    said = {"unreachable": account.unreachable, "zone": account.zone}
+    return dumped | {name: text for name, text in said.items() if text}

@@ -511,6 +511,7 @@ class _Reading:
                 same(tied.enterprise, tied.enterprise),
                 tied.guest,
                 unreachable=same(tied.unreachable, tied.unreachable),
+                zone=same(tied.zone, tied.zone),
             ),
             suspended,
             void_until,

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import IO, Annotated, cast
 
 import typer
@@ -19,7 +18,7 @@ from bot.usecases import console
 from bot.usecases import revoke as usecase
 from engine.duration import in_words
 from engine.outcome import Refusal
-from engine.request import AccessRequest
+from engine.request import WAITING, AccessRequest
 from engine.words import quoted
 
 group = typer.Typer(no_args_is_help=True, help="Look at requests.")
@@ -40,7 +39,7 @@ def list_requests(
                 f"{request.state.value}{_unread(request)}",
                 shown(_whose(desk, request)),
                 shown(", ".join(desk.what(request))),
-                f"{until:%Y-%m-%d %H:%M} UTC" if (until := _until(request)) else "",
+                _when(request),
             )
         if found:
             show(table)
@@ -66,10 +65,13 @@ def _whose(desk: console.Desk, request: AccessRequest) -> str:
     return desk.name(request.grantee) + (f" (asked by {asked})" if asked else "")
 
 
-def _until(request: AccessRequest) -> datetime | None:
-    """Return when it ends or, where it is over, when that was."""
+def _when(request: AccessRequest) -> str:
+    """Say when it ends or, where it is over, when that was; before it begins, when it starts."""
+    if request.starts_at and request.state in WAITING:
+        return f"starts {request.starts_at:%Y-%m-%d %H:%M} UTC"
     over = request.ended or request.decided if request.state.final else None
-    return over.at if over else request.ends_at
+    until = over.at if over else request.ends_at
+    return f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
 
 
 def _print_request(desk: console.Desk, request: AccessRequest) -> None:
@@ -82,6 +84,7 @@ def _print_request(desk: console.Desk, request: AccessRequest) -> None:
         "for": desk.name(request.grantee),
         "asked by": asked,
         "under": f"{desk.flow(request)} (revision {request.revision})",
+        "start": telling.moment(request.starts_at) if request.starts_at else "",
         "how long": in_words(request.duration),
         "why": request.justification and quoted(request.justification),
     }

@@ -210,6 +210,13 @@ class Entered:
                 return value
         return ""
 
+    def picked(self, action: str) -> str:
+        """Return the day, or the time, that was picked."""
+        match self._fields.get(action):
+            case {"selected_date": str(picked)} | {"selected_time": str(picked)}:
+                return picked
+        return ""
+
     def ticked(self, action: str) -> bool:
         return bool(self.several(action))
 

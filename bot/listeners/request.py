@@ -20,6 +20,7 @@ from engine.directory import Person, PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
+from engine.start import Chosen
 from engine.targets import ObjectId
 
 Id = TypeVar("Id", ResourceId, EntitlementId, FlowId)
@@ -29,11 +30,13 @@ NOBODY = {Code.UNKNOWN_PERSON, Code.PERSON_INACTIVE}
 
 # Which field of the form a refusal speaks of; what concerns the whole goes to the first.
 FIELDS = {
-    "grantee": ids.GRANTEE,
-    "entitlement": ids.RESOURCE,
-    "permission": ids.PERMISSION,
-    "duration": ids.DURATION,
-    "justification": ids.JUSTIFICATION,
+    "grantee": [ids.GRANTEE],
+    "entitlement": [],
+    "permission": [ids.PERMISSION],
+    "duration": [ids.DURATION],
+    "start_day": [ids.START_DAY, ids.START],
+    "start_time": [ids.START_TIME, ids.START],
+    "justification": [ids.JUSTIFICATION],
 }
 
 
@@ -93,8 +96,8 @@ class Asking:
         if isinstance(outcome, Refusal) and outcome.code in NOBODY:
             ack(response_action="update", view=notice(NOT_REQUESTED, outcome))
         elif isinstance(outcome, Refusal):
-            named = FIELDS.get(outcome.about, ids.RESOURCE)
-            refuse_at(ack, view, outcome, named, ids.RESOURCE, title=NOT_REQUESTED)
+            named = FIELDS.get(outcome.about, [])
+            refuse_at(ack, view, outcome, *named, ids.RESOURCE, title=NOT_REQUESTED)
         elif isinstance(outcome, Changed):
             ack(response_action="update", view=_view((outcome.form, outcome.promise)))
         elif outcome.existing:
@@ -120,6 +123,8 @@ def register(table: Table, services: Services) -> None:
     table.action(ids.RESOURCE, asking.choose_resource)
     table.action(ids.PERMISSION, asking.choose)
     table.action(ids.FLOW, asking.choose)
+    for field in (ids.START, ids.START_DAY, ids.START_TIME):
+        table.action(field, asking.choose)
     table.view(ids.REQUEST_MODAL, asking.submit)
     table.action(ids.AGAIN, visitor.button(NOT_DONE, asking.again, _view))
     table.action(ids.REQUEST_ACCESS, visitor.button(NOT_DONE, asking.ask, _view))
@@ -162,8 +167,17 @@ def _filled(view: View) -> Filled:
         duration=typed,
         prefilled=typed == given,
         justification=entered.text(ids.JUSTIFICATION),
+        start=_start(entered),
         promise=Promise(str(view.get("private_metadata") or "")),
     )
+
+
+def _start(entered: Entered) -> Chosen | None:
+    if entered.chosen(ids.START) != request_modal.LATER:
+        return None
+    blocks = (b for b in entered.blocks if b.startswith(f"{ids.START_TIME}/"))
+    _, _, zone = next(blocks, "").partition("/")
+    return Chosen(entered.picked(ids.START_DAY), entered.picked(ids.START_TIME), zone)
 
 
 def _bundle(entered: Entered) -> ObjectId | None:

@@ -73,6 +73,9 @@ class Teller:
                 people = in_a_row([self.who(person) for person in open_], last="or")
                 asked = f" by {people}" if people else ": nobody can be asked"
                 return f"It waits for a decision{asked}. It lapses {self._at(request.lapses_at)}."
+            case State.SCHEDULED:
+                starts = self._at(request.starts_at) if request.starts_at else "at no known time"
+                return f"It is approved, and starts {starts}."
             case State.GRANTING:
                 return "It is approved, and is being given."
             case State.ACTIVE:
@@ -136,7 +139,10 @@ Sentence = Callable[[Teller, str, Mapping[str, Any]], str]
 
 def _submitted(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
     grantee = teller.who(body["grantee"])
-    return f"{by} asked for it." if grantee == by else f"{by} asked for it, for {grantee}."
+    whom = "" if grantee == by else f", for {grantee}"
+    at = body.get("starts_at")
+    start = f", from {moment(datetime.fromisoformat(at))} on" if at else ""
+    return f"{by} asked for it{whom}{start}."
 
 
 def _approved(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
@@ -192,6 +198,13 @@ def _offered(_: Teller, _by: str, body: Mapping[str, Any]) -> str:
     return f"The coming end was told: {moment(datetime.fromisoformat(body['ends_at']))}."
 
 
+def _starting(text: str) -> Sentence:
+    def sentence(_: Teller, _by: str, body: Mapping[str, Any]) -> str:
+        return text.format(at=moment(datetime.fromisoformat(body["starts_at"])))
+
+    return sentence
+
+
 def _of_thing(text: str) -> Sentence:
     def sentence(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
         why = str(body.get("why") or body.get("left_out") or "").rstrip(".")
@@ -222,6 +235,10 @@ SENTENCES: Mapping[str, Sentence] = {
     "verified": _plain("{by} verified."),
     "approved": _approved,
     "void": _void,
+    "scheduled": _starting("It was approved for later: it starts {at}."),
+    "reopened": _plain("It is not approved any more: it waits for a decision again."),
+    "reminded": _starting("The coming start was told: {at}."),
+    "started": _plain("Its start had come."),
     "withdrawn": _plain("{by} withdrew the approval."),
     "rejected": lambda _, by, body: f"{by} rejected it.{_reason(body.get('reason'))}",
     "cancelled": _cancelled,

@@ -22,6 +22,8 @@ def coming(request: AccessRequest, revision: Revision) -> dict[str, Any] | None:
 
 
 def _event(request: AccessRequest, revision: Revision, at: datetime) -> str:
+    if request.state is State.SCHEDULED:
+        return "start" if at == request.starts_at else "reminder"
     if at == request.ends_at:
         return "end"
     if request.state is State.ACTIVE:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bot.usecases.console import Desk
+    from engine.request import AccessRequest
 
 __all__ = ["HOUSE", "Ledger"]
 
@@ -58,7 +59,7 @@ class Ledger:
                     "asked_by": desk.name(request.requestor),
                     "for": desk.name(request.grantee),
                     "what": desk.what(request),
-                    "until": _stamp(request.ends_at or request.lapses_at),
+                    "until": _stamp(_next(request)),
                 }
                 for request in sorted(shown[:_SHOWN], key=lambda r: r.state.final)
             ],
@@ -75,6 +76,12 @@ def _desk(given: Json) -> "Desk":
     known = settings.load(**given)
     database = Database(known.database_url, pool=2)
     return Desk(database, Companies(), clock_of(database, known.clock_file))
+
+
+def _next(request: "AccessRequest") -> datetime:
+    """Return when it starts, ends or lapses: what of these is the next."""
+    starts = request.starts_at if request.state == "scheduled" else None
+    return starts or request.ends_at or request.lapses_at
 
 
 def _stamp(moment: datetime | None) -> float | None:

@@ -143,4 +143,6 @@ def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
         return request.state is State.PENDING and scene.viewer in request.deciders
     if parcel.kind is Card.CHANNEL or (parcel.live and parcel.news is News.ASKED):
         return request.state is State.PENDING
+    if parcel.live and parcel.news is News.REMINDED:
+        return request.state is State.SCHEDULED
     return not (parcel.live and parcel.news is News.OFFER) or offered(request)

@@ -9,6 +9,7 @@ from bot.runtime.services import Services
 from engine.directory import Directory, Person, PersonId, SlackAccount, address, why_not
 from engine.errors import LatchkeyError
 from engine.outcome import Code, Refusal
+from engine.window import is_zone
 from storage import sync
 from storage.company import Company
 from storage.database import Read, Write
@@ -241,7 +242,7 @@ def account_of(profile: Profile, known: SlackAccount | None = None) -> SlackAcco
     confirmed, guest = profile.get("is_email_confirmed"), _guest(profile)
     team = str(profile.get("team_id") or "")
     enterprise = str((profile.get("enterprise_user") or {}).get("enterprise_id") or "")
-    barred = _barred(profile)
+    barred, zone = _barred(profile), str(profile.get("tz") or "")
     if known:
         guest = known.guest if guest is None else guest
         email = email or known.email
@@ -258,6 +259,7 @@ def account_of(profile: Profile, known: SlackAccount | None = None) -> SlackAcco
         enterprise=enterprise,
         guest=bool(guest),
         barred=barred,
+        zone=zone if is_zone(zone) else "",
     )
 
 

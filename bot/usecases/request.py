@@ -12,19 +12,21 @@ import structlog
 from bot.runtime.services import Services
 from bot.usecases import look
 from bot.usecases.identity import read_as, still
-from bot.views.values import Asked, Form, Preview, Scene
-from engine import approval, duration, eligibility
+from bot.views.values import Asked, Form, Preview, Scene, Start
+from engine import approval, duration, eligibility, start
 from engine.approval import Case
 from engine.aql.predicate import predicate
 from engine.aql.query import Query, all_of
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonId
 from engine.eligibility import MAX_BUNDLED, Draft
-from engine.flow import AccessFlow, FlowId, Quorum
+from engine.flow import FURTHEST_AHEAD, AccessFlow, FlowId, Quorum
 from engine.inventory import Entitlement, EntitlementId, ResourceId, highest_risk
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
+from engine.start import Chosen
 from engine.targets import Bundle, ObjectId, key_of
+from engine.window import shown
 from storage import apply, facts, inventory, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
@@ -93,6 +95,7 @@ class Filled:
     prefilled: bool  # the duration is what the form itself had put there
     justification: str
     promise: Promise
+    start: Chosen | None = None  # None: now
 
 
 _NOTHING_YET = Filled(
@@ -487,6 +490,18 @@ class _Filling:
         named = self.filled.grantee
         return self.company.directory.get(named) if named else self.person
 
+    @property
+    def starts(self) -> datetime | Refusal | None:
+        """The start that was chosen; None: now."""
+        return self.filled.start.moment() if self.filled.start else None
+
+    @property
+    def at(self) -> datetime:
+        """The moment at which it has to be open: that of the start, where that may be."""
+        starts = self.starts
+        there = isinstance(starts, datetime) and self.now < starts <= self.now + FURTHEST_AHEAD
+        return starts if isinstance(starts, datetime) and there else self.now
+
     def form(self) -> tuple[Form, Promise]:
         filled, begun = self.filled, self._begun()
         nobody = begun.others and begun.grantee is None
@@ -514,9 +529,11 @@ class _Filling:
             return self._kept(form), Promise()
         entitlement, flows_of = offered[permission]
         usual = self._usual(flows_of)
-        flow = self._picked(flows_of) or usual
+        picked = self._picked(flows_of)
+        flow = picked or usual
         closed = {f.id: opens for f in flows_of if (opens := self._opens([f]))}
         form = replace(form, flows=flows_of, closed=closed, usual=usual.id)
+        form = replace(form, start=self._start_of([picked] if picked else flows_of))
         return self._promising(form, flow, [entitlement]), Promise.of(flow)
 
     def _form_of_bundle(self, begun: Form, id_: ObjectId) -> tuple[Form, Promise]:
@@ -524,9 +541,11 @@ class _Filling:
         if bundle is None or not flows:
             return replace(begun, notes=[*begun.notes, GONE.sentence]), Promise()
         usual = self._usual(flows)
-        flow = self._picked(flows) or usual
+        picked = self._picked(flows)
+        flow = picked or usual
         closed = {f.id: opens for f in flows if (opens := self._opens([f]))}
         form = replace(begun, bundle=(id_, bundle.name), flows=flows, closed=closed, usual=usual.id)
+        form = replace(form, start=self._start_of([picked] if picked else flows))
         things = self._bundled(flow, bundle)
         if isinstance(things, Refusal):
             return self._kept(replace(form, notes=[*form.notes, things.sentence])), Promise()
@@ -579,8 +598,11 @@ class _Filling:
         wanted = duration.parse_or_endless(self.filled.duration)
         if isinstance(entitlement, Refusal):
             return entitlement
+        starts = self.starts
         if isinstance(wanted, Refusal):
             return wanted
+        if isinstance(starts, Refusal):
+            return starts
         found = self._found(entitlement, wanted)
         if isinstance(found, Refusal):
             return found
@@ -593,6 +615,7 @@ class _Filling:
             duration=wanted,
             justification=self.filled.justification,
             bundle=bundle,
+            starts_at=starts,
         )
 
     def _found(
@@ -648,8 +671,8 @@ class _Filling:
         """
         if picked := self._picked(offering):
             return picked
-        offering = eligibility.soonest(offering, self.now)
-        if allowing := eligibility.allowing(offering, wanted):
+        offering = eligibility.soonest(offering, self.at)
+        if allowing := self._allowing(offering, wanted):
             return allowing[0]
         return max(offering, key=lambda f: f.revision.grant_for or timedelta.max, default=None)
 
@@ -658,26 +681,60 @@ class _Filling:
 
     def _usual(self, flows: Sequence[AccessFlow]) -> AccessFlow:
         """Return the preferred flow that allows what was typed; what the form put there is free."""
-        flows = eligibility.soonest(flows, self.now)
+        flows = eligibility.soonest(flows, self.at)
         wanted = duration.parse_or_endless(self.filled.duration)
         if self.filled.prefilled or isinstance(wanted, Refusal):
-            return flows[0]
-        return (eligibility.allowing(flows, wanted) or flows)[0]
+            return ([f for f in flows if self._allowing([f], f.revision.grant_for)] or flows)[0]
+        return (self._allowing(flows, wanted) or flows)[0]
+
+    def _allowing(self, flows: Sequence[AccessFlow], wanted: timedelta | None) -> list[AccessFlow]:
+        ahead = None if self.at == self.now else self.at - self.now
+        return eligibility.allowing(flows, wanted, ahead)
+
+    def _start_of(self, flows: Sequence[AccessFlow]) -> Start | None:
+        """Return what the form asks of the start; None: all that they give starts at once."""
+        if not any(flow.revision.start_later for flow in flows):
+            return None
+        zone = self.person.zone
+        today = shown(zone, self.now) or self.now
+        return Start(zone, today.date(), later=self.filled.start is not None)
 
     def _opens(self, flows: Sequence[AccessFlow]) -> str:
-        """Say from when one of the flows can be asked for; empty: now."""
-        return eligibility.by_opening(flows, self.now)[0][0]
+        """Say from when one of the flows can be asked for; empty: now, or at the start."""
+        return eligibility.by_opening(flows, self.at)[0][0]
 
     def _promising(self, form: Form, flow: AccessFlow, things: Sequence[Entitlement]) -> Form:
         longest = flow.revision.grant_for
         usual = USUAL if longest is None or longest >= USUAL else longest
+        prefill = duration.in_words(usual) if self.filled.prefilled else self.filled.duration
+        preview = self._preview(flow, things, bundled=form.bundle is not None)
         return replace(
             form,
             permission=None if form.bundle else things[0].id,
             flow=flow.id,
-            prefill=duration.in_words(usual) if self.filled.prefilled else self.filled.duration,
-            preview=self._preview(flow, things, bundled=form.bundle is not None),
+            prefill=prefill,
+            preview=self._timed(preview, flow, prefill) if form.start else preview,
         )
+
+    def _timed(self, preview: Preview, flow: AccessFlow, prefill: str) -> Preview:
+        """Say when it would start and end, or why it cannot start then."""
+        starts, wanted = self.starts, duration.parse_or_endless(prefill)
+        if starts is None or isinstance(wanted, Refusal):
+            return preview
+        if isinstance(starts, datetime):
+            bad = start.refused(flow, starts, wanted, self.now, self.person.zone)
+            if bad is None:
+                return replace(preview, starts=starts, ends=starts + wanted if wanted else None)
+            starts = bad
+        # What is not chosen yet is no fault of anybody's.
+        chosen = self.filled.start and self.filled.start.complete
+        return replace(preview, closed=starts.sentence) if chosen else preview
+
+    def _closed(self, flow: AccessFlow) -> str:
+        closed = eligibility.not_now(flow, self.at)
+        if closed is None or self.filled.start or flow.revision.start_later is None:
+            return closed.sentence if closed else ""
+        return f"{closed.sentence} You can ask now for a start from then on."
 
     def _kept(self, form: Form) -> Form:
         """Leave what the person typed where nothing is known that would change it."""
@@ -687,7 +744,6 @@ class _Filling:
         self, flow: AccessFlow, things: Sequence[Entitlement], *, bundled: bool
     ) -> Preview:
         revision, me, grantee = flow.revision, self.person.id, self.grantee or self.person
-        closed = eligibility.not_now(flow, self.now)
         here = self.company.directory.at(self.now)
         case = Case(revision, me, grantee.id, here, self.company.admins)
         had = self.company.directory.had(grantee.id)
@@ -704,7 +760,7 @@ class _Filling:
             flow=flow.name,
             grantee=grantee.name if grantee.id != me else "",
             in_slack=grantee.slack is not None,
-            closed=closed.sentence if closed else "",
+            closed=self._closed(flow),
             longest=revision.grant_for,
             extensions=revision.extension.times if revision.extension else 0,
             each=revision.extension.each if revision.extension else None,

@@ -39,6 +39,7 @@ __all__ = [
 HEADS = {
     State.PENDING_MFA: "🔐 Waiting for verification",
     State.PENDING: "⏳ Waiting for approval",
+    State.SCHEDULED: "📅 Approved, starts later",
     State.GRANTING: "⚙️ Approved, being set up",
     State.ACTIVE: "🔓 Access is active",
     State.REVOKING: "🔄 Access is being taken away",
@@ -75,10 +76,10 @@ def request_card(scene: Scene) -> Message:
 
 
 def _when(scene: Scene) -> str:
-    """Say the end where it is near, or was put off: it is what there is to notice."""
-    if scene.request.state is not State.ACTIVE:
-        return ""
-    return f". {phrases.ends(scene)}"
+    """Say the start, or the end that is near or was put off: it is what there is to notice."""
+    if scene.request.state is State.SCHEDULED:
+        return f". It starts {phrases.start(scene)}"
+    return f". {phrases.ends(scene)}" if scene.request.state is State.ACTIVE else ""
 
 
 def asked_already(code: str, scene: Scene | None) -> View:
@@ -92,6 +93,8 @@ def head(request: AccessRequest) -> str:
     """Say in a line how it is with a request."""
     if request.state is State.REVOKING and request.ending is State.FAILED:
         return "🔄 What was begun is being undone"
+    if request.state is State.SCHEDULED and request.reminded:
+        return "⏰ Access starts soon"
     return "⏰ Access ends soon" if offered(request) else HEADS[request.state]
 
 
@@ -100,6 +103,8 @@ def _facts(scene: Scene) -> Iterable[tuple[str, str]]:
     yield "System", phrases.system(scene)
     if request.requestor != request.grantee:
         yield "For", phrases.who(scene, request.grantee)
+    if start := phrases.start(scene):
+        yield "Start", start
     yield "How long", phrases.how_long(scene)
     if request.state is State.ACTIVE:
         yield "Until", phrases.until(request)
@@ -115,6 +120,9 @@ def _progress(scene: Scene) -> list[Block]:
             return _sections(before)
         case State.PENDING:
             return _waiting(scene)
+        case State.SCHEDULED:
+            then = f"It starts {phrases.start(scene)}, and is set up then."
+            return [*phrases.decision(scene), *_sections(then)]
         case State.GRANTING:
             soon = "The access is being set up; this card will change."
             return [*phrases.decision(scene), *_sections(soon)]
@@ -180,6 +188,8 @@ def channel_card(scene: Scene, called: Sequence[PersonId]) -> Message:
 
 def _weighed(scene: Scene) -> Iterable[tuple[str, str]]:
     yield "System", phrases.system(scene)
+    if start := phrases.start(scene):
+        yield "Start", start
     yield "How long", phrases.how_long(scene)
     yield "Risk", phrases.risk(scene)
     if because := phrases.why_me(scene):
@@ -228,6 +238,10 @@ def _happened(scene: Scene, news: News | None) -> str:
             return "❌ The request was rejected"
         case News.DECIDED:
             return "✅ The request was approved"
+        case News.REOPENED:
+            return "↩️ An approval was taken back"
+        case News.REMINDED:
+            return "⏰ The start was announced"
         case News.ACTIVE:
             return "🔓 Access began"
         case News.OFFER:

@@ -36,7 +36,7 @@ END_MODAL = "end_request"
 MODALS_OF_A_REQUEST = frozenset({APPROVE_MODAL, REJECT_MODAL, END_MODAL})
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
-# for RESOURCE, DURATION, PERMISSION and FLOW (see request_modal)
+# for RESOURCE, DURATION, PERMISSION, FLOW and START_TIME (see request_modal)
 CATALOG_QUERY = "query"
 WHY_WORDS = "words"
 GRANTEE = "grantee"
@@ -44,6 +44,9 @@ RESOURCE = "resource"
 PERMISSION = "permission"
 FLOW = "flow"
 DURATION = "duration"
+START = "start"
+START_DAY = "start_day"
+START_TIME = "start_time"
 JUSTIFICATION = "justification"
 REASON = "reason"
 

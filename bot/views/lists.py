@@ -31,6 +31,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _UNDER_WAY = {
     State.PENDING_MFA: ("🔐", "Waiting for verification"),
     State.PENDING: ("⏳", "Waiting for approval"),
+    State.SCHEDULED: ("📅", "Approved"),
     State.GRANTING: ("⚙️", "Being set up"),
     State.REVOKING: ("🔄", "Being taken away"),
 }
@@ -100,7 +101,9 @@ def _active(scene: Scene) -> list[Block]:
 def _under_way(scene: Scene) -> list[Block]:
     what = phrases.what_in_short(scene)
     emoji, says = _UNDER_WAY[scene.request.state]
-    return _item(scene, f"{emoji} {what}{_theirs(scene)}\n{says} · {phrases.how_long(scene)}")
+    start = phrases.start(scene)
+    facts = (says, f"starts {start}" if start else "", phrases.how_long(scene))
+    return _item(scene, f"{emoji} {what}{_theirs(scene)}\n{' · '.join(filter(None, facts))}")
 
 
 def _item(scene: Scene, text: str) -> list[Block]:
@@ -121,7 +124,9 @@ def _theirs(scene: Scene) -> str:
 
 def _task(scene: Scene) -> list[Block]:
     request = scene.request
-    facts = (phrases.how_long(scene), phrases.risk(scene), request.code)
+    start = phrases.start(scene)
+    starts = [f"starts {start}"] if start else []
+    facts = (*starts, phrases.how_long(scene), phrases.risk(scene), request.code)
     asks = f"{capital(phrases.who(scene, request.requestor))} asks for"
     lines = [
         f"{asks} {phrases.what_in_short(scene)}{phrases.for_whom(scene)}",

@@ -58,6 +58,7 @@ __all__ = [
     "risk",
     "risk_of",
     "show_button",
+    "start",
     "still_needed",
     "system",
     "times",
@@ -202,6 +203,8 @@ def whose(scene: Scene) -> str:
 def how_long(scene: Scene) -> str:
     """Say the duration, and how far it can be extended."""
     request, extension = scene.request, scene.revision.extension
+    if request.state is State.SCHEDULED:
+        request = request.as_approved()
     if not request.readable and request.duration is None:
         return "not known"
     said = in_words(request.duration)
@@ -209,6 +212,16 @@ def how_long(scene: Scene) -> str:
         return said
     longest = request.duration + request.extensions_allowed * extension.each
     return f"{said}, extendable to {in_words(longest)}"
+
+
+def start(scene: Scene) -> str:
+    """Say when what waits is to start; empty: at once, or it has."""
+    request = scene.request
+    if request.starts_at is None or request.state not in WAITING:
+        return ""
+    if request.state is State.SCHEDULED:
+        return when(request.starts_at)
+    return f"{when(request.starts_at)}, or as soon as it is approved after that"
 
 
 def times(count: int, each: timedelta) -> str:
@@ -294,8 +307,11 @@ def decisions(scene: Scene) -> list[Block]:
     request = scene.request
     if may_decide(scene):
         return decide_buttons(scene)
-    given = scene.viewer in {a.person for a in request.approvals}
-    return withdraw_buttons(scene) if given and request.state is State.PENDING else []
+    if scene.viewer not in {a.person for a in request.approvals}:
+        return []
+    if request.state is State.SCHEDULED:
+        return [withdraw_button(scene)]
+    return withdraw_buttons(scene) if request.state is State.PENDING else []
 
 
 def may_decide(scene: Scene) -> bool:
@@ -441,17 +457,23 @@ def decide_buttons(scene: Scene) -> list[Block]:
 def withdraw_buttons(scene: Scene) -> list[Block]:
     """Return what somebody who approved can still do about it."""
     value, code_ = str(scene.request.id), scene.request.code
-    withdraw = button(
-        "Withdraw approval", ids.WITHDRAW, value, says=f"Withdraw approval of {code_}"
-    )
-    return [withdraw, button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger")]
+    reject = button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger")
+    return [withdraw_button(scene), reject]
+
+
+def withdraw_button(scene: Scene) -> Block:
+    value, code_ = str(scene.request.id), scene.request.code
+    return button("Withdraw approval", ids.WITHDRAW, value, says=f"Withdraw approval of {code_}")
 
 
 def cancel_button(scene: Scene) -> Block:
     request = scene.request
     declines = scene.viewer != request.requestor
     word = "Decline" if declines else "Cancel request"
-    sure = "You will not get this access." if declines else "Nobody will be asked any more."
+    scheduled = request.state is State.SCHEDULED
+    sure = "Nobody will be asked any more."
+    if declines or scheduled:
+        sure = f"{'You' if scene.viewer == request.grantee else 'They'} will not get this access."
     return button(
         word,
         ids.CANCEL,

@@ -18,7 +18,7 @@ from bot.views.blocks import (
 from bot.views.phrases import risk_of, times
 from bot.views.rich import told
 from bot.views.text import count, cut, escape, in_a_row, prose, rows, verbatim, when
-from bot.views.values import Asked, Block, Form, Preview, View
+from bot.views.values import Asked, Block, Form, Preview, Start, View
 from engine.directory import PersonId
 from engine.duration import HINT, hint_below, in_words
 from engine.flow import MAX_JUSTIFICATION, FlowId, Revision
@@ -35,6 +35,7 @@ __all__ = [
     "request_modal",
     "resource_block",
     "resource_options",
+    "time_block",
     "wish_option",
     "wished",
 ]
@@ -46,6 +47,7 @@ _TYPED = 3000
 _THINGS = 8  # of a bundle, that are named
 _FEW = 3  # people, who are named rather than counted
 
+NOW, LATER = "now", "later"  # when it starts
 _WISH = "wish/"  # how the value of an option begins that is no resource
 _WISHED = 60  # characters: of a value, Slack takes 75
 
@@ -57,7 +59,7 @@ def request_modal(form: Form, *, metadata: str = "") -> View:
         blocks.append(_permission(form, form.resource[0]))
     if len(form.flows) > 1:
         blocks.append(_flow(form))
-    blocks += [_duration(form), _justification(form)]
+    blocks += [_duration(form), *_start(form.start), _justification(form)]
     blocks += _preview(form.preview) if form.preview else [context(_next_step(form))]
     return modal(
         "Request access",
@@ -83,6 +85,11 @@ def permission_block(resource: ResourceId) -> str:
 def duration_block(prefill: str) -> str:
     """Name the block: a new prefill makes a new one, since Slack keeps what stands in the old."""
     return f"{ids.DURATION}/{verbatim(prefill, 200)}"
+
+
+def time_block(zone: str) -> str:
+    """Name the block after the zone whose clocks are meant."""
+    return f"{ids.START_TIME}/{zone}"
 
 
 def flow_block(about: EntitlementId | str | None, usual: FlowId | None) -> str:
@@ -239,6 +246,39 @@ def _duration(form: Form) -> Block:
     return input_(duration_block(form.prefill), "For how long?", element, hint=hint)
 
 
+def _start(start: Start | None) -> Iterable[Block]:
+    """Ask for a day and a time once somebody wants another start than now.
+
+    Slack's picker of both goes by the computer's zone, whatever the profile says.
+    """
+    if start is None:
+        return
+    now, later = option("Now", NOW), option("At another time", LATER)
+    choice: Block = {
+        "type": "radio_buttons",
+        "action_id": ids.START,
+        "options": [now, later],
+        "initial_option": later if start.later else now,
+    }
+    yield input_(ids.START, "When does it start?", choice, dispatch=True)
+    if not start.later:
+        return
+    day: Block = {
+        "type": "datepicker",
+        "action_id": ids.START_DAY,
+        "initial_date": start.today.isoformat(),
+    }
+    time: Block = {
+        "type": "timepicker",
+        "action_id": ids.START_TIME,
+        "timezone": start.zone,
+        "placeholder": plain_text("Choose a time", 150),
+    }
+    hint = f"As clocks in {start.zone} show it."
+    yield input_(ids.START_DAY, "On which day?", day, dispatch=True)
+    yield input_(time_block(start.zone), "At what time?", time, hint=hint, dispatch=True)
+
+
 def _justification(form: Form) -> Block:
     element: Block = {
         "type": "plain_text_input",
@@ -285,6 +325,8 @@ def _facts(preview: Preview) -> Iterator[tuple[str, str]]:
         told = "who is told, and can decline" if preview.in_slack else "who is not in Slack yet"
         yield "For", f"{cut(escape(preview.grantee), 200)}, {told}"
     yield "Who approves", _approvers(preview)
+    if preview.starts:
+        yield "Start", _from_until(preview.starts, preview.ends)
     yield "How long", _lasting(preview)
     yield "Risk", risk_of(preview.risk)
     if preview.requires_mfa:
@@ -344,6 +386,11 @@ def _lasting(preview: Preview) -> str:
     if preview.extensions and preview.each:
         said += f", extendable {times(preview.extensions, preview.each)}"
     return said
+
+
+def _from_until(starts: datetime, ends: datetime | None) -> str:
+    until = f", until {when(ends)}" if ends else ""
+    return f"{when(starts)}{until}"
 
 
 def _at_most(longest: timedelta | None) -> str:

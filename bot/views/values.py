@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from engine.directory import Directory, PersonId
@@ -71,6 +71,17 @@ class Preview:
     stand_ins: Sequence[str] = ()  # administrators who are asked where a group has nobody
     closed: str = ""  # why it cannot be asked for just now
     things: Sequence[str] = ()  # what is in the bundle
+    starts: datetime | None = None  # None: at once
+    ends: datetime | None = None  # of what starts later
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the form asks of the start: by the clocks of a zone, where it is `today`."""
+
+    zone: str
+    today: date
+    later: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +105,7 @@ class Form:
     closed: Mapping[FlowId, str] = field(default_factory=dict[FlowId, str])
     flow: FlowId | None = None  # that applies
     usual: FlowId | None = None  # that applies unless another is picked
+    start: Start | None = None  # None: it starts at once
     prefill: str = "1 h"
     justification: str = ""
     preview: Preview | None = None

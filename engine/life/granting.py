@@ -42,7 +42,7 @@ def attempt(
     request = request.with_(grants=grants)
     if request.confirmed_at is None:
         request = request.with_(**provisional_end(request, now))
-    told = _refusals(request, facts, refused)
+    told = refusals(request, facts, refused)
     return settle(request, facts, now, told)
 
 
@@ -91,7 +91,7 @@ def observe(
         if new.state is GrantState.REFUSED and old.state is not GrantState.REFUSED
     ]
     request = request.with_(grants=grants)
-    told = _refusals(request, facts, refused)
+    told = refusals(request, facts, refused)
     over = {GrantState.REFUSED, GrantState.ENDED}  # before the request is
     undone = any(new.state in over and old.begun and not new.begun for old, new in both)
     parts = [new for old, new in both if old.left_out != new.left_out]
@@ -161,7 +161,7 @@ def _unconfirmed(request: AccessRequest, revision: Revision) -> int:
     return round((request.ends_at - request.end_before) / revision.extension.each)
 
 
-def _refusals(request: AccessRequest, facts: Facts, refused: list[Grant]) -> Decision:
+def refusals(request: AccessRequest, facts: Facts, refused: list[Grant]) -> Decision:
     if not refused:
         return Decision(request)
     tells: list[Tell] = []

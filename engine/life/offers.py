@@ -1,10 +1,18 @@
-"""Offers of an extension: when they are made, and whether one stands."""
+"""What is announced, and when: the start, and the end with the offer of an extension."""
 
 from datetime import datetime, timedelta
 
 from engine.request import AccessRequest, State
 
+REMINDED_BEFORE = timedelta(minutes=15)  # the start
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+def reminded_at(request: AccessRequest) -> datetime | None:
+    """Return when the start is announced; None: it was, or is not to be."""
+    if request.reminded or request.starts_at is None:
+        return None
+    return request.starts_at - REMINDED_BEFORE
 
 
 def announced_at(request: AccessRequest) -> list[datetime]:

@@ -9,6 +9,7 @@ from engine.directory import Person, PersonId
 from engine.facts import Facts
 from engine.flow import MAX_DURATION, MIN_DURATION, Revision
 from engine.inventory import EntitlementId
+from engine.life.offers import REMINDED_BEFORE
 from engine.life.settling import provisional_end
 from engine.life.telling import (
     alarm,
@@ -17,6 +18,7 @@ from engine.life.telling import (
     inactive_party,
     is_admin,
     is_readable,
+    iso,
     name_of,
     name_of_what,
     refusal,
@@ -25,7 +27,7 @@ from engine.life.telling import (
     too_long,
     why_gone,
 )
-from engine.outcome import AuditEntry, Code, Decision, News, Refusal, Tell
+from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
 from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
 from engine.words import in_a_row, line
 
@@ -37,9 +39,9 @@ def await_approval(
 ) -> Decision:
     if facts.revision.approval is None:
         automatic = AuditEntry("approved", SYSTEM, {"how": "automatic"})
-        return _grant(request, now, by=SYSTEM, audit=(*audit, automatic))
+        return _approved(request, now, by=SYSTEM, audit=(*audit, automatic))
     request = request.with_(state=State.PENDING, pending_since=now)
-    request, tells = _ask(request, facts)
+    request, tells = ask(request, facts)
     return Decision(request, (*to_parties(request), *tells), audit)
 
 
@@ -48,14 +50,14 @@ def verify(
 ) -> Decision | Refusal:
     if command.by != request.grantee:
         return Refusal(Code.NOT_YOURS, "Only the person who is to have the access can verify it.")
-    if closed := _no_longer_open(request, facts, now):
+    if closed := no_longer_open(request, facts, now):
         return closed
     return await_approval(request, facts, now, audit=(AuditEntry("verified", command.by),))
 
 
-def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refusal | None:
+def no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refusal | None:
     """Ask again, at the click, what the clock might not have got round to."""
-    if now >= request.lapses_at:
+    if request.state is not State.SCHEDULED and now >= request.lapses_at:
         return refusal(Code.LAPSED, request, facts)
     if facts.flow.deleted:
         return Refusal(Code.FLOW_CLOSED, "The access flow of this request was deleted.")
@@ -67,9 +69,9 @@ def _no_longer_open(request: AccessRequest, facts: Facts, now: datetime) -> Refu
     return None
 
 
-def _ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tell, ...]]:
+def ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tell, ...]]:
     """Ask everybody who may decide now, and tell whose right has come or gone."""
-    case = approval.seat_stand_ins(_case(request, facts))
+    case = approval.seat_stand_ins(case_now(request, facts))
     before = {(a.person, a.seat): a.open for a in request.asks}
     asked = approval.asks(case, request.asks)
     changed = dict.fromkeys(a.person for a in asked if before.get((a.person, a.seat)) is not a.open)
@@ -95,14 +97,14 @@ def approve(
     person, seats = decider
     if bad := _bad_approval(request, command, facts):
         return bad
-    request, void = _void(request, facts)
+    request, void = drop_void(request, facts)
     request, declined = _without(request, command, facts)
     if not any(g.open for g in request.grants):
         sentence = "Nothing would be left of it. Reject the request instead."
         return Refusal(Code.NOTHING_LEFT, sentence, about="things")
     mine = next((a for a in request.approvals if a.person == person.id), None)
     if mine and seats <= mine.seats:
-        lacks = approval.missing_in_words(_case(request, facts))
+        lacks = approval.missing_in_words(case_now(request, facts))
         sentence = f"You have approved this already. Still needed: {lacks}."
         return Refusal(Code.ALREADY_APPROVED, sentence, mine.at)
     given = Approval(
@@ -117,10 +119,10 @@ def approve(
     clicks = (*request.clicks, command.key)[-_CLICKS:] if command.key else request.clicks
     request = request.with_(approvals=(*others, given), clicks=clicks)
     entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration) | declined)
-    if not approval.approved(_case(request, facts)):
-        request, tells = _ask(request, facts)
+    if not approval.approved(case_now(request, facts)):
+        request, tells = ask(request, facts)
         return Decision(request, (*everyone(request), *tells), (*void, entry))
-    return _grant(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
+    return _approved(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
 
 
 def _without(
@@ -134,9 +136,9 @@ def _without(
     return request.with_(grants=grants), {"left_out": left_out} if left_out else {}
 
 
-def _void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
+def drop_void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
     """Drop approvals whose giver left, or became a guest, before the decision, for good."""
-    valid = _case(request, facts).valid
+    valid = case_now(request, facts).valid
     if valid == request.approvals:
         return request, ()
     lost = tuple(
@@ -164,27 +166,34 @@ def reject(
 def withdraw(
     request: AccessRequest, command: Withdraw, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    if closed := _no_longer_open(request, facts, now):
+    if closed := no_longer_open(request, facts, now):
         return closed
-    request, void = _void(request, facts)
-    left = tuple(a for a in request.approvals if a.person != command.by)
-    if left == request.approvals:
-        return Refusal(Code.NOTHING_TO_DO, "You have no approval of this request to withdraw.")
-    request, tells = _ask(request.with_(approvals=left), facts)
+    request, void = drop_void(request, facts)
+    left = without_approval(request, command.by)
+    if isinstance(left, Refusal):
+        return left
+    request, tells = ask(left, facts)
     entry = AuditEntry("withdrawn", command.by)
     return Decision(request, (*everyone(request), *tells), (*void, entry))
+
+
+def without_approval(request: AccessRequest, by: PersonId) -> AccessRequest | Refusal:
+    left = tuple(a for a in request.approvals if a.person != by)
+    if left == request.approvals:
+        return Refusal(Code.NOTHING_TO_DO, "You have no approval of this request to withdraw.")
+    return request.with_(approvals=left)
 
 
 def _decider(
     request: AccessRequest, by: PersonId, facts: Facts, now: datetime
 ) -> tuple[Person, frozenset[Seat]] | Refusal:
     """Ask again, at the click, all that must still hold for this person to decide, and whence."""
-    if closed := _no_longer_open(request, facts, now):
+    if closed := no_longer_open(request, facts, now):
         return closed
     person = facts.directory.get(by)
     if person is None or not person.may_ask:
         return Refusal(Code.NOT_APPROVER, "You cannot approve requests.")
-    case = _case(request, facts)
+    case = case_now(request, facts)
     if by in request.parties and not approval.may_sit(case, person):
         return Refusal(Code.OWN_REQUEST, "Nobody decides their own request. Somebody else has to.")
     seats = approval.seats(case, person)
@@ -222,10 +231,10 @@ def cancel(
         return Refusal(Code.NOT_YOURS, "Only who asked, who is to have it, or an admin can cancel.")
     if bad := too_long(command.reason):
         return bad
-    return _close(request, State.CANCELLED, command.by, now, command.reason)
+    return close(request, State.CANCELLED, command.by, now, command.reason)
 
 
-def _close(
+def close(
     request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
 ) -> Decision:
     request = _closed(request.with_(state=state, ended=Settled(by, now, line(reason))))
@@ -242,24 +251,20 @@ def _closed(request: AccessRequest) -> AccessRequest:
 def tick_pending(
     request: AccessRequest, _command: Tick, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    gone = inactive_party(request, facts)
-    if gone and is_readable(gone, facts):
-        return _close(request, State.CANCELLED, SYSTEM, now, why_gone(gone, facts))
-    if facts.flow.deleted:
-        return _close(request, State.CANCELLED, SYSTEM, now, "its access flow was deleted")
-    if gone or not (request.readable and facts.revision.readable):
+    if called_off := call_off(request, facts, now):
+        return called_off
+    if cannot_be_read(request, facts):
         return _wait(request, now)
-    request, lost = _drop_gone(request, facts)
+    request, lost = drop_gone(request, facts)
     if not any(g.open for g in request.grants):
-        closed = _close(request, State.CANCELLED, SYSTEM, now, "what it asked for no longer exists")
-        return Decision(closed.request, closed.tell, (*lost, *closed.audit))
+        return nothing_left(request, now, lost)
     if now >= request.lapses_at:
-        return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
+        return close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
     if request.state is State.PENDING_MFA:
         return Decision(request, to_parties(request) if lost else (), lost)
-    request, void = _void(request, facts)
+    request, void = drop_void(request, facts)
     escalated = _escalate(request, facts, now)
-    asked, more = _ask(escalated.request, facts)
+    asked, more = ask(escalated.request, facts)
     others = asked.asks != request.asks or escalated.audit
     tells = everyone(asked) if void else to_parties(asked) if lost or others else ()
     if asked.admins_told and not request.admins_told:
@@ -267,11 +272,36 @@ def tick_pending(
     return Decision(asked, (*tells, *more), (*lost, *void, *escalated.audit))
 
 
+def call_off(request: AccessRequest, facts: Facts, now: datetime) -> Decision | None:
+    """Cancel what waits, where somebody it is of has left, or its flow is gone; None: neither."""
+    gone = inactive_party(request, facts)
+    if gone and is_readable(gone, facts):
+        return close(request, State.CANCELLED, SYSTEM, now, why_gone(gone, facts))
+    if facts.flow.deleted:
+        return close(request, State.CANCELLED, SYSTEM, now, "its access flow was deleted")
+    return None
+
+
+def cannot_be_read(request: AccessRequest, facts: Facts) -> str:
+    """Say what cannot be read that would have to be known to go on; empty: all can be."""
+    if not request.readable:
+        return "what is stored of it cannot be read"
+    if not facts.revision.readable:
+        return "its access flow cannot be read"
+    gone = inactive_party(request, facts)
+    return why_gone(gone, facts) if gone else ""
+
+
+def nothing_left(request: AccessRequest, now: datetime, lost: tuple[AuditEntry, ...]) -> Decision:
+    closed = close(request, State.CANCELLED, SYSTEM, now, "what it asked for no longer exists")
+    return Decision(closed.request, closed.tell, (*lost, *closed.audit))
+
+
 def _wait(request: AccessRequest, now: datetime) -> Decision:
     """Ask nobody, and drop nothing, while it cannot be read what would have to be known for it."""
     if now < request.lapses_at:
         return Decision(request)
-    return _close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
+    return close(request, State.TIMED_OUT, SYSTEM, now, "nobody decided in time")
 
 
 def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
@@ -282,7 +312,7 @@ def _escalate(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
         request = request.with_(rungs=request.rungs + 1)
         somebody = False
         while request.tiers_asked < len(escalation.tiers) and not somebody:
-            somebody = approval.tier_has_somebody(_case(request, facts), request.tiers_asked)
+            somebody = approval.tier_has_somebody(case_now(request, facts), request.tiers_asked)
             request = request.with_(tiers_asked=request.tiers_asked + 1)
             audit.append(AuditEntry("escalated", SYSTEM, {"tier": request.tiers_asked}))
         if not somebody:
@@ -319,9 +349,7 @@ def next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:
     return request.pending_since + escalation.every * (request.rungs + 1)
 
 
-def _drop_gone(
-    request: AccessRequest, facts: Facts
-) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
+def drop_gone(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
     """Let resources that are gone leave a request that waits."""
     grants, lost = [], []
     for grant in request.grants:
@@ -334,7 +362,7 @@ def _drop_gone(
     return request.with_(grants=tuple(grants)), tuple(lost)
 
 
-def _grant(
+def _approved(
     request: AccessRequest,
     now: datetime,
     *,
@@ -342,23 +370,33 @@ def _grant(
     audit: tuple[AuditEntry, ...],
     reason: str = "",
 ) -> Decision:
-    """Approved: store what should be, with a provisional end, before anything is called."""
-    shortened = [
-        (a.duration, a.keep_extensions)
-        for a in request.approvals
-        if a.duration is not None and a.duration != request.duration
-    ]
-    if shortened:
-        keep = all(keeps for _, keeps in shortened)
-        request = request.with_(
-            duration=min(duration for duration, _ in shortened),
-            extensions_allowed=request.extensions_allowed if keep else 0,
-        )
-    request = request.with_(
-        state=State.GRANTING, decided=Settled(by, now, reason), **provisional_end(request, now)
+    """Approved: for later, or to be given at once."""
+    request = request.with_(decided=Settled(by, now, reason))
+    if request.starts_at and now < request.starts_at:
+        near = request.starts_at - now <= REMINDED_BEFORE
+        request = request.with_(state=State.SCHEDULED, reminded=near)
+        entry = AuditEntry("scheduled", SYSTEM, {"starts_at": iso(request.starts_at)})
+        return Decision(request, everyone(request, News.DECIDED), (*audit, entry))
+    request = give(request, now)
+    return Decision(request, (*everyone(request, News.DECIDED), *_late(request, by)), audit)
+
+
+def give(request: AccessRequest, now: datetime) -> AccessRequest:
+    """Store what should be, with a provisional end, before anything is called."""
+    request = request.as_approved()
+    return request.with_(state=State.GRANTING, **provisional_end(request, now))
+
+
+def _late(request: AccessRequest, by: PersonId) -> tuple[Tell, ...]:
+    """Tell who approved it after its start that it begins at once."""
+    if request.starts_at is None or by == SYSTEM:
+        return ()
+    sentence = (
+        f"{request.code} was to start at {request.starts_at:%Y-%m-%d %H:%M} UTC. You approved it "
+        "after that, so that it begins at once."
     )
-    return Decision(request, everyone(request, News.DECIDED), audit)
+    return (Tell(by, Card.NOTICE, "late_start", sentence),)
 
 
-def _case(request: AccessRequest, facts: Facts) -> Case:
+def case_now(request: AccessRequest, facts: Facts) -> Case:
     return approval.case_of(request, facts.revision, facts.directory, facts.admins)

@@ -148,11 +148,11 @@ def refusal(code: Code, request: AccessRequest, facts: Facts) -> Refusal:
             return Refusal(code, f"{name_of(request.grantee, facts)} has to verify first.")
         case State.PENDING:
             return Refusal(code, "This request still waits for a decision.")
-        case State.GRANTING:
-            return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
+        case State.SCHEDULED if code is not Code.SETTLED:
+            return Refusal(code, "This access has not begun. It starts", request.starts_at)
         case State.ACTIVE if code is Code.NOT_RUNNING:
             return Refusal(code, "This access has just ended", request.ends_at)
-        case State.ACTIVE:
+        case State.SCHEDULED | State.GRANTING | State.ACTIVE:
             return Refusal(code, _decided_by(request, facts, "approved"), _decided_at(request))
         case State.REJECTED:
             return Refusal(code, _decided_by(request, facts, "rejected"), _decided_at(request))

@@ -103,7 +103,7 @@ def suspend(tx: Write, broken: Mapping[PersonId, tuple[SlackAccount, str]], now:
 
 
 def place(tx: Write, accounts: Mapping[PersonId, SlackAccount]) -> None:
-    """Take in of which team or organisation an account is that is tied, where that was not known.
+    """Take in the zone of an account that is tied, and where that was not known its team.
 
     Of the rest of what Slack says nothing is taken in.
     """

@@ -270,6 +270,7 @@ def test_what_is_usual_is_what_the_page_on_flows_says(company):
     assert found.escalation.every == timedelta(minutes=30)
     assert found.escalation.counts is TierCounts.WHOLE_REQUEST
     assert found.lapses_after == timedelta(days=1)
+    assert found.start_later == timedelta(days=7)
     assert (found.require_mfa, found.require_justification) == (False, True)
     assert (found.require_reason, found.self_approval, found.listed) == (False, False, True)
     assert [f.active for f in company().flows] == [True]
@@ -291,6 +292,7 @@ def test_a_flow_says_everything(company):
         approval={"all_of": [DBA], "distinct": False},
         escalation={"every": "1 min", "tiers": [DBA], "counts": "the open groups"},
         lapses_after=90,
+        start_later="Off",
         require_justification="no",
         require_reason="yes",
         self_approval=True,
@@ -316,6 +318,7 @@ def test_a_flow_says_everything(company):
         approval=ApprovalRule((dba,), GroupJoin.ALL_OF, distinct=False),
         escalation=Escalation(timedelta(minutes=1), (dba,), TierCounts.OPEN_GROUPS),
         lapses_after=timedelta(minutes=90),
+        start_later=None,
         require_justification=False,
         require_reason=True,
         self_approval=True,
@@ -888,6 +891,24 @@ NOT_ANYONE = {"name": "A", "people": {"group": {"is not": "DBA"}}}
             "Access without end cannot be extended. Take the extension out.",
         ),
         (
+            {"start_later": "23 h"},
+            "start_later",
+            "“23 h” is too short: the shortest time is 1 day.",
+        ),
+        (
+            {"start_later": "31 days"},
+            "start_later",
+            "“31 days” is too long: the longest time is 30 days.",
+        ),
+        (
+            {"start_later": "on"},
+            "start_later",
+            (
+                "“on” is not a time. Write minutes, or something like 90 min, 1.5 h, 2 h 30 or 3 "
+                "days."
+            ),
+        ),
+        (
             {"lapses_after": "14 min"},
             "lapses_after",
             "“14 min” is too short: the shortest time is 15 min.",
@@ -1009,6 +1030,9 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
             {"grant_for": "365 days", "extension": {"times": 10, "each": "365 days"}},
             {"extension": Extension(10, 365 * DAY)},
         ),
+        ({"start_later": "1 day"}, {"start_later": DAY}),
+        ({"start_later": "30 days"}, {"start_later": 30 * DAY}),
+        ({"start_later": False}, {"start_later": None}),
         ({"lapses_after": "15 min"}, {"lapses_after": 15 * MINUTE}),
         ({"lapses_after": "30 days"}, {"lapses_after": 30 * DAY}),
     ],
@@ -1326,7 +1350,6 @@ def test_a_source_of_people_has_a_name_of_its_own(faults, source):
 NOT_HERE = [
     ("was", "Another name for a flow", {"was": "Write"}),
     ("owner", "A condition on the owner", _approver(people={"owner": None})),
-    ("start_later", "A later start", {"start_later": "7 days"}),
     ("require_mfa", "MFA", {"require_mfa": True}),
     ("require_code", "The approver's code", {"require_code": True}),
     ("break_glass", "Break-glass", {"break_glass": "yes"}),
@@ -1427,6 +1450,7 @@ SAID = {
     "extension": {"times": 2, "each": "15 min"},
     "approval": APPROVAL,
     "lapses_after": "2 h",
+    "start_later": "2 days",
     "escalation": {"tiers": [DBA]},
     "require_justification": False,
     "require_reason": True,
@@ -1736,6 +1760,7 @@ def _revisions(draw):
         grantees=draw(_conditions(approvers=False)) if RequestFor.OTHERS in whom else None,
         when=draw(st.none() | _WINDOWS),
         lapses_after=timedelta(minutes=draw(st.integers(1001, 43_200))),
+        start_later=draw(st.none() | st.integers(1, 30).map(lambda n: timedelta(days=n))),
         require_justification=draw(st.booleans()),
         require_reason=draw(st.booleans()),
         self_approval=draw(st.booleans()),

@@ -38,6 +38,7 @@ from tests.support.builders import (
     HELD,
     HOUR,
     MINUTE,
+    NOW,
     REFUSED,
     SECOND,
     SECURITY,
@@ -78,7 +79,7 @@ FLOWS = {
 
 # The flows whose requests BEN alone can let through, and the states that this leads to.
 GIVING = ["any of", "automatic", "escalated", "indefinite", "a month", "5 minutes", "no extension"]
-FURTHER = [State.GRANTING, State.ACTIVE, State.ACTIVE, State.REVOKING]
+FURTHER = [State.SCHEDULED, State.GRANTING, State.ACTIVE, State.ACTIVE, State.REVOKING]
 
 people = st.sampled_from([ANN, BOB, EVE, BEN, CAT, DAN, ADA, OPERATOR, SYSTEM, PersonId("nobody")])
 reasons = st.sampled_from(["", "INC-42", "x" * 124, "x" * 125])
@@ -142,7 +143,8 @@ def lives(draw: st.DrawFn) -> Life:
     else:
         named = draw(st.sampled_from(sorted(FLOWS)))
         parties = {"requestor": EVE, "grantee": ANN} if named == "for others" else {}
-        life = begun(FLOWS[named], *wanted, **parties)
+        ahead = draw(st.sampled_from([None, None, 10 * MINUTE, HOUR, 2 * DAY]))
+        life = begun(FLOWS[named], *wanted, starts_at=ahead and NOW + ahead, **parties)
     for step, command, news in draw(
         st.lists(st.tuples(steps, commands | _progress | _progress, st.integers(0, 30)), max_size=9)
     ):

@@ -84,32 +84,32 @@ from tests.support.builders import (
     slack_guest,
 )
 
-# What comes of each, from pending_mfa, pending, granting, active, revoking, and a final state: the
-# next state or a refusal; None where the request stays in its state.
+# What comes of each, from pending_mfa, pending, scheduled, granting, active, revoking, and a final
+# state: the next state or a refusal; None where the request stays in its state.
 _NO, _LATE, _EARLY = Code.NOT_RUNNING, Code.SETTLED, Code.NOTHING_TO_DO
 WALK: tuple[tuple[Command, tuple[State | Code | None, ...]], ...] = (
-    (Verify(ANN), (State.PENDING, None, None, None, _LATE, _LATE)),
-    (Verify(BOB), (Code.NOT_YOURS, None, None, None, _LATE, _LATE)),
-    (Approve(BEN), (_EARLY, State.GRANTING, _LATE, _LATE, _LATE, _LATE)),
-    (Approve(ANN), (_EARLY, Code.OWN_REQUEST, _LATE, _LATE, _LATE, _LATE)),
-    (Reject(BEN), (_EARLY, State.REJECTED, _LATE, _LATE, _LATE, _LATE)),
-    (Withdraw(BEN), (_EARLY, Code.NOTHING_TO_DO, _LATE, _LATE, _LATE, _LATE)),
-    (Cancel(ANN), (State.CANCELLED, State.CANCELLED, _LATE, _LATE, _LATE, _LATE)),
-    (Cancel(BOB), (Code.NOT_YOURS, Code.NOT_YOURS, _LATE, _LATE, _LATE, _LATE)),
-    (Extend(ANN, 1), (_NO, _NO, _NO, None, _NO, _NO)),
-    (Extend(ANN, 7), (_NO, _NO, _NO, Code.NO_EXTENSION_LEFT, _NO, _NO)),
-    (Return(ANN), (_NO, _NO, State.RETURNED, State.REVOKING, _NO, _NO)),
-    (Revoke(ADA, "Enough."), (_NO, _NO, State.REVOKED, State.REVOKING, _NO, _NO)),
-    (Revoke(BOB), (_NO, _NO, Code.NOT_YOURS, Code.NOT_YOURS, _NO, _NO)),
-    (Tick(), (None, None, None, None, None, None)),
-    (Attempt(), (None, None, None, None, None, None)),
-    (FirstLook({GrantId(0): True}), (None, None, State.ACTIVE, None, None, None)),
-    (FirstLook({GrantId(0): False}), (None, None, None, None, None, None)),
-    (Observe({GrantId(0): HELD}), (None, None, State.ACTIVE, None, None, None)),
-    (Observe({GrantId(0): ABSENT}), (None, None, None, None, State.RETURNED, None)),
-    (Observe({GrantId(0): REFUSED}), (None, None, State.FAILED, None, None, None)),
-    (Observe({GrantId(0): UNKNOWN}), (None, None, None, None, None, None)),
-    (Observe(), (None, None, None, None, None, None)),
+    (Verify(ANN), (State.PENDING, None, None, None, None, _LATE, _LATE)),
+    (Verify(BOB), (Code.NOT_YOURS, None, None, None, None, _LATE, _LATE)),
+    (Approve(BEN), (_EARLY, State.GRANTING, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (Approve(ANN), (_EARLY, Code.OWN_REQUEST, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (Reject(BEN), (_EARLY, State.REJECTED, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (Withdraw(BEN), (_EARLY, Code.NOTHING_TO_DO, State.PENDING, _LATE, _LATE, _LATE, _LATE)),
+    (Cancel(ANN), (State.CANCELLED, State.CANCELLED, State.CANCELLED, _LATE, _LATE, _LATE, _LATE)),
+    (Cancel(BOB), (Code.NOT_YOURS, Code.NOT_YOURS, Code.NOT_YOURS, _LATE, _LATE, _LATE, _LATE)),
+    (Extend(ANN, 1), (_NO, _NO, _NO, _NO, None, _NO, _NO)),
+    (Extend(ANN, 7), (_NO, _NO, _NO, _NO, Code.NO_EXTENSION_LEFT, _NO, _NO)),
+    (Return(ANN), (_NO, _NO, _NO, State.RETURNED, State.REVOKING, _NO, _NO)),
+    (Revoke(ADA, "Enough."), (_NO, _NO, _NO, State.REVOKED, State.REVOKING, _NO, _NO)),
+    (Revoke(BOB), (_NO, _NO, _NO, Code.NOT_YOURS, Code.NOT_YOURS, _NO, _NO)),
+    (Tick(), (None, None, None, None, None, None, None)),
+    (Attempt(), (None, None, None, None, None, None, None)),
+    (FirstLook({GrantId(0): True}), (None, None, None, State.ACTIVE, None, None, None)),
+    (FirstLook({GrantId(0): False}), (None, None, None, None, None, None, None)),
+    (Observe({GrantId(0): HELD}), (None, None, None, State.ACTIVE, None, None, None)),
+    (Observe({GrantId(0): ABSENT}), (None, None, None, None, None, State.RETURNED, None)),
+    (Observe({GrantId(0): REFUSED}), (None, None, None, State.FAILED, None, None, None)),
+    (Observe({GrantId(0): UNKNOWN}), (None, None, None, None, None, None, None)),
+    (Observe(), (None, None, None, None, None, None, None)),
 )
 EXAMPLES = tuple(command for command, _ in WALK)
 ALIVE = tuple(state for state in State if not state.final)

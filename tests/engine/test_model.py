@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from engine import lifecycle
+from engine.approval import approved, case_of
 from engine.commands import (
     Approve,
     Attempt,
@@ -37,6 +38,7 @@ from engine.commands import (
     Withdraw,
 )
 from engine.directory import Person
+from engine.facts import Facts
 from engine.flow import AccessFlow, Escalation, Extension
 from engine.holdings import Wish, held_elsewhere, unlooked, wants, wish
 from engine.inventory import Entitlement, EntitlementId
@@ -145,14 +147,16 @@ class Overlapping(RuleBasedStateMachine):
         of=st.sampled_from(FLOWS),
         wanted=st.sets(st.integers(1, 4), min_size=1, max_size=3),
         requestor=st.sampled_from([ANN, EVE]),
+        ahead=st.sampled_from([None, None, 12 * MINUTE, HOUR, 2 * DAY]),
     )
-    def submit(self, of, wanted, requestor):
+    def submit(self, of, wanted, requestor, ahead):
         id_ = RequestId(len(self.book) + 1)
         new = request(
             of,
             *sorted(wanted),
             id=id_,
             requestor=requestor,
+            starts_at=ahead and self.now + ahead,
             submitted_at=self.now,
             lapses_at=self.now + of.revision.lapses_after,
         )
@@ -304,8 +308,16 @@ class Overlapping(RuleBasedStateMachine):
         assert not before.state.final or after == before
         self.check_end(before, after, command)
         self.check_ended(before, after, known.held_elsewhere)
+        self.check_begun(before, after, known)
         if after.decided and after.decided != before.decided:
             assert after.decided.by not in after.parties
+
+    def check_begun(self, before: AccessRequest, after: AccessRequest, known: Facts) -> None:
+        """Nothing is given before its start, nor without the approvals that stand then."""
+        if before.state is not State.GRANTING and after.state is State.GRANTING:
+            case = case_of(after, known.revision, known.directory, known.admins)
+            assert after.starts_at is None or after.starts_at <= self.now
+            assert known.revision.approval is None or approved(case)
 
     def check_end(self, before: AccessRequest, after: AccessRequest, command: Command) -> None:
         """The end moves when it is granted, confirmed, extended or not, and never else."""

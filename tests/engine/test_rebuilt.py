@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.rebuilt import Entry, GrantColumns, RequestColumns, can_be, request
-from engine.request import NOT_GIVEN, GrantState, State
+from engine.request import NOT_GIVEN, WAITING, GrantState, State
 from tests.support.builders import DAY, flow, life
 
 HOUR = timedelta(hours=1)
@@ -154,7 +154,7 @@ def test_whatever_stands_there_no_access_is_left_behind(state, at, rows, lines):
         assert made.ends_at is not None
     assert all(g.begun == row.begun for g, row in zip(made.grants, rows, strict=True))
     assert all(g.open for g in made.grants if g.begun)
-    if made.state not in {State.PENDING, State.PENDING_MFA}:
+    if made.state not in WAITING:
         assert all(g.begun or g.state is not GrantState.WANTED for g in made.grants)
 
 

@@ -96,6 +96,7 @@ def test_final_states_are_those_that_nothing_leads_out_of():
     assert {s.value for s in State if not s.final} == {
         "pending_mfa",
         "pending",
+        "scheduled",
         "granting",
         "active",
         "revoking",

@@ -7,7 +7,7 @@ EVE asks for ANN, BEN approves. Moments are counted from the submission.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 from itertools import groupby
 from textwrap import dedent
 from typing import get_args
@@ -35,6 +35,7 @@ from engine.inventory import ResourceStatus
 from engine.outcome import AuditEntry, Decision, Refusal, Tell, once
 from engine.port import Outcome, Presence
 from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
+from engine.window import Day, Window
 from tests.support.builders import (
     ABSENT,
     ADA,
@@ -1195,10 +1196,295 @@ ENDING: dict[str, Scene] = {
     "a call comes late": (lambda: at(State.REVOKING), Attempt(), "nothing"),
 }
 
-SCENES = {**VERIFYING, **DECIDING, **WAITING, **GRANTING, **RUNNING, **ENDING}
+
+def night(made: Life) -> Life:
+    """The flow's window, as clocks were set since, is another than that of the start."""
+    shut = Window(frozenset(Day), time(22), time(6), "UTC")
+    return knowing(made, revision=replace(made.facts.revision, when=shut))
+
+
+COMING: dict[str, Scene] = {
+    "approved for later": (
+        lambda: life(State.PENDING, requestor=EVE, starts_at=NOW + 2 * HOUR),
+        Approve(BEN, "ok"),
+        """
+        scheduled
+        eve, ann: request, decided
+        ben, cat: approval
+        audit: ben approved; reason ok
+        audit: latchkey scheduled; starts_at 2026-03-02T11:00:00+00:00
+        """,
+    ),
+    "approved after its start": (
+        lambda: later(life(State.PENDING, requestor=EVE, starts_at=NOW + 2 * HOUR), 3 * HOUR),
+        Approve(BEN),
+        """
+        granting
+        until (4:00:00)
+        eve, ann: request, decided
+        ben, cat: approval
+        ben: notice late_start: AX-KRXN was to start at 2026-03-02 11:00 UTC. You approved it \
+after that, so that it begins at once.
+        audit: ben approved
+        """,
+    ),
+    "verified for later, and nobody has to approve": (
+        lambda: life(State.PENDING_MFA, flow(approval=None), requestor=EVE, starts_at=NOW + DAY),
+        Verify(ANN),
+        """
+        scheduled
+        eve, ann: request, decided
+        audit: ann verified
+        audit: latchkey approved; how automatic
+        audit: latchkey scheduled; starts_at 2026-03-03T09:00:00+00:00
+        """,
+    ),
+    "nothing has changed before the start": (
+        lambda: later(at(State.SCHEDULED), HOUR),
+        Tick(),
+        "nothing",
+    ),
+    "a quarter of an hour before the start": (
+        lambda: later(at(State.SCHEDULED), 105 * MINUTE),
+        Tick(),
+        """
+        scheduled
+        eve, ann: request, reminded
+        audit: latchkey reminded; starts_at 2026-03-02T11:00:00+00:00
+        """,
+    ),
+    "its start has come": (
+        lambda: later(at(State.SCHEDULED), 2 * HOUR),
+        Tick(),
+        """
+        granting
+        until (3:00:00)
+        eve, ann: request
+        ben, cat: approval
+        audit: latchkey started
+        """,
+    ),
+    "the flow is disabled at the start": (
+        lambda: later(closed(at(State.SCHEDULED)), 2 * HOUR),
+        Tick(),
+        """
+        granting
+        until (3:00:00)
+        eve, ann: request
+        ben, cat: approval
+        audit: latchkey started
+        """,
+    ),
+    "the flow is deleted before the start": (
+        lambda: deleted(at(State.SCHEDULED)),
+        Tick(),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey cancelled; reason its access flow was deleted
+        """,
+    ),
+    "who is to have it leaves before the start": (
+        lambda: knowing(at(State.SCHEDULED), left("ann", "eng", manager=EVE)),
+        Tick(),
+        """
+        cancelled
+        grant 0: ended
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey cancelled; reason Ann is no longer active
+        """,
+    ),
+    "who asked has another team at the start": (
+        lambda: later(knowing(at(State.SCHEDULED), person("eve", "dba")), 2 * HOUR),
+        Tick(),
+        """
+        failed
+        grant 0: refused (“Read orders” is no longer open to Eve.)
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey failed; reason “Read orders” is no longer open to Eve
+        """,
+    ),
+    "the start is outside the window": (
+        lambda: later(night(at(State.SCHEDULED)), 2 * HOUR),
+        Tick(),
+        """
+        failed
+        grant 0: refused (“Read orders” is not open at the start (every day 22:00–06:00 UTC).)
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey failed; reason “Read orders” is not open at the start (every day \
+22:00–06:00 UTC)
+        """,
+    ),
+    "the flow cannot be read before the start": (
+        lambda: unread(at(State.SCHEDULED)),
+        Tick(),
+        "nothing",
+    ),
+    "the flow cannot be read at the start": (
+        lambda: later(unread(at(State.SCHEDULED)), 2 * HOUR),
+        Tick(),
+        """
+        failed
+        grant 0: ended
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey failed; reason its access flow cannot be read
+        """,
+    ),
+    "one of two things is gone before the start": (
+        lambda: first_is_gone(two(State.SCHEDULED)),
+        Tick(),
+        """
+        scheduled
+        grant 0: refused (It no longer exists.)
+        eve, ann: request
+        audit: latchkey dropped; entitlement 1
+        """,
+    ),
+    "all is gone before the start": (
+        lambda: first_is_gone(at(State.SCHEDULED)),
+        Tick(),
+        """
+        cancelled
+        grant 0: refused (It no longer exists.)
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey dropped; entitlement 1
+        audit: latchkey cancelled; reason what it asked for no longer exists
+        """,
+    ),
+    "one of two things is offered no more at the start": (
+        lambda: later(
+            knowing(
+                two(State.SCHEDULED),
+                entitlements={1: entitlement(1, path="orders/other"), 2: entitlement(2)},
+            ),
+            2 * HOUR,
+        ),
+        Tick(),
+        """
+        granting
+        until (3:00:00)
+        eve, ann: request
+        ben, cat: approval
+        audit: latchkey started
+        """,
+    ),
+    "the approver leaves before the start": (
+        lambda: knowing(at(State.SCHEDULED), left("ben", "dba")),
+        Tick(),
+        """
+        pending
+        eve, ann: request, reopened
+        ben: approval
+        cat: approval, asked
+        audit: latchkey void; of ben
+        audit: latchkey reopened
+        """,
+    ),
+    "one approver more than it takes leaves before the start": (
+        lambda: knowing(
+            after(
+                life(
+                    State.PENDING,
+                    flow(
+                        approval=ApprovalRule((approvers(BEN, CAT, DAN, needs=2), approvers(BEN)))
+                    ),
+                    requestor=EVE,
+                    starts_at=NOW + 2 * HOUR,
+                ),
+                Approve(CAT),
+                Approve(BEN, "ok"),
+            ),
+            left("cat", "dba", "sec"),
+        ),
+        Tick(),
+        """
+        scheduled
+        eve, ann: request
+        ben, cat, dan: approval
+        audit: latchkey void; of cat
+        """,
+    ),
+    "an approval is taken back before the start": (
+        lambda: later(at(State.SCHEDULED), HOUR),
+        Withdraw(BEN),
+        """
+        pending
+        eve, ann: request, reopened
+        ben: approval
+        cat: approval, asked
+        audit: ben withdrawn
+        audit: latchkey reopened
+        """,
+    ),
+    "an approval is taken back at the start": (
+        lambda: later(at(State.SCHEDULED), 2 * HOUR),
+        Withdraw(BEN),
+        "settled: Its start has come, so that what was approved stands. It was to begin (2:00:00)",
+    ),
+    "somebody who has not approved takes it back": (
+        lambda: at(State.SCHEDULED),
+        Withdraw(CAT),
+        "nothing_to_do: You have no approval of this request to withdraw.",
+    ),
+    "an approval is taken back after the flow was deleted": (
+        lambda: deleted(at(State.SCHEDULED)),
+        Withdraw(BEN),
+        "flow_closed: The access flow of this request was deleted.",
+    ),
+    "it is cancelled before the start": (
+        lambda: at(State.SCHEDULED),
+        Cancel(EVE, "not needed"),
+        """
+        cancelled
+        grant 0: ended
+        eve: request
+        ann: request, ended
+        ben, cat: approval
+        audit: eve cancelled; reason not needed
+        """,
+    ),
+    "it is declined before the start": (
+        lambda: at(State.SCHEDULED),
+        Cancel(ANN),
+        """
+        cancelled
+        grant 0: ended
+        eve: request, ended
+        ann: request
+        ben, cat: approval
+        audit: ann cancelled
+        """,
+    ),
+    "somebody else would cancel it before the start": (
+        lambda: at(State.SCHEDULED),
+        Cancel(BOB),
+        "not_yours: Only who asked, who is to have it, or an admin can cancel.",
+    ),
+    "what is stored cannot be read at the start": (
+        lambda: later(broken(at(State.SCHEDULED)), 2 * HOUR),
+        Tick(),
+        """
+        failed
+        grant 0: ended
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey failed; reason what is stored of it cannot be read
+        """,
+    ),
+}
+
+SCENES = {**VERIFYING, **DECIDING, **WAITING, **COMING, **GRANTING, **RUNNING, **ENDING}
 
 # Whoever comes too late, or too early, is told what is true of the request.
 SETTLED = {
+    State.SCHEDULED: "Ben approved this request (0:00:00)",
     State.GRANTING: "Ben approved this request (0:00:00)",
     State.ACTIVE: "Ben approved this request (0:00:00)",
     State.REVOKING: "Ben approved this request (0:00:00)",
@@ -1213,6 +1499,7 @@ SETTLED = {
 NOT_RUNNING = {
     State.PENDING_MFA: "Ann has to verify first.",
     State.PENDING: "This request still waits for a decision.",
+    State.SCHEDULED: "This access has not begun. It starts (2:00:00)",
     State.REVOKING: "This access is being taken away (0:00:00)",
     State.CANCELLED: "Ann cancelled this request (0:00:00)",
     State.TIMED_OUT: "This request lapsed (1 day, 0:00:00)",
@@ -1223,14 +1510,17 @@ NOT_RUNNING = {
     State.REVOKED: "Ada revoked this access (0:00:00)",
 }
 LATE: list[tuple[Command, State, str]] = [
-    *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT), Withdraw(CAT), Cancel(ANN))
+    *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT))
       for s, said in SETTLED.items()),
+    *((c, s, f"settled: {said}") for c in (Withdraw(CAT), Cancel(ANN))
+      for s, said in SETTLED.items() if s is not State.SCHEDULED),
     *((Verify(ANN), s, f"settled: {said}") for s, said in SETTLED.items()
-      if s not in {State.GRANTING, State.ACTIVE}),
+      if s not in {State.SCHEDULED, State.GRANTING, State.ACTIVE}),
     *((c, s, f"not_running: {said}") for c in (Extend(ANN, 1), Return(ANN), Revoke(ADA))
       for s, said in NOT_RUNNING.items()),
     *((c, s, "nothing") for c in (Attempt(), FirstLook({FIRST: True}), seen(HELD))
-      for s in (State.PENDING_MFA, State.PENDING)),
+      for s in (State.PENDING_MFA, State.PENDING, State.SCHEDULED)),
+    (Verify(ANN), State.SCHEDULED, "nothing"),
     *((c, s, "nothing") for c in (Tick(), Attempt(), FirstLook({FIRST: True}), seen(HELD))
       for s in State if s.final),
 ]  # fmt: skip

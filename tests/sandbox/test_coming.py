@@ -29,6 +29,7 @@ def lived(made):
         (State.PENDING_MFA, flow(), ["lapse"]),
         (State.PENDING, flow(), ["lapse"]),
         (State.PENDING, flow(escalation=TIERS), ["escalation", "escalation", "alarm", "lapse"]),
+        (State.SCHEDULED, flow(), ["reminder", "start", "lapse"]),
         (State.GRANTING, flow(), ["lapse"]),
         (State.ACTIVE, flow(), ["offer", "end"]),
         (State.ACTIVE, flow(extension=None), ["reminder", "end"]),

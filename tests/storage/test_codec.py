@@ -6,9 +6,17 @@ from datetime import time
 
 import pytest
 
+from engine.request import State
 from engine.window import Day, Window
-from storage.codec import dump_revision, load_revision
-from tests.support.builders import revision
+from storage.codec import (
+    dump_account,
+    dump_request,
+    dump_revision,
+    load_account,
+    load_request,
+    load_revision,
+)
+from tests.support.builders import AHEAD, DAY, NOW, account, life, revision
 
 NIGHTS = Window(frozenset({Day.SUNDAY, Day.FRIDAY}), time(22), time(6, 30), "Asia/Kolkata")
 
@@ -54,3 +62,43 @@ def test_a_window_in_a_zone_that_is_not_known_is_read_and_never_open():
     lost = revision(when=replace(NIGHTS, zone="Atlantis/City"))
 
     assert load_revision(dump_revision(lost)) == lost
+
+
+@pytest.mark.parametrize("state", [State.PENDING_MFA, State.PENDING, State.SCHEDULED])
+def test_who_knows_of_no_later_start_does_not_read_what_waits_for_one(state):
+    """The program before would have given it at once."""
+    waits = life(state, starts_at=NOW + DAY).request
+    body = json.loads(json.dumps(dump_request(waits)))
+
+    assert load_request(waits.id, waits.version, body) == waits
+    assert not {"requestor", "state", "grants"} & body.keys()
+
+
+def test_what_has_begun_is_read_by_everybody():
+    made = life(State.SCHEDULED)
+    made.tick(AHEAD)
+    body = json.loads(json.dumps(dump_request(made.request)))
+
+    assert load_request(1, 1, body) == made.request
+    assert body["state"] == "granting"
+
+
+@pytest.mark.parametrize("body", [{"later": None}, {"later": []}, {"later": {"later": {}}}])
+def test_what_is_no_request_of_later_is_no_value(body):
+    assert load_request(1, 1, body) is None
+
+
+def test_what_was_stored_before_a_start_could_be_named_may_start_in_a_week():
+    body = dump_revision(revision())
+
+    assert "start_later" not in body
+    assert load_revision(body).start_later == 7 * DAY
+    assert load_revision(dump_revision(revision(start_later=None))).start_later is None
+    assert load_revision({**body, "start_later": "-P1D"}) is None
+
+
+def test_the_zone_of_an_account_is_read_again():
+    zoned = account("UANN", "ann@example.com", zone="Europe/Berlin")
+
+    assert load_account(dump_account(zoned)) == zoned
+    assert "zone" not in dump_account(account("UANN", "ann@example.com"))

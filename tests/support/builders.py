@@ -52,6 +52,7 @@ from engine.targets import Selector
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+AHEAD = 2 * HOUR  # that what is scheduled starts
 
 ANN, BOB, EVE = PersonId("ann"), PersonId("bob"), PersonId("eve")
 BEN, CAT, DAN = PersonId("ben"), PersonId("cat"), PersonId("dan")
@@ -301,6 +302,8 @@ def life(state: State, of: AccessFlow | None = None, *entitlements: int, **value
     The flow needs BEN's approval alone, or none.
     """
     rules = (of or flow()).revision
+    if state is State.SCHEDULED:
+        values.setdefault("starts_at", NOW + AHEAD)
     if state is State.PENDING_MFA:
         return begun(flow(**{**_fields(rules), "require_mfa": True}), *entitlements, **values)
     made = begun(of, *entitlements, **values)
@@ -322,7 +325,7 @@ def life(state: State, of: AccessFlow | None = None, *entitlements: int, **value
 def _grant(made: Life, state: State) -> None:
     if made.request.state is State.PENDING:
         made.do(Approve(BEN))
-    if state is State.GRANTING:
+    if state in {State.SCHEDULED, State.GRANTING}:
         return
     made.attempt()
     if state is State.FAILED:

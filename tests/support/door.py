@@ -422,6 +422,8 @@ def filled(view: Json, **changed: Json) -> Json:
             stands["selected_option"] = element["initial_option"]
         if "initial_value" in element:
             stands["value"] = element["initial_value"]
+        if "initial_date" in element:
+            stands["selected_date"] = element["initial_date"]
         action = element["action_id"]
         values[block["block_id"]] = {action: stands | changed.get(action, {})}
     return values

@@ -274,6 +274,7 @@ class Stored:
         to: PersonId | None = None,
         flow: str = READING,
         duration: timedelta | None = HOUR,
+        starts_at: datetime | None = None,
     ) -> Draft:
         people = self.company().directory.people
         return Draft(
@@ -283,6 +284,7 @@ class Stored:
             entitlements=tuple(self.entitlement(w) for w in what),
             duration=duration,
             justification="INC-42",
+            starts_at=starts_at,
         )
 
     def submit(self, *what: str, key: str = "", **more: object) -> AccessRequest:

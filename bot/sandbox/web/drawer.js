@@ -69,7 +69,7 @@ export class Drawer {
 
 // --- the clock, and who has what -------------------------------------------------------------
 
-const MARKS = { pending: "⏳", pending_mfa: "🔐", granting: "⚙️", active: "🔓", revoking: "🔄", expired: "🔒", returned: "↩️", revoked: "⛔", rejected: "❌", cancelled: "🚫", timed_out: "⌛", failed: "⚠️" };
+const MARKS = { pending: "⏳", pending_mfa: "🔐", scheduled: "📅", granting: "⚙️", active: "🔓", revoking: "🔄", expired: "🔒", returned: "↩️", revoked: "⛔", rejected: "❌", cancelled: "🚫", timed_out: "⌛", failed: "⚠️" };
 
 class ClockPanel {
   constructor() {
@@ -90,7 +90,7 @@ class ClockPanel {
     this.node = h("div", {},
       h("section", { class: "panel" }, this.face, this.day, this.told,
         this.next, h("div", { class: "row" }, by(5 * 60, "+5 min"), by(3600, "+1 h"), by(86400, "+1 day")),
-        h("p", { class: "hint" }, "Moves only what ", h("em", {}, "Latchkey"), " believes the time to be: requests escalate, lapse and end. Slack itself stays on real time."), this.back),
+        h("p", { class: "hint" }, "Moves only what ", h("em", {}, "Latchkey"), " believes the time to be: requests escalate, lapse, start and end. Slack itself stays on real time."), this.back),
       h("section", { class: "panel" }, h("h3", {}, "Who has what"), this.list));
   }
 
@@ -139,7 +139,7 @@ class ClockPanel {
 }
 
 // What is being given, or taken away, has no moment that would be true until it is.
-const OVER = { pending_mfa: "lapses", pending: "lapses", active: "ends" };
+const OVER = { pending_mfa: "lapses", pending: "lapses", scheduled: "starts", active: "ends" };
 const whenOver = (one, now) => OVER[one.state] && one.until && `${OVER[one.state]} ${untilText(one.until)} (${left(one.until - now)})`;
 const untilText = (stamp) => {
   const moment = new Date(stamp * 1000), day = dayName(moment, true);
