@@ -26,7 +26,7 @@ from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
 from engine.start import Chosen
 from engine.targets import Bundle, ObjectId, key_of
-from engine.window import shown
+from engine.window import next_opening, shown
 from storage import apply, facts, inventory, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
@@ -731,10 +731,14 @@ class _Filling:
         return replace(preview, closed=starts.sentence) if chosen else preview
 
     def _closed(self, flow: AccessFlow) -> str:
+        """Say why it cannot be asked for, and where it can be for a later start; empty: it can."""
         closed = eligibility.not_now(flow, self.at)
-        if closed is None or self.filled.start or flow.revision.start_later is None:
+        window, ahead = flow.revision.when, flow.revision.start_later
+        opens = next_opening(window, self.now) if window else None
+        if closed is None or self.filled.start or ahead is None or opens is None:
             return closed.sentence if closed else ""
-        return f"{closed.sentence} You can ask now for a start from then on."
+        named = " You can ask now for a start from then on." if opens - self.now <= ahead else ""
+        return f"{closed.sentence}{named}"
 
     def _kept(self, form: Form) -> Form:
         """Leave what the person typed where nothing is known that would change it."""

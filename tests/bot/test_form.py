@@ -1,7 +1,7 @@
 """The request form, as its use case fills it: what people read there, what their answer makes."""
 
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from bot.usecases import look
 from bot.usecases import request as usecase
 from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
 from bot.views.cards import request_card
-from bot.views.values import Asked, Form
+from bot.views.values import Asked, Form, Start
 from engine.aql.parser import parse
 from engine.aql.tokens import quoted
 from engine.commands import Cancel, Extend, Return
@@ -22,6 +22,7 @@ from engine.on_call import Schedule, Shift
 from engine.outcome import Card, Code, Refusal
 from engine.port import DiscoveredPermission
 from engine.request import State
+from engine.start import Chosen
 from engine.targets import Picked, Selector
 from engine.window import Day, Window
 from storage import facts, sync
@@ -567,6 +568,7 @@ def test_a_flow_for_who_is_on_call_is_theirs_while_they_are(services, stored, al
 # --- outside its window --------------------------------------------------------------------------
 # It is Monday, 09:00 in London.
 
+DAY = timedelta(days=1)
 NIGHTS = Window(frozenset(Day), time(22), time(6), "Europe/London")
 SUNDAYS = Window(frozenset({Day.SUNDAY}), time(9), time(12), "Europe/London")
 
@@ -622,7 +624,7 @@ def test_a_closed_flow_that_is_picked_says_when_it_opens(services, stored, alice
     refusal = usecase.submit(services, alice, picked, "view/1")
 
     assert form.preview
-    assert form.preview.closed == said
+    assert form.preview.closed == f"{said} You can ask now for a start from then on."
     assert refusal == Refusal(Code.OUTSIDE_WINDOW, said, about="entitlement")
 
 
@@ -706,3 +708,106 @@ def test_the_time_of_a_request_is_the_one_that_was_typed(services, stored, alice
 
     assert isinstance(outcome, Submitted)
     assert outcome.requests[0].duration == timedelta(hours=2, minutes=30)
+
+
+# --- a later start -------------------------------------------------------------------------------
+
+
+def then(stored, ahead: timedelta) -> tuple[datetime, Chosen]:
+    """Return a moment, and how ALICE chooses it, who reads UTC."""
+    at = stored.now + ahead
+    return at, Chosen(f"{at:%Y-%m-%d}", f"{at:%H:%M}", "UTC")
+
+
+def test_the_form_asks_for_a_start_where_a_flow_in_play_lets_it_be_another(services, stored, alice):
+    flows(stored, reading(start_later=None), writing())
+    reads, writes = stored.flow(READING), stored.flow(WRITING)
+
+    def start(**changed):
+        return usecase.fill(services, alice, filled(stored, **changed))[0].start
+
+    assert start() == Start("UTC", stored.now.date(), later=False)
+    assert start(picked=writes.id)
+    assert start(picked=reads.id) is None
+    assert start(start=Chosen("", "", "")).later
+    assert start(permission=None) is None
+    flows(stored, reading(start_later=None), writing(start_later=None))
+    assert start() is None
+
+
+def test_the_form_names_a_flow_that_is_open_at_the_start_and_lets_it_be_so_far_ahead(
+    services, stored, alice
+):
+    flows(stored, reading(when=NIGHTS, start_later=DAY), writing())
+    reads, writes = stored.flow(READING), stored.flow(WRITING)
+
+    def named(ahead, **changed):
+        at, chosen = then(stored, ahead)
+        form, promise = usecase.fill(
+            services, alice, filled(stored, start=chosen, prefilled=False, **changed)
+        )
+        assert form.preview
+        return form.flow, promise, form.preview, at
+
+    flow, promise, preview, at = named(14 * HOUR)  # 23:00
+    assert (flow, promise) == (reads.id, Promise.of(reads))
+    assert (preview.starts, preview.ends, preview.closed) == (at, at + HOUR, "")
+    assert named(2 * HOUR)[0] == writes.id
+    assert named(38 * HOUR)[0] == writes.id  # a night, and too far ahead for the other one
+
+
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        (Chosen("", "", ""), ""),
+        (Chosen("2026-11-03", "", "UTC"), ""),
+        (Chosen("2026-11-02", "08:00", "UTC"), "This moment is past."),
+        (Chosen("2026-12-24", "08:00", "UTC"), "at most 7 days ahead"),
+        (Chosen("2027-03-28", "01:30", "Europe/London"), "never show 01:30"),
+        (Chosen("9999-12-31", "23:59", "UTC"), "at most 7 days ahead"),
+    ],
+)
+def test_what_is_wrong_with_a_start_is_said_before_it_is_sent(
+    services, stored, alice, chosen, says
+):
+    form, promise = usecase.fill(services, alice, filled(stored, start=chosen))
+
+    assert form.preview
+    assert form.preview.starts is None
+    assert says in form.preview.closed
+    assert bool(form.preview.closed) is bool(says)
+    assert isinstance(
+        usecase.submit(services, alice, filled(stored, start=chosen, promise=promise), "view/1"),
+        Refusal,
+    )
+
+
+def test_a_request_for_later_is_stored_with_its_start(services, stored, alice):
+    at, chosen = then(stored, DAY)
+    sent = usecase.submit(services, alice, filled(stored, start=chosen), "view/1")
+
+    assert isinstance(sent, Submitted)
+    assert (sent.requests[0].starts_at, sent.requests[0].state) == (at, State.SCHEDULED)
+    again = usecase.submit(services, alice, filled(stored, start=chosen), "view/2")
+    assert again.existing
+    assert not usecase.submit(services, alice, filled(stored), "view/3").existing
+
+
+def test_what_is_to_start_later_counts_among_those_that_wait(services, stored, alice):
+    few = replace(services, open_submissions=1)
+    _, chosen = then(stored, DAY)
+    sent = usecase.submit(few, alice, filled(stored, start=chosen), "view/1")
+    refused = usecase.submit(few, alice, filled(stored), "view/2")
+
+    assert isinstance(refused, Refusal)
+    assert sent.requests[0].code in refused.sentence
+
+
+def test_a_window_too_far_ahead_for_a_start_is_named_without_that_advice(services, stored, alice):
+    flows(stored, reading(when=SUNDAYS, start_later=DAY), writing())
+    reads = stored.flow(READING)
+
+    form, _ = usecase.fill(services, alice, filled(stored, picked=reads.id))
+
+    assert form.preview
+    assert form.preview.closed.endswith("Europe/London).")

@@ -39,9 +39,9 @@ from bot.views.text import (
     size,
     when,
 )
-from bot.views.values import Asked, Block, Credentials, Form, Message, Preview, Scene, View
+from bot.views.values import Asked, Block, Credentials, Form, Message, Preview, Scene, Start, View
 from engine.alarms import well_again
-from engine.commands import Approve, Cancel, Extend, Reject, Return
+from engine.commands import Approve, Cancel, Extend, Reject, Return, Withdraw
 from engine.directory import PersonId
 from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum, RequestFor
 from engine.inventory import EntitlementId, ResourceId
@@ -52,6 +52,7 @@ from engine.request import Approval as GivenApproval
 from engine.targets import ObjectId
 from tests.support.builders import (
     ABSENT,
+    AHEAD,
     ANN,
     BEN,
     BOB,
@@ -344,10 +345,61 @@ def test_extension_that_the_system_has_not_taken_is_not_promised():
     )
 
 
+def test_what_starts_later_says_when_to_everybody():
+    waits = life(State.PENDING, starts_at=NOW + AHEAD)
+    for drawn in (request_card(seen(waits, ANN)), approval_card(seen(waits, BEN))):
+        start = "Start\nMar 2, 2026 at 11:00, or as soon as it is approved after that"
+        assert start in read(drawn)
+    assert "starts Mar 2, 2026 at 11:00" in read(tasks([seen(waits, BEN)]))
+
+    made = life(State.SCHEDULED)
+    assert "It starts Mar 2, 2026 at 11:00, and is set up then." in read(
+        request_card(seen(made, ANN))
+    )
+    assert ". It starts <!date^" in request_card(seen(made, ANN)).text
+    assert "Start\nMar 2, 2026 at 11:00" in read(approval_card(seen(made, BEN)))
+    assert "Approved · starts Mar 2, 2026 at 11:00 · 1 h" in read(my_access([seen(made, ANN)]))
+
+
+def test_what_has_begun_says_no_more_when_it_was_to_start():
+    made = life(State.SCHEDULED)
+    made.tick(AHEAD)
+
+    for drawn in (request_card(seen(made, ANN)), approval_card(seen(made, BEN))):
+        assert "Start\n" not in read(drawn)
+
+
+def test_until_the_start_who_approved_can_take_it_back_and_nobody_else():
+    made = life(State.SCHEDULED)
+
+    assert list(buttons(approval_card(seen(made, BEN)))) == ["Withdraw approval"]
+    assert not buttons(approval_card(seen(made, CAT)))
+    made.tick(AHEAD)
+    assert not buttons(approval_card(seen(made, BEN)))
+
+
+def test_a_shorter_time_is_said_before_the_start():
+    made = life(State.PENDING, starts_at=NOW + AHEAD)
+    made.do(Approve(BEN, "", 30 * MINUTE))
+
+    assert "How long\n30 min\n" in read(request_card(seen(made, ANN))) + "\n"
+
+
+def test_what_starts_soon_says_so():
+    made = life(State.SCHEDULED)
+    made.tick(AHEAD - 15 * MINUTE)
+
+    assert read(request_card(seen(made, ANN))).startswith("⏰ Access starts soon")
+    assert read(line(seen(made, ANN), News.REMINDED)).startswith("⏰ The start was announced")
+    made.do(Withdraw(BEN))
+    assert read(line(seen(made, ANN), News.REOPENED)).startswith("↩️ An approval was taken back")
+
+
 @pytest.mark.parametrize(
     ("state", "head", "said", "offered"),
     [
         (State.PENDING_MFA, "🔐 Waiting for verification", "you must verify", "Cancel request"),
+        (State.SCHEDULED, "📅 Approved, starts later", "starts Mar 2, 2026", "Cancel request"),
         (State.GRANTING, "⚙️ Approved, being set up", "Approved by @Ben", "Return now"),
         (State.REVOKING, "🔄 Access is being taken away", "Returned by you", None),
         (State.CANCELLED, "🚫 Request cancelled", "Cancelled by you", "Request again"),
@@ -1236,7 +1288,10 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             grantee=label,
             closed=long,
             things=[label] * 1000,
+            starts=NOW,
+            ends=NOW + timedelta(days=365),
         ),
+        start=Start("America/Argentina/ComodRivadavia", NOW.date(), later=True),
     )
 
     assert_modal(request_modal(form))
