@@ -224,32 +224,27 @@ def line(scene: Scene | None, news: News | None, *, in_channel: bool = False) ->
     return message(said, [context(said, f"{scene.request.code}, {below}")])
 
 
+_NEWS = {
+    News.ASKED: "🔔 You were asked to decide",
+    News.DECIDED: "✅ The request was approved",
+    News.REOPENED: "↩️ An approval was taken back",
+    News.REMINDED: "⏰ The start was announced",
+    News.ACTIVE: "🔓 Access began",
+    News.OFFER: "⏰ The end was announced",
+    News.EXTENDED: "⏩ Access was extended",
+}
+
+
 def _happened(scene: Scene, news: News | None) -> str:
     request = scene.request
-    match news:
-        case News.REQUESTED:
-            asked = capital(phrases.who(scene, request.requestor))
-            return f"⏳ {asked} asked{phrases.for_whom(scene)}"
-        case News.ASKED if scene.in_channel:
-            return "🔔 A decision was asked for"
-        case News.ASKED:
-            return "🔔 You were asked to decide"
-        case News.DECIDED if request.state is State.REJECTED:
-            return "❌ The request was rejected"
-        case News.DECIDED:
-            return "✅ The request was approved"
-        case News.REOPENED:
-            return "↩️ An approval was taken back"
-        case News.REMINDED:
-            return "⏰ The start was announced"
-        case News.ACTIVE:
-            return "🔓 Access began"
-        case News.OFFER:
-            return "⏰ The end was announced"
-        case News.EXTENDED:
-            return "⏩ Access was extended"
-        case _:
-            return HEADS[request.state]
+    if news is News.REQUESTED:
+        asked = capital(phrases.who(scene, request.requestor))
+        return f"⏳ {asked} asked{phrases.for_whom(scene)}"
+    if news is News.ASKED and scene.in_channel:
+        return "🔔 A decision was asked for"
+    if news is News.DECIDED and request.state is State.REJECTED:
+        return "❌ The request was rejected"
+    return _NEWS[news] if news in _NEWS else HEADS[request.state]
 
 
 def notice(detail: str) -> Message:

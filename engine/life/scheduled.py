@@ -23,7 +23,7 @@ from engine.life.pending import (
     nothing_left,
     without_approval,
 )
-from engine.life.telling import everyone, iso, to_asked, to_parties
+from engine.life.telling import ask_again, everyone, iso, to_parties
 from engine.outcome import AuditEntry, Code, Decision, News, Refusal
 from engine.request import SYSTEM, AccessRequest, Grant, GrantId, GrantState, Settled, State
 from engine.window import is_open
@@ -77,7 +77,7 @@ def _with_fewer(
         lapses_at=_lapses_anew(request, facts.revision, now),
     )
     request, tells = ask(request, facts)
-    anew = (to_asked(request, p, News.ASKED) for p in sorted(request.deciders) if p != by)
+    anew = ask_again(request, sorted(request.deciders - {by}))
     told = (*everyone(request, News.REOPENED, by=by), *tells, *anew)
     return Decision(request, told, (*audit, AuditEntry("reopened", SYSTEM)))
 

@@ -74,6 +74,17 @@ def tell_asked(
     return after, tells
 
 
+def ask_again(
+    request: AccessRequest, people: Collection[PersonId], news: News = News.ASKED
+) -> tuple[Tell, ...]:
+    """Have those who are asked notice it once more, each where they are asked."""
+    there = sorted({*people} & {*request.in_channel})
+    tells = tuple(to_asked(request, person, news) for person in people if person not in there)
+    if there and request.channel:
+        tells += (Tell(request.channel, Card.CHANNEL, detail=" ".join(there), news=news),)
+    return tells
+
+
 def alarm(facts: Facts, key: str, sentence: str) -> tuple[Tell, ...]:
     return tuple(Tell(admin, Card.ALARM, key, sentence) for admin in sorted(facts.admins))
 

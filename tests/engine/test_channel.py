@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from engine.channel import Channel, ChannelId, Notify
-from engine.commands import Approve, Reject
+from engine.commands import Approve, Reject, Withdraw
 from engine.directory import PersonId
 from engine.flow import Escalation
 from engine.outcome import Card, News, Tell, once
 from engine.request import State
-from tests.support.builders import BEN, BOTH, CAT, DAN, HOUR, Life, begun, flow, left, person
+from tests.support.builders import BEN, BOTH, CAT, DAN, DAY, HOUR, Life, begun, flow, left, person
 
 ROOM = ChannelId("C0ROOM")
 ALONE = Notify(ROOM, directly=False)
@@ -152,3 +152,17 @@ def test_of_two_postings_at_once_all_are_called():
     (told,) = once([Tell(ROOM, Card.CHANNEL), first, then, Tell(ROOM, Card.CHANNEL)])
 
     assert (told.news, told.detail.split()) == (News.ASKED, [BEN, CAT])
+
+
+def test_once_an_approval_of_what_starts_later_is_taken_back_they_are_called_there_again():
+    made = asked_in(room(BEN, CAT), start_later=7 * DAY)
+    made.request = made.request.with_(starts_at=made.now + DAY)
+    made.do(Approve(BEN))
+    assert made.request.state is State.SCHEDULED
+    made.tells.clear()
+
+    made.do(Withdraw(BEN))
+
+    assert made.request.state is State.PENDING
+    assert posted(made) == [{CAT}]
+    assert directly(made) == set()
