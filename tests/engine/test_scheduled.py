@@ -252,3 +252,25 @@ def test_a_process_that_was_down_begins_it_when_it_is_back():
 
     assert made.request.state is State.GRANTING
     assert made.request.ends_at == NOW + AHEAD + timedelta(hours=6)
+
+
+def test_of_what_cannot_be_read_no_start_is_known_and_it_is_never_given():
+    made = life(State.SCHEDULED)
+    made.request = made.request.with_(readable=False, starts_at=None)
+    assert made.wakes() == made.request.lapses_at
+
+    made.tick(AHEAD)
+    assert made.request.state is State.SCHEDULED
+    made.tick(DAY)
+    assert made.request.state is State.FAILED
+
+
+def test_people_of_whom_nothing_can_be_read_get_nothing_at_the_start():
+    made = life(State.SCHEDULED)
+    made.know(replace(made.facts.directory.people[ANN], readable=False))
+    assert made.tick(HOUR).request.state is State.SCHEDULED
+
+    made.tick(HOUR)
+    assert made.request.state is State.FAILED
+    assert made.request.ended
+    assert made.request.ended.reason == "What the directory says of Ann cannot be read"
