@@ -60,7 +60,10 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class Return:
+    """`without` are grants that are kept: of all that is had, the rest is returned."""
+
     by: PersonId
+    without: frozenset[GrantId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

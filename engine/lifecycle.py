@@ -119,7 +119,10 @@ TABLE: Mapping[type[Any], Mapping[State, Row]] = {
     Extend: _rows(_NOT_RUNNING, {_A: Do(extend, (_A,))}),
     Return: _rows(
         _NOT_RUNNING,
-        {_G: Do(give_back, (_R, State.RETURNED)), _A: Do(give_back, (_R, State.RETURNED))},
+        {
+            _G: Do(give_back, (_G, _R, State.RETURNED)),
+            _A: Do(give_back, (_A, _R, State.RETURNED)),
+        },
     ),
     Revoke: _rows(
         _NOT_RUNNING,

@@ -69,6 +69,7 @@ class Card(StrEnum):
     CHANNEL = "channel"  # the live card in the channel where they are asked
     NOTICE = "notice"  # a sentence, said once
     ALARM = "alarm"  # a sentence for the admins, said once
+    ENDLESS = "endless"  # what runs without end, said once, with a button to the list of it
 
 
 class News(StrEnum):
@@ -88,9 +89,16 @@ class News(StrEnum):
     ENDED = "ended"
 
 
-_URGENCY = {Card.APPROVAL: 1, Card.CHANNEL: 1, Card.ALARM: 1, Card.REQUEST: 3, Card.NOTICE: 4}
+_URGENCY = {
+    Card.APPROVAL: 1,
+    Card.CHANNEL: 1,
+    Card.ALARM: 1,
+    Card.REQUEST: 3,
+    Card.NOTICE: 4,
+    Card.ENDLESS: 4,
+}
 _OF_NEWS = {News.ASKED: 1, News.OFFER: 2, News.REMINDED: 2}
-SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM})
+SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM, Card.ENDLESS})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ SYSTEM = PersonId("latchkey")  # a rule or the clock, as the audit names it
 # Notes of grants.
 NOT_GIVEN = "It was not given before the request became unreadable."
 GONE = "It is gone."  # the thing is, while access to it ran
+RETURNED = "returned before the rest"
 
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
@@ -144,6 +145,10 @@ class Grant:
     def withdrawn(self, note: str) -> "Grant":
         """Return it as over before its request is. What was begun has yet to be seen absent."""
         return replace(self, state=GrantState.ENDED, note=note)
+
+    def handed_on(self, other: str) -> "Grant":
+        """Return it as returned, where another request has the duty to take it away."""
+        return self.ended(f"{RETURNED}, still held under {other}")
 
 
 @dataclass(frozen=True, slots=True, order=True)

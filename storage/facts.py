@@ -35,6 +35,7 @@ from storage.company import Company
 from storage.database import Read, Write
 from storage.entitlements import EntitlementLine, entitlement_query, to_entitlement
 from storage.tables import (
+    ENDLESS,
     LIVE,
     OPEN,
     AccountRow,
@@ -135,6 +136,7 @@ _OF_ACCOUNTS = _IN_ORDER.where(
         .where(among(col(AccountRow.person_id), "person"), col(GrantRow.open))
     )
 )
+_ENDLESS = _IN_ORDER.where(text(ENDLESS)).limit(bindparam("most", type_=Integer))
 _SHARING = _IN_ORDER.where(
     col(RequestRow.id).in_(
         select(col(GrantRow.request_id)).where(
@@ -192,6 +194,11 @@ def waiting_for(
 ) -> list[AccessRequest]:
     """Return the pending requests that this person is asked about: the oldest 100."""
     return _requests(session, _WAITING, person=[person, *had])
+
+
+def endless(session: Read, most: int) -> list[AccessRequest]:
+    """Return so many of the requests whose access runs without end, the oldest first."""
+    return [r for r in _requests(session, _ENDLESS, most=most) if r.ends_at is None]
 
 
 def find(session: Read, *, live: bool = True) -> list[AccessRequest]:

@@ -46,6 +46,7 @@ class JobKind(StrEnum):
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     ANCHOR = "anchor"  # of the audit: told outside the database
     WISHES = "wishes"  # tell the administrators what people asked for
+    ENDLESS = "endless"  # tell the administrators what runs without end
     SWEEP = "sweep"  # dead instances, and requests that sleep past their moment
 
 

@@ -33,6 +33,8 @@ def _of(states: Collection[request.State]) -> str:
 OPEN = f"state in {_of(request.OPEN)}"
 # All but what is over: what stands there instead of a state that is known is not.
 LIVE = f"state not in {_of(request.FINAL)}"
+# What runs, and time changes nothing of: it has no end.
+ENDLESS = f"state = '{request.State.ACTIVE.value}' and wake_at is null"
 
 
 def _moment(*, nullable: bool = True) -> Any:  # noqa: ANN401  (SQLModel's Field is untyped)
@@ -289,6 +291,7 @@ class RequestRow(SQLModel, table=True):
               postgresql_where=text("wake_at is not null")),
         Index("request_grantee", "grantee_id", "state"),
         Index("request_requestor", "requestor_id", "state"),
+        Index("request_endless", "id", sqlite_where=text(ENDLESS), postgresql_where=text(ENDLESS)),
         Index("request_under", "flow_id", "revision", "id", sqlite_where=text(LIVE),
               postgresql_where=text(LIVE)),
     )  # fmt: skip
@@ -327,6 +330,10 @@ class ChangeRow(SQLModel, table=True):
 
 class GrantRow(SQLModel, table=True):
     __tablename__ = "access_grant"
+    __table_args__ = (
+        Index("grant_open", "entitlement_id", sqlite_where=text("open = 1"),
+              postgresql_where=text("open")),
+    )  # fmt: skip
     request_id: int = Field(foreign_key="request.id", primary_key=True)
     number: int = Field(primary_key=True)
     entitlement_id: int = Field(foreign_key="entitlement.id", index=True)

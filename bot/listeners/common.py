@@ -1,6 +1,6 @@
 """What every conversation needs: who it is with, and where to answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
@@ -17,12 +17,13 @@ from bot.slack.errors import asked_to_wait, error_code
 from bot.slack.payloads import is_profile
 from bot.usecases import identity, talk
 from bot.usecases.identity import Profile, Unknown
-from bot.views import credentials, lists
+from bot.views import credentials, ids, lists
 from bot.views.request_modal import block_of
 from bot.views.text import refusal_in_plain_text
-from bot.views.values import View
+from bot.views.values import Block, View
 from engine.directory import Person, SlackAccount
 from engine.outcome import Refusal
+from engine.request import GrantId
 
 T = TypeVar("T")
 Body = dict[str, Any]
@@ -226,6 +227,23 @@ class Entered:
             case {"selected_options": list(options)}:
                 return [str(o.get("value")) for o in options if isinstance(o, dict)]
         return None
+
+
+def left_out(view: View, menu: str) -> frozenset[GrantId]:
+    """Return which things were ticked no more, or chosen in the menu of those to be left out."""
+    entered = Entered(view)
+    ticked, out = entered.several(ids.THINGS), entered.several(menu) or []
+    if ticked is not None:
+        out += [value for value in _boxes(view.get("blocks") or []) if value not in ticked]
+    return frozenset(GrantId(ids.number(value)) for value in out)
+
+
+def _boxes(blocks: Sequence[Block]) -> list[str]:
+    for block in blocks:
+        match block:
+            case {"element": {"action_id": ids.THINGS, "options": list(options)}}:
+                return [str(option.get("value")) for option in options]
+    return []
 
 
 def clicked(body: Body) -> str:

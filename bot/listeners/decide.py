@@ -1,34 +1,45 @@
 """Approving and rejecting: the buttons open a modal, the modal decides."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Listener, Visitor, clicked, notice, refuse_at
+from bot.listeners.common import (
+    Body,
+    Entered,
+    Listener,
+    Visitor,
+    clicked,
+    left_out,
+    notice,
+    refuse_at,
+)
 from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.slack.once import own_id
-from bot.usecases import decide
+from bot.usecases import decide, endless
 from bot.views import ids
+from bot.views.background import more_modal
 from bot.views.decide_modals import (
-    MENU,
     approve_modal,
     end_modal,
     is_whole,
     leaving_out,
     reject_modal,
 )
-from bot.views.ids import number, request_id
+from bot.views.endless import endless_modal
+from bot.views.ids import request_id
 from bot.views.request_modal import block_of
-from bot.views.values import Block, Scene, View
+from bot.views.things import MENU
+from bot.views.values import Endless, Scene, View
 from engine import duration
 from engine.commands import Approve, Cancel, Command, Reject, Revoke
 from engine.directory import Person
 from engine.outcome import Decision, Refusal
-from engine.request import GrantId, RequestId
+from engine.request import RequestId
 
 NOT_DECIDED, NOT_ENDED, NOT_SHOWN = "Not decided", "Not ended", "Not shown"
 Concerning = tuple[Scene, type[Cancel] | type[Revoke] | None]
@@ -91,7 +102,7 @@ class Deciding:
             refuse_at(ack, body["view"], shorter, ids.SHORTER, title=NOT_DECIDED)
             return
         reason, keep = entered.text(ids.REASON), entered.ticked(ids.KEEP)
-        without = _left_out(body["view"])
+        without = left_out(body["view"], ids.LEAVE_OUT)
         self._decide(
             ack, body, lambda p: Approve(p.id, reason, shorter, keep, own_id(body), without)
         )
@@ -107,6 +118,12 @@ class Deciding:
     def reject(self, ack: Ack, body: Body) -> None:
         reason = Entered(body["view"]).text(ids.REASON)
         self._decide(ack, body, lambda p: Reject(p.id, reason))
+
+    def more(self, person: Person, value: str) -> Scene | Refusal:
+        return decide.more(self.visitor.services, request_id(value), person)
+
+    def endless(self, person: Person, _: str) -> list[Endless] | Refusal:
+        return endless.listed(self.visitor.services, person)
 
     def concerning(self, person: Person, value: str) -> Concerning | Refusal:
         return decide.concerning(self.visitor.services, request_id(value), person)
@@ -140,30 +157,15 @@ def register(table: Table, services: Services) -> None:
     deciding = Deciding(visitor := Visitor(services, table.client))
     table.action(ids.APPROVE, deciding.button(APPROVING))
     table.action(ids.REJECT, deciding.button(REJECTING))
+    table.action(ids.MORE, visitor.button(NOT_SHOWN, deciding.more, more_modal))
     table.action(ids.WHOLE, deciding.unfold)
     table.options(ids.LEAVE_OUT, deciding.leaving_out)
     table.action(ids.SHORTER, deciding.type_time)
     table.action(ids.SHOW, visitor.button(NOT_SHOWN, deciding.concerning, lambda c: end_modal(*c)))
+    table.action(ids.ENDLESS, visitor.button(NOT_SHOWN, deciding.endless, endless_modal))
     table.view(ids.END_MODAL, deciding.end)
     table.view(ids.APPROVE_MODAL, deciding.approve)
     table.view(ids.REJECT_MODAL, deciding.reject)
-
-
-def _left_out(view: View) -> frozenset[GrantId]:
-    """Return what of it is declined: what is ticked no more, or was chosen to be left out."""
-    entered = Entered(view)
-    ticked, out = entered.several(ids.THINGS), entered.several(ids.LEAVE_OUT) or []
-    if ticked is not None:
-        out += [value for value in _boxes(view.get("blocks") or []) if value not in ticked]
-    return frozenset(GrantId(number(value)) for value in out)
-
-
-def _boxes(blocks: Sequence[Block]) -> list[str]:
-    for block in blocks:
-        match block:
-            case {"element": {"action_id": ids.THINGS, "options": list(options)}}:
-                return [str(option.get("value")) for option in options]
-    return []
 
 
 def _time_in(view: View) -> timedelta | Refusal | None:

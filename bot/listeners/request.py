@@ -111,6 +111,9 @@ class Asking:
     def again(self, person: Person, value: str) -> tuple[Form, Promise] | Refusal:
         return usecase.again(self.visitor.services, person, request_id(value))
 
+    def more_time(self, person: Person, value: str) -> tuple[Form, Promise] | Refusal:
+        return usecase.more_time(self.visitor.services, person, request_id(value))
+
     def ask(self, person: Person, _: str) -> tuple[Form, Promise] | Refusal:
         return usecase.begin(self.visitor.services, person, "")
 
@@ -127,6 +130,7 @@ def register(table: Table, services: Services) -> None:
         table.action(field, asking.choose)
     table.view(ids.REQUEST_MODAL, asking.submit)
     table.action(ids.AGAIN, visitor.button(NOT_DONE, asking.again, _view))
+    table.action(ids.MORE_TIME, visitor.button(NOT_DONE, asking.more_time, _view))
     table.action(ids.REQUEST_ACCESS, visitor.button(NOT_DONE, asking.ask, _view))
 
 

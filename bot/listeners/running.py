@@ -3,20 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.listeners.common import Listener, Visitor
+from slack_bolt import Ack
+
+from bot.listeners.common import Body, Listener, Visitor, left_out, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.usecases import credentials as usecase
 from bot.usecases import decide
 from bot.views import credentials, ids
 from bot.views.ids import number, request_id
-from bot.views.values import Credentials
+from bot.views.return_modal import keeping, return_modal
+from bot.views.things import MENU
+from bot.views.values import Credentials, Scene
 from engine.commands import Cancel, Command, Extend, Return, Withdraw
 from engine.directory import Person
 from engine.outcome import Decision, Refusal
 from engine.request import AccountId
 
-CREDENTIALS = "Credentials"
+CREDENTIALS, NOT_RETURNED = "Credentials", "Not returned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,28 @@ class Running:
             return decide.do(services, person, request_id(value), command(person, value))
 
         return self.visitor.button(title, use)
+
+    def returning(self, person: Person, value: str) -> Scene | Refusal:
+        return decide.returning(self.visitor.services, request_id(value), person)
+
+    def keeping(self, ack: Ack, body: Body) -> None:
+        """Find, of very many things, those to be kept."""
+        view, words = body.get("view") or {}, str(body.get("value") or "")
+        metadata = str(view.get("private_metadata") or "")
+        found = self.visitor.act(body, lambda p: self.returning(p, metadata))
+        options = [] if isinstance(found, Refusal) else keeping(found, words)
+        ack(options=options[:MENU])
+
+    def return_(self, ack: Ack, body: Body) -> None:
+        view, services = body["view"], self.visitor.services
+        id_ = request_id(str(view.get("private_metadata") or ""))
+        kept = left_out(view, ids.KEEP_THINGS)
+        outcome = self.visitor.act(body, lambda p: decide.do(services, p, id_, Return(p.id, kept)))
+        if isinstance(outcome, Refusal):
+            fields = (ids.THINGS, ids.KEEP_THINGS) if outcome.about else ()
+            refuse_at(ack, view, outcome, *fields, title=NOT_RETURNED)
+        else:
+            ack()
 
     def show(self, person: Person, value: str) -> list[Credentials] | Refusal:
         return usecase.show(self.visitor.services, person, request_id(value))
@@ -47,12 +73,15 @@ def register(table: Table, services: Services) -> None:
     withdraw = running.button("Not withdrawn", lambda p, _: Withdraw(p.id))
     cancel = running.button("Not cancelled", lambda p, _: Cancel(p.id))
     extend = running.button("Not extended", lambda p, value: Extend(p.id, _number(value)))
-    return_ = running.button("Not returned", lambda p, _: Return(p.id))
+    return_ = running.button(NOT_RETURNED, lambda p, _: Return(p.id))
     draw = credentials.credentials_modal
     table.action(ids.WITHDRAW, withdraw)
     table.action(ids.CANCEL, cancel)
     table.action(ids.EXTEND, extend)
     table.action(ids.RETURN, return_)
+    table.action(ids.RETURN_SOME, visitor.button(NOT_RETURNED, running.returning, return_modal))
+    table.options(ids.KEEP_THINGS, running.keeping)
+    table.view(ids.RETURN_MODAL, running.return_)
     table.action(ids.CREDENTIALS, visitor.button(CREDENTIALS, running.show, draw))
     table.action(
         ids.SAVED,

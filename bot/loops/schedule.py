@@ -9,7 +9,17 @@ from slack_sdk import WebClient
 from bot.loops.access import AccessLoop
 from bot.loops.jobs import Periodic
 from bot.runtime.services import Services
-from bot.usecases import anchors, channels, credentials, discover, reconcile, roster, sweep, wishes
+from bot.usecases import (
+    anchors,
+    channels,
+    credentials,
+    discover,
+    endless,
+    reconcile,
+    roster,
+    sweep,
+    wishes,
+)
 from bot.usecases.anchors import Anchors
 from bot.usecases.reach import Notes
 from engine.account import SHOWN_FOR
@@ -42,6 +52,7 @@ class Schedule:
             JobKind.FORGET_SECRET: Periodic(self._forget_secret, SHOWN_FOR),
             JobKind.ANCHOR: Periodic(self.anchors.tell, anchors.EVERY),
             JobKind.WISHES: Periodic(self._tell_wishes, wishes.EVERY),
+            JobKind.ENDLESS: Periodic(self._tell_endless, endless.EVERY),
             JobKind.SWEEP: Periodic(self._sweep, sweep.EVERY),
         }
 
@@ -73,6 +84,9 @@ class Schedule:
 
     def _tell_wishes(self, _: Job) -> timedelta:
         return wishes.tell(self.services)
+
+    def _tell_endless(self, _: Job) -> timedelta:
+        return endless.tell(self.services)
 
     def _forget_secret(self, job: Job) -> timedelta | None:
         return credentials.forget(self.services, AccountId(int(job.subject)))

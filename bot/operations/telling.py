@@ -218,6 +218,11 @@ def _standing(teller: Teller, _by: str, body: Mapping[str, Any]) -> str:
     return f"{things}: was there before, and stays at the end."
 
 
+def _returned_part(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
+    things = in_a_row([teller.what(e) for e in body.get("entitlements") or ()])
+    return f"{by} returned {things}; the rest runs on."
+
+
 def _void(teller: Teller, _by: str, body: Mapping[str, Any]) -> str:
     return f"The approval of {teller.who(body.get('of'))} counts no more: they may not approve now."
 
@@ -256,6 +261,7 @@ SENTENCES: Mapping[str, Sentence] = {
         f"The system kept the earlier end.{_reason(body.get('reason'))}"
     ),
     "offered": _offered,
+    "returned_part": _returned_part,
     "revoking": _revoking,
     "expired": _over("as its time was up"),
     "returned": _over("as it was returned"),

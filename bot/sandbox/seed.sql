@@ -73,6 +73,9 @@ insert into warehouse.deliveries (sku, pieces, due)
 select 'SKU-' || lpad((1 + n % 120)::text, 4, '0'), 10 + n % 50, date '2026-11-01' + n
 from generate_series(1, 60) as n;
 
+reset role;
+analyze;
+
 \connect ledger
 create schema accounts authorization ledger_owner;
 create schema payroll authorization payroll_owner;
@@ -102,3 +105,6 @@ create table payroll.salaries (
 insert into payroll.salaries
 select 'employee' || n || '@example.com', 42000 + n * 1234 % 60000, date '2024-01-01' + n * 9
 from generate_series(1, 40) as n;
+
+reset role;
+analyze;

@@ -1,5 +1,6 @@
 """What people do to a request that exists: one click, one command, one decision."""
 
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -10,12 +11,13 @@ from bot.usecases import look
 from bot.usecases.identity import read_as, write_as
 from bot.views.values import Scene
 from engine import lifecycle
-from engine.commands import Approve, Cancel, Command, Reject, Revoke
+from engine.commands import Approve, Cancel, Command, Reject, Return, Revoke
 from engine.directory import Person
 from engine.facts import Facts
 from engine.outcome import NO_SUCH_REQUEST, Code, Decision, Refusal
 from engine.request import WAITING, AccessRequest, RequestId, State
 from engine.words import trimmed
+from storage import background
 from storage.company import Company
 from storage.database import Read
 from storage.unit_of_work import carry_out
@@ -97,21 +99,54 @@ def question(
 
     It decides nothing: nobody shall type a reason for a request that is settled.
     """
+    return read_as(
+        services,
+        person,
+        lambda session, company, _: _tried(session, services, company, id_, kind(person.id)),
+    )
+
+
+def more(services: Services, id_: RequestId, person: Person) -> Scene | Refusal:
+    """Return a request with all that helps to decide, to whoever may decide at this moment."""
 
     def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
-        scene = look.scenes(session, services, company, [id_]).get(id_)
-        if scene is None:
-            return NO_SUCH_REQUEST
-        facts = Facts(
-            directory=company.directory,
-            flow=scene.flow,
-            revision=scene.revision,
-            admins=company.admins,
-            entitlements=scene.entitlements,
-        )
-        trial = lifecycle.decide(scene.request, kind(person.id), facts, services.clock.now())
-        if isinstance(trial, Refusal) and not trial.about:
-            return trial
-        return look.seen_by(scene, person.id)
+        scene = _tried(session, services, company, id_, Reject(person.id))
+        if isinstance(scene, Refusal):
+            return scene
+        known = background.of(session, company, [scene.request], most=background.PAST)
+        return replace(scene, background=known[scene.request.id])
 
     return read_as(services, person, find)
+
+
+def returning(services: Services, id_: RequestId, person: Person) -> Scene | Refusal:
+    """Return access of which some is to be returned, or why it cannot be. It returns nothing."""
+    return read_as(
+        services,
+        person,
+        lambda session, company, _: _tried(session, services, company, id_, Return(person.id)),
+    )
+
+
+def _tried(
+    session: Read,
+    services: Services,
+    company: Company,
+    id_: RequestId,
+    command: Approve | Reject | Return,
+) -> Scene | Refusal:
+    """Return the request as whoever commands sees it, or what the command would be refused for."""
+    scene = look.scenes(session, services, company, [id_]).get(id_)
+    if scene is None:
+        return NO_SUCH_REQUEST
+    facts = Facts(
+        directory=company.directory,
+        flow=scene.flow,
+        revision=scene.revision,
+        admins=company.admins,
+        entitlements=scene.entitlements,
+    )
+    trial = lifecycle.decide(scene.request, command, facts, services.clock.now())
+    if isinstance(trial, Refusal) and not trial.about:
+        return trial
+    return look.seen_by(scene, command.by)

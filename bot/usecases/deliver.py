@@ -1,6 +1,6 @@
 """What each card shows, drawn from what is true now; and what came of sending it, stored."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,12 +10,13 @@ from bot.runtime.services import Services
 from bot.usecases import look
 from bot.views import cards
 from bot.views.values import Message, Scene
+from engine.background import Background
 from engine.channel import ChannelId
 from engine.directory import Directory, PersonId, SlackAccount
 from engine.life.offers import offered
 from engine.outcome import Card, News
-from engine.request import State
-from storage import messages
+from engine.request import AccessRequest, RequestId, State
+from storage import background, messages
 from storage.database import Write
 from storage.messages import Parcel, Ready, Result
 
@@ -86,18 +87,33 @@ def draw(services: Services, found: Ready) -> Mapping[int, Drawn]:
     with services.database.read() as session:
         company = services.companies.at(found.epoch, session)
         drawable = look.drawable(session, services, company, found.requests.values())
-    scenes = {request.id: scene for request, scene in drawable}
+        scenes = {request.id: scene for request, scene in drawable}
+        known = background.of(session, company, _to_decide(found.mine, scenes))
     drawn: dict[int, Drawn] = {}
     for parcel in found.mine:
         scene = scenes.get(parcel.request) if parcel.request else None
         try:
-            drawn[parcel.id] = _drawn(parcel, scene, company.directory, found)
+            helps = known.get(parcel.request) if parcel.request else None
+            drawn[parcel.id] = _drawn(parcel, scene, helps, company.directory, found)
         except Exception:
             log.exception("card could not be drawn", message=parcel.id, kind=parcel.kind.value)
     return drawn
 
 
-def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Ready) -> Drawn:
+def _to_decide(parcels: Iterable[Parcel], scenes: Mapping[RequestId, Scene]) -> list[AccessRequest]:
+    """Return the requests that some approver is to see who may decide on them."""
+    approvals = {p.request for p in parcels if p.request and p.kind is Card.APPROVAL}
+    waiting = (scenes[id_].request for id_ in approvals if id_ in scenes)
+    return [r for r in waiting if r.state is State.PENDING and r.readable]
+
+
+def _drawn(
+    parcel: Parcel,
+    scene: Scene | None,
+    helps: Background | None,
+    directory: Directory,
+    found: Ready,
+) -> Drawn:
     if parcel.kind is Card.CHANNEL:
         there = ChannelId(parcel.recipient)
         asks = scene is not None and _worth_posting(parcel, scene)
@@ -106,7 +122,7 @@ def _drawn(parcel: Parcel, scene: Scene | None, directory: Directory, found: Rea
     person = directory.get(parcel.recipient)
     if scene:
         viewer = person.id if person else parcel.recipient
-        scene = look.seen_by(scene, viewer)
+        scene = look.to_decide(look.seen_by(scene, viewer), helps)
     known = parcel.channel or found.direct.get(parcel.recipient)
     return Drawn(
         _message(parcel, scene),

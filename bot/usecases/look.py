@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from bot.runtime.services import Services
 from bot.usecases.identity import read_as
+from bot.views.phrases import may_decide
 from bot.views.values import Scene
+from engine.background import Background
 from engine.directory import Person, PersonId
 from engine.outcome import Code, Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
@@ -26,6 +28,11 @@ def scenes(
 
 def seen_by(scene: Scene, viewer: PersonId) -> Scene:
     return replace(scene, viewer=viewer)
+
+
+def to_decide(scene: Scene, background: Background | None) -> Scene:
+    """Add what helps to decide, if whoever looks may: it is for nobody else."""
+    return replace(scene, background=background) if may_decide(scene) else scene
 
 
 def my_access(services: Services, person: Person) -> list[Scene] | Refusal:

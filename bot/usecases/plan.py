@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from bot.runtime.services import Services
-from bot.usecases import anchors, channels, wishes
+from bot.usecases import anchors, channels, endless, wishes
 from engine.inventory import IntegrationId
 from storage import jobs
 from storage.bounds import parts
@@ -25,6 +25,7 @@ def everything(services: Services) -> None:
         jobs.schedule(tx, JobKind.ANCHOR, "", now + anchors.EVERY)
         jobs.schedule(tx, JobKind.WISHES, "", now + wishes.EVERY)
         jobs.reschedule_each(tx, JobKind.CHANNEL, sorted(channels.named(company)), now)
+        jobs.schedule(tx, JobKind.ENDLESS, "", now + endless.EVERY)
         jobs.reschedule(tx, JobKind.SWEEP, "", now)
 
     services.transaction(change)

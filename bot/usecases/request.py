@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil
 
 import structlog
 
@@ -55,6 +56,7 @@ EMPTY = Refusal(
     about="entitlement",
 )
 
+NOT_RUNNING = Refusal(Code.NOT_RUNNING, "This access runs no more. Ask for it again.")
 NOBODY_CHOSEN = Refusal(Code.NOTHING_SELECTED, "Choose for whom it is.", about="grantee")
 NOT_FOR_THEM = Refusal(
     Code.NOT_ELIGIBLE,
@@ -198,13 +200,57 @@ def _begun(
 
 
 def again(services: Services, person: Person, id_: RequestId) -> tuple[Form, Promise] | Refusal:
-    """Return the form filled in with what an earlier request of theirs asked for."""
+    """Return the form filled in with what an earlier request of theirs asked for.
+
+    Why it was needed then is not why it is needed anew: where it was had, that is asked for.
+    """
+
+    def before(company: Company, now: Person, scene: Scene | None) -> Filled | Refusal:
+        filled = _as_before(company, now, scene)
+        had = scene is not None and scene.request.confirmed_at is not None
+        return replace(filled, justification="") if had else filled
+
+    return _anew(services, person, id_, before)
+
+
+def more_time(services: Services, person: Person, id_: RequestId) -> tuple[Form, Promise] | Refusal:
+    """Return the form filled in with what runs: for what is left of it, and as long again as an
+    extension was, or the access itself.
+    """
+
+    def before(company: Company, now: Person, scene: Scene | None) -> Filled | Refusal:
+        if scene is None or scene.request.state is not State.ACTIVE:
+            return NOT_RUNNING
+        long = _longer(scene, services.clock.now())
+        return replace(_as_before(company, now, scene), duration=duration.in_words(long))
+
+    return _anew(services, person, id_, before)
+
+
+def _longer(scene: Scene, now: datetime) -> timedelta | None:
+    """Return what is left, in whole minutes, and more; at most what the flow gives."""
+    request, extension = scene.request, scene.revision.extension
+    if request.ends_at is None or request.duration is None:
+        return None
+    left = timedelta(minutes=ceil((request.ends_at - now) / timedelta(minutes=1)))
+    wanted = left + (extension.each if extension else request.duration)
+    longest = scene.flow.revision.grant_for
+    return wanted if longest is None else min(wanted, longest)
+
+
+def _anew(
+    services: Services,
+    person: Person,
+    id_: RequestId,
+    before: Callable[[Company, Person, Scene | None], Filled | Refusal],
+) -> tuple[Form, Promise] | Refusal:
+    """Return the form filled in from a request; of somebody else's nothing is said."""
 
     def find(session: Read, company: Company, now: Person) -> Filled | Refusal:
         if refusal := _full(session, services, company, now):
             return refusal
         scene = look.scenes(session, services, company, [id_]).get(id_)
-        return _as_before(company, now, scene if scene and _is_party(now, scene) else None)
+        return before(company, now, scene if scene and _is_party(now, scene) else None)
 
     filled = read_as(services, person, find)
     return filled if isinstance(filled, Refusal) else fill(services, person, filled)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bot.views import phrases
+from bot.views import background, phrases
 from bot.views.blocks import (
     actions,
     context,
@@ -14,6 +14,7 @@ from bot.views.blocks import (
     modal,
     section,
 )
+from bot.views.endless import endless
 from bot.views.rich import told
 from bot.views.text import capital, prose
 from bot.views.values import Block, Message, Scene, View
@@ -57,6 +58,8 @@ def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
     """Draw the message of this kind. Notices and alarms are their `detail` and need no scene."""
     if kind is Card.ALARM:
         return alarm(detail, scene)
+    if kind is Card.ENDLESS:
+        return endless(detail)
     if kind is Card.NOTICE or scene is None:
         return notice(detail)
     if kind is Card.CHANNEL:
@@ -138,11 +141,19 @@ def _progress(scene: Scene) -> list[Block]:
 
 
 def _waiting(scene: Scene) -> list[Block]:
+    """Say who is asked, what is missing, and when that changes, or the request lapses."""
     asked, next_ = f"*Who was asked*\n{phrases.asked(scene)}", phrases.escalation(scene)
-    if not scene.request.approvals:
-        return _sections(f"{asked}\n{next_}")
     needed = f"Still needed: {phrases.still_needed(scene)}."
-    return [*_sections(asked), *phrases.approved_so_far(scene), *_sections(f"{needed}\n{next_}")]
+    so_far = phrases.approved_so_far(scene)
+    if not so_far:
+        lines = [asked, next_] if _one_is_enough(scene) else [asked, needed, next_]
+        return _sections("\n".join(lines))
+    return [*_sections(asked), *so_far, *_sections(f"{needed}\n{next_}")]
+
+
+def _one_is_enough(scene: Scene) -> bool:
+    approval = scene.revision.approval
+    return approval is None or [group.needs for group in approval.groups] == [1]
 
 
 def _sections(*texts: str) -> list[Block]:
@@ -157,7 +168,7 @@ def approval_card(scene: Scene) -> Message:
     asks += phrases.for_whom(scene)
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
     notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
-    blocks += [*phrases.why(request), *notes, *said]
+    blocks += [*phrases.why(request), *notes, *background.in_a_line(scene), *said]
     blocks += actions(phrases.decisions(scene))
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
@@ -181,7 +192,8 @@ def channel_card(scene: Scene, called: Sequence[PersonId]) -> Message:
     blocks += [section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
     notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
     blocks += [*phrases.why(request), *notes, *said]
-    blocks += actions(phrases.decide_buttons(scene) if waits and request.deciders else [])
+    can = [*phrases.decide_buttons(scene), phrases.more_button(scene)]
+    blocks += actions(can if waits and request.deciders else [])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
 
@@ -203,15 +215,12 @@ def _approver_sees(scene: Scene) -> tuple[str, list[Block]]:
         if request.decided and request.state is not State.REJECTED:
             return "✅ Request approved", phrases.decision(scene)
         return HEADS[request.state], phrases.ending(scene)
-    so_far = phrases.approved_so_far(scene)
-    if so_far:
-        so_far += _sections(f"Still needed: {phrases.still_needed(scene)}.")
     if phrases.may_decide(scene):
-        return "🔔 Your approval is needed", so_far
+        return "🔔 Your approval is needed", _waiting(scene)
     if scene.viewer in {a.person for a in request.approvals}:
-        return "👍 You approved this; others still have to", so_far
+        return "👍 You approved this; others still have to", _waiting(scene)
     gone = "You are no longer among those who may decide this request. Others were asked."
-    return "💤 No longer yours to decide", [*_sections(gone), *so_far]
+    return "💤 No longer yours to decide", [*_sections(gone), *_waiting(scene)]
 
 
 def line(scene: Scene | None, news: News | None, *, in_channel: bool = False) -> Message:

@@ -14,21 +14,20 @@ from bot.views.blocks import (
     fields,
     input_,
     modal,
-    option,
     plain_text,
     section,
 )
 from bot.views.cards import request_card
 from bot.views.text import capital
+from bot.views.things import BOXES, MENU, left_out_field, options_of, ticked_field
 from bot.views.values import Block, Scene, View
 from engine.commands import Cancel, Revoke
 from engine.duration import HINT, hint_below, in_words, parse
 from engine.flow import MAX_REASON, MIN_DURATION
 from engine.request import GrantState
 
-__all__ = ["MENU", "approve_modal", "end_modal", "is_whole", "leaving_out", "reject_modal"]
+__all__ = ["approve_modal", "end_modal", "is_whole", "leaving_out", "reject_modal"]
 
-_BOXES, MENU = 10, 100  # options that Slack takes
 _WHOLE = "/whole"  # ends the metadata of a form that says everything
 
 
@@ -160,42 +159,18 @@ def _things(scene: Scene) -> list[Block]:
     options = leaving_out(scene)
     if len(options) < 2:
         return []
-    if len(options) <= _BOXES:
-        boxes: Block = {
-            "type": "checkboxes",
-            "action_id": ids.THINGS,
-            "options": options,
-            "initial_options": options,
-        }
+    if len(options) <= BOXES:
         hint = "What is not ticked is declined, and whoever sees the request reads by whom."
-        return [input_(ids.THINGS, "For these things", boxes, hint=hint, optional=True)]
-    menu: Block = {
-        "action_id": ids.LEAVE_OUT,
-        "placeholder": plain_text(f"Nothing: all {len(options):,} are approved", 150),
-        "max_selected_items": MENU,
-    }
-    if len(options) <= MENU:
-        menu |= {"type": "multi_static_select", "options": options}
-    else:
-        menu |= {"type": "multi_external_select", "min_query_length": 0}
-    block = f"{ids.LEAVE_OUT}/{scene.request.id}"
+        return [ticked_field(options, "For these things", hint)]
+    none = f"Nothing: all {len(options):,} are approved"
     hint = f"At most {MENU} things. Whoever sees the request reads who left them out."
-    return [input_(block, "Leave out", menu, hint=hint, optional=True)]
+    menu = left_out_field(scene, options, ids.LEAVE_OUT, "Leave out", none=none, hint=hint)
+    return [menu]
 
 
 def leaving_out(scene: Scene, words: str = "") -> list[Block]:
     """Return what can be left out of a request, as options: those that the words are part of."""
-    wanted = words.casefold().split()
-    named = [
-        (str(e), g.id, e.resource.type)
-        for g in scene.request.grants
-        if g.state is GrantState.WANTED and (e := scene.entitlements.get(g.entitlement))
-    ]
-    return [
-        option(name, str(number), type_)
-        for name, number, type_ in named
-        if all(word in name.casefold() for word in wanted)
-    ]
+    return options_of(scene, lambda grant: grant.state is GrantState.WANTED, words)
 
 
 def _is_shorter(text: str, asked: timedelta | None) -> bool:

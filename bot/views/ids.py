@@ -6,11 +6,15 @@ from engine.request import LARGEST_ID, RequestId
 APPROVE = "approve"
 REJECT = "reject"
 WITHDRAW = "withdraw_approval"
+MORE = "more"  # what helps to decide
 CANCEL = "cancel"
 EXTEND = "extend"
 RETURN = "return"
+RETURN_SOME = "return_some"  # opens a form
 AGAIN = "request_again"
+MORE_TIME = "more_time"  # opens the form, filled in with what runs and cannot be extended
 SHOW = "show_request"
+ENDLESS = "endless"  # an administrator's list of what runs without end
 CREDENTIALS = "credentials"
 SAVED = "credentials_saved"  # in the credentials' modal; the value is the account's id
 RESET = "credentials_reset"  # the same
@@ -21,11 +25,24 @@ CATALOG_START = "catalog_start"
 WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was asked
 WISH = "wish"  # tells the administrators; the value is the resource, and what was asked
 OF_A_REQUEST = frozenset(  # their value begins with its id
-    {APPROVE, REJECT, WITHDRAW, CANCEL, EXTEND, RETURN, AGAIN, SHOW, CREDENTIALS, WHOLE}
+    {
+        APPROVE,
+        REJECT,
+        WITHDRAW,
+        MORE,
+        CANCEL,
+        EXTEND,
+        RETURN,
+        RETURN_SOME,
+        AGAIN,
+        SHOW,
+        CREDENTIALS,
+        WHOLE,
+    }
 )
 
 # modals (callback ids); private_metadata is the query, the button's value, or the
-# request's id of the last three, with a word where it says everything
+# request's id of the last four, with a word where it says everything
 CATALOG_MODAL = "catalog"
 WHY_MODAL = "why"
 WISH_MODAL = "wish"
@@ -33,7 +50,8 @@ REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 END_MODAL = "end_request"
-MODALS_OF_A_REQUEST = frozenset({APPROVE_MODAL, REJECT_MODAL, END_MODAL})
+RETURN_MODAL = "return"
+MODALS_OF_A_REQUEST = frozenset({APPROVE_MODAL, REJECT_MODAL, END_MODAL, RETURN_MODAL})
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
 # for RESOURCE, DURATION, PERMISSION, FLOW and START_TIME (see request_modal)
@@ -53,8 +71,9 @@ REASON = "reason"
 BUNDLE = "bundle/"  # begins the value of a bundle among the resources; its number follows
 SHORTER = "shorter"
 KEEP = "keep_extensions"
-THINGS = "things"  # what is approved, each ticked; the value is the grant's number
+THINGS = "things"  # what is approved, or returned, each ticked; the value is the grant's number
 LEAVE_OUT = "leave_out"  # where they are too many for that: what is not approved
+KEEP_THINGS = "keep_things"  # the same: what is not returned
 
 
 def request_id(value: str) -> RequestId:

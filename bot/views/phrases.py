@@ -17,6 +17,7 @@ from engine.approval import case_of, missing_in_words
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import MAX_JUSTIFICATION
+from engine.holdings import wants
 from engine.inventory import Resource, highest_risk
 from engine.life.offers import offered
 from engine.life.pending import next_tier_at
@@ -52,6 +53,7 @@ __all__ = [
     "for_whom",
     "how_long",
     "may_decide",
+    "more_button",
     "origin",
     "party_buttons",
     "return_button",
@@ -306,7 +308,7 @@ def decisions(scene: Scene) -> list[Block]:
     """Return what the viewer can do as an approver of a request that waits."""
     request = scene.request
     if may_decide(scene):
-        return decide_buttons(scene)
+        return [*decide_buttons(scene), more_button(scene)]
     if scene.viewer not in {a.person for a in request.approvals}:
         return []
     if request.state is State.SCHEDULED:
@@ -440,7 +442,7 @@ def party_buttons(scene: Scene) -> list[Block]:
     if state is State.GRANTING:
         return [return_button(scene)]
     if state is State.ACTIVE:
-        first = (credentials_button(scene), extend_button(scene))
+        first = (credentials_button(scene), extend_button(scene) or more_time_button(scene))
         return [*filter(None, first), return_button(scene)]
     return [again_button(scene)] if state.final else []
 
@@ -452,6 +454,11 @@ def decide_buttons(scene: Scene) -> list[Block]:
         button("Approve", ids.APPROVE, value, says=f"Approve {code_}", style="primary"),
         button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger"),
     ]
+
+
+def more_button(scene: Scene) -> Block:
+    request = scene.request
+    return button("More", ids.MORE, str(request.id), says=f"More about {request.code}")
 
 
 def withdraw_buttons(scene: Scene) -> list[Block]:
@@ -499,6 +506,15 @@ def extend_button(scene: Scene) -> Block | None:
     )
 
 
+def more_time_button(scene: Scene) -> Block | None:
+    """Return the button that asks anew for what has an end and cannot be extended."""
+    request = scene.request
+    if request.ends_at is None or unreadable(scene):
+        return None
+    says = f"Ask for more time for {request.code}"
+    return button("Ask for more time", ids.MORE_TIME, str(request.id), says=says)
+
+
 def credentials_button(scene: Scene) -> Block | None:
     request = scene.request
     if not scene.has_login or scene.viewer != request.grantee:
@@ -507,7 +523,11 @@ def credentials_button(scene: Scene) -> Block | None:
 
 
 def return_button(scene: Scene) -> Block:
+    """Return the button; of several things it opens the form by which some can be kept."""
     request = scene.request
+    if sum(wants(request, grant) for grant in request.grants) > 1:
+        says = f"Return access of {request.code}, all or in part"
+        return button("Return now", ids.RETURN_SOME, str(request.id), says=says, style="danger")
     return button(
         "Return now",
         ids.RETURN,

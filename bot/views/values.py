@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from engine.background import Background
 from engine.directory import Directory, PersonId
 from engine.explanation import Explanation
 from engine.flow import AccessFlow, FlowId, Quorum, RequestFor, Revision
@@ -38,6 +39,15 @@ class Scene:
     admins: frozenset[PersonId] = frozenset()
     has_login: bool = False  # some of it is used with a login that Latchkey makes
     in_channel: bool = False  # many read it: who is named is not called
+    background: Background | None = None  # for whoever may decide, and nobody else
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    """Access without end. `why_not`: why it would not be given now; empty: it would."""
+
+    scene: Scene
+    why_not: str
 
 
 @dataclass(frozen=True, slots=True)

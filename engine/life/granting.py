@@ -19,7 +19,7 @@ from engine.life.telling import (
 )
 from engine.outcome import AuditEntry, Card, Decision, News, Refusal, Tell
 from engine.port import Outcome, Presence
-from engine.request import SYSTEM, AccessRequest, Grant, GrantState, State
+from engine.request import RETURNED, SYSTEM, AccessRequest, Grant, GrantState, State
 
 
 def attempt(
@@ -83,7 +83,9 @@ def observe(
     request: AccessRequest, command: Observe, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     """Take in what a connector saw."""
-    grants = tuple(_seen(request, g, command.outcomes.get(g.id)) for g in request.grants)
+    grants = tuple(
+        _handed_on(_seen(request, g, command.outcomes.get(g.id)), facts) for g in request.grants
+    )
     both = list(zip(request.grants, grants, strict=True))
     refused = [
         new
@@ -105,6 +107,12 @@ def observe(
     if request.end_before is not None and request.state is State.ACTIVE and command.newest:
         told = _end_taken(request, command, facts.revision, now, told)
     return settle(told.request, facts, now, told)
+
+
+def _handed_on(grant: Grant, facts: Facts) -> Grant:
+    """End what was returned, and another request wants since: it is not to be seen absent."""
+    other = facts.held_elsewhere.get(grant.id)
+    return grant.handed_on(other) if other and grant.begun and grant.note == RETURNED else grant
 
 
 def _seen(request: AccessRequest, grant: Grant, outcome: Outcome | None) -> Grant:

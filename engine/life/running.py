@@ -1,14 +1,17 @@
 """Access that runs: offered an extension, extended, returned, revoked, ended by the clock."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from engine.commands import Extend, Return, Revoke, Tick
+from engine.directory import PersonId
 from engine.facts import Facts
 from engine.holdings import wants
 from engine.life.offers import announced_at
 from engine.life.settling import revoke_all
 from engine.life.telling import (
     alarm,
+    everyone,
     inactive_grantee,
     inactive_party,
     is_admin,
@@ -23,7 +26,16 @@ from engine.life.telling import (
     why_gone,
 )
 from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
-from engine.request import GONE, OPERATOR, SYSTEM, AccessRequest, GrantState, State
+from engine.request import (
+    GONE,
+    OPERATOR,
+    RETURNED,
+    SYSTEM,
+    AccessRequest,
+    Grant,
+    GrantState,
+    State,
+)
 
 
 def tick_active(
@@ -144,7 +156,40 @@ def give_back(
 ) -> Decision | Refusal:
     if command.by not in request.parties:
         return Refusal(Code.NOT_YOURS, "Only who asked, or who has the access, can return it.")
-    return revoke_all(request, facts, now, ending=State.RETURNED, by=command.by)
+    has = [g for g in request.grants if wants(request, g)]
+    kept = [g for g in has if g.id in command.without]
+    if not kept:
+        return revoke_all(request, facts, now, ending=State.RETURNED, by=command.by)
+    if len(kept) == len(has):
+        return Refusal(Code.NOTHING_SELECTED, "Choose what you return.", about="things")
+    if request.state is State.ACTIVE and not any(g.state is GrantState.HELD for g in kept):
+        sentence = "What you keep is not there yet. Return all of it, or wait until it is there."
+        return Refusal(Code.NOTHING_TO_DO, sentence, about="things")
+    return _returned(request, [g for g in has if g not in kept], facts, command.by)
+
+
+def _returned(
+    request: AccessRequest, given: Sequence[Grant], facts: Facts, by: PersonId
+) -> Decision:
+    """End a part. The rest runs on to the same end, which waits for no system without any of it."""
+    over = {g.id: _over(g, facts) for g in given}
+    request = request.with_(grants=tuple(over.get(g.id, g) for g in request.grants))
+    awaits = tuple(
+        account
+        for account in request.end_awaits
+        if any(g.account == account and g.begun and wants(request, g) for g in request.grants)
+    )
+    before = request.end_before if awaits or not request.end_awaits else None
+    request = request.with_(end_awaits=awaits, end_before=before)
+    entry = AuditEntry("returned_part", by, {"entitlements": [g.entitlement for g in given]})
+    return Decision(request, everyone(request), (entry,))
+
+
+def _over(grant: Grant, facts: Facts) -> Grant:
+    if not grant.begun:
+        return grant.ended(RETURNED)
+    other = facts.held_elsewhere.get(grant.id)
+    return grant.handed_on(other) if other else grant.withdrawn(RETURNED)
 
 
 def revoke(

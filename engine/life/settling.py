@@ -7,7 +7,16 @@ from engine.directory import PersonId
 from engine.facts import Facts
 from engine.life.telling import in_audit, iso, to_parties
 from engine.outcome import AuditEntry, Decision, News, Refusal
-from engine.request import GONE, SYSTEM, AccessRequest, Grant, GrantState, Settled, State
+from engine.request import (
+    GONE,
+    RETURNED,
+    SYSTEM,
+    AccessRequest,
+    Grant,
+    GrantState,
+    Settled,
+    State,
+)
 from engine.words import line
 
 
@@ -51,7 +60,9 @@ def _settle_revoking(
     request = request.with_(grants=grants)
     if any(g.open for g in grants) or request.ending is None:
         return Decision(request, told.tell, told.audit)
-    kept = [g.note for g in grants if g.state is GrantState.ENDED and g.note not in {"", GONE}]
+    kept = [
+        g.note for g in grants if g.state is GrantState.ENDED and g.note not in {"", GONE, RETURNED}
+    ]
     request = request.with_(state=request.ending, ending=None, gone_at=now)
     entry = AuditEntry(request.state.value, SYSTEM, {"kept": kept} if kept else {})
     tells = (*told.tell, *to_parties(request, News.ENDED))

@@ -108,10 +108,37 @@ def test_extensions_run_out(told):
         click = {"actions": [{"action_id": "extend", "value": f"{request.id}/{number}"}]}
         marta.raw_action(click)
     card = told.card(marta, request.code, "active", without="extend")
-    assert [action for action, _, _ in card.buttons] == ["credentials", "return"]
+    assert [action for action, _, _ in card.buttons] == ["credentials", "more_time", "return"]
     assert told.request(request.code).extensions_left == 0
     marta.raw_action({"actions": [{"action_id": "extend", "value": f"{request.id}/3"}]})
     assert "no extension left" in marta.wait_view("Not extended").text
+
+
+def test_more_time_that_is_approved_before_the_end_leaves_no_gap(told):
+    marta, priya = told.person("marta"), told.person("priya")
+    first = told.active(marta, priya)
+    login = told.credentials(marta, first.code)
+    for number in (1, 2):
+        click = {"actions": [{"action_id": "extend", "value": f"{first.id}/{number}"}]}
+        marta.raw_action(click)
+    told.until(
+        lambda: (r := told.request(first.code)).extensions_left == 0 and not r.end_before, "the end"
+    )
+    with told.log_in(login) as session:
+        told.house.sandbox.advance(110 * 60)
+        told.press(marta, first.code, "more_time")
+        form = marta.wait_view("Request access")
+        assert told.send(form).action == "close"
+        (second,) = (r for r in told.desk.requests(live=True) if r.id != first.id)
+        told.decide(priya, second.code)
+        told.wait(second.code, State.ACTIVE)
+
+        told.house.sandbox.advance(10 * 60)
+
+        told.wait(first.code, State.EXPIRED)
+        assert second.code in told.card(marta, first.code, "still held").text
+        assert session.execute("select count(*) from shop.customers").fetchone() == (200,)
+        told.log_in(login).close()
 
 
 def test_returned_access_is_gone_with_its_sessions(told):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.listeners.access import WORDS
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.views import ids
+from bot.views.background import more_modal
 from bot.views.cards import alarm, approval_card, card, line, notice, request_card
 from bot.views.credentials import credentials_modal, notice_modal, saved_modal
 from bot.views.decide_modals import approve_modal, is_whole, reject_modal
@@ -27,6 +28,7 @@ from bot.views.request_modal import (
     request_modal,
     resource_options,
 )
+from bot.views.return_modal import return_modal
 from bot.views.text import (
     cut,
     cut_front,
@@ -41,6 +43,7 @@ from bot.views.text import (
 )
 from bot.views.values import Asked, Block, Credentials, Form, Message, Preview, Scene, Start, View
 from engine.alarms import well_again
+from engine.background import Background, Holding, Share
 from engine.commands import Approve, Cancel, Extend, Reject, Return, Withdraw
 from engine.directory import PersonId
 from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum, RequestFor
@@ -233,7 +236,10 @@ def test_second_extension_has_its_own_number():
 def test_a_closed_flow_offers_no_extension(plan):
     running = seen(life(State.ACTIVE), ANN)
 
-    assert list(buttons(request_card(replace(running, flow=plan)))) == ["Return now"]
+    assert list(buttons(request_card(replace(running, flow=plan)))) == [
+        "Ask for more time",
+        "Return now",
+    ]
 
 
 def test_only_the_grantee_may_see_credentials():
@@ -440,8 +446,12 @@ def test_approver_sees_all_that_a_decision_needs():
         "DBAs",
         "Why",
         "> INC-42",
+        "Who was asked",
+        "• DBAs: you and @Cat",
+        "It lapses Mar 3, 2026 at 09:00.",
         "Approve",
         "Reject",
+        "More",
         "AX-KRXN · Read orders · asked by @Ann Mar 2, 2026 at 09:00",
     ]
     assert buttons(drawn)["Approve"]["style"] == "primary"
@@ -449,6 +459,65 @@ def test_approver_sees_all_that_a_decision_needs():
     assert drawn.text == (
         "🔔 Your approval is needed. <@UANN> asks for access: `read` on `orders/t1`"
     )
+
+
+def test_approver_sees_what_is_missing_before_anybody_has_approved():
+    text = read(approval_card(seen(begun(BOTH), BEN)))
+
+    assert "Still needed: DBAs and Security.\nIt lapses" in text
+
+
+KNOWN = Background(
+    last_had=NOW,
+    holds=(Holding(entitlement(2), NOW + HOUR, asked=False),),
+    shares=(Share("Team <!here>", 1, 9),),
+    past=(life(State.REJECTED).request, life(State.EXPIRED).request),
+)
+
+
+def test_approver_has_one_line_of_what_helps_to_decide():
+    scene = replace(seen(begun(), BEN), background=KNOWN)
+
+    assert (
+        "@Ann last had it Mar 2, 2026 at 09:00 · "
+        "holds read on orders/t2 until Mar 2, 2026 at 10:00 · 1 of 9 in Team <!here> has it"
+    ) in read(approval_card(scene))
+    assert "last had it" not in read(approval_card(seen(begun(), BEN)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"last_had": None}, "has not had it before"),
+        ({"holds": ()}, "holds nothing there"),
+        (
+            {"holds": (Holding(entitlement(1), None, asked=True), *KNOWN.holds)},
+            "@Ann holds read on orders/t1 without end and 1 more · ",
+        ),
+        ({"shares": (Share("Payments", 0, 9),)}, "none of 9 in Payments has it"),
+        ({"shares": (Share("Payments", 2, 9),)}, "2 of 9 in Payments have it"),
+    ],
+)
+def test_facts_are_said_as_they_are(changed, said):
+    scene = replace(seen(begun(), BEN), background=replace(KNOWN, **changed))
+
+    assert said in read(approval_card(scene))
+
+
+def test_more_says_the_rest():
+    scene = seen(begun(), BEN)
+    reaches = {"schemas": ("2",), "tables": ("1",), "rows": ("50000",)}
+    thing = entitlement(1, context=reaches)
+    scene = replace(scene, background=KNOWN, entitlements={thing.id: thing})
+
+    text = read(more_modal(scene))
+
+    assert "Their last requests of it" in text
+    assert "for 1 h: was rejected" in text
+    assert "for 1 h: ran to its end" in text
+    assert "What they hold on Orders\n• read on orders/t2 until" in text
+    assert "1 of 9 in Team <!here> has it" in text
+    assert "read on orders/t1: 2 schemas, 1 table, about 50,000 rows" in text
 
 
 @pytest.mark.parametrize(
@@ -472,7 +541,7 @@ def test_who_approved_half_can_withdraw_or_reject_and_sees_what_is_missing():
     assert "👍 You approved this; others still have to" in read(mine)
     assert "Still needed: Security." in read(mine)
     assert list(buttons(mine)) == ["Withdraw approval", "Reject"]
-    assert list(buttons(other)) == ["Approve", "Reject"]
+    assert list(buttons(other)) == ["Approve", "Reject", "More"]
     assert "👍 @Ben approved" in read(other)
 
 
@@ -488,7 +557,7 @@ def test_who_approved_for_a_group_may_approve_again_for_the_tier():
 
     asked.tick(15 * MINUTE)
 
-    assert list(buttons(approval_card(seen(asked, BEN)))) == ["Approve", "Reject"]
+    assert list(buttons(approval_card(seen(asked, BEN)))) == ["Approve", "Reject", "More"]
 
 
 def test_who_no_longer_matches_is_told_and_has_no_buttons():
@@ -546,7 +615,7 @@ def test_the_last_offer_says_that_there_is_no_more():
     drawn = request_card(seen(announced(extension=None), ANN))
 
     assert "It cannot be extended." in read(drawn)
-    assert list(buttons(drawn)) == ["Return now"]
+    assert list(buttons(drawn)) == ["Ask for more time", "Return now"]
 
 
 def test_an_offer_that_was_taken_says_until_when_and_what_is_left():
@@ -623,7 +692,7 @@ def test_who_may_decide_their_own_request_has_one_card_for_both():
 
     drawn = request_card(seen(own, BEN))
 
-    assert list(buttons(drawn)) == ["Approve", "Reject", "Cancel request"]
+    assert list(buttons(drawn)) == ["Approve", "Reject", "More", "Cancel request"]
 
 
 @pytest.mark.parametrize(
@@ -1014,7 +1083,7 @@ def test_the_card_in_a_channel_calls_who_is_asked_and_names_others_without():
     assert "@Ben and @Cat: your decision is asked for." in read(drawn)
     assert "Ann asks for access" in read(drawn)
     assert "@Ann" not in read(drawn)
-    assert list(buttons(drawn)) == ["Approve", "Reject"]
+    assert list(buttons(drawn)) == ["Approve", "Reject", "More"]
 
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.PENDING])
@@ -1182,6 +1251,8 @@ def test_every_card_of_every_request_is_within_slacks_limits(scene: Scene):
     for ask in (approve_modal, reject_modal):
         assert_modal(ask(scene))
         assert_modal(ask(scene, whole=True, shorter="5 min"))
+    for shown in (more_modal, return_modal):
+        assert_modal(shown(scene))
 
 
 def at_its_largest(bit: str, state: State) -> Scene:
@@ -1227,6 +1298,12 @@ def at_its_largest(bit: str, state: State) -> Scene:
         entitlements={e.id: e for e in systems},
         viewer=crowd[31].id,
         has_login=True,
+        background=Background(
+            last_had=NOW,
+            holds=tuple(Holding(e, NOW, asked=True) for e in systems),
+            shares=tuple(Share(text[:200], n, 10**6) for n in range(5)),
+            past=tuple(life(State.EXPIRED).request for _ in range(5)),
+        ),
     )
 
 
@@ -1243,6 +1320,8 @@ def test_the_largest_request_is_within_slacks_limits(bit, state):
         for ask in (approve_modal, reject_modal):
             assert_modal(ask(seen_by))
             assert_modal(ask(seen_by, whole=True, shorter="5 min"))
+        for shown in (more_modal, return_modal):
+            assert_modal(shown(seen_by))
         assert_message(my_access([seen_by] * 60))
         assert_message(tasks([seen_by] * 60))
 

@@ -13,6 +13,7 @@ from psycopg import sql
 from bot.sandbox.postgres import Cluster
 from engine.connectors.elapsed import boottime
 from engine.connectors.postgresql import PostgreSQL, sessions
+from engine.connectors.postgresql.discovery import rounded
 from engine.port import Login, Presence, Secret, Target, Unavailable
 from tests.connectors.harness import (
     INSTALLATION,
@@ -136,6 +137,33 @@ def test_seed_is_discovered_whole_and_without_the_system(postgresql: PostgreSQLH
     assert found["ledger/payroll"].risk == found["ledger/payroll/salaries"].risk
     assert not [p for p in found if "pg_catalog" in p or "information_schema" in p]
     assert "postgres" not in found
+
+
+def test_how_much_there_is_is_said_as_the_server_estimates_it(postgresql: PostgreSQLHarness):
+    for name, rows in (("many", 1234), ("few", 3)):
+        table = sql.Identifier(postgresql.schema, name)
+        postgresql.run("create table {} as select generate_series(1, {})", table, sql.Literal(rows))
+        postgresql.run("alter table {} owner to orders_owner", table)
+        postgresql.run("analyze {}", table)
+    unknown = sql.Identifier(postgresql.schema, "unseen")
+    postgresql.run("create table {} (id int)", unknown)
+
+    found = {resource.path: resource.context for resource in postgresql.connector.discover()}
+
+    schema = f"orders/{postgresql.schema}"
+    assert found[f"{schema}/many"] == {"rows": ("1000",)}
+    assert found[f"{schema}/few"] == {"rows": ("2",)}
+    assert found[f"{schema}/unseen"] == {}
+    assert found[schema] == {"tables": ("3",), "rows": ("1000",)}
+    assert set(found["orders"]) == {"schemas", "tables", "rows"}
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"),
+    [(0, 0), (0.4, 0), (1, 1), (4.9, 2), (5, 5), (9, 5), (10, 10), (49, 20), (1e9, 10**9)],
+)
+def test_an_estimate_is_said_as_an_order(estimate: float, said: int):
+    assert rounded(estimate) == said
 
 
 def test_database_that_is_named_must_be_there(cluster: Cluster):

@@ -99,6 +99,10 @@ WALK: tuple[tuple[Command, tuple[State | Code | None, ...]], ...] = (
     (Extend(ANN, 1), (_NO, _NO, _NO, _NO, None, _NO, _NO)),
     (Extend(ANN, 7), (_NO, _NO, _NO, _NO, Code.NO_EXTENSION_LEFT, _NO, _NO)),
     (Return(ANN), (_NO, _NO, _NO, State.RETURNED, State.REVOKING, _NO, _NO)),
+    (
+        Return(ANN, frozenset({GrantId(0)})),
+        (_NO, _NO, _NO, Code.NOTHING_SELECTED, Code.NOTHING_SELECTED, _NO, _NO),
+    ),
     (Revoke(ADA, "Enough."), (_NO, _NO, _NO, State.REVOKED, State.REVOKING, _NO, _NO)),
     (Revoke(BOB), (_NO, _NO, _NO, Code.NOT_YOURS, Code.NOT_YOURS, _NO, _NO)),
     (Tick(), (None, None, None, None, None, None, None)),

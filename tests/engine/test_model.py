@@ -95,6 +95,8 @@ CLICKS: tuple[Command, ...] = (
     Extend(ANN, 1),
     Extend(EVE, 2),
     Return(ANN),
+    Return(ANN, frozenset({GrantId(0)})),
+    Return(EVE, frozenset({GrantId(1)})),
     Revoke(ADA),
 )
 NEWS = (

@@ -859,6 +859,28 @@ What was begun of it is being undone.
         audit: eve revoking; ending returned
         """,
     ),
+    "returned in part while it is given": (
+        lambda: begun(two(State.GRANTING)),
+        Return(EVE, frozenset({GrantId(1)})),
+        """
+        granting
+        grant 0: ended begun (returned before the rest)
+        eve, ann: request
+        ben, cat: approval
+        audit: eve returned_part; entitlements [1]
+        """,
+    ),
+    "returned in part before it is begun": (
+        lambda: two(State.GRANTING),
+        Return(EVE, frozenset({GrantId(1)})),
+        """
+        granting
+        grant 0: ended (returned before the rest)
+        eve, ann: request
+        ben, cat: approval
+        audit: eve returned_part; entitlements [1]
+        """,
+    ),
     "revoked while it is given": (
         lambda: begun(at(State.GRANTING)),
         Revoke(BEN, "Wrong table."),
@@ -1100,6 +1122,84 @@ its policy allows one hour. The old end stands.
         revoking
         eve, ann: request
         audit: ann revoking; ending returned
+        """,
+    ),
+    "returned in part": (
+        lambda: two(State.ACTIVE),
+        Return(ANN, frozenset({GrantId(1)})),
+        """
+        active
+        grant 0: ended begun (returned before the rest)
+        eve, ann: request
+        ben, cat: approval
+        audit: ann returned_part; entitlements [1]
+        """,
+    ),
+    "returned in part, and seen gone": (
+        lambda: after(two(State.ACTIVE), Return(ANN, frozenset({GrantId(1)}))),
+        seen(ABSENT, HELD),
+        """
+        active
+        grant 0: ended (returned before the rest)
+        eve, ann: request
+        ben, cat: approval
+        """,
+    ),
+    "returned in part, where another request wants it": (
+        lambda: knowing(two(State.ACTIVE), held_elsewhere={0: "AX-7K2M"}),
+        Return(ANN, frozenset({GrantId(1)})),
+        """
+        active
+        grant 0: ended (returned before the rest, still held under AX-7K2M)
+        eve, ann: request
+        ben, cat: approval
+        audit: ann returned_part; entitlements [1]
+        """,
+    ),
+    "returned in part, and wanted by another request since": (
+        lambda: knowing(
+            after(two(State.ACTIVE), Return(ANN, frozenset({GrantId(1)}))),
+            held_elsewhere={0: "AX-7K2M"},
+        ),
+        seen(HELD, HELD),
+        """
+        active
+        grant 0: ended (returned before the rest, still held under AX-7K2M)
+        eve, ann: request
+        ben, cat: approval
+        """,
+    ),
+    "returned in part again, as delivered twice": (
+        lambda: after(two(State.ACTIVE), Return(ANN, frozenset({GrantId(1)}))),
+        Return(ANN, frozenset({GrantId(1)})),
+        "nothing_selected [things]: Choose what you return.",
+    ),
+    "returned but for what is not there yet": (
+        lambda: after(begun(two(State.GRANTING)), seen(HELD)),
+        Return(ANN, frozenset({GrantId(1)})),
+        (
+            "nothing_to_do [things]: What you keep is not there yet. Return all of it, or wait "
+            "until it is there."
+        ),
+    ),
+    "the rest is returned, too": (
+        lambda: after(two(State.ACTIVE), Return(ANN, frozenset({GrantId(1)}))),
+        Return(ANN),
+        """
+        revoking
+        eve, ann: request
+        audit: ann revoking; ending returned
+        """,
+    ),
+    "returned in part while a longer end is asked for": (
+        lambda: after(on_two_systems(two(State.ACTIVE)), Extend(ANN, 1)),
+        Return(ANN, frozenset({GrantId(1)})),
+        """
+        active
+        grant 0: ended begun (returned before the rest)
+        eve, ann: request
+        ben, cat: approval
+        audit: ann returned_part; entitlements [1]
         """,
     ),
     "returned by an admin": (

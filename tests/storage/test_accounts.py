@@ -11,7 +11,7 @@ from engine.account import AGAIN, Done, Silence, Wanted, step
 from engine.commands import Extend, Return, Revoke
 from engine.holdings import Wishes
 from engine.port import Outcome, Presence, Report, Secret, Target, Unavailable
-from engine.request import GrantState, State
+from engine.request import GrantId, GrantState, State
 from storage import accounts, apply, jobs, sync
 from storage.company import Companies
 from storage.jobs import JobKind
@@ -94,6 +94,81 @@ def test_access_is_given_extended_and_taken_away(stored):
     assert stored.again(request).state is State.EXPIRED
     assert system.calls == ["apply"] * 3
     assert stored.due() == []
+
+
+BOTH = ("read on shop.orders", "read on shop.customers")
+FIRST_KEPT = frozenset({GrantId(0)})
+
+
+def test_a_part_that_is_returned_is_taken_away_once_the_system_answers(stored):
+    request = stored.submit(*BOTH)
+    stored.converge()
+    ends = stored.again(request).ends_at
+
+    stored.systems[PG].faults = [Unavailable("down")]
+    stored.do(request, Return(ALICE, FIRST_KEPT))
+    stored.converge()
+    assert held(stored) == set(BOTH)
+    assert stored.again(request).grants[1].begun
+    stored.pass_(MINUTE)
+    stored.converge()
+
+    after = stored.again(request)
+    assert held(stored) == {BOTH[0]}
+    assert (after.state, after.ends_at) == (State.ACTIVE, ends)
+    assert not after.grants[1].begun
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert held(stored) == set()
+    assert stored.again(request).state is State.RETURNED
+
+
+def test_a_part_that_another_request_wants_stays(stored):
+    request, other = stored.submit(*BOTH), stored.submit(BOTH[1], duration=HOUR / 2)
+    stored.converge()
+
+    stored.do(request, Return(ALICE, FIRST_KEPT))
+    stored.converge()
+
+    assert held(stored) == set(BOTH)
+    assert stored.again(request).grants[1].note == (
+        f"returned before the rest, still held under {other.code}"
+    )
+    stored.do(other, Return(ALICE))
+    stored.converge()
+    assert held(stored) == {BOTH[0]}
+
+
+def test_a_part_that_another_request_wants_meanwhile_stays(stored):
+    request = stored.submit(*BOTH)
+    stored.converge()
+
+    stored.do(request, Return(ALICE, FIRST_KEPT))
+    other = stored.submit(BOTH[1], duration=HOUR / 2)
+    stored.converge()
+
+    assert held(stored) == set(BOTH)
+    assert not stored.again(request).grants[1].begun
+    stored.do(request, Return(ALICE))
+    stored.converge()
+    assert stored.again(request).state is State.RETURNED
+    assert held(stored) == {BOTH[1]}
+    assert stored.again(other).state is State.ACTIVE
+
+
+def test_a_longer_end_waits_for_no_system_of_which_all_was_returned(stored):
+    request = stored.submit("read on shop.orders", "edit on handbook")
+    stored.converge()
+    stored.pass_(50 * MINUTE)
+    stored.do(request, Extend(ALICE, 1))
+    stored.turn(*[i for i in stored.due() if i == stored.account(PG).id])
+
+    stored.do(request, Return(ALICE, FIRST_KEPT))
+    stored.converge()
+
+    after = stored.again(request)
+    assert (after.end_before, after.end_awaits) == (None, ())
+    assert (held(stored), held(stored, WIKI)) == ({"read on shop.orders"}, set())
 
 
 def test_ledger_is_written_before_the_system_is_called(stored):

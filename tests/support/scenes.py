@@ -9,6 +9,7 @@ from bot.sandbox.blocks import completed
 from bot.sandbox.render import message_text, view_text
 from bot.views.cards import channel_card
 from bot.views.values import Block, Message, Scene, View
+from engine.background import Background, Holding, Share
 from engine.directory import Directory, Person, PersonId
 from engine.flow import AccessFlow, ApproverGroup, Escalation, Extension, Quorum
 from engine.flow import ApprovalRule as Approvals
@@ -163,6 +164,18 @@ def scenes(draw: st.DrawFn) -> Scene:
         entitlements=entitlements,
         viewer=draw(anybody),
         has_login=draw(_EITHER),
+        background=_background(made, entitlements, draw(said)) if draw(_EITHER) else None,
+    )
+
+
+def _background(
+    past: AccessRequest, known: Mapping[EntitlementId, Entitlement], group: str
+) -> Background:
+    return Background(
+        last_had=past.ends_at,
+        holds=tuple(Holding(e, past.ends_at, asked=True) for e in known.values()),
+        shares=(Share(group[:200], 1, 9), Share(group[:80], 0, 2)),
+        past=(past,) * 5,
     )
 
 

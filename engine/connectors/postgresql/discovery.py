@@ -1,7 +1,8 @@
 """What a PostgreSQL server has to offer: databases, schemas, tables, functions, roles."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
 from engine.connectors.postgresql.acl import Database
 from engine.connectors.postgresql.caveats import caveats, of_schema
@@ -14,9 +15,10 @@ from engine.connectors.postgresql.names import (
 )
 from engine.connectors.postgresql.roles import Listed
 from engine.connectors.postgresql.sessions import Connection
+from engine.inventory import Tags
 from engine.port import Discovered
 
-__all__ = ["OPTIONAL", "inside", "role"]
+__all__ = ["OPTIONAL", "inside", "role", "rounded"]
 
 # Permissions that are offered only where the integration's settings list them.
 OPTIONAL = frozenset({"truncate", "execute"})
@@ -45,7 +47,8 @@ select c.oid, nspname, relname,
         when relkind in ('v', 'f') then pg_relation_is_updatable(c.oid, true) & 28 = 28
         else relkind <> 'm'
     end,
-    relkind in ('r', 'p')
+    relkind in ('r', 'p'),
+    case when relkind in ('r', 'm') then reltuples::float8 else -1 end
 from pg_class c join pg_namespace n on n.oid = relnamespace
 where relkind in ('r', 'p', 'v', 'm', 'f')
     and nspname !~ '^pg_' and nspname <> 'information_schema'
@@ -75,21 +78,43 @@ def inside(
     found = caveats(connection)
     caveat = {each.oid: each.sentence for each in found}
     names = defaultdict[str, list[str]](list)
-    for _, schema, name, *_ in relations:
+    rows = defaultdict[str, list[float]](list)
+    for _, schema, name, *_, estimate in relations:
         names[schema].append(name)
+        rows[schema].append(estimate)
     here = database.name
-    yield _resource("database", Place(database.oid), (here,), ("connect",))
+    all_of = _context(
+        [*chain.from_iterable(rows.values())], tables=len(relations), schemas=len(schemas)
+    )
+    yield _resource("database", Place(database.oid), (here,), ("connect",), context=all_of)
     for oid, schema in schemas:
         place = Place(database.oid, schema=oid)
         path, unusable = (here, schema), of_schema(schema, found)
-        yield _resource("schema", place, path, _READ_WRITE, inside=names[schema], caveat=unusable)
-    for oid, schema, name, kind, writable, emptied in relations:
+        reaches = _context(rows[schema], tables=len(names[schema]))
+        yield _resource(
+            "schema",
+            place,
+            path,
+            _READ_WRITE,
+            inside=names[schema],
+            caveat=unusable,
+            context=reaches,
+        )
+    for oid, schema, name, kind, writable, emptied, estimate in relations:
         place = Place(database.oid, relation=oid)
         permissions = _READ_WRITE if writable else _READ
         if emptied and "truncate" in optional:
             permissions = (*permissions, "truncate")
         inner = (here, schema, name)
-        yield _resource("table", place, inner, permissions, kind=kind, caveat=caveat.get(oid, ""))
+        yield _resource(
+            "table",
+            place,
+            inner,
+            permissions,
+            kind=kind,
+            caveat=caveat.get(oid, ""),
+            context=_context([estimate]),
+        )
     if "execute" in optional:
         for oid, schema, name, kind, definer, owner in connection.execute(_ROUTINES, [HEIRS]):
             place = Place(database.oid, routine=oid)
@@ -112,6 +137,7 @@ def _resource(
     inside: Sequence[str] = (),
     kind: str = "",
     caveat: str = "",
+    context: Tags | None = None,
 ) -> Discovered:
     """A schema is as risky as the riskiest of what is `inside`."""
     each = [(*names, name) for name in inside] or [names]
@@ -127,4 +153,25 @@ def _resource(
         risk=max(resource_risk(*deep) for deep in each),
         tags={"kind": (kind,)} if kind else {},
         caveat=caveat,
+        context=context or {},
     )
+
+
+def _context(rows: Iterable[float], **counts: int) -> Tags:
+    """Say how much there is: what is inside, and how many rows, as the server's own statistics
+    estimate them; it estimates none of what it never looked at.
+
+    Estimates move with each look of the server's. Rounded down to 1, 2 or 5 and zeros, they are a
+    change for the inventory only where they are another order.
+    """
+    known = [estimate for estimate in rows if estimate >= 0]
+    said = counts | ({"rows": rounded(sum(known))} if known else {})
+    return {key: (str(value),) for key, value in said.items()}
+
+
+def rounded(estimate: float) -> int:
+    """Return the largest of 0, 1, 2, 5, 10, 20, 50, … that is not above the estimate."""
+    if estimate < 1:
+        return 0
+    tens = int("1" + "0" * (len(str(int(estimate))) - 1))
+    return max(step * tens for step in (1, 2, 5) if step * tens <= estimate)
