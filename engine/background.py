@@ -54,14 +54,14 @@ def background(
     past: Iterable[AccessRequest],
     running: Iterable[AccessRequest],
     inventory: Mapping[EntitlementId, Entitlement],
-    holders: Iterable[Person],
+    holders: Iterable[Person] | None,
     directory: Directory,
     most: int,
 ) -> Background:
     """Return the background of a request: at most so many requests, and groups.
 
     `past` are the grantee's requests of any of it, `running` what they have in its systems, and
-    `holders` all who have any of it.
+    `holders` all who have any of it; None: they were not counted.
     """
     past = sorted((r for r in past if r.id != request.id), key=lambda r: r.id, reverse=True)
     holds = _holds(request, running, inventory)
@@ -70,7 +70,9 @@ def background(
     return Background(
         last_had=None if has else max(filter(None, had), default=None),
         holds=holds,
-        shares=_shares(directory.get(request.grantee), holders, directory, most),
+        shares=()
+        if holders is None
+        else _shares(directory.get(request.grantee), holders, directory, most),
         past=tuple(past[:most]),
     )
 

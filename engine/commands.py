@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from engine.directory import PersonId
 from engine.port import Outcome
-from engine.request import GrantId
+from engine.request import GrantId, RequestId
+
+_NONE = RequestId(0)  # the id of no request
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,48 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Nudge:
+    """Remind those who are asked. `key` is the click's own, as in `Approve`."""
+
+    by: PersonId
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PutQuestion:
+    """Ask whoever made the request about it. `key` is the click's own, as in `Approve`.
+
+    `first`: the request waits for the answer (*Ask first*).
+    """
+
+    by: PersonId
+    text: str = ""
+    key: str = ""
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the question of this number, from 1. `key` is the click's own, as in `Approve`."""
+
+    by: PersonId
+    number: int
+    text: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     by: PersonId
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Let another request, `to`, stand in its place: whoever made it asks for something else."""
+
+    by: PersonId
+    to: RequestId = _NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +147,11 @@ Command = (
     | Approve
     | Reject
     | Withdraw
+    | Nudge
+    | PutQuestion
+    | Answer
     | Cancel
+    | Change
     | Extend
     | Return
     | Revoke

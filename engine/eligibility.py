@@ -38,7 +38,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 class Draft:
     """What somebody is about to submit. `duration` None: indefinite. `starts_at` None: at once.
 
-    `bundle` is the name of the bundle that its entitlements are; empty: none.
+    `bundle` is the name of the bundle that its entitlements are; empty: none. `instead` is the
+    request of theirs in whose place it stands.
     """
 
     requestor: Person
@@ -49,6 +50,7 @@ class Draft:
     justification: str = ""
     bundle: str = ""
     starts_at: datetime | None = None
+    instead: RequestId | None = None
 
 
 class Bar(StrEnum):

@@ -10,13 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from engine.commands import (
+    Answer,
     Approve,
     Attempt,
     Cancel,
+    Change,
     Command,
     Extend,
     FirstLook,
+    Nudge,
     Observe,
+    PutQuestion,
     Reject,
     Return,
     Revoke,
@@ -28,12 +32,14 @@ from engine.eligibility import Draft
 from engine.facts import Facts
 from engine.flow import Revision
 from engine.inventory import IntegrationId
+from engine.life.asking import answer, nudge, put_question
 from engine.life.granting import attempt, look_first, observe, running_end, tick_granting
 from engine.life.offers import announced_at, reminded_at
 from engine.life.pending import (
     approve,
     await_approval,
     cancel,
+    change,
     next_tier_at,
     reject,
     tick_pending,
@@ -45,7 +51,7 @@ from engine.life.scheduled import begins_at, take_back, tick_scheduled
 from engine.life.settling import tick_revoking
 from engine.life.telling import iso, refusal, to_parties
 from engine.outcome import AuditEntry, Code, Decision, News, Refusal
-from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State
+from engine.request import AccessRequest, AccountId, Grant, GrantId, RequestId, State, code_of
 from engine.retry import LONGEST_PAUSE
 from engine.words import trimmed
 
@@ -108,12 +114,23 @@ TABLE: Mapping[type[Any], Mapping[State, Row]] = {
             _S: Do(take_back, (_S, _P)),
         },
     ),
+    Nudge: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(nudge, (_P,))}),
+    PutQuestion: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(put_question, (_P,))}),
+    Answer: _rows(_DECIDED, {State.PENDING_MFA: _UNVERIFIED, _P: Do(answer, (_P,))}),
     Cancel: _rows(
         _DECIDED,
         {
             State.PENDING_MFA: Do(cancel, (State.CANCELLED,)),
             _P: Do(cancel, (State.CANCELLED,)),
             _S: Do(cancel, (State.CANCELLED,)),
+        },
+    ),
+    Change: _rows(
+        _DECIDED,
+        {
+            State.PENDING_MFA: Do(change, (State.CANCELLED,)),
+            _P: Do(change, (State.CANCELLED,)),
+            _S: Do(change, (State.CANCELLED,)),
         },
     ),
     Extend: _rows(_NOT_RUNNING, {_A: Do(extend, (_A,))}),
@@ -244,6 +261,7 @@ def drafted(
         extensions_allowed=revision.extension.times if revision.extension else 0,
         bundle=draft.bundle,
         starts_at=draft.starts_at,
+        instead_of=draft.instead,
     )
 
 
@@ -258,7 +276,8 @@ def begin(request: AccessRequest, facts: Facts, now: datetime) -> Decision:
             "grants": [[grant.entitlement, grant.account] for grant in request.grants],
         }
         | ({"bundle": request.bundle} if request.bundle else {})
-        | ({"starts_at": iso(request.starts_at)} if request.starts_at else {}),
+        | ({"starts_at": iso(request.starts_at)} if request.starts_at else {})
+        | ({"instead_of": code_of(request.instead_of)} if request.instead_of else {}),
     )
     if facts.revision.require_mfa:
         request = request.with_(state=State.PENDING_MFA)

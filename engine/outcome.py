@@ -26,6 +26,7 @@ class Code(StrEnum):
     BAD_START = "bad_start"
     JUSTIFICATION_NEEDED = "justification_needed"
     REASON_NEEDED = "reason_needed"
+    TEXT_NEEDED = "text_needed"
     TEXT_TOO_LONG = "text_too_long"
     PAUSED = "paused"
     NO_SUCH_REQUEST = "no_such_request"
@@ -38,6 +39,9 @@ class Code(StrEnum):
     NOT_RUNNING = "not_running"
     LAPSED = "lapsed"
     ALREADY_EXTENDED = "already_extended"
+    ALREADY_ANSWERED = "already_answered"
+    TOO_SOON = "too_soon"
+    NOBODY_ASKED = "nobody_asked"
     NO_EXTENSION_LEFT = "no_extension_left"
     NOTHING_TO_DO = "nothing_to_do"
     UNREADABLE = "unreadable"
@@ -80,6 +84,9 @@ class News(StrEnum):
 
     REQUESTED = "requested"
     ASKED = "asked"
+    NUDGED = "nudged"
+    QUESTIONED = "questioned"
+    ANSWERED = "answered"
     DECIDED = "decided"
     REOPENED = "reopened"  # approved for later, and not any more
     REMINDED = "reminded"  # its start comes
@@ -97,7 +104,13 @@ _URGENCY = {
     Card.NOTICE: 4,
     Card.ENDLESS: 4,
 }
-_OF_NEWS = {News.ASKED: 1, News.OFFER: 2, News.REMINDED: 2}
+_OF_NEWS = {
+    News.ASKED: 1,
+    News.NUDGED: 1,
+    News.QUESTIONED: 1,
+    News.OFFER: 2,
+    News.REMINDED: 2,
+}
 SAID_ONCE = frozenset({Card.NOTICE, Card.ALARM, Card.ENDLESS})
 
 

@@ -28,7 +28,8 @@ from engine.request import (
     State,
 )
 
-LONGEST_WAIT = timedelta(days=30)  # the latest moment at which any flow lets a request lapse
+# The latest moment at which any flow lets a request lapse, and a day of waiting for an answer.
+LONGEST_WAIT = timedelta(days=31)
 # It waits, is given for as long as any flow grants, and is extended ten times by as much.
 _LONGEST_HELD = 2 * LONGEST_WAIT + 11 * MAX_DURATION
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

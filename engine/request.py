@@ -25,6 +25,7 @@ RETURNED = "returned before the rest"
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 _STRIDE = 0x9E3B5  # odd, so that every id has its own code, and neighbours look unlike
+_CLICKS = 100  # that a request remembers: more are not delivered twice
 LARGEST_ID = 2**31 - 1  # what a database's integer holds
 BEFORE_ALL = -LARGEST_ID - 1  # where whoever looks at all requests in order begins
 
@@ -198,6 +199,21 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What an approver asked about a request, and what was answered by whoever had made it.
+
+    `first`: what the answer takes is added to the request's time.
+    """
+
+    by: PersonId
+    at: datetime
+    text: str
+    answer: str = ""
+    answered_at: datetime | None = None
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """How the question, or the access, came to its end, in one place for every message."""
 
@@ -237,7 +253,9 @@ class AccessRequest:
     stand_ins: tuple[Seat, ...] = ()
     asks: tuple[Ask, ...] = ()
     approvals: tuple[Approval, ...] = ()
-    clicks: tuple[str, ...] = ()  # the keys of those by which somebody has approved
+    clicks: tuple[str, ...] = ()  # the keys of the latest that count once each
+    nudged_at: datetime | None = None  # last
+    questions: tuple[Question, ...] = ()
     channel: ChannelId | None = None  # in which its card stands
     in_channel: tuple[PersonId, ...] = ()  # who is asked there alone
     decided: Settled | None = None  # approved or rejected
@@ -251,6 +269,8 @@ class AccessRequest:
     ended: Settled | None = None
     gone_at: datetime | None = None  # when every system had confirmed the end
     readable: bool = True
+    changed_to: RequestId | None = None
+    instead_of: RequestId | None = None
     bundle: str = ""  # that was asked for; its grants are what it was resolved into
     starts_at: datetime | None = None
     reminded: bool = False  # of the start: told, or so near that there was nothing to tell
@@ -275,12 +295,17 @@ class AccessRequest:
             extensions_allowed=self.extensions_allowed if all(k for _, k in shortened) else 0,
         )
 
+    def clicked(self, key: str) -> Self:
+        """Return it with the key of a click that has counted, and does not count again."""
+        return self.with_(clicks=(*self.clicks, key)[-_CLICKS:]) if key else self
+
     @property
     def named(self) -> frozenset[PersonId]:
         """Everybody whom the request names."""
         settled = (was.by for was in (self.decided, self.ended) if was)
         approved = (approval.person for approval in self.approvals)
-        return frozenset((*self.parties, *self.asked, *approved, *settled))
+        questioned = (question.by for question in self.questions)
+        return frozenset((*self.parties, *self.asked, *approved, *questioned, *settled))
 
     def renamed(self, ids: Mapping[PersonId, PersonId]) -> Self:
         """Return the request with people named by other ids; itself, if it names none of them.
@@ -304,6 +329,7 @@ class AccessRequest:
             asks=tuple({(a.person, a.seat): a for a in asks}.values()),
             approvals=tuple({a.person: a for a in approvals}.values()),
             in_channel=tuple(dict.fromkeys(map(now, self.in_channel))),
+            questions=tuple(replace(q, by=now(q.by)) for q in self.questions),
             decided=settled(self.decided),
             ended=settled(self.ended),
         )
@@ -311,6 +337,12 @@ class AccessRequest:
     @property
     def code(self) -> str:
         return code_of(self.id)
+
+    @property
+    def waits_since(self) -> datetime | None:
+        """Since when its time stands still for an answer; None: it does not."""
+        waits = (q.at for q in self.questions if q.first and not q.answered_at)
+        return next(waits, None) if self.state is State.PENDING else None
 
     @property
     def parties(self) -> tuple[PersonId, ...]:

@@ -10,7 +10,18 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy import bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import (
+    String,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlmodel import col
 
 from engine import lifecycle
@@ -56,10 +67,12 @@ _NEW_REQUEST = insert(RequestRow).returning(col(RequestRow.id))
 _LARGEST = func.coalesce(select(func.max(col(RequestRow.id))).scalar_subquery(), 0)
 _FROM = func.coalesce(select(col(CompanyRow.requests_from)).scalar_subquery(), 1)
 _NEXT_ON_SQLITE = select(func.max(_LARGEST + 1, _FROM))  # the larger one
+_TABLE, _ID_COLUMN = literal_column("'request'", String), literal_column("'id'", String)
 # As often as it takes: to set a sequence is its owner's alone.
 _TAKE_IDS = text(
     "select count(nextval(pg_get_serial_sequence('request', 'id'))) from generate_series(1, :many)"
 )
+_TAKE_ID = select(func.nextval(func.pg_get_serial_sequence(_TABLE, _ID_COLUMN)))
 _DELIVERED = (
     select(col(DeliveryRow.request_id))
     .where(col(DeliveryRow.key) == bindparam("key"))
@@ -95,11 +108,19 @@ class LostRaceError(LatchkeyError):
 
 
 def submit(
-    tx: Write, company: Company, draft: Draft, key: str, now: datetime, *, number: int = 0
+    tx: Write,
+    company: Company,
+    draft: Draft,
+    key: str,
+    now: datetime,
+    *,
+    number: int = 0,
+    instead: tuple[AccessRequest, Decision] | None = None,
 ) -> AccessRequest:
     """Store a new request; `key` is the delivery that it came by, and makes it once.
 
     `number` tells those apart that come of one delivery, in one transaction; the first has 0.
+    `instead` is a request, and the decision that changes it to this one, whose id is taken.
 
     Raises IntegrityError where another process stored the same request, or the same delivery, at
     this moment: look them up with `delivered` and `facts.same`.
@@ -108,15 +129,28 @@ def submit(
     # How it begins does not depend on its id, which the database gives: only what is said does.
     begun = lifecycle.begin(request, _facts(company, draft), now).request
     columns = _columns(begun, fingerprint(draft)) | {"wake_at": wake(company, begun, now)}
-    if tx.dialect == "sqlite":
-        ((columns["id"],),) = tx.ask(_NEXT_ON_SQLITE)
+    earlier = [instead] if instead else []
+    renamed = _renamed(company, earlier)
+    if instead:
+        columns["id"] = instead[1].request.changed_to
+        _store_requests(tx, company, earlier, now)  # first: there is one of the same at a time
+        new_ids.carry_columns(tx, renamed)
+        _store_grants(tx, earlier)
+    elif tx.dialect == "sqlite":
+        columns["id"] = next_id(tx)
     ((id_,),) = tx.ask(_NEW_REQUEST, columns)
     request = request.with_(id=RequestId(id_ or 0))
     batch.add(tx, DeliveryRow, [{"key": key, "number": number, "request_id": request.id}])
     batch.add(tx, GrantRow, [grant_columns(request.id, g) for g in request.grants])
     decision = lifecycle.begin(request, _facts(company, draft), now)
-    _project(tx, [(request, decision)], now, new=True)
+    _project(tx, [*earlier, (request, decision)], now, renamed=renamed, new=not earlier)
     return decision.request
+
+
+def next_id(tx: Write) -> RequestId:
+    """Return the id of the request that is stored next; it is nobody else's any more."""
+    ((id_,),) = tx.ask(_NEXT_ON_SQLITE if tx.dialect == "sqlite" else _TAKE_ID)
+    return RequestId(id_ or 0)
 
 
 def skip_ids(tx: Write, many: int) -> None:

@@ -94,7 +94,7 @@ class _Found:
     past: Mapping[RequestId, Sequence[AccessRequest]]
     running: Sequence[AccessRequest]
     inventory: Mapping[EntitlementId, Entitlement]
-    holders: Mapping[EntitlementId, Sequence[Person]]
+    holders: Mapping[EntitlementId, Sequence[Person]] | None  # None: too many to be counted
 
 
 def of(
@@ -129,12 +129,14 @@ def _past(
 
 def _holders(
     session: Read, company: Company, requests: Collection[AccessRequest]
-) -> Mapping[EntitlementId, Sequence[Person]]:
-    """Map what is asked for to who has it; to nobody, where they are too many to be counted."""
+) -> Mapping[EntitlementId, Sequence[Person]] | None:
+    """Map what is asked for to who has it; None: they are too many to be counted."""
     wanted = sorted({g.entitlement for r in requests for g in r.grants[:THINGS]})
     rows = session.ask(_HOLDERS, {"entitlements": wanted, "most": HOLDERS})
     holders = defaultdict[EntitlementId, list[Person]](list)
-    for entitlement, person in rows if len(rows) < HOLDERS else ():
+    if len(rows) >= HOLDERS:
+        return None
+    for entitlement, person in rows:
         if found := company.directory.get(PersonId(person)):
             holders[EntitlementId(entitlement)].append(found)
     return holders
@@ -142,13 +144,14 @@ def _holders(
 
 def _background(company: Company, request: AccessRequest, found: _Found, most: int) -> Background:
     asked = [g.entitlement for g in request.grants[:THINGS]]
-    holders = {p.id: p for e in asked for p in found.holders.get(e, ())}
+    all_ = found.holders
+    holders = None if all_ is None else {p.id: p for e in asked for p in all_.get(e, ())}.values()
     return background(
         request,
         past=found.past.get(request.id, ()),
         running=found.running,
         inventory=found.inventory,
-        holders=holders.values(),
+        holders=holders,
         directory=company.directory,
         most=most,
     )

@@ -155,6 +155,7 @@ def _is_sound(request: AccessRequest) -> bool:
         request.submitted_at,
         request.lapses_at,
         request.pending_since,
+        request.nudged_at,
         request.ends_at,
         request.end_set_at,
         request.end_before,
@@ -162,6 +163,7 @@ def _is_sound(request: AccessRequest) -> bool:
         request.gone_at,
         request.starts_at,
         *(approval.at for approval in request.approvals),
+        *(at for q in request.questions for at in (q.at, q.answered_at)),
         *(settled.at for settled in (request.decided, request.ended) if settled),
     ]
     aware = all(moment is None or moment.tzinfo for moment in moments)

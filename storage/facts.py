@@ -174,7 +174,7 @@ def carried(session: Read, company: Company, draft: Draft) -> list[Carried]:
         return []
     whose = [draft.grantee.id, *company.directory.had(draft.grantee.id)]
     found = _requests(session, _OF_ACCOUNTS, person=whose)
-    live = [request for request in found if not request.state.final]
+    live = [r for r in found if not r.state.final and r.id != draft.instead]
     known = entitlements(session, company, {g.entitlement for r in live for g in r.grants})
     return policy_size.carried(live, known)
 

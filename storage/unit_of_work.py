@@ -74,6 +74,10 @@ class UnitOfWork:
             )
         return result
 
+    def decided(self, id_: RequestId) -> tuple[AccessRequest, Decision]:
+        """Return a request as it is stored, and all that was decided on it."""
+        return self._before[id_], self._after[id_]
+
     def note(self, entry: AuditEntry) -> None:
         """Put a line into the audit that belongs to no request."""
         self._extra.append((None, entry))

@@ -11,6 +11,7 @@ from slack_sdk import WebClient
 
 from bot.listeners import (
     access,
+    asking,
     catalog,
     decide,
     home,
@@ -64,7 +65,7 @@ def build(services: Services, client: WebClient, show_home: ShowHome) -> App:
         process_before_response=True,
     )
     table = Table(client)
-    for conversation in (access, catalog, request, decide, running, why):
+    for conversation in (access, catalog, request, decide, asking, running, why):
         conversation.register(table, services)
     unknown.register(app, table, services)
     home.register(app, services, show_home)

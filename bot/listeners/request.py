@@ -20,12 +20,13 @@ from engine.directory import Person, PersonId
 from engine.flow import FlowId
 from engine.inventory import EntitlementId, ResourceId
 from engine.outcome import Code, Refusal
+from engine.request import RequestId
 from engine.start import Chosen
 from engine.targets import ObjectId
 
 Id = TypeVar("Id", ResourceId, EntitlementId, FlowId)
 
-NOT_REQUESTED = "Not requested"
+NOT_REQUESTED, NOT_CHANGED = "Not requested", "Not changed"
 NOBODY = {Code.UNKNOWN_PERSON, Code.PERSON_INACTIVE}
 
 # Which field of the form a refusal speaks of; what concerns the whole goes to the first.
@@ -95,6 +96,8 @@ class Asking:
         outcome = self.visitor.act(body, lambda p: usecase.submit(services, p, filled, view["id"]))
         if isinstance(outcome, Refusal) and outcome.code in NOBODY:
             ack(response_action="update", view=notice(NOT_REQUESTED, outcome))
+        elif isinstance(outcome, Refusal) and filled.instead and not outcome.about:
+            ack(response_action="update", view=notice(NOT_CHANGED, outcome))
         elif isinstance(outcome, Refusal):
             named = FIELDS.get(outcome.about, [])
             refuse_at(ack, view, outcome, *named, ids.RESOURCE, title=NOT_REQUESTED)
@@ -114,6 +117,9 @@ class Asking:
     def more_time(self, person: Person, value: str) -> tuple[Form, Promise] | Refusal:
         return usecase.more_time(self.visitor.services, person, request_id(value))
 
+    def change(self, person: Person, value: str) -> tuple[Form, Promise] | Refusal:
+        return usecase.change(self.visitor.services, person, request_id(value))
+
     def ask(self, person: Person, _: str) -> tuple[Form, Promise] | Refusal:
         return usecase.begin(self.visitor.services, person, "")
 
@@ -131,6 +137,7 @@ def register(table: Table, services: Services) -> None:
     table.view(ids.REQUEST_MODAL, asking.submit)
     table.action(ids.AGAIN, visitor.button(NOT_DONE, asking.again, _view))
     table.action(ids.MORE_TIME, visitor.button(NOT_DONE, asking.more_time, _view))
+    table.action(ids.CHANGE, visitor.button(NOT_CHANGED, asking.change, _view))
     table.action(ids.REQUEST_ACCESS, visitor.button(NOT_DONE, asking.ask, _view))
 
 
@@ -153,7 +160,8 @@ def _in_words(what: str, opens: str) -> str:
 
 def _view(filled: tuple[Form, Promise]) -> View:
     form, promise = filled
-    return request_modal.request_modal(form, metadata=promise.text)
+    instead = f" {form.instead}" if form.instead else ""
+    return request_modal.request_modal(form, metadata=f"{promise.text}{instead}")
 
 
 def _filled(view: View) -> Filled:
@@ -161,6 +169,7 @@ def _filled(view: View) -> Filled:
     given = next((b.partition("/")[2] for b in entered.blocks if b.startswith(ids.DURATION)), "")
     usual = next((b.rpartition("/")[2] for b in entered.blocks if b.startswith(ids.FLOW)), "")
     flow = _choice(entered, ids.FLOW, FlowId)
+    promised, _, instead = str(view.get("private_metadata") or "").partition(" ")
     typed, grantee = entered.text(ids.DURATION), entered.chosen(ids.GRANTEE)
     return Filled(
         grantee=PersonId(grantee) if grantee else None,
@@ -172,7 +181,8 @@ def _filled(view: View) -> Filled:
         prefilled=typed == given,
         justification=entered.text(ids.JUSTIFICATION),
         start=_start(entered),
-        promise=Promise(str(view.get("private_metadata") or "")),
+        promise=Promise(promised),
+        instead=RequestId(number(instead)) if instead else None,
     )
 
 

@@ -11,7 +11,7 @@ from bot.runtime.services import Services
 from bot.usecases import credentials as usecase
 from bot.usecases import decide
 from bot.views import credentials, ids
-from bot.views.ids import number, request_id
+from bot.views.ids import request_id, second_number
 from bot.views.return_modal import keeping, return_modal
 from bot.views.things import MENU
 from bot.views.values import Credentials, Scene
@@ -72,7 +72,7 @@ def register(table: Table, services: Services) -> None:
     running = Running(visitor := Visitor(services, table.client))
     withdraw = running.button("Not withdrawn", lambda p, _: Withdraw(p.id))
     cancel = running.button("Not cancelled", lambda p, _: Cancel(p.id))
-    extend = running.button("Not extended", lambda p, value: Extend(p.id, _number(value)))
+    extend = running.button("Not extended", lambda p, value: Extend(p.id, second_number(value)))
     return_ = running.button(NOT_RETURNED, lambda p, _: Return(p.id))
     draw = credentials.credentials_modal
     table.action(ids.WITHDRAW, withdraw)
@@ -88,9 +88,3 @@ def register(table: Table, services: Services) -> None:
         visitor.redrawing(CREDENTIALS, running.saved, lambda _: credentials.saved_modal()),
     )
     table.action(ids.RESET, visitor.redrawing(CREDENTIALS, running.reset, draw))
-
-
-def _number(value: str) -> int:
-    """Return which extension the button offered; 0 is none."""
-    _, _, text = value.partition("/")
-    return number(text)

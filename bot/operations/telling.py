@@ -142,7 +142,8 @@ def _submitted(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
     whom = "" if grantee == by else f", for {grantee}"
     at = body.get("starts_at")
     start = f", from {moment(datetime.fromisoformat(at))} on" if at else ""
-    return f"{by} asked for it{whom}{start}."
+    instead = f", instead of {body['instead_of']}" if "instead_of" in body else ""
+    return f"{by} asked for it{whom}{start}{instead}."
 
 
 def _approved(teller: Teller, by: str, body: Mapping[str, Any]) -> str:
@@ -167,6 +168,8 @@ def _revoking(_: Teller, by: str, body: Mapping[str, Any]) -> str:
 
 
 def _cancelled(_: Teller, by: str, body: Mapping[str, Any]) -> str:
+    if "changed_to" in body:
+        return f"{by} changed it to {body['changed_to']}."
     return f"{by} cancelled it.{_reason(body.get('reason'))}"
 
 
@@ -227,11 +230,21 @@ def _void(teller: Teller, _by: str, body: Mapping[str, Any]) -> str:
     return f"The approval of {teller.who(body.get('of'))} counts no more: they may not approve now."
 
 
+def _questioned(_: Teller, by: str, body: Mapping[str, Any]) -> str:
+    waits = ", and waits for the answer" if body.get("first") else ""
+    return f"{by} asked{waits}{_wrote(body.get('text'))}"
+
+
 def _reason(reason: object) -> str:
     """Say why, in a sentence of its own: what somebody wrote has its own end."""
-    said = str(reason or "").strip()
+    return f" Reason{_wrote(reason)}" if str(reason or "").strip() else ""
+
+
+def _wrote(text: object) -> str:
+    """Quote it to end a sentence with: what somebody wrote has its own end."""
+    said = str(text or "").strip()
     end = "" if said.endswith((".", "!", "?", "…")) else "."
-    return f" Reason: {quoted(said)}{end}" if said else ""
+    return f": {quoted(said)}{end}" if said else "."
 
 
 # How each entry of a request's history reads, by its action.
@@ -245,6 +258,9 @@ SENTENCES: Mapping[str, Sentence] = {
     "reminded": _starting("The coming start was told: {at}."),
     "started": _plain("Its start had come."),
     "withdrawn": _plain("{by} withdrew the approval."),
+    "nudged": _plain("{by} reminded those who are asked."),
+    "questioned": _questioned,
+    "answered": lambda _, by, body: f"{by} answered{_wrote(body.get('text'))}",
     "rejected": lambda _, by, body: f"{by} rejected it.{_reason(body.get('reason'))}",
     "cancelled": _cancelled,
     "timed_out": _plain("It lapsed: nobody decided in time."),

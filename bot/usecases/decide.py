@@ -1,5 +1,6 @@
 """What people do to a request that exists: one click, one command, one decision."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -11,8 +12,8 @@ from bot.usecases import look
 from bot.usecases.identity import read_as, write_as
 from bot.views.values import Scene
 from engine import lifecycle
-from engine.commands import Approve, Cancel, Command, Reject, Return, Revoke
-from engine.directory import Person
+from engine.commands import Cancel, Command, Reject, Return, Revoke
+from engine.directory import Person, PersonId
 from engine.facts import Facts
 from engine.outcome import NO_SUCH_REQUEST, Code, Decision, Refusal
 from engine.request import WAITING, AccessRequest, RequestId, State
@@ -93,24 +94,24 @@ def _way_out(request: AccessRequest) -> type[Cancel] | type[Revoke] | None:
 
 
 def question(
-    services: Services, id_: RequestId, person: Person, kind: type[Approve] | type[Reject]
+    services: Services, id_: RequestId, person: Person, command: Callable[[PersonId], Command]
 ) -> Scene | Refusal:
-    """Return the request to decide on, or what the decision would be refused for.
+    """Return the request that somebody is to say something about, or what that is refused for.
 
     It decides nothing: nobody shall type a reason for a request that is settled.
     """
-    return read_as(
-        services,
-        person,
-        lambda session, company, _: _tried(session, services, company, id_, kind(person.id)),
-    )
+
+    def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
+        return _tried(session, services, company, person, id_, command=command(person.id))
+
+    return read_as(services, person, find)
 
 
 def more(services: Services, id_: RequestId, person: Person) -> Scene | Refusal:
     """Return a request with all that helps to decide, to whoever may decide at this moment."""
 
     def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
-        scene = _tried(session, services, company, id_, Reject(person.id))
+        scene = _tried(session, services, company, person, id_, command=Reject(person.id))
         if isinstance(scene, Refusal):
             return scene
         known = background.of(session, company, [scene.request], most=background.PAST)
@@ -121,19 +122,21 @@ def more(services: Services, id_: RequestId, person: Person) -> Scene | Refusal:
 
 def returning(services: Services, id_: RequestId, person: Person) -> Scene | Refusal:
     """Return access of which some is to be returned, or why it cannot be. It returns nothing."""
-    return read_as(
-        services,
-        person,
-        lambda session, company, _: _tried(session, services, company, id_, Return(person.id)),
-    )
+
+    def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
+        return _tried(session, services, company, person, id_, command=Return(person.id))
+
+    return read_as(services, person, find)
 
 
 def _tried(
     session: Read,
     services: Services,
     company: Company,
+    person: Person,
     id_: RequestId,
-    command: Approve | Reject | Return,
+    *,
+    command: Command,
 ) -> Scene | Refusal:
     """Return the request as whoever commands sees it, or what the command would be refused for."""
     scene = look.scenes(session, services, company, [id_]).get(id_)
@@ -149,4 +152,4 @@ def _tried(
     trial = lifecycle.decide(scene.request, command, facts, services.clock.now())
     if isinstance(trial, Refusal) and not trial.about:
         return trial
-    return look.seen_by(scene, command.by)
+    return look.seen_by(scene, person.id)

@@ -22,6 +22,8 @@ from storage.messages import Parcel, Ready, Result
 
 __all__ = ["Drawn", "claim", "draw", "ready", "settle"]
 
+_WHILE_PENDING = {News.ASKED, News.NUDGED, News.QUESTIONED, News.ANSWERED}
+
 log = structlog.get_logger()
 
 
@@ -156,8 +158,10 @@ def _worth_posting(parcel: Parcel, scene: Scene) -> bool:
     """A question that is settled before it was ever asked is not asked."""
     request = scene.request
     if parcel.kind is Card.APPROVAL:
-        return request.state is State.PENDING and scene.viewer in request.deciders
-    if parcel.kind is Card.CHANNEL or (parcel.live and parcel.news is News.ASKED):
+        answered = parcel.news is News.ANSWERED  # which concerns who has approved by now, too
+        concerned = request.asked if answered else request.deciders
+        return request.state is State.PENDING and scene.viewer in concerned
+    if parcel.kind is Card.CHANNEL or (parcel.live and parcel.news in _WHILE_PENDING):
         return request.state is State.PENDING
     if parcel.live and parcel.news is News.REMINDED:
         return request.state is State.SCHEDULED

@@ -9,7 +9,7 @@ from bot.views.phrases import may_decide
 from bot.views.values import Scene
 from engine.background import Background
 from engine.directory import Person, PersonId
-from engine.outcome import Code, Refusal
+from engine.outcome import NO_SUCH_REQUEST, Code, Refusal
 from engine.request import SYSTEM, AccessRequest, RequestId, State
 from storage import changes, facts
 from storage.company import Company, knowing
@@ -69,6 +69,19 @@ def request(services: Services, person: Person, id_: RequestId) -> Scene | Refus
         scene = scenes(session, services, company, [id_]).get(id_)
         theirs = scene is not None and person.id in scene.request.parties
         return seen_by(scene, person.id) if scene and theirs else _NOT_THERE
+
+    return read_as(services, person, find)
+
+
+def questions(services: Services, person: Person, id_: RequestId) -> Scene | Refusal:
+    """Return a request to somebody who is to read what was asked about it."""
+
+    def find(session: Read, company: Company, _: Person) -> Scene | Refusal:
+        scene = scenes(session, services, company, [id_]).get(id_)
+        if scene is None:
+            return NO_SUCH_REQUEST
+        reads = {*scene.request.parties, *scene.request.asked, *company.admins}
+        return seen_by(scene, person.id) if person.id in reads else NO_SUCH_REQUEST
 
     return read_as(services, person, find)
 

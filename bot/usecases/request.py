@@ -11,29 +11,32 @@ from math import ceil
 import structlog
 
 from bot.runtime.services import Services
-from bot.usecases import look
+from bot.usecases import decide, look
 from bot.usecases.identity import read_as, still
 from bot.views.values import Asked, Form, Preview, Scene, Start
 from engine import approval, duration, eligibility, start
 from engine.approval import Case
 from engine.aql.predicate import predicate
 from engine.aql.query import Query, all_of
+from engine.commands import Change
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Person, PersonId
 from engine.eligibility import MAX_BUNDLED, Draft
 from engine.flow import FURTHEST_AHEAD, AccessFlow, FlowId, Quorum
 from engine.inventory import Entitlement, EntitlementId, ResourceId, highest_risk
-from engine.outcome import Code, Refusal
+from engine.outcome import Code, Decision, Refusal
 from engine.request import AccessRequest, GrantState, RequestId, State
 from engine.start import Chosen
 from engine.targets import Bundle, ObjectId, key_of
 from engine.window import next_opening, shown
+from engine.words import trimmed
 from storage import apply, facts, inventory, search
 from storage.company import Company
 from storage.database import STORED_ALREADY, Read, Write
 from storage.inventory import ACTIVE
 from storage.search import FoundResource
 from storage.sql import people as people_in_sql
+from storage.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
@@ -57,6 +60,9 @@ EMPTY = Refusal(
 )
 
 NOT_RUNNING = Refusal(Code.NOT_RUNNING, "This access runs no more. Ask for it again.")
+NOTHING_CHANGED = Refusal(
+    Code.NOTHING_TO_DO, "Nothing was changed: your request asks for just this.", about="entitlement"
+)
 NOBODY_CHOSEN = Refusal(Code.NOTHING_SELECTED, "Choose for whom it is.", about="grantee")
 NOT_FOR_THEM = Refusal(
     Code.NOT_ELIGIBLE,
@@ -98,6 +104,7 @@ class Filled:
     justification: str
     promise: Promise
     start: Chosen | None = None  # None: now
+    instead: RequestId | None = None  # that is changed by it
 
 
 _NOTHING_YET = Filled(
@@ -256,6 +263,15 @@ def _anew(
     return filled if isinstance(filled, Refusal) else fill(services, person, filled)
 
 
+def change(services: Services, person: Person, id_: RequestId) -> tuple[Form, Promise] | Refusal:
+    """Return the form filled in with what a request of theirs asks for that waits."""
+    scene = decide.question(services, id_, person, Change)
+    if isinstance(scene, Refusal):
+        return scene
+    filled = _as_before(services.company(), person, scene)
+    return fill(services, person, replace(filled, instead=id_))
+
+
 def _is_party(person: Person, scene: Scene) -> bool:
     """Tell whether it is theirs, under the id that they have or had."""
     parties = (scene.directory.get(party) for party in scene.request.parties)
@@ -288,8 +304,16 @@ def _called(company: Company, bundle: str) -> ObjectId | None:
     return next(named, None)
 
 
-def _full(session: Read, services: Services, company: Company, person: Person) -> Refusal | None:
-    waiting = facts.open_by(session, person.id, company.directory.had(person.id))
+def _full(
+    session: Read,
+    services: Services,
+    company: Company,
+    person: Person,
+    besides: RequestId | None = None,
+) -> Refusal | None:
+    """Return why somebody may submit no more, `besides` one that is to be another."""
+    found = facts.open_by(session, person.id, company.directory.had(person.id))
+    waiting = [id_ for id_ in found if id_ != besides]
     return eligibility.too_many_open(waiting, services.open_submissions)
 
 
@@ -467,11 +491,7 @@ def submit(
             return refusal
         if filling.promise(draft.flow, draft.entitlements) != filled.promise:
             return filling.changed(draft)
-        if same := facts.same(tx, apply.fingerprint(draft)):
-            return _existing(tx, [same], existing=True)
-        return _full(tx, services, company, requestor) or Submitted(
-            (apply.submit(tx, company, draft, key, now),)
-        )
+        return _store(tx, services, company, draft, key)
 
     resolved = _resolved(services, person, filled)
     try:
@@ -481,6 +501,43 @@ def submit(
     if isinstance(outcome, Submitted) and not outcome.existing:
         _note(outcome, person)
     return outcome
+
+
+def _store(
+    tx: Write, services: Services, company: Company, draft: Draft, key: str
+) -> Submitted | Refusal:
+    """Store what was tested, unless there is the same already, or too much."""
+    same, now = facts.same(tx, apply.fingerprint(draft)), services.clock.now()
+    if same and same != draft.instead:
+        return _existing(tx, [same], existing=True)
+    if full := _full(tx, services, company, draft.requestor, besides=draft.instead):
+        return full
+    instead = _changed(tx, company, draft, now) if draft.instead else None
+    if isinstance(instead, Refusal):
+        return instead
+    return Submitted((apply.submit(tx, company, draft, key, now, instead=instead),))
+
+
+def _changed(
+    tx: Write, company: Company, draft: Draft, now: datetime
+) -> tuple[AccessRequest, Decision] | Refusal:
+    """Return the request in whose place the draft stands, and the decision that changes it."""
+    id_ = draft.instead or RequestId(0)
+    book = UnitOfWork(tx, company, facts.together(tx, [id_]), now)
+    decided = book.decide(id_, Change(draft.requestor.id, apply.next_id(tx)))
+    if isinstance(decided, Refusal):
+        return decided
+    instead = before, _ = book.decided(id_)
+    return NOTHING_CHANGED if _asks_the_same(before, decided.request, draft) else instead
+
+
+def _asks_the_same(before: AccessRequest, now: AccessRequest, draft: Draft) -> bool:
+    """Tell whether a draft is what was asked for; `now` names people by the ids they have."""
+    asked = (now.grantee, before.flow, before.duration, before.justification, before.bundle)
+    asks = (draft.grantee.id, draft.flow.id, draft.duration, trimmed(draft.justification))
+    things = {grant.entitlement for grant in before.grants if grant.open}
+    same = things == {entitlement.id for entitlement in draft.entitlements}
+    return same and asked == (*asks, draft.bundle)
 
 
 def _resolved(
@@ -625,7 +682,7 @@ class _Filling:
     def _begun(self) -> Form:
         """Return the form as far as it says for whom it is."""
         asks = self.company.policy.grantees(self.person, self.now)
-        form = Form(justification=self.filled.justification)
+        form = Form(justification=self.filled.justification, instead=self.filled.instead)
         if not asks.groups:
             return form
         form, grantee = replace(form, others=True), self.grantee
@@ -662,6 +719,7 @@ class _Filling:
             justification=self.filled.justification,
             bundle=bundle,
             starts_at=starts,
+            instead=self.filled.instead,
         )
 
     def _found(

@@ -23,6 +23,7 @@ _REACHES = (("schemas", "schema"), ("tables", "table"))  # what is counted of a 
 _OUTCOMES = {
     State.PENDING_MFA: "waits for verification",
     State.PENDING: "waits for a decision",
+    State.SCHEDULED: "is approved for later",
     State.GRANTING: "is being set up",
     State.ACTIVE: "runs",
     State.REVOKING: "is being taken away",

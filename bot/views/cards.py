@@ -1,9 +1,12 @@
 """The durable messages: what each person sees of a request, drawn anew from what is stored."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 
 from bot.views import background, phrases
+from bot.views.asking import WHOLE, last_question
 from bot.views.blocks import (
     actions,
     context,
@@ -13,6 +16,7 @@ from bot.views.blocks import (
     message,
     modal,
     section,
+    weight,
 )
 from bot.views.endless import endless
 from bot.views.rich import told
@@ -37,6 +41,9 @@ __all__ = [
     "request_card",
 ]
 
+_WEIGHT = 11_500  # of all blocks; what Slack refuses begins somewhere above 12,000
+# Letters for the justification, and for what was asked and answered last.
+_ROOM = ((1200, WHOLE), (200, WHOLE), (200, 300), (60, 60))
 HEADS = {
     State.PENDING_MFA: "🔐 Waiting for verification",
     State.PENDING: "⏳ Waiting for approval",
@@ -69,11 +76,26 @@ def card(kind: Card, scene: Scene | None, detail: str = "") -> Message:
 
 def request_card(scene: Scene) -> Message:
     """The card of requestor and grantee, which follows the request through its life."""
+    return _fitting(_request_card, scene)
+
+
+def _fitting(draw: Callable[[Scene, int, int], Message], scene: Scene) -> Message:
+    """Draw a card with as much of what people wrote as it has room for, the latest first."""
+    for why, asked in _ROOM if scene.request.questions else _ROOM[:1]:
+        drawn = draw(scene, why, asked)
+        if weight(drawn.blocks) <= _WEIGHT:
+            break
+    return drawn
+
+
+def _request_card(scene: Scene, why: int, asked: int) -> Message:
     request = scene.request
-    title = head(request)
+    title = "❓ You were asked a question" if phrases.is_questioned(scene) else head(request)
     blocks = [header(title), section(phrases.what(scene)), fields(_facts(scene))]
-    blocks += [*phrases.why(request), *_sections(phrases.unreadable(scene)), *_progress(scene)]
-    blocks += actions([*phrases.decisions(scene), *phrases.party_buttons(scene)])
+    blocks += [*phrases.why(request, why), *last_question(scene, asked)]
+    blocks += [*_sections(phrases.unreadable(scene)), *_progress(scene)]
+    buttons = (phrases.decisions(scene), phrases.party_buttons(scene))
+    blocks += actions([*chain(*buttons), *phrases.questions_button(scene)])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{title}: {phrases.what_in_short(scene)}{_when(scene)}", blocks)
 
@@ -98,6 +120,8 @@ def head(request: AccessRequest) -> str:
         return "🔄 What was begun is being undone"
     if request.state is State.SCHEDULED and request.reminded:
         return "⏰ Access starts soon"
+    if request.changed_to:
+        return "🔁 Request changed"
     return "⏰ Access ends soon" if offered(request) else HEADS[request.state]
 
 
@@ -142,7 +166,8 @@ def _progress(scene: Scene) -> list[Block]:
 
 def _waiting(scene: Scene) -> list[Block]:
     """Say who is asked, what is missing, and when that changes, or the request lapses."""
-    asked, next_ = f"*Who was asked*\n{phrases.asked(scene)}", phrases.escalation(scene)
+    asked = f"*Who was asked*\n{phrases.asked(scene)}"
+    next_ = "\n".join(filter(None, (phrases.nudged(scene), phrases.escalation(scene))))
     needed = f"Still needed: {phrases.still_needed(scene)}."
     so_far = phrases.approved_so_far(scene)
     if not so_far:
@@ -162,14 +187,20 @@ def _sections(*texts: str) -> list[Block]:
 
 def approval_card(scene: Scene) -> Message:
     """An approver's card. It has buttons only while this approver's decision is wanted."""
+    return _fitting(_approval_card, scene)
+
+
+def _approval_card(scene: Scene, why: int, asked: int) -> Message:
     request = scene.request
     head, said = _approver_sees(scene)
     asks = f"{capital(phrases.who(scene, request.requestor))} asks for access"
     asks += phrases.for_whom(scene)
     blocks = [header(head), section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
     notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
-    blocks += [*phrases.why(request), *notes, *background.in_a_line(scene), *said]
-    blocks += actions(phrases.decisions(scene))
+    facts = background.in_a_line(scene)
+    blocks += [*phrases.why(request, why), *last_question(scene, asked), *notes, *facts, *said]
+    buttons = phrases.decisions(scene)
+    blocks += actions([*buttons, *(phrases.questions_button(scene) if buttons else [])])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
 
@@ -179,7 +210,11 @@ def channel_card(scene: Scene, called: Sequence[PersonId]) -> Message:
 
     Whoever may decide decides there; who presses is asked for their right.
     """
-    scene = replace(scene, viewer=SYSTEM, in_channel=True)
+    shown = replace(scene, viewer=SYSTEM, in_channel=True)
+    return _fitting(partial(_channel_card, called), shown)
+
+
+def _channel_card(called: Sequence[PersonId], scene: Scene, why: int, asked: int) -> Message:
     request, waits = scene.request, scene.request.state is State.PENDING
     head, said = _approver_sees(scene)
     if waits:
@@ -191,8 +226,9 @@ def channel_card(scene: Scene, called: Sequence[PersonId]) -> Message:
         blocks.append(section(f"{them}: your decision is asked for."))
     blocks += [section(f"{asks}:\n{phrases.what(scene)}"), fields(_weighed(scene))]
     notes = _sections(phrases.caveats(scene), phrases.unreadable(scene))
-    blocks += [*phrases.why(request), *notes, *said]
+    blocks += [*phrases.why(request, why), *last_question(scene, asked), *notes, *said]
     can = [*phrases.decide_buttons(scene), phrases.more_button(scene)]
+    can += phrases.questions_button(scene)
     blocks += actions(can if waits and request.deciders else [])
     blocks.append(context(*phrases.origin(scene)))
     return message(f"{head}. {asks}: {phrases.what_in_short(scene)}", blocks)
@@ -214,7 +250,7 @@ def _approver_sees(scene: Scene) -> tuple[str, list[Block]]:
     if request.state is not State.PENDING:
         if request.decided and request.state is not State.REJECTED:
             return "✅ Request approved", phrases.decision(scene)
-        return HEADS[request.state], phrases.ending(scene)
+        return head(request), phrases.ending(scene)
     if phrases.may_decide(scene):
         return "🔔 Your approval is needed", _waiting(scene)
     if scene.viewer in {a.person for a in request.approvals}:
@@ -235,6 +271,9 @@ def line(scene: Scene | None, news: News | None, *, in_channel: bool = False) ->
 
 _NEWS = {
     News.ASKED: "🔔 You were asked to decide",
+    News.NUDGED: "👋 You were nudged to decide",
+    News.QUESTIONED: "❓ You were asked a question",
+    News.ANSWERED: "💬 Your question was answered",
     News.DECIDED: "✅ The request was approved",
     News.REOPENED: "↩️ An approval was taken back",
     News.REMINDED: "⏰ The start was announced",

@@ -7,6 +7,7 @@ phone, and the rest when it is asked to: whoever decides comes from a card that 
 from datetime import timedelta
 
 from bot.views import ids, phrases
+from bot.views.asking import last_question
 from bot.views.blocks import (
     actions,
     button,
@@ -105,7 +106,8 @@ def _in_whole(scene: Scene, asks: str) -> list[Block]:
     )
     what = section(f"{asks} access{phrases.for_whom(scene)}:\n{phrases.what(scene)}")
     why = phrases.why_in_whole(scene.request)
-    return [what, fields(facts), *_caveats(scene), *why, context(*phrases.origin(scene))]
+    said = [*why, *last_question(scene)]
+    return [what, fields(facts), *_caveats(scene), *said, context(*phrases.origin(scene))]
 
 
 def _caveats(scene: Scene) -> list[Block]:

@@ -2,11 +2,16 @@
 
 from engine.request import LARGEST_ID, RequestId
 
-# buttons; their value is the request's id, but for EXTEND: `id/number of the extension`
+# buttons; their value is the request's id, but for EXTEND (`id/number of the extension`) and ANSWER
 APPROVE = "approve"
 REJECT = "reject"
 WITHDRAW = "withdraw_approval"
 MORE = "more"  # what helps to decide
+NUDGE = "nudge"
+ASK = "ask_question"
+ANSWER = "answer"  # the value is `id/number of the question`
+QUESTIONS = "questions"  # lists them
+CHANGE = "change_request"
 CANCEL = "cancel"
 EXTEND = "extend"
 RETURN = "return"
@@ -30,7 +35,12 @@ OF_A_REQUEST = frozenset(  # their value begins with its id
         REJECT,
         WITHDRAW,
         MORE,
+        NUDGE,
+        ASK,
+        ANSWER,
+        QUESTIONS,
         CANCEL,
+        CHANGE,
         EXTEND,
         RETURN,
         RETURN_SOME,
@@ -42,7 +52,7 @@ OF_A_REQUEST = frozenset(  # their value begins with its id
 )
 
 # modals (callback ids); private_metadata is the query, the button's value, or the
-# request's id of the last four, with a word where it says everything
+# request's id of the last ones, with a word where it says everything
 CATALOG_MODAL = "catalog"
 WHY_MODAL = "why"
 WISH_MODAL = "wish"
@@ -51,7 +61,11 @@ APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
 END_MODAL = "end_request"
 RETURN_MODAL = "return"
-MODALS_OF_A_REQUEST = frozenset({APPROVE_MODAL, REJECT_MODAL, END_MODAL, RETURN_MODAL})
+ASK_MODAL = "ask_question"
+ANSWER_MODAL = "answer"
+MODALS_OF_A_REQUEST = frozenset(
+    {APPROVE_MODAL, REJECT_MODAL, END_MODAL, RETURN_MODAL, ASK_MODAL, ANSWER_MODAL}
+)
 
 # inputs: block id and action id are the same, but where what stood there before would be wrong:
 # for RESOURCE, DURATION, PERMISSION, FLOW and START_TIME (see request_modal)
@@ -67,10 +81,12 @@ START_DAY = "start_day"
 START_TIME = "start_time"
 JUSTIFICATION = "justification"
 REASON = "reason"
+TEXT = "text"  # of a question, or an answer
 
 BUNDLE = "bundle/"  # begins the value of a bundle among the resources; its number follows
 SHORTER = "shorter"
 KEEP = "keep_extensions"
+FIRST = "first"  # the request waits for the answer
 THINGS = "things"  # what is approved, or returned, each ticked; the value is the grant's number
 LEAVE_OUT = "leave_out"  # where they are too many for that: what is not approved
 KEEP_THINGS = "keep_things"  # the same: what is not returned
@@ -79,6 +95,11 @@ KEEP_THINGS = "keep_things"  # the same: what is not returned
 def request_id(value: str) -> RequestId:
     """Read the request's id from a button's value or a modal's metadata; 0 is no request's."""
     return RequestId(number(value.split("/", maxsplit=1)[0]))
+
+
+def second_number(value: str) -> int:
+    """Read what follows the request's id: of which extension, or question, it is; 0 is none."""
+    return number(value.partition("/")[2])
 
 
 def number(text: str) -> int:

@@ -30,12 +30,14 @@ from engine.request import (
     GrantState,
     Settled,
     State,
+    code_of,
 )
 
 __all__ = [
     "SHOW",
     "again_button",
     "all_but",
+    "answer_button",
     "approved_so_far",
     "asked",
     "called",
@@ -52,10 +54,15 @@ __all__ = [
     "extend_button",
     "for_whom",
     "how_long",
+    "is_questioned",
+    "may_answer",
     "may_decide",
     "more_button",
+    "nudge_button",
+    "nudged",
     "origin",
     "party_buttons",
+    "questions_button",
     "return_button",
     "risk",
     "risk_of",
@@ -265,9 +272,9 @@ def unreadable(scene: Scene) -> str:
     return f"⚠️ The access flow of {request.code} cannot be read. It can only be ended."
 
 
-def why(request: AccessRequest) -> list[Block]:
+def why(request: AccessRequest, limit: int = 1200) -> list[Block]:
     """Quote the justification, as far as a card has room; nothing: none was given."""
-    return quotation(request.justification, title="Why")
+    return quotation(request.justification, limit, title="Why")
 
 
 def why_in_short(request: AccessRequest) -> list[Block]:
@@ -298,6 +305,7 @@ def origin(scene: Scene) -> tuple[str, ...]:
         request.code,
         cut(escape(scene.revision.name), 160),
         f"asked by {who(scene, request.requestor)}{for_whom(scene)} {when(request.submitted_at)}",
+        f"instead of {code_of(request.instead_of)}" if request.instead_of else "",
     )
 
 
@@ -364,10 +372,17 @@ def still_needed(scene: Scene) -> str:
     return missing_in_words(case, lambda name: f"*{cut(escape(name), 100)}*")
 
 
+def nudged(scene: Scene) -> str:
+    """Say when those who are asked were last reminded; empty: they never were."""
+    at = scene.request.nudged_at
+    return f"👋 Whoever is asked was nudged {when(at)}." if at else ""
+
+
 def escalation(scene: Scene) -> str:
     """Say what happens next if nobody decides."""
     request, plan = scene.request, scene.revision.escalation
-    lapse = f"It lapses {when(request.lapses_at)}."
+    without = "Without an answer it lapses" if request.waits_since else "It lapses"
+    lapse = f"{without} {when(request.lapses_at)}."
     due = next_tier_at(request, scene.revision)
     if plan is None or due is None or due >= request.lapses_at:
         return lapse
@@ -409,6 +424,8 @@ def ending(scene: Scene) -> list[Block]:
     declined = request.state is State.CANCELLED and request.ended.by != request.requestor
     if declined and request.ended.by == request.grantee:
         word = "Declined"
+    if request.changed_to:
+        word = f"Changed to {code_of(request.changed_to)}"
     if state is State.EXPIRED and request.ends_at:
         ended = replace(ended, at=request.ends_at)  # that was due, whenever the clock got round
     confirmed = _confirmed(request, ended.at)
@@ -437,8 +454,11 @@ def _settled(scene: Scene, word: str, settled: Settled) -> list[Block]:
 def party_buttons(scene: Scene) -> list[Block]:
     """Return what requestor and grantee can do now."""
     state = scene.request.state
+    if state is State.PENDING:
+        said = [*_answering(scene), nudge_button(scene)]
+        return [*said, *_changing(scene), cancel_button(scene)]
     if state in WAITING:
-        return [cancel_button(scene)]
+        return [*_changing(scene), cancel_button(scene)]
     if state is State.GRANTING:
         return [return_button(scene)]
     if state is State.ACTIVE:
@@ -453,6 +473,7 @@ def decide_buttons(scene: Scene) -> list[Block]:
     return [
         button("Approve", ids.APPROVE, value, says=f"Approve {code_}", style="primary"),
         button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger"),
+        *_asking(scene),
     ]
 
 
@@ -465,12 +486,62 @@ def withdraw_buttons(scene: Scene) -> list[Block]:
     """Return what somebody who approved can still do about it."""
     value, code_ = str(scene.request.id), scene.request.code
     reject = button("Reject", ids.REJECT, value, says=f"Reject {code_}", style="danger")
-    return [withdraw_button(scene), reject]
+    return [withdraw_button(scene), reject, *_asking(scene)]
 
 
 def withdraw_button(scene: Scene) -> Block:
     value, code_ = str(scene.request.id), scene.request.code
     return button("Withdraw approval", ids.WITHDRAW, value, says=f"Withdraw approval of {code_}")
+
+
+def _asking(scene: Scene) -> list[Block]:
+    request = scene.request
+    if scene.viewer == request.requestor:
+        return []  # they would ask themselves
+    says = f"Ask a question about {request.code}"
+    return [button("Ask a question", ids.ASK, str(request.id), says=says)]
+
+
+def may_answer(scene: Scene) -> bool:
+    return scene.request.state is State.PENDING and scene.viewer == scene.request.requestor
+
+
+def is_questioned(scene: Scene) -> bool:
+    """Tell whether something waits for an answer of the viewer."""
+    return may_answer(scene) and any(not q.answered_at for q in scene.request.questions)
+
+
+def _answering(scene: Scene) -> list[Block]:
+    """Return the button for the last question that has no answer yet."""
+    waiting = [n for n, q in enumerate(scene.request.questions, 1) if not q.answered_at]
+    return [answer_button(scene, waiting[-1])] if is_questioned(scene) else []
+
+
+def answer_button(scene: Scene, number: int) -> Block:
+    request = scene.request
+    says = f"Answer question {number} about {request.code}"
+    return button("Answer", ids.ANSWER, f"{request.id}/{number}", says=says, style="primary")
+
+
+def questions_button(scene: Scene) -> list[Block]:
+    """Return what leads to all that was asked; nothing: nothing was."""
+    request = scene.request
+    label = f"Questions ({len(request.questions)})"
+    says = f"Questions about {request.code}"
+    return [button(label, ids.QUESTIONS, str(request.id), says=says)] if request.questions else []
+
+
+def nudge_button(scene: Scene) -> Block:
+    request = scene.request
+    says = f"Nudge those who are asked about {request.code}"
+    return button("Nudge", ids.NUDGE, str(request.id), says=says)
+
+
+def _changing(scene: Scene) -> list[Block]:
+    request = scene.request
+    if scene.viewer != request.requestor:
+        return []
+    return [button("Change", ids.CHANGE, str(request.id), says=f"Change {request.code}")]
 
 
 def cancel_button(scene: Scene) -> Block:

@@ -62,9 +62,9 @@ def request_modal(form: Form, *, metadata: str = "") -> View:
     blocks += [_duration(form), *_start(form.start), _justification(form)]
     blocks += _preview(form.preview) if form.preview else [context(_next_step(form))]
     return modal(
-        "Request access",
+        "Change request" if form.instead else "Request access",
         blocks,
-        submit="Request",
+        submit="Change" if form.instead else "Request",
         close="Cancel",
         callback=ids.REQUEST_MODAL,
         metadata=metadata,

@@ -11,7 +11,7 @@ from engine.explanation import Explanation
 from engine.flow import AccessFlow, FlowId, Quorum, RequestFor, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
 from engine.port import Secret
-from engine.request import AccessRequest, AccountId
+from engine.request import AccessRequest, AccountId, RequestId
 from engine.targets import ObjectId
 
 Block = dict[str, Any]
@@ -102,6 +102,7 @@ class Form:
     `later` and `closed` say from when what cannot be asked for now can be: permissions and flows.
     `bundle` is asked for in place of a resource and a permission.
     `prefill` is what the duration field was given; a new one replaces what stands in the field.
+    `instead` is the request that is changed by it.
     """
 
     others: bool = False
@@ -120,6 +121,7 @@ class Form:
     justification: str = ""
     preview: Preview | None = None
     notes: Sequence[str] = ()  # what was not understood, or is no longer so
+    instead: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """A request that waits: verified, asked about, escalated, decided, cancelled, lapsed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engine import approval
 from engine.approval import Case
-from engine.commands import Approve, Cancel, Reject, Tick, Verify, Withdraw
+from engine.commands import Approve, Cancel, Change, Reject, Tick, Verify, Withdraw
 from engine.directory import Person, PersonId
 from engine.facts import Facts
 from engine.flow import MAX_DURATION, MIN_DURATION, Revision
@@ -28,10 +28,19 @@ from engine.life.telling import (
     why_gone,
 )
 from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
-from engine.request import SYSTEM, AccessRequest, Approval, GrantState, Seat, Settled, State
+from engine.request import (
+    SYSTEM,
+    AccessRequest,
+    Approval,
+    GrantState,
+    Seat,
+    Settled,
+    State,
+    code_of,
+)
 from engine.words import in_a_row, line
 
-_CLICKS = 100  # that a request remembers: more than come twice
+LONGEST_ANSWER = timedelta(hours=24)  # that a lapse is put off, once, for an answer
 
 
 def await_approval(
@@ -91,10 +100,10 @@ def approve(
 ) -> Decision | Refusal:
     if command.key and command.key in request.clicks:
         return Decision(request)
-    decider = _decider(request, command.by, facts, now)
-    if isinstance(decider, Refusal):
-        return decider
-    person, seats = decider
+    deciding = decider(request, command.by, facts, now)
+    if isinstance(deciding, Refusal):
+        return deciding
+    person, seats = deciding
     if bad := _bad_approval(request, command, facts):
         return bad
     request, void = drop_void(request, facts)
@@ -116,8 +125,7 @@ def approve(
         command.keep_extensions,
     )
     others = tuple(a for a in request.approvals if a.person != person.id)
-    clicks = (*request.clicks, command.key)[-_CLICKS:] if command.key else request.clicks
-    request = request.with_(approvals=(*others, given), clicks=clicks)
+    request = request.with_(approvals=(*others, given)).clicked(command.key)
     entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration) | declined)
     if not approval.approved(case_now(request, facts)):
         request, tells = ask(request, facts)
@@ -150,10 +158,10 @@ def drop_void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tupl
 def reject(
     request: AccessRequest, command: Reject, facts: Facts, now: datetime
 ) -> Decision | Refusal:
-    decider = _decider(request, command.by, facts, now)
-    if isinstance(decider, Refusal):
-        return decider
-    person, _ = decider
+    deciding = decider(request, command.by, facts, now)
+    if isinstance(deciding, Refusal):
+        return deciding
+    person, _ = deciding
     if bad := _bad_reason(command.reason, facts.revision):
         return bad
     request = request.with_(
@@ -184,7 +192,7 @@ def without_approval(request: AccessRequest, by: PersonId) -> AccessRequest | Re
     return request.with_(approvals=left)
 
 
-def _decider(
+def decider(
     request: AccessRequest, by: PersonId, facts: Facts, now: datetime
 ) -> tuple[Person, frozenset[Seat]] | Refusal:
     """Ask again, at the click, all that must still hold for this person to decide, and whence."""
@@ -232,6 +240,18 @@ def cancel(
     if bad := too_long(command.reason):
         return bad
     return close(request, State.CANCELLED, command.by, now, command.reason)
+
+
+def change(
+    request: AccessRequest, command: Change, facts: Facts, now: datetime
+) -> Decision | Refusal:
+    if command.by != request.requestor:
+        return Refusal(Code.NOT_YOURS, "Only who made the request can change it.")
+    if closed := no_longer_open(request, facts, now):
+        return closed
+    done = close(request, State.CANCELLED, command.by, now)
+    entry = AuditEntry(State.CANCELLED.value, command.by, {"changed_to": code_of(command.to)})
+    return Decision(done.request.with_(changed_to=command.to), done.tell, (entry,))
 
 
 def close(
@@ -341,6 +361,18 @@ def _wish(request: AccessRequest, facts: Facts) -> str:
     )
 
 
+def waits_no_longer(request: AccessRequest, now: datetime) -> AccessRequest:
+    """Return it with the lapse that it has once nobody waits for an answer any more.
+
+    While somebody does it was as late as it could become.
+    """
+    since = request.waits_since
+    if since is None:
+        return request
+    waited = min(max(now - since, timedelta()), LONGEST_ANSWER)
+    return request.with_(lapses_at=request.lapses_at - (LONGEST_ANSWER - waited))
+
+
 def next_tier_at(request: AccessRequest, revision: Revision) -> datetime | None:
     """Return when the next tier, or after the last the admins, are told; None: no more."""
     escalation = revision.escalation
@@ -371,7 +403,7 @@ def _approved(
     reason: str = "",
 ) -> Decision:
     """Approved: for later, or to be given at once."""
-    request = request.with_(decided=Settled(by, now, reason))
+    request = waits_no_longer(request.with_(decided=Settled(by, now, reason)), now)
     if request.starts_at and now < request.starts_at:
         near = request.starts_at - now <= REMINDED_BEFORE
         request = request.with_(state=State.SCHEDULED, reminded=near)

@@ -9,7 +9,7 @@ from engine.facts import Facts
 from engine.flow import MAX_REASON
 from engine.inventory import ResourceStatus
 from engine.outcome import Card, Code, News, Refusal, Tell
-from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, State
+from engine.request import OPERATOR, SYSTEM, AccessRequest, Grant, State, code_of
 from engine.words import line
 
 
@@ -193,7 +193,9 @@ def _over(request: AccessRequest, facts: Facts) -> str:
     done, what = _DONE.get(request.state, ("ended", "request"))
     if request.ended is None or request.ended.by == SYSTEM:
         return f"This {what} was {done}"
-    return f"{name_of(request.ended.by, facts)} {done} this {what}"
+    instead = f" to {code_of(request.changed_to)}" if request.changed_to else ""
+    done = "changed" if instead else done
+    return f"{name_of(request.ended.by, facts)} {done} this {what}{instead}"
 
 
 def _decided_by(request: AccessRequest, facts: Facts, word: str) -> str:

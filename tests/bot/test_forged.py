@@ -20,7 +20,16 @@ from tests.support.door import CUSTOMERS, PAYMENTS, STOCK, click, filled, modal,
 
 HAS, HAD, WAITS = "1", "2", "3"
 DECISIONS = [ids.APPROVE_MODAL, ids.REJECT_MODAL]
-OF_THE_PARTIES = [ids.CANCEL, ids.EXTEND, ids.RETURN, ids.CREDENTIALS]
+OF_THE_PARTIES = [
+    ids.NUDGE,
+    ids.CHANGE,
+    ids.ANSWER,
+    ids.QUESTIONS,
+    ids.CANCEL,
+    ids.EXTEND,
+    ids.RETURN,
+    ids.CREDENTIALS,
+]
 NO_ONE = ["casey", "dana", "terry", "alex", "deploybot"]  # guest, left, unlisted, another's, bot
 
 

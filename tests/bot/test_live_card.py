@@ -19,7 +19,8 @@ from sqlmodel import col
 from bot.loops.messages import MessageLoop
 from bot.runtime.services import Services
 from bot.slack.gate import Gate
-from engine.commands import Approve, Extend, Reject, Return
+from engine import commands
+from engine.commands import Approve, Extend, Nudge, PutQuestion, Reject, Return
 from engine.outcome import News
 from engine.request import AccessRequest
 from storage.messages import LOOK_AFTER
@@ -420,3 +421,65 @@ def test_other_approvers_see_a_decision_without_being_disturbed(story, stored):
         (card,) = told.slack.of(approver)
         assert "Request approved" in card["text"]
         assert not any(block["type"] == "actions" for block in card["blocks"])
+
+
+def test_a_nudge_is_noticed_by_whoever_is_asked_and_leaves_a_line_of_the_question(story, stored):
+    told = story()
+    request = stored.submit(flow=WRITING)
+    told.settle()
+    stored.pass_(2 * SECOND)
+
+    stored.do(request, Nudge(ALICE))
+    stored.do(request, Nudge(ALICE))  # too soon: it changes nothing
+    told.settle()
+
+    for approver in (DAN, DORA):
+        assert_one_live_card(told.slack, approver, [News.ASKED, News.NUDGED])
+        assert "Your approval is needed" in told.slack.of(approver)[-1]["text"]
+    assert_one_live_card(told.slack, ALICE, [News.REQUESTED])
+    assert "Whoever is asked was nudged" in str(told.slack.of(ALICE)[0]["blocks"])
+
+
+def test_nobody_is_nudged_about_what_was_decided_meanwhile(story, stored):
+    told = story()
+    request = stored.submit(flow=WRITING)
+    told.settle()
+    stored.pass_(2 * SECOND)
+
+    stored.do(request, Nudge(ALICE))
+    stored.do(request, Approve(DAN))
+    told.settle()
+
+    for approver in (DAN, DORA):
+        assert_one_live_card(told.slack, approver, [News.ASKED])
+
+
+def test_a_question_is_noticed_by_who_is_asked_and_its_answer_by_who_asked(story, stored):
+    told = story()
+    request = stored.submit(flow=WRITING)
+    told.settle()
+    for command in (PutQuestion(DAN, "Why?"), commands.Answer(ALICE, 1, "INC-42")):
+        stored.pass_(2 * SECOND)
+        stored.do(request, command)
+        told.settle()
+
+    assert_one_live_card(told.slack, ALICE, [News.REQUESTED, News.QUESTIONED])
+    assert_one_live_card(told.slack, DAN, [News.ASKED, News.ANSWERED])
+    assert_one_live_card(told.slack, DORA, [News.ASKED])
+    for person in (ALICE, DAN, DORA):
+        card = str(told.slack.of(person)[-1]["blocks"])
+        assert "Why?" in card
+        assert "INC-42" in card
+
+
+def test_an_answer_after_the_decision_disturbs_nobody(story, stored):
+    told = story()
+    request = stored.submit(flow=WRITING)
+    told.settle()
+    for command in (PutQuestion(DAN, "Why?"), commands.Answer(ALICE, 1, "INC-42"), Approve(DORA)):
+        stored.pass_(2 * SECOND)
+        stored.do(request, command)
+    told.settle()
+
+    assert_one_live_card(told.slack, DAN, [News.ASKED])
+    assert "Request approved" in told.slack.of(DAN)[-1]["text"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bot.cli import terminal
 from bot.sandbox.blocks import judge_blocks
 from bot.sandbox.render import blocks_text, mrkdwn_text
+from bot.views.asking import answer_modal, question_modal, questions_modal
 from bot.views.cards import alarm, approval_card, line, notice, request_card
 from bot.views.catalog import catalog_modal
 from bot.views.decide_modals import approve_modal, reject_modal
@@ -24,6 +25,7 @@ from bot.views.rich import quotation, told
 from bot.views.text import MORE, escape, legible, prose
 from bot.views.values import Block, Catalog, Scene, Why
 from bot.views.why import why_modal
+from engine.commands import Answer, PutQuestion
 from engine.directory import PersonId
 from engine.inventory import EntitlementId
 from engine.outcome import News
@@ -51,6 +53,8 @@ DRAWN: list[Draw] = [
     lambda s: tasks([s]).blocks,
     *(lambda s, draw=draw: draw(s, whole=True)["blocks"] for draw in (approve_modal, reject_modal)),
     lambda s: approve_modal(s)["blocks"],
+    *(lambda s, draw=draw: draw(s)["blocks"] for draw in (question_modal, questions_modal)),
+    lambda s: answer_modal(s, 1)["blocks"] if s.request.questions else [],
 ]
 
 
@@ -66,6 +70,9 @@ def wrote(scene: Scene, text: str) -> Scene:
         request=request.with_(
             justification=text,
             approvals=tuple(replace(a, reason=text) for a in request.approvals),
+            questions=tuple(
+                replace(q, text=text, answer=q.answer and text) for q in request.questions
+            ),
             decided=by(request.decided),
             ended=by(request.ended),
         ),
@@ -105,7 +112,16 @@ def differs(made: Life, viewer: PersonId, text: str) -> list[int]:
     return [n for n, draw in enumerate(DRAWN) if around(draw(hostile)) != around(draw(harmless))]
 
 
-LIVES = [begun(), *(life(state) for state in State)]
+def questioned(*answers: str) -> Life:
+    made = life(State.PENDING)
+    for text in ("Why?", "Who?"):
+        made.do(PutQuestion(BEN, text))
+    for number, text in enumerate(answers, 1):
+        made.do(Answer(ANN, number, text))
+    return made
+
+
+LIVES = [begun(), *(life(state) for state in State), questioned(), questioned("So.", "You.")]
 
 
 @pytest.mark.parametrize("viewer", [ANN, BEN])
@@ -274,7 +290,7 @@ def test_however_much_code_a_sentence_has_slack_takes_it(said):
 
 @pytest.mark.parametrize("draw", DRAWN)
 def test_what_cannot_be_seen_in_a_name_is_seen(draw):
-    made = begun()
+    made = questioned()
     scene = seen(made, BEN)
     found = scene.entitlements[EntitlementId(1)]
     hidden = "re\u202ead\u200b"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.listeners.access import WORDS
 from bot.sandbox.blocks import judge_blocks, judge_options, judge_view, texts, view_is_too_large
 from bot.views import ids
+from bot.views.asking import answer_modal, question_modal, questions_modal
 from bot.views.background import more_modal
 from bot.views.cards import alarm, approval_card, card, line, notice, request_card
 from bot.views.credentials import credentials_modal, notice_modal, saved_modal
@@ -44,13 +45,35 @@ from bot.views.text import (
 from bot.views.values import Asked, Block, Credentials, Form, Message, Preview, Scene, Start, View
 from engine.alarms import well_again
 from engine.background import Background, Holding, Share
-from engine.commands import Approve, Cancel, Extend, Reject, Return, Withdraw
+from engine.commands import (
+    Answer,
+    Approve,
+    Cancel,
+    Change,
+    Extend,
+    PutQuestion,
+    Reject,
+    Return,
+    Withdraw,
+)
 from engine.directory import PersonId
 from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum, RequestFor
 from engine.inventory import EntitlementId, ResourceId
+from engine.life.asking import MAX_QUESTIONS
 from engine.outcome import Card, Code, News, Refusal
 from engine.port import Outcome, Presence, Secret
-from engine.request import OPERATOR, SYSTEM, AccountId, Ask, GrantId, Seat, Settled, State
+from engine.request import (
+    OPERATOR,
+    SYSTEM,
+    AccountId,
+    Ask,
+    GrantId,
+    Question,
+    RequestId,
+    Seat,
+    Settled,
+    State,
+)
 from engine.request import Approval as GivenApproval
 from engine.targets import ObjectId
 from tests.support.builders import (
@@ -195,6 +218,8 @@ def test_waiting_request_says_who_was_asked_and_what_comes_next():
             "If nobody decides by Mar 2, 2026 at 09:15, Security will be asked too. "
             "It lapses Mar 3, 2026 at 09:00."
         ),
+        "Nudge",
+        "Change",
         "Cancel request",
         "AX-KRXN · Read orders · asked by you Mar 2, 2026 at 09:00",
     ]
@@ -256,7 +281,7 @@ def test_a_grantee_declines_what_others_asked_for_them():
     for_bob = begun()
     for_bob.request = for_bob.request.with_(grantee=BOB)
 
-    assert list(buttons(request_card(seen(for_bob, BOB)))) == ["Decline"]
+    assert list(buttons(request_card(seen(for_bob, BOB)))) == ["Nudge", "Decline"]
 
 
 def test_what_was_refused_is_marked_and_stands_first():
@@ -404,10 +429,20 @@ def test_what_starts_soon_says_so():
 @pytest.mark.parametrize(
     ("state", "head", "said", "offered"),
     [
-        (State.PENDING_MFA, "🔐 Waiting for verification", "you must verify", "Cancel request"),
-        (State.SCHEDULED, "📅 Approved, starts later", "starts Mar 2, 2026", "Cancel request"),
+        (
+            State.PENDING_MFA,
+            "🔐 Waiting for verification",
+            "you must verify",
+            "Change, Cancel request",
+        ),
+        (
+            State.SCHEDULED,
+            "📅 Approved, starts later",
+            "starts Mar 2, 2026",
+            "Change, Cancel request",
+        ),
         (State.GRANTING, "⚙️ Approved, being set up", "Approved by @Ben", "Return now"),
-        (State.REVOKING, "🔄 Access is being taken away", "Returned by you", None),
+        (State.REVOKING, "🔄 Access is being taken away", "Returned by you", ""),
         (State.CANCELLED, "🚫 Request cancelled", "Cancelled by you", "Request again"),
         (State.TIMED_OUT, "⌛ Request timed out", "nobody decided in time", "Request again"),
         (State.REJECTED, "❌ Request rejected", "Rejected by @Ben", "Request again"),
@@ -423,7 +458,24 @@ def test_every_state_says_what_happened_and_what_can_be_done(state, head, said, 
 
     assert read(drawn).startswith(head)
     assert said in read(drawn)
-    assert list(buttons(drawn)) == ([offered] if offered else [])
+    assert ", ".join(buttons(drawn)) == offered
+
+
+def test_what_was_changed_says_to_what_and_what_is_there_instead_says_so():
+    made = life(State.PENDING, requestor=EVE)
+    assert "Change" in buttons(request_card(seen(made, EVE)))
+    assert "Change" not in buttons(request_card(seen(made, ANN)))
+
+    made.do(Change(EVE, RequestId(2)))
+
+    for drawn in (request_card(seen(made, EVE)), approval_card(seen(made, BEN))):
+        assert read(drawn).startswith("🔁 Request changed")
+        assert "Changed to AX-7HVA by" in read(drawn)
+    assert not buttons(approval_card(seen(made, BEN)))
+    late = made.do(Approve(BEN))
+    assert late.sentence == "Eve changed this request to AX-7HVA"
+    other = begun(id=RequestId(2), instead_of=RequestId(1))
+    assert "instead of AX-KRXN" in read(approval_card(seen(other, BEN)))
 
 
 # --- the approver's card -------------------------------------------------------------------------
@@ -451,6 +503,7 @@ def test_approver_sees_all_that_a_decision_needs():
         "It lapses Mar 3, 2026 at 09:00.",
         "Approve",
         "Reject",
+        "Ask a question",
         "More",
         "AX-KRXN · Read orders · asked by @Ann Mar 2, 2026 at 09:00",
     ]
@@ -540,8 +593,8 @@ def test_who_approved_half_can_withdraw_or_reject_and_sees_what_is_missing():
 
     assert "👍 You approved this; others still have to" in read(mine)
     assert "Still needed: Security." in read(mine)
-    assert list(buttons(mine)) == ["Withdraw approval", "Reject"]
-    assert list(buttons(other)) == ["Approve", "Reject", "More"]
+    assert list(buttons(mine)) == ["Withdraw approval", "Reject", "Ask a question"]
+    assert list(buttons(other)) == ["Approve", "Reject", "Ask a question", "More"]
     assert "👍 @Ben approved" in read(other)
 
 
@@ -557,7 +610,8 @@ def test_who_approved_for_a_group_may_approve_again_for_the_tier():
 
     asked.tick(15 * MINUTE)
 
-    assert list(buttons(approval_card(seen(asked, BEN)))) == ["Approve", "Reject", "More"]
+    may = ["Approve", "Reject", "Ask a question", "More"]
+    assert list(buttons(approval_card(seen(asked, BEN)))) == may
 
 
 def test_who_no_longer_matches_is_told_and_has_no_buttons():
@@ -664,6 +718,70 @@ def test_an_end_that_is_confirmed_within_the_minute_says_one_time():
     assert "confirmed Mar" not in read(request_card(seen(running, ANN)))
 
 
+def test_what_was_asked_last_stands_on_every_card_and_the_rest_is_a_click_away():
+    made = life(State.PENDING, requestor=EVE)
+    made.do(PutQuestion(BEN, "Why\n*now*?"))
+    made.do(PutQuestion(CAT, "For whom?"))
+    cards = request_card(seen(made, EVE)), request_card(seen(made, ANN))
+    approvals = approval_card(seen(made, BEN)), approval_card(seen(made, CAT))
+
+    for drawn in (*cards, *approvals):
+        assert "> For whom?" in read(drawn)
+        assert "now" not in read(drawn)
+        assert "Questions (2)" in buttons(drawn)
+    assert read(cards[0]).startswith("❓ You were asked a question")
+    assert buttons(cards[0])["Answer"]["value"] == "1/2"
+    assert not any("Answer" in buttons(drawn) for drawn in (cards[1], *approvals))
+    listed = questions_modal(seen(made, EVE))
+    assert "> Why\n> *now*?" in read(listed)
+    assert read(listed).index("For whom?") < read(listed).index("Why")
+    assert "Answer" not in buttons(questions_modal(seen(made, BEN)))
+
+    made.do(Answer(EVE, 2, "For INC-42."))
+
+    assert "> For INC-42." in read(request_card(seen(made, EVE)))
+    assert "@Eve answered" in read(approval_card(seen(made, BEN)))
+    assert buttons(request_card(seen(made, EVE)))["Answer"]["value"] == "1/1"
+    assert "*now*?" in read(answer_modal(seen(made, EVE), 1))
+
+    made.do(Answer(EVE, 1, "It is broken now."))
+    assert read(request_card(seen(made, EVE))).startswith("⏳ Waiting for approval")
+    made.do(Approve(BEN))
+
+    assert "> For INC-42." in read(approval_card(seen(made, BEN)))
+    assert not buttons(approval_card(seen(made, BEN)))
+    assert list(buttons(request_card(seen(made, EVE)))) == ["Return now", "Questions (2)"]
+
+
+def test_while_an_answer_is_waited_for_every_card_says_so_and_when_it_lapses():
+    made = life(State.PENDING, requestor=EVE)
+    form = question_modal(seen(made, BEN))
+    assert "Wait for the answer" in read(form)
+
+    made.do(PutQuestion(BEN, "Why?", first=True))
+
+    at = "Without one it lapses Mar 4, 2026 at 09:00"
+    for drawn in (request_card(seen(made, EVE)), approval_card(seen(made, CAT))):
+        assert "It waits for the answer" in read(drawn)
+        assert at in read(drawn)
+    assert "Without an answer it lapses Mar 4, 2026 at 09:00" in read(request_card(seen(made, EVE)))
+    assert "Wait for the answer" not in read(question_modal(seen(made, CAT)))
+
+    made.do(Answer(EVE, 1, "So."), HOUR)
+
+    for drawn in (request_card(seen(made, EVE)), approval_card(seen(made, CAT))):
+        assert "It waits for the answer" not in read(drawn)
+    assert "It lapses Mar 3, 2026 at 10:00" in read(request_card(seen(made, EVE)))
+    assert "Wait for the answer" not in read(question_modal(seen(made, CAT)))
+
+
+def test_who_may_decide_their_own_request_does_not_ask_themselves():
+    own = life(State.PENDING, flow(self_approval=True), requestor=BEN, grantee=BEN)
+
+    assert "Ask a question" not in buttons(request_card(seen(own, BEN)))
+    assert "Ask a question" in buttons(approval_card(seen(own, CAT)))
+
+
 @pytest.mark.parametrize("news", [*News, None], ids=str)
 def test_what_is_left_of_a_card_is_one_line_without_buttons(news):
     for state in State:
@@ -679,6 +797,9 @@ def test_what_is_left_of_a_card_says_why_it_had_been_posted():
     lines = {news: read(line(seen(running, ANN), news)) for news in News}
 
     assert lines[News.REQUESTED].startswith("⏳ You asked · read on orders/t1")
+    assert lines[News.NUDGED].startswith("👋 You were nudged to decide")
+    assert lines[News.QUESTIONED].startswith("❓ You were asked a question")
+    assert lines[News.ANSWERED].startswith("💬 Your question was answered")
     assert lines[News.DECIDED].startswith("✅ The request was approved")
     assert lines[News.ACTIVE].startswith("🔓 Access began")
     assert lines[News.OFFER].startswith("⏰ The end was announced")
@@ -692,7 +813,8 @@ def test_who_may_decide_their_own_request_has_one_card_for_both():
 
     drawn = request_card(seen(own, BEN))
 
-    assert list(buttons(drawn)) == ["Approve", "Reject", "More", "Cancel request"]
+    may = ["Approve", "Reject", "More", "Nudge", "Change", "Cancel request"]
+    assert list(buttons(drawn)) == may
 
 
 @pytest.mark.parametrize(
@@ -1083,7 +1205,7 @@ def test_the_card_in_a_channel_calls_who_is_asked_and_names_others_without():
     assert "@Ben and @Cat: your decision is asked for." in read(drawn)
     assert "Ann asks for access" in read(drawn)
     assert "@Ann" not in read(drawn)
-    assert list(buttons(drawn)) == ["Approve", "Reject", "More"]
+    assert list(buttons(drawn)) == ["Approve", "Reject", "Ask a question", "More"]
 
 
 @pytest.mark.parametrize("state", [s for s in State if s is not State.PENDING])
@@ -1170,6 +1292,7 @@ def test_tasks_are_what_i_may_decide():
         "> INC-42",
         "Approve",
         "Reject",
+        "Ask a question",
     ]
 
 
@@ -1253,6 +1376,8 @@ def test_every_card_of_every_request_is_within_slacks_limits(scene: Scene):
         assert_modal(ask(scene, whole=True, shorter="5 min"))
     for shown in (more_modal, return_modal):
         assert_modal(shown(scene))
+    for view in (question_modal(scene), questions_modal(scene)):
+        assert_modal(view)
 
 
 def at_its_largest(bit: str, state: State) -> Scene:
@@ -1286,6 +1411,8 @@ def at_its_largest(bit: str, state: State) -> Scene:
                 Ask(p.id, Seat(n % 10), f"{n % 10}{text[:80]}") for n, p in enumerate(crowd)
             ),
             approvals=tuple(approvals),
+            nudged_at=NOW,
+            questions=(Question(crowd[0].id, NOW, text[:1000], text[:1000], NOW),) * MAX_QUESTIONS,
             decided=Settled(crowd[0].id, NOW, text[:124]),
             ended=Settled(crowd[1].id, NOW, text[:124]),
             extensions_allowed=10,
@@ -1322,6 +1449,8 @@ def test_the_largest_request_is_within_slacks_limits(bit, state):
             assert_modal(ask(seen_by, whole=True, shorter="5 min"))
         for shown in (more_modal, return_modal):
             assert_modal(shown(seen_by))
+        for view in (question_modal(seen_by), answer_modal(seen_by, 1), questions_modal(seen_by)):
+            assert_modal(view)
         assert_message(my_access([seen_by] * 60))
         assert_message(tasks([seen_by] * 60))
 

@@ -6,13 +6,17 @@ from datetime import timedelta
 from hypothesis import strategies as st
 
 from engine.commands import (
+    Answer,
     Approve,
     Attempt,
     Cancel,
+    Change,
     Command,
     Extend,
     FirstLook,
+    Nudge,
     Observe,
+    PutQuestion,
     Reject,
     Return,
     Revoke,
@@ -22,7 +26,7 @@ from engine.commands import (
 )
 from engine.directory import PersonId, PersonStatus
 from engine.flow import ApprovalRule, Escalation, Extension, Quorum, RequestFor, TierCounts
-from engine.request import OPERATOR, SYSTEM, GrantId, State
+from engine.request import OPERATOR, SYSTEM, GrantId, RequestId, State
 from tests.support.builders import (
     ABSENT,
     ADA,
@@ -83,6 +87,8 @@ FURTHER = [State.SCHEDULED, State.GRANTING, State.ACTIVE, State.ACTIVE, State.RE
 
 people = st.sampled_from([ANN, BOB, EVE, BEN, CAT, DAN, ADA, OPERATOR, SYSTEM, PersonId("nobody")])
 reasons = st.sampled_from(["", "INC-42", "x" * 124, "x" * 125])
+written = st.sampled_from(["", "Why?", "x" * 1000, "x" * 1001])
+keys = st.sampled_from(["trigger/1", "trigger/2"])
 durations = st.sampled_from(
     [None, timedelta(), MINUTE, 5 * MINUTE, 30 * MINUTE, HOUR, DAY, timedelta.max]
 )
@@ -97,7 +103,11 @@ clicks = st.one_of(
     st.builds(Approve, people, reasons, durations, st.booleans()),
     st.builds(Reject, people, reasons),
     st.builds(Withdraw, people),
+    st.builds(Nudge, people, keys),
+    st.builds(PutQuestion, people, written, keys, st.booleans()),
+    st.builds(Answer, people, st.integers(-1, 3), written, keys),
     st.builds(Cancel, people, reasons),
+    st.builds(Change, people, st.just(RequestId(2))),
     st.builds(Extend, people, st.integers(-1, 4)),
     st.builds(Return, people),
     st.builds(Revoke, people, reasons),

@@ -12,13 +12,17 @@ from hypothesis import strategies as st
 
 from engine import lifecycle
 from engine.commands import (
+    Answer,
     Approve,
     Attempt,
     Cancel,
+    Change,
     Command,
     Extend,
     FirstLook,
+    Nudge,
     Observe,
+    PutQuestion,
     Reject,
     Return,
     Revoke,
@@ -44,7 +48,7 @@ from engine.lifecycle import TABLE, Do, No, decide, next_wake, wake
 from engine.on_call import Schedule, Shift
 from engine.outcome import Card, Code, Decision, News, Refusal, Tell
 from engine.port import Outcome, Presence
-from engine.request import OPERATOR, SYSTEM, AccountId, GrantId, GrantState, State
+from engine.request import OPERATOR, SYSTEM, AccountId, GrantId, GrantState, RequestId, State
 from engine.window import Day, Window
 from tests.engine.strategies import commands, lives, steps
 from tests.support.builders import (
@@ -94,8 +98,18 @@ WALK: tuple[tuple[Command, tuple[State | Code | None, ...]], ...] = (
     (Approve(ANN), (_EARLY, Code.OWN_REQUEST, _LATE, _LATE, _LATE, _LATE, _LATE)),
     (Reject(BEN), (_EARLY, State.REJECTED, _LATE, _LATE, _LATE, _LATE, _LATE)),
     (Withdraw(BEN), (_EARLY, Code.NOTHING_TO_DO, State.PENDING, _LATE, _LATE, _LATE, _LATE)),
+    (Nudge(ANN), (_EARLY, None, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (Nudge(BEN), (_EARLY, Code.NOT_YOURS, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (PutQuestion(BEN, "Why?"), (_EARLY, None, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (PutQuestion(BOB, "Why?"), (_EARLY, Code.NOT_APPROVER, _LATE, _LATE, _LATE, _LATE, _LATE)),
+    (Answer(ANN, 1, "So."), (_EARLY, _EARLY, _LATE, _LATE, _LATE, _LATE, _LATE)),
     (Cancel(ANN), (State.CANCELLED, State.CANCELLED, State.CANCELLED, _LATE, _LATE, _LATE, _LATE)),
     (Cancel(BOB), (Code.NOT_YOURS, Code.NOT_YOURS, Code.NOT_YOURS, _LATE, _LATE, _LATE, _LATE)),
+    (
+        Change(ANN, RequestId(2)),
+        (State.CANCELLED, State.CANCELLED, State.CANCELLED, _LATE, _LATE, _LATE, _LATE),
+    ),
+    (Change(BOB), (Code.NOT_YOURS, Code.NOT_YOURS, Code.NOT_YOURS, _LATE, _LATE, _LATE, _LATE)),
     (Extend(ANN, 1), (_NO, _NO, _NO, _NO, None, _NO, _NO)),
     (Extend(ANN, 7), (_NO, _NO, _NO, _NO, Code.NO_EXTENSION_LEFT, _NO, _NO)),
     (Return(ANN), (_NO, _NO, _NO, State.RETURNED, State.REVOKING, _NO, _NO)),
@@ -417,6 +431,30 @@ def test_a_click_that_is_delivered_again_counts_for_no_more():
     assert made.request.approvals == ()
     made.do(Approve(ADA, key="trigger/2"))
     assert len(made.request.approvals[0].seats) == 2
+
+
+@given(st.timedeltas(timedelta(), 3 * DAY), st.timedeltas(timedelta(), 3 * DAY))
+def test_the_lapse_that_is_shown_is_when_it_lapses(asked, takes):
+    """Whatever the answer takes; the escalation goes on meanwhile."""
+    plan = flow(escalation=Escalation(HOUR, (approvers(DAN),)), lapses_after=2 * DAY)
+    made = begun(plan)
+    made.do(PutQuestion(BEN, "Why?", first=True), asked)
+    shown = NOW + 2 * DAY
+    if asked < 2 * DAY:
+        shown += DAY
+        assert made.request.lapses_at == shown
+        if isinstance(made.do(Answer(ANN, 1, "So."), takes), Decision):
+            shown = NOW + 2 * DAY + min(takes, DAY)
+
+    made.tick()
+    assert (made.request.state is State.TIMED_OUT) == (made.now >= shown)
+    assert made.request.state.final or DAN in made.request.deciders or made.now < NOW + HOUR
+    if made.request.state is State.PENDING:
+        assert made.request.lapses_at == shown
+        made.do(Tick(), at=shown - SECOND)
+        assert made.wakes() == shown
+        made.do(Tick(), at=shown)
+        assert made.request.state is State.TIMED_OUT
 
 
 @pytest.mark.parametrize("decide_it", [Approve, Reject])

@@ -6,7 +6,7 @@ come in between. Whatever happens, nothing may be left behind, and nothing taken
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import settings
@@ -23,13 +23,17 @@ from hypothesis.stateful import (
 from engine import lifecycle
 from engine.approval import approved, case_of
 from engine.commands import (
+    Answer,
     Approve,
     Attempt,
     Cancel,
+    Change,
     Command,
     Extend,
     FirstLook,
+    Nudge,
     Observe,
+    PutQuestion,
     Reject,
     Return,
     Revoke,
@@ -91,7 +95,13 @@ CLICKS: tuple[Command, ...] = (
     Reject(DAN),
     Withdraw(BEN),
     Withdraw(CAT),
+    Nudge(ANN),
+    PutQuestion(BEN, "Why?", first=True),
+    PutQuestion(CAT, "Who?"),
+    Answer(ANN, 1, "So."),
+    Answer(ANN, 2, "So."),
     Cancel(ANN),
+    Change(EVE, RequestId(9)),
     Extend(ANN, 1),
     Extend(EVE, 2),
     Return(ANN),
@@ -374,6 +384,25 @@ class Overlapping(RuleBasedStateMachine):
         for live in self.book.values():
             assert 0 <= live.extensions_used <= live.extensions_allowed
             assert (live.end_before is None) or live.state is State.ACTIVE
+
+    @invariant()
+    def a_lapse_is_put_off_by_what_an_answer_took(self):
+        """Once, by a day at most; while somebody waits, by all of that."""
+        for live in self.book.values():
+            usual = live.submitted_at + self.flows[live.id].revision.lapses_after
+            if live.starts_at:  # its time begins anew, at its start or once it is pending again
+                assert live.lapses_at >= usual
+                continue
+            firsts = [q for q in live.questions if q.first]
+            assert len(firsts) <= 1
+            took = [q.answered_at - q.at for q in firsts if q.answered_at]
+            if took or not firsts:
+                assert live.lapses_at - usual == min([*took, DAY]) * len(firsts)
+            elif live.state is State.PENDING:
+                assert live.lapses_at - usual == DAY
+                assert live.waits_since == firsts[0].at
+            else:
+                assert timedelta() <= live.lapses_at - usual <= DAY
 
     @invariant()
     def open_is_what_is_not_over(self):

@@ -59,7 +59,7 @@ def test_where_the_audit_does_not_say_the_end_has_come(until):
 def test_what_waits_is_left_until_it_must_have_lapsed(state):
     made = request(columns(state), [GrantColumns(0, 7, 3, "wanted", begun=False)], [])
 
-    assert (made.ends_at, made.lapses_at) == (None, AT + timedelta(days=30))
+    assert (made.ends_at, made.lapses_at) == (None, AT + timedelta(days=31))
     assert made.grants[0].state is GrantState.WANTED
 
 
@@ -184,8 +184,8 @@ def test_every_request_that_has_lived_can_be(state):
         (None, None, True),
         (HOUR, None, False),
         (None, timedelta(hours=2), False),
-        (365 * DAY, timedelta(days=60 + 11 * 365), True),
-        (365 * DAY, timedelta(days=61 + 11 * 365), False),
+        (365 * DAY, timedelta(days=62 + 11 * 365), True),
+        (365 * DAY, timedelta(days=63 + 11 * 365), False),
     ],
 )
 def test_an_end_is_what_some_life_can_have_made(duration, ends, can):

@@ -16,13 +16,17 @@ import pytest
 
 from engine import lifecycle
 from engine.commands import (
+    Answer,
     Approve,
     Attempt,
     Cancel,
+    Change,
     Command,
     Extend,
     FirstLook,
+    Nudge,
     Observe,
+    PutQuestion,
     Reject,
     Return,
     Revoke,
@@ -30,11 +34,12 @@ from engine.commands import (
     Verify,
     Withdraw,
 )
+from engine.directory import PersonId
 from engine.flow import ApprovalRule, Escalation, Extension
 from engine.inventory import ResourceStatus
 from engine.outcome import AuditEntry, Decision, Refusal, Tell, once
 from engine.port import Outcome, Presence
-from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, State
+from engine.request import OPERATOR, AccessRequest, AccountId, GrantId, RequestId, State
 from engine.window import Day, Window
 from tests.support.builders import (
     ABSENT,
@@ -65,9 +70,11 @@ from tests.support.builders import (
     person,
     request,
     slack_guest,
+    these,
 )
 
 BY_ONE = replace(BOTH, distinct=False)  # one person may approve for both
+NO_ADMINS: frozenset[PersonId] = frozenset()
 FIRST, SECOND_GRANT = GrantId(0), GrantId(1)
 
 
@@ -83,6 +90,7 @@ def told(before: AccessRequest, result: Decision | Refusal) -> str:
     lines = [
         result.request.state.value,
         *_grants(before, result.request),
+        *_lapse(before, result.request),
         *_end(before, result.request),
         *_cards(result.tell),
         *map(_entry, result.audit),
@@ -100,6 +108,11 @@ def _grants(before: AccessRequest, after: AccessRequest) -> Iterator[str]:
             words = [new.state.value, *(["begun"] if new.begun else [])]
             words += ["standing"] if new.standing else []
             yield f"grant {new.id}: {' '.join(words)}{f' ({new.note})' if new.note else ''}"
+
+
+def _lapse(before: AccessRequest, after: AccessRequest) -> Iterator[str]:
+    if before.lapses_at != after.lapses_at:
+        yield f"lapses{_at(after.lapses_at)}"
 
 
 def _end(before: AccessRequest, after: AccessRequest) -> Iterator[str]:
@@ -365,6 +378,255 @@ DECIDING: dict[str, Scene] = {
         Withdraw(BEN),
         "nothing_to_do: Ann has to verify first.",
     ),
+    "nudged": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
+        Nudge(EVE, key="trigger/1"),
+        """
+        pending
+        eve, ann: request
+        cat, dan: approval, nudged
+        audit: eve nudged
+        """,
+    ),
+    "nudged once too often": (
+        lambda: after(at(State.PENDING), Nudge(EVE)),
+        Nudge(ANN),
+        """
+        too_soon: Those who are asked were nudged already. \
+You can nudge them again from (0:15:00)
+        """,
+    ),
+    "nudged again, in time": (
+        lambda: later(after(at(State.PENDING), Nudge(EVE)), 15 * MINUTE),
+        Nudge(ANN),
+        """
+        pending
+        eve, ann: request
+        ben, cat: approval, nudged
+        audit: ann nudged
+        """,
+    ),
+    "nudged by a click that is delivered again": (
+        lambda: later(after(at(State.PENDING), Nudge(EVE, key="trigger/1")), HOUR),
+        Nudge(EVE, key="trigger/1"),
+        "nothing",
+    ),
+    "nudged, and others have come to be asked": (
+        lambda: knowing(at(State.PENDING), person("ben", "x"), person("dan", "dba")),
+        Nudge(EVE),
+        """
+        pending
+        eve, ann: request
+        cat: approval, nudged
+        dan: approval, asked
+        ben: approval
+        audit: eve nudged
+        """,
+    ),
+    "nudged by somebody else": (
+        lambda: at(State.PENDING),
+        Nudge(BEN),
+        "not_yours: Only who asked, or who is to have it, can nudge.",
+    ),
+    "nudged when it has lapsed": (
+        lambda: later(at(State.PENDING), DAY),
+        Nudge(EVE),
+        "lapsed: This request has lapsed (1 day, 0:00:00)",
+    ),
+    "nudged where nobody can be asked": (
+        lambda: knowing(at(State.PENDING, approval=ApprovalRule((approvers(),))), admins=NO_ADMINS),
+        Nudge(EVE),
+        "nobody_asked: Nobody can be asked at the moment.",
+    ),
+    "nudged before anybody is asked": (
+        lambda: at(State.PENDING_MFA),
+        Nudge(EVE),
+        "nothing_to_do: Ann has to verify first.",
+    ),
+    "a question": (
+        lambda: at(State.PENDING),
+        PutQuestion(BEN, " Why so much? ", "trigger/1"),
+        """
+        pending
+        eve: request, questioned
+        ann: request
+        ben, cat: approval
+        audit: ben questioned; question 1; text Why so much?
+        """,
+    ),
+    "a question of who has approved": (
+        lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
+        PutQuestion(BEN, "Why?"),
+        """
+        pending
+        eve: request, questioned
+        ann: request
+        ben, cat, dan: approval
+        audit: ben questioned; question 1; text Why?
+        """,
+    ),
+    "a question whose answer is waited for": (
+        lambda: later(at(State.PENDING), HOUR),
+        PutQuestion(BEN, "Why?", first=True),
+        """
+        pending
+        lapses (2 days, 0:00:00)
+        eve: request, questioned
+        ann: request
+        ben, cat: approval
+        audit: ben questioned; question 1; text Why?; first True
+        """,
+    ),
+    "a second question whose answer would be waited for": (
+        lambda: after(
+            at(State.PENDING), PutQuestion(BEN, "Why?", first=True), Answer(EVE, 1, "INC-42.")
+        ),
+        PutQuestion(CAT, "Who?", first=True),
+        "nothing_to_do [first]: This request has waited for an answer before: it does so once.",
+    ),
+    "an answer that was waited for": (
+        lambda: later(after(at(State.PENDING), PutQuestion(BEN, "Why?", first=True)), 3 * HOUR),
+        Answer(EVE, 1, "INC-42."),
+        """
+        pending
+        lapses (1 day, 3:00:00)
+        eve, ann: request
+        ben: approval, answered
+        cat: approval
+        audit: eve answered; question 1; text INC-42.
+        """,
+    ),
+    "an answer that was waited for for too long": (
+        lambda: later(
+            after(at(State.PENDING), PutQuestion(BEN, "Why?", first=True)), DAY + 3 * HOUR
+        ),
+        Answer(EVE, 1, "INC-42."),
+        """
+        pending
+        eve, ann: request
+        ben: approval, answered
+        cat: approval
+        audit: eve answered; question 1; text INC-42.
+        """,
+    ),
+    "approved while an answer is waited for": (
+        lambda: later(after(at(State.PENDING), PutQuestion(BEN, "Why?", first=True)), 3 * HOUR),
+        Approve(CAT),
+        """
+        granting
+        lapses (1 day, 3:00:00)
+        until (4:00:00)
+        eve, ann: request, decided
+        ben, cat: approval
+        audit: cat approved
+        """,
+    ),
+    "it lapses though an answer was waited for": (
+        lambda: later(after(at(State.PENDING), PutQuestion(BEN, "Why?", first=True)), 2 * DAY),
+        Tick(),
+        """
+        timed_out
+        grant 0: ended
+        eve, ann: request, ended
+        ben, cat: approval
+        audit: latchkey timed_out; reason nobody decided in time
+        """,
+    ),
+    "a question that is delivered again": (
+        lambda: after(at(State.PENDING), PutQuestion(BEN, "Why?", key="trigger/1")),
+        PutQuestion(BEN, "Why?", key="trigger/1"),
+        "nothing",
+    ),
+    "a question of who may not decide": (
+        lambda: at(State.PENDING),
+        PutQuestion(BOB, "Why?"),
+        "not_approver: You are not an approver of this request (any more).",
+    ),
+    "a question of the grantee": (
+        lambda: at(State.PENDING),
+        PutQuestion(ANN, "Why?"),
+        "own_request: Nobody decides their own request. Somebody else has to.",
+    ),
+    "a question of who asked, and may decide": (
+        lambda: life(
+            State.PENDING,
+            flow(self_approval=True, requestors=these(BEN)),
+            requestor=BEN,
+            grantee=BEN,
+        ),
+        PutQuestion(BEN, "Why?"),
+        "own_request: You made this request: you would ask yourself.",
+    ),
+    "a question without words": (
+        lambda: at(State.PENDING),
+        PutQuestion(BEN, " \u200b\n"),
+        "text_needed [text]: Say what you want to know.",
+    ),
+    "a question of too many words": (
+        lambda: at(State.PENDING),
+        PutQuestion(BEN, "x" * 1007),
+        "text_too_long [text]: At most 1,000 characters; this has 1,007, 7 too many.",
+    ),
+    "a question too many": (
+        lambda: after(at(State.PENDING), *[PutQuestion(BEN, "Why?")] * 20),
+        PutQuestion(CAT, "Why?"),
+        "too_many: Nobody can ask more than 20 questions about one request.",
+    ),
+    "a question before anybody is asked": (
+        lambda: at(State.PENDING_MFA),
+        PutQuestion(BEN, "Why?"),
+        "nothing_to_do: Ann has to verify first.",
+    ),
+    "an answer": (
+        lambda: after(at(State.PENDING), PutQuestion(BEN, "Why?"), PutQuestion(CAT, "Who?")),
+        Answer(EVE, 1, " INC-42. ", "trigger/1"),
+        """
+        pending
+        eve, ann: request
+        ben: approval, answered
+        cat: approval
+        audit: eve answered; question 1; text INC-42.
+        """,
+    ),
+    "an answer that is delivered again": (
+        lambda: after(
+            at(State.PENDING),
+            PutQuestion(BEN, "Why?"),
+            Answer(EVE, 1, "INC-42.", key="trigger/1"),
+        ),
+        Answer(EVE, 1, "INC-42.", key="trigger/1"),
+        "nothing",
+    ),
+    "an answer to what was answered": (
+        lambda: after(at(State.PENDING), PutQuestion(BEN, "Why?"), Answer(EVE, 1, "INC-42.")),
+        Answer(EVE, 1, "INC-43."),
+        "already_answered: You have answered this question already (0:00:00)",
+    ),
+    "an answer to nothing": (
+        lambda: after(at(State.PENDING), PutQuestion(BEN, "Why?")),
+        Answer(EVE, 2, "INC-42."),
+        "nothing_to_do: There is no such question about this request.",
+    ),
+    "an answer of the grantee": (
+        lambda: after(at(State.PENDING), PutQuestion(BEN, "Why?")),
+        Answer(ANN, 1, "INC-42."),
+        "not_yours: Only who made the request can answer.",
+    ),
+    "an answer without words": (
+        lambda: after(at(State.PENDING), PutQuestion(BEN, "Why?")),
+        Answer(EVE, 1, ""),
+        "text_needed [text]: Say what you answer.",
+    ),
+    "an answer when it has lapsed": (
+        lambda: later(after(at(State.PENDING), PutQuestion(BEN, "Why?")), DAY),
+        Answer(EVE, 1, "INC-42."),
+        "lapsed: This request has lapsed (1 day, 0:00:00)",
+    ),
+    "an answer before anybody is asked": (
+        lambda: at(State.PENDING_MFA),
+        Answer(EVE, 1, "INC-42."),
+        "nothing_to_do: Ann has to verify first.",
+    ),
     "approved twice by the same": (
         lambda: after(at(State.PENDING, approval=BOTH), Approve(BEN)),
         Approve(BEN),
@@ -483,6 +745,56 @@ DECIDING: dict[str, Scene] = {
         lambda: at(State.PENDING),
         Cancel(BEN),
         "not_yours: Only who asked, who is to have it, or an admin can cancel.",
+    ),
+    "changed": (
+        lambda: at(State.PENDING),
+        Change(EVE, RequestId(2)),
+        """
+        cancelled
+        grant 0: ended
+        eve: request
+        ann: request, ended
+        ben, cat: approval
+        audit: eve cancelled; changed_to AX-7HVA
+        """,
+    ),
+    "changed before anybody is asked": (
+        lambda: at(State.PENDING_MFA),
+        Change(EVE, RequestId(2)),
+        """
+        cancelled
+        grant 0: ended
+        eve: request
+        ann: request, ended
+        audit: eve cancelled; changed_to AX-7HVA
+        """,
+    ),
+    "changed before its start": (
+        lambda: at(State.SCHEDULED),
+        Change(EVE, RequestId(2)),
+        """
+        cancelled
+        grant 0: ended
+        eve: request
+        ann: request, ended
+        ben, cat: approval
+        audit: eve cancelled; changed_to AX-7HVA
+        """,
+    ),
+    "changed by the grantee": (
+        lambda: at(State.PENDING),
+        Change(ANN, RequestId(2)),
+        "not_yours: Only who made the request can change it.",
+    ),
+    "changed when it has lapsed": (
+        lambda: later(at(State.PENDING), DAY),
+        Change(EVE, RequestId(2)),
+        "lapsed: This request has lapsed (1 day, 0:00:00)",
+    ),
+    "changed where the request cannot be read": (
+        lambda: broken(at(State.PENDING)),
+        Change(EVE, RequestId(2)),
+        "unreadable: What is stored of AX-KRXN cannot be read. It can only be ended.",
     ),
     "cancelled with too long a reason": (
         lambda: at(State.PENDING_MFA),
@@ -1358,6 +1670,7 @@ after that, so that it begins at once.
         Tick(),
         """
         granting
+        lapses (1 day, 2:00:00)
         until (3:00:00)
         eve, ann: request
         ben, cat: approval
@@ -1369,6 +1682,7 @@ after that, so that it begins at once.
         Tick(),
         """
         granting
+        lapses (1 day, 2:00:00)
         until (3:00:00)
         eve, ann: request
         ben, cat: approval
@@ -1469,6 +1783,7 @@ after that, so that it begins at once.
         Tick(),
         """
         granting
+        lapses (1 day, 2:00:00)
         until (3:00:00)
         eve, ann: request
         ben, cat: approval
@@ -1516,6 +1831,7 @@ after that, so that it begins at once.
         Withdraw(BEN),
         """
         pending
+        lapses (1 day, 1:00:00)
         eve, ann: request, reopened
         ben: approval
         cat: approval, asked
@@ -1610,9 +1926,11 @@ NOT_RUNNING = {
     State.REVOKED: "Ada revoked this access (0:00:00)",
 }
 LATE: list[tuple[Command, State, str]] = [
-    *((c, s, f"settled: {said}") for c in (Approve(CAT), Reject(CAT))
+    *((c, s, f"settled: {said}")
+      for c in (Approve(CAT), Reject(CAT), Nudge(EVE), PutQuestion(CAT, "Why?"),
+                Answer(EVE, 1, "So."))
       for s, said in SETTLED.items()),
-    *((c, s, f"settled: {said}") for c in (Withdraw(CAT), Cancel(ANN))
+    *((c, s, f"settled: {said}") for c in (Withdraw(CAT), Cancel(ANN), Change(EVE, RequestId(2)))
       for s, said in SETTLED.items() if s is not State.SCHEDULED),
     *((Verify(ANN), s, f"settled: {said}") for s, said in SETTLED.items()
       if s not in {State.SCHEDULED, State.GRANTING, State.ACTIVE}),

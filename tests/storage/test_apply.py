@@ -14,13 +14,26 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from engine import lifecycle
-from engine.commands import Approve, Cancel, Extend, Reject, Return, Revoke, Tick, Withdraw
+from engine.commands import (
+    Answer,
+    Approve,
+    Cancel,
+    Change,
+    Extend,
+    Nudge,
+    PutQuestion,
+    Reject,
+    Return,
+    Revoke,
+    Tick,
+    Withdraw,
+)
 from engine.directory import PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup, Quorum
 from engine.holdings import wants
-from engine.outcome import Code, Refusal
+from engine.outcome import Code, Decision, Refusal
 from engine.port import Unavailable
-from engine.request import GrantState, RequestId, State
+from engine.request import AccessRequest, GrantState, Question, RequestId, State
 from storage import apply, audit, facts, sync, unit_of_work
 from storage.apply import LostRaceError
 from storage.tables import (
@@ -186,7 +199,8 @@ class Life:
         who = self.random.choice([ALICE, BOB, DAN, DORA, SAM, MIA, ADA])
         command = self.random.choice([
             Approve(DAN), Approve(DORA), Approve(who), Reject(who), Cancel(who), Return(who),
-            Revoke(who), Extend(who, 1), Extend(who, 2), Tick(),
+            Nudge(who), PutQuestion(who, "Why?"), Answer(who, 1, "So."), Revoke(who), Tick(),
+            Extend(who, 1), Extend(who, 2),
         ])  # fmt: skip
         id_ = self.random.choice(self.requests)
         self.stored.write(
@@ -379,6 +393,85 @@ def test_of_approvers_who_press_at_once_one_decides(crew, stored, url):
         agree(stored)
         stored.do(request, Return(ALICE))
         stored.converge()
+
+
+@pytest.mark.parametrize("keys", ["aaa", "abc"])
+def test_replicas_that_are_brought_nudges_at_once_nudge_once(crew, stored, url, keys):
+    """One click that is delivered three times, or three of them."""
+    request = stored.submit(flow=WRITING)
+
+    results = crew.race("nudge", url, key=list(keys), request=[request.id] * 3)
+
+    others = [Code.TOO_SOON if keys == "abc" else 0] * 2
+    assert sorted(results, key=str) == sorted([3, *others], key=str)
+    assert actions(stored, request) == ["submitted", "nudged"]
+    assert stored.again(request).nudged_at == stored.now
+
+
+def test_questions_and_answers_are_stored_with_their_people_and_told_in_the_audit(stored):
+    request = stored.submit(flow=WRITING)
+
+    stored.do(request, PutQuestion(DAN, "Why\nnow?"))
+    stored.do(request, PutQuestion(DORA, "Who?"))
+    stored.pass_(MINUTE)
+    stored.do(request, Answer(ALICE, 1, "INC-42"))
+
+    first, second = stored.again(request).questions
+    assert first == Question(DAN, stored.now - MINUTE, "Why\nnow?", "INC-42", stored.now)
+    assert second == Question(DORA, stored.now - MINUTE, "Who?")
+    assert actions(stored, request) == ["submitted", "questioned", "questioned", "answered"]
+    renamed = stored.again(request).renamed({DAN: BOB})
+    assert [q.by for q in renamed.questions] == [BOB, DORA]
+    agree(stored)
+
+
+def change(stored, request, what="write on shop.orders", **more) -> AccessRequest:
+    """Make another request instead of one, as its requestor does."""
+    draft = replace(stored.draft([what], flow=WRITING, **more), instead=request.id)
+
+    def store(tx, company):
+        book = unit_of_work.UnitOfWork(tx, company, facts.together(tx, [request.id]), stored.now)
+        decided = book.decide(request.id, Change(ALICE, apply.next_id(tx)))
+        assert isinstance(decided, Decision)
+        instead = book.decided(request.id)
+        return apply.submit(tx, company, draft, "view/change", stored.now, instead=instead)
+
+    return stored.write(store)
+
+
+@pytest.mark.parametrize("what", ["write on shop.orders", "edit on handbook"])
+def test_a_change_stores_both_requests_at_once(stored, what):
+    old = stored.submit("write on shop.orders", flow=WRITING)
+    stored.do(old, PutQuestion(DAN, "Why?"))
+
+    new = change(stored, old, what)
+
+    old, new = stored.again(old), stored.again(new)
+    assert (old.state, old.changed_to, old.instead_of) == (State.CANCELLED, new.id, None)
+    assert (new.state, new.changed_to, new.instead_of) == (State.PENDING, None, old.id)
+    assert actions(stored, old) == ["submitted", "questioned", "cancelled"]
+    assert actions(stored, new) == ["submitted"]
+    cards = {(m.request_id, m.recipient) for m in stored.rows(MessageRow)}
+    assert {(new.id, DAN), (new.id, DORA), (new.id, ALICE)} <= cards
+    agree(stored)
+    later = stored.submit("read on shop.customers")
+    assert later.id not in {old.id, new.id}
+    stored.approve(new)
+    stored.converge()
+    assert stored.again(new).state is State.ACTIVE
+    agree(stored)
+
+
+def test_a_change_that_cannot_be_stored_leaves_the_old_one(stored):
+    old = stored.submit("write on shop.orders", flow=WRITING)
+    stored.submit("edit on handbook", flow=WRITING)
+
+    with pytest.raises(IntegrityError):
+        change(stored, old, "edit on handbook")  # there is the same already
+
+    assert stored.again(old) == old
+    assert len(stored.rows(RequestRow)) == 2
+    agree(stored)
 
 
 # --- races ---------------------------------------------------------------------------------------

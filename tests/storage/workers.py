@@ -17,7 +17,7 @@ from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
 from bot.usecases import request
 from bot.usecases.request import Filled, Promise
-from engine.commands import Approve
+from engine.commands import Approve, Nudge
 from engine.directory import PersonId
 from engine.outcome import Refusal
 from engine.request import AccountId, RequestId
@@ -86,6 +86,19 @@ def approve(url: str, *, by: str, request: int) -> Task:
         lambda tx, c: unit_of_work.carry_out(tx, c, RequestId(request), command, START)
     )
     yield result.code if isinstance(result, Refusal) else "decided"
+    stored.close()
+
+
+def nudge(url: str, *, key: str, request: int) -> Task:
+    """Press Nudge; say what came of it."""
+    stored = Stored.open(url)
+    stored.company()
+    command = Nudge(ALICE, key)
+    yield "ready"
+    result = stored.write(
+        lambda tx, c: unit_of_work.carry_out(tx, c, RequestId(request), command, START)
+    )
+    yield result.code if isinstance(result, Refusal) else len(result.tell)
     stored.close()
 
 
@@ -179,7 +192,8 @@ def run_jobs(url: str) -> Task:
 
 
 TASKS: dict[str, Callable[..., Task]] = {
-    f.__name__: f for f in (increment, upgrade, take_in, approve, submit, ask, lease, run_jobs)
+    f.__name__: f
+    for f in (increment, upgrade, take_in, approve, nudge, submit, ask, lease, run_jobs)
 }
 
 

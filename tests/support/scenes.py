@@ -33,6 +33,7 @@ from engine.request import (
     Grant,
     GrantId,
     GrantState,
+    Question,
     RequestId,
     Seat,
     Settled,
@@ -226,6 +227,12 @@ def _requests(
         Approval(p.id, frozenset({draw(seats)}), NOW, reason(), shorter)
         for p in people[: draw(st.sampled_from([0, 1, 10]))]
     )
+    questions = tuple(
+        Question(
+            p.id, NOW, draw(said)[:1000], draw(said)[:1000], draw(st.sampled_from([NOW, None]))
+        )
+        for p in people[: draw(st.sampled_from([0, 0, 1, 5]))]
+    )
     return request(
         plan,
         id=RequestId(draw(st.integers(1, 2**40))),
@@ -240,6 +247,8 @@ def _requests(
         tiers_asked=draw(st.sampled_from([0, 1, 5])),
         asks=asks,
         approvals=approvals,
+        questions=questions,
+        nudged_at=NOW if draw(_EITHER) else None,
         decided=Settled(draw(anybody), NOW, reason()) if draw(_EITHER) else None,
         ends_at=NOW + HOUR if draw(_EITHER) else None,
         end_before=NOW if draw(_EITHER) else None,
