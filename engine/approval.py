@@ -3,124 +3,112 @@
 One function answers “may this person decide” (`seats`): asking, preview and click all call it.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
-from engine.conditions import Comparator, Condition, ConditionGroup, select
-from engine.conditions import matches as fulfils
-from engine.directory import Directory, Person, PersonId
-from engine.flow import ApproverGroup, Quorum, Revision, TierCounts
-from engine.request import AccessRequest, Approval, Ask, Seat
+from engine import ownership
+from engine.conditions import OWNER
+from engine.directory import Person, PersonId
+from engine.flow import ApproverGroup, Quorum
+from engine.request import Approval, Ask, GrantId, Seat, joined
+from engine.seating import (
+    Case,
+    askable,
+    by_owners,
+    counting_for,
+    flow_seats,
+    may_sit,
+    reachable,
+    seat_of,
+    tier_seats,
+)
 from engine.tally import Need, Tally
 from engine.words import in_a_row
 
 _Held = Mapping[PersonId, Collection[Seat]]
-_WHOLE = ("whole",)  # a group's one part
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What the approval of one request depends on."""
-
-    revision: Revision
-    requestor: PersonId
-    grantee: PersonId
-    directory: Directory
-    admins: frozenset[PersonId]
-    tiers_asked: int = 0
-    stand_ins: tuple[Seat, ...] = ()
-    approvals: tuple[Approval, ...] = ()
-
-    @property
-    def groups(self) -> tuple[ApproverGroup, ...]:
-        return self.revision.approval.groups if self.revision.approval else ()
-
-    @property
-    def tiers(self) -> tuple[ApproverGroup, ...]:
-        return self.revision.escalation.tiers if self.revision.escalation else ()
-
-    @property
-    def valid(self) -> tuple[Approval, ...]:
-        """Approvals whose giver has been an active full member ever since."""
-        return tuple(
-            a for a in self.approvals if (p := self.directory.get(a.person)) and p.stands_by(a.at)
-        )
-
-
-def case_of(
-    request: AccessRequest,
-    revision: Revision,
-    directory: Directory,
-    admins: frozenset[PersonId],
-) -> Case:
-    """Return what the approval of a request depends on."""
-    return Case(
-        revision,
-        request.requestor,
-        request.grantee,
-        directory,
-        admins,
-        request.tiers_asked,
-        request.stand_ins,
-        request.approvals,
-    )
+_Part = GrantId | None  # None: a group's one part, where whose the things are does not matter
+_Lacks = dict[tuple[int, _Part], int]
 
 
 def open_seats(case: Case) -> tuple[Seat, ...]:
     """Return every seat from which one can approve now, the groups' own first."""
-    return tuple(dict.fromkeys((*_flow_seats(case), *_still_wanted(case))))
+    return (*flow_seats(case), *_still_wanted(case))
 
 
 def seats(case: Case, person: Person) -> frozenset[Seat]:
-    """Return the seats from which this person may decide now; none: they may not."""
+    """Return the seats from which this person may decide now, each with what it counts for.
+
+    None: they may not.
+    """
     if not may_sit(case, person):
         return frozenset()
-    return frozenset(s for s in open_seats(case) if _sits(case, s, person))
-
-
-def may_sit(case: Case, person: Person) -> bool:
-    """Tell whether the person is not barred: active, no guest, not deciding their own request."""
-    own = person.id in {case.requestor, case.grantee} and not case.revision.self_approval
-    return person.may_ask and not own
+    return frozenset(at for seat in open_seats(case) if (at := seat_of(case, seat, person)))
 
 
 def approved(case: Case) -> bool:
     """Tell whether the approvals that stand are enough."""
-    return not _lacking(case, _given(case), _quotas(case))
+    given, quotas, approval = _given(case), _quotas(case), case.revision.approval
+    if approval is None or approval.join is Quorum.ANY_OF:
+        return not _lacking(case, given, quotas)
+    return _whole_by_a_tier(case, given) or _tally(case, given, quotas).fulfilled()
 
 
 def missing(case: Case) -> list[tuple[ApproverGroup, int]]:
-    """Return the groups that lack approvals, and how many each of them lacks."""
-    lacks = _lacking(case, _given(case), _quotas(case))
-    return [(case.groups[group], many) for group, many in lacks.items()]
+    """Return the groups that lack approvals, and how many each of them lacks for anything."""
+    most: dict[int, int] = {}
+    for (group, _), many in _lacking(case, _given(case), _quotas(case)).items():
+        most[group] = max(many, most.get(group, 0))
+    return [(case.groups[group], many) for group, many in most.items()]
 
 
 def missing_in_words(case: Case, name: Callable[[str], str] = str, *, most: int = 5) -> str:
     """Say whose approval is missing: `Security and 2 more of DBAs`. `name` dresses a name."""
+    by_group: dict[int, dict[int, list[_Part]]] = {}
+    for (group, part), many in _lacking(case, _given(case), _quotas(case)).items():
+        by_group.setdefault(group, {}).setdefault(many, []).append(part)
     said = [
-        f"{many} more of {name(group.name)}" if group.needs > 1 else name(group.name)
-        for group, many in missing(case)
+        _missing(case, case.groups[group], many, parts, name)
+        for group, lacks in by_group.items()
+        for many, parts in lacks.items()
     ]
     approval = case.revision.approval
     either = approval is not None and approval.join is Quorum.ANY_OF
     return in_a_row(said, most, last="or" if either else "and")
 
 
+def _missing(
+    case: Case, group: ApproverGroup, many: int, parts: Iterable[_Part], name: Callable[[str], str]
+) -> str:
+    things = [part for part in parts if part is not None]
+    several = group.needs > 1
+    if things and ownership.is_owners_alone(group.conditions):
+        owners = f"{many} more owners of" if several else f"the {_owner(case, things)} of"
+        return f"{owners} {_named(case, things, name)}"
+    said = f"{many} more of {name(group.name)}" if several else name(group.name)
+    return f"{said} for {_named(case, things, name)}" if things else said
+
+
 def seat_stand_ins(case: Case) -> Case:
     """Let somebody stand in for each group that has fewer people left to ask than it needs.
 
-    The first tier with somebody to ask, else the admins, stand in for that group only. As many of
-    them are needed as are missing, or all, where they are fewer.
+    The first tier with somebody to ask, else the admins, stand in for that group only, and where
+    owners are asked only for that of which there are too few. As many of them are needed as are
+    missing, or all, where they are fewer.
     """
     approval = case.revision.approval
-    while stuck := [*_stuck(case)]:
+    while lacks := _stuck(case):
+        by_group: dict[int, list[_Part]] = {}
+        for group, part in lacks:
+            by_group.setdefault(group, []).append(part)
+        stuck = [*by_group.items()]
         if approval and approval.join is Quorum.ANY_OF:
             stuck = stuck[:1]
-        added = [s for g in stuck if (s := _next_stand_in(case, g)) is not None]
+        added = [s for group, parts in stuck for s in _next_stand_ins(case, group, parts)]
         if not added:
             return case
-        case = replace(case, stand_ins=(*case.stand_ins, *added))
+        seated = joined((*case.stand_ins, *added))
+        case = replace(case, stand_ins=tuple(counting_for(case, s, s.of) for s in seated))
     return case
 
 
@@ -132,98 +120,76 @@ def stuck(case: Case) -> bool:
 def asks(case: Case, before: Iterable[Ask]) -> tuple[Ask, ...]:
     """Return who is asked now. Nobody is forgotten: who no longer matches is kept, not open."""
     now = {
-        (p.id, s): Ask(p.id, s, _why(case, s)) for s in open_seats(case) for p in askable(case, s)
+        (p.id, at.place): Ask(p.id, at, _why(case, at))
+        for seat in open_seats(case)
+        for p, at in askable(case, seat)
     }
-    done = {a.person: a.seats for a in case.valid}
+    done = {a.person for a in case.valid}
     kept = {
-        (a.person, a.seat): replace(a, open=(a.person, a.seat) in now or a.person in done)
+        (a.person, a.seat.place): now.get((a.person, a.seat.place))
+        or replace(a, open=a.person in done)
         for a in before
     }
     return (*kept.values(), *(ask for key, ask in now.items() if key not in kept))
 
 
-def askable(case: Case, seat: Seat) -> list[Person]:
-    """Return who is asked from this seat: a Slack account is needed for that."""
-    return [p for p in _sitters(case, seat) if p.slack and may_sit(case, p)]
-
-
-def reachable(case: Case, seat: Seat) -> list[Person]:
-    """Return who of those asked hears of it: nobody waits for the others."""
-    return [p for p in askable(case, seat) if p.reachable]
-
-
 def tier_has_somebody(case: Case, tier: int) -> bool:
-    return any(reachable(case, seat) for seat in _tier_seats(case, tier))
+    return any(reachable(case, seat) for seat in tier_seats(case, tier))
 
 
-def preview(case: Case) -> list[tuple[ApproverGroup, list[Person]]]:
+def preview(case: Case) -> list[tuple[ApproverGroup, list[tuple[str, list[Person]]]]]:
     """Return each approver group, and the people of it who would hear of the request.
 
-    Of a group that has fewer than it needs the administrators stand in.
+    Of a group of owners, they stand beside whose they are: “the owner of orders”; of any other,
+    beside its name. Of a group that has fewer than it needs the administrators stand in.
     """
-    return [(group, reachable(case, Seat(i))) for i, group in enumerate(case.groups)]
+    return [(group, [*_previewed(case, i, group)]) for i, group in enumerate(case.groups)]
+
+
+def _previewed(case: Case, group: int, rule: ApproverGroup) -> Iterator[tuple[str, list[Person]]]:
+    there = reachable(case, Seat(group))
+    if not (case.owned and ownership.is_owners_alone(rule.conditions)):
+        yield rule.name, [p for p, _ in there]
+        return
+    for grants in by_owners(case, case.owned).values():
+        people = [p for p, at in there if any(map(at.counts_for, grants))]
+        yield f"the {'owners' if rule.needs > 1 else 'owner'} of {_named(case, grants)}", people
 
 
 def stand_ins(case: Case) -> list[Person]:
     """Return the administrators who would hear of it where there is nobody else."""
-    return reachable(case, Seat(None, admins=True))
-
-
-def _tier_seats(case: Case, tier: int) -> list[Seat]:
-    escalation = case.revision.escalation
-    if escalation is None or escalation.counts is TierCounts.WHOLE_REQUEST:
-        return [Seat(None, tier)]
-    return [Seat(group, tier) for group in range(len(case.groups))]
-
-
-def _sits(case: Case, seat: Seat, person: Person) -> bool:
-    if seat.admins:
-        return person.id in case.admins
-    return fulfils(_conditions(case, seat), person, case.directory)
-
-
-def _sitters(case: Case, seat: Seat) -> list[Person]:
-    if seat.admins:
-        return [p for admin in sorted(case.admins) if (p := case.directory.get(admin))]
-    return select(_conditions(case, seat), case.directory)
-
-
-def _conditions(case: Case, seat: Seat) -> ConditionGroup:
-    tier, group = seat.tier, seat.group or 0
-    conditions = (case.tiers[tier] if tier is not None else case.groups[group]).conditions
-    return replace(
-        conditions, conditions=tuple(_named_manager(case, c) for c in conditions.conditions)
-    )
-
-
-def _named_manager(case: Case, condition: Condition) -> Condition:
-    """`manager` without a value: the grantee's, or the requestor's where that is the requestor."""
-    if condition.attribute != "manager" or condition.values:
-        return condition
-    if condition.comparator not in {Comparator.IS, Comparator.IS_NOT}:
-        return condition
-    grantee, requestor = case.directory.get(case.grantee), case.directory.get(case.requestor)
-    manager = grantee.manager if grantee else None
-    if manager == case.requestor:
-        manager = requestor.manager if requestor else None
-    return Condition("user", condition.comparator, (manager,) if manager else ())
+    return [p for p, _ in reachable(case, Seat(None, admins=True))]
 
 
 def _why(case: Case, seat: Seat) -> str:
+    """Say why somebody is asked who sits there: as what, for what, and in whose place."""
+    things = _named(case, seat.of or case.owned)
     if seat.tier is None and not seat.admins:
-        return case.groups[seat.group or 0].name
+        group = case.groups[seat.group or 0]
+        if case.owned and ownership.is_owners_alone(group.conditions):
+            return f"the owner of {things}"
+        return f"{group.name} for {things}" if seat.of else group.name
     by = "the administrators" if seat.admins else case.tiers[seat.tier or 0].name
-    if seat.group is None or seat not in case.stand_ins:
-        return f"{by} (escalation)"
+    place = next((s for s in case.stand_ins if s.place == seat.place), None)
+    if seat.group is None or place is None:
+        return f"{by} for {things} (escalation)" if seat.of else f"{by} (escalation)"
     group = case.groups[seat.group]
     few = "nobody" if group.needs == 1 else "too few"
+    if case.owned and ownership.is_owners_alone(group.conditions):
+        return f"{by}, since {few} who owns {things} can be asked"
     return f"{by}, since {few} of {group.name} can be asked"
 
 
-def _flow_seats(case: Case) -> tuple[Seat, ...]:
-    """Return the seats of the groups and of the tiers whose time has come."""
-    own = [Seat(group) for group in range(len(case.groups))]
-    return (*own, *(s for tier in range(case.tiers_asked) for s in _tier_seats(case, tier)))
+def _named(
+    case: Case, grants: Iterable[GrantId], name: Callable[[str], str] = str, most: int = 3
+) -> str:
+    """Name things, each once."""
+    names = dict.fromkeys(case.owned[g].name for g in grants if g in case.owned)
+    return in_a_row([*map(name, names)], most)
+
+
+def _owner(case: Case, grants: Iterable[GrantId]) -> str:
+    return "owner" if len(by_owners(case, grants)) == 1 else "owners"
 
 
 def _given(case: Case) -> _Held:
@@ -234,105 +200,165 @@ def _possible(case: Case, seats: Iterable[Seat]) -> _Held:
     """Return who has approved, or can be asked from one of these seats."""
     possible: dict[PersonId, set[Seat]] = {a.person: set(a.seats) for a in case.valid}
     for seat in seats:
-        for person in reachable(case, seat):
-            possible.setdefault(person.id, set()).add(seat)
+        for person, at in reachable(case, seat):
+            possible.setdefault(person.id, set()).add(at)
     return possible
+
+
+# --- enough --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Quota:
-    """How many a group needs of its own people, and how many of those or of who stands in."""
+    """How many a part needs of its group's own people, and how many who stand in beside them."""
 
     own: int
     stand_in: int = 0
 
+    def of(self, part: _Part) -> dict[tuple[_Part, bool], int]:
+        """Return what it needs, of its own people alone (True), and of both."""
+        both = self.own + self.stand_in
+        needs = {(part, True): self.own, (part, False): both if self.stand_in else 0}
+        return {kind: many for kind, many in needs.items() if many}
 
-def _lacking(case: Case, held: _Held, quotas: Sequence[_Quota]) -> dict[int, int]:
-    """Return the groups that these people, sitting so, leave open, and how many each lacks.
 
-    None: that is enough for the request.
+_Quotas = Sequence[Mapping[_Part, _Quota]]  # of each group
+
+
+def _parts(case: Case, group: int) -> Collection[_Part]:
+    """Return what is judged by itself for a group: what is owned, where an owner may approve it."""
+    rules = (case.groups[group], *case.tiers)
+    asks_owners = case.owned and any(rule.conditions.asks(OWNER) for rule in rules)
+    return case.owned if asks_owners else (None,)
+
+
+def _lacking(case: Case, held: _Held, quotas: _Quotas) -> _Lacks:
+    """Return what of which groups these people, sitting so, leave open, and how many it lacks.
+
+    Nothing: that is enough for the request.
     """
     approval = case.revision.approval
-    if approval is None or any(seat.group is None for seats in held.values() for seat in seats):
+    if approval is None or _whole_by_a_tier(case, held):
         return {}
-    own = _flow_seats(case)
-    people = [_covers(seats, own) for seats in held.values()]
-    needs = [Need(_WHOLE, many) for quota in quotas for many in (quota.own, quota.stand_in)]
-    lacks = Counter[int]()
-    for places in [range(len(needs))] if _distinct(case) else map(_places, range(len(quotas))):
-        here = [{p - places[0]: _WHOLE for p in places if p in covers} for covers in people]
-        tally = Tally([needs[p] for p in places], here, distinct=True)
-        for (place, _), many in tally.lacking().items():
-            lacks[(places[0] + place) // 2] += many
-    return {} if approval.join is Quorum.ANY_OF and len(lacks) < len(quotas) else dict(lacks)
+    tally = _tally(case, held, quotas)
+    if tally.fulfilled():  # which is told sooner than what is lacking
+        return {}
+    lacks: _Lacks = {}
+    for (group, kind), many in tally.lacking().items():
+        at = group, cast("tuple[_Part, bool]", kind)[0]
+        lacks[at] = max(many, lacks.get(at, 0))
+    some = len({group for group, _ in lacks}) < len(quotas)
+    return {} if approval.join is Quorum.ANY_OF and some else lacks
 
 
-def _places(group: int) -> range:
-    """Return where a group's own people are placed, and where who stands in for them."""
-    return range(2 * group, 2 * group + 2)
+def _tally(case: Case, held: _Held, quotas: _Quotas) -> Tally:
+    own, rule = {*flow_seats(case)}, case.revision.approval
+    needs = [
+        Need({kind: n for part, quota in parts.items() for kind, n in quota.of(part).items()})
+        for parts in quotas
+    ]
+    people = [_covers(case, seats, own) for seats in held.values()]
+    distinct = rule is not None and rule.distinct and rule.join is Quorum.ALL_OF
+    return Tally(needs, people, distinct)
 
 
-def _covers(seats: Iterable[Seat], own: Collection[Seat]) -> set[int]:
-    return {
-        place
-        for seat in seats
-        if seat.group is not None
-        for place in (_places(seat.group) if seat in own else _places(seat.group)[1:])
-    }
+def _whole_by_a_tier(case: Case, held: _Held) -> bool:
+    """Tell whether those of one tier have approved the whole request, each thing one of them."""
+    by_tier: dict[Seat, set[GrantId]] = {}
+    for seat in (seat for seats in held.values() for seat in seats if seat.group is None):
+        if not seat.of:
+            return True
+        by_tier.setdefault(seat.place, set()).update(seat.of)
+    return bool(case.owned) and any(of >= case.owned.keys() for of in by_tier.values())
 
 
-def _distinct(case: Case) -> bool:
-    approval = case.revision.approval
-    return approval is not None and approval.distinct and approval.join is Quorum.ALL_OF
+def _covers(
+    case: Case, seats: Iterable[Seat], own: Collection[Seat]
+) -> dict[int, set[tuple[_Part, bool]]]:
+    """Return what somebody counts for, of which groups: as one of their own (True), or at all."""
+    found: dict[int, set[tuple[_Part, bool]]] = {}
+    for seat in seats:
+        if seat.group is not None:
+            parts = seat.of or _parts(case, seat.group)
+            kinds = (True, False) if seat.place in own else (False,)
+            found.setdefault(seat.group, set()).update((p, k) for p in parts for k in kinds)
+    return found
 
 
-def _stuck(case: Case) -> dict[int, int]:
-    """Return the groups that even everybody who approved or can be asked would leave open."""
+def _stuck(case: Case) -> _Lacks:
+    """Return what even everybody who approved or can be asked would leave open."""
     return _lacking(case, _possible(case, open_seats(case)), _quotas(case))
 
 
-def _quotas(case: Case) -> list[_Quota]:
-    """Return how many people each group needs now.
+def _quotas(case: Case) -> _Quotas:
+    """Return how many people each part of each group needs now.
 
     As many have to stand in as are missing, or as there are to stand in, but one at the least. Who
     has stood in, or one who was asked to, counts also once the group's own could be asked again.
     """
-    quotas = [_Quota(group.needs) for group in case.groups]
-    own = _flow_seats(case)
-    others = {seat for seat in case.stand_ins if seat not in own}
+    quotas: list[dict[_Part, _Quota]] = [
+        dict.fromkeys(_parts(case, n), _Quota(group.needs)) for n, group in enumerate(case.groups)
+    ]
+    own = flow_seats(case)
+    others = {seat.place: seat for seat in case.stand_ins if seat.place not in own}
     if not others:
         return quotas
     alone = replace(case, approvals=tuple(_without(a, others) for a in case.approvals))
     possible = _possible(alone, own)
     missing = _lacking(case, possible, quotas)
-    for group in {s.group for s in others if s.group is not None}:
-        needs, lacks = case.groups[group].needs, missing.get(group, 1)
-        seats = {s for s in others if s.group == group}
-        counted = {p for p, held in possible.items() if any(s.group == group for s in held)}
-        given = {a.person for a in case.valid if a.seats & seats} - counted
-        there = given | {p.id for s in seats for p in reachable(case, s)} - counted
+    able = {place: [(p.id, at) for p, at in reachable(case, s)] for place, s in others.items()}
+    here = {(s.group or 0, part) for s in others.values() for part in _parts(case, s.group or 0)}
+    for group, part in here:
+        seats = [s for s in others.values() if s.group == group and _counts(s, part)]
+        if not seats:
+            continue
+        needs, lacks = case.groups[group].needs, missing.get((group, part), 1)
+        counted = {
+            person
+            for person, held in possible.items()
+            if any(s.group == group and _counts(s, part) for s in held)
+        }
+        given = {
+            a.person
+            for a in case.valid
+            if any(s.group == group and s.place in others and _counts(s, part) for s in a.seats)
+        } - counted
+        there = given | {p for s in seats for p, at in able[s.place] if _counts(at, part)} - counted
         enough = max(len(given), min(lacks, len(there)), 1)
-        quotas[group] = _Quota(max(0, needs - max(lacks, len(given))), min(enough, needs))
+        quotas[group][part] = _Quota(max(0, needs - max(lacks, len(given))), min(enough, needs))
     return quotas
+
+
+def _counts(seat: Seat, part: _Part) -> bool:
+    return part is None or seat.counts_for(part)
 
 
 def _still_wanted(case: Case) -> Iterator[Seat]:
     """Yield the seats of those who stand in from which one more approval would be of use."""
-    given, quotas = _given(case), _quotas(case)
+    if not case.stand_ins:
+        return
+    given, quotas, own = _given(case), _quotas(case), flow_seats(case)
     lacks = sum(_lacking(case, given, quotas).values())
     for seat in case.stand_ins:
         fresh = {**given, PersonId(""): {seat}}
-        if sum(_lacking(case, fresh, quotas).values()) < lacks:
+        if seat.place not in own and sum(_lacking(case, fresh, quotas).values()) < lacks:
             yield seat
 
 
-def _without(approval: Approval, seats: Collection[Seat]) -> Approval:
-    return replace(approval, seats=approval.seats.difference(seats))
+def _without(approval: Approval, places: Collection[Seat]) -> Approval:
+    return replace(approval, seats=frozenset(s for s in approval.seats if s.place not in places))
 
 
-def _next_stand_in(case: Case, group: int) -> Seat | None:
-    candidates = [Seat(group, tier) for tier in range(len(case.tiers))]
-    for seat in (*candidates, Seat(group, admins=True)):
-        if seat not in case.stand_ins and (reachable(case, seat) or seat.admins):
-            return seat
-    return None
+def _next_stand_ins(case: Case, group: int, parts: Iterable[_Part]) -> list[Seat]:
+    """Return who stands in next for these parts of a group: of each the first with somebody."""
+    seated = {seat.place: seat for seat in case.stand_ins}
+    places = [*(Seat(group, tier) for tier in range(len(case.tiers))), Seat(group, admins=True)]
+    able = {p: [at for _, at in reachable(case, p)] for p in places if not p.admins}
+    found: dict[Seat, list[GrantId]] = {}
+    for part in parts:
+        for place in places:
+            there = place.admins or any(_counts(at, part) for at in able[place])
+            if there and not (place in seated and _counts(seated[place], part)):
+                found.setdefault(place, []).extend(() if part is None else (part,))
+                break
+    return [counting_for(case, place, grants) for place, grants in found.items()]

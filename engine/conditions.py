@@ -49,6 +49,10 @@ class ConditionGroup:
     def __str__(self) -> str:
         return f" {self.join} ".join(str(c) for c in self.conditions)
 
+    def asks(self, attribute: str) -> bool:
+        """Tell whether one of the conditions is on this attribute."""
+        return any(condition.attribute == attribute for condition in self.conditions)
+
     def names(self, ids: Container[str]) -> bool:
         """Tell whether one of these people is named, by the id."""
         named = (v for c in self.conditions if _names_people(c) for v in c.values)
@@ -59,6 +63,7 @@ class ConditionGroup:
         return replace(self, conditions=tuple(_renamed(c, ids) for c in self.conditions))
 
 
+OWNER = "owner"  # an attribute that is one of a thing and a person: `engine.ownership`
 _IDENTIFIED = frozenset({"user", "group", "manager"})
 
 

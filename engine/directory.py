@@ -190,9 +190,11 @@ class Group:
     name: str
 
 
+Id = TypeVar("Id", bound=str)  # of people, or of groups
+
 Ids = tuple[PersonId, ...]
 Key = tuple[str, str]  # an attribute and a value
-_Keys = tuple[PersonId, Sequence[K], Sequence[K]]  # that somebody was listed under, and is
+_Keys = tuple[Id, Sequence[K], Sequence[K]]  # that somebody was listed under, and is
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,9 @@ class Directory:
     _suspended: Mapping[str, Ids] = field(default_factory=Shared[str, Ids])
     _by_address: Mapping[str, Ids] = field(default_factory=Shared[str, Ids])
     _having: Mapping[Key, Ids] = field(default_factory=Shared[Key, Ids])
+    _called: Mapping[str, tuple[GroupId, ...]] = field(
+        default_factory=Shared[str, tuple[GroupId, ...]]
+    )
     schedules: tuple[Schedule, ...] = ()
     failing: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
     moment: datetime | None = None
@@ -233,10 +238,11 @@ class Directory:
         """Return the directory with other people, groups and former ids; None: there is none."""
         news = [(id_, self.people.get(id_), person) for id_, person in people.items()]
 
-        def keys(of: Callable[[Person], Sequence[K]]) -> Iterator[_Keys[K]]:
+        def keys(of: Callable[[Person], Sequence[K]]) -> Iterator[_Keys[PersonId, K]]:
             for id_, was, now in news:
                 yield id_, of(was) if was else (), of(now) if now else ()
 
+        names = ((id_, _names_of(self.groups.get(id_)), _names_of(g)) for id_, g in groups.items())
         newest = ((old, self.formerly.get(old), new) for old, new in formerly.items())
         had = ((old, (was,) if was else (), (now,) if now else ()) for old, was, now in newest)
         return replace(
@@ -249,6 +255,7 @@ class Directory:
             _suspended=_listed(self._suspended, keys(_suspended_of)),
             _by_address=_listed(self._by_address, keys(_addresses_of)),
             _having=_listed(self._having, keys(_keys_of)),
+            _called=_listed(self._called, names),
         )
 
     def answering(
@@ -304,6 +311,10 @@ class Directory:
         """Return who has the value, whatever its case, for an attribute that the sources supply."""
         return self._having.get((attribute, value.casefold()), ())
 
+    def called(self, name: str) -> tuple[GroupId, ...]:
+        """Return the groups of this name, whatever its case. Slack's own have none here."""
+        return self._called.get(name.casefold(), ())
+
     def had(self, person: PersonId) -> tuple[PersonId, ...]:
         """Return the ids that somebody had before the one that they have."""
         return self._had.get(person, ())
@@ -335,10 +346,10 @@ def _with(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Shared[K, V]:
 
 
 def _listed(
-    before: Mapping[K, tuple[PersonId, ...]], news: Iterable[_Keys[K]]
-) -> Mapping[K, tuple[PersonId, ...]]:
+    before: Mapping[K, tuple[Id, ...]], news: Iterable[_Keys[Id, K]]
+) -> Mapping[K, tuple[Id, ...]]:
     """Return who is listed under each key, after the keys of people have changed."""
-    gone, come = dict[K, set[PersonId]](), dict[K, list[PersonId]]()
+    gone, come = dict[K, set[Id]](), dict[K, list[Id]]()
     for id_, had, has in news:
         if had == has:
             continue
@@ -346,12 +357,16 @@ def _listed(
             gone.setdefault(key, set()).add(id_)
         for key in has:
             come.setdefault(key, []).append(id_)
-    changes: dict[K, tuple[PersonId, ...] | None] = {}
+    changes: dict[K, tuple[Id, ...] | None] = {}
     for key in {**gone, **come}:
         left, listed = gone.get(key), before.get(key, ())
         stay = tuple(id_ for id_ in listed if id_ not in left) if left else listed
         changes[key] = (*stay, *come.get(key, ())) or None
     return _with(before, changes)
+
+
+def _names_of(group: Group | None) -> Sequence[str]:
+    return (group.name.casefold(),) if group and group.source != SLACK else ()
 
 
 def _tied_of(person: Person) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import NewType
 from engine.aql.predicate import Predicate, predicate
 from engine.aql.query import Query, all_of
 from engine.channel import DIRECTLY, Notify
-from engine.conditions import ConditionGroup
+from engine.conditions import OWNER, ConditionGroup
 from engine.directory import PersonId
 from engine.targets import (
     NO_OBJECTS,
@@ -139,8 +139,12 @@ class Revision:
     @property
     def asks_on_call(self) -> bool:
         """Whether who decides depends on who is on call."""
-        conditions = (c for group in self.deciders for c in group.conditions.conditions)
-        return any(condition.attribute == "on_call" for condition in conditions)
+        return any(group.conditions.asks("on_call") for group in self.deciders)
+
+    @cached_property
+    def asks_owners(self) -> bool:
+        """Whether who decides depends on whose the things are."""
+        return any(group.conditions.asks(OWNER) for group in self.deciders)
 
     def has(self, bundle: str) -> bool:
         """Tell whether a bundle is one of the targets, to be asked for as one thing."""

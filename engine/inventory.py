@@ -12,6 +12,7 @@ EntitlementId = NewType("EntitlementId", int)
 
 Tags = Mapping[str, tuple[str, ...]]  # a key may have several values
 
+OWNER_TAG = "owner"  # the tag that says whose a resource is, unless its system has another
 UNKNOWN_RISK = 5  # of what nobody has said a risk of, and no rule
 MOST_BYTES = 1000  # of a key, and of a value without case: PostgreSQL has no index of longer ones
 SHORT = 160  # characters, which always fit into that
@@ -27,12 +28,18 @@ class ResourceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """One connected system. `server` is the one that gave the numbers of its resources."""
+    """One connected system. `server` is the one that gave the numbers of its resources.
+
+    `owner`, a person's or a group's id, is whose those of its resources are of which nobody is said
+    to be the owner, by the `owner_tag` or otherwise; empty: nobody's.
+    """
 
     id: IntegrationId
     name: str
     kind: str
     server: str = ""
+    owner: str = ""
+    owner_tag: str = OWNER_TAG
 
 
 class Principal(StrEnum):

@@ -7,17 +7,20 @@ compared with each other in seconds, however many people and things there are.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 
-from engine import policy_size
+from engine import ownership, policy_size
 from engine.aql.query import And, Not, Or, Query
 from engine.aql.query import Condition as Comparison
 from engine.aql.tokens import FIELDS, NEGATIVE, Field, quoted
-from engine.conditions import Comparator, Condition, ConditionGroup, Connective, exact
+from engine.conditions import OWNER, Comparator, Condition, ConditionGroup, Connective, exact
 from engine.crowd import Bits, Crowd, each
 from engine.eligibility import preference
 from engine.explanation import joined, people_of
 from engine.flow import AccessFlow, ApproverGroup, FlowId, Quorum, RequestFor, Revision
 from engine.inventory import Entitlement
+from engine.ownership import Owners
 from engine.tally import Need, Tally
 from engine.targets import ByBundle
 from engine.words import no_pattern
@@ -52,7 +55,8 @@ class Offered:
 
     `high` are those of high or critical risk, `prod` those that a query calls so, `having` those
     that have a key, of each that `keys_denied` names. `named` are, of each target that names
-    resources one by one, what it selects, where that is much.
+    resources one by one, what it selects, where that is much. `owned` are those of which the same
+    is said of whose they are (`ownership.said_of`), where a flow asks owners.
     """
 
     by_flow: Mapping[FlowId, Bits]
@@ -62,6 +66,7 @@ class Offered:
     named: Mapping[FlowId, Sequence[Sequence[Entitlement]]] = field(
         default_factory=dict[FlowId, Sequence[Sequence[Entitlement]]]
     )
+    owned: Mapping[tuple[str, ...], Bits] = field(default_factory=dict[tuple[str, ...], Bits])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,10 @@ def _of_one(reach: _Reach, crowd: Crowd, offered: Offered) -> Iterator[Finding]:
     if not reach.offers:
         yield Finding(Fault.NOTHING, flow, "None of its targets selects anything that is there.")
     for group in flow.revision.deciders:
-        yield from _group(group, reach, crowd)
+        if group.conditions.asks(OWNER):
+            yield from _owners(group, reach, crowd, offered)
+        else:
+            yield from _group(group, reach, crowd)
     yield from _together(reach, crowd)
     yield from _many(reach, crowd)
     yield from _unapproved(reach, offered)
@@ -205,6 +213,40 @@ def _group(group: ApproverGroup, reach: _Reach, crowd: Crowd) -> Iterator[Findin
         yield Finding(Fault.OWN_APPROVAL, flow, sentence)
 
 
+def _owners(
+    group: ApproverGroup, reach: _Reach, crowd: Crowd, offered: Offered
+) -> Iterator[Finding]:
+    """Find what nobody could approve who owns it, or too few, or they alone for themselves."""
+    if _names_a_manager(group.conditions):
+        return  # whoever it is, is somebody else for each request
+    by: dict[Owners, Bits] = {}
+    for said, those in offered.owned.items():
+        owners = ownership.owners(said, crowd.directory)
+        by[owners] = by.get(owners, 0) | those & reach.offers
+    nobody: Bits = 0
+    few: Bits = 0
+    own: Bits = 0
+    for owners, those in by.items():
+        chosen = ownership.each_selected(group.conditions, owners)
+        approvers = reduce(or_, map(crowd.fulfilling, chosen)) & crowd.able
+        if not approvers:
+            nobody |= those
+        elif approvers.bit_count() < group.needs:
+            few |= those
+        elif not reach.flow.revision.self_approval and _own(approvers, reach, crowd):
+            own |= those
+    called = f"“{group.name}”"
+    if nobody:
+        sentence = f"{called} has nobody who could approve for {_entitlements(nobody)}: no owner "
+        yield Finding(Fault.EMPTY_GROUP, reach.flow, f"{sentence}is known.", _first(nobody))
+    if few:
+        sentence = f"{called} needs {group.needs} owners of each, and {_have(few)} fewer."
+        yield Finding(Fault.EMPTY_GROUP, reach.flow, sentence, _first(few))
+    if own:
+        sentence = f"{called} is for {_entitlements(own)} somebody alone who may ask for it."
+        yield Finding(Fault.OWN_APPROVAL, reach.flow, sentence, _first(own))
+
+
 def _together(reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
     """Find groups that have enough people each, but not enough different ones."""
     rule = reach.flow.revision.approval
@@ -212,7 +254,7 @@ def _together(reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
         return
     scarce = list[tuple[ApproverGroup, Bits]]()
     for group in rule.groups:
-        if not _names_a_manager(group.conditions):
+        if not (_names_a_manager(group.conditions) or group.conditions.asks(OWNER)):
             there = crowd.fulfilling(group.conditions) & crowd.able
             if group.needs <= there.bit_count() < rule.people_needed:  # else they cannot lack any
                 scarce.append((group, there))
@@ -223,7 +265,7 @@ def _together(reach: _Reach, crowd: Crowd) -> Iterator[Finding]:
         {n: ("",) for n, (_, there) in enumerate(scarce) if there >> one & 1}
         for one in each(everybody)
     ]
-    if Tally([Need(("",), group.needs) for group, _ in scarce], people, distinct=True).fulfilled():
+    if Tally([Need({"": group.needs}) for group, _ in scarce], people, distinct=True).fulfilled():
         return
     names = joined((f"“{group.name}”" for group, _ in scarce), last="and")
     sentence = (
@@ -459,6 +501,10 @@ def _named(flows: Sequence[AccessFlow]) -> str:
 def _entitlements(those: Bits) -> str:
     count = those.bit_count()
     return "1 entitlement" if count == 1 else f"{count:,} entitlements"
+
+
+def _have(those: Bits) -> str:
+    return f"{_entitlements(those)} {'has' if those.bit_count() == 1 else 'have'}"
 
 
 def _first(those: Bits) -> int:

@@ -1,6 +1,6 @@
 """A request as a value: what was asked, who was asked, what was decided, what was given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -157,15 +157,26 @@ class Seat:
     """A place from which one can approve.
 
     Group None: an approval from here counts for the whole request. Tier None and not admins: the
-    approver group itself sits there; otherwise an escalation tier, or the admins, stand in.
+    approver group itself sits there; otherwise an escalation tier, or the admins, stand in. `of`
+    are the grants that it counts for; empty: all.
     """
 
     group: int | None
     tier: int | None = None
     admins: bool = False
+    of: tuple[GrantId, ...] = ()
+
+    @property
+    def place(self) -> "Seat":
+        """The seat, whatever it counts for."""
+        return replace(self, of=()) if self.of else self
+
+    def counts_for(self, grant: GrantId) -> bool:
+        return not self.of or grant in self.of
 
     @property
     def key(self) -> str:
+        """Name the place."""
         by = "admins" if self.admins else "group" if self.tier is None else f"tier{self.tier}"
         return f"{by}/{'*' if self.group is None else self.group}"
 
@@ -174,6 +185,16 @@ class Seat:
         by, _, group = key.partition("/")
         tier = int(by.removeprefix("tier")) if by.startswith("tier") else None
         return cls(None if group == "*" else int(group), tier, by == "admins")
+
+
+def joined(seats: Iterable[Seat]) -> tuple[Seat, ...]:
+    """Return seats with each place once, which counts for all that one of them counts for."""
+    found: dict[Seat, Seat] = {}
+    for seat in seats:
+        other = found.get(seat.place, seat)
+        of = sorted({*seat.of, *other.of}) if seat.of and other.of else ()
+        found[seat.place] = replace(seat, of=tuple(of))
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,8 +381,25 @@ class AccessRequest:
     @property
     def deciders(self) -> frozenset[PersonId]:
         """Those who may still decide: asked from some seat that they have not approved from."""
-        given = {(a.person, seat) for a in self.approvals for seat in a.seats}
-        return frozenset(a.person for a in self.asks if a.open and (a.person, a.seat) not in given)
+        given = {a.person: joined(a.seats) for a in self.approvals}
+        return frozenset(
+            a.person
+            for a in self.asks
+            if a.open and not self.is_within(a.seat, given.get(a.person, ()))
+        )
+
+    def is_within(self, seat: Seat, others: Iterable[Seat]) -> bool:
+        """Tell whether one of the others counts for all that this one does and is still asked."""
+        return any(
+            all(
+                map(
+                    other.counts_for,
+                    (g.id for g in self.grants if g.open and seat.counts_for(g.id)),
+                )
+            )
+            for other in others
+            if other.place == seat.place
+        )
 
     @property
     def asked(self) -> tuple[PersonId, ...]:

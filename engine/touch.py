@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from engine.conditions import Comparator, Condition, ConditionGroup
+from engine.conditions import OWNER, Comparator, Condition, ConditionGroup
 from engine.directory import Person
 from engine.flow import Revision
 
@@ -72,6 +72,9 @@ def _deciders(revision: Revision) -> Iterator[ConditionGroup]:
 
 def _of(conditions: Iterable[Condition]) -> Iterator[Key]:
     for condition in conditions:
+        if condition.attribute == OWNER:  # who that is, is said by an address, an id or a name
+            yield "user", None
+            yield "group", None
         if condition.comparator is not Comparator.IS:
             yield condition.attribute, None
             continue

@@ -5,6 +5,7 @@ inventory/; scopes, bundles and spaces .yaml; and flows.yaml or flows/*.yaml.
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -15,8 +16,10 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
+    PlainValidator,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     create_model,
 )
 
@@ -34,7 +37,7 @@ from engine.directory import (
 )
 from engine.errors import LatchkeyError
 from engine.flow import Revision
-from engine.inventory import IntegrationId
+from engine.inventory import OWNER_TAG, IntegrationId
 from engine.on_call import Schedule
 from engine.request import OPERATOR, SYSTEM
 from engine.risk import Risks
@@ -74,7 +77,9 @@ from manifests.parts import (
     Vocabulary,
     Words,
     faults_of,
+    find_group,
     find_person,
+    house,
     nearest,
     shown,
 )
@@ -106,6 +111,8 @@ class IntegrationManifest:
     name: str
     kind: str
     settings: dict[str, Any]
+    owner: str = ""  # a person's or a group's id
+    owner_tag: str = OWNER_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +195,7 @@ def _load(folder: Path) -> Manifests:
     directory = Directory.of(people, reading.groups.values())
     schedules = reading.schedules(Vocabulary(directory, people_known=people_known))
     schedules_known, faults = len(reading.faults) == faults, len(reading.faults)
-    integrations = reading.integrations()
+    integrations = reading.integrations(Vocabulary(directory, people_known=people_known))
     house = Vocabulary(
         directory.answering(schedules, {}),
         reading.kinds,
@@ -259,6 +266,21 @@ def _free_source(source: str) -> str:
     return source
 
 
+def _owner(text: object, info: ValidationInfo) -> str:
+    """Return the id of the person or the group that is named."""
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"Name a person or a group; found {shown(text)}.")
+    known = house(info)
+    for find in (find_person, find_group):
+        with suppress(ValueError):
+            return find(text.strip(), known.directory)
+    if not known.people_known:
+        return text
+    words = (p.email for p in known.directory.people.values() if "@" in text)
+    near = nearest(text, [*words, *(group.name for group in known.directory.groups.values())])
+    raise ValueError(f"{shown(text)} is no one person, by address or id, and no group. {near}")
+
+
 _Id = Annotated[OneLine, _matching(_ID, "an id is 1 to 64 letters, digits and . _ @ + -")]
 _Key = Annotated[OneLine, _matching(_KEY, "a key is up to 40 small letters, digits and . _ -")]
 _Email = Annotated[
@@ -298,6 +320,8 @@ class IntegrationDocument(Ours):
     id: _Key
     name: Name
     kind: str
+    owner: Annotated[str, PlainValidator(_owner)] = ""
+    owner_tag: Name = OWNER_TAG
     settings: BaseModel
 
 
@@ -424,7 +448,7 @@ class _Reading:
                 found.append(schedule.schedule())
         return tuple(found)
 
-    def integrations(self) -> tuple[IntegrationManifest, ...]:
+    def integrations(self, house: Vocabulary) -> tuple[IntegrationManifest, ...]:
         found: list[IntegrationManifest] = []
         ids: dict[str, str] = {}
         names: dict[str, str] = {}
@@ -432,14 +456,20 @@ class _Reading:
         for document in self._documents("integrations.yaml"):
             self._check(IntegrationsDocument, document)
             for place, written in _each(document, "integrations"):
-                item = self._check(_document_of(written), document, place=place, data=written)
+                item = self._check(
+                    _document_of(written), document, house, place=place, data=written
+                )
                 if item is None:
                     continue
                 self._once(document, (*place, "id"), item.id, ids)
                 self._once(document, (*place, "name"), item.name, names)
                 id_ = IntegrationId(item.id)
                 settings = self._settings(id_, item)
-                found.append(IntegrationManifest(id_, item.name, item.kind, settings))
+                found.append(
+                    IntegrationManifest(
+                        id_, item.name, item.kind, settings, item.owner, item.owner_tag
+                    )
+                )
         if len(self.faults) == faults:
             self._check_listings()
         return tuple(found)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, ValidationInfo
 
-from engine.conditions import Comparator, Condition, ConditionGroup, Connective
+from engine.conditions import OWNER, Comparator, Condition, ConditionGroup, Connective
 from engine.directory import Directory, GroupId, PersonId
 from manifests.marked_yaml import Place
 from manifests.parts import (
@@ -26,6 +26,7 @@ RESERVED = frozenset({"user", "group", "manager", "owner", "on_call", *_JOINS})
 MOST_CONDITIONS = 20
 MOST_VALUES = 100
 _NAMED = {"user", "group", "manager", "on_call"}
+_THEIRS = {"manager", OWNER}  # which need no value, of approvers
 _ADVICE = "Put these people into a group, and name that."
 _EQUALITY = {Comparator.IS, Comparator.IS_NOT}
 _EXAMPLE = "Write conditions, such as `group: DBA`"
@@ -43,15 +44,15 @@ _Written = _Joined | _Several | _Conditions
 
 
 def _people(raw: object, info: ValidationInfo) -> ConditionGroup:
-    return _Reader(house(info), but={"owner"}).read(raw)
+    return _Reader(house(info)).read(raw)
 
 
 def _administrators(raw: object, info: ValidationInfo) -> ConditionGroup:
-    return _Reader(house(info), but={"owner", "on_call"}).read(raw)
+    return _Reader(house(info), but=frozenset({"on_call"})).read(raw)
 
 
 def _approvers(raw: object, info: ValidationInfo) -> ConditionGroup:
-    return _Reader(house(info), but={"owner"}, approvers=True).read(raw)
+    return _Reader(house(info), approvers=True).read(raw)
 
 
 People = Annotated[ConditionGroup, PlainValidator(_people, json_schema_input_type=_Written)]
@@ -64,7 +65,9 @@ Approvers = Annotated[ConditionGroup, PlainValidator(_approvers, json_schema_inp
 class _Reader:
     """Reads conditions on anything but some attributes, which are not offered here."""
 
-    def __init__(self, house: Vocabulary, *, but: set[str], approvers: bool = False) -> None:
+    def __init__(
+        self, house: Vocabulary, *, but: frozenset[str] = frozenset(), approvers: bool = False
+    ) -> None:
         self._notes = Notes()
         self._house = house
         self._but = but
@@ -105,8 +108,13 @@ class _Reader:
     def _condition(self, attribute: str, raw: object, place: Place) -> Condition | None:
         if not self._known(attribute, place):
             return None
-        if raw is None and attribute == "manager" and self._approvers:
-            return Condition(attribute, Comparator.IS, ())  # the grantee's own
+        if raw is None and attribute in _THEIRS and self._approvers:
+            return Condition(attribute, Comparator.IS, ())  # of the grantee, of what is asked for
+        if attribute == OWNER:
+            self._notes.add(
+                "`owner` takes no comparator and no value. Write `owner: null`.", *place
+            )
+            return None
         comparator = Comparator.IS
         if isinstance(raw, dict):
             if len(raw) != 1:
@@ -124,6 +132,7 @@ class _Reader:
 
     def _known(self, attribute: str, place: Place) -> bool:
         known = {*_NAMED, *self._house.directory.attributes} - self._but
+        known |= {OWNER} if self._approvers else set()
         if attribute in _JOINS:
             self._notes.add(
                 f"`{attribute}` stands alone: it holds all conditions, and nothing stands beside "
@@ -132,6 +141,10 @@ class _Reader:
             )
         elif attribute in self._but:
             self._notes.add(not_yet(attribute), *place)
+        elif attribute == OWNER and not self._approvers:
+            self._notes.add(
+                "`owner` is for approvers alone: whose it is depends on what is asked for.", *place
+            )
         elif attribute not in known and self._house.people_known:
             near = nearest(attribute, known)
             self._notes.add(f"People have no attribute {shown(attribute)}. {near}", *place)

@@ -40,7 +40,6 @@ NOT_YET = {
     "break_glass": "Break-glass",
     "managers": "Managing a space",
     "on_call": "A condition on who is on call",
-    "owner": "A condition on the owner",
     "owners": "Owning a space",
     "require_code": "The approver's code",
     "require_mfa": "MFA",

@@ -432,7 +432,7 @@ class _Reading:
     def _directory(self) -> tuple[Directory, Mapping[PersonId, PersonId]]:
         """Return it, and who has a new id since, by the one that they had before."""
         groups = {
-            GroupId(id_): None if gone else Group(GroupId(id_), source, name)
+            GroupId(id_): None if gone else Group(GroupId(id_), as_text(source), as_text(name))
             for id_, source, name, gone in self._rows(_GROUPS)
         }
         before = self._before.directory

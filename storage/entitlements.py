@@ -47,6 +47,8 @@ class EntitlementLine(NamedTuple):
     kind: str
     server: str
     listed: bool
+    owner: str
+    owner_tag: str
 
     @property
     def readable(self) -> bool:
@@ -90,6 +92,8 @@ def entitlement_query() -> Select[*tuple[Any, ...]]:
             col(IntegrationRow.kind),
             col(IntegrationRow.server),
             col(IntegrationRow.listed),
+            col(IntegrationRow.owner),
+            col(IntegrationRow.owner_tag),
         )
         .join(ResourceRow, col(EntitlementRow.resource_id) == col(ResourceRow.id))
         .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
@@ -107,7 +111,14 @@ def to_entitlement(row: tuple[Any, ...]) -> Entitlement:
     there = of.readable and of.listed
     return Entitlement(
         EntitlementId(of.id or 0),
-        Integration(IntegrationId(of.integration), of.system, of.kind, of.server),
+        Integration(
+            IntegrationId(of.integration),
+            of.system,
+            of.kind,
+            of.server,
+            of.owner,
+            of.owner_tag,
+        ),
         Resource(
             ResourceId(of.resource or 0),
             of.type,

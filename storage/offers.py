@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy import ColumnElement, Text, cast, literal, or_, select, tuple_
 from sqlmodel import col
 
+from engine import ownership
 from engine.aql.query import Query, all_of
 from engine.aql.tokens import Field
 from engine.crowd import Bits, bits
@@ -14,6 +15,7 @@ from engine.lint import Offered, keys_denied
 from engine.policy_size import MOST_NAMED
 from engine.targets import NO_OBJECTS, Objects, Picked, Selector, naming_resources
 from storage import inventory
+from storage.codec import fields_of, tags_of
 from storage.database import Read
 from storage.sql import aql
 from storage.tables import (
@@ -41,6 +43,19 @@ _THERE = (
             select(col(IntegrationRow.id)).where(col(IntegrationRow.listed))
         ),
     )
+)
+_OWNED = (
+    select(
+        col(ResourceRow.body),
+        col(IntegrationRow.owner),
+        col(IntegrationRow.owner_tag),
+        select(together(cast(col(EntitlementRow.id), Text), literal(",")))
+        .where(col(EntitlementRow.resource_id) == col(ResourceRow.id), col(EntitlementRow.offered))
+        .correlate(ResourceRow)
+        .scalar_subquery(),
+    )
+    .join(IntegrationRow, col(ResourceRow.integration_id) == col(IntegrationRow.id))
+    .where(col(ResourceRow.status) == ResourceStatus.ACTIVE.value, col(IntegrationRow.listed))
 )
 
 
@@ -76,7 +91,19 @@ def offered(
         for flow in these
         if (naming := naming_resources(flow.revision.targets, objects))
     }
-    return Offered(by_flow, high, production, having, named)
+    owned = _owned(session) if any(flow.revision.asks_owners for flow in these) else {}
+    return Offered(by_flow, high, production, having, named, owned)
+
+
+def _owned(session: Read) -> dict[tuple[str, ...], Bits]:
+    """Return what is there, by what is said of whose it is."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for body, owner, tag, ids in session.execute(_OWNED):
+        said = ownership.said(
+            str(fields_of(body).get("owner", "")), tags_of(body, "tags"), owner, tag
+        )
+        found.setdefault(said, []).extend((ids or "").split(","))
+    return {said: bits(map(int, filter(None, ids))) for said, ids in found.items()}
 
 
 def named_one_by_one(session: Read, target: Selector | Picked) -> list[Entitlement]:

@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from engine import alarms, discovery
 from engine.directory import PersonId
-from engine.inventory import IntegrationId, ResourceStatus
+from engine.inventory import OWNER_TAG, IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.port import Discovered, DiscoveredPermission
 from storage import audit, batch, sync, touched
@@ -43,6 +43,8 @@ class Connection:
     settings: Mapping[str, object]
     server: str
     listed: bool = True
+    owner: str = ""
+    owner_tag: str = OWNER_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def connections(session: Read) -> list[Connection]:
             fields_of(r.body),
             as_text(r.server),
             r.listed,
+            as_text(r.owner),
+            as_text(r.owner_tag),
         )
         for r in rows
     ]

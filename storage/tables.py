@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from engine import request
+from engine.inventory import OWNER_TAG
 from storage.codec import called, compared
 from storage.types import Json, UtcDateTime
 
@@ -149,6 +150,8 @@ class IntegrationRow(Fact, table=True):
     kind: str
     server: str = ""  # that gave the numbers of its resources; empty: not known yet
     listed: bool = True  # if not: what runs there ends, and nothing begins
+    owner: str = _empty()  # a person's or a group's id
+    owner_tag: str = Field(default=OWNER_TAG, sa_column_kwargs={"server_default": OWNER_TAG})
     body: dict[str, Any] = _json()  # settings; secrets only as references
 
 

@@ -101,7 +101,7 @@ class Touched:
     keys: set[Key] = field(default_factory=set[Key])
     flows: set[int] = field(default_factory=set[int])
     resources: set[int] = field(default_factory=set[int])
-    systems: set[str] = field(default_factory=set[str])  # that offer nothing more
+    systems: set[str] = field(default_factory=set[str])  # that offer nothing more, or are another's
     admins: bool = False
     everything: bool = False
     waiting: bool = False

@@ -14,8 +14,7 @@ from bot.runtime.services import Services
 from bot.usecases import decide, look
 from bot.usecases.identity import read_as, still
 from bot.views.values import Asked, Form, Preview, Scene, Start
-from engine import approval, duration, eligibility, start
-from engine.approval import Case
+from engine import approval, duration, eligibility, ownership, start
 from engine.aql.predicate import predicate
 from engine.aql.query import Query, all_of
 from engine.commands import Change
@@ -25,7 +24,8 @@ from engine.eligibility import MAX_BUNDLED, Draft
 from engine.flow import FURTHEST_AHEAD, AccessFlow, FlowId, Quorum
 from engine.inventory import Entitlement, EntitlementId, ResourceId, highest_risk
 from engine.outcome import Code, Decision, Refusal
-from engine.request import AccessRequest, GrantState, RequestId, State
+from engine.request import AccessRequest, GrantId, GrantState, RequestId, State
+from engine.seating import Case
 from engine.start import Chosen
 from engine.targets import Bundle, ObjectId, key_of
 from engine.window import next_opening, shown
@@ -853,7 +853,9 @@ class _Filling:
     ) -> Preview:
         revision, me, grantee = flow.revision, self.person.id, self.grantee or self.person
         here = self.company.directory.at(self.now)
-        case = Case(revision, me, grantee.id, here, self.company.admins)
+        asked = {GrantId(n): thing for n, thing in enumerate(things)}
+        owned = ownership.owned(asked, here) if revision.asks_owners else {}
+        case = Case(revision, me, grantee.id, here, self.company.admins, owned=owned)
         had = self.company.directory.had(grantee.id)
         ids = {e.id for e in things}
         held = [
@@ -873,13 +875,16 @@ class _Filling:
             extensions=revision.extension.times if revision.extension else 0,
             each=revision.extension.each if revision.extension else None,
             approvers=[
-                Asked(
-                    group.name,
-                    [p.name for p in people],
-                    [p.id for p in people] == [grantee.manager],
-                    group.needs,
-                )
-                for group, people in approval.preview(case)
+                [
+                    Asked(
+                        name,
+                        [p.name for p in people],
+                        [p.id for p in people] == [grantee.manager],
+                        group.needs,
+                    )
+                    for name, people in named
+                ]
+                for group, named in approval.preview(case)
             ],
             stand_ins=[p.name for p in approval.stand_ins(case)],
             join=revision.approval.join if revision.approval else Quorum.ANY_OF,

@@ -1,8 +1,9 @@
 """Takes manifests in: what they say becomes what Latchkey knows, all of it or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from bot.runtime.connectors import is_sound
 from bot.runtime.services import Services
@@ -11,7 +12,7 @@ from engine import alarms
 from engine.directory import PersonId
 from engine.intake import TooMuchError
 from engine.succession import Succession, as_known, known_as
-from manifests import Manifests
+from manifests import IntegrationManifest, Manifests
 from storage import servers, sets, succession, sync
 from storage.database import Write
 from storage.sets import SetAge
@@ -35,7 +36,7 @@ def take_in(services: Services, listed: Manifests, digest: str = "") -> TooMuchE
             sources.failing(services, people=True)
             return held
     ids = known_as(found)
-    systems = [(m.id, m.name, m.kind, m.settings) for m in listed.integrations]
+    systems = [_as_listed(m, ids) for m in listed.integrations]
     flows = [(f.revision.renamed(ids), f.active) for f in listed.flows]
     schedules = [s.renamed(lambda p: ids.get(PersonId(p), p)) for s in listed.schedules]
 
@@ -76,8 +77,9 @@ def write_anew(services: Services, listed: Manifests, digest: str) -> None:
     now = services.clock.now()
     with services.database.read() as session:
         sound = [c for c in servers.connections(session) if c.listed and is_sound(c)]
-        stored = {c.id: (c.id, c.name, c.kind, c.settings) for c in sound}
-        anew = {m.id: (m.id, m.name, m.kind, m.settings) for m in listed.integrations}
+        stored = {c.id: (c.id, c.name, c.kind, c.settings, c.owner, c.owner_tag) for c in sound}
+        ids = known_as(succession.find(session, listed.people))
+        anew = {m.id: _as_listed(m, ids) for m in listed.integrations}
         steps = sync.integration_steps(session, [*{**anew, **stored}.values()], now)
 
     def if_in_force(step: sync.SyncStep, tx: Write) -> None:
@@ -87,6 +89,12 @@ def write_anew(services: Services, listed: Manifests, digest: str) -> None:
 
     for step in steps:
         services.transaction(partial(_patiently, partial(if_in_force, step)))
+
+
+def _as_listed(system: IntegrationManifest, ids: Mapping[PersonId, PersonId]) -> tuple[Any, ...]:
+    """Return a system as it is stored. `ids`: by which people are known, by the listed ones."""
+    owner = ids.get(PersonId(system.owner), system.owner)
+    return system.id, system.name, system.kind, system.settings, owner, system.owner_tag
 
 
 def is_under_way(services: Services) -> bool:

@@ -13,7 +13,7 @@ from bot.views.blocks import button, confirm, section
 from bot.views.rich import quotation
 from bot.views.text import capital, code, cut, escape, in_a_row, mention, plain_name, rows, when
 from bot.views.values import Block, Scene
-from engine.approval import case_of, missing_in_words
+from engine.approval import missing_in_words
 from engine.directory import PersonId
 from engine.duration import in_words
 from engine.flow import MAX_JUSTIFICATION
@@ -32,6 +32,7 @@ from engine.request import (
     State,
     code_of,
 )
+from engine.seating import case_of
 
 __all__ = [
     "SHOW",
@@ -368,7 +369,7 @@ def approved_so_far(scene: Scene) -> list[Block]:
 
 def still_needed(scene: Scene) -> str:
     """Name the groups whose approval is missing."""
-    case = case_of(scene.request, scene.revision, scene.directory, scene.admins)
+    case = case_of(scene.request, scene.revision, scene.directory, scene.admins, scene.entitlements)
     return missing_in_words(case, lambda name: f"*{cut(escape(name), 100)}*")
 
 

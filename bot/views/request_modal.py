@@ -336,7 +336,9 @@ def _facts(preview: Preview) -> Iterator[tuple[str, str]]:
 def _approvers(preview: Preview) -> str:
     if not preview.approvers:
         return "✅ Automatic: nobody needs to approve"
-    named = [_group(preview, asked) for asked in preview.approvers]
+    named = [
+        in_a_row([_group(preview, asked) for asked in group], most=2) for group in preview.approvers
+    ]
     if len(named) == 1:
         return named[0]
     more = f" and {len(named) - 4} more" if len(named) > 4 else ""

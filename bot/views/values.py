@@ -52,7 +52,10 @@ class Endless:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An approver group, and the names of those who would be asked. `manager`: the grantee's own"""
+    """An approver group, or whose something is, and the names of those who would be asked.
+
+    `manager`: the grantee's own.
+    """
 
     group: str
     people: Sequence[str]
@@ -68,7 +71,7 @@ class Preview:
     longest: timedelta | None  # None: without end
     extensions: int
     each: timedelta | None
-    approvers: Sequence[Asked]  # none: automatic
+    approvers: Sequence[Sequence[Asked]]  # of each group; none: automatic
     join: Quorum
     requires_justification: bool
     requires_mfa: bool

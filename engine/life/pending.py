@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 from engine import approval
-from engine.approval import Case
 from engine.commands import Approve, Cancel, Change, Reject, Tick, Verify, Withdraw
 from engine.directory import Person, PersonId
 from engine.facts import Facts
@@ -37,7 +36,9 @@ from engine.request import (
     Settled,
     State,
     code_of,
+    joined,
 )
+from engine.seating import Case, case_of, may_sit
 from engine.words import in_a_row, line
 
 LONGEST_ANSWER = timedelta(hours=24)  # that a lapse is put off, once, for an answer
@@ -112,13 +113,13 @@ def approve(
         sentence = "Nothing would be left of it. Reject the request instead."
         return Refusal(Code.NOTHING_LEFT, sentence, about="things")
     mine = next((a for a in request.approvals if a.person == person.id), None)
-    if mine and seats <= mine.seats:
+    if mine and all(request.is_within(seat, mine.seats) for seat in seats):
         lacks = approval.missing_in_words(case_now(request, facts))
         sentence = f"You have approved this already. Still needed: {lacks}."
         return Refusal(Code.ALREADY_APPROVED, sentence, mine.at)
     given = Approval(
         person.id,
-        seats | (mine.seats if mine else frozenset()),
+        frozenset(joined((*seats, *(mine.seats if mine else ())))),
         person.approves_at(now),
         line(command.reason),
         command.duration,
@@ -202,7 +203,7 @@ def decider(
     if person is None or not person.may_ask:
         return Refusal(Code.NOT_APPROVER, "You cannot approve requests.")
     case = case_now(request, facts)
-    if by in request.parties and not approval.may_sit(case, person):
+    if by in request.parties and not may_sit(case, person):
         return Refusal(Code.OWN_REQUEST, "Nobody decides their own request. Somebody else has to.")
     seats = approval.seats(case, person)
     if not seats:
@@ -431,4 +432,4 @@ def _late(request: AccessRequest, by: PersonId) -> tuple[Tell, ...]:
 
 
 def case_now(request: AccessRequest, facts: Facts) -> Case:
-    return approval.case_of(request, facts.revision, facts.directory, facts.admins)
+    return case_of(request, facts.revision, facts.directory, facts.admins, facts.entitlements)

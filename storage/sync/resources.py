@@ -21,7 +21,7 @@ from engine.request import SYSTEM
 from engine.risk import Risks, rated
 from storage import audit, batch, touched
 from storage.bounds import parts
-from storage.codec import body_of, load_risks
+from storage.codec import body_of, fields_of, load_risks, tags_of
 from storage.database import Read, Write
 from storage.sync import permissions as sync_permissions
 from storage.sync import tags
@@ -34,7 +34,6 @@ from storage.types import among, together
 GONE_AT_ONCE = 100  # resources
 ROWS_AT_ONCE = 200  # resources, what can be had on them, and their tags
 NAMED = 10  # of what came, went and changed, each
-OWNER_TAG = "owner"  # says whose a resource is, where its system does not
 _APART, _OF = "\x1e", "\x1f"  # permissions; a permission and its risk
 _OFFERED = (
     select(
@@ -214,8 +213,7 @@ def _values_of(item: Discovered) -> list[tags.Value]:
 def _said_of(item: Discovered) -> tuple[dict[str, Any], str]:
     """Return the body of a resource, and what names its tags."""
     labels, context = kept(item.tags), kept(item.context)
-    owner = item.owner or next(iter(labels.get(OWNER_TAG, ())), "")
-    body = body_of(labels, context, item.policies, owner=owner, caveat=item.caveat)
+    body = body_of(labels, context, item.policies, owner=item.owner, caveat=item.caveat)
     return body, tags.mark_of(labels, context)
 
 
@@ -243,12 +241,12 @@ def _take_in_resources(
         sync_permissions.store(tx, system, called)
     items = [one for one in some if isinstance(one, Discovered)]
     gone = [one for one in some if isinstance(one, str)]
-    rows, lost = _store_resources(tx, system, items, gone)
+    rows, touching = _store_resources(tx, row, items, gone)
     different: list[Fact] = [row, *rows] if rows or called else []
     for one in different:
         one.epoch = tx.epoch
     tx.flush()
-    touched.note(tx, Touched(resources=lost))
+    touched.note(tx, Touched(resources=touching))
     if last:
         _report(tx, taken, row.name, now)
 
@@ -270,24 +268,32 @@ def _report(tx: Write, taken: Discovery, name: str, now: datetime) -> None:
 
 
 def _store_resources(
-    tx: Write, system: IntegrationId, items: Sequence[Discovered], gone: Sequence[str]
+    tx: Write, system: IntegrationRow, items: Sequence[Discovered], gone: Sequence[str]
 ) -> tuple[Collection[ResourceRow], set[int]]:
-    """Return the rows, and those of which something is to be had no more."""
-    of = {"system": system, "ids": [*(item.source_id for item in items), *gone]}
+    """Return the rows, and those of which something is to be had no more, or that are another's."""
+    of = {"system": system.id, "ids": [*(item.source_id for item in items), *gone]}
     rows = {row.source_id: row for row in tx.execute(_THESE_RESOURCES, of).scalars()}
     _put_aside(tx, rows, items)
+    were = {source: _whose(row, system) for source, row in rows.items()}
     have: dict[int, dict[str, EntitlementRow]] = {}
     for had in tx.execute(_THEIR_ENTITLEMENTS, {"ids": [r.id for r in rows.values()]}).scalars():
         have.setdefault(had.resource_id, {})[had.permission] = had
     lost = {rows[source].id or 0 for source in gone}
     for source in gone:
         rows[source].status = ResourceStatus.GONE.value
-    tagged = [item for item in items if _store(tx, rows, system, item)]
+    tagged = [item for item in items if _store(tx, rows, IntegrationId(system.id), item)]
     tx.flush()
+    lost |= {rows[of].id or 0 for of, whose in were.items() if _whose(rows[of], system) != whose}
     tags.of_resources(tx, {rows[i.source_id].id or 0: _values_of(i) for i in tagged})
     batch.add(tx, EntitlementRow, _store_permissions(items, rows, have, lost))
     tx.flush()
     return rows.values(), lost
+
+
+def _whose(row: ResourceRow, system: IntegrationRow) -> object:
+    """Return what is said of whose a resource is."""
+    tags = tags_of(row.body, "tags").get(system.owner_tag)
+    return fields_of(row.body).get("owner"), tags
 
 
 def _put_aside(tx: Write, rows: dict[str, ResourceRow], items: Iterable[Discovered]) -> None:

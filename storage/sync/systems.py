@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select, update
 from sqlmodel import col
 
-from engine.inventory import IntegrationId, ResourceStatus
+from engine.inventory import OWNER_TAG, IntegrationId, ResourceStatus
 from engine.outcome import AuditEntry
 from engine.request import SYSTEM
 from storage import audit, touched
@@ -21,28 +21,44 @@ from storage.touched import Touched
 from storage.types import among
 
 SYSTEMS_AT_ONCE = 15
-Listed = tuple[str, str, str, Mapping[str, Any]]  # id, name, kind, settings (secrets by reference)
+
+
+class Listed(NamedTuple):
+    """A system as it is listed. Secrets in its settings are references."""
+
+    id: str
+    name: str
+    kind: str
+    settings: Mapping[str, Any]
+    owner: str = ""  # a person's or a group's id
+    owner_tag: str = OWNER_TAG
+
+
 _HOW_MANY = select(func.count()).where(
     col(ResourceRow.integration_id) == bindparam("system"),
     col(ResourceRow.status) == ResourceStatus.ACTIVE.value,
 )
 
 
-def integrations(tx: Write, listed: Iterable[Listed], now: datetime) -> None:
+def integrations(tx: Write, listed: Iterable[Sequence[Any]], now: datetime) -> None:
     """Take in all connected systems in this one transaction, as `integration_steps` says."""
     tx.alone()
     for step in integration_steps(tx, listed, now):
         step(tx)
 
 
-def integration_steps(session: Read, listed: Iterable[Listed], now: datetime) -> list[SyncStep]:
+def integration_steps(
+    session: Read, listed: Iterable[Sequence[Any]], now: datetime
+) -> list[SyncStep]:
     """Compare connected systems with what is known; return what to do, each in its transaction.
 
+    Each is `listed` as `Listed` has it, the end of which may be left out.
     What is listed no more stays connected, so that what runs there ends; it offers nothing more.
     """
     known = {row.id: row for row in session.execute(select(IntegrationRow)).scalars()}
     # Settings as the store gives them back: a tuple would be different for ever.
-    wanted = {id_: (id_, name, kind, _plain(body)) for id_, name, kind, body in listed}
+    these = (Listed(*of) for of in listed)
+    wanted = {of.id: of._replace(settings=_plain(of.settings)) for of in these}
     other = [of for id_, of in wanted.items() if id_ not in known or _is_other(known[id_], of)]
     gone = {
         id_: session.execute(_HOW_MANY, {"system": id_}).scalar_one()
@@ -62,9 +78,13 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_other(row: IntegrationRow, of: Listed) -> bool:
-    _, name, kind, settings = of
     known = row.name, row.name_key, row.kind, row.body, row.listed
-    return known != (name, name.casefold(), kind, settings, True)
+    said = of.name, of.name.casefold(), of.kind, of.settings, True
+    return known != said or _is_anothers(row, of)
+
+
+def _is_anothers(row: IntegrationRow, of: Listed) -> bool:
+    return (row.owner, row.owner_tag) != (of.owner, of.owner_tag)
 
 
 def _take_in_systems(
@@ -78,17 +98,17 @@ def _take_in_systems(
     log: Log = []
     what = Touched()
     for of in other:
-        id_, name, kind, settings = of
-        row = known.get(id_)
+        row = known.get(of.id)
         if row is None:
-            row = IntegrationRow(id=id_, name=name, kind=kind, body=dict(settings))
+            row = IntegrationRow(id=of.id, name=of.name, kind=of.kind)
             tx.add(row)
-        elif _is_other(row, of):
-            row.name, row.kind, row.body, row.listed = name, kind, dict(settings), True
-        else:
+        elif not _is_other(row, of):
             continue
-        row.name_key = name.casefold()
-        log.append((None, AuditEntry("integration_saved", SYSTEM, {"integration": id_})))
+        elif _is_anothers(row, of):
+            what.systems.add(of.id)
+        row.name, row.kind, row.body, row.listed = of.name, of.kind, dict(of.settings), True
+        row.name_key, row.owner, row.owner_tag = of.name.casefold(), of.owner, of.owner_tag
+        log.append((None, AuditEntry("integration_saved", SYSTEM, {"integration": of.id})))
     for id_, there in gone.items():
         if known[id_].listed:
             known[id_].listed = False

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from bot.sandbox.postgres import Cluster
 from engine import approval, eligibility
-from engine.approval import Case
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import Directory, Group, GroupId, Person, PersonId, SlackAccount
 from engine.flow import AccessFlow, ApprovalRule, ApproverGroup, FlowId, Revision
@@ -36,6 +35,7 @@ from engine.inventory import (
     ResourceId,
 )
 from engine.policy import Policy
+from engine.seating import Case
 from engine.targets import Selector
 from tests.benchmarks.report import Row
 

@@ -172,7 +172,7 @@ def test_the_form_says_what_is_in_it_before_it_is_sent(services, alice, kit):
         [*EDITS, *READS, *(r.replace("read", "write") for r in READS)],
         key=lambda name: (name.startswith("edit"), name.partition(" on ")[2], name),
     )
-    assert form.preview.approvers == [Asked("DBAs", ["Dan", "Dora"])]
+    assert form.preview.approvers == [[Asked("DBAs", ["Dan", "Dora"])]]
     said = read(request_modal(form, metadata=promise.text))
     assert "read on shop.orders" in said
     assert "Incident kit" in str(request_modal(form))

@@ -282,7 +282,10 @@ def test_the_preview_says_what_would_happen(services, stored, alice):
     assert shown
     assert (shown.flow, shown.longest, shown.risk) == (WRITING, 4 * HOUR, 6)
     assert (shown.extensions, shown.each) == (1, 30 * MINUTE)
-    assert (list(shown.approvers), shown.join) == ([Asked("DBAs", ["Dan", "Dora"])], Quorum.ANY_OF)
+    assert (list(shown.approvers), shown.join) == (
+        [[Asked("DBAs", ["Dan", "Dora"])]],
+        Quorum.ANY_OF,
+    )
     assert list(shown.held) == []
 
 
@@ -462,7 +465,7 @@ def test_the_form_says_what_it_is_for_somebody_else(services, stored, alice):
     assert form.grantee == (DAN, "Dan")
     assert form.preview
     assert (form.preview.grantee, form.preview.in_slack) == ("Dan", True)
-    assert list(form.preview.approvers) == [Asked("The manager", ["Dora"], manager=True)]
+    assert list(form.preview.approvers) == [[Asked("The manager", ["Dora"], manager=True)]]
     assert [code for code, _ in form.preview.held] == [held.code]
 
 

@@ -231,6 +231,42 @@ def test_integrations_say_how_old_logins_may_get(company):
     assert shop.settings["logins"] == {"rotate_after": "30 days", "clean_up_after": "never"}
 
 
+@pytest.mark.parametrize(
+    ("said", "owner"),
+    [
+        ("owner: ada@a.example", "ada"),
+        ("owner: bo", "bo"),
+        ("owner: DBA", "file:dba"),
+        ("owner: 'file:dba'", "file:dba"),
+    ],
+)
+def test_integrations_say_whose_what_is_there_is(company, said, owner):
+    written = INTEGRATIONS.replace("    kind:", f"    {said}\n    owner_tag: team\n    kind:", 1)
+
+    (shop,) = company(integrations=written).integrations
+
+    assert (shop.owner, shop.owner_tag) == (owner, "team")
+    (plain,) = company().integrations
+    assert (plain.owner, plain.owner_tag) == ("", "owner")
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("DBAs", "“DBAs” is no one person, by address or id, and no group. Did you mean `DBA`?"),
+        ("'*'", "“*” is no one person, by address or id, and no group."),
+        ("", "Name a person or a group; found nothing."),
+        ("[bo]", "Name a person or a group; found a list."),
+    ],
+)
+def test_an_owner_of_a_system_is_somebody(faults, said, fault):
+    written = INTEGRATIONS.replace("    kind:", f"    owner: {said}\n    kind:", 1)
+
+    (found,) = faults(integrations=written)
+
+    assert f"integrations.yaml:4: integrations[0].owner: {fault}" in found
+
+
 def test_integrations_keep_references_not_secrets(company):
     (shop,) = company().integrations
 
@@ -383,6 +419,28 @@ def test_approvers_may_be_the_grantee_s_manager(company):
     found = revision(company, approval={"any_of": [{"name": "M", "people": {"manager": None}}]})
 
     assert found.approval.groups[0].conditions == group(condition("manager"))
+
+
+@pytest.mark.parametrize(
+    ("people", "join"),
+    [
+        ({"owner": None}, Connective.AND),
+        ([{"owner": None}, {"group": "DBA"}], Connective.AND),
+        ({"any": [{"owner": None}, {"group": "DBA"}]}, Connective.OR),
+    ],
+)
+def test_approvers_may_be_owners_and_are_written_so_again(company, people, join):
+    found = revision(
+        company,
+        approval={"any_of": [{"name": "O", "people": people}]},
+        escalation={"every": "1 h", "tiers": [{"name": "T", "people": people}]},
+    )
+
+    owner = condition("owner")
+    of = [owner] if people == {"owner": None} else [owner, condition("group", "file:dba")]
+    assert [g.conditions for g in found.deciders] == 2 * [group(*of, join=join)]
+    again = revision_document(found, company().directory)
+    assert again["approval"]["any_of"][0]["people"] == people
 
 
 def test_flows_may_be_several_files_and_documents(company):
@@ -1332,11 +1390,34 @@ def test_what_a_faulty_schedule_would_have_been_is_no_second_fault(faults):
     assert len(faults(on_call=text, flows=flow(requestors={"on_call": "DBA"}))) == 1
 
 
-@pytest.mark.parametrize("written_", ["{on_call: DBA}", "{owner: null}"])
-def test_nobody_administers_by_being_on_call(faults, written_):
-    (found,) = faults(company=f"admins: {written_}", on_call=DUTY)
+def test_nobody_administers_by_being_on_call(faults):
+    (found,) = faults(company="admins: {on_call: DBA}", on_call=DUTY)
 
     assert "is not in this version" in found
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"company": "admins: {owner: null}"},
+        {"flows": flow(requestors={"owner": None})},
+        {"flows": flow(request_for=["others"], grantees={"any": [{"owner": None}]})},
+    ],
+)
+def test_only_approvers_can_be_owners(faults, parts):
+    (found,) = faults(**parts)
+
+    assert "`owner` is for approvers alone: whose it is depends on what is asked for." in found
+
+
+@pytest.mark.parametrize(
+    "value", ["bo", ["bo"], {"is": None}, {"is not": None}, {"contains": "bo"}, ""]
+)
+def test_an_owner_has_no_comparator_and_no_value(faults, value):
+    found = faults(flows=flow(**_approver(people={"owner": value})))
+
+    said = "`owner` takes no comparator and no value. Write `owner: null`."
+    assert any(said in fault for fault in found)
 
 
 @pytest.mark.parametrize("source", ["slack", "on_call"])
@@ -1349,7 +1430,6 @@ def test_a_source_of_people_has_a_name_of_its_own(faults, source):
 # What a flow can be, and is not here: each of its keys, where it stands.
 NOT_HERE = [
     ("was", "Another name for a flow", {"was": "Write"}),
-    ("owner", "A condition on the owner", _approver(people={"owner": None})),
     ("require_mfa", "MFA", {"require_mfa": True}),
     ("require_code", "The approver's code", {"require_code": True}),
     ("break_glass", "Break-glass", {"break_glass": "yes"}),
@@ -1897,7 +1977,7 @@ def test_the_sandbox_s_flows_show_every_kind_of_condition():
 
     assert {c.comparator for c in every} == set(Comparator)
     assert {g.join for g in groups} == set(Connective)
-    assert {"user", "group", "on_call", "manager", "department", "title"} <= {
+    assert {"user", "group", "on_call", "manager", "owner", "department", "title"} <= {
         c.attribute for c in every
     }
     assert any(len(c.values) > 1 for c in every)

@@ -56,8 +56,17 @@ from engine.commands import (
     Return,
     Withdraw,
 )
+from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonId
-from engine.flow import ApprovalRule, Escalation, Extension, FlowId, Quorum, RequestFor
+from engine.flow import (
+    ApprovalRule,
+    ApproverGroup,
+    Escalation,
+    Extension,
+    FlowId,
+    Quorum,
+    RequestFor,
+)
 from engine.inventory import EntitlementId, ResourceId
 from engine.life.asking import MAX_QUESTIONS
 from engine.outcome import Card, Code, News, Refusal
@@ -598,6 +607,21 @@ def test_who_approved_half_can_withdraw_or_reject_and_sees_what_is_missing():
     assert "👍 @Ben approved" in read(other)
 
 
+def test_owners_read_what_they_are_asked_for_and_everybody_whose_owner_is_needed():
+    owners = ApproverGroup("Owners", ConditionGroup((Condition("owner", Comparator.IS, ()),)))
+    asked = begun(flow(approval=ApprovalRule((owners,))), 1, 2)
+    tagged = {n: entitlement(n, tags={"owner": (who,)}) for n, who in ((1, "ben"), (2, "dan"))}
+    asked.know(entitlements={e.id: e for e in tagged.values()})
+    asked.tick()
+
+    assert "Why you\nthe owner of orders/t2" in read(approval_card(seen(asked, DAN)))
+    mine = read(request_card(seen(asked, ANN)))
+    assert "• the owner of orders/t1: @Ben\n• the owner of orders/t2: @Dan" in mine
+    asked.do(Approve(BEN))
+    for draw, viewer in ((approval_card, DAN), (request_card, ANN)):
+        assert "Still needed: the owner of orders/t2." in read(draw(seen(asked, viewer)))
+
+
 def test_who_approved_for_a_group_may_approve_again_for_the_tier():
     """An escalation tier's approval counts for more than the group's that was given before."""
     plan = flow(
@@ -835,9 +859,22 @@ def test_who_may_decide_their_own_request_has_one_card_for_both():
     ids=lambda value: str(value)[:30],
 )
 def test_who_will_be_asked_is_named_where_it_is_few(asked, said):
-    preview = replace(FILLED.preview, approvers=[asked], stand_ins=["Ada", "Abe"])
+    preview = replace(FILLED.preview, approvers=[[asked]], stand_ins=["Ada", "Abe"])
 
     assert f"Who approves\n{said}\n" in read(request_modal(replace(FILLED, preview=preview)))
+
+
+def test_owners_are_named_beside_what_is_theirs():
+    those = [
+        Asked("the owner of orders", ["Noor"]),
+        Asked("the owner of stock", []),
+        Asked("the owner of events", ["Ben"]),
+    ]
+    preview = replace(FILLED.preview, approvers=[those, [Asked("DBAs", ["Cat"])]])
+
+    said = read(request_modal(replace(FILLED, preview=preview)))
+    first = "Noor (the owner of orders), the owner of stock: nobody at the moment and 1 more"
+    assert f"any of: {first}; Cat (DBAs)" in said
 
 
 def test_notices_and_alarms_are_their_sentence():
@@ -872,7 +909,7 @@ FILLED = Form(
         longest=4 * HOUR,
         extensions=2,
         each=30 * MINUTE,
-        approvers=[Asked("DBA on call", ["Ben", "Cat", "Dan", "Eve"])],
+        approvers=[[Asked("DBA on call", ["Ben", "Cat", "Dan", "Eve"])]],
         join=Quorum.ANY_OF,
         requires_justification=True,
         requires_mfa=False,
@@ -1485,7 +1522,7 @@ def test_every_form_is_within_slacks_limits(typed: str, label: str, name: str):
             longest=None,
             extensions=10,
             each=timedelta(days=365),
-            approvers=[Asked(label, [label] * 3)] * 10,
+            approvers=[[Asked(label, [label] * 3)] * 10] * 10,
             join=Quorum.ALL_OF,
             requires_justification=True,
             requires_mfa=True,

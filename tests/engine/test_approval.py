@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import approval
-from engine.approval import Case
 from engine.conditions import Comparator, Condition, ConditionGroup
 from engine.directory import PersonId, PersonStatus
 from engine.flow import ApprovalRule, ApproverGroup, Escalation, Quorum, TierCounts
 from engine.request import Approval as Given
 from engine.request import Ask, Seat
+from engine.seating import Case
 from tests.support.builders import (
     ABE,
     ADA,
@@ -390,7 +390,7 @@ def test_whoever_can_be_told_nothing_is_asked_and_counts_as_nobody_to_ask():
     assert {(ADA, "admins/0", True), (BEN, "group/0", True)} <= asked(of)
     assert seats(of, BEN)
     assert not approval.stuck(of)
-    assert approval.preview(of) == [(DBAS, [])]
+    assert approval.preview(of) == [(DBAS, [("DBAs", [])])]
 
 
 def test_nobody_stands_in_while_somebody_hears_of_it():
@@ -595,7 +595,7 @@ def test_the_preview_names_those_who_would_be_asked():
         DBAS, approvers(ANN, name="self"), directory=company(person("ben", "dba", slack=None))
     )
 
-    asked = [(g.name, [p.id for p in people]) for g, people in approval.preview(of)]
+    asked = [(n, [p.id for p in those]) for _, named in approval.preview(of) for n, those in named]
     assert asked == [("DBAs", [CAT]), ("self", [])]
     assert [p.id for p in approval.stand_ins(of)] == [ABE, ADA]
 

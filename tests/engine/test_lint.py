@@ -47,11 +47,12 @@ MANAGER = approvers(name="The manager")
 MANAGER = replace(MANAGER, conditions=ConditionGroup((Condition("manager", Comparator.IS, ()),)))
 
 
-def found(*flows, here=HERE, offers=None, high=(), prod=(), **more):
+def found(*flows, here=HERE, offers=None, high=(), prod=(), owned=None, **more):
     """Return the findings as (flow, fault): sentence. Each flow offers 1, 2 and 3 unless said."""
     known = offers or {}
     by_flow = {f.id: bits(known.get(f.id, (1, 2, 3))) for f in flows}
-    offered = Offered(by_flow, bits(high) if high else 0, bits(prod) if prod else 0)
+    of = {said: bits(those) for said, those in (owned or {}).items()}
+    offered = Offered(by_flow, bits(high) if high else 0, bits(prod) if prod else 0, owned=of)
     return {(x.flow.id, x.fault): x.sentence for x in lint(flows, Crowd(here), offered, **more)}
 
 
@@ -566,3 +567,54 @@ def test_very_many_are_asked_in_a_channel(many, notify, odd):
     sentence = found(of, here=here).get((1, Fault.CROWD), "")
 
     assert (f"a message to {many} people" in sentence) is odd
+
+
+# --- owners --------------------------------------------------------------------------------------
+
+
+OWNER = Condition("owner", Comparator.IS, ())
+OWNERS = replace(DBAS, name="Owners", conditions=ConditionGroup((OWNER,)))
+
+
+def of_owners(group=OWNERS, **values):
+    return flow(approval=ApprovalRule((group,)), **values)
+
+
+def test_what_has_owners_is_not_spoken_of():
+    assert found(of_owners(), owned={("dba", ""): [1, 2], ("nobody", "dan"): [3]}) == {}
+
+
+def test_what_nobody_owns_who_could_approve():
+    owned = {("dba", ""): [1], ("nobody", ""): [2, 9], ("", ""): [3]}
+
+    said = found(of_owners(), owned=owned)[1, Fault.EMPTY_GROUP]
+    assert said == "“Owners” has nobody who could approve for 2 entitlements: no owner is known."
+
+
+def test_owners_who_have_to_fulfil_something_else_too():
+    both = replace(OWNERS, conditions=ConditionGroup((OWNER, *DBAS.conditions.conditions)))
+    either = replace(both, conditions=replace(both.conditions, join=Connective.OR))
+    owned = {("ben", ""): [1, 2], ("dan", ""): [3]}
+
+    assert "1 entitlement" in found(of_owners(both), owned=owned)[1, Fault.EMPTY_GROUP]
+    assert found(of_owners(either), owned=owned) == {}
+
+
+def test_fewer_owners_than_are_needed():
+    owned = {("dba", ""): [1], ("ben", ""): [2, 3]}
+
+    said = found(of_owners(replace(OWNERS, needs=2)), owned=owned)[1, Fault.EMPTY_GROUP]
+    assert said == "“Owners” needs 2 owners of each, and 2 entitlements have fewer."
+
+
+@pytest.mark.parametrize(("values", "odd"), [({}, True), ({"self_approval": True}, False)])
+def test_who_owns_alone_what_they_may_ask_for(values, odd):
+    said = found(of_owners(**values), owned={("ann", ""): [1, 2], ("dba", ""): [3]})
+
+    assert ((1, Fault.OWN_APPROVAL) in said) is odd
+
+
+def test_distinct_people_are_not_counted_where_it_depends_on_what_is_asked_for():
+    rule = ApprovalRule((OWNERS, approvers(BEN)), Quorum.ALL_OF)
+
+    assert found(flow(approval=rule), owned={("ben", ""): [1, 2, 3]}) == {}

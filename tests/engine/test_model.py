@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from engine import lifecycle
-from engine.approval import approved, case_of
+from engine.approval import approved
 from engine.commands import (
     Answer,
     Approve,
@@ -49,6 +49,7 @@ from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Decision
 from engine.port import Outcome, Presence
 from engine.request import AccessRequest, AccountId, GrantId, GrantState, RequestId, State
+from engine.seating import case_of
 from tests.support.builders import (
     ABSENT,
     ADA,
@@ -327,7 +328,7 @@ class Overlapping(RuleBasedStateMachine):
     def check_begun(self, before: AccessRequest, after: AccessRequest, known: Facts) -> None:
         """Nothing is given before its start, nor without the approvals that stand then."""
         if before.state is not State.GRANTING and after.state is State.GRANTING:
-            case = case_of(after, known.revision, known.directory, known.admins)
+            case = case_of(after, known.revision, known.directory, known.admins, known.entitlements)
             assert after.starts_at is None or after.starts_at <= self.now
             assert known.revision.approval is None or approved(case)
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from engine.tally import Covers, Need, Tally
 
-parts = st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True).map(tuple)
-needs = st.lists(st.builds(Need, parts, st.integers(1, 3)), min_size=1, max_size=3)
+parts = st.dictionaries(st.sampled_from("abc"), st.integers(1, 3), min_size=1, max_size=3)
+needs = st.lists(st.builds(Need, parts), min_size=1, max_size=3)
 covers = st.dictionaries(st.integers(0, 2), st.sets(st.sampled_from("abc")), max_size=3)
 people = st.lists(covers, max_size=4)
 
 
 def suffice(needs: list[Need], assigned: list[list[Covers]]) -> bool:
-    """Tell whether each part of each group has as many of its own people as the group needs."""
+    """Tell whether each part of each group has as many of its own people as it needs."""
     return all(
-        sum(part in covers.get(group, ()) for covers in assigned[group]) >= need.people
+        sum(part in covers.get(group, ()) for covers in assigned[group]) >= many
         for group, need in enumerate(needs)
-        for part in need.parts
+        for part, many in need.parts.items()
     )
 
 
@@ -46,7 +46,8 @@ def test_others_count_in_each_group_that_is_theirs(needs, people):
     assert tally.fulfilled() == suffice(needs, [people] * len(needs))
 
 
-few = st.lists(st.builds(Need, st.just(("a",)), st.integers(1, 2)), min_size=1, max_size=2)
+one = st.dictionaries(st.just("a"), st.integers(1, 2), min_size=1)
+few = st.lists(st.builds(Need, one), min_size=1, max_size=2)
 some = st.lists(st.dictionaries(st.integers(0, 1), st.just("a"), max_size=2), max_size=3)
 
 
@@ -75,12 +76,14 @@ def test_the_order_in_which_people_came_never_matters(needs, people, distinct, r
 
 @pytest.mark.parametrize("distinct", [True, False])
 def test_a_part_that_nobody_counts_for_lacks_all(distinct):
-    tally = Tally([Need(("a", "b"), 2)], [{0: "a"}, {0: "a"}], distinct)
+    tally = Tally([Need({"a": 2, "b": 2})], [{0: "a"}, {0: "a"}], distinct)
     assert tally.lacking() == {(0, "b"): 2}
 
 
 def test_one_person_may_count_for_several_parts_of_a_group():
-    tally = Tally([Need(("a", "b")), Need(("a",))], [{0: "ab", 1: "a"}, {0: "a", 1: "a"}], True)
+    tally = Tally(
+        [Need({"a": 1, "b": 1}), Need({"a": 1})], [{0: "ab", 1: "a"}, {0: "a", 1: "a"}], True
+    )
     assert tally.fulfilled()
 
 
@@ -88,6 +91,6 @@ def test_hundreds_of_people_are_told_apart_by_what_they_count_for():
     """A group of a thousand people is one kind of them."""
     all_ = dict.fromkeys(range(10), "a")
     crowd = [all_ for _ in range(1000)]
-    assert Tally([Need(("a",), 5)] * 10, crowd, distinct=True).fulfilled()
-    lacks = Tally([Need(("a",), 5)] * 10, crowd[:49], distinct=True).lacking()
+    assert Tally([Need({"a": 5})] * 10, crowd, distinct=True).fulfilled()
+    lacks = Tally([Need({"a": 5})] * 10, crowd[:49], distinct=True).lacking()
     assert lacks == {(9, "a"): 1}

@@ -17,6 +17,7 @@ from engine.directory import (
     SlackAccount,
 )
 from engine.flow import ApprovalRule, ApproverGroup, Escalation
+from engine.ownership import owners
 from engine.touch import asks_managers, depends_on, keys_between
 from tests.support.stored import HOUR, reading
 
@@ -155,6 +156,20 @@ groups = st.builds(
     st.lists(conditions, min_size=1, max_size=2).map(tuple),
     st.sampled_from(Connective),
 )
+
+
+@given(
+    st.tuples(*map(somebody, IDS[1:])),
+    somebody(IDS[0]),
+    st.none() | somebody(IDS[0]),
+    st.sampled_from(["ann", "ann@x.example", "dbas"]),
+)
+def test_who_comes_to_own_something_by_a_change_is_found_by_it(others, after, before, said):
+    were = Directory.of([*others, before] if before else others, ours)
+
+    if owners((said, ""), Directory.of([*others, after], ours)) != owners((said, ""), were):
+        owning = ConditionGroup((Condition("owner", Comparator.IS, ()),))
+        assert depends_on(approved_by(owning), keys_between(before, after))
 
 
 def askable(group, people) -> set[PersonId]:

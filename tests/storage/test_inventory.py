@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlmodel import col
 
+from engine import ownership
 from engine.aql.parser import parse
 from engine.connectors.listed import NOT_GIVEN, Listed
 from engine.flow import AccessFlow, FlowId
@@ -115,10 +116,16 @@ def test_what_has_policies_that_cannot_be_read_is_not_offered_and_is_named(store
     assert "aws/Straße" in str(stored.database.unread.take())
 
 
-def test_without_a_word_of_the_system_the_tag_says_whose_it_is(stored):
-    discover(stored, replace(ACCOUNT, owner="", tags={"owner": ("web", "data")}))
+def test_whose_it_is_is_read_with_what_its_system_says_of_that(stored):
+    listed = [(WIKI, "Wiki", "memory", {}, "ada", "team")]
+    stored.write(lambda tx, _: sync.integrations(tx, listed, stored.now))
+    discover(stored, replace(ACCOUNT, owner="", tags={"team": ("web", "data"), "owner": ("x",)}))
 
-    assert entitlements(stored)["aws/Straße", "ps-1"].resource.owner == "data"
+    (thing, _) = entitlements(stored).values()
+    assert ownership.said_of(thing) == ("data", "web", "ada")
+    discover(stored, ACCOUNT)
+    (thing, _) = entitlements(stored).values()
+    assert ownership.said_of(thing) == ("ines@example.com", "ada")
 
 
 def test_a_permission_that_is_called_otherwise_is_the_same(stored):

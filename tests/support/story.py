@@ -26,8 +26,9 @@ from engine.directory import PersonStatus
 from engine.flow import Revision
 from engine.inventory import ResourceStatus
 from engine.request import AccessRequest, State
-from storage import sync
+from storage import sync, touched
 from storage.tables import EntitlementRow, ResourceRow
+from storage.touched import Touched
 from tests.support import web
 from tests.support.nursery import Forked, shared
 from tests.support.waiting import looks
@@ -311,6 +312,25 @@ class Story:
             yield
         finally:
             self._resource(path, ResourceStatus.ACTIVE)
+
+    def thing(self, entitlement: int) -> str:
+        """Return the path of what an entitlement is on."""
+        query = (
+            select(ResourceRow.path).join(EntitlementRow).where(EntitlementRow.id == entitlement)
+        )
+        with self.desk.database.read() as session:
+            return session.execute(query).scalar_one()
+
+    def owned(self, **by_name: str) -> None:
+        """Tag resources with an owner, as a discovery would find them; empty: with none."""
+        with self.desk.database.write() as tx:
+            rows = tx.execute(select(ResourceRow).where(col(ResourceRow.name).in_(by_name)))
+            found = list(rows.scalars())
+            for row in found:
+                owner = by_name[row.name]
+                row.body = {**row.body, "tags": {"owner": [owner]} if owner else {}}
+            tx.flush()
+            touched.note(tx, Touched(resources={row.id or 0 for row in found}))
 
     def _resource(self, path: str, status: ResourceStatus) -> None:
         change = update(ResourceRow).where(col(ResourceRow.path) == path)
