@@ -41,7 +41,7 @@ class _Pictures:
     def take(self) -> None:
         asks = self._window("marta")
         approves = self._window("priya", color_scheme="dark")
-        self._ask(asks)
+        self._ask(asks, "request")
         expect(asks.locator(".message").last).to_contain_text("Waiting for approval")
         code = talked(asks)
         self._save(approves, "approval-dark")
@@ -56,8 +56,10 @@ class _Pictures:
         expect(asks.get_by_text("(in 45 min)")).to_be_visible()
         expect(asks.get_by_text(f"{code} · ends")).to_be_visible()
         self._save(asks, "clock")
+        self._extend(asks)
+        self._talk(asks)
 
-    def _ask(self, page: Page) -> None:
+    def _ask(self, page: Page, name: str = "") -> None:
         page.locator(".composer textarea").first.fill("/access request")
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog", name="Request access")
@@ -68,7 +70,8 @@ class _Pictures:
         expect(dialog.get_by_text("Who approves", exact=True)).to_be_visible()
         why = dialog.get_by_label("Why do you need it?")
         why.fill("INC-42: a customer sees somebody else's order")
-        self._save(page, "request")
+        if name:
+            self._save(page, name)
         dialog.get_by_role("button", name="Request", exact=True).click()
         expect(dialog).to_be_hidden()
 
@@ -86,6 +89,37 @@ class _Pictures:
         expect(asked.locator(".message").last).to_contain_text("Access is active")
         frames.append(("Marta has access, for an hour", self._taken(asked)))
         self._strip(frames, "approval")
+
+    def _extend(self, page: Page) -> None:
+        """Go to the offer of an extension, on a phone, and take it."""
+        asked = self._window("marta", in_="D0MARTA", viewport=PHONE)
+        page.get_by_role("button", name="To the offer").click()
+        expect(asked.locator(".message").last).to_contain_text("Access ends soon")
+        frames = [("The end is announced", self._taken(asked))]
+        asked.get_by_role("button", name="Extend").last.click()
+        expect(asked.locator(".message").last).to_contain_text("Extended until")
+        frames.append(("Marta has extended it", self._taken(asked)))
+        self._strip(frames, "extension")
+
+    def _talk(self, page: Page) -> None:
+        """Ask whoever made a request, and read the answer, on phones."""
+        page.get_by_role("button", name="Close").first.click()
+        self._ask(page)
+        approver = self._window("priya", in_="D0PRIYA", viewport=PHONE)
+        asked = self._window("marta", in_="D0MARTA", viewport=PHONE)
+        approver.get_by_role("button", name="Ask a question").last.click()
+        dialog = approver.get_by_role("dialog", name="Ask a question")
+        dialog.get_by_label("Your question").fill("Which order is it? I can look, too")
+        frames = [("Priya asks", self._taken(approver))]
+        dialog.get_by_role("button", name="Ask", exact=True).click()
+        asked.get_by_role("button", name="Answer question").last.click()
+        dialog = asked.get_by_role("dialog", name="Answer")
+        dialog.get_by_label("Your answer").fill("4711, and perhaps the two before")
+        frames.append(("Marta answers", self._taken(asked)))
+        dialog.get_by_role("button", name="Answer", exact=True).click()
+        expect(approver.locator(".message").last).to_contain_text("4711")
+        frames.append(("Priya reads it on her card", self._taken(approver)))
+        self._strip(frames, "question")
 
     def _strip(self, frames: list[tuple[str, bytes]], name: str) -> None:
         page = self._browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
