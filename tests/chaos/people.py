@@ -22,6 +22,7 @@ from tests.support.story import CUSTOMERS, ORDERS, STOCK, NotSeenError
 SHOP, EVENTS = "orders/shop", "orders/shop/events"
 PAYMENTS, CARDS = "ledger/accounts/payments", "ledger/accounts/cards"
 DURATIONS = ("5m", "7m", "10m", "20m", "30m")
+OLD = ("approve", "reject", "cancel", "return", "extend", "nudge", "ask_question", "answer", "more")
 AT_ONCE = 4  # requests that one person has under way
 GLANCE, STARE = 1.0, 20.0  # seconds that somebody looks at a screen where nothing happens
 HAND_MADE = "chloe"  # has had ORDERS since before Latchkey came, by hand
@@ -77,6 +78,9 @@ class Team:
             (8, self.approve),
             (2, self.reject),
             (2, self.cancel),
+            (2, self.nudge),
+            (2, self.question),
+            (2, self.answer),
             (3, self.extend),
             (4, self.give_back),
             (2, self.press_what_is_old),
@@ -182,6 +186,54 @@ class Team:
             self._told(self.cast.approver, request, action)
         self._clear(who)
 
+    # --- talking -----------------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        request = self._choose(State.PENDING)
+        if request is None:
+            return
+        if any(a.ok for a in self._pressed(request, Card.REQUEST, "nudge")):
+            self.world.said.count("nudge acknowledged")
+        self._clear(self.person(request.requestor))
+
+    def question(self) -> None:
+        """Ask whoever made a request: once each, so that it is known how often it is to be said."""
+        request = self._choose(State.PENDING)
+        if request is None or request.questions:
+            return
+        first = self.chance.random() < 0.3
+        asks = self.cast.approver
+        self._say(asks, request, Card.APPROVAL, "ask_question", "questioned", first=first)
+
+    def answer(self) -> None:
+        request = self._choose(State.PENDING)
+        if request is None or not request.questions or request.questions[0].answered_at:
+            return
+        self._say(request.requestor, request, Card.REQUEST, "answer", "answered")
+
+    def _say(
+        self,
+        name: str,
+        request: AccessRequest,
+        card: Card,
+        button: str,
+        action: str,
+        *,
+        first: bool = False,
+    ) -> None:
+        who, twice = self.person(name), self.chance.random() < 0.2
+        self._clear(who)
+        self._press(name, request, card, button)
+        title = "Answer" if button == "answer" else "Ask a question"
+        modal = who.wait_view(title, timeout=self.glance)
+        modal.set("text", f"{name}, about {request.code}")
+        if first:
+            modal.set("first", ["first"])
+        answers = self._twice(modal.submit) if twice else [modal.submit()]
+        if any(a.action == "close" for a in answers):
+            self._told(name, request, action)
+        self._clear(who)
+
     # --- the rest of its life ----------------------------------------------------------------
 
     def cancel(self) -> None:
@@ -224,12 +276,12 @@ class Team:
         if not known:
             return
         request = self.chance.choice(known)
-        action = self.chance.choice(["approve", "reject", "cancel", "return", "extend"])
+        action = self.chance.choice(OLD)
         name = self.chance.choice((self.cast.approver, *self.cast.asking))
         if name == request.requestor and not request.state.final:
             return  # that would be a fresh one
         who = self.person(name)
-        value = f"{request.id}/1" if action == "extend" else str(request.id)
+        value = f"{request.id}/1" if action in {"extend", "answer"} else str(request.id)
         self._clear(who)
         who.raw_action({"actions": [{"action_id": action, "value": value}]})
         self.world.said.count("old buttons pressed")

@@ -298,7 +298,7 @@ def _messages_of(
         request = requests.get(row.request_id)
         if request is None or not row.ts or not posted:
             continue
-        stale = {"approve", "reject", "cancel", "return", "extend"} & {
+        stale = {"approve", "reject", "cancel", "return", "extend", "nudge", "answer"} & {
             action for action, _, _ in posted[-1].buttons
         }
         verdict.must(not stale, f"{id_} has live buttons: {stale}")
