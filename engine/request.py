@@ -381,12 +381,14 @@ class AccessRequest:
     @property
     def deciders(self) -> frozenset[PersonId]:
         """Those who may still decide: asked from some seat that they have not approved from."""
-        given = {a.person: joined(a.seats) for a in self.approvals}
-        return frozenset(
-            a.person
-            for a in self.asks
-            if a.open and not self.is_within(a.seat, given.get(a.person, ()))
-        )
+        given = {a.person: {s.place: s for s in joined(a.seats)} for a in self.approvals}
+        found = set[PersonId]()
+        for ask in self.asks:
+            if ask.open and ask.person not in found:
+                mine = given.get(ask.person, {}).get(ask.seat.place)
+                if mine is None or not self.is_within(ask.seat, [mine]):
+                    found.add(ask.person)
+        return frozenset(found)
 
     def is_within(self, seat: Seat, others: Iterable[Seat]) -> bool:
         """Tell whether one of the others counts for all that this one does and is still asked."""

@@ -311,7 +311,7 @@ def dump_channel(channel: Channel) -> dict[str, Any]:
 def load_channel(id_: ChannelId, body: object) -> Channel | None:
     """Return what was last seen of a channel; None: it cannot be read."""
     try:
-        return _CHANNEL.validate_python({**fields_of(body), "id": id_} if body else body)
+        return _CHANNEL.validate_python({**body, "id": id_} if isinstance(body, dict) else body)
     except ValueError:
         return None
 

@@ -18,6 +18,7 @@ from tests.benchmarks import (
     approvers,
     aql,
     crowd,
+    decision,
     ends,
     large,
     life,
@@ -39,6 +40,7 @@ SECTIONS: dict[str, report.Section] = {
     "scale": scale.rows,
     "large": large.rows,
     "policy": policy.rows,
+    "decision": decision.rows,
     "aql": aql.rows,
 }
 

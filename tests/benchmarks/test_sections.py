@@ -14,6 +14,7 @@ from tests.benchmarks import (
     beside,
     company,
     crowd,
+    decision,
     eligible,
     ends,
     large,
@@ -38,6 +39,7 @@ SMALLEST = {
     "crowd": [(crowd, {"PAIRS": 6, "SECONDS": 1.0, "WARM_UP": 0.2})],
     "approvers": [(approvers, {"APPROVERS": 5, "OTHERS": 5})],
     "start": [(start, {"STARTS": 1})],
+    "decision": [(decision, {"DECISIONS": 2})],
     "life": [(life, {"ROUNDS": 1, "LIVES": 1, "COMMITS": 1})],
     "scale": [
         (beside, {"CLICKS": 2}),

@@ -108,7 +108,7 @@ def test_a_deaf_link_is_replaced(sandbox, bot, people, how_many):
         answer = people[0].command("/access", "is it there?")
         assert answer.text == "heard is it there?" or not answer.ok
         in_a_row = in_a_row + 1 if answer.ok else 0
-    assert bot.links.live == 2
+    wait_until(lambda: bot.links.live == 2, "the app knows of both of its links")
 
 
 def talk(people, bot, sandbox, act):

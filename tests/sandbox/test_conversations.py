@@ -147,8 +147,8 @@ def test_several_people_share_one_conversation(api, wide, anna):
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [
-        ("conversations.list", {"types": "private_channel"}),
-        ("conversations.members", {"channel": "C0IN"}),
+        ("conversations.list", {"types": "mpim"}),
+        ("conversations.history", {"channel": "C0IN"}),
         ("users.conversations", {"types": "mpim"}),
         ("conversations.create", {"name": "x"}),
         ("conversations.invite", {"channel": "C0IN", "users": "U10001"}),

@@ -107,7 +107,7 @@ def test_nothing_of_a_row_is_lost_where_json_is_in_it(database):
     known = select(col(IntegrationRow.body)).where(col(IntegrationRow.id) == "s")
     given = {
         "id": "s", "name": "s", "name_key": "s", "kind": "memory", "epoch": 0, "listed": True,
-        "server": "", "body": body,
+        "server": "", "owner": "", "owner_tag": "", "body": body,
     }  # fmt: skip
     with database.write() as tx:
         tx.do(insert(IntegrationRow).execution_options(facts="numbered"), given)

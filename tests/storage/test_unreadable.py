@@ -12,6 +12,7 @@ from sqlalchemy import JSON, func, select, text, update
 from sqlmodel import AutoString, SQLModel
 
 from engine.aql.parser import parse
+from engine.channel import Channel, ChannelId
 from engine.commands import Approve, Extend, FirstLook, Revoke
 from engine.directory import PersonId
 from engine.outcome import Code, Decision, Refusal
@@ -198,6 +199,7 @@ class House:
         stored.write(change)
 
 
+ROOM = Channel(ChannelId("C0ROOM"), "room")
 SCOPE = Scope("Orders", parse('resource_path = "shop.orders"'))
 
 
@@ -215,6 +217,7 @@ class Lived:
         with closing(Stored.open(url)) as stored:
             stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", stored.now))
             stored.write(lambda tx, _: sync.objects(tx, [SCOPE], stored.now))
+            stored.write(lambda tx, _: sync.channel(tx, ROOM, {}, stored.now))
             running = [
                 stored.submit("read on shop.orders", by=ALICE),
                 stored.submit("read on shop.customers", by=ALICE, duration=2 * HOUR),
