@@ -52,7 +52,8 @@ def more_modal(scene: Scene) -> View:
     parts = (_earlier, _holdings, _groups, _reach)
     known = scene.background
     blocks = [block for part in parts for block in part(scene, known)] if known else []
-    about = f"*{phrases.what_in_short(scene)}*\nfor {phrases.who(scene, scene.request.grantee)}"
+    whom = phrases.who(scene, scene.request.grantee)
+    about = f"{capital(phrases.what_in_short(scene))}\nfor {whom}"
     return modal(f"About {scene.request.code}", [section(about), *blocks])
 
 

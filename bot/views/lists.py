@@ -93,13 +93,13 @@ def unknown_command(word: str, nearest: str | None) -> Message:
 
 def _active(scene: Scene) -> list[Block]:
     request = scene.request
-    what, ends = phrases.what_in_short(scene), phrases.until(request)
+    what, ends = capital(phrases.what_in_short(scene)), phrases.until(request)
     lasts = f"until {ends}" if request.ends_at else ends
     return _item(scene, f"🔓 {what}{_theirs(scene)}\n{capital(lasts)}")
 
 
 def _under_way(scene: Scene) -> list[Block]:
-    what = phrases.what_in_short(scene)
+    what = capital(phrases.what_in_short(scene))
     emoji, says = _UNDER_WAY[scene.request.state]
     start = phrases.start(scene)
     facts = (says, f"starts {start}" if start else "", phrases.how_long(scene))

@@ -117,7 +117,7 @@ def called(scene: Scene, people: Sequence[PersonId]) -> str:
 def what(scene: Scene) -> str:
     """List the entitlements, those with a remark first; before them, whose bundle they are."""
     grants = sorted(scene.request.grants, key=lambda g: not _is_remarkable(g))
-    bundle = f"{_bundle(scene)}\n" if scene.request.bundle else ""
+    bundle = f"{capital(_bundle(scene))}\n" if scene.request.bundle else ""
     if len(grants) == 1:
         return f"{bundle}{_entitlement(scene, grants[0], 500)}{_remarked(grants[0])}"
     listed = rows(
@@ -129,7 +129,7 @@ def what(scene: Scene) -> str:
 def _bundle(scene: Scene) -> str:
     many = len(scene.request.grants)
     things = "1 entitlement" if many == 1 else f"{many:,} entitlements"
-    return f"The bundle *{cut(escape(scene.request.bundle), 160)}*, {things}"
+    return f"the bundle *{cut(escape(scene.request.bundle), 160)}*, {things}"
 
 
 def what_in_short(scene: Scene) -> str:
