@@ -63,6 +63,7 @@ CURES: Mapping[str, Cure] = {
         Cure.RETRY,
         (
             "external_channel_migrating",
+            "fetch_members_failed",
             "message_limit_exceeded",
             "request_timeout",  # Slack's own: it has not read the whole of what was sent
             "team_added_to_org",  # a workspace that is being moved

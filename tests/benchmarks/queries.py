@@ -53,7 +53,8 @@ _POSITION = {
 _FROM = "from entitlement e join resource r on e.resource_id = r.id"
 _COLUMNS = (
     "e.id, e.permission, e.risk, e.offered, p.name, p.body, r.id, r.type, r.name, r.path, "
-    "r.source_id, r.risk, r.status, r.body, i.id, i.name, i.kind, i.server, i.listed"
+    "r.source_id, r.risk, r.status, r.body, i.id, i.name, i.kind, i.server, i.listed, "
+    "i.owner, i.owner_tag"
 )
 _JOINED = (
     "join integration i on r.integration_id = i.id left join permission p "

@@ -71,7 +71,7 @@ def everything():
     manifest = yaml.safe_load(MANIFEST.read_text())
     scopes = {scope for method in METHODS.values() for scope in method.scopes}
     scopes |= {scope for alternatives in limits.EVENTS.values() for scope in alternatives}
-    manifest["oauth_config"]["scopes"]["bot"] = sorted({"commands", *scopes})
+    manifest["oauth_config"]["scopes"] = {"bot": sorted({"commands", *scopes})}
     manifest["settings"]["event_subscriptions"]["bot_events"] = sorted(limits.EVENTS)
     manifest["features"]["shortcuts"] = [
         {"name": "Ask", "type": "global", "callback_id": "ask", "description": "Ask"},

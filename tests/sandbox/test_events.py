@@ -234,7 +234,7 @@ def deaf(request, wide, tmp_path_factory):
     if request.param == "no event":
         manifest["settings"]["event_subscriptions"]["bot_events"] = []
     else:
-        manifest["oauth_config"]["scopes"]["bot"] = ["commands", "chat:write", "im:write"]
+        manifest["oauth_config"]["scopes"] = {"bot": ["commands", "chat:write", "im:write"]}
     path = tmp_path_factory.mktemp("deaf") / "manifest.yaml"
     path.write_text(yaml.safe_dump(manifest))
     with Sandbox.start(**wide.files | {"manifest": path}, rate_factor=0) as sandbox:

@@ -246,7 +246,7 @@ def test_the_client_takes_only_what_the_field_takes(show):
 
 def test_a_file_input_needs_the_scope_to_read(files, tmp_path):
     manifest = yaml.safe_load(MANIFEST.read_text())
-    manifest["oauth_config"]["scopes"]["bot"] = ["commands"]
+    manifest["oauth_config"]["scopes"] = {"bot": ["commands"]}
     path = tmp_path / "manifest.yaml"
     path.write_text(yaml.safe_dump(manifest))
     with Sandbox.start(**files | {"manifest": path}) as sandbox:

@@ -127,7 +127,7 @@ def test_api_test_echoes_without_a_token(api):
 @pytest.fixture(scope="module")
 def scopeless(files, tmp_path_factory):
     manifest = yaml.safe_load(MANIFEST.read_text())
-    manifest["oauth_config"]["scopes"]["bot"] = ["commands", "users:read"]
+    manifest["oauth_config"]["scopes"] = {"bot": ["commands", "users:read"]}
     path = tmp_path_factory.mktemp("scopeless") / "manifest.yaml"
     path.write_text(yaml.safe_dump(manifest))
     with Sandbox.start(**files | {"manifest": path}, rate_factor=0) as sandbox:

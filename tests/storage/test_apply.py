@@ -606,6 +606,7 @@ def test_nobody_deadlocks_over_accounts_that_requests_share(stored, other):
     )
 
     assert crowd.faults == []
+    stored.wake_touched()  # whoever went on with what was paused has noted so for the clock loop
     stored.converge()
     agree(stored)
 
