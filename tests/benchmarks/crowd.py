@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copy, copytree
+from shutil import copytree
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -77,7 +77,9 @@ def rows(folder: Path, cluster: Cluster) -> Iterator[Row]:
 def company(folder: Path) -> Path:
     """Write a company of pairs: who asks, and the manager who approves."""
     folder.mkdir()
-    copy(COMPANY / "integrations.yaml", folder)
+    systems = (COMPANY / "integrations.yaml").read_text()
+    owned = "    owner: DBA\n"  # a group that these people have not
+    (folder / "integrations.yaml").write_text(systems.replace(owned, ""))
     copytree(COMPANY / "inventory", folder / "inventory")
     names = [f"{role}{n}" for n in range(PAIRS + 10) for role in ("asks", "decides")]
     people = [
