@@ -21,13 +21,19 @@ from bot.operations import open_files, server
 from bot.operations.server import Server, Servers
 from bot.runtime.faults import Faults
 from bot.sandbox import ports
-from tests.support import web
+from tests.support import machine, web
 from tests.support.silent import Silent
 from tests.support.waiting import wait_until
 
 SOON = 0.3  # seconds that the server waits for a client, where that is what a test is about
 LONG = 600.0  # where it is not
-PATIENCE = 30.0  # seconds
+PATIENCE = 30.0  # seconds, on a machine that has nothing else to do
+
+
+def patience() -> float:
+    return PATIENCE * machine.factor()
+
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -40,7 +46,7 @@ class Held:
 
     def answer(self, _request):
         self.begun.release()
-        self.go.wait(PATIENCE)
+        self.go.wait(patience())
         return PlainTextResponse("held")
 
 
@@ -88,7 +94,7 @@ def connect():
     with ExitStack() as held:
 
         def connect(to, said=b""):
-            made = held.enter_context(socket.create_connection(("127.0.0.1", to.port), PATIENCE))
+            made = held.enter_context(socket.create_connection(("127.0.0.1", to.port), patience()))
             made.sendall(said)
             return made
 
@@ -218,7 +224,7 @@ def test_who_is_being_answered_gives_way_to_nobody(connect):
     with serving(held, most=3, within=LONG) as served:
         asked = [connect(served, HELD) for _ in range(3)]
         for _ in asked:
-            assert held.begun.acquire(timeout=PATIENCE)
+            assert held.begun.acquire(timeout=patience())
         newcomer = connect(served, GET)
         assert served.connections == 3
 
@@ -320,8 +326,9 @@ def test_without_a_file_left_the_door_waits_and_goes_on(connect, tmp_path):
         assert read(resting) == b""
         threading.Event().wait(1)
         assert served.ask("seconds") - began < 0.5
-        assert [read(each) for each in silent] == [b""] * 20
         assert status(read(asking)) == 200
+        first = silent[:15]  # for the last there may be a file after all
+        assert [read(each) for each in first] == [b""] * len(first)
 
         served.ask("some left")
 
@@ -386,7 +393,7 @@ def test_who_asks_and_says_no_more_is_answered(connect):
     held = Held()
     with serving(held, within=LONG) as served:
         connection = connect(served, GET.replace(b"/", b"/held", 1))
-        assert held.begun.acquire(timeout=PATIENCE)
+        assert held.begun.acquire(timeout=patience())
         connection.shutdown(socket.SHUT_WR)
         held.go.set()
         assert read(connection).endswith(b"held")
