@@ -13,7 +13,7 @@ from engine.duration import in_words
 from engine.inventory import EntitlementId, IntegrationId
 from engine.request import AccessRequest, RequestId, code_of
 from engine.retry import ALARM_AFTER
-from engine.words import in_a_row, line
+from engine.words import clause, in_a_row
 
 MOST_NAMED = 20  # in one message
 WELL_AGAIN = "✅ In order again since "  # how an alarm begins that was taken back
@@ -45,7 +45,7 @@ def not_in_line(account: Account, alarm: Alarm, owner: Person | None, others: in
     return Said(
         f"account/{account.id}/{account.wanted}",
         f"{system}: the access of {who}{more} could not be brought in line {ALARM_AFTER} times in "
-        f"a row: {line(alarm.why)}. It is being tried again, without end.",
+        f"a row: {clause(alarm.why)}. It is being tried again, without end.",
     )
 
 
@@ -61,7 +61,7 @@ def rotated(account: Account, now: datetime) -> Said:
 
 def poisoned(request: RequestId, why: str) -> Said:
     """Tell of a request that could not even be decided on."""
-    sentence = f"{code_of(request)} cannot be worked on: {why}. It is being tried again."
+    sentence = f"{code_of(request)} cannot be worked on: {clause(why)}. It is being tried again."
     return Said(f"poisoned/{request}", sentence)
 
 
@@ -85,9 +85,9 @@ def unwoken(change: int, why: str) -> Said:
     """Tell of a change of facts of which nobody knows whom it touches."""
     sentence = (
         f"What change {change} of people, flows, resources or systems touches cannot be found: "
-        f"{why}. It is being tried again. Until then, requests that wait may ask whom they would "
-        "not ask any more, and what waited for the end of a pause may not begin; what is decided "
-        "is tested all the same."
+        f"{clause(why)}. It is being tried again. Until then, requests that wait may ask whom they "
+        "would not ask any more, and what waited for the end of a pause may not begin; what is "
+        "decided is tested all the same."
     )
     return Said(f"unwoken/{change}", sentence)
 
@@ -155,14 +155,14 @@ def out_of_order(name: str, integration: IntegrationId, why: str, *, set_up: boo
         if set_up
         else "Until that is cured, what is to be given or to end there waits; the rest goes on."
     )
-    return f"{name} ({integration}) is out of order: {line(why)}. {goes_on}"
+    return f"{name} ({integration}) is out of order: {clause(why)}. {goes_on}"
 
 
 def ends_wait(name: str, integration: IntegrationId, accounts: int, why: str) -> str:
     """Tell of access that has to end where nothing can be done."""
     return (
         f"{name} ({integration}): access has to end there, on {accounts} account(s), and "
-        f"cannot: {line(why)}. It ends as soon as the system can be reached."
+        f"cannot: {clause(why)}. It ends as soon as the system can be reached."
     )
 
 
@@ -227,7 +227,7 @@ def clock_before(ahead: float) -> str:
 
 
 def audit_not_whole(faults: Collection[str], now: datetime) -> Said:
-    found = "\n".join(f"• {fault}." for fault in faults)
+    found = "\n".join(f"• {clause(fault)}." for fault in faults)
     return Said(
         f"audit/{now.isoformat()}",
         f"The audit is not whole: `latchkey audit verify` says all. In what came last:\n{found}",

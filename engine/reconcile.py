@@ -23,6 +23,7 @@ from engine.inventory import Entitlement, EntitlementId, IntegrationId
 from engine.outcome import AuditEntry
 from engine.port import Holding, Login, Order, Outcome, Presence, Target
 from engine.request import SYSTEM, AccessRequest, AccountId, GrantState, RequestId
+from engine.words import clause
 
 Seen = Mapping[Target, Outcome]
 _REMOVED = "removed"
@@ -325,7 +326,7 @@ def _dropped(look: Look, sight: Sight, who: str, now: datetime) -> Finding:
 def _not_dropped(look: Look, why: str, who: str, now: datetime) -> Finding:
     sentence = (
         f"The login {look.login.name} of {who} holds nothing any more and is to be dropped; it "
-        f"cannot be: {why}. It is tried again."
+        f"cannot be: {clause(why)}. It is tried again."
     )
     detail = {"login": look.login.name, "why": why}
     return Finding(

@@ -38,6 +38,11 @@ def line(text: str) -> str:
     return " ".join(trimmed(text).split())
 
 
+def clause(text: str) -> str:
+    """Return it as one line that another sentence goes on after: without a full stop at its end."""
+    return line(text).removesuffix(".")
+
+
 def quoted(text: str) -> str:
     """Return it as one line in quotation marks, which it cannot close by itself."""
     return f"“{line(text).translate(_MARKS)}”"

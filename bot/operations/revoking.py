@@ -21,6 +21,7 @@ from bot.usecases.revoke import Fate, OpenLogin, Recorded
 from bot.views.text import count, in_a_row, refusal_in_plain_text
 from engine.inventory import IntegrationId
 from engine.request import AccessRequest
+from engine.words import clause
 from storage import accounts, claims
 from storage.claims import DEAD_AFTER, InstanceId
 from storage.database import AWAY
@@ -288,7 +289,8 @@ class Watch:
         known = {(a.integration, a.login): a for a in self._accounts.values()}
         new: list[tuple[OpenLogin, str]] = []
         for self._seen, said in entries:
-            system, login, why = (str(said.get(k, "")) for k in ("integration", "account", "why"))
+            system, login = (str(said.get(k, "")) for k in ("integration", "account"))
+            why = clause(str(said.get("why", "")))
             if said.get("silent"):  # to its other logins, too
                 self._silent[system] = why
             account = known.get((IntegrationId(system), login))
