@@ -267,26 +267,29 @@ class Program:
 
 
 def started(
-    build: Callable[[], Program], asked: Asked, say: Callable[[str], None]
+    build: Callable[[], Program], url: str, asked: Asked, say: Callable[[str], None]
 ) -> Program | None:
     """Return a program that runs; None: it was to end before. A fault that passes is waited for.
 
-    Raises what `Program.start` does, and what `storage.database.AWAY` lists.
+    `url`: of its database. Raises what `Program.start` does, and what `storage.database.AWAY`
+    lists.
     """
     until, said = time.monotonic() + START_WITHIN, False
     while not asked.to_end.is_set():
-        program = build()
-        asked.to_apply = program.apply
+        program = None
         try:
+            program = build()
+            asked.to_apply = program.apply
             if not schema.current(program.database) and not program.faults:
                 schema.upgrade(program.database)
             program.start()
         except AWAY as fault:
-            program.stop()
+            if program:
+                program.stop()
             if not passes(fault) or time.monotonic() > until:
                 raise
             if not said:
-                why = unusable(fault, program.database.url)
+                why = unusable(fault, url)
                 log.warning("waiting for the database", why=why)
                 say(f"Waiting: {why}")
                 said = True

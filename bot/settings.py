@@ -83,6 +83,11 @@ _URL_OF_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 SettingsT = TypeVar("SettingsT", bound="StoreSettings")
 
 
+def is_name(text: str) -> bool:
+    """Tell whether an installation can be called so."""
+    return re.fullmatch(r"[a-z][a-z0-9-]{0,30}", text) is not None
+
+
 class BadSettingsError(LatchkeyError):
     """The settings cannot be used. The text names every fault and its cure, one a line."""
 
@@ -242,7 +247,7 @@ class SystemSettings(StoreSettings):
     @field_validator("installation")
     @classmethod
     def _named(cls, value: str) -> str:
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
+        if not is_name(value):
             raise ValueError(
                 "A name has lower-case letters, digits and hyphens, at most 31, a letter first."
             )

@@ -371,6 +371,20 @@ def opened(session: Read, keys: KeyRing) -> bool | None:
     return any(open_secret(row, keys) or open_proof(row, keys) for row in kept)
 
 
+def sealed_apart(session: Read, keys: KeyRing) -> tuple[int, int]:
+    """Return of how many logins what is kept is sealed with a key that is not the first, and of how
+    many with none of these keys.
+    """
+    kept = [
+        [sealed for sealed in secrets if sealed is not None]
+        for *_, secret, proof in session.ask(_KEPT)
+        for secrets in [(secret, proof)]
+    ]
+    older = sum(any(map(keys.is_older, sealed)) for sealed in kept)
+    lost = sum(not all(map(keys.names, sealed)) for sealed in kept)
+    return older, lost
+
+
 def sealed_by_others(session: Read, keys: KeyRing, people: Collection[PersonId]) -> list[str]:
     """Return these people's logins whose password is said to be sealed with none of these keys."""
     kept = session.ask(_SECRETS, {"people": list(people)})

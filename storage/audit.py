@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -37,6 +38,7 @@ from engine.request import RequestId, code_of
 from storage import batch
 from storage.codec import fields_of
 from storage.database import Read, Write
+from storage.secrets import KeyRing
 from storage.tables import AuditHead, AuditRow, FlowRow, IntegrationRow, ObjectRow, RequestRow
 from storage.types import among, as_kept, as_text, read_json
 
@@ -71,6 +73,13 @@ _END = (
     )
     .order_by(col(AuditRow.seq).desc())
     .limit(1)
+)
+_NEWEST_KEY = select(cast(col(AuditRow.key), Text)).order_by(col(AuditRow.seq).desc()).limit(1)
+_BOUND = (
+    select(cast(col(AuditRow.key), Text), as_kept(col(AuditRow.body)))
+    .where(cast(col(AuditRow.action), Text) == chain.BOUND)
+    .order_by(col(AuditRow.seq).desc())
+    .limit(PAGE)
 )
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _UNSTORABLE = re.compile(r"[\ud800-\udfff]|\\u0000")  # the same in JSON, perhaps
@@ -128,8 +137,46 @@ def append(
     tx: Write, entries: Sequence[tuple[RequestId | None, AuditEntry]], now: datetime
 ) -> None:
     """Append entries. Call it last: the head stays locked until the commit."""
-    if not entries:
-        return
+    if entries:
+        _append(tx, entries, now)
+
+
+def bind(tx: Write, now: datetime) -> None:
+    """Bind what another key of the ring has left under the one to write with, if that is so.
+
+    From then on all of it is proven without the other. Call it last, as `append`.
+    """
+    if tx.keys and under(tx, tx.keys) is Under.OLDER:
+        _append(tx, [], now)
+
+
+class Under(StrEnum):
+    """What key has made the head, seen from a ring of keys."""
+
+    FIRST = "first"  # the one to write with; or no key has made anything, or who did nobody knows
+    OLDER = "older"  # another one of the ring
+    NEWER = "newer"  # one that is not in the ring, and that replaced one that is
+
+
+def under(session: Read, ring: KeyRing) -> Under:
+    """Tell by what key the log is proven by now."""
+    head = _head(session)
+    if not head.is_place or ring.audit_key.made(head.mac, HEAD, head.seq, head.hash):
+        return Under.FIRST
+    if _made(ring.audit_keys, head.mac, HEAD, head.seq, head.hash):
+        return Under.OLDER
+    newest = session.execute(_NEWEST_KEY).scalar()
+    if not newest or newest in ring.audit_keys:
+        return Under.FIRST
+    bound = session.execute(_BOUND).all()
+    replaced = (fields_of(read_json(body)).get("key") for key, body in bound
+                if key not in ring.audit_keys)  # fmt: skip
+    return Under.NEWER if set(ring.audit_keys) & set(map(str, replaced)) else Under.FIRST
+
+
+def _append(
+    tx: Write, entries: Sequence[tuple[RequestId | None, AuditEntry]], now: datetime
+) -> None:
     key = tx.keys.audit_key if tx.keys else None
     room = len(entries) + 1
     head, taken = _lock_head(tx, room)
@@ -138,7 +185,9 @@ def append(
     if not fits or (key and not key.made(head.mac, HEAD, seq, link)):
         seq, link, bound = _end(tx, head, room, fits=fits)
         entries = [*((None, entry) for entry in bound), *entries]
-    rows = []
+    if not entries:  # somebody else has bound it at this moment
+        return
+    rows = list[dict[str, Any]]()
     for request, entry in entries:
         row = _row((seq, link), now, request, entry, key)
         seq, link = row["seq"], row["hash"]

@@ -423,7 +423,8 @@ class Write(Read):
         """Make the company's row anew if it is not there, so that facts can be changed."""
         if self.ask(_THERE):
             return
-        row = {"id": 1, "syncing": False, "requests_from": 1} | lost_company(self)
+        row = {"id": 1, "syncing": False, "requests_from": 1, "installation": ""}
+        row |= lost_company(self)
         self.do(_MAKE[self.dialect], row)
 
     def wake(self, *topics: Topic) -> None:

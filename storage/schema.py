@@ -177,6 +177,7 @@ def _ensure_rows(tx: Write) -> None:
         "failing": {},
         "schedules": [],
         "risks": None,
+        "installation": "",
     }
     batch.add(tx, CompanyRow, [company], key=("id",))
     batch.add(tx, AuditHead, [{"id": 1, "seq": 0, "hash": "", "mac": ""}], key=("id",))

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,7 +39,7 @@ class KeyRing:
     """
 
     def __init__(self, keys: Sequence[str], installation: str = "") -> None:
-        self._installation = installation
+        self.installation = installation
         self._keys = {}
         audit = []
         for key in keys:
@@ -79,8 +80,12 @@ class KeyRing:
         """Tell whether it is said to be sealed with a key of the ring."""
         return isinstance(sealed, bytes) and sealed[:_KEY_ID] in self._keys
 
+    def is_older(self, sealed: object) -> bool:
+        """Tell whether it is said to be sealed with a key of the ring that is not the first."""
+        return self.names(sealed) and not cast(bytes, sealed).startswith(self._first)
+
     def _bound(self, about: str) -> bytes:
-        return json.dumps([self._installation, about]).encode()
+        return json.dumps([self.installation, about]).encode()
 
 
 def _audit_key(raw: bytes, installation: str) -> AuditKey:

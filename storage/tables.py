@@ -73,6 +73,7 @@ class CompanyRow(SQLModel, table=True):
 
     `epoch` is the number of the last change. Tombstones of changes up to `forgotten` are no more.
     `failing`: sources that could not be read, and since when. `schedules`: who is on call.
+    `installation`: the name under which logins are made; empty: none was taken in yet.
     """
 
     __tablename__ = "company"
@@ -86,6 +87,7 @@ class CompanyRow(SQLModel, table=True):
     failing: dict[str, str] = _json("{}")
     schedules: list[Any] = _json("[]")
     risks: dict[str, Any] | None = Field(default=None, sa_column=Column(Json))  # as is published
+    installation: str = _empty()
 
 
 class PersonRow(Fact, table=True):

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from bot import settings
-from bot.cli.terminal import fail, on_desk, out, read, shown
+from bot.cli.terminal import err, fail, on_desk, out, read, shown
 from bot.operations.export import Format, lines
+from bot.usecases import whose
 from bot.usecases.verify import verify
 from engine.audit import Anchor, BadAnchorError
+from storage.audit import Under
 
 group = typer.Typer(no_args_is_help=True, help="Prove what happened, and hand it over.")
 
@@ -28,6 +30,8 @@ def verify_audit(
         fail(str(fault))
     with on_desk(read(settings.load_keys)) as desk:
         found = verify(desk, known, lambda fault: out.print(shown(fault), soft_wrap=True))
+    if found.under is Under.OLDER:
+        err.print(f"Warning: {whose.NOT_BOUND}.", soft_wrap=True, markup=False)
     if not found.whole:
         fail("The audit is not whole.")
     early = (
@@ -36,6 +40,8 @@ def verify_audit(
     )
     said = f"The audit is whole: {found.entries:,} entries.{early if found.early else ''}"
     out.print(f"{said} Anchor: {found.anchor}" if found.anchor else said, soft_wrap=True)
+    if found.under is Under.FIRST:
+        out.print("It takes the first of LATCHKEY_KEYS alone to prove it.", soft_wrap=True)
 
 
 @group.command("export")

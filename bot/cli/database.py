@@ -35,8 +35,8 @@ def say_restored() -> None:
     """Say, before `run`, that the database is a backup's: what it does not know is reported."""
     from bot.usecases.restored import restored
 
-    given = of_systems()
     with on_desk(records=True) as desk:
+        given = desk.in_force(of_systems())
         with desk.database.read() as session:
             systems, faults = connect_all(servers.connections(session), given.installation)
         longer = restored(desk, systems)

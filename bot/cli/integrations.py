@@ -18,9 +18,9 @@ def list_integrations() -> None:
     """List connected systems, and ask each which server answers."""
     from bot.usecases import integrations as systems
 
-    given = of_systems()
     table = Table("id", "name", "server", "state")
     with on_desk() as desk:
+        given = desk.in_force(of_systems())
         for line in systems.listed(desk, lambda s: systems.connector_of(s, given.installation)):
             table.add_row(*map(shown, (line.id, line.name, line.server, line.state)))
     show(table)
@@ -34,8 +34,8 @@ def accept_server(
     """Accept the server that answers: its things are found again by name, access goes on."""
     from bot.usecases import integrations as systems
 
-    given = of_systems()
     with on_desk(records=True) as desk:
+        given = desk.in_force(of_systems())
         try:
             plan = systems.prepare(desk, lambda s: systems.connector_of(s, given.installation), id_)
         except BadReferenceError as fault:

@@ -80,7 +80,7 @@ def carry_people(
         who = people.look(desk, listed, others or ())
         if isinstance(who, Refusal):
             fail(who.sentence)
-        if yes and (refusal := people.carry(desk, who, given.key_ring)):
+        if yes and (refusal := people.carry(desk, who, desk.in_force(given).key_ring)):
             fail(refusal.sentence)
     for s in who.found:
         said = _BECOMES[s.status] if s in who.same else "somebody else has the address"

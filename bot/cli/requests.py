@@ -14,7 +14,7 @@ from rich.table import Table
 from bot.cli.terminal import err, fail, keys, name_unread, on_desk, out, say, show, shown
 from bot.operations import logs, revoking, telling
 from bot.operations.lines import Lines
-from bot.usecases import console
+from bot.usecases import console, whose
 from bot.usecases import revoke as usecase
 from engine.duration import in_words
 from engine.outcome import Refusal
@@ -192,8 +192,9 @@ def _see_to(
 ) -> tuple[list[AccessRequest], bool]:
     """Return what is not over, and whether all that was begun has come to its end."""
     found, why_not = keys()
-    if found and desk.database.keys is None:
-        found, why_not = None, console.OTHER_KEYS
+    found = found and desk.in_force(found)
+    if found and not desk.knows(found.key_ring):
+        found, why_not = None, whose.OTHER_KEYS
     no_keys = f"{why_not}, and this command only records" if why_not else ""
     with _interrupted() as stopped:
         return revoking.see_through(

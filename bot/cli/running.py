@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from bot.cli.terminal import err, fail, of_database, on_desk, out, read, show, s
 from bot.operations import doctor, logs
 from bot.runtime import redaction
 from bot.settings import BadSettingsError, Settings
-from bot.usecases import folder, reach
+from bot.usecases import folder, reach, whose
 from engine.intake import TooMuchError
 from engine.words import visible
 from storage import secrets
@@ -35,7 +36,7 @@ def run(
     from bot import wiring
     from bot.operations import signals
     from bot.operations.server import NoAddressError
-    from bot.program import started
+    from bot.program import Program, started
 
     given, faults = read(lambda: settings.load_sound(http=http))
     file = file_of(given.database_url)
@@ -43,8 +44,13 @@ def run(
         unusable(BadSettingsError("\n".join(faults.values())))
     logs.configure()
     asked = signals.listen()
+
+    def build() -> Program:
+        found, unfit = whose.look(given)
+        return wiring.build(found, http=http, faults=_joined(faults, unfit))
+
     try:
-        program = started(lambda: wiring.build(given, http=http, faults=faults), asked, typer.echo)
+        program = started(build, given.database_url, asked, typer.echo)
     except AWAY as fault:
         fail(of_database(fault))
     except BadSettingsError as fault:
@@ -55,6 +61,12 @@ def run(
     if program and not program.stop():
         logs.flush()
         os._exit(0)  # what still runs would be waited for
+
+
+def _joined(faults: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return both; where both say something of one setting, both of it."""
+    both = {n: f"{faults[n]} {more[n]}" for n in faults.keys() & more.keys()}
+    return {**faults, **more, **both}
 
 
 def examine() -> None:
@@ -81,7 +93,8 @@ def apply() -> None:
 
     given = read(settings.load_manifests)
     with on_desk(given, records=True) as desk:
-        services = Services(desk.database, desk.companies, desk.clock, given.key_ring, {})
+        ring = desk.in_force(given).key_ring
+        services = Services(desk.database, desk.companies, desk.clock, ring, {})
         try:
             changed = folder.apply(services, given.manifests, err.print)
         except TooMuchError as held:

@@ -14,7 +14,7 @@ from bot import settings
 from bot.runtime import redaction
 from bot.runtime.references import env_fault
 from bot.settings import BadSettingsError, KeySettings, StoreSettings, SystemSettings
-from bot.usecases import console
+from bot.usecases import console, whose
 from bot.views.text import plain
 from engine.words import visible
 from storage.database import unusable as unusable_database
@@ -87,11 +87,17 @@ def on_desk(given: StoreSettings | None = None, *, records: bool = False) -> Ite
             say_fault(fault)
     try:
         with console.on_latchkey(given) as desk:
+            if isinstance(given, SystemSettings):
+                found = desk.in_force(given)
+                if fault := whose.misnamed(given, found):
+                    say_fault(f"{fault}.")
+                if isinstance(found, KeySettings):
+                    desk.database.keys = found.key_ring
             ring = desk.database.keys
             if records and ring is None:
                 say_fault(f"{keys()[1]}. {_NO_KEY}")
-            elif records and ring and not desk.knows(ring):
-                say_fault(f"{console.OTHER_KEYS}: correct them. {_NO_KEY}")
+            elif records and ring and (fault := desk.not_ours(ring)):
+                say_fault(f"{fault}. {_NO_KEY}")
                 desk.database.keys = None
             yield desk
     except (console.NoLatchkeyError, NeedsUpgradeError) as fault:

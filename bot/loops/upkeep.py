@@ -11,7 +11,7 @@ from bot.runtime.references import ENV_FILE, env_fault
 from bot.runtime.services import Services
 from bot.settings import unknown
 from bot.slack.client import BARRED as SLACK
-from bot.usecases import plan, reached, systems
+from bot.usecases import plan, reached, systems, whose
 from bot.usecases.alarms import NAMED, Alarms, in_lines, tell_admins
 from bot.usecases.anchors import Anchors
 from engine.alarms import given_up
@@ -116,6 +116,7 @@ class Upkeep:
 
     def _begin(self) -> None:
         """Begin what may have to wait for rows that others hold locked: the duty does not."""
+        whose.begin(self._services)
         plan.everything(self._services)
         for said in unknown(references(systems.connections(self._services))):
             log.warning("a variable that nothing reads", said=said)

@@ -1,6 +1,7 @@
 """Checks what Latchkey needs: tokens, scopes, database, clock, connectors. It changes nothing."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from bot.settings import Settings, unknown
 from bot.slack.client import NO_ANSWER as NO_ANSWER_OF_SLACK
 from bot.slack.client import Clients, in_words
 from bot.slack.strangers import OLD, sentence
-from bot.usecases import channels, folder, reach, reached
+from bot.usecases import channels, folder, reach, reached, whose
 from engine.intake import TooMuchError
 from engine.port import Check, Unavailable
 from engine.succession import as_known
@@ -61,6 +62,10 @@ def examine(settings: Settings, faults: Mapping[str, str]) -> Iterator[Check]:
     """
     for name, fault in faults.items():
         yield Check(name, ok=False, detail=fault)
+    with suppress(*FAULTS, UnsafePlaceError):  # which is said of the database
+        settings, unfit = whose.look(settings)
+        for name, fault in unfit.items():
+            yield Check(name, ok=False, detail=fault)
     clients = Clients.of(settings, Vitals())
     if settings.slack_bot_token.get_secret_value():
         yield from _bot(settings, clients.delivery)
@@ -139,6 +144,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         if schema.fits(found):
             if settings.slack_app_token:
                 yield _sockets(database)
+            yield from _keys(settings, database)
             yield from _company(database)
             yield from _unreadable(database)
     except (*FAULTS, psycopg.Error) as fault:
@@ -211,6 +217,13 @@ def _roles(sessions: Sessions, connection: Connection) -> Check:
     excess = roles.excess(connection, sessions.schema)
     detail = excess or f"two: {sessions.owner} owns the schema, and what is written stays"
     return Check(name, ok=not excess, detail=detail)
+
+
+def _keys(settings: Settings, database: Database) -> Iterator[Check]:
+    """Say which keys can be taken away; nothing where they are others', which is a fault."""
+    with database.read() as session:
+        if whose.knows(session, settings.key_ring):
+            yield Check("keys", *whose.not_needed(session, settings.key_ring))
 
 
 def _company(database: Database) -> Iterator[Check]:

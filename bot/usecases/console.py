@@ -8,22 +8,19 @@ from typing import Any
 
 from bot.runtime.clock import Clock, clock_of
 from bot.settings import KeySettings, StoreSettings
+from bot.usecases import whose
+from bot.usecases.whose import SettingsT
 from engine.directory import Person, PersonId
 from engine.errors import LatchkeyError
 from engine.inventory import Entitlement, EntitlementId
 from engine.outcome import Code, Refusal
 from engine.request import AccessRequest, id_of
-from storage import accounts, audit, facts, schema
+from storage import audit, facts, schema
 from storage.codec import fields_of
 from storage.company import Companies, Company
 from storage.database import Database, address, file_of
 from storage.schema import NeedsUpgradeError
 from storage.secrets import KeyRing
-
-OTHER_KEYS = (
-    "LATCHKEY_KEYS or LATCHKEY_INSTALLATION are not those of the Latchkey that works on this "
-    "database"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +81,19 @@ class Desk:
             return self.companies.current(session)
 
     def knows(self, keys: KeyRing) -> bool:
-        """Tell whether something that Latchkey has stored is proven by these keys.
-
-        Also where nothing is stored that any key could prove. What they do not prove says nothing
-        against them: whoever can write to the database could take an operator's hands away by it.
-        """
+        """Tell whether something that Latchkey has stored is proven by these keys."""
         with self.database.read() as session:
-            if proven := audit.proven(session, keys.audit_keys):
-                return True
-            opened = accounts.opened(session, keys)
-        return opened or (proven is None and opened is None)
+            return whose.knows(session, keys)
+
+    def not_ours(self, keys: KeyRing) -> str:
+        """Say what is wrong with keys beside what is stored; empty: nothing."""
+        with self.database.read() as session:
+            return whose.not_ours(session, keys)
+
+    def in_force(self, given: SettingsT) -> SettingsT:
+        """Return the settings with the name of the installation that is in force here."""
+        with self.database.read() as session:
+            return whose.in_force(session, given)
 
     def requests(self, *, live: bool) -> list[AccessRequest]:
         with self.database.read() as session:

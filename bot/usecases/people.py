@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bot.usecases.console import OTHER_KEYS, Desk
+from bot.usecases.console import Desk
+from bot.usecases.whose import OTHER_KEYS
 from engine.directory import address
 from engine.intake import TooMuchError
 from engine.outcome import AuditEntry, Code, Refusal

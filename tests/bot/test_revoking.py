@@ -11,8 +11,9 @@ from bot.runtime import connectors
 from bot.runtime.services import Connected
 from bot.settings import KeySettings
 from bot.usecases import revoke
-from bot.usecases.console import OTHER_KEYS, Desk
+from bot.usecases.console import Desk
 from bot.usecases.revoke import Fate
+from bot.usecases.whose import OTHER_KEYS
 from engine.commands import Cancel, Return
 from engine.inventory import Integration
 from engine.outcome import AuditEntry, Code, Refusal

@@ -435,6 +435,49 @@ def test_without_the_old_key_its_entries_are_proven_by_who_had_both(stored):
         assert wrong(stored) == []
 
 
+def test_a_quiet_rotation_is_bound_by_itself(stored, log):
+    """Nothing happened while both keys were there: without the old one the audit had no proof."""
+    with keys(stored, SECOND, KEY):
+        with stored.database.read() as session:
+            assert audit.under(session, stored.database.keys) is audit.Under.OLDER
+        for _ in range(2):
+            stored.write(lambda tx, _: audit.bind(tx, stored.now))
+
+        with stored.database.read() as session:
+            assert audit.under(session, stored.database.keys) is audit.Under.FIRST
+        assert [r["action"] for r in entries(stored)][log:] == ["audit_bound"]
+        assert wrong(stored) == []
+
+    with keys(stored, SECOND):
+        assert wrong(stored) == []
+
+
+def test_only_what_a_key_of_the_ring_has_left_is_bound_by_itself(stored, owner, log):
+    for ring in ([KEY], [SECOND], []):
+        with keys(stored, *ring):
+            stored.write(lambda tx, _: audit.bind(tx, stored.now))
+    tamper(owner, update(AuditHead).values(mac="0" * 64))
+    with keys(stored, SECOND, KEY):
+        stored.write(lambda tx, _: audit.bind(tx, stored.now))
+
+    assert len(entries(stored)) == log
+
+
+def test_a_key_that_was_replaced_is_known_as_such(stored, owner, log):
+    with keys(stored, SECOND, KEY):
+        note(stored)
+    with stored.database.read() as session:
+        assert audit.under(session, KeyRing([KEY])) is audit.Under.NEWER
+        assert audit.under(session, KeyRing([new_key()])) is audit.Under.FIRST
+
+    # A line alone that names a key which nobody has takes nobody's key away.
+    last = entries(stored)[-1]
+    tamper(owner, delete(AuditRow).where(col(AuditRow.seq) > log))
+    tamper(owner, insert(AuditRow).values(last | {"action": "noted"}))
+    with stored.database.read() as session:
+        assert audit.under(session, KeyRing([KEY])) is audit.Under.FIRST
+
+
 def test_a_key_that_is_dropped_before_the_next_has_written_proves_nothing(stored, log):
     """What the old key had written could have been cut off before: nobody has looked."""
     kept = anchor(stored)
