@@ -96,6 +96,63 @@ def test_a_short_secret_is_blanked_as_a_word_only():
     assert redact('password "post" of postgresql') == 'password "(secret)" of postgresql'
 
 
+PUBLIC = {
+    "postgresql+psycopg://store:store@db.example:5432/latchkey": "store",
+    "postgresql+psycopg://me:db.example@db.example:5432/latchkey": "db.example",
+    "postgresql+psycopg://me:orders@h/orders": "orders",
+    "postgresql+psycopg://me:own_schema@h/db?schema=own_schema": "own_schema",
+    "postgresql+psycopg://me:latchkey@h/db": "latchkey",
+    "host=h user=store password=store dbname=db": "store",
+    "host=h password='orders' dbname=orders": "orders",
+}
+
+
+@pytest.mark.parametrize(("address", "password"), PUBLIC.items())
+def test_what_is_public_beside_it_is_no_secret_by_itself(address, password):
+    """Where the password was also the name of the login, of the database or of the schema, a
+    sentence and its cure had gaps: `(secret) run`, for one.
+    """
+    know_address(address) if "://" in address else know(address)
+    said = (
+        "The database latchkey on db.example:5432, schema own_schema cannot be used: FATAL: "
+        'password authentication failed for user "store" at orders. Run `latchkey db upgrade`'
+    )
+
+    assert redact(said) == said
+    for marked in (
+        f"could not open {address}",
+        f"password={password}",
+        f"password='{password}' of it",
+        json.dumps({"password": password}),
+        json.dumps({"why": repr({"password": password})}),
+        f"postgresql://somebody:{password}@elsewhere/other",
+        f'Password: "{password}"',
+    ):
+        assert redaction.BLANK in redact(marked), marked
+        assert f":{password}@" not in redact(marked)
+        assert f"={password}" not in redact(marked)
+
+
+def test_a_word_that_is_public_in_one_address_and_not_in_another_is_a_secret():
+    for first, second in (("store", "me"), ("me", "store")):
+        redaction.forget()
+        for user in (first, second):
+            know_address(f"postgresql://{user}:store@{'h' if user == 'me' else 'i'}/db")
+
+        assert redact('user "store"') == 'user "(secret)"'
+
+
+@pytest.mark.parametrize("word", ["cannot", "used", "answer"])
+def test_a_short_word_of_a_sentence_is_blanked_as_a_value_alone(word):
+    """A gap where a sentence has the word told the password to whoever can read."""
+    know_address(f"postgresql://me:{word}@h/db")
+
+    said = "The database cannot be used: no answer. Look for it"
+    assert redact(said) == said
+    for marked in (f"password={word}", f'"{word}"', f"'{word}'", f"me:{word}@h", f"Bearer {word}"):
+        assert word not in redact(f"<<{marked} >>")
+
+
 def test_no_line_of_the_log_holds_a_secret(monkeypatch):
     """Only Latchkey's own lines were thought of: libraries quote what they were given."""
     monkeypatch.setattr(logs, "AT_THE_END", 60.0)  # a busy machine may write nothing for a second
