@@ -40,6 +40,21 @@ def test_every_page_and_part_that_the_code_points_to_is_there():
     assert cited
 
 
+def test_a_command_that_asks_is_shown_with_a_terminal():
+    """`kubectl exec` gives none by itself: the emergency command changed nothing."""
+    root = printed.DOCS.parent
+    pages = [root / "README.md", root / "compose.yaml", *printed.DOCS.rglob("*.*")]
+    texts = [page.read_text() for page in pages if page.suffix in {".md", ".yaml", ".service"}]
+    shown = [
+        said
+        for text in texts
+        for said in re.findall(r"(?:kubectl|systemd-run)[^`]*?revoke --all[^`\n]*", text)
+    ]
+    assert len(shown) >= 2
+    for said in shown:
+        assert re.search(r" -it | --pty | --yes", said), said
+
+
 SANDBOX = printed.DOCS.parent / "manifests" / "sandbox"
 SHOWN = re.findall(r"```yaml\n(.*?)```", (printed.DOCS / "flows.md").read_text(), re.DOTALL)
 OBJECTS = {"scopes": ScopeDocument, "bundles": BundleDocument, "spaces": SpaceDocument}
