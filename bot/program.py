@@ -137,7 +137,8 @@ class Program:
 
     def greet(self, say: Callable[[str], None]) -> None:
         """Tell a person what runs, once Slack has said where, or does not."""
-        greeting.begin(self.services, self.clients.delivery, self.clients.opening, say)
+        delivery, opening = self.clients.delivery, self.clients.opening
+        greeting.begin(self.services, delivery, opening, say, self.faults)
 
     def wake(self, topics: set[str]) -> None:
         """Let the loops of these names look for what is due, when who waits here has an answer."""

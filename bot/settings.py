@@ -50,7 +50,7 @@ from engine.errors import LatchkeyError
 from manifests.parts import nearest
 from storage import files
 from storage.database import of_owner, supported
-from storage.secrets import BadKeyError, KeyRing
+from storage.secrets import BadKeyError, KeyRing, new_key
 
 SLACK = "https://slack.com/api/"
 # What serves the sandbox alone, as it is without one.
@@ -70,6 +70,12 @@ A_WEEK = 7 * 24 * 60  # minutes
 NOWHERE = {"manifests": Path(os.devnull)}
 ADDRESSES = frozenset({"database_url", "owner_url"})
 
+_TOKENS = {
+    "xoxb-": "a bot's token, which is for SLACK_BOT_TOKEN",
+    "xapp-": "an app-level token, which is for SLACK_APP_TOKEN",
+    "xoxp-": "a user's token, which Latchkey has no use for",
+    "xoxe": "a token of Slack's for configuring apps, or for renewing tokens",
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 _PRINTABLE = re.compile("[!-~]+")
@@ -478,7 +484,7 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
     try:
         load_keys()
     except BadSettingsError:
-        load()  # which names the rest, too
+        _name_all(http=http)
         raise
     unread = {ENV_FILE: fault} if (fault := env_fault()) else {}
     try:
@@ -489,16 +495,36 @@ def load_sound(*, http: bool) -> tuple[Settings, Mapping[str, str]]:
             for fault in found.errors()
         }
         sound = _without(wrong.keys())
-        return sound, {**unread, **wrong, **sound.unusable_keys}
+        return sound, {**unread, **_missing(wrong, http=http), **wrong, **sound.unusable_keys}
     if unread and "manifests" not in whole.model_fields_set:
         whole = whole.model_copy(update=NOWHERE)
     return whole, {**unread, **whole.missing_to_run(http=http), **whole.unusable_keys}
 
 
+def _name_all(*, http: bool) -> None:
+    """Raise BadSettingsError with all that is wrong, and with what is missing to run."""
+    try:
+        load()
+    except BadSettingsError as fault:
+        named = {line.partition(" ")[0].rstrip(":.") for line in str(fault).splitlines()}
+        missing = _missing(
+            named & {str(f.alias) for f in Settings.model_fields.values()}, http=http
+        )
+        more = [said for name, said in missing.items() if name not in named]
+        raise BadSettingsError("\n".join([str(fault), *more])) from None
+
+
+def _missing(wrong: Iterable[str], *, http: bool) -> Mapping[str, str]:
+    """Return what running needs and is not set, whatever is wrong with these settings."""
+    instead = dict.fromkeys(wrong, "") | {"LATCHKEY_KEYS": new_key()}
+    return _load(_Sound, instead).missing_to_run(http=http)
+
+
 def load_to_examine() -> tuple[Settings, Mapping[str, str]]:
     """Read what is right, and what is wrong, for whichever way of receiving events is set up."""
     given, wrong = load_sound(http=False)
-    if given.slack_app_token is None and given.slack_signing_secret:
+    right = _load(_Sound, dict.fromkeys(wrong, ""))
+    if right.slack_app_token is None and right.slack_signing_secret:
         return load_sound(http=True)
     return given, wrong
 
@@ -696,7 +722,8 @@ def _app_token(text: str) -> str:
 
 def _starting(text: str, prefix: str) -> str:
     if not text.startswith(prefix):
-        raise ValueError(f"it has to begin with {prefix}")
+        kind = next((what for begins, what in _TOKENS.items() if text.startswith(begins)), "")
+        raise ValueError(f"{f'this is {kind}; ' if kind else ''}it has to begin with {prefix}")
     return _one_word(text)
 
 

@@ -4,7 +4,7 @@ Slack is asked in the background: access ends on time, whatever it answers.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -31,21 +31,35 @@ def version() -> str:
 
 
 def begin(
-    services: Services, client: WebClient, opener: WebClient | None, say: Callable[[str], None]
+    services: Services,
+    client: WebClient,
+    opener: WebClient | None,
+    say: Callable[[str], None],
+    faults: Mapping[str, str],
 ) -> None:
     """Say the greeting as soon as Slack has told the workspace, or is found not to.
 
-    `opener` has the app's token, if there is one.
+    `opener` has the app's token, if there is one. `faults`: what is wrong with settings, by their
+    names: without a token Slack is not asked.
     """
     threading.Thread(
-        target=_greet, args=(services, client, opener, say), name="greeting", daemon=True
+        target=_greet, args=(services, client, opener, say, faults), name="greeting", daemon=True
     ).start()
 
 
 def _greet(
-    services: Services, client: WebClient, opener: WebClient | None, say: Callable[[str], None]
+    services: Services,
+    client: WebClient,
+    opener: WebClient | None,
+    say: Callable[[str], None],
+    faults: Mapping[str, str],
 ) -> None:
-    team, fault = _ask(client, BOT_TOKEN)
+    unset = [faults[name].rstrip(".") for name in (BOT_TOKEN, APP_TOKEN) if name in faults]
+    if BOT_TOKEN in faults:
+        team, fault = "", ". ".join(unset)
+    else:
+        team, fault = _ask(client, BOT_TOKEN)
+        fault = fault or ". ".join(unset)
     if fault:
         log.error("slack does not let latchkey in", why=fault)
     elif opener:

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from bot.loops.loop import Loop
 from bot.runtime.services import Services
+from bot.slack.client import NO_TOKEN
 from bot.slack.errors import TOKEN_REFUSED
 from storage import counts, schema
 from storage.database import AWAY, FAULTS
@@ -74,6 +75,8 @@ class Health:
 
     def _slack(self) -> str:
         problem = self.services.vitals.slack.problem
+        if problem == NO_TOKEN:
+            return "there is no token to send: see SLACK_BOT_TOKEN"
         if problem in TOKEN_REFUSED:
             return f"Slack refuses the token ({problem})"
         if self.links:

@@ -24,6 +24,7 @@ from engine.directory import SlackAccount
 LISTENER_TIMEOUT = 2  # seconds; a trigger lives for 3
 DELIVERY_TIMEOUT = 10  # seconds
 EXPIRED = "expired_trigger_id"
+NO_TOKEN = "not_authed"  # what Slack says to who sends none  # noqa: S105
 BARRED = "slack"  # how a fault is called that the app may not call a method
 
 CURES = {
@@ -115,7 +116,7 @@ class Client(WebClient):
     def _send(self, method: str, given: dict[str, Any]) -> SlackResponse:
         self.token = self._token_now().strip()
         if not self.token:
-            raise refusal(method, "not_authed")
+            raise refusal(method, NO_TOKEN)
         return _whole(super().api_call, method, given)
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
@@ -214,6 +215,8 @@ def in_words(fault: Exception, address: str, setting: str) -> str:
             "there; another address is given in SLACK_API_URL"
         )
     code = error_code(fault)
+    if code == NO_TOKEN:
+        return f"Nothing was sent to Slack: {setting} is missing, or cannot be used"
     if code in TOKEN_REFUSED:
         return f"Slack, at {address}, refuses {setting}: {code}. {CURES[setting]}"
     return f"Slack, at {address}, answers {code}. If that goes on, see status.slack.com"

@@ -47,7 +47,7 @@ def test_every_fault_of_the_settings_is_named_at_once(tmp_path):
     for name in (
         "SLACK_BOT_TOKEN is missing",
         "LATCHKEY_KEYS is missing",
-        "SLACK_APP_TOKEN: it has to begin with xapp-",
+        "SLACK_APP_TOKEN: this is a bot's token, which is for SLACK_BOT_TOKEN; it has to",
         "LATCHKEY_DATABASE_URL",
         "LATCHKEY_DISCOVER_MINUTES",
     ):

@@ -590,6 +590,58 @@ def test_what_is_wrong_is_left_out_and_the_rest_is_read(monkeypatch, name, text)
     assert sound.manifests.is_dir() is (name != "LATCHKEY_MANIFESTS")
 
 
+def unset(monkeypatch, *names: str, **others: str) -> None:
+    for name, given in {**GOOD, **others}.items():
+        monkeypatch.setenv(name, given)
+    for name in names:
+        monkeypatch.delenv(name)
+
+
+def test_both_tokens_that_are_missing_are_named(monkeypatch):
+    """On a new database only the first was, though all is to be named at once."""
+    unset(monkeypatch, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
+
+    assert settings.load_sound(http=False)[1].keys() == {"SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"}
+    assert settings.load_sound(http=True)[1].keys() == {"SLACK_BOT_TOKEN", "LATCHKEY_HTTP"}
+
+
+@pytest.mark.parametrize("name", ["LATCHKEY_KEYS", "LATCHKEY_DATABASE_URL"])
+def test_what_is_missing_to_run_is_named_beside_what_nothing_goes_without(monkeypatch, name):
+    unset(monkeypatch, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", **{name: "file:/not/there"})
+
+    with pytest.raises(BadSettingsError) as raised:
+        settings.load_sound(http=False)
+
+    said = [line.partition(" ")[0].rstrip(":") for line in str(raised.value).splitlines()]
+    assert sorted(said) == sorted([name, "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])
+
+
+def test_where_events_come_by_http_no_other_token_is_missed_beside_a_wrong_one(monkeypatch):
+    unset(
+        monkeypatch,
+        "SLACK_APP_TOKEN",
+        SLACK_BOT_TOKEN="xapp-1",
+        SLACK_SIGNING_SECRET="secret",
+        LATCHKEY_HTTP=":80",
+    )
+
+    assert settings.load_to_examine()[1].keys() == {"SLACK_BOT_TOKEN"}
+
+
+@pytest.mark.parametrize(
+    ("token", "kind"),
+    [
+        ("xapp-1", "this is an app-level token, which is for SLACK_APP_TOKEN; it has to"),
+        ("xoxp-1", "this is a user's token, which Latchkey has no use for; it has to"),
+        ("secret", "SLACK_BOT_TOKEN: it has to"),
+    ],
+)
+def test_a_token_of_another_kind_is_called_so(monkeypatch, token, kind):
+    unset(monkeypatch, SLACK_BOT_TOKEN=token)
+
+    assert kind in settings.load_sound(http=False)[1]["SLACK_BOT_TOKEN"]
+
+
 @pytest.mark.parametrize("name", ["LATCHKEY_KEYS", "LATCHKEY_DATABASE_URL"])
 def test_nothing_goes_without_the_database_and_the_keys(monkeypatch, name):
     for variable, given in (GOOD | {name: "file:/not/there"}).items():
