@@ -23,6 +23,7 @@ from bot.loops.watch import Watch
 from bot.operations import greeting, memory, open_files
 from bot.operations.server import Servers
 from bot.operations.signals import Asked
+from bot.operations.waiting import Waiting
 from bot.runtime.pool import Pool, in_time
 from bot.runtime.services import Services
 from bot.settings import BadSettingsError
@@ -40,8 +41,8 @@ CLOSE_WITHIN = 0.5  # seconds of that for connectors, which have nothing under w
 # Seconds after which a thread that computes lets another go on. A listener that comes back from the
 # database, some ten times for a click, waits that long for each loop that is at work.
 SWITCH_WITHIN = 0.0005
-START_WITHIN = 20.0  # seconds; a database that is started anew is there again
 START_AGAIN = 1.0  # seconds between two tries
+SAY_AGAIN = 60.0  # seconds after which it is said again that the database is waited for
 LOOK_EVERY = 10  # seconds; how many sockets there are
 IDLE_WITHIN = 60.0  # seconds that `run_until_idle` may take
 # As if messages were quicker than all else: so they cost the most.
@@ -268,34 +269,46 @@ class Program:
 
 
 def started(
-    build: Callable[[], Program], url: str, asked: Asked, say: Callable[[str], None]
+    build: Callable[[], Program],
+    url: str,
+    waiting: Waiting,
+    asked: Asked,
+    say: Callable[[str], None],
 ) -> Program | None:
-    """Return a program that runs; None: it was to end before. A fault that passes is waited for.
+    """Return a program that runs; None: it was to end before.
 
-    `url`: of its database. Raises what `Program.start` does, and what `storage.database.AWAY`
-    lists.
+    A fault of the database that passes is waited for, as long as it takes: `waiting` answers for
+    the program meanwhile. `url`: of its database. Raises what `Program.start` does, and what
+    `storage.database.AWAY` lists.
     """
-    until, said = time.monotonic() + START_WITHIN, False
-    while not asked.to_end.is_set():
-        program = None
-        try:
-            program = build()
-            asked.to_apply = program.apply
-            if not schema.current(program.database) and not program.faults:
-                schema.upgrade(program.database)
-            program.start()
-        except AWAY as fault:
-            if program:
-                program.stop()
-            if not passes(fault) or time.monotonic() > until:
-                raise
-            if not said:
-                why = unusable(fault, url)
-                log.warning("waiting for the database", why=why)
-                say(f"Waiting: {why}")
-                said = True
-            asked.to_end.wait(START_AGAIN)
-        else:
-            program.greet(say)
-            return program
-    return None
+    tries, said = 0, ("", float("-inf"))
+    try:
+        while not asked.to_end.is_set():
+            program = None
+            try:
+                program = build()
+                asked.to_apply = program.apply
+                if not schema.current(program.database) and not program.faults:
+                    schema.upgrade(program.database)
+                waiting.over()
+                program.start()
+            except AWAY as fault:
+                if program:
+                    program.stop()
+                if not passes(fault):
+                    raise
+                why, now = unusable(fault, url), time.monotonic()
+                tries += 1
+                if tries == 1:
+                    say(f"Waiting: {why}")
+                if why != said[0] or now - said[1] > SAY_AGAIN:
+                    log.warning("waiting for the database", why=why, tries=tries)
+                    said = why, now
+                waiting.wait(why)
+                asked.to_end.wait(START_AGAIN)
+            else:
+                program.greet(say)
+                return program
+        return None
+    finally:
+        waiting.over()

@@ -36,6 +36,7 @@ def run(
     from bot import wiring
     from bot.operations import signals
     from bot.operations.server import NoAddressError
+    from bot.operations.waiting import Waiting
     from bot.program import Program, started
 
     given, faults = read(lambda: settings.load_sound(http=http))
@@ -50,7 +51,8 @@ def run(
         return wiring.build(found, http=http, faults=_joined(faults, unfit))
 
     try:
-        program = started(build, given.database_url, asked, typer.echo)
+        waiting = Waiting(given)
+        program = started(build, given.database_url, waiting, asked, typer.echo)
     except AWAY as fault:
         fail(of_database(fault))
     except BadSettingsError as fault:

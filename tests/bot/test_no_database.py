@@ -2,8 +2,9 @@
 
 import signal
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
+import httpx
 import pytest
 from sqlalchemy import make_url, text
 
@@ -183,6 +184,42 @@ def test_who_starts_while_the_database_is_away_begins_when_it_is_there_again(wit
     told.wait(request.code, State.EXPIRED)
     assert not told.privileges()
     works(told)
+
+
+def test_who_waits_for_the_database_answers_probes_until_it_begins(on_postgresql):
+    """It listened nowhere, and ended itself after 24 s: a cluster starts it again ever more seldom,
+    and access did not end when the database was there again.
+    """
+    told, proxy = on_postgresql
+    request = told.active(told.person("marta"), told.person("priya"))
+    told.house.bot.stop()
+    told.house.sandbox.advance(3 * 3600)
+
+    def probed(url: str, path: str) -> tuple[int, dict]:
+        found = web.get(f"{url}{path}")
+        return found.status_code, found.json()
+
+    def answers() -> bool:
+        with suppress(httpx.TransportError):
+            return bool(probed(told.house.probes, "/healthz"))
+        return False
+
+    proxy.down = True
+    started_in_vain(told)
+    told.until(answers, "the probes are answered")
+    for url in (told.house.url, told.house.probes):
+        assert probed(url, "/healthz") == (200, {"ok": True})
+    assert probed(told.house.url, "/readyz") == (503, {"ok": False})
+    status, why = probed(told.house.probes, "/readyz")
+    assert status == 503
+    assert "cannot be used" in why["database"]
+    assert web.get(f"{told.house.url}/slack/events").status_code == 503
+    proxy.down = False
+
+    told.wait(request.code, State.EXPIRED)
+    assert not told.privileges()
+    works(told)
+    assert web.get(f"{told.house.probes}/metrics").is_success
 
 
 def test_who_starts_while_a_table_is_held_begins_when_it_is_free(on_postgresql):

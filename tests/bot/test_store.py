@@ -115,17 +115,14 @@ def test_a_database_without_latchkey_is_named(url, command):
     assert f"There is no Latchkey in this database: {name} on 127.0.0.1:" in done.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", COMMANDS[1:], ids=" ".join)
 def test_a_store_that_is_not_reached_is_one_sentence_with_address_and_cure(url, command):
     elsewhere = make_url(url).set(port=9).render_as_string(hide_password=False)
 
     done = latchkey(elsewhere, *command)
 
     assert done.returncode == 1
-    # `run` logs at once what it waits for, and gives up later.
-    (said,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert '"level": "error"' not in done.stderr
-    assert "Traceback" not in done.stderr
+    (said,) = done.stderr.splitlines()
     for part in (" on 127.0.0.1:9, schema latchkey", "Connection refused", "LATCHKEY_DATABASE_URL"):
         assert part in said
 
