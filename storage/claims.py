@@ -49,12 +49,14 @@ PROCESS, COMMAND = "latchkey run", "latchkey revoke"  # that hold a SQLite file'
 class NotAloneError(LatchkeyError):
     """Another Latchkey works on this SQLite file. The text says which, and how to end it.
 
-    `peer`: its process, if it is a command that works in place of one.
+    `pid`: its process, as far as it is known; `peer`: the same of a command that works in place of
+    one.
     """
 
     def __init__(self, holder: str = "") -> None:
         pid, _, command = holder.partition(" ")
-        self.peer = int(pid) if pid.isdecimal() and command == COMMAND else None
+        self.pid = int(pid) if pid.isdecimal() else None
+        self.peer = self.pid if command == COMMAND else None
         who = f": `{command}`, process {pid}" if pid.isdecimal() and command else ""
         cure = "Stop it, or use PostgreSQL for several."
         if command == COMMAND and who:

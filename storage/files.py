@@ -211,6 +211,8 @@ def _make_new(file: Path, fault: str) -> None:
 
 def _need_ours(file: Path, *, exposed: bool, linked: bool) -> None:
     """Refuse a database that somebody else may have put there."""
+    if file.is_dir():
+        raise UnsafePlaceError(f"{file} is a folder: name a file in it in LATCHKEY_DATABASE_URL.")
     found = file.lstat()
     owners = {0, os.geteuid()}
     if os.geteuid() == 0:  # root looks after the database of a service

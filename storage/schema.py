@@ -28,6 +28,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 FOLDERS = (_MIGRATIONS / "versions",)
 
 MOST_DIGITS = 10  # of a revision
+_NO_REVISION = (
+    "its tables are there, and alembic_version does not say which schema they are of. Restore a "
+    "back-up, or name another database in LATCHKEY_DATABASE_URL."
+)
 _REVISION = text("select version_num from alembic_version")
 
 
@@ -66,6 +70,8 @@ def current(database: Database) -> str:
             if not inspect(connection).has_table("alembic_version"):
                 return ""
             found = connection.execute(_REVISION).scalar() or ""
+            if not found and inspect(connection).has_table(CompanyRow.__tablename__):
+                raise UnfitStoreError(_NO_REVISION)
             return found.decode(errors="replace") if isinstance(found, bytes) else str(found)
     except ProgrammingError as fault:
         if database.sessions and isinstance(fault.orig, InsufficientPrivilege):

@@ -100,6 +100,7 @@ class Hands:
         self._turn_began = 0.0
         self._peer: int | None = None
         self._peer_since = 0.0
+        self.other: int | None = None  # the process that was met, on SQLite
         self._services = keys and _NothingNew(
             desk.database,
             desk.companies,
@@ -127,6 +128,7 @@ class Hands:
                 self._turn = claims.take_turn(self._database)
             except claims.NotAloneError as fault:
                 self._meet(fault.peer)
+                self.other = fault.pid
         return self._turn is not None
 
     @property
@@ -313,12 +315,13 @@ class Watch:
                 f"ended in {NO_PROGRESS:.0f} s: {self.why(self.open[0])}.{cure}"
             )
         heartbeat = hands.heartbeat()
+        which = f", process {hands.other}," if hands.other else ","
         seen = "" if heartbeat is None else f" (its last heartbeat: {heartbeat:.0f} s ago)"
         hangs = heartbeat is not None and heartbeat >= DEAD_AFTER
-        cure = " It seems to hang: end it, and this command goes on in its place." if hangs else ""
+        cure = f" It seems to hang: end it{which} and this command goes on in its place."
         return (
             f"A Latchkey process is alive{seen}, but has not ended {codes} in "
-            f"{NO_PROGRESS:.0f} s: {self.why(self.open[0])}.{cure}"
+            f"{NO_PROGRESS:.0f} s: {self.why(self.open[0])}.{cure if hangs else ''}"
         )
 
 

@@ -83,7 +83,8 @@ class Crowd:
 def sentence(strangers: int) -> str:
     """Say what it comes to, and the cure."""
     return (
-        f"Slack counts {strangers} more sockets of this app than its living replicas open: clicks "
+        f"Slack counts {strangers} more {'socket' if strangers == 1 else 'sockets'} of this app "
+        "than its living replicas open: clicks "
         "that go there are lost. Another program, or another installation, uses the same "
         "SLACK_APP_TOKEN: stop it, or give it an app of its own"
     )

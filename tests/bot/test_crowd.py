@@ -12,7 +12,7 @@ from bot.runtime.metrics import Vitals
 from bot.sandbox.client import Sandbox
 from bot.sandbox.house import COMPANY, MANIFESTS
 from bot.slack import socket_mode, strangers
-from bot.slack.strangers import TOLERATED, Crowd
+from bot.slack.strangers import TOLERATED, Crowd, sentence
 from tests.bot.test_links import Bot
 from tests.support.waiting import wait_until
 
@@ -72,6 +72,7 @@ def test_strangers_are_told_once_they_have_been_there_for_five_minutes(look):
     events = [line["event"] for line in said]
     assert events == ["others take clicks", "others take clicks no more"]
     assert "3 more sockets" in said[0]["why"]
+    assert "1 more socket of" in sentence(1)
 
 
 def test_a_count_that_is_too_high_is_asked_for_again_before_anybody_is_told(look, told, clock):

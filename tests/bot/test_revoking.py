@@ -196,9 +196,9 @@ FORGED = {
 }
 
 
-def said(stored, key: str, *arguments: str) -> str:
+def said(stored, key: str, *arguments: str, **more: str) -> str:
     """Return what a command with this key has said."""
-    given = {"LATCHKEY_INSTALLATION": "acme", "LATCHKEY_KEYS": key}
+    given = {"LATCHKEY_INSTALLATION": "acme", "LATCHKEY_KEYS": key, "COLUMNS": "500", **more}
     done = latchkey(*arguments, LATCHKEY_DATABASE_URL=stored.database.url, **given)
     assert "Traceback" not in done.stderr
     return " ".join((done.stdout + done.stderr).split())
@@ -240,6 +240,17 @@ def test_the_keys_of_what_is_sealed_are_right_though_all_of_the_audit_is_gone(st
         tx.execute(delete(AuditRow))
         tx.execute(delete(AuditHead))
     assert OTHER_KEYS in said(stored, new_key(), "resume", "grants")
+
+
+@pytest.mark.parametrize("command", ["run", "db upgrade", "requests list", "doctor"])
+def test_tables_without_a_revision_are_one_sentence(stored, command):
+    """An empty alembic_version gave a traceback, or a cure that was for something else."""
+    with stored.database.write() as tx:
+        tx.execute(delete(table("alembic_version")))
+
+    found = said(stored, KEY, *command.split(), SLACK_BOT_TOKEN="xoxb-1", SLACK_APP_TOKEN="xapp-1")
+
+    assert "alembic_version does not say which schema they are of. Restore a back-up" in found
 
 
 @pytest.mark.parametrize(

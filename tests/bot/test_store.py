@@ -162,6 +162,16 @@ def test_a_store_that_falls_silent_on_the_way_ends_a_command(cluster, url):
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["doctor"]], ids=" ".join)
+def test_a_folder_in_the_files_place_is_called_one(tmp_path, command):
+    """It was said to be put there by somebody else, and that it should be removed."""
+    done = latchkey(f"sqlite:///{tmp_path}", *command)
+
+    assert done.returncode == 1
+    said = " ".join((done.stdout + done.stderr).split())
+    assert f"{tmp_path} is a folder: name a file in it in LATCHKEY_DATABASE_URL." in said
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ["doctor"]], ids=" ".join)
 def test_a_file_that_cannot_be_opened_is_one_sentence_with_its_cure(tmp_path, command):
     tmp_path.chmod(0o700)
     file = tmp_path / "latchkey.db"

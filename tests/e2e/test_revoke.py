@@ -422,7 +422,7 @@ def test_a_process_that_hangs_is_replaced_or_named(told, tmp_path):
 
     if told.house.database.startswith("sqlite"):  # whose file it still holds
         assert status == 2, said
-        assert "It seems to hang: end it" in said
+        assert "It seems to hang: end it, process " in said
         told.wait(request.code, State.REVOKED, timeout=60)
     else:
         assert status == 0, said
