@@ -9,7 +9,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bot.runtime.services import Services
-from bot.slack.client import OddAnswerError
+from bot.slack.client import NO_ANSWER, OddAnswerError
 from bot.slack.errors import TOKEN_REFUSED, Cure, asked_to_wait, cure_of, error_code
 from engine.channel import UNSEEN, Channel, ChannelId
 from engine.flow import FlowId
@@ -57,10 +57,18 @@ def look(services: Services, client: WebClient, id_: ChannelId) -> timedelta | N
         if (wait := asked_to_wait(fault)) is not None:
             return wait
         if not (why := why_refused(fault)):
-            raise
+            return _put_off(id_, error_code(fault))
         before = company.channels.get(id_)
         seen = Channel(id_, before.name if before else "", why_not=why)
+    except NO_ANSWER as fault:
+        return _put_off(id_, type(fault).__name__)
     _store(services, seen)
+    return EVERY
+
+
+def _put_off(id_: ChannelId, why: str) -> timedelta:
+    """Go on with what was seen last."""
+    log.warning("channel not looked at", channel=id_, why=why)
     return EVERY
 
 

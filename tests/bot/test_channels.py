@@ -184,3 +184,20 @@ def test_a_channel_that_was_shared_since_it_was_looked_at_gets_no_card(told):
         assert not [m for m in priya.messages(ACCESS) if code in m.text]
         assert "shared with another company" in faults(told)
         priya.remove("alex", ACCESS)
+
+
+@pytest.mark.parametrize("code", ["invalid_auth", "fatal_error"])
+def test_what_says_nothing_of_a_channel_leaves_it_as_it_was_seen(told, code):
+    marta = told.person("marta")
+    with told.flow(ORDERS_FLOW, notify=ALONE):
+        there(told, told.ask(marta).code)
+        sandbox = told.house.sandbox
+        sandbox.fault("conversations.info", "slack_error", code=code)
+        mark = sandbox.mark()
+        sandbox.advance(60)
+        sandbox.wait_journal(
+            lambda e: e.get("method") == "conversations.info" and bool(e.get("fault")), since=mark
+        )
+        code = told.ask(marta, path=ORDERS).code
+        assert called(there(told, code)) == ["U0PRIYA", "U0SAMLEIGH"]
+        assert not faults(told)
