@@ -621,7 +621,7 @@ def test_who_only_reads_is_told_of_nothing_that_is_recorded(told):
         done = latchkey(*command, **other)
         assert (done.returncode, done.stderr) == (0, ""), command
     said = latchkey("pause", "grants", **other).stderr
-    assert "correct them. What is recorded here has no key," in said
+    assert "Correct them. What is recorded here has no key," in said
     told.house.bot.run("resume", "grants")
 
 
