@@ -147,6 +147,7 @@ def test_how_much_there_is_is_said_as_the_server_estimates_it(postgresql: Postgr
         postgresql.run("analyze {}", table)
     unknown = sql.Identifier(postgresql.schema, "unseen")
     postgresql.run("create table {} (id int)", unknown)
+    postgresql.run("alter table {} owner to orders_owner", unknown)
 
     found = {resource.path: resource.context for resource in postgresql.connector.discover()}
 
