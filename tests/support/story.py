@@ -304,10 +304,14 @@ class Story:
         with self.desk.database.write() as tx:
             sync.flows(tx, listed, self.desk.clock.now())
 
+    def lose(self, path: str) -> None:
+        """Let a resource be found no more, until the next look at its system finds it."""
+        self._resource(path, ResourceStatus.GONE)
+
     @contextmanager
     def gone(self, path: str) -> Iterator[None]:
         """Let a resource be found no more, and be found again."""
-        self._resource(path, ResourceStatus.GONE)
+        self.lose(path)
         try:
             yield
         finally:
