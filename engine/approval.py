@@ -7,23 +7,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from typing import cast
 
-from engine import ownership
+from engine import ownership, units
 from engine.conditions import OWNER
 from engine.directory import Person, PersonId
 from engine.flow import ApproverGroup, Quorum
 from engine.request import Approval, Ask, GrantId, Seat, joined
 from engine.seating import (
     Case,
+    acts_for,
     askable,
     by_owners,
     counting_for,
     flow_seats,
     may_sit,
+    own_seat,
     reachable,
     seat_of,
+    seats_through,
     tier_seats,
 )
-from engine.tally import Need, Tally
+from engine.tally import Lacks, Need, Tally
+from engine.window import end_in_words
 from engine.words import in_a_row
 
 _Held = Mapping[PersonId, Collection[Seat]]
@@ -48,10 +52,20 @@ def seats(case: Case, person: Person) -> frozenset[Seat]:
 
 def approved(case: Case) -> bool:
     """Tell whether the approvals that stand are enough."""
-    given, quotas, approval = _given(case), _quotas(case), case.revision.approval
-    if approval is None or approval.join is Quorum.ANY_OF:
-        return not _lacking(case, given, quotas)
-    return _whole_by_a_tier(case, given) or _tally(case, given, quotas).fulfilled()
+    return not _lacking(case, _given(case), _quotas(case))
+
+
+def in_place_of(case: Case, person: Person) -> tuple[Approval, ...]:
+    """Return the approvals beside which one of this person's counts for nothing more.
+
+    They are their own, and those of who counts as one person with them, unless two could count for
+    two if that one did not.
+    """
+    involved = {p for d in case.directory.standing for p in (d.delegator, d.delegate)}
+    roles = _roles(case, {*involved, *_given(case), person.id})
+    mine = {*roles[person.id], *_delegators(case, person.id)}
+    same = units.in_place_of({**roles, person.id: mine}, person.id)
+    return tuple(a for a in case.valid if a.person in same)
 
 
 def missing(case: Case) -> list[tuple[ApproverGroup, int]]:
@@ -120,7 +134,7 @@ def stuck(case: Case) -> bool:
 def asks(case: Case, before: Iterable[Ask]) -> tuple[Ask, ...]:
     """Return who is asked now. Nobody is forgotten: who no longer matches is kept, not open."""
     now = {
-        (p.id, at.place): Ask(p.id, at, _why(case, at))
+        (p.id, at.place): _asked(case, p, at)
         for seat in open_seats(case)
         for p, at in askable(case, seat)
     }
@@ -159,6 +173,18 @@ def _previewed(case: Case, group: int, rule: ApproverGroup) -> Iterator[tuple[st
 def stand_ins(case: Case) -> list[Person]:
     """Return the administrators who would hear of it where there is nobody else."""
     return [p for p, _ in reachable(case, Seat(None, admins=True))]
+
+
+def _asked(case: Case, person: Person, seat: Seat) -> Ask:
+    """Return what somebody is asked who sits there, and why them."""
+    own = own_seat(case, seat, person) if case.directory.received_by(person.id) else seat
+    through = acts_for(case, [seat], person) if own != seat else ()
+    said = [_why(case, own)] if own else []
+    for d, at in seats_through(case, seat, person) if through else ():
+        if d.delegator in through:
+            name = case.directory.people[d.delegator].name
+            said.append(f"{_why(case, at)}, for {name} until {end_in_words(d.until, person.zone)}")
+    return Ask(person.id, seat, "; ".join(said), through=() if own else through)
 
 
 def _why(case: Case, seat: Seat) -> str:
@@ -240,26 +266,56 @@ def _lacking(case: Case, held: _Held, quotas: _Quotas) -> _Lacks:
     approval = case.revision.approval
     if approval is None or _whole_by_a_tier(case, held):
         return {}
-    tally = _tally(case, held, quotas)
-    if tally.fulfilled():  # which is told sooner than what is lacking
-        return {}
     lacks: _Lacks = {}
-    for (group, kind), many in tally.lacking().items():
+    for (group, kind), many in _unfulfilled(_tallies(case, held, quotas)).items():
         at = group, cast("tuple[_Part, bool]", kind)[0]
         lacks[at] = max(many, lacks.get(at, 0))
     some = len({group for group, _ in lacks}) < len(quotas)
     return {} if approval.join is Quorum.ANY_OF and some else lacks
 
 
-def _tally(case: Case, held: _Held, quotas: _Quotas) -> Tally:
+def _unfulfilled(tallies: Sequence[Tally]) -> Lacks:
+    """Return what lacks by the tally of that division of people by which the least does."""
+    if any(tally.fulfilled() for tally in tallies):  # which is told sooner than what is lacking
+        return {}
+    lacks = [tally.lacking() for tally in tallies]
+    if any(tally.distinct for tally in tallies):
+        return min(lacks, key=lambda one: sum(one.values()))
+    # One who counts for several groups may do so as another unit for each.
+    everywhere = (at for at in lacks[0] if all(at in one for one in lacks))
+    return {at: min(one[at] for one in lacks) for at in everywhere}
+
+
+def _tallies(case: Case, held: _Held, quotas: _Quotas) -> list[Tally]:
     own, rule = {*flow_seats(case)}, case.revision.approval
     needs = [
         Need({kind: n for part, quota in parts.items() for kind, n in quota.of(part).items()})
         for parts in quotas
     ]
-    people = [_covers(case, seats, own) for seats in held.values()]
     distinct = rule is not None and rule.distinct and rule.join is Quorum.ALL_OF
-    return Tally(needs, people, distinct)
+    return [
+        Tally(
+            needs,
+            [_covers(case, (seat for p in unit for seat in held[p]), own) for unit in division],
+            distinct,
+        )
+        for division in units.divided(_roles(case, held))
+    ]
+
+
+def _roles(case: Case, people: Iterable[PersonId]) -> units.Roles:
+    """Return for whom each of these stands: who has approved, as it was then."""
+    given = {a.person: a.one_with for a in case.valid}
+    return {p: {p, *(given[p] if p in given else _delegators(case, p))} for p in people}
+
+
+def _delegators(case: Case, person: PersonId) -> list[PersonId]:
+    return [d.delegator for d in case.directory.received_by(person)]
+
+
+def _many(case: Case, people: Iterable[PersonId]) -> int:
+    """Return how many these people count for."""
+    return max(map(len, units.divided(_roles(case, people))))
 
 
 def _whole_by_a_tier(case: Case, held: _Held) -> bool:
@@ -324,8 +380,9 @@ def _quotas(case: Case) -> _Quotas:
             if any(s.group == group and s.place in others and _counts(s, part) for s in a.seats)
         } - counted
         there = given | {p for s in seats for p, at in able[s.place] if _counts(at, part)} - counted
-        enough = max(len(given), min(lacks, len(there)), 1)
-        quotas[group][part] = _Quota(max(0, needs - max(lacks, len(given))), min(enough, needs))
+        stood_in = _many(case, given)
+        enough = max(stood_in, min(lacks, _many(case, there)), 1)
+        quotas[group][part] = _Quota(max(0, needs - max(lacks, stood_in)), min(enough, needs))
     return quotas
 
 

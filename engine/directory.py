@@ -20,6 +20,7 @@ V = TypeVar("V")
 
 PersonId = NewType("PersonId", str)
 GroupId = NewType("GroupId", str)
+DelegationId = NewType("DelegationId", int)
 
 
 class PersonStatus(StrEnum):
@@ -190,6 +191,18 @@ class Group:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """Somebody's own right to approve and to reject, which another has too until a moment."""
+
+    id: DelegationId
+    delegator: PersonId
+    delegate: PersonId
+    since: datetime
+    until: datetime
+    reason: str
+
+
 Id = TypeVar("Id", bound=str)  # of people, or of groups
 
 Ids = tuple[PersonId, ...]
@@ -202,7 +215,8 @@ class Directory:
     """Everybody, as of one moment.
 
     `formerly` names who has a new id, by the old one. `failing`: sources whose last reading did not
-    succeed, and since when. Who is on call is known of a directory `at` a moment alone.
+    succeed, and since when. Who is on call, and who acts for whom, is known of a directory `at` a
+    moment alone.
     """
 
     people: Mapping[PersonId, Person] = field(default_factory=Shared[PersonId, Person])
@@ -217,6 +231,7 @@ class Directory:
         default_factory=Shared[str, tuple[GroupId, ...]]
     )
     schedules: tuple[Schedule, ...] = ()
+    delegations: tuple[Delegation, ...] = ()  # not ended, by whichever ids people had
     failing: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
     moment: datetime | None = None
 
@@ -264,9 +279,46 @@ class Directory:
         """Return the directory with what its sources say of who is on call, and which do not."""
         return replace(self, schedules=tuple(schedules), failing=failing)
 
+    def lending(self, delegations: Iterable[Delegation]) -> "Directory":
+        """Return the directory with these delegations."""
+        return replace(self, delegations=tuple(delegations))
+
     def at(self, moment: datetime) -> "Directory":
-        """Return the directory as of a moment: others may be on call by then."""
-        return replace(self, moment=moment) if self.schedules else self
+        """Return the directory as of a moment: others may be on call, or act for somebody."""
+        return replace(self, moment=moment) if self.schedules or self.delegations else self
+
+    @cached_property
+    def standing(self) -> tuple[Delegation, ...]:
+        """The delegations that hold, by the ids that people have: none where the moment is unknown.
+
+        Both have been active full members ever since it began.
+        """
+        if self.moment is None:
+            return ()
+        known = ((d, self.get(d.delegator), self.get(d.delegate)) for d in self.delegations)
+        return tuple(
+            replace(d, delegator=by.id, delegate=to.id)
+            for d, by, to in known
+            if self.moment < d.until
+            and (by and to and by.id != to.id)
+            and (by.stands_by(d.since) and to.stands_by(d.since))
+        )
+
+    def given_by(self, person: PersonId) -> tuple[Delegation, ...]:
+        """Return by which delegations others act for somebody."""
+        return self._given.get(person, ())
+
+    def received_by(self, person: PersonId) -> tuple[Delegation, ...]:
+        """Return by which delegations somebody acts for others."""
+        return self._received.get(person, ())
+
+    @cached_property
+    def _given(self) -> Mapping[PersonId, tuple[Delegation, ...]]:
+        return _by(self.standing, lambda d: d.delegator)
+
+    @cached_property
+    def _received(self) -> Mapping[PersonId, tuple[Delegation, ...]]:
+        return _by(self.standing, lambda d: d.delegate)
 
     @cached_property
     def on_call(self) -> Mapping[str, frozenset[str]]:
@@ -339,6 +391,15 @@ class Directory:
             ):
                 return person
         return None
+
+
+def _by(
+    delegations: Iterable[Delegation], whose: Callable[[Delegation], PersonId]
+) -> Mapping[PersonId, tuple[Delegation, ...]]:
+    found: dict[PersonId, tuple[Delegation, ...]] = {}
+    for one in delegations:
+        found[whose(one)] = (*found.get(whose(one), ()), one)
+    return found
 
 
 def _with(before: Mapping[K, V], changes: Mapping[K, V | None]) -> Shared[K, V]:

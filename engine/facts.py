@@ -33,6 +33,6 @@ class Facts:
     channel: Channel | None = None
 
     def at(self, moment: datetime) -> "Facts":
-        """Return the facts as of a moment: others may be on call by then."""
+        """Return the facts as of a moment: others may be on call, or act for somebody, by then."""
         here = self.directory.at(moment)
         return self if here is self.directory else replace(self, directory=here)

@@ -46,6 +46,7 @@ class Code(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"
     UNREADABLE = "unreadable"
     BAD_QUERY = "bad_query"
+    BAD_DELEGATION = "bad_delegation"
     POLICIES_TOO_LARGE = "policies_too_large"
 
 

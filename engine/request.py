@@ -199,17 +199,25 @@ def joined(seats: Iterable[Seat]) -> tuple[Seat, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One person asked from one seat, and why them. Not open: they no longer match."""
+    """One person asked from one seat, and why them. Not open: they no longer match.
+
+    `through` are those for whom alone they are asked there, being their delegate.
+    """
 
     person: PersonId
     seat: Seat
     why: str
     open: bool = True
+    through: tuple[PersonId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approval, with the seats that its giver had at the click."""
+    """An approval, with the seats that its giver had at the click.
+
+    `through` are those whose right alone gave them a seat, being their delegate. `one_with` are all
+    whose delegate they were: they count as one person.
+    """
 
     person: PersonId
     seats: frozenset[Seat]
@@ -217,6 +225,8 @@ class Approval:
     reason: str = ""
     duration: timedelta | None = None  # shortened to
     keep_extensions: bool = False
+    through: tuple[PersonId, ...] = ()
+    one_with: tuple[PersonId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +246,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How the question, or the access, came to its end, in one place for every message."""
+    """How the question, or the access, came to its end, in one place for every message.
+
+    `through` are those for whom alone it was theirs to say.
+    """
 
     by: PersonId
     at: datetime
     reason: str = ""
+    through: tuple[PersonId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,10 +337,12 @@ class AccessRequest:
     @property
     def named(self) -> frozenset[PersonId]:
         """Everybody whom the request names."""
-        settled = (was.by for was in (self.decided, self.ended) if was)
-        approved = (approval.person for approval in self.approvals)
+        settled = (p for was in (self.decided, self.ended) if was for p in (was.by, *was.through))
+        approved = (p for a in self.approvals for p in (a.person, *a.one_with))
+        through = (person for ask in self.asks for person in ask.through)
         questioned = (question.by for question in self.questions)
-        return frozenset((*self.parties, *self.asked, *approved, *questioned, *settled))
+        who = (*self.parties, *self.asked, *through, *approved, *questioned, *settled)
+        return frozenset(who)
 
     def renamed(self, ids: Mapping[PersonId, PersonId]) -> Self:
         """Return the request with people named by other ids; itself, if it names none of them.
@@ -339,17 +355,25 @@ class AccessRequest:
         def now(person: PersonId) -> PersonId:
             return ids.get(person, person)
 
-        def settled(was: Settled | None) -> Settled | None:
-            return replace(was, by=now(was.by)) if was else None
+        def all_now(people: Iterable[PersonId]) -> tuple[PersonId, ...]:
+            return tuple(dict.fromkeys(map(now, people)))
 
-        asks = [replace(a, person=now(a.person)) for a in self.asks]
-        approvals = [replace(a, person=now(a.person)) for a in self.approvals]
+        def settled(was: Settled | None) -> Settled | None:
+            return replace(was, by=now(was.by), through=all_now(was.through)) if was else None
+
+        asks = [replace(a, person=now(a.person), through=all_now(a.through)) for a in self.asks]
+        approvals = [
+            replace(
+                a, person=now(a.person), through=all_now(a.through), one_with=all_now(a.one_with)
+            )
+            for a in self.approvals
+        ]
         return self.with_(
             requestor=now(self.requestor),
             grantee=now(self.grantee),
             asks=tuple({(a.person, a.seat): a for a in asks}.values()),
             approvals=tuple({a.person: a for a in approvals}.values()),
-            in_channel=tuple(dict.fromkeys(map(now, self.in_channel))),
+            in_channel=all_now(self.in_channel),
             questions=tuple(replace(q, by=now(q.by)) for q in self.questions),
             decided=settled(self.decided),
             ended=settled(self.ended),

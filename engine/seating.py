@@ -1,19 +1,20 @@
 """Who sits where: the places from which one can approve a request, and what each counts for.
 
-A group or tier that asks owners is judged for each thing: its seats say for which they count.
+A group or tier that asks owners is judged for each thing: its seats say for which they count. A
+delegate sits where the delegator does and may decide, but not among the administrators.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine import ownership
 from engine.conditions import OWNER, Comparator, Condition, ConditionGroup, select
 from engine.conditions import matches as fulfils
-from engine.directory import Directory, Person, PersonId
+from engine.directory import Delegation, Directory, Person, PersonId
 from engine.flow import ApproverGroup, Revision, TierCounts
 from engine.inventory import Entitlement, EntitlementId
 from engine.ownership import Owned, Owners
-from engine.request import AccessRequest, Approval, GrantId, Seat
+from engine.request import AccessRequest, Approval, GrantId, Seat, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,35 @@ def reachable(case: Case, seat: Seat) -> list[tuple[Person, Seat]]:
 
 def seat_of(case: Case, seat: Seat, person: Person) -> Seat | None:
     """Return the seat with what it counts for where this person sits there; None: they do not."""
+    own = own_seat(case, seat, person)
+    held = [at for _, at in seats_through(case, seat, person)]
+    return _together(case, [*([own] if own else []), *held]) if held else own
+
+
+def seats_through(case: Case, seat: Seat, person: Person) -> list[tuple[Delegation, Seat]]:
+    """Return by which delegations this person sits there, and what each of them counts for."""
+    received = () if seat.admins else case.directory.received_by(person.id)
+    givers = ((d, case.directory.get(d.delegator)) for d in received)
+    return [
+        (d, at)
+        for d, giver in givers
+        if giver and may_sit(case, giver) and (at := own_seat(case, seat, giver))
+    ]
+
+
+def acts_for(case: Case, seats: Iterable[Seat], person: Person) -> tuple[PersonId, ...]:
+    """Return for whom this person sits in these seats, as far as they do not by their own right."""
+    found: dict[PersonId, None] = {}
+    for seat in seats:
+        own = own_seat(case, seat, person)
+        for d, at in seats_through(case, seat, person):
+            if own is None or _together(case, [own, at]) != own:
+                found[d.delegator] = None
+    return tuple(found)
+
+
+def own_seat(case: Case, seat: Seat, person: Person) -> Seat | None:
+    """Return as `seat_of`, of their own right alone."""
     if seat.admins:
         return seat if person.id in case.admins else None
     found = [grants for chosen, grants in _chosen(case, seat) if _is_one(case, chosen, person)]
@@ -112,8 +142,27 @@ def _is_one(case: Case, chosen: Iterable[ConditionGroup], person: Person) -> boo
     return any(fulfils(group, person, case.directory) for group in chosen)
 
 
+def _together(case: Case, seats: Iterable[Seat]) -> Seat:
+    """Return one place with all that it counts for by any of these."""
+    (seat,) = joined(seats)
+    return counting_for(case, seat, ())
+
+
 def _sitters(case: Case, seat: Seat) -> Iterable[tuple[Person, Seat]]:
     """Return everybody who sits there, each with what their seat counts for."""
+    own = _own_sitters(case, seat)
+    if seat.admins or not case.directory.standing:
+        return own
+    found = {person.id: (person, at) for person, at in own}
+    for giver, at in own:
+        for d in case.directory.given_by(giver.id) if may_sit(case, giver) else ():
+            delegate = case.directory.people[d.delegate]
+            _, has = found.get(delegate.id, (delegate, at))
+            found[delegate.id] = delegate, _together(case, [has, at])
+    return found.values()
+
+
+def _own_sitters(case: Case, seat: Seat) -> Sequence[tuple[Person, Seat]]:
     if seat.admins:
         return [(p, seat) for admin in sorted(case.admins) if (p := case.directory.get(admin))]
     found: dict[PersonId, tuple[Person, list[GrantId]]] = {}

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 __all__ = [
     "Day",
     "Window",
+    "end_in_words",
     "is_open",
     "is_zone",
     "moment_of",
@@ -39,6 +40,7 @@ class Day(StrEnum):
 
 
 _WEEK = tuple(Day)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 
@@ -117,6 +119,18 @@ def opening_in_words(window: Window, now: datetime) -> str:
     far = wall.date() - now.astimezone(zone).date() >= 7 * _DAY
     date = f" {wall:%Y-%m-%d}" if far else ""
     return f"from {_WEEK[wall.weekday()].short}{date} {wall:%H:%M}"
+
+
+def end_in_words(end: datetime, zone: str) -> str:
+    """Say when something ends, by the clocks of a zone: “Fri 4 Dec 18:00”."""
+    wall = end.astimezone(_zone(zone) or UTC)
+    if wall.time() != time():
+        return _on(wall, f" {wall:%H:%M}")
+    return f"the end of {_on(wall - _DAY)}"
+
+
+def _on(wall: datetime, at: str = "") -> str:
+    return f"{_WEEK[wall.weekday()].short} {wall.day} {_MONTHS[wall.month - 1]}{at}"
 
 
 def _shows(window: Window, wall: datetime) -> bool:

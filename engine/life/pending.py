@@ -1,5 +1,6 @@
 """A request that waits: verified, asked about, escalated, decided, cancelled, lapsed."""
 
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from engine import approval
@@ -38,7 +39,7 @@ from engine.request import (
     code_of,
     joined,
 )
-from engine.seating import Case, case_of, may_sit
+from engine.seating import Case, acts_for, case_of, may_sit
 from engine.words import in_a_row, line
 
 LONGEST_ANSWER = timedelta(hours=24)  # that a lapse is put off, once, for an answer
@@ -49,7 +50,7 @@ def await_approval(
 ) -> Decision:
     if facts.revision.approval is None:
         automatic = AuditEntry("approved", SYSTEM, {"how": "automatic"})
-        return _approved(request, now, by=SYSTEM, audit=(*audit, automatic))
+        return _approved(request, now, decided=Settled(SYSTEM, now), audit=(*audit, automatic))
     request = request.with_(state=State.PENDING, pending_since=now)
     request, tells = ask(request, facts)
     return Decision(request, (*to_parties(request), *tells), audit)
@@ -112,11 +113,11 @@ def approve(
     if not any(g.open for g in request.grants):
         sentence = "Nothing would be left of it. Reject the request instead."
         return Refusal(Code.NOTHING_LEFT, sentence, about="things")
+    case = case_now(request, facts)
+    if already := _already_approved(request, case, person, seats, facts):
+        return already
     mine = next((a for a in request.approvals if a.person == person.id), None)
-    if mine and all(request.is_within(seat, mine.seats) for seat in seats):
-        lacks = approval.missing_in_words(case_now(request, facts))
-        sentence = f"You have approved this already. Still needed: {lacks}."
-        return Refusal(Code.ALREADY_APPROVED, sentence, mine.at)
+    through = acts_for(case, seats, person)
     given = Approval(
         person.id,
         frozenset(joined((*seats, *(mine.seats if mine else ())))),
@@ -124,14 +125,54 @@ def approve(
         line(command.reason),
         command.duration,
         command.keep_extensions,
+        _both(through, mine.through if mine else ()),
+        _both(
+            (d.delegator for d in facts.directory.received_by(person.id)),
+            mine.one_with if mine else (),
+        ),
     )
     others = tuple(a for a in request.approvals if a.person != person.id)
     request = request.with_(approvals=(*others, given)).clicked(command.key)
-    entry = AuditEntry("approved", person.id, in_audit(command.reason, command.duration) | declined)
+    said = in_audit(command.reason, command.duration) | _for_whom(through) | declined
+    entry = AuditEntry("approved", person.id, said)
     if not approval.approved(case_now(request, facts)):
         request, tells = ask(request, facts)
         return Decision(request, (*everyone(request), *tells), (*void, entry))
-    return _approved(request, now, by=person.id, audit=(*void, entry), reason=given.reason)
+    return _approved(
+        request,
+        now,
+        decided=Settled(person.id, now, given.reason, given.through),
+        audit=(*void, entry),
+    )
+
+
+def _already_approved(
+    request: AccessRequest, case: Case, person: Person, seats: Collection[Seat], facts: Facts
+) -> Refusal | None:
+    """Refuse what would add nothing to what somebody has approved who counts as this person."""
+    same = approval.in_place_of(case, person)
+    given = joined(seat for a in same for seat in a.seats)
+    if not all(request.is_within(seat, given) for seat in seats):
+        return None
+    lacks = approval.missing_in_words(case)
+    if mine := next((a for a in same if a.person == person.id), None):
+        sentence = f"You have approved this already. Still needed: {lacks}."
+        return Refusal(Code.ALREADY_APPROVED, sentence, mine.at)
+    who = in_a_row([name_of(a.person, facts) for a in same])
+    sentence = (
+        f"{who} approved this already. By delegation you count as one person: yours would add "
+        f"nothing. Still needed: {lacks}."
+    )
+    return Refusal(Code.ALREADY_APPROVED, sentence, same[-1].at)
+
+
+def _both(some: Iterable[PersonId], more: Iterable[PersonId]) -> tuple[PersonId, ...]:
+    return tuple(dict.fromkeys((*more, *some)))
+
+
+def _for_whom(through: Sequence[PersonId]) -> dict[str, object]:
+    """Say, for the audit, for whom somebody decides who would have no right of their own."""
+    return {"for": [*through]} if through else {}
 
 
 def _without(
@@ -162,13 +203,14 @@ def reject(
     deciding = decider(request, command.by, facts, now)
     if isinstance(deciding, Refusal):
         return deciding
-    person, _ = deciding
+    person, seats = deciding
     if bad := _bad_reason(command.reason, facts.revision):
         return bad
+    through = acts_for(case_now(request, facts), seats, person)
     request = request.with_(
-        state=State.REJECTED, decided=Settled(person.id, now, line(command.reason))
+        state=State.REJECTED, decided=Settled(person.id, now, line(command.reason), through)
     )
-    entry = AuditEntry("rejected", person.id, in_audit(command.reason))
+    entry = AuditEntry("rejected", person.id, in_audit(command.reason) | _for_whom(through))
     return Decision(_closed(request), everyone(request, News.DECIDED), (entry,))
 
 
@@ -399,19 +441,18 @@ def _approved(
     request: AccessRequest,
     now: datetime,
     *,
-    by: PersonId,
+    decided: Settled,
     audit: tuple[AuditEntry, ...],
-    reason: str = "",
 ) -> Decision:
     """Approved: for later, or to be given at once."""
-    request = waits_no_longer(request.with_(decided=Settled(by, now, reason)), now)
+    request = waits_no_longer(request.with_(decided=decided), now)
     if request.starts_at and now < request.starts_at:
         near = request.starts_at - now <= REMINDED_BEFORE
         request = request.with_(state=State.SCHEDULED, reminded=near)
         entry = AuditEntry("scheduled", SYSTEM, {"starts_at": iso(request.starts_at)})
         return Decision(request, everyone(request, News.DECIDED), (*audit, entry))
     request = give(request, now)
-    return Decision(request, (*everyone(request, News.DECIDED), *_late(request, by)), audit)
+    return Decision(request, (*everyone(request, News.DECIDED), *_late(request, decided.by)), audit)
 
 
 def give(request: AccessRequest, now: datetime) -> AccessRequest:

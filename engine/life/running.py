@@ -196,7 +196,8 @@ def revoke(
     request: AccessRequest, command: Revoke, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     by = facts.directory.get(command.by)
-    decided_it = bool(by and by.may_ask and by.id in {a.person for a in request.approvals})
+    own = {a.person for a in request.approvals if not a.through}
+    decided_it = bool(by and by.may_ask and by.id in own)
     if not decided_it and not is_admin(command.by, facts):
         return Refusal(Code.NOT_YOURS, "Only an admin, or who approved it, can revoke it.")
     if bad := too_long(command.reason):
