@@ -306,6 +306,13 @@ def unread_channel(channel: str) -> str:
     )
 
 
+def unread_delegation(number: int) -> str:
+    return (
+        f"What is stored of delegation {number} cannot be read. Nobody decides for another by it; "
+        "who wants it has to delegate anew."
+    )
+
+
 def channel_closed(channel: Channel, flows: Iterable[str], now: datetime) -> Said:
     """Tell that nothing can be posted to a channel, why, and what is done instead."""
     named = in_a_row([f"“{name}”" for name in flows], most=5)

@@ -3,15 +3,29 @@
 import re
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 
 from engine import duration
 from engine.directory import Delegation, DelegationId, Directory, Person, PersonId
 from engine.life.telling import too_long
 from engine.outcome import Code, Refusal
+from engine.request import OPERATOR
 from engine.window import Day, end_in_words, moment_of, shown
 from engine.words import line
 
-__all__ = ["HINT", "LONGEST", "Lending", "begin", "may_end", "moment", "read"]
+__all__ = [
+    "HINT",
+    "LONGEST",
+    "Lending",
+    "Why",
+    "begin",
+    "may_end",
+    "moment",
+    "over",
+    "read",
+    "said_begun",
+    "said_ended",
+]
 
 LONGEST = timedelta(days=30)
 _SHORTEST = timedelta(minutes=5)
@@ -168,6 +182,70 @@ def _bad_end(until: datetime, now: datetime) -> Refusal | None:
     if until <= now:
         return _bad("This moment is past. Choose one to come.")
     return _bad(_TOO_LONG) if until - now > LONGEST else None
+
+
+class Why(StrEnum):
+    """Why a delegation ended."""
+
+    TIME = "time"  # it had come to its end
+    BY_HAND = "by_hand"
+    GONE = "gone"  # one of the two could decide nothing any more
+
+
+def over(directory: Directory) -> list[tuple[Delegation, Why]]:
+    """Return the delegations that hold no more at the directory's moment, and why.
+
+    Of whom what is stored cannot be read it is not known whether they have left.
+    """
+    holding, now = {d.id for d in directory.standing}, directory.moment
+    if now is None:
+        return []
+    left = [d for d in directory.delegations if d.id not in holding]
+    return [
+        (d, Why.TIME if now >= d.until else Why.GONE)
+        for d in left
+        if now >= d.until or all(p is None or p.readable for p in _both(directory, d))
+    ]
+
+
+def _both(directory: Directory, one: Delegation) -> tuple[Person | None, Person | None]:
+    return directory.get(one.delegator), directory.get(one.delegate)
+
+
+def said_begun(one: Delegation, directory: Directory, to: PersonId) -> str:
+    """Say to one of the two that it has begun."""
+    until = end_in_words(one.until, _zone(directory, to))
+    why = f"The reason: “{one.reason}”"
+    end = "`/access delegate list` ends it."
+    if to == one.delegator:
+        who = _name(directory, one.delegate)
+        return f"{who} can approve and reject for you until {until}, and is asked too. {why}. {end}"
+    who = _name(directory, one.delegator)
+    return f"You can approve and reject for {who} until {until}, and are asked too. {why}. {end}"
+
+
+def said_ended(one: Delegation, directory: Directory, to: PersonId, by: PersonId, why: Why) -> str:
+    """Say to one of the two that it has ended, and why."""
+    if why is Why.GONE:
+        because = ": one of you is not active, or was a guest"
+    elif why is Why.TIME:
+        because = ": its time was up"
+    else:
+        who = "you" if by == to else "an operator" if by == OPERATOR else _name(directory, by)
+        because = f": {who} ended it"
+    if to == one.delegator:
+        return f"{_name(directory, one.delegate)} does not decide for you any more{because}."
+    return f"You do not decide for {_name(directory, one.delegator)} any more{because}."
+
+
+def _name(directory: Directory, person: PersonId) -> str:
+    found = directory.get(person)
+    return found.name if found else "Somebody"
+
+
+def _zone(directory: Directory, person: PersonId) -> str:
+    found = directory.get(person)
+    return found.zone if found else "UTC"
 
 
 def may_end(delegation: Delegation, by: PersonId, directory: Directory, *, admin: bool) -> bool:

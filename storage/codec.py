@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter
 
 from engine.aql.parser import parse
 from engine.channel import Channel, ChannelId
-from engine.directory import Person, PersonId, PersonStatus, SlackAccount
+from engine.directory import Delegation, Person, PersonId, PersonStatus, SlackAccount
 from engine.flow import MAX_DURATION, Revision
 from engine.inventory import Policies, ResourceId, Tags
 from engine.on_call import Schedule
@@ -39,6 +39,7 @@ _REVISION = TypeAdapter(Revision)
 _PERSON = TypeAdapter(Person)
 _ACCOUNT = TypeAdapter(SlackAccount)
 _CHANNEL = TypeAdapter(Channel)
+_DELEGATION = TypeAdapter(Delegation)
 _SCHEDULES = TypeAdapter(tuple[Schedule, ...])
 _POLICIES = TypeAdapter(Policies)
 _FAILING = TypeAdapter(dict[str, AwareDatetime])
@@ -314,6 +315,20 @@ def load_channel(id_: ChannelId, body: object) -> Channel | None:
         return _CHANNEL.validate_python({**body, "id": id_} if isinstance(body, dict) else body)
     except ValueError:
         return None
+
+
+def dump_delegation(delegation: Delegation) -> dict[str, Any]:
+    dumped: dict[str, Any] = _DELEGATION.dump_python(delegation, mode="json", exclude={"id"})
+    return dumped
+
+
+def load_delegation(id_: int, body: object) -> Delegation | None:
+    """Return a delegation; None: it cannot be read."""
+    try:
+        found = _DELEGATION.validate_python({**fields_of(body), "id": id_})
+    except (ValueError, OverflowError):
+        return None
+    return found if found.since.tzinfo and found.until.tzinfo else None
 
 
 def dump_schedules(schedules: Iterable[Schedule]) -> list[Any]:

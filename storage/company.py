@@ -19,6 +19,7 @@ from engine import alarms
 from engine.channel import UNREAD, Channel, ChannelId
 from engine.directory import (
     ON_CALL,
+    Delegation,
     Directory,
     Group,
     GroupId,
@@ -37,6 +38,7 @@ from engine.targets import Object, ObjectId, Objects
 from storage.catalogue import Catalogues
 from storage.codec import (
     load_channel,
+    load_delegation,
     load_failing,
     load_object,
     load_revision,
@@ -51,6 +53,7 @@ from storage.tables import (
     LIVE,
     ChannelRow,
     CompanyRow,
+    DelegationRow,
     FlowRevisionRow,
     FlowRow,
     GroupRow,
@@ -145,6 +148,12 @@ _CHANNELS = (
     select(col(ChannelRow.id), col(ChannelRow.body))
     .where(col(ChannelRow.epoch) > bind("epoch"))
     .order_by(col(ChannelRow.id))
+    .limit(bind("limit"))
+)
+_DELEGATIONS = (
+    select(col(DelegationRow.id), col(DelegationRow.ended_at), col(DelegationRow.body))
+    .where(col(DelegationRow.epoch) > bind("epoch"))
+    .order_by(col(DelegationRow.id))
     .limit(bind("limit"))
 )
 _REVISIONS = select(
@@ -381,6 +390,7 @@ class _Reading:
             return _Reading(self._session, _NOTHING, self._left).company(head)
         failing = _failing(self._session, directory, head.failing)
         directory = directory.answering(_schedules(self._session), failing)
+        directory = directory.lending(self._delegations())
         objects, retired = self._objects()
         flows, revisions = self._flows(directory.formerly, renamed, objects, retired)
         able = (directory.get(admin) for admin in head.admins)
@@ -397,6 +407,23 @@ class _Reading:
             retired,
             self._channels(),
         )
+
+    def _delegations(self) -> Iterable[Delegation]:
+        """Return those that have not ended; by one that cannot be read, nobody acts for another."""
+        rows, before = self._rows(_DELEGATIONS), self._before.directory.delegations
+        if not rows:
+            return before
+        found = {one.id: one for one in before}
+        for id_, ended_at, body in rows:
+            found.pop(id_, None)
+            if ended_at is not None:
+                continue
+            if one := load_delegation(id_, body):
+                found[id_] = one
+            else:
+                said = alarms.unread_delegation(id_)
+                self._session.unread.note("delegation", id_, body, said)
+        return found.values()
 
     def _channels(self) -> Mapping[ChannelId, Channel]:
         """Return the channels; one that cannot be read takes nothing."""

@@ -43,6 +43,7 @@ class JobKind(StrEnum):
     RECONCILE_ACCOUNT = "reconcile_account"  # one that was busy, or has ended; its id
     SLACK_PEOPLE = "slack_people"  # tie Slack accounts to people
     CHANNEL = "channel"  # look at one in which approvers are asked; the subject is its id
+    DELEGATION = "delegation"  # end what has come to its end; one's id, or none: somebody has left
     FORGET_SECRET = "forget_secret"  # the subject is the account's id  # noqa: S105
     ANCHOR = "anchor"  # of the audit: told outside the database
     WISHES = "wishes"  # tell the administrators what people asked for

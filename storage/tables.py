@@ -287,6 +287,16 @@ class ChannelRow(Fact, table=True):
     body: dict[str, Any] = _json()
 
 
+class DelegationRow(Fact, table=True):
+    """Somebody's right to approve, lent to another. `ended_at`: it was ended, or had come to it."""
+
+    __tablename__ = "delegation"
+    __table_args__ = (Index("delegation_changed", "epoch"),)
+    id: int | None = Field(default=None, primary_key=True)
+    body: dict[str, Any] = _json()
+    ended_at: datetime | None = _moment()
+
+
 class RequestRow(SQLModel, table=True):
     __tablename__ = "request"
     __table_args__ = (

@@ -5,7 +5,7 @@ time; a decision that is made meanwhile tests the truth.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from engine.directory import PersonId
 from engine.flow import FlowId
 from engine.request import BEFORE_ALL, WAITING, AccountId, GrantState, RequestId
 from engine.retry import ALARM_AFTER, LONGEST_PAUSE, pause
-from engine.touch import Key, asks_managers, depends_on
+from engine.touch import Key, asks_managers, depends_on, keys_between
 from storage import apply, batch
 from storage.company import Company
 from storage.database import Database, Read, Write
@@ -203,7 +203,7 @@ def first(database: Database, now: datetime, but: int = 0) -> Change | None:
 
 def requests(session: Read, company: Company, change: Change) -> list[RequestId]:
     """Return the next live requests that it touches, or whose accounts it does, by their ids."""
-    touched = change.touched
+    touched = _with_delegators(company, change.touched)
     people = _known_as(company, touched.people)
     under = [of for of, r in company.revisions.items() if depends_on(r, touched.keys)]
     parts = [*_of_people(people), *_under(under), *_managed(company, touched.people)]
@@ -229,6 +229,21 @@ def requests(session: Read, company: Company, change: Change) -> list[RequestId]
     either = union(*(select(part.subquery()) for part in later)).subquery()
     query = select(either.c.id).order_by(either.c.id).limit(WOKEN)
     return [RequestId(id_) for id_ in session.execute(query).scalars()]
+
+
+def _with_delegators(company: Company, touched: Touched) -> Touched:
+    """Take in those for whom somebody of them acts, who may be asked in their place, or was."""
+    here = company.directory
+    acting = [
+        d for d in here.delegations if here.formerly.get(d.delegate, d.delegate) in touched.standing
+    ]
+    if not acting:
+        return touched
+    givers = [p for d in acting if (p := here.get(d.delegator))]
+    keys = {key for giver in givers for key in keys_between(None, giver)}
+    return replace(
+        touched, people=touched.people | {p.id for p in givers}, keys=touched.keys | keys
+    )
 
 
 def wake(tx: Write, change: Change, ids: Sequence[RequestId], now: datetime) -> int:

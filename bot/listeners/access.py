@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from slack_bolt import Ack
 
-from bot.listeners import catalog, request, why
+from bot.listeners import catalog, delegate, request, why
 from bot.listeners.common import Body, Visitor
 from bot.listeners.table import Table
 from bot.runtime.services import Services
@@ -50,6 +50,10 @@ def _tasks(visitor: Visitor, body: Body, _: str) -> Message | Refusal:
     return found if isinstance(found, Refusal) else lists.tasks(found)
 
 
+def _delegate(visitor: Visitor, body: Body, rest: str) -> Message | Refusal | None:
+    return visitor.act(body, lambda p: delegate.answer(visitor, p, body, rest))
+
+
 def _help(_visitor: Visitor, _body: Body, _rest: str) -> Message:
     return lists.help_text([(word.name, word.does) for word in WORDS.values()])
 
@@ -72,6 +76,12 @@ WORDS = {
         ),
         Word(
             "why", "why you can have something, or not, for example `/access why orders/shop`", _why
+        ),
+        Word(
+            "delegate",
+            "have somebody approve and reject for you, for example "
+            "`/access delegate @sam until Friday because leave`; alone, what you lend and received",
+            _delegate,
         ),
         Word("help", "this list", _help),
     )

@@ -14,6 +14,7 @@ from bot.listeners import (
     asking,
     catalog,
     decide,
+    delegate,
     home,
     people,
     request,
@@ -65,7 +66,7 @@ def build(services: Services, client: WebClient, show_home: ShowHome) -> App:
         process_before_response=True,
     )
     table = Table(client)
-    for conversation in (access, catalog, request, decide, asking, running, why):
+    for conversation in (access, catalog, request, decide, asking, delegate, running, why):
         conversation.register(table, services)
     unknown.register(app, table, services)
     home.register(app, services, show_home)

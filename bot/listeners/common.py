@@ -211,6 +211,13 @@ class Entered:
                 return value
         return ""
 
+    def person(self, action: str) -> str:
+        """Return the Slack user id of somebody who was picked."""
+        match self._fields.get(action):
+            case {"selected_user": str(user)}:
+                return user
+        return ""
+
     def picked(self, action: str) -> str:
         """Return the day, or the time, that was picked."""
         match self._fields.get(action):

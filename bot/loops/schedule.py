@@ -13,6 +13,7 @@ from bot.usecases import (
     anchors,
     channels,
     credentials,
+    delegate,
     discover,
     endless,
     reconcile,
@@ -49,6 +50,7 @@ class Schedule:
             JobKind.RECONCILE_ACCOUNT: Periodic(self._reconcile_account, reconcile.SOON),
             JobKind.SLACK_PEOPLE: Periodic(self._read_people, roster.EVERY),
             JobKind.CHANNEL: Periodic(self._look_at_channel, channels.EVERY),
+            JobKind.DELEGATION: Periodic(self._look_at_delegations, delegate.EVERY),
             JobKind.FORGET_SECRET: Periodic(self._forget_secret, SHOWN_FOR),
             JobKind.ANCHOR: Periodic(self.anchors.tell, anchors.EVERY),
             JobKind.WISHES: Periodic(self._tell_wishes, wishes.EVERY),
@@ -81,6 +83,9 @@ class Schedule:
 
     def _look_at_channel(self, job: Job) -> timedelta | None:
         return channels.look(self.services, self.client, ChannelId(job.subject))
+
+    def _look_at_delegations(self, job: Job) -> timedelta | None:
+        return delegate.look(self.services, job)
 
     def _tell_wishes(self, _: Job) -> timedelta:
         return wishes.tell(self.services)

@@ -87,15 +87,22 @@ def read_as(
 
 
 def write_as(
-    services: Services, person: Person, change: Callable[[Write, Company, Person], T]
+    services: Services,
+    person: Person,
+    change: Callable[[Write, Company, Person], T],
+    *,
+    alone: bool = False,
 ) -> T | Refusal:
-    """Run a change in one transaction, for a person as they are then; a refusal: as `read_as`."""
+    """Run a change in one transaction, for a person as they are then; a refusal: as `read_as`.
+
+    `alone`: it changes facts (`Services.write`).
+    """
 
     def checked(tx: Write, company: Company) -> T | Refusal:
         now = still(company, person)
         return now if isinstance(now, Refusal) else change(tx, company, now)
 
-    return services.write(checked)
+    return services.write(checked, alone=alone)
 
 
 def _contact(services: Services, acting: SlackAccount, profiles: Profiles) -> Person | Refusal:

@@ -256,6 +256,8 @@ def _approver_sees(scene: Scene) -> tuple[str, list[Block]]:
     if scene.viewer in {a.person for a in request.approvals}:
         return "👍 You approved this; others still have to", _waiting(scene)
     gone = "You are no longer among those who may decide this request. Others were asked."
+    if whom := phrases.no_longer_for(scene):
+        gone = f"You were asked for {whom}, and do not decide for them any more."
     return "💤 No longer yours to decide", [*_sections(gone), *_waiting(scene)]
 
 

@@ -29,6 +29,8 @@ CATALOG_NEXT = "catalog_next"  # the value is the last one shown, and its number
 CATALOG_START = "catalog_start"
 WHY_ABOUT = "why_about"  # of several things, one; the value is it, and what was asked
 WISH = "wish"  # tells the administrators; the value is the resource, and what was asked
+DELEGATE = "delegate"  # opens a form
+END_DELEGATION = "end_delegation"  # the value is its number
 OF_A_REQUEST = frozenset(  # their value begins with its id
     {
         APPROVE,
@@ -56,6 +58,7 @@ OF_A_REQUEST = frozenset(  # their value begins with its id
 CATALOG_MODAL = "catalog"
 WHY_MODAL = "why"
 WISH_MODAL = "wish"
+DELEGATE_MODAL = "delegate"
 REQUEST_MODAL = "request"
 APPROVE_MODAL = "approve"
 REJECT_MODAL = "reject"
@@ -81,6 +84,8 @@ START_DAY = "start_day"
 START_TIME = "start_time"
 JUSTIFICATION = "justification"
 REASON = "reason"
+PERSON = "person"
+UNTIL = "until"
 TEXT = "text"  # of a question, or an answer
 
 BUNDLE = "bundle/"  # begins the value of a bundle among the resources; its number follows

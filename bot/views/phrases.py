@@ -47,6 +47,7 @@ __all__ = [
     "caveats",
     "credentials_button",
     "decide_buttons",
+    "deciding",
     "decision",
     "decisions",
     "ending",
@@ -59,6 +60,7 @@ __all__ = [
     "may_answer",
     "may_decide",
     "more_button",
+    "no_longer_for",
     "nudge_button",
     "nudged",
     "origin",
@@ -102,6 +104,20 @@ def who(scene: Scene, person: PersonId) -> str:
     if scene.in_channel and (found := scene.directory.get(person)):
         return plain_name(found, 60)
     return mention(person, scene.directory, scene.viewer)
+
+
+def deciding(scene: Scene, person: PersonId, through: Sequence[PersonId]) -> str:
+    """Name who decides, and for whom: “Sam Leigh, for Priya Venkataraman”."""
+    named = in_a_row([who(scene, delegator) for delegator in through])
+    return f"{who(scene, person)}, for {named}," if named else who(scene, person)
+
+
+def no_longer_for(scene: Scene) -> str:
+    """Name those for whom alone the viewer was asked, and is not any more; empty: nobody."""
+    asks = [a for a in scene.request.asks if a.person == scene.viewer]
+    if not all(a.through for a in asks):
+        return ""
+    return in_a_row([who(scene, p) for p in dict.fromkeys(p for a in asks for p in a.through)])
 
 
 def called(scene: Scene, people: Sequence[PersonId]) -> str:
@@ -361,7 +377,8 @@ def approved_so_far(scene: Scene) -> list[Block]:
     blocks: list[Block] = []
     for each in given[:_APPROVALS]:
         shorter = f", for {in_words(each.duration)}" if each.duration else ""
-        blocks.append(section(f"👍 {capital(who(scene, each.person))} approved{shorter}"))
+        by = capital(deciding(scene, each.person, each.through))
+        blocks.append(section(f"👍 {by} approved{shorter}"))
         blocks += quotation(each.reason, 300)
     hidden = len(given) - _APPROVALS
     return [*blocks, *([section(f"… and {hidden} more")] if hidden > 0 else [])]
@@ -445,7 +462,8 @@ def _settled(scene: Scene, word: str, settled: Settled) -> list[Block]:
     if settled.by == SYSTEM:
         reason = f": {cut(escape(settled.reason), 400).rstrip('.')}" if settled.reason else ""
         return [section(f"{word} {when(settled.at)}{reason}.")]
-    said = section(f"{word} by {who(scene, settled.by)} {when(settled.at)}.")
+    by = deciding(scene, settled.by, settled.through)
+    said = section(f"{word} by {by} {when(settled.at)}.")
     return [said, *quotation(settled.reason, 800)]
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from engine.background import Background
-from engine.directory import Directory, PersonId
+from engine.directory import Delegation, Directory, Person, PersonId
 from engine.explanation import Explanation
 from engine.flow import AccessFlow, FlowId, Quorum, RequestFor, Revision
 from engine.inventory import Entitlement, EntitlementId, ResourceId
@@ -40,6 +40,17 @@ class Scene:
     has_login: bool = False  # some of it is used with a login that Latchkey makes
     in_channel: bool = False  # many read it: who is named is not called
     background: Background | None = None  # for whoever may decide, and nobody else
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What somebody has lent of their right to approve, and received; of others: for an admin."""
+
+    viewer: Person
+    directory: Directory
+    given: list[Delegation]
+    received: list[Delegation]
+    others: list[Delegation]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ wake in the same transaction.
 from storage.sync.access_flows import FLOWS_AT_ONCE, flow_steps, flows
 from storage.sync.administration import administrators, pause, risk_steps, risks, tell_admins
 from storage.sync.channels import channel
+from storage.sync.delegations import lend, take_back
 from storage.sync.directory import (
     AT_ONCE,
     GROUPS_AT_ONCE,
@@ -74,6 +75,7 @@ __all__ = [
     "inventory",
     "is_so",
     "known_person",
+    "lend",
     "object_steps",
     "objects",
     "pause",
@@ -86,6 +88,7 @@ __all__ = [
     "schedules",
     "server_of",
     "suspend",
+    "take_back",
     "tell_admins",
     "tie",
     "void",

@@ -30,7 +30,7 @@ from storage.codec import (
 from storage.database import Read, Write
 from storage.sync.step import PAGE, SyncStep
 from storage.sync.ties import Lost, name_of, suspend_tie, tell_of
-from storage.sync.touching import THESE, Touching
+from storage.sync.touching import THESE, Touching, note
 from storage.tables import (
     AccountRow,
     CompanyRow,
@@ -290,7 +290,7 @@ def _take_in(
     batch.change(tx, GroupRow, gone, where={"id": "of"}, to=("gone",))
     tell_of(tx, lost, now)
     tx.execute(update(CompanyRow).values(syncing=not (last and whole)))
-    touched.note(tx, touching.done(), held=not releases)
+    note(tx, touching.done(), now, held=not releases)
     if releases:
         touched.release(tx)
     log = [AuditEntry("people_left", SYSTEM, {"people": left})] if left else []

@@ -17,7 +17,7 @@ from storage import apply, batch
 from storage.codec import dump_account, fields_of, load_account
 from storage.database import Write
 from storage.sync.administration import tell_admins
-from storage.sync.touching import THESE, Touching, changed, person_of
+from storage.sync.touching import THESE, Touching, changed, look_at_delegations, person_of
 from storage.tables import AccountRow, GrantRow, PersonRow
 from storage.touched import Touched
 from storage.types import among
@@ -169,6 +169,7 @@ def void(tx: Write, people: Collection[PersonId], now: datetime) -> None:
     for row in tx.execute(THESE, {"ids": list(people)}).scalars():
         row.void_until = now
         log.append(AuditEntry("approvals_void", SYSTEM, {"person": row.id}))
+    look_at_delegations(tx, now)
     changed(tx, log, now, Touched(people=set(people)))
 
 

@@ -9,13 +9,15 @@ from sqlmodel import col
 from engine.directory import Person
 from engine.outcome import AuditEntry
 from engine.touch import keys_between, stands_otherwise
-from storage import audit, touched
+from storage import audit, jobs, touched
 from storage.codec import load_person
 from storage.database import Write
-from storage.tables import PersonRow
+from storage.jobs import JobKind
+from storage.tables import DelegationRow, PersonRow
 from storage.touched import Touched
 from storage.types import among
 
+_LENT = select(col(DelegationRow.id)).where(col(DelegationRow.ended_at).is_(None)).limit(1)
 THESE = select(PersonRow).where(among(col(PersonRow.id), "ids")).order_by(col(PersonRow.id))
 
 
@@ -48,6 +50,19 @@ class Touching:
             self._touched.standing.add(id_)
 
 
+def note(tx: Write, what: Touched, now: datetime, *, held: bool = False) -> None:
+    """Store what a change of people touches. Where one may decide no more, delegations end."""
+    if what.standing:
+        look_at_delegations(tx, now)
+    touched.note(tx, what, held=held)
+
+
+def look_at_delegations(tx: Write, now: datetime) -> None:
+    """Have those ended that hold no more, if there is any."""
+    if tx.ask(_LENT):
+        jobs.schedule(tx, JobKind.DELEGATION, "", now)
+
+
 def person_of(row: PersonRow) -> Person | None:
     return None if row.successor else load_person(row.body, row.account)
 
@@ -56,5 +71,5 @@ def changed(tx: Write, log: Sequence[AuditEntry], now: datetime, what: Touched) 
     """Store that facts have changed, if anything is to be said of it, and what that touches."""
     if log:
         tx.flush()
-        touched.note(tx, what)
+        note(tx, what, now)
         audit.append(tx, [(None, entry) for entry in log], now)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine import approval, units
 from engine.commands import Approve, PutQuestion, Reject, Revoke
-from engine.delegating import LONGEST, Lending, begin, may_end, moment, read
+from engine.delegating import LONGEST, Lending, Why, begin, may_end, moment, over, read
 from engine.directory import Delegation, DelegationId, Directory, PersonId
 from engine.flow import ApprovalRule, ApproverGroup, Escalation, Quorum
 from engine.outcome import Code, Decision, Refusal
@@ -304,14 +304,28 @@ def test_who_stands_for_nobody_else_is_by_themselves(roles):
     assert [*divided(alone)] == [[[p] for p in alone]]
 
 
+def most(roles) -> int:
+    """Return how many can be chosen of whom no two count as one, by trying all."""
+    return max(
+        len(some)
+        for n in range(len(roles) + 1)
+        for some in combinations(roles, n)
+        if not any(roles[a] & roles[b] for a, b in combinations(some, 2))
+    )
+
+
+@given(ROLES)
+def test_no_division_counts_more_than_there_are(roles):
+    assert max(map(len, divided(roles))) <= most(roles)
+
+
 @given(ROLES, st.data())
 def test_beside_whom_one_counts_for_nothing_one_could_be_left_out(roles, data):
     person = data.draw(st.sampled_from([*roles]))
 
     for other in in_place_of(roles, person) - {person}:
         without = {p: of for p, of in roles.items() if p != person}
-        most = max(map(len, divided(roles)))
-        assert most <= max(map(len, divided(without)))
+        assert most(roles) == most(without)
         assert roles[person] & roles[other]
 
 
@@ -462,6 +476,17 @@ def test_what_cannot_be_lent_is_refused_at_what_is_wrong(wrong, about):
 
     assert isinstance(refused, Refusal)
     assert refused.about == about
+
+
+def test_what_holds_no_more_is_over_but_not_of_whom_nothing_can_be_read():
+    dark = replace(company().people[BOB], readable=False)
+    gone = lending((BEN, BOB), of=company(left("bob")))
+
+    assert over(lending((BEN, BOB))) == over(company().lending([lent(BEN, BOB)])) == []
+    assert over(lending((BEN, BOB)).at(NOW + DAY)) == [(lent(BEN, BOB), Why.TIME)]
+    assert over(gone) == [(lent(BEN, BOB), Why.GONE)]
+    assert over(lending((BEN, BOB), of=company(dark))) == []
+    assert lending((BEN, BOB), of=company(dark)).standing == ()
 
 
 def test_what_has_ended_makes_no_circle():

@@ -545,6 +545,7 @@ def test_no_fact_is_written_without_the_number_of_its_change(stored, fact):
     scope = Scope("Orders", parse('resource_path = "shop.orders"'))
     stored.write(lambda tx, _: sync.objects(tx, [scope], stored.now))
     stored.write(lambda tx, _: sync.channel(tx, Channel(ChannelId("C1")), {}, stored.now))
+    stored.lend()
     keys = [column.name for column in fact.__table__.primary_key.columns]
     other = next(c.name for c in fact.__table__.columns if c.name not in {*keys, "epoch"})
     one = stored.rows(fact)[0]

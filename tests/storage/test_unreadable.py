@@ -218,6 +218,7 @@ class Lived:
             stored.write(lambda tx, _: jobs.schedule(tx, JobKind.SLACK_PEOPLE, "", stored.now))
             stored.write(lambda tx, _: sync.objects(tx, [SCOPE], stored.now))
             stored.write(lambda tx, _: sync.channel(tx, ROOM, {}, stored.now))
+            stored.lend(until=24 * HOUR)
             running = [
                 stored.submit("read on shop.orders", by=ALICE),
                 stored.submit("read on shop.customers", by=ALICE, duration=2 * HOUR),

@@ -21,7 +21,15 @@ from sqlmodel import SQLModel, col
 from engine.account import Done, SystemTraits, Work
 from engine.commands import Approve, Command, Reject
 from engine.conditions import Comparator, Condition, ConditionGroup
-from engine.directory import Group, GroupId, Person, PersonId, SlackAccount
+from engine.directory import (
+    Delegation,
+    DelegationId,
+    Group,
+    GroupId,
+    Person,
+    PersonId,
+    SlackAccount,
+)
 from engine.eligibility import Draft
 from engine.flow import (
     AccessFlow,
@@ -319,6 +327,11 @@ class Stored:
     ) -> None:
         """Let a source list these people and groups, and no others."""
         self.write(lambda tx, _: sync.people(tx, people, groups, self.now, **more))
+
+    def lend(self, by: PersonId = DAN, to: PersonId = BOB, until: timedelta = HOUR) -> Delegation:
+        """Let somebody lend their right to approve to somebody else."""
+        made = Delegation(DelegationId(0), by, to, self.now, self.now + until, "leave")
+        return self.write(lambda tx, c: sync.lend(tx, made, c.directory.at(self.now), self.now))
 
     def pass_(self, time: timedelta) -> None:
         self.now += time
