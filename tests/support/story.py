@@ -339,7 +339,8 @@ class Story:
     def _resource(self, path: str, status: ResourceStatus) -> None:
         change = update(ResourceRow).where(col(ResourceRow.path) == path)
         with self.desk.database.write() as tx:
-            tx.execute(change.values(status=status.value))
+            found = tx.execute(change.values(status=status.value).returning(col(ResourceRow.id)))
+            touched.note(tx, Touched(resources={id_ for id_ in found.scalars() if id_}))
 
     def at_once(self, acts: Sequence[Callable[[], Any]]) -> list[Any]:
         """Let several things happen at the same moment."""
