@@ -134,9 +134,16 @@ def dump_request(request: AccessRequest) -> dict[str, Any]:
     dumped: dict[str, Any] = _REQUEST.dump_python(
         request, mode="json", exclude=_COLUMNS, exclude_defaults=True
     )
-    # Who does not know of a later start must not read the rest, and give it at once.
-    waits = request.starts_at is not None and request.state in WAITING
-    return {_LATER: dumped} if waits else dumped
+    # Who does not know all of it must not read the rest: they would give at once what starts later,
+    # and take what an owner approved of a part for the whole, or a delegate for one more person.
+    apart = request.starts_at is not None or _is_approved_in_part(request)
+    return {_LATER: dumped} if apart and request.state in WAITING else dumped
+
+
+def _is_approved_in_part(request: AccessRequest) -> bool:
+    given = request.approvals
+    seats = (*request.stand_ins, *(seat for a in given for seat in a.seats))
+    return any(seat.of for seat in seats) or any(a.one_with for a in given)
 
 
 def load_request(id_: int, version: int, body: object) -> AccessRequest | None:

@@ -6,7 +6,7 @@ from datetime import time
 
 import pytest
 
-from engine.request import State
+from engine.request import Approval, GrantId, Seat, State
 from engine.window import Day, Window
 from storage.codec import (
     dump_account,
@@ -16,7 +16,7 @@ from storage.codec import (
     load_request,
     load_revision,
 )
-from tests.support.builders import AHEAD, DAY, NOW, account, life, revision
+from tests.support.builders import AHEAD, BEN, CAT, DAY, NOW, account, life, revision
 
 NIGHTS = Window(frozenset({Day.SUNDAY, Day.FRIDAY}), time(22), time(6, 30), "Asia/Kolkata")
 
@@ -68,6 +68,24 @@ def test_a_window_in_a_zone_that_is_not_known_is_read_and_never_open():
 def test_who_knows_of_no_later_start_does_not_read_what_waits_for_one(state):
     """The program before would have given it at once."""
     waits = life(state, starts_at=NOW + DAY).request
+    body = json.loads(json.dumps(dump_request(waits)))
+
+    assert load_request(waits.id, waits.version, body) == waits
+    assert not {"requestor", "state", "grants"} & body.keys()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"approvals": (Approval(BEN, frozenset({Seat(0, of=(GrantId(0),))}), NOW),)},
+        {"approvals": (Approval(BEN, frozenset({Seat(0)}), NOW, one_with=(CAT,)),)},
+        {"stand_ins": (Seat(0, admins=True, of=(GrantId(0),)),)},
+    ],
+    ids=["a part", "one person", "who stands in for a part"],
+)
+def test_who_knows_of_no_approval_in_part_does_not_read_what_has_one(changed):
+    """The program before would have taken it for the whole, or for one more person."""
+    waits = life(State.PENDING).request.with_(**changed)
     body = json.loads(json.dumps(dump_request(waits)))
 
     assert load_request(waits.id, waits.version, body) == waits
