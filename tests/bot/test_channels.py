@@ -46,6 +46,20 @@ def faults(told: Story) -> str:
         return "; ".join(channels.faults(told.desk.companies.current(session)))
 
 
+@pytest.fixture(autouse=True)
+def as_it_is(told):
+    """See the channel as it is: what another test did to it is undone, and need not be seen yet."""
+
+    def seen() -> bool:
+        with told.desk.database.read() as session:
+            known = told.desk.companies.current(session).channels.get(ChannelId(ACCESS))
+        return known is not None and known.open and known.members >= {"U0PRIYA", "U0SAMLEIGH"}
+
+    if not seen():
+        told.house.sandbox.advance(60)
+    told.until(seen, "the channel is seen as it is")
+
+
 def directly(who: Person, code: str) -> list[Message]:
     return [m for m in who.messages() if code in m.text]
 
