@@ -8,7 +8,7 @@ from slack_bolt import Ack
 from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
-from bot.slack.once import own_id
+from bot.slack.once import form_id, own_id
 from bot.usecases import decide, look
 from bot.views import ids
 from bot.views.asking import answer_modal, question_modal, questions_modal
@@ -49,14 +49,14 @@ class Asking:
         return look.questions(self.visitor.services, person, request_id(value))
 
     def ask(self, ack: Ack, body: Body) -> None:
-        entered, key = Entered(body["view"]), own_id(body)
+        entered, key = Entered(body["view"]), form_id(body)
         text, first = entered.text(ids.TEXT), entered.ticked(ids.FIRST)
         self._send(ack, body, lambda p: PutQuestion(p, text, key, first), NOT_ASKED)
 
     def answer(self, ack: Ack, body: Body) -> None:
         text = Entered(body["view"]).text(ids.TEXT)
         number = second_number(_metadata(body))
-        self._send(ack, body, lambda p: Answer(p, number, text, own_id(body)), NOT_ANSWERED)
+        self._send(ack, body, lambda p: Answer(p, number, text, form_id(body)), NOT_ANSWERED)
 
     def _send(
         self, ack: Ack, body: Body, command: Callable[[PersonId], Command], title: str

@@ -19,7 +19,7 @@ from bot.listeners.common import (
 )
 from bot.listeners.table import Table
 from bot.runtime.services import Services
-from bot.slack.once import own_id
+from bot.slack.once import form_id
 from bot.usecases import decide, endless
 from bot.views import ids
 from bot.views.background import more_modal
@@ -104,7 +104,7 @@ class Deciding:
         reason, keep = entered.text(ids.REASON), entered.ticked(ids.KEEP)
         without = left_out(body["view"], ids.LEAVE_OUT)
         self._decide(
-            ack, body, lambda p: Approve(p.id, reason, shorter, keep, own_id(body), without)
+            ack, body, lambda p: Approve(p.id, reason, shorter, keep, form_id(body), without)
         )
 
     def leaving_out(self, ack: Ack, body: Body) -> None:

@@ -25,6 +25,14 @@ def own_id(body: object) -> str:
     return ""
 
 
+def form_id(body: object) -> str:
+    """Return the id of the form that is sent: each press of its button has an id of its own."""
+    match body:
+        case {"view": {"id": str(id_)}} if id_:
+            return f"view/{id_}"
+    return own_id(body)
+
+
 class Once(Generic[T]):
     """`ok` tells of an answer whether it was done. What was not may be brought again.
 

@@ -73,9 +73,11 @@ def test_who_nudges_too_soon_reads_when_they_can_again(door, minutes):
 
 
 def sent(door, who, form, text, **more):
-    """Send a form, as Slack delivers it: with an id of its own."""
-    body = submission(who, {"id": "V1", **form}, filled(form, text={"value": text}, **more))
-    return door.deliver(body | {"trigger_id": f"t{next(TRIGGERS)}"})
+    """Send a form that was opened anew, as Slack delivers it."""
+    number = next(TRIGGERS)
+    view = {"id": f"V{number}", **form}
+    body = submission(who, view, filled(form, text={"value": text}, **more))
+    return door.deliver(body | {"trigger_id": f"t{number}"})
 
 
 def ask(door, text, who="selin", **more):
@@ -220,13 +222,16 @@ def test_an_approver_who_is_one_no_more_asks_nothing(told):
     assert told.request(code).questions == ()
 
 
-def test_a_question_and_an_answer_that_are_delivered_again_are_one(door):
-    form = door.click("selin", ids.ASK, WAITS).views[0]
-    for _ in range(2):  # both of one trigger
-        door.submit("selin", form, filled(form, text={"value": "Why?"}))
-    form = door.click("anil", ids.ANSWER, f"{WAITS}/1").views[0]
-    body = submission("anil", form, filled(form, text={"value": "So."})) | {"trigger_id": "again"}
-    answers = [door.deliver(body) for _ in range(2)]
+@pytest.mark.parametrize("triggers", [("t1", "t1"), ("t1", "t2")], ids=["again", "pressed twice"])
+def test_a_form_that_is_sent_twice_asks_and_answers_once(door, triggers):
+    """Whoever pressed its button twice, before it closed, had asked twice."""
+
+    def both(who, form, text):
+        body = submission(who, {"id": f"V/{who}", **form}, filled(form, text={"value": text}))
+        return [door.deliver(body | {"trigger_id": f"{who}/{trigger}"}) for trigger in triggers]
+
+    both("selin", door.click("selin", ids.ASK, WAITS).views[0], "Why?")
+    answers = both("anil", door.click("anil", ids.ANSWER, f"{WAITS}/1").views[0], "So.")
 
     assert [q.answer for q in door.request(3).questions] == ["So."]
     assert not any(answer.said for answer in answers)
