@@ -255,6 +255,10 @@ class Sandbox:
         """
         self._wire.do("/clear-faults")
 
+    def give_up_events(self) -> None:
+        """Deliver no event again that nobody has acknowledged yet."""
+        self._wire.do("/give-up-events")
+
     def duplicate(self, times: int = 1) -> None:
         """Deliver each of the next envelopes twice, with an envelope id of its own each time."""
         self._wire.do("/duplicate", times=times)

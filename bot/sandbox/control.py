@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.sandbox.changes import ANYWHERE, Changes
+from bot.sandbox.delivery import Courier
 from bot.sandbox.errors import NotPossible
 from bot.sandbox.faults import KINDS, Faults, PlannedFault
 from bot.sandbox.journal import Journal
@@ -75,6 +76,7 @@ class Control:
     workspace: Workspace
     people: People
     links: Links
+    courier: Courier
     faults: Faults
     journal: Journal
     changes: Changes
@@ -165,6 +167,7 @@ class Control:
         acts: dict[str, Callable[[], object]] = {
             "fault": lambda: self._fault(said),
             "clear-faults": self._behave,
+            "give-up-events": self.courier.give_up,
             "duplicate": lambda: self._duplicate(int(said["times"])),
             "lag-history": lambda: self._lag(float(said["seconds"])),
             "disconnect": lambda: self.links.disconnect(

@@ -52,10 +52,12 @@ class Courier:
         self._factor = factor
         self._behind: set[asyncio.Task[Any]] = set()
 
-    async def close(self) -> None:
-        for task in self._behind:
+    async def give_up(self) -> None:
+        """Deliver nothing again that is not yet acknowledged."""
+        behind = tuple(self._behind)
+        for task in behind:
             task.cancel()
-        await asyncio.gather(*self._behind, return_exceptions=True)
+        await asyncio.gather(*behind, return_exceptions=True)
 
     async def deliver(
         self, type_: Type, payload: Json, *, retry: int = 0, reason: str = ""
@@ -101,7 +103,12 @@ class Courier:
             retry=retry,
             retry_reason=reason,
         )
-        outcome = await self._carrier.carry(record)
+        try:
+            outcome = await self._carrier.carry(record)
+        except asyncio.CancelledError:
+            record.outcome = "given_up"
+            self._journal.touch()
+            raise
         record.outcome, record.ack, record.seconds = outcome.reason, outcome.body, outcome.seconds
         self._journal.touch()
         return replace(outcome, record=record)

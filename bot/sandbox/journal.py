@@ -58,7 +58,7 @@ class Delivery(_Entry):
     link: int | None = None
     ack: object = None
     refused: str = ""  # why Slack does not take what the app answered
-    outcome: str = "waiting"  # acked, timeout, no_link, connection_failed, http_4xx ...
+    outcome: str = "waiting"  # acked, timeout, no_link, connection_failed, http_4xx, given_up ...
     kind: str = "delivery"
 
 

@@ -111,7 +111,16 @@ async def _serve(options: Options) -> None:
         access, standing = Access(changes), Ledger(options.state)
         protected = Protected(options.state, standing, factor)
         control = Control(
-            identity, workspace, people, links, faults, journal, changes, clock, protected
+            identity,
+            workspace,
+            people,
+            links,
+            courier,
+            faults,
+            journal,
+            changes,
+            clock,
+            protected,
         )
         page = Page(
             workspace,
@@ -140,7 +149,7 @@ async def _serve(options: Options) -> None:
             server = _Server(guarded, json.dumps(identity))
             await server.serve(sockets=[listening])
             links.close_all()
-            await courier.close()
+            await courier.give_up()
             await access.close_all()
 
 

@@ -120,6 +120,7 @@ class App:
         self.answers = {}
         self.seen = []
         self._open = ExitStack()
+        sandbox.give_up_events()  # of the app before, which may have left some unanswered
 
     def on(self, what, answer=None):
         """Say how to acknowledge; without a function, with an empty acknowledgement."""

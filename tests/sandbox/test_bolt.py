@@ -23,6 +23,7 @@ def slack(request, wide):
         ):
             yield sandbox
         return
+    wide.sandbox.give_up_events()
     with SOCKET_MODE[request.param](wide.sandbox):
         wide.sandbox.wait_links(1, timeout=20)
         yield wide.sandbox

@@ -128,3 +128,23 @@ def test_a_duplicate_has_an_envelope_of_its_own(app, sandbox, person):
     assert len({e["envelope_id"] for e in app.seen}) == 3
     twice = [e["payload"] for e in app.seen if e["payload"]["text"] == "twice"]
     assert twice[0] == twice[1]
+
+
+def test_an_event_is_given_up(app, sandbox, person):
+    """One that an app left unanswered came to the app of the next test, in the turn of a command
+    there: that found an envelope too many, and its own on the deaf link.
+    """
+    last = sandbox.mark()
+    person.open_home()
+    sandbox.wait_journal(lambda e: e.get("retry") == 1, since=last)
+
+    sandbox.give_up_events()
+
+    app.on("/access")
+    assert person.command("/access").ok
+    told = [(e["what"], e["outcome"]) for e in sandbox.journal(last) if e["kind"] == "delivery"]
+    assert told == [
+        ("app_home_opened", "timeout"),
+        ("app_home_opened", "given_up"),
+        ("/access", "acked"),
+    ]
