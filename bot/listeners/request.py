@@ -9,9 +9,10 @@ from slack_bolt import Ack
 from bot.listeners.common import NOT_DONE, Body, Entered, Visitor, notice, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
-from bot.usecases import look
+from bot.usecases import look, requestable
 from bot.usecases import request as usecase
-from bot.usecases.request import Changed, Filled, Offer, Promise
+from bot.usecases.filling import Changed, Filled, Promise
+from bot.usecases.requestable import Offer
 from bot.views import cards, ids, request_modal
 from bot.views.ids import number, request_id
 from bot.views.values import Form, View
@@ -52,11 +53,11 @@ class Asking:
             ack(options=[])  # for whom it is has to be said first
             return
         grantee = PersonId(whose) if whose else None
-        found = self.visitor.act(body, lambda p: usecase.options(services, p, words, grantee))
+        found = self.visitor.act(body, lambda p: requestable.options(services, p, words, grantee))
         if isinstance(found, Refusal):
             ack(options=[])
             return
-        whole = self.visitor.act(body, lambda p: usecase.bundles(services, p, words, grantee))
+        whole = self.visitor.act(body, lambda p: requestable.bundles(services, p, words, grantee))
         bundles = [] if isinstance(whole, Refusal) else whole
         if not found and not bundles and words.strip():
             ack(request_modal.wish_option(words))
@@ -69,7 +70,7 @@ class Asking:
 
     def people(self, ack: Ack, body: Body) -> None:
         words, services = str(body.get("value") or ""), self.visitor.services
-        found = self.visitor.act(body, lambda p: usecase.people(services, p, words))
+        found = self.visitor.act(body, lambda p: requestable.people(services, p, words))
         some = [] if isinstance(found, Refusal) else found
         ack(request_modal.people_options([(p.id, p.name, p.email) for p in some]))
 

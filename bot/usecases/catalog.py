@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bot.runtime.services import Services
 from bot.usecases.console import Desk
 from bot.usecases.identity import read_as
-from bot.usecases.request import NOTHING_REQUESTABLE
+from bot.usecases.requestable import NOTHING_REQUESTABLE
 from bot.views.values import Catalog
 from engine.aql.errors import BadQueryError
 from engine.aql.parser import parse

@@ -11,7 +11,7 @@ from itertools import islice
 from bot.runtime.services import Services
 from bot.usecases.console import Desk
 from bot.usecases.identity import read_as
-from bot.usecases.request import NOTHING_REQUESTABLE, of_bundle
+from bot.usecases.requestable import NOTHING_REQUESTABLE, of_bundle
 from bot.views.values import Named, Why
 from engine import eligibility, explanation
 from engine.aql.errors import nearest

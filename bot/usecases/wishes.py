@@ -7,7 +7,7 @@ from bot.runtime.services import Services
 from bot.usecases import why
 from bot.usecases.console import Desk
 from bot.usecases.identity import write_as
-from bot.usecases.request import NOTHING_REQUESTABLE
+from bot.usecases.requestable import NOTHING_REQUESTABLE
 from engine import wishes as rules
 from engine.directory import Person
 from engine.inventory import ResourceId

@@ -18,7 +18,8 @@ from sqlmodel import col
 
 from bot.sandbox.postgres import Cluster
 from bot.usecases import decide, request
-from bot.usecases.request import Filled, Promise, Submitted
+from bot.usecases.filling import Filled, Promise
+from bot.usecases.request import Submitted
 from engine.commands import Approve
 from engine.outcome import Decision
 from engine.request import State

@@ -6,9 +6,10 @@ from datetime import time
 import pytest
 
 from bot.sandbox.blocks import judge_blocks
-from bot.usecases import look
+from bot.usecases import look, requestable
 from bot.usecases import request as usecase
-from bot.usecases.request import EMPTY, GONE, Changed, Filled, Promise, Submitted
+from bot.usecases.filling import EMPTY, GONE, Changed, Filled, Promise
+from bot.usecases.request import Submitted
 from bot.views import ids
 from bot.views.cards import request_card
 from bot.views.request_modal import request_modal, resource_options
@@ -98,13 +99,13 @@ def card(services, stored, request, viewer):
 @pytest.mark.parametrize("words", ["", "kit", "KIT incident"])
 def test_a_bundle_is_found_by_its_name_where_a_flow_has_it(services, stored, alice, kit, words):
     """Only as a target of its own: not what is in it, nor who may ask for nothing."""
-    assert [(b.id, b.name) for b in usecase.bundles(services, alice, words)] == [
+    assert [(b.id, b.name) for b in requestable.bundles(services, alice, words)] == [
         (kit, "Incident kit")
     ]
-    assert usecase.bundles(services, alice, f"{words} nothing") == []
-    assert usecase.bundles(services, who(stored, SAM), words) == []
+    assert requestable.bundles(services, alice, f"{words} nothing") == []
+    assert requestable.bundles(services, who(stored, SAM), words) == []
     flows(stored, reading(), writing(targets=(Selector(PG), ByScope("Shop"))))
-    assert usecase.bundles(services, alice, words) == []
+    assert requestable.bundles(services, alice, words) == []
 
 
 def test_the_command_names_a_bundle(services, alice, kit):
@@ -155,10 +156,10 @@ def test_a_bundle_with_nothing_in_it_for_them_is_not_found(services, stored, ali
     both = (ByBundle("Incident kit"), ByBundle("Empty kit"))
     flows(stored, reading(), writing(targets=both))
 
-    assert [b.id for b in usecase.bundles(services, alice, "kit")] == [kit]
+    assert [b.id for b in requestable.bundles(services, alice, "kit")] == [kit]
     new = Discovered("none", "new", "shop.new", "id:new", {"read": 1})
     stored.write(lambda tx, _: sync.inventory(tx, PG, [*TABLES, new], stored.now))
-    assert [b.name for b in usecase.bundles(services, alice, "kit")] == [
+    assert [b.name for b in requestable.bundles(services, alice, "kit")] == [
         "Empty kit",
         "Incident kit",
     ]
@@ -299,7 +300,7 @@ def test_outside_its_hours_it_is_listed_with_when_it_opens(services, stored, ali
     nights = Window(frozenset({Day.SUNDAY}), time(1), time(2), "UTC")
     flows(stored, reading(when=nights, targets=(ByBundle("Incident kit"),)))
 
-    (found,) = usecase.bundles(services, alice, "")
+    (found,) = requestable.bundles(services, alice, "")
 
     assert found.opens == "from Sun 01:00"
 

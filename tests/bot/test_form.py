@@ -6,9 +6,11 @@ from datetime import datetime, time, timedelta
 import pytest
 
 from bot.runtime.services import Connected, Services
-from bot.usecases import look
+from bot.usecases import look, requestable
 from bot.usecases import request as usecase
-from bot.usecases.request import GONE, NOTHING_REQUESTABLE, Changed, Filled, Promise, Submitted
+from bot.usecases.filling import GONE, NOT_FOR_THEM, Changed, Filled, Promise
+from bot.usecases.request import Submitted
+from bot.usecases.requestable import NOTHING_REQUESTABLE
 from bot.views.cards import request_card
 from bot.views.values import Asked, Form, Start
 from engine.aql.parser import parse
@@ -401,7 +403,7 @@ def is_manager():
 
 
 def asked_for(services, person, words=""):
-    return [p.id for p in usecase.people(services, person, words)]
+    return [p.id for p in requestable.people(services, person, words)]
 
 
 def test_who_can_ask_for_themselves_alone_is_not_asked_for_whom(services, alice):
@@ -445,8 +447,8 @@ def test_where_oneself_is_not_among_them_somebody_has_to_be_chosen(services, sto
 
     assert (form.others, form.grantee, form.resource, promise) == (True, None, None, Promise())
     assert refusal == Refusal(Code.NOTHING_SELECTED, "Choose for whom it is.", about="grantee")
-    assert usecase.options(services, alice, "") == []
-    offered = [o.found.path for o in usecase.options(services, alice, "", DAN)]
+    assert requestable.options(services, alice, "") == []
+    offered = [o.found.path for o in requestable.options(services, alice, "", DAN)]
     assert offered == ["handbook", "ledger.entries", "runbook", "shop.customers", "shop.orders"]
 
 
@@ -506,7 +508,7 @@ def test_for_whom_no_flow_is_nothing_is_submitted(services, stored, alice, whom)
     refusal = usecase.submit(services, alice, filled(stored, grantee=whom), "view/1")
 
     assert (form.grantee, form.resource) == (None, None)
-    assert refusal == usecase.NOT_FOR_THEM
+    assert refusal == NOT_FOR_THEM
     assert not stored.rows(RequestRow)
 
 
@@ -564,7 +566,7 @@ def test_a_flow_for_who_is_on_call_is_theirs_while_they_are(services, stored, al
     stored.pass_(HOUR)
 
     assert usecase.begin(services, alice, "") == NOTHING_REQUESTABLE
-    assert usecase.options(services, alice, "") == []
+    assert requestable.options(services, alice, "") == []
     assert usecase.submit(services, alice, filled(stored, promise=promise), "view/1") == GONE
 
 
@@ -577,7 +579,7 @@ SUNDAYS = Window(frozenset({Day.SUNDAY}), time(9), time(12), "Europe/London")
 
 
 def offers(services, person, words=""):
-    return {o.found.path: o.opens for o in usecase.options(services, person, words)}
+    return {o.found.path: o.opens for o in requestable.options(services, person, words)}
 
 
 def test_what_only_closed_flows_offer_is_listed_with_when_it_opens(services, stored, alice):

@@ -18,8 +18,7 @@ from starlette.routing import Route
 
 from bot.slack import http
 from bot.slack.socket_mode import Links
-from bot.usecases import look
-from bot.usecases import request as usecase
+from bot.usecases import look, requestable
 from tests.support.door import command, suggestion
 from tests.support.waiting import wait_until
 
@@ -126,7 +125,7 @@ class Store:
 def store(app, monkeypatch):
     del app  # it was opened when its store answered
     hung = Store()
-    monkeypatch.setattr(usecase, "options", hung.hangs([]))
+    monkeypatch.setattr(requestable, "options", hung.hangs([]))
     monkeypatch.setattr(look, "my_access", hung.hangs([]))
     yield hung
     hung.released.set()

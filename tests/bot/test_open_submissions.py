@@ -6,7 +6,8 @@ from sqlalchemy import insert
 from bot import settings, wiring
 from bot.runtime.services import Connected
 from bot.usecases import request as usecase
-from bot.usecases.request import Filled, Promise, Submitted
+from bot.usecases.filling import Filled, Promise
+from bot.usecases.request import Submitted
 from bot.views import ids
 from engine.connectors.memory import Memory
 from engine.inventory import Integration

@@ -16,7 +16,7 @@ from sqlmodel import col
 from bot.runtime.clock import DatabaseClock
 from bot.runtime.services import Services
 from bot.usecases import request
-from bot.usecases.request import Filled, Promise
+from bot.usecases.filling import Filled, Promise
 from engine.commands import Approve, Nudge
 from engine.directory import PersonId
 from engine.outcome import Refusal
