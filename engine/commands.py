@@ -41,9 +41,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take an approval back, while nothing is decided."""
+    """Take an approval back, while that changes something. `key` is as in `Approve`."""
 
     by: PersonId
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class Observe:
     newest: bool = True
 
 
+OfAClick = Approve | Withdraw | Nudge | PutQuestion | Answer  # counts once, by its key
 Command = (
     Verify
     | Approve

@@ -20,6 +20,7 @@ from engine.commands import (
     FirstLook,
     Nudge,
     Observe,
+    OfAClick,
     PutQuestion,
     Reject,
     Return,
@@ -33,19 +34,10 @@ from engine.facts import Facts
 from engine.flow import Revision
 from engine.inventory import IntegrationId
 from engine.life.asking import answer, nudge, put_question
+from engine.life.deciding import approve, reject, withdraw
 from engine.life.granting import attempt, look_first, observe, running_end, tick_granting
 from engine.life.offers import announced_at, reminded_at
-from engine.life.pending import (
-    approve,
-    await_approval,
-    cancel,
-    change,
-    next_tier_at,
-    reject,
-    tick_pending,
-    verify,
-    withdraw,
-)
+from engine.life.pending import await_approval, cancel, change, next_tier_at, tick_pending, verify
 from engine.life.running import extend, give_back, revoke, tick_active
 from engine.life.scheduled import begins_at, take_back, tick_scheduled
 from engine.life.settling import tick_revoking
@@ -187,6 +179,8 @@ def decide(
         return refusal(row.code, request, facts)
     if not request.readable and not _ends(request, command):
         return _not_readable(request, command)
+    if isinstance(command, OfAClick) and command.key in request.clicks:
+        return Decision(request)  # it was delivered again
     return row.step(request, command, facts.at(now), now)
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Entered, Visitor, clicked, refuse_at
+from bot.listeners.common import Body, Entered, Visitor, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
-from bot.slack.once import form_id, own_id
+from bot.slack.once import form_id
 from bot.usecases import decide, look
 from bot.views import ids
 from bot.views.asking import answer_modal, question_modal, questions_modal
@@ -25,13 +25,6 @@ QUESTIONS = "Questions"
 @dataclass(frozen=True, slots=True)
 class Asking:
     visitor: Visitor
-
-    def nudge(self, ack: Ack, body: Body) -> None:
-        services, id_, key = self.visitor.services, request_id(clicked(body)), own_id(body)
-        done = self.visitor.act(body, lambda p: decide.do(services, p, id_, Nudge(p.id, key)))
-        if isinstance(done, Refusal):
-            self.visitor.refuse(body, done, NOT_NUDGED)
-        ack()
 
     def asking(self, person: Person, value: str) -> Scene | Refusal:
         return decide.question(self.visitor.services, request_id(value), person, PutQuestion)
@@ -71,7 +64,7 @@ class Asking:
 
 def register(table: Table, services: Services) -> None:
     asking = Asking(visitor := Visitor(services, table.client))
-    table.action(ids.NUDGE, asking.nudge)
+    table.action(ids.NUDGE, visitor.commanding(NOT_NUDGED, lambda by, _, key: Nudge(by, key)))
     table.action(ids.ASK, visitor.button(NOT_ASKED, asking.asking, question_modal))
     table.action(
         ids.ANSWER, visitor.button(NOT_ANSWERED, asking.answering, lambda a: answer_modal(*a))

@@ -14,14 +14,17 @@ from slack_sdk.errors import SlackApiError
 from bot.runtime.services import Services
 from bot.slack.client import NO_ANSWER, marked
 from bot.slack.errors import asked_to_wait, error_code
+from bot.slack.once import own_id
 from bot.slack.payloads import is_profile
-from bot.usecases import identity, talk
+from bot.usecases import decide, identity, talk
 from bot.usecases.identity import Profile, Unknown
 from bot.views import credentials, ids, lists
+from bot.views.ids import request_id
 from bot.views.request_modal import block_of
 from bot.views.text import refusal_in_plain_text
 from bot.views.values import Block, View
-from engine.directory import Person, SlackAccount
+from engine.commands import Command
+from engine.directory import Person, PersonId, SlackAccount
 from engine.outcome import Refusal
 from engine.request import GrantId
 
@@ -75,6 +78,22 @@ class Visitor:
                 self.refuse(body, outcome, title)
             elif draw:
                 self.open(body, draw(outcome))
+            ack()
+
+        return press
+
+    def commanding(self, title: str, command: Callable[[PersonId, str, str], Command]) -> Listener:
+        """Return the listener of a button that is a command to its request.
+
+        `command` gets who pressed it, the button's value, and the press's own key.
+        """
+
+        def press(ack: Ack, body: Body) -> None:
+            value, key = clicked(body), own_id(body)
+            id_, services = request_id(value), self.services
+            done = self.act(body, lambda p: decide.do(services, p, id_, command(p.id, value, key)))
+            if isinstance(done, Refusal):
+                self.refuse(body, done, title)
             ack()
 
         return press

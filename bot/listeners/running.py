@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from slack_bolt import Ack
 
-from bot.listeners.common import Body, Listener, Visitor, left_out, refuse_at
+from bot.listeners.common import Body, Visitor, left_out, refuse_at
 from bot.listeners.table import Table
 from bot.runtime.services import Services
 from bot.usecases import credentials as usecase
@@ -16,8 +16,8 @@ from bot.views.return_modal import keeping, return_modal
 from bot.views.things import MENU
 from bot.views.values import Credentials, Scene
 from engine.commands import Cancel, Command, Extend, Return, Withdraw
-from engine.directory import Person
-from engine.outcome import Decision, Refusal
+from engine.directory import Person, PersonId
+from engine.outcome import Refusal
 from engine.request import AccountId
 
 CREDENTIALS, NOT_RETURNED = "Credentials", "Not returned"
@@ -26,15 +26,6 @@ CREDENTIALS, NOT_RETURNED = "Credentials", "Not returned"
 @dataclass(frozen=True, slots=True)
 class Running:
     visitor: Visitor
-
-    def button(self, title: str, command: Callable[[Person, str], Command]) -> Listener:
-        """Return the listener of a button that is a command to its request."""
-
-        def use(person: Person, value: str) -> Decision | Refusal:
-            services = self.visitor.services
-            return decide.do(services, person, request_id(value), command(person, value))
-
-        return self.visitor.button(title, use)
 
     def returning(self, person: Person, value: str) -> Scene | Refusal:
         return decide.returning(self.visitor.services, request_id(value), person)
@@ -70,15 +61,15 @@ class Running:
 
 def register(table: Table, services: Services) -> None:
     running = Running(visitor := Visitor(services, table.client))
-    withdraw = running.button("Not withdrawn", lambda p, _: Withdraw(p.id))
-    cancel = running.button("Not cancelled", lambda p, _: Cancel(p.id))
-    extend = running.button("Not extended", lambda p, value: Extend(p.id, second_number(value)))
-    return_ = running.button(NOT_RETURNED, lambda p, _: Return(p.id))
+    commands: dict[str, tuple[str, Callable[[PersonId, str, str], Command]]] = {
+        ids.WITHDRAW: ("Not withdrawn", lambda by, _, key: Withdraw(by, key)),
+        ids.CANCEL: ("Not cancelled", lambda by, *_: Cancel(by)),
+        ids.EXTEND: ("Not extended", lambda by, value, _: Extend(by, second_number(value))),
+        ids.RETURN: (NOT_RETURNED, lambda by, *_: Return(by)),
+    }
+    for button, (title, command) in commands.items():
+        table.action(button, visitor.commanding(title, command))
     draw = credentials.credentials_modal
-    table.action(ids.WITHDRAW, withdraw)
-    table.action(ids.CANCEL, cancel)
-    table.action(ids.EXTEND, extend)
-    table.action(ids.RETURN, return_)
     table.action(ids.RETURN_SOME, visitor.button(NOT_RETURNED, running.returning, return_modal))
     table.options(ids.KEEP_THINGS, running.keeping)
     table.view(ids.RETURN_MODAL, running.return_)

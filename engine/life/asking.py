@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from engine.commands import Answer, Nudge, PutQuestion
 from engine.facts import Facts
-from engine.life.pending import LONGEST_ANSWER, ask, decider, no_longer_open, waits_no_longer
+from engine.life.deciding import decider
+from engine.life.pending import LONGEST_ANSWER, ask, no_longer_open, waits_no_longer
 from engine.life.telling import ask_again, everyone, to_asked, to_parties
 from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
 from engine.request import AccessRequest, Question
@@ -20,8 +21,6 @@ def nudge(
     request: AccessRequest, command: Nudge, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     """Have whoever is asked now, and has not approved, notice it anew."""
-    if command.key and command.key in request.clicks:
-        return Decision(request)
     if command.by not in request.parties:
         return Refusal(Code.NOT_YOURS, "Only who asked, or who is to have it, can nudge.")
     if closed := no_longer_open(request, facts, now):
@@ -43,8 +42,6 @@ def put_question(
     request: AccessRequest, command: PutQuestion, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     """Ask whoever made the request; everybody who sees it reads the question."""
-    if command.key and command.key in request.clicks:
-        return Decision(request)
     deciding = decider(request, command.by, facts, now)
     if isinstance(deciding, Refusal):
         return deciding
@@ -79,8 +76,6 @@ def answer(
     request: AccessRequest, command: Answer, facts: Facts, now: datetime
 ) -> Decision | Refusal:
     """Answer a question, once; everybody who sees the request reads it, and who asked notices."""
-    if command.key and command.key in request.clicks:
-        return Decision(request)
     if command.by != request.requestor:
         return Refusal(Code.NOT_YOURS, "Only who made the request can answer.")
     if closed := no_longer_open(request, facts, now):

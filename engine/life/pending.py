@@ -1,14 +1,12 @@
-"""A request that waits: verified, asked about, escalated, decided, cancelled, lapsed."""
+"""A request that waits: verified, asked about, escalated, cancelled, lapsed; then given or not."""
 
-from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from engine import approval
-from engine.commands import Approve, Cancel, Change, Reject, Tick, Verify, Withdraw
-from engine.directory import Person, PersonId
+from engine.commands import Cancel, Change, Tick, Verify
+from engine.directory import PersonId
 from engine.facts import Facts
-from engine.flow import MAX_DURATION, MIN_DURATION, Revision
-from engine.inventory import EntitlementId
+from engine.flow import Revision
 from engine.life.offers import REMINDED_BEFORE
 from engine.life.settling import provisional_end
 from engine.life.telling import (
@@ -31,15 +29,12 @@ from engine.outcome import AuditEntry, Card, Code, Decision, News, Refusal, Tell
 from engine.request import (
     SYSTEM,
     AccessRequest,
-    Approval,
     GrantState,
-    Seat,
     Settled,
     State,
     code_of,
-    joined,
 )
-from engine.seating import Case, acts_for, case_of, may_sit
+from engine.seating import Case, case_of
 from engine.words import in_a_row, line
 
 LONGEST_ANSWER = timedelta(hours=24)  # that a lapse is put off, once, for an answer
@@ -50,7 +45,7 @@ def await_approval(
 ) -> Decision:
     if facts.revision.approval is None:
         automatic = AuditEntry("approved", SYSTEM, {"how": "automatic"})
-        return _approved(request, now, decided=Settled(SYSTEM, now), audit=(*audit, automatic))
+        return go_on(request, now, decided=Settled(SYSTEM, now), audit=(*audit, automatic))
     request = request.with_(state=State.PENDING, pending_since=now)
     request, tells = ask(request, facts)
     return Decision(request, (*to_parties(request), *tells), audit)
@@ -97,95 +92,6 @@ def ask(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[Tell
     return result, tells
 
 
-def approve(
-    request: AccessRequest, command: Approve, facts: Facts, now: datetime
-) -> Decision | Refusal:
-    if command.key and command.key in request.clicks:
-        return Decision(request)
-    deciding = decider(request, command.by, facts, now)
-    if isinstance(deciding, Refusal):
-        return deciding
-    person, seats = deciding
-    if bad := _bad_approval(request, command, facts):
-        return bad
-    request, void = drop_void(request, facts)
-    request, declined = _without(request, command, facts)
-    if not any(g.open for g in request.grants):
-        sentence = "Nothing would be left of it. Reject the request instead."
-        return Refusal(Code.NOTHING_LEFT, sentence, about="things")
-    case = case_now(request, facts)
-    if already := _already_approved(request, case, person, seats, facts):
-        return already
-    mine = next((a for a in request.approvals if a.person == person.id), None)
-    through = acts_for(case, seats, person)
-    given = Approval(
-        person.id,
-        frozenset(joined((*seats, *(mine.seats if mine else ())))),
-        person.approves_at(now),
-        line(command.reason),
-        command.duration,
-        command.keep_extensions,
-        _both(through, mine.through if mine else ()),
-        _both(
-            (d.delegator for d in facts.directory.received_by(person.id)),
-            mine.one_with if mine else (),
-        ),
-    )
-    others = tuple(a for a in request.approvals if a.person != person.id)
-    request = request.with_(approvals=(*others, given)).clicked(command.key)
-    said = in_audit(command.reason, command.duration) | _for_whom(through) | declined
-    entry = AuditEntry("approved", person.id, said)
-    if not approval.approved(case_now(request, facts)):
-        request, tells = ask(request, facts)
-        return Decision(request, (*everyone(request), *tells), (*void, entry))
-    return _approved(
-        request,
-        now,
-        decided=Settled(person.id, now, given.reason, given.through),
-        audit=(*void, entry),
-    )
-
-
-def _already_approved(
-    request: AccessRequest, case: Case, person: Person, seats: Collection[Seat], facts: Facts
-) -> Refusal | None:
-    """Refuse what would add nothing to what somebody has approved who counts as this person."""
-    same = approval.in_place_of(case, person)
-    given = joined(seat for a in same for seat in a.seats)
-    if not all(request.is_within(seat, given) for seat in seats):
-        return None
-    lacks = approval.missing_in_words(case)
-    if mine := next((a for a in same if a.person == person.id), None):
-        sentence = f"You have approved this already. Still needed: {lacks}."
-        return Refusal(Code.ALREADY_APPROVED, sentence, mine.at)
-    who = in_a_row([name_of(a.person, facts) for a in same])
-    sentence = (
-        f"{who} approved this already. By delegation you count as one person: yours would add "
-        f"nothing. Still needed: {lacks}."
-    )
-    return Refusal(Code.ALREADY_APPROVED, sentence, same[-1].at)
-
-
-def _both(some: Iterable[PersonId], more: Iterable[PersonId]) -> tuple[PersonId, ...]:
-    return tuple(dict.fromkeys((*more, *some)))
-
-
-def _for_whom(through: Sequence[PersonId]) -> dict[str, object]:
-    """Say, for the audit, for whom somebody decides who would have no right of their own."""
-    return {"for": [*through]} if through else {}
-
-
-def _without(
-    request: AccessRequest, command: Approve, facts: Facts
-) -> tuple[AccessRequest, dict[str, list[EntitlementId]]]:
-    """Leave out what is declined, for good; return what that is, for the audit."""
-    out = {g.id for g in request.grants if g.open} & command.without
-    why = f"{name_of(command.by, facts)} left it out."
-    grants = tuple(g.refused(why) if g.id in out else g for g in request.grants)
-    left_out = [g.entitlement for g in request.grants if g.id in out]
-    return request.with_(grants=grants), {"left_out": left_out} if left_out else {}
-
-
 def drop_void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tuple[AuditEntry, ...]]:
     """Drop approvals whose giver left, or became a guest, before the decision, for good."""
     valid = case_now(request, facts).valid
@@ -195,84 +101,6 @@ def drop_void(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tupl
         AuditEntry("void", SYSTEM, {"of": a.person}) for a in request.approvals if a not in valid
     )
     return request.with_(approvals=valid), lost
-
-
-def reject(
-    request: AccessRequest, command: Reject, facts: Facts, now: datetime
-) -> Decision | Refusal:
-    deciding = decider(request, command.by, facts, now)
-    if isinstance(deciding, Refusal):
-        return deciding
-    person, seats = deciding
-    if bad := _bad_reason(command.reason, facts.revision):
-        return bad
-    through = acts_for(case_now(request, facts), seats, person)
-    request = request.with_(
-        state=State.REJECTED, decided=Settled(person.id, now, line(command.reason), through)
-    )
-    entry = AuditEntry("rejected", person.id, in_audit(command.reason) | _for_whom(through))
-    return Decision(_closed(request), everyone(request, News.DECIDED), (entry,))
-
-
-def withdraw(
-    request: AccessRequest, command: Withdraw, facts: Facts, now: datetime
-) -> Decision | Refusal:
-    if closed := no_longer_open(request, facts, now):
-        return closed
-    request, void = drop_void(request, facts)
-    left = without_approval(request, command.by)
-    if isinstance(left, Refusal):
-        return left
-    request, tells = ask(left, facts)
-    entry = AuditEntry("withdrawn", command.by)
-    return Decision(request, (*everyone(request), *tells), (*void, entry))
-
-
-def without_approval(request: AccessRequest, by: PersonId) -> AccessRequest | Refusal:
-    left = tuple(a for a in request.approvals if a.person != by)
-    if left == request.approvals:
-        return Refusal(Code.NOTHING_TO_DO, "You have no approval of this request to withdraw.")
-    return request.with_(approvals=left)
-
-
-def decider(
-    request: AccessRequest, by: PersonId, facts: Facts, now: datetime
-) -> tuple[Person, frozenset[Seat]] | Refusal:
-    """Ask again, at the click, all that must still hold for this person to decide, and whence."""
-    if closed := no_longer_open(request, facts, now):
-        return closed
-    person = facts.directory.get(by)
-    if person is None or not person.may_ask:
-        return Refusal(Code.NOT_APPROVER, "You cannot approve requests.")
-    case = case_now(request, facts)
-    if by in request.parties and not may_sit(case, person):
-        return Refusal(Code.OWN_REQUEST, "Nobody decides their own request. Somebody else has to.")
-    seats = approval.seats(case, person)
-    if not seats:
-        return Refusal(Code.NOT_APPROVER, "You are not an approver of this request (any more).")
-    return person, seats
-
-
-def _bad_approval(request: AccessRequest, command: Approve, facts: Facts) -> Refusal | None:
-    if bad := _bad_reason(command.reason, facts.revision):
-        return bad
-    if command.duration is None:
-        return None
-    if command.duration < MIN_DURATION:
-        return Refusal(Code.BAD_DURATION, "The shortest time is 5 minutes.", about="duration")
-    if command.duration > (request.duration or MAX_DURATION):
-        return Refusal(
-            Code.BAD_DURATION, "You can shorten the time, not lengthen it.", about="duration"
-        )
-    return None
-
-
-def _bad_reason(reason: str, revision: Revision) -> Refusal | None:
-    if bad := too_long(reason):
-        return bad
-    if revision.require_reason and not line(reason):
-        return Refusal(Code.REASON_NEEDED, "This flow asks for a reason.", about="reason")
-    return None
 
 
 def cancel(
@@ -300,12 +128,12 @@ def change(
 def close(
     request: AccessRequest, state: State, by: PersonId, now: datetime, reason: str = ""
 ) -> Decision:
-    request = _closed(request.with_(state=state, ended=Settled(by, now, line(reason))))
+    request = closed(request.with_(state=state, ended=Settled(by, now, line(reason))))
     entry = AuditEntry(state.value, by, in_audit(reason))
     return Decision(request, everyone(request, News.ENDED, by=by), (entry,))
 
 
-def _closed(request: AccessRequest) -> AccessRequest:
+def closed(request: AccessRequest) -> AccessRequest:
     """No grant of a request that was never granted stays open."""
     grants = tuple(g.ended() if g.state is GrantState.WANTED else g for g in request.grants)
     return request.with_(grants=grants)
@@ -437,7 +265,7 @@ def drop_gone(request: AccessRequest, facts: Facts) -> tuple[AccessRequest, tupl
     return request.with_(grants=tuple(grants)), tuple(lost)
 
 
-def _approved(
+def go_on(
     request: AccessRequest,
     now: datetime,
     *,

@@ -8,6 +8,7 @@ from engine.directory import PersonId
 from engine.eligibility import not_granted
 from engine.facts import Facts
 from engine.flow import Revision
+from engine.life.deciding import without_approval
 from engine.life.granting import refusals
 from engine.life.offers import reminded_at
 from engine.life.pending import (
@@ -21,7 +22,6 @@ from engine.life.pending import (
     give,
     no_longer_open,
     nothing_left,
-    without_approval,
 )
 from engine.life.telling import ask_again, everyone, iso, to_parties
 from engine.outcome import AuditEntry, Code, Decision, News, Refusal
@@ -44,7 +44,7 @@ def take_back(
         stands = "Its start has come, so that what was approved stands. It was to begin"
         return Refusal(Code.SETTLED, stands, request.starts_at)
     request, void = drop_void(request, facts)
-    left = without_approval(request, command.by)
+    left = without_approval(request, command)
     if isinstance(left, Refusal):
         return left
     entry = AuditEntry("withdrawn", command.by)

@@ -433,6 +433,23 @@ def test_a_click_that_is_delivered_again_counts_for_no_more():
     assert len(made.request.approvals[0].seats) == 2
 
 
+@pytest.mark.parametrize("starts_at", [None, NOW + DAY])
+def test_a_withdrawal_that_is_delivered_again_counts_for_no_more(starts_at):
+    """It took back what the same person had approved anew in the meantime."""
+    needed = approvers(BEN, CAT, needs=1 if starts_at else 2)
+    made = begun(flow(approval=ApprovalRule((needed,))), starts_at=starts_at)
+    made.do(Approve(BEN, key="trigger/1"))
+    made.do(Withdraw(BEN, "trigger/2"))
+    made.do(Approve(BEN, key="trigger/3"))
+    anew = made.request
+    assert [a.person for a in anew.approvals] == [BEN]
+
+    made.do(Withdraw(BEN, "trigger/2"))
+    assert made.request == anew
+    made.do(Withdraw(BEN, "trigger/4"))
+    assert made.request.approvals == ()
+
+
 @given(st.timedeltas(timedelta(), 3 * DAY), st.timedeltas(timedelta(), 3 * DAY))
 def test_the_lapse_that_is_shown_is_when_it_lapses(asked, takes):
     """Whatever the answer takes; the escalation goes on meanwhile."""
